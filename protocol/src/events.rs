@@ -1,0 +1,238 @@
+//! THE TABLE of events: type, properties, meaning.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{MessageId, PartId, PermissionId, SessionId},
+    message::{Message, MessageError},
+    part::Part,
+    permission::{Permission, PermissionOutcome},
+    project::Project,
+    session::{Session, SessionStatus},
+    todo::Todo,
+};
+
+/// A row of the table as data.
+pub struct EventSpec {
+    /// The type on the wire.
+    pub name: &'static str,
+    /// When it is sent.
+    pub summary: &'static str,
+    /// Kept in the log. The others are told on the connection only.
+    pub logged: bool,
+    /// The schema of its properties.
+    pub properties: fn(&mut SchemaGenerator) -> Schema,
+}
+
+macro_rules! events {
+    ($(#[doc = $summary:literal] $variant:ident $wire:literal $properties:ty, $kept:ident;)*) => {
+        /// What happened, with its properties.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "type", content = "properties")]
+        pub enum EventPayload {
+            $(#[doc = $summary] #[serde(rename = $wire)] $variant($properties),)*
+        }
+
+        impl EventPayload {
+            /// The type on the wire.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $(EventPayload::$variant(_) => $wire),* }
+            }
+
+            /// The properties as JSON text.
+            ///
+            /// # Panics
+            /// Never: every properties type serialises.
+            #[must_use]
+            pub fn properties(&self) -> String {
+                match self { $(EventPayload::$variant(properties) => serde_json::to_string(properties)),* }.expect("wire types serialise")
+            }
+        }
+
+        /// Every event of the contract, in the order of the table.
+        pub const EVENTS: &[EventSpec] = &[
+            $(EventSpec {
+                name: $wire,
+                summary: $summary.trim_ascii(),
+                logged: kept!($kept),
+                properties: |generator| generator.subschema_for::<$properties>(),
+            }),*
+        ];
+    };
+}
+
+macro_rules! kept {
+    (logged) => {
+        true
+    };
+    (told) => {
+        false
+    };
+}
+
+events! {
+    /// The first notification of a subscription.
+    ServerConnected "server.connected" NoProperties, told;
+    /// Nothing matched for ten seconds; everything up to the cursor was sent.
+    ServerHeartbeat "server.heartbeat" NoProperties, told;
+    /// A project was registered or changed.
+    ProjectUpdated "project.updated" ProjectInfo, logged;
+    /// A session was created.
+    SessionCreated "session.created" SessionInfo, logged;
+    /// A session changed.
+    SessionUpdated "session.updated" SessionInfo, logged;
+    /// A session was deleted.
+    SessionDeleted "session.deleted" SessionInfo, logged;
+    /// A session began or ceased to work, wait or retry.
+    SessionStatusChanged "session.status" SessionStatusInfo, logged;
+    /// A turn has ended.
+    SessionIdle "session.idle" SessionOnly, logged;
+    /// A turn failed.
+    SessionError "session.error" SessionErrorInfo, logged;
+    /// The queue of waiting prompts changed.
+    SessionQueueUpdated "session.queue.updated" SessionQueueInfo, logged;
+    /// A message was stored or changed.
+    MessageUpdated "message.updated" MessageInfo, logged;
+    /// A message was removed.
+    MessageRemoved "message.removed" MessageRemovedInfo, logged;
+    /// A part, whole: at its start, at each change of state, at its end.
+    MessagePartUpdated "message.part.updated" PartInfo, logged;
+    /// What was appended to a part; never the text so far.
+    MessagePartDelta "message.part.delta" PartDelta, logged;
+    /// A part was removed.
+    MessagePartRemoved "message.part.removed" PartRemovedInfo, logged;
+    /// A tool call waits for leave.
+    PermissionAsked "permission.asked" Permission, logged;
+    /// A permission question was answered or withdrawn.
+    PermissionReplied "permission.replied" PermissionRepliedInfo, logged;
+    /// The task list changed.
+    TodoUpdated "todo.updated" TodoInfo, logged;
+    /// A tool changed a file.
+    FileEdited "file.edited" FilePath, logged;
+}
+
+macro_rules! properties {
+    ($($(#[doc = $doc:literal])* $name:ident { $($(#[$meta:meta])* $field:ident : $type:ty),* $(,)? })*) => {
+        $($(#[doc = $doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        pub struct $name { $($(#[$meta])* pub $field: $type,)* })*
+    };
+}
+
+properties! {
+    /// No properties.
+    NoProperties {}
+    /// A project.
+    ProjectInfo {
+        /// The project.
+        info: Project,
+    }
+    /// A session.
+    SessionInfo {
+        /// The session.
+        info: Session,
+    }
+    /// A session's id.
+    SessionOnly {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+    }
+    /// A session's status.
+    SessionStatusInfo {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// Its status now.
+        status: SessionStatus,
+    }
+    /// How a turn failed.
+    SessionErrorInfo {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// How.
+        error: MessageError,
+    }
+    /// A session's queue.
+    SessionQueueInfo {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The user messages that wait, in order.
+        queue: Vec<MessageId>,
+    }
+    /// A message.
+    MessageInfo {
+        /// The message.
+        info: Message,
+    }
+    /// A removed message.
+    MessageRemovedInfo {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The message.
+        #[serde(rename = "messageID")]
+        message_id: MessageId,
+    }
+    /// A part.
+    PartInfo {
+        /// The part.
+        part: Part,
+    }
+    /// What was appended to a part.
+    PartDelta {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The message.
+        #[serde(rename = "messageID")]
+        message_id: MessageId,
+        /// The part.
+        #[serde(rename = "partID")]
+        part_id: PartId,
+        /// The field that grew: `text`, or `output` of a running tool.
+        field: String,
+        /// What was appended.
+        delta: String,
+    }
+    /// A removed part.
+    PartRemovedInfo {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The message.
+        #[serde(rename = "messageID")]
+        message_id: MessageId,
+        /// The part.
+        #[serde(rename = "partID")]
+        part_id: PartId,
+    }
+    /// How a permission question ended.
+    PermissionRepliedInfo {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The question.
+        #[serde(rename = "permissionID")]
+        permission_id: PermissionId,
+        /// How it ended.
+        response: PermissionOutcome,
+    }
+    /// A task list.
+    TodoInfo {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The whole list.
+        todos: Vec<Todo>,
+    }
+    /// A file.
+    FilePath {
+        /// The absolute path.
+        path: String,
+    }
+}

@@ -1,0 +1,39 @@
+//! The contract between the polytree daemon and its clients.
+//!
+//! Three tables say everything: [`methods`] (what can be asked), [`events`] (what is told) and
+//! [`errors`] (how a call fails). The other modules hold the wire types, one file per noun. Nothing here
+//! does any I/O: the same crate serves the daemon, the generators and the tests.
+//!
+//! Wire types use a restricted set of JSON shapes so that clients in any language can be generated:
+//! objects, arrays, strings, string enums, maps, nullable fields, and unions tagged by `type`, `role` or
+//! `status`. No untagged unions, no flattening; type names are unique over the whole contract.
+
+#[macro_use]
+mod params;
+
+pub mod method;
+pub mod methods;
+
+pub mod events;
+
+pub mod errors;
+
+pub mod id;
+
+pub mod agent;
+pub mod config;
+pub mod daemon;
+pub mod event;
+pub mod message;
+pub mod part;
+pub mod permission;
+pub mod project;
+pub mod provider;
+pub mod session;
+pub mod todo;
+pub mod tool;
+
+pub mod generate;
+
+/// The version of this contract; a client may send it in `server.initialize`.
+pub const PROTOCOL_VERSION: u32 = 1;

@@ -1,0 +1,209 @@
+//! A message: who wrote it, with what, and how it ended.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{MessageId, SessionId},
+    part::{Created, Part},
+    provider::ModelRef,
+};
+
+/// A message with its parts, as read in one snapshot of the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MessageWithParts {
+    /// The message.
+    pub info: Message,
+    /// Its parts in the order in which they were stored.
+    pub parts: Vec<Part>,
+    /// The event cursor of the snapshot: events of this message up to it are already contained.
+    pub cursor: u64,
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "role", rename_all = "lowercase")]
+pub enum Message {
+    /// From the user.
+    User(UserMessage),
+    /// From the model: one message for each model call.
+    Assistant(AssistantMessage),
+}
+
+impl Message {
+    /// The message's id.
+    #[must_use]
+    pub fn id(&self) -> &MessageId {
+        match self {
+            Message::User(message) => &message.id,
+            Message::Assistant(message) => &message.id,
+        }
+    }
+
+    /// The session that it belongs to.
+    #[must_use]
+    pub fn session_id(&self) -> &SessionId {
+        match self {
+            Message::User(message) => &message.session_id,
+            Message::Assistant(message) => &message.session_id,
+        }
+    }
+}
+
+/// A prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UserMessage {
+    /// The message's id.
+    pub id: MessageId,
+    /// The session.
+    #[serde(rename = "sessionID")]
+    pub session_id: SessionId,
+    /// When.
+    pub time: Created,
+    /// The agent that was asked.
+    pub agent: String,
+    /// The model that was asked.
+    pub model: ModelRef,
+    /// Replaces the agent's system prompt for this turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// Tools switched on or off for this turn, by name or wildcard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<BTreeMap<String, bool>>,
+}
+
+/// An answer: one model call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AssistantMessage {
+    /// The message's id.
+    pub id: MessageId,
+    /// The session.
+    #[serde(rename = "sessionID")]
+    pub session_id: SessionId,
+    /// The user message that it answers.
+    #[serde(rename = "parentID")]
+    pub parent_id: MessageId,
+    /// When; `completed` once nothing more can come.
+    pub time: MessageTime,
+    /// How it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<MessageError>,
+    /// The agent.
+    pub agent: String,
+    /// The agent, under the specification's older name.
+    pub mode: String,
+    /// The model's provider.
+    #[serde(rename = "providerID")]
+    pub provider_id: String,
+    /// The model.
+    #[serde(rename = "modelID")]
+    pub model_id: String,
+    /// Where it worked.
+    pub path: MessagePath,
+    /// It is a summary of what came before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub summary: bool,
+    /// What it cost, in US dollars.
+    pub cost: f64,
+    /// What it used.
+    pub tokens: Tokens,
+    /// Why the model stopped: `stop`, `tool-calls`, `length`, `content-filter` or `other`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<String>,
+}
+
+/// Times of an assistant message, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MessageTime {
+    /// When it began.
+    pub created: i64,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed: Option<i64>,
+}
+
+/// Where an assistant message worked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MessagePath {
+    /// The session's directory.
+    pub cwd: String,
+    /// The checkout in use.
+    pub root: String,
+}
+
+/// Tokens, as the provider counted them; `input` excludes what came from the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Tokens {
+    /// Read, not from the cache.
+    pub input: u64,
+    /// Written, without the thinking.
+    pub output: u64,
+    /// Thought.
+    pub reasoning: u64,
+    /// The provider's cache.
+    pub cache: CacheTokens,
+}
+
+/// Tokens of the provider's prompt cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct CacheTokens {
+    /// Read from it.
+    pub read: u64,
+    /// Written to it.
+    pub write: u64,
+}
+
+/// The name of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum MessageErrorName {
+    /// The key is missing or was refused.
+    ProviderAuthError,
+    /// The model service answered with an error.
+    #[serde(rename = "APIError")]
+    ApiError,
+    /// The history is longer than the model's context.
+    ContextOverflowError,
+    /// The service refused the content.
+    ContentFilterError,
+    /// The answer was cut at the output limit.
+    MessageOutputLengthError,
+    /// The turn was aborted.
+    MessageAbortedError,
+    /// The daemon ended in mid-turn.
+    MessageInterruptedError,
+    /// The provider or model is not known.
+    ProviderModelNotFoundError,
+    /// Anything else.
+    UnknownError,
+}
+
+/// How a message failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MessageError {
+    /// Which failure.
+    pub name: MessageErrorName,
+    /// What is known about it.
+    pub data: MessageErrorData,
+}
+
+/// What is known about a failure.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageErrorData {
+    /// For people.
+    pub message: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The provider.
+    #[serde(default, rename = "providerID", skip_serializing_if = "Option::is_none")]
+    pub provider_id: Option<String>,
+    /// The HTTP status of the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
+    /// Whether trying again may help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_retryable: Option<bool>,
+}

@@ -1,0 +1,154 @@
+//! THE TABLE of methods. One row is the whole definition of a method:
+//!
+//! ```text
+//! /// Summary.
+//! call Name = "noun.verb" (params type) -> result type, VERB "/route", retry kind;
+//! ```
+//!
+//! Each row becomes an uninhabited type that implements [`Method`], and a line of [`METHODS`]. The daemon
+//! expands the same table once more into its handlers, so a row without a handler does not compile.
+
+use crate::method::{Kind, Method, MethodSpec, Retry, Route};
+
+/// Hands the table to another macro.
+#[macro_export]
+macro_rules! for_each_method {
+    ($callback:ident) => {
+        $callback! {
+            /// Introduces the client and tells what this daemon is and can do; optional.
+            call ServerInitialize = "server.initialize" (daemon::ServerInitializeParams) -> daemon::ServerInitializeResult, - "", retry read;
+            /// Tells version, process, data directory and listeners.
+            call ServerInfo = "server.info" (daemon::ServerInfoParams) -> daemon::ServerInfoResult, - "", retry read;
+            /// Writes a line to the daemon's log.
+            call LogWrite = "log.write" (daemon::LogWriteParams) -> bool, POST "/log", retry never;
+            /// Tells the directories in use.
+            call PathGet = "path.get" (daemon::PathGetParams) -> daemon::PathGetResult, - "", retry read;
+
+            /// Lists all known projects, most recently used first.
+            call ProjectList = "project.list" (project::ProjectListParams) -> Vec<project::Project>, GET "/project", retry read;
+            /// Tells the project of the directory.
+            call ProjectCurrent = "project.current" (project::ProjectCurrentParams) -> project::Project, - "", retry read;
+            /// Registers the directory as a project; may create it and initialise git.
+            call ProjectInit = "project.init" (project::ProjectInitParams) -> project::Project, POST "/project/init", retry read;
+            /// Changes the project's name.
+            call ProjectUpdate = "project.update" (project::ProjectUpdateParams) -> project::Project, - "", retry read;
+            /// Trusts or distrusts the settings, agents, commands and plugins in the project's files.
+            call ProjectTrust = "project.trust" (project::ProjectTrustParams) -> project::Project, - "", retry read;
+
+            /// Creates a session.
+            call SessionCreate = "session.create" (session::SessionCreateParams) -> session::Session, POST "/project/:projectID/session", retry keyed;
+            /// Lists sessions, the most recently updated first.
+            call SessionList = "session.list" (session::SessionListParams) -> Vec<session::Session>, GET "/project/:projectID/session", retry read;
+            /// Reads one session.
+            call SessionGet = "session.get" (session::SessionGetParams) -> session::Session, GET "/project/:projectID/session/:sessionID", retry read;
+            /// Changes a session's title or archives it.
+            call SessionUpdate = "session.update" (session::SessionUpdateParams) -> session::Session, - "", retry read;
+            /// Deletes a session, its children and their messages; running turns end first.
+            call SessionDelete = "session.delete" (session::SessionDeleteParams) -> bool, DELETE "/project/:projectID/session/:sessionID", retry never;
+            /// Lists the direct children of a session, oldest first.
+            call SessionChildren = "session.children" (session::SessionChildrenParams) -> Vec<session::Session>, - "", retry read;
+            /// Lists the messages of a session, oldest first.
+            call SessionMessages = "session.messages" (session::SessionMessagesParams) -> Vec<message::MessageWithParts>, GET "/project/:projectID/session/:sessionID/message", retry read;
+            /// Reads one message.
+            call SessionMessage = "session.message" (session::SessionMessageParams) -> message::MessageWithParts, GET "/project/:projectID/session/:sessionID/message/:messageID", retry read;
+            /// Sends a prompt and waits until its turn has ended.
+            call SessionPrompt = "session.prompt" (session::SessionPromptParams) -> message::MessageWithParts, POST "/project/:projectID/session/:sessionID/message", retry keyed;
+            /// Sends a prompt and answers as soon as it is stored.
+            call SessionSubmit = "session.submit" (session::SessionSubmitParams) -> session::SessionSubmitResult, - "", retry keyed;
+            /// Ends the running turn and cancels the queue; tells whether anything was running.
+            call SessionAbort = "session.abort" (session::SessionAbortParams) -> bool, POST "/project/:projectID/session/:sessionID/abort", retry never;
+            /// Tells the status of every session that is not idle.
+            call SessionStatusGet = "session.status" (session::SessionStatusParams) -> std::collections::BTreeMap<String, session::SessionStatus>, - "", retry read;
+
+            /// Lists the open permission questions.
+            call PermissionList = "permission.list" (permission::PermissionListParams) -> Vec<permission::Permission>, - "", retry read;
+            /// Answers a permission question.
+            call PermissionReply = "permission.reply" (permission::PermissionReplyParams) -> session::Session, POST "/project/:projectID/session/:sessionID/permission/:permissionID", retry never;
+            /// Lists what "always" has granted in the project.
+            call PermissionGrants = "permission.grants" (permission::PermissionGrantsParams) -> Vec<permission::Grant>, - "", retry read;
+            /// Takes a grant back.
+            call PermissionRevoke = "permission.revoke" (permission::PermissionRevokeParams) -> bool, - "", retry never;
+
+            /// Lists providers and their models.
+            call ProviderList = "provider.list" (provider::ProviderListParams) -> provider::ProviderListResult, GET "/provider", retry read;
+            /// Tells the settings in force, secrets masked.
+            call ConfigGet = "config.get" (config::ConfigGetParams) -> config::Config, GET "/config", retry read;
+            /// Lists the agents.
+            call AgentList = "agent.list" (agent::AgentListParams) -> Vec<agent::Agent>, GET "/project/:projectID/agent", retry read;
+            /// Lists the tools that a model is offered.
+            call ToolList = "tool.list" (tool::ToolListParams) -> Vec<tool::ToolInfo>, - "", retry read;
+
+            /// Reads logged events after a cursor.
+            call EventList = "event.list" (event::EventListParams) -> event::EventListResult, - "", retry read;
+            /// Ends a subscription; nothing arrives on it after the answer.
+            call EventUnsubscribe = "event.unsubscribe" (event::EventUnsubscribeParams) -> bool, - "", retry read;
+            /// Opens a stream of events: first from the log, then live. Notifications have method `event`.
+            subscription EventSubscribe = "event.subscribe" (event::EventSubscribeParams) -> event::Event, - "", retry read;
+        }
+    };
+}
+
+macro_rules! kind {
+    (call) => {
+        Kind::Call
+    };
+    (subscription) => {
+        Kind::Subscription
+    };
+}
+
+macro_rules! route {
+    (-, $path:literal) => {
+        None
+    };
+    ($verb:tt, $path:literal) => {
+        Some(Route { verb: stringify!($verb), path: $path })
+    };
+}
+
+macro_rules! retry {
+    (read) => {
+        Retry::Read
+    };
+    (keyed) => {
+        Retry::Keyed
+    };
+    (never) => {
+        Retry::Never
+    };
+}
+
+macro_rules! define {
+    ($(#[doc = $summary:literal] $kind:ident $name:ident = $wire:literal ($params:ty) -> $result:ty, $verb:tt $path:literal, retry $retry:ident;)*) => {
+        $(
+            #[doc = $summary]
+            pub enum $name {}
+
+            impl Method for $name {
+                const NAME: &'static str = $wire;
+                const SUMMARY: &'static str = $summary.trim_ascii();
+                const ROUTE: Option<Route> = route!($verb, $path);
+                const RETRY: Retry = retry!($retry);
+                type Params = $params;
+                type Result = $result;
+            }
+        )*
+
+        /// Every method of the contract, in the order of the table.
+        pub const METHODS: &[MethodSpec] = &[
+            $(MethodSpec {
+                name: $wire,
+                summary: $name::SUMMARY,
+                kind: kind!($kind),
+                route: $name::ROUTE,
+                retry: $name::RETRY,
+                params: |generator| generator.subschema_for::<<$name as Method>::Params>(),
+                result: |generator| generator.subschema_for::<<$name as Method>::Result>(),
+            }),*
+        ];
+    };
+}
+
+use crate::{agent, config, daemon, event, message, permission, project, provider, session, tool};
+
+for_each_method!(define);

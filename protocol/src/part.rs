@@ -1,0 +1,290 @@
+//! The kinds of part that a message is made of.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    id::{MessageId, PartId, SessionId},
+    message::{MessageError, Tokens},
+    provider::ModelRef,
+};
+
+macro_rules! parts {
+    ($($(#[doc = $doc:literal])* $variant:ident $tag:literal $name:ident { $($(#[$field_meta:meta])* $field:ident : $type:ty),* $(,)? })*) => {
+        /// A part of a message.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(tag = "type")]
+        pub enum Part {
+            $($(#[doc = $doc])* #[serde(rename = $tag)] $variant($name),)*
+        }
+
+        $(
+            $(#[doc = $doc])*
+            #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+            #[serde(rename_all = "camelCase")]
+            pub struct $name {
+                /// The part's id.
+                pub id: PartId,
+                /// The session.
+                #[serde(rename = "sessionID")]
+                pub session_id: SessionId,
+                /// The message.
+                #[serde(rename = "messageID")]
+                pub message_id: MessageId,
+                $($(#[$field_meta])* pub $field: $type,)*
+            }
+        )*
+
+        impl Part {
+            /// The part's id.
+            #[must_use]
+            pub fn id(&self) -> &PartId {
+                match self { $(Part::$variant(part) => &part.id),* }
+            }
+
+            /// The message that it belongs to.
+            #[must_use]
+            pub fn message_id(&self) -> &MessageId {
+                match self { $(Part::$variant(part) => &part.message_id),* }
+            }
+
+            /// The session that it belongs to.
+            #[must_use]
+            pub fn session_id(&self) -> &SessionId {
+                match self { $(Part::$variant(part) => &part.session_id),* }
+            }
+        }
+    };
+}
+
+parts! {
+    /// Text of the user or the model.
+    Text "text" TextPart {
+        /// The text, exactly as it came.
+        text: String,
+        /// Added by the daemon, not typed by the user.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        synthetic: bool,
+        /// When it was streamed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        time: Option<Span>,
+        /// What the provider attached.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        metadata: Option<Value>,
+    }
+
+    /// What the model thought.
+    Reasoning "reasoning" ReasoningPart {
+        /// The text, exactly as it came.
+        text: String,
+        /// What the provider attached, such as its signature.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        metadata: Option<Value>,
+        /// When it was streamed.
+        time: Span,
+    }
+
+    /// A file or image that the user attached.
+    File "file" FilePart {
+        /// The media type.
+        mime: String,
+        /// The name for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filename: Option<String>,
+        /// `file:`, `data:` or another address.
+        url: String,
+        /// Where in the prompt it was mentioned; not interpreted by the daemon.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<Value>,
+    }
+
+    /// A tool call and its result.
+    Tool "tool" ToolPart {
+        /// The provider's id of the call.
+        #[serde(rename = "callID")]
+        call_id: String,
+        /// The tool's name.
+        tool: String,
+        /// How far it is.
+        state: ToolState,
+        /// What the provider attached to the call, to be sent back with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        metadata: Option<Value>,
+    }
+
+    /// A model call begins.
+    StepStart "step-start" StepStartPart {
+        /// The state of the work tree before it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<String>,
+    }
+
+    /// A model call has ended.
+    StepFinish "step-finish" StepFinishPart {
+        /// Why: `stop`, `tool-calls`, `length`, `content-filter`, `error` or `other`.
+        reason: String,
+        /// The state of the work tree after it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<String>,
+        /// What this call cost, in US dollars.
+        cost: f64,
+        /// What this call used.
+        tokens: Tokens,
+    }
+
+    /// A recorded state of the work tree.
+    Snapshot "snapshot" SnapshotPart {
+        /// Its id.
+        snapshot: String,
+    }
+
+    /// The files that a step changed.
+    Patch "patch" PatchPart {
+        /// The state before.
+        hash: String,
+        /// Absolute paths.
+        files: Vec<String>,
+    }
+
+    /// A mention of an agent.
+    Agent "agent" AgentPart {
+        /// The agent's name.
+        name: String,
+        /// Where in the prompt it was mentioned; not interpreted by the daemon.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<Value>,
+    }
+
+    /// Work for a child session.
+    Subtask "subtask" SubtaskPart {
+        /// What the child is asked.
+        prompt: String,
+        /// A few words for people.
+        description: String,
+        /// The agent that does it.
+        agent: String,
+        /// The model that it uses.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<ModelRef>,
+    }
+
+    /// A model call failed and is tried again.
+    Retry "retry" RetryPart {
+        /// Which attempt failed, from 1.
+        attempt: u32,
+        /// How it failed.
+        error: MessageError,
+        /// When.
+        time: Created,
+    }
+
+    /// The history before this point was summarised.
+    Compaction "compaction" CompactionPart {
+        /// Not asked for by the user.
+        auto: bool,
+    }
+}
+
+/// When something was created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Created {
+    /// Milliseconds since 1970.
+    pub created: i64,
+}
+
+/// A span of time; without `end` it still runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Span {
+    /// Milliseconds since 1970.
+    pub start: i64,
+    /// Milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<i64>,
+}
+
+/// How far a tool call is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum ToolState {
+    /// The model is writing the call, or it waits for leave.
+    Pending(ToolPending),
+    /// It runs.
+    Running(ToolRunning),
+    /// It gave a result.
+    Completed(ToolCompleted),
+    /// It failed; the model reads why.
+    Error(ToolFailed),
+}
+
+/// A call that has not started.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ToolPending {
+    /// The arguments, once complete.
+    #[serde(default)]
+    pub input: BTreeMap<String, Value>,
+    /// The arguments as the model wrote them.
+    #[serde(default)]
+    pub raw: String,
+}
+
+/// A call that runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolRunning {
+    /// The arguments.
+    pub input: Value,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What the tool tells while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
+    /// Since when.
+    pub time: Span,
+}
+
+/// A call that gave a result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolCompleted {
+    /// The arguments.
+    pub input: Value,
+    /// What the model reads.
+    pub output: String,
+    /// One line for people.
+    pub title: String,
+    /// More for clients.
+    pub metadata: Value,
+    /// When it ran.
+    pub time: Span,
+    /// Images and files for the model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+}
+
+/// A file that a tool gives to the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Attachment {
+    /// The media type.
+    pub mime: String,
+    /// A `data:` address.
+    pub url: String,
+    /// The name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+}
+
+/// A call that failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolFailed {
+    /// The arguments.
+    pub input: Value,
+    /// What the model reads.
+    pub error: String,
+    /// More for clients; `aborted: true` where the turn was aborted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
+    /// When it ran.
+    pub time: Span,
+}

@@ -1,0 +1,151 @@
+//! Permission questions, answers, rules and grants.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::{GrantId, MessageId, PermissionId, ProjectId, SessionId};
+
+params! {
+    /// Params of `permission.list`.
+    PermissionListParams {
+        /// Only this session and its descendants.
+        #[serde(default, rename = "sessionID", skip_serializing_if = "Option::is_none")]
+        session_id: Option<SessionId>,
+    }
+}
+
+params! {
+    /// Params of `permission.reply`.
+    PermissionReplyParams {
+        /// The session that asked.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The question.
+        #[serde(rename = "permissionID")]
+        permission_id: PermissionId,
+        /// The answer.
+        response: PermissionResponse,
+        /// With `reject`: what the model is told; the turn then goes on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    }
+}
+
+params! {
+    /// Params of `permission.grants`.
+    PermissionGrantsParams {}
+}
+
+params! {
+    /// Params of `permission.revoke`.
+    PermissionRevokeParams {
+        /// The grant to take back.
+        id: GrantId,
+    }
+}
+
+/// What a rule says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Go ahead.
+    Allow,
+    /// Ask the user.
+    Ask,
+    /// Never.
+    Deny,
+}
+
+/// One permission rule: of the matching ones the last wins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rule {
+    /// The permission's type, such as `bash` or `edit`; `*` for all.
+    pub permission: String,
+    /// What it applies to: a wildcard pattern over a command, path or address.
+    pub pattern: String,
+    /// What then.
+    pub action: Action,
+}
+
+/// An answer of the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PermissionResponse {
+    /// This one time.
+    #[default]
+    Once,
+    /// From now on, for the patterns in `always`, in this project.
+    Always,
+    /// No.
+    Reject,
+}
+
+/// How a question ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PermissionOutcome {
+    /// Allowed this one time.
+    Once,
+    /// Allowed from now on.
+    Always,
+    /// Refused.
+    Reject,
+    /// Withdrawn because the turn was aborted.
+    Aborted,
+    /// Withdrawn because nobody can need it any more.
+    Expired,
+}
+
+/// An open permission question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Permission {
+    /// The question's id.
+    pub id: PermissionId,
+    /// The session that asks.
+    #[serde(rename = "sessionID")]
+    pub session_id: SessionId,
+    /// The assistant message that holds the tool call.
+    #[serde(rename = "messageID")]
+    pub message_id: MessageId,
+    /// The tool call.
+    #[serde(rename = "callID")]
+    pub call_id: String,
+    /// The permission's type, such as `bash` or `edit`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What is asked for.
+    pub patterns: Vec<String>,
+    /// What "always" would grant.
+    pub always: Vec<String>,
+    /// One line for people.
+    pub title: String,
+    /// More about the call: the command, the diff, the path.
+    pub metadata: Value,
+    /// When it was asked.
+    pub time: PermissionTime,
+}
+
+/// When a question was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PermissionTime {
+    /// Milliseconds since 1970.
+    pub created: i64,
+}
+
+/// A remembered "always".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Grant {
+    /// The grant's id, for `permission.revoke`.
+    pub id: GrantId,
+    /// The project it holds in.
+    #[serde(rename = "projectID")]
+    pub project_id: ProjectId,
+    /// The permission's type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What is allowed.
+    pub pattern: String,
+    /// When it was given.
+    pub time: PermissionTime,
+}

@@ -1,0 +1,86 @@
+//! Projects.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::id::ProjectId;
+
+params! {
+    /// Params of `project.list`.
+    ProjectListParams {}
+}
+
+params! {
+    /// Params of `project.current`.
+    ProjectCurrentParams {}
+}
+
+params! {
+    /// Params of `project.init`.
+    ProjectInitParams {
+        /// Initialise a git repository where there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        git: Option<bool>,
+    }
+}
+
+params! {
+    /// Params of `project.update`.
+    ProjectUpdateParams {
+        /// The new name; empty takes it away.
+        name: String,
+    }
+}
+
+params! {
+    /// Params of `project.trust`.
+    ProjectTrustParams {
+        /// Whether the project's own settings, agents, commands and plugins may be used.
+        trusted: bool,
+    }
+}
+
+/// A repository with all its worktrees, or a directory outside git.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Project {
+    /// The project's id; the same for all worktrees of one clone.
+    pub id: ProjectId,
+    /// The main checkout, as an absolute real path.
+    pub worktree: String,
+    /// The version control system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vcs: Option<Vcs>,
+    /// A name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The directory is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missing: bool,
+    /// The project's own settings may be used.
+    pub trusted: bool,
+    /// Files that wait for trust: new or changed since it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<String>,
+    /// When.
+    pub time: ProjectTime,
+}
+
+/// A version control system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Vcs {
+    /// git.
+    Git,
+}
+
+/// Times of a project, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProjectTime {
+    /// First seen.
+    pub created: i64,
+    /// Last used.
+    pub updated: i64,
+    /// When its AGENTS.md was written by `session.init`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initialized: Option<i64>,
+}

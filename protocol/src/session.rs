@@ -1,0 +1,388 @@
+//! A session: one conversation, and what is asked of it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::{
+    id::{MessageId, PartId, PermissionId, ProjectId, QuestionId, SessionId},
+    message::Tokens,
+    provider::ModelRef,
+};
+
+/// One conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Session {
+    /// The session's id.
+    pub id: SessionId,
+    /// The project.
+    #[serde(rename = "projectID")]
+    pub project_id: ProjectId,
+    /// Where it works, as an absolute real path.
+    pub directory: String,
+    /// The directory is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missing: bool,
+    /// The session that started it.
+    #[serde(default, rename = "parentID", skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<SessionId>,
+    /// What it is about.
+    pub title: String,
+    /// The daemon's version that created it.
+    pub version: String,
+    /// The agent for prompts that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The model for prompts that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelRef>,
+    /// Where it is shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<SessionShare>,
+    /// An undo that can still be taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<SessionRevert>,
+    /// What all its model calls cost, in US dollars.
+    pub cost: f64,
+    /// What all its model calls used.
+    pub tokens: Tokens,
+    /// When.
+    pub time: SessionTime,
+}
+
+/// Where a session is shared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionShare {
+    /// The address.
+    pub url: String,
+}
+
+/// An undo that can still be taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionRevert {
+    /// The first message that is undone.
+    #[serde(rename = "messageID")]
+    pub message_id: MessageId,
+    /// The first part that is undone.
+    #[serde(default, rename = "partID", skip_serializing_if = "Option::is_none")]
+    pub part_id: Option<PartId>,
+    /// The state of the work tree before the undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
+    /// What the undo changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
+}
+
+/// Times of a session, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionTime {
+    /// When it was created.
+    pub created: i64,
+    /// When it last changed.
+    pub updated: i64,
+    /// When it was archived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<i64>,
+}
+
+/// What a session is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum SessionStatus {
+    /// Nothing.
+    Idle,
+    /// It is in a turn.
+    Busy,
+    /// It waits for an answer of the user.
+    Waiting(StatusWaiting),
+    /// A model call failed and will be tried again.
+    Retry(StatusRetry),
+}
+
+/// What a waiting session waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusWaiting {
+    /// The permission question.
+    #[serde(default, rename = "permissionID", skip_serializing_if = "Option::is_none")]
+    pub permission_id: Option<PermissionId>,
+    /// The model's question.
+    #[serde(default, rename = "questionID", skip_serializing_if = "Option::is_none")]
+    pub question_id: Option<QuestionId>,
+    /// Since when, in milliseconds since 1970.
+    pub since: i64,
+}
+
+/// When a failed model call is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusRetry {
+    /// Which attempt failed, from 1.
+    pub attempt: u32,
+    /// How it failed.
+    pub message: String,
+    /// When it is tried again, in milliseconds since 1970.
+    pub next: i64,
+}
+
+/// Which sessions a list holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionScope {
+    /// Those of exactly this directory.
+    Directory,
+    /// Those of the project, in all its worktrees.
+    #[default]
+    Project,
+    /// Those of all projects.
+    All,
+}
+
+params! {
+    /// Params of `session.create`.
+    SessionCreateParams {
+        /// The id that the session shall have: the same id with the same params again returns that session.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<SessionId>,
+        /// The session that this one belongs to.
+        #[serde(default, rename = "parentID", skip_serializing_if = "Option::is_none")]
+        parent_id: Option<SessionId>,
+        /// What it is about; default: named by the first prompt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// The agent for prompts that name none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
+        /// The model for prompts that name none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<ModelRef>,
+    }
+}
+
+params! {
+    /// Params of `session.list`.
+    SessionListParams {
+        /// Which sessions; default `project`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<SessionScope>,
+        /// Only those whose title contains this, upper or lower case.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        search: Option<String>,
+        /// How many at most: 1 to 1000, default 100.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+        /// Only those after this one in the list's order.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<SessionId>,
+    }
+}
+
+macro_rules! session_params {
+    ($($(#[doc = $doc:literal])* $name:ident;)*) => {
+        $(params! {
+            $(#[doc = $doc])*
+            $name {
+                /// The session.
+                #[serde(rename = "sessionID")]
+                session_id: SessionId,
+            }
+        })*
+    };
+}
+
+session_params! {
+    /// Params of `session.get`.
+    SessionGetParams;
+    /// Params of `session.delete`.
+    SessionDeleteParams;
+    /// Params of `session.children`.
+    SessionChildrenParams;
+    /// Params of `session.abort`.
+    SessionAbortParams;
+}
+
+params! {
+    /// Params of `session.update`.
+    SessionUpdateParams {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The new title.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// Archive it, or take it out of the archive.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        archived: Option<bool>,
+    }
+}
+
+params! {
+    /// Params of `session.messages`.
+    SessionMessagesParams {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// Only the last so many, from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+        /// Only those before this message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<MessageId>,
+    }
+}
+
+params! {
+    /// Params of `session.message`.
+    SessionMessageParams {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The message.
+        #[serde(rename = "messageID")]
+        message_id: MessageId,
+    }
+}
+
+params! {
+    /// Params of `session.status`.
+    SessionStatusParams {
+        /// Only this session and its descendants.
+        #[serde(default, rename = "sessionID", skip_serializing_if = "Option::is_none")]
+        session_id: Option<SessionId>,
+    }
+}
+
+macro_rules! prompt_params {
+    ($($(#[doc = $doc:literal])* $name:ident;)*) => {
+        $(params! {
+            $(#[doc = $doc])*
+            $name {
+                /// The session; without it one is created in the directory.
+                #[serde(default, rename = "sessionID", skip_serializing_if = "Option::is_none")]
+                session_id: Option<SessionId>,
+                /// What is asked: parts, or a plain text.
+                #[serde(deserialize_with = "parts_or_text")]
+                #[schemars(schema_with = "parts_schema")]
+                parts: Vec<PartInput>,
+                /// The id that the user message shall have: the same id with the same params again joins that turn.
+                #[serde(default, rename = "messageID", skip_serializing_if = "Option::is_none")]
+                message_id: Option<MessageId>,
+                /// The model; default: the agent's, the session's last, the settings'.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                model: Option<ModelRef>,
+                /// The agent; default: the session's, else `build`.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                agent: Option<String>,
+                /// Replaces the agent's system prompt.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                system: Option<String>,
+                /// Tools switched on or off, by name or wildcard.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                tools: Option<BTreeMap<String, bool>>,
+            }
+        })*
+    };
+}
+
+prompt_params! {
+    /// Params of `session.prompt`.
+    SessionPromptParams;
+    /// Params of `session.submit`.
+    SessionSubmitParams;
+}
+
+/// Result of `session.submit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionSubmitResult {
+    /// The session, which may have been created by this call.
+    #[serde(rename = "sessionID")]
+    pub session_id: SessionId,
+    /// The stored user message.
+    #[serde(rename = "messageID")]
+    pub message_id: MessageId,
+    /// It waits for a running turn to end.
+    pub queued: bool,
+}
+
+/// A part of a prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum PartInput {
+    /// Text.
+    Text(TextInput),
+    /// A file, an image or a directory.
+    File(FileInput),
+    /// A mention of an agent.
+    Agent(AgentInput),
+}
+
+/// Text of a prompt.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TextInput {
+    /// The part's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<PartId>,
+    /// The text.
+    pub text: String,
+    /// Not typed by the user.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub synthetic: bool,
+}
+
+/// A file of a prompt.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileInput {
+    /// The part's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<PartId>,
+    /// The media type; `text/plain` is read as text, `application/x-directory` is listed.
+    pub mime: String,
+    /// The name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// `file:///absolute/path`, optionally with `?start=LINE&end=LINE` (from 1), or a `data:` address.
+    pub url: String,
+    /// Where in the prompt it was mentioned; kept, not interpreted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Value>,
+}
+
+/// A mention of an agent in a prompt.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgentInput {
+    /// The part's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<PartId>,
+    /// The agent's name.
+    pub name: String,
+    /// Where in the prompt it was mentioned; kept, not interpreted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Value>,
+}
+
+fn parts_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PartInput>, D::Error> {
+    struct Visitor;
+    impl<'de> serde::de::Visitor<'de> for Visitor {
+        type Value = Vec<PartInput>;
+        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+            f.write_str("an array of parts or a string")
+        }
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(vec![PartInput::Text(TextInput { text: text.to_owned(), ..TextInput::default() })])
+        }
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+            Deserialize::deserialize(serde::de::value::SeqAccessDeserializer::new(seq))
+        }
+    }
+    deserializer.deserialize_any(Visitor)
+}
+
+/// The one place where two shapes are accepted: a plain text is the commonest prompt by far.
+fn parts_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let parts = generator.subschema_for::<Vec<PartInput>>();
+    schemars::json_schema!({ "description": "What is asked: parts, or a plain text.", "oneOf": [{ "type": "string" }, parts] })
+}

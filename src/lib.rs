@@ -1,0 +1,5 @@
+//! polytree: one daemon, every worktree.
+
+pub mod provider;
+pub mod stdx;
+pub mod tool;

@@ -1,0 +1,235 @@
+//! What every model service is to the rest of the daemon: a request in neutral terms, and a stream of deltas.
+//! Nothing of a provider's own shapes passes this file.
+
+use futures::stream::BoxStream;
+use polytree_protocol::{
+    message::Tokens,
+    provider::{Model, ModelRef},
+};
+use serde_json::{Map, Value};
+
+/// One call of a model.
+#[derive(Debug, Clone)]
+pub struct ModelRequest {
+    /// Which model.
+    pub model: ModelRef,
+    /// Its limits and abilities.
+    pub info: Model,
+    /// System texts, the most stable first; providers with a prompt cache mark them.
+    pub system: Vec<String>,
+    /// The history, oldest first; it ends with a user or a tool message.
+    pub messages: Vec<ModelMessage>,
+    /// The tools that the model may call.
+    pub tools: Vec<ToolSpec>,
+    /// Sampling temperature; only where `info.temperature`.
+    pub temperature: Option<f64>,
+    /// Nucleus sampling.
+    pub top_p: Option<f64>,
+    /// The longest answer, in tokens.
+    pub max_output_tokens: u64,
+    /// Further fields of the provider's own, merged into the request's body.
+    pub options: Map<String, Value>,
+    /// The same for all calls of a session: a key for the provider's prompt cache.
+    pub cache_key: String,
+}
+
+/// A tool as a model sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolSpec {
+    /// The name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// The JSON Schema of its arguments.
+    pub parameters: Value,
+}
+
+/// A message of the history.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModelMessage {
+    /// From the user.
+    User(Vec<UserContent>),
+    /// From the model.
+    Assistant(Vec<AssistantContent>),
+    /// The results of the calls of the assistant message before it, in its order, one for each.
+    Tool(Vec<ToolResult>),
+}
+
+/// A piece of a user message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum UserContent {
+    /// Text.
+    Text(String),
+    /// An image or a document.
+    Media(Media),
+}
+
+/// An image or a document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Media {
+    /// The media type.
+    pub mime: String,
+    /// The name, where it has one.
+    pub filename: Option<String>,
+    /// The bytes in base64.
+    pub base64: String,
+}
+
+/// A piece of an assistant message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AssistantContent {
+    /// Text.
+    Text(String),
+    /// Thinking, with the signature that the provider gave it; sent back only to the same provider.
+    Reasoning {
+        /// The text.
+        text: String,
+        /// The provider's signature.
+        signature: Option<String>,
+    },
+    /// A tool call.
+    ToolCall {
+        /// The provider's id of the call.
+        call_id: String,
+        /// The tool.
+        name: String,
+        /// The arguments: a JSON object.
+        input: Value,
+        /// What the provider attached to the call (`ToolCallDone::metadata`), sent back as it came.
+        metadata: Option<Value>,
+    },
+}
+
+/// The result of a tool call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolResult {
+    /// The provider's id of the call.
+    pub call_id: String,
+    /// The tool.
+    pub name: String,
+    /// What the model reads.
+    pub output: String,
+    /// The call failed.
+    pub is_error: bool,
+    /// Images that belong to the result.
+    pub media: Vec<Media>,
+}
+
+/// What comes out of a model, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Delta {
+    /// More text.
+    Text(String),
+    /// More thinking.
+    Reasoning(String),
+    /// The signature of the thinking so far.
+    ReasoningSignature(String),
+    /// The model began to write a call.
+    ToolCallStart {
+        /// The provider's id of the call.
+        call_id: String,
+        /// The tool.
+        name: String,
+    },
+    /// A call is complete. Calls come in the model's order; a start may be missing.
+    ToolCallDone {
+        /// The provider's id of the call; never empty, unique in the answer.
+        call_id: String,
+        /// The tool.
+        name: String,
+        /// The arguments as the model wrote them: should be a JSON object, may be broken.
+        arguments: String,
+        /// What the provider wants back with the call.
+        metadata: Option<Value>,
+    },
+    /// The answer has ended well. Always the last delta of a good stream, and only there.
+    Finish {
+        /// Why.
+        reason: FinishReason,
+        /// What was used; zero where the service did not say. `input` excludes cached tokens, `output` excludes reasoning.
+        tokens: Tokens,
+    },
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinishReason {
+    /// It was done.
+    Stop,
+    /// It wants tools to be run.
+    ToolCalls,
+    /// The output limit was reached.
+    Length,
+    /// The service withheld the content.
+    ContentFilter,
+    /// The service named another reason, or none.
+    Other,
+}
+
+impl FinishReason {
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::ToolCalls => "tool-calls",
+            Self::Length => "length",
+            Self::ContentFilter => "content-filter",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// How a model call failed. Messages are for people and never hold a key.
+#[derive(Debug, Clone, thiserror::Error, PartialEq)]
+pub enum Error {
+    /// The key is missing or was refused.
+    #[error("{message}")]
+    Credentials {
+        /// What the service or the daemon says.
+        message: String,
+    },
+    /// The service answered with an error.
+    #[error("{message}")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// What the service says, at most 2,000 characters.
+        message: String,
+        /// When the service wants to be asked again, in milliseconds from now.
+        retry_after: Option<u64>,
+    },
+    /// The service could not be reached, or the stream broke before its end.
+    #[error("{message}")]
+    Connection {
+        /// What broke.
+        message: String,
+    },
+    /// The history is longer than the model's context.
+    #[error("{message}")]
+    ContextOverflow {
+        /// What the service says.
+        message: String,
+    },
+    /// The service sent an error in mid-stream, or something that is not its protocol.
+    #[error("{message}")]
+    Stream {
+        /// What came.
+        message: String,
+        /// Trying again may help (overload, internal error of the service).
+        retryable: bool,
+    },
+    /// The request cannot be made: a wrong address, an unknown wire protocol.
+    #[error("{message}")]
+    Request {
+        /// What is wrong, and what to do.
+        message: String,
+    },
+}
+
+/// A model service. Implementations keep no state of a call outside the stream that they return; dropping the
+/// stream ends the call.
+pub trait Provider: Send + Sync {
+    /// Calls the model. Errors come as the stream's last item; nothing follows `Finish` or an error.
+    fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<Delta, Error>>;
+}

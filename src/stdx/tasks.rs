@@ -1,0 +1,57 @@
+//! Tasks with a name, a place in the tree of cancellation, and somebody who waits for them.
+
+use std::future::Future;
+
+use tokio::task::JoinHandle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
+
+/// A node in the tree of work: its token is cancelled with its parent's, its tasks are waited for at the end.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    token: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Tasks {
+    /// The root of a tree.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A child node: cancelled with this one or alone; its tasks count as this one's too.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self { token: self.token.child_token(), tracker: self.tracker.clone() }
+    }
+
+    /// The node's token.
+    #[must_use]
+    pub fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+
+    /// Starts a task that is waited for at the end. It must watch the token: tasks are never aborted.
+    #[expect(clippy::disallowed_methods, reason = "the one place that starts tasks")]
+    pub fn spawn<T: Send + 'static>(&self, name: &'static str, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        tokio::spawn(self.tracker.track_future(task.instrument(tracing::debug_span!("task", name))))
+    }
+
+    /// Runs blocking work on the pool for it.
+    #[expect(clippy::disallowed_methods, reason = "the one place that starts blocking work")]
+    pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        tokio::task::spawn_blocking(work)
+    }
+
+    /// Cancels everything below this node.
+    pub fn cancel(&self) {
+        self.token.cancel();
+    }
+
+    /// Waits until every task of the whole tree has ended.
+    pub async fn finished(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}

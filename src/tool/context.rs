@@ -1,0 +1,79 @@
+//! What a tool is given: where it is, what it may ask, and a few hooks into the session that it runs for.
+//! The session implements [`Host`]; that is the one place where a lower module calls a higher one.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use polytree_protocol::{
+    id::{MessageId, SessionId},
+    todo::Todo,
+};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{definition::ToolError, file_times::FileTimes};
+use crate::stdx::paths::AbsPath;
+
+/// The variables of the client that started the turn: tools run with these, not with the daemon's own.
+pub type Environment = Arc<BTreeMap<String, String>>;
+
+/// What a tool call is given.
+#[derive(Clone)]
+pub struct ToolContext {
+    /// The session.
+    pub session_id: SessionId,
+    /// The assistant message that holds the call.
+    pub message_id: MessageId,
+    /// The provider's id of the call.
+    pub call_id: String,
+    /// The agent in charge.
+    pub agent: String,
+    /// The session's directory (real path): relative paths mean below it.
+    pub directory: AbsPath,
+    /// The top of the checkout (real path): what lies inside needs no `external_directory`.
+    pub worktree: AbsPath,
+    /// Where oversized outputs are kept (mode 0700); reading below it needs no `external_directory`.
+    pub output_directory: AbsPath,
+    /// Cancelled when the turn is aborted.
+    pub cancel: CancellationToken,
+    /// Variables for child processes.
+    pub environment: Environment,
+    /// When this session last read each file.
+    pub file_times: Arc<FileTimes>,
+    /// The session.
+    pub host: Arc<dyn Host>,
+}
+
+/// A request for leave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ask {
+    /// The permission's type, such as `bash`, `edit`, `read`, `external_directory`.
+    pub kind: &'static str,
+    /// What is asked for; each is judged by itself, one deny refuses all, one ask asks for all.
+    pub patterns: Vec<String>,
+    /// What "always" would grant.
+    pub always: Vec<String>,
+    /// Ask whatever a rule says that allows (an unresolvable command); a deny still refuses.
+    pub force: bool,
+    /// One line for people.
+    pub title: String,
+    /// More for clients.
+    pub metadata: Value,
+}
+
+/// The session that a tool runs for.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// Returns when the call may go on; waits for the user where a rule says ask.
+    async fn ask(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError>;
+    /// Replaces title and metadata of the running part (sent to clients).
+    async fn progress(&self, context: &ToolContext, title: Option<String>, metadata: Value);
+    /// Appends to the running part's `output` (sent to clients as a delta).
+    async fn output(&self, context: &ToolContext, text: String);
+    /// Tells clients that a file was changed.
+    async fn file_edited(&self, context: &ToolContext, path: &AbsPath);
+    /// The session's task list.
+    async fn todos(&self) -> Result<Vec<Todo>, ToolError>;
+    /// Replaces the session's task list.
+    async fn set_todos(&self, todos: Vec<Todo>) -> Result<(), ToolError>;
+}

@@ -1,0 +1,131 @@
+//! What a tool is: a name, typed arguments, a text for the model, and something it does.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use polytree_protocol::part::Attachment;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::context::ToolContext;
+
+/// What a call gives back.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ToolOutput {
+    /// One line for people; paths relative to the worktree.
+    pub title: String,
+    /// What the model reads.
+    pub output: String,
+    /// More for clients.
+    pub metadata: Value,
+    /// Images and files for the model.
+    pub attachments: Vec<Attachment>,
+}
+
+/// How a call fails. Every kind becomes a result that the model reads; only `Rejected` without a message ends the turn.
+#[derive(Debug, Clone, thiserror::Error, PartialEq)]
+pub enum ToolError {
+    /// It could not be done; the text tells the model why and what to try.
+    #[error("{0}")]
+    Failed(String),
+    /// A rule forbids it.
+    #[error("{0}")]
+    Denied(String),
+    /// The user said no.
+    #[error("the user rejected this tool call{}", message.as_ref().map(|m| format!(" and said: {m}")).unwrap_or_default())]
+    Rejected {
+        /// What the user wants instead.
+        message: Option<String>,
+    },
+    /// The turn was aborted.
+    #[error("the tool call was aborted")]
+    Aborted,
+}
+
+impl ToolError {
+    /// A failure with the given text.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self::Failed(text.into())
+    }
+}
+
+/// A tool. Add one by implementing this in a file of its own and naming it in `tools!`.
+#[async_trait]
+pub trait Tool: Send + Sync + 'static {
+    /// The name that the model calls.
+    const NAME: &'static str;
+    /// What the model reads about it.
+    const DESCRIPTION: &'static str;
+    /// Its arguments; the doc comments of the fields are what the model reads about them. Unknown fields are refused.
+    type Args: DeserializeOwned + JsonSchema + Send;
+
+    /// Does it. Must end soon after `context.cancel` is cancelled, with `ToolError::Aborted` or with what there is.
+    async fn run(&self, context: &ToolContext, args: Self::Args) -> Result<ToolOutput, ToolError>;
+}
+
+/// A tool with its types erased.
+#[async_trait]
+pub trait AnyTool: Send + Sync {
+    /// The name that the model calls.
+    fn name(&self) -> &str;
+    /// What the model reads about it.
+    fn description(&self) -> &str;
+    /// The JSON Schema of its arguments.
+    fn parameters(&self) -> Value;
+    /// Checks the arguments: the error is a sentence that the model can act on.
+    fn check(&self, input: &Value) -> Result<(), String>;
+    /// Parses the arguments and does it.
+    async fn call(&self, context: &ToolContext, input: Value) -> Result<ToolOutput, ToolError>;
+}
+
+struct Erased<T>(T);
+
+#[async_trait]
+impl<T: Tool> AnyTool for Erased<T> {
+    fn name(&self) -> &str {
+        T::NAME
+    }
+
+    fn description(&self) -> &str {
+        T::DESCRIPTION
+    }
+
+    fn parameters(&self) -> Value {
+        let settings = schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+        let mut schema = settings.into_generator().into_root_schema_for::<T::Args>().to_value();
+        if let Some(object) = schema.as_object_mut() {
+            object.remove("$schema");
+            object.remove("title");
+            object.remove("description");
+            object.entry("properties").or_insert_with(|| Value::Object(serde_json::Map::new()));
+        }
+        schema
+    }
+
+    fn check(&self, input: &Value) -> Result<(), String> {
+        parse::<T>(input).map(drop)
+    }
+
+    async fn call(&self, context: &ToolContext, input: Value) -> Result<ToolOutput, ToolError> {
+        let args = parse::<T>(&input).map_err(ToolError::Failed)?;
+        self.0.run(context, args).await
+    }
+}
+
+fn parse<T: Tool>(input: &Value) -> Result<T::Args, String> {
+    serde_path_to_error::deserialize(input).map_err(|error| {
+        let path = error.path().to_string();
+        let place = if path == "." { String::new() } else { format!(" at `{path}`") };
+        format!(
+            "The arguments of the tool `{}` are not valid{place}: {}. Please call it again with arguments that satisfy its schema.",
+            T::NAME,
+            error.into_inner()
+        )
+    })
+}
+
+/// Erases a tool's types.
+pub fn erase<T: Tool>(tool: T) -> Arc<dyn AnyTool> {
+    Arc::new(Erased(tool))
+}
