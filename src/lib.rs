@@ -1,5 +1,7 @@
 //! polytree: one daemon, every worktree.
 
+pub mod event;
 pub mod provider;
 pub mod stdx;
+pub mod storage;
 pub mod tool;

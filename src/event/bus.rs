@@ -1,0 +1,81 @@
+//! The newest records, in a ring of bounded size, and a bell that rings when there are more.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use super::Record;
+
+/// The most bytes of records kept for followers that keep up.
+const MOST_BYTES: usize = 1024 * 1024;
+/// The most bytes that a follower is given at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+struct Ring {
+    records: VecDeque<Arc<Record>>,
+    bytes: usize,
+    /// Every committed record after this cursor is in the ring.
+    floor: u64,
+}
+
+/// The live end of the log.
+pub(super) struct Bus {
+    // Held for a push or a copy of some references, never across an await.
+    ring: Mutex<Ring>,
+    newest: watch::Sender<u64>,
+}
+
+impl Bus {
+    pub fn new(newest: u64) -> Self {
+        Self { ring: Mutex::new(Ring { records: VecDeque::new(), bytes: 0, floor: newest }), newest: watch::Sender::new(newest) }
+    }
+
+    /// Announces a committed record. Called in the order of the cursors.
+    pub fn publish(&self, record: Arc<Record>) {
+        let cursor = record.cursor;
+        {
+            let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+            ring.bytes += record.size();
+            ring.records.push_back(record);
+            while ring.bytes > MOST_BYTES {
+                let Some(oldest) = ring.records.pop_front() else { break };
+                ring.bytes -= oldest.size();
+                ring.floor = oldest.cursor;
+            }
+        }
+        self.newest.send_replace(cursor);
+    }
+
+    /// Rings for every new record; its value is the newest cursor.
+    pub fn bell(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    pub fn newest(&self) -> u64 {
+        *self.newest.borrow()
+    }
+
+    /// The next records after the cursor, at most a chunk of them; `None` when the ring no longer reaches back that far.
+    pub fn after(&self, cursor: u64) -> Option<Vec<Arc<Record>>> {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        if cursor < ring.floor {
+            return None;
+        }
+        let start = ring.records.partition_point(|record| record.cursor <= cursor);
+        let mut bytes = 0;
+        Some(
+            ring.records
+                .range(start..)
+                .take_while(|record| {
+                    let first = bytes == 0;
+                    bytes += record.size();
+                    first || bytes <= CHUNK_BYTES
+                })
+                .cloned()
+                .collect(),
+        )
+    }
+}

@@ -1,0 +1,132 @@
+use std::sync::Arc;
+
+use polytree_protocol::{
+    events::{EventPayload, PartDelta, SessionOnly},
+    id::{MessageId, PartId, SessionId},
+};
+use serde_json::Value;
+use ulid::Ulid;
+
+use crate::{
+    event::{Error, Events, Filter, Scope},
+    storage::{self, Database, Durability},
+};
+
+fn database(directory: &tempfile::TempDir) -> Arc<Database> {
+    Arc::new(Database::open(&directory.path().join("store.db"), Durability::Process).unwrap())
+}
+
+fn session(number: u128) -> SessionId {
+    SessionId::from_ulid(Ulid::from(number))
+}
+
+async fn emit(database: &Database, events: &Arc<Events>, session: &SessionId, size: usize) -> u64 {
+    let (events, session) = (Arc::clone(events), session.clone());
+    database
+        .write::<_, storage::Error>(move |write| {
+            let scope = Scope { directory: Some("/work/a".into()), session_id: Some(session.clone()), ..Scope::default() };
+            let payload = match size {
+                0 => EventPayload::SessionIdle(SessionOnly { session_id: session }),
+                _ => EventPayload::MessagePartDelta(PartDelta {
+                    session_id: session,
+                    message_id: MessageId::default(),
+                    part_id: PartId::default(),
+                    field: "text".into(),
+                    delta: "x".repeat(size),
+                }),
+            };
+            events.append(write, &scope, &payload)
+        })
+        .await
+        .unwrap()
+}
+
+fn cursors(events: &[Box<serde_json::value::RawValue>]) -> Vec<u64> {
+    events.iter().map(|event| serde_json::from_str::<Value>(event.get()).unwrap()["cursor"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn from_the_log_then_live_without_gap_or_repetition_also_over_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sent = Vec::new();
+    {
+        let database = database(&directory);
+        let events = Events::open(Arc::clone(&database)).await.unwrap();
+        for _ in 0..10 {
+            sent.push(emit(&database, &events, &session(1), 0).await);
+        }
+    }
+    let database = database(&directory);
+    let events = Events::open(Arc::clone(&database)).await.unwrap();
+    let mut follower = events.follow(Some(sent[3]), Filter::default()).await.unwrap();
+    let mut seen = cursors(&follower.next().await.unwrap());
+    for _ in 0..5 {
+        sent.push(emit(&database, &events, &session(1), 0).await);
+        seen.extend(cursors(&follower.next().await.unwrap()));
+    }
+    assert!(sent.is_sorted());
+    assert_eq!(seen, sent[4..]);
+    assert_eq!(follower.position(), *sent.last().unwrap());
+}
+
+#[tokio::test]
+async fn a_slow_reader_falls_back_to_the_log_and_gets_every_byte() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(&directory);
+    let events = Events::open(Arc::clone(&database)).await.unwrap();
+    let mut follower = events.follow(None, Filter::default()).await.unwrap();
+    let mut last = 0;
+    // Three times what the ring holds.
+    for _ in 0..300 {
+        last = emit(&database, &events, &session(1), 10_000).await;
+    }
+    let (mut bytes, mut count, mut previous) = (0, 0, 0);
+    while follower.position() < last {
+        for event in follower.next().await.unwrap() {
+            let event: Value = serde_json::from_str(event.get()).unwrap();
+            bytes += event["properties"]["delta"].as_str().unwrap().len();
+            assert!(event["cursor"].as_u64().unwrap() > previous);
+            previous = event["cursor"].as_u64().unwrap();
+            count += 1;
+        }
+    }
+    assert_eq!(bytes, 3_000_000);
+    assert!(count < 300, "adjacent deltas were merged");
+    assert_eq!(previous, last);
+}
+
+#[tokio::test]
+async fn filters_narrow_and_the_position_moves_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(&directory);
+    let events = Events::open(Arc::clone(&database)).await.unwrap();
+    let wanted = Filter { session_id: Some(session(2)), directory: Some("/work".into()), types: Some(vec!["session.idle".into()]), ..Filter::default() };
+    let elsewhere = Filter { directory: Some("/work/ab".into()), ..Filter::default() };
+    let mut follower = events.follow(None, wanted).await.unwrap();
+    emit(&database, &events, &session(1), 0).await;
+    emit(&database, &events, &session(2), 5).await;
+    let hit = emit(&database, &events, &session(2), 0).await;
+    assert_eq!(cursors(&follower.next().await.unwrap()), [hit]);
+    let page = events.list(0, 10, elsewhere).await.unwrap();
+    assert!(page.records.is_empty());
+    assert_eq!(page.cursor, hit);
+}
+
+#[tokio::test]
+async fn the_log_is_trimmed_from_its_oldest_end_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(&directory);
+    let events = Events::open(Arc::clone(&database)).await.unwrap();
+    let mut sent = Vec::new();
+    for _ in 0..50 {
+        sent.push(emit(&database, &events, &session(1), 1000).await);
+    }
+    events.trim(0, 20_000).await.unwrap();
+    let kept = events.list(0, 1000, Filter::default()).await.unwrap();
+    assert!(kept.records.iter().map(|r| r.properties.len()).sum::<usize>() <= 21_000);
+    assert_eq!(kept.cursor, *sent.last().unwrap());
+    let Err(Error::CursorExpired { cursor, oldest }) = events.list(sent[0], 10, Filter::default()).await else { panic!("not expired") };
+    assert_eq!(cursor, sent[0]);
+    assert!(events.list(oldest, 10, Filter::default()).await.is_ok());
+    assert!(events.follow(Some(sent[0]), Filter::default()).await.is_err());
+}

@@ -1,0 +1,191 @@
+//! The store as the rest of the daemon sees it: `write` a closure, `read` a closure.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{Error, Write, migrations, readers::Readers, writer::Urgency, writer::Writer};
+
+/// What a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The death of the process (WAL, synchronous = NORMAL); a power cut may cost the last second, never consistency.
+    #[default]
+    Process,
+    /// A power cut too (synchronous = FULL).
+    Power,
+}
+
+/// An open store.
+pub struct Database {
+    writer: Writer,
+    readers: Readers,
+}
+
+impl Database {
+    /// Opens the store, creates it where there is none (mode 0600), and brings its tables up to date.
+    ///
+    /// # Errors
+    /// [`Error::Newer`] for a store of a newer program, which is left untouched; others as SQLite says.
+    pub fn open(path: &Path, durability: Durability) -> Result<Self, Error> {
+        migrations::refuse_newer(path)?;
+        create_private(path)?;
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        migrations::check(path, found as usize)?;
+        let synchronous = match durability {
+            Durability::Process => "NORMAL",
+            Durability::Power => "FULL",
+        };
+        connection.execute_batch(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304;"
+        ))?;
+        connection.set_prepared_statement_cache_capacity(64);
+        if found as usize != migrations::KNOWN {
+            migrations::run(&mut connection)?;
+        }
+        connection.execute_batch("PRAGMA foreign_keys = ON;")?;
+        let writer = Writer::start(connection).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        Ok(Self { writer, readers: Readers::new(path.to_owned()) })
+    }
+
+    /// Runs the job in the writer's transaction and returns once it is committed. Jobs run in the order of the calls.
+    ///
+    /// # Errors
+    /// The job's own error takes its changes back; a failed commit or a closed store arrive as [`Error`].
+    pub async fn write<T, E>(&self, job: impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        // Queued before the first await: the order of calls is the order of commits.
+        self.writer.submit(Urgency::Now, job).await.unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
+    /// Like [`Database::write`], for the deltas of a stream: the commit may wait up to 4 ms for company.
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    pub async fn write_delta<T, E>(&self, job: impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.writer.submit(Urgency::Delta, job).await.unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
+    /// Runs the job on one snapshot of what is committed. Never waits for the writer.
+    ///
+    /// # Errors
+    /// The job's own, or as SQLite says.
+    pub async fn read<T, E>(&self, job: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        self.readers.submit(Box::new(move |connection| {
+            let _ = sender.send(connection.map_err(E::from).and_then(job));
+        }));
+        receiver.await.unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
+    /// Commits what waits, then refuses everything.
+    pub fn close(&self) {
+        self.readers.close();
+        self.writer.close();
+    }
+}
+
+/// The store holds conversations: nobody else may read it, also not for the moment between creation and `chmod`.
+fn create_private(path: &Path) -> Result<(), Error> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop).map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Database) {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("store.db"), Durability::Process).unwrap();
+        (directory, database)
+    }
+
+    fn count(connection: &Connection) -> Result<u64, Error> {
+        Ok(connection.query_row("SELECT count(*) FROM meta WHERE key LIKE 'test%'", [], |row| row.get(0))?)
+    }
+
+    fn insert(write: &Write<'_>, key: &str) -> Result<(), Error> {
+        write.execute("INSERT INTO meta (key, value) VALUES (?1, 1)", [key])?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_failing_job_takes_only_its_own_changes_back() {
+        let (_directory, database) = store();
+        let (announced, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let jobs = (0..20).map(|number| {
+            let announced = announced.clone();
+            database.write(move |write| {
+                insert(write, &format!("test{number}"))?;
+                write.after_commit(move || announced.send(number).unwrap());
+                match number % 3 {
+                    0 => Err(Error::Closed),
+                    1 => panic!("a defect in a job"),
+                    _ => Ok(number),
+                }
+            })
+        });
+        let results: Vec<Result<i32, Error>> = futures::future::join_all(jobs).await;
+        assert_eq!(results.into_iter().filter_map(Result::ok).collect::<Vec<_>>(), [2, 5, 8, 11, 14, 17]);
+        assert_eq!(database.read(count).await.unwrap(), 6);
+        drop(announced);
+        let mut order = Vec::new();
+        while let Ok(number) = heard.try_recv() {
+            order.push(number);
+        }
+        assert_eq!(order, [2, 5, 8, 11, 14, 17], "only committed jobs are announced, in order");
+    }
+
+    #[tokio::test]
+    async fn deltas_are_committed_and_a_close_flushes() {
+        let (directory, database) = store();
+        futures::future::join_all((0..1000).map(|n| database.write_delta(move |w| insert(w, &format!("test{n}"))))).await;
+        assert_eq!(database.read(count).await.unwrap(), 1000);
+        let late = database.write_delta(move |w| insert(w, "testlate"));
+        database.close();
+        late.await.unwrap_err();
+        let again = Database::open(&directory.path().join("store.db"), Durability::Power).unwrap();
+        assert_eq!(again.read(count).await.unwrap(), 1000);
+    }
+
+    #[test]
+    fn a_newer_store_is_refused_and_left_untouched() {
+        let (directory, database) = store();
+        drop(database);
+        let path = directory.path().join("store.db");
+        Connection::open(&path).unwrap().execute_batch("PRAGMA journal_mode = DELETE; PRAGMA user_version = 999;").unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let error = Database::open(&path, Durability::Process).err().unwrap();
+        assert!(error.to_string().contains("version 999"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no log beside it");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_may_read_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (directory, _database) = store();
+        for entry in std::fs::read_dir(directory.path()).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        }
+    }
+}

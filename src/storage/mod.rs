@@ -1,0 +1,14 @@
+//! SQLite: one writer thread that commits in groups, a few readers that never wait for it, numbered migrations,
+//! and one owner for each data directory. What a call has written is committed before the call returns.
+
+pub(crate) mod database;
+pub(crate) mod error;
+pub(crate) mod migrations;
+pub(crate) mod owner;
+mod readers;
+mod writer;
+
+pub use database::{Database, Durability};
+pub use error::Error;
+pub use owner::{Owner, Ownership};
+pub use writer::Write;

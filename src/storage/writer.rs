@@ -1,0 +1,212 @@
+//! The one writer thread. Whatever waits is committed together as soon as the writer is free; a batch of nothing
+//! but deltas may wait a moment for company. A job that fails takes only its own changes back.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::Error;
+
+/// The longest that a batch of deltas waits for company after the commit before it.
+const DELTA_PAUSE: Duration = Duration::from_millis(4);
+/// The most jobs in one commit, so that the first of them does not wait too long.
+const BATCH: usize = 256;
+
+/// What a job gets: the open transaction, and a list of what to do once it is committed.
+pub struct Write<'a> {
+    connection: &'a Connection,
+    after: Vec<After>,
+}
+
+type After = Box<dyn FnOnce() + Send>;
+
+impl Write<'_> {
+    /// Leaves a step for after the commit. It runs on the writer thread, in the order of the jobs, and must be quick.
+    pub fn after_commit(&mut self, step: impl FnOnce() + Send + 'static) {
+        self.after.push(Box::new(step));
+    }
+}
+
+impl std::ops::Deref for Write<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+/// When a job may be committed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// As soon as the writer is free.
+    Now,
+    /// May wait for company.
+    Delta,
+}
+
+/// Runs in the transaction; answers later, once it is known whether the commit held.
+type Job = Box<dyn FnOnce(&mut Write<'_>) -> Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send> + Send>;
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<(Urgency, Job)>,
+    closed: bool,
+}
+
+/// The writer's mailbox and thread.
+pub(super) struct Writer {
+    shared: Arc<(Mutex<Queue>, Condvar)>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread on a connection that is ready.
+    pub fn start(connection: Connection) -> std::io::Result<Self> {
+        let shared = Arc::new((Mutex::new(Queue::default()), Condvar::new()));
+        let thread = std::thread::Builder::new().name("store-writer".into()).spawn({
+            let shared = Arc::clone(&shared);
+            move || run(connection, &shared)
+        })?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Queues a job and gives a receiver for its committed result.
+    pub fn submit<T, E>(&self, urgency: Urgency, job: impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static) -> oneshot::Receiver<Result<T, E>>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |write| {
+            let result = in_savepoint(write, job);
+            Box::new(move |committed| {
+                let result = match committed {
+                    Ok(()) => result,
+                    Err(error) => result.and(Err(E::from(Error::Sqlite(copy(error))))),
+                };
+                // Nobody may be waiting any more; the change stands all the same.
+                let _ = sender.send(result);
+            })
+        });
+        let (queue, wake) = &*self.shared;
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        // After the close the job is dropped, which the receiver sees.
+        if !queue.closed {
+            queue.jobs.push_back((urgency, job));
+            wake.notify_one();
+        }
+        receiver
+    }
+
+    /// Commits what waits and ends the thread.
+    pub fn close(&self) {
+        let (queue, wake) = &*self.shared;
+        queue.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        wake.notify_one();
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn run(mut connection: Connection, shared: &(Mutex<Queue>, Condvar)) {
+    let mut last_commit = Instant::now();
+    while let Some(jobs) = next_batch(shared, last_commit) {
+        commit(&mut connection, jobs);
+        last_commit = Instant::now();
+    }
+    // Leaves one file behind instead of a file and its log.
+    let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// Waits for work: at once where a job is urgent, else until the deltas have waited long enough for company.
+fn next_batch((queue, wake): &(Mutex<Queue>, Condvar), last_commit: Instant) -> Option<Vec<Job>> {
+    let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let urgent = queue.closed || queue.jobs.len() >= BATCH || queue.jobs.iter().any(|(urgency, _)| *urgency == Urgency::Now);
+        if queue.jobs.is_empty() {
+            if queue.closed {
+                return None;
+            }
+            queue = wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        }
+        let waited = last_commit.elapsed();
+        if urgent || waited >= DELTA_PAUSE {
+            let count = queue.jobs.len().min(BATCH);
+            return Some(queue.jobs.drain(..count).map(|(_, job)| job).collect());
+        }
+        queue = wake.wait_timeout(queue, DELTA_PAUSE - waited).unwrap_or_else(PoisonError::into_inner).0;
+    }
+}
+
+fn commit(connection: &mut Connection, jobs: Vec<Job>) {
+    let mut answers = Vec::with_capacity(jobs.len());
+    let mut after = Vec::new();
+    let result = connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
+        for job in jobs {
+            let mut write = Write { connection, after: Vec::new() };
+            answers.push(job(&mut write));
+            after.append(&mut write.after);
+        }
+        connection.execute_batch("COMMIT")
+    });
+    match &result {
+        Ok(()) => {
+            for step in after {
+                step();
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "commit failed");
+            if !connection.is_autocommit() {
+                let _ = connection.execute_batch("ROLLBACK");
+            }
+        }
+    }
+    for answer in answers {
+        answer(result.as_ref().map(|_| ()));
+    }
+}
+
+fn in_savepoint<T, E: From<Error>>(write: &mut Write<'_>, job: impl FnOnce(&mut Write<'_>) -> Result<T, E>) -> Result<T, E> {
+    let run = |write: &Write<'_>, sql: &str| write.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(|error| E::from(Error::Sqlite(error)));
+    run(write, "SAVEPOINT job")?;
+    // A panic in one job must not take the writer, and so all sessions, with it.
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(write)));
+    match result {
+        Ok(Ok(value)) => {
+            run(write, "RELEASE job")?;
+            Ok(value)
+        }
+        other => {
+            write.after.clear();
+            run(write, "ROLLBACK TO job")?;
+            run(write, "RELEASE job")?;
+            match other {
+                Ok(result) => result,
+                Err(_) => Err(E::from(Error::Sqlite(rusqlite::Error::InvalidQuery))),
+            }
+        }
+    }
+}
+
+/// `rusqlite::Error` cannot be cloned; its code is what callers look at.
+fn copy(error: &rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
+        other => rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR), Some(other.to_string())),
+    }
+}
