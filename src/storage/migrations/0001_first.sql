@@ -83,8 +83,9 @@ CREATE TABLE permission (
     session_id TEXT NOT NULL REFERENCES session (id) ON DELETE CASCADE,
     directory TEXT NOT NULL,
     call TEXT NOT NULL,
+    forced INTEGER NOT NULL,
     outcome TEXT,
-    reply TEXT,
+    message TEXT,
     data TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX permission_session ON permission (session_id, call);

@@ -1,0 +1,92 @@
+//! The handlers of `server.*`, `path.*` and `log.*`.
+
+use polytree_protocol::{
+    PROTOCOL_VERSION,
+    daemon::{LogLevel, PathGetResult, ServerInfoResult, ServerInitializeResult, ServerName},
+    methods::{LogWrite, METHODS, PathGet, ServerInfo, ServerInitialize},
+};
+
+use super::{
+    error::Error,
+    handler::{Context, Handler},
+    select,
+};
+use crate::{project::directory, stdx::paths};
+
+impl Handler for ServerInitialize {
+    async fn handle(context: Context, params: Self::Params) -> Result<ServerInitializeResult, Error> {
+        if let Some(version) = params.protocol_version
+            && version != PROTOCOL_VERSION
+        {
+            return Err(Error::unsupported_version(version));
+        }
+        if let Some(given) = &params.directory {
+            context.connection.set_default_directory(directory::resolve(given)?);
+        }
+        if let Some(client) = params.client_info.clone() {
+            tracing::info!(name = %client.name, version = ?client.version, "client");
+            context.connection.set_client(client);
+        }
+        let directory = context.connection.default_directory();
+        let project = match &directory {
+            Some(_) => {
+                let instance = select::instance(&context, &params).await?;
+                Some(context.daemon.projects.describe(&instance).await?)
+            }
+            None => None,
+        };
+        Ok(ServerInitializeResult {
+            server_info: ServerName { name: "polytree".into(), version: env!("CARGO_PKG_VERSION").into() },
+            protocol_version: PROTOCOL_VERSION,
+            connection_id: context.connection.id(),
+            directory: directory.map(|directory| directory.to_string()),
+            project,
+            cursor: context.daemon.events.newest(),
+            methods: METHODS.iter().map(|method| method.name.to_owned()).collect(),
+        })
+    }
+}
+
+impl Handler for ServerInfo {
+    async fn handle(context: Context, _: Self::Params) -> Result<ServerInfoResult, Error> {
+        let daemon = &context.daemon;
+        Ok(ServerInfoResult {
+            version: env!("CARGO_PKG_VERSION").into(),
+            protocol_version: PROTOCOL_VERSION,
+            pid: std::process::id(),
+            started: daemon.started,
+            data_directory: daemon.places.data.to_string(),
+            listen: daemon.socket.iter().map(ToString::to_string).collect(),
+        })
+    }
+}
+
+impl Handler for PathGet {
+    async fn handle(context: Context, params: Self::Params) -> Result<PathGetResult, Error> {
+        let instance = select::instance(&context, &params).await?;
+        let places = &context.daemon.places;
+        Ok(PathGetResult {
+            home: paths::home().map(|home| home.to_string()).unwrap_or_default(),
+            config: places.config.to_string(),
+            data: places.data.to_string(),
+            worktree: instance.worktree().to_string(),
+            directory: instance.directory.to_string(),
+        })
+    }
+}
+
+impl Handler for LogWrite {
+    async fn handle(context: Context, params: Self::Params) -> Result<bool, Error> {
+        let connection = context.connection.id();
+        let extra = params.extra.map(|extra| extra.to_string()).unwrap_or_default();
+        // Line breaks would let a client forge lines of others.
+        let (service, message) = (params.service.escape_debug().to_string(), params.message.escape_debug().to_string());
+        match params.level {
+            LogLevel::Debug => tracing::debug!(target: "client", connection, service, extra, "{message}"),
+            LogLevel::Info => tracing::info!(target: "client", connection, service, extra, "{message}"),
+            LogLevel::Warn => tracing::warn!(target: "client", connection, service, extra, "{message}"),
+            LogLevel::Error => tracing::error!(target: "client", connection, service, extra, "{message}"),
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,106 @@
+//! The handlers of `event.*`.
+
+use std::time::Duration;
+
+use polytree_protocol::{
+    event::{Event, EventListResult},
+    events::EVENTS,
+    methods::{EventList, EventSubscribe, EventUnsubscribe},
+};
+use serde_json::{json, value::to_raw_value};
+
+use super::{
+    error::Error,
+    handler::{Context, Handler, SubscriptionHandler},
+    select,
+    sink::Sink,
+};
+use crate::{
+    event::{Filter, Subscription},
+    stdx::time::now_ms,
+};
+
+/// A subscription on which nothing was sent for this long gets a heartbeat.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// The longest list of events.
+const MOST_EVENTS: u32 = 10_000;
+
+impl<A: Send + Sync + 'static> Handler<A> for EventUnsubscribe {
+    async fn handle(context: Context<A>, params: Self::Params) -> Result<bool, Error> {
+        Ok(context.connection.unsubscribe(params.subscription))
+    }
+}
+
+impl Handler for EventList {
+    async fn handle(context: Context, params: Self::Params) -> Result<EventListResult, Error> {
+        let limit = params.limit.unwrap_or(1000);
+        if limit == 0 || limit > MOST_EVENTS {
+            return Err(Error::invalid_params(format!("`limit` must be from 1 to {MOST_EVENTS}, not {limit}")));
+        }
+        let filter = Filter::new(select::narrowing(&params)?, params.project_id, params.session_id, checked(params.types)?);
+        let page = context.daemon.events.list(params.since, limit as usize, filter).await?;
+        let events = page.records.iter().map(|record| serde_json::from_str::<Event>(record.to_json().get())).collect::<Result<_, _>>().map_err(Error::internal)?;
+        Ok(EventListResult { events, cursor: page.cursor, more: page.more })
+    }
+}
+
+impl SubscriptionHandler for EventSubscribe {
+    const NOTIFICATION: &'static str = "event";
+    type Feed = Subscription;
+
+    async fn open(context: Context, params: Self::Params) -> Result<Subscription, Error> {
+        let filter = Filter::new(select::narrowing(&params)?, params.project_id, params.session_id, checked(params.types)?);
+        Ok(context.daemon.events.follow(params.since, filter).await?)
+    }
+
+    async fn run(mut feed: Subscription, sink: Sink) {
+        if send_unlogged(&sink, "server.connected", feed.position()).await.is_err() {
+            return;
+        }
+        loop {
+            let next = tokio::select! {
+                next = feed.next() => next,
+                () = tokio::time::sleep(HEARTBEAT) => {
+                    if send_unlogged(&sink, "server.heartbeat", feed.position()).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                () = sink.closed() => return,
+            };
+            match next {
+                Ok(events) => {
+                    for event in events {
+                        if sink.send(&event).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                Err(error) => {
+                    // A reader so slow that the log was trimmed past it: it must begin again.
+                    let error = Error::from(error);
+                    if let Ok(told) = to_raw_value(&json!({ "code": error.kind().code(), "message": error.message(), "data": error.data() })) {
+                        let _ = sink.fail(&told).await;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn send_unlogged(sink: &Sink, kind: &str, cursor: u64) -> Result<(), ()> {
+    let event = to_raw_value(&json!({ "cursor": cursor, "time": now_ms(), "type": kind, "properties": {} })).map_err(drop)?;
+    sink.send(&event).await.map_err(drop)
+}
+
+/// Refuses types that are no rows of the table: a filter that can never match is a mistake.
+fn checked(types: Option<Vec<String>>) -> Result<Option<Vec<String>>, Error> {
+    for kind in types.iter().flatten() {
+        if !EVENTS.iter().any(|event| event.name == kind) {
+            let nearest = EVENTS.iter().map(|event| event.name).max_by(|a, b| strsim::jaro_winkler(a, kind).total_cmp(&strsim::jaro_winkler(b, kind)));
+            return Err(Error::invalid_params(format!("`types` holds {kind:?}, which is no event type; the nearest is {:?}", nearest.unwrap_or_default())));
+        }
+    }
+    Ok(types)
+}

@@ -1,0 +1,62 @@
+//! The handlers of `project.*`.
+
+use polytree_protocol::{
+    methods::{ProjectCurrent, ProjectInit, ProjectList, ProjectTrust, ProjectUpdate},
+    project::Project,
+};
+
+use super::{
+    error::Error,
+    handler::{Context, Handler},
+    select,
+    session::is_below,
+};
+use crate::project::directory;
+
+impl Handler for ProjectList {
+    async fn handle(context: Context, params: Self::Params) -> Result<Vec<Project>, Error> {
+        let narrowing = select::narrowing(&params)?;
+        let mut projects = context.daemon.projects.list().await?;
+        projects.retain(|project| params.project_id.as_ref().is_none_or(|wanted| *wanted == project.id) && is_below(&project.worktree, narrowing.as_deref()));
+        Ok(projects)
+    }
+}
+
+impl Handler for ProjectCurrent {
+    async fn handle(context: Context, params: Self::Params) -> Result<Project, Error> {
+        let instance = select::instance(&context, &params).await?;
+        Ok(context.daemon.projects.describe(&instance).await?)
+    }
+}
+
+impl Handler for ProjectInit {
+    async fn handle(context: Context, params: Self::Params) -> Result<Project, Error> {
+        if let Some(given) = &params.directory {
+            let directory = directory::resolve_or_create(given)?;
+            if params.git == Some(true) {
+                context.daemon.projects.init_git(&directory).await?;
+            }
+        } else if params.git == Some(true) {
+            let instance = select::instance(&context, &params).await?;
+            context.daemon.projects.init_git(&instance.directory).await?;
+        }
+        let instance = select::claimed(&context, &params).await?;
+        Ok(context.daemon.projects.describe(&instance).await?)
+    }
+}
+
+impl Handler for ProjectUpdate {
+    async fn handle(context: Context, params: Self::Params) -> Result<Project, Error> {
+        let instance = select::instance(&context, &params).await?;
+        context.daemon.projects.rename(&instance, params.name).await?;
+        Ok(context.daemon.projects.describe(&instance).await?)
+    }
+}
+
+impl Handler for ProjectTrust {
+    async fn handle(context: Context, params: Self::Params) -> Result<Project, Error> {
+        let instance = select::instance(&context, &params).await?;
+        context.daemon.projects.trust(&instance, params.trusted).await?;
+        Ok(context.daemon.projects.describe(&instance).await?)
+    }
+}

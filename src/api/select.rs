@@ -1,0 +1,79 @@
+//! Which directory, project and session a request means: the rules of the contract, in one place.
+
+use std::sync::Arc;
+
+use polytree_protocol::{
+    id::{ProjectId, SessionId},
+    method::Selects,
+    session::Session,
+};
+
+use super::{error::Error, handler::Context};
+use crate::{
+    project::{Instance, directory},
+    stdx::paths::AbsPath,
+};
+
+/// The directory that a request means: its own, else the connection's.
+fn directory(context: &Context, params: &impl Selects) -> Result<AbsPath, Error> {
+    match params.directory() {
+        Some(given) => Ok(directory::resolve(given)?),
+        None => context.connection.default_directory().ok_or_else(Error::directory_required),
+    }
+}
+
+/// The open directory that a request means, whose project must be the one it names. Nothing is written to it.
+pub(super) async fn instance(context: &Context, params: &impl Selects) -> Result<Arc<Instance>, Error> {
+    let directory = directory(context, params)?;
+    let instance = context.daemon.projects.look(&directory).await?;
+    belongs(&instance.project.id, params.project_id(), "directory")?;
+    Ok(instance)
+}
+
+/// Like [`instance`], for a request that begins something there: the project's id is written into the repository.
+pub(super) async fn claimed(context: &Context, params: &impl Selects) -> Result<Arc<Instance>, Error> {
+    let directory = directory(context, params)?;
+    let instance = context.daemon.projects.look(&directory).await?;
+    belongs(&instance.project.id, params.project_id(), "directory")?;
+    Ok(context.daemon.projects.claim(&directory).await?)
+}
+
+/// The session that a request means. A `directory` or `projectID` beside it must be of the same project.
+pub(super) async fn session(context: &Context, params: &impl Selects, id: &SessionId) -> Result<Session, Error> {
+    let session = context.daemon.sessions.get(id).await?;
+    belongs(&session.project_id, params.project_id(), "session")?;
+    if let Some(given) = params.directory() {
+        let directory = directory::resolve(given)?;
+        let other = context.daemon.projects.look(&directory).await?;
+        if other.project.id != session.project_id {
+            return Err(Error::not_found("session in this directory's project", id));
+        }
+    }
+    Ok(session)
+}
+
+/// The directory that narrows a method which otherwise means the whole daemon. It may be gone by now.
+pub(super) fn narrowing(params: &impl Selects) -> Result<Option<String>, Error> {
+    let Some(given) = params.directory() else { return Ok(None) };
+    let path = AbsPath::expand(given).ok_or_else(|| Error::invalid_params(format!("`directory` must be an absolute path, not {given:?}")))?;
+    Ok(Some(path.real_or_nearest().to_string()))
+}
+
+fn belongs(found: &ProjectId, wanted: Option<&ProjectId>, what: &str) -> Result<(), Error> {
+    match wanted {
+        Some(wanted) if wanted != found => Err(Error::not_found("project", wanted).hint(format!("the {what} belongs to project {found}"))),
+        _ => Ok(()),
+    }
+}
+
+/// A digest of what a client asked for, to recognise the same request again. The selectors do not count: they only say
+/// where the thing is that was asked for.
+pub(super) fn digest(params: &impl serde::Serialize) -> String {
+    let mut value = serde_json::to_value(params).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("directory");
+        fields.remove("projectID");
+        fields.remove("sessionID");
+    }
+    blake3::hash(value.to_string().as_bytes()).to_hex().to_string()
+}

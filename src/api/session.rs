@@ -1,0 +1,217 @@
+//! The handlers of `session.*`.
+
+use std::collections::BTreeMap;
+
+use polytree_protocol::{
+    id::SessionId,
+    message::MessageWithParts,
+    methods::{
+        SessionAbort, SessionChildren, SessionCreate, SessionDelete, SessionGet, SessionList, SessionMessage, SessionMessages, SessionPrompt, SessionStatusGet,
+        SessionSubmit, SessionUpdate,
+    },
+    session::{Session, SessionCreateParams, SessionPromptParams, SessionScope, SessionStatus, SessionSubmitParams, SessionSubmitResult},
+};
+
+use super::{
+    error::Error,
+    handler::{Context, Handler},
+    select,
+};
+use crate::{
+    project::Instance,
+    session::{NewSession, Prompt, SessionQuery, Submitted, TurnEnd},
+};
+
+/// The longest list of sessions.
+const MOST_SESSIONS: u32 = 1000;
+
+impl Handler for SessionCreate {
+    async fn handle(context: Context, params: Self::Params) -> Result<Session, Error> {
+        let instance = select::claimed(&context, &params).await?;
+        create(&context, &instance, params).await
+    }
+}
+
+async fn create(context: &Context, instance: &Instance, params: SessionCreateParams) -> Result<Session, Error> {
+    let digest = select::digest(&params);
+    let new = NewSession {
+        id: params.id,
+        project_id: instance.project.id.clone(),
+        directory: instance.directory.to_string(),
+        place: instance.place(),
+        parent_id: params.parent_id,
+        title: params.title,
+        agent: params.agent,
+        model: params.model,
+        digest,
+    };
+    Ok(context.daemon.sessions.create(new).await?)
+}
+
+impl Handler for SessionList {
+    async fn handle(context: Context, params: Self::Params) -> Result<Vec<Session>, Error> {
+        let scope = params.scope.unwrap_or_default();
+        let limit = params.limit.unwrap_or(100);
+        if limit == 0 || limit > MOST_SESSIONS {
+            return Err(Error::invalid_params(format!("`limit` must be from 1 to {MOST_SESSIONS}, not {limit}")));
+        }
+        let (project_id, directory) = match scope {
+            SessionScope::All => (None, None),
+            SessionScope::Directory | SessionScope::Project => match &params.project_id {
+                // The project alone is enough, also when its directory is gone.
+                Some(project) if params.directory.is_none() && scope == SessionScope::Project => (Some(context.daemon.projects.get(project).await?.id), None),
+                _ => {
+                    let instance = select::instance(&context, &params).await?;
+                    (Some(instance.project.id.clone()), Some(instance.directory.to_string()))
+                }
+            },
+        };
+        let query = SessionQuery { project_id, directory, scope, search: params.search, limit: limit as usize, before: params.before };
+        Ok(context.daemon.sessions.list(query).await?)
+    }
+}
+
+impl Handler for SessionGet {
+    async fn handle(context: Context, params: Self::Params) -> Result<Session, Error> {
+        select::session(&context, &params, &params.session_id).await
+    }
+}
+
+impl Handler for SessionUpdate {
+    async fn handle(context: Context, params: Self::Params) -> Result<Session, Error> {
+        select::session(&context, &params, &params.session_id).await?;
+        Ok(context.daemon.sessions.update(&params.session_id, params.title, params.archived).await?)
+    }
+}
+
+impl Handler for SessionDelete {
+    async fn handle(context: Context, params: Self::Params) -> Result<bool, Error> {
+        select::session(&context, &params, &params.session_id).await?;
+        context.daemon.sessions.delete(&params.session_id).await?;
+        Ok(true)
+    }
+}
+
+impl Handler for SessionChildren {
+    async fn handle(context: Context, params: Self::Params) -> Result<Vec<Session>, Error> {
+        select::session(&context, &params, &params.session_id).await?;
+        Ok(context.daemon.sessions.children(&params.session_id).await?)
+    }
+}
+
+impl Handler for SessionMessages {
+    async fn handle(context: Context, params: Self::Params) -> Result<Vec<MessageWithParts>, Error> {
+        select::session(&context, &params, &params.session_id).await?;
+        if params.limit == Some(0) {
+            return Err(Error::invalid_params("`limit` must be at least 1"));
+        }
+        Ok(context.daemon.sessions.messages(&params.session_id, params.limit, params.before).await?)
+    }
+}
+
+impl Handler for SessionMessage {
+    async fn handle(context: Context, params: Self::Params) -> Result<MessageWithParts, Error> {
+        select::session(&context, &params, &params.session_id).await?;
+        Ok(context.daemon.sessions.message(&params.session_id, &params.message_id).await?)
+    }
+}
+
+impl Handler for SessionPrompt {
+    async fn handle(context: Context, params: Self::Params) -> Result<MessageWithParts, Error> {
+        let submitted = submit(&context, params).await?;
+        let deleted = || Error::cancelled("the session was deleted while its turn ran");
+        match submitted.end.await {
+            Ok(TurnEnd::Message(message)) => Ok(context.daemon.sessions.message(&submitted.session_id, &message).await?),
+            Ok(TurnEnd::Deleted) => Err(deleted()),
+            // The daemon ends: the turn is marked or waits, and the client finds it after the restart.
+            Err(_) => Err(Error::unavailable("the daemon is shutting down").retry_after(1000)),
+        }
+    }
+}
+
+impl Handler for SessionSubmit {
+    async fn handle(context: Context, params: Self::Params) -> Result<SessionSubmitResult, Error> {
+        let SessionSubmitParams { session_id, parts, message_id, model, agent, system, tools, directory, project_id } = params;
+        let submitted = submit(&context, SessionPromptParams { session_id, parts, message_id, model, agent, system, tools, directory, project_id }).await?;
+        Ok(SessionSubmitResult { session_id: submitted.session_id, message_id: submitted.message_id, queued: submitted.queued })
+    }
+}
+
+/// Stores a prompt, in a new session where none is named.
+async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submitted, Error> {
+    let digest = select::digest(&params);
+    let session_id = match &params.session_id {
+        Some(id) => select::session(context, &params, id).await?.id,
+        None => match known(context, &params, &digest).await? {
+            Some(id) => id,
+            None => {
+                let instance = select::claimed(context, &params).await?;
+                create(context, &instance, SessionCreateParams::default()).await?.id
+            }
+        },
+    };
+    let prompt = Prompt {
+        session_id,
+        message_id: params.message_id,
+        parts: params.parts,
+        model: params.model,
+        agent: params.agent,
+        system: params.system,
+        tools: params.tools,
+        environment: context.connection.environment(),
+        digest,
+    };
+    Ok(context.daemon.sessions.submit(prompt).await?)
+}
+
+/// The session that the same prompt, sent before, has created.
+async fn known(context: &Context, params: &SessionPromptParams, digest: &str) -> Result<Option<SessionId>, Error> {
+    match &params.message_id {
+        Some(message) => Ok(context.daemon.sessions.find_prompt(message, digest).await?),
+        None => Ok(None),
+    }
+}
+
+impl Handler for SessionAbort {
+    async fn handle(context: Context, params: Self::Params) -> Result<bool, Error> {
+        select::session(&context, &params, &params.session_id).await?;
+        Ok(context.daemon.sessions.abort(&params.session_id).await?)
+    }
+}
+
+impl Handler for SessionStatusGet {
+    async fn handle(context: Context, params: Self::Params) -> Result<BTreeMap<String, SessionStatus>, Error> {
+        let narrowing = select::narrowing(&params)?;
+        let family = family(&context, params.session_id.as_ref()).await?;
+        let mut found = BTreeMap::new();
+        for (id, status) in context.daemon.sessions.statuses() {
+            if family.as_ref().is_some_and(|family| !family.contains(&id)) {
+                continue;
+            }
+            let Ok(session) = context.daemon.sessions.get(&id).await else { continue };
+            if is_below(&session.directory, narrowing.as_deref()) && params.project_id.as_ref().is_none_or(|wanted| *wanted == session.project_id) {
+                found.insert(id.to_string(), status);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Whether a directory is the narrowing one or below it.
+pub(super) fn is_below(directory: &str, narrowing: Option<&str>) -> bool {
+    narrowing.is_none_or(|above| std::path::Path::new(directory).starts_with(above))
+}
+
+/// A session and its descendants.
+pub(super) async fn family(context: &Context, session: Option<&SessionId>) -> Result<Option<Vec<SessionId>>, Error> {
+    let Some(session) = session else { return Ok(None) };
+    context.daemon.sessions.get(session).await?;
+    let mut family = vec![session.clone()];
+    let mut next = 0;
+    while let Some(id) = family.get(next).cloned() {
+        family.extend(context.daemon.sessions.children(&id).await?.into_iter().map(|child| child.id));
+        next += 1;
+    }
+    Ok(Some(family))
+}
+

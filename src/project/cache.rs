@@ -1,0 +1,274 @@
+//! The open directories of the daemon: opened at first use, looked at again at each use, closed when idle. Also makes
+//! the workspaces of turns, so that changed settings count at the next prompt.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use polytree_protocol::{
+    events::{EventPayload, ProjectInfo},
+    id::ProjectId,
+    project::Project,
+    provider::ProviderListResult,
+};
+
+use super::{Error, Instance, git, git_layout, models::DirectoryModels, registry};
+use crate::{
+    agent,
+    config::{
+        Loader, Places, Settings, instructions,
+        trust::{self, TrustedFile},
+    },
+    event::{Events, Scope},
+    provider::catalog::Catalog,
+    session::{self, Workspace, Workspaces},
+    stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
+    storage::{Database, Write},
+    tool::{self, context::Environment, definition::AnyTool},
+};
+
+/// The most open directories; beyond it the longest unused are closed.
+const MOST_OPEN: usize = 512;
+
+/// The projects that the daemon knows, and the directories that are open.
+pub struct Projects {
+    database: Arc<Database>,
+    events: Arc<Events>,
+    places: Places,
+    loader: Loader,
+    catalog: Catalog,
+    tools: Vec<Arc<dyn AnyTool>>,
+    // Held for a look-up or an insert, never across an await.
+    open: Mutex<HashMap<AbsPath, Arc<Instance>>>,
+}
+
+impl Projects {
+    /// Nothing is open yet.
+    #[must_use]
+    pub fn new(database: Arc<Database>, events: Arc<Events>, places: Places) -> Self {
+        Self { database, events, places, loader: Loader::new(), catalog: Catalog::new(), tools: tool::builtin(), open: Mutex::default() }
+    }
+
+    /// Opens a directory (a real path) for a mere read: nothing is written to it.
+    ///
+    /// # Errors
+    /// When the directory has gone or the store fails.
+    pub async fn look(&self, directory: &AbsPath) -> Result<Arc<Instance>, Error> {
+        self.enter(directory, Use::Read).await
+    }
+
+    /// Opens a directory in which something begins: the project's id is written into the repository.
+    ///
+    /// # Errors
+    /// When the directory has gone or the store fails.
+    pub async fn claim(&self, directory: &AbsPath) -> Result<Arc<Instance>, Error> {
+        self.enter(directory, Use::Begin).await
+    }
+
+    async fn enter(&self, directory: &AbsPath, purpose: Use) -> Result<Arc<Instance>, Error> {
+        let path = directory.clone();
+        let location = Tasks::spawn_blocking(move || git_layout::locate(&path)).await.map_err(|_| Error::Directory("the directory could not be looked at".into()))?;
+        let location = location.map_err(|error| Error::Directory(format!("{directory}: {error}")))?;
+        let wanted = location.clone();
+        let found = self.database.read::<_, Error>(move |connection| Ok(registry::find(connection, &wanted)?)).await?;
+        let seen = match found {
+            Some(seen) if purpose == Use::Read || seen.project.claimed => seen,
+            _ => self.remember(directory, location.clone(), purpose).await?,
+        };
+        let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
+        if let Some(instance) = known.filter(|instance| instance.location == location && instance.project == seen.project && instance.checkout == seen.checkout) {
+            instance.touch();
+            return Ok(instance);
+        }
+        let instance = Arc::new(Instance::new(directory.clone(), location, seen.project, seen.checkout));
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.len() >= MOST_OPEN
+            && let Some(oldest) = open.values().min_by_key(|instance| instance.used()).map(|instance| instance.directory.clone())
+        {
+            open.remove(&oldest);
+        }
+        open.insert(directory.clone(), Arc::clone(&instance));
+        Ok(instance)
+    }
+
+    async fn remember(&self, directory: &AbsPath, location: git_layout::Location, purpose: Use) -> Result<registry::Seen, Error> {
+        let (events, directory) = (Arc::clone(&self.events), directory.to_string());
+        self.database
+            .write(move |write| {
+                let seen = match purpose {
+                    Use::Read => registry::peek(write, &location, now_ms())?,
+                    Use::Begin => registry::claim(write, &location, now_ms())?,
+                };
+                if seen.changed {
+                    tell(write, &events, &seen.project, Some(directory))?;
+                }
+                Ok(seen)
+            })
+            .await
+    }
+
+    /// Closes directories that nobody has used since the given time (milliseconds since 1970).
+    pub fn close_idle(&self, since: i64) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, instance| instance.used() >= since);
+    }
+
+    /// All known projects, most recently used first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(&self) -> Result<Vec<Project>, Error> {
+        let known = self.database.read::<_, Error>(|connection| Ok(registry::list(connection)?)).await?;
+        Ok(known.iter().map(|project| project.to_wire(Vec::new())).collect())
+    }
+
+    /// A known project.
+    ///
+    /// # Errors
+    /// [`Error::UnknownProject`].
+    pub async fn get(&self, id: &ProjectId) -> Result<registry::KnownProject, Error> {
+        let wanted = id.clone();
+        let found = self.database.read::<_, Error>(move |connection| Ok(registry::get(connection, &wanted)?)).await?;
+        found.ok_or_else(|| Error::UnknownProject(id.clone()))
+    }
+
+    /// The project as clients see it from this directory, with the files that wait for trust.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn describe(&self, instance: &Arc<Instance>) -> Result<Project, Error> {
+        let project = self.get(&instance.project.id).await?;
+        let files = files_that_count(instance).await;
+        let trusted = self.trusted(&project.id).await?;
+        Ok(project.to_wire(trust::pending(&files, &trusted)))
+    }
+
+    /// Initialises a git repository in the directory, unless it is in one.
+    ///
+    /// # Errors
+    /// When git cannot.
+    pub async fn init_git(&self, directory: &AbsPath) -> Result<(), Error> {
+        let location = git_layout::locate(directory).map_err(|error| Error::Directory(format!("{directory}: {error}")))?;
+        if !git::is_repo(&location) {
+            git::init(directory).await?;
+        }
+        Ok(())
+    }
+
+    /// Names the project; an empty name takes it away.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn rename(&self, instance: &Instance, name: String) -> Result<(), Error> {
+        self.change(instance, move |write, id| registry::rename(write, id, &name, now_ms())).await
+    }
+
+    /// Trusts the project's files as they are now, or takes all trust away.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn trust(&self, instance: &Arc<Instance>, trusted: bool) -> Result<(), Error> {
+        let files: Vec<(String, String)> = files_that_count(instance).await.into_iter().map(|file| (file.path, file.digest)).collect();
+        self.change(instance, move |write, id| if trusted { registry::trust(write, id, &files) } else { registry::distrust(write, id) }).await
+    }
+
+    async fn change(
+        &self,
+        instance: &Instance,
+        change: impl FnOnce(&Write<'_>, &ProjectId) -> Result<Option<registry::KnownProject>, registry::Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let (events, id, directory) = (Arc::clone(&self.events), instance.project.id.clone(), instance.directory.to_string());
+        self.database
+            .write(move |write| {
+                let project = change(write, &id)?.ok_or_else(|| Error::UnknownProject(id.clone()))?;
+                tell(write, &events, &project, Some(directory))
+            })
+            .await
+    }
+
+    async fn trusted(&self, id: &ProjectId) -> Result<HashSet<TrustedFile>, Error> {
+        let id = id.clone();
+        let trust = self.database.read::<_, Error>(move |connection| Ok(registry::trusted(connection, &id)?)).await?;
+        let files = trust.files.into_iter().filter(|_| trust.trusted);
+        Ok(files.map(|(path, digest)| TrustedFile { path, digest }).collect())
+    }
+
+    /// The settings of the directory as they are now, for a client with the given variables.
+    ///
+    /// # Errors
+    /// When a settings file is at fault.
+    pub async fn settings(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Settings>, Error> {
+        let trusted = self.trusted(&instance.project.id).await?;
+        Ok(self.loader.load(&self.places, instance.worktree(), &instance.directory, &|file| trusted.contains(file), environment)?)
+    }
+
+    /// The providers and models of the directory.
+    ///
+    /// # Errors
+    /// When a settings file is at fault.
+    pub async fn providers(&self, instance: &Instance, environment: &Environment) -> Result<ProviderListResult, Error> {
+        let settings = self.settings(instance, environment).await?;
+        Ok(DirectoryModels::new(&self.catalog, &settings, environment).list())
+    }
+
+    /// What a turn in the directory would work with now.
+    ///
+    /// # Errors
+    /// When a settings file is at fault.
+    pub async fn workspace(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Workspace>, Error> {
+        let trusted = self.trusted(&instance.project.id).await?;
+        let is_trusted = |file: &TrustedFile| trusted.contains(file);
+        let (worktree, directory) = (instance.worktree(), &instance.directory);
+        let settings = self.loader.load(&self.places, worktree, directory, &is_trusted, environment)?;
+        let agents = agent::load(&self.places, worktree, directory, &settings, &is_trusted)?;
+        let texts = instructions::discover(&self.places, worktree, directory, &settings, environment);
+        let config = &settings.config;
+        Ok(Arc::new(Workspace {
+            project_id: instance.project.id.clone(),
+            directory: directory.clone(),
+            worktree: worktree.clone(),
+            git: git::is_repo(&instance.location),
+            agents,
+            default_agent: config.default_agent.clone(),
+            user_rules: settings.user_rules.clone(),
+            project_rules: settings.project_rules.clone(),
+            tool_switches: config.tools.clone().into_iter().collect(),
+            tools: self.tools.clone(),
+            instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
+            models: Arc::new(DirectoryModels::new(&self.catalog, &settings, environment)),
+            environment: Arc::clone(environment),
+            output_directory: self.places.data.join("output"),
+        }))
+    }
+}
+
+#[async_trait]
+impl Workspaces for Projects {
+    async fn open(&self, directory: &AbsPath, environment: &Environment) -> Result<Arc<Workspace>, session::Error> {
+        let failed = |error| match error {
+            Error::Config(error) => session::Error::Config(error),
+            Error::Storage(error) => session::Error::Storage(error),
+            other => session::Error::Input(other.to_string()),
+        };
+        let instance = self.look(directory).await.map_err(failed)?;
+        self.workspace(&instance, environment).await.map_err(failed)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Read,
+    Begin,
+}
+
+async fn files_that_count(instance: &Arc<Instance>) -> Vec<TrustedFile> {
+    let instance = Arc::clone(instance);
+    Tasks::spawn_blocking(move || trust::files_that_count(instance.worktree(), &instance.directory)).await.unwrap_or_default()
+}
+
+fn tell(write: &mut Write<'_>, events: &Arc<Events>, project: &registry::KnownProject, directory: Option<String>) -> Result<(), Error> {
+    let scope = Scope { directory, project_id: Some(project.id.clone()), session_id: None };
+    events.append(write, &scope, &EventPayload::ProjectUpdated(ProjectInfo { info: project.to_wire(Vec::new()) }))?;
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! How opening a directory or changing a project fails.
+
+use polytree_protocol::id::ProjectId;
+
+use super::{git, registry};
+use crate::{config, storage};
+
+/// How opening a directory or changing a project fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such project.
+    #[error("there is no project {0}")]
+    UnknownProject(ProjectId),
+    /// The directory cannot be used.
+    #[error("{0}")]
+    Directory(String),
+    /// git cannot.
+    #[error(transparent)]
+    Git(#[from] git::Error),
+    /// The settings are at fault.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+}
+
+impl From<registry::Error> for Error {
+    fn from(error: registry::Error) -> Self {
+        match error {
+            registry::Error::Store(error) => Self::Storage(error.into()),
+            other => Self::Directory(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! An open directory: where it stands, and which project and checkout that is.
+
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    path::MAIN_SEPARATOR,
+};
+
+use super::{
+    git_layout::Location,
+    registry::{CheckoutId, KnownProject},
+};
+use crate::{session::Place, stdx::{paths::AbsPath, time::now_ms}};
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Instance {
+    /// The directory, a real path.
+    pub directory: AbsPath,
+    /// Where it stands.
+    pub location: Location,
+    /// The project, as it was when it was last looked at.
+    pub project: KnownProject,
+    /// The checkout that the directory is in.
+    pub checkout: CheckoutId,
+    used: AtomicI64,
+}
+
+impl Instance {
+    pub(super) fn new(directory: AbsPath, location: Location, project: KnownProject, checkout: CheckoutId) -> Self {
+        Self { directory, location, project, checkout, used: AtomicI64::new(now_ms()) }
+    }
+
+    /// The top of the checkout in use.
+    #[must_use]
+    pub fn worktree(&self) -> &AbsPath {
+        self.location.worktree()
+    }
+
+    /// The directory in a way that survives a move of the checkout.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let inside = self.directory.as_path().strip_prefix(self.worktree()).unwrap_or(self.directory.as_path());
+        Place { checkout_id: self.checkout.0, path: inside.to_string_lossy().replace(MAIN_SEPARATOR, "/") }
+    }
+
+    pub(super) fn touch(&self) {
+        self.used.store(now_ms(), Ordering::Relaxed);
+    }
+
+    pub(super) fn used(&self) -> i64 {
+        self.used.load(Ordering::Relaxed)
+    }
+}

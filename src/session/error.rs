@@ -1,0 +1,73 @@
+//! How a call on a session fails. A failing model is not among these: that is written on the message.
+
+use polytree_protocol::id::{MessageId, SessionId};
+
+use crate::{config, event, permission, storage};
+
+/// How a call on a session fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such session.
+    #[error("there is no session {0}")]
+    UnknownSession(SessionId),
+    /// No such message in the session.
+    #[error("there is no message {0} in this session")]
+    UnknownMessage(MessageId),
+    /// The id is in use for something else.
+    #[error("{0}")]
+    Conflict(String),
+    /// No such agent.
+    #[error("there is no agent {name:?}; known are {}", known.join(", "))]
+    UnknownAgent {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// No such provider or model.
+    #[error("{message}")]
+    UnknownModel {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The provider's key is missing.
+    #[error("{message}")]
+    Credentials {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The session's directory is gone.
+    #[error("the session's directory {0} is gone")]
+    DirectoryGone(String),
+    /// The prompt cannot be taken.
+    #[error("{0}")]
+    Input(String),
+    /// The session was deleted while the call waited.
+    #[error("the session was deleted")]
+    Deleted,
+    /// The daemon is ending.
+    #[error("the daemon is shutting down")]
+    Closing,
+    /// The settings are at fault.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The events are at fault.
+    #[error(transparent)]
+    Event(#[from] event::Error),
+    /// A permission question is at fault.
+    #[error(transparent)]
+    Permission(#[from] permission::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Storage(error.into())
+    }
+}

@@ -1,0 +1,195 @@
+//! What a running tool call may do to its session: ask for leave, tell how far it is, change the task list. Owns the
+//! call's part, so that whoever closes it first wins and nothing is written after.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use polytree_protocol::{
+    events::{EventPayload, FilePath, PartDelta},
+    id::PermissionId,
+    part::{Part, ToolPart, ToolState},
+    permission::{Action, Permission, PermissionTime, Rule},
+    todo::Todo,
+};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::{Error, calls::closed, store, turn::Turn};
+use crate::{
+    permission::{
+        Answer, Question, grant_rule,
+        rules::{Origin, Rules},
+    },
+    stdx::{ids, paths, paths::AbsPath, time::now_ms},
+    storage,
+    tool::{
+        context::{Ask, Host, ToolContext},
+        definition::{ToolError, ToolOutput},
+    },
+};
+
+/// The session's side of one tool call.
+pub(super) struct CallHost {
+    turn: Arc<Turn>,
+    // Taken when the call is closed. A tokio mutex: held while the part is written, so that writes keep their order.
+    part: Mutex<Option<ToolPart>>,
+    waiting: AtomicUsize,
+}
+
+impl Turn {
+    /// The rules in force, the grants of "always" last.
+    pub(super) fn rules(&self, grants: &[Rule]) -> Rules {
+        let home = paths::home().map(|home| home.to_string());
+        Rules::new(home.as_deref())
+            .with(Origin::User, &self.workspace.user_rules)
+            .with(Origin::Project, &self.workspace.project_rules)
+            .with(Origin::Agent, &self.agent.permission)
+            .with(Origin::Grants, grants)
+    }
+}
+
+impl CallHost {
+    pub fn new(turn: &Arc<Turn>, part: ToolPart) -> Arc<Self> {
+        Arc::new(Self { turn: Arc::clone(turn), part: Mutex::new(Some(part)), waiting: AtomicUsize::new(0) })
+    }
+
+    /// Whether a question of this call is open.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Stores the call's end, unless it is closed already.
+    pub async fn close(&self, result: Result<ToolOutput, ToolError>) -> Result<(), Error> {
+        let mut slot = self.part.lock().await;
+        let Some(mut part) = slot.take() else { return Ok(()) };
+        let ToolState::Running(running) = &part.state else { return Ok(()) };
+        part.state = closed(running, result);
+        self.write(part).await?;
+        Ok(())
+    }
+
+    async fn write(&self, part: ToolPart) -> Result<(), storage::Error> {
+        let voice = self.turn.voice.clone();
+        self.turn.shared.database.write(move |write| voice.part(write, &Part::Tool(part))).await
+    }
+
+    async fn decide(&self, ask: &Ask) -> Result<Action, ToolError> {
+        let patterns = || ask.patterns.iter().map(String::as_str);
+        let action = self.turn.rules(&[]).evaluate_all(ask.kind, patterns(), ask.force);
+        if action != Action::Ask || ask.force {
+            return Ok(action);
+        }
+        let grants = self.turn.shared.broker.grants(self.turn.session.project_id.clone()).await.map_err(|error| ToolError::failed(error.to_string()))?;
+        if grants.is_empty() {
+            return Ok(action);
+        }
+        let grants: Vec<Rule> = grants.iter().map(grant_rule).collect();
+        Ok(self.turn.rules(&grants).evaluate_all(ask.kind, patterns(), false))
+    }
+
+    async fn wait_for_answer(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError> {
+        let failed = |error: &dyn std::fmt::Display| ToolError::failed(format!("leave could not be asked for: {error}"));
+        let created = now_ms();
+        let forced = ask.force;
+        let permission = Permission {
+            id: PermissionId::from_ulid(ids::next()),
+            session_id: context.session_id.clone(),
+            message_id: context.message_id.clone(),
+            call_id: context.call_id.clone(),
+            kind: ask.kind.to_owned(),
+            patterns: ask.patterns,
+            always: ask.always,
+            title: ask.title,
+            metadata: ask.metadata,
+            time: PermissionTime { created },
+        };
+        let session = &self.turn.session;
+        let question = Question { permission, project_id: session.project_id.clone(), directory: session.directory.clone(), forced };
+        let (id, mut answer) = self.turn.shared.broker.ask(question).await.map_err(|error| failed(&error))?;
+        if let Ok(answer) = answer.try_recv() {
+            return as_result(answer);
+        }
+        let (shared, voice) = (&self.turn.shared, &self.turn.voice);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        shared.statuses.wait(&shared.database, voice, id.clone(), created).await.map_err(|error| failed(&error))?;
+        let answer = tokio::select! {
+            () = context.cancel.cancelled() => None,
+            answer = &mut answer => Some(answer.unwrap_or(Answer::Withdrawn)),
+        };
+        match answer {
+            Some(answer) => {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                shared.statuses.go_on(&shared.database, voice, &id).await.map_err(|error| failed(&error))?;
+                as_result(answer)
+            }
+            // Still counted as waiting: whether the question outlives the turn is for the turn to decide.
+            None => Err(ToolError::Aborted),
+        }
+    }
+}
+
+fn as_result(answer: Answer) -> Result<(), ToolError> {
+    match answer {
+        Answer::Allowed => Ok(()),
+        Answer::Rejected(message) => Err(ToolError::Rejected { message }),
+        Answer::Withdrawn => Err(ToolError::Aborted),
+    }
+}
+
+#[async_trait]
+impl Host for CallHost {
+    async fn ask(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError> {
+        match self.decide(&ask).await? {
+            Action::Allow => Ok(()),
+            Action::Deny => Err(ToolError::Denied(format!(
+                "a permission rule of the user denies `{}` for {}; do not try to reach the same end by another way",
+                ask.kind,
+                ask.patterns.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ")
+            ))),
+            Action::Ask => self.wait_for_answer(context, ask).await,
+        }
+    }
+
+    async fn progress(&self, _context: &ToolContext, title: Option<String>, metadata: Value) {
+        let mut slot = self.part.lock().await;
+        let Some(part) = slot.as_mut() else { return };
+        if let ToolState::Running(running) = &mut part.state {
+            running.title = title;
+            running.metadata = Some(metadata);
+        }
+        if let Err(error) = self.write(part.clone()).await {
+            tracing::warn!(%error, "progress of a tool could not be stored");
+        }
+    }
+
+    async fn output(&self, context: &ToolContext, text: String) {
+        let slot = self.part.lock().await;
+        let Some(part) = slot.as_ref() else { return };
+        let delta = PartDelta { session_id: context.session_id.clone(), message_id: context.message_id.clone(), part_id: part.id.clone(), field: "output".into(), delta: text };
+        let voice = self.turn.voice.clone();
+        if let Err(error) = self.turn.shared.database.write_delta::<_, storage::Error>(move |write| voice.delta(write, delta)).await {
+            tracing::warn!(%error, "output of a tool could not be stored");
+        }
+    }
+
+    async fn file_edited(&self, _context: &ToolContext, path: &AbsPath) {
+        let (voice, path) = (self.turn.voice.clone(), path.to_string());
+        let told = self.turn.shared.database.write::<_, storage::Error>(move |write| voice.tell(write, &EventPayload::FileEdited(FilePath { path })).map(drop));
+        if let Err(error) = told.await {
+            tracing::warn!(%error, "an edit could not be announced");
+        }
+    }
+
+    async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
+        let id = self.turn.session.id.clone();
+        self.turn.shared.database.read::<_, storage::Error>(move |c| store::todos(c, &id)).await.map_err(|error| ToolError::failed(error.to_string()))
+    }
+
+    async fn set_todos(&self, todos: Vec<Todo>) -> Result<(), ToolError> {
+        let voice = self.turn.voice.clone();
+        self.turn.shared.database.write::<_, storage::Error>(move |write| voice.todos(write, todos)).await.map_err(|error| ToolError::failed(error.to_string()))
+    }
+}

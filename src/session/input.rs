@@ -1,0 +1,228 @@
+//! What a user sends becomes parts: text as it is, files read at once so that the model sees what the user saw. Nothing
+//! is stored when one of them cannot be read. Attaching a file is the user's own leave to read it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use polytree_protocol::{
+    id::{MessageId, PartId, SessionId},
+    part::{AgentPart, FilePart, Part, TextPart},
+    session::{FileInput, PartInput},
+    todo::Todo,
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{Error, Workspace, sessions::Shared, turn::part_id};
+use crate::{
+    stdx::paths::AbsPath,
+    tool::{
+        context::{Ask, Host, ToolContext},
+        definition::ToolError,
+    },
+};
+
+/// A larger attachment is refused rather than sent to a model.
+const MOST_BYTES: u64 = 20 * 1024 * 1024;
+
+struct Expander<'a> {
+    workspace: &'a Workspace,
+    context: ToolContext,
+    parts: Vec<Part>,
+}
+
+/// The parts to store, in the order of the input.
+pub(super) async fn expand(shared: &Arc<Shared>, workspace: &Workspace, session: &SessionId, message: &MessageId, inputs: Vec<PartInput>) -> Result<Vec<Part>, Error> {
+    let context = ToolContext {
+        session_id: session.clone(),
+        message_id: message.clone(),
+        call_id: String::new(),
+        agent: String::new(),
+        directory: workspace.directory.clone(),
+        worktree: workspace.worktree.clone(),
+        output_directory: workspace.output_directory.clone(),
+        cancel: CancellationToken::new(),
+        environment: Arc::clone(&workspace.environment),
+        file_times: shared.file_times(session),
+        host: Arc::new(Attaching),
+    };
+    let mut expander = Expander { workspace, context, parts: Vec::new() };
+    for input in inputs {
+        match input {
+            PartInput::Text(input) => expander.text(input.id, input.text, input.synthetic),
+            PartInput::Agent(input) => {
+                if !workspace.agents.iter().any(|agent| agent.name == input.name) {
+                    let known = workspace.agents.iter().map(|agent| agent.name.clone()).collect();
+                    return Err(Error::UnknownAgent { name: input.name, known });
+                }
+                let name = input.name.clone();
+                expander.push_agent(input.id, input.name, input.source);
+                expander.text(None, format!("The user mentions the agent {name:?}: what stands above is meant for it."), true);
+            }
+            PartInput::File(input) => expander.file(input).await?,
+        }
+    }
+    Ok(expander.parts)
+}
+
+impl Expander<'_> {
+    fn text(&mut self, id: Option<PartId>, text: String, synthetic: bool) {
+        let (session_id, message_id) = (self.context.session_id.clone(), self.context.message_id.clone());
+        self.parts.push(Part::Text(TextPart { id: id.unwrap_or_else(part_id), session_id, message_id, text, synthetic, time: None, metadata: None }));
+    }
+
+    fn push_agent(&mut self, id: Option<PartId>, name: String, source: Option<Value>) {
+        let (session_id, message_id) = (self.context.session_id.clone(), self.context.message_id.clone());
+        self.parts.push(Part::Agent(AgentPart { id: id.unwrap_or_else(part_id), session_id, message_id, name, source }));
+    }
+
+    fn push_file(&mut self, input: FileInput, url: String) {
+        let (session_id, message_id) = (self.context.session_id.clone(), self.context.message_id.clone());
+        let id = input.id.unwrap_or_else(part_id);
+        self.parts.push(Part::File(FilePart { id, session_id, message_id, mime: input.mime, filename: input.filename, url, source: input.source }));
+    }
+
+    async fn file(&mut self, input: FileInput) -> Result<(), Error> {
+        if let Some(rest) = input.url.strip_prefix("data:") {
+            return self.data(rest.to_owned(), input);
+        }
+        let Some(rest) = input.url.strip_prefix("file://") else {
+            if input.url.contains("://") {
+                // Kept for the client's sake; nothing is fetched.
+                let url = input.url.clone();
+                self.push_file(input, url);
+                return Ok(());
+            }
+            return Err(Error::Input(format!("{:?} is not an address; expected file:///absolute/path or data:", input.url)));
+        };
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let path = percent_decode(path);
+        let path = AbsPath::new(&path).ok_or_else(|| Error::Input(format!("{:?} is not an absolute path", input.url)))?;
+        if input.mime.starts_with("text/") || input.mime == "application/x-directory" {
+            let mut arguments = json!({ "filePath": path.to_string() });
+            add_range(&mut arguments, query)?;
+            let read = self.workspace.tools.iter().find(|tool| tool.name() == "read").ok_or_else(|| Error::Input("this daemon has no read tool".into()))?;
+            let output = read.call(&self.context, arguments.clone()).await.map_err(|error| Error::Input(format!("{path}: {error}")))?;
+            self.text(None, format!("Called the read tool with {arguments}"), true);
+            self.text(None, output.output, true);
+            let url = input.url.clone();
+            self.push_file(input, url);
+            return Ok(());
+        }
+        let bytes = read_bytes(&path).await?;
+        let url = format!("data:{};base64,{}", input.mime, base64::engine::general_purpose::STANDARD.encode(bytes));
+        self.text(None, format!("The user attached the file {path}"), true);
+        self.push_file(input, url);
+        Ok(())
+    }
+
+    fn data(&mut self, rest: String, input: FileInput) -> Result<(), Error> {
+        let (head, body) = rest.split_once(',').ok_or_else(|| Error::Input("a data: address needs a comma before its content".into()))?;
+        if input.mime.starts_with("text/") {
+            let text = if head.ends_with(";base64") {
+                let bytes = base64::engine::general_purpose::STANDARD.decode(body).map_err(|error| Error::Input(format!("the content of the data: address is not base64: {error}")))?;
+                String::from_utf8_lossy(&bytes).into_owned()
+            } else {
+                percent_decode(body)
+            };
+            let name = input.filename.clone().unwrap_or_else(|| "attachment".to_owned());
+            self.text(None, format!("The user attached the text {name:?}:"), true);
+            self.text(None, text, true);
+        }
+        let url = input.url.clone();
+        self.push_file(input, url);
+        Ok(())
+    }
+}
+
+/// `start` and `end` count lines from 1 and are both included.
+fn add_range(arguments: &mut Value, query: &str) -> Result<(), Error> {
+    let mut range = [None, None];
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let slot = match key {
+            "start" => 0,
+            "end" => 1,
+            _ => continue,
+        };
+        let number = value.parse::<u64>().ok().filter(|number| *number > 0);
+        range[slot] = Some(number.ok_or_else(|| Error::Input(format!("{key}={value:?} is not a line number from 1")))?);
+    }
+    let start = range[0].unwrap_or(1);
+    if range[0].is_some() {
+        arguments["offset"] = start.into();
+    }
+    if let Some(end) = range[1] {
+        if end < start {
+            return Err(Error::Input(format!("the line range {start} to {end} is empty")));
+        }
+        arguments["limit"] = (end - start + 1).into();
+    }
+    Ok(())
+}
+
+async fn read_bytes(path: &AbsPath) -> Result<Vec<u8>, Error> {
+    let failed = |error: std::io::Error| Error::Input(format!("{path}: {error}"));
+    let metadata = tokio::fs::metadata(path).await.map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Error::Input(format!("{path} is not a file")));
+    }
+    if metadata.len() > MOST_BYTES {
+        return Err(Error::Input(format!("{path} has {} bytes; attachments may have {MOST_BYTES}", metadata.len())));
+    }
+    tokio::fs::read(path).await.map_err(failed)
+}
+
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = (*first == b'%').then(|| tail.get(..2)).flatten().and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The user attached the file: nobody is asked.
+struct Attaching;
+
+#[async_trait]
+impl Host for Attaching {
+    async fn ask(&self, _: &ToolContext, _: Ask) -> Result<(), ToolError> {
+        Ok(())
+    }
+    async fn progress(&self, _: &ToolContext, _: Option<String>, _: Value) {}
+    async fn output(&self, _: &ToolContext, _: String) {}
+    async fn file_edited(&self, _: &ToolContext, _: &AbsPath) {}
+    async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
+        Ok(Vec::new())
+    }
+    async fn set_todos(&self, _: Vec<Todo>) -> Result<(), ToolError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_count_from_one_and_include_both_ends() {
+        let range = |query| {
+            let mut arguments = json!({});
+            add_range(&mut arguments, query).map(|()| arguments.to_string()).map_err(|error| error.to_string())
+        };
+        assert_eq!(range("start=3&end=5").unwrap(), r#"{"offset":3,"limit":3}"#);
+        assert_eq!(range("end=5").unwrap(), r#"{"limit":5}"#);
+        assert_eq!(range("start=7").unwrap(), r#"{"offset":7}"#);
+        assert!(range("start=0").is_err());
+        assert!(range("start=5&end=4").is_err());
+    }
+
+    #[test]
+    fn percent_signs() {
+        assert_eq!(percent_decode("/a%20b/%c3%a4%zz%"), "/a b/ä%zz%");
+    }
+}

@@ -1,0 +1,26 @@
+//! One conversation: its prompts, its queue, its turns. A session at rest is a few rows of the store; while it works,
+//! a task owns it and everybody else sends that task messages. A turn belongs to the session, never to the call that
+//! started it. What a client has seen is in the store before it is sent.
+
+mod calls;
+mod error;
+mod fold;
+mod history;
+mod host;
+mod input;
+mod announce;
+mod recover;
+mod sessions;
+mod status;
+mod step;
+pub(crate) mod store;
+mod system;
+mod task;
+mod title;
+mod turn;
+mod workspace;
+
+pub use error::Error;
+pub use sessions::{Prompt, Sessions, Submitted};
+pub use store::{Place, SessionQuery};
+pub use workspace::{Models, ResolvedModel, Workspace, Workspaces};

@@ -1,0 +1,92 @@
+//! What each working session is doing. Kept in memory: after a restart nothing works, and what waits for a person
+//! stands in the store.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use polytree_protocol::{
+    id::{PermissionId, SessionId},
+    session::{SessionStatus, StatusWaiting},
+};
+
+use super::announce::Voice;
+use crate::storage::{Database, Error};
+
+#[derive(Debug, Default, Clone)]
+struct Entry {
+    status: Option<SessionStatus>,
+    // Tool calls run side by side, so several may wait at once; the oldest is shown.
+    waiting: Vec<(PermissionId, i64)>,
+}
+
+impl Entry {
+    fn shown(&self) -> SessionStatus {
+        match self.waiting.first() {
+            Some((id, since)) => SessionStatus::Waiting(StatusWaiting { permission_id: Some(id.clone()), question_id: None, since: *since }),
+            None => self.status.clone().unwrap_or(SessionStatus::Idle),
+        }
+    }
+}
+
+/// What each working session is doing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Statuses(Arc<Mutex<HashMap<SessionId, Entry>>>);
+
+impl Statuses {
+    /// Every session that is not idle.
+    pub fn all(&self) -> Vec<(SessionId, SessionStatus)> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().map(|(id, entry)| (id.clone(), entry.shown())).filter(|(_, status)| *status != SessionStatus::Idle).collect()
+    }
+
+    /// Changes an entry; gives the status to tell when that has changed what is shown.
+    fn change(&self, id: &SessionId, change: impl FnOnce(&mut Entry)) -> Option<SessionStatus> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.entry(id.clone()).or_default();
+        let before = entry.shown();
+        change(entry);
+        let after = entry.shown();
+        if after == SessionStatus::Idle {
+            entries.remove(id);
+        }
+        (before != after).then_some(after)
+    }
+
+    /// Sets what the session does beside waiting; gives the status to tell, if that changed.
+    pub fn set(&self, id: &SessionId, status: SessionStatus) -> Option<SessionStatus> {
+        self.change(id, |entry| entry.status = (status != SessionStatus::Idle).then_some(status))
+    }
+
+    /// The session is idle, whatever it waited for.
+    pub fn clear(&self, id: &SessionId) -> Option<SessionStatus> {
+        self.change(id, |entry| *entry = Entry::default())
+    }
+
+    /// A question is open since before this daemon started; clients know that.
+    pub fn remember(&self, id: &SessionId, question: PermissionId, since: i64) {
+        self.change(id, |entry| entry.waiting.push((question, since)));
+    }
+
+    /// A question is open.
+    pub async fn wait(&self, database: &Database, voice: &Voice, question: PermissionId, since: i64) -> Result<(), Error> {
+        self.tell(database, voice, self.change(&voice.session_id, |entry| {
+            // Taken up again, it is known from before.
+            if !entry.waiting.iter().any(|(id, _)| *id == question) {
+                entry.waiting.push((question, since));
+            }
+        })).await
+    }
+
+    /// A question is no longer open.
+    pub async fn go_on(&self, database: &Database, voice: &Voice, question: &PermissionId) -> Result<(), Error> {
+        self.tell(database, voice, self.change(&voice.session_id, |entry| entry.waiting.retain(|(id, _)| id != question))).await
+    }
+
+    async fn tell(&self, database: &Database, voice: &Voice, status: Option<SessionStatus>) -> Result<(), Error> {
+        let Some(status) = status else { return Ok(()) };
+        let voice = voice.clone();
+        database.write(move |write| voice.status(write, status)).await
+    }
+}

@@ -1,0 +1,239 @@
+//! One model call: its request, its stream, its retries. Deltas are stored and sent while the next ones arrive: what
+//! comes during one commit goes into the next, so a fast model costs few commits and a slow one no delay.
+
+use std::{future::Future, pin::Pin};
+
+use futures::StreamExt as _;
+use polytree_protocol::{
+    id::MessageId,
+    message::{AssistantMessage, MessageError, MessageErrorData, MessageErrorName, MessageWithParts, Tokens},
+    part::{Created, Part, RetryPart, Span, ToolFailed, ToolPart, ToolState},
+    session::{SessionStatus, StatusRetry},
+};
+use serde_json::json;
+
+use super::{
+    Error,
+    calls,
+    fold::{Call, Change, Fold},
+    history, system,
+    turn::{Turn, part_id},
+};
+use crate::{
+    provider::{
+        definition::{Delta, Error as ModelError, FinishReason, ModelMessage, ModelRequest, UserContent},
+        retry::{self, RetryPolicy},
+    },
+    stdx::time::now_ms,
+    storage,
+};
+
+/// The longest answer asked for where the model's limit is unknown or higher.
+const MOST_OUTPUT: u64 = 32_000;
+/// Above this much unwritten text the stream waits for the store.
+const MOST_PENDING: usize = 256 * 1024;
+
+/// How a model call ended; the answer is still open.
+pub(super) enum StepEnd {
+    /// Well: its calls, why it stopped, what it used.
+    Finished(AssistantMessage, Vec<Call>, FinishReason, Tokens),
+    /// Badly; with `true` it broke after it had begun to speak and is worth another message.
+    Failed(AssistantMessage, MessageError, bool),
+    /// It was cut off.
+    Aborted(AssistantMessage),
+}
+
+/// Calls the model until an answer is complete, waiting and trying again where that may help.
+pub(super) async fn run(turn: &Turn, answer: AssistantMessage, history: &[MessageWithParts], final_step: bool) -> Result<StepEnd, Error> {
+    let request = request(turn, history, final_step);
+    let policy = RetryPolicy::default();
+    let mut attempt = 1;
+    loop {
+        let mut fold = Fold::new(turn.session.id.clone(), answer.id.clone(), part_id);
+        let ended = stream(turn, &answer.id, request.clone(), &mut fold).await?;
+        let error = match ended {
+            Streamed::Finished(reason, tokens) => {
+                let reason = if fold.calls.is_empty() { reason } else { FinishReason::ToolCalls };
+                return Ok(StepEnd::Finished(answer, fold.calls, reason, tokens));
+            }
+            Streamed::Aborted => return Ok(StepEnd::Aborted(answer)),
+            Streamed::Failed(error) => error,
+        };
+        let wait = retry::decide(policy, &error, attempt, jitter());
+        let message = message_error(&error, turn);
+        let Some(wait) = wait else { return Ok(StepEnd::Failed(answer, message, false)) };
+        announce_retry(turn, &answer.id, attempt, &message, wait).await?;
+        let slept = tokio::select! {
+            () = turn.tasks.token().cancelled() => false,
+            () = tokio::time::sleep(std::time::Duration::from_millis(wait)) => true,
+        };
+        if !slept {
+            return Ok(StepEnd::Aborted(answer));
+        }
+        if let Some(status) = turn.shared.statuses.set(&turn.session.id, SessionStatus::Busy) {
+            let voice = turn.voice.clone();
+            turn.shared.database.write::<_, Error>(move |write| Ok(voice.status(write, status)?)).await?;
+        }
+        if fold.has_spoken() {
+            return Ok(StepEnd::Failed(answer, message, true));
+        }
+        attempt += 1;
+    }
+}
+
+enum Streamed {
+    Finished(FinishReason, Tokens),
+    Failed(ModelError),
+    Aborted,
+}
+
+type Writing<'a> = Pin<Box<dyn Future<Output = Result<(), storage::Error>> + Send + 'a>>;
+
+async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &mut Fold) -> Result<Streamed, Error> {
+    let mut deltas = turn.model.provider.stream(request);
+    let mut pending: Vec<Change> = Vec::new();
+    let mut writing: Option<Writing<'_>> = None;
+    let mut ended = None;
+    loop {
+        if writing.is_none() && !pending.is_empty() {
+            writing = Some(write(turn, message, std::mem::take(&mut pending)));
+        }
+        if ended.is_some() && writing.is_none() {
+            break;
+        }
+        tokio::select! {
+            biased;
+            () = turn.tasks.token().cancelled(), if ended.is_none() => ended = Some(Streamed::Aborted),
+            written = async { writing.as_mut().expect("guarded").await }, if writing.is_some() => {
+                writing = None;
+                written?;
+            }
+            delta = deltas.next(), if ended.is_none() && size(&pending) < MOST_PENDING => match delta {
+                Some(Ok(Delta::Finish { reason, tokens })) => ended = Some(Streamed::Finished(reason, tokens)),
+                Some(Ok(delta)) => fold.push(delta, now_ms(), &mut pending),
+                Some(Err(error)) => ended = Some(Streamed::Failed(error)),
+                None => ended = Some(Streamed::Failed(ModelError::Connection { message: "the stream ended before the answer was complete".into() })),
+            },
+        }
+        if ended.is_some() {
+            let now = now_ms();
+            fold.close(now, &mut pending);
+            if !matches!(ended, Some(Streamed::Finished(..))) {
+                pending.extend(give_up_calls(turn, message, fold, now, matches!(ended, Some(Streamed::Aborted))));
+            }
+        }
+    }
+    Ok(ended.unwrap_or(Streamed::Aborted))
+}
+
+fn size(pending: &[Change]) -> usize {
+    pending.iter().map(|change| if let Change::Append { text, .. } = change { text.len() } else { 200 }).sum()
+}
+
+fn write<'a>(turn: &'a Turn, message: &MessageId, changes: Vec<Change>) -> Writing<'a> {
+    let (voice, message) = (turn.voice.clone(), message.clone());
+    let only_deltas = changes.iter().all(|change| matches!(change, Change::Append { .. }));
+    let job = move |write: &mut storage::Write<'_>| voice.changes(write, &message, changes);
+    if only_deltas { Box::pin(turn.shared.database.write_delta(job)) } else { Box::pin(turn.shared.database.write(job)) }
+}
+
+/// Calls that will never run, because the answer they stand in broke off, are closed.
+fn give_up_calls(turn: &Turn, message: &MessageId, fold: &Fold, now: i64, aborted: bool) -> Vec<Change> {
+    fold.started()
+        .map(|(call_id, name, id, input)| {
+            let error = if aborted { "the turn was aborted before this call ran" } else { "the answer broke off before this call ran" };
+            Change::Put(Part::Tool(ToolPart {
+                id: id.clone(),
+                session_id: turn.session.id.clone(),
+                message_id: message.clone(),
+                call_id: call_id.to_owned(),
+                tool: name.to_owned(),
+                state: ToolState::Error(ToolFailed {
+                    input: calls::parse_input(input).unwrap_or_else(|_| json!({})),
+                    error: error.to_owned(),
+                    metadata: aborted.then(|| json!({ "aborted": true })),
+                    time: Span { start: now, end: Some(now) },
+                }),
+                metadata: None,
+            }))
+        })
+        .collect()
+}
+
+fn request(turn: &Turn, history: &[MessageWithParts], final_step: bool) -> ModelRequest {
+    let mut messages = history::to_model(history, &turn.model.reference.provider_id);
+    if let Some(reminder) = reminder(turn, history) {
+        match messages.iter_mut().rev().find_map(|message| if let ModelMessage::User(content) = message { Some(content) } else { None }) {
+            Some(content) => content.push(UserContent::Text(reminder.to_owned())),
+            None => messages.push(ModelMessage::User(vec![UserContent::Text(reminder.to_owned())])),
+        }
+    }
+    if final_step {
+        messages.push(ModelMessage::User(vec![UserContent::Text("This is the last step of this turn: answer with what you have, without calling tools.".into())]));
+    }
+    let prompt = turn.user.system.as_deref().or(turn.agent.prompt.as_deref());
+    let tools = if turn.model.info.tool_call && !final_step { calls::offered(turn) } else { Vec::new() };
+    let output = turn.model.info.limit.output;
+    let mut options = turn.model.options.clone();
+    options.extend(turn.agent.options.iter().map(|(key, value)| (key.clone(), value.clone())));
+    ModelRequest {
+        model: turn.model.reference.clone(),
+        info: turn.model.info.clone(),
+        system: system::system(&turn.workspace, prompt, &turn.model.reference.to_string(), &system::day(now_ms())),
+        messages,
+        tools,
+        temperature: turn.agent.temperature.filter(|_| turn.model.info.temperature),
+        top_p: turn.agent.top_p,
+        max_output_tokens: if output == 0 { MOST_OUTPUT } else { output.min(MOST_OUTPUT) },
+        options,
+        cache_key: turn.session.id.to_string(),
+    }
+}
+
+fn reminder(turn: &Turn, history: &[MessageWithParts]) -> Option<&'static str> {
+    use polytree_protocol::message::Message::Assistant;
+    if turn.agent.name == "plan" {
+        return Some(system::PLAN_REMINDER);
+    }
+    let planned = history.iter().rev().find_map(|message| if let Assistant(info) = &message.info { Some(info.agent == "plan") } else { None });
+    (turn.agent.name == "build" && planned == Some(true)).then_some(system::BUILD_REMINDER)
+}
+
+async fn announce_retry(turn: &Turn, message: &MessageId, attempt: u32, error: &MessageError, wait: u64) -> Result<(), Error> {
+    let now = now_ms();
+    let part = Part::Retry(RetryPart { id: part_id(), session_id: turn.session.id.clone(), message_id: message.clone(), attempt, error: error.clone(), time: Created { created: now } });
+    let next = now + i64::try_from(wait).unwrap_or(i64::MAX / 2);
+    let status = SessionStatus::Retry(StatusRetry { attempt, message: error.data.message.clone(), next });
+    let status = turn.shared.statuses.set(&turn.session.id, status);
+    let voice = turn.voice.clone();
+    turn.shared
+        .database
+        .write::<_, Error>(move |write| {
+            voice.part(write, &part)?;
+            if let Some(status) = status {
+                voice.status(write, status)?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+fn message_error(error: &ModelError, turn: &Turn) -> MessageError {
+    let provider = &turn.model.reference.provider_id;
+    let (name, status, hint) = match error {
+        ModelError::Credentials { .. } => (MessageErrorName::ProviderAuthError, None, Some(format!("check the key of provider {provider:?} in the environment or the settings"))),
+        ModelError::Status { status, .. } => (MessageErrorName::ApiError, Some(*status), None),
+        ModelError::ContextOverflow { .. } => (MessageErrorName::ContextOverflowError, None, Some("start a new session, or use a model with a longer context".to_owned())),
+        ModelError::Connection { .. } => (MessageErrorName::ApiError, None, Some(format!("check the network and the address of provider {provider:?}"))),
+        ModelError::Stream { .. } => (MessageErrorName::ApiError, None, None),
+        ModelError::Request { .. } => (MessageErrorName::UnknownError, None, None),
+    };
+    let is_retryable = Some(retry::is_retryable(error));
+    MessageError { name, data: MessageErrorData { message: error.to_string(), hint, provider_id: Some(provider.clone()), status_code: status, is_retryable } }
+}
+
+/// A number from 0 to 1 that keeps many sessions from trying again at the same moment.
+#[expect(clippy::cast_precision_loss, reason = "16 bits fit")]
+fn jitter() -> f64 {
+    (crate::stdx::ids::next().0 & 0xffff) as f64 / 65_536.0
+}

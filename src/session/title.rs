@@ -1,0 +1,132 @@
+//! Names for sessions: a default at creation, a better one by the small model beside the first turn.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use polytree_protocol::{
+    message::{Message, MessageWithParts},
+    part::Part,
+};
+use serde_json::Map;
+
+use super::{
+    ResolvedModel, system,
+    turn::Turn,
+};
+use crate::{
+    provider::definition::{Delta, ModelMessage, ModelRequest, UserContent},
+    stdx::text::ellipsis,
+};
+
+const PROMPT: &str = "You name conversations. Answer with nothing but a title for the conversation that begins with the user's message: at most 50 characters, one line, in the language of the message, no quotes, no full stop. Say what the user wants, never answer or refuse it.";
+
+const SESSION: &str = "New session - ";
+const CHILD: &str = "Child session - ";
+/// Stored titles have at most this many characters.
+const MOST: usize = 100;
+
+/// The title until there is a better one.
+pub(super) fn default_title(child: bool, now: i64) -> String {
+    let seconds = now.div_euclid(1000).rem_euclid(86_400);
+    let time = format!("{}T{:02}:{:02}:{:02}.{:03}Z", system::day(now), seconds / 3600, seconds / 60 % 60, seconds % 60, now.rem_euclid(1000));
+    format!("{}{time}", if child { CHILD } else { SESSION })
+}
+
+/// Asks for a title beside the first turn. Never waited for; a failure only means that the default stays.
+pub(super) fn start(turn: &Arc<Turn>, history: &[MessageWithParts]) {
+    if turn.session.parent_id.is_some() || !turn.session.title.starts_with(SESSION) {
+        return;
+    }
+    let prompts: Vec<&MessageWithParts> = history.iter().filter(|message| matches!(message.info, Message::User(_))).collect();
+    let [first] = prompts[..] else { return };
+    let text: Vec<&str> = first.parts.iter().filter_map(|part| if let Part::Text(part) = part { (!part.synthetic).then_some(part.text.as_str()) } else { None }).collect();
+    let text = text.join("\n");
+    if text.trim().is_empty() {
+        return;
+    }
+    let small = turn.workspace.models.small(&turn.model.reference);
+    let model = turn.workspace.models.resolve(&small).unwrap_or_else(|_| turn.model.clone());
+    // The tree of the daemon, not of the turn: an abort of the turn is no reason to stay without a name.
+    let tasks = turn.shared.tasks.child();
+    let turn = Arc::clone(turn);
+    drop(tasks.clone().spawn("title", async move {
+        tokio::select! {
+            () = tasks.token().cancelled() => {}
+            title = ask(&model, &turn.session.id.to_string(), text) => {
+                if let Some(title) = title {
+                    store(&turn, title).await;
+                }
+            }
+        }
+    }));
+}
+
+async fn ask(model: &ResolvedModel, cache_key: &str, text: String) -> Option<String> {
+    let request = ModelRequest {
+        model: model.reference.clone(),
+        info: model.info.clone(),
+        system: vec![PROMPT.to_owned()],
+        messages: vec![ModelMessage::User(vec![UserContent::Text(crate::stdx::text::prefix(&text, 8000).to_owned())])],
+        tools: Vec::new(),
+        temperature: None,
+        top_p: None,
+        max_output_tokens: if model.info.reasoning { 1500 } else { 60 },
+        options: Map::new(),
+        cache_key: cache_key.to_owned(),
+    };
+    let mut deltas = model.provider.stream(request);
+    let mut title = String::new();
+    while let Some(delta) = deltas.next().await {
+        match delta {
+            Ok(Delta::Text(text)) if title.len() < 4000 => title.push_str(&text),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::info!(%error, "no title");
+                return None;
+            }
+        }
+    }
+    clean(&title)
+}
+
+/// The first line that says something, without thinking, quotes and excess.
+fn clean(text: &str) -> Option<String> {
+    let spoken = text.rsplit_once("</think>").map_or(text, |(_, spoken)| spoken);
+    let line = spoken.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let line = line.trim_matches(|c| c == '"' || c == '\'' || c == '`' || c == '#' || c == '*').trim();
+    (!line.is_empty()).then(|| ellipsis(line, MOST))
+}
+
+async fn store(turn: &Turn, title: String) {
+    let voice = turn.voice.clone();
+    let written = turn.shared.database.write(move |write| {
+        // The user may have named it meanwhile, or deleted it.
+        let default = super::store::get_session(write, &voice.session_id)?.is_some_and(|session| session.title.starts_with(SESSION));
+        if default {
+            voice.session(write, |session| session.title = title)?;
+        }
+        Ok::<_, crate::storage::Error>(())
+    });
+    if let Err(error) = written.await {
+        tracing::warn!(%error, "a title could not be stored");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_one_clean_line() {
+        assert_eq!(clean("<think>hm\nhm</think>\n\n\"Fix the parser\"\nmore").as_deref(), Some("Fix the parser"));
+        assert_eq!(clean("# **Bold**").as_deref(), Some("Bold"));
+        assert_eq!(clean(" \n\"\"\n"), None);
+        assert_eq!(clean(&"x".repeat(300)).unwrap().len(), 100);
+    }
+
+    #[test]
+    fn the_default_names_the_moment() {
+        assert_eq!(default_title(false, 951_782_461_005), "New session - 2000-02-29T00:01:01.005Z");
+        assert!(default_title(true, 0).starts_with(CHILD));
+    }
+}

@@ -1,0 +1,94 @@
+//! What a turn works with in its directory: agents, rules, tools, models, instructions. Made by the project's
+//! instance at the start of each turn, so that changed settings count at the next prompt.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use polytree_protocol::{
+    agent::Agent,
+    id::ProjectId,
+    permission::Rule,
+    provider::{Model, ModelRef},
+};
+use serde_json::{Map, Value};
+
+use super::Error;
+use crate::{
+    provider::definition::Provider,
+    stdx::paths::AbsPath,
+    tool::{context::Environment, definition::AnyTool},
+};
+
+/// A model that can be called.
+#[derive(Clone)]
+pub struct ResolvedModel {
+    /// Which model.
+    pub reference: ModelRef,
+    /// Its limits, prices and abilities.
+    pub info: Model,
+    /// The service.
+    pub provider: Arc<dyn Provider>,
+    /// Further fields of every request.
+    pub options: Map<String, Value>,
+}
+
+/// The models of a directory.
+pub trait Models: Send + Sync {
+    /// The first that applies: the request's, the agent's, the session's last, the settings', the first provider with
+    /// a key, the offline model.
+    fn choose(&self, request: Option<&ModelRef>, agent: Option<&ModelRef>, session: Option<&ModelRef>) -> Result<ModelRef, Error>;
+    /// A model that can be called.
+    fn resolve(&self, model: &ModelRef) -> Result<ResolvedModel, Error>;
+    /// The model for titles and summaries beside the given one.
+    fn small(&self, model: &ModelRef) -> ModelRef;
+}
+
+/// What a turn works with.
+pub struct Workspace {
+    /// The project.
+    pub project_id: ProjectId,
+    /// The session's directory, a real path.
+    pub directory: AbsPath,
+    /// The top of the checkout, a real path.
+    pub worktree: AbsPath,
+    /// Whether it is a git checkout.
+    pub git: bool,
+    /// The agents; their rules are the fourth layer.
+    pub agents: Vec<Agent>,
+    /// The agent for prompts that name none.
+    pub default_agent: Option<String>,
+    /// The user's rules.
+    pub user_rules: Vec<Rule>,
+    /// The trusted project's rules.
+    pub project_rules: Vec<Rule>,
+    /// Tools switched on or off by the settings.
+    pub tool_switches: BTreeMap<String, bool>,
+    /// All tools.
+    pub tools: Vec<Arc<dyn AnyTool>>,
+    /// The rules of AGENTS.md and its like, one text for each file.
+    pub instructions: Vec<String>,
+    /// The models.
+    pub models: Arc<dyn Models>,
+    /// The variables of the client that started the turn.
+    pub environment: Environment,
+    /// Where oversized outputs are kept.
+    pub output_directory: AbsPath,
+}
+
+impl Workspace {
+    /// The agent of that name, or the default one.
+    pub(super) fn agent(&self, name: Option<&str>) -> Result<&Agent, Error> {
+        let name = name.or(self.default_agent.as_deref()).unwrap_or("build");
+        self.agents.iter().find(|agent| agent.name == name).ok_or_else(|| Error::UnknownAgent {
+            name: name.to_owned(),
+            known: self.agents.iter().map(|agent| agent.name.clone()).collect(),
+        })
+    }
+}
+
+/// Who makes workspaces.
+#[async_trait]
+pub trait Workspaces: Send + Sync {
+    /// The workspace of a directory as it is now, for a client with the given variables.
+    async fn open(&self, directory: &AbsPath, environment: &Environment) -> Result<Arc<Workspace>, Error>;
+}
