@@ -111,6 +111,22 @@ mod tests {
         ];
         let project = [r#"{"instructions": ["~/a.md"]}"#, r#"{"instructions": ["/a.md"]}"#, r#"{"storage": {"log_days": 3}}"#];
         let text: String = user.iter().map(|text| message(text, true)).chain(project.iter().map(|text| message(text, false))).collect();
-        expect_test::expect![[r#""#]].assert_eq(&text);
+        expect_test::expect![[r#"
+            `model`: expected a model as `provider/model`
+            `small_model`: expected a model as `provider/model`
+            `agent.a.model`: expected a model as `provider/model`
+            `agent.a.name`: an agent is called by its key; `name` is not a setting
+            `agent.a.steps`: expected at least 1
+            `provider.p.options.api_key`: unknown key; did you mean `apiKey`?
+            `provider.p.options.baseUrl`: unknown key; did you mean `baseURL`?
+            fine
+            `instructions.1`: expected the path of a file or a glob pattern; addresses are not supported
+            `storage.log_days`: expected at least 1
+            fine
+            `instructions.0`: a project's settings can only name files of the project, by relative paths
+            `instructions.0`: a project's settings can only name files of the project, by relative paths
+            `storage`: belongs into the user's own settings
+        "#]]
+        .assert_eq(&text);
     }
 }

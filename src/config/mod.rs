@@ -17,6 +17,9 @@ mod substitute;
 mod tree;
 mod typed;
 
+#[cfg(test)]
+mod load_tests;
+
 use std::{fmt, io};
 
 pub use load::Loader;

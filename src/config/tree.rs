@@ -231,13 +231,13 @@ mod tests {
     #[test]
     fn everything_else_is_refused_with_its_place() {
         expect_test::expect![[r#"
-            2:9: single-quoted strings are not allowed
-            3:1: expected comma
+            2:8: single-quoted strings are not allowed
+            1:9: expected comma
             2:3: expected string for object property
-            1:10: unterminated string literal
+            1:11: unterminated string literal
             1:13: the key "a" is there twice, first at 1:2
             1:1: unterminated object
-            1:6: unexpected word
+            1:6: unexpected token
             1:4: text cannot contain more than one JSON value
         "#]]
         .assert_eq(

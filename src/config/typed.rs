@@ -190,6 +190,14 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
         if self.node.value == NodeValue::Null { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
+    fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
+        match self.node.value {
+            // Derived code would take the items for fields in their order.
+            NodeValue::List(_) => Err(Error::new("an object".to_owned(), Some("found a list".to_owned())).at(self.node)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
@@ -204,7 +212,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
-        tuple tuple_struct map struct identifier ignored_any
+        tuple tuple_struct map identifier ignored_any
     }
 }
 
@@ -281,7 +289,24 @@ mod tests {
             r#"{"storage": {"durability": "disk"}}"#,
             "[]",
         ];
-        expect_test::expect![[r#""#]].assert_eq(&texts.map(problem).concat());
+        expect_test::expect![[r#"
+            1:2: unknown key "modle"; did you mean `model`?
+            1:2: unknown key "mcp"; expected `$schema`, `model`, `small_model`, `default_agent`, `agent`, `provider`, `disabled_providers`, `enabled_providers`, `instructions`, `permission`, `tools`, `username`, `storage` or `tool_output`
+            2:12: `model`: found 5, expected a string
+            1:44: `provider.x.options.timeout`: found a string, expected a whole number, not negative
+            1:44: `provider.x.options.timeout`: found -1, expected a whole number, not negative
+            1:21: `provider.x`: unknown key "modles"; did you mean `models`?
+            1:50: `provider.x.models.a.b.limit`: unknown key "contxt"; did you mean `context`?
+            1:24: `instructions[1]`: found 1, expected a string
+            1:26: `agent.a.mode`: found "both", expected `primary`, `subagent` or `all`
+            1:26: `agent.a.mode`: found a list, expected `primary`, `subagent` or `all`
+            1:36: `agent.a.tools.bash`: found a string, expected true or false
+            1:17: `permission`: unknown key "bsh"; did you mean `bash`?
+            1:31: `permission.bash.*`: found "never", expected `allow`, `ask` or `deny`
+            1:16: `permission`: found a list, expected `allow`, `ask` or `deny`, or an object from permission types to those
+            1:28: `storage.durability`: found "disk", expected `process` or `power`
+            1:1: found a list, expected an object
+        "#]].assert_eq(&texts.map(problem).concat());
     }
 
     #[test]
