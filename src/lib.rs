@@ -1,5 +1,6 @@
 //! polytree: one daemon, every worktree.
 
+pub mod config;
 pub mod event;
 pub mod provider;
 pub mod stdx;

@@ -1,7 +1,17 @@
-//! The settings file, field by field.
+//! The settings file, field by field. Keys of features that do not exist yet are refused, so that nobody
+//! relies on a setting that does nothing.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use crate::permission_config::{PERMISSION_TYPES, PermissionConfig, PermissionSetting};
+use crate::{
+    agent::AgentMode,
+    provider::{ModelCost, ModelLimit},
+};
 
 params! {
     /// Params of `config.get`.
@@ -12,7 +22,245 @@ params! {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The address of this file's JSON Schema, for editors; has no effect.
+    #[serde(default, rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
     /// The model for prompts, as `provider/model`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// The model for small jobs such as titles, as `provider/model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub small_model: Option<String>,
+    /// The agent of prompts that name none; default `build`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_agent: Option<String>,
+    /// Agents by name: changes to built-in ones, and new ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub agent: BTreeMap<String, AgentConfig>,
+    /// Providers by id: changes to known ones, and new ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub provider: BTreeMap<String, ProviderConfig>,
+    /// Ids of providers that are never used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disabled_providers: Vec<String>,
+    /// Ids of the only providers that may be used; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled_providers: Option<Vec<String>>,
+    /// Paths and glob patterns of further files with instructions for the model. Relative ones are looked up in
+    /// the directory and in all above it up to the worktree; absolute ones and those with `~/` count only in the
+    /// user's own settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<Vec<String>>,
+    /// What tools may do without asking.
+    #[serde(default, skip_serializing_if = "PermissionConfig::is_empty")]
+    pub permission: PermissionConfig,
+    /// Tools switched on or off by name or wildcard.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, bool>,
+    /// The user's name for display; default: the name of the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The daemon's store; only in the user's own settings.
+    #[serde(default)]
+    pub storage: StorageConfig,
+    /// How much of a tool's output the model gets to read.
+    #[serde(default)]
+    pub tool_output: ToolOutputConfig,
+}
+
+/// An agent in the settings. Keys that are not listed are passed to the provider as options of the model.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct AgentConfig {
+    /// Takes the agent away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disable: Option<bool>,
+    /// The model it prefers, as `provider/model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Replaces the built-in system prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// What it is for; models read it when they choose an agent for a task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Sampling temperature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// Who may start it; default `all`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<AgentMode>,
+    /// The most model calls in one turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
+    /// Tools switched on or off by name or wildcard.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, bool>,
+    /// Its permission rules, after the general ones.
+    #[serde(default, skip_serializing_if = "PermissionConfig::is_empty")]
+    pub permission: PermissionConfig,
+    /// Further options for the provider.
+    #[serde(flatten)]
+    pub options: Map<String, Value>,
+}
+
+/// A provider in the settings.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderConfig {
+    /// The wire protocol: `openai`, `openai-responses`, `anthropic`, `gemini`, `ollama`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+    /// The name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The environment variables that may hold its key; the first one that is set counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
+    /// How it is reached.
+    #[serde(default)]
+    pub options: ProviderOptions,
+    /// Its models by id: changes to known ones, and new ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, ModelConfig>,
+}
+
+/// How a provider is reached. Keys that are not listed are merged into the body of each request.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ProviderOptions {
+    /// The key; better as `{env:NAME}` or `{file:PATH}`.
+    #[serde(default, rename = "apiKey", skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+    /// The address before the paths of the wire protocol, such as `http://127.0.0.1:8080/v1`.
+    #[serde(default, rename = "baseURL", skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// Further HTTP headers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// How long the service may be silent, in milliseconds; default 300,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
+    /// Further options.
+    #[serde(flatten)]
+    pub options: Map<String, Value>,
+}
+
+/// A model in the settings: what is absent is as the catalogue has it, or for a model that it does not know:
+/// tools yes, all else no, limits and prices unknown.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Takes images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment: Option<bool>,
+    /// Thinks before it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<bool>,
+    /// Takes a temperature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<bool>,
+    /// Can call tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call: Option<bool>,
+    /// Limits in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<ModelLimit>,
+    /// Prices in US dollars for a million tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<ModelCost>,
+    /// Further fields of each request's body.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub options: Map<String, Value>,
+}
+
+/// What a committed change survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// The end of the process, however it ends. After a power cut the store is consistent and may lack the last second.
+    #[default]
+    Process,
+    /// A power cut too; each commit waits for the disk.
+    Power,
+}
+
+/// The daemon's store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageConfig {
+    /// What a committed change survives.
+    pub durability: Durability,
+    /// How many days the event log goes back.
+    pub log_days: u32,
+    /// How large the event log may become, in bytes.
+    pub log_bytes: u64,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self { durability: Durability::default(), log_days: 7, log_bytes: 256 * 1024 * 1024 }
+    }
+}
+
+/// How much of a tool's output the model gets to read; the rest goes to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolOutputConfig {
+    /// The most lines.
+    pub max_lines: u64,
+    /// The most bytes.
+    pub max_bytes: u64,
+}
+
+impl Default for ToolOutputConfig {
+    fn default() -> Self {
+        Self { max_lines: 2000, max_bytes: 50 * 1024 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unlisted_keys_of_agents_and_provider_options_are_kept() {
+        let text = r#"{
+            "agent": {"x": {"prompt": "p", "reasoningEffort": "high"}},
+            "provider": {"y": {"options": {"apiKey": "k", "organization": "o"}}}
+        }"#;
+        let config: Config = serde_json::from_str(text).unwrap();
+        assert_eq!(config.agent["x"].options["reasoningEffort"], "high");
+        assert_eq!(config.provider["y"].options.options["organization"], "o");
+        let again: Config = serde_json::from_value(serde_json::to_value(&config).unwrap()).unwrap();
+        assert_eq!(again, config);
+    }
+
+    #[test]
+    fn keys_of_features_that_do_not_exist_are_refused() {
+        for key in ["mcp", "lsp", "formatter", "plugin", "share", "snapshot", "command", "theme"] {
+            let error = serde_json::from_str::<Config>(&format!(r#"{{"{key}": {{}}}}"#)).unwrap_err();
+            assert!(error.to_string().contains("unknown field"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_example_of_the_contract_is_accepted() {
+        let text = r#"{
+            "model": "local/small", "small_model": "local/small",
+            "provider": {"local": {
+                "api": "openai", "name": "My server",
+                "options": {"baseURL": "http://127.0.0.1:8080/v1", "apiKey": "{env:MY_KEY}", "headers": {}, "timeout": 300000},
+                "models": {"small": {"name": "Small", "limit": {"context": 131072, "output": 8192}, "cost": {"input": 0, "output": 0}}}
+            }},
+            "permission": {"edit": "ask", "bash": {"*": "ask", "git status*": "allow"}, "webfetch": "allow"}
+        }"#;
+        let config: Config = serde_json::from_str(text).unwrap();
+        assert_eq!(config.permission.rules().len(), 4);
+        assert_eq!(config.storage.log_bytes, 268_435_456);
+    }
 }

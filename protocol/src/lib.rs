@@ -27,6 +27,7 @@ pub mod event;
 pub mod message;
 pub mod part;
 pub mod permission;
+pub mod permission_config;
 pub mod project;
 pub mod provider;
 pub mod session;

@@ -1,0 +1,132 @@
+//! What types cannot say about settings. Messages never show a value: it may be a secret.
+
+use polytree_protocol::config::{AgentConfig, Config, ProviderOptions};
+use polytree_protocol::provider::ModelRef;
+
+use super::typed::nearest;
+
+/// A mistake and the keys that lead to it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The keys from the top.
+    pub path: Vec<String>,
+    /// What is wrong, and what was expected.
+    pub message: String,
+}
+
+impl Mistake {
+    fn new<const N: usize>(path: [&str; N], message: impl Into<String>) -> Self {
+        Self { path: path.map(str::to_owned).to_vec(), message: format!("`{}`: {}", path.join("."), message.into()) }
+    }
+}
+
+const MODEL: &str = "expected a model as `provider/model`";
+
+/// Finds the first mistake in one file's settings; `is_user` when the file is the user's own.
+pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
+    for (key, model) in [("model", &config.model), ("small_model", &config.small_model)] {
+        if model.as_deref().is_some_and(is_no_model) {
+            return Err(Mistake::new([key], MODEL));
+        }
+    }
+    for (name, agent) in &config.agent {
+        agent_entry(agent).map_err(|(key, message)| Mistake::new(["agent", name, key], message))?;
+    }
+    for (id, provider) in &config.provider {
+        provider_options(&provider.options).map_err(|(key, message)| Mistake::new(["provider", id, "options", key], message))?;
+    }
+    for (index, entry) in config.instructions.iter().flatten().enumerate() {
+        let mistake = |message| Mistake::new(["instructions", &index.to_string()], message);
+        if entry.contains("://") {
+            return Err(mistake("expected the path of a file or a glob pattern; addresses are not supported"));
+        }
+        if !is_user && (std::path::Path::new(entry).has_root() || entry.starts_with('~')) {
+            return Err(mistake("a project's settings can only name files of the project, by relative paths"));
+        }
+    }
+    if !is_user && config.storage != polytree_protocol::config::StorageConfig::default() {
+        return Err(Mistake::new(["storage"], "belongs into the user's own settings"));
+    }
+    if config.storage.log_days == 0 {
+        return Err(Mistake::new(["storage", "log_days"], "expected at least 1"));
+    }
+    Ok(())
+}
+
+/// Finds the first mistake in an agent's settings: the key and what is wrong with it.
+pub fn agent_entry(agent: &AgentConfig) -> Result<(), (&'static str, String)> {
+    if agent.model.as_deref().is_some_and(is_no_model) {
+        return Err(("model", MODEL.to_owned()));
+    }
+    if agent.steps == Some(0) {
+        return Err(("steps", "expected at least 1".to_owned()));
+    }
+    // It would become an option of the provider, which is never what is meant.
+    if agent.options.contains_key("name") {
+        return Err(("name", "an agent is called by its key; `name` is not a setting".to_owned()));
+    }
+    Ok(())
+}
+
+fn provider_options(options: &ProviderOptions) -> Result<(), (&str, String)> {
+    // Free keys hide spelling mistakes; another spelling of a key that we know is surely one.
+    for key in options.options.keys() {
+        let fold = |text: &str| text.to_lowercase().replace(['_', '-'], "");
+        if let Some(meant) = nearest(key, &["apiKey", "baseURL", "headers", "timeout"]).filter(|name| fold(name) == fold(key)) {
+            return Err((key, format!("unknown key; did you mean `{meant}`?")));
+        }
+    }
+    Ok(())
+}
+
+fn is_no_model(text: &str) -> bool {
+    ModelRef::parse(text).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str, is_user: bool) -> String {
+        match config(&serde_json::from_str(text).unwrap(), is_user) {
+            Ok(()) => "fine\n".to_owned(),
+            Err(mistake) => mistake.message + "\n",
+        }
+    }
+
+    #[test]
+    fn mistakes() {
+        let user = [
+            r#"{"model": "opus"}"#,
+            r#"{"small_model": "/x"}"#,
+            r#"{"agent": {"a": {"model": "x"}}}"#,
+            r#"{"agent": {"a": {"name": "b"}}}"#,
+            r#"{"agent": {"a": {"steps": 0}}}"#,
+            r#"{"provider": {"p": {"options": {"api_key": "x"}}}}"#,
+            r#"{"provider": {"p": {"options": {"baseUrl": "x"}}}}"#,
+            r#"{"provider": {"p": {"options": {"organization": "x"}}}}"#,
+            r#"{"instructions": ["a.md", "https://x/y.md"]}"#,
+            r#"{"storage": {"log_days": 0}}"#,
+            r#"{"instructions": ["~/a.md"], "storage": {"log_days": 3}, "model": "a/b/c"}"#,
+        ];
+        let project = [r#"{"instructions": ["~/a.md"]}"#, r#"{"instructions": ["/a.md"]}"#, r#"{"storage": {"log_days": 3}}"#];
+        let text: String = user.iter().map(|text| message(text, true)).chain(project.iter().map(|text| message(text, false))).collect();
+        expect_test::expect![[r#"
+            `model`: expected a model as `provider/model`
+            `small_model`: expected a model as `provider/model`
+            `agent.a.model`: expected a model as `provider/model`
+            `agent.a.name`: an agent is called by its key; `name` is not a setting
+            `agent.a.steps`: expected at least 1
+            `provider.p.options.api_key`: unknown key; did you mean `apiKey`?
+            `provider.p.options.baseUrl`: unknown key; did you mean `baseURL`?
+            fine
+            `instructions.1`: expected the path of a file or a glob pattern; addresses are not supported
+            `storage.log_days`: expected at least 1
+            fine
+            `instructions.0`: a project's settings can only name files of the project, by relative paths
+            `instructions.0`: a project's settings can only name files of the project, by relative paths
+            `storage`: belongs into the user's own settings
+        "#]]
+        .assert_eq(&text);
+    }
+}

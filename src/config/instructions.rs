@@ -1,0 +1,227 @@
+//! Texts that people leave for models: AGENTS.md or CLAUDE.md on the way up, one for all projects, and the files
+//! that settings name. They are only text and need no trust, but none is taken from outside the worktree because
+//! the project says so.
+
+use std::collections::HashSet;
+
+use super::{
+    Settings, files, folders, glob,
+    places::{self, Environment, Places},
+};
+use crate::stdx::{paths::AbsPath, text};
+
+/// The file names, the first one that exists anywhere on the way decides.
+const NAMES: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
+/// The most that is taken of one file, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
+/// The most that is read of one file; what is larger is no text for a model.
+const MAX_READ: u64 = 16 * 1024 * 1024;
+/// The most files altogether.
+const MAX_FILES: usize = 200;
+
+/// A text for the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction {
+    /// Where it comes from.
+    pub path: AbsPath,
+    /// The text under a line that names its path.
+    pub text: String,
+}
+
+/// The instructions for a directory of a worktree (both real paths), in order: the local ones nearest first, the
+/// user's own, those that the settings name. Each file once; what is empty or cannot be read is left out.
+#[must_use]
+pub fn discover(
+    places: &Places,
+    worktree: &AbsPath,
+    directory: &AbsPath,
+    settings: &Settings,
+    environment: &Environment,
+) -> Vec<Instruction> {
+    let home = places::home(environment);
+    let mut found = local(worktree, directory);
+    found.extend(global(places, home.as_ref()));
+    found.extend(named(worktree, directory, settings, home.as_ref()));
+    let mut seen = HashSet::new();
+    let unseen = found.into_iter().filter(|path| path.real().is_ok_and(|real| seen.insert(real)));
+    unseen.filter_map(read).take(MAX_FILES).collect()
+}
+
+/// From the directory up to the worktree, nearest first.
+fn upwards(worktree: &AbsPath, directory: &AbsPath) -> Vec<AbsPath> {
+    let mut directories = folders::from_root(worktree, directory);
+    directories.reverse();
+    directories
+}
+
+fn local(worktree: &AbsPath, directory: &AbsPath) -> Vec<AbsPath> {
+    let directories = upwards(worktree, directory);
+    let occurrences = |name| {
+        let paths = directories.iter().map(|directory| directory.join(name));
+        paths.filter(|path| path.as_path().is_file() && stays_within(path, worktree, directory)).collect::<Vec<_>>()
+    };
+    NAMES.into_iter().map(occurrences).find(|paths| !paths.is_empty()).unwrap_or_default()
+}
+
+/// Inside the worktree, or inside the directory where that lies elsewhere.
+fn stays_within(path: &AbsPath, worktree: &AbsPath, directory: &AbsPath) -> bool {
+    let fence = if directory.is_within(worktree) { worktree } else { directory };
+    folders::stays_within(path, fence)
+}
+
+fn global(places: &Places, home: Option<&AbsPath>) -> Option<AbsPath> {
+    let own = places.config.join("AGENTS.md");
+    let other = home.map(|home| home.join(".claude/CLAUDE.md"));
+    std::iter::once(own).chain(other).find(|path| path.as_path().is_file())
+}
+
+fn named(worktree: &AbsPath, directory: &AbsPath, settings: &Settings, home: Option<&AbsPath>) -> Vec<AbsPath> {
+    // Lists are replaced, not merged: the highest layer that has one says everything.
+    let Some(layer) = settings.layers.iter().rev().find(|layer| layer.config.instructions.is_some()) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in layer.config.instructions.iter().flatten() {
+        let absolute = match (entry.strip_prefix("~/"), home) {
+            (Some(rest), Some(home)) => Some((home.clone(), rest)),
+            (Some(_), None) => continue,
+            _ => AbsPath::new(entry).and(AbsPath::new("/")).map(|root| (root, entry.trim_start_matches('/'))),
+        };
+        match absolute {
+            Some((base, pattern)) if layer.origin.is_user() => found.extend(glob::expand(&base, pattern)),
+            Some(_) => {}
+            None => {
+                let matches = upwards(worktree, directory).into_iter().flat_map(|base| glob::expand(&base, entry));
+                found.extend(matches.filter(|path| stays_within(path, worktree, directory)));
+            }
+        }
+    }
+    found
+}
+
+fn read(path: AbsPath) -> Option<Instruction> {
+    let (bytes, _) = files::read_regular(path.as_path(), MAX_READ)
+        .inspect_err(|error| tracing::warn!(%path, %error, "cannot read instructions"))
+        .ok()?;
+    let whole = String::from_utf8_lossy(&bytes);
+    let whole = whole.strip_prefix('\u{feff}').unwrap_or(&whole).trim();
+    if whole.is_empty() {
+        return None;
+    }
+    let kept = text::prefix(whole, MAX_BYTES);
+    let note = match whole.len() - kept.len() {
+        0 => String::new(),
+        rest => format!("\n\n(Only the first {} KiB of this file are shown; {rest} more bytes stand in it.)", MAX_BYTES / 1024),
+    };
+    Some(Instruction { text: format!("Instructions from {path}:\n\n{kept}{note}"), path })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{super::Loader, *};
+
+    struct Fixture {
+        directory: tempfile::TempDir,
+        environment: Environment,
+    }
+
+    impl Fixture {
+        fn new(files: &[(&str, &str)]) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let mut fixture = Self { directory, environment: Environment::new() };
+            fixture.environment.insert("HOME".to_owned(), fixture.root().join("home").to_string());
+            std::fs::create_dir_all(fixture.root().join("w/a/b").as_path()).unwrap();
+            for (path, text) in files {
+                fixture.write(path, text);
+            }
+            fixture
+        }
+
+        fn root(&self) -> AbsPath {
+            AbsPath::new(self.directory.path()).unwrap().real().unwrap()
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            let path = self.root().join(path);
+            std::fs::create_dir_all(path.parent().unwrap().as_path()).unwrap();
+            std::fs::write(path.as_path(), text.replace("ROOT", &self.root().to_string())).unwrap();
+        }
+
+        fn discover(&self) -> Vec<Instruction> {
+            let places = Places { config: self.root().join("config"), data: self.root().join("data"), runtime: self.root().join("data") };
+            let (worktree, directory) = (self.root().join("w"), self.root().join("w/a/b"));
+            let settings: Arc<Settings> = Loader::new().load(&places, &worktree, &directory, &|_| true, &self.environment).unwrap();
+            discover(&places, &worktree, &directory, &settings, &self.environment)
+        }
+
+        fn paths(&self) -> String {
+            self.discover().iter().map(|found| found.path.relative_to(&self.root())).collect::<Vec<_>>().join(" ")
+        }
+    }
+
+    #[test]
+    fn the_first_name_that_exists_anywhere_is_taken_everywhere() {
+        let mut files = vec![("w/AGENTS.md", "top"), ("w/a/CLAUDE.md", "other"), ("w/a/b/AGENTS.md", "near"), ("AGENTS.md", "above")];
+        assert_eq!(Fixture::new(&files).paths(), "w/a/b/AGENTS.md w/AGENTS.md");
+        files.retain(|(path, _)| !path.starts_with("w/") || path.contains("CLAUDE"));
+        assert_eq!(Fixture::new(&files).paths(), "w/a/CLAUDE.md");
+    }
+
+    #[test]
+    fn the_users_own_come_after() {
+        let files = [("w/AGENTS.md", "x"), ("config/AGENTS.md", "x"), ("home/.claude/CLAUDE.md", "x")];
+        assert_eq!(Fixture::new(&files).paths(), "w/AGENTS.md config/AGENTS.md");
+        assert_eq!(Fixture::new(&files[2..]).paths(), "home/.claude/CLAUDE.md");
+    }
+
+    #[test]
+    fn settings_name_more() {
+        let fixture = Fixture::new(&[
+            ("config/polytree.json", r#"{"instructions": ["docs/*.md", "RULES", "~/mine.md", "ROOT/else/**/*.txt", "w/none", "["]}"#),
+            ("w/docs/one.md", "1"),
+            ("w/docs/.two.md", "2"),
+            ("w/docs/skip.txt", "3"),
+            ("w/a/docs/three.md", "4"),
+            ("w/RULES", "5"),
+            ("w/a/b/RULES", "6"),
+            ("home/mine.md", "7"),
+            ("else/x/y.txt", "8"),
+            ("else/z.txt", "9"),
+        ]);
+        assert_eq!(
+            fixture.paths(),
+            "w/a/docs/three.md w/docs/.two.md w/docs/one.md w/a/b/RULES w/RULES home/mine.md else/x/y.txt else/z.txt"
+        );
+    }
+
+    #[test]
+    fn a_project_does_not_lead_out() {
+        let fixture = Fixture::new(&[
+            ("config/polytree.json", r#"{"instructions": ["user.md"]}"#),
+            ("w/polytree.json", r#"{"instructions": ["../../../secret.md", "../w/in.md", "../secret.md"]}"#),
+            ("w/user.md", "x"),
+            ("w/in.md", "x"),
+            ("secret.md", "x"),
+        ]);
+        assert_eq!(fixture.paths(), "w/in.md");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_out_of_the_worktree_are_skipped_and_files_come_once() {
+        let fixture = Fixture::new(&[("secret.md", "x"), ("w/a/real.md", "x"), ("config/polytree.json", r#"{"instructions": ["*.md"]}"#)]);
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, fixture.root().join(name).as_path()).unwrap();
+        link("../secret.md", "w/AGENTS.md");
+        link("real.md", "w/a/CLAUDE.md");
+        assert_eq!(fixture.paths(), "w/a/CLAUDE.md");
+    }
+
+    #[test]
+    fn texts_are_headed_and_cut() {
+        let fixture = Fixture::new(&[("w/AGENTS.md", "  hello \n"), ("w/a/AGENTS.md", " \n"), ("w/a/b/AGENTS.md", &"ä".repeat(40_000))]);
+        let found = fixture.discover();
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[1].text, format!("Instructions from {}:\n\nhello", fixture.root().join("w/AGENTS.md")));
+        assert!(found[0].text.ends_with("ä\n\n(Only the first 64 KiB of this file are shown; 14464 more bytes stand in it.)"));
+    }
+}

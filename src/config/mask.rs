@@ -1,0 +1,103 @@
+//! Settings for showing: whatever may be a secret becomes `***`.
+
+use polytree_protocol::config::Config;
+use serde_json::{Map, Value};
+
+use super::typed::MASK;
+
+/// The settings without keys, header values, passwords in addresses, and options that are called like secrets.
+/// What came through a reference is masked before, by [`super::Settings::shown`].
+#[must_use]
+pub fn mask(config: &Config) -> Config {
+    let mut config = config.clone();
+    for provider in config.provider.values_mut() {
+        let options = &mut provider.options;
+        if let Some(key) = &mut options.api_key {
+            MASK.clone_into(key);
+        }
+        options.headers.values_mut().for_each(|value| MASK.clone_into(value));
+        if let Some(address) = &mut options.base_url {
+            *address = without_password(address);
+        }
+        mask_options(&mut options.options);
+        provider.models.values_mut().for_each(|model| mask_options(&mut model.options));
+    }
+    config.agent.values_mut().for_each(|agent| mask_options(&mut agent.options));
+    config
+}
+
+fn mask_options(options: &mut Map<String, Value>) {
+    for (key, value) in options {
+        if looks_secret(key) { hide(value) } else { mask_value(value) }
+    }
+}
+
+fn mask_value(value: &mut Value) {
+    match value {
+        Value::Object(map) => mask_options(map),
+        Value::Array(items) => items.iter_mut().for_each(mask_value),
+        Value::String(text) => *text = without_password(text),
+        _ => {}
+    }
+}
+
+/// Hides every text in the value; numbers and booleans are limits and switches (`max_tokens`), not secrets.
+fn hide(value: &mut Value) {
+    match value {
+        Value::Object(map) => map.values_mut().for_each(hide),
+        Value::Array(items) => items.iter_mut().for_each(hide),
+        Value::String(text) => MASK.clone_into(text),
+        _ => {}
+    }
+}
+
+fn looks_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    ["key", "token", "secret", "password", "passwd", "passphrase", "authorization", "credential", "cookie", "headers"]
+        .iter()
+        .any(|word| key.contains(word))
+}
+
+/// The address with `***` in the place of a user and password before the host.
+fn without_password(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{MASK}{}", &rest[at..]),
+        None => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_may_be_secret_is_hidden_and_nothing_else() {
+        let config: Config = serde_json::from_value(json!({
+            "model": "a/b",
+            "provider": {"a": {
+                "options": {
+                    "apiKey": "s1", "baseURL": "https://u:s2@host/v1?x=@y", "headers": {"X-Any": "s3"}, "timeout": 5,
+                    "accessToken": "s4", "max_tokens": 7, "nested": {"client_secret": ["s5"], "region": "eu"},
+                    "proxy": "http://u:s6@proxy",
+                },
+                "models": {"b": {"options": {"authorization": "s7", "effort": "high"}}},
+            }},
+            "agent": {"x": {"password": "s8", "verbosity": "low"}},
+        }))
+        .unwrap();
+        let shown = serde_json::to_value(mask(&config)).unwrap();
+        for number in 1..=8 {
+            assert!(!shown.to_string().contains(&format!("s{number}")), "s{number} in {shown}");
+        }
+        let options = &shown["provider"]["a"]["options"];
+        assert_eq!(options["baseURL"], "https://***@host/v1?x=@y");
+        assert_eq!(options["max_tokens"], 7);
+        assert_eq!(options["nested"]["region"], "eu");
+        assert_eq!(shown["agent"]["x"]["verbosity"], "low");
+        assert_eq!(shown["model"], "a/b");
+    }
+}

@@ -1,0 +1,184 @@
+//! Settings: where they are, which of them may be used, how they combine. Values live only in memory; no file is
+//! ever rewritten. What a project's files say counts only after its user trusts them.
+
+pub mod front_matter;
+pub mod instructions;
+pub mod load;
+pub mod mask;
+pub mod places;
+pub mod trust;
+
+mod check;
+pub(crate) mod files;
+pub(crate) mod folders;
+mod glob;
+mod merge;
+mod substitute;
+mod tree;
+mod typed;
+
+#[cfg(test)]
+mod load_tests;
+
+use std::{fmt, io};
+
+pub use load::Loader;
+pub use places::Places;
+use polytree_protocol::{config::Config, permission::Rule};
+
+use crate::stdx::paths::AbsPath;
+
+/// The settings that hold in a directory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// All layers merged. Its `permission` is for showing; the rule lists below decide.
+    pub config: Config,
+    /// The user's permission rules, in order. A `deny` that is the last match among these is final.
+    pub user_rules: Vec<Rule>,
+    /// The trusted project's permission rules, in order, after the user's.
+    pub project_rules: Vec<Rule>,
+    /// The files that were used, lowest first.
+    pub files: Vec<AbsPath>,
+    /// What each source says by itself, lowest first.
+    pub layers: Vec<Layer>,
+    masked: Config,
+}
+
+impl Settings {
+    /// The settings for clients: no secret in them.
+    #[must_use]
+    pub fn shown(&self) -> Config {
+        mask::mask(&self.masked)
+    }
+}
+
+/// One source of settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Who wrote it.
+    pub origin: Origin,
+    /// Its name for people: a path or a variable.
+    pub name: String,
+    /// What it says, references replaced.
+    pub config: Config,
+}
+
+/// Who wrote a source of settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The user, in the file for all projects.
+    User,
+    /// The project, in this directory.
+    Project(AbsPath),
+    /// The user, in the file or text that a variable names; above all others.
+    Environment,
+}
+
+impl Origin {
+    /// Whether the user wrote it, not the project.
+    #[must_use]
+    pub fn is_user(&self) -> bool {
+        !matches!(self, Self::Project(_))
+    }
+}
+
+/// A place in a settings file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, or the variable that holds the text.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The text is not JSON with comments, or the front matter is not YAML.
+    #[error("{place}: {message}")]
+    Syntax {
+        /// Where.
+        place: Place,
+        /// What was found or expected.
+        message: String,
+    },
+    /// A key or value is not what settings know.
+    #[error("{place}: {message}")]
+    Invalid {
+        /// Where.
+        place: Place,
+        /// The key path, and what was expected.
+        message: String,
+    },
+    /// A reference to a file cannot be replaced.
+    #[error("{place}: {message}")]
+    Reference {
+        /// Where the reference stands.
+        place: Place,
+        /// Why.
+        message: String,
+    },
+    /// A file is there but cannot be read, or is not text.
+    #[error("cannot read the settings file {file}: {source}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A variable that names settings holds something else than an absolute path.
+    #[error("{name} must be an absolute path, not {value:?}")]
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+    },
+}
+
+impl Error {
+    /// The file at fault, where it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::Syntax { place, .. } | Self::Invalid { place, .. } | Self::Reference { place, .. } => Some(&place.file),
+            Self::Unreadable { file, .. } => Some(file),
+            Self::Variable { .. } => None,
+        }
+    }
+
+    /// The line and the column at fault, both from 1.
+    #[must_use]
+    pub fn position(&self) -> Option<(u32, u32)> {
+        match self {
+            Self::Syntax { place, .. } | Self::Invalid { place, .. } | Self::Reference { place, .. } => Some((place.line, place.column)),
+            Self::Unreadable { .. } | Self::Variable { .. } => None,
+        }
+    }
+}
+
+impl tree::Problem {
+    fn place(&self, file: &str) -> Place {
+        Place { file: file.to_owned(), line: self.position.line, column: self.position.column }
+    }
+
+    fn syntax(self, file: &str) -> Error {
+        Error::Syntax { place: self.place(file), message: self.message }
+    }
+
+    fn invalid(self, file: &str) -> Error {
+        Error::Invalid { place: self.place(file), message: self.message }
+    }
+
+    fn reference(self, file: &str) -> Error {
+        Error::Reference { place: self.place(file), message: self.message }
+    }
+}

@@ -1,0 +1,346 @@
+//! Where polytree keeps things: settings, data, and what lives only while it runs. Created for the user alone;
+//! never on a network file system, where the store's locks do not hold.
+
+use std::{collections::BTreeMap, io};
+
+use crate::stdx::paths::{self, AbsPath};
+
+/// The variables of a process or of a client's connection.
+pub type Environment = BTreeMap<String, String>;
+
+/// The three directories.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Places {
+    /// The user's settings and agents.
+    pub config: AbsPath,
+    /// The store, logs and keys.
+    pub data: AbsPath,
+    /// Sockets.
+    pub runtime: AbsPath,
+}
+
+/// Why there is no place.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A variable holds something else than an absolute path.
+    #[error("{name} must be an absolute path, not {value:?}")]
+    Relative {
+        /// The variable.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+    },
+    /// Nothing says where the user's files are.
+    #[error("there is no home directory: set HOME, or POLYTREE_CONFIG_DIR and POLYTREE_DATA_DIR")]
+    NoHome,
+    /// A directory cannot be made or used.
+    #[error("cannot use the directory {path}")]
+    Directory {
+        /// The directory.
+        path: AbsPath,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others could put files there.
+    #[error("the directory {path} belongs to another user and others may write to it; set {name} to a directory of your own")]
+    Foreign {
+        /// The directory.
+        path: AbsPath,
+        /// The variable that moves it.
+        name: &'static str,
+    },
+    /// The data directory is shared between machines.
+    #[error(
+        "the data directory {path} is on a network file system ({kind}), where the store's locks are not reliable; \
+         set POLYTREE_DATA_DIR to a directory on a local disk"
+    )]
+    Network {
+        /// The directory.
+        path: AbsPath,
+        /// The kind of file system.
+        kind: &'static str,
+    },
+}
+
+/// Whose customs hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Platform {
+    Unix,
+    MacOs,
+    Windows,
+}
+
+impl Platform {
+    const THIS: Self = if cfg!(windows) {
+        Self::Windows
+    } else if cfg!(target_os = "macos") {
+        Self::MacOs
+    } else {
+        Self::Unix
+    };
+}
+
+/// The user's home according to the given variables, else according to the account.
+#[must_use]
+pub fn home(environment: &Environment) -> Option<AbsPath> {
+    let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+    environment.get(name).and_then(AbsPath::new).or_else(paths::home)
+}
+
+impl Places {
+    /// The places that the given variables ask for. Looks, but makes nothing; two processes with the same variables
+    /// find the same places.
+    ///
+    /// # Errors
+    /// When a variable of ours holds a relative path, or there is no home.
+    pub fn discover(environment: &Environment) -> Result<Self, Error> {
+        Self::discover_as(Platform::THIS, environment, home(environment))
+    }
+
+    fn discover_as(platform: Platform, environment: &Environment, home: Option<AbsPath>) -> Result<Self, Error> {
+        // The XDG specification wants relative values to be ignored; ours are new, so a mistake is said.
+        let theirs = |name: &str| environment.get(name).and_then(AbsPath::new);
+        let ours = |name: &'static str| match environment.get(name).map(String::as_str) {
+            None | Some("") => Ok(None),
+            Some(value) => {
+                let path = match (value.strip_prefix("~/"), &home) {
+                    (Some(rest), Some(home)) => Some(home.join(rest)),
+                    _ => AbsPath::new(value),
+                };
+                path.map(Some).ok_or_else(|| Error::Relative { name, value: value.to_owned() })
+            }
+        };
+        let below_home = |path: &str| home.as_ref().map(|home| home.join(path)).ok_or(Error::NoHome);
+        let base = |xdg: &str, unix: &str, windows: (&str, &str)| match (platform, theirs(xdg)) {
+            (Platform::Unix | Platform::MacOs, Some(base)) => Ok(base.join("polytree")),
+            (Platform::Unix, None) => Ok(below_home(unix)?.join("polytree")),
+            (Platform::MacOs, None) => Ok(below_home("Library/Application Support")?.join("polytree")),
+            (Platform::Windows, _) => Ok(theirs(windows.0).map_or_else(|| below_home(windows.1), Ok)?.join("polytree")),
+        };
+        let config = match ours("POLYTREE_CONFIG_DIR")? {
+            Some(path) => path,
+            None => base("XDG_CONFIG_HOME", ".config", ("APPDATA", "AppData/Roaming"))?,
+        };
+        let data = match ours("POLYTREE_DATA_DIR")? {
+            Some(path) => path,
+            None => {
+                let data = base("XDG_DATA_HOME", ".local/share", ("LOCALAPPDATA", "AppData/Local"))?;
+                // One folder holds both there; the store keeps to itself.
+                if data == config { data.join("data") } else { data }
+            }
+        };
+        let runtime = match ours("POLYTREE_RUNTIME_DIR")? {
+            Some(path) => path,
+            // A data directory that was moved takes its sockets along: it has a daemon of its own.
+            None if ours("POLYTREE_DATA_DIR")?.is_some() => data.clone(),
+            None => theirs("XDG_RUNTIME_DIR").filter(is_own).map_or_else(|| data.clone(), |base| base.join("polytree")),
+        };
+        Ok(Self { config, data, runtime })
+    }
+
+    /// Makes the directories that are missing and closes those of ours that others can look into.
+    ///
+    /// # Errors
+    /// When one cannot be made, belongs to somebody else, or the data directory is on a network file system.
+    pub fn create(&self) -> Result<(), Error> {
+        for (path, name) in
+            [(&self.config, "POLYTREE_CONFIG_DIR"), (&self.data, "POLYTREE_DATA_DIR"), (&self.runtime, "POLYTREE_RUNTIME_DIR")]
+        {
+            make_private(path, name)?;
+        }
+        match network_file_system(&self.data) {
+            Some(kind) => Err(Error::Network { path: self.data.clone(), kind }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_own(directory: &AbsPath) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(directory.as_path()).is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw())
+}
+
+#[cfg(not(unix))]
+fn is_own(directory: &AbsPath) -> bool {
+    directory.as_path().is_dir()
+}
+
+#[cfg(unix)]
+fn make_private(path: &AbsPath, name: &'static str) -> Result<(), Error> {
+    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+    let failed = |source| Error::Directory { path: path.clone(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path.as_path()).map_err(failed)?;
+    let found = std::fs::metadata(path.as_path()).map_err(failed)?;
+    let is_ours = found.uid() == rustix::process::geteuid().as_raw();
+    match found.mode() {
+        mode if is_ours && mode & 0o077 != 0 => {
+            std::fs::set_permissions(path.as_path(), std::fs::Permissions::from_mode(0o700)).map_err(failed)
+        }
+        mode if !is_ours && mode & 0o022 != 0 => Err(Error::Foreign { path: path.clone(), name }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn make_private(path: &AbsPath, _: &'static str) -> Result<(), Error> {
+    std::fs::create_dir_all(path.as_path()).map_err(|source| Error::Directory { path: path.clone(), source })
+}
+
+/// Kinds by the number that Linux gives to the file system.
+const NETWORK_MAGIC: &[(u32, &str)] = &[
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB2"),
+    (0x0102_1997, "9p"),
+    (0x5346_414f, "AFS"),
+    (0x6b41_4653, "AFS"),
+    (0x00c3_6400, "Ceph"),
+    (0x7375_7245, "Coda"),
+    (0x564c, "NCP"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x1983_0326, "BeeGFS"),
+    (0x4750_4653, "GPFS"),
+    (0x7461_636f, "OCFS2"),
+    (0x0116_1970, "GFS2"),
+    (0x7870_6f44, "OrangeFS"),
+];
+
+/// File systems in user space all have one number; these of them go over the network.
+const NETWORK_FUSE: &[&str] = &[
+    "fuse.sshfs",
+    "fuse.rclone",
+    "fuse.s3fs",
+    "fuse.goofys",
+    "fuse.gcsfuse",
+    "fuse.glusterfs",
+    "fuse.ceph",
+    "fuse.ceph-fuse",
+    "fuse.davfs",
+    "fuse.davfs2",
+    "fuse.curlftpfs",
+    "fuse.smbnetfs",
+    "fuse.nfs",
+    "fuse.juicefs",
+    "fuse.mount.s3",
+];
+
+fn network_magic(magic: u32) -> Option<&'static str> {
+    NETWORK_MAGIC.iter().find(|(known, _)| *known == magic).map(|(_, kind)| *kind)
+}
+
+/// The kind of the network file system that `device` (`major:minor`) is, according to the kernel's table of mounts.
+fn network_fuse(mounts: &str, device: &str) -> Option<&'static str> {
+    let kind = mounts.lines().find_map(|line| {
+        let (fields, rest) = line.split_once(" - ")?;
+        (fields.split(' ').nth(2)? == device).then(|| rest.split(' ').next().unwrap_or_default())
+    })?;
+    NETWORK_FUSE.iter().copied().find(|known| *known == kind)
+}
+
+#[cfg(target_os = "linux")]
+fn network_file_system(path: &AbsPath) -> Option<&'static str> {
+    use std::os::unix::fs::MetadataExt as _;
+    const FUSE: u32 = 0x6573_5546;
+    let statfs = rustix::fs::statfs(path.as_path()).ok()?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of 32 bits in a field whose width and sign vary")]
+    let magic = statfs.f_type as u32;
+    if magic != FUSE {
+        return network_magic(magic);
+    }
+    let device = std::fs::metadata(path.as_path()).ok()?.dev();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    network_fuse(&mounts, &format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn network_file_system(_: &AbsPath) -> Option<&'static str> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn discover(platform: Platform, variables: &[(&str, &str)]) -> String {
+        let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        match Places::discover_as(platform, &environment, AbsPath::new("/home/u")) {
+            Ok(places) => format!("{} {} {}", places.config, places.data, places.runtime),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn each_platform_has_its_customs() {
+        let data = "/home/u/.local/share/polytree";
+        assert_eq!(discover(Platform::Unix, &[]), format!("/home/u/.config/polytree {data} {data}"));
+        let support = "/home/u/Library/Application Support/polytree";
+        assert_eq!(discover(Platform::MacOs, &[]), format!("{support} {support}/data {support}/data"));
+        let local = "/home/u/AppData/Local/polytree";
+        assert_eq!(discover(Platform::Windows, &[("XDG_DATA_HOME", "/x")]), format!("/home/u/AppData/Roaming/polytree {local} {local}"));
+        assert_eq!(discover(Platform::Windows, &[("APPDATA", "/r"), ("LOCALAPPDATA", "/l")]), "/r/polytree /l/polytree /l/polytree");
+    }
+
+    #[test]
+    fn variables_move_the_places() {
+        let xdg = [("XDG_CONFIG_HOME", "/c"), ("XDG_DATA_HOME", "/d"), ("XDG_RUNTIME_DIR", "/not/there")];
+        assert_eq!(discover(Platform::Unix, &xdg), "/c/polytree /d/polytree /d/polytree");
+        let relative = [("XDG_CONFIG_HOME", "c"), ("XDG_DATA_HOME", "")];
+        assert_eq!(discover(Platform::Unix, &relative), discover(Platform::Unix, &[]));
+        let ours = [("POLYTREE_CONFIG_DIR", "/c/"), ("POLYTREE_DATA_DIR", "~/d"), ("POLYTREE_RUNTIME_DIR", "/r")];
+        assert_eq!(discover(Platform::Unix, &ours), "/c /home/u/d /r");
+        assert_eq!(discover(Platform::Unix, &[("POLYTREE_DATA_DIR", "d")]), r#"POLYTREE_DATA_DIR must be an absolute path, not "d""#);
+        assert!(matches!(Places::discover_as(Platform::Unix, &Environment::new(), None), Err(Error::NoHome)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_runtime_directory_of_the_system_is_used_when_it_is_ours() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path().to_str().unwrap();
+        let places = discover(Platform::Unix, &[("XDG_RUNTIME_DIR", base)]);
+        assert!(places.ends_with(&format!(" {base}/polytree")), "{places}");
+        let moved = discover(Platform::Unix, &[("XDG_RUNTIME_DIR", base), ("POLYTREE_DATA_DIR", "/d")]);
+        assert!(moved.ends_with(" /d /d"), "{moved}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn directories_are_for_the_user_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let root = AbsPath::new(directory.path()).unwrap();
+        let places = Places { config: root.join("a/config"), data: root.join("data"), runtime: root.join("data") };
+        std::fs::create_dir(places.data.as_path()).unwrap();
+        std::fs::set_permissions(places.data.as_path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        places.create().unwrap();
+        places.create().unwrap();
+        for path in [root.join("a"), places.config, places.data] {
+            let mode = std::fs::metadata(path.as_path()).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = AbsPath::new(directory.path()).unwrap();
+        std::fs::write(root.join("data").as_path(), "").unwrap();
+        let places = Places { config: root.join("config"), data: root.join("data"), runtime: root.join("runtime") };
+        assert!(matches!(places.create(), Err(Error::Directory { path, .. }) if path == places.data));
+    }
+
+    #[test]
+    fn network_file_systems_are_known() {
+        assert_eq!(network_magic(0x6969), Some("NFS"));
+        assert_eq!(network_magic(0xff53_4d42), Some("CIFS"));
+        assert_eq!(network_magic(0xef53), None);
+        let mounts = "36 35 98:0 / / rw,noatime - ext4 /dev/root rw\n\
+                      40 36 0:45 / /home/u/remote rw shared:1 - fuse.sshfs u@host:/ rw\n\
+                      41 36 0:46 / /home/u/crypt rw - fuse.gocryptfs /c rw\n";
+        assert_eq!(network_fuse(mounts, "0:45"), Some("fuse.sshfs"));
+        assert_eq!(network_fuse(mounts, "0:46"), None);
+        assert_eq!(network_fuse(mounts, "0:47"), None);
+    }
+}

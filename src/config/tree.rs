@@ -1,0 +1,261 @@
+//! A settings document that remembers where everything stood and which texts are secret. JSON with comments
+//! and YAML both become this, so that merging, substitution and error messages are written once.
+
+use std::fmt;
+
+use jsonc_parser::{CollectOptions, ParseOptions, ast, common::Ranged as _, parse_to_ast};
+use serde_json::Number;
+
+/// Deeper documents are refused: what walks the tree is recursive.
+pub const MAX_DEPTH: usize = 64;
+
+/// A place in a file; both from 1, the column in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+}
+
+impl Position {
+    /// The beginning of a file.
+    pub const START: Position = Position { line: 1, column: 1 };
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// A problem at a place of the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub position: Position,
+    /// What is wrong and what was expected, as a lower-case fragment.
+    pub message: String,
+}
+
+/// A value with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Where it begins.
+    pub position: Position,
+    /// It came from the environment or another file: never shown.
+    pub secret: bool,
+    /// What it is.
+    pub value: NodeValue,
+}
+
+/// A value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NodeValue {
+    /// Nothing.
+    Null,
+    /// Yes or no.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    Text(String),
+    /// A list.
+    List(Vec<Node>),
+    /// An object; keys are unique and keep their order.
+    Map(Vec<Entry>),
+}
+
+/// One key of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub position: Position,
+    /// Its value.
+    pub value: Node,
+}
+
+impl Node {
+    /// A value that is no secret.
+    pub fn new(position: Position, value: NodeValue) -> Self {
+        Self { position, secret: false, value }
+    }
+
+    /// An object without keys.
+    pub fn empty() -> Self {
+        Self::new(Position::START, NodeValue::Map(Vec::new()))
+    }
+
+    /// What a document calls this kind of value.
+    pub fn kind(&self) -> &'static str {
+        match self.value {
+            NodeValue::Null => "null",
+            NodeValue::Bool(_) => "a boolean",
+            NodeValue::Number(_) => "a number",
+            NodeValue::Text(_) => "a string",
+            NodeValue::List(_) => "a list",
+            NodeValue::Map(_) => "an object",
+        }
+    }
+
+    /// The entry of a key, where this is an object that has it.
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        match &self.value {
+            NodeValue::Map(entries) => entries.iter().find(|entry| entry.key == key),
+            _ => None,
+        }
+    }
+
+    /// Where the key at the end of a path of keys stands; as far as the path exists.
+    pub fn locate(&self, path: &[String]) -> Position {
+        let mut node = self;
+        let mut position = self.position;
+        for key in path {
+            let entry = match (&node.value, key.parse::<usize>()) {
+                (NodeValue::List(items), Ok(index)) => items.get(index).map(|item| (item.position, item)),
+                _ => node.get(key).map(|entry| (entry.position, &entry.value)),
+            };
+            let Some((found, next)) = entry else { break };
+            (position, node) = (found, next);
+        }
+        position
+    }
+}
+
+/// Puts an entry into an object under construction.
+pub fn insert(entries: &mut Vec<Entry>, entry: Entry) -> Result<(), Problem> {
+    if let Some(first) = entries.iter().find(|other| other.key == entry.key) {
+        let message = format!("the key {:?} is there twice, first at {}", entry.key, first.position);
+        return Err(Problem { position: entry.position, message });
+    }
+    entries.push(entry);
+    Ok(())
+}
+
+/// Parses JSON with comments and trailing commas. An empty document is an empty object.
+pub fn parse_json(text: &str) -> Result<Node, Problem> {
+    let options = ParseOptions {
+        allow_comments: true,
+        allow_trailing_commas: true,
+        allow_loose_object_property_names: false,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let lines = Lines::new(text);
+    let result = parse_to_ast(text, &CollectOptions::default(), &options)
+        .map_err(|error| Problem { position: lines.position(error.range().start), message: lower(&error.kind().to_string()) })?;
+    result.value.map_or_else(|| Ok(Node::empty()), |value| convert(value, &lines, 0))
+}
+
+fn convert(value: ast::Value<'_>, lines: &Lines<'_>, depth: usize) -> Result<Node, Problem> {
+    let position = lines.position(value.range().start);
+    if depth > MAX_DEPTH {
+        return Err(Problem { position, message: format!("nested deeper than {MAX_DEPTH} levels") });
+    }
+    let value = match value {
+        ast::Value::NullKeyword(_) => NodeValue::Null,
+        ast::Value::BooleanLit(literal) => NodeValue::Bool(literal.value),
+        ast::Value::StringLit(literal) => NodeValue::Text(literal.value.into_owned()),
+        ast::Value::NumberLit(literal) => match literal.value.parse() {
+            Ok(number) => NodeValue::Number(number),
+            Err(_) => return Err(Problem { position, message: format!("{} is not a number that can be represented", literal.value) }),
+        },
+        ast::Value::Array(array) => {
+            NodeValue::List(array.elements.into_iter().map(|item| convert(item, lines, depth + 1)).collect::<Result<_, _>>()?)
+        }
+        ast::Value::Object(object) => {
+            let mut entries = Vec::new();
+            for property in object.properties {
+                let position = lines.position(property.range.start);
+                let value = convert(property.value, lines, depth + 1)?;
+                insert(&mut entries, Entry { key: property.name.into_string(), position, value })?;
+            }
+            NodeValue::Map(entries)
+        }
+    };
+    Ok(Node::new(position, value))
+}
+
+/// Messages of libraries as ours are written: the first letter small.
+pub fn lower(message: &str) -> String {
+    let mut chars = message.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// Where lines begin.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(index, _)| index + 1)).collect();
+        Self { text, starts }
+    }
+
+    fn position(&self, offset: usize) -> Position {
+        let offset = self.text.floor_char_boundary(offset);
+        let line = self.starts.partition_point(|&start| start <= offset);
+        let start = self.starts[line - 1];
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Position { line: count(line), column: count(self.text[start..offset].chars().count() + 1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> String {
+        let problem = parse_json(text).unwrap_err();
+        format!("{}: {}", problem.position, problem.message)
+    }
+
+    #[test]
+    fn comments_trailing_commas_and_a_byte_order_mark_are_welcome() {
+        let node = parse_json("\u{feff}// first\n{\n  /* x */ \"a\": [1, 2,],\n  \"ü\": \"y\",\n}\n").unwrap();
+        assert_eq!(node.get("a").unwrap().position, Position { line: 3, column: 11 });
+        assert_eq!(node.get("ü").unwrap().value.position, Position { line: 4, column: 8 });
+        assert_eq!(parse_json(" // nothing\n").unwrap(), Node::empty());
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_its_place() {
+        expect_test::expect![[r#"
+            2:8: single-quoted strings are not allowed
+            1:9: expected comma
+            2:3: expected string for object property
+            1:11: unterminated string literal
+            1:13: the key "a" is there twice, first at 1:2
+            1:1: unterminated object
+            1:6: unexpected token
+            1:4: text cannot contain more than one JSON value
+        "#]]
+        .assert_eq(
+            &[
+                "{\n  \"a\": 'x'\n}",
+                "{ \"a\": 1\n\n\"b\": 2}",
+                "{\n  a: 1\n}",
+                "{\"aä\": 1, \"",
+                "{\"a\": 1,    \"a\": 2}",
+                "{\"a\": 1",
+                "{\"a\":nope}",
+                "{} {}",
+            ]
+            .map(|text| problem(text) + "\n")
+            .concat(),
+        );
+        assert!(problem(&"[".repeat(200)).contains("unterminated"));
+        assert!(problem(&format!("{}{}", "[".repeat(200), "]".repeat(200))).contains("deeper than 64"));
+        assert!(problem(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))).contains("depth"));
+    }
+}
