@@ -135,24 +135,25 @@ mod tests {
         ProjectId::from_ulid(Ulid(number))
     }
 
-    fn remembered(project: u128, file: Option<u128>) -> Option<Remembered> {
-        Some(Remembered { project: id(project), file: file.map(id) })
+    fn remembered(project: u128, file: Option<u128>) -> Remembered {
+        Remembered { project: id(project), file: file.map(id) }
     }
 
     #[test]
     fn each_case() {
-        let case = |file: Option<u128>, here, file_is_taken, plain: Option<u128>| {
+        let case = |file: Option<u128>, here: Option<(u128, Option<u128>)>, file_is_taken, plain: Option<u128>| {
+            let here = here.map(|(project, file)| remembered(project, file));
             decide(Evidence { file: file.map(id), here, file_is_taken, plain: plain.map(id) })
         };
         assert_eq!(case(None, None, false, None), Decision::Mint, "never seen");
-        assert_eq!(case(None, remembered(1, None), false, None), Decision::Keep(id(1)), "read before, or not writable");
-        assert_eq!(case(Some(1), remembered(1, Some(1)), false, None), Decision::Keep(id(1)), "same place");
+        assert_eq!(case(None, Some((1, None)), false, None), Decision::Keep(id(1)), "read before, or not writable");
+        assert_eq!(case(Some(1), Some((1, Some(1))), false, None), Decision::Keep(id(1)), "same place");
         assert_eq!(case(Some(1), None, false, None), Decision::Adopt(id(1)), "moved, or brought by another daemon");
         assert_eq!(case(Some(1), None, true, None), Decision::Mint, "copied");
-        assert_eq!(case(Some(1), remembered(2, Some(1)), true, None), Decision::Keep(id(2)), "a copy, read again");
-        assert_eq!(case(Some(1), remembered(2, Some(1)), false, None), Decision::Keep(id(2)), "a copy whose original went away");
-        assert_eq!(case(Some(3), remembered(2, None), false, None), Decision::Adopt(id(3)), "another daemon wrote an id");
-        assert_eq!(case(None, remembered(1, Some(1)), false, None), Decision::Keep(id(1)), "the file was deleted");
+        assert_eq!(case(Some(1), Some((2, Some(1))), true, None), Decision::Keep(id(2)), "a copy, read again");
+        assert_eq!(case(Some(1), Some((2, Some(1))), false, None), Decision::Keep(id(2)), "a copy whose original went away");
+        assert_eq!(case(Some(3), Some((2, None)), false, None), Decision::Adopt(id(3)), "another daemon wrote an id");
+        assert_eq!(case(None, Some((1, Some(1))), false, None), Decision::Keep(id(1)), "the file was deleted");
         assert_eq!(case(None, None, false, Some(4)), Decision::Convert(id(4)), "git init");
         assert_eq!(case(Some(1), None, false, Some(4)), Decision::Adopt(id(1)), "a repository was put over a plain directory");
     }
@@ -165,7 +166,7 @@ mod tests {
         /// What was decided is remembered with what it was decided from, and then stays.
         #[test]
         fn deciding_again_changes_nothing(file in some_id(), here in proptest::option::of((0..3u128, some_id())), taken: bool, plain in some_id()) {
-            let here = here.and_then(|(project, file)| remembered(project, file));
+            let here = here.map(|(project, file)| remembered(project, file));
             let evidence = Evidence { file: file.map(id), here, file_is_taken: taken, plain: plain.map(id) };
             let project = match decide(evidence.clone()) {
                 Decision::Keep(id) | Decision::Adopt(id) | Decision::Convert(id) => id,

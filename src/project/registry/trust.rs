@@ -64,3 +64,48 @@ pub fn trusted(conn: &Connection, id: &ProjectId) -> Result<Trust> {
     let files = statement.query_map([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
     Ok(Trust { trusted: get(conn, id)?.is_some_and(|project| project.trusted), files })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::project::tests::support::{Registry, Sandbox};
+
+    fn file(path: &str, digest: &str) -> (String, String) {
+        (path.to_owned(), digest.to_owned())
+    }
+
+    #[test]
+    fn changed_and_new_files_wait_again() {
+        let sandbox = Sandbox::new();
+        let mut registry = Registry::new();
+        let id = registry.claim_id(&sandbox.root);
+        let conn = &registry.conn;
+        let files = [file("a", "1"), file("b", "1")];
+        assert_eq!(trusted(conn, &id).unwrap().pending(&files), ["a", "b"]);
+        assert!(trust(conn, &id, &files).unwrap().unwrap().trusted);
+        let known = trusted(conn, &id).unwrap();
+        assert!(known.pending(&files).is_empty());
+        let elsewhere = [file("a", "2"), file("b", "1"), file("c", "1")];
+        assert_eq!(known.pending(&elsewhere), ["a", "c"]);
+        // Both contents of `a` are trusted now: they are in use in two worktrees.
+        trust(conn, &id, &elsewhere).unwrap();
+        let known = trusted(conn, &id).unwrap();
+        assert!(known.pending(&files).is_empty() && known.pending(&elsewhere).is_empty());
+        assert!(!distrust(conn, &id).unwrap().unwrap().trusted);
+        assert_eq!(trusted(conn, &id).unwrap(), Trust::default());
+        let unknown = ProjectId::default();
+        assert_eq!(trust(conn, &unknown, &files).unwrap(), None);
+        assert_eq!(trusted(conn, &unknown).unwrap(), Trust::default());
+    }
+
+    proptest! {
+        #[test]
+        fn without_trust_everything_waits(paths in prop::collection::vec("[a-c]", 0..4)) {
+            let files: Vec<_> = paths.iter().map(|path| file(path, "1")).collect();
+            let known = Trust { trusted: false, files: files.iter().cloned().collect() };
+            prop_assert_eq!(known.pending(&files), paths);
+        }
+    }
+}

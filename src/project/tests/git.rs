@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::support::{Sandbox, commit, git, layout, location};
+use super::support::{Sandbox, again, commit, git, layout, location};
 use crate::{
     project::git::{has_commits, head_branch, init, is_repo},
     stdx::paths::AbsPath,
@@ -54,5 +54,26 @@ async fn makes_a_repository() {
     assert!(!has_commits(&layout(&path)).await.unwrap());
     commit(&path);
     assert!(has_commits(&layout(&path)).await.unwrap());
-    assert!(init(&sandbox.path("none/such\0")).await.is_err());
+    assert!(init(&path.join("file")).await.is_err());
+}
+
+/// Whoever starts the daemon from a git hook gives it such variables.
+#[test]
+fn variables_do_not_point_elsewhere() {
+    let decoy = Sandbox::new();
+    let other = decoy.repository("other");
+    again(
+        "project::tests::git::variables_do_not_point_elsewhere",
+        |command| {
+            command.env("GIT_DIR", other.join(".git").as_path()).env("GIT_WORK_TREE", other.as_path());
+        },
+        || {
+            let sandbox = Sandbox::new();
+            git(&sandbox.root, &["init", "--quiet", "--initial-branch=trunk", "--ref-format=reftable", "repo"]);
+            let repo = sandbox.path("repo");
+            assert_eq!(layout(&repo).worktree, repo);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            assert_eq!(runtime.block_on(state(&repo)), (Some("trunk".to_owned()), false));
+        },
+    );
 }

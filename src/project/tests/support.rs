@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Output},
     sync::LazyLock,
@@ -78,6 +79,29 @@ pub fn commit(path: &AbsPath) {
 #[expect(clippy::disallowed_methods, reason = "tests prepare the world outside with ordinary programs")]
 pub fn command(program: impl AsRef<Path>) -> Command {
     Command::new(program.as_ref())
+}
+
+/// Runs the body in a process of its own, by running the test that calls this again: for what a thread cannot have
+/// alone, as its user or its environment.
+pub fn again(name: &str, prepare: impl FnOnce(&mut Command), body: impl FnOnce()) {
+    const MARK: &str = "POLYTREE_TEST_AGAIN";
+    if std::env::var_os(MARK).is_some() {
+        return body();
+    }
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    // The program may lie where another user cannot go.
+    let program = directory.path().join("tests");
+    let this = std::env::current_exe().unwrap();
+    if fs::hard_link(&this, &program).is_err() {
+        fs::copy(&this, &program).unwrap();
+    }
+    let mut command = command(&program);
+    command.args(["--exact", name, "--nocapture", "--test-threads=1"]).current_dir("/").env("HOME", "/").env(MARK, "1");
+    prepare(command.env_remove("TMPDIR"));
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn run_git(directory: &AbsPath, args: &[&str]) -> Output {

@@ -3,9 +3,10 @@
 use std::{
     fs,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    process::Command,
 };
 
-use super::support::{Registry, Sandbox, command, git, id_file, layout, location, names_below};
+use super::support::{Registry, Sandbox, again, command, git, id_file, layout, location, names_below};
 use crate::{
     project::{git::head_branch, git_layout::Location},
     stdx::paths::AbsPath,
@@ -15,28 +16,14 @@ const NOBODY: u32 = 65534;
 
 /// File modes do not stop root, so root runs the test again in a process of somebody else.
 fn unprivileged(test: &str, body: impl FnOnce()) {
-    if !rustix::process::geteuid().is_root() {
-        return body();
+    if rustix::process::geteuid().is_root() {
+        let prepare = |command: &mut Command| {
+            command.uid(NOBODY).gid(NOBODY);
+        };
+        again(&format!("project::tests::unwritable::{test}"), prepare, body);
+    } else {
+        body();
     }
-    let directory = tempfile::tempdir().unwrap();
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    // The program may lie where only root can go.
-    let program = directory.path().join("tests");
-    let this = std::env::current_exe().unwrap();
-    if fs::hard_link(&this, &program).is_err() {
-        fs::copy(&this, &program).unwrap();
-    }
-    let output = command(&program)
-        .args(["--exact", &format!("project::tests::unwritable::{test}"), "--nocapture", "--test-threads=1"])
-        .current_dir("/")
-        .env("HOME", "/nonexistent")
-        .env_remove("TMPDIR")
-        .uid(NOBODY)
-        .gid(NOBODY)
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn set_mode(path: &AbsPath, mode: u32) {
