@@ -1,0 +1,17 @@
+//! A directory that is open: which project it belongs to, in which of its checkouts it lies, and what is known of both.
+//! Identity is read from the repository's own files; the registry remembers what those do not tell.
+
+pub mod directory;
+pub mod git_layout;
+
+pub mod identity;
+pub mod registry;
+
+pub mod git;
+
+mod git_config;
+mod id_file;
+mod small_file;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,11 @@
+//! Projects with real repositories, made by the git program.
+
+mod checkouts;
+mod git;
+mod hostile;
+mod layouts;
+mod moves;
+mod random;
+mod unwritable;
+
+pub(super) mod support;

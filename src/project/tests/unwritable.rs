@@ -1,0 +1,113 @@
+//! Repositories that cannot be written, seen by a user whom file modes stop.
+
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    process::Command,
+};
+
+use super::support::{Registry, Sandbox, again, command, git, id_file, layout, location, names_below};
+use crate::{
+    project::{git::head_branch, git_layout::Location},
+    stdx::paths::AbsPath,
+};
+
+const NOBODY: u32 = 65534;
+
+/// File modes do not stop root, so root runs the test again in a process of somebody else.
+fn unprivileged(test: &str, body: impl FnOnce()) {
+    if rustix::process::geteuid().is_root() {
+        let prepare = |command: &mut Command| {
+            command.uid(NOBODY).gid(NOBODY);
+        };
+        again(&format!("project::tests::unwritable::{test}"), prepare, body);
+    } else {
+        body();
+    }
+}
+
+fn set_mode(path: &AbsPath, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_read_only_repository_is_known_by_its_place() {
+    unprivileged("a_read_only_repository_is_known_by_its_place", || {
+        let sandbox = Sandbox::new();
+        let repo = sandbox.repository("repo");
+        git(&sandbox.root, &["clone", "--quiet", "repo", "clone"]);
+        let clone = sandbox.path("clone");
+        let tree = sandbox.linked(&repo, "tree");
+        set_mode(&repo.join(".git"), 0o555);
+        set_mode(&clone.join(".git"), 0o555);
+        assert!(fs::write(repo.join(".git/probe"), "").is_err(), "modes must count here");
+        let before = names_below(&repo);
+
+        let mut registry = Registry::new();
+        let id = registry.claim_id(&repo);
+        assert_eq!([registry.claim_id(&repo), registry.peek_id(&tree), registry.claim_id(&tree)], [id.clone(), id.clone(), id.clone()]);
+        assert_ne!(registry.claim_id(&clone), id);
+        assert_eq!((id_file(&repo), names_below(&repo)), (None, before));
+
+        let moved = sandbox.rename("repo", "moved");
+        let born = fs::metadata(moved.join(".git")).unwrap().created().is_ok();
+        assert_eq!(registry.claim_id(&moved) == id, born);
+
+        // A copy of it, with another inode, is another; once it can be written the id is.
+        sandbox.copy("moved", "copy");
+        let copied = registry.claim_id(&sandbox.path("copy"));
+        assert_ne!(copied, id);
+        set_mode(&sandbox.path("copy/.git"), 0o755);
+        assert_eq!(registry.claim_id(&sandbox.path("copy")), copied);
+        assert_eq!(id_file(&sandbox.path("copy")), Some(format!("{copied}\n")));
+        set_mode(&moved.join(".git"), 0o755);
+        set_mode(&clone.join(".git"), 0o755);
+    });
+}
+
+#[test]
+fn a_copy_that_cannot_be_written_is_still_told_apart() {
+    unprivileged("a_copy_that_cannot_be_written_is_still_told_apart", || {
+        let sandbox = Sandbox::new();
+        let repo = sandbox.repository("repo");
+        let mut registry = Registry::new();
+        let id = registry.claim_id(&repo);
+        let copy = sandbox.copy("repo", "copy");
+        set_mode(&copy.join(".git"), 0o555);
+        let copied = registry.claim_id(&copy);
+        assert_ne!(copied, id);
+        assert_eq!([registry.peek_id(&copy), registry.claim_id(&copy), registry.claim_id(&repo)], [copied.clone(), copied, id.clone()]);
+        assert_eq!(id_file(&copy), Some(format!("{id}\n")));
+        set_mode(&copy.join(".git"), 0o755);
+    });
+}
+
+#[test]
+fn what_may_not_be_read_is_not_crossed() {
+    unprivileged("what_may_not_be_read_is_not_crossed", || {
+        let sandbox = Sandbox::new();
+        sandbox.repository("outer");
+        let inner = sandbox.repository("outer/inner");
+        set_mode(&inner.join(".git"), 0o000);
+        assert_eq!(location(&inner), Location::Plain { root: inner.clone(), broken: true });
+        let mut registry = Registry::new();
+        assert_ne!(registry.claim_id(&inner), registry.claim_id(&sandbox.path("outer")));
+        set_mode(&inner.join(".git"), 0o755);
+        assert!(matches!(location(&inner), Location::Git(_)));
+    });
+}
+
+/// git and its library refuse to open such a repository; which project it is needs neither. Only root can give one away.
+#[test]
+fn a_repository_of_another_owner() {
+    let sandbox = Sandbox::new();
+    let repo = sandbox.repository("repo");
+    if rustix::process::geteuid().is_root() {
+        assert!(command("chown").arg("-R").arg(NOBODY.to_string()).arg(repo.as_path()).status().unwrap().success());
+    }
+    let mut registry = Registry::new();
+    let id = registry.claim_id(&repo);
+    assert_eq!(id_file(&repo), Some(format!("{id}\n")));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert_eq!(runtime.block_on(head_branch(&layout(&repo))).unwrap().as_deref(), Some("main"));
+}
