@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod event;
+pub mod permission;
 pub mod project;
 pub mod provider;
 pub mod stdx;

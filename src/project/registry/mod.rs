@@ -22,7 +22,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, types::Type};
 use crate::stdx::paths::AbsPath;
 
 /// The tables, as one migration.
-pub const SCHEMA: &str = include_str!("../schema.sql");
+pub const SCHEMA: &str = include_str!("../../storage/migrations/0002_project.sql");
 
 /// Why the registry could not answer.
 #[derive(Debug, thiserror::Error)]

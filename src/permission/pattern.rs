@@ -1,0 +1,162 @@
+//! The pattern language of permission rules: `*` is any run of characters (slashes and newlines too), `?` is one,
+//! everything else is itself, and the whole text must match. Matching never backtracks further than the last `*`.
+
+/// A wildcard pattern, ready to match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    tokens: Vec<Token>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Literal(char),
+    One,
+    Any,
+}
+
+impl Pattern {
+    /// Reads a pattern. A leading `~` or `$HOME`, alone or before a slash, stands for `home`, whose characters are literal.
+    #[must_use]
+    pub fn new(text: &str, home: Option<&str>) -> Self {
+        let after_home = ["~", "$HOME"]
+            .iter()
+            .find_map(|prefix| text.strip_prefix(prefix))
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let (literal, rest) = match (after_home, home) {
+            (Some(rest), Some(home)) => (home.trim_end_matches('/'), rest),
+            _ => ("", text),
+        };
+        let mut tokens: Vec<Token> = literal.chars().map(Token::Literal).collect();
+        for character in rest.chars() {
+            match character {
+                '*' if tokens.last() == Some(&Token::Any) => {}
+                '*' => tokens.push(Token::Any),
+                '?' => tokens.push(Token::One),
+                other => tokens.push(Token::Literal(other)),
+            }
+        }
+        Self { tokens }
+    }
+
+    /// Whether the whole text matches. A pattern that ends in ` *` also matches without that end: `git *` matches `git`.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        let bare = match self.tokens.as_slice() {
+            [start @ .., Token::Literal(' '), Token::Any] => whole(start, text),
+            _ => false,
+        };
+        bare || whole(&self.tokens, text)
+    }
+}
+
+/// Greedy matching: on a mismatch only the last `*` takes one character more, so the work is at most pattern times text.
+fn whole(tokens: &[Token], text: &str) -> bool {
+    let mut rest = text.chars();
+    let mut position = 0;
+    let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
+    loop {
+        if tokens.get(position) == Some(&Token::Any) {
+            position += 1;
+            retry = Some((position, rest.clone()));
+            continue;
+        }
+        let mut ahead = rest.clone();
+        let matched = match (tokens.get(position), ahead.next()) {
+            (None, None) => return true,
+            (Some(Token::One), Some(_)) => true,
+            (Some(Token::Literal(expected)), Some(found)) => *expected == found,
+            _ => false,
+        };
+        if matched {
+            position += 1;
+            rest = ahead;
+            continue;
+        }
+        let Some((after, from)) = retry.as_mut() else { return false };
+        if from.next().is_none() {
+            return false;
+        }
+        position = *after;
+        rest = from.clone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Pattern;
+
+    /// The definition, by plain recursion.
+    fn oracle(pattern: &[char], text: &[char]) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some(('*', rest)) => (0..=text.len()).any(|taken| oracle(rest, &text[taken..])),
+            Some(('?', rest)) => !text.is_empty() && oracle(rest, &text[1..]),
+            Some((literal, rest)) => text.first() == Some(literal) && oracle(rest, &text[1..]),
+        }
+    }
+
+    fn defined(pattern: &str, text: &str) -> bool {
+        let text: Vec<char> = text.chars().collect();
+        let plain = oracle(&pattern.chars().collect::<Vec<_>>(), &text);
+        plain || pattern.strip_suffix(" *").is_some_and(|bare| oracle(&bare.chars().collect::<Vec<_>>(), &text))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn agrees_with_the_definition(pattern in "[ab /\n*?ä]{0,8}", text in "[ab /\n*?ä]{0,10}") {
+            prop_assert_eq!(Pattern::new(&pattern, None).matches(&text), defined(&pattern, &text));
+        }
+
+        #[test]
+        fn a_pattern_made_from_a_text_matches_it(text in "[a-c /]{1,20}", holes in prop::collection::vec((0usize..20, any::<bool>()), 0..5)) {
+            let mut pattern: Vec<char> = text.chars().collect();
+            for (at, one) in holes {
+                if let Some(place) = pattern.get_mut(at) {
+                    *place = if one { '?' } else { '*' };
+                }
+            }
+            let pattern: String = pattern.into_iter().collect();
+            prop_assert!(Pattern::new(&pattern, None).matches(&text));
+        }
+    }
+
+    #[test]
+    fn examples() {
+        for (pattern, text, expected) in [
+            ("git *", "git", true),
+            ("git *", "git status", true),
+            ("git *", "gitk", false),
+            ("git*", "gitk", true),
+            ("git status", "git status -s", false),
+            ("*.env", "a/b/.env", true),
+            ("a*c", "a\n/\nc", true),
+            ("(a|b).[x]", "(a|b).[x]", true),
+            ("", "", true),
+            ("", "a", false),
+            (" *", "", true),
+            ("~", "~", true),
+        ] {
+            assert_eq!(Pattern::new(pattern, None).matches(text), expected, "{pattern:?} on {text:?}");
+        }
+    }
+
+    #[test]
+    fn home_is_expanded_at_the_start_and_is_literal() {
+        let home = Some("/home/a*b/");
+        assert!(Pattern::new("~/x/*", home).matches("/home/a*b/x/y"));
+        assert!(Pattern::new("$HOME/x/*", home).matches("/home/a*b/x/y"));
+        assert!(Pattern::new("~", home).matches("/home/a*b"));
+        assert!(!Pattern::new("~/x/*", home).matches("/home/aab/x/y"));
+        assert!(!Pattern::new("~root/x", home).matches("/home/a*broot/x"));
+        assert!(!Pattern::new("echo ~/x", home).matches("echo /home/a*b/x"));
+    }
+
+    #[test]
+    fn many_stars_are_not_exponential() {
+        let pattern = Pattern::new(&"*a".repeat(200), None);
+        assert!(!pattern.matches(&format!("{}b", "a".repeat(20_000))));
+    }
+}

@@ -1,0 +1,280 @@
+//! What the rules say about one request: allow, ask or deny. Pure.
+//! Of all matching rules the last one wins, over all layers from the built-in ones to the session's grants; a deny of the
+//! user is final, whatever later layers say.
+
+use polytree_protocol::permission::{Action, Rule};
+
+use super::pattern::Pattern;
+
+/// Where a list of rules comes from, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// Shipped with the program.
+    BuiltIn,
+    /// The user's settings: a deny in here cannot be lifted by any other list.
+    User,
+    /// The project's settings, once the user trusts them.
+    Project,
+    /// The agent in charge.
+    Agent,
+    /// What the user has answered with "always".
+    Grants,
+}
+
+/// The rules that hold for one session, ready to be asked.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    home: Option<String>,
+    rules: Vec<Compiled>,
+}
+
+#[derive(Debug, Clone)]
+struct Compiled {
+    origin: Origin,
+    pattern: Pattern,
+    rule: Rule,
+}
+
+/// What was decided, and by which rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What to do.
+    pub action: Action,
+    /// The rule that decided, with its origin; `None` when no rule matches, which means ask.
+    pub rule: Option<(Origin, Rule)>,
+}
+
+impl Rules {
+    /// The built-in rules alone. `home` is what a leading `~/` or `$HOME/` in a pattern stands for.
+    #[must_use]
+    pub fn new(home: Option<&str>) -> Self {
+        let mut rules = Self { home: home.map(str::to_owned), rules: Vec::new() };
+        rules.add(Origin::BuiltIn, &built_in());
+        rules
+    }
+
+    /// Adds rules of one origin behind those of the same or a weaker origin; within an origin the order of adding is kept.
+    pub fn add(&mut self, origin: Origin, rules: &[Rule]) {
+        let at = self.rules.partition_point(|compiled| compiled.origin <= origin);
+        let home = self.home.as_deref();
+        let compiled = rules.iter().map(|rule| Compiled { origin, pattern: Pattern::new(&rule.pattern, home), rule: rule.clone() });
+        self.rules.splice(at..at, compiled);
+    }
+
+    /// Like [`Rules::add`], for building in one expression.
+    #[must_use]
+    pub fn with(mut self, origin: Origin, rules: &[Rule]) -> Self {
+        self.add(origin, rules);
+        self
+    }
+
+    /// What the rules say about one request, with the rule that decided.
+    ///
+    /// `kind` is the permission's type (`bash`, `edit`, ...), `pattern` what is asked for. For `bash` a rule that asks or
+    /// denies also looks at the command without the directories before its name, so `/bin/rm x` does not get round `rm *`.
+    #[must_use]
+    pub fn decide(&self, kind: &str, pattern: &str) -> Decision {
+        let bare = if kind == "bash" { without_directory(pattern) } else { None };
+        let matches = |compiled: &&Compiled| {
+            let Compiled { pattern: compiled_pattern, rule, .. } = compiled;
+            (rule.permission == "*" || rule.permission == kind)
+                && (compiled_pattern.matches(pattern)
+                    || (rule.action != Action::Allow && bare.is_some_and(|bare| compiled_pattern.matches(bare))))
+        };
+        let last_of_user = self.rules.iter().rev().filter(|compiled| compiled.origin == Origin::User).find(matches);
+        let decisive = match last_of_user {
+            Some(compiled) if compiled.rule.action == Action::Deny => Some(compiled),
+            _ => self.rules.iter().rev().find(matches),
+        };
+        match decisive {
+            Some(compiled) => Decision { action: compiled.rule.action, rule: Some((compiled.origin, compiled.rule.clone())) },
+            None => Decision { action: Action::Ask, rule: None },
+        }
+    }
+
+    /// What the rules say about one request.
+    #[must_use]
+    pub fn evaluate(&self, kind: &str, pattern: &str) -> Action {
+        self.decide(kind, pattern).action
+    }
+
+    /// What the rules say about several patterns of one request: one deny refuses all, else one ask asks for all.
+    /// `force` turns allow into ask.
+    #[must_use]
+    pub fn evaluate_all<'a>(&self, kind: &str, patterns: impl IntoIterator<Item = &'a str>, force: bool) -> Action {
+        let start = if force { Action::Ask } else { Action::Allow };
+        patterns.into_iter().map(|pattern| self.evaluate(kind, pattern)).fold(start, stricter)
+    }
+
+    /// Whether everything of this kind is denied, so that a tool needs not even be offered.
+    #[must_use]
+    pub fn denies_all(&self, kind: &str) -> bool {
+        let of_kind = |compiled: &&Compiled| compiled.rule.permission == "*" || compiled.rule.permission == kind;
+        let denies = |compiled: &Compiled| compiled.rule.action == Action::Deny && compiled.rule.pattern == "*";
+        self.rules.iter().rev().find(of_kind).is_some_and(denies)
+            || self.rules.iter().rev().filter(|compiled| compiled.origin == Origin::User).find(of_kind).is_some_and(denies)
+    }
+}
+
+/// The stricter of two actions.
+#[must_use]
+pub fn stricter(one: Action, other: Action) -> Action {
+    match (one, other) {
+        (Action::Deny, _) | (_, Action::Deny) => Action::Deny,
+        (Action::Ask, _) | (_, Action::Ask) => Action::Ask,
+        (Action::Allow, Action::Allow) => Action::Allow,
+    }
+}
+
+/// `rm x` for `/bin/rm x`; `None` when the command's name has no directory.
+fn without_directory(command: &str) -> Option<&str> {
+    let name_end = command.find(char::is_whitespace).unwrap_or(command.len());
+    let slash = command[..name_end].rfind('/')?;
+    Some(&command[slash + 1..])
+}
+
+/// The rules that are there before any settings.
+#[must_use]
+pub fn built_in() -> Vec<Rule> {
+    let rule = |permission: &str, pattern: &str, action| Rule { permission: permission.to_owned(), pattern: pattern.to_owned(), action };
+    let mut rules = vec![rule("*", "*", Action::Ask)];
+    rules.extend(["read", "grep", "glob", "list", "todo", "question", "skill", "task"].map(|kind| rule(kind, "*", Action::Allow)));
+    for (name, action) in [
+        (".env", Action::Ask),
+        (".env.*", Action::Ask),
+        (".env.example", Action::Allow),
+        (".env.sample", Action::Allow),
+        (".env.template", Action::Allow),
+    ] {
+        rules.push(rule("read", name, action));
+        rules.push(rule("read", &format!("*/{name}"), action));
+    }
+    rules
+}
+
+#[cfg(test)]
+mod tests {
+    use polytree_protocol::permission::{Action, Rule};
+    use proptest::prelude::*;
+
+    use super::{Origin, Rules, built_in};
+
+    fn rule(permission: &str, pattern: &str, action: Action) -> Rule {
+        Rule { permission: permission.to_owned(), pattern: pattern.to_owned(), action }
+    }
+
+    fn bash(pattern: &str, action: Action) -> Rule {
+        rule("bash", pattern, action)
+    }
+
+    #[test]
+    fn built_in_defaults() {
+        let rules = Rules::new(None);
+        for (kind, pattern, expected) in [
+            ("read", "src/main.rs", Action::Allow),
+            ("grep", "fn main", Action::Allow),
+            ("task", "explore", Action::Allow),
+            ("bash", "ls", Action::Ask),
+            ("edit", "a", Action::Ask),
+            ("external_directory", "/etc/*", Action::Ask),
+            ("unheard_of", "x", Action::Ask),
+            ("read", ".env", Action::Ask),
+            ("read", "/a/b/.env", Action::Ask),
+            ("read", "deploy/.env.production", Action::Ask),
+            ("read", "deploy/.env.example", Action::Allow),
+            ("read", ".env.sample", Action::Allow),
+            ("read", "/x/.env.template", Action::Allow),
+            ("read", "src/environment.rs", Action::Allow),
+            ("read", "x.env", Action::Allow),
+        ] {
+            assert_eq!(rules.evaluate(kind, pattern), expected, "{kind} {pattern}");
+        }
+    }
+
+    #[test]
+    fn the_last_match_wins_and_a_map_keeps_its_order() {
+        let rules = Rules::new(None).with(Origin::User, &[bash("*", Action::Ask), bash("git status*", Action::Allow)]);
+        assert_eq!(rules.evaluate("bash", "git status -s"), Action::Allow);
+        assert_eq!(rules.evaluate("bash", "git push"), Action::Ask);
+        let rules = Rules::new(None).with(Origin::User, &[bash("git status*", Action::Allow), bash("*", Action::Ask)]);
+        assert_eq!(rules.evaluate("bash", "git status -s"), Action::Ask);
+    }
+
+    #[test]
+    fn one_word_allows_everything() {
+        let rules = Rules::new(None).with(Origin::User, &[rule("*", "*", Action::Allow)]);
+        for kind in ["bash", "edit", "external_directory", "read", "mcp"] {
+            assert_eq!(rules.evaluate(kind, "/x/.env"), Action::Allow, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_deny_of_the_user_is_final() {
+        let deny = [bash("*", Action::Allow), bash("rm *", Action::Deny)];
+        let rules = Rules::new(None)
+            .with(Origin::Grants, &[bash("rm *", Action::Allow)])
+            .with(Origin::User, &deny)
+            .with(Origin::Agent, &[rule("*", "*", Action::Allow)]);
+        assert_eq!(rules.evaluate("bash", "rm x"), Action::Deny);
+        assert_eq!(rules.decide("bash", "rm x").rule, Some((Origin::User, deny[1].clone())));
+        let rules = rules.with(Origin::User, &[bash("rm tmp/*", Action::Allow)]);
+        assert_eq!(rules.evaluate("bash", "rm tmp/a"), Action::Allow);
+        assert_eq!(rules.evaluate("bash", "rm a"), Action::Deny);
+    }
+
+    #[test]
+    fn a_deny_of_the_project_can_be_lifted_by_what_comes_later() {
+        let rules = Rules::new(None).with(Origin::Project, &[bash("rm *", Action::Deny)]);
+        assert_eq!(rules.evaluate("bash", "rm x"), Action::Deny);
+        assert_eq!(rules.with(Origin::Grants, &[bash("rm x", Action::Allow)]).evaluate("bash", "rm x"), Action::Allow);
+    }
+
+    #[test]
+    fn a_directory_before_the_name_lifts_no_deny_and_earns_no_allow() {
+        let rules = Rules::new(None).with(
+            Origin::User,
+            &[bash("*", Action::Ask), bash("ls *", Action::Allow), bash("./gradlew *", Action::Allow), bash("rm *", Action::Deny)],
+        );
+        assert_eq!(rules.evaluate("bash", "/bin/rm x"), Action::Deny);
+        assert_eq!(rules.evaluate("bash", "./rm"), Action::Deny);
+        assert_eq!(rules.evaluate("bash", "./ls x"), Action::Ask);
+        assert_eq!(rules.evaluate("bash", "./gradlew build"), Action::Allow);
+        assert_eq!(rules.evaluate("bash", "cat a/rm b"), Action::Ask);
+    }
+
+    #[test]
+    fn several_patterns_are_judged_by_the_strictest() {
+        let rules = Rules::new(None).with(Origin::User, &[bash("ls *", Action::Allow), bash("rm *", Action::Deny)]);
+        assert_eq!(rules.evaluate_all("bash", ["ls"], false), Action::Allow);
+        assert_eq!(rules.evaluate_all("bash", ["ls"], true), Action::Ask);
+        assert_eq!(rules.evaluate_all("bash", ["ls", "cat x"], false), Action::Ask);
+        assert_eq!(rules.evaluate_all("bash", ["cat x", "rm x"], true), Action::Deny);
+    }
+
+    #[test]
+    fn a_kind_that_is_denied_altogether_is_known() {
+        let rules = Rules::new(None).with(Origin::User, &[rule("webfetch", "*", Action::Deny)]);
+        assert!(rules.denies_all("webfetch"));
+        assert!(!rules.denies_all("bash"));
+        assert!(!rules.with(Origin::User, &[rule("webfetch", "https://a/*", Action::Allow)]).denies_all("webfetch"));
+    }
+
+    fn rules_strategy() -> impl Strategy<Value = Vec<Rule>> {
+        let action = prop_oneof![Just(Action::Allow), Just(Action::Ask), Just(Action::Deny)];
+        prop::collection::vec(("bash|edit|\\*", "[ab*? ]{0,4}", action).prop_map(|(kind, pattern, action)| rule(&kind, &pattern, action)), 0..5)
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_naive_reading(user in rules_strategy(), project in rules_strategy(), grants in rules_strategy(), text in "[ab ]{0,4}") {
+            let hit = |rule: &&Rule| (rule.permission == "*" || rule.permission == "bash") && super::Pattern::new(&rule.pattern, None).matches(&text);
+            let all: Vec<Rule> = [built_in(), user.clone(), project.clone(), grants.clone()].concat();
+            let last = all.iter().filter(hit).next_back().map_or(Action::Ask, |rule| rule.action);
+            let users = user.iter().filter(hit).next_back().map(|rule| rule.action);
+            let expected = if users == Some(Action::Deny) { Action::Deny } else { last };
+            // The order of adding origins does not matter.
+            let rules = Rules::new(None).with(Origin::Grants, &grants).with(Origin::Project, &project).with(Origin::User, &user);
+            prop_assert_eq!(rules.evaluate("bash", &text), expected);
+        }
+    }
+}

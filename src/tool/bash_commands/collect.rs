@@ -1,0 +1,323 @@
+//! Walks the tree of a script and gathers every command in it, those inside of wrappers and nested scripts too.
+
+use super::{
+    Analysis, Dialect, PathUse, SimpleCommand,
+    arity::arity,
+    expand::{Argument, arguments, single},
+    parser::parse,
+    paths::{Place, operands, path_use, redirection},
+    second_opinion,
+    syntax::{Assignment, Command, Compound, Joined, Parsed, Piece, Redirect, Scope, Script, Simple, Word},
+    wrapper_table::{COMMAND_VARIABLES, DANGEROUS},
+    wrappers::{Inner, inner, program_name},
+};
+
+/// How deep scripts and wrappers may be nested.
+const DEPTH: usize = 12;
+/// No line has more commands than this.
+const COMMANDS: usize = 2_000;
+
+/// What was gathered so far.
+#[derive(Debug, Default)]
+pub(super) struct Collector {
+    commands: Vec<SimpleCommand>,
+    paths: Vec<PathUse>,
+    /// Something was not understood.
+    is_doubtful: bool,
+    /// Values are evaluated as arithmetic or as subscripts somewhere.
+    evaluates: bool,
+    /// A quoted text looks like a command substitution: harmless, unless it is evaluated.
+    has_code_in_text: bool,
+}
+
+/// What surrounds a command.
+#[derive(Clone, Copy)]
+struct Surroundings<'a> {
+    /// The known text of its standard input.
+    input: Option<&'a str>,
+    /// Words are added when it runs.
+    more: bool,
+    depth: usize,
+}
+
+impl Collector {
+    /// Everything in the text of a script.
+    pub(super) fn script(&mut self, text: &str, dialect: Dialect, place: &mut Place, depth: usize) {
+        let parsed = if depth > DEPTH { None } else { parse(text).ok() };
+        let Some(parsed) = parsed else {
+            self.is_doubtful = true;
+            self.runs(text);
+            return;
+        };
+        let findings = &parsed.findings;
+        let is_strange = match dialect {
+            Dialect::Bash => findings.doubtful,
+            Dialect::Posix => findings.doubtful || findings.beyond_posix,
+            Dialect::Other => true,
+        };
+        self.evaluates |= findings.evaluates;
+        self.walk(&parsed, &parsed.script, place, depth);
+        if is_strange || second_opinion::disagrees(text, &findings.starts) {
+            self.is_doubtful = true;
+            self.runs(text);
+        }
+    }
+
+    /// The end: `line` is asked about as it is where nothing in it is a command.
+    pub(super) fn finish(mut self, line: &str) -> Analysis {
+        if self.commands.is_empty() {
+            self.push(line.trim().to_owned(), vec![line.trim().to_owned()], true, None);
+        }
+        let understood = !self.is_doubtful && !(self.evaluates && self.has_code_in_text) && self.commands.len() < COMMANDS;
+        let mut commands: Vec<SimpleCommand> = Vec::new();
+        let mut places = std::collections::HashMap::new();
+        for command in self.commands {
+            match places.get(&command.text) {
+                Some(at) => {
+                    let same: &mut SimpleCommand = &mut commands[*at];
+                    same.resolvable &= command.resolvable;
+                }
+                None => {
+                    places.insert(command.text.clone(), commands.len());
+                    commands.push(command);
+                }
+            }
+        }
+        Analysis { commands, paths: self.paths, understood }
+    }
+
+    fn walk(&mut self, parsed: &Parsed, script: &Script, place: &mut Place, depth: usize) {
+        for item in &script.items {
+            let apart = item.commands.len() > 1 || item.background;
+            let before = place.clone();
+            for command in &item.commands {
+                let mut inside = before.clone();
+                let current = if apart { &mut inside } else { &mut *place };
+                match command {
+                    Command::Simple(simple) => self.simple(parsed, simple, current, depth),
+                    Command::Compound(compound) => self.compound(parsed, compound, current, depth),
+                }
+            }
+            if item.joined == Joined::Or && *place != before {
+                place.lose();
+            }
+        }
+    }
+
+    fn compound(&mut self, parsed: &Parsed, compound: &Compound, place: &mut Place, depth: usize) {
+        self.words(parsed, &compound.words, place, depth);
+        for word in &compound.words {
+            self.is_doubtful |= is_dangerous(&single(word).text);
+        }
+        let mut inside = place.clone();
+        for script in &compound.scripts {
+            self.walk(parsed, script, &mut inside, depth);
+        }
+        self.redirects(parsed, &compound.redirects, place, depth);
+        match compound.scope {
+            Scope::Same => *place = inside,
+            Scope::Maybe if inside != *place => place.lose(),
+            Scope::Maybe | Scope::Subshell => {}
+        }
+    }
+
+    /// The scripts that run when words are expanded.
+    fn words(&mut self, parsed: &Parsed, words: &[Word], place: &Place, depth: usize) {
+        for word in words {
+            for script in word.scripts() {
+                self.walk(parsed, script, &mut place.clone(), depth);
+            }
+            self.has_code_in_text |= looks_like_code(word);
+        }
+    }
+
+    /// Gives the known text of the standard input.
+    fn redirects(&mut self, parsed: &Parsed, redirects: &[Redirect], place: &Place, depth: usize) -> Option<String> {
+        let mut input = None;
+        for redirect in redirects {
+            self.words(parsed, std::slice::from_ref(&redirect.target), place, depth);
+            if let Some(body) = redirect.body.and_then(|body| parsed.bodies.get(body)) {
+                self.words(parsed, std::slice::from_ref(body), place, depth);
+                input = body.literal();
+            }
+            let target = single(&redirect.target);
+            if redirect.operator == "<<<" {
+                input = target.literal().map(str::to_owned);
+            }
+            self.paths.extend(redirection(&redirect.operator, &target, place));
+        }
+        input
+    }
+
+    fn simple(&mut self, parsed: &Parsed, simple: &Simple, place: &mut Place, depth: usize) {
+        for assignment in &simple.assignments {
+            self.words(parsed, &assignment.words, place, depth);
+            self.assignment(assignment, place, depth);
+        }
+        self.words(parsed, &simple.words, place, depth);
+        let input = self.redirects(parsed, &simple.redirects, place, depth);
+        let arguments: Vec<Argument> = simple.words.iter().flat_map(arguments).collect();
+        if !arguments.is_empty() {
+            self.command(&arguments, place, Surroundings { input: input.as_deref(), more: false, depth });
+        } else if !simple.words.is_empty() {
+            self.is_doubtful = true;
+        } else if !simple.redirects.is_empty() {
+            let text = |redirect: &Redirect| format!("{} {}", redirect.operator, single(&redirect.target).text);
+            let text = simple.redirects.iter().map(text).collect::<Vec<_>>().join(" ");
+            self.push(text.clone(), vec![text], true, None);
+        }
+    }
+
+    fn assignment(&mut self, assignment: &Assignment, place: &mut Place, depth: usize) {
+        let value = assignment.words.first().map(single).unwrap_or_default();
+        self.variable(&assignment.name, &value, place, depth);
+        self.evaluates |= value.text.starts_with('[');
+    }
+
+    /// A variable that gets a value by which something else is run.
+    fn variable(&mut self, name: &str, value: &Argument, place: &mut Place, depth: usize) {
+        if is_dangerous(name) {
+            self.push(format!("{name}={}", value.text), vec![format!("{name}={}", value.text)], false, None);
+        } else if COMMAND_VARIABLES.contains(&name) {
+            match value.literal() {
+                Some("") => {}
+                Some(script) => self.script(script, Dialect::Posix, &mut place.clone(), depth + 1),
+                None => self.is_doubtful = true,
+            }
+        }
+    }
+
+    fn command(&mut self, arguments: &[Argument], place: &mut Place, surroundings: Surroundings<'_>) {
+        let Some(first) = arguments.first() else { return };
+        let Surroundings { input, more, depth } = surroundings;
+        let name = program_name(&first.text).to_owned();
+        let inner = if depth > DEPTH { vec![Inner::Unresolvable] } else { inner(arguments, input, more) };
+        let resolvable = has_certain_name(arguments, more) && !inner.iter().any(|inner| matches!(inner, Inner::Unresolvable | Inner::Guess(_)));
+        self.push_arguments(arguments, resolvable);
+        self.evaluates |= evaluates(&name, arguments);
+        for argument in &arguments[1..] {
+            if matches!(name.as_str(), "export" | "declare" | "typeset" | "local" | "readonly" | "env" | "sudo" | "doas")
+                && let Some((variable, value)) = argument.text.split_once('=')
+            {
+                let value = if argument.is_literal() { Argument::plain(value) } else { argument.clone() };
+                self.variable(variable, &value, place, depth);
+            } else if is_dangerous(&argument.text) {
+                self.is_doubtful = true;
+            }
+        }
+        self.paths.extend(operands(&name, arguments, place));
+        if matches!(name.as_str(), "env" | "sudo") {
+            let directories = arguments.windows(2).filter(|pair| matches!(pair[0].text.as_str(), "-C" | "-D" | "--chdir"));
+            self.paths.extend(directories.map(|pair| path_use(&pair[1], place, super::Access::Read)));
+        }
+        match name.as_str() {
+            "cd" | "pushd" => place.follow(arguments),
+            "popd" => place.lose(),
+            _ => {}
+        }
+        for inner in inner {
+            match inner {
+                Inner::Words { words, more } => {
+                    self.command(&words, &mut place.clone(), Surroundings { input, more, depth: depth + 1 });
+                }
+                Inner::Guess(words) => self.push_arguments(&words, false),
+                Inner::Script { text, dialect } => {
+                    let is_here = matches!(name.as_str(), "eval" | "builtin" | "command");
+                    let mut apart = place.clone();
+                    self.script(&text, dialect, if is_here { place } else { &mut apart }, depth + 1);
+                }
+                Inner::Unresolvable => {}
+            }
+        }
+    }
+
+    fn push_arguments(&mut self, arguments: &[Argument], resolvable: bool) {
+        let words: Vec<String> = arguments.iter().map(|argument| argument.text.clone()).collect();
+        let always = always(arguments, &words);
+        self.push(words.join(" "), words, resolvable, always);
+    }
+
+    fn push(&mut self, text: String, words: Vec<String>, resolvable: bool, always: Option<String>) {
+        if self.commands.len() < COMMANDS {
+            self.commands.push(SimpleCommand { text, words, resolvable, always });
+        }
+    }
+
+    /// Every run of words in a text that is not understood, quotes and operators taken away.
+    fn runs(&mut self, text: &str) {
+        let plain: String = text.replace("\\\n", "").chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
+        self.push(text.trim().to_owned(), vec![text.trim().to_owned()], false, None);
+        for segment in plain.split(|c| matches!(c, ';' | '&' | '|' | '(' | ')' | '<' | '>' | '\n' | '`' | '{' | '}' | '$' | ',')) {
+            let words: Vec<String> = segment.split_whitespace().take(64).map(str::to_owned).collect();
+            for from in 0..words.len() {
+                self.push(words[from..].join(" "), words[from..].to_vec(), false, None);
+            }
+        }
+    }
+}
+
+/// Whether it is certain which program runs, and which of its commands where it has several.
+fn has_certain_name(arguments: &[Argument], more: bool) -> bool {
+    let Some(name) = arguments.first() else { return false };
+    let is_home = name.tilde && name.text.starts_with("~/");
+    let is_known = name.holes.is_empty() && name.glob.is_none() && (!name.tilde || is_home) && !name.braced;
+    let is_odd = name.text.is_empty() || name.text.contains(char::is_whitespace) || name.text.starts_with('=');
+    let words: Vec<String> = arguments.iter().map(|argument| argument.text.clone()).collect();
+    let identifying = arity(&words);
+    let is_complete = arguments.len() >= identifying || !more;
+    is_known && !is_odd && is_complete && arguments.iter().take(identifying).skip(1).all(|word| word.holes.is_empty() && !word.braced)
+}
+
+/// The pattern that grants this command from now on.
+fn always(arguments: &[Argument], words: &[String]) -> Option<String> {
+    let identifying = arity(words);
+    let is_special = |argument: &Argument| !argument.is_literal() || argument.text.is_empty() || argument.text.contains(['*', '?']) || argument.text.contains(char::is_whitespace);
+    let is_prefix = arguments.len() >= identifying
+        && !arguments[..identifying].iter().any(is_special)
+        && !(arity_skips_options(words, identifying));
+    if is_prefix {
+        return Some(format!("{} *", words[..identifying].join(" ")));
+    }
+    let text = words.join(" ");
+    (!text.contains(['*', '?'])).then_some(text)
+}
+
+/// Whether an option stands where a word that identifies the command should be.
+fn arity_skips_options(words: &[String], identifying: usize) -> bool {
+    let is_module = words.get(1).is_some_and(|word| word == "-m");
+    !is_module && words[1..identifying].iter().any(|word| word.starts_with('-'))
+}
+
+/// Whether the text of a word, once its quotes are gone, would run something if it were expanded again.
+fn looks_like_code(word: &Word) -> bool {
+    let text: String = word
+        .pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Text { text, .. } => text.as_str(),
+            Piece::Hole { .. } => "\0",
+        })
+        .collect();
+    ["$(", "`", "${", "<(", ">("].iter().any(|mark| text.contains(mark))
+}
+
+fn is_dangerous(text: &str) -> bool {
+    let name = text.split(['=', '+', '[']).next().unwrap_or(text);
+    DANGEROUS.contains(&name) || name.starts_with("BASH_FUNC_") || name.starts_with("GIT_CONFIG_KEY") || name.starts_with("GIT_CONFIG_VALUE")
+}
+
+/// Builtins that evaluate the names or values they are given.
+fn evaluates(name: &str, arguments: &[Argument]) -> bool {
+    let has = |options: &[&str]| arguments.iter().any(|argument| options.iter().any(|option| argument.text.starts_with(option)));
+    match name {
+        "let" | "unset" | "read" | "wait" | "getopts" => true,
+        "declare" | "typeset" | "local" | "readonly" | "export" => {
+            let is_typed = |text: &str| text.starts_with('-') && text.contains(['i', 'n', 'a', 'A']);
+            arguments.iter().any(|argument| is_typed(&argument.text) || argument.text.contains('['))
+        }
+        "mapfile" | "readarray" => true,
+        "printf" => has(&["-v"]),
+        "test" | "[" => has(&["-v", "-R"]),
+        _ => false,
+    }
+}

@@ -1,0 +1,184 @@
+//! From a word to the arguments it becomes, as far as that is known before it runs: braces are expanded and quotes
+//! removed; variables, substitutions and file name patterns stay as written and are marked.
+
+use std::ops::Range;
+
+use super::syntax::{Piece, Word};
+
+/// One argument of a command.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Argument {
+    /// Without quotes; what is not known stands as it was written.
+    pub text: String,
+    /// The parts of the text that are known only when it runs.
+    pub holes: Vec<Range<usize>>,
+    /// May become no argument or several.
+    pub splits: bool,
+    /// Where the first unquoted file name pattern is.
+    pub glob: Option<usize>,
+    /// Begins with an unquoted `~`.
+    pub tilde: bool,
+    /// Came out of braces.
+    pub braced: bool,
+}
+
+impl Argument {
+    /// An argument with nothing special about it.
+    pub(super) fn plain(text: &str) -> Self {
+        Self { text: text.to_owned(), ..Self::default() }
+    }
+
+    /// Whether the text is exactly what the command will get.
+    pub(super) fn is_literal(&self) -> bool {
+        self.holes.is_empty() && self.glob.is_none() && !self.tilde
+    }
+
+    /// The text, if it is exactly what the command will get.
+    pub(super) fn literal(&self) -> Option<&str> {
+        self.is_literal().then_some(self.text.as_str())
+    }
+
+    /// Makes every occurrence of `mark` unknown: something else is put there when it runs.
+    pub(super) fn with_hole_at(mut self, mark: &str) -> Self {
+        let found: Vec<_> = self.text.match_indices(mark).map(|(at, mark)| at..at + mark.len()).collect();
+        self.holes.extend(found);
+        self
+    }
+}
+
+#[derive(Clone)]
+enum Atom {
+    Character { character: char, quoted: bool },
+    /// An empty pair of quotes, which keeps an otherwise empty word.
+    Quotes,
+    Hole { raw: String, quoted: bool },
+}
+
+impl Atom {
+    fn is(&self, expected: char) -> bool {
+        matches!(self, Self::Character { character, quoted: false } if *character == expected)
+    }
+}
+
+/// More words than this out of one are not spelled out.
+const LIMIT: usize = 256;
+
+/// The arguments that a word becomes.
+pub(super) fn arguments(word: &Word) -> Vec<Argument> {
+    let atoms = atoms(word);
+    let mut expanded = Vec::new();
+    let mut work = 0;
+    if !braces(&atoms, &mut expanded, &mut work) || expanded.len() > LIMIT {
+        let mut whole = argument(&atoms, true);
+        whole.holes.push(0..whole.text.len());
+        whole.splits = true;
+        return vec![whole];
+    }
+    let braced = expanded.len() != 1 || expanded[0].len() != atoms.len();
+    expanded.iter().filter(|atoms| !(braced && atoms.is_empty())).map(|atoms| argument(atoms, braced)).collect()
+}
+
+/// A word as one argument, without brace expansion: a value, a target.
+pub(super) fn single(word: &Word) -> Argument {
+    argument(&atoms(word), false)
+}
+
+fn atoms(word: &Word) -> Vec<Atom> {
+    let mut atoms = Vec::new();
+    for piece in &word.pieces {
+        match piece {
+            Piece::Text { text, quoted } => {
+                if text.is_empty() && *quoted {
+                    atoms.push(Atom::Quotes);
+                }
+                atoms.extend(text.chars().map(|character| Atom::Character { character, quoted: *quoted }));
+            }
+            Piece::Hole { raw, quoted, .. } => atoms.push(Atom::Hole { raw: raw.clone(), quoted: *quoted }),
+        }
+    }
+    atoms
+}
+
+fn argument(atoms: &[Atom], braced: bool) -> Argument {
+    let mut argument = Argument { braced, ..Argument::default() };
+    argument.tilde = atoms.first().is_some_and(|atom| atom.is('~'));
+    let mut bracket = None;
+    for atom in atoms {
+        let at = argument.text.len();
+        match atom {
+            Atom::Character { character, quoted } => {
+                if !quoted {
+                    match character {
+                        '*' | '?' => argument.glob = argument.glob.or(Some(at)),
+                        '[' => bracket = bracket.or(Some(at)),
+                        ']' if bracket.is_some() => argument.glob = argument.glob.or(bracket),
+                        _ => {}
+                    }
+                }
+                argument.text.push(*character);
+            }
+            Atom::Quotes => {}
+            Atom::Hole { raw, quoted } => {
+                argument.text.push_str(raw);
+                argument.holes.push(at..argument.text.len());
+                argument.splits |= !quoted || raw.contains('@');
+            }
+        }
+    }
+    argument
+}
+
+/// Appends what the first pair of braces with a comma in it expands to; `false` where that would be too much, or for
+/// a sequence such as `{a..e}`.
+fn braces(atoms: &[Atom], expanded: &mut Vec<Vec<Atom>>, work: &mut usize) -> bool {
+    *work += 1;
+    if *work > 4 * LIMIT || expanded.len() > LIMIT {
+        return false;
+    }
+    for open in 0..atoms.len() {
+        if !atoms[open].is('{') {
+            continue;
+        }
+        let Some((close, commas)) = closing(atoms, open) else { continue };
+        if commas.is_empty() {
+            if is_sequence(&atoms[open + 1..close]) {
+                return false;
+            }
+            continue;
+        }
+        let mut from = open + 1;
+        for end in commas.into_iter().chain([close]) {
+            let choice: Vec<Atom> = atoms[..open].iter().chain(&atoms[from..end]).chain(&atoms[close + 1..]).cloned().collect();
+            if !braces(&choice, expanded, work) {
+                return false;
+            }
+            from = end + 1;
+        }
+        return true;
+    }
+    expanded.push(atoms.to_vec());
+    true
+}
+
+/// Where the brace at `open` closes, and the commas in between that belong to it.
+fn closing(atoms: &[Atom], open: usize) -> Option<(usize, Vec<usize>)> {
+    let mut depth = 0_usize;
+    let mut commas = Vec::new();
+    for (at, atom) in atoms.iter().enumerate().skip(open + 1) {
+        if atom.is('{') {
+            depth += 1;
+        } else if atom.is('}') {
+            if depth == 0 {
+                return Some((at, commas));
+            }
+            depth -= 1;
+        } else if atom.is(',') && depth == 0 {
+            commas.push(at);
+        }
+    }
+    None
+}
+
+fn is_sequence(atoms: &[Atom]) -> bool {
+    atoms.windows(2).any(|pair| pair[0].is('.') && pair[1].is('.'))
+}

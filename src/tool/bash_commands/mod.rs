@@ -1,0 +1,95 @@
+//! Which commands a shell command line would run, wherever they stand in it, and which paths it would touch. Pure.
+//!
+//! Two readers look at every line: one written here after the rules of bash, and tree-sitter's grammar. Only what both
+//! take in the same way counts as understood; of everything else the parts are listed so that a rule can still refuse
+//! them, and the line is marked so that a person is asked. A name that only running would tell is never guessed.
+
+mod arity;
+mod collect;
+mod expand;
+mod grammar;
+mod parser;
+mod paths;
+mod second_opinion;
+mod syntax;
+mod wrapper_table;
+mod words;
+mod wrappers;
+
+#[cfg(test)]
+mod tests;
+
+pub use paths::{Access, Anchor, PathUse};
+
+/// One command that would run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimpleCommand {
+    /// Its words without quotes, joined by single spaces; assignments and redirections are left out. What is known only
+    /// when it runs stands as it was written.
+    pub text: String,
+    /// The same words one by one.
+    pub words: Vec<String>,
+    /// Whether it is certain which program this is.
+    pub resolvable: bool,
+    /// What "always" would grant, as a permission pattern; `None` where no pattern would be right.
+    pub always: Option<String>,
+}
+
+/// What is known about a command line before it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Analysis {
+    /// Every command, in the order of the text, each text once. A wrapper such as `sudo` and what it runs are both here.
+    pub commands: Vec<SimpleCommand>,
+    /// Paths that its commands and redirections name.
+    pub paths: Vec<PathUse>,
+    /// Whether the whole line was understood. If not, every run of words in it is among the commands.
+    pub understood: bool,
+}
+
+impl Analysis {
+    /// Whether a person has to look at it whatever the rules allow.
+    #[must_use]
+    pub fn needs_a_person(&self) -> bool {
+        !self.understood || self.commands.iter().any(|command| !command.resolvable)
+    }
+
+    /// What the permission rules are asked about.
+    #[must_use]
+    pub fn patterns(&self) -> Vec<String> {
+        self.commands.iter().map(|command| command.text.clone()).collect()
+    }
+
+    /// What "always" would grant; empty where a person has to look at it each time.
+    #[must_use]
+    pub fn always(&self) -> Vec<String> {
+        if self.needs_a_person() {
+            return Vec::new();
+        }
+        let mut always = Vec::new();
+        for pattern in self.commands.iter().filter_map(|command| command.always.clone()) {
+            if !always.contains(&pattern) {
+                always.push(pattern);
+            }
+        }
+        always
+    }
+}
+
+/// The shell that will read the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// bash.
+    Bash,
+    /// Some POSIX shell: what only bash understands counts as not understood.
+    Posix,
+    /// A shell with a grammar of its own: nothing counts as understood.
+    Other,
+}
+
+/// Takes a command line apart.
+#[must_use]
+pub fn analyse(line: &str, dialect: Dialect) -> Analysis {
+    let mut collector = collect::Collector::default();
+    collector.script(line, dialect, &mut paths::Place::default(), 0);
+    collector.finish(line)
+}
