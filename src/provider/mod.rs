@@ -1,3 +1,37 @@
-//! The models.
+//! The models: what a model service is to the rest of the daemon (`definition`), which ones there are (`catalog`),
+//! and the ways to reach them: remote services, the built-in offline model, and scripts for tests and demos.
 
-pub(crate) mod definition;
+pub mod definition;
+
+pub mod catalog;
+mod catalog_models;
+pub mod choice;
+pub mod credentials;
+pub mod retry;
+
+mod http_date;
+pub mod remote;
+mod remote_anthropic;
+mod remote_calls;
+pub mod remote_client;
+mod remote_error;
+mod remote_media;
+mod remote_notes;
+mod remote_openai;
+mod remote_stream;
+pub mod remote_wire;
+
+pub mod offline;
+mod offline_answer;
+mod offline_grammar;
+pub mod scripted;
+
+#[cfg(test)]
+#[path = "../../tests/support/model_server.rs"]
+mod model_server;
+#[cfg(test)]
+mod remote_anthropic_tests;
+#[cfg(test)]
+mod remote_failure_tests;
+#[cfg(test)]
+mod remote_openai_tests;

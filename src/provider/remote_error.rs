@@ -1,0 +1,325 @@
+//! What went wrong at a model service, in our terms: status codes, error bodies, retry times, broken connections.
+//! Pure, except for taking apart the errors of the libraries below.
+
+use std::error::Error as _;
+
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use super::{definition::Error, http_date};
+use crate::stdx::{text::ellipsis, time::now_ms};
+
+const LONGEST_MESSAGE: usize = 2000;
+
+/// Translates an error of genai. `service` is the address as people may see it, without path, user or query.
+pub(super) fn translate(error: genai::Error, service: &str) -> Error {
+    match error {
+        genai::Error::HttpError { status, body, headers, .. } => from_status(status.as_u16(), &body, &headers),
+        genai::Error::WebStream { error, .. } => from_transport(error, service),
+        genai::Error::WebModelCall { webc_error: genai::webc::Error::Reqwest(error), .. } => from_transport(Box::new(error), service),
+        genai::Error::ChatResponse { body, .. } => from_event(&body),
+        // Half a frame is what a cut connection leaves behind.
+        genai::Error::StreamParse { serde_error, .. } if serde_error.is_eof() => cut(service),
+        genai::Error::StreamParse { serde_error, .. } => no_protocol(service, &serde_error.to_string()),
+        genai::Error::JsonValueExt(error) => no_protocol(service, &error.to_string()),
+        other => Error::Request { message: other.to_string() },
+    }
+}
+
+/// Makes the message fit for people: without keys first, cut after that, so that no half of a key survives.
+pub(super) fn presentable(mut error: Error, redact: impl FnOnce(String) -> String) -> Error {
+    let (Error::Credentials { message }
+    | Error::Status { message, .. }
+    | Error::Connection { message }
+    | Error::ContextOverflow { message }
+    | Error::Stream { message, .. }
+    | Error::Request { message }) = &mut error;
+    *message = ellipsis(&redact(std::mem::take(message)), LONGEST_MESSAGE);
+    error
+}
+
+/// The stream ended before the answer did.
+pub(super) fn cut(service: &str) -> Error {
+    Error::Connection { message: format!("the connection to {service} ended before the answer was complete") }
+}
+
+fn no_protocol(service: &str, detail: &str) -> Error {
+    let message = format!("{service} sent something that is not its protocol: {detail}");
+    Error::Stream { message, retryable: false }
+}
+
+fn from_transport(error: genai::BoxError, service: &str) -> Error {
+    let error = match error.downcast::<genai::Error>() {
+        // A refused request travels inside the stream's error.
+        Ok(inner) => return translate(*inner, service),
+        Err(error) => error,
+    };
+    if let Some(timeout) = error.downcast_ref::<genai::webc::StreamTimeout>() {
+        let what = match timeout {
+            genai::webc::StreamTimeout::Headers => "did not answer in time",
+            genai::webc::StreamTimeout::Read => "sent nothing for too long",
+        };
+        return Error::Connection { message: format!("{service} {what}") };
+    }
+    if let Some(broken) = error.downcast_ref::<std::string::FromUtf8Error>() {
+        let ends_inside_a_character = broken.utf8_error().error_len().is_none();
+        return if ends_inside_a_character { cut(service) } else { no_protocol(service, &broken.to_string()) };
+    }
+    let Some(request) = error.downcast_ref::<reqwest::Error>() else {
+        return Error::Connection { message: format!("the connection to {service} broke: {error}") };
+    };
+    let cause = deepest(request);
+    if request.is_builder() {
+        Error::Request { message: format!("the request to {service} cannot be made: {cause}") }
+    } else if request.is_connect() {
+        Error::Connection { message: format!("could not reach {service}: {cause}") }
+    } else {
+        Error::Connection { message: format!("the connection to {service} broke: {cause}") }
+    }
+}
+
+/// The innermost cause; the outer ones only repeat the address, which may hold a key.
+fn deepest(error: &reqwest::Error) -> String {
+    let mut cause: Option<&dyn std::error::Error> = error.source();
+    while let Some(inner) = cause.and_then(std::error::Error::source) {
+        cause = Some(inner);
+    }
+    cause.map_or_else(|| "unknown cause".to_owned(), ToString::to_string)
+}
+
+/// An HTTP answer that is not a success.
+pub(super) fn from_status(status: u16, body: &str, headers: &HeaderMap) -> Error {
+    let body = serde_json::from_str::<Value>(body).unwrap_or_else(|_| Value::String(body.to_owned()));
+    let said = message_of(&body);
+    let code = code_of(&body);
+    let message = said.clone().unwrap_or_else(|| match (status, location(headers)) {
+        (300..400, Some(target)) => format!("the service answered with status {status} and points to {target}: set that as the base URL"),
+        _ => format!("the service answered with status {status}"),
+    });
+    let said = said.unwrap_or_default();
+    match status {
+        401 | 403 => Error::Credentials { message },
+        400 | 429 | 402 if is_about_the_account(&code, &said) => Error::Credentials { message },
+        // Too many bytes is cured like too many tokens: by a shorter history.
+        413 => Error::ContextOverflow { message },
+        400 | 422 | 500 if is_overflow(&code, &said) => Error::ContextOverflow { message },
+        _ => Error::Status { status, message, retry_after: retry_after(headers, now_ms()) },
+    }
+}
+
+fn location(headers: &HeaderMap) -> Option<&str> {
+    headers.get("location")?.to_str().ok()
+}
+
+/// An error that came as an event of the stream, or as its only content.
+pub(super) fn from_event(body: &Value) -> Error {
+    let message = message_of(body).unwrap_or_else(|| format!("the service reported an error: {body}"));
+    let code = code_of(body);
+    if is_overflow(&code, &message) {
+        return Error::ContextOverflow { message };
+    }
+    let refused = code.split(' ').any(|word| matches!(word, "authentication_error" | "permission_error" | "401" | "403"));
+    if refused || is_about_the_account(&code, &message) {
+        return Error::Credentials { message };
+    }
+    Error::Stream { retryable: is_passing(&code), message }
+}
+
+/// Whether an error of that type or code goes away by itself.
+fn is_passing(code: &str) -> bool {
+    let named = ["overloaded", "api_error", "server_error", "internal", "rate_limit", "timeout", "unavailable"];
+    named.iter().any(|word| code.contains(word)) || code.split(' ').any(|word| matches!(word.parse(), Ok(408 | 409 | 429 | 500..=599)))
+}
+
+fn is_overflow(code: &str, message: &str) -> bool {
+    let message = message.to_lowercase();
+    let phrases = [
+        "prompt is too long",
+        "maximum context length",
+        "context length exceeded",
+        "context window",
+        "exceed context limit",
+        "available context size",
+        "input is too long",
+        "input length exceeds",
+        "reduce the length of the messages",
+    ];
+    code.contains("context_length_exceeded")
+        || code.contains("exceed_context_size")
+        || code.contains("model_max_prompt_tokens_exceeded")
+        || phrases.iter().any(|phrase| message.contains(phrase))
+}
+
+/// A refused key or an empty account, whatever the status: waiting does not help.
+fn is_about_the_account(code: &str, message: &str) -> bool {
+    let message = message.to_lowercase();
+    let codes = ["insufficient_quota", "invalid_api_key", "billing_error", "billing_not_active"];
+    let phrases = ["invalid api key", "incorrect api key", "api key not valid", "credit balance is too low"];
+    codes.iter().any(|word| code.contains(word)) || phrases.iter().any(|phrase| message.contains(phrase))
+}
+
+/// What the body says for people, wherever services put it.
+fn message_of(body: &Value) -> Option<String> {
+    let places = [
+        "/error/message",
+        "/error/error/message",
+        "/message",
+        "/error",
+        "/detail",
+        "/detail/0/msg",
+        "/errors/0/message",
+        "/0/error/message",
+    ];
+    let found = places.iter().find_map(|place| body.pointer(place).and_then(Value::as_str));
+    let text = found.or_else(|| body.as_str().filter(|text| !text.trim_start().starts_with('<')))?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Type and code of an error body, in one text.
+fn code_of(body: &Value) -> String {
+    let error = body.get("error").filter(|error| error.is_object()).unwrap_or(body);
+    let mut words = Vec::new();
+    for field in ["type", "code", "status"] {
+        match error.get(field) {
+            Some(Value::String(word)) if word != "error" => words.push(word.to_lowercase()),
+            Some(Value::Number(number)) => words.push(number.to_string()),
+            _ => {}
+        }
+    }
+    words.join(" ")
+}
+
+/// When the service wants to be asked again, in milliseconds after `now` (milliseconds since 1970).
+pub(super) fn retry_after(headers: &HeaderMap, now: i64) -> Option<u64> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    if let Some(wait) = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()).and_then(milliseconds) {
+        return Some(wait);
+    }
+    let text = text("retry-after")?;
+    if let Ok(seconds) = text.parse::<f64>() {
+        return milliseconds(seconds * 1000.0);
+    }
+    let at = http_date::parse(text)?.saturating_mul(1000);
+    Some(at.saturating_sub(u64::try_from(now).unwrap_or(0)))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only finite values that are not negative get here")]
+fn milliseconds(value: f64) -> Option<u64> {
+    (value.is_finite() && value >= 0.0).then_some(value as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (reqwest::header::HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    fn status(code: u16, body: &Value) -> Error {
+        from_status(code, &body.to_string(), &HeaderMap::new())
+    }
+
+    #[test]
+    fn the_message_is_found_in_every_usual_place() {
+        for body in [
+            json!({"error": {"message": "bad", "type": "invalid_request_error"}}),
+            json!({"type": "error", "error": {"type": "invalid_request_error", "message": "bad"}}),
+            json!({"error": "bad"}),
+            json!({"message": "bad"}),
+            json!({"detail": "bad"}),
+            json!({"detail": [{"msg": "bad"}]}),
+            json!({"object": "error", "message": "bad", "code": 400}),
+            json!("bad"),
+        ] {
+            assert_eq!(status(404, &body), Error::Status { status: 404, message: "bad".to_owned(), retry_after: None }, "{body}");
+        }
+        let html = from_status(502, "<html>Bad Gateway</html>", &HeaderMap::new());
+        assert_eq!(html.to_string(), "the service answered with status 502");
+        assert_eq!(from_status(503, " ", &HeaderMap::new()).to_string(), "the service answered with status 503");
+    }
+
+    #[test]
+    fn keys_go_before_the_cut() {
+        let key = "sk-0123456789";
+        let body = format!("{}{key}{}", "x".repeat(LONGEST_MESSAGE - 7), "y".repeat(50));
+        let error = presentable(from_status(500, &body, &HeaderMap::new()), |text| text.replace(key, "***"));
+        assert_eq!(error.to_string().chars().count(), LONGEST_MESSAGE);
+        assert!(!error.to_string().contains("sk-"), "{error}");
+    }
+
+    #[test]
+    fn overflow_is_recognised() {
+        for message in [
+            "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+            "prompt is too long: 210000 tokens > 200000 maximum",
+            "Your input exceeds the context window of this model. Please adjust your input and try again.",
+            "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000",
+            "the request exceeds the available context size. try increasing the context size",
+        ] {
+            assert!(matches!(status(400, &json!({"error": {"message": message}})), Error::ContextOverflow { .. }), "{message}");
+        }
+        let coded = json!({"error": {"message": "no", "type": "invalid_request_error", "code": "context_length_exceeded"}});
+        assert!(matches!(status(400, &coded), Error::ContextOverflow { .. }));
+        assert!(matches!(from_event(&coded), Error::ContextOverflow { .. }));
+        assert!(matches!(
+            status(413, &json!({"error": {"type": "request_too_large", "message": "too big"}})),
+            Error::ContextOverflow { .. }
+        ));
+        assert!(matches!(status(400, &json!({"error": {"message": "unknown field"}})), Error::Status { status: 400, .. }));
+        assert!(matches!(status(429, &json!({"error": {"message": "too many tokens per minute"}})), Error::Status { status: 429, .. }));
+    }
+
+    #[test]
+    fn keys_and_accounts_are_credentials() {
+        assert!(matches!(status(401, &json!({"error": {"message": "no key"}})), Error::Credentials { .. }));
+        assert!(matches!(status(403, &json!({"error": {"message": "no"}})), Error::Credentials { .. }));
+        let quota =
+            json!({"error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"}});
+        assert!(matches!(status(429, &quota), Error::Credentials { .. }));
+        assert!(matches!(status(400, &json!({"error": {"message": "Your credit balance is too low"}})), Error::Credentials { .. }));
+        assert!(matches!(from_event(&json!({"error": {"type": "authentication_error", "message": "no"}})), Error::Credentials { .. }));
+    }
+
+    #[test]
+    fn events_say_whether_they_pass() {
+        let retryable = |body: Value| match from_event(&body) {
+            Error::Stream { retryable, .. } => retryable,
+            other => panic!("{other:?}"),
+        };
+        assert!(retryable(json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})));
+        assert!(retryable(json!({"type": "error", "error": {"type": "api_error", "message": "x"}})));
+        assert!(retryable(json!({"message": "x", "type": "server_error"})));
+        assert!(retryable(json!({"message": "x", "code": 502})));
+        assert!(retryable(json!({"message": "x", "code": "rate_limit_exceeded"})));
+        assert!(!retryable(json!({"type": "error", "error": {"type": "invalid_request_error", "message": "x"}})));
+        assert!(!retryable(json!("just a text")));
+        assert!(!retryable(json!({"message": "x", "code": 400})));
+    }
+
+    #[test]
+    fn the_time_to_retry() {
+        let now = 784_111_000_000;
+        assert_eq!(retry_after(&headers(&[("retry-after", "7")]), now), Some(7000));
+        assert_eq!(retry_after(&headers(&[("retry-after", "0.5")]), now), Some(500));
+        assert_eq!(retry_after(&headers(&[("retry-after-ms", "250"), ("retry-after", "7")]), now), Some(250));
+        assert_eq!(retry_after(&headers(&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")]), now), Some(777_000));
+        assert_eq!(retry_after(&headers(&[("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")]), now), Some(0));
+        assert_eq!(retry_after(&headers(&[("retry-after", "soon")]), now), None);
+        assert_eq!(retry_after(&headers(&[("retry-after", "-3")]), now), None);
+        assert_eq!(retry_after(&headers(&[("retry-after-ms", "NaN"), ("retry-after", "2")]), now), Some(2000));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_breaks_the_translation(code in 100_u16..600, body in ".{0,300}") {
+            let error = presentable(from_status(code, &body, &HeaderMap::new()), |text| text);
+            prop_assert!(!error.to_string().is_empty());
+            prop_assert!(error.to_string().chars().count() <= LONGEST_MESSAGE);
+        }
+    }
+}

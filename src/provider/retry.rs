@@ -1,0 +1,123 @@
+//! When a failed model call is tried again, and how long to wait before. Pure: the caller sleeps and counts.
+
+use super::definition::Error;
+
+/// How often and how patiently to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The wait before the first retry, in milliseconds; each further one doubles it.
+    pub base_ms: u64,
+    /// The longest wait that we choose ourselves; a service that names a time is believed beyond it.
+    pub cap_ms: u64,
+    /// The most retries after the first call.
+    pub attempts: u32,
+}
+
+/// A service that asks for more than this is not waited for: a person should hear of it instead.
+const LONGEST_ASKED_MS: u64 = 60 * 60 * 1000;
+
+impl Default for RetryPolicy {
+    /// 2 s, doubling, at most 30 s, 8 retries: about three minutes of patience, enough for an overload or a restart
+    /// of the service, and short enough that a person is still there.
+    fn default() -> Self {
+        Self { base_ms: 2_000, cap_ms: 30_000, attempts: 8 }
+    }
+}
+
+/// Whether trying the same call again may help.
+#[must_use]
+pub fn is_retryable(error: &Error) -> bool {
+    match error {
+        Error::Status { status, .. } => matches!(status, 408 | 409 | 429 | 500..),
+        Error::Connection { .. } => true,
+        Error::Stream { retryable, .. } => *retryable,
+        Error::Credentials { .. } | Error::ContextOverflow { .. } | Error::Request { .. } => false,
+    }
+}
+
+/// How long to wait before the next try, in milliseconds; `None` to give up.
+///
+/// `attempt` counts the calls that have failed so far, from 1. `jitter` from 0 to 1 spreads our own waits by up to a
+/// tenth downwards, so that many sessions do not return in step; a time that the service named is never shortened.
+#[must_use]
+pub fn decide(policy: RetryPolicy, error: &Error, attempt: u32, jitter: f64) -> Option<u64> {
+    if attempt > policy.attempts || !is_retryable(error) {
+        return None;
+    }
+    if let Error::Status { retry_after: Some(asked), .. } = error {
+        return (*asked <= LONGEST_ASKED_MS).then_some(*asked);
+    }
+    let factor = 1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
+    let wait = policy.base_ms.saturating_mul(factor).min(policy.cap_ms);
+    // The jitter in thousandths, so that the arithmetic stays in integers.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=1000 first")]
+    let thousandths = (jitter.clamp(0.0, 1.0) * 1000.0) as u64;
+    Some(wait - wait / 10 * thousandths / 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn status(status: u16, retry_after: Option<u64>) -> Error {
+        Error::Status { status, message: String::new(), retry_after }
+    }
+
+    #[test]
+    fn waits_double_up_to_the_cap() {
+        let waits: Vec<_> = (1..=9).map(|attempt| decide(RetryPolicy::default(), &status(503, None), attempt, 0.0)).collect();
+        let expected = [2, 4, 8, 16, 30, 30, 30, 30].map(|seconds| Some(seconds * 1000));
+        assert_eq!(waits[..8], expected);
+        assert_eq!(waits[8], None);
+    }
+
+    #[test]
+    fn the_service_is_believed() {
+        let policy = RetryPolicy::default();
+        assert_eq!(decide(policy, &status(429, Some(45_000)), 1, 1.0), Some(45_000));
+        assert_eq!(decide(policy, &status(429, Some(0)), 3, 1.0), Some(0));
+        assert_eq!(decide(policy, &status(429, Some(2 * LONGEST_ASKED_MS)), 1, 0.0), None);
+    }
+
+    #[test]
+    fn what_is_tried_again() {
+        let message = String::new;
+        for code in [408, 409, 429, 500, 502, 503, 504, 529, 599] {
+            assert!(is_retryable(&status(code, None)), "{code}");
+        }
+        for code in [400, 404, 405, 410, 413, 422] {
+            assert!(!is_retryable(&status(code, None)), "{code}");
+        }
+        assert!(is_retryable(&Error::Connection { message: message() }));
+        assert!(is_retryable(&Error::Stream { message: message(), retryable: true }));
+        assert!(!is_retryable(&Error::Stream { message: message(), retryable: false }));
+        assert!(!is_retryable(&Error::Credentials { message: message() }));
+        assert!(!is_retryable(&Error::ContextOverflow { message: message() }));
+        assert!(!is_retryable(&Error::Request { message: message() }));
+    }
+
+    proptest! {
+        #[test]
+        fn own_waits_stay_within_the_policy(base in 0_u64..1 << 40, cap in 0_u64..1 << 40, attempt in 1_u32..200, jitter in -1.0..2.0_f64) {
+            let policy = RetryPolicy { base_ms: base, cap_ms: cap, attempts: 200 };
+            let wait = decide(policy, &status(500, None), attempt, jitter).unwrap();
+            prop_assert!(wait <= cap);
+            prop_assert!(wait >= base.min(cap) - base.min(cap) / 10);
+        }
+
+        #[test]
+        fn waits_never_shrink_with_attempts(attempt in 1_u32..100) {
+            let policy = RetryPolicy { attempts: 200, ..RetryPolicy::default() };
+            prop_assert!(decide(policy, &status(500, None), attempt, 0.5) <= decide(policy, &status(500, None), attempt + 1, 0.5));
+        }
+
+        #[test]
+        fn gives_up_after_the_last_attempt(attempts in 0_u32..50, beyond in 1_u32..50) {
+            let policy = RetryPolicy { attempts, ..RetryPolicy::default() };
+            prop_assert_eq!(decide(policy, &status(500, None), attempts + beyond, 0.0), None);
+            prop_assert_eq!(decide(policy, &status(429, Some(1)), attempts + beyond, 0.0), None);
+        }
+    }
+}

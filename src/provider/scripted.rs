@@ -1,0 +1,324 @@
+//! A provider that plays a script: for tests, demos and recordings. Every model call takes the next answer of the
+//! script; calls without tools (titles, summaries) have answers of their own, so that they never disturb the others.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::{StreamExt as _, stream, stream::BoxStream};
+use polytree_protocol::message::Tokens;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::definition::{Delta, Error, FinishReason, ModelRequest, Provider};
+
+/// What calls without tools get when the script has nothing for them.
+const DEFAULT_TEXT: &str = "Scripted session";
+
+/// Answers in the order in which they are played.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// For calls with tools: one list of steps for each call.
+    pub calls: Vec<Vec<Step>>,
+    /// For calls without tools; after them a fixed short text.
+    #[serde(default)]
+    pub others: Vec<Vec<Step>>,
+}
+
+impl Script {
+    /// A script for calls with tools.
+    #[must_use]
+    pub fn new(calls: impl IntoIterator<Item = Vec<Step>>) -> Self {
+        Self { calls: calls.into_iter().collect(), others: Vec::new() }
+    }
+
+    /// Reads a script from JSON: `{"calls": [[{"type": "text", "text": "Hello"}, ...], ...], "others": [...]}`.
+    ///
+    /// # Errors
+    /// When it is no such JSON; the text names line and column.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+}
+
+/// A step of an answer. An answer without `finish` or `error` at its end finishes by itself, with the reason that fits.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Step {
+    /// Text, in one delta.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// Text, one delta for each word.
+    Words {
+        /// The text.
+        text: String,
+    },
+    /// Thinking.
+    Reasoning {
+        /// The text.
+        text: String,
+        /// The signature that closes it.
+        #[serde(default)]
+        signature: Option<String>,
+    },
+    /// A tool call.
+    Tool {
+        /// The tool.
+        name: String,
+        /// Its arguments; a string is passed on as it is, so that it may be broken JSON.
+        input: Value,
+        /// The id; made up when absent.
+        #[serde(default)]
+        call_id: Option<String>,
+    },
+    /// Waits.
+    Wait {
+        /// How long.
+        milliseconds: u64,
+    },
+    /// Waits until somebody opens the gate with `notify_one`. Only in code.
+    #[serde(skip)]
+    Gate(Arc<Notify>),
+    /// Fails. Only in code; see `fail` for files.
+    #[serde(skip)]
+    Error(Error),
+    /// Fails as a service that answers with an HTTP status.
+    Fail {
+        /// The status.
+        status: u16,
+        /// What it says.
+        message: String,
+        /// When it wants to be asked again, in milliseconds.
+        #[serde(default)]
+        retry_after: Option<u64>,
+    },
+    /// Ends the answer.
+    Finish {
+        /// `stop`, `tool-calls`, `length`, `content-filter` or `other`.
+        reason: String,
+        /// What was used.
+        #[serde(default)]
+        tokens: Tokens,
+    },
+}
+
+impl Step {
+    /// Text in one delta.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text { text: text.into() }
+    }
+
+    /// A tool call.
+    pub fn tool(name: impl Into<String>, input: Value) -> Self {
+        Self::Tool { name: name.into(), input, call_id: None }
+    }
+
+    /// The end, with what was used.
+    #[must_use]
+    pub fn finish(reason: FinishReason, tokens: Tokens) -> Self {
+        Self::Finish { reason: reason.word().to_owned(), tokens }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    calls: VecDeque<Vec<Step>>,
+    others: VecDeque<Vec<Step>>,
+    requests: Vec<ModelRequest>,
+}
+
+/// Plays a script and remembers what it was asked.
+#[derive(Default)]
+pub struct Scripted {
+    // Never held across an await.
+    state: Mutex<State>,
+}
+
+impl Scripted {
+    /// Plays the script from its beginning.
+    #[must_use]
+    pub fn new(script: Script) -> Self {
+        let state = State { calls: script.calls.into(), others: script.others.into(), requests: Vec::new() };
+        Self { state: Mutex::new(state) }
+    }
+
+    /// Adds an answer for calls with tools.
+    pub fn push(&self, steps: Vec<Step>) {
+        self.state().calls.push_back(steps);
+    }
+
+    /// All requests so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<ModelRequest> {
+        self.state().requests.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, request: ModelRequest) -> Vec<Step> {
+        let mut state = self.state();
+        let has_tools = !request.tools.is_empty();
+        state.requests.push(request);
+        if has_tools {
+            let exhausted = Error::Stream { message: "the script has no further answer".to_owned(), retryable: false };
+            state.calls.pop_front().unwrap_or_else(|| vec![Step::Error(exhausted)])
+        } else {
+            state.others.pop_front().unwrap_or_else(|| vec![Step::text(DEFAULT_TEXT)])
+        }
+    }
+}
+
+impl Provider for Scripted {
+    fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<Delta, Error>> {
+        let play = |play| async {
+            match play {
+                Play::Item(item) => return Some(item),
+                Play::Wait(time) => tokio::time::sleep(time).await,
+                Play::Gate(gate) => gate.notified().await,
+            }
+            None
+        };
+        stream::iter(plays(self.next(request))).filter_map(play).boxed()
+    }
+}
+
+enum Play {
+    Item(Result<Delta, Error>),
+    Wait(Duration),
+    Gate(Arc<Notify>),
+}
+
+/// What the steps do, up to the end of the answer. Calls are complete only there, as with any service.
+fn plays(steps: Vec<Step>) -> Vec<Play> {
+    let mut plays = Vec::new();
+    let mut complete_calls = Vec::new();
+    let item = |delta| Play::Item(Ok(delta));
+    for step in steps {
+        match step {
+            Step::Text { text } => plays.push(item(Delta::Text(text))),
+            Step::Words { text } => plays.extend(text.split_inclusive(' ').map(|word| item(Delta::Text(word.to_owned())))),
+            Step::Reasoning { text, signature } => {
+                plays.push(item(Delta::Reasoning(text)));
+                plays.extend(signature.map(|signature| item(Delta::ReasoningSignature(signature))));
+            }
+            Step::Tool { name, input, call_id } => {
+                let call_id = call_id.unwrap_or_else(|| format!("call_{}", ulid::Ulid::generate()));
+                let arguments = input.as_str().map_or_else(|| input.to_string(), ToOwned::to_owned);
+                plays.push(item(Delta::ToolCallStart { call_id: call_id.clone(), name: name.clone() }));
+                complete_calls.push(item(Delta::ToolCallDone { call_id, name, arguments, metadata: None }));
+            }
+            Step::Wait { milliseconds } => plays.push(Play::Wait(Duration::from_millis(milliseconds))),
+            Step::Gate(gate) => plays.push(Play::Gate(gate)),
+            Step::Error(error) => {
+                plays.push(Play::Item(Err(error)));
+                return plays;
+            }
+            Step::Fail { status, message, retry_after } => {
+                plays.push(Play::Item(Err(Error::Status { status, message, retry_after })));
+                return plays;
+            }
+            Step::Finish { reason, tokens } => {
+                plays.append(&mut complete_calls);
+                plays.push(item(Delta::Finish { reason: reason_of(&reason), tokens }));
+                return plays;
+            }
+        }
+    }
+    let reason = if complete_calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls };
+    plays.append(&mut complete_calls);
+    plays.push(item(Delta::Finish { reason, tokens: Tokens::default() }));
+    plays
+}
+
+fn reason_of(word: &str) -> FinishReason {
+    let all = [FinishReason::Stop, FinishReason::ToolCalls, FinishReason::Length, FinishReason::ContentFilter];
+    all.into_iter().find(|reason| reason.word() == word).unwrap_or(FinishReason::Other)
+}
+
+#[cfg(test)]
+mod tests {
+    use polytree_protocol::provider::ModelRef;
+    use serde_json::json;
+
+    use super::*;
+    use crate::provider::{catalog::unknown_model, definition::ToolSpec};
+
+    fn request(with_tools: bool) -> ModelRequest {
+        let tool = ToolSpec { name: "read".to_owned(), description: String::new(), parameters: json!({}) };
+        ModelRequest {
+            model: ModelRef::parse("scripted/x").unwrap(),
+            info: unknown_model("x"),
+            system: Vec::new(),
+            messages: Vec::new(),
+            tools: with_tools.then_some(tool).into_iter().collect(),
+            temperature: None,
+            top_p: None,
+            max_output_tokens: 0,
+            options: serde_json::Map::new(),
+            cache_key: String::new(),
+        }
+    }
+
+    async fn answer(provider: &Scripted, with_tools: bool) -> Vec<Result<Delta, Error>> {
+        provider.stream(request(with_tools)).collect().await
+    }
+
+    fn stop() -> Result<Delta, Error> {
+        Ok(Delta::Finish { reason: FinishReason::Stop, tokens: Tokens::default() })
+    }
+
+    #[tokio::test]
+    async fn plays_a_file() {
+        let script = Script::parse(
+            r#"{"calls": [
+                [{"type": "reasoning", "text": "hm", "signature": "s"}, {"type": "tool", "name": "read", "input": {"filePath": "a"}, "callId": "c1"},
+                 {"type": "finish", "reason": "tool-calls", "tokens": {"input": 1, "output": 2, "reasoning": 0, "cache": {"read": 0, "write": 0}}}],
+                [{"type": "words", "text": "all done"}],
+                [{"type": "fail", "status": 429, "message": "slow", "retryAfter": 5}]
+            ]}"#,
+        );
+        let provider = Scripted::new(script.unwrap());
+        let tokens = Tokens { input: 1, output: 2, ..Tokens::default() };
+        let (call_id, name) = ("c1".to_owned(), "read".to_owned());
+        let expected = [
+            Ok(Delta::Reasoning("hm".to_owned())),
+            Ok(Delta::ReasoningSignature("s".to_owned())),
+            Ok(Delta::ToolCallStart { call_id: call_id.clone(), name: name.clone() }),
+            Ok(Delta::ToolCallDone { call_id, name, arguments: r#"{"filePath":"a"}"#.to_owned(), metadata: None }),
+            Ok(Delta::Finish { reason: FinishReason::ToolCalls, tokens }),
+        ];
+        assert_eq!(answer(&provider, true).await, expected);
+        assert_eq!(answer(&provider, false).await, [Ok(Delta::Text(DEFAULT_TEXT.to_owned())), stop()]);
+        assert_eq!(answer(&provider, true).await, [Ok(Delta::Text("all ".to_owned())), Ok(Delta::Text("done".to_owned())), stop()]);
+        let fail = Error::Status { status: 429, message: "slow".to_owned(), retry_after: Some(5) };
+        assert_eq!(answer(&provider, true).await, [Err(fail)]);
+        assert!(matches!(answer(&provider, true).await[..], [Err(Error::Stream { retryable: false, .. })]));
+        assert_eq!(provider.requests().len(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_gate_holds_the_answer() {
+        let gate = Arc::new(Notify::new());
+        let provider = Scripted::new(Script::new([vec![Step::text("a"), Step::Gate(Arc::clone(&gate)), Step::text("b")]]));
+        let mut stream = provider.stream(request(true));
+        assert_eq!(stream.next().await, Some(Ok(Delta::Text("a".to_owned()))));
+        assert!(futures::poll!(stream.next()).is_pending());
+        gate.notify_one();
+        assert_eq!(stream.next().await, Some(Ok(Delta::Text("b".to_owned()))));
+        assert_eq!(stream.collect::<Vec<_>>().await, [stop()]);
+    }
+
+    #[test]
+    fn a_wrong_script_says_where() {
+        let error = Script::parse("{\n\"calls\": [[{\"type\": \"txt\"}]]}").unwrap_err();
+        assert!(error.contains("unknown variant `txt`") && error.contains("line 2"), "{error}");
+    }
+}
