@@ -1,10 +1,17 @@
 //! polytree: one daemon, every worktree.
 
+pub mod agent;
+pub mod api;
 pub mod config;
+pub mod daemon;
 pub mod event;
+pub mod file;
+pub mod jsonrpc;
 pub mod permission;
 pub mod project;
 pub mod provider;
+pub mod serve;
+pub mod session;
 pub mod stdx;
 pub mod storage;
 pub mod tool;

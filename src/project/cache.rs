@@ -16,13 +16,13 @@ use polytree_protocol::{
 
 use super::{Error, Instance, git, git_layout, models::DirectoryModels, registry};
 use crate::{
-    agent,
+    agent::{self, Agents},
     config::{
         Loader, Places, Settings, instructions,
         trust::{self, TrustedFile},
     },
     event::{Events, Scope},
-    provider::catalog::Catalog,
+    provider::catalog::Pool,
     session::{self, Workspace, Workspaces},
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
     storage::{Database, Write},
@@ -38,7 +38,7 @@ pub struct Projects {
     events: Arc<Events>,
     places: Places,
     loader: Loader,
-    catalog: Catalog,
+    models: Arc<Pool>,
     tools: Vec<Arc<dyn AnyTool>>,
     // Held for a look-up or an insert, never across an await.
     open: Mutex<HashMap<AbsPath, Arc<Instance>>>,
@@ -48,7 +48,7 @@ impl Projects {
     /// Nothing is open yet.
     #[must_use]
     pub fn new(database: Arc<Database>, events: Arc<Events>, places: Places) -> Self {
-        Self { database, events, places, loader: Loader::new(), catalog: Catalog::new(), tools: tool::builtin(), open: Mutex::default() }
+        Self { database, events, places, loader: Loader::new(), models: Arc::default(), tools: tool::builtin(), open: Mutex::default() }
     }
 
     /// Opens a directory (a real path) for a mere read: nothing is written to it.
@@ -209,7 +209,7 @@ impl Projects {
     /// When a settings file is at fault.
     pub async fn providers(&self, instance: &Instance, environment: &Environment) -> Result<ProviderListResult, Error> {
         let settings = self.settings(instance, environment).await?;
-        Ok(DirectoryModels::new(&self.catalog, &settings, environment).list())
+        Ok(DirectoryModels::new(&self.models, &settings, environment).list())
     }
 
     /// What a turn in the directory would work with now.
@@ -221,7 +221,7 @@ impl Projects {
         let is_trusted = |file: &TrustedFile| trusted.contains(file);
         let (worktree, directory) = (instance.worktree(), &instance.directory);
         let settings = self.loader.load(&self.places, worktree, directory, &is_trusted, environment)?;
-        let agents = agent::load(&self.places, worktree, directory, &settings, &is_trusted)?;
+        let Agents { list: agents, user_rules: agent_rules } = agent::load(&self.places, worktree, directory, &settings, &is_trusted)?;
         let texts = instructions::discover(&self.places, worktree, directory, &settings, environment);
         let config = &settings.config;
         Ok(Arc::new(Workspace {
@@ -231,12 +231,13 @@ impl Projects {
             git: git::is_repo(&instance.location),
             agents,
             default_agent: config.default_agent.clone(),
+            agent_rules,
             user_rules: settings.user_rules.clone(),
             project_rules: settings.project_rules.clone(),
             tool_switches: config.tools.clone().into_iter().collect(),
             tools: self.tools.clone(),
             instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
-            models: Arc::new(DirectoryModels::new(&self.catalog, &settings, environment)),
+            models: Arc::new(DirectoryModels::new(&self.models, &settings, environment)),
             environment: Arc::clone(environment),
             output_directory: self.places.data.join("output"),
         }))

@@ -9,9 +9,18 @@ pub mod registry;
 
 pub mod git;
 
+mod cache;
+mod error;
+mod instance;
+mod models;
+
 mod git_config;
 mod id_file;
 mod small_file;
+
+pub use cache::Projects;
+pub use error::Error;
+pub use instance::Instance;
 
 #[cfg(test)]
 mod tests;

@@ -72,7 +72,7 @@ fn available(turn: &Turn) -> impl Iterator<Item = &Arc<dyn AnyTool>> {
     let prompt = turn.user.tools.clone().unwrap_or_default();
     turn.workspace.tools.iter().filter(move |tool| {
         let name = tool.name();
-        name != "invalid" && select::is_enabled(name, &[switches[0], switches[1], &prompt], |kind| rules.denies_all(kind))
+        name != "invalid" && select::is_offered(name, &[switches[0], switches[1], &prompt], |kind| rules.denies_all(kind))
     })
 }
 

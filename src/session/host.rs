@@ -43,8 +43,11 @@ impl Turn {
     /// The rules in force, the grants of "always" last.
     pub(super) fn rules(&self, grants: &[Rule]) -> Rules {
         let home = paths::home().map(|home| home.to_string());
+        let denied: Vec<Rule> =
+            self.workspace.agent_rules.get(&self.agent.name).into_iter().flatten().filter(|rule| rule.action == Action::Deny).cloned().collect();
         Rules::new(home.as_deref())
             .with(Origin::User, &self.workspace.user_rules)
+            .with(Origin::User, &denied)
             .with(Origin::Project, &self.workspace.project_rules)
             .with(Origin::Agent, &self.agent.permission)
             .with(Origin::Grants, grants)

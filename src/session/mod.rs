@@ -21,6 +21,6 @@ mod turn;
 mod workspace;
 
 pub use error::Error;
-pub use sessions::{Prompt, Sessions, Submitted};
+pub use sessions::{NewSession, Prompt, Sessions, Submitted, TurnEnd};
 pub use store::{Place, SessionQuery};
 pub use workspace::{Models, ResolvedModel, Workspace, Workspaces};

@@ -57,6 +57,8 @@ pub struct Workspace {
     pub agents: Vec<Agent>,
     /// The agent for prompts that name none.
     pub default_agent: Option<String>,
+    /// The rules that the user, not the project, wrote for each agent: a deny among them is final.
+    pub agent_rules: BTreeMap<String, Vec<Rule>>,
     /// The user's rules.
     pub user_rules: Vec<Rule>,
     /// The trusted project's rules.

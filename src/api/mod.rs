@@ -1,0 +1,51 @@
+//! What each method does. A handler checks, asks the owner of the matter, awaits its answer, and owns no work:
+//! dropping it at any await is harmless. The table of methods is expanded here once; a row without a handler
+//! does not compile.
+
+pub mod connection;
+pub mod error;
+pub mod handler;
+pub mod sink;
+
+mod convert;
+mod select;
+
+pub mod config;
+pub mod daemon;
+pub mod event;
+pub mod permission;
+pub mod project;
+pub mod session;
+
+use polytree_protocol::methods;
+
+use crate::daemon::Daemon;
+use handler::{Handler, SubscriptionHandler};
+
+/// A door: it is shown every method once.
+pub trait Visitor<A = Daemon> {
+    /// A method with one answer.
+    fn visit<M: Handler<A>>(&mut self);
+    /// A method whose answer is followed by notifications.
+    fn subscription<M: SubscriptionHandler<A>>(&mut self);
+}
+
+macro_rules! visit_row {
+    ($visitor:ident, call, $name:ident) => {
+        $visitor.visit::<methods::$name>()
+    };
+    ($visitor:ident, subscription, $name:ident) => {
+        $visitor.subscription::<methods::$name>()
+    };
+}
+
+macro_rules! visit_rows {
+    ($(#[doc = $summary:literal] $kind:ident $name:ident = $wire:literal ($params:ty) -> $result:ty, $verb:tt $path:literal, retry $retry:ident;)*) => {
+        /// Shows the visitor every row of the table, in its order.
+        pub fn visit_all(visitor: &mut impl Visitor) {
+            $(visit_row!(visitor, $kind, $name);)*
+        }
+    };
+}
+
+polytree_protocol::for_each_method!(visit_rows);

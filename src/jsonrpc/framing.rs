@@ -1,0 +1,359 @@
+//! Messages out of a stream of bytes, in either of two framings: one message a line, or `Content-Length`
+//! headers. Which one is told from what the client sends first. However the stream is cut into chunks, the same
+//! frames come out; an oversize message is skipped without being kept, and the next one is found.
+
+use std::ops::Range;
+
+/// The largest message, in bytes, in either direction.
+pub const MESSAGE_LIMIT: usize = 32 * 1024 * 1024;
+
+/// The largest block of headers, in bytes.
+const HEADER_LIMIT: usize = 8 * 1024;
+
+/// How much of an oversize message is kept, to find the request's id in it.
+const PREFIX: usize = 4 * 1024;
+
+/// How much room a read gets at least.
+const READ: usize = 64 * 1024;
+
+const LENGTH_HEADER: &[u8] = b"content-length";
+const HEADER_START: &[u8] = b"content-";
+
+/// How messages are told apart in a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// One message a line.
+    Lines,
+    /// `Content-Length: N`, an empty line, then N bytes.
+    Headers,
+}
+
+impl Framing {
+    /// Appends the framed message. It must be one JSON value.
+    pub fn encode(self, message: &str, to: &mut Vec<u8>) {
+        match self {
+            // A line break in JSON is white space between tokens: inside a string it would be escaped.
+            Framing::Lines if message.as_bytes().contains(&b'\n') => {
+                to.extend(message.bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }));
+                to.push(b'\n');
+            }
+            Framing::Lines => {
+                to.extend_from_slice(message.as_bytes());
+                to.push(b'\n');
+            }
+            Framing::Headers => {
+                to.extend_from_slice(format!("Content-Length: {}\r\n\r\n", message.len()).as_bytes());
+                to.extend_from_slice(message.as_bytes());
+            }
+        }
+    }
+}
+
+/// What was found in the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// A message; not yet known to be text, let alone JSON.
+    Message(&'a [u8]),
+    /// A message over the limit, with its beginning.
+    TooLarge(&'a [u8]),
+    /// Headers without a usable length, or too long; the stream goes on at the next `Content-Length`.
+    BadHeaders,
+    /// The stream ended within a message.
+    Truncated,
+}
+
+#[derive(Debug)]
+enum Found {
+    Message(Range<usize>),
+    TooLarge(Range<usize>),
+    BadHeaders,
+    Truncated,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing but white space so far, or too little to tell.
+    Undecided,
+    Line,
+    /// Within an oversize line.
+    SkipLine,
+    Headers(Block),
+    Body(usize),
+    /// Before the body of an oversize message, whose beginning is waited for.
+    LargeBody(u64),
+    SkipBody(u64),
+    /// After unusable headers: the next length header is looked for.
+    Resync,
+}
+
+/// A block of headers as far as it was read.
+#[derive(Debug, Default)]
+struct Block {
+    bytes: usize,
+    lines: usize,
+    length: Option<u64>,
+    bad: bool,
+}
+
+/// Takes bytes and gives frames.
+#[derive(Debug)]
+pub struct Decoder {
+    limit: usize,
+    buffer: Vec<u8>,
+    /// Everything before was given out.
+    start: usize,
+    /// Up to here there is no line end.
+    scanned: usize,
+    state: State,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new(MESSAGE_LIMIT)
+    }
+}
+
+impl Decoder {
+    /// A decoder for messages of at most `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { limit, buffer: Vec::new(), start: 0, scanned: 0, state: State::Undecided }
+    }
+
+    /// Another limit from now on; for a stream whose first message has its own.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// The framing, as soon as it is known.
+    pub fn framing(&mut self) -> Option<Framing> {
+        if matches!(self.state, State::Undecided) {
+            self.decide()?;
+        }
+        match self.state {
+            State::Undecided => None,
+            State::Line | State::SkipLine => Some(Framing::Lines),
+            _ => Some(Framing::Headers),
+        }
+    }
+
+    /// The buffer, with room: whatever is appended to it is the next chunk of the stream.
+    pub fn space(&mut self) -> &mut Vec<u8> {
+        // What was given out is dropped when that is cheap, so that a large message is not moved at every read.
+        if self.start * 2 >= self.buffer.len() {
+            self.buffer.drain(..self.start);
+            self.scanned = self.scanned.saturating_sub(self.start);
+            self.start = 0;
+        }
+        if self.buffer.is_empty() && self.buffer.capacity() > 16 * READ {
+            self.buffer = Vec::new();
+        }
+        self.buffer.reserve(READ);
+        &mut self.buffer
+    }
+
+    /// The next whole frame, if there is one.
+    pub fn next_frame(&mut self) -> Option<Frame<'_>> {
+        let found = self.find()?;
+        Some(self.frame(found))
+    }
+
+    /// What is left when the stream has ended and [`Decoder::next_frame`] has nothing more.
+    pub fn last_frame(&mut self) -> Option<Frame<'_>> {
+        let rest = self.start..self.buffer.len();
+        let blank = self.buffer[rest.clone()].iter().all(u8::is_ascii_whitespace);
+        self.start = self.buffer.len();
+        let found = match std::mem::replace(&mut self.state, State::Undecided) {
+            State::Undecided | State::Line if !blank => Found::Message(rest),
+            State::Headers(block) if block.lines > 0 || !blank => Found::Truncated,
+            State::Body(_) => Found::Truncated,
+            State::LargeBody(_) => Found::TooLarge(rest),
+            _ => return None,
+        };
+        Some(self.frame(found))
+    }
+
+    fn frame(&self, found: Found) -> Frame<'_> {
+        match found {
+            Found::Message(range) => Frame::Message(&self.buffer[range]),
+            Found::TooLarge(range) => Frame::TooLarge(&self.buffer[range]),
+            Found::BadHeaders => Frame::BadHeaders,
+            Found::Truncated => Frame::Truncated,
+        }
+    }
+
+    fn find(&mut self) -> Option<Found> {
+        loop {
+            match self.state {
+                State::Undecided => self.decide()?,
+                State::Line => {
+                    if let Some(found) = self.line()? {
+                        return Some(found);
+                    }
+                }
+                State::SkipLine => {
+                    let end = self.line_end();
+                    self.start = end.map_or(self.buffer.len(), |end| end + 1);
+                    end?;
+                    self.state = State::Line;
+                }
+                State::Headers(_) => {
+                    if let Some(found) = self.header()? {
+                        return Some(found);
+                    }
+                }
+                State::Body(length) => {
+                    let end = self.start + length;
+                    if end > self.buffer.len() {
+                        return None;
+                    }
+                    let body = self.start..end;
+                    self.advance(end);
+                    self.state = State::Headers(Block::default());
+                    return Some(Found::Message(body));
+                }
+                State::LargeBody(length) => {
+                    let prefix = self.start..self.start + PREFIX.min(self.limit);
+                    if prefix.end > self.buffer.len() {
+                        return None;
+                    }
+                    self.state = State::SkipBody(length);
+                    return Some(Found::TooLarge(prefix));
+                }
+                State::SkipBody(left) => {
+                    let here = self.buffer.len() - self.start;
+                    let skipped = usize::try_from(left).map_or(here, |left| left.min(here));
+                    self.advance(self.start + skipped);
+                    let left = left - skipped as u64;
+                    self.state = if left == 0 { State::Headers(Block::default()) } else { State::SkipBody(left) };
+                    if left > 0 {
+                        return None;
+                    }
+                }
+                State::Resync => self.resync()?,
+            }
+        }
+    }
+
+    fn advance(&mut self, to: usize) {
+        self.start = to;
+        self.scanned = to;
+    }
+
+    /// The index of the next line feed.
+    fn line_end(&mut self) -> Option<usize> {
+        let from = self.scanned.max(self.start);
+        self.scanned = self.buffer.len();
+        let end = self.buffer[from..].iter().position(|&byte| byte == b'\n').map(|at| from + at);
+        if let Some(end) = end {
+            self.scanned = end;
+        }
+        end
+    }
+
+    /// Headers begin with `Content-`; everything else, also what is not JSON, is taken for lines.
+    fn decide(&mut self) -> Option<()> {
+        let blank = self.buffer[self.start..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        self.advance(self.start + blank);
+        let seen = &self.buffer[self.start..];
+        let common = seen.iter().zip(HEADER_START).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+        if common == HEADER_START.len() {
+            self.state = State::Headers(Block::default());
+        } else if common < seen.len() {
+            self.state = State::Line;
+        } else {
+            return None;
+        }
+        Some(())
+    }
+
+    fn line(&mut self) -> Option<Option<Found>> {
+        let end = self.line_end();
+        let line = self.start..end.unwrap_or(self.buffer.len());
+        let bytes = &self.buffer[line.clone()];
+        let length = bytes.len() - usize::from(bytes.last() == Some(&b'\r'));
+        let large = length > self.limit;
+        if large {
+            match end {
+                Some(end) => self.advance(end + 1),
+                None => self.state = State::SkipLine,
+            }
+            return Some(Some(Found::TooLarge(line.start..line.start + PREFIX.min(self.limit))));
+        }
+        let end = end?;
+        let blank = bytes.iter().all(u8::is_ascii_whitespace);
+        self.advance(end + 1);
+        Some((!blank).then_some(Found::Message(line.start..line.start + length)))
+    }
+
+    fn header(&mut self) -> Option<Option<Found>> {
+        let end = self.line_end();
+        let State::Headers(block) = &mut self.state else { return None };
+        let next = end.map_or(self.buffer.len(), |end| end + 1);
+        if block.bytes + (next - self.start) > HEADER_LIMIT {
+            let from = self.start + HEADER_LIMIT + 1 - block.bytes;
+            self.state = State::Resync;
+            self.advance(from);
+            return Some(Some(Found::BadHeaders));
+        }
+        let line = self.buffer[self.start..end?].trim_ascii();
+        block.bytes += next - self.start;
+        if !line.is_empty() {
+            block.lines += 1;
+            block.read(line);
+            self.advance(next);
+            return Some(None);
+        }
+        let (lines, length) = (block.lines, block.length.filter(|_| !block.bad));
+        self.advance(next);
+        match length {
+            // Line ends between two messages.
+            _ if lines == 0 => self.state = State::Headers(Block::default()),
+            None => {
+                self.state = State::Resync;
+                return Some(Some(Found::BadHeaders));
+            }
+            Some(length) => {
+                let small = usize::try_from(length).ok().filter(|&length| length <= self.limit);
+                self.state = small.map_or(State::LargeBody(length), State::Body);
+            }
+        }
+        Some(None)
+    }
+
+    fn resync(&mut self) -> Option<()> {
+        let rest = &self.buffer[self.start..];
+        let at = rest.windows(LENGTH_HEADER.len()).position(|window| window.eq_ignore_ascii_case(LENGTH_HEADER));
+        // The header's beginning may be the end of this chunk.
+        let keep = at.unwrap_or(rest.len().saturating_sub(LENGTH_HEADER.len() - 1));
+        self.advance(self.start + keep);
+        at?;
+        self.state = State::Headers(Block::default());
+        Some(())
+    }
+}
+
+impl Block {
+    fn read(&mut self, line: &[u8]) {
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else {
+            self.bad = true;
+            return;
+        };
+        let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
+        if !name.eq_ignore_ascii_case(LENGTH_HEADER) {
+            return;
+        }
+        let length = value
+            .iter()
+            .all(u8::is_ascii_digit)
+            .then(|| str::from_utf8(value).ok()?.parse().ok())
+            .flatten()
+            .filter(|length| self.length.is_none_or(|before| before == *length));
+        self.bad |= length.is_none();
+        self.length = length;
+    }
+}
+
+#[cfg(test)]
+#[path = "framing_tests.rs"]
+mod tests;

@@ -1,0 +1,144 @@
+//! One client over a stream of bytes: read, dispatch, write. Shared by every door that is such a stream.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    dispatch::Dispatcher,
+    outbox::{self, Outbox},
+    rpc::Rpc,
+};
+use crate::{
+    api::connection::Connection,
+    jsonrpc::framing::{Decoder, Framing},
+    stdx::tasks::Tasks,
+};
+
+/// How long a client that does not read may keep us from closing.
+const WRITE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why reading has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The client sends no more. It may still read.
+    Input,
+    /// The client has gone.
+    Gone,
+    /// The daemon stops.
+    Stopped,
+}
+
+/// A connection in service.
+pub struct Engine {
+    dispatcher: Dispatcher,
+    connection: Arc<Connection>,
+    outbox: Outbox,
+    framing: Arc<OnceLock<Framing>>,
+    tasks: Tasks,
+    writer: JoinHandle<()>,
+    /// Ends the writer when it hangs on a client that does not read.
+    give_up: CancellationToken,
+}
+
+impl Engine {
+    /// Starts writing. Requests run below `tasks`, whose cancellation ends the connection.
+    #[must_use]
+    pub fn start(rpc: &Rpc, connection: Arc<Connection>, tasks: &Tasks, output: impl AsyncWrite + Unpin + Send + 'static) -> Self {
+        let tasks = tasks.child();
+        let framing = Arc::new(OnceLock::new());
+        let give_up = CancellationToken::new();
+        let (outbox, queue) = Outbox::new();
+        let writer = tasks.spawn("writer", {
+            let (id, framing, give_up) = (connection.id(), framing.clone(), give_up.clone());
+            async move {
+                tokio::select! {
+                    written = outbox::write(queue, output, framing) => {
+                        if let Err(error) = written {
+                            tracing::debug!(connection = id, "the client has gone: {error}");
+                        }
+                    }
+                    () = give_up.cancelled() => tracing::debug!(connection = id, "the client does not read"),
+                }
+            }
+        });
+        let dispatcher = Dispatcher::new(rpc.clone(), connection.clone(), outbox.clone(), tasks.clone());
+        Self { dispatcher, connection, outbox, framing, tasks, writer, give_up }
+    }
+
+    /// Reads until the end, starting with what the decoder holds already.
+    pub async fn read(&self, decoder: &mut Decoder, input: &mut (impl AsyncRead + Unpin)) -> End {
+        tokio::select! {
+            biased;
+            () = self.tasks.token().cancelled() => End::Stopped,
+            () = self.outbox.closed() => End::Gone,
+            end = self.receive(decoder, input) => end,
+        }
+    }
+
+    async fn receive(&self, decoder: &mut Decoder, input: &mut (impl AsyncRead + Unpin)) -> End {
+        loop {
+            if self.framing.get().is_none()
+                && let Some(framing) = decoder.framing()
+            {
+                // It is set here only, once.
+                let _ = self.framing.set(framing);
+            }
+            while let Some(frame) = decoder.next_frame() {
+                if self.dispatcher.receive(frame).await.is_err() {
+                    return End::Gone;
+                }
+            }
+            match input.read_buf(decoder.space()).await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(connection = self.connection.id(), "reading failed: {error}");
+                    return End::Gone;
+                }
+            }
+        }
+        if let Some(frame) = decoder.last_frame()
+            && self.dispatcher.receive(frame).await.is_err()
+        {
+            return End::Gone;
+        }
+        End::Input
+    }
+
+    /// Waits until every request that was read is answered, or nobody is there to read the answers.
+    pub async fn idle(&self) {
+        tokio::select! {
+            () = self.dispatcher.idle() => {}
+            () = self.outbox.closed() => {}
+        }
+    }
+
+    /// Ends subscriptions and requests, and writes what is still queued. Turns go on: they are not the connection's.
+    pub async fn close(self) {
+        self.connection.close();
+        self.dispatcher.cancel_all();
+        let Self { dispatcher, outbox, mut writer, give_up, .. } = self;
+        let written = async {
+            dispatcher.idle().await;
+            outbox.end().await;
+            // A writer that panicked has written what it could.
+            let _ = (&mut writer).await;
+        };
+        if timeout(WRITE_PATIENCE, written).await.is_err() {
+            give_up.cancel();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

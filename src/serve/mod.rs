@@ -1,0 +1,17 @@
+//! The doors. One table of methods, one set of limits and one set of errors, whichever way a client comes in.
+
+pub mod rpc;
+
+mod answer;
+mod dispatch;
+mod outbox;
+mod params;
+
+pub mod connection;
+
+pub mod bridge;
+pub mod local;
+pub mod stdio;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,157 @@
+//! The way out of a connection: one bounded queue, one task that writes. Order is kept, so what is queued after a
+//! subscription was closed is written after its last event. A client that reads slowly makes senders wait.
+
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
+
+use futures::future::BoxFuture;
+use serde_json::value::RawValue;
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt},
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{self, OwnedPermit, Permit},
+    },
+};
+
+use crate::{
+    api::sink::{Closed, Outlet, Room, Subscription},
+    jsonrpc::framing::Framing,
+};
+
+/// How many messages may wait to be written.
+const QUEUE: usize = 256;
+
+/// How many bytes of one subscription may wait to be written; one event may be larger.
+const SUBSCRIPTION_BYTES: usize = 1024 * 1024;
+
+/// How many bytes are gathered for one write; a message may be larger.
+const WRITE: usize = 64 * 1024;
+
+/// Something to write.
+pub enum Outgoing {
+    /// An answer.
+    Answer(Box<RawValue>),
+    /// A notification; not written when its subscription was closed meanwhile.
+    Event { message: Box<RawValue>, subscription: Arc<Subscription>, bytes: OwnedSemaphorePermit },
+    /// Nothing follows.
+    End,
+}
+
+/// The queue's entrance.
+#[derive(Clone)]
+pub struct Outbox(mpsc::Sender<Outgoing>);
+
+impl Outbox {
+    /// A queue.
+    pub fn new() -> (Self, mpsc::Receiver<Outgoing>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), receiver)
+    }
+
+    /// Waits for a place.
+    pub async fn reserve(&self) -> Result<Permit<'_, Outgoing>, Closed> {
+        self.0.reserve().await.map_err(|_| Closed)
+    }
+
+    /// Queues an answer.
+    pub async fn answer(&self, message: Box<RawValue>) -> Result<(), Closed> {
+        self.0.send(Outgoing::Answer(message)).await.map_err(|_| Closed)
+    }
+
+    /// Says that nothing follows.
+    pub async fn end(&self) {
+        // When nobody writes any more, nothing follows either.
+        let _ = self.0.send(Outgoing::End).await;
+    }
+
+    /// Waits until nobody writes any more.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+
+    /// The outlet of one subscription.
+    pub fn outlet(&self, subscription: Arc<Subscription>) -> Arc<dyn Outlet> {
+        Arc::new(QueueOutlet { queue: self.0.clone(), bytes: Arc::new(Semaphore::new(SUBSCRIPTION_BYTES)), subscription })
+    }
+}
+
+struct QueueOutlet {
+    queue: mpsc::Sender<Outgoing>,
+    bytes: Arc<Semaphore>,
+    subscription: Arc<Subscription>,
+}
+
+impl Outlet for QueueOutlet {
+    fn room(&self, bytes: usize) -> BoxFuture<'_, Result<Box<dyn Room>, Closed>> {
+        Box::pin(async move {
+            let bytes = u32::try_from(bytes.min(SUBSCRIPTION_BYTES)).unwrap_or(u32::MAX);
+            let bytes = self.bytes.clone().acquire_many_owned(bytes).await.map_err(|_| Closed)?;
+            let place = self.queue.clone().reserve_owned().await.map_err(|_| Closed)?;
+            Ok(Box::new(QueueRoom { place, bytes, subscription: self.subscription.clone() }) as Box<dyn Room>)
+        })
+    }
+
+    fn closed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.queue.closed())
+    }
+}
+
+struct QueueRoom {
+    place: OwnedPermit<Outgoing>,
+    bytes: OwnedSemaphorePermit,
+    subscription: Arc<Subscription>,
+}
+
+impl Room for QueueRoom {
+    fn put(self: Box<Self>, message: Box<RawValue>) -> Result<(), Box<RawValue>> {
+        self.place.send(Outgoing::Event { message, subscription: self.subscription, bytes: self.bytes });
+        Ok(())
+    }
+}
+
+/// Writes what is queued, until the end or until the client has gone. What is there at once is written at once.
+///
+/// # Errors
+/// When the client has gone.
+pub async fn write(
+    mut queue: mpsc::Receiver<Outgoing>,
+    mut output: impl AsyncWrite + Unpin,
+    framing: Arc<OnceLock<Framing>>,
+) -> io::Result<()> {
+    let mut batch = Vec::new();
+    let mut bytes = Vec::with_capacity(WRITE);
+    let mut held = Vec::new();
+    let mut end = false;
+    while !end && queue.recv_many(&mut batch, QUEUE).await > 0 {
+        let framing = framing.get().copied().unwrap_or(Framing::Lines);
+        for outgoing in batch.drain(..) {
+            let message = match outgoing {
+                Outgoing::End => {
+                    end = true;
+                    break;
+                }
+                Outgoing::Event { subscription, .. } if subscription.is_closed() => continue,
+                Outgoing::Event { message, bytes, .. } => {
+                    held.push(bytes);
+                    message
+                }
+                Outgoing::Answer(message) => message,
+            };
+            framing.encode(message.get(), &mut bytes);
+            if bytes.len() >= WRITE {
+                output.write_all(&bytes).await?;
+                bytes.clear();
+                bytes.shrink_to(2 * WRITE);
+                held.clear();
+            }
+        }
+        output.write_all(&bytes).await?;
+        output.flush().await?;
+        bytes.clear();
+        held.clear();
+    }
+    output.shutdown().await
+}

@@ -1,0 +1,270 @@
+//! The door on standard input and output. Only protocol goes to standard output. At the end of input the turns are
+//! interrupted and the answers to what was read are still written; all of it within two seconds.
+
+use std::{
+    future::Future,
+    io::{self, Read, Write},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures::task::AtomicWaker;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::mpsc,
+    time::timeout,
+};
+use tokio_util::sync::PollSender;
+
+use super::{
+    connection::{End, Engine},
+    rpc::Rpc,
+};
+use crate::{api::connection::Connection, jsonrpc::framing::Decoder, stdx::tasks::Tasks};
+
+/// How long requests that were read may take before the turns are interrupted.
+const QUICK: Duration = Duration::from_millis(400);
+
+/// How long interrupting may take.
+const INTERRUPT: Duration = Duration::from_millis(400);
+
+/// How long the answers of interrupted turns are waited for. Writing may take a second of its own at worst, so
+/// that everything stays below two seconds.
+const ANSWERS: Duration = Duration::from_millis(100);
+
+const CHUNK: usize = 64 * 1024;
+
+/// Serves the client on standard input and output until it ends its input, goes, or the daemon stops.
+/// `interrupt` is run at the end of input: it must end the turns and store that they were interrupted.
+pub async fn serve_stdio(rpc: &Rpc, connection: Arc<Connection>, tasks: &Tasks, interrupt: impl Future<Output = ()>) -> End {
+    serve_streams(rpc, connection, tasks, input(), output(), interrupt).await
+}
+
+/// [`serve_stdio`] over other streams.
+pub async fn serve_streams(
+    rpc: &Rpc,
+    connection: Arc<Connection>,
+    tasks: &Tasks,
+    mut input: impl AsyncRead + Unpin,
+    output: impl AsyncWrite + Unpin + Send + 'static,
+    interrupt: impl Future<Output = ()>,
+) -> End {
+    let engine = Engine::start(rpc, connection, tasks, output);
+    let end = engine.read(&mut Decoder::default(), &mut input).await;
+    if end != End::Gone {
+        let in_time = timeout(QUICK, engine.idle()).await.is_ok();
+        tracing::debug!(?end, in_time, "the end of standard input");
+    }
+    if timeout(INTERRUPT, interrupt).await.is_err() {
+        tracing::warn!("interrupting the turns took too long");
+    }
+    if end != End::Gone {
+        // Waiters of interrupted turns have their answers by now.
+        let _ = timeout(ANSWERS, engine.idle()).await;
+    }
+    engine.close().await;
+    end
+}
+
+/// Standard input. A thread of our own reads it: the runtime's would be waited for at exit, while nothing comes.
+#[must_use]
+pub fn input() -> impl AsyncRead + Unpin + Send {
+    read_from(io::stdin())
+}
+
+/// Standard output. A thread of our own writes it, for the same reason.
+#[must_use]
+pub fn output() -> impl AsyncWrite + Unpin + Send + 'static {
+    write_to(io::stdout())
+}
+
+fn read_from(mut source: impl Read + Send + 'static) -> impl AsyncRead + Unpin + Send {
+    let (sender, chunks) = mpsc::channel(2);
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let chunk = match source.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(length) => Ok(buffer[..length].to_vec()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            let failed = chunk.is_err();
+            if sender.blocking_send(chunk).is_err() || failed {
+                return;
+            }
+        }
+    });
+    Chunks { chunks, rest: Vec::new(), start: 0 }
+}
+
+struct Chunks {
+    chunks: mpsc::Receiver<io::Result<Vec<u8>>>,
+    rest: Vec<u8>,
+    start: usize,
+}
+
+impl AsyncRead for Chunks {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.start == self.rest.len() {
+            match ready!(self.chunks.poll_recv(context)) {
+                None => return Poll::Ready(Ok(())),
+                Some(chunk) => {
+                    self.rest = chunk?;
+                    self.start = 0;
+                }
+            }
+        }
+        let length = buffer.remaining().min(self.rest.len() - self.start);
+        buffer.put_slice(&self.rest[self.start..self.start + length]);
+        self.start += length;
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn write_to(mut sink: impl Write + Send + 'static) -> impl AsyncWrite + Unpin + Send + 'static {
+    let (sender, mut chunks) = mpsc::channel::<Vec<u8>>(2);
+    let pending = Arc::new(Pending::default());
+    let writing = pending.clone();
+    std::thread::spawn(move || {
+        while let Some(chunk) = chunks.blocking_recv() {
+            if sink.write_all(&chunk).and_then(|()| sink.flush()).is_err() {
+                // Closing the channel is how the other side learns that the reader has gone.
+                break;
+            }
+            writing.count.fetch_sub(1, Ordering::Release);
+            writing.waker.wake();
+        }
+        drop(chunks);
+        writing.waker.wake();
+    });
+    Written { sender: PollSender::new(sender), pending }
+}
+
+/// How many chunks were given to the thread and are not written yet.
+#[derive(Default)]
+struct Pending {
+    count: AtomicUsize,
+    waker: AtomicWaker,
+}
+
+struct Written {
+    sender: PollSender<Vec<u8>>,
+    pending: Arc<Pending>,
+}
+
+fn gone() -> io::Error {
+    io::ErrorKind::BrokenPipe.into()
+}
+
+impl AsyncWrite for Written {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.sender.poll_reserve(context)).map_err(|_| gone())?;
+        let chunk = &bytes[..bytes.len().min(16 * CHUNK)];
+        self.pending.count.fetch_add(1, Ordering::Relaxed);
+        self.sender.send_item(chunk.to_vec()).map_err(|_| gone())?;
+        Poll::Ready(Ok(chunk.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pending.waker.register(context.waker());
+        if self.pending.count.load(Ordering::Acquire) == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if self.sender.get_ref().is_none_or(mpsc::Sender::is_closed) {
+            return Poll::Ready(Err(gone()));
+        }
+        Poll::Pending
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::{
+        api::connection::Door,
+        serve::testing::{App, rpc},
+    };
+
+    /// Runs a whole input through real pipes and gives the output.
+    async fn run(app: &Arc<App>, requests: &str, interrupt: impl Future<Output = ()>) -> String {
+        let tasks = Tasks::new();
+        let (client_input, mut our_input) = io::pipe().unwrap();
+        let (mut our_output, client_output) = io::pipe().unwrap();
+        our_input.write_all(requests.as_bytes()).unwrap();
+        drop(our_input);
+        let connection = Arc::new(Connection::new(Door::Stdio, None, Arc::new(BTreeMap::new())));
+        let end = serve_streams(&rpc(app, &tasks), connection, &tasks, read_from(client_input), write_to(client_output), interrupt).await;
+        assert_eq!(end, End::Input);
+        tasks.cancel();
+        tasks.finished().await;
+        let mut text = String::new();
+        our_output.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_read_is_answered_and_then_turns_are_interrupted() {
+        let app = Arc::new(App::default());
+        let requests = concat!(
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"test.echo\",\"params\":{\"value\":1}}\n",
+            "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"test.wait\",\"params\":{\"gate\":\"turn\"}}\n",
+            "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"test.wait\",\"params\":{\"gate\":\"never\"}}",
+        );
+        let started = std::time::Instant::now();
+        let output = run(&app, requests, async { app.open("turn") }).await;
+        assert!(started.elapsed() < Duration::from_secs(2));
+        let mut lines: Vec<_> = output.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                r#"{"jsonrpc":"2.0","id":1,"result":1}"#,
+                r#"{"jsonrpc":"2.0","id":2,"result":true}"#,
+                r#"{"jsonrpc":"2.0","id":3,"error":{"code":-32800,"message":"the request was cancelled","data":{"kind":"cancelled"}}}"#,
+            ]
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_client_that_has_gone_is_noticed() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut output = write_to(writer);
+        let mut failed = output.write_all(b"x").await.is_err();
+        failed |= output.flush().await.is_err();
+        assert!(failed && output.flush().await.is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn large_chunks_pass_the_threads() {
+        let (reader, writer) = io::pipe().unwrap();
+        let sent: Vec<u8> = (0u8..=250).cycle().take(5_000_000).collect();
+        let mut output = write_to(writer);
+        let mut input = read_from(reader);
+        let mut received = vec![0; sent.len()];
+        let (written, read) = tokio::join!(
+            async {
+                output.write_all(&sent).await?;
+                output.flush().await
+            },
+            input.read_exact(&mut received)
+        );
+        written.unwrap();
+        read.unwrap();
+        assert!(sent == received);
+    }
+}
