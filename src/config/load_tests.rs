@@ -53,7 +53,7 @@ impl Fixture {
         let path = self.root().join(path);
         std::fs::create_dir_all(path.parent().unwrap().as_path()).unwrap();
         std::fs::write(path.as_path(), text).unwrap();
-        let long_ago = SystemTime::now() - Duration::from_secs(60);
+        let long_ago = SystemTime::now() - Duration::from_mins(1);
         std::fs::File::options().write(true).open(path.as_path()).unwrap().set_modified(long_ago).unwrap();
     }
 
