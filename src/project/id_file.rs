@@ -225,6 +225,19 @@ mod tests {
         }
     }
 
+    fn create_at_once(path: &AbsPath) -> Vec<io::Result<ProjectId>> {
+        let barrier = Barrier::new(8);
+        let writer = || {
+            let id = new_id();
+            barrier.wait();
+            create(path, &id)
+        };
+        thread::scope(|scope| {
+            let writers: Vec<_> = (0..8).map(|_| scope.spawn(writer)).collect();
+            writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+        })
+    }
+
     #[test]
     fn all_who_write_at_once_agree() {
         for content in [None, Some("rubbish")] {
@@ -232,18 +245,24 @@ mod tests {
             if let Some(content) = content {
                 fs::write(path.join(NAME), content).unwrap();
             }
-            let barrier = Barrier::new(8);
-            let ids: Vec<ProjectId> = thread::scope(|scope| {
-                let writer = || {
-                    let id = new_id();
-                    barrier.wait();
-                    create(&path, &id).unwrap()
-                };
-                let writers: Vec<_> = (0..8).map(|_| scope.spawn(writer)).collect();
-                writers.into_iter().map(|writer| writer.join().unwrap()).collect()
-            });
+            let ids: Vec<ProjectId> = create_at_once(&path).into_iter().map(Result::unwrap).collect();
             assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
             assert_eq!(read(&path), IdFile::Valid(ids[0].clone()));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_can_keep_others_waiting_by_holding_the_lock() {
+        let (_keep, path) = directory();
+        let held = File::open(&path).unwrap();
+        held.lock().unwrap();
+        let ids: Vec<ProjectId> = create_at_once(&path).into_iter().map(Result::unwrap).collect();
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        // Replacing something needs the lock, or a valid id might be lost.
+        fs::write(path.join(NAME), "rubbish").unwrap();
+        assert_eq!(create(&path, &new_id()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        assert!(create(&path, &new_id()).is_ok());
     }
 }
