@@ -104,12 +104,12 @@ fn put_new(common_dir: &AbsPath, id: &ProjectId) -> io::Result<()> {
     }
 }
 
-/// The file under another name, complete and on disk. It goes away by itself if it is not renamed.
+/// The complete file under another name; it goes away by itself if it is not renamed. Not forced to the disk: what a
+/// power cut leaves half written reads as invalid, and whoever knows the repository writes its id again.
 fn prepare(common_dir: &AbsPath, id: &ProjectId) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new().prefix(".polytree-id-").tempfile_in(common_dir)?;
     file.write_all(line(id).as_bytes())?;
     take_mode_of_head(common_dir, file.as_file())?;
-    file.as_file().sync_all()?;
     Ok(file)
 }
 
