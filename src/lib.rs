@@ -1,5 +1,6 @@
 //! polytree: one daemon, every worktree.
 
+pub mod file;
 pub mod provider;
 pub mod stdx;
 pub mod tool;
