@@ -11,6 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use grep_matcher::LineTerminator;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkMatch};
 use schemars::JsonSchema;
@@ -68,10 +69,7 @@ impl Tool for Grep {
         if args.pattern.is_empty() {
             return Err(ToolError::failed("the pattern is empty; every line would match"));
         }
-        let matcher = RegexMatcherBuilder::new().line_terminator(Some(b'\n')).build(&args.pattern);
-        let matcher = matcher.map_err(|error| {
-            ToolError::failed(format!("the pattern is no valid regular expression, or spans lines: {error}\nTo search for the characters themselves put a backslash before each of . * + ? ( ) [ ] {{ }} | ^ $ \\"))
-        })?;
+        let matcher = matcher(&args.pattern)?;
         let include = args.include.as_deref().map(PathPattern::new).transpose()?;
         let place = walk::place(context, args.path.as_deref()).await?;
         context
@@ -97,6 +95,15 @@ impl Tool for Grep {
         }
         Ok(render(&args.pattern, &hits, &note))
     }
+}
+
+fn matcher(pattern: &str) -> Result<RegexMatcher, ToolError> {
+    // Parsed by itself first: the matcher wraps the pattern, and its errors would point into the wrapping.
+    let advice = "To search for the characters themselves put a backslash before each of . * + ? ( ) [ ] { } | ^ $ and the backslash.";
+    let parsed = regex_syntax::parse(pattern);
+    parsed.map_err(|error| ToolError::failed(format!("the pattern is no valid regular expression. {error}\n{advice}")))?;
+    let matcher = RegexMatcherBuilder::new().multi_line(true).crlf(true).build(pattern);
+    matcher.map_err(|error| ToolError::failed(format!("the pattern cannot be searched for, line by line as this tool does: {error}")))
 }
 
 /// Searching a file shows what is in it, so the rules for reading apply to each file with matches.
@@ -190,8 +197,12 @@ fn search_all(files: &[Found], matcher: &RegexMatcher, cancel: &CancellationToke
 fn search_file(path: &AbsPath, matcher: &RegexMatcher, cancel: &CancellationToken) -> Vec<(u64, String)> {
     let mut lines = Lines(Vec::new());
     if let Ok((file, _)) = open::regular(path) {
-        let mut searcher =
-            SearcherBuilder::new().line_number(true).binary_detection(BinaryDetection::quit(0)).heap_limit(Some(LINE_BYTES)).build();
+        let mut searcher = SearcherBuilder::new()
+            .line_terminator(LineTerminator::crlf())
+            .line_number(true)
+            .binary_detection(BinaryDetection::quit(0))
+            .heap_limit(Some(LINE_BYTES))
+            .build();
         // An unreadable file has no matches to show, as far as the model is concerned.
         let _ = searcher.search_reader(matcher, Cancelled { file, cancel }, &mut lines);
     }

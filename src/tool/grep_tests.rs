@@ -82,6 +82,18 @@ async fn matches_by_file() {
     .await;
     check(
         &place,
+        json!({ "pattern": "^(let|fn) .*[;}]$", "path": "src" }),
+        expect![[r"
+        Found 3 matches
+
+        TREE/src/old.rs:
+          Line 1: fn one() {}
+          Line 2: let x = 1;
+          Line 3: fn two() {}"]],
+    )
+    .await;
+    check(
+        &place,
         json!({ "pattern": "fn", "path": "ignored.rs" }),
         expect![[r"
         Found 1 match
@@ -100,13 +112,15 @@ async fn errors_show_where() {
         &place,
         json!({ "pattern": "a(b" }),
         expect![[r"
-        error: the pattern is no valid regular expression, or spans lines: regex parse error:
+        error: the pattern is no valid regular expression. regex parse error:
             a(b
              ^
         error: unclosed group
-        To search for the characters themselves put a backslash before each of . * + ? ( ) [ ] { } | ^ $ \"]],
+        To search for the characters themselves put a backslash before each of . * + ? ( ) [ ] { } | ^ $ and the backslash."]],
     )
     .await;
+    let error = place.call(&tool(), json!({ "pattern": "a\\nb" })).await.unwrap_err().to_string();
+    assert!(error.contains("line by line"), "{error}");
     check(&place, json!({ "pattern": "a", "path": "none" }), expect!["error: TREE/none does not exist."]).await;
     check(&place, json!({ "pattern": "" }), expect!["error: the pattern is empty; every line would match"]).await;
     assert!(place.host.asks().is_empty());

@@ -324,7 +324,10 @@ mod tests {
                 prop_assert_eq!(asked, !checked.real().is_within(&place.worktree));
                 if let Ok((file, _)) = open::regular(checked.real()) {
                     use std::os::unix::fs::MetadataExt as _;
-                    let (opened, known) = (file.metadata().unwrap(), fs::metadata(truth.unwrap()).unwrap());
+                    // Links with `..` below what does not exist lead nowhere for the system and somewhere for us;
+                    // what counts is that the place was judged and is the one that is opened.
+                    let Ok(truth) = truth else { continue };
+                    let (opened, known) = (file.metadata().unwrap(), fs::metadata(truth).unwrap());
                     prop_assert_eq!((opened.dev(), opened.ino()), (known.dev(), known.ino()));
                 }
             }
