@@ -124,6 +124,9 @@ fn after_options(wrapper: &Wrapper, arguments: &[Argument]) -> Result<usize, usi
         }
         at += 1;
     }
+    if wrapper.assignments && arguments.get(at).is_some_and(|argument| argument.text == "--") {
+        at += 1;
+    }
     for _ in 0..wrapper.operands {
         if let Some(operand) = arguments.get(at) {
             if operand.splits {

@@ -1,9 +1,9 @@
 //! Tests of the analysis of command lines.
 
-
-
+mod generator;
+#[cfg(unix)]
+mod real_bash;
 mod table;
-
 
 use polytree_protocol::permission::{Action, Rule};
 
