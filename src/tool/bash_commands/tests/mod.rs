@@ -4,6 +4,7 @@ mod generator;
 #[cfg(unix)]
 mod real_bash;
 mod table;
+mod tricks;
 
 use polytree_protocol::permission::{Action, Rule};
 
