@@ -19,7 +19,10 @@ mod save;
 mod text_file;
 mod walk;
 
-pub(crate) mod bash_commands;
+pub mod bash;
+pub mod bash_commands;
+mod bash_directories;
+mod bash_output;
 pub mod edit;
 mod edit_lines;
 mod edit_match;
@@ -53,6 +56,7 @@ macro_rules! tools {
 
 tools! {
     invalid::Invalid,
+    bash::Bash,
     edit::Edit,
     glob::Glob,
     grep::Grep,
