@@ -378,3 +378,7 @@ fn nearest<'a>(given: &str, ids: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = ids.iter().take(3).map(|(_, id)| format!("`{id}`")).collect();
     if names.is_empty() { "it has none yet".to_owned() } else { format!("the nearest are {}", names.join(", ")) }
 }
+
+#[cfg(test)]
+#[path = "catalog_tests.rs"]
+mod tests;
