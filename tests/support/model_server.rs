@@ -1,4 +1,4 @@
-//! A model service on loopback for tests: real HTTP/1.1 over TCP, with chunked event streams as OpenAI Chat
+//! A model service on loopback for tests: real HTTP/1.1 over TCP, with chunked event streams as `OpenAI` Chat
 //! Completions and Anthropic Messages send them. It answers what was pushed, in order, and records every request.
 #![allow(dead_code, reason = "included by several test programs, each of which uses another part")]
 
@@ -299,11 +299,9 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: 
 
 /// Says whether the connection can carry another request.
 async fn write_answer(stream: &mut TcpStream, answer: Answer) -> std::io::Result<bool> {
-    let mut head = format!("HTTP/1.1 {} Status\r\ntransfer-encoding: chunked\r\n", answer.status);
-    for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    stream.write_all(format!("{head}\r\n").as_bytes()).await?;
+    let headers = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<Vec<_>>().concat();
+    let head = format!("HTTP/1.1 {} Status\r\ntransfer-encoding: chunked\r\n{headers}\r\n", answer.status);
+    stream.write_all(head.as_bytes()).await?;
     let last = answer.steps.len().saturating_sub(1);
     let ends_with_bytes = answer.end == End::Clean && matches!(answer.steps.last(), Some(Step::Bytes(bytes)) if !bytes.is_empty());
     for (place, step) in answer.steps.into_iter().enumerate() {
@@ -337,7 +335,7 @@ async fn write_answer(stream: &mut TcpStream, answer: Answer) -> std::io::Result
     }
 }
 
-/// Frames of OpenAI Chat Completions.
+/// Frames of `OpenAI` Chat Completions.
 pub mod openai {
     use serde_json::{Value, json};
 
