@@ -261,7 +261,10 @@ mod tests {
 
     fn rules_strategy() -> impl Strategy<Value = Vec<Rule>> {
         let action = prop_oneof![Just(Action::Allow), Just(Action::Ask), Just(Action::Deny)];
-        prop::collection::vec(("bash|edit|\\*", "[ab*? ]{0,4}", action).prop_map(|(kind, pattern, action)| rule(&kind, &pattern, action)), 0..5)
+        prop::collection::vec(
+            ("bash|edit|\\*", "[ab*? ]{0,4}", action).prop_map(|(kind, pattern, action)| rule(&kind, &pattern, action)),
+            0..5,
+        )
     }
 
     proptest! {

@@ -192,7 +192,8 @@ impl Collector {
         let Surroundings { input, more, depth } = surroundings;
         let name = program_name(&first.text).to_owned();
         let inner = if depth > DEPTH { vec![Inner::Unresolvable] } else { inner(arguments, input, more) };
-        let resolvable = has_certain_name(arguments, more) && !inner.iter().any(|inner| matches!(inner, Inner::Unresolvable | Inner::Guess(_)));
+        let resolvable =
+            has_certain_name(arguments, more) && !inner.iter().any(|inner| matches!(inner, Inner::Unresolvable | Inner::Guess(_)));
         self.push_arguments(arguments, resolvable);
         self.evaluates |= evaluates(&name, arguments);
         for argument in &arguments[1..] {
@@ -271,10 +272,14 @@ fn has_certain_name(arguments: &[Argument], more: bool) -> bool {
 /// The pattern that grants this command from now on.
 fn always(arguments: &[Argument], words: &[String]) -> Option<String> {
     let identifying = arity(words);
-    let is_special = |argument: &Argument| !argument.is_literal() || argument.text.is_empty() || argument.text.contains(['*', '?']) || argument.text.contains(char::is_whitespace);
-    let is_prefix = arguments.len() >= identifying
-        && !arguments[..identifying].iter().any(is_special)
-        && !(arity_skips_options(words, identifying));
+    let is_special = |argument: &Argument| {
+        !argument.is_literal()
+            || argument.text.is_empty()
+            || argument.text.contains(['*', '?'])
+            || argument.text.contains(char::is_whitespace)
+    };
+    let is_prefix =
+        arguments.len() >= identifying && !arguments[..identifying].iter().any(is_special) && !(arity_skips_options(words, identifying));
     if is_prefix {
         return Some(format!("{} *", words[..identifying].join(" ")));
     }
@@ -303,7 +308,10 @@ fn looks_like_code(word: &Word) -> bool {
 
 fn is_dangerous(text: &str) -> bool {
     let name = text.split(['=', '+', '[']).next().unwrap_or(text);
-    DANGEROUS.contains(&name) || name.starts_with("BASH_FUNC_") || name.starts_with("GIT_CONFIG_KEY") || name.starts_with("GIT_CONFIG_VALUE")
+    DANGEROUS.contains(&name)
+        || name.starts_with("BASH_FUNC_")
+        || name.starts_with("GIT_CONFIG_KEY")
+        || name.starts_with("GIT_CONFIG_VALUE")
 }
 
 /// Builtins that evaluate the names or values they are given.

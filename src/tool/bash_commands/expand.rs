@@ -48,10 +48,16 @@ impl Argument {
 
 #[derive(Clone)]
 enum Atom {
-    Character { character: char, quoted: bool },
+    Character {
+        character: char,
+        quoted: bool,
+    },
     /// An empty pair of quotes, which keeps an otherwise empty word.
     Quotes,
-    Hole { raw: String, quoted: bool },
+    Hole {
+        raw: String,
+        quoted: bool,
+    },
 }
 
 impl Atom {

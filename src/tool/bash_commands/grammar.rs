@@ -265,7 +265,8 @@ impl Parser<'_> {
             }
             if let Some(word) = self.word(position)? {
                 position = if word.plain() == Some("=~") { Position::Regex } else { Position::Argument };
-                self.findings.evaluates |= word.plain().is_some_and(|text| matches!(text, "-eq" | "-ne" | "-lt" | "-le" | "-gt" | "-ge" | "-v" | "-R"));
+                self.findings.evaluates |=
+                    word.plain().is_some_and(|text| matches!(text, "-eq" | "-ne" | "-lt" | "-le" | "-gt" | "-ge" | "-v" | "-R"));
                 words.push(word);
                 continue;
             }

@@ -199,12 +199,7 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn save(&self) -> State {
-        State {
-            position: self.position,
-            starts: self.findings.starts.len(),
-            bodies: self.bodies.len(),
-            pending: self.pending.len(),
-        }
+        State { position: self.position, starts: self.findings.starts.len(), bodies: self.bodies.len(), pending: self.pending.len() }
     }
 
     pub(super) fn restore(&mut self, state: State) {

@@ -319,7 +319,7 @@ impl Parser<'_> {
     fn arithmetic_piece(&mut self, scripts: &mut Vec<Script>) -> Reading<()> {
         let mut inner = Word::default();
         let character = self.look(0).ok_or(Fault)?;
-        if matches!(character, '\'' | '\\' | ';' | '{' | '}') {
+        if matches!(character, '\'' | '\\' | '{' | '}') {
             self.findings.doubtful = true;
         }
         if character.is_alphabetic() || matches!(character, '_' | '$') {

@@ -1,0 +1,45 @@
+//! The daemon's log: a file under the data directory, a new one each day, a week of them kept; standard error too when
+//! asked. Never standard output, which belongs to the protocol.
+
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::stdx::paths::AbsPath;
+
+/// How many daily files are kept.
+const KEPT: usize = 7;
+
+/// Starts logging to `log/` below the data directory; a `level` such as `debug` also logs that much to standard error.
+/// Where the file cannot be written, the daemon runs without it.
+pub fn start(data: &AbsPath, level: Option<&str>) {
+    let directory = data.join("log");
+    let file = private_directory(&directory)
+        .then(|| RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix("polytree").filename_suffix("log").max_log_files(KEPT).build(&directory).ok())
+        .flatten();
+    let filter = |level: &str| EnvFilter::new(format!("warn,polytree={level},client={level}"));
+    let file = file.map(|file| {
+        tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(Private(file))).with_filter(filter(level.unwrap_or("info")))
+    });
+    let console = level.map(|level| tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(filter(level)));
+    let _ = tracing_subscriber::registry().with(file).with(console).try_init();
+}
+
+fn private_directory(directory: &AbsPath) -> bool {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).is_ok()
+}
+
+/// The appender creates its files with the usual mode; the directory above is what keeps others out.
+struct Private(RollingFileAppender);
+
+impl std::io::Write for Private {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
