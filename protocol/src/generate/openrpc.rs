@@ -97,9 +97,10 @@ fn content_descriptors(reference: &Schema, generator: &mut SchemaGenerator) -> V
         let description = schema.as_object_mut().and_then(|schema| schema.shift_remove("description"));
         let Some(Value::String(description)) = description else { panic!("{pointer}: {name} has no description") };
         let description = paragraphs(&description);
-        let summary = description.split_inclusive(['.', ';']).next().unwrap_or(&description).trim_end_matches(['.', ';']);
+        let end = [". ", "; "].iter().filter_map(|end| description.find(end)).min().unwrap_or(description.len());
+        let summary = description[..end].trim_end_matches('.');
         let mut descriptor = json!({ "name": name, "summary": summary });
-        if summary.len() + 1 < description.len() {
+        if end < description.len() {
             descriptor["description"] = description.as_str().into();
         }
         descriptor["required"] = required.contains(&name.as_str()).into();
