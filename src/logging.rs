@@ -16,7 +16,8 @@ pub fn start(data: &AbsPath, level: Option<&str>) {
     let file = private_directory(&directory)
         .then(|| RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix("polytree").filename_suffix("log").max_log_files(KEPT).build(&directory).ok())
         .flatten();
-    let filter = |level: &str| EnvFilter::new(format!("warn,polytree={level},client={level}"));
+    // The model library logs raw answers of services, in which keys may stand.
+    let filter = |level: &str| EnvFilter::new(format!("warn,genai=off,polytree={level},client={level}"));
     let file = file.map(|file| {
         tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(Private(file))).with_filter(filter(level.unwrap_or("info")))
     });

@@ -11,10 +11,10 @@ use super::{
     file_lock,
     file_times::{Stale, Stamp},
     open,
-    path::Checked,
+    path::{Checked, blocking},
     save::{self, Over},
 };
-use crate::stdx::{tasks::Tasks, text::unified_diff};
+use crate::stdx::text::unified_diff;
 
 /// Larger files are not changed by tools: they are read into memory as a whole.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
@@ -119,10 +119,6 @@ pub async fn change(
     Ok(changed)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ToolError> + Send + 'static) -> Result<T, ToolError> {
-    Tasks::spawn_blocking(work).await.unwrap_or_else(|error| Err(ToolError::failed(format!("the tool failed unexpectedly: {error}"))))
-}
-
 fn draft(context: &ToolContext, file: &Checked, planner: &Planner) -> Result<Draft, ToolError> {
     let current = load(file)?;
     if let Some(current) = &current {
@@ -131,10 +127,9 @@ fn draft(context: &ToolContext, file: &Checked, planner: &Planner) -> Result<Dra
             return Err(ToolError::failed(format!("{} is read-only. Ask the user before you make it writable.", file.shown())));
         }
     }
-    let planned = planner(current.as_ref())?;
-    let diff =
-        if planned.texts.0 == planned.texts.1 { String::new() } else { unified_diff(file.shown(), &planned.texts.0, &planned.texts.1) };
-    Ok(Draft { current, planned, diff })
+    let plan = planner(current.as_ref())?;
+    let diff = if plan.texts.0 == plan.texts.1 { String::new() } else { unified_diff(file.shown(), &plan.texts.0, &plan.texts.1) };
+    Ok(Draft { current, planned: plan, diff })
 }
 
 fn finish(

@@ -11,7 +11,7 @@ const COMPARED_LINES: usize = 20_000;
 pub struct Lines<'a> {
     /// The whole.
     pub text: &'a str,
-    lines: Vec<&'a str>,
+    each: Vec<&'a str>,
     starts: Vec<usize>,
 }
 
@@ -24,17 +24,17 @@ impl<'a> Lines<'a> {
         }
         let next = |start: &mut usize, line: &&str| Some(std::mem::replace(start, *start + line.len() + 1));
         let starts = lines.iter().scan(0, next).collect();
-        Self { text, lines, starts }
+        Self { text, each: lines, starts }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.lines.len()
+        self.each.len()
     }
 
     /// The lines.
     pub fn lines(&self) -> &[&'a str] {
-        &self.lines
+        &self.each
     }
 
     /// The offset at which a line begins.
@@ -44,7 +44,7 @@ impl<'a> Lines<'a> {
 
     /// The offset after a line and its line feed, if it has one.
     pub fn end_with_newline(&self, index: usize) -> usize {
-        (self.starts[index] + self.lines[index].len() + 1).min(self.text.len())
+        (self.starts[index] + self.each[index].len() + 1).min(self.text.len())
     }
 
     /// Whether the last line has a line feed.
@@ -60,14 +60,14 @@ impl<'a> Lines<'a> {
     /// The place of as many lines as `like` has; with the last line feed where `like` has one.
     pub fn window(&self, first: usize, like: &Lines<'_>) -> Range<usize> {
         let last = first + like.len() - 1;
-        let end = if like.ends_with_newline() { self.end_with_newline(last) } else { self.starts[last] + self.lines[last].len() };
+        let end = if like.ends_with_newline() { self.end_with_newline(last) } else { self.starts[last] + self.each[last].len() };
         self.starts[first]..end
     }
 
     /// Where as many lines as `like` has equal it in what `key` makes of each; overlapping places included.
     pub fn windows_by_key<'k, K: PartialEq + 'k>(&'k self, like: &'k Lines<'_>, key: impl Fn(&'k str) -> K) -> Vec<usize> {
         let (all, wanted): (Vec<K>, Vec<K>) =
-            (self.lines.iter().map(|line| key(line)).collect(), like.lines.iter().map(|line| key(line)).collect());
+            (self.each.iter().map(|line| key(line)).collect(), like.each.iter().map(|line| key(line)).collect());
         if wanted.is_empty() {
             return Vec::new();
         }
@@ -121,11 +121,11 @@ pub fn unescape(text: &str) -> String {
 
 /// The lines, from 0, that come nearest to the quoted ones; `None` where nothing is alike.
 pub fn closest(lines: &Lines<'_>, quoted: &Lines<'_>) -> Option<Range<usize>> {
-    let wanted: Vec<Cow<'_, str>> = quoted.lines.iter().map(|line| Cow::Owned(collapse(line))).collect();
+    let wanted: Vec<Cow<'_, str>> = quoted.each.iter().map(|line| Cow::Owned(collapse(line))).collect();
     // The longest line says most about where the text is.
     let (index, anchor) = wanted.iter().enumerate().max_by_key(|(index, line)| (line.len().min(COMPARED_BYTES), usize::MAX - index))?;
     let mut best: Option<(f64, usize)> = None;
-    for (number, line) in lines.lines.iter().enumerate().take(COMPARED_LINES) {
+    for (number, line) in lines.each.iter().enumerate().take(COMPARED_LINES) {
         // Lengths that differ by half cannot reach the threshold, and comparing them is what costs.
         let line = collapse(line);
         if line.len() * 2 < anchor.len() || anchor.len() * 2 < line.len() {
@@ -138,7 +138,7 @@ pub fn closest(lines: &Lines<'_>, quoted: &Lines<'_>) -> Option<Range<usize>> {
         let start = number.saturating_sub(index);
         let same = wanted
             .iter()
-            .zip(lines.lines.iter().skip(start))
+            .zip(lines.each.iter().skip(start))
             .filter(|(wanted, line)| !wanted.is_empty() && **wanted == collapse(line))
             .count();
         #[expect(clippy::cast_precision_loss, reason = "a number of lines is far below 2^52")]

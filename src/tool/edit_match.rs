@@ -138,13 +138,13 @@ fn candidates(strategy: Strategy, lines: &Lines<'_>, quoted: &Lines<'_>) -> Vec<
     let ranges = |starts: Vec<usize>| starts.into_iter().map(|start| lines.window(start, quoted)).collect();
     match strategy {
         Strategy::Exact => occurrences(text, old),
-        Strategy::LineTrimmed => ranges(lines.windows_by_key(quoted, |line| line.trim())),
+        Strategy::LineTrimmed => ranges(lines.windows_by_key(quoted, str::trim)),
         Strategy::BlockAnchor => ranges(block_anchors(lines, quoted)),
         Strategy::WhitespaceNormalised if quoted.len() == 1 => (0..lines.len()).flat_map(|index| pieces(lines, index, quoted)).collect(),
         Strategy::WhitespaceNormalised => ranges(lines.windows_by_key(quoted, collapse)),
         Strategy::IndentationFlexible => {
-            let bare = dedent(&quoted.lines());
-            let starts = lines.windows_by_key(quoted, |line| line.trim());
+            let bare = dedent(quoted.lines());
+            let starts = lines.windows_by_key(quoted, str::trim);
             ranges(starts.into_iter().filter(|start| dedent(&lines.lines()[*start..start + quoted.len()]) == bare).collect())
         }
         Strategy::EscapeNormalised => match unescape(old) {

@@ -161,9 +161,8 @@ fn space_around_the_whole() {
 fn oracle(text: &str, old: &str, new: &str, scope: Scope) -> Option<String> {
     let starts: Vec<_> = (0..=text.len()).filter(|at| text.is_char_boundary(*at) && text[*at..].starts_with(old)).collect();
     match (starts.as_slice(), scope) {
-        ([], _) => None,
         ([at], _) => Some(format!("{}{new}{}", &text[..*at], &text[at + old.len()..])),
-        (_, Scope::One) => None,
+        ([], _) | (_, Scope::One) => None,
         (_, Scope::All) => Some(text.replace(old, new)),
     }
 }
@@ -171,7 +170,12 @@ fn oracle(text: &str, old: &str, new: &str, scope: Scope) -> Option<String> {
 fn spaced(line: &str, seed: u8) -> String {
     let space = ["", " ", "\t", "  "];
     let words: Vec<_> = line.split(' ').collect();
-    format!("{}{}{}", space[usize::from(seed % 4)], words.join(if seed % 3 == 0 { "  " } else { " " }), space[usize::from(seed / 4 % 4)])
+    format!(
+        "{}{}{}",
+        space[usize::from(seed % 4)],
+        words.join(if seed.is_multiple_of(3) { "  " } else { " " }),
+        space[usize::from(seed / 4 % 4)]
+    )
 }
 
 proptest! {

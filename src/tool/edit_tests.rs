@@ -193,7 +193,8 @@ async fn characters_that_the_encoding_lacks() {
 
 /// Lines with any endings in any encoding: the n-th line is quoted loosely, and everything else must stay.
 fn stored(lines: &[(String, bool)], encoding: Encoding) -> Vec<u8> {
-    let text: String = lines.iter().map(|(line, returns)| format!("{line}{}", if *returns { "\r\n" } else { "\n" })).collect();
+    let parts = |(line, returns): &(String, bool)| [line.clone(), if *returns { "\r\n" } else { "\n" }.to_owned()];
+    let text: String = lines.iter().flat_map(parts).collect();
     encoding.encode(&text).unwrap()
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
+    path,
     walk::{self, CUT_NOTE, Extent, Found, PathPattern},
 };
 use crate::file::ignore_rules::walker;
@@ -59,11 +60,11 @@ impl Tool for Glob {
             )
             .await?;
         let (root, cancel) = (place.real().clone(), context.cancel.clone());
-        let (mut files, extent) = walk::blocking(move || {
+        let (mut files, extent) = path::blocking(move || {
             let mut files = Vec::new();
             let extent = walk::walk(&walker(&root, |_| true), &cancel, |entry| {
                 // A link to a directory is one itself and holds no files of this project.
-                let is_file = entry.file_type().is_some_and(|kind| !kind.is_dir() && !(kind.is_symlink() && entry.path().is_dir()));
+                let is_file = entry.file_type().is_some_and(|kind| kind.is_file() || (kind.is_symlink() && !entry.path().is_dir()));
                 if is_file && pattern.is_match(root.as_path(), entry.path()) {
                     files.push(Found { modified: walk::modified(&entry), path: entry.into_path() });
                 }
@@ -199,11 +200,12 @@ mod tests {
             let expected: Vec<_> = paths.iter().filter(|path| {
                 let parts = parts(path);
                 let name = parts.last().unwrap().clone();
+                let ends = |end: &str| name.ends_with(end);
                 match pattern {
-                    "*.rs" => name.ends_with(".rs"),
-                    "a/*.md" => parts.len() == 2 && parts[0] == "a" && name.ends_with(".md"),
+                    "*.rs" => ends(".rs"),
+                    "a/*.md" => parts.len() == 2 && parts[0] == "a" && ends(".md"),
                     "**/b.*" => name.starts_with("b."),
-                    "a/**/*.rs" => parts.len() >= 2 && parts[0] == "a" && name.ends_with(".rs"),
+                    "a/**/*.rs" => parts.len() >= 2 && parts[0] == "a" && ends(".rs"),
                     _ => parts.len() == 2 && parts[0] != "c",
                 }
             }).cloned().collect();

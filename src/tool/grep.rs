@@ -23,7 +23,7 @@ use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     open,
-    path::Checked,
+    path::{self, Checked},
     walk::{self, CUT_NOTE, Extent, Found, PathPattern},
 };
 use crate::{file::ignore_rules::walker, stdx::paths::AbsPath};
@@ -87,7 +87,7 @@ impl Tool for Grep {
             )
             .await?;
         let (root, cancel) = (place.clone(), context.cancel.clone());
-        let (hits, extent) = walk::blocking(move || search(&root, include.as_ref(), &matcher, &cancel)).await?;
+        let (hits, extent) = path::blocking(move || search(&root, include.as_ref(), &matcher, &cancel)).await?;
         let mut note = if extent == Extent::Part { format!("\n{CUT_NOTE}\n") } else { String::new() };
         let (hits, withheld) = readable(context, hits).await?;
         if withheld > 0 {

@@ -25,7 +25,6 @@ fn age(place: &Place, path: &str, seconds: u64) {
     File::options().write(true).open(place.worktree.join(path)).unwrap().set_modified(time).unwrap();
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "so that cases read as data")]
 async fn check(place: &Place, input: serde_json::Value, expected: Expect) {
     let text = match place.call(&tool(), input).await {
         Ok(output) => output.output,

@@ -47,15 +47,14 @@ impl Tool for Invalid {
 #[must_use]
 pub fn resolve(tools: &[Arc<dyn AnyTool>], name: &str, input: Value) -> (Arc<dyn AnyTool>, Value) {
     let find = |name: &str| tools.iter().find(|tool| tool.name() == name && name != Invalid::NAME);
-    let error = match find(name).or_else(|| find(&name.to_lowercase())) {
-        Some(tool) => match tool.check(&input) {
+    let error = if let Some(tool) = find(name).or_else(|| find(&name.to_lowercase())) {
+        match tool.check(&input) {
             Ok(()) => return (tool.clone(), input),
             Err(error) => error,
-        },
-        None => {
-            let names: Vec<_> = tools.iter().map(|tool| tool.name()).filter(|name| *name != Invalid::NAME).collect();
-            format!("There is no tool of that name. The tools are: {}.", names.join(", "))
         }
+    } else {
+        let names: Vec<_> = tools.iter().map(|tool| tool.name()).filter(|name| *name != Invalid::NAME).collect();
+        format!("There is no tool of that name. The tools are: {}.", names.join(", "))
     };
     (erase(Invalid), json!({ "tool": name, "error": error }))
 }
@@ -78,14 +77,13 @@ mod tests {
         ] {
             let (tool, arguments) = resolve(&tools, name, input.clone());
             assert_eq!(tool.name(), called, "{name} {input}");
-            match told {
-                None => assert_eq!(arguments, input),
-                Some(told) => {
-                    let output = tool.call(&Place::new().context, arguments).await.unwrap();
-                    assert_eq!(output.title, "Invalid Tool");
-                    assert!(output.output.contains(told), "{}", output.output);
-                }
-            }
+            let Some(told) = told else {
+                assert_eq!(arguments, input);
+                continue;
+            };
+            let output = tool.call(&Place::new().context, arguments).await.unwrap();
+            assert_eq!(output.title, "Invalid Tool");
+            assert!(output.output.contains(told), "{}", output.output);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Shows what is in a directory as a tree.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt::Write as _,
+};
 
 use async_trait::async_trait;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -11,6 +14,7 @@ use serde_json::json;
 use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
+    path,
     walk::{self, CUT_NOTE, Extent},
 };
 use crate::{file::ignore_rules::walker, stdx::paths::AbsPath};
@@ -87,7 +91,7 @@ impl Tool for List {
             .await?;
         let cancel = context.cancel.clone();
         let from = root.clone();
-        let (entries, extent) = walk::blocking(move || {
+        let (entries, extent) = path::blocking(move || {
             let builder = walker(&from, move |entry| {
                 let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
                 let junk = is_directory && entry.file_name().to_str().is_some_and(|name| JUNK.contains(&name));
@@ -158,17 +162,17 @@ fn render(named: &AbsPath, shown: &str, mut entries: Vec<Entry>, extent: Extent)
     let total = entries.len();
     entries.truncate(MAX_FILES);
     let mut tree = Tree::default();
-    entries.iter().for_each(|entry| tree.insert(entry));
+    for entry in &entries {
+        tree.insert(entry);
+    }
     let mut output = format!("{}/", named.to_string().trim_end_matches('/'));
     tree.write(&mut output, 1);
     if total == 0 {
         output.push_str("\n(The directory is empty, or everything in it is ignored.)");
     }
     if total > entries.len() {
-        output.push_str(&format!(
-            "\n\n({} more files, deeper down, are not shown. List a directory of these to see them.)",
-            total - entries.len()
-        ));
+        let more = total - entries.len();
+        let _ = write!(output, "\n\n({more} more files, deeper down, are not shown. List a directory of these to see them.)");
     }
     if extent == Extent::Part {
         output.push_str("\n\n");

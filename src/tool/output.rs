@@ -21,7 +21,7 @@ pub const MAX_LINES: usize = 2000;
 /// Longer outputs are kept in a file.
 pub const MAX_BYTES: usize = 50 * 1024;
 /// How long a kept file stays.
-pub const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 
 /// Of what is shown, how much is from the beginning; the rest is from the end.
 const HEAD_PERCENT: usize = 60;

@@ -65,16 +65,14 @@ impl Checked {
 pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Result<Checked, ToolError> {
     let named = absolute(context, text)?;
     let (from, worktree) = (named.clone(), context.worktree.clone());
-    let resolved = Tasks::spawn_blocking(move || {
-        let real = resolve(&from)?;
+    let failed = format!("{named} cannot be resolved");
+    let (real, folder, protected) = blocking(move || {
+        let real = resolve(&from).map_err(|error| ToolError::failed(format!("{failed}: {error}")))?;
         let folder = if real.as_path().is_dir() { real.clone() } else { real.parent().unwrap_or_else(|| real.clone()) };
         let protected = purpose == Purpose::Write && is_git_internal(&real, &worktree);
-        io::Result::Ok((real, folder, protected))
-    });
-    let (real, folder, protected) = resolved
-        .await
-        .map_err(|error| ToolError::failed(format!("resolving {named} failed: {error}")))?
-        .map_err(|error| ToolError::failed(format!("{named} cannot be resolved: {error}")))?;
+        Ok((real, folder, protected))
+    })
+    .await?;
     let kept = purpose == Purpose::Read && real.is_within(&context.output_directory);
     if protected || !(kept || real.is_within(&context.worktree)) {
         let verb = if purpose == Purpose::Read { "Read" } else { "Change" };
@@ -102,6 +100,14 @@ pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Resul
         patterns.push(other);
     }
     Ok(Checked { named, real, shown, patterns })
+}
+
+/// Runs blocking work on the pool for it.
+///
+/// # Errors
+/// What the work says.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ToolError> + Send + 'static) -> Result<T, ToolError> {
+    Tasks::spawn_blocking(work).await.unwrap_or_else(|error| Err(ToolError::failed(format!("the tool failed unexpectedly: {error}"))))
 }
 
 fn absolute(context: &ToolContext, text: &str) -> Result<AbsPath, ToolError> {

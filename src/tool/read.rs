@@ -18,11 +18,10 @@ use super::{
     definition::{Tool, ToolError, ToolOutput},
     file_times::Stamp,
     open,
-    path::{self, Checked, Purpose},
+    path::{self, Checked, Purpose, blocking},
     read_lines::{PAGE_BYTES, Page, Reader},
     text_file::{Encoding, TextFile, is_binary},
 };
-use crate::stdx::tasks::Tasks;
 
 const DEFAULT_LIMIT: usize = 2000;
 const PREVIEW_LINES: usize = 20;
@@ -95,10 +94,6 @@ impl Tool for Read {
         let context = context.clone();
         blocking(move || read(&context, &file, window)).await
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ToolError> + Send + 'static) -> Result<T, ToolError> {
-    Tasks::spawn_blocking(work).await.unwrap_or_else(|error| Err(ToolError::failed(format!("the tool failed unexpectedly: {error}"))))
 }
 
 #[derive(Clone, Copy)]

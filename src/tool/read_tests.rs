@@ -16,7 +16,6 @@ fn tool() -> Arc<dyn AnyTool> {
     erase(Read)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "so that cases read as data")]
 async fn check(place: &Place, input: Value, expected: Expect) {
     let text = match place.call(&tool(), input).await {
         Ok(output) => output.output,

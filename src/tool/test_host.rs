@@ -78,19 +78,17 @@ impl Host for TestHost {
         self.asks.lock().unwrap().push(ask);
         // Waiting for a user lets others run.
         tokio::task::yield_now().await;
-        match answer {
-            None => Ok(()),
-            Some(Answer::Deny) => Err(ToolError::Denied("a rule forbids it".to_owned())),
-            Some(Answer::Reject) => Err(ToolError::Rejected { message: None }),
+        let forbidden = match answer {
+            Some(Answer::Reject) => return Err(ToolError::Rejected { message: None }),
+            Some(Answer::Deny) => true,
+            Some(Answer::DenyContaining(text)) => patterns.iter().any(|pattern| pattern.contains(text)),
             Some(Answer::After(event)) => {
                 event();
-                Ok(())
+                false
             }
-            Some(Answer::DenyContaining(text)) if patterns.iter().any(|pattern| pattern.contains(text)) => {
-                Err(ToolError::Denied("a rule forbids it".to_owned()))
-            }
-            Some(Answer::DenyContaining(_)) => Ok(()),
-        }
+            None => false,
+        };
+        if forbidden { Err(ToolError::Denied("a rule forbids it".to_owned())) } else { Ok(()) }
     }
 
     async fn progress(&self, _: &ToolContext, _: Option<String>, _: Value) {}

@@ -14,7 +14,6 @@ use super::{
     definition::ToolError,
     path::{self, Checked, Purpose},
 };
-use crate::stdx::tasks::Tasks;
 
 /// A walk ends after this many entries: what is larger is no project but a disk.
 pub const MAX_ENTRIES: usize = 200_000;
@@ -50,14 +49,6 @@ pub async fn place(context: &ToolContext, given: Option<&str>) -> Result<Checked
         return Err(ToolError::failed(format!("{} does not exist.", checked.named())));
     }
     Ok(checked)
-}
-
-/// Runs blocking work.
-///
-/// # Errors
-/// What the work says.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ToolError> + Send + 'static) -> Result<T, ToolError> {
-    Tasks::spawn_blocking(work).await.unwrap_or_else(|error| Err(ToolError::failed(format!("the tool failed unexpectedly: {error}"))))
 }
 
 /// Visits everything below the root, at most [`MAX_ENTRIES`]. What cannot be read is left out.
