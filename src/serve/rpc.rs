@@ -175,8 +175,8 @@ impl<A: Send + Sync + 'static> Registry<A> {
                             () = token.cancelled() => {}
                         }
                     }
-                    // It may have been ended by the client already.
-                    let _ = connection.unsubscribe(subscription.id());
+                    // Not closed: what it has queued is still to be written.
+                    connection.forget_subscription(subscription.id());
                 };
                 drop(tasks.spawn("subscription", run.instrument(Span::current())));
                 response

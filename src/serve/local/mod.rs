@@ -1,0 +1,13 @@
+//! The door for the user's own programs: a Unix socket of mode 0600 in a directory of mode 0700, or a named pipe.
+//! Only the same user gets in. The first line that a client sends is its hello; from then on it is a connection
+//! like any other.
+
+mod address;
+mod client;
+mod hello;
+mod server;
+
+pub use address::{Address, Error};
+pub use client::connect;
+pub use hello::Hello;
+pub use server::Listener;
