@@ -113,7 +113,9 @@ impl Connection {
     /// Ends every subscription; for when the client has gone.
     pub fn close(&self) {
         let subscriptions = std::mem::take(&mut *lock(&self.subscriptions));
-        subscriptions.values().for_each(|subscription| subscription.close());
+        for subscription in subscriptions.values() {
+            subscription.close();
+        }
     }
 }
 

@@ -69,9 +69,11 @@ pub struct Notification {
 
 type Answer = Result<Value, ErrorObject>;
 
-/// Calls that wait for their answer; `None` when no answer can come any more. Never held across an await.
-#[derive(Default)]
-struct Waiting(Mutex<(u64, Option<HashMap<u64, oneshot::Sender<Answer>>>)>);
+/// Calls that wait for their answer, by id.
+type Calls = HashMap<u64, oneshot::Sender<Answer>>;
+
+/// The last id, and the calls; `None` when no answer can come any more. Never locked across an await.
+struct Waiting(Mutex<(u64, Option<Calls>)>);
 
 impl Waiting {
     fn open() -> Self {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use interprocess::local_socket::{tokio::prelude::*, traits::tokio::Stream as _};
+use interprocess::local_socket::tokio::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use super::{address::Address, hello::Hello};
@@ -11,12 +11,18 @@ use super::{address::Address, hello::Hello};
 /// first line.
 ///
 /// # Errors
-/// `NotFound` or `ConnectionRefused` when no daemon listens.
+/// `NotFound` or `ConnectionRefused` when no daemon listens, `PermissionDenied` when another user does.
 pub async fn connect(
     address: &Address,
     hello: &Hello,
 ) -> io::Result<(impl AsyncRead + Unpin + Send + 'static, impl AsyncWrite + Unpin + Send + 'static)> {
-    let (reader, mut writer) = split(LocalSocketStream::connect(address.name()?).await?);
+    let stream = LocalSocketStream::connect(address.name()?).await?;
+    // The hello holds keys: nobody else may listen at our address, not even where everybody can make directories.
+    #[cfg(unix)]
+    if !super::same_user(&stream) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user listens on the socket"));
+    }
+    let (reader, mut writer) = split(stream);
     writer.write_all(format!("{}\n", hello.line()).as_bytes()).await?;
     writer.flush().await?;
     Ok((reader, writer))

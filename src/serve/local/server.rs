@@ -5,7 +5,6 @@ use std::{io, sync::Arc, time::Duration};
 use interprocess::local_socket::{
     ListenerOptions,
     tokio::{Listener as Socket, prelude::*},
-    traits::tokio::{Listener as _, Stream as _},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -97,21 +96,12 @@ impl Listener {
 
 async fn welcome(rpc: &Rpc, tasks: &Tasks, stream: LocalSocketStream) {
     #[cfg(unix)]
-    {
-        let peer = stream.peer_creds().ok().and_then(|peer| peer.euid());
-        if !same_user(peer, rustix::process::geteuid().as_raw()) {
-            tracing::warn!(?peer, "another user came by the local socket and was refused");
-            return;
-        }
+    if !super::same_user(&stream) {
+        tracing::warn!("another user came by the local socket and was refused");
+        return;
     }
     let (reader, writer) = split(stream);
     serve_stream(rpc, tasks, reader, writer).await;
-}
-
-/// Whether the peer is known to be this user; not even root is anybody else.
-#[cfg(unix)]
-fn same_user(peer: Option<u32>, own: u32) -> bool {
-    peer == Some(own)
 }
 
 /// Serves one client from its hello on.

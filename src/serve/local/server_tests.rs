@@ -1,9 +1,6 @@
 //! Real sockets in a temporary directory.
 
-use std::{
-    collections::BTreeMap,
-    os::unix::fs::PermissionsExt as _,
-};
+use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _};
 
 use expect_test::expect;
 use tokio::task::JoinHandle;
@@ -12,7 +9,7 @@ use super::*;
 use crate::{
     jsonrpc::peer::{self, Peer},
     serve::{
-        local::connect,
+        local::{connect, is_user},
         testing::{App, rpc},
     },
     stdx::paths::AbsPath,
@@ -68,7 +65,7 @@ async fn nobody_else_can_reach_it() {
     let mode = |path: &AbsPath| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(server.address.path()), 0o600);
     assert_eq!(mode(&server.address.path().parent().unwrap()), 0o700);
-    assert!(same_user(Some(5), 5) && !same_user(Some(0), 5) && !same_user(Some(6), 5) && !same_user(None, 5));
+    assert!(is_user(Some(5), 5) && !is_user(Some(0), 5) && !is_user(Some(6), 5) && !is_user(None, 5));
     server.stop().await;
 }
 
@@ -117,6 +114,21 @@ async fn a_client_that_has_ended_its_input_gets_its_answers() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_stops_answers_first() {
+    let server = Server::start().await;
+    let (reader, mut writer) = connect(&server.address, &hello()).await.unwrap();
+    writer.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"test.wait\",\"params\":{\"gate\":\"a\"}}\n").await.unwrap();
+    writer.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"test.echo\"}\n").await.unwrap();
+    let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(reader));
+    assert!(lines.next_line().await.unwrap().unwrap().contains("\"id\":2"));
+    server.tasks.cancel();
+    server.app.open("a");
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), r#"{"jsonrpc":"2.0","id":1,"result":true}"#);
+    assert_eq!(lines.next_line().await.unwrap(), None);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn without_a_hello_there_is_no_connection() {
     let server = Server::start().await;
     assert_eq!(server.exchange("").await, "");
@@ -132,7 +144,8 @@ async fn without_a_hello_there_is_no_connection() {
     "#]].assert_eq(&server.exchange("{\"hello\":{\"protocolVersion\":1,\"directory\":\"x\"}}\n").await);
     expect![[r#"
         {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"messages on this socket are lines","data":{"kind":"invalid_request"}}}
-    "#]].assert_eq(&server.exchange("Content-Length: 20\r\n\r\n").await);
+    "#]]
+    .assert_eq(&server.exchange("Content-Length: 20\r\n\r\n").await);
     expect![[r#"
         {"jsonrpc":"2.0","id":null,"error":{"code":1008,"message":"the hello is too large; the limit is 8388608","data":{"kind":"too_large","limit":8388608}}}
     "#]].assert_eq(&server.exchange(&"x".repeat(HELLO_LIMIT + 1)).await);
