@@ -23,6 +23,8 @@ use crate::stdx::{
 
 const DEFAULT_TIMEOUT: u64 = 120_000;
 const MAX_TIMEOUT: u64 = 600_000;
+/// What Linux takes as one argument.
+const MAX_COMMAND: usize = 128 * 1024 - 1;
 /// Between the request to end and the end by force.
 const GRACE: Duration = Duration::from_secs(2);
 const GRACE_AFTER_ABORT: Duration = Duration::from_millis(200);
@@ -67,6 +69,11 @@ impl Tool for Bash {
         }
         if args.command.contains('\0') {
             return Err(ToolError::failed("The command contains a zero byte, which no shell can read. Please leave it out."));
+        }
+        if args.command.len() > MAX_COMMAND {
+            return Err(ToolError::failed(
+                "The command line is longer than 128 KiB, which no shell takes. Please write it to a script file and run that.",
+            ));
         }
         let directory = working_directory(context, args.workdir.as_deref())?;
         let path = context.environment.get("PATH").map(OsStr::new);
@@ -179,7 +186,7 @@ async fn execute(context: &ToolContext, shell: &OsStr, line: &str, directory: &A
         streamed: 0,
         status: None,
     };
-    let end = run.to_the_end(Instant::now() + limit).await;
+    let end = run.finish(Instant::now() + limit).await;
     run.group.kill();
     let rest = run.decoder.finish();
     run.keeper.push(&rest).await;
@@ -206,7 +213,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn to_the_end(&mut self, deadline: Instant) -> End {
+    async fn finish(&mut self, deadline: Instant) -> End {
         let cancel = self.context.cancel.clone();
         let natural = tokio::select! {
             biased;

@@ -166,14 +166,12 @@ async fn it_runs_in_the_directory_with_the_environment_of_the_client_and_no_inpu
 async fn each_command_is_asked_about_and_directories_outside_come_first() {
     let fixture = Fixture::new();
     fixture.run("git status && rm ../output/x; ls | wc -l").await.unwrap();
-    let asked = fixture.host.asked.lock().unwrap();
-    let top = fixture.top.path().canonicalize().unwrap().display().to_string();
+    let asked = std::mem::take(&mut *fixture.host.asked.lock().unwrap());
     // What lies in the output directory is free.
     assert_eq!(asked.iter().map(|ask| ask.kind).collect::<Vec<_>>(), ["bash"]);
     assert_eq!(asked[0].patterns, ["git status", "rm ../output/x", "ls", "wc -l"]);
     assert_eq!(asked[0].always, ["git status *", "rm *", "ls *", "wc *"]);
     assert!(!asked[0].force);
-    drop(asked);
 
     let fixture = Fixture::with(&[("bash", "*", Action::Allow)], None);
     let error = fixture.run("touch ../made; touch /usr/lib/x").await.unwrap_err();
@@ -182,7 +180,6 @@ async fn each_command_is_asked_about_and_directories_outside_come_first() {
     let own = fixture.top.path().canonicalize().unwrap().display().to_string();
     assert_eq!(asked.len(), 1);
     assert_eq!((asked[0].kind, &asked[0].patterns), ("external_directory", &vec![format!("{own}/*"), "/usr/lib/*".to_owned()]));
-    assert_ne!(top, own);
 }
 
 #[tokio::test]

@@ -68,19 +68,15 @@ impl Collector {
         if self.commands.is_empty() {
             self.push(line.trim().to_owned(), vec![line.trim().to_owned()], true, None);
         }
-        let understood = !self.is_doubtful && !(self.evaluates && self.has_code_in_text) && self.commands.len() < COMMANDS;
+        let runs_text = self.evaluates && self.has_code_in_text;
+        let understood = !(self.is_doubtful || runs_text || self.commands.len() >= COMMANDS);
         let mut commands: Vec<SimpleCommand> = Vec::new();
         let mut places = std::collections::HashMap::new();
         for command in self.commands {
-            match places.get(&command.text) {
-                Some(at) => {
-                    let same: &mut SimpleCommand = &mut commands[*at];
-                    same.resolvable &= command.resolvable;
-                }
-                None => {
-                    places.insert(command.text.clone(), commands.len());
-                    commands.push(command);
-                }
+            let at = *places.entry(command.text.clone()).or_insert(commands.len());
+            match commands.get_mut(at) {
+                Some(same) => same.resolvable &= command.resolvable,
+                None => commands.push(command),
             }
         }
         Analysis { commands, paths: self.paths, understood }
@@ -248,7 +244,7 @@ impl Collector {
     fn runs(&mut self, text: &str) {
         let plain: String = text.replace("\\\n", "").chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
         self.push(text.trim().to_owned(), vec![text.trim().to_owned()], false, None);
-        for segment in plain.split(|c| matches!(c, ';' | '&' | '|' | '(' | ')' | '<' | '>' | '\n' | '`' | '{' | '}' | '$' | ',')) {
+        for segment in plain.split([';', '&', '|', '(', ')', '<', '>', '\n', '`', '{', '}', '$', ',']) {
             let words: Vec<String> = segment.split_whitespace().take(64).map(str::to_owned).collect();
             for from in 0..words.len() {
                 self.push(words[from..].join(" "), words[from..].to_vec(), false, None);
@@ -318,12 +314,11 @@ fn is_dangerous(text: &str) -> bool {
 fn evaluates(name: &str, arguments: &[Argument]) -> bool {
     let has = |options: &[&str]| arguments.iter().any(|argument| options.iter().any(|option| argument.text.starts_with(option)));
     match name {
-        "let" | "unset" | "read" | "wait" | "getopts" => true,
+        "let" | "unset" | "read" | "wait" | "getopts" | "mapfile" | "readarray" => true,
         "declare" | "typeset" | "local" | "readonly" | "export" => {
             let is_typed = |text: &str| text.starts_with('-') && text.contains(['i', 'n', 'a', 'A']);
             arguments.iter().any(|argument| is_typed(&argument.text) || argument.text.contains('['))
         }
-        "mapfile" | "readarray" => true,
         "printf" => has(&["-v"]),
         "test" | "[" => has(&["-v", "-R"]),
         _ => false,

@@ -139,7 +139,7 @@ impl Parser<'_> {
                 let state = self.save();
                 self.take_several(3);
                 if self.arithmetic(&mut scripts).is_err() {
-                    self.restore(state);
+                    self.restore(&state);
                     scripts.clear();
                     self.findings.doubtful = true;
                     self.take_several(2);

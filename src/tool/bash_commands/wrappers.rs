@@ -333,7 +333,7 @@ fn git(arguments: &[Argument], more: bool) -> Vec<Inner> {
                     Some(value) if word.is_literal() => inner.push(Inner::Script { text: value.to_owned(), dialect: Dialect::Posix }),
                     Some(_) => inner.push(Inner::Unresolvable),
                     None if matches!(text, "-x" | "--exec") => {
-                        inner.extend(script(command.get(position + 1..=position + 1).unwrap_or_default(), Dialect::Posix, more))
+                        inner.extend(script(command.get(position + 1..=position + 1).unwrap_or_default(), Dialect::Posix, more));
                     }
                     None => {}
                 }

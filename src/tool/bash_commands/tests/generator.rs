@@ -17,7 +17,12 @@ pub(super) const DENIED: &str = "zap";
 
 /// Text put around a command; `%` is where it goes.
 fn around(inner: &BoxedStrategy<String>, frames: &'static [&'static str]) -> BoxedStrategy<String> {
-    (inner.clone(), select(frames)).prop_map(|(inner, frame)| frame.replace('%', &inner)).boxed()
+    let put = |(inner, frame): (String, &str)| {
+        // What stands inside of backticks has its own backticks escaped.
+        let inner = if frame.contains('`') { inner.replace('\\', "\\\\").replace('`', "\\`") } else { inner };
+        frame.replace('%', &inner)
+    };
+    (inner.clone(), select(frames)).prop_map(put).boxed()
 }
 
 fn spelled(directory: &str) -> BoxedStrategy<String> {
