@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
@@ -41,6 +42,14 @@ pub enum Kind {
 }
 
 impl Source {
+    /// Takes a text apart.
+    pub fn parse(path: &str, text: String, depth: usize, test: bool) -> Self {
+        let stream: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path}: {error}"));
+        let mut tokens = Vec::new();
+        flatten(stream, test, &[], &mut tokens);
+        Self { path: path.to_owned(), text, tokens, depth, test }
+    }
+
     /// The module of the daemon that the file belongs to: `session` for `src/session/turn.rs`.
     pub fn module(&self) -> Option<&str> {
         let inside = self.path.strip_prefix("src/")?;
@@ -63,7 +72,12 @@ pub fn root() -> PathBuf {
 }
 
 /// The files that the compiler would read, by path: everything that the crate roots reach.
-pub fn sources() -> BTreeMap<String, Source> {
+pub fn sources() -> &'static BTreeMap<String, Source> {
+    static SOURCES: OnceLock<BTreeMap<String, Source>> = OnceLock::new();
+    SOURCES.get_or_init(read)
+}
+
+fn read() -> BTreeMap<String, Source> {
     let mut sources = BTreeMap::new();
     let mut roots = vec!["src/lib.rs".to_owned(), "src/main.rs".to_owned(), "protocol/src/lib.rs".to_owned()];
     for path in files() {
@@ -107,11 +121,9 @@ fn load(path: &Path, folder: &Path, depth: usize, test: bool, sources: &mut BTre
         return;
     }
     let text = fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let stream: TokenStream = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
-    let mut tokens = Vec::new();
-    flatten(stream, test, &[], &mut tokens);
-    let modules = declared_modules(&tokens);
-    sources.insert(name, Source { path: with_slashes(path), text, tokens, depth, test });
+    let source = Source::parse(&name, text, depth, test);
+    let modules = declared_modules(&source.tokens);
+    sources.insert(name, source);
     for module in modules {
         let folder = folder.join(module.inside.iter().collect::<PathBuf>());
         let candidates = match &module.path {
@@ -170,7 +182,8 @@ fn flatten(stream: TokenStream, test: bool, inside: &[String], tokens: &mut Vec<
             test_item |= compact == "test" || compact.ends_with("::test") || (compact.starts_with("cfg(") && names_test(&compact));
         }
         let is_test = test || test_item;
-        let mut push = |text: String, line: usize, kind: Kind| tokens.push(Token { text, line, kind, test: is_test, inside: inside.to_vec() });
+        let mut push =
+            |text: String, line: usize, kind: Kind| tokens.push(Token { text, line, kind, test: is_test, inside: inside.to_vec() });
         match tree {
             TokenTree::Ident(ident) => push(ident.to_string(), tree.span().start().line, Kind::Word),
             TokenTree::Literal(literal) => push(literal.to_string(), tree.span().start().line, Kind::Literal),

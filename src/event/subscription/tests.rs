@@ -1,3 +1,5 @@
+//! Nothing lost, nothing twice, in order: also over a restart and for slow readers.
+
 use std::sync::Arc;
 
 use polytree_protocol::{
