@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod event;
 pub mod file;
 pub mod jsonrpc;
+pub mod launch;
 pub mod logging;
 pub mod permission;
 pub mod project;

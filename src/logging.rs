@@ -4,7 +4,7 @@
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::stdx::paths::AbsPath;
+use crate::stdx::{paths::AbsPath, time::now_ms};
 
 /// How many daily files are kept.
 const KEPT: usize = 7;
@@ -18,8 +18,10 @@ pub fn start(data: &AbsPath, level: Option<&str>) {
         .flatten();
     // The model library logs raw answers of services, in which keys may stand.
     let filter = |level: &str| EnvFilter::new(format!("warn,genai=off,polytree={level},client={level}"));
-    let file = file.map(|file| {
-        tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(Private(file))).with_filter(filter(level.unwrap_or("info")))
+    close_to_others(&directory);
+    let file = file.map(|appender| {
+        let file = Private { appender, directory: directory.clone(), day: now_ms() / (24 * 3600 * 1000) };
+        tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file)).with_filter(filter(level.unwrap_or("info")))
     });
     let console = level.map(|level| tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(filter(level)));
     let _ = tracing_subscriber::registry().with(file).with(console).try_init();
@@ -33,14 +35,35 @@ fn private_directory(directory: &AbsPath) -> bool {
     builder.create(directory).is_ok()
 }
 
-/// The appender creates its files with the usual mode; the directory above is what keeps others out.
-struct Private(RollingFileAppender);
+/// The appender creates its files with the usual mode; each new one is closed to others at its first line. Until then
+/// the directory keeps them out.
+struct Private {
+    appender: RollingFileAppender,
+    directory: AbsPath,
+    day: i64,
+}
 
 impl std::io::Write for Private {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.write(bytes)
+        let written = self.appender.write(bytes)?;
+        let day = now_ms() / (24 * 3600 * 1000);
+        if day != self.day {
+            self.day = day;
+            close_to_others(&self.directory);
+        }
+        Ok(written)
     }
     fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
+        self.appender.flush()
     }
+}
+
+fn close_to_others(directory: &AbsPath) {
+    #[cfg(unix)]
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let _ = std::fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o600));
+    }
+    #[cfg(not(unix))]
+    let _ = directory;
 }

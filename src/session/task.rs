@@ -159,6 +159,14 @@ impl SessionTask {
         workspace: Arc<Workspace>,
     ) -> Result<(bool, oneshot::Receiver<TurnEnd>), Error> {
         let message_id = message.id.clone();
+        let wanted = message_id.clone();
+        if let Some((session, params)) = self.shared.database.read(move |c| store::message_origin(c, &wanted)).await? {
+            // The same prompt was sent twice at once.
+            return match params {
+                Some(params) if params == digest && session == self.id.as_str() => self.join(message_id, environment).await,
+                _ => Err(Error::Conflict(format!("the message {message_id} already exists and was sent with other params"))),
+            };
+        }
         let busy = self.current.is_some();
         let session = self.shared.session(&self.id).await?;
         let voice = Voice::new(&self.shared.events, &session);
@@ -168,9 +176,6 @@ impl SessionTask {
             .database
             .write::<_, Error>(move |write| {
                 let id = message.id.clone();
-                if store::message_origin(write, &id)?.is_some() {
-                    return Err(Error::Conflict(format!("the message {id} already exists")));
-                }
                 // Prompts that were waiting when a daemon ended go first.
                 let leftover = if busy { Vec::new() } else { store::queue(write, &voice.session_id)? };
                 let (agent, model) = (message.agent.clone(), message.model.clone());

@@ -175,6 +175,8 @@ async fn prompts_sent_while_busy_are_turns_of_their_own_in_order() {
     let first = client.send("session.prompt", json!({ "sessionID": session, "parts": "1" })).await;
     client.event_of("message.part.delta").await;
     let second = client.send("session.prompt", json!({ "sessionID": session, "parts": "2" })).await;
+    // Requests run side by side: an order is promised to those who wait until the first one is accepted.
+    client.event_of("session.queue.updated").await;
     let third = client.call("session.submit", json!({ "sessionID": session, "parts": "3" })).await;
     assert_eq!(third["queued"], true);
     gate.notify_one();

@@ -43,7 +43,18 @@ not json
 [{"jsonrpc":"2.0","id":7,"method":"session.status"},{"jsonrpc":"2.0","method":"session.status"},7]
 []
 "#,
-        expect![[""]],
+        expect![[r#"
+            [{"jsonrpc":"2.0","id":7,"result":{}},{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"a request must be an object","data":{"kind":"invalid_request"}}}]
+            {"jsonrpc":"2.0","id":"three","error":{"code":-32601,"message":"unknown method `session.stat`","data":{"kind":"method_not_found","hint":"the nearest method is `session.status`"}}}
+            {"jsonrpc":"2.0","id":1,"result":{}}
+            {"jsonrpc":"2.0","id":2,"error":{"code":-32600,"message":"`jsonrpc` must be \"2.0\"","data":{"kind":"invalid_request"}}}
+            {"jsonrpc":"2.0","id":4,"error":{"code":-32602,"message":"params must be an object: they are given by name, not by position","data":{"kind":"invalid_params"}}}
+            {"jsonrpc":"2.0","id":5,"error":{"code":-32602,"message":"unknown field `sesionID`, the nearest valid name is `sessionID`; expected one of `sessionID`, `directory`, `projectID`","data":{"kind":"invalid_params"}}}
+            {"jsonrpc":"2.0","id":6,"error":{"code":-32602,"message":"missing field `sessionID`","data":{"kind":"invalid_params"}}}
+            {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"`id` must be a string or an integer from 0 to 9007199254740991","data":{"kind":"invalid_request"}}}
+            {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"an empty batch","data":{"kind":"invalid_request"}}}
+            {"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"the message is not JSON: expected ident at line 1 column 2","data":{"kind":"parse_error"}}}
+        "#]],
     )
     .await;
 }
