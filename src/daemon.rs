@@ -145,7 +145,7 @@ impl Keeping {
     fn read(places: &Places, environment: &Environment) -> Self {
         use polytree_protocol::config::Durability as Setting;
         let storage = match Loader::new().load_user(places, environment) {
-            Ok(settings) => settings.config.storage.clone(),
+            Ok(settings) => settings.config.storage,
             Err(error) => {
                 tracing::warn!(%error, "the settings could not be read; the defaults are used for the store");
                 polytree_protocol::config::StorageConfig::default()

@@ -6,7 +6,10 @@
 //!
 //! Wire types use a restricted set of JSON shapes so that clients in any language can be generated:
 //! objects, arrays, strings, string enums, maps, nullable fields, and unions tagged by `type`, `role` or
-//! `status`. No untagged unions, no flattening; type names are unique over the whole contract.
+//! `status`. No untagged unions but where people write by hand and a short form is by far the commonest; no
+//! flattening but where a settings file passes keys on. Type names are unique over the whole contract.
+
+#![forbid(unsafe_code)]
 
 #[macro_use]
 mod params;

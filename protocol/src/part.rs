@@ -17,6 +17,7 @@ macro_rules! parts {
         /// A part of a message.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "type")]
+        #[expect(clippy::large_enum_variant, reason = "a wire type: written or read once, and plain to match on")]
         pub enum Part {
             $($(#[doc = $doc])* #[serde(rename = $tag)] $variant($name),)*
         }

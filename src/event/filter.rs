@@ -51,7 +51,7 @@ impl Filter {
         {
             return false;
         }
-        self.types.as_ref().is_none_or(|types| types.iter().any(|kind| *kind == record.kind))
+        self.types.as_ref().is_none_or(|types| types.contains(&record.kind))
     }
 
     fn is_family(&mut self, record: &Record) -> bool {

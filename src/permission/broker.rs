@@ -68,12 +68,15 @@ pub struct Settled {
     pub orphaned: bool,
 }
 
+/// Who in this process waits for which answer.
+type Waiters = Mutex<HashMap<PermissionId, Vec<oneshot::Sender<Answer>>>>;
+
 /// The questions of the whole daemon.
 pub struct Broker {
     database: Arc<Database>,
     events: Arc<Events>,
     // Held for an insert or a removal, never across an await.
-    waiters: Arc<Mutex<HashMap<PermissionId, Vec<oneshot::Sender<Answer>>>>>,
+    waiters: Arc<Waiters>,
 }
 
 impl Broker {
@@ -231,7 +234,7 @@ fn covered(grants: &[Grant], permission: &Permission) -> bool {
 fn settle(
     write: &mut Write<'_>,
     events: &Arc<Events>,
-    waiters: &Arc<Mutex<HashMap<PermissionId, Vec<oneshot::Sender<Answer>>>>>,
+    waiters: &Arc<Waiters>,
     row: &Row,
     outcome: PermissionOutcome,
     message: Option<&str>,

@@ -46,7 +46,7 @@ fn providers_can_be_switched_off_but_not_the_offline_one() {
     let key = environment(&[("OPENAI_API_KEY", "1"), ("ANTHROPIC_API_KEY", "2")]);
     let only = |settings: CatalogSettings| Catalog::new(Arc::default(), &settings).connected(&key);
     let all = vec!["anthropic".to_owned(), "openai".to_owned(), "offline".to_owned()];
-    assert_eq!(only(CatalogSettings { disabled: all.clone(), ..CatalogSettings::default() }), ["offline"]);
+    assert_eq!(only(CatalogSettings { disabled: all, ..CatalogSettings::default() }), ["offline"]);
     assert_eq!(only(CatalogSettings { enabled: Some(vec!["openai".to_owned()]), ..CatalogSettings::default() }), ["openai", "offline"]);
 }
 

@@ -10,6 +10,7 @@ use crate::provider::definition::Delta;
 
 /// A change of the message's parts.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "read once and dropped; a box would only be in the way")]
 pub enum Change {
     /// The part, whole: new or in a new state.
     Put(Part),
@@ -181,7 +182,7 @@ mod tests {
     use super::*;
     use crate::provider::definition::Delta::{Reasoning, ReasoningSignature, Text, ToolCallDone, ToolCallStart};
 
-    fn check(deltas: Vec<Delta>, expected: Expect) {
+    fn check(deltas: Vec<Delta>, expected: &Expect) {
         let mut fold = Fold::new(SessionId::default(), MessageId::default(), || PartId::from_ulid(crate::stdx::ids::next()));
         let mut out = Vec::new();
         for (now, delta) in deltas.into_iter().enumerate() {
@@ -213,7 +214,7 @@ mod tests {
     fn text_is_kept_exactly_and_appended_in_groups() {
         check(
             vec![Text(" a".into()), Text(String::new()), Text("b \n".into())],
-            expect![[r#"
+            &expect![[r#"
                 0 text "" Span { start: 0, end: None }
                 0 + " ab \n"
                 0 text " ab \n" Span { start: 0, end: Some(99) }
@@ -231,7 +232,7 @@ mod tests {
                 ToolCallDone { call_id: "a".into(), name: "read".into(), arguments: r#"{"filePath":"x"}"#.into(), metadata: None },
                 ToolCallDone { call_id: "b".into(), name: "list".into(), arguments: "{bro".into(), metadata: None },
             ],
-            expect![[r#"
+            &expect![[r#"
                 0 reasoning "" None Span { start: 0, end: None }
                 0 + "hm"
                 0 reasoning "hm" Some(Object {"signature": String("sig")}) Span { start: 0, end: Some(1) }

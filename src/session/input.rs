@@ -85,7 +85,8 @@ impl Expander<'_> {
 
     async fn file(&mut self, input: FileInput) -> Result<(), Error> {
         if let Some(rest) = input.url.strip_prefix("data:") {
-            return self.data(rest.to_owned(), input);
+            let rest = rest.to_owned();
+            return self.data(&rest, input);
         }
         let Some(rest) = input.url.strip_prefix("file://") else {
             if input.url.contains("://") {
@@ -117,7 +118,7 @@ impl Expander<'_> {
         Ok(())
     }
 
-    fn data(&mut self, rest: String, input: FileInput) -> Result<(), Error> {
+    fn data(&mut self, rest: &str, input: FileInput) -> Result<(), Error> {
         let (head, body) = rest.split_once(',').ok_or_else(|| Error::Input("a data: address needs a comma before its content".into()))?;
         if input.mime.starts_with("text/") {
             let text = if head.ends_with(";base64") {

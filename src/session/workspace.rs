@@ -36,8 +36,14 @@ pub struct ResolvedModel {
 pub trait Models: Send + Sync {
     /// The first that applies: the request's, the agent's, the session's last, the settings', the first provider with
     /// a key, the offline model.
+    ///
+    /// # Errors
+    /// When the chosen one is not known.
     fn choose(&self, request: Option<&ModelRef>, agent: Option<&ModelRef>, session: Option<&ModelRef>) -> Result<ModelRef, Error>;
     /// A model that can be called.
+    ///
+    /// # Errors
+    /// When it is not known.
     fn resolve(&self, model: &ModelRef) -> Result<ResolvedModel, Error>;
     /// The model for titles and summaries beside the given one.
     fn small(&self, model: &ModelRef) -> ModelRef;

@@ -177,7 +177,7 @@ fn commit(connection: &mut Connection, jobs: Vec<Job>) {
         }
     }
     for answer in answers {
-        answer(result.as_ref().map(|_| ()));
+        answer(result.as_ref().map(|()| ()));
     }
 }
 

@@ -73,7 +73,10 @@ pub trait AnyTool: Send + Sync {
     fn description(&self) -> &str;
     /// The JSON Schema of its arguments.
     fn parameters(&self) -> Value;
-    /// Checks the arguments: the error is a sentence that the model can act on.
+    /// Checks the arguments.
+    ///
+    /// # Errors
+    /// A sentence that the model can act on.
     fn check(&self, input: &Value) -> Result<(), String>;
     /// Parses the arguments and does it.
     async fn call(&self, context: &ToolContext, input: Value) -> Result<ToolOutput, ToolError>;

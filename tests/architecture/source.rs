@@ -199,11 +199,11 @@ fn flatten(stream: TokenStream, test: bool, inside: &[String], tokens: &mut Vec<
                     Delimiter::None => ("", ""),
                 };
                 push(open.to_owned(), group.span_open().start().line, Kind::Bracket);
-                let mut inside = inside.to_vec();
+                let mut inner = inside.to_vec();
                 if open == "{" && index >= 2 && trees[index - 2].to_string() == "mod" {
-                    inside.push(trees[index - 1].to_string());
+                    inner.push(trees[index - 1].to_string());
                 }
-                flatten(group.stream(), is_test, &inside, tokens);
+                flatten(group.stream(), is_test, &inner, tokens);
                 let line = group.span_close().start().line;
                 tokens.push(Token { text: close.to_owned(), line, kind: Kind::Bracket, test: is_test, inside: inside.to_vec() });
                 test_item &= open != "{";

@@ -16,8 +16,8 @@ pub fn text(value: &Value) -> String {
 /// `used` is what already stands on the line before the value.
 fn write(value: &Value, indent: usize, used: usize, text: &mut String) {
     let line = one_line(value);
-    let empty_or_leaf = !value.as_array().is_some_and(|items| !items.is_empty()) && !value.as_object().is_some_and(|map| !map.is_empty());
-    if empty_or_leaf || indent + used + line.len() < WIDTH {
+    let splits = matches!(value, Value::Array(items) if !items.is_empty()) || matches!(value, Value::Object(map) if !map.is_empty());
+    if !splits || indent + used + line.len() < WIDTH {
         text.push_str(&line);
         return;
     }

@@ -191,7 +191,7 @@ fn an_id_of_another_daemon_is_adopted() {
     let read = mine.peek_id(&repo);
     let id = theirs.claim_id(&repo);
     assert_ne!(read, id);
-    assert_eq!([mine.peek_id(&repo), mine.claim_id(&repo)], [id.clone(), id.clone()]);
+    assert_eq!([mine.peek_id(&repo), mine.claim_id(&repo)], [id.clone(), id]);
     assert_eq!(registry::get(&mine.conn, &read).unwrap(), None, "what was only read is forgotten");
     assert_eq!(registry::list(&mine.conn).unwrap().len(), 1);
 }
