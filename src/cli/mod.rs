@@ -1,0 +1,5 @@
+//! The command line.
+pub mod markdown;
+mod markdown_inline;
+pub mod sanitize;
+pub mod style;
