@@ -58,7 +58,7 @@ fn special(rest: &str, ended: bool, style: Style, previous: Option<char>) -> Opt
             }
             _ => literal(1),
         },
-        '`' => match code_end(rest, run) {
+        '`' => match code_end(rest, run, ended) {
             Some(end) => Some((end, paint(merged(style, CODE), &rest[run..end - run]))),
             None if ended => literal(run),
             None => None,
@@ -89,14 +89,15 @@ fn run_length(text: &str, marker: char) -> usize {
     text.bytes().take_while(|byte| char::from(*byte) == marker).count()
 }
 
-/// Where the code span ends that the text begins with, its closing marker included.
-fn code_end(text: &str, run: usize) -> Option<usize> {
+/// Where the code span ends that the text begins with, its closing marker included. A marker at the very end may still
+/// grow into another one.
+fn code_end(text: &str, run: usize, ended: bool) -> Option<usize> {
     let mut at = run;
     while let Some(found) = text[at..].find('`') {
         at += found;
         let closing = run_length(&text[at..], '`');
         at += closing;
-        if closing == run {
+        if closing == run && (ended || at < text.len()) {
             return Some(at);
         }
     }
@@ -120,7 +121,7 @@ fn emphasis_end(text: &str, marker: char, run: usize, ended: bool) -> End {
         let character = text[at..].chars().next();
         if character == Some('`') {
             let ticks = run_length(&text[at..], '`');
-            match code_end(&text[at..], ticks) {
+            match code_end(&text[at..], ticks, ended) {
                 Some(end) => at += end,
                 None if ended => at += ticks,
                 None => return End::Unknown,
@@ -159,7 +160,8 @@ fn link(rest: &str, ended: bool, style: Style, previous: Option<char>) -> Option
     if !address[end..].starts_with(')') || end == 0 {
         return literal;
     }
-    let shown = scan(&rest[1..close], true, style.underline(), None).output + &paint(merged(style, FAINT), &format!(" ({})", &address[..end]));
+    let shown =
+        scan(&rest[1..close], true, style.underline(), None).output + &paint(merged(style, FAINT), &format!(" ({})", &address[..end]));
     Some((close + 2 + end + 1, shown))
 }
 

@@ -30,7 +30,20 @@ fn readable(output: &str) -> String {
     let mut last = String::new();
     for (character, on) in styled(output) {
         if on != last {
-            let words: Vec<&str> = on.split(';').filter_map(|code| Some(match code { "1" => "b", "2" => "faint", "3" => "i", "4" => "u", "9" => "s", "36" => "code", _ => return None })).collect();
+            let words: Vec<&str> = on
+                .split(';')
+                .filter_map(|code| {
+                    Some(match code {
+                        "1" => "b",
+                        "2" => "faint",
+                        "3" => "i",
+                        "4" => "u",
+                        "9" => "s",
+                        "36" => "code",
+                        _ => return None,
+                    })
+                })
+                .collect();
             text.push_str(&format!("<{}>", words.join(" ")));
             last = on;
         }
@@ -92,7 +105,7 @@ fn what_is_no_markup_stays() {
         "3.14",
         "<b>html</b>",
         "[](x)",
-        "****",
+        "a ****",
     ] {
         assert_eq!(whole(text), text);
     }
