@@ -21,7 +21,9 @@ use crate::stdx::paths::AbsPath;
 /// # Errors
 /// What the daemon answers.
 pub async fn run(args: ModelsArgs, daemon: &Daemon, screen: &mut Screen, directory: &AbsPath) -> Result<Exit, Failure> {
-    let found = daemon.request::<ProviderList>(&ProviderListParams { directory: Some(directory.to_string()), ..ProviderListParams::default() }).await?;
+    let found = daemon
+        .request::<ProviderList>(&ProviderListParams { directory: Some(directory.to_string()), ..ProviderListParams::default() })
+        .await?;
     if args.json {
         for line in lines(&found, args.all) {
             screen.text(&format!("{line}\n"))?;
@@ -61,7 +63,10 @@ fn page(found: &ProviderListResult, all: bool) -> String {
     let mut rows = Vec::new();
     for (provider, connected) in sorted(found) {
         let state = if connected { paint(GOOD, "connected") } else { paint(FAINT, &missing(provider)) };
-        rows.push(vec![format!("{} {}", paint(STRONG, &sanitize::line(&provider.id)), paint(FAINT, &format!("({})", sanitize::line(&provider.name)))), state]);
+        rows.push(vec![
+            format!("{} {}", paint(STRONG, &sanitize::line(&provider.id)), paint(FAINT, &format!("({})", sanitize::line(&provider.name)))),
+            state,
+        ]);
         if !connected && !all {
             continue;
         }
