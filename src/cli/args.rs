@@ -1,0 +1,365 @@
+//! What can be typed.
+
+use std::path::{Path, PathBuf};
+
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use polytree_protocol::{id::SessionId, provider::ModelRef};
+
+use super::client::Failure;
+use crate::stdx::paths::AbsPath;
+
+/// The page of `polytree --help`: commands in groups, examples at the end.
+const HELP: &str = "\
+{about}
+
+\u{1b}[1mUsage:\u{1b}[0m {usage}
+
+\u{1b}[1mWork:\u{1b}[0m
+  run          Ask the agent something in this directory and watch it work
+  sessions     List, show and delete sessions
+
+\u{1b}[1mSet up:\u{1b}[0m
+  models       Show the models that can be used, and what is missing for the others
+  trust        Let the agent use the settings, agents, commands and plugins in this project's files
+  completions  Print the completions of a shell
+
+\u{1b}[1mServe editors and programs:\u{1b}[0m
+  serve        Run the daemon in the foreground
+  stdio        Speak JSON-RPC on the standard input and output
+
+\u{1b}[1mOptions:\u{1b}[0m
+{options}
+
+\u{1b}[1mExamples:\u{1b}[0m
+  polytree run \"why does the parser test fail?\"
+  polytree run --file src/parser.rs:10-40 \"explain these lines\"
+  git diff | polytree run \"review this change\"
+  polytree run --continue \"now fix it\"
+  polytree run --yes --json \"update the changelog\" > events.jsonl
+  polytree sessions show ses_01ARZ3NDEKTSV4RRFFQ69G5FAV
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 the daemon is not available, 4 a permission was refused, 130 interrupted.
+`polytree COMMAND --help` tells more about each command.
+";
+
+/// One daemon, every worktree: a coding agent for editors, programs and the terminal.
+#[derive(Debug, Parser)]
+#[command(name = "polytree", version, help_template = HELP, subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Args {
+    /// Work in this directory instead of the current one
+    #[arg(long, value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+    /// How much is logged
+    #[arg(long, value_name = "LEVEL", global = true)]
+    pub log_level: Option<LogLevel>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Args {
+    /// The directory that is meant, `process` being the one in which the process was started.
+    ///
+    /// # Errors
+    /// When it is not there or not a directory.
+    pub fn directory(&self, process: &Path) -> Result<AbsPath, Failure> {
+        let given = self.directory.as_deref().unwrap_or(Path::new("."));
+        let path = AbsPath::new(process).map(|process| process.join(given)).filter(|path| path.as_path().is_dir());
+        path.ok_or_else(|| Failure::Usage(format!("{} is not a directory", given.display())))
+    }
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Failures only.
+    Error,
+    /// And what may become one.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And how.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// The word that the log's filter knows.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Commands that ask a daemon.
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Run the daemon in the foreground
+    Serve(ServeArgs),
+    /// Speak JSON-RPC on the standard input and output
+    Stdio(StdioArgs),
+    /// Print the completions of a shell
+    ///
+    /// For bash: `polytree completions bash > ~/.local/share/bash-completion/completions/polytree`. For zsh: into a file
+    /// named `_polytree` in a directory of $fpath. For fish: `polytree completions fish > ~/.config/fish/completions/polytree.fish`.
+    #[command(verbatim_doc_comment)]
+    Completions(CompletionsArgs),
+}
+
+/// Commands that ask a daemon.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Ask the agent something in this directory and watch it work
+    ///
+    /// The answer goes to the standard output, everything else to the standard error. When the agent needs leave, you are
+    /// asked at the terminal. Ctrl-C ends the turn and keeps the session; a second Ctrl-C leaves at once.
+    Run(RunArgs),
+    /// List, show and delete sessions
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+    /// Show the models that can be used, and what is missing for the others
+    Models(ModelsArgs),
+    /// Let the agent use the settings, agents, commands and plugins in this project's files
+    ///
+    /// A repository's own files are not used before you trust it, because they can make the agent run commands. Trust covers
+    /// the files as they are now: changed and new ones wait until you trust again. Look at them first with `polytree trust --list`.
+    Trust(TrustArgs),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// What to ask; text from a pipe is appended to it
+    #[arg(value_name = "PROMPT")]
+    pub prompt: Vec<String>,
+    /// Go on with the session that was used last in this directory
+    #[arg(long = "continue", short = 'c', conflicts_with = "session")]
+    pub resume: bool,
+    /// Go on with this session
+    #[arg(long, short, value_name = "ID", value_parser = SessionId::parse)]
+    pub session: Option<SessionId>,
+    /// Name the new session
+    #[arg(long, conflicts_with_all = ["session", "resume"])]
+    pub title: Option<String>,
+    /// The model to use
+    #[arg(long, short, value_name = "PROVIDER/MODEL", value_parser = model)]
+    pub model: Option<ModelRef>,
+    /// The agent to ask
+    #[arg(long, short, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// Attach a file or some of its lines (PATH:LINE or PATH:START-END); may be given more than once
+    #[arg(long = "file", short, value_name = "PATH[:LINES]")]
+    pub files: Vec<String>,
+    /// Answer yes, once, to everything the agent asks leave for; what a rule denies stays denied
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Trust the project's own files first, as `polytree trust` does
+    #[arg(long)]
+    pub trust: bool,
+    /// Write every event as a line of JSON, and last a line of type "result"
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn model(text: &str) -> Result<ModelRef, String> {
+    ModelRef::parse(text).ok_or_else(|| "expected PROVIDER/MODEL, such as local/small; `polytree models` lists them".to_owned())
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {}
+
+/// Arguments of `stdio`.
+#[derive(Debug, clap::Args)]
+pub struct StdioArgs {
+    /// Run the whole daemon in this process; it ends with its input
+    #[arg(long, required = true)]
+    pub standalone: bool,
+}
+
+/// Commands of `sessions`.
+#[derive(Debug, Subcommand)]
+pub enum SessionsCommand {
+    /// List the sessions of this project, the last used first
+    List(SessionsListArgs),
+    /// Show a session's conversation
+    Show(SessionsShowArgs),
+    /// Delete sessions with everything in them
+    Delete(SessionsDeleteArgs),
+}
+
+/// Arguments of `sessions list`.
+#[derive(Debug, clap::Args)]
+pub struct SessionsListArgs {
+    /// Those of all projects
+    #[arg(long, short)]
+    pub all: bool,
+    /// Only those whose title contains this
+    #[arg(long, short, value_name = "TEXT")]
+    pub search: Option<String>,
+    /// At most so many
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// Write a line of JSON for each
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `sessions show`.
+#[derive(Debug, clap::Args)]
+pub struct SessionsShowArgs {
+    /// The session
+    #[arg(value_name = "ID", value_parser = SessionId::parse)]
+    pub session: SessionId,
+    /// Write the session and then each message as a line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `sessions delete`.
+#[derive(Debug, clap::Args)]
+pub struct SessionsDeleteArgs {
+    /// The sessions
+    #[arg(value_name = "ID", required = true, value_parser = SessionId::parse)]
+    pub sessions: Vec<SessionId>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// Arguments of `models`.
+#[derive(Debug, clap::Args)]
+pub struct ModelsArgs {
+    /// Also the models of providers that are not connected
+    #[arg(long, short)]
+    pub all: bool,
+    /// Write a line of JSON for each model
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `trust`.
+#[derive(Debug, clap::Args)]
+pub struct TrustArgs {
+    /// Take the trust back
+    #[arg(long, conflicts_with = "list")]
+    pub remove: bool,
+    /// Only show the files that wait for trust, and what is in them
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, clap::Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
+}
+
+/// A shell with completions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// bash.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish.
+    Fish,
+}
+
+/// Writes the completions of a shell.
+pub fn completions(shell: Shell, out: &mut dyn std::io::Write) {
+    let shell = match shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+        Shell::Fish => clap_complete::Shell::Fish,
+    };
+    clap_complete::generate(shell, &mut Args::command(), "polytree", out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, String> {
+        Args::try_parse_from(std::iter::once("polytree").chain(line.split_whitespace())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_definition_is_sound_and_its_page_names_every_command() {
+        let mut command = Args::command();
+        command.clone().debug_assert();
+        let page = anstream::adapter::strip_str(&command.render_help().ansi().to_string()).to_string();
+        for known in command.get_subcommands() {
+            let line = page.lines().find(|line| line.trim_start().starts_with(&format!("{} ", known.get_name())));
+            let about = known.get_about().unwrap().to_string();
+            assert!(line.is_some_and(|line| line.trim_end().ends_with(about.as_str())), "{}: {about}\n{page}", known.get_name());
+        }
+        assert!(page.contains("--directory <DIR>") && page.contains("--version") && page.contains("Examples:"), "{page}");
+    }
+
+    #[test]
+    fn what_is_understood() {
+        let Command::Client(ClientCommand::Run(run)) = parse("run fix the bug --yes --model local/a/b -f a:1-2 -f b").unwrap().command
+        else {
+            panic!()
+        };
+        assert_eq!((run.prompt.join(" "), run.yes, run.files.len()), ("fix the bug".to_owned(), true, 2));
+        assert_eq!(run.model.unwrap().model_id, "a/b");
+        let args = parse("sessions list --all -n 5 --directory /x").unwrap();
+        assert_eq!(args.directory.as_deref(), Some(Path::new("/x")));
+        assert!(matches!(
+            args.command,
+            Command::Client(ClientCommand::Sessions(SessionsCommand::List(SessionsListArgs { all: true, limit: 5, .. })))
+        ));
+        assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio(_)));
+    }
+
+    #[test]
+    fn what_is_refused_says_why() {
+        for (line, reason) in [
+            ("run --model small x", "expected PROVIDER/MODEL"),
+            ("run --session x y", "invalid id"),
+            ("run --continue --session ses_01ARZ3NDEKTSV4RRFFQ69G5FAV x", "cannot be used with"),
+            ("run --continue --title a x", "cannot be used with"),
+            ("stdio", "--standalone"),
+            ("sessions list -n 0", "1..=1000"),
+            ("sessions delete", "<ID>"),
+            ("completions tcsh", "possible values: bash, zsh, fish"),
+            ("frobnicate", "unrecognized subcommand"),
+        ] {
+            let error = parse(line).map(drop).unwrap_err();
+            assert!(error.contains(reason), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn completions_name_the_commands() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let mut script = Vec::new();
+            completions(shell, &mut script);
+            let script = String::from_utf8(script).unwrap();
+            assert!(script.contains("sessions") && script.contains("standalone"), "{shell:?}");
+        }
+    }
+
+    #[test]
+    fn directories_are_meant_from_where_the_process_is() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("sub")).unwrap();
+        let directory = |line: &str| parse(line).unwrap().directory(place.path()).map(|path| path.as_path().to_owned());
+        assert_eq!(directory("models").unwrap(), place.path());
+        assert_eq!(directory("models --directory sub").unwrap(), place.path().join("sub"));
+        assert!(matches!(directory("models --directory none"), Err(Failure::Usage(_))));
+    }
+}

@@ -1,0 +1,151 @@
+//! One prompt as its events tell of it: when its turn begins and ends, what it used, how it ended. Pure.
+
+use polytree_protocol::{
+    events::EventPayload,
+    id::{MessageId, SessionId},
+    message::{AssistantMessage, Message, MessageError, MessageErrorName, Tokens},
+};
+
+/// How far a prompt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It is not stored yet.
+    Sent,
+    /// It waits for the turn of another prompt.
+    Queued,
+    /// Its turn runs.
+    Running,
+    /// Its turn has ended, or it was taken out of the queue.
+    Ended,
+    /// Its session was deleted.
+    Deleted,
+}
+
+/// Follows one prompt.
+#[derive(Debug)]
+pub struct Follow {
+    /// The session.
+    pub session: SessionId,
+    /// The prompt.
+    pub prompt: MessageId,
+    /// How far it is.
+    pub stage: Stage,
+    asked: i64,
+    answers: Vec<AssistantMessage>,
+}
+
+impl Follow {
+    /// Before the prompt is sent.
+    #[must_use]
+    pub fn new(session: SessionId, prompt: MessageId) -> Self {
+        Self { session, prompt, stage: Stage::Sent, asked: 0, answers: Vec::new() }
+    }
+
+    /// Notes an event. They must come in their order.
+    pub fn note(&mut self, event: &EventPayload) {
+        match event {
+            EventPayload::MessageUpdated(updated) => match &updated.info {
+                Message::User(message) if message.id == self.prompt && self.stage == Stage::Sent => {
+                    self.stage = Stage::Running;
+                    self.asked = message.time.created;
+                }
+                Message::Assistant(message) if message.parent_id == self.prompt => {
+                    match self.answers.iter_mut().find(|known| known.id == message.id) {
+                        Some(known) => *known = message.clone(),
+                        None => self.answers.push(message.clone()),
+                    }
+                }
+                _ => {}
+            },
+            EventPayload::SessionQueueUpdated(queue) if queue.session_id == self.session => match self.stage {
+                // It is told of as waiting in the same breath in which it is stored, before anything of its turn.
+                Stage::Running if queue.queue.contains(&self.prompt) && self.answers.is_empty() => self.stage = Stage::Queued,
+                Stage::Queued if !queue.queue.contains(&self.prompt) => self.stage = Stage::Running,
+                _ => {}
+            },
+            // One of these also ends every turn before ours.
+            EventPayload::SessionIdle(idle) if idle.session_id == self.session && self.stage == Stage::Running => self.stage = Stage::Ended,
+            EventPayload::SessionDeleted(deleted) if deleted.info.id == self.session => self.stage = Stage::Deleted,
+            _ => {}
+        }
+    }
+
+    /// Whether a message is an answer to the prompt.
+    #[must_use]
+    pub fn is_answer(&self, message: &MessageId) -> bool {
+        self.answers.iter().any(|answer| answer.id == *message)
+    }
+
+    /// The last answer.
+    #[must_use]
+    pub fn last(&self) -> Option<&AssistantMessage> {
+        self.answers.last()
+    }
+
+    /// How many model calls there were.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// How the turn failed. An answer that was tried again does not count.
+    #[must_use]
+    pub fn error(&self) -> Option<&MessageError> {
+        self.last()?.error.as_ref()
+    }
+
+    /// Whether somebody ended the turn.
+    #[must_use]
+    pub fn was_aborted(&self) -> bool {
+        self.error().is_some_and(|error| error.name == MessageErrorName::MessageAbortedError)
+            || (self.stage == Stage::Ended && self.answers.is_empty())
+    }
+
+    /// What the turn used, as one line; `None` when no model was called.
+    #[must_use]
+    pub fn usage(&self) -> Option<String> {
+        let last = self.last()?;
+        let mut words = vec![last.agent.clone(), format!("{}/{}", last.provider_id, last.model_id)];
+        let tokens = self.tokens();
+        let input = tokens.input + tokens.cache.read + tokens.cache.write;
+        let output = tokens.output + tokens.reasoning;
+        if input + output > 0 {
+            let cached = if tokens.cache.read > 0 { format!(" ({} cached)", count(tokens.cache.read)) } else { String::new() };
+            words.push(format!("{} tokens in{cached}, {} out", count(input), count(output)));
+        }
+        let cost: f64 = self.answers.iter().map(|answer| answer.cost).sum();
+        if cost > 0.0 {
+            words.push(format!("${cost:.4}"));
+        }
+        if let Some(end) = last.time.completed.filter(|_| self.asked > 0) {
+            let tenths = (end - self.asked).max(0) / 100;
+            words.push(format!("{}.{} s", tenths / 10, tenths % 10));
+        }
+        Some(words.join(" · "))
+    }
+
+    fn tokens(&self) -> Tokens {
+        self.answers.iter().fold(Tokens::default(), |mut sum, answer| {
+            sum.input += answer.tokens.input;
+            sum.output += answer.tokens.output;
+            sum.reasoning += answer.tokens.reasoning;
+            sum.cache.read += answer.tokens.cache.read;
+            sum.cache.write += answer.tokens.cache.write;
+            sum
+        })
+    }
+}
+
+/// A number as people read it: `1,234,567`.
+#[must_use]
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}

@@ -1,0 +1,74 @@
+//! The command line: what can be typed, and the commands that ask a daemon. They speak the same protocol as editors and
+//! know nothing else of the daemon. Nothing from a model, a tool or a file reaches a terminal before it is made harmless.
+
+mod args;
+mod ask;
+mod attach;
+mod client;
+mod decode;
+mod follow;
+mod input;
+mod markdown;
+mod markdown_inline;
+mod models;
+mod run;
+mod sanitize;
+mod screen;
+mod sessions;
+mod style;
+mod table;
+mod tool_line;
+mod transcript;
+mod trust;
+mod view;
+mod watch;
+
+pub use args::{Args, ClientCommand, Command, CompletionsArgs, LogLevel, ServeArgs, Shell, StdioArgs, completions};
+pub use client::{Daemon, Exit, Failure};
+pub use input::{Input, Interrupts, Piped, Typed};
+pub use screen::{Output, Screen};
+
+use clap::Parser as _;
+
+use crate::stdx::paths::AbsPath;
+
+/// What was typed. Does not return for `--help`, `--version` and what is not understood.
+#[must_use]
+pub fn parse() -> Args {
+    Args::parse()
+}
+
+/// Runs a command that asks a daemon. Relative paths and requests mean `directory` (see [`Args::directory`]).
+pub async fn run_client(command: ClientCommand, daemon: Daemon, mut screen: Screen, mut input: Input, directory: &AbsPath) -> Exit {
+    let result = match command {
+        ClientCommand::Run(args) => return run::run(args, daemon, screen, input, directory.clone()).await,
+        ClientCommand::Sessions(command) => sessions::run(command, &daemon, &mut screen, &mut input, directory).await,
+        ClientCommand::Models(args) => models::run(args, &daemon, &mut screen, directory).await,
+        ClientCommand::Trust(args) => trust::run(args, &daemon, &mut screen, directory).await,
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(failure) => {
+            if !failure.is_broken_pipe() {
+                screen.status(&failure.shown());
+            }
+            failure.exit()
+        }
+    }
+}
+
+/// Tells the person why a command cannot even begin, such as a directory or a daemon that is not there.
+pub fn fail(failure: &Failure) -> Exit {
+    Screen::standard().status(&failure.shown());
+    failure.exit()
+}
+
+/// The line that `serve` greets with.
+#[must_use]
+pub fn serving(daemon: &crate::daemon::Daemon) -> String {
+    let socket = daemon.socket.as_ref().map(|socket| format!(", socket {socket}")).unwrap_or_default();
+    format!("polytree {} serves {}: process {}{socket}", env!("CARGO_PKG_VERSION"), daemon.places.data, std::process::id())
+}
+
+#[cfg(test)]
+mod tests;

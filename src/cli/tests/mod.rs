@@ -1,0 +1,5 @@
+//! Whole commands against a daemon that plays a script over a real connection; what a person sees is the test.
+
+mod commands;
+mod fake;
+mod run;

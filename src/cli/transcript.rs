@@ -1,0 +1,117 @@
+//! A stored conversation as text: the same look as a running turn, on one stream. Pure.
+
+use polytree_protocol::{
+    message::{Message, MessageWithParts},
+    part::{Part, ToolState},
+    session::Session,
+};
+
+use super::{
+    client::shown,
+    follow::count,
+    markdown::Markdown,
+    sanitize,
+    style::{FAINT, STRONG, THOUGHT, WARNING, paint},
+    table::ago,
+    tool_line,
+};
+use crate::stdx::paths::AbsPath;
+
+/// How wide tool calls may be.
+const WIDTH: usize = 100;
+/// The most lines of a command's output.
+const MOST_OUTPUT_LINES: usize = 20;
+
+/// The lines above a conversation.
+#[must_use]
+pub fn heading(session: &Session, now: i64) -> String {
+    let mut lines = vec![paint(STRONG, &sanitize::line(&session.title))];
+    let mut facts = vec![session.id.to_string(), sanitize::line(&session.directory)];
+    if session.missing {
+        facts.push("the directory is gone".to_owned());
+    }
+    facts.push(ago(session.time.updated, now));
+    lines.push(paint(FAINT, &facts.join(" · ")));
+    let mut used: Vec<String> = Vec::new();
+    used.extend(session.agent.as_deref().map(sanitize::line));
+    used.extend(session.model.as_ref().map(|model| sanitize::line(&model.to_string())));
+    let tokens = &session.tokens;
+    let (input, output) = (tokens.input + tokens.cache.read + tokens.cache.write, tokens.output + tokens.reasoning);
+    if input + output > 0 {
+        used.push(format!("{} tokens in, {} out", count(input), count(output)));
+    }
+    if session.cost > 0.0 {
+        used.push(format!("${:.4}", session.cost));
+    }
+    if !used.is_empty() {
+        lines.push(paint(FAINT, &used.join(" · ")));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// A message; Markdown is rendered where there are styles to render it with.
+#[must_use]
+pub fn message(message: &MessageWithParts, directory: &AbsPath, styled: bool) -> String {
+    let mut blocks: Vec<String> = Vec::new();
+    let is_user = matches!(message.info, Message::User(_));
+    for part in &message.parts {
+        match part {
+            // What the daemon added for the model is of no interest to a person.
+            Part::Text(part) if is_user && part.synthetic => {}
+            Part::Text(part) if is_user => {
+                let text = sanitize::text(&part.text);
+                blocks.push(
+                    text.trim_end()
+                        .lines()
+                        .map(|line| format!("{} {}", paint(STRONG, ">"), paint(STRONG, line)).trim_end().to_owned())
+                        .collect::<Vec<_>>()
+                        .join("\n"),
+                );
+            }
+            Part::File(part) => {
+                let name = part.filename.as_deref().unwrap_or(if part.url.starts_with("data:") { "attachment" } else { &part.url });
+                blocks.push(paint(FAINT, &format!("  attached: {} ({})", sanitize::line(name), sanitize::line(&part.mime))));
+            }
+            Part::Text(part) if !part.text.trim().is_empty() => blocks.push(text(&part.text, styled)),
+            Part::Reasoning(part) if !part.text.trim().is_empty() => {
+                let lines = sanitize::text(part.text.trim());
+                blocks.push(format!("thinking: {lines}").lines().map(|line| paint(THOUGHT, line)).collect::<Vec<_>>().join("\n"));
+            }
+            Part::Tool(part) => {
+                let mut lines = vec![tool_line::start(part, directory, WIDTH)];
+                if let Some(output) = tool_line::output(part) {
+                    let output = sanitize::text(output);
+                    lines.extend(output.lines().take(MOST_OUTPUT_LINES).map(|line| paint(FAINT, &format!("  │ {line}"))));
+                    let all = output.lines().count();
+                    if all > MOST_OUTPUT_LINES {
+                        lines.push(paint(FAINT, &format!("  … {} more lines", all - MOST_OUTPUT_LINES)));
+                    }
+                }
+                if matches!(part.state, ToolState::Pending(_) | ToolState::Running(_)) {
+                    lines.push(paint(WARNING, "  not finished"));
+                }
+                lines.extend(tool_line::result(&part.state).iter().map(|line| format!("  {line}")));
+                lines.extend(tool_line::change(&part.state, "    ").map(|change| change.trim_end().to_owned()));
+                blocks.push(lines.join("\n"));
+            }
+            Part::Compaction(_) => blocks.push(paint(FAINT, "  the history before this was summarised")),
+            _ => {}
+        }
+    }
+    if let Message::Assistant(assistant) = &message.info
+        && let Some(error) = &assistant.error
+    {
+        blocks.push(shown(&error.data.message, error.data.hint.as_deref()));
+    }
+    blocks.iter().map(|block| format!("\n{block}\n")).collect()
+}
+
+fn text(text: &str, styled: bool) -> String {
+    let shown = if styled {
+        let mut markdown = Markdown::default();
+        markdown.push(text) + &markdown.finish()
+    } else {
+        sanitize::text(text)
+    };
+    shown.trim_end().to_owned()
+}
