@@ -1,3 +1,5 @@
+//! Markdown on a terminal: what it looks like, and that pieces of any size give the same.
+
 use expect_test::expect;
 use proptest::prelude::*;
 

@@ -181,7 +181,7 @@ fn commit(connection: &mut Connection, jobs: Vec<Job>) {
         }
     }
     for answer in answers {
-        answer(result.as_ref().map(|()| ()));
+        answer(result.as_ref().copied());
     }
 }
 

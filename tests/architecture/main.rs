@@ -20,7 +20,8 @@ const RANKS: &[(u8, &[&str])] = &[
     (9, &["api"]),
     (10, &["serve"]),
     (11, &["cli", "logging"]),
-    (12, &["main"]),
+    (12, &["launch"]),
+    (13, &["main"]),
 ];
 
 /// Libraries that only some places may name, so that one change of a library is one change of ours.

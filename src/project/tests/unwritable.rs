@@ -12,13 +12,16 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-const NOBODY: u32 = 65534;
+/// A user without rights, who is nobody where `tests/run` has not made one.
+fn somebody() -> u32 {
+    std::env::var("POLYTREE_TEST_UID").ok().and_then(|uid| uid.parse().ok()).unwrap_or(65534)
+}
 
 /// File modes do not stop root, so root runs the test again in a process of somebody else.
 fn unprivileged(test: &str, body: impl FnOnce()) {
     if rustix::process::geteuid().is_root() {
         let prepare = |command: &mut Command| {
-            command.uid(NOBODY).gid(NOBODY);
+            command.uid(somebody()).gid(65534);
         };
         again(&format!("project::tests::unwritable::{test}"), prepare, body);
     } else {
@@ -103,7 +106,7 @@ fn a_repository_of_another_owner() {
     let sandbox = Sandbox::new();
     let repo = sandbox.repository("repo");
     if rustix::process::geteuid().is_root() {
-        assert!(command("chown").arg("-R").arg(NOBODY.to_string()).arg(repo.as_path()).status().unwrap().success());
+        assert!(command("chown").arg("-R").arg(somebody().to_string()).arg(repo.as_path()).status().unwrap().success());
     }
     let mut registry = Registry::new();
     let id = registry.claim_id(&repo);
