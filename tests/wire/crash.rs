@@ -73,6 +73,31 @@ async fn a_question_survives_and_its_answer_resumes_the_turn_at_that_call() {
 }
 
 #[tokio::test]
+async fn a_signal_leaves_questions_open_and_marks_the_rest() {
+    let fixture = Fixture::new().await;
+    fixture.models.push(Answer::openai_calls(&[("c", "bash", json!({ "command": "echo ran >> log", "description": "log" }))]));
+    let mut client = Client::start(&fixture);
+    let (asking, streaming) = (client.session().await, client.session().await);
+    client.subscribe(json!({})).await;
+    client.call("session.submit", json!({ "sessionID": asking, "parts": "ask" })).await;
+    let asked = client.event_of("permission.asked").await["properties"].clone();
+    fixture.models.push(Answer::sse([openai::text("half")]).hang());
+    client.call("session.submit", json!({ "sessionID": streaming, "parts": "stream" })).await;
+    client.event_of("message.part.delta").await;
+    client.terminate().await;
+    let mut client = Client::start(&fixture);
+    assert_eq!(client.call("permission.list", json!({})).await, json!([asked]));
+    let cut = client.call("session.messages", json!({ "sessionID": streaming })).await;
+    assert_eq!(cut[1]["info"]["error"]["name"], "MessageInterruptedError");
+    assert_eq!(text(&cut[1]), "half");
+    fixture.models.push(Answer::openai_text("resumed"));
+    client.subscribe(json!({ "sessionID": asking })).await;
+    client.call("permission.reply", json!({ "sessionID": asking, "permissionID": asked["id"], "response": "once" })).await;
+    client.event_of("session.idle").await;
+    assert_eq!(std::fs::read_to_string(fixture.path("repo/log")).unwrap(), "ran\n");
+}
+
+#[tokio::test]
 async fn an_abort_after_the_restart_is_an_abort() {
     let fixture = Fixture::new().await;
     fixture.models.push(Answer::openai_calls(&[("c", "bash", json!({ "command": "echo x > made", "description": "x" }))]));

@@ -8,6 +8,7 @@ mod support {
 }
 
 mod abort;
+mod command_line;
 mod conversation;
 mod crash;
 mod events;

@@ -179,6 +179,13 @@ impl Client {
         self.child.kill().await.unwrap();
     }
 
+    /// Asks the process to end, as a logout does, and waits for it.
+    pub async fn terminate(mut self) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(wait(self.child.wait()).await.unwrap().success());
+    }
+
     /// The process.
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap()
