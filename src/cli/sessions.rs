@@ -20,7 +20,13 @@ use crate::stdx::{paths::AbsPath, text::ellipsis, time::now_ms};
 ///
 /// # Errors
 /// What the daemon answers; what cannot be done without a terminal.
-pub async fn run(command: SessionsCommand, daemon: &Daemon, screen: &mut Screen, input: &mut Input, directory: &AbsPath) -> Result<Exit, Failure> {
+pub async fn run(
+    command: SessionsCommand,
+    daemon: &Daemon,
+    screen: &mut Screen,
+    input: &mut Input,
+    directory: &AbsPath,
+) -> Result<Exit, Failure> {
     match command {
         SessionsCommand::List(args) => list(args, daemon, screen, directory).await,
         SessionsCommand::Show(args) => show(args, daemon, screen).await,
@@ -76,8 +82,10 @@ fn row(session: &Session, with_place: bool, now: i64) -> Vec<String> {
 }
 
 async fn show(args: SessionsShowArgs, daemon: &Daemon, screen: &mut Screen) -> Result<Exit, Failure> {
-    let session = daemon.request::<SessionGet>(&SessionGetParams { session_id: args.session.clone(), ..SessionGetParams::default() }).await?;
-    let messages = daemon.request::<SessionMessages>(&SessionMessagesParams { session_id: args.session, ..SessionMessagesParams::default() }).await?;
+    let session =
+        daemon.request::<SessionGet>(&SessionGetParams { session_id: args.session.clone(), ..SessionGetParams::default() }).await?;
+    let messages =
+        daemon.request::<SessionMessages>(&SessionMessagesParams { session_id: args.session, ..SessionMessagesParams::default() }).await?;
     if args.json {
         screen.text(&(serde_json::to_string(&session).map_err(Failure::Shape)? + "\n"))?;
         for message in &messages {
@@ -86,7 +94,8 @@ async fn show(args: SessionsShowArgs, daemon: &Daemon, screen: &mut Screen) -> R
         return Ok(Exit::Done);
     }
     screen.styled(&transcript::heading(&session, now_ms()))?;
-    let directory = AbsPath::new(&session.directory).ok_or_else(|| Failure::Failed("the session has no absolute directory".to_owned(), None))?;
+    let directory =
+        AbsPath::new(&session.directory).ok_or_else(|| Failure::Failed("the session has no absolute directory".to_owned(), None))?;
     let styled = screen.out.colour;
     for message in &messages {
         screen.styled(&transcript::message(message, &directory, styled))?;
@@ -111,7 +120,11 @@ async fn delete(args: SessionsDeleteArgs, daemon: &Daemon, screen: &mut Screen, 
             screen.status(&format!("  {}  {}", session.id, sanitize::line(&session.title)));
         }
         let what = if sessions.len() == 1 { "this session".to_owned() } else { format!("these {} sessions", sessions.len()) };
-        screen.status_piece(&format!("{} Delete {what} for good, with children and messages? [y/{}] ", paint(WARNING.bold(), "?"), paint(STRONG, "N")));
+        screen.status_piece(&format!(
+            "{} Delete {what} for good, with children and messages? [y/{}] ",
+            paint(WARNING.bold(), "?"),
+            paint(STRONG, "N")
+        ));
         let answer = typed.line().await;
         screen.line_was_typed();
         if !answer.is_some_and(|answer| matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")) {
@@ -121,7 +134,10 @@ async fn delete(args: SessionsDeleteArgs, daemon: &Daemon, screen: &mut Screen, 
     }
     let mut failed = None;
     for session in &sessions {
-        match daemon.request::<SessionDelete>(&SessionDeleteParams { session_id: session.id.clone(), ..SessionDeleteParams::default() }).await {
+        match daemon
+            .request::<SessionDelete>(&SessionDeleteParams { session_id: session.id.clone(), ..SessionDeleteParams::default() })
+            .await
+        {
             Ok(_) => screen.styled(&format!("deleted {}  {}\n", session.id, sanitize::line(&session.title)))?,
             // A child goes with its parent.
             Err(Failure::Refused(error)) if error.kind() == Some("not_found") => {}

@@ -8,7 +8,8 @@ use anstream::adapter::strip_str;
 pub fn render(rows: &[Vec<String>]) -> String {
     let width = |cell: &String| strip_str(cell).to_string().chars().count();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(|column| rows.iter().filter_map(|row| row.get(column)).map(width).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> =
+        (0..columns).map(|column| rows.iter().filter_map(|row| row.get(column)).map(width).max().unwrap_or(0)).collect();
     let mut text = String::new();
     for row in rows {
         let last = row.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1);
@@ -43,7 +44,11 @@ mod tests {
 
     #[test]
     fn columns_line_up_whatever_their_style() {
-        let rows = vec![vec![paint(STRONG, "ä"), "x".into(), "1".into()], vec!["long".into(), String::new(), String::new()], vec!["b".into(), String::new(), "2".into()]];
+        let rows = vec![
+            vec![paint(STRONG, "ä"), "x".into(), "1".into()],
+            vec!["long".into(), String::new(), String::new()],
+            vec!["b".into(), String::new(), "2".into()],
+        ];
         assert_eq!(strip_str(&render(&rows)).to_string(), "ä     x  1\nlong\nb        2\n");
         assert_eq!(render(&[]), "");
     }
@@ -51,7 +56,15 @@ mod tests {
     #[test]
     fn times() {
         let hour = 3_600_000;
-        let cases = [(0, "just now"), (59_999, "just now"), (60_000, "1 min ago"), (hour, "1 h ago"), (30 * hour, "yesterday"), (72 * hour, "3 days ago"), (-5, "just now")];
+        let cases = [
+            (0, "just now"),
+            (59_999, "just now"),
+            (60_000, "1 min ago"),
+            (hour, "1 h ago"),
+            (30 * hour, "yesterday"),
+            (72 * hour, "3 days ago"),
+            (-5, "just now"),
+        ];
         for (passed, text) in cases {
             assert_eq!(ago(1_000_000, 1_000_000 + passed), text);
         }

@@ -60,7 +60,13 @@ pub fn message(message: &MessageWithParts, directory: &AbsPath, styled: bool) ->
             Part::Text(part) if is_user && part.synthetic => {}
             Part::Text(part) if is_user => {
                 let text = sanitize::text(&part.text);
-                blocks.push(text.trim_end().lines().map(|line| format!("{} {}", paint(STRONG, ">"), paint(STRONG, line)).trim_end().to_owned()).collect::<Vec<_>>().join("\n"));
+                blocks.push(
+                    text.trim_end()
+                        .lines()
+                        .map(|line| format!("{} {}", paint(STRONG, ">"), paint(STRONG, line)).trim_end().to_owned())
+                        .collect::<Vec<_>>()
+                        .join("\n"),
+                );
             }
             Part::File(part) => {
                 let name = part.filename.as_deref().unwrap_or(if part.url.starts_with("data:") { "attachment" } else { &part.url });

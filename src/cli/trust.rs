@@ -26,7 +26,8 @@ const MOST_BYTES: u64 = 64 * 1024;
 /// What the daemon answers.
 pub async fn run(args: TrustArgs, daemon: &Daemon, screen: &mut Screen, directory: &AbsPath) -> Result<Exit, Failure> {
     let here = Some(directory.to_string());
-    let before = daemon.request::<ProjectCurrent>(&ProjectCurrentParams { directory: here.clone(), ..ProjectCurrentParams::default() }).await?;
+    let before =
+        daemon.request::<ProjectCurrent>(&ProjectCurrentParams { directory: here.clone(), ..ProjectCurrentParams::default() }).await?;
     if args.list {
         let paths = daemon.request::<PathGet>(&PathGetParams { directory: here, ..PathGetParams::default() }).await?;
         // Files are named from the top of the checkout in use.

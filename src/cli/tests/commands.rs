@@ -113,7 +113,8 @@ async fn models_say_what_is_missing() {
             "cost": { "input": input, "output": input * 5.0 }, "limit": { "context": context, "output": 0 },
         })
     };
-    let provider = |id: &str, env: Value, models: Value| json!({ "id": id, "name": id.to_uppercase(), "env": env, "api": "openai", "models": models });
+    let provider =
+        |id: &str, env: Value, models: Value| json!({ "id": id, "name": id.to_uppercase(), "env": env, "api": "openai", "models": models });
     let found = json!({
         "providers": [
             provider("far", json!(["FAR_KEY", "FAR_TOKEN"]), json!({ "big": model(1_048_576, 3.0) })),
@@ -124,15 +125,18 @@ async fn models_say_what_is_missing() {
     });
     let seen = ask(&["models"], Person::default(), vec![("provider.list", found.clone())]).await;
     expect![[r#"
-        local (LOCAL)  connected
-          local/a/b    131k context, sees images
-          local/tiny   $0.25/$1.25 per million, sees images  default
-        far (FAR)      not connected: set one of FAR_KEY, FAR_TOKEN
+        local (LOCAL) connected
+          local/a/b   131k context, sees images
+          local/tiny  $0.25/$1.25 per million, sees images  default
+        far (FAR) not connected: set one of FAR_KEY, FAR_TOKEN
     "#]]
     .assert_eq(&seen.out);
     let seen = ask(&["models", "--all", "--json"], Person::default(), vec![("provider.list", found)]).await;
     let lines: Vec<Value> = seen.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((lines.len(), &lines[1]["default"], &lines[2]["model"], &lines[2]["connected"]), (3, &json!(true), &json!("far/big"), &json!(false)));
+    assert_eq!(
+        (lines.len(), &lines[1]["default"], &lines[2]["model"], &lines[2]["connected"]),
+        (3, &json!(true), &json!("far/big"), &json!(false))
+    );
 }
 
 fn project(top: &str, trusted: bool, pending: &[&str]) -> Value {
@@ -141,7 +145,8 @@ fn project(top: &str, trusted: bool, pending: &[&str]) -> Value {
 
 #[tokio::test]
 async fn trust_names_the_files() {
-    let answers = || vec![("project.current", project("/work/app", false, &["polytree.json"])), ("project.trust", project("/work/app", true, &[]))];
+    let answers =
+        || vec![("project.current", project("/work/app", false, &["polytree.json"])), ("project.trust", project("/work/app", true, &[]))];
     let seen = ask(&["trust"], Person::default(), answers()).await;
     assert_eq!(seen.out, "/work/app is trusted, and with it:\n  polytree.json\n");
     assert_eq!(seen.params("project.trust")[0], &json!({ "trusted": true, "directory": "/work/app" }));

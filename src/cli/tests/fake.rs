@@ -127,7 +127,8 @@ pub async fn play(line: &[&str], person: Person, script: impl Script) -> Seen {
         typist.send(line.map(|line| format!("{line}\n"))).unwrap();
     }
     let interrupts_at = Arc::new(Mutex::new(person.interrupts_at));
-    let writer = |closes_at| Writer { text: Arc::default(), interrupts_at: Arc::clone(&interrupts_at), interrupt: interrupt.clone(), closes_at };
+    let writer =
+        |closes_at| Writer { text: Arc::default(), interrupts_at: Arc::clone(&interrupts_at), interrupt: interrupt.clone(), closes_at };
     let out = writer(person.closes_at);
     let err = if person.terminal { out.clone() } else { writer(None) };
     let stream = |writer: &Writer| Output::new(Box::new(writer.clone()), person.terminal, person.terminal);
@@ -142,7 +143,8 @@ pub async fn play(line: &[&str], person: Person, script: impl Script) -> Seen {
     drop(typist);
     tasks.cancel();
     let calls: Vec<(String, Value)> = calls.lock().unwrap().clone();
-    let prompt = calls.iter().find(|(name, _)| name == "session.submit").and_then(|(_, params)| params["messageID"].as_str().map(str::to_owned));
+    let prompt =
+        calls.iter().find(|(name, _)| name == "session.submit").and_then(|(_, params)| params["messageID"].as_str().map(str::to_owned));
     let readable = |writer: &Writer| {
         let text = anstream::adapter::strip_str(&writer.text.lock().unwrap()).to_string();
         prompt.iter().fold(text, |text, prompt| text.replace(prompt, "msg_PROMPT"))

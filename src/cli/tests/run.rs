@@ -4,7 +4,8 @@ use expect_test::expect;
 use serde_json::{Value, json};
 
 use super::fake::{
-    Person, Reply, assistant, delta, error, event, id, idle, part, play, question, replied, ses, session, text, told, told_part, tool, turn, user, with,
+    Person, Reply, assistant, delta, error, event, id, idle, part, play, question, replied, ses, session, text, told, told_part, tool,
+    turn, user, with,
 };
 use crate::cli::Exit;
 
@@ -168,7 +169,8 @@ async fn questions_are_answered_at_the_terminal() {
     .assert_eq(&seen.out);
     // Whoever says what to do instead has not refused: the turn goes on.
     assert_eq!(seen.exit, Exit::Done);
-    let replies: Vec<_> = seen.params("permission.reply").iter().map(|params| format!("{} {}", params["response"], params["message"])).collect();
+    let replies: Vec<_> =
+        seen.params("permission.reply").iter().map(|params| format!("{} {}", params["response"], params["message"])).collect();
     assert_eq!(replies, [r#""once" null"#, r#""reject" "use make check""#]);
 }
 
@@ -225,7 +227,10 @@ async fn somebody_else_answers_first() {
 
 #[tokio::test]
 async fn questions_that_were_open_before_are_asked_too() {
-    let script = with(|method: &str, _: &Value| (method == "permission.list").then(|| (Ok(json!([question("DA", "make")])), vec![])), asking(&[("DA", "make")]));
+    let script = with(
+        |method: &str, _: &Value| (method == "permission.list").then(|| (Ok(json!([question("DA", "make")])), vec![])),
+        asking(&[("DA", "make")]),
+    );
     let person = Person { types: vec![Some("y")], ..Person::at_terminal() };
     let seen = play(&["run", "--continue", "go"], person, script).await;
     assert_eq!((seen.exit, seen.params("permission.reply").len()), (Exit::Done, 1), "{}", seen.out);
@@ -268,7 +273,7 @@ async fn ctrl_c_aborts_the_turn_and_keeps_the_session() {
 
         aborting (Ctrl-C again to leave at once)
 
-          aborted
+          bash sleep 99: aborted
 
         build · local/small · 1,200 tokens in, 34 out · $0.0012 · 0.1 s · ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
         aborted; the session is kept: polytree run --session ses_01ARZ3NDEKTSV4RRFFQ69G5FAA …
@@ -338,8 +343,10 @@ async fn json_has_every_event_and_a_result() {
     let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
     expect![[r#"message.updated message.updated message.part.updated message.part.delta message.part.updated message.updated session.idle result"#]]
         .assert_eq(&kinds.join(" "));
-    expect![[r#"{"type":"result","sessionID":"ses_01ARZ3NDEKTSV4RRFFQ69G5FAA","messageID":"msg_01ARZ3NDEKTSV4RRFFQ69G5FBA","exitCode":0}"#]]
-        .assert_eq(&lines.last().unwrap().to_string());
+    expect![[
+        r#"{"type":"result","sessionID":"ses_01ARZ3NDEKTSV4RRFFQ69G5FAA","messageID":"msg_01ARZ3NDEKTSV4RRFFQ69G5FBA","exitCode":0}"#
+    ]]
+    .assert_eq(&lines.last().unwrap().to_string());
     assert_eq!(seen.err, "");
 }
 
