@@ -116,8 +116,8 @@ impl Daemon {
         }
     }
 
-    /// Ends every turn, waits for them a moment, and closes the store.
-    pub async fn end(&self, ending: Ending) {
+    /// Ends every turn and waits a moment for their ends to be stored. Reading goes on.
+    pub async fn interrupt(&self, ending: Ending) {
         if ending == Ending::Leave {
             self.sessions.leave();
         }
@@ -125,6 +125,10 @@ impl Daemon {
         if tokio::time::timeout(ENDING, self.tasks.finished()).await.is_err() {
             tracing::warn!("some tasks had not ended in time");
         }
+    }
+
+    /// Commits what waits and closes the store. The last call.
+    pub fn close(&self) {
         self.database.close();
     }
 }

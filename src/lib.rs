@@ -8,6 +8,8 @@ pub mod daemon;
 pub mod event;
 pub mod file;
 pub mod jsonrpc;
+pub mod launch;
+pub mod logging;
 pub mod permission;
 pub mod project;
 pub mod provider;

@@ -26,12 +26,11 @@ impl std::error::Error for InvalidId {}
 fn check(prefix: &'static str, text: &str) -> Result<(), InvalidId> {
     let invalid = || InvalidId { prefix, given: text.to_owned() };
     let ulid = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_')).ok_or_else(invalid)?;
-    // Upper case only: one id has one spelling, so that it can be a key.
-    if ulid.len() != 26 || ulid.bytes().any(|b| b.is_ascii_lowercase()) {
-        return Err(invalid());
+    // One id has one spelling, so that it can be a key: no lower case, no look-alikes, no numbers that overflow.
+    match ulid::Ulid::from_string(ulid) {
+        Ok(parsed) if parsed.to_string() == ulid => Ok(()),
+        _ => Err(invalid()),
     }
-    ulid::Ulid::from_string(ulid).map_err(|_| invalid())?;
-    Ok(())
 }
 
 macro_rules! ids {
@@ -134,6 +133,12 @@ mod tests {
             "ses_",
             "ses_../../etc/passwd",
             "ses_81ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "ses_O1ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "ses_01ARZ3NDEKTSV4RRFFQ69G5FAI",
+            "ses_01ARZ3NDEKTSV4RRFFQ69G5FAU",
+            "ses_01ARZ3NDEKTSV4RRFFQ69G5FA",
+            "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV0",
+            "ses01ARZ3NDEKTSV4RRFFQ69G5FAV",
             "",
         ] {
             assert!(SessionId::parse(bad).is_err(), "{bad}");

@@ -12,26 +12,39 @@ use serde::{
 
 use crate::permission::{Action, Rule};
 
-/// The permission types that a rule can name; `*` stands for all of them.
-pub const PERMISSION_TYPES: &[&str] = &[
-    "read",
-    "edit",
-    "bash",
-    "grep",
-    "glob",
-    "list",
-    "webfetch",
-    "task",
-    "skill",
-    "todo",
-    "question",
-    "external_directory",
-    "repeat",
-    "mcp",
-    "plugin",
-    "sandbox",
-    "*",
+/// The permission types that a rule can name, and what each is about; `*` stands for all of them.
+const MEANINGS: [(&str, &str); 17] = [
+    ("read", "Reading files."),
+    ("edit", "Changing files, with whatever tool."),
+    ("bash", "Running commands."),
+    ("grep", "Searching in files."),
+    ("glob", "Finding files by name."),
+    ("list", "Listing directories."),
+    ("webfetch", "Fetching web pages."),
+    ("task", "Starting child sessions; patterns are names of agents."),
+    ("skill", "Loading skills."),
+    ("todo", "Keeping the task list."),
+    ("question", "Asking the user questions."),
+    ("external_directory", "Touching files outside the worktree; patterns are directories."),
+    ("repeat", "Making the same call again and again."),
+    ("mcp", "Calling tools of MCP servers."),
+    ("plugin", "Calling tools of plugins."),
+    ("sandbox", "Leaving the sandbox."),
+    ("*", "Everything."),
 ];
+
+const TYPES: [&str; MEANINGS.len()] = {
+    let mut types = [""; MEANINGS.len()];
+    let mut index = 0;
+    while index < types.len() {
+        types[index] = MEANINGS[index].0;
+        index += 1;
+    }
+    types
+};
+
+/// The permission types that a rule can name; `*` stands for all of them.
+pub const PERMISSION_TYPES: &[&str] = &TYPES;
 
 /// Permission rules: an action for everything, or a map from a permission type to an action or to a map from
 /// patterns to actions. The order of keys is kept; of the matching rules the last one wins.
@@ -169,13 +182,32 @@ impl JsonSchema for PermissionConfig {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let action = generator.subschema_for::<Action>();
-        let setting = json_schema!({
-            "anyOf": [action, { "type": "object", "additionalProperties": action }],
-        });
-        let properties: serde_json::Map<_, _> = PERMISSION_TYPES.iter().map(|&name| (name.to_owned(), setting.clone().into())).collect();
+        let setting = generator.subschema_for::<PermissionSetting>();
+        let properties: serde_json::Map<_, _> = MEANINGS
+            .iter()
+            .map(|&(name, meaning)| {
+                let mut property = setting.clone();
+                property.insert("description".to_owned(), meaning.into());
+                (name.to_owned(), property.into())
+            })
+            .collect();
         json_schema!({
             "description": "Permission rules: an action for everything, or a map from a permission type to an action or to a map from patterns to actions. The order of keys is kept; of the matching rules the last one wins.",
             "anyOf": [action, { "type": "object", "properties": properties, "additionalProperties": false }],
+        })
+    }
+}
+
+impl JsonSchema for PermissionSetting {
+    fn schema_name() -> Cow<'static, str> {
+        "PermissionSetting".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let action = generator.subschema_for::<Action>();
+        json_schema!({
+            "description": "What the settings say about one permission type: an action for everything, or a map from patterns to actions.",
+            "anyOf": [action, { "type": "object", "additionalProperties": action }],
         })
     }
 }

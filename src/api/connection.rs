@@ -105,10 +105,17 @@ impl Connection {
         subscription.inspect(|subscription| subscription.close()).is_some()
     }
 
+    /// Notes that a subscription has sent its last.
+    pub fn forget_subscription(&self, id: u64) {
+        lock(&self.subscriptions).remove(&id);
+    }
+
     /// Ends every subscription; for when the client has gone.
     pub fn close(&self) {
         let subscriptions = std::mem::take(&mut *lock(&self.subscriptions));
-        subscriptions.values().for_each(|subscription| subscription.close());
+        for subscription in subscriptions.values() {
+            subscription.close();
+        }
     }
 }
 

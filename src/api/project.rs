@@ -57,6 +57,7 @@ impl Handler for ProjectTrust {
     async fn handle(context: Context, params: Self::Params) -> Result<Project, Error> {
         let instance = select::instance(&context, &params).await?;
         context.daemon.projects.trust(&instance, params.trusted).await?;
+        let instance = select::instance(&context, &params).await?;
         Ok(context.daemon.projects.describe(&instance).await?)
     }
 }

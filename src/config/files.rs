@@ -110,7 +110,7 @@ mod tests {
         std::fs::write(&path, "x").unwrap();
         let now = SystemTime::now();
         assert!(!Stamp::of(&path).unwrap().is_settled(now));
-        File::options().write(true).open(&path).unwrap().set_modified(now - Duration::from_secs(60)).unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(now - Duration::from_mins(1)).unwrap();
         assert!(Stamp::of(&path).unwrap().is_settled(now));
     }
 }

@@ -39,13 +39,11 @@ impl Document {
         let NodeValue::Map(entries) = &mut self.fields.value else { return Ok(None) };
         let Some(index) = entries.iter().position(|entry| entry.key == key) else { return Ok(None) };
         let value = entries.remove(index).value;
-        match value.value {
-            NodeValue::Text(text) => Ok(Some(text)),
-            _ => {
-                let message = format!("`{key}`: found {}, expected a string", value.kind());
-                Err(Problem { position: value.position, message }.invalid(&self.file))
-            }
-        }
+        let message = format!("`{key}`: found {}, expected a string", value.kind());
+        let NodeValue::Text(text) = value.value else {
+            return Err(Problem { position: value.position, message }.invalid(&self.file));
+        };
+        Ok(Some(text))
     }
 
     /// Reads the fields as a type of ours.
@@ -71,9 +69,8 @@ fn split(text: &str) -> Result<(&str, &str), Problem> {
     for (number, line) in text.split_inclusive('\n').enumerate() {
         match (number, is_fence(line)) {
             (0, false) => return Ok(("", text)),
-            (0, true) => {}
-            (_, true) => return Ok((&text[..offset], &text[offset + line.len()..])),
-            (_, false) => {}
+            (_, true) if number > 0 => return Ok((&text[..offset], &text[offset + line.len()..])),
+            _ => {}
         }
         offset += line.len();
     }

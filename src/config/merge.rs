@@ -56,7 +56,9 @@ mod tests {
     fn a_secret_ends_with_its_value() {
         let mut secret = node(&json!({"a": "s", "b": "s"}));
         let NodeValue::Map(entries) = &mut secret.value else { panic!() };
-        entries.iter_mut().for_each(|entry: &mut Entry| entry.value.secret = true);
+        for Entry { value, .. } in entries {
+            value.secret = true;
+        }
         let merged = merge(secret, node(&json!({"a": "open"})));
         assert!(!merged.get("a").unwrap().value.secret);
         assert!(merged.get("b").unwrap().value.secret);
@@ -67,15 +69,12 @@ mod tests {
     fn document() -> impl Strategy<Value = Node> {
         let leaf = prop_oneof![any::<u8>().prop_map(|n| json!(n)), any::<bool>().prop_map(|b| json!([b])), Just(Value::Null)];
         let inner = prop::collection::hash_map("[a-c]", leaf.clone(), 0..4);
-        let middle = (prop::collection::hash_map("[d-f]", inner, 0..4), prop::collection::hash_map("[a-c]", leaf, 0..4)).prop_map(
-            |(objects, leaves)| {
-                let mut all = serde_json::Map::new();
-                all.extend(objects.into_iter().map(|(key, object)| (key, json!(object))));
-                all.extend(leaves);
-                node(&Value::Object(all))
-            },
-        );
-        middle
+        (prop::collection::hash_map("[d-f]", inner, 0..4), prop::collection::hash_map("[a-c]", leaf, 0..4)).prop_map(|(objects, leaves)| {
+            let mut all = serde_json::Map::new();
+            all.extend(objects.into_iter().map(|(key, object)| (key, json!(object))));
+            all.extend(leaves);
+            node(&Value::Object(all))
+        })
     }
 
     fn leaves(value: &Value, path: &str, out: &mut std::collections::BTreeMap<String, Value>) {

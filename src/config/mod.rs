@@ -8,7 +8,7 @@ pub mod mask;
 pub mod places;
 pub mod trust;
 
-mod check;
+pub(crate) mod check;
 pub(crate) mod files;
 pub(crate) mod folders;
 mod glob;

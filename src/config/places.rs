@@ -94,40 +94,40 @@ impl Places {
     /// # Errors
     /// When a variable of ours holds a relative path, or there is no home.
     pub fn discover(environment: &Environment) -> Result<Self, Error> {
-        Self::discover_as(Platform::THIS, environment, home(environment))
+        Self::discover_as(Platform::THIS, environment, home(environment).as_ref())
     }
 
-    fn discover_as(platform: Platform, environment: &Environment, home: Option<AbsPath>) -> Result<Self, Error> {
+    fn discover_as(platform: Platform, environment: &Environment, home: Option<&AbsPath>) -> Result<Self, Error> {
         // The XDG specification wants relative values to be ignored; ours are new, so a mistake is said.
         let theirs = |name: &str| environment.get(name).and_then(AbsPath::new);
         let ours = |name: &'static str| match environment.get(name).map(String::as_str) {
             None | Some("") => Ok(None),
             Some(value) => {
-                let path = match (value.strip_prefix("~/"), &home) {
+                let path = match (value.strip_prefix("~/"), home) {
                     (Some(rest), Some(home)) => Some(home.join(rest)),
                     _ => AbsPath::new(value),
                 };
                 path.map(Some).ok_or_else(|| Error::Relative { name, value: value.to_owned() })
             }
         };
-        let below_home = |path: &str| home.as_ref().map(|home| home.join(path)).ok_or(Error::NoHome);
+        let below_home = |path: &str| home.map(|home| home.join(path)).ok_or(Error::NoHome);
         let base = |xdg: &str, unix: &str, windows: (&str, &str)| match (platform, theirs(xdg)) {
             (Platform::Unix | Platform::MacOs, Some(base)) => Ok(base.join("polytree")),
             (Platform::Unix, None) => Ok(below_home(unix)?.join("polytree")),
             (Platform::MacOs, None) => Ok(below_home("Library/Application Support")?.join("polytree")),
             (Platform::Windows, _) => Ok(theirs(windows.0).map_or_else(|| below_home(windows.1), Ok)?.join("polytree")),
         };
-        let config = match ours("POLYTREE_CONFIG_DIR")? {
-            Some(path) => path,
-            None => base("XDG_CONFIG_HOME", ".config", ("APPDATA", "AppData/Roaming"))?,
+        let config = if let Some(path) = ours("POLYTREE_CONFIG_DIR")? {
+            path
+        } else {
+            base("XDG_CONFIG_HOME", ".config", ("APPDATA", "AppData/Roaming"))?
         };
-        let data = match ours("POLYTREE_DATA_DIR")? {
-            Some(path) => path,
-            None => {
-                let data = base("XDG_DATA_HOME", ".local/share", ("LOCALAPPDATA", "AppData/Local"))?;
-                // One folder holds both there; the store keeps to itself.
-                if data == config { data.join("data") } else { data }
-            }
+        let data = if let Some(path) = ours("POLYTREE_DATA_DIR")? {
+            path
+        } else {
+            let data = base("XDG_DATA_HOME", ".local/share", ("LOCALAPPDATA", "AppData/Local"))?;
+            // One folder can hold both; the store keeps to itself.
+            if data == config { data.join("data") } else { data }
         };
         let runtime = match ours("POLYTREE_RUNTIME_DIR")? {
             Some(path) => path,
@@ -265,7 +265,7 @@ mod tests {
 
     fn discover(platform: Platform, variables: &[(&str, &str)]) -> String {
         let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        match Places::discover_as(platform, &environment, AbsPath::new("/home/u")) {
+        match Places::discover_as(platform, &environment, AbsPath::new("/home/u").as_ref()) {
             Ok(places) => format!("{} {} {}", places.config, places.data, places.runtime),
             Err(error) => error.to_string(),
         }

@@ -35,6 +35,9 @@ impl Hash for TrustedFile {
 pub type Trust<'a> = dyn Fn(&TrustedFile) -> bool + 'a;
 
 /// The digest of a file in the given state.
+///
+/// # Errors
+/// When the content cannot be read.
 pub fn identify(worktree: &AbsPath, path: &AbsPath, content: impl Read) -> io::Result<TrustedFile> {
     let path = path.relative_to(worktree);
     let mut hasher = blake3::Hasher::new();
@@ -47,6 +50,7 @@ pub fn identify(worktree: &AbsPath, path: &AbsPath, content: impl Read) -> io::R
 /// Every file that counts for a directory of a worktree (both real paths): settings from the worktree's root down
 /// to the directory, and the agents, commands and plugins in the project folders there. In a fixed order.
 /// Files that lead out of the worktree are never used and so do not count.
+#[must_use]
 pub fn files_that_count(worktree: &AbsPath, directory: &AbsPath) -> Vec<TrustedFile> {
     let mut found = Vec::new();
     for directory in folders::from_root(worktree, directory) {
@@ -70,6 +74,7 @@ fn digest(worktree: &AbsPath, path: &AbsPath) -> Option<TrustedFile> {
 
 /// The paths of the files that are new or have changed since trust was given, in order.
 #[expect(clippy::implicit_hasher, reason = "one set in the whole daemon")]
+#[must_use]
 pub fn pending(files: &[TrustedFile], trusted: &HashSet<TrustedFile>) -> Vec<String> {
     files.iter().filter(|file| !trusted.contains(*file)).map(|file| file.path.clone()).collect()
 }

@@ -59,10 +59,8 @@ impl Error {
     }
 
     fn into_problem(self, default: Position) -> Problem {
-        let path = self.path.iter().rev().fold(String::new(), |path, key| match key.starts_with('[') || path.is_empty() {
-            true => path + key,
-            false => path + "." + key,
-        });
+        let join = |path: String, key: &String| if key.starts_with('[') || path.is_empty() { path + key } else { path + "." + key };
+        let path = self.path.iter().rev().fold(String::new(), join);
         let place = if path.is_empty() { String::new() } else { format!("`{path}`: ") };
         let message = match self.found {
             Some(found) => format!("{place}{found}, expected {}", self.expected),

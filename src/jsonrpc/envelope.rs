@@ -115,9 +115,12 @@ impl<'de> Visitor<'de> for FindId<'_> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        let mut id = None;
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            // Only now it is certain that the number before was not cut.
+            self.0.clone_from(&id);
             if key == "id" {
-                *self.0 = Id::parse(map.next_value::<&RawValue>()?.get());
+                id = Id::parse(map.next_value::<&RawValue>()?.get());
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -201,7 +204,10 @@ mod tests {
     #[test]
     fn requests() {
         check(r#"{"jsonrpc":"2.0","id":1,"method":"a.b"}"#, &expect!["Some(Number(1)) a.b None"]);
-        check(r#" {"method":"a\u002eb","params":{"x": [1]},"id":"é\n","jsonrpc":"2.0"} "#, &expect![[r#"Some(Text("é\n")) a.b Some("{\"x\": [1]}")"#]]);
+        check(
+            r#" {"method":"a\u002eb","params":{"x": [1]},"id":"é\n","jsonrpc":"2.0"} "#,
+            &expect![[r#"Some(Text("é\n")) a.b Some("{\"x\": [1]}")"#]],
+        );
         check(r#"{"jsonrpc":"2.0","method":"a","params":null,"extra":1}"#, &expect![[r#"None a Some("null")"#]]);
     }
 

@@ -70,6 +70,12 @@ enum Found {
     Truncated,
 }
 
+/// What a line brought.
+enum Progress {
+    Found(Found),
+    Further,
+}
+
 #[derive(Debug)]
 enum State {
     /// Nothing but white space so far, or too little to tell.
@@ -187,7 +193,7 @@ impl Decoder {
             match self.state {
                 State::Undecided => self.decide()?,
                 State::Line => {
-                    if let Some(found) = self.line()? {
+                    if let Progress::Found(found) = self.line()? {
                         return Some(found);
                     }
                 }
@@ -198,12 +204,12 @@ impl Decoder {
                     self.state = State::Line;
                 }
                 State::Headers(_) => {
-                    if let Some(found) = self.header()? {
+                    if let Progress::Found(found) = self.header()? {
                         return Some(found);
                     }
                 }
                 State::Body(length) => {
-                    let end = self.start + length;
+                    let end = self.start.saturating_add(length);
                     if end > self.buffer.len() {
                         return None;
                     }
@@ -267,7 +273,7 @@ impl Decoder {
         Some(())
     }
 
-    fn line(&mut self) -> Option<Option<Found>> {
+    fn line(&mut self) -> Option<Progress> {
         let end = self.line_end();
         let line = self.start..end.unwrap_or(self.buffer.len());
         let bytes = &self.buffer[line.clone()];
@@ -278,15 +284,15 @@ impl Decoder {
                 Some(end) => self.advance(end + 1),
                 None => self.state = State::SkipLine,
             }
-            return Some(Some(Found::TooLarge(line.start..line.start + PREFIX.min(self.limit))));
+            return Some(Progress::Found(Found::TooLarge(line.start..line.start + PREFIX.min(self.limit))));
         }
         let end = end?;
         let blank = bytes.iter().all(u8::is_ascii_whitespace);
         self.advance(end + 1);
-        Some((!blank).then_some(Found::Message(line.start..line.start + length)))
+        Some(if blank { Progress::Further } else { Progress::Found(Found::Message(line.start..line.start + length)) })
     }
 
-    fn header(&mut self) -> Option<Option<Found>> {
+    fn header(&mut self) -> Option<Progress> {
         let end = self.line_end();
         let State::Headers(block) = &mut self.state else { return None };
         let next = end.map_or(self.buffer.len(), |end| end + 1);
@@ -294,7 +300,7 @@ impl Decoder {
             let from = self.start + HEADER_LIMIT + 1 - block.bytes;
             self.state = State::Resync;
             self.advance(from);
-            return Some(Some(Found::BadHeaders));
+            return Some(Progress::Found(Found::BadHeaders));
         }
         let line = self.buffer[self.start..end?].trim_ascii();
         block.bytes += next - self.start;
@@ -302,7 +308,7 @@ impl Decoder {
             block.lines += 1;
             block.read(line);
             self.advance(next);
-            return Some(None);
+            return Some(Progress::Further);
         }
         let (lines, length) = (block.lines, block.length.filter(|_| !block.bad));
         self.advance(next);
@@ -311,14 +317,14 @@ impl Decoder {
             _ if lines == 0 => self.state = State::Headers(Block::default()),
             None => {
                 self.state = State::Resync;
-                return Some(Some(Found::BadHeaders));
+                return Some(Progress::Found(Found::BadHeaders));
             }
             Some(length) => {
                 let small = usize::try_from(length).ok().filter(|&length| length <= self.limit);
                 self.state = small.map_or(State::LargeBody(length), State::Body);
             }
         }
-        Some(None)
+        Some(Progress::Further)
     }
 
     fn resync(&mut self) -> Option<()> {

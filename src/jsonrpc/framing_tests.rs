@@ -156,7 +156,9 @@ proptest! {
     fn what_is_encoded_is_decoded(messages in prop::collection::vec("[{\\[][a-z\" ]{0,30}", 1..8), headers: bool, cuts in prop::collection::vec(1usize..30, 0..60)) {
         let framing = if headers { Framing::Headers } else { Framing::Lines };
         let mut stream = Vec::new();
-        messages.iter().for_each(|message| framing.encode(message, &mut stream));
+        for message in &messages {
+            framing.encode(message, &mut stream);
+        }
         let expected: Vec<_> = messages.iter().map(|message| show(Frame::Message(message.as_bytes()))).collect();
         prop_assert_eq!(decode(&stream, &cuts), expected);
     }

@@ -18,10 +18,8 @@ impl Pattern {
     /// Reads a pattern. A leading `~` or `$HOME`, alone or before a slash, stands for `home`, whose characters are literal.
     #[must_use]
     pub fn new(text: &str, home: Option<&str>) -> Self {
-        let after_home = ["~", "$HOME"]
-            .iter()
-            .find_map(|prefix| text.strip_prefix(prefix))
-            .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let after_home =
+            ["~", "$HOME"].iter().find_map(|prefix| text.strip_prefix(prefix)).filter(|rest| rest.is_empty() || rest.starts_with('/'));
         let (literal, rest) = match (after_home, home) {
             (Some(rest), Some(home)) => (home.trim_end_matches('/'), rest),
             _ => ("", text),

@@ -261,7 +261,10 @@ mod tests {
 
     fn rules_strategy() -> impl Strategy<Value = Vec<Rule>> {
         let action = prop_oneof![Just(Action::Allow), Just(Action::Ask), Just(Action::Deny)];
-        prop::collection::vec(("bash|edit|\\*", "[ab*? ]{0,4}", action).prop_map(|(kind, pattern, action)| rule(&kind, &pattern, action)), 0..5)
+        prop::collection::vec(
+            ("bash|edit|\\*", "[ab*? ]{0,4}", action).prop_map(|(kind, pattern, action)| rule(&kind, &pattern, action)),
+            0..5,
+        )
     }
 
     proptest! {
@@ -269,8 +272,8 @@ mod tests {
         fn agrees_with_a_naive_reading(user in rules_strategy(), project in rules_strategy(), grants in rules_strategy(), text in "[ab ]{0,4}") {
             let hit = |rule: &&Rule| (rule.permission == "*" || rule.permission == "bash") && super::Pattern::new(&rule.pattern, None).matches(&text);
             let all: Vec<Rule> = [built_in(), user.clone(), project.clone(), grants.clone()].concat();
-            let last = all.iter().filter(hit).next_back().map_or(Action::Ask, |rule| rule.action);
-            let users = user.iter().filter(hit).next_back().map(|rule| rule.action);
+            let last = all.iter().rfind(hit).map_or(Action::Ask, |rule| rule.action);
+            let users = user.iter().rfind(hit).map(|rule| rule.action);
             let expected = if users == Some(Action::Deny) { Action::Deny } else { last };
             // The order of adding origins does not matter.
             let rules = Rules::new(None).with(Origin::Grants, &grants).with(Origin::Project, &project).with(Origin::User, &user);

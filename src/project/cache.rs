@@ -72,17 +72,23 @@ impl Projects {
         let location = Tasks::spawn_blocking(move || git_layout::locate(&path)).await.map_err(|_| Error::Directory("the directory could not be looked at".into()))?;
         let location = location.map_err(|error| Error::Directory(format!("{directory}: {error}")))?;
         let wanted = location.clone();
-        let found = self.database.read::<_, Error>(move |connection| Ok(registry::find(connection, &wanted)?)).await?;
-        let seen = match found {
-            Some(seen) if purpose == Use::Read || seen.project.claimed => seen,
+        let found = self.database.read::<_, Error>(move |connection| {
+            let Some(seen) = registry::find(connection, &wanted)? else { return Ok(None) };
+            let trusted = trusted_files(connection, &seen.project.id)?;
+            Ok(Some((seen, trusted)))
+        });
+        let (seen, trusted) = match found.await? {
+            Some(found) if purpose == Use::Read || found.0.project.claimed => found,
             _ => self.remember(directory, location.clone(), purpose).await?,
         };
         let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
-        if let Some(instance) = known.filter(|instance| instance.location == location && instance.project == seen.project && instance.checkout == seen.checkout) {
+        if let Some(instance) = known
+            && (&instance.location, &instance.project, instance.checkout, &instance.trusted) == (&location, &seen.project, seen.checkout, &trusted)
+        {
             instance.touch();
             return Ok(instance);
         }
-        let instance = Arc::new(Instance::new(directory.clone(), location, seen.project, seen.checkout));
+        let instance = Arc::new(Instance::new(directory.clone(), location, seen.project, seen.checkout, trusted));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= MOST_OPEN
             && let Some(oldest) = open.values().min_by_key(|instance| instance.used()).map(|instance| instance.directory.clone())
@@ -93,7 +99,7 @@ impl Projects {
         Ok(instance)
     }
 
-    async fn remember(&self, directory: &AbsPath, location: git_layout::Location, purpose: Use) -> Result<registry::Seen, Error> {
+    async fn remember(&self, directory: &AbsPath, location: git_layout::Location, purpose: Use) -> Result<(registry::Seen, HashSet<TrustedFile>), Error> {
         let (events, directory) = (Arc::clone(&self.events), directory.to_string());
         self.database
             .write(move |write| {
@@ -104,7 +110,8 @@ impl Projects {
                 if seen.changed {
                     tell(write, &events, &seen.project, Some(directory))?;
                 }
-                Ok(seen)
+                let trusted = trusted_files(write, &seen.project.id)?;
+                Ok((seen, trusted))
             })
             .await
     }
@@ -140,8 +147,7 @@ impl Projects {
     pub async fn describe(&self, instance: &Arc<Instance>) -> Result<Project, Error> {
         let project = self.get(&instance.project.id).await?;
         let files = files_that_count(instance).await;
-        let trusted = self.trusted(&project.id).await?;
-        Ok(project.to_wire(trust::pending(&files, &trusted)))
+        Ok(project.to_wire(trust::pending(&files, &instance.trusted)))
     }
 
     /// Initialises a git repository in the directory, unless it is in one.
@@ -187,28 +193,20 @@ impl Projects {
             .await
     }
 
-    async fn trusted(&self, id: &ProjectId) -> Result<HashSet<TrustedFile>, Error> {
-        let id = id.clone();
-        let trust = self.database.read::<_, Error>(move |connection| Ok(registry::trusted(connection, &id)?)).await?;
-        let files = trust.files.into_iter().filter(|_| trust.trusted);
-        Ok(files.map(|(path, digest)| TrustedFile { path, digest }).collect())
-    }
-
     /// The settings of the directory as they are now, for a client with the given variables.
     ///
     /// # Errors
     /// When a settings file is at fault.
-    pub async fn settings(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Settings>, Error> {
-        let trusted = self.trusted(&instance.project.id).await?;
-        Ok(self.loader.load(&self.places, instance.worktree(), &instance.directory, &|file| trusted.contains(file), environment)?)
+    pub fn settings(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Settings>, Error> {
+        Ok(self.loader.load(&self.places, instance.worktree(), &instance.directory, &|file| instance.trusted.contains(file), environment)?)
     }
 
     /// The providers and models of the directory.
     ///
     /// # Errors
     /// When a settings file is at fault.
-    pub async fn providers(&self, instance: &Instance, environment: &Environment) -> Result<ProviderListResult, Error> {
-        let settings = self.settings(instance, environment).await?;
+    pub fn providers(&self, instance: &Instance, environment: &Environment) -> Result<ProviderListResult, Error> {
+        let settings = self.settings(instance, environment)?;
         Ok(DirectoryModels::new(&self.models, &settings, environment).list())
     }
 
@@ -216,9 +214,8 @@ impl Projects {
     ///
     /// # Errors
     /// When a settings file is at fault.
-    pub async fn workspace(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Workspace>, Error> {
-        let trusted = self.trusted(&instance.project.id).await?;
-        let is_trusted = |file: &TrustedFile| trusted.contains(file);
+    pub fn workspace(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Workspace>, Error> {
+        let is_trusted = |file: &TrustedFile| instance.trusted.contains(file);
         let (worktree, directory) = (instance.worktree(), &instance.directory);
         let settings = self.loader.load(&self.places, worktree, directory, &is_trusted, environment)?;
         let Agents { list: agents, user_rules: agent_rules } = agent::load(&self.places, worktree, directory, &settings, &is_trusted)?;
@@ -253,7 +250,7 @@ impl Workspaces for Projects {
             other => session::Error::Input(other.to_string()),
         };
         let instance = self.look(directory).await.map_err(failed)?;
-        self.workspace(&instance, environment).await.map_err(failed)
+        self.workspace(&instance, environment).map_err(failed)
     }
 }
 
@@ -261,6 +258,12 @@ impl Workspaces for Projects {
 enum Use {
     Read,
     Begin,
+}
+
+fn trusted_files(connection: &rusqlite::Connection, id: &ProjectId) -> Result<HashSet<TrustedFile>, Error> {
+    let trust = registry::trusted(connection, id)?;
+    let files = trust.files.into_iter().filter(|_| trust.trusted);
+    Ok(files.map(|(path, digest)| TrustedFile { path, digest }).collect())
 }
 
 async fn files_that_count(instance: &Arc<Instance>) -> Vec<TrustedFile> {

@@ -1,15 +1,16 @@
 //! An open directory: where it stands, and which project and checkout that is.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    collections::HashSet,
     path::MAIN_SEPARATOR,
+    sync::atomic::{AtomicI64, Ordering},
 };
 
 use super::{
     git_layout::Location,
     registry::{CheckoutId, KnownProject},
 };
-use crate::{session::Place, stdx::{paths::AbsPath, time::now_ms}};
+use crate::{config::trust::TrustedFile, session::Place, stdx::{paths::AbsPath, time::now_ms}};
 
 /// An open directory.
 #[derive(Debug)]
@@ -22,12 +23,14 @@ pub struct Instance {
     pub project: KnownProject,
     /// The checkout that the directory is in.
     pub checkout: CheckoutId,
+    /// The project's files that may be used, as they were when trust was given.
+    pub trusted: HashSet<TrustedFile>,
     used: AtomicI64,
 }
 
 impl Instance {
-    pub(super) fn new(directory: AbsPath, location: Location, project: KnownProject, checkout: CheckoutId) -> Self {
-        Self { directory, location, project, checkout, used: AtomicI64::new(now_ms()) }
+    pub(super) fn new(directory: AbsPath, location: Location, project: KnownProject, checkout: CheckoutId, trusted: HashSet<TrustedFile>) -> Self {
+        Self { directory, location, project, checkout, trusted, used: AtomicI64::new(now_ms()) }
     }
 
     /// The top of the checkout in use.

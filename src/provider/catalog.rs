@@ -122,17 +122,17 @@ pub struct Pool {
 const MOST_INSTANCES: usize = 64;
 
 impl Pool {
-    fn instance(&self, key: Key, make: impl FnOnce(&Key) -> Result<Arc<dyn Provider>, Error>) -> Result<Arc<dyn Provider>, Error> {
+    fn instance(&self, key: Key, make: impl FnOnce() -> Arc<dyn Provider>) -> Arc<dyn Provider> {
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(instance) = instances.get(&key) {
-            return Ok(Arc::clone(instance));
+            return Arc::clone(instance);
         }
-        let instance = make(&key)?;
+        let instance = make();
         if instances.len() >= MOST_INSTANCES {
             instances.clear();
         }
         instances.insert(key, Arc::clone(&instance));
-        Ok(instance)
+        instance
     }
 }
 
@@ -257,7 +257,7 @@ impl Catalog {
             return Ok(Arc::new(Offline));
         }
         if entry.info.api == "scripted" {
-            return self.scripted(id, options.remove("script"));
+            return self.scripted(id, options.remove("script").as_ref());
         }
         let api = Wire::parse(&entry.info.api).ok_or_else(|| {
             let known = Wire::ALL.map(Wire::name).join(", ");
@@ -275,17 +275,17 @@ impl Catalog {
             timeout_ms: settings.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS),
         };
         let clients = Arc::clone(&self.pool.clients);
-        self.pool.instance(Key::Remote(Box::new(remote.clone())), |_| Ok(Arc::new(Remote::new(remote, clients))))
+        Ok(self.pool.instance(Key::Remote(Box::new(remote.clone())), || Arc::new(Remote::new(remote, clients))))
     }
 
     /// The file is read at each call, so that a changed script starts anew.
-    fn scripted(&self, id: &str, path: Option<Value>) -> Result<Arc<dyn Provider>, Error> {
+    fn scripted(&self, id: &str, path: Option<&Value>) -> Result<Arc<dyn Provider>, Error> {
         let wrong = |why: String| Error::Settings(format!("provider.{id}.options.script: {why}"));
-        let path = path.as_ref().and_then(Value::as_str).and_then(AbsPath::expand);
+        let path = path.and_then(Value::as_str).and_then(AbsPath::expand);
         let path = path.ok_or_else(|| wrong("expected the absolute path of a script file".to_owned()))?;
         let text = std::fs::read_to_string(&path).map_err(|error| wrong(format!("{path}: {error}")))?;
         let script = Script::parse(&text).map_err(|error| wrong(format!("{path}: {error}")))?;
-        self.pool.instance(Key::Scripted { provider: id.to_owned(), text }, |_| Ok(Arc::new(Scripted::new(script))))
+        Ok(self.pool.instance(Key::Scripted { provider: id.to_owned(), text }, || Arc::new(Scripted::new(script))))
     }
 }
 
@@ -378,3 +378,7 @@ fn nearest<'a>(given: &str, ids: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = ids.iter().take(3).map(|(_, id)| format!("`{id}`")).collect();
     if names.is_empty() { "it has none yet".to_owned() } else { format!("the nearest are {}", names.join(", ")) }
 }
+
+#[cfg(test)]
+#[path = "catalog_tests.rs"]
+mod tests;

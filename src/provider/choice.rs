@@ -35,13 +35,13 @@ mod tests {
     #[test]
     fn the_strongest_name_wins() {
         let models: Vec<_> = ["a/1", "b/2", "c/3", "d/4", "e/5"].iter().map(|text| ModelRef::parse(text).unwrap()).collect();
-        let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(|place| Some(&models[place]));
-        let all = Candidates { request: a, agent: b, session: c, config: d, connected: std::slice::from_ref(&models[4]) };
+        let [request, agent, session, config] = [0, 1, 2, 3].map(|place| Some(&models[place]));
+        let all = Candidates { request, agent, session, config, connected: &models[4..] };
         assert_eq!(choose(all), models[0]);
         assert_eq!(choose(Candidates { request: None, ..all }), models[1]);
         assert_eq!(choose(Candidates { request: None, agent: None, ..all }), models[2]);
         assert_eq!(choose(Candidates { request: None, agent: None, session: None, ..all }), models[3]);
-        assert_eq!(Some(&choose(Candidates { connected: all.connected, ..Candidates::default() })), e);
+        assert_eq!(choose(Candidates { connected: all.connected, ..Candidates::default() }), models[4]);
         assert_eq!(choose(Candidates::default()).to_string(), "offline/guide");
     }
 }

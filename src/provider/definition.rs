@@ -82,7 +82,7 @@ pub enum AssistantContent {
     Text(String),
     /// Thinking, with the signature that the provider gave it; sent back only to the same provider.
     Reasoning {
-        /// The text.
+        /// The text; may be empty beside a signature.
         text: String,
         /// The provider's signature.
         signature: Option<String>,
@@ -122,7 +122,8 @@ pub enum Delta {
     Text(String),
     /// More thinking.
     Reasoning(String),
-    /// The signature of the thinking so far.
+    /// The signature that closes the thinking since the last one: more thinking after it is another block, which goes
+    /// back as a `Reasoning` of its own. There may be no text before it, where the service keeps its thinking secret.
     ReasoningSignature(String),
     /// The model began to write a call.
     ToolCallStart {

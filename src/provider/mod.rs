@@ -35,3 +35,5 @@ mod remote_anthropic_tests;
 mod remote_failure_tests;
 #[cfg(test)]
 mod remote_openai_tests;
+#[cfg(test)]
+mod remote_testing;

@@ -133,7 +133,7 @@ fn step_of(wish: &Wish, results: &[&ToolResult]) -> Step {
 fn read_input(file: &str, lines: Option<(u64, u64)>) -> Value {
     match lines {
         None => json!({"filePath": file}),
-        Some((first, last)) => json!({"filePath": file, "offset": first - 1, "limit": last - first + 1}),
+        Some((first, last)) => json!({"filePath": file, "offset": first, "limit": last - first + 1}),
     }
 }
 

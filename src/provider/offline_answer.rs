@@ -6,7 +6,7 @@ use crate::stdx::text::ellipsis;
 const MOST_LINES: usize = 20;
 
 pub(super) fn help() -> String {
-    let sentences: String = SENTENCES.iter().map(|(sentence, does)| format!("- `{sentence}`: {does}\n")).collect();
+    let sentences = SENTENCES.iter().map(|(sentence, does)| format!("- `{sentence}`: {does}\n")).collect::<Vec<_>>().concat();
     format!(
         "I am polytree's offline model: a small fixed program that understands a few sentences and uses the same tools as a \
          language model would.\n\n{sentences}\nTo work with a language model, set ANTHROPIC_API_KEY or OPENAI_API_KEY in the \
@@ -42,7 +42,7 @@ pub(super) fn found(name: &str, output: &str) -> String {
         [] => format!("I found no file that matches `{name}`."),
         [first, ..] if first.starts_with("No files") => format!("I found no file that matches `{name}`."),
         files => {
-            let shown: String = files.iter().take(MOST_LINES).map(|file| format!("- `{file}`\n")).collect();
+            let shown = files.iter().take(MOST_LINES).map(|file| format!("- `{file}`\n")).collect::<Vec<_>>().concat();
             format!("I found {} for `{name}`:\n\n{shown}{}", count(files.len(), "file"), rest(files.len()))
         }
     }
@@ -58,10 +58,10 @@ pub(super) fn searched(text: &str, output: &str) -> String {
 }
 
 pub(super) fn replaced(old: &str, new: &str, file: &str, output: &str) -> String {
-    let (old, new) = (ellipsis(old, 80), ellipsis(new, 80));
-    let done = format!("I replaced `{old}` with `{new}` in `{file}`.");
-    // An edit that leaves problems behind reports them.
-    if output.contains("<diagnostics") || output.contains("ERROR") { format!("{done}\n\n{}", output.trim()) } else { done }
+    let done = format!("I replaced `{}` with `{}` in `{file}`.", ellipsis(old, 80), ellipsis(new, 80));
+    // The tool says where, and which problems the edit leaves behind.
+    let report = ellipsis(output.trim(), 2000);
+    if report.is_empty() { done } else { format!("{done}\n\n{report}") }
 }
 
 pub(super) fn ran(command: &str, output: &str) -> String {
@@ -113,7 +113,8 @@ pub(super) fn title(said: &str) -> String {
 }
 
 pub(super) fn summary(said: &[&str]) -> String {
-    let lines: String = said.iter().map(|text| format!("- {}\n", ellipsis(text.trim().lines().next().unwrap_or_default(), 200))).collect();
+    let line = |text: &&str| format!("- {}\n", ellipsis(text.trim().lines().next().unwrap_or_default(), 200));
+    let lines = said.iter().map(line).collect::<Vec<_>>().concat();
     format!("The offline model cannot judge what mattered, so this only lists what the user asked, in order:\n\n{lines}")
 }
 

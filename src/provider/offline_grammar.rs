@@ -230,59 +230,59 @@ mod tests {
 
     use super::*;
 
-    fn read(file: &str, lines: Option<(u64, u64)>) -> Option<Wish> {
-        Some(Wish::Read { file: file.to_owned(), lines })
+    fn read(file: &str, lines: Option<(u64, u64)>) -> Wish {
+        Wish::Read { file: file.to_owned(), lines }
     }
 
-    fn find(name: &str, pattern: &str) -> Option<Wish> {
-        Some(Wish::Find { name: name.to_owned(), pattern: pattern.to_owned() })
+    fn find(name: &str, pattern: &str) -> Wish {
+        Wish::Find { name: name.to_owned(), pattern: pattern.to_owned() }
     }
 
-    fn search(text: &str, include: Option<&str>) -> Option<Wish> {
-        Some(Wish::Search { text: text.to_owned(), include: include.map(ToOwned::to_owned) })
+    fn search(text: &str, include: Option<&str>) -> Wish {
+        Wish::Search { text: text.to_owned(), include: include.map(ToOwned::to_owned) }
     }
 
-    fn replace(old: &str, new: &str, file: &str, every: bool) -> Option<Wish> {
-        Some(Wish::Replace { old: old.to_owned(), new: new.to_owned(), file: file.to_owned(), every })
+    fn replace(old: &str, new: &str, file: &str, every: bool) -> Wish {
+        Wish::Replace { old: old.to_owned(), new: new.to_owned(), file: file.to_owned(), every }
     }
 
-    fn run(command: &str) -> Option<Wish> {
-        Some(Wish::Run { command: command.to_owned() })
+    fn run(command: &str) -> Wish {
+        Wish::Run { command: command.to_owned() }
     }
 
     #[test]
     fn sentences() {
         for (text, wish) in [
-            ("read src/main.rs", read("src/main.rs", None)),
-            ("Please read the file src/main.rs.", read("src/main.rs", None)),
-            ("could you show me \"a b.txt\"?", read("a b.txt", None)),
-            ("read lines 10 to 20 of src/lib.rs", read("src/lib.rs", Some((10, 20)))),
-            ("read line 7 of 'src/lib.rs'", read("src/lib.rs", Some((7, 7)))),
-            ("read lines 3-9 of a.rs", read("a.rs", Some((3, 9)))),
-            ("read ..", read("..", None)),
-            ("find main", find("main", "**/*main*")),
-            ("find files named Cargo.toml", find("Cargo.toml", "**/*Cargo.toml*")),
-            ("where is the file *.rs?", find("*.rs", "**/*.rs")),
-            ("find src/**/*.rs", find("src/**/*.rs", "src/**/*.rs")),
-            ("search for fn main", search("fn main", None)),
-            ("search TODO in *.rs", search("TODO", Some("*.rs"))),
-            ("grep once in a while", search("once in a while", None)),
-            ("search \"a in b\" in src/*.rs", search("a in b", Some("src/*.rs"))),
-            ("replace foo with bar in src/a.rs", replace("foo", "bar", "src/a.rs", false)),
-            ("replace \"a with b\" with 'it in it' in \"c d.txt\".", replace("a with b", "it in it", "c d.txt", false)),
-            ("replace every x by y in f", replace("x", "y", "f", true)),
-            ("change colour to color in file README.md", replace("colour", "color", "README.md", false)),
-            ("replace \"x\" with \"\" in f", replace("x", "", "f", false)),
-            ("replace 'don't' with `do not` in f", replace("don't", "do not", "f", false)),
-            ("run cargo test --all", run("cargo test --all")),
-            ("Run `ls -la .`", run("ls -la .")),
-            ("$ echo \"a\" b", run("echo \"a\" b")),
-            ("run \"a b\" c", run("\"a b\" c")),
+            ("read src/main.rs", Some(read("src/main.rs", None))),
+            ("Please read the file src/main.rs.", Some(read("src/main.rs", None))),
+            ("could you show me \"a b.txt\"?", Some(read("a b.txt", None))),
+            ("read lines 10 to 20 of src/lib.rs", Some(read("src/lib.rs", Some((10, 20))))),
+            ("read line 7 of 'src/lib.rs'", Some(read("src/lib.rs", Some((7, 7))))),
+            ("read lines 3-9 of a.rs", Some(read("a.rs", Some((3, 9))))),
+            ("read ..", Some(read("..", None))),
+            ("find main", Some(find("main", "**/*main*"))),
+            ("find files named Cargo.toml", Some(find("Cargo.toml", "**/*Cargo.toml*"))),
+            ("where is the file *.rs?", Some(find("*.rs", "**/*.rs"))),
+            ("find src/**/*.rs", Some(find("src/**/*.rs", "src/**/*.rs"))),
+            ("search for fn main", Some(search("fn main", None))),
+            ("search TODO in *.rs", Some(search("TODO", Some("*.rs")))),
+            ("grep once in a while", Some(search("once in a while", None))),
+            ("search \"a in b\" in src/*.rs", Some(search("a in b", Some("src/*.rs")))),
+            ("replace foo with bar in src/a.rs", Some(replace("foo", "bar", "src/a.rs", false))),
+            ("replace \"a with b\" with 'it in it' in \"c d.txt\".", Some(replace("a with b", "it in it", "c d.txt", false))),
+            ("replace every x by y in f", Some(replace("x", "y", "f", true))),
+            ("change colour to color in file README.md", Some(replace("colour", "color", "README.md", false))),
+            ("replace \"x\" with \"\" in f", Some(replace("x", "", "f", false))),
+            ("replace 'don't' with `do not` in f", Some(replace("don't", "do not", "f", false))),
+            ("run cargo test --all", Some(run("cargo test --all"))),
+            ("Run `ls -la .`", Some(run("ls -la ."))),
+            ("$ echo \"a\" b", Some(run("echo \"a\" b"))),
+            ("run \"a b\" c", Some(run("\"a b\" c"))),
             ("What changed?", Some(Wish::Changed)),
             ("explain this project", Some(Wish::Explain)),
             ("What is this repository?", Some(Wish::Explain)),
             ("Help!", Some(Wish::Help)),
-            ("read a.txt\n\nThe user has these files open: b.txt", read("a.txt", None)),
+            ("read a.txt\n\nThe user has these files open: b.txt", Some(read("a.txt", None))),
             ("", None),
             ("read", None),
             ("run", None),
@@ -309,13 +309,13 @@ mod tests {
             old in "[a-zA-Z0-9 äö.*]{1,12}", new in "[a-zA-Z0-9 äö.*]{0,12}", file in "[a-zA-Z0-9/_.-]{1,12}", mark in "[\"'`]",
         ) {
             let wish = parse(&format!("replace {mark}{old}{mark} with {mark}{new}{mark} in {mark}{file}{mark}"));
-            prop_assert_eq!(wish, replace(&old, &new, &file, false));
+            prop_assert_eq!(wish, Some(replace(&old, &new, &file, false)));
         }
 
         #[test]
         fn plain_names_need_no_quotes(file in "[a-z0-9_/-]{1,20}(\\.[a-z]{1,4})?") {
             prop_assume!(!matches!(file.as_str(), "file" | "line" | "lines" | "me" | "changes"));
-            prop_assert_eq!(parse(&format!("read {file}")), read(&file, None));
+            prop_assert_eq!(parse(&format!("read {file}")), Some(read(&file, None)));
         }
     }
 }

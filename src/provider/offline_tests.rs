@@ -41,7 +41,7 @@ fn turn(said: &str, results: &[&str]) -> String {
             Step::Call(calls) => {
                 let mut outputs = Vec::new();
                 for call in calls {
-                    transcript.push_str(&format!("-> {} {}\n", call.tool, call.input));
+                    transcript = format!("{transcript}-> {} {}\n", call.tool, call.input);
                     outputs.push(result(call.tool, results.next().expect("a result for each call"), false));
                 }
                 request.messages.push(ModelMessage::Assistant(Vec::new()));
@@ -59,9 +59,11 @@ fn check(said: &str, results: &[&str], expected: &Expect) {
 fn reads() {
     check(
         "read lines 2 to 3 of a.rs",
-        &["<file>\n00002| fn main() {\n00003| }\n</file>"],
+        &[
+            "<path>/p/a.rs</path>\n<type>file</type>\n<content>\n2: fn main() {\n3: }\n\n(Lines 2 to 3 of 9. Go on with offset 4.)\n</content>",
+        ],
         &expect![[r#"
-            -> read {"filePath":"a.rs","offset":1,"limit":2}
+            -> read {"filePath":"a.rs","offset":2,"limit":2}
             I read 2 lines of `a.rs`:
 
             ```
@@ -70,6 +72,13 @@ fn reads() {
             ```
         "#]],
     );
+}
+
+#[test]
+fn reads_what_is_not_text_lines_too() {
+    assert_eq!(turn("read f", &["<content>\n\n(The file is empty.)\n</content>"]).lines().last(), Some("`f` is empty."));
+    let directory = turn("read d", &["<path>/p/d</path>\n<entries>\na/\nb.txt\n\n(2 entries in total.)\n</entries>"]);
+    assert!(directory.ends_with("```\na/\nb.txt\n```\n"), "{directory}");
 }
 
 #[test]
@@ -99,11 +108,13 @@ fn finds_and_searches() {
 fn replaces_after_reading() {
     check(
         "replace every 'a' with 'b' in f.txt",
-        &["00001| a", ""],
+        &["1: a", "Edited f.txt at line 1."],
         &expect![[r#"
             -> read {"filePath":"f.txt"}
             -> edit {"filePath":"f.txt","oldString":"a","newString":"b","replaceAll":true}
             I replaced `a` with `b` in `f.txt`.
+
+            Edited f.txt at line 1.
         "#]],
     );
 }
@@ -147,7 +158,7 @@ fn tells_what_changed() {
 fn explains_with_and_without_a_readme() {
     check(
         "explain this project",
-        &["/p/\n  README.md\n  src/\n", "00001| # Thing\n00002| \n00003| It does things.\n00004| "],
+        &["/p/\n  README.md\n  src/\n", "<content>\n1: # Thing\n2: \n3: It does things.\n\n(End of file, 3 lines in total.)\n</content>"],
         &expect![[r#"
             -> list {"path":"."}
             -> read {"filePath":"README.md"}

@@ -1,1 +1,189 @@
+//! How remote models fail, over real HTTP on loopback: never silently, never with a key in the text.
 
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+
+use super::{
+    credentials::Secret,
+    definition::{Delta, Error, Provider as _},
+    model_server::{Answer, ModelServer, anthropic, openai},
+    remote::RemoteSettings,
+    remote_testing::{failure, remote, request, settings},
+    remote_wire::Wire,
+    retry::is_retryable,
+};
+
+async fn failed(wire: Wire, answer: Answer) -> (Vec<Delta>, Error) {
+    let server = ModelServer::start().await;
+    server.push(answer);
+    failure(&remote(settings(&server, wire)), request("m")).await
+}
+
+fn text(text: &str) -> Delta {
+    Delta::Text(text.to_owned())
+}
+
+#[tokio::test]
+async fn a_cut_stream_is_a_broken_connection() {
+    let start = anthropic::start(&json!({"input_tokens": 1}));
+    let block = anthropic::text(0, &["a"]);
+    let messages = || Answer::sse([start.as_str()].into_iter().chain(block.iter().map(String::as_str)));
+    for (wire, answer) in [
+        (Wire::OpenAi, Answer::sse([openai::text("a")]).cut()),
+        // The body ends well, the answer does not.
+        (Wire::OpenAi, Answer::sse([openai::text("a")])),
+        // In the middle of a frame, of a character, of a call.
+        (Wire::OpenAi, Answer::sse([openai::text("a").as_str(), "data: {\"choices\":[{\"del"])),
+        (Wire::OpenAi, Answer::sse([openai::text("a")]).bytes(b"data: {\"choices\":[{\"delta\":{\"content\":\"\xc3")),
+        (Wire::Anthropic, messages()),
+        (Wire::Anthropic, messages().cut()),
+    ] {
+        let (deltas, error) = failed(wire, answer).await;
+        assert_eq!(deltas, [text("a")]);
+        assert!(matches!(error, Error::Connection { .. }) && is_retryable(&error), "{error:?}");
+        assert!(error.to_string().contains("http://127.0.0.1:"), "{error}");
+    }
+    let (deltas, error) = failed(Wire::OpenAi, Answer::sse([openai::call(0, "a", "read", "{")])).await;
+    assert_eq!(deltas.len(), 1, "a call that was cut is never complete");
+    assert!(matches!(error, Error::Connection { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn errors_in_mid_stream() {
+    let overloaded = Answer::sse([anthropic::start(&json!({"input_tokens": 1})), anthropic::error("overloaded_error", "Overloaded")]);
+    let (_, error) = failed(Wire::Anthropic, overloaded).await;
+    assert_eq!(error, Error::Stream { message: "Overloaded".to_owned(), retryable: true });
+
+    let broken = openai::frame(&json!({"error": {"message": "backend died", "type": "server_error", "code": 502}}));
+    let (deltas, error) = failed(Wire::OpenAi, Answer::sse([openai::text("a"), broken])).await;
+    assert_eq!(deltas, [text("a")]);
+    assert_eq!(error, Error::Stream { message: "backend died".to_owned(), retryable: true });
+
+    let invalid = openai::frame(&json!({"error": {"message": "no such tool", "type": "invalid_request_error"}}));
+    let (_, error) = failed(Wire::OpenAi, Answer::sse([invalid])).await;
+    assert_eq!(error, Error::Stream { message: "no such tool".to_owned(), retryable: false });
+
+    let (_, error) = failed(Wire::OpenAi, Answer::sse([openai::text("a").as_str(), "data: this is not JSON\n\n"])).await;
+    assert!(matches!(&error, Error::Stream { retryable: false, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn statuses() {
+    let body = |message: &str| json!({"error": {"message": message, "type": "x"}});
+    let limited = Answer::json(429, &body("slow down")).header("retry-after", "7");
+    let (_, error) = failed(Wire::OpenAi, limited).await;
+    assert_eq!(error, Error::Status { status: 429, message: "slow down".to_owned(), retry_after: Some(7000) });
+
+    let overloaded = Answer::json(529, &json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}));
+    let (_, error) = failed(Wire::Anthropic, overloaded.header("retry-after-ms", "1500")).await;
+    assert_eq!(error, Error::Status { status: 529, message: "Overloaded".to_owned(), retry_after: Some(1500) });
+
+    let long = json!({"error": {"message": "This model's maximum context length is 10 tokens.", "code": "context_length_exceeded"}});
+    let (_, error) = failed(Wire::OpenAi, Answer::json(400, &long)).await;
+    assert!(matches!(error, Error::ContextOverflow { .. }), "{error:?}");
+    let (_, error) = failed(Wire::Anthropic, Answer::json(400, &body("prompt is too long: 3 tokens > 2 maximum"))).await;
+    assert!(matches!(error, Error::ContextOverflow { .. }), "{error:?}");
+
+    let (_, error) = failed(Wire::OpenAi, Answer::body(502, "text/html", "<html>bad gateway</html>")).await;
+    assert_eq!(error, Error::Status { status: 502, message: "the service answered with status 502".to_owned(), retry_after: None });
+
+    let (_, error) = failed(Wire::OpenAi, Answer::body(307, "text/plain", "").header("location", "http://127.0.0.1:9/other")).await;
+    assert!(error.to_string().contains("points to http://127.0.0.1:9/other"), "{error}");
+}
+
+#[tokio::test]
+async fn keys_never_show() {
+    let answers = [
+        Answer::json(401, &json!({"error": {"message": "Incorrect API key provided: sk-secret-key."}})),
+        Answer::body(500, "text/plain", "debug: authorization: Bearer sk-secret-key"),
+        Answer::sse([openai::frame(&json!({"error": {"message": "key sk-secret-key is out of credit"}}))]),
+    ];
+    for answer in answers {
+        let (_, error) = failed(Wire::OpenAi, answer).await;
+        assert!(error.to_string().contains("***"), "{error}");
+        assert!(!format!("{error:?}").contains("sk-secret"), "{error:?}");
+    }
+    let server = ModelServer::start().await;
+    server.push(Answer::body(500, "text/plain", "header was hunter22"));
+    let headers = BTreeMap::from([("X-Api-Token".to_owned(), Secret::new("hunter22").unwrap())]);
+    let settings = RemoteSettings { headers, ..settings(&server, Wire::OpenAi) };
+    assert!(!format!("{settings:?}").contains("hunter22"));
+    let (_, error) = failure(&remote(settings), request("m")).await;
+    assert_eq!(error.to_string(), "header was ***");
+}
+
+#[tokio::test]
+async fn a_silent_service_is_given_up() {
+    let server = ModelServer::start().await;
+    let impatient = || RemoteSettings { timeout_ms: 1000, ..settings(&server, Wire::OpenAi) };
+    server.push(Answer::sse([openai::text("a")]).hang());
+    let (deltas, error) = failure(&remote(impatient()), request("m")).await;
+    assert_eq!(deltas, [text("a")]);
+    assert!(matches!(&error, Error::Connection { message } if message.contains("sent nothing for too long")), "{error:?}");
+
+    // Signs of life keep it: together the pauses are longer than its patience.
+    let alive = || ": alive\n\n".to_owned();
+    let frames = [openai::text("a"), alive(), alive(), alive(), openai::text("b"), openai::finish("stop")];
+    server.push(Answer::sse(frames).pace(Duration::from_millis(300)));
+    let deltas = super::remote_testing::deltas(&remote(impatient()), request("m")).await;
+    assert_eq!(deltas.len(), 3);
+}
+
+#[tokio::test]
+async fn a_service_that_accepts_but_never_answers() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = Some(format!("http://{}/v1", listener.local_addr().unwrap()));
+    let server = ModelServer::start().await;
+    let settings = RemoteSettings { base_url, timeout_ms: 100, ..settings(&server, Wire::OpenAi) };
+    let (_, error) = failure(&remote(settings), request("m")).await;
+    assert!(matches!(&error, Error::Connection { message } if message.contains("did not answer in time")), "{error:?}");
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let server = ModelServer::start().await;
+    let settings =
+        RemoteSettings { base_url: Some(format!("http://me:secret@{address}/v1?key=hidden")), ..settings(&server, Wire::OpenAi) };
+    let (_, error) = failure(&remote(settings), request("m")).await;
+    assert!(
+        matches!(&error, Error::Connection { message } if message.starts_with(&format!("could not reach http://{address}: "))),
+        "{error:?}"
+    );
+    assert!(!error.to_string().contains("secret") && !error.to_string().contains("hidden"), "{error}");
+}
+
+#[tokio::test]
+async fn wrong_addresses_and_headers_are_requests_that_cannot_be_made() {
+    let server = ModelServer::start().await;
+    let wrong = RemoteSettings { base_url: Some("localhost:1".to_owned()), ..settings(&server, Wire::OpenAi) };
+    let (_, error) = failure(&remote(wrong), request("m")).await;
+    assert!(matches!(error, Error::Request { .. }), "{error:?}");
+    let headers = BTreeMap::from([("bad name".to_owned(), Secret::new("x").unwrap())]);
+    let (_, error) = failure(&remote(RemoteSettings { headers, ..settings(&server, Wire::OpenAi) }), request("m")).await;
+    assert!(matches!(error, Error::Request { .. }), "{error:?}");
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn dropping_the_stream_ends_the_call() {
+    let server = ModelServer::start().await;
+    server.push(Answer::sse([openai::text("a")]).hang());
+    let remote = remote(settings(&server, Wire::OpenAi));
+    let mut stream = remote.stream(request("m"));
+    assert_eq!(stream.next().await, Some(Ok(text("a"))));
+    drop(stream);
+    server.left(1).await;
+}
+
+#[tokio::test]
+async fn what_is_no_stream_at_all() {
+    let (_, error) = failed(Wire::OpenAi, Answer::body(200, "text/html", "<html>welcome</html>")).await;
+    assert!(matches!(error, Error::Connection { .. }), "{error:?}");
+    let (_, error) = failed(Wire::OpenAi, Answer::json(200, &Value::Null)).await;
+    assert!(matches!(error, Error::Connection { .. }), "{error:?}");
+}

@@ -3,7 +3,7 @@
 /// A wire protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Wire {
-    /// OpenAI Chat Completions, and whatever is compatible with it.
+    /// `OpenAI` Chat Completions, and whatever is compatible with it.
     OpenAi,
     /// Anthropic Messages.
     Anthropic,

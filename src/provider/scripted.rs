@@ -271,8 +271,8 @@ mod tests {
         provider.stream(request(with_tools)).collect().await
     }
 
-    fn stop() -> Result<Delta, Error> {
-        Ok(Delta::Finish { reason: FinishReason::Stop, tokens: Tokens::default() })
+    fn stop() -> Delta {
+        Delta::Finish { reason: FinishReason::Stop, tokens: Tokens::default() }
     }
 
     #[tokio::test]
@@ -296,8 +296,8 @@ mod tests {
             Ok(Delta::Finish { reason: FinishReason::ToolCalls, tokens }),
         ];
         assert_eq!(answer(&provider, true).await, expected);
-        assert_eq!(answer(&provider, false).await, [Ok(Delta::Text(DEFAULT_TEXT.to_owned())), stop()]);
-        assert_eq!(answer(&provider, true).await, [Ok(Delta::Text("all ".to_owned())), Ok(Delta::Text("done".to_owned())), stop()]);
+        assert_eq!(answer(&provider, false).await, [Ok(Delta::Text(DEFAULT_TEXT.to_owned())), Ok(stop())]);
+        assert_eq!(answer(&provider, true).await, [Ok(Delta::Text("all ".to_owned())), Ok(Delta::Text("done".to_owned())), Ok(stop())]);
         let fail = Error::Status { status: 429, message: "slow".to_owned(), retry_after: Some(5) };
         assert_eq!(answer(&provider, true).await, [Err(fail)]);
         assert!(matches!(answer(&provider, true).await[..], [Err(Error::Stream { retryable: false, .. })]));
@@ -313,7 +313,7 @@ mod tests {
         assert!(futures::poll!(stream.next()).is_pending());
         gate.notify_one();
         assert_eq!(stream.next().await, Some(Ok(Delta::Text("b".to_owned()))));
-        assert_eq!(stream.collect::<Vec<_>>().await, [stop()]);
+        assert_eq!(stream.collect::<Vec<_>>().await, [Ok(stop())]);
     }
 
     #[test]

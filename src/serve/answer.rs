@@ -9,7 +9,13 @@ use jsonrpsee::{
 use polytree_protocol::errors::ErrorKind;
 use serde::Serialize;
 
-use crate::{api::error::Error, jsonrpc::envelope};
+use crate::{
+    api::error::Error,
+    jsonrpc::{
+        envelope,
+        framing::{Frame, MESSAGE_LIMIT},
+    },
+};
 
 /// An id as jsonrpsee has it; none is `null`.
 pub fn id(id: Option<&envelope::Id>) -> Id<'static> {
@@ -63,4 +69,19 @@ pub fn success<T: Serialize>(id: Id<'_>, result: T, limit: usize) -> MethodRespo
 /// An answer over the limit.
 pub fn too_large(limit: usize) -> Error {
     Error::too_large("the answer is too large", limit as u64).hint("ask for less at once")
+}
+
+/// The text of a message, or the answer that a frame without any deserves.
+pub fn text(frame: Frame<'_>) -> Result<&str, MethodResponse> {
+    match frame {
+        Frame::Message(bytes) => {
+            str::from_utf8(bytes).map_err(|error| failure(Id::Null, &Error::parse(format!("the message is not UTF-8: {error}"))))
+        }
+        Frame::TooLarge(prefix) => {
+            let id = id(envelope::id_of_prefix(prefix).as_ref());
+            Err(failure(id, &Error::too_large("the message is too large", MESSAGE_LIMIT as u64)))
+        }
+        Frame::BadHeaders => Err(failure(Id::Null, &Error::parse("the headers of the message have no usable `Content-Length`"))),
+        Frame::Truncated => Err(failure(Id::Null, &Error::parse("the input ended within a message"))),
+    }
 }

@@ -27,7 +27,7 @@ use crate::{
     api::{connection::Connection, error::Error, sink::Closed},
     jsonrpc::{
         envelope::{self, Id, Invalid, Message, Request},
-        framing::{Frame, MESSAGE_LIMIT},
+        framing::Frame,
     },
     stdx::tasks::Tasks,
 };
@@ -92,6 +92,16 @@ enum Step {
     Run(Running),
 }
 
+impl Step {
+    async fn finish(self) -> Option<Finished> {
+        match self {
+            Step::Nothing => None,
+            Step::Answer(finished) => Some(finished),
+            Step::Run(running) => Some(running.finish().await),
+        }
+    }
+}
+
 impl Running {
     async fn finish(self) -> Finished {
         let Self { key, id, call, slot } = self;
@@ -147,27 +157,18 @@ impl Dispatcher {
     /// # Errors
     /// When the client has gone.
     pub async fn receive(&self, frame: Frame<'_>) -> Result<(), Closed> {
-        let refusal = |id: Option<Id>, error: Error| Finished::refusal(id.as_ref(), &error);
-        let refused = match frame {
-            Frame::Message(bytes) => match str::from_utf8(bytes) {
-                Ok(text) => match envelope::parse(text) {
-                    Message::Single(request) => return self.single(request).await,
-                    Message::Batch(entries) if entries.is_empty() => refusal(None, Error::invalid_request("an empty batch")),
-                    Message::Batch(entries) if entries.len() > BATCH_LIMIT => {
-                        refusal(None, Error::too_large("too many entries in one batch", BATCH_LIMIT as u64))
-                    }
-                    Message::Batch(entries) => return self.batch(entries).await,
-                    Message::NotJson(why) => refusal(None, Error::parse(format!("the message is not JSON: {why}"))),
-                },
-                Err(error) => refusal(None, Error::parse(format!("the message is not UTF-8: {error}"))),
-            },
-            Frame::TooLarge(prefix) => {
-                refusal(envelope::id_of_prefix(prefix), Error::too_large("the message is too large", MESSAGE_LIMIT as u64))
-            }
-            Frame::BadHeaders => refusal(None, Error::parse("the headers of the message have no usable `Content-Length`")),
-            Frame::Truncated => refusal(None, Error::parse("the input ended within a message")),
+        let text = match answer::text(frame) {
+            Ok(text) => text,
+            Err(response) => return self.outbox.answer(response.into_json()).await,
         };
-        self.outbox.answer(refused.response.into_json()).await
+        let refusal = match envelope::parse(text) {
+            Message::Single(request) => return self.single(request).await,
+            Message::Batch(entries) if entries.is_empty() => Error::invalid_request("an empty batch"),
+            Message::Batch(entries) if entries.len() > BATCH_LIMIT => Error::too_large("too many entries in one batch", BATCH_LIMIT as u64),
+            Message::Batch(entries) => return self.batch(entries).await,
+            Message::NotJson(why) => Error::parse(format!("the message is not JSON: {why}")),
+        };
+        self.outbox.answer(answer::failure(WireId::Null, &refusal).into_json()).await
     }
 
     /// Waits until everything that was admitted is over and its answers are queued.
@@ -212,18 +213,15 @@ impl Dispatcher {
         let runs = steps.iter().any(|step| matches!(step, Step::Run(_)));
         let (outbox, in_flight) = (self.outbox.clone(), self.in_flight.clone());
         let work = async move {
-            let finished = join_all(steps.into_iter().map(async |step| match step {
-                Step::Nothing => None,
-                Step::Answer(finished) => Some(finished),
-                Step::Run(running) => Some(running.finish().await),
-            }));
+            let finished = join_all(steps.into_iter().map(Step::finish));
             let finished: Vec<_> = finished.await.into_iter().flatten().collect();
             let answers: Vec<_> = finished.iter().filter(|finished| !finished.is_notification()).collect();
             let place = match answers.as_slice() {
                 [] => None,
                 answers => Some((outbox.reserve().await?, join(answers, ANSWER_LIMIT))),
             };
-            in_flight.with(|in_flight| finished.iter().filter_map(|finished| finished.key.as_ref()).for_each(|key| drop(in_flight.remove(key))));
+            in_flight
+                .with(|in_flight| finished.iter().filter_map(|finished| finished.key.as_ref()).for_each(|key| drop(in_flight.remove(key))));
             if let Some((place, message)) = place {
                 place.send(Outgoing::Answer(message));
             }
@@ -260,8 +258,9 @@ impl Dispatcher {
             return Ok(Step::Nothing);
         }
         let callback = self.rpc.methods().method(&request.method).ok_or_else(|| self.rpc.unknown_method(&request.method))?;
-        let overloaded =
-            |what: &str, limit: u32| Error::overloaded(format!("too many {what} at once on this connection; the limit is {limit}"), limit.into());
+        let overloaded = |what: &str, limit: u32| {
+            Error::overloaded(format!("too many {what} at once on this connection; the limit is {limit}"), limit.into())
+        };
         let slot = self.slots.clone().try_acquire_owned().map_err(|_| overloaded("requests", REQUEST_LIMIT))?;
         let key = match &request.id {
             Some(id) => Key::Request(id.clone()),
@@ -349,7 +348,8 @@ fn join(answers: &[&Finished], limit: usize) -> Box<RawValue> {
         total = total - answers[index].response.as_json().get().len() + replacement.get().len();
         texts[index] = Some(replacement);
     }
-    let all: Vec<&RawValue> = texts.iter().zip(answers).map(|(text, answer)| text.as_deref().unwrap_or_else(|| answer.response.as_json())).collect();
+    let all: Vec<&RawValue> =
+        texts.iter().zip(answers).map(|(text, answer)| text.as_deref().unwrap_or_else(|| answer.response.as_json())).collect();
     serde_json::value::to_raw_value(&all).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 

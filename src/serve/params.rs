@@ -117,7 +117,9 @@ mod tests {
     fn unknown_fields_name_the_nearest() {
         check::<EventListParams>(
             r#"{"since":1,"session_id":"x"}"#,
-            &expect!["unknown field `session_id`, the nearest valid name is `sessionID`; expected one of `sessionID`, `types`, `since`, `limit`, `directory`, `projectID`"],
+            &expect![
+                "unknown field `session_id`, the nearest valid name is `sessionID`; expected one of `sessionID`, `types`, `since`, `limit`, `directory`, `projectID`"
+            ],
         );
         check::<Nested>(
             r#"{"inner":[{"firstName":"a"},{"first":1}]}"#,
@@ -127,14 +129,22 @@ mod tests {
 
     #[test]
     fn wrong_types_name_the_field_and_what_was_expected() {
-        check::<EventListParams>(r#"{"since":"1"}"#, &expect![[r#"field `since`: invalid type: string "1", expected an integer from 0 on"#]]);
+        check::<EventListParams>(
+            r#"{"since":"1"}"#,
+            &expect![[r#"field `since`: invalid type: string "1", expected an integer from 0 on"#]],
+        );
         check::<EventListParams>(r#"{"since":-1}"#, &expect!["field `since`: invalid value: integer `-1`, expected an integer from 0 on"]);
-        check::<EventListParams>(r#"{"since":1,"types":["a",2]}"#, &expect!["field `types[1]`: invalid type: integer `2`, expected a string"]);
+        check::<EventListParams>(
+            r#"{"since":1,"types":["a",2]}"#,
+            &expect!["field `types[1]`: invalid type: integer `2`, expected a string"],
+        );
         check::<EventListParams>(r#"{"since":1,"types":{}}"#, &expect!["field `types`: invalid type: map, expected an array"]);
         check::<Nested>(r#"{"inner":[1]}"#, &expect!["field `inner[0]`: invalid type: integer `1`, expected an object"]);
         check::<LogWriteParams>(
             r#"{"service":"a","message":"b","level":"wran"}"#,
-            &expect!["field `level`: unknown value `wran`, the nearest valid one is `warn`; expected one of `debug`, `info`, `warn`, `error`"],
+            &expect![
+                "field `level`: unknown value `wran`, the nearest valid one is `warn`; expected one of `debug`, `info`, `warn`, `error`"
+            ],
         );
     }
 
@@ -146,7 +156,7 @@ mod tests {
             r#"{"since":1,"sessionID":"x"}"#,
             &expect![[r#"field `sessionID`: invalid id "x", expected ses_ and a ULID (26 characters of 0-9 and A-Z without I, L, O, U)"#]],
         );
-        check::<EventListParams>(r#"{"since":1,"since":2}"#, &expect!["field `since`: duplicate field `since`"]);
+        check::<EventListParams>(r#"{"since":1,"since":2}"#, &expect!["params: duplicate field `since`"]);
     }
 
     #[test]

@@ -80,7 +80,10 @@ impl Rpc {
         let mut names: Vec<_> = self.methods.method_names().collect();
         names.sort_unstable();
         match params::nearest(name, names.into_iter()) {
-            Some(near) if !name.starts_with("$/") => error.hint(format!("the nearest method is `{near}`")),
+            // What resembles nothing was no slip of the pen.
+            Some(near) if strsim::jaro_winkler(name, near) > 0.7 && !name.starts_with("$/") => {
+                error.hint(format!("the nearest method is `{near}`"))
+            }
             _ => error,
         }
     }
@@ -175,8 +178,8 @@ impl<A: Send + Sync + 'static> Registry<A> {
                             () = token.cancelled() => {}
                         }
                     }
-                    // It may have been ended by the client already.
-                    let _ = connection.unsubscribe(subscription.id());
+                    // Not closed: what it has queued is still to be written.
+                    connection.forget_subscription(subscription.id());
                 };
                 drop(tasks.spawn("subscription", run.instrument(Span::current())));
                 response

@@ -40,7 +40,8 @@ const ANSWERS: Duration = Duration::from_millis(100);
 const CHUNK: usize = 64 * 1024;
 
 /// Serves the client on standard input and output until it ends its input, goes, or the daemon stops.
-/// `interrupt` is run at the end of input: it must end the turns and store that they were interrupted.
+/// `interrupt` is awaited when the client ends its input or goes: it must end the turns and store that they were
+/// interrupted.
 pub async fn serve_stdio(rpc: &Rpc, connection: Arc<Connection>, tasks: &Tasks, interrupt: impl Future<Output = ()>) -> End {
     serve_streams(rpc, connection, tasks, input(), output(), interrupt).await
 }
@@ -100,11 +101,11 @@ fn read_from(mut source: impl Read + Send + 'static) -> impl AsyncRead + Unpin +
             }
         }
     });
-    Chunks { chunks, rest: Vec::new(), start: 0 }
+    Chunks { source: chunks, rest: Vec::new(), start: 0 }
 }
 
 struct Chunks {
-    chunks: mpsc::Receiver<io::Result<Vec<u8>>>,
+    source: mpsc::Receiver<io::Result<Vec<u8>>>,
     rest: Vec<u8>,
     start: usize,
 }
@@ -112,7 +113,7 @@ struct Chunks {
 impl AsyncRead for Chunks {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.start == self.rest.len() {
-            match ready!(self.chunks.poll_recv(context)) {
+            match ready!(self.source.poll_recv(context)) {
                 None => return Poll::Ready(Ok(())),
                 Some(chunk) => {
                     self.rest = chunk?;

@@ -18,7 +18,7 @@ use crate::{
     provider::definition::ToolSpec,
     stdx::time::now_ms,
     tool::{
-        context::{Ask, Host as _, ToolContext},
+        context::{Ask, ToolContext},
         definition::{AnyTool, ToolError, ToolOutput},
         output, select,
     },

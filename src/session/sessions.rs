@@ -353,7 +353,7 @@ impl Sessions {
             tools: prompt.tools,
         };
         let (reply, answer) = oneshot::channel();
-        self.send(&session.id, Command::Prompt { message: Box::new(message), parts, digest: prompt.digest, environment: prompt.environment, reply })?;
+        self.send(&session.id, Command::Prompt { message: Box::new(message), parts, digest: prompt.digest, environment: prompt.environment, workspace, reply })?;
         let (queued, end) = answer.await.map_err(|_| Error::Deleted)??;
         Ok(Submitted { session_id: session.id, message_id, queued, end })
     }

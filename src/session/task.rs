@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    Error,
+    Error, Workspace,
     announce::Voice,
     sessions::{Shared, TurnEnd},
     store,
@@ -35,7 +35,7 @@ type PromptReply = oneshot::Sender<Result<(bool, oneshot::Receiver<TurnEnd>), Er
 /// What a session's task is asked.
 pub(super) enum Command {
     /// Store a prompt and start or queue its turn.
-    Prompt { message: Box<UserMessage>, parts: Vec<Part>, digest: String, environment: Environment, reply: PromptReply },
+    Prompt { message: Box<UserMessage>, parts: Vec<Part>, digest: String, environment: Environment, workspace: Arc<Workspace>, reply: PromptReply },
     /// Wait for the turn of a prompt that is stored.
     Join { message_id: MessageId, environment: Environment, reply: PromptReply },
     /// End the turn, cancel the queue.
@@ -117,14 +117,14 @@ impl SessionTask {
             && let Message::Assistant(answer) = &message.info
         {
             let user = answer.parent_id.clone();
-            self.start_turn(user, environment, Some(message));
+            self.start_turn(user, environment, None, Some(message));
         }
     }
 
     async fn obey(&mut self, command: Command) {
         match command {
-            Command::Prompt { message, parts, digest, environment, reply } => {
-                let result = self.prompt(*message, parts, digest, environment).await;
+            Command::Prompt { message, parts, digest, environment, workspace, reply } => {
+                let result = self.prompt(*message, parts, digest, environment, workspace).await;
                 let _ = reply.send(result);
             }
             Command::Join { message_id, environment, reply } => {
@@ -150,8 +150,23 @@ impl SessionTask {
         }
     }
 
-    async fn prompt(&mut self, message: UserMessage, parts: Vec<Part>, digest: String, environment: Environment) -> Result<(bool, oneshot::Receiver<TurnEnd>), Error> {
+    async fn prompt(
+        &mut self,
+        message: UserMessage,
+        parts: Vec<Part>,
+        digest: String,
+        environment: Environment,
+        workspace: Arc<Workspace>,
+    ) -> Result<(bool, oneshot::Receiver<TurnEnd>), Error> {
         let message_id = message.id.clone();
+        let wanted = message_id.clone();
+        if let Some((session, params)) = self.shared.database.read(move |c| store::message_origin(c, &wanted)).await? {
+            // The same prompt was sent twice at once.
+            return match params {
+                Some(params) if params == digest && session == self.id.as_str() => self.join(message_id, environment).await,
+                _ => Err(Error::Conflict(format!("the message {message_id} already exists and was sent with other params"))),
+            };
+        }
         let busy = self.current.is_some();
         let session = self.shared.session(&self.id).await?;
         let voice = Voice::new(&self.shared.events, &session);
@@ -161,9 +176,6 @@ impl SessionTask {
             .database
             .write::<_, Error>(move |write| {
                 let id = message.id.clone();
-                if store::message_origin(write, &id)?.is_some() {
-                    return Err(Error::Conflict(format!("the message {id} already exists")));
-                }
                 // Prompts that were waiting when a daemon ended go first.
                 let leftover = if busy { Vec::new() } else { store::queue(write, &voice.session_id)? };
                 let (agent, model) = (message.agent.clone(), message.model.clone());
@@ -197,7 +209,7 @@ impl SessionTask {
                 self.start_next().await;
             }
         } else {
-            self.start_turn(message_id, environment, None);
+            self.start_turn(message_id, environment, Some(workspace), None);
         }
         Ok((queued, receiver))
     }
@@ -228,9 +240,9 @@ impl SessionTask {
         Ok((queued, receiver))
     }
 
-    fn start_turn(&mut self, message_id: MessageId, environment: Environment, open: Option<polytree_protocol::message::MessageWithParts>) {
+    fn start_turn(&mut self, message_id: MessageId, environment: Environment, workspace: Option<Arc<Workspace>>, open: Option<polytree_protocol::message::MessageWithParts>) {
         let tasks = self.shared.tasks.child();
-        let turn = turn::run(Arc::clone(&self.shared), self.id.clone(), message_id.clone(), environment, tasks.clone(), open);
+        let turn = turn::run(Arc::clone(&self.shared), self.id.clone(), message_id.clone(), environment, workspace, tasks.clone(), open);
         self.current = Some(Current { message_id, handle: tasks.spawn("turn", turn), tasks, aborts: Vec::new() });
     }
 
@@ -251,7 +263,7 @@ impl SessionTask {
         if let Err(error) = written.await {
             tracing::error!(%error, "a queued prompt could not be started");
         }
-        self.start_turn(message_id, environment, None);
+        self.start_turn(message_id, environment, None, None);
     }
 
     async fn abort(&mut self, reply: oneshot::Sender<bool>) {

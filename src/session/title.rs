@@ -50,9 +50,10 @@ pub(super) fn start(turn: &Arc<Turn>, history: &[MessageWithParts]) {
     let tasks = turn.shared.tasks.child();
     let turn = Arc::clone(turn);
     drop(tasks.clone().spawn("title", async move {
+        let cache_key = turn.session.id.to_string();
         tokio::select! {
             () = tasks.token().cancelled() => {}
-            title = ask(&model, &turn.session.id.to_string(), text) => {
+            title = ask(&model, &cache_key, text) => {
                 if let Some(title) = title {
                     store(&turn, title).await;
                 }

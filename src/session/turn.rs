@@ -52,10 +52,18 @@ pub(super) fn part_id() -> PartId {
     PartId::from_ulid(ids::next())
 }
 
-/// Runs the turn of a stored prompt; `open` is its unfinished answer when it is taken up again.
-pub(super) async fn run(shared: Arc<Shared>, id: SessionId, message: MessageId, environment: Environment, tasks: Tasks, open: Option<MessageWithParts>) -> Outcome {
+/// Runs the turn of a stored prompt. `workspace` is given when it was opened for the prompt a moment ago; `open` is the
+/// unfinished answer of a turn that is taken up again.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    id: SessionId,
+    message: MessageId,
+    environment: Environment,
+    workspace: Option<Arc<Workspace>>,
+    tasks: Tasks, open: Option<MessageWithParts>,
+) -> Outcome {
     let mut last = open.as_ref().map(|open| open.info.id().clone());
-    let result = prepare(&shared, &id, &message, environment, &tasks).await;
+    let result = prepare(&shared, &id, &message, environment, workspace, &tasks).await;
     let result = match result {
         Ok(turn) => Arc::new(turn).run(open, &mut last).await,
         Err(error) => fail_before_start(&shared, &id, &message, error, &mut last).await.map(|()| Ended::Done),
@@ -75,13 +83,16 @@ enum Ended {
     Left,
 }
 
-async fn prepare(shared: &Arc<Shared>, id: &SessionId, message: &MessageId, environment: Environment, tasks: &Tasks) -> Result<Turn, Error> {
+async fn prepare(shared: &Arc<Shared>, id: &SessionId, message: &MessageId, environment: Environment, workspace: Option<Arc<Workspace>>, tasks: &Tasks) -> Result<Turn, Error> {
     let session = shared.session(id).await?;
     let (session_id, wanted) = (id.clone(), message.clone());
     let stored = shared.database.read(move |c| store::get_message(c, &session_id, &wanted)).await?;
     let Some(MessageWithParts { info: Message::User(user), .. }) = stored else { return Err(Error::UnknownMessage(message.clone())) };
     let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else { return Err(Error::DirectoryGone(session.directory)) };
-    let workspace = shared.workspaces.open(&directory, &environment).await?;
+    let workspace = match workspace {
+        Some(workspace) => workspace,
+        None => shared.workspaces.open(&directory, &environment).await?,
+    };
     let agent = workspace.agent(Some(&user.agent))?.clone();
     let model = workspace.models.resolve(&user.model)?;
     Ok(Turn { voice: Voice::new(&shared.events, &session), shared: Arc::clone(shared), session, workspace, user, agent, model, tasks: tasks.clone() })

@@ -1,8 +1,8 @@
 //! What the standard library lacks. Knows no word of ours: anything here could stand in another program.
 
-pub(crate) mod ids;
-pub(crate) mod paths;
-pub(crate) mod process;
-pub(crate) mod tasks;
-pub(crate) mod text;
-pub(crate) mod time;
+pub mod ids;
+pub mod paths;
+pub mod process;
+pub mod tasks;
+pub mod text;
+pub mod time;

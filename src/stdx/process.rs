@@ -1,6 +1,11 @@
 //! Child processes: always with a directory of their own, always in a group that can be ended as a whole.
 
-use std::{ffi::OsStr, io, process::Stdio};
+use std::{
+    ffi::OsStr,
+    io,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+};
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap};
 use tokio::process::Command;
@@ -40,4 +45,131 @@ pub async fn output(mut command: Command) -> io::Result<Vec<u8>> {
         return Ok(output.stdout);
     }
     Err(io::Error::other(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())))
+}
+
+/// A program and all that it has started, which end together: at the latest when this value is dropped.
+#[derive(Debug)]
+pub struct Group {
+    child: Box<dyn ChildWrapper>,
+    #[cfg(unix)]
+    id: Option<rustix::process::Pid>,
+}
+
+impl Group {
+    /// Starts the program in a group of its own.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn spawn(command: Command) -> io::Result<Self> {
+        let child = spawn_group(command)?;
+        #[cfg(unix)]
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        Ok(Self {
+            child,
+            #[cfg(unix)]
+            id,
+        })
+    }
+
+    /// Waits until the program itself has ended; what it has started may go on. May be dropped and called again.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    /// Asks everything in the group to end. Where there is no such request, the group is ended at once.
+    pub fn terminate(&mut self) {
+        #[cfg(unix)]
+        self.signal(rustix::process::Signal::TERM);
+        #[cfg(not(unix))]
+        self.kill();
+    }
+
+    /// Ends everything in the group at once.
+    pub fn kill(&mut self) {
+        #[cfg(unix)]
+        self.signal(rustix::process::Signal::KILL);
+        // There is nothing to do about a job that cannot be ended; it mostly means that it has ended already.
+        #[cfg(not(unix))]
+        let _ = self.child.start_kill();
+    }
+
+    /// Whether anything in the group still runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        #[cfg(unix)]
+        return self.id.is_some_and(|id| rustix::process::test_kill_process_group(id).is_ok());
+        #[cfg(not(unix))]
+        return false;
+    }
+
+    /// Once the group is seen empty its number may belong to others, so it is forgotten.
+    #[cfg(unix)]
+    fn signal(&mut self, signal: rustix::process::Signal) {
+        if let Some(id) = self.id
+            && rustix::process::kill_process_group(id, signal).is_err()
+        {
+            self.id = None;
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The reading end of a pipe that takes both outputs of a program, in the order in which they are written.
+#[derive(Debug)]
+pub struct SharedOutput {
+    #[cfg(unix)]
+    pipe: tokio::net::unix::pipe::Receiver,
+    #[cfg(not(unix))]
+    pipe: tokio::fs::File,
+}
+
+impl SharedOutput {
+    /// Makes the pipe and gives its other end to the command. The end of the output comes when the command value and
+    /// every process that holds the pipe are gone.
+    ///
+    /// # Errors
+    /// When the system has no more pipes.
+    pub fn of(command: &mut Command) -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        command.stdout(writer.try_clone()?).stderr(writer);
+        #[cfg(unix)]
+        let pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into())?;
+        #[cfg(windows)]
+        let pipe = tokio::fs::File::from_std(std::os::windows::io::OwnedHandle::from(reader).into());
+        Ok(Self { pipe })
+    }
+
+    /// Reads what there is, at least one byte; 0 at the end. May be dropped and called again.
+    ///
+    /// # Errors
+    /// When the pipe cannot be read.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        tokio::io::AsyncReadExt::read(&mut self.pipe, buffer).await
+    }
+}
+
+/// Looks for a program in the directories of a `PATH`; without one, in the usual places.
+#[must_use]
+pub fn find_program(name: &str, path: Option<&OsStr>) -> Option<PathBuf> {
+    let usual = OsStr::new("/usr/local/bin:/usr/bin:/bin");
+    let names = if cfg!(windows) { vec![format!("{name}.exe")] } else { vec![name.to_owned()] };
+    std::env::split_paths(path.unwrap_or(usual))
+        .filter(|directory| directory.is_absolute())
+        .flat_map(|directory| names.iter().map(move |name| directory.join(name)).collect::<Vec<_>>())
+        .find(|candidate| is_executable(candidate))
+}
+
+fn is_executable(path: &Path) -> bool {
+    #[cfg(unix)]
+    return path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
+    #[cfg(not(unix))]
+    return path.is_file();
 }

@@ -24,7 +24,14 @@ pub fn ellipsis(text: &str, max: usize) -> String {
 /// A unified diff of two texts with three lines of context, headed by the path on both sides.
 #[must_use]
 pub fn unified_diff(path: &str, old: &str, new: &str) -> String {
-    similar::TextDiff::from_lines(old, new).unified_diff().context_radius(3).header(path, path).to_string()
+    // Texts of many lines that have little in common would take minutes; past the timeout the diff is right, but not the shortest.
+    similar::TextDiff::configure()
+        .timeout(std::time::Duration::from_secs(1))
+        .diff_lines(old, new)
+        .unified_diff()
+        .context_radius(3)
+        .header(path, path)
+        .to_string()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A model service on loopback for tests: real HTTP/1.1 over TCP, with chunked event streams as OpenAI Chat
+//! A model service on loopback for tests: real HTTP/1.1 over TCP, with chunked event streams as `OpenAI` Chat
 //! Completions and Anthropic Messages send them. It answers what was pushed, in order, and records every request.
 #![allow(dead_code, reason = "included by several test programs, each of which uses another part")]
 
@@ -101,6 +101,12 @@ impl Answer {
         self
     }
 
+    /// Adds bytes of any kind.
+    pub fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.steps.push(Step::Bytes(bytes.to_vec()));
+        self
+    }
+
     /// Drops the connection after the frames, without the last chunk.
     pub fn cut(mut self) -> Self {
         self.end = End::Cut;
@@ -147,13 +153,14 @@ struct State {
     rules: Vec<Rule>,
     requests: Vec<Recorded>,
     connections: usize,
+    closed: usize,
 }
 
 /// The server; it ends when dropped.
 pub struct ModelServer {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
-    arrived: Arc<Notify>,
+    changed: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -164,8 +171,8 @@ impl ModelServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State::default()));
-        let arrived = Arc::new(Notify::new());
-        let (shared, notify) = (Arc::clone(&state), Arc::clone(&arrived));
+        let changed = Arc::new(Notify::new());
+        let (shared, notify) = (Arc::clone(&state), Arc::clone(&changed));
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
@@ -178,10 +185,12 @@ impl ModelServer {
                 connections.spawn(async move {
                     // A client may leave whenever it likes.
                     let _ = serve(stream, number, &state, &notify).await;
+                    state.lock().unwrap().closed += 1;
+                    notify.notify_waiters();
                 });
             }
         });
-        Self { address, state, arrived, task }
+        Self { address, state, changed, task }
     }
 
     /// The base address as settings name it, such as `http://127.0.0.1:1234/v1`.
@@ -218,9 +227,18 @@ impl ModelServer {
 
     /// Waits until at least `count` requests have arrived.
     pub async fn arrived(&self, count: usize) {
+        self.reached(|state| state.requests.len() >= count).await;
+    }
+
+    /// Waits until at least `count` connections have ended.
+    pub async fn left(&self, count: usize) {
+        self.reached(|state| state.closed >= count).await;
+    }
+
+    async fn reached(&self, is_reached: impl Fn(&State) -> bool) {
         loop {
-            let notified = self.arrived.notified();
-            if self.state.lock().unwrap().requests.len() >= count {
+            let notified = self.changed.notified();
+            if is_reached(&self.state.lock().unwrap()) {
                 return;
             }
             notified.await;
@@ -234,7 +252,7 @@ impl Drop for ModelServer {
     }
 }
 
-async fn serve(mut stream: TcpStream, connection: usize, state: &Mutex<State>, arrived: &Notify) -> std::io::Result<()> {
+async fn serve(mut stream: TcpStream, connection: usize, state: &Mutex<State>, changed: &Notify) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut buffer, connection).await? {
@@ -244,7 +262,7 @@ async fn serve(mut stream: TcpStream, connection: usize, state: &Mutex<State>, a
             state.requests.push(request);
             ruled.or_else(|| state.answers.pop_front())
         };
-        arrived.notify_waiters();
+        changed.notify_waiters();
         let missing = || Answer::json(500, &json!({"error": {"message": "no answer was pushed"}}));
         if !write_answer(&mut stream, answer.unwrap_or_else(missing)).await? {
             return Ok(());
@@ -281,18 +299,22 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: 
 
 /// Says whether the connection can carry another request.
 async fn write_answer(stream: &mut TcpStream, answer: Answer) -> std::io::Result<bool> {
-    let mut head = format!("HTTP/1.1 {} Status\r\ntransfer-encoding: chunked\r\n", answer.status);
-    for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    stream.write_all(format!("{head}\r\n").as_bytes()).await?;
-    for step in answer.steps {
+    let headers = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<Vec<_>>().concat();
+    let head = format!("HTTP/1.1 {} Status\r\ntransfer-encoding: chunked\r\n{headers}\r\n", answer.status);
+    stream.write_all(head.as_bytes()).await?;
+    let last = answer.steps.len().saturating_sub(1);
+    let ends_with_bytes = answer.end == End::Clean && matches!(answer.steps.last(), Some(Step::Bytes(bytes)) if !bytes.is_empty());
+    for (place, step) in answer.steps.into_iter().enumerate() {
         match step {
             Step::Bytes(bytes) if bytes.is_empty() => {}
             Step::Bytes(bytes) => {
                 let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
                 chunk.extend_from_slice(&bytes);
                 chunk.extend_from_slice(b"\r\n");
+                if ends_with_bytes && place == last {
+                    // In one write with the last bytes, so that a client that stops reading there has seen the end.
+                    chunk.extend_from_slice(b"0\r\n\r\n");
+                }
                 stream.write_all(&chunk).await?;
                 stream.flush().await?;
             }
@@ -301,6 +323,7 @@ async fn write_answer(stream: &mut TcpStream, answer: Answer) -> std::io::Result
         }
     }
     match answer.end {
+        End::Clean if ends_with_bytes => Ok(true),
         End::Clean => stream.write_all(b"0\r\n\r\n").await.map(|()| true),
         End::Cut => Ok(false),
         End::Hang => {
@@ -312,7 +335,7 @@ async fn write_answer(stream: &mut TcpStream, answer: Answer) -> std::io::Result
     }
 }
 
-/// Frames of OpenAI Chat Completions.
+/// Frames of `OpenAI` Chat Completions.
 pub mod openai {
     use serde_json::{Value, json};
 

@@ -68,19 +68,15 @@ impl Collector {
         if self.commands.is_empty() {
             self.push(line.trim().to_owned(), vec![line.trim().to_owned()], true, None);
         }
-        let understood = !self.is_doubtful && !(self.evaluates && self.has_code_in_text) && self.commands.len() < COMMANDS;
+        let runs_text = self.evaluates && self.has_code_in_text;
+        let understood = !(self.is_doubtful || runs_text || self.commands.len() >= COMMANDS);
         let mut commands: Vec<SimpleCommand> = Vec::new();
         let mut places = std::collections::HashMap::new();
         for command in self.commands {
-            match places.get(&command.text) {
-                Some(at) => {
-                    let same: &mut SimpleCommand = &mut commands[*at];
-                    same.resolvable &= command.resolvable;
-                }
-                None => {
-                    places.insert(command.text.clone(), commands.len());
-                    commands.push(command);
-                }
+            let at = *places.entry(command.text.clone()).or_insert(commands.len());
+            match commands.get_mut(at) {
+                Some(same) => same.resolvable &= command.resolvable,
+                None => commands.push(command),
             }
         }
         Analysis { commands, paths: self.paths, understood }
@@ -192,7 +188,8 @@ impl Collector {
         let Surroundings { input, more, depth } = surroundings;
         let name = program_name(&first.text).to_owned();
         let inner = if depth > DEPTH { vec![Inner::Unresolvable] } else { inner(arguments, input, more) };
-        let resolvable = has_certain_name(arguments, more) && !inner.iter().any(|inner| matches!(inner, Inner::Unresolvable | Inner::Guess(_)));
+        let resolvable =
+            has_certain_name(arguments, more) && !inner.iter().any(|inner| matches!(inner, Inner::Unresolvable | Inner::Guess(_)));
         self.push_arguments(arguments, resolvable);
         self.evaluates |= evaluates(&name, arguments);
         for argument in &arguments[1..] {
@@ -247,7 +244,7 @@ impl Collector {
     fn runs(&mut self, text: &str) {
         let plain: String = text.replace("\\\n", "").chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
         self.push(text.trim().to_owned(), vec![text.trim().to_owned()], false, None);
-        for segment in plain.split(|c| matches!(c, ';' | '&' | '|' | '(' | ')' | '<' | '>' | '\n' | '`' | '{' | '}' | '$' | ',')) {
+        for segment in plain.split([';', '&', '|', '(', ')', '<', '>', '\n', '`', '{', '}', '$', ',']) {
             let words: Vec<String> = segment.split_whitespace().take(64).map(str::to_owned).collect();
             for from in 0..words.len() {
                 self.push(words[from..].join(" "), words[from..].to_vec(), false, None);
@@ -271,10 +268,14 @@ fn has_certain_name(arguments: &[Argument], more: bool) -> bool {
 /// The pattern that grants this command from now on.
 fn always(arguments: &[Argument], words: &[String]) -> Option<String> {
     let identifying = arity(words);
-    let is_special = |argument: &Argument| !argument.is_literal() || argument.text.is_empty() || argument.text.contains(['*', '?']) || argument.text.contains(char::is_whitespace);
-    let is_prefix = arguments.len() >= identifying
-        && !arguments[..identifying].iter().any(is_special)
-        && !(arity_skips_options(words, identifying));
+    let is_special = |argument: &Argument| {
+        !argument.is_literal()
+            || argument.text.is_empty()
+            || argument.text.contains(['*', '?'])
+            || argument.text.contains(char::is_whitespace)
+    };
+    let is_prefix =
+        arguments.len() >= identifying && !arguments[..identifying].iter().any(is_special) && !(arity_skips_options(words, identifying));
     if is_prefix {
         return Some(format!("{} *", words[..identifying].join(" ")));
     }
@@ -303,19 +304,21 @@ fn looks_like_code(word: &Word) -> bool {
 
 fn is_dangerous(text: &str) -> bool {
     let name = text.split(['=', '+', '[']).next().unwrap_or(text);
-    DANGEROUS.contains(&name) || name.starts_with("BASH_FUNC_") || name.starts_with("GIT_CONFIG_KEY") || name.starts_with("GIT_CONFIG_VALUE")
+    DANGEROUS.contains(&name)
+        || name.starts_with("BASH_FUNC_")
+        || name.starts_with("GIT_CONFIG_KEY")
+        || name.starts_with("GIT_CONFIG_VALUE")
 }
 
 /// Builtins that evaluate the names or values they are given.
 fn evaluates(name: &str, arguments: &[Argument]) -> bool {
     let has = |options: &[&str]| arguments.iter().any(|argument| options.iter().any(|option| argument.text.starts_with(option)));
     match name {
-        "let" | "unset" | "read" | "wait" | "getopts" => true,
+        "let" | "unset" | "read" | "wait" | "getopts" | "mapfile" | "readarray" => true,
         "declare" | "typeset" | "local" | "readonly" | "export" => {
             let is_typed = |text: &str| text.starts_with('-') && text.contains(['i', 'n', 'a', 'A']);
             arguments.iter().any(|argument| is_typed(&argument.text) || argument.text.contains('['))
         }
-        "mapfile" | "readarray" => true,
         "printf" => has(&["-v"]),
         "test" | "[" => has(&["-v", "-R"]),
         _ => false,

@@ -48,10 +48,16 @@ impl Argument {
 
 #[derive(Clone)]
 enum Atom {
-    Character { character: char, quoted: bool },
+    Character {
+        character: char,
+        quoted: bool,
+    },
     /// An empty pair of quotes, which keeps an otherwise empty word.
     Quotes,
-    Hole { raw: String, quoted: bool },
+    Hole {
+        raw: String,
+        quoted: bool,
+    },
 }
 
 impl Atom {
@@ -67,8 +73,8 @@ const LIMIT: usize = 256;
 pub(super) fn arguments(word: &Word) -> Vec<Argument> {
     let atoms = atoms(word);
     let mut expanded = Vec::new();
-    let mut work = 0;
-    if !braces(&atoms, &mut expanded, &mut work) || expanded.len() > LIMIT {
+    let mut steps = 0;
+    if !braces(&atoms, &mut expanded, &mut steps) || expanded.len() > LIMIT {
         let mut whole = argument(&atoms, true);
         whole.holes.push(0..whole.text.len());
         whole.splits = true;
@@ -130,9 +136,9 @@ fn argument(atoms: &[Atom], braced: bool) -> Argument {
 
 /// Appends what the first pair of braces with a comma in it expands to; `false` where that would be too much, or for
 /// a sequence such as `{a..e}`.
-fn braces(atoms: &[Atom], expanded: &mut Vec<Vec<Atom>>, work: &mut usize) -> bool {
-    *work += 1;
-    if *work > 4 * LIMIT || expanded.len() > LIMIT {
+fn braces(atoms: &[Atom], expanded: &mut Vec<Vec<Atom>>, steps: &mut usize) -> bool {
+    *steps += 1;
+    if *steps > 4 * LIMIT || expanded.len() > LIMIT {
         return false;
     }
     for open in 0..atoms.len() {
@@ -149,7 +155,7 @@ fn braces(atoms: &[Atom], expanded: &mut Vec<Vec<Atom>>, work: &mut usize) -> bo
         let mut from = open + 1;
         for end in commas.into_iter().chain([close]) {
             let choice: Vec<Atom> = atoms[..open].iter().chain(&atoms[from..end]).chain(&atoms[close + 1..]).cloned().collect();
-            if !braces(&choice, expanded, work) {
+            if !braces(&choice, expanded, steps) {
                 return false;
             }
             from = end + 1;

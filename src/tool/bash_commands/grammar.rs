@@ -149,7 +149,7 @@ impl Parser<'_> {
                 return Ok(compound);
             }
             compound.scripts.clear();
-            self.restore(state);
+            self.restore(&state);
             self.findings.doubtful = true;
         }
         self.take();
@@ -265,7 +265,8 @@ impl Parser<'_> {
             }
             if let Some(word) = self.word(position)? {
                 position = if word.plain() == Some("=~") { Position::Regex } else { Position::Argument };
-                self.findings.evaluates |= word.plain().is_some_and(|text| matches!(text, "-eq" | "-ne" | "-lt" | "-le" | "-gt" | "-ge" | "-v" | "-R"));
+                self.findings.evaluates |=
+                    word.plain().is_some_and(|text| matches!(text, "-eq" | "-ne" | "-lt" | "-le" | "-gt" | "-ge" | "-v" | "-R"));
                 words.push(word);
                 continue;
             }
@@ -312,7 +313,7 @@ impl Parser<'_> {
                 return self.nested(Self::command);
             }
         }
-        self.restore(state);
+        self.restore(&state);
         self.nested(Self::command)
     }
 
@@ -367,7 +368,7 @@ impl Parser<'_> {
 
     /// One redirection, if one begins here.
     fn redirection(&mut self, redirects: &mut Vec<Redirect>) -> Reading<bool> {
-        let digits = (0..).take_while(|ahead| self.look(*ahead).is_some_and(|c| c.is_ascii_digit())).count();
+        let digits = (0..9).take_while(|ahead| self.look(*ahead).is_some_and(|c| c.is_ascii_digit())).count();
         let first = self.look(digits);
         let is_redirection = match first {
             Some('<' | '>') => digits > 0 || self.look(1) != Some('('),

@@ -12,8 +12,8 @@ mod parser;
 mod paths;
 mod second_opinion;
 mod syntax;
-mod wrapper_table;
 mod words;
+mod wrapper_table;
 mod wrappers;
 
 #[cfg(test)]

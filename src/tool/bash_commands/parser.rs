@@ -22,6 +22,8 @@ pub(super) struct Parser<'a> {
     /// Where the source begins in the whole text.
     base: usize,
     depth: usize,
+    /// How many more characters may be taken: reading again after a wrong guess must not multiply.
+    fuel: usize,
     /// Here-documents whose bodies come after the next newline.
     pending: Vec<Pending>,
     /// A here-document outside of the current substitution still waits for its body.
@@ -65,6 +67,7 @@ impl<'a> Parser<'a> {
             position: 0,
             base,
             depth,
+            fuel: 64 * source.len() + 1_000,
             pending: Vec::new(),
             has_outer_pending: false,
             bodies: Vec::new(),
@@ -74,13 +77,14 @@ impl<'a> Parser<'a> {
 
     fn whole(&mut self) -> Reading<Script> {
         let script = self.script()?;
-        if self.look(0).is_some() {
+        if self.position < self.source.len() && self.offset() < self.source.len() {
             return Err(Fault);
         }
         self.findings.doubtful |= !self.pending.is_empty();
         Ok(script)
     }
 
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method alone holds for one lifetime only")]
     /// Reads text that was cut out of this source at `at` as a script of its own.
     pub(super) fn parse_inside(&mut self, text: &str, at: usize) -> Reading<Script> {
         self.inside(text, at, |parser| parser.whole())
@@ -93,7 +97,7 @@ impl<'a> Parser<'a> {
             while parser.look(0).is_some() {
                 parser.inside_quotes(&mut word, "$`\\")?;
             }
-            Ok(word)
+            if parser.fuel == 0 { Err(Fault) } else { Ok(word) }
         })
     }
 
@@ -104,7 +108,9 @@ impl<'a> Parser<'a> {
         let mut inner = Parser::new(text, self.base + at, self.depth + 1);
         inner.bodies = std::mem::take(&mut self.bodies);
         inner.findings = std::mem::take(&mut self.findings);
+        inner.fuel = self.fuel;
         let result = read(&mut inner);
+        self.fuel = inner.fuel;
         self.bodies = inner.bodies;
         self.findings = inner.findings;
         result
@@ -123,6 +129,9 @@ impl<'a> Parser<'a> {
 
     /// The character that is `count` characters ahead; a backslash before a newline vanishes with it.
     pub(super) fn look(&self, count: usize) -> Option<char> {
+        if self.fuel == 0 {
+            return None;
+        }
         let mut rest = &self.source[self.position..];
         let mut remaining = count;
         loop {
@@ -157,11 +166,15 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn peek_raw(&self) -> Option<char> {
+        if self.fuel == 0 {
+            return None;
+        }
         self.source[self.position..].chars().next()
     }
 
     pub(super) fn take_raw(&mut self) -> Option<char> {
         let character = self.peek_raw()?;
+        self.fuel = self.fuel.saturating_sub(1);
         self.position += character.len_utf8();
         Some(character)
     }
@@ -199,15 +212,10 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn save(&self) -> State {
-        State {
-            position: self.position,
-            starts: self.findings.starts.len(),
-            bodies: self.bodies.len(),
-            pending: self.pending.len(),
-        }
+        State { position: self.position, starts: self.findings.starts.len(), bodies: self.bodies.len(), pending: self.pending.len() }
     }
 
-    pub(super) fn restore(&mut self, state: State) {
+    pub(super) fn restore(&mut self, state: &State) {
         self.position = state.position;
         self.findings.starts.truncate(state.starts);
         self.bodies.truncate(state.bodies);

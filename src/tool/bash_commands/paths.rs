@@ -13,12 +13,14 @@ pub struct PathUse {
     pub whole: bool,
     /// What is done there.
     pub access: Access,
+    /// As it was written, without quotes.
+    pub text: String,
 }
 
 /// What a path is relative to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Anchor {
-    /// The directory reached from the start by these `cd`s, each of which may have failed.
+    /// The directory reached from the start by these `cd`s, each of which may have failed; a leading `~` is the home.
     Directory(Vec<String>),
     /// The user's home.
     Home,
@@ -56,8 +58,14 @@ impl Place {
     /// After `cd` or `pushd` with these arguments.
     pub(super) fn follow(&mut self, arguments: &[Argument]) {
         let target = arguments.iter().skip(1).find(|argument| argument.text == "-" || !argument.text.starts_with('-'));
+        let home = target.filter(|target| target.tilde && target.holes.is_empty() && (target.text == "~" || target.text.starts_with("~/")));
+        if let Some(home) = home {
+            self.0 = Anchor::Directory(vec![home.text.clone()]);
+            return;
+        }
         match (target.and_then(Argument::literal), &mut self.0) {
             (Some(path), _) if path == "-" || path.starts_with('+') || path.is_empty() => self.lose(),
+            (Some(path), Anchor::Directory(moves)) if path.starts_with('~') => moves.push(format!("./{path}")),
             (Some(path), Anchor::Directory(moves)) => moves.push(path.to_owned()),
             (Some(path), _) if path.starts_with('/') => self.0 = Anchor::Directory(vec![path.to_owned()]),
             _ => self.lose(),
@@ -85,7 +93,7 @@ pub(super) fn path_use(argument: &Argument, place: &Place, access: Access) -> Pa
         None => known,
     };
     let path = if from > 0 { path.trim_start_matches('/') } else { path };
-    PathUse { anchor, path: path.to_owned(), whole: unknown.is_none(), access }
+    PathUse { anchor, path: path.to_owned(), whole: unknown.is_none(), access, text: text.to_owned() }
 }
 
 /// The paths among the arguments of a command; the first argument is its name.

@@ -139,7 +139,7 @@ impl Parser<'_> {
                 let state = self.save();
                 self.take_several(3);
                 if self.arithmetic(&mut scripts).is_err() {
-                    self.restore(state);
+                    self.restore(&state);
                     scripts.clear();
                     self.findings.doubtful = true;
                     self.take_several(2);
@@ -319,7 +319,7 @@ impl Parser<'_> {
     fn arithmetic_piece(&mut self, scripts: &mut Vec<Script>) -> Reading<()> {
         let mut inner = Word::default();
         let character = self.look(0).ok_or(Fault)?;
-        if matches!(character, '\'' | '\\' | ';' | '{' | '}') {
+        if matches!(character, '\'' | '\\' | '{' | '}') {
             self.findings.doubtful = true;
         }
         if character.is_alphabetic() || matches!(character, '_' | '$') {

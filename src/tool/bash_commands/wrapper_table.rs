@@ -30,16 +30,8 @@ pub(super) enum Runs {
     Script,
 }
 
-const PLAIN: Wrapper = Wrapper {
-    names: &[],
-    flags: "",
-    valued: "",
-    long_flags: &[],
-    long_valued: &[],
-    operands: 0,
-    assignments: false,
-    runs: Runs::Words,
-};
+const PLAIN: Wrapper =
+    Wrapper { names: &[], flags: "", valued: "", long_flags: &[], long_valued: &[], operands: 0, assignments: false, runs: Runs::Words };
 
 /// The table.
 pub(super) const WRAPPERS: &[Wrapper] = &[
@@ -56,7 +48,16 @@ pub(super) const WRAPPERS: &[Wrapper] = &[
         names: &["sudo"],
         flags: "AbEHnPkSBN",
         valued: "ughpCrtTUDR",
-        long_flags: &["askpass", "background", "preserve-env", "set-home", "non-interactive", "preserve-groups", "stdin", "reset-timestamp"],
+        long_flags: &[
+            "askpass",
+            "background",
+            "preserve-env",
+            "set-home",
+            "non-interactive",
+            "preserve-groups",
+            "stdin",
+            "reset-timestamp",
+        ],
         long_valued: &["user", "group", "host", "prompt", "close-from", "role", "type", "command-timeout", "other-user", "chdir", "chroot"],
         assignments: true,
         ..PLAIN
@@ -103,7 +104,18 @@ pub(super) const WRAPPERS: &[Wrapper] = &[
         names: &["xargs", "gxargs"],
         flags: "0rtxpo",
         valued: "adEIJLnPRsS",
-        long_flags: &["null", "no-run-if-empty", "verbose", "interactive", "exit", "open-tty", "show-limits", "replace", "max-lines", "eof"],
+        long_flags: &[
+            "null",
+            "no-run-if-empty",
+            "verbose",
+            "interactive",
+            "exit",
+            "open-tty",
+            "show-limits",
+            "replace",
+            "max-lines",
+            "eof",
+        ],
         long_valued: &["arg-file", "delimiter", "max-args", "max-procs", "max-chars", "process-slot-var"],
         runs: Runs::WordsAndMore,
         ..PLAIN
@@ -126,11 +138,30 @@ pub(super) const BASH: &[&str] = &["bash", "rbash"];
 /// Shells of which only the POSIX language is known here.
 pub(super) const POSIX_SHELLS: &[&str] = &["sh", "dash", "ash"];
 /// Shells with words of their own.
-pub(super) const OTHER_SHELLS: &[&str] = &["zsh", "ksh", "ksh93", "mksh", "oksh", "yash", "fish", "csh", "tcsh", "pwsh", "nu", "elvish", "xonsh", "posh"];
+pub(super) const OTHER_SHELLS: &[&str] =
+    &["zsh", "ksh", "ksh93", "mksh", "oksh", "yash", "fish", "csh", "tcsh", "pwsh", "nu", "elvish", "xonsh", "posh"];
 
 /// Commands after which it is not certain what later words mean, or which run what cannot be seen.
-pub(super) const UNRESOLVABLE: &[&str] =
-    &["alias", "source", ".", "enable", "bind", "complete", "compgen", "compopt", "fc", "shopt", "su", "runuser", "script", "at", "batch", "systemd-run", "nsenter", "ld.so"];
+pub(super) const UNRESOLVABLE: &[&str] = &[
+    "alias",
+    "source",
+    ".",
+    "enable",
+    "bind",
+    "complete",
+    "compgen",
+    "compopt",
+    "fc",
+    "shopt",
+    "su",
+    "runuser",
+    "script",
+    "at",
+    "batch",
+    "systemd-run",
+    "nsenter",
+    "ld.so",
+];
 
 /// Variables that change what a shell or every program runs.
 pub(super) const DANGEROUS: &[&str] = &[

@@ -58,7 +58,11 @@ fn shell(name: &str) -> Option<Dialect> {
 /// Options of ssh and its kin whose values run here.
 fn runs_locally(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    text.contains("proxycommand") || text.contains("localcommand") || text.starts_with("-e") || text.starts_with("--rsh") || text.starts_with("-s")
+    text.contains("proxycommand")
+        || text.contains("localcommand")
+        || text.starts_with("-e")
+        || text.starts_with("--rsh")
+        || text.starts_with("-s")
 }
 
 /// Every tail of the words might be a command; none is certain.
@@ -122,6 +126,9 @@ fn after_options(wrapper: &Wrapper, arguments: &[Argument]) -> Result<usize, usi
         if !arguments[at].is_literal() && arguments[at].splits {
             return Err(at);
         }
+        at += 1;
+    }
+    if wrapper.assignments && arguments.get(at).is_some_and(|argument| argument.text == "--") {
         at += 1;
     }
     for _ in 0..wrapper.operands {
@@ -245,15 +252,31 @@ fn found(arguments: &[Argument], more: bool) -> Vec<Inner> {
 fn parallel(arguments: &[Argument], more: bool) -> Vec<Inner> {
     let words: Vec<Argument> = arguments[1..].iter().take_while(|word| !word.text.starts_with(":::")).cloned().collect();
     match words.first() {
-        Some(first) if !first.text.starts_with('-') && first.is_literal() && !first.text.contains('{') => script(&words, Dialect::Posix, more),
+        Some(first) if !first.text.starts_with('-') && first.is_literal() && !first.text.contains('{') => {
+            script(&words, Dialect::Posix, more)
+        }
         _ => guesses(&words),
     }
 }
 
 /// Settings of git whose values are commands.
 const GIT_COMMAND_SETTINGS: [&str; 16] = [
-    "alias.", "pager", "editor", "sshcommand", "fsmonitor", "hookspath", "external", "textconv", "command", ".cmd", "helper", "program", "filter.",
-    "driver", "protocol.", "include",
+    "alias.",
+    "pager",
+    "editor",
+    "sshcommand",
+    "fsmonitor",
+    "hookspath",
+    "external",
+    "textconv",
+    "command",
+    ".cmd",
+    "helper",
+    "program",
+    "filter.",
+    "driver",
+    "protocol.",
+    "include",
 ];
 
 fn git(arguments: &[Argument], more: bool) -> Vec<Inner> {
@@ -268,8 +291,22 @@ fn git(arguments: &[Argument], more: bool) -> Vec<Inner> {
                 at += 2;
             }
             "-C" | "--git-dir" | "--work-tree" | "--namespace" => at += 2,
-            "-p" | "--paginate" | "-P" | "--no-pager" | "--bare" | "--no-replace-objects" | "--no-optional-locks" | "--literal-pathspecs" | "--version" | "--help"
-            | "-v" | "-h" | "--html-path" | "--man-path" | "--info-path" | "--exec-path" => at += 1,
+            "-p"
+            | "--paginate"
+            | "-P"
+            | "--no-pager"
+            | "--bare"
+            | "--no-replace-objects"
+            | "--no-optional-locks"
+            | "--literal-pathspecs"
+            | "--version"
+            | "--help"
+            | "-v"
+            | "-h"
+            | "--html-path"
+            | "--man-path"
+            | "--info-path"
+            | "--exec-path" => at += 1,
             text if text.starts_with("--git-dir=") || text.starts_with("--work-tree=") || text.starts_with("--namespace=") => at += 1,
             _ => return guesses(&arguments[at..]),
         }
@@ -295,7 +332,9 @@ fn git(arguments: &[Argument], more: bool) -> Vec<Inner> {
                 match text.strip_prefix("--exec=").or_else(|| text.strip_prefix("-x").filter(|rest| !rest.is_empty())) {
                     Some(value) if word.is_literal() => inner.push(Inner::Script { text: value.to_owned(), dialect: Dialect::Posix }),
                     Some(_) => inner.push(Inner::Unresolvable),
-                    None if matches!(text, "-x" | "--exec") => inner.extend(script(command.get(position + 1..=position + 1).unwrap_or_default(), Dialect::Posix, more)),
+                    None if matches!(text, "-x" | "--exec") => {
+                        inner.extend(script(command.get(position + 1..=position + 1).unwrap_or_default(), Dialect::Posix, more));
+                    }
                     None => {}
                 }
             }

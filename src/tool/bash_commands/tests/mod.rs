@@ -1,9 +1,10 @@
 //! Tests of the analysis of command lines.
 
-
-
+mod generator;
+#[cfg(unix)]
+mod real_bash;
 mod table;
-
+mod tricks;
 
 use polytree_protocol::permission::{Action, Rule};
 

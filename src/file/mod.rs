@@ -1,0 +1,3 @@
+//! The project's files.
+
+pub(crate) mod ignore_rules;

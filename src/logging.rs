@@ -1,0 +1,69 @@
+//! The daemon's log: a file under the data directory, a new one each day, a week of them kept; standard error too when
+//! asked. Never standard output, which belongs to the protocol.
+
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::stdx::{paths::AbsPath, time::now_ms};
+
+/// How many daily files are kept.
+const KEPT: usize = 7;
+
+/// Starts logging to `log/` below the data directory; a `level` such as `debug` also logs that much to standard error.
+/// Where the file cannot be written, the daemon runs without it.
+pub fn start(data: &AbsPath, level: Option<&str>) {
+    let directory = data.join("log");
+    let file = private_directory(&directory)
+        .then(|| RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix("polytree").filename_suffix("log").max_log_files(KEPT).build(&directory).ok())
+        .flatten();
+    // The model library logs raw answers of services, in which keys may stand.
+    let filter = |level: &str| EnvFilter::new(format!("warn,genai=off,polytree={level},client={level}"));
+    close_to_others(&directory);
+    let file = file.map(|appender| {
+        let file = Private { appender, directory: directory.clone(), day: now_ms() / (24 * 3600 * 1000) };
+        tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file)).with_filter(filter(level.unwrap_or("info")))
+    });
+    let console = level.map(|level| tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(filter(level)));
+    let _ = tracing_subscriber::registry().with(file).with(console).try_init();
+}
+
+fn private_directory(directory: &AbsPath) -> bool {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).is_ok()
+}
+
+/// The appender creates its files with the usual mode; each new one is closed to others at its first line. Until then
+/// the directory keeps them out.
+struct Private {
+    appender: RollingFileAppender,
+    directory: AbsPath,
+    day: i64,
+}
+
+impl std::io::Write for Private {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.appender.write(bytes)?;
+        let day = now_ms() / (24 * 3600 * 1000);
+        if day != self.day {
+            self.day = day;
+            close_to_others(&self.directory);
+        }
+        Ok(written)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.appender.flush()
+    }
+}
+
+fn close_to_others(directory: &AbsPath) {
+    #[cfg(unix)]
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let _ = std::fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o600));
+    }
+    #[cfg(not(unix))]
+    let _ = directory;
+}

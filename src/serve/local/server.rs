@@ -1,0 +1,197 @@
+//! Listening on the socket: who comes, is it the same user, does it say hello.
+
+use std::{io, sync::Arc, time::Duration};
+
+use interprocess::local_socket::{
+    ListenerOptions,
+    tokio::{Listener as Socket, prelude::*},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    time::timeout,
+};
+
+use super::{
+    address::{Address, Error},
+    client::split,
+    hello::Hello,
+};
+use crate::{
+    api::error::Error as Refusal,
+    jsonrpc::framing::{Decoder, Frame, Framing, MESSAGE_LIMIT},
+    serve::{
+        answer,
+        connection::{End, Engine},
+        rpc::Rpc,
+    },
+    stdx::tasks::Tasks,
+};
+
+/// The largest hello, in bytes: an environment is at most some megabytes.
+const HELLO_LIMIT: usize = 8 * 1024 * 1024;
+
+/// How long a client may take to say hello.
+const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long answers may still take when the daemon stops.
+const STOP_PATIENCE: Duration = Duration::from_millis(500);
+
+/// The listening socket. Dropping it removes its file.
+pub struct Listener {
+    socket: Socket,
+    address: Address,
+}
+
+impl Listener {
+    /// Listens. The caller must own the data directory: a socket file that is still there belongs to a dead daemon
+    /// then, and is replaced.
+    ///
+    /// # Errors
+    /// When the directory is not private, something else is in the way, or the system refuses.
+    pub async fn bind(address: Address) -> Result<Self, Error> {
+        address.prepare()?;
+        #[cfg(unix)]
+        remove_stale(&address).await?;
+        let path = address.path();
+        let options = ListenerOptions::new().name(address.name().map_err(Error::io(path))?);
+        #[cfg(unix)]
+        let options = interprocess::os::unix::local_socket::ListenerOptionsExt::mode(options, 0o600);
+        let socket = options.create_tokio().map_err(Error::io(path))?;
+        #[cfg(unix)]
+        {
+            // Systems that do not take a mode at binding: the directory has kept others out until here.
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(Error::io(path))?;
+        }
+        Ok(Self { socket, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Serves clients until `tasks` is cancelled.
+    pub async fn serve(self, rpc: &Rpc, tasks: &Tasks) {
+        loop {
+            let accepted = tokio::select! {
+                () = tasks.token().cancelled() => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok(stream) => {
+                    let (rpc, inner) = (rpc.clone(), tasks.clone());
+                    drop(tasks.spawn("local connection", async move { welcome(&rpc, &inner, stream).await }));
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: others may end meanwhile.
+                    tracing::warn!("cannot accept a local connection: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+async fn welcome(rpc: &Rpc, tasks: &Tasks, stream: LocalSocketStream) {
+    #[cfg(unix)]
+    if !super::same_user(&stream) {
+        tracing::warn!("another user came by the local socket and was refused");
+        return;
+    }
+    let (reader, writer) = split(stream);
+    serve_stream(rpc, tasks, reader, writer).await;
+}
+
+/// Serves one client from its hello on.
+async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite + Unpin + Send + 'static) {
+    let mut decoder = Decoder::new(HELLO_LIMIT);
+    let said = tokio::select! {
+        said = timeout(HELLO_PATIENCE, hello(&mut decoder, &mut reader)) => said,
+        () = tasks.token().cancelled() => return,
+    };
+    let late = || Refusal::invalid_request("no hello came in time");
+    let connection = match said.unwrap_or_else(|_| Err(Some(late()))) {
+        Ok(hello) => hello.connection().map_err(Some),
+        Err(refusal) => Err(refusal),
+    };
+    let connection = match connection {
+        Ok(connection) => Arc::new(connection),
+        Err(refusal) => {
+            if let Some(refusal) = refusal {
+                let mut line = Vec::new();
+                Framing::Lines.encode(answer::failure(answer::id(None), &refusal).as_ref(), &mut line);
+                // A client that does not read its refusal misses nothing.
+                let _ = timeout(STOP_PATIENCE, async {
+                    writer.write_all(&line).await?;
+                    writer.shutdown().await
+                })
+                .await;
+            }
+            return;
+        }
+    };
+    tracing::debug!(connection = connection.id(), "a local client has come");
+    decoder.set_limit(MESSAGE_LIMIT);
+    let engine = Engine::start(rpc, connection.clone(), tasks, writer);
+    match engine.read(&mut decoder, &mut reader).await {
+        // It may still read, so it gets its answers, however long they take.
+        End::Input => tokio::select! {
+            () = engine.idle() => {}
+            () = tasks.token().cancelled() => {}
+        },
+        End::Stopped => drop(timeout(STOP_PATIENCE, engine.idle()).await),
+        End::Gone => {}
+    }
+    engine.close().await;
+    tracing::debug!(connection = connection.id(), "a local client has gone");
+}
+
+/// Reads the hello; no refusal for a client that says nothing and goes.
+async fn hello(decoder: &mut Decoder, reader: &mut (impl AsyncRead + Unpin)) -> Result<Hello, Option<Refusal>> {
+    let read = |frame: Frame<'_>| match frame {
+        Frame::Message(line) => Hello::parse(line).map_err(Some),
+        Frame::TooLarge(_) => Err(Some(Refusal::too_large("the hello is too large", HELLO_LIMIT as u64))),
+        Frame::BadHeaders | Frame::Truncated => Err(Some(Refusal::invalid_request("messages on this socket are lines"))),
+    };
+    loop {
+        if decoder.framing() == Some(Framing::Headers) {
+            return read(Frame::BadHeaders);
+        }
+        if let Some(frame) = decoder.next_frame() {
+            return read(frame);
+        }
+        if reader.read_buf(decoder.space()).await.map_err(|_| None)? == 0 {
+            return decoder.last_frame().map_or(Err(None), read);
+        }
+    }
+}
+
+/// Removes the socket of a dead daemon; nothing else, and nobody else's.
+#[cfg(unix)]
+async fn remove_stale(address: &Address) -> Result<(), Error> {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+    let path = address.path();
+    let occupied = |reason| Err(Error::Occupied { path: path.clone(), reason });
+    let metadata = match std::fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io(path)(error)),
+    };
+    if !metadata.file_type().is_socket() {
+        return occupied("it is not a socket");
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return occupied("it belongs to another user");
+    }
+    let name = address.name().map_err(Error::io(path))?;
+    match LocalSocketStream::connect(name).await {
+        Ok(_) => occupied("a daemon listens there"),
+        Err(_) => std::fs::remove_file(path).map_err(Error::io(path)),
+    }
+}
+
+#[cfg(all(test, unix))]
+#[path = "server_tests.rs"]
+mod tests;

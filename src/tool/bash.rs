@@ -1,0 +1,345 @@
+//! Runs a command line: asks for leave for each command in it, streams what it prints, and ends all that it started.
+
+use std::{ffi::OsStr, process::ExitStatus, time::Duration};
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::{
+    bash_commands::{Analysis, Dialect, analyse},
+    bash_directories::{Surroundings, external_directory, external_patterns},
+    bash_output::{Decoder, Keeper, Kept, Limits},
+    context::{Ask, ToolContext},
+    definition::{Tool, ToolError, ToolOutput},
+};
+use crate::stdx::{
+    paths::AbsPath,
+    process::{Group, SharedOutput, command, find_program},
+    text::{ellipsis, suffix},
+};
+
+const DEFAULT_TIMEOUT: u64 = 120_000;
+const MAX_TIMEOUT: u64 = 600_000;
+/// What Linux takes as one argument.
+const MAX_COMMAND: usize = 128 * 1024 - 1;
+/// Between the request to end and the end by force.
+const GRACE: Duration = Duration::from_secs(2);
+const GRACE_AFTER_ABORT: Duration = Duration::from_millis(200);
+/// How long what the shell leaves behind may still write.
+const AFTER_EXIT: Duration = Duration::from_millis(100);
+const LIMITS: Limits = Limits { head: 20_000, tail: 30_000, file: 64 * 1024 * 1024 };
+/// Clients are not sent more than this while it runs; the result holds the end.
+const STREAMED: usize = 1024 * 1024;
+/// More questions than this about one line help nobody.
+const MAX_PATTERNS: usize = 1_000;
+const PREVIEW: usize = 8_000;
+
+/// The tool.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Bash;
+
+/// Arguments of `bash`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BashArgs {
+    /// The command line.
+    command: String,
+    /// Milliseconds after which it is ended; 120000 if left out, at most 600000.
+    #[serde(default)]
+    timeout: Option<u64>,
+    /// What it does, in five to ten words, for the user.
+    description: String,
+    /// The directory to run in, absolute or relative to the session's directory, which it is if left out.
+    #[serde(default)]
+    workdir: Option<String>,
+}
+
+#[async_trait]
+impl Tool for Bash {
+    const NAME: &'static str = "bash";
+    const DESCRIPTION: &'static str = include_str!("bash.md");
+    type Args = BashArgs;
+
+    async fn run(&self, context: &ToolContext, args: BashArgs) -> Result<ToolOutput, ToolError> {
+        if args.command.trim().is_empty() {
+            return Err(ToolError::failed("The command is empty. Please give a command line to run."));
+        }
+        if args.command.contains('\0') {
+            return Err(ToolError::failed("The command contains a zero byte, which no shell can read. Please leave it out."));
+        }
+        if args.command.len() > MAX_COMMAND {
+            return Err(ToolError::failed(
+                "The command line is longer than 128 KiB, which no shell takes. Please write it to a script file and run that.",
+            ));
+        }
+        let directory = working_directory(context, args.workdir.as_deref())?;
+        let path = context.environment.get("PATH").map(OsStr::new);
+        let bash = find_program("bash", path).or_else(|| find_program("bash", None));
+        let dialect = if bash.is_some() { Dialect::Bash } else { Dialect::Posix };
+        let shell = bash.or_else(|| find_program("sh", path)).or_else(|| find_program("sh", None));
+        let shell = shell.ok_or_else(|| ToolError::failed("There is neither bash nor sh on this machine, so no command can be run."))?;
+
+        ask(context, &args, &directory, &analyse(&args.command, dialect)).await?;
+
+        let title = title(&args);
+        let metadata = json!({ "command": args.command, "description": args.description });
+        context.host.progress(context, Some(title.clone()), metadata).await;
+        let limit = args.timeout.unwrap_or(DEFAULT_TIMEOUT).clamp(1, MAX_TIMEOUT);
+        let finished = execute(context, shell.as_os_str(), &args.command, &directory, Duration::from_millis(limit)).await?;
+        if finished.end == End::Aborted {
+            return Err(ToolError::Aborted);
+        }
+        Ok(result(&args, title, limit, finished))
+    }
+}
+
+/// The command line in one line, where there is no description.
+fn title(args: &BashArgs) -> String {
+    let text = if args.description.trim().is_empty() { &args.command } else { &args.description };
+    ellipsis(&text.split_whitespace().collect::<Vec<_>>().join(" "), 200)
+}
+
+fn working_directory(context: &ToolContext, workdir: Option<&str>) -> Result<AbsPath, ToolError> {
+    let Some(workdir) = workdir.filter(|workdir| !workdir.is_empty()) else { return Ok(context.directory.clone()) };
+    let path = match workdir.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => home(context).map(|home| home.join(rest.trim_start_matches('/'))),
+        _ => Some(context.directory.join(workdir)),
+    };
+    let real = path.and_then(|path| path.real().ok()).filter(|path| path.as_path().is_dir());
+    real.ok_or_else(|| {
+        ToolError::failed(format!(
+            "The working directory {workdir} does not exist or is not a directory. Please name one that exists, or leave `workdir` out."
+        ))
+    })
+}
+
+fn home(context: &ToolContext) -> Option<AbsPath> {
+    context.environment.get("HOME").and_then(AbsPath::new)
+}
+
+/// Asks for the directories outside first, then for the commands.
+async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analysis: &Analysis) -> Result<(), ToolError> {
+    let patterns = analysis.patterns();
+    if patterns.len() > MAX_PATTERNS {
+        return Err(ToolError::failed(
+            "The command line has too many commands in it to be checked. Please write it to a script file and run that, or split it.",
+        ));
+    }
+    let inside = [&context.worktree, &context.directory, &context.output_directory];
+    let surroundings = Surroundings { directory, inside: &inside, home: home(context) };
+    let mut directories: Vec<String> = external_directory(directory, &surroundings).into_iter().collect();
+    for pattern in external_patterns(&analysis.paths, &surroundings) {
+        if !directories.contains(&pattern) {
+            directories.push(pattern);
+        }
+    }
+    let title = title(args);
+    if !directories.is_empty() {
+        // Only a place that is known can be granted for good.
+        let always = directories.iter().filter(|pattern| pattern.starts_with('/')).cloned().collect();
+        let metadata = json!({ "command": args.command, "directories": directories });
+        let kind = "external_directory";
+        context.host.ask(context, Ask { kind, patterns: directories, always, force: false, title: title.clone(), metadata }).await?;
+    }
+    let metadata = json!({ "command": args.command, "description": args.description });
+    let ask = Ask { kind: "bash", patterns, always: analysis.always(), force: analysis.needs_a_person(), title, metadata };
+    context.host.ask(context, ask).await
+}
+
+/// How a command came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// By itself.
+    Exited,
+    /// By itself, but it left something running, which was ended.
+    LeftBehind,
+    /// Its time was over.
+    TimedOut,
+    /// The turn was aborted.
+    Aborted,
+}
+
+struct Finished {
+    kept: Kept,
+    status: Option<ExitStatus>,
+    end: End,
+}
+
+async fn execute(context: &ToolContext, shell: &OsStr, line: &str, directory: &AbsPath, limit: Duration) -> Result<Finished, ToolError> {
+    let not_started = |error: std::io::Error| ToolError::failed(format!("The shell could not be started: {error}."));
+    let mut command = command(shell, directory);
+    command.args(["-c", "--", line]).env_clear().envs(context.environment.iter());
+    command.env_remove("OLDPWD").env("PWD", directory.as_path());
+    command.envs([("TERM", "dumb"), ("PAGER", "cat"), ("GIT_PAGER", "cat"), ("GIT_TERMINAL_PROMPT", "0")]);
+    let output = SharedOutput::of(&mut command).map_err(not_started)?;
+    let group = Group::spawn(command).map_err(not_started)?;
+    let mut run = Run {
+        context,
+        group,
+        output,
+        is_open: true,
+        decoder: Decoder::default(),
+        keeper: Keeper::new(context.output_directory.clone(), LIMITS),
+        streamed: 0,
+        status: None,
+    };
+    let end = run.finish(Instant::now() + limit).await;
+    run.group.kill();
+    let rest = run.decoder.finish();
+    run.keeper.push(&rest).await;
+    Ok(Finished { kept: run.keeper.finish().await, status: run.status, end })
+}
+
+enum Event {
+    Output(Vec<u8>),
+    Closed,
+    Exited(ExitStatus),
+}
+
+/// A command that runs.
+struct Run<'a> {
+    context: &'a ToolContext,
+    group: Group,
+    output: SharedOutput,
+    /// Whether more output may come.
+    is_open: bool,
+    decoder: Decoder,
+    keeper: Keeper,
+    streamed: usize,
+    status: Option<ExitStatus>,
+}
+
+impl Run<'_> {
+    async fn finish(&mut self, deadline: Instant) -> End {
+        let cancel = self.context.cancel.clone();
+        let natural = tokio::select! {
+            biased;
+            () = cancel.cancelled() => End::Aborted,
+            () = sleep_until(deadline) => End::TimedOut,
+            end = self.natural_end() => end,
+        };
+        let grace = match natural {
+            End::Exited | End::LeftBehind => return natural,
+            End::TimedOut => GRACE,
+            End::Aborted => GRACE_AFTER_ABORT,
+        };
+        self.group.terminate();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled(), if natural == End::TimedOut => {}
+            () = sleep(grace) => {}
+            () = self.quiet_end() => {}
+        }
+        self.group.kill();
+        // What is in the pipe now is still worth keeping; who has left the group may hold it open for ever.
+        let _ = timeout(Duration::from_millis(20), self.quiet_end()).await;
+        natural
+    }
+
+    /// Until the shell has ended, and whatever it started has either ended too or had its time.
+    async fn natural_end(&mut self) -> End {
+        while self.status.is_none() {
+            let event = self.next().await;
+            self.handle(event, true).await;
+        }
+        let last = Instant::now() + AFTER_EXIT;
+        while self.is_open || self.group.is_alive() {
+            if Instant::now() >= last {
+                return End::LeftBehind;
+            }
+            // Nobody tells when the last process of a group ends.
+            let event = timeout(Duration::from_millis(5), self.next()).await;
+            if let Ok(event) = event {
+                self.handle(event, true).await;
+            }
+        }
+        End::Exited
+    }
+
+    /// Until everything has ended, without telling clients.
+    async fn quiet_end(&mut self) {
+        while self.status.is_none() || self.is_open {
+            let event = self.next().await;
+            self.handle(event, false).await;
+        }
+    }
+
+    /// What happens next; for ever nothing once all has ended. May be dropped: nothing is lost.
+    async fn next(&mut self) -> Event {
+        let mut buffer = [0; 8 * 1024];
+        tokio::select! {
+            read = self.output.read(&mut buffer), if self.is_open => match read {
+                Ok(count) if count > 0 => Event::Output(buffer[..count].to_vec()),
+                _ => Event::Closed,
+            },
+            // Where the system does not tell how it ended, it has ended all the same.
+            status = self.group.wait(), if self.status.is_none() => Event::Exited(status.unwrap_or_default()),
+            else => std::future::pending().await,
+        }
+    }
+
+    async fn handle(&mut self, event: Event, streams: bool) {
+        match event {
+            Event::Output(bytes) => self.take(&bytes, streams).await,
+            Event::Closed => self.is_open = false,
+            Event::Exited(status) => self.status = Some(status),
+        }
+    }
+
+    async fn take(&mut self, bytes: &[u8], streams: bool) {
+        let text = self.decoder.push(bytes);
+        self.keeper.push(&text).await;
+        if !streams || text.is_empty() || self.streamed >= STREAMED {
+            return;
+        }
+        self.streamed += text.len();
+        self.context.host.output(self.context, text).await;
+        if self.streamed >= STREAMED {
+            self.context.host.output(self.context, "\n[more output follows, which is not shown while the command runs]\n".to_owned()).await;
+        }
+    }
+}
+
+fn result(args: &BashArgs, title: String, limit: u64, finished: Finished) -> ToolOutput {
+    let Finished { kept, status, end } = finished;
+    let exit = if end == End::TimedOut { None } else { status.and_then(|status| status.code()) };
+    let mut notes = Vec::new();
+    match (end, status) {
+        (End::TimedOut, _) => notes.push(format!(
+            "[The command was ended because it took longer than {limit} ms. If it needs more time, call it again with a larger `timeout`.]"
+        )),
+        (_, Some(status)) if !status.success() => notes.push(match status.code() {
+            Some(code) => format!("[exit code {code}]"),
+            None => format!("[ended by {status}]"),
+        }),
+        _ => {}
+    }
+    if end == End::LeftBehind {
+        notes.push("[Processes that the command had left running in the background were ended.]".to_owned());
+    }
+    let mut metadata = json!({
+        "exit": exit,
+        "description": args.description,
+        "output": suffix(&kept.text, PREVIEW),
+        "truncated": kept.truncated,
+    });
+    if let Some(path) = &kept.path {
+        metadata["outputPath"] = json!(path);
+    }
+    let mut output = kept.text;
+    for note in notes {
+        if !output.is_empty() && !output.ends_with('\n') {
+            output.push('\n');
+        }
+        output.push_str(&note);
+        output.push('\n');
+    }
+    ToolOutput { title, output, metadata, attachments: Vec::new() }
+}
+
+#[cfg(all(test, unix))]
+#[path = "bash_tests.rs"]
+mod tests;

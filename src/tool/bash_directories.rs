@@ -1,0 +1,202 @@
+//! Which directories outside the worktree a command line touches, as patterns for the permission rules.
+//! Symlinks are followed, also those that lead nowhere yet.
+
+use std::path::{Component, Path};
+
+use super::bash_commands::{Access, Anchor, PathUse};
+use crate::stdx::paths::AbsPath;
+
+/// Where a command runs and what needs no leave.
+#[derive(Debug)]
+pub(super) struct Surroundings<'a> {
+    /// Where the command starts; a real path.
+    pub directory: &'a AbsPath,
+    /// Everything below these is free to use; real paths.
+    pub inside: &'a [&'a AbsPath],
+    /// The home directory of whoever runs it.
+    pub home: Option<AbsPath>,
+}
+
+/// `<directory>/*` for each directory outside, each once. A path that only running would tell counts only where something
+/// may be lost, and stands as it was written.
+pub(super) fn external_patterns(uses: &[PathUse], surroundings: &Surroundings<'_>) -> Vec<String> {
+    let mut patterns = Vec::new();
+    for usage in uses {
+        for pattern in outside(usage, surroundings) {
+            if !patterns.contains(&pattern) {
+                patterns.push(pattern);
+            }
+        }
+    }
+    patterns
+}
+
+/// Whether the directory itself lies outside; its pattern.
+pub(super) fn external_directory(directory: &AbsPath, surroundings: &Surroundings<'_>) -> Option<String> {
+    let real = directory.real_or_nearest();
+    (!is_inside(&real, surroundings)).then(|| pattern(&real))
+}
+
+fn outside(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<String> {
+    let bases = match &usage.anchor {
+        Anchor::Directory(moves) => after_moves(moves, surroundings),
+        Anchor::Home => surroundings.home.iter().cloned().collect(),
+        Anchor::Unknown => Vec::new(),
+    };
+    if bases.is_empty() {
+        let may_lose = usage.access == Access::Destroy && !usage.text.is_empty();
+        return if may_lose { vec![format!("{}/*", usage.text.trim_end_matches('/'))] } else { Vec::new() };
+    }
+    let found = bases.iter().filter_map(|base| {
+        let real = resolve(base, &usage.path, 0);
+        if is_inside(&real, surroundings) || is_harmless_device(&real) {
+            return None;
+        }
+        let is_directory = !usage.whole || usage.path.is_empty() || usage.path.ends_with('/') || real.as_path().is_dir();
+        Some(pattern(&if is_directory { real } else { real.parent().unwrap_or(real) }))
+    });
+    found.collect()
+}
+
+fn pattern(directory: &AbsPath) -> String {
+    format!("{}/*", directory.to_string().trim_end_matches('/'))
+}
+
+fn is_inside(real: &AbsPath, surroundings: &Surroundings<'_>) -> bool {
+    surroundings.inside.iter().any(|directory| real.is_within(directory))
+}
+
+fn is_harmless_device(real: &AbsPath) -> bool {
+    let path = real.to_string();
+    ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/stdin", "/dev/stdout", "/dev/stderr"]
+        .contains(&path.as_str())
+        || path.starts_with("/dev/fd/")
+        || path.starts_with("/proc/self/fd/")
+}
+
+/// Where some `cd`s may lead: one that names no directory now may fail or may not.
+fn after_moves(moves: &[String], surroundings: &Surroundings<'_>) -> Vec<AbsPath> {
+    let mut places = vec![surroundings.directory.clone()];
+    for step in moves {
+        let mut next = Vec::new();
+        for place in places {
+            let base = if step.starts_with('~') { surroundings.home.as_ref().unwrap_or(&place) } else { &place };
+            let target = resolve(base, step.trim_start_matches('~'), 0);
+            let target = if step.starts_with("~/") { resolve(base, step.trim_start_matches("~/"), 0) } else { target };
+            let certain = target.as_path().is_dir();
+            next.push(target);
+            if !certain {
+                next.push(place);
+            }
+        }
+        next.truncate(16);
+        places = next;
+    }
+    places
+}
+
+/// Follows a path as the system does: `..` after a symlink means the parent of where it leads.
+fn resolve(base: &AbsPath, path: &str, depth: usize) -> AbsPath {
+    let mut current = base.clone();
+    for component in Path::new(path).components() {
+        match component {
+            Component::RootDir | Component::Prefix(_) => current = AbsPath::new(path_root(path)).unwrap_or(current),
+            Component::CurDir => {}
+            Component::ParentDir => {
+                let real = current.real_or_nearest();
+                current = real.parent().unwrap_or(real);
+            }
+            Component::Normal(name) => {
+                let next = current.join(name);
+                current = match std::fs::read_link(&next) {
+                    Ok(target) if depth < 40 => resolve(&current.real_or_nearest(), &target.to_string_lossy(), depth + 1),
+                    _ => next,
+                };
+            }
+        }
+    }
+    current.real_or_nearest()
+}
+
+fn path_root(path: &str) -> &Path {
+    Path::new(path).ancestors().last().unwrap_or(Path::new("/"))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::{Surroundings, external_patterns};
+    use crate::{
+        stdx::paths::AbsPath,
+        tool::bash_commands::{Dialect, analyse},
+    };
+
+    fn check(line: &str, expected: &Expect) {
+        let top = tempfile::tempdir().unwrap();
+        let top = AbsPath::new(top.path()).unwrap().real().unwrap();
+        for directory in ["work/sub/deep", "other", "home"] {
+            std::fs::create_dir_all(top.join(directory)).unwrap();
+        }
+        std::os::unix::fs::symlink(top.join("other"), top.join("work/link")).unwrap();
+        std::os::unix::fs::symlink(top.join("other/not-yet"), top.join("work/dangling")).unwrap();
+        let work = top.join("work");
+        let surroundings = Surroundings { directory: &work, inside: &[&work], home: Some(top.join("home")) };
+        let patterns = external_patterns(&analyse(line, Dialect::Bash).paths, &surroundings);
+        expected.assert_eq(&patterns.join(" ").replace(&top.to_string(), "TOP"));
+    }
+
+    #[test]
+    fn inside_needs_no_leave() {
+        for line in [
+            "rm -rf sub x",
+            "cd sub/deep && rm ../x ../../y",
+            "echo a > out 2> sub/../err",
+            "cat < in > /dev/null",
+            "mv *.o sub",
+            "chmod -R u+x .",
+            "mkdir $PWD/x",
+        ] {
+            check(line, &expect![""]);
+        }
+    }
+
+    #[test]
+    fn outside_is_named_by_its_directory() {
+        check("rm ../other/x", &expect!["TOP/other/*"]);
+        check("cp a /usr/share/x; touch /usr/share/y", &expect!["/usr/share/*"]);
+        check("ls > ../other/list 2>&1", &expect!["TOP/other/*"]);
+        check("cd .. && ls", &expect!["TOP/*"]);
+        check("cd sub && cat ../../x", &expect!["TOP/*"]);
+        check("cat ~/x \"$HOME\"/y ${HOME}/z/w", &expect!["TOP/home/* TOP/home/z/*"]);
+        check("sudo rm ../other/x; sh -c 'rm ../x'", &expect!["TOP/other/* TOP/*"]);
+        check("dd if=/dev/zero of=../other/x", &expect!["TOP/other/*"]);
+        check("cp -t ../other x; mv --target-directory=../other y", &expect!["TOP/other/*"]);
+        check("git -C ../other status", &expect!["TOP/other/*"]);
+    }
+
+    #[test]
+    fn symlinks_are_followed() {
+        check("rm link/x", &expect!["TOP/other/*"]);
+        check("cat link/../x", &expect!["TOP/*"]);
+        check("echo a > dangling", &expect!["TOP/other/*"]);
+        check("cd link && rm x", &expect!["TOP/other/*"]);
+    }
+
+    #[test]
+    fn a_cd_that_may_fail_counts_both_ways() {
+        check("cd new; rm ../x", &expect!["TOP/*"]);
+        check("(cd sub); rm ../x", &expect!["TOP/*"]);
+        check("cd sub; rm ../x", &expect![""]);
+        check("if true; then cd sub; fi; rm ../x", &expect!["../x/*"]);
+    }
+
+    #[test]
+    fn unknown_paths_count_where_something_may_be_lost() {
+        check("cat $x", &expect![""]);
+        check("rm -rf $x", &expect!["$x/*"]);
+        check("rm -rf \"${build}/out\"", &expect!["${build}/out/*"]);
+        check("rm -rf sub/$x", &expect![""]);
+        check("rm -rf ../other/$x ../*", &expect!["TOP/other/* TOP/*"]);
+    }
+}

@@ -1,0 +1,173 @@
+//! Replaces text in a file. All bytes outside of the place that was found stay as they are.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    change::{self, Current, OnOwnChange, Planned},
+    context::ToolContext,
+    definition::{Tool, ToolError, ToolOutput},
+    edit_match::{self, Match, Scope},
+    path::{self, Purpose},
+    text_file::{Encoding, TextFile, Unified},
+};
+use crate::stdx::text::ellipsis;
+
+/// How many lines of the file an error quotes, and how many places it lists.
+const QUOTED: usize = 20;
+
+/// Replaces text in a file.
+pub struct Edit;
+
+/// What to replace.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EditArgs {
+    /// The file, absolute or relative to the working directory.
+    file_path: String,
+    /// The text to replace, exactly as it stands in the file, without line numbers. Empty only to create a new file.
+    old_string: String,
+    /// The text to put in its place; different from oldString.
+    new_string: String,
+    /// Replace every occurrence; without it oldString must occur exactly once.
+    #[serde(default)]
+    replace_all: bool,
+}
+
+#[async_trait]
+impl Tool for Edit {
+    const NAME: &'static str = "edit";
+    const DESCRIPTION: &'static str = include_str!("edit.md");
+    type Args = EditArgs;
+
+    async fn run(&self, context: &ToolContext, args: EditArgs) -> Result<ToolOutput, ToolError> {
+        if args.old_string == args.new_string {
+            return Err(ToolError::failed("oldString and newString are the same, so there is nothing to change."));
+        }
+        let file = path::check(context, &args.file_path, Purpose::Write).await?;
+        let shown = file.shown().to_owned();
+        let planner = move |current: Option<&Current>| plan(&shown, current, &args);
+        let changed = change::change(context, &file, OnOwnChange::PlanAgain, Arc::new(planner)).await?;
+        Ok(ToolOutput {
+            title: file.shown().to_owned(),
+            output: changed.report,
+            metadata: json!({
+                "filePath": file.real().to_string(),
+                "diff": changed.diff,
+                "additions": changed.additions,
+                "deletions": changed.deletions,
+            }),
+            attachments: Vec::new(),
+        })
+    }
+}
+
+fn plan(shown: &str, current: Option<&Current>, args: &EditArgs) -> Result<Planned, ToolError> {
+    let bytes = match current {
+        Some(current) => current.bytes.as_slice(),
+        None if args.old_string.is_empty() => b"",
+        None => return Err(ToolError::failed(format!("{shown} does not exist. To create it, leave oldString empty."))),
+    };
+    if args.old_string.is_empty() {
+        if !bytes.is_empty() {
+            let text = format!(
+                "{shown} exists and is not empty. Give the text to replace in oldString, or use the write tool to replace the whole file."
+            );
+            return Err(ToolError::failed(text));
+        }
+        let report = format!("Created {shown}.");
+        return Ok(Planned { bytes: args.new_string.clone().into_bytes(), texts: (String::new(), args.new_string.clone()), report });
+    }
+    let refuse = |error| ToolError::failed(format!("{shown} cannot be edited: {error}."));
+    let file = TextFile::decode(bytes).map_err(refuse)?;
+    let (text, report) = edited(shown, &file.text, args).map_err(ToolError::Failed)?;
+    let encoded = file.encoding.encode(&text).map_err(|error| {
+        let hint = "Use a character that it has, or replace the whole file with the write tool, which then stores it as UTF-8.";
+        ToolError::failed(format!("{shown} was not changed: {error}. {hint}"))
+    })?;
+    let mut report = report;
+    if file.encoding == Encoding::Windows1252 {
+        report.push_str(" The file is stored as windows-1252 and stays so.");
+    }
+    Ok(Planned { bytes: encoded, texts: (file.text, text), report })
+}
+
+/// The text with the change made, and what to tell about it.
+fn edited(shown: &str, original: &str, args: &EditArgs) -> Result<(String, String), String> {
+    let unified = Unified::new(original);
+    let (old, new) = (args.old_string.replace("\r\n", "\n"), args.new_string.replace("\r\n", "\n"));
+    if old == new {
+        return Err("oldString and newString differ in their line endings only; line endings are kept as the file has them.".to_owned());
+    }
+    let scope = if args.replace_all { Scope::All } else { Scope::One };
+    let found = edit_match::find(&unified.text, &old, &new, scope).map_err(|error| explain(shown, &unified.text, &error))?;
+    let mut text = String::with_capacity(original.len() + new.len());
+    let mut from = 0;
+    for range in &found.ranges {
+        let place = unified.original(range);
+        text.push_str(&original[from..place.start]);
+        text.push_str(&unified.with_endings_of(range, &found.new));
+        from = place.end;
+    }
+    text.push_str(&original[from..]);
+    if text == original {
+        return Err(format!("{shown} already reads as newString would make it, so nothing was changed."));
+    }
+    Ok((text, report(shown, &unified.text, &found)))
+}
+
+fn report(shown: &str, text: &str, found: &Match) -> String {
+    let first = found.ranges.first().map_or(1, |range| line_number(text, range.start));
+    let mut report = match found.ranges.len() {
+        1 => format!("Edited {shown} at line {first}."),
+        count => format!("Edited {shown}: replaced {count} places, the first at line {first}."),
+    };
+    if let Some(tolerance) = found.strategy.tolerance() {
+        let _ =
+            write!(report, " oldString did not match exactly; it was found by overlooking {tolerance}. Check the place if that matters.");
+    }
+    report
+}
+
+fn explain(shown: &str, text: &str, error: &edit_match::Error) -> String {
+    match error {
+        edit_match::Error::Ambiguous { lines } => {
+            let mut places: Vec<_> = lines.iter().take(QUOTED).map(|line| (line + 1).to_string()).collect();
+            if lines.len() > QUOTED {
+                places.push(format!("and {} more", lines.len() - QUOTED));
+            }
+            format!(
+                "oldString names more than one place in {shown}; they begin at {} {}. Add lines before or after to oldString until it names one place, or set replaceAll to change all of them.",
+                if places.len() == 1 { "line" } else { "lines" },
+                places.join(", ")
+            )
+        }
+        edit_match::Error::NotFound { closest } => {
+            let mut message = format!("oldString was not found in {shown}, even with differences in white space overlooked.");
+            if let Some(lines) = closest {
+                let _ = write!(message, " The nearest text is at lines {} to {}:", lines.start + 1, lines.end);
+                for (index, line) in text.lines().enumerate().skip(lines.start).take(lines.len().min(QUOTED)) {
+                    let _ = write!(message, "\n{}: {}", index + 1, ellipsis(line, 300));
+                }
+                if lines.len() > QUOTED {
+                    let _ = write!(message, "\n({} more lines)", lines.len() - QUOTED);
+                }
+                message.push('\n');
+            }
+            message.push_str(" Read the file again and quote the text exactly as it stands there, without line numbers.");
+            message
+        }
+    }
+}
+
+fn line_number(text: &str, offset: usize) -> usize {
+    text[..offset].bytes().filter(|byte| *byte == b'\n').count() + 1
+}
+
+#[cfg(test)]
+#[path = "edit_tests.rs"]
+mod tests;

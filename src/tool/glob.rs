@@ -1,0 +1,215 @@
+//! Finds files by a pattern for their paths, newest first.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    context::{Ask, ToolContext},
+    definition::{Tool, ToolError, ToolOutput},
+    path,
+    walk::{self, CUT_NOTE, Extent, Found, PathPattern},
+};
+use crate::file::ignore_rules::walker;
+
+/// More paths are not given at once.
+const MAX_FILES: usize = 100;
+
+/// Finds files by pattern.
+pub struct Glob;
+
+/// What to find where.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GlobArgs {
+    /// The pattern, such as `*.rs`, `src/**/*.ts` or `docs/*.{md,txt}`.
+    pattern: String,
+    /// The directory to search, the working directory if not said.
+    #[serde(default)]
+    path: Option<String>,
+}
+
+#[async_trait]
+impl Tool for Glob {
+    const NAME: &'static str = "glob";
+    const DESCRIPTION: &'static str = include_str!("glob.md");
+    type Args = GlobArgs;
+
+    async fn run(&self, context: &ToolContext, args: GlobArgs) -> Result<ToolOutput, ToolError> {
+        let (base, rest) = split_absolute(&args.pattern);
+        let pattern = PathPattern::new(rest)?;
+        let place = walk::place(context, base.or(args.path.as_deref())).await?;
+        if !place.real().as_path().is_dir() {
+            return Err(ToolError::failed(format!("{} is not a directory.", place.named())));
+        }
+        context
+            .host
+            .ask(
+                context,
+                Ask {
+                    kind: "glob",
+                    patterns: vec![args.pattern.clone()],
+                    always: vec!["*".to_owned()],
+                    force: false,
+                    title: format!("Find {} in {}", args.pattern, place.shown()),
+                    metadata: json!({ "pattern": args.pattern, "path": place.real().to_string() }),
+                },
+            )
+            .await?;
+        let (root, cancel) = (place.real().clone(), context.cancel.clone());
+        let (mut files, extent) = path::blocking(move || {
+            let mut files = Vec::new();
+            let extent = walk::walk(&walker(&root, |_| true), &cancel, |entry| {
+                // A link to a directory is one itself and holds no files of this project.
+                let is_file = entry.file_type().is_some_and(|kind| kind.is_file() || (kind.is_symlink() && !entry.path().is_dir()));
+                if is_file && pattern.is_match(root.as_path(), entry.path()) {
+                    files.push(Found { modified: walk::modified(&entry), path: entry.into_path() });
+                }
+            })?;
+            Ok((files, extent))
+        })
+        .await?;
+        walk::newest_first(&mut files);
+        Ok(render(&args.pattern, &files, extent))
+    }
+}
+
+fn render(pattern: &str, files: &[Found], extent: Extent) -> ToolOutput {
+    let shown = files.len().min(MAX_FILES);
+    let mut lines: Vec<_> = files[..shown].iter().map(|file| file.path.to_string_lossy().into_owned()).collect();
+    if files.is_empty() {
+        lines.push("No files found".to_owned());
+    }
+    if files.len() > shown {
+        lines.push(format!("\n({} files match; these are the {shown} newest. Use a narrower pattern or path to see others.)", files.len()));
+    }
+    if extent == Extent::Part {
+        lines.push(format!("\n{CUT_NOTE}"));
+    }
+    ToolOutput {
+        title: pattern.to_owned(),
+        output: lines.join("\n"),
+        metadata: json!({ "count": shown, "truncated": files.len() > shown || extent == Extent::Part }),
+        attachments: Vec::new(),
+    }
+}
+
+/// Parts an absolute pattern into the directory before its first wildcard and the rest.
+fn split_absolute(pattern: &str) -> (Option<&str>, &str) {
+    if !(Path::new(pattern).is_absolute() || pattern.starts_with("~/")) {
+        return (None, pattern);
+    }
+    let wild = pattern.find(['*', '?', '[', '{']).unwrap_or(pattern.len());
+    match pattern[..wild].rfind('/') {
+        Some(0) => (Some("/"), &pattern[0..]),
+        // The slash stays with the rest: the pattern is about the path and not about names.
+        Some(at) => (Some(&pattern[..at]), &pattern[at..]),
+        None => (None, pattern),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File},
+        time::{Duration, SystemTime},
+    };
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tool::{definition::erase, test_host::Place};
+
+    fn touch(place: &Place, path: &str, seconds: u64) {
+        place.write(path, "");
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds);
+        File::options().write(true).open(place.worktree.join(path)).unwrap().set_modified(time).unwrap();
+    }
+
+    async fn glob(place: &Place, input: serde_json::Value) -> String {
+        place.neutral(&place.call(&erase(Glob), input).await.unwrap().output)
+    }
+
+    #[tokio::test]
+    async fn newest_first_over_all() {
+        let place = Place::new();
+        for number in 0..150 {
+            touch(&place, &format!("d{}/f{number:03}.txt", number % 7), number);
+        }
+        touch(&place, "other.md", 500);
+        let output = place.call(&erase(Glob), json!({ "pattern": "*.txt" })).await.unwrap();
+        let lines: Vec<_> = output.output.lines().collect();
+        assert!(lines[0].ends_with("f149.txt") && lines[99].ends_with("f050.txt"), "{lines:?}");
+        assert!(lines[101].contains("150 files match"), "{lines:?}");
+        assert_eq!(output.metadata, json!({ "count": 100, "truncated": true }));
+        assert_eq!(output.title, "*.txt");
+        assert_eq!(place.host.kinds(), ["glob"]);
+    }
+
+    #[tokio::test]
+    async fn hidden_yes_ignored_no() {
+        let place = Place::new();
+        for (path, age) in [(".github/a.yml", 3), (".git/b.yml", 2), ("out/c.yml", 1), ("d.yml", 0)] {
+            touch(&place, path, age);
+        }
+        place.write(".gitignore", "out/\n");
+        assert_eq!(glob(&place, json!({ "pattern": "**/*.yml" })).await, "TREE/.github/a.yml\nTREE/d.yml");
+        assert_eq!(glob(&place, json!({ "pattern": "*.yml", "path": ".github" })).await, "TREE/.github/a.yml");
+        assert_eq!(glob(&place, json!({ "pattern": "*.none" })).await, "No files found");
+    }
+
+    #[tokio::test]
+    async fn absolute_patterns_and_places_outside() {
+        let place = Place::new();
+        fs::create_dir(place.outside.join("d")).unwrap();
+        fs::write(place.outside.join("d/x.c"), "").unwrap();
+        assert_eq!(glob(&place, json!({ "pattern": format!("{}/d/*.c", place.outside) })).await, "OUT/d/x.c");
+        assert_eq!(place.host.kinds(), ["external_directory", "glob"]);
+        assert_eq!(place.host.asks()[0].patterns, [format!("{}/d/*", place.outside)]);
+        for input in [json!({ "pattern": "*", "path": "missing" }), json!({ "pattern": "[" })] {
+            assert!(place.call(&erase(Glob), input).await.is_err());
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn links_are_named_and_not_followed() {
+        let place = Place::new();
+        fs::write(place.outside.join("x.c"), "").unwrap();
+        std::os::unix::fs::symlink(&place.outside, place.worktree.join("dir.c")).unwrap();
+        std::os::unix::fs::symlink(place.outside.join("x.c"), place.worktree.join("link.c")).unwrap();
+        assert_eq!(glob(&place, json!({ "pattern": "*.c" })).await, "TREE/link.c");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        fn as_a_plain_walk_finds(paths in prop::collection::btree_set("([abc]/){0,2}[abc]\\.(rs|md)", 0..12), pattern in prop::sample::select(vec!["*.rs", "a/*.md", "**/b.*", "a/**/*.rs", "{a,b}/*"])) {
+            let place = Place::new();
+            for path in &paths {
+                place.write(path, "");
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let output = runtime.block_on(glob(&place, json!({ "pattern": pattern })));
+            let mut found: Vec<_> = output.lines().filter_map(|line| line.strip_prefix("TREE/")).map(str::to_owned).collect();
+            found.sort();
+            let parts = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
+            let expected: Vec<_> = paths.iter().filter(|path| {
+                let parts = parts(path);
+                let name = parts.last().unwrap().clone();
+                let ends = |end: &str| name.ends_with(end);
+                match pattern {
+                    "*.rs" => ends(".rs"),
+                    "a/*.md" => parts.len() == 2 && parts[0] == "a" && ends(".md"),
+                    "**/b.*" => name.starts_with("b."),
+                    "a/**/*.rs" => parts.len() >= 2 && parts[0] == "a" && ends(".rs"),
+                    _ => parts.len() == 2 && parts[0] != "c",
+                }
+            }).cloned().collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Searches the contents of files for a regular expression, in the files changed last first.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Read},
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use grep_matcher::LineTerminator;
+use grep_regex::{RegexMatcher, RegexMatcherBuilder};
+use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkMatch};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    context::{Ask, ToolContext},
+    definition::{Tool, ToolError, ToolOutput},
+    open,
+    path::{self, Checked},
+    walk::{self, CUT_NOTE, Extent, Found, PathPattern},
+};
+use crate::{file::ignore_rules::walker, stdx::paths::AbsPath};
+
+/// More matches are not given at once.
+const MAX_MATCHES: usize = 100;
+const LINE_CHARACTERS: usize = 2000;
+/// A line that does not fit is not searched: it is no text that anybody wrote.
+const LINE_BYTES: usize = 32 * 1024 * 1024;
+const MAX_THREADS: usize = 8;
+
+/// Searches contents.
+pub struct Grep;
+
+/// What to search where.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GrepArgs {
+    /// The regular expression.
+    pattern: String,
+    /// The directory or file to search, the working directory if not said.
+    #[serde(default)]
+    path: Option<String>,
+    /// Only files whose path matches this pattern, such as `*.rs` or `src/**/*.{ts,tsx}`.
+    #[serde(default)]
+    include: Option<String>,
+}
+
+/// A file with its matching lines: their numbers, from 1, and texts.
+#[derive(Debug)]
+struct Hit {
+    path: PathBuf,
+    lines: Vec<(u64, String)>,
+}
+
+#[async_trait]
+impl Tool for Grep {
+    const NAME: &'static str = "grep";
+    const DESCRIPTION: &'static str = include_str!("grep.md");
+    type Args = GrepArgs;
+
+    async fn run(&self, context: &ToolContext, args: GrepArgs) -> Result<ToolOutput, ToolError> {
+        if args.pattern.is_empty() {
+            return Err(ToolError::failed("the pattern is empty; every line would match"));
+        }
+        let matcher = matcher(&args.pattern)?;
+        let include = args.include.as_deref().map(PathPattern::new).transpose()?;
+        let place = walk::place(context, args.path.as_deref()).await?;
+        context
+            .host
+            .ask(
+                context,
+                Ask {
+                    kind: "grep",
+                    patterns: vec![args.pattern.clone()],
+                    always: vec!["*".to_owned()],
+                    force: false,
+                    title: format!("Search {} in {}", args.pattern, place.shown()),
+                    metadata: json!({ "pattern": args.pattern, "path": place.real().to_string(), "include": args.include }),
+                },
+            )
+            .await?;
+        let (root, cancel) = (place.clone(), context.cancel.clone());
+        let (hits, extent) = path::blocking(move || search(&root, include.as_ref(), &matcher, &cancel)).await?;
+        let mut note = if extent == Extent::Part { format!("\n{CUT_NOTE}\n") } else { String::new() };
+        let (hits, withheld) = readable(context, hits).await?;
+        if withheld > 0 {
+            let _ = writeln!(note, "\n(Matches in {withheld} files are not shown because a rule forbids reading them.)");
+        }
+        Ok(render(&args.pattern, &hits, &note))
+    }
+}
+
+fn matcher(pattern: &str) -> Result<RegexMatcher, ToolError> {
+    // Parsed by itself first: the matcher wraps the pattern, and its errors would point into the wrapping.
+    let advice = "To search for the characters themselves put a backslash before each of . * + ? ( ) [ ] { } | ^ $ and the backslash.";
+    let parsed = regex_syntax::parse(pattern);
+    parsed.map_err(|error| ToolError::failed(format!("the pattern is no valid regular expression. {error}\n{advice}")))?;
+    let matcher = RegexMatcherBuilder::new().multi_line(true).crlf(true).build(pattern);
+    matcher.map_err(|error| ToolError::failed(format!("the pattern cannot be searched for, line by line as this tool does: {error}")))
+}
+
+/// Searching a file shows what is in it, so the rules for reading apply to each file with matches.
+async fn readable(context: &ToolContext, hits: Vec<Hit>) -> Result<(Vec<Hit>, usize), ToolError> {
+    if hits.is_empty() {
+        return Ok((hits, 0));
+    }
+    let name = |hit: &Hit| AbsPath::new(&hit.path).map_or_else(String::new, |path| path.relative_to(&context.worktree));
+    let ask = |patterns: Vec<String>| Ask {
+        kind: "read",
+        title: if let [one] = patterns.as_slice() { format!("Search in {one}") } else { format!("Search in {} files", patterns.len()) },
+        always: patterns.clone(),
+        force: false,
+        metadata: json!({ "files": patterns }),
+        patterns,
+    };
+    match context.host.ask(context, ask(hits.iter().map(name).collect())).await {
+        Ok(()) => return Ok((hits, 0)),
+        Err(ToolError::Denied(_)) => {}
+        Err(error) => return Err(error),
+    }
+    // One of them is forbidden: the others are still worth asking for.
+    let (mut allowed, total) = (Vec::new(), hits.len());
+    for hit in hits {
+        match context.host.ask(context, ask(vec![name(&hit)])).await {
+            Ok(()) => allowed.push(hit),
+            Err(ToolError::Denied(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let withheld = total - allowed.len();
+    Ok((allowed, withheld))
+}
+
+fn search(
+    place: &Checked,
+    include: Option<&PathPattern>,
+    matcher: &RegexMatcher,
+    cancel: &CancellationToken,
+) -> Result<(Vec<Hit>, Extent), ToolError> {
+    let root = place.real();
+    if !root.as_path().is_dir() {
+        // Named itself, a file that cannot be searched is an error and not merely without matches.
+        open::regular(root).map_err(|error| ToolError::failed(format!("{} cannot be searched: {error}.", place.shown())))?;
+        let lines = search_file(root, matcher, cancel);
+        let hits = if lines.is_empty() { Vec::new() } else { vec![Hit { path: root.as_path().to_owned(), lines }] };
+        return if cancel.is_cancelled() { Err(ToolError::Aborted) } else { Ok((hits, Extent::Whole)) };
+    }
+    let mut files = Vec::new();
+    let extent = walk::walk(&walker(root, |_| true), cancel, |entry| {
+        let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
+        if is_file && include.is_none_or(|include| include.is_match(root.as_path(), entry.path())) {
+            files.push(Found { modified: walk::modified(&entry), path: entry.into_path() });
+        }
+    })?;
+    walk::newest_first(&mut files);
+    let hits = search_all(&files, matcher, cancel);
+    if cancel.is_cancelled() { Err(ToolError::Aborted) } else { Ok((hits, extent)) }
+}
+
+/// Searches the files in their order until there are enough matches. Files are taken in order, so those that were
+/// searched are always the first ones, and the matches kept are the same however many threads there are.
+fn search_all(files: &[Found], matcher: &RegexMatcher, cancel: &CancellationToken) -> Vec<Hit> {
+    let (next, found) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let hits = Mutex::new(Vec::new());
+    let work = || {
+        while found.load(Ordering::Relaxed) <= MAX_MATCHES && !cancel.is_cancelled() {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(file) = files.get(index) else { break };
+            let Some(path) = AbsPath::new(&file.path) else { continue };
+            let lines = search_file(&path, matcher, cancel);
+            if !lines.is_empty() {
+                found.fetch_add(lines.len(), Ordering::Relaxed);
+                hits.lock().unwrap_or_else(PoisonError::into_inner).push((index, Hit { path: file.path.clone(), lines }));
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(files.len());
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut hits = hits.into_inner().unwrap_or_else(PoisonError::into_inner);
+    hits.sort_by_key(|(index, _)| *index);
+    hits.into_iter().map(|(_, hit)| hit).collect()
+}
+
+/// The matching lines of one file, at most one more than are shown; none where it is binary or cannot be read.
+fn search_file(path: &AbsPath, matcher: &RegexMatcher, cancel: &CancellationToken) -> Vec<(u64, String)> {
+    let mut lines = Lines(Vec::new());
+    if let Ok((file, _)) = open::regular(path) {
+        let mut searcher = SearcherBuilder::new()
+            .line_terminator(LineTerminator::crlf())
+            .line_number(true)
+            .binary_detection(BinaryDetection::quit(0))
+            .heap_limit(Some(LINE_BYTES))
+            .build();
+        // An unreadable file has no matches to show, as far as the model is concerned.
+        let _ = searcher.search_reader(matcher, Cancelled { file, cancel }, &mut lines);
+    }
+    lines.0
+}
+
+struct Lines(Vec<(u64, String)>);
+
+impl Sink for Lines {
+    type Error = io::Error;
+
+    fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
+        let text = String::from_utf8_lossy(found.bytes());
+        let line = text.trim_end_matches(['\n', '\r']);
+        let line = match line.char_indices().nth(LINE_CHARACTERS) {
+            Some((at, _)) => format!("{}...", &line[..at]),
+            None => line.to_owned(),
+        };
+        self.0.push((found.line_number().unwrap_or(0), line));
+        Ok(self.0.len() <= MAX_MATCHES)
+    }
+
+    fn binary_data(&mut self, _: &Searcher, _: u64) -> io::Result<bool> {
+        // What matched before the first NUL is no text either.
+        self.0.clear();
+        Ok(false)
+    }
+}
+
+/// Reads until the call is aborted.
+struct Cancelled<'a> {
+    file: std::fs::File,
+    cancel: &'a CancellationToken,
+}
+
+impl Read for Cancelled<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancel.is_cancelled() { Err(io::Error::other("aborted")) } else { self.file.read(buffer) }
+    }
+}
+
+fn render(pattern: &str, hits: &[Hit], note: &str) -> ToolOutput {
+    let total: usize = hits.iter().map(|hit| hit.lines.len()).sum();
+    let shown = total.min(MAX_MATCHES);
+    let mut output = match total {
+        0 => "No files found\n".to_owned(),
+        _ if total > shown => format!("Found more than {shown} matches; these are the first {shown}, from the files changed last.\n"),
+        1 => "Found 1 match\n".to_owned(),
+        _ => format!("Found {total} matches\n"),
+    };
+    let mut left = shown;
+    for hit in hits {
+        if left == 0 {
+            break;
+        }
+        let _ = writeln!(output, "\n{}:", hit.path.display());
+        for (number, line) in hit.lines.iter().take(left) {
+            let _ = writeln!(output, "  Line {number}: {line}");
+        }
+        left -= hit.lines.len().min(left);
+    }
+    if total > shown {
+        output.push_str("\n(Use a narrower pattern, path or include to see others.)\n");
+    }
+    output.push_str(note);
+    ToolOutput {
+        title: pattern.to_owned(),
+        output: output.trim_end().to_owned(),
+        metadata: json!({ "matches": shown, "truncated": total > shown || note.contains(CUT_NOTE) }),
+        attachments: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+#[path = "grep_tests.rs"]
+mod tests;

@@ -1,0 +1,320 @@
+//! Opening files at real paths that were checked before. Whatever is swapped for a symlink between the check and
+//! the opening makes the opening fail, so what is opened is always what was checked. Pipes, sockets and devices
+//! are refused without waiting for them.
+
+use std::{
+    ffi::OsString,
+    fs::{File, Metadata},
+    io,
+};
+
+use crate::stdx::paths::AbsPath;
+
+/// Why a checked path could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file was expected.
+    #[error("it is a directory")]
+    Directory,
+    /// A directory was expected.
+    #[error("it is not a directory")]
+    NotDirectory,
+    /// Neither a file nor a directory.
+    #[error("it is a {0} and not a regular file")]
+    Special(&'static str),
+    /// A component is a symlink now, which it was not when the path was resolved.
+    #[error("a part of the path was replaced by a symbolic link while the tool ran")]
+    Moved,
+    /// Anything else.
+    #[error(transparent)]
+    Io(io::Error),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        #[cfg(unix)]
+        match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+            Some(rustix::io::Errno::LOOP) => return Self::Moved,
+            Some(rustix::io::Errno::NXIO) => return Self::Special("socket or device"),
+            _ => {}
+        }
+        Self::Io(error)
+    }
+}
+
+/// What a name in a directory stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link, not followed.
+    Symlink,
+    /// A pipe, socket or device.
+    Special,
+}
+
+/// Opens a regular file for reading and gives what is known about it.
+///
+/// # Errors
+/// When it is not a regular file, not readable, or reached through a symlink.
+pub fn regular(real: &AbsPath) -> Result<(File, Metadata), Error> {
+    let file = system::open_file(real)?;
+    let metadata = file.metadata()?;
+    match special(metadata.file_type()) {
+        _ if metadata.is_dir() => Err(Error::Directory),
+        Some(word) => Err(Error::Special(word)),
+        None => Ok((file, metadata)),
+    }
+}
+
+/// The names in a directory with what they are, in no order.
+///
+/// # Errors
+/// When it is not a directory, not readable, or reached through a symlink.
+pub fn directory(real: &AbsPath) -> Result<Vec<(OsString, Kind)>, Error> {
+    system::entries(real).map_err(|error| match error.kind() {
+        io::ErrorKind::NotADirectory => Error::NotDirectory,
+        _ => error.into(),
+    })
+}
+
+#[cfg(unix)]
+fn special(kind: std::fs::FileType) -> Option<&'static str> {
+    use std::os::unix::fs::FileTypeExt as _;
+    if kind.is_fifo() {
+        Some("pipe")
+    } else if kind.is_socket() {
+        Some("socket")
+    } else if kind.is_char_device() || kind.is_block_device() {
+        Some("device")
+    } else {
+        None
+    }
+}
+
+#[cfg(not(unix))]
+fn special(_: std::fs::FileType) -> Option<&'static str> {
+    None
+}
+
+#[cfg(unix)]
+pub(super) mod system {
+    //! Unix: no component of the path is followed where it is a symlink.
+
+    use std::{
+        ffi::{OsStr, OsString},
+        fs::File,
+        io,
+        os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
+        path::Component,
+    };
+
+    use rustix::{
+        fs::{CWD, Dir, FileType, Mode, OFlags, mkdirat, openat},
+        io::Errno,
+    };
+
+    use super::Kind;
+    use crate::stdx::paths::AbsPath;
+
+    const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOCTTY).union(OFlags::NOFOLLOW);
+
+    pub fn open_file(path: &AbsPath) -> io::Result<File> {
+        open(path, OFlags::RDONLY | OFlags::NONBLOCK).map(File::from)
+    }
+
+    /// Opens an existing file for writing in place, emptied.
+    pub fn open_for_overwriting(path: &AbsPath) -> io::Result<File> {
+        open(path, OFlags::WRONLY | OFlags::TRUNC | OFlags::NONBLOCK).map(File::from)
+    }
+
+    pub fn entries(path: &AbsPath) -> io::Result<Vec<(OsString, Kind)>> {
+        let mut entries = Vec::new();
+        for entry in Dir::new(open(path, OFlags::RDONLY | OFlags::DIRECTORY)?)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Directory => Kind::Directory,
+                FileType::RegularFile => Kind::File,
+                FileType::Symlink => Kind::Symlink,
+                // Some file systems do not tell.
+                FileType::Unknown => path.join(name).as_path().symlink_metadata().map_or(Kind::Special, |metadata| kind_of(&metadata)),
+                _ => Kind::Special,
+            };
+            entries.push((name.to_owned(), kind));
+        }
+        Ok(entries)
+    }
+
+    fn kind_of(metadata: &std::fs::Metadata) -> Kind {
+        if metadata.is_dir() {
+            Kind::Directory
+        } else if metadata.is_symlink() {
+            Kind::Symlink
+        } else if metadata.is_file() {
+            Kind::File
+        } else {
+            Kind::Special
+        }
+    }
+
+    /// The directory, made with its parents where it is missing.
+    pub fn open_or_make_directory(path: &AbsPath) -> io::Result<OwnedFd> {
+        let missing = match open(path, OFlags::RDONLY | OFlags::DIRECTORY) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => error,
+            // A directory may let us write into it and yet not let us list it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return open(path, SEARCH),
+            other => return other,
+        };
+        let (Some(parent), Some(name)) = (path.parent(), path.as_path().file_name()) else { return Err(missing) };
+        match mkdirat(open_or_make_directory(&parent)?, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) | Err(Errno::EXIST) => open(path, OFlags::RDONLY | OFlags::DIRECTORY),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    const SEARCH: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
+    #[cfg(not(target_os = "linux"))]
+    const SEARCH: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
+
+    fn open(path: &AbsPath, flags: OFlags) -> io::Result<OwnedFd> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{ResolveFlags, openat2};
+            let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+            match openat2(CWD, path.as_path(), flags | ALWAYS, Mode::empty(), resolve) {
+                // Old kernels lack the call and some sandboxes forbid it.
+                Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
+                other => return Ok(other?),
+            }
+        }
+        open_by_components(path, flags)
+    }
+
+    /// The same without `openat2`: one component at a time.
+    pub(super) fn open_by_components(path: &AbsPath, flags: OFlags) -> io::Result<OwnedFd> {
+        let mut names = path.as_path().components().filter_map(|component| match component {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        });
+        let Some(mut name) = names.next() else { return Ok(openat(CWD, "/", flags | ALWAYS, Mode::empty())?) };
+        let mut directory = openat(CWD, "/", SEARCH | ALWAYS, Mode::empty())?;
+        for next in names {
+            directory = openat(&directory, name, SEARCH | ALWAYS, Mode::empty())?;
+            name = next;
+        }
+        Ok(openat(&directory, name, flags | ALWAYS, Mode::empty())?)
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) mod system {
+    //! Elsewhere: what was opened by name must still be at its real path afterwards.
+
+    use std::{
+        ffi::OsString,
+        fs::{File, OpenOptions},
+        io,
+    };
+
+    use super::Kind;
+    use crate::stdx::paths::AbsPath;
+
+    fn verify(path: &AbsPath) -> io::Result<()> {
+        if path.real()? == *path { Ok(()) } else { Err(io::Error::other("a part of the path was replaced by a symbolic link")) }
+    }
+
+    pub fn open_file(path: &AbsPath) -> io::Result<File> {
+        let file = File::open(path)?;
+        verify(path).map(|()| file)
+    }
+
+    pub fn open_for_overwriting(path: &AbsPath) -> io::Result<File> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        verify(path)?;
+        file.set_len(0)?;
+        Ok(file)
+    }
+
+    pub fn entries(path: &AbsPath) -> io::Result<Vec<(OsString, Kind)>> {
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            let kind = match () {
+                () if kind.is_dir() => Kind::Directory,
+                () if kind.is_symlink() => Kind::Symlink,
+                () => Kind::File,
+            };
+            entries.push((entry.file_name(), kind));
+        }
+        verify(path).map(|()| entries)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, AbsPath) {
+        let directory = tempfile::tempdir().unwrap();
+        let root = AbsPath::new(directory.path()).unwrap().real().unwrap();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("a/b/file"), "inside").unwrap();
+        (directory, root)
+    }
+
+    #[test]
+    fn no_component_may_be_a_symlink() {
+        let (_keep, root) = place();
+        symlink(root.join("a"), root.join("link")).unwrap();
+        symlink(root.join("a/b/file"), root.join("a/last")).unwrap();
+        assert!(regular(&root.join("a/b/file")).is_ok());
+        assert!(matches!(regular(&root.join("link/b/file")), Err(Error::Moved)));
+        assert!(matches!(regular(&root.join("a/last")), Err(Error::Moved)));
+        assert!(directory(&root.join("link")).is_err());
+        assert!(system::open_or_make_directory(&root.join("link/new")).is_err());
+        assert!(!root.join("a/new").as_path().exists());
+    }
+
+    #[test]
+    fn without_openat2_it_is_the_same() {
+        use rustix::fs::OFlags;
+        let (_keep, root) = place();
+        symlink(root.join("a"), root.join("link")).unwrap();
+        symlink(root.join("a/b/file"), root.join("a/last")).unwrap();
+        for (path, works) in [("a/b/file", true), ("link/b/file", false), ("a/last", false), ("a", true), ("link", false)] {
+            assert_eq!(system::open_by_components(&root.join(path), OFlags::RDONLY).is_ok(), works, "{path}");
+        }
+        assert!(system::open_by_components(&AbsPath::new("/").unwrap(), OFlags::RDONLY).is_ok());
+    }
+
+    #[test]
+    fn special_files_are_refused_at_once() {
+        let (_keep, root) = place();
+        rustix::fs::mkfifoat(rustix::fs::CWD, root.join("pipe").as_path(), rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+        assert!(matches!(regular(&root.join("pipe")), Err(Error::Special("pipe"))));
+        assert!(matches!(regular(&root.join("socket")), Err(Error::Special(_))));
+        assert!(matches!(regular(&AbsPath::new("/dev/null").unwrap()), Err(Error::Special("device"))));
+        assert!(matches!(regular(&root.join("a")), Err(Error::Directory)));
+    }
+
+    #[test]
+    fn lists_and_makes_directories() {
+        let (_keep, root) = place();
+        system::open_or_make_directory(&root.join("a/c/d/e")).unwrap();
+        let mut names = directory(&root.join("a")).unwrap();
+        names.sort();
+        assert_eq!(names, [("b".into(), Kind::Directory), ("c".into(), Kind::Directory)]);
+        assert!(matches!(directory(&root.join("a/b/file")), Err(Error::NotDirectory)));
+    }
+}

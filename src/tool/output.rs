@@ -1,0 +1,217 @@
+//! Limits for what a tool gives to the model. What is too long is kept whole in a private file, and the model gets its
+//! beginning and end with a word on how to see the rest.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Write as _},
+    time::{Duration, SystemTime},
+};
+
+use serde_json::{Map, Value, json};
+
+use super::{context::ToolContext, definition::ToolOutput};
+use crate::stdx::{
+    paths::AbsPath,
+    tasks::Tasks,
+    text::{prefix, suffix},
+};
+
+/// Longer outputs are kept in a file.
+pub const MAX_LINES: usize = 2000;
+/// Longer outputs are kept in a file.
+pub const MAX_BYTES: usize = 50 * 1024;
+/// How long a kept file stays.
+pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
+
+/// Of what is shown, how much is from the beginning; the rest is from the end.
+const HEAD_PERCENT: usize = 60;
+
+/// The output as the model gets it. Every tool's output goes through here.
+pub async fn cap(context: &ToolContext, tool_name: &str, output: ToolOutput) -> ToolOutput {
+    // A page of a file is limited already, and keeping it as a file would lead the model in a circle.
+    if tool_name == "read" || !is_too_long(&output.output) {
+        return output;
+    }
+    let directory = context.output_directory.clone();
+    let name = format!("{}-{}.txt", file_name(&context.call_id), ulid::Ulid::generate());
+    let work = move || {
+        let path = directory.join(name);
+        let kept = keep(&directory, &path, &output.output);
+        (output, path, kept)
+    };
+    let Ok((mut output, path, kept)) = Tasks::spawn_blocking(work).await else {
+        // The runtime is ending: nobody will read this.
+        return ToolOutput::default();
+    };
+    let hint = match &kept {
+        Ok(()) => {
+            format!("The whole output is in {path}. To see more of it use the read tool with offset and limit, or grep with that path.")
+        }
+        Err(error) => format!("The whole output could not be kept: {error}."),
+    };
+    output.output = preview(&output.output, &hint);
+    let mut metadata = match output.metadata {
+        Value::Object(object) => object,
+        Value::Null => Map::new(),
+        other => Map::from_iter([("value".to_owned(), other)]),
+    };
+    metadata.insert("truncated".to_owned(), json!(true));
+    if kept.is_ok() {
+        metadata.insert("outputPath".to_owned(), json!(path.to_string()));
+    }
+    output.metadata = Value::Object(metadata);
+    output
+}
+
+/// Removes kept files that are older than [`KEPT_FOR`] and gives their number. What cannot be removed stays.
+pub fn sweep(directory: &AbsPath) -> usize {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let is_old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > KEPT_FOR);
+    entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.modified().is_ok_and(is_old)))
+        .filter(|entry| std::fs::remove_file(entry.path()).is_ok())
+        .count()
+}
+
+fn is_too_long(text: &str) -> bool {
+    text.len() > MAX_BYTES || text.lines().nth(MAX_LINES).is_some()
+}
+
+/// The call's id comes from a model service and becomes part of a name.
+fn file_name(call_id: &str) -> String {
+    let name: String =
+        call_id.chars().filter(|character| character.is_ascii_alphanumeric() || matches!(character, '-' | '_')).take(60).collect();
+    if name.is_empty() { "call".to_owned() } else { name }
+}
+
+fn keep(directory: &AbsPath, path: &AbsPath, text: &str) -> io::Result<()> {
+    let mut make = std::fs::DirBuilder::new();
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+        make.mode(0o700);
+        options.mode(0o600);
+    }
+    make.recursive(true).create(directory)?;
+    options.write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+}
+
+fn preview(text: &str, hint: &str) -> String {
+    let head = first_part(text, MAX_LINES * HEAD_PERCENT / 100, MAX_BYTES * HEAD_PERCENT / 100);
+    let rest = &text[head.len()..];
+    let tail = last_part(rest, MAX_LINES - MAX_LINES * HEAD_PERCENT / 100, MAX_BYTES - MAX_BYTES * HEAD_PERCENT / 100);
+    let left_out = &rest[..rest.len() - tail.len()];
+    let size = match left_out.lines().count() {
+        0 | 1 => format!("{} bytes", left_out.len()),
+        lines => format!("{lines} lines ({} bytes)", left_out.len()),
+    };
+    format!("{}\n\n... {size} left out here. {hint} ...\n\n{tail}", head.trim_end_matches('\n'))
+}
+
+/// The first lines within the limits; of a line that is too long by itself its beginning.
+fn first_part(text: &str, lines: usize, bytes: usize) -> &str {
+    let end = text.match_indices('\n').nth(lines - 1).map_or(text.len(), |(at, _)| at + 1);
+    let part = prefix(&text[..end], bytes);
+    match part.rfind('\n') {
+        Some(at) if part.len() < end => &part[..=at],
+        _ => part,
+    }
+}
+
+/// The last lines within the limits; of a line that is too long by itself its end.
+fn last_part(text: &str, lines: usize, bytes: usize) -> &str {
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    let start = body.rmatch_indices('\n').nth(lines - 1).map_or(0, |(at, _)| at + 1);
+    let part = suffix(&text[start..], bytes);
+    match part.find('\n') {
+        Some(at) if part.len() < text.len() - start && at + 1 < part.len() => &part[at + 1..],
+        _ => part,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tool::test_host::Place;
+
+    fn output(text: &str) -> ToolOutput {
+        ToolOutput { title: "t".to_owned(), output: text.to_owned(), metadata: json!({ "exit": 0 }), attachments: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn short_outputs_and_pages_pass() {
+        let place = Place::new();
+        let short = output(&"x\n".repeat(MAX_LINES));
+        assert_eq!(cap(&place.context, "bash", short.clone()).await, short);
+        let page = output(&"x\n".repeat(MAX_LINES + 10));
+        assert_eq!(cap(&place.context, "read", page.clone()).await, page);
+        assert_eq!(fs::read_dir(&place.context.output_directory).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn long_outputs_are_kept_whole() {
+        let mut place = Place::new();
+        place.context.output_directory = place.context.output_directory.join("made");
+        place.context.call_id = "../../x y".to_owned();
+        let lines: Vec<_> = (1..=3000).map(|number| format!("line {number}")).collect();
+        let text = lines.join("\n");
+        let capped = cap(&place.context, "bash", output(&text)).await;
+        let path = AbsPath::new(capped.metadata["outputPath"].as_str().unwrap()).unwrap();
+        assert!(path.is_within(&place.context.output_directory) && path.to_string().contains("/xy-"), "{path}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        assert_eq!((&capped.metadata["exit"], &capped.metadata["truncated"]), (&json!(0), &json!(true)));
+        let shown: Vec<_> = capped.output.lines().filter(|line| line.starts_with("line ")).collect();
+        assert_eq!((shown.len(), shown[1199], shown[1200], shown[1999]), (2000, "line 1200", "line 2201", "line 3000"));
+        assert!(capped.output.contains("1000 lines") && capped.output.contains(&path.to_string()));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = |path: &AbsPath| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode(&path), mode(&place.context.output_directory)), (0o600, 0o700));
+        }
+    }
+
+    #[tokio::test]
+    async fn where_nothing_can_be_kept_the_preview_remains() {
+        let mut place = Place::new();
+        place.write("file", "");
+        place.context.output_directory = place.worktree.join("file");
+        let capped = cap(&place.context, "bash", output(&"x\n".repeat(5000))).await;
+        assert!(capped.output.contains("could not be kept") && capped.output.len() < 10_000, "{}", capped.output);
+        assert_eq!(capped.metadata.get("outputPath"), None);
+    }
+
+    #[test]
+    fn only_old_files_are_swept() {
+        let place = Place::new();
+        let directory = &place.context.output_directory;
+        let now = SystemTime::now();
+        for (name, days) in [("old.txt", 8), ("new.txt", 6)] {
+            fs::write(directory.join(name), "").unwrap();
+            let file = OpenOptions::new().write(true).open(directory.join(name)).unwrap();
+            file.set_modified(now - Duration::from_secs(days * 24 * 60 * 60)).unwrap();
+        }
+        assert_eq!(sweep(directory), 1);
+        assert!(directory.join("new.txt").as_path().exists());
+        assert_eq!(sweep(&directory.join("missing")), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn previews_are_bounded_and_true(lines in prop::collection::vec(("[a\u{e4}]{1,3}", 1..9000usize), 1..40), repeat in 1..200usize) {
+            let text = lines.iter().map(|(text, times)| text.repeat(*times)).collect::<Vec<_>>().join("\n").repeat(repeat.min(3)) + &"\n.".repeat(repeat * 10);
+            prop_assume!(is_too_long(&text));
+            let shown = preview(&text, "HINT");
+            prop_assert!(shown.len() <= MAX_BYTES + 100 && shown.lines().count() <= MAX_LINES + 5);
+            let (head, rest) = shown.split_once("\n\n... ").unwrap();
+            let tail = rest.split_once("HINT ...\n\n").unwrap().1;
+            prop_assert!(text.starts_with(head) && text.ends_with(tail) && !head.is_empty() && !tail.is_empty());
+        }
+    }
+}

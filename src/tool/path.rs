@@ -1,0 +1,342 @@
+//! The one place that turns a path which the model wrote into a file. Symlinks are resolved, leave is asked for what
+//! lies outside the worktree, and the result can only be opened as what was checked.
+
+use std::{ffi::OsString, io, path::Component};
+
+use serde_json::json;
+
+use super::{
+    context::{Ask, ToolContext},
+    definition::ToolError,
+};
+use crate::stdx::{
+    paths::{AbsPath, home},
+    tasks::Tasks,
+};
+
+/// What is going to be done at the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Reading, listing or searching.
+    Read,
+    /// Changing or creating.
+    Write,
+}
+
+/// A path for which leave was given as far as its place goes; rules about its name are the tool's own question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    named: AbsPath,
+    real: AbsPath,
+    shown: String,
+    patterns: Vec<String>,
+}
+
+impl Checked {
+    /// The absolute path as the model meant it; symlinks may be in it.
+    #[must_use]
+    pub fn named(&self) -> &AbsPath {
+        &self.named
+    }
+
+    /// The path without symlinks: the only one to open.
+    #[must_use]
+    pub fn real(&self) -> &AbsPath {
+        &self.real
+    }
+
+    /// For people: relative to the worktree, absolute outside of it.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// What rules are judged by: the real file, and the name that leads to it where that differs.
+    #[must_use]
+    pub fn patterns(&self) -> Vec<String> {
+        self.patterns.clone()
+    }
+}
+
+/// Resolves the path and asks for leave where it leads outside.
+///
+/// # Errors
+/// When the path cannot be resolved, or leave is refused.
+pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Result<Checked, ToolError> {
+    let named = absolute(context, text)?;
+    let (from, worktree) = (named.clone(), context.worktree.clone());
+    let failed = format!("{named} cannot be resolved");
+    let (real, folder, protected) = blocking(move || {
+        let real = resolve(&from).map_err(|error| ToolError::failed(format!("{failed}: {error}")))?;
+        let folder = if real.as_path().is_dir() { real.clone() } else { real.parent().unwrap_or_else(|| real.clone()) };
+        let protected = purpose == Purpose::Write && is_git_internal(&real, &worktree);
+        Ok((real, folder, protected))
+    })
+    .await?;
+    let kept = purpose == Purpose::Read && real.is_within(&context.output_directory);
+    if protected || !(kept || real.is_within(&context.worktree)) {
+        let verb = if purpose == Purpose::Read { "Read" } else { "Change" };
+        let place = if protected { "inside the repository's git directory" } else { "outside the worktree" };
+        let pattern = format!("{}/*", folder.to_string().trim_end_matches('/'));
+        context
+            .host
+            .ask(
+                context,
+                Ask {
+                    kind: "external_directory",
+                    patterns: vec![pattern.clone()],
+                    always: vec![pattern],
+                    force: false,
+                    title: format!("{verb} {real}, {place}"),
+                    metadata: json!({ "filePath": real.to_string(), "directory": folder.to_string() }),
+                },
+            )
+            .await?;
+    }
+    let shown = real.relative_to(&context.worktree);
+    let mut patterns = vec![shown.clone()];
+    let other = named.relative_to(&context.worktree);
+    if other != shown {
+        patterns.push(other);
+    }
+    Ok(Checked { named, real, shown, patterns })
+}
+
+/// Runs blocking work on the pool for it.
+///
+/// # Errors
+/// What the work says.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ToolError> + Send + 'static) -> Result<T, ToolError> {
+    Tasks::spawn_blocking(work).await.unwrap_or_else(|error| Err(ToolError::failed(format!("the tool failed unexpectedly: {error}"))))
+}
+
+fn absolute(context: &ToolContext, text: &str) -> Result<AbsPath, ToolError> {
+    if text.trim().is_empty() {
+        return Err(ToolError::failed("the path is empty; give a path relative to the working directory or an absolute one"));
+    }
+    if text.contains('\0') {
+        return Err(ToolError::failed("the path contains a NUL character"));
+    }
+    let Some(rest) = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
+        return Ok(context.directory.join(text));
+    };
+    let home = context.environment.get("HOME").and_then(AbsPath::new).or_else(home);
+    let home = home.ok_or_else(|| ToolError::failed("the home directory is not known; give an absolute path"))?;
+    Ok(home.join(rest.trim_start_matches('/')))
+}
+
+/// The path with every symlink resolved, also where the end of it, or the end of a link, does not exist yet:
+/// where a file would be created.
+///
+/// # Errors
+/// When links lead in a circle.
+fn resolve(path: &AbsPath) -> io::Result<AbsPath> {
+    let mut left: Vec<OsString> = Vec::new();
+    let push_all = |left: &mut Vec<OsString>, path: &std::path::Path| {
+        let names = path.components().rev().filter(|component| matches!(component, Component::Normal(_) | Component::ParentDir));
+        left.extend(names.map(|component| component.as_os_str().to_owned()));
+    };
+    push_all(&mut left, path.as_path());
+    let mut real = path.ancestors().last().unwrap_or_else(|| path.clone());
+    let mut links = 0;
+    while let Some(name) = left.pop() {
+        let next = real.join(&name);
+        if name == ".." {
+            real = next;
+            continue;
+        }
+        match std::fs::symlink_metadata(&next) {
+            Ok(metadata) if metadata.is_symlink() => {
+                links += 1;
+                if links > 40 {
+                    return Err(io::Error::other("too many symbolic links"));
+                }
+                let target = std::fs::read_link(&next)?;
+                if target.is_absolute() {
+                    real = AbsPath::new(&target).and_then(|target| target.ancestors().last()).unwrap_or(real);
+                }
+                push_all(&mut left, &target);
+            }
+            // What cannot be looked at cannot be opened either: the opening will tell.
+            _ => real = next,
+        }
+    }
+    Ok(real)
+}
+
+/// Whether the path is the worktree's `.git` or below it, or below the git directory that a `.git` file names:
+/// whoever writes there can make git run any program.
+fn is_git_internal(real: &AbsPath, worktree: &AbsPath) -> bool {
+    let below = real.as_path().strip_prefix(worktree).ok();
+    let named_git = below.is_some_and(|rest| rest.components().any(|name| name.as_os_str().eq_ignore_ascii_case(".git")));
+    named_git || git_directory(worktree).is_some_and(|directory| real.is_within(&directory))
+}
+
+fn git_directory(worktree: &AbsPath) -> Option<AbsPath> {
+    let text = std::fs::read_to_string(worktree.join(".git")).ok()?;
+    resolve(&worktree.join(text.strip_prefix("gitdir:")?.trim())).ok()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tool::{
+        open,
+        test_host::{Answer, Place},
+    };
+
+    #[tokio::test]
+    async fn inside_needs_no_leave_and_outside_does() {
+        let place = Place::new();
+        place.write("src/a.rs", "a");
+        fs::create_dir(place.outside.join("sub")).unwrap();
+        symlink(&place.outside, place.worktree.join("out")).unwrap();
+        symlink(place.outside.join("not/yet"), place.worktree.join("dangling")).unwrap();
+        symlink("src", place.worktree.join("in")).unwrap();
+        let cases = [
+            ("src/a.rs", Purpose::Read, "src/a.rs", None),
+            ("./src/../src/a.rs", Purpose::Write, "src/a.rs", None),
+            ("in/a.rs", Purpose::Write, "src/a.rs", None),
+            ("in/new/b.rs", Purpose::Write, "src/new/b.rs", None),
+            ("out/x", Purpose::Read, "OUT/x", Some("OUT/*")),
+            ("out/sub", Purpose::Read, "OUT/sub", Some("OUT/sub/*")),
+            ("dangling", Purpose::Write, "OUT/not/yet", Some("OUT/not/*")),
+            ("../outside/x", Purpose::Read, "OUT/x", Some("OUT/*")),
+            (".git/config", Purpose::Read, ".git/config", None),
+            (".git/config", Purpose::Write, ".git/config", Some("TREE/.git/*")),
+            ("sub/.GIT/hooks/x", Purpose::Write, "sub/.GIT/hooks/x", Some("TREE/sub/.GIT/hooks/*")),
+            (".gitignore", Purpose::Write, ".gitignore", None),
+        ];
+        for (text, purpose, shown, pattern) in cases {
+            place.host.clear();
+            let fill = |text: &str| text.replace("OUT", &place.outside.to_string()).replace("TREE", &place.worktree.to_string());
+            let checked = check(&place.context, text, purpose).await.unwrap();
+            assert_eq!(checked.shown(), fill(shown), "{text}");
+            let asked: Vec<_> = place.host.asks().into_iter().flat_map(|ask| ask.patterns).collect();
+            assert_eq!(asked, pattern.map(fill).into_iter().collect::<Vec<_>>(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn rules_see_both_names_of_a_link() {
+        let place = Place::new();
+        place.write("prod.txt", "secret");
+        symlink("prod.txt", place.worktree.join(".env")).unwrap();
+        let checked = check(&place.context, ".env", Purpose::Read).await.unwrap();
+        assert_eq!(checked.patterns(), ["prod.txt", ".env"]);
+    }
+
+    #[tokio::test]
+    async fn a_git_directory_elsewhere_is_protected_too() {
+        let place = Place::new();
+        place.write("meta/HEAD", "ref: refs/heads/main");
+        place.write(".git", "gitdir: meta\n");
+        check(&place.context, "meta/config", Purpose::Read).await.unwrap();
+        assert!(place.host.asks().is_empty());
+        check(&place.context, "meta/config", Purpose::Write).await.unwrap();
+        check(&place.context, ".git", Purpose::Write).await.unwrap();
+        assert_eq!(place.host.asks().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn kept_outputs_are_read_freely_and_not_written() {
+        let place = Place::new();
+        let file = place.context.output_directory.join("x.txt").to_string();
+        check(&place.context, &file, Purpose::Read).await.unwrap();
+        assert!(place.host.asks().is_empty());
+        check(&place.context, &file, Purpose::Write).await.unwrap();
+        assert_eq!(place.host.asks().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn refusals_and_nonsense() {
+        let place = Place::new();
+        place.host.answer("external_directory", Answer::Deny);
+        assert!(matches!(check(&place.context, "/etc/passwd", Purpose::Read).await, Err(ToolError::Denied(_))));
+        symlink("b", place.worktree.join("a")).unwrap();
+        symlink("a", place.worktree.join("b")).unwrap();
+        for text in ["", " ", "a\0b", "a", "a/x"] {
+            assert!(matches!(check(&place.context, text, Purpose::Read).await, Err(ToolError::Failed(_))), "{text:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_swapped_after_the_check_is_not_opened() {
+        let place = Place::new();
+        place.write("src/a", "inside");
+        fs::write(place.outside.join("a"), "outside").unwrap();
+        let checked = check(&place.context, "src/a", Purpose::Read).await.unwrap();
+        assert!(open::regular(checked.real()).is_ok());
+        fs::rename(place.worktree.join("src"), place.worktree.join("old")).unwrap();
+        symlink(&place.outside, place.worktree.join("src")).unwrap();
+        assert!(matches!(open::regular(checked.real()), Err(open::Error::Moved)));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        File(String),
+        Link(String, String),
+    }
+
+    fn path() -> impl Strategy<Value = String> {
+        let name = prop::sample::select(vec!["a", "b", "c", "..", ".", "WORK", "OUT"]);
+        prop::collection::vec(name, 1..5).prop_map(|names| names.join("/"))
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![path().prop_map(Step::File), (path(), path()).prop_map(|(at, to)| Step::Link(at, to))]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn nothing_outside_is_reached_without_leave(steps in prop::collection::vec(step(), 0..12), texts in prop::collection::vec(path(), 1..6)) {
+            let place = Place::new();
+            // Names with WORK or OUT in front are absolute; all others are relative.
+            let fill = |text: &str| match text.split_once('/') {
+                Some(("WORK", rest)) => format!("{}/{rest}", place.worktree),
+                Some(("OUT", rest)) => format!("{}/{rest}", place.outside),
+                _ => text.to_owned(),
+            };
+            for root in [&place.worktree, &place.outside] {
+                for step in &steps {
+                    // Steps that make no sense (a parent that is a file, a name that is taken) are left out.
+                    let (Step::File(at) | Step::Link(at, _)) = step;
+                    let at = root.join(at);
+                    if !(at.is_within(&place.worktree) || at.is_within(&place.outside)) || at == *root {
+                        continue;
+                    }
+                    let Some(parent) = at.parent() else { continue };
+                    let _ = fs::create_dir_all(&parent);
+                    match step {
+                        Step::File(_) => drop(fs::write(&at, "x")),
+                        Step::Link(_, to) => drop(symlink(fill(to), &at)),
+                    }
+                }
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            for text in texts {
+                place.host.clear();
+                let Ok(checked) = runtime.block_on(check(&place.context, &fill(&text), Purpose::Read)) else { continue };
+                let truth = fs::canonicalize(checked.named());
+                if let Ok(truth) = &truth {
+                    prop_assert_eq!(truth.as_path(), checked.real().as_path());
+                }
+                let asked = !place.host.asks().is_empty();
+                prop_assert_eq!(asked, !checked.real().is_within(&place.worktree));
+                if let Ok((file, _)) = open::regular(checked.real()) {
+                    use std::os::unix::fs::MetadataExt as _;
+                    // Links with `..` below what does not exist lead nowhere for the system and somewhere for us;
+                    // what counts is that the place was judged and is the one that is opened.
+                    let Ok(truth) = truth else { continue };
+                    let (opened, known) = (file.metadata().unwrap(), fs::metadata(truth).unwrap());
+                    prop_assert_eq!((opened.dev(), opened.ino()), (known.dev(), known.ino()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Reads a file by lines, an image or a PDF as a whole, a directory by names. Whatever was read may be changed afterwards.
+
+use std::{
+    fmt::Write as _,
+    fs::{File, Metadata},
+    io::Read as _,
+};
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use polytree_protocol::part::Attachment;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+use super::{
+    context::{Ask, ToolContext},
+    definition::{Tool, ToolError, ToolOutput},
+    file_times::Stamp,
+    open,
+    path::{self, Checked, Purpose, blocking},
+    read_lines::{PAGE_BYTES, Page, Reader},
+    text_file::{Encoding, TextFile, is_binary},
+};
+
+const DEFAULT_LIMIT: usize = 2000;
+const PREVIEW_LINES: usize = 20;
+const SUGGESTIONS: usize = 3;
+/// Larger images and documents are not sent to models.
+const ATTACHMENT_BYTES: u64 = 5 * 1024 * 1024;
+/// UTF-16 is decoded as a whole, so there is a limit to it.
+const UTF16_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Reads a file or lists a directory.
+pub struct Read;
+
+/// What to read.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReadArgs {
+    /// The file or directory, absolute or relative to the working directory.
+    file_path: String,
+    /// The first line to give, from 1.
+    #[serde(default, deserialize_with = "lenient_number")]
+    offset: Option<usize>,
+    /// How many lines to give, 2000 if not said.
+    #[serde(default, deserialize_with = "lenient_number")]
+    limit: Option<usize>,
+}
+
+/// Models write numbers as text now and then.
+fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let value = Option::<Value>::deserialize(deserializer)?;
+    let number = match &value {
+        None => return Ok(None),
+        Some(Value::Number(number)) => number.as_u64().or_else(|| number.as_f64().filter(|f| f.fract() == 0.0 && *f >= 0.0).map(whole)),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(_) => None,
+    };
+    let number = number.and_then(|number| usize::try_from(number).ok());
+    number.map(Some).ok_or_else(|| serde::de::Error::custom("expected a whole number that is not negative"))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only called with whole numbers from 0; huge ones saturate")]
+fn whole(number: f64) -> u64 {
+    number as u64
+}
+
+#[async_trait]
+impl Tool for Read {
+    const NAME: &'static str = "read";
+    const DESCRIPTION: &'static str = include_str!("read.md");
+    type Args = ReadArgs;
+
+    async fn run(&self, context: &ToolContext, args: ReadArgs) -> Result<ToolOutput, ToolError> {
+        let file = path::check(context, &args.file_path, Purpose::Read).await?;
+        let found = file.clone();
+        blocking(move || missing(&found)).await?;
+        context
+            .host
+            .ask(
+                context,
+                Ask {
+                    kind: "read",
+                    patterns: file.patterns(),
+                    always: file.patterns(),
+                    force: false,
+                    title: format!("Read {}", file.shown()),
+                    metadata: json!({ "filePath": file.real().to_string() }),
+                },
+            )
+            .await?;
+        let window = Window { first: args.offset.unwrap_or(1).max(1), limit: args.limit.unwrap_or(DEFAULT_LIMIT).max(1) };
+        let context = context.clone();
+        blocking(move || read(&context, &file, window)).await
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Window {
+    first: usize,
+    limit: usize,
+}
+
+fn read(context: &ToolContext, file: &Checked, window: Window) -> Result<ToolOutput, ToolError> {
+    let (mut handle, metadata) = match open::regular(file.real()) {
+        Err(open::Error::Directory) => return list(file, window),
+        other => other.map_err(|error| failed(file, error))?,
+    };
+    let mut head = Vec::new();
+    handle.by_ref().take(4096).read_to_end(&mut head).map_err(|error| failed(file, error.into()))?;
+    let mut source = Source { context, file, handle, hasher: blake3::Hasher::new(), metadata };
+    source.hasher.update(&head);
+    if let Some(mime) = media_type(&head) {
+        return attach(source, head, mime);
+    }
+    if is_binary(&head) {
+        let text = format!("{} is a binary file of {} bytes and cannot be shown as text.", file.shown(), source.metadata.len());
+        return Err(ToolError::failed(text));
+    }
+    let page = page(&mut source, head, window)?;
+    source.seen();
+    let wrong = window.first > page.total && !(page.total == 0 && window.first == 1);
+    if wrong {
+        return Err(ToolError::failed(format!(
+            "offset {} lies beyond the end of {}, which has {} lines.",
+            window.first,
+            file.shown(),
+            page.total
+        )));
+    }
+    Ok(render(file, window, &page))
+}
+
+/// A file that is being read, and what is learned about it on the way.
+struct Source<'a> {
+    context: &'a ToolContext,
+    file: &'a Checked,
+    handle: File,
+    hasher: blake3::Hasher,
+    metadata: Metadata,
+}
+
+impl Source<'_> {
+    /// The next bytes; empty at the end.
+    fn next<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8], ToolError> {
+        if self.context.cancel.is_cancelled() {
+            return Err(ToolError::Aborted);
+        }
+        let count = self.handle.read(buffer).map_err(|error| failed(self.file, error.into()))?;
+        self.hasher.update(&buffer[..count]);
+        Ok(&buffer[..count])
+    }
+
+    fn rest(&mut self, mut bytes: Vec<u8>) -> Result<Vec<u8>, ToolError> {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match self.next(&mut buffer)? {
+                [] => return Ok(bytes),
+                more => bytes.extend(more),
+            }
+        }
+    }
+
+    /// The session knows the file now. Only after all of it went through the hasher.
+    fn seen(&self) {
+        self.context.file_times.record(self.file.real(), Stamp::from_hash(self.hasher.finalize(), &self.metadata));
+    }
+}
+
+fn page(source: &mut Source<'_>, head: Vec<u8>, window: Window) -> Result<Page, ToolError> {
+    let mut reader = Reader::new(window.first, window.limit);
+    let encoding = Encoding::by_mark(&head);
+    if matches!(encoding, Encoding::Utf16Le | Encoding::Utf16Be) {
+        if source.metadata.len() > UTF16_BYTES {
+            return Err(ToolError::failed(format!("{} is stored as UTF-16 and too long for this tool.", source.file.shown())));
+        }
+        let bytes = source.rest(head)?;
+        let text =
+            TextFile::decode(&bytes).map_err(|error| ToolError::failed(format!("{} cannot be read: {error}.", source.file.shown())))?;
+        reader.push(text.text.as_bytes());
+    } else {
+        reader.push(&head[encoding.mark().len()..]);
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match source.next(&mut buffer)? {
+                [] => break,
+                bytes => reader.push(bytes),
+            }
+        }
+    }
+    Ok(reader.finish())
+}
+
+fn render(file: &Checked, window: Window, page: &Page) -> ToolOutput {
+    let mut output = format!("<path>{}</path>\n<type>file</type>\n<content>\n", file.named());
+    for (index, line) in page.lines.iter().enumerate() {
+        let _ = writeln!(output, "{}: {line}", window.first + index);
+    }
+    let next = window.first + page.lines.len();
+    let more = next <= page.total;
+    let note = match () {
+        () if page.total == 0 => "(The file is empty.)".to_owned(),
+        () if page.full => format!("(Cut at 50 KB. Lines {} to {} of {}. Go on with offset {next}.)", window.first, next - 1, page.total),
+        () if more => format!("(Lines {} to {} of {}. Go on with offset {next}.)", window.first, next - 1, page.total),
+        () => format!("(End of file, {} lines in total.)", page.total),
+    };
+    let _ = write!(output, "\n{note}\n</content>");
+    let preview = page.lines.iter().take(PREVIEW_LINES).map(String::as_str).collect::<Vec<_>>().join("\n");
+    ToolOutput {
+        title: file.shown().to_owned(),
+        output,
+        metadata: json!({ "preview": preview, "truncated": more, "lines": page.total }),
+        attachments: Vec::new(),
+    }
+}
+
+/// What the file is by its first bytes, where a model may look at it as it is.
+fn media_type(head: &[u8]) -> Option<&'static str> {
+    match head {
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', ..] => Some("image/png"),
+        [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        [b'%', b'P', b'D', b'F', b'-', ..] => Some("application/pdf"),
+        _ => None,
+    }
+}
+
+fn attach(mut source: Source<'_>, head: Vec<u8>, mime: &str) -> Result<ToolOutput, ToolError> {
+    let file = source.file;
+    if source.metadata.len() > ATTACHMENT_BYTES {
+        let text = format!("{} ({mime}) has {} bytes; at most {ATTACHMENT_BYTES} can be attached.", file.shown(), source.metadata.len());
+        return Err(ToolError::failed(text));
+    }
+    let bytes = source.rest(head)?;
+    source.seen();
+    let what = if mime.starts_with("image/") { "image" } else { "PDF document" };
+    let filename = file.named().as_path().file_name().map(|name| name.to_string_lossy().into_owned());
+    Ok(ToolOutput {
+        title: file.shown().to_owned(),
+        output: format!("<path>{}</path>\n<type>{mime}</type>\nThe {what} is attached ({} bytes).", file.named(), bytes.len()),
+        metadata: json!({ "mime": mime, "truncated": false }),
+        attachments: vec![Attachment {
+            mime: mime.to_owned(),
+            url: format!("data:{mime};base64,{}", base64::engine::general_purpose::STANDARD.encode(&bytes)),
+            filename,
+        }],
+    })
+}
+
+fn list(file: &Checked, window: Window) -> Result<ToolOutput, ToolError> {
+    let entries = open::directory(file.real()).map_err(|error| failed(file, error))?;
+    let name = |(name, kind): &(std::ffi::OsString, open::Kind)| {
+        let slash = if *kind == open::Kind::Directory { "/" } else { "" };
+        format!("{}{slash}", name.to_string_lossy())
+    };
+    let mut names: Vec<_> = entries.iter().map(name).collect();
+    names.sort();
+    let mut bytes = 0;
+    let fits = |name: &&String| {
+        bytes += name.len() + 1;
+        bytes <= PAGE_BYTES
+    };
+    let page: Vec<_> = names.iter().skip(window.first - 1).take(window.limit).take_while(fits).map(String::as_str).collect();
+    let next = window.first + page.len();
+    let note = match () {
+        () if names.is_empty() => "(The directory is empty.)".to_owned(),
+        () if next <= names.len() => format!("(Entries {} to {} of {}. Go on with offset {next}.)", window.first, next - 1, names.len()),
+        () => format!("({} entries in total.)", names.len()),
+    };
+    Ok(ToolOutput {
+        title: file.shown().to_owned(),
+        output: format!("<path>{}</path>\n<type>directory</type>\n<entries>\n{}\n\n{note}\n</entries>", file.named(), page.join("\n")),
+        metadata: json!({
+            "preview": page.iter().take(PREVIEW_LINES).copied().collect::<Vec<_>>().join("\n"),
+            "truncated": next <= names.len(),
+        }),
+        attachments: Vec::new(),
+    })
+}
+
+/// Says what may have been meant where the path names nothing.
+fn missing(file: &Checked) -> Result<(), ToolError> {
+    match file.real().as_path().symlink_metadata() {
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {}
+        // Whatever else is wrong, opening it will tell.
+        _ => return Ok(()),
+    }
+    let mut text = format!("{} does not exist.", file.named());
+    let (Some(parent), Some(base)) = (file.real().parent(), file.real().as_path().file_name()) else { return Err(ToolError::Failed(text)) };
+    let base = base.to_string_lossy().to_lowercase();
+    match open::directory(&parent) {
+        Err(_) => {
+            let _ = write!(text, " Neither does the directory {parent}.");
+        }
+        Ok(entries) => {
+            let mut names: Vec<_> = entries.into_iter().filter_map(|(name, _)| alike(&base, &name.to_string_lossy())).collect();
+            names.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+            let paths: Vec<_> = names.into_iter().take(SUGGESTIONS).map(|(_, name)| parent.join(name).to_string()).collect();
+            if !paths.is_empty() {
+                let _ = write!(text, " Did you mean one of these?\n{}", paths.join("\n"));
+            }
+        }
+    }
+    Err(ToolError::Failed(text))
+}
+
+fn alike(base: &str, name: &str) -> Option<(f64, String)> {
+    let lower = name.to_lowercase();
+    let score = strsim::jaro_winkler(base, &lower);
+    (lower.contains(base) || base.contains(&lower) || score > 0.88).then(|| (score, name.to_owned()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failed(file: &Checked, error: open::Error) -> ToolError {
+    ToolError::failed(format!("{} cannot be read: {error}.", file.shown()))
+}
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

@@ -1,0 +1,188 @@
+//! A window of lines out of a file of any size, taken from its bytes as they come: only the window is kept in memory.
+//! Pure.
+
+use encoding_rs::WINDOWS_1252;
+
+use super::text_file::Encoding;
+
+/// Longer lines are cut.
+pub const LINE_CHARACTERS: usize = 2000;
+/// More text than this is not given at once.
+pub const PAGE_BYTES: usize = 50 * 1024;
+
+/// Takes a file's bytes and keeps the lines of the window.
+pub struct Reader {
+    first: usize,
+    last: usize,
+    number: usize,
+    line: Vec<u8>,
+    line_is_empty: bool,
+    kept: Vec<Vec<u8>>,
+    kept_bytes: usize,
+    full: bool,
+    decoder: encoding_rs::Decoder,
+    is_utf8: bool,
+}
+
+/// The lines of the window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The lines, without their endings, long ones cut.
+    pub lines: Vec<String>,
+    /// How many lines the file has.
+    pub total: usize,
+    /// Whether the page ends early because it is full, before the lines that were asked for.
+    pub full: bool,
+    /// How the file is stored.
+    pub encoding: Encoding,
+}
+
+impl Reader {
+    /// For `limit` lines from line `first`, from 1. The bytes must be UTF-8 or one byte a character, without a mark.
+    #[must_use]
+    pub fn new(first: usize, limit: usize) -> Self {
+        Self {
+            first,
+            last: first.saturating_add(limit),
+            number: 1,
+            line: Vec::new(),
+            line_is_empty: true,
+            kept: Vec::new(),
+            kept_bytes: 0,
+            full: false,
+            decoder: encoding_rs::UTF_8.new_decoder_without_bom_handling(),
+            is_utf8: true,
+        }
+    }
+
+    /// Takes the next bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.validate(bytes, Last::No);
+        let mut rest = bytes;
+        while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
+            self.extend(&rest[..at]);
+            self.end_line();
+            rest = &rest[at + 1..];
+        }
+        self.extend(rest);
+    }
+
+    /// Ends the file. A last line without a line feed counts.
+    #[must_use]
+    pub fn finish(mut self) -> Page {
+        self.validate(&[], Last::Yes);
+        if !self.line_is_empty {
+            self.end_line();
+        }
+        let mut page = Page {
+            lines: Vec::new(),
+            total: self.number - 1,
+            full: self.full,
+            encoding: if self.is_utf8 { Encoding::Utf8 } else { Encoding::Windows1252 },
+        };
+        let mut bytes = 0;
+        for line in &self.kept {
+            let text = if self.is_utf8 { String::from_utf8_lossy(line) } else { WINDOWS_1252.decode_without_bom_handling(line).0 };
+            let text = cut(&text);
+            bytes += text.len() + 8;
+            // The first line is always given: a page without lines would never end.
+            if bytes > PAGE_BYTES && !page.lines.is_empty() {
+                page.full = true;
+                break;
+            }
+            page.lines.push(text);
+        }
+        page
+    }
+
+    fn wanted(&self) -> bool {
+        self.number >= self.first && self.number < self.last && !self.full
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        self.line_is_empty &= bytes.is_empty();
+        if self.wanted() {
+            // One character more than is shown tells that the line is longer; the longest has four bytes.
+            let space = (4 * (LINE_CHARACTERS + 1) + 1).saturating_sub(self.line.len());
+            self.line.extend(&bytes[..bytes.len().min(space)]);
+        }
+    }
+
+    fn end_line(&mut self) {
+        if self.wanted() {
+            let mut line = std::mem::take(&mut self.line);
+            if line.last() == Some(&b'\r') {
+                line.pop();
+            }
+            self.kept_bytes += line.len() + 8;
+            self.kept.push(line);
+            // The rest of the window is counted and not kept; what is too much is cut when the encoding is known.
+            self.full = self.kept_bytes > PAGE_BYTES && self.number + 1 < self.last;
+        }
+        self.line.clear();
+        self.line_is_empty = true;
+        self.number += 1;
+    }
+
+    fn validate(&mut self, mut bytes: &[u8], last: Last) {
+        let mut scratch = [0_u8; 4096];
+        while self.is_utf8 {
+            let (result, read, _) = self.decoder.decode_to_utf8_without_replacement(bytes, &mut scratch, last == Last::Yes);
+            bytes = &bytes[read..];
+            match result {
+                encoding_rs::DecoderResult::InputEmpty => break,
+                encoding_rs::DecoderResult::OutputFull => {}
+                encoding_rs::DecoderResult::Malformed(..) => self.is_utf8 = false,
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Yes,
+    No,
+}
+
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(LINE_CHARACTERS) {
+        Some((at, _)) => format!("{}...", &line[..at]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn page(bytes: &[u8], first: usize, limit: usize, chunk: usize) -> Page {
+        let mut reader = Reader::new(first, limit);
+        bytes.chunks(chunk).for_each(|chunk| reader.push(chunk));
+        reader.finish()
+    }
+
+    #[test]
+    fn long_lines_and_full_pages() {
+        let long = page("ü".repeat(3000).as_bytes(), 1, 10, 7);
+        assert_eq!(long.lines, ["ü".repeat(2000) + "..."]);
+        assert_eq!(page("a".repeat(2000).as_bytes(), 1, 10, 64).lines, ["a".repeat(2000)]);
+        let text = format!("{}\n", "y".repeat(1000)).repeat(100);
+        let many = page(text.as_bytes(), 1, 2000, 1000);
+        assert!(many.full && many.total == 100);
+        assert!(many.lines.iter().map(|line| line.len() + 8).sum::<usize>() <= PAGE_BYTES);
+        assert_eq!(many.lines.len(), PAGE_BYTES / 1008);
+    }
+
+    proptest! {
+        #[test]
+        fn as_if_the_whole_text_were_split(text in "[a\u{e4}\r\n]{0,60}", first in 1..8usize, limit in 1..8usize, chunk in 1..9usize, latin: bool) {
+            let bytes = if latin { WINDOWS_1252.encode(&text).0.into_owned() } else { text.clone().into_bytes() };
+            let result = page(&bytes, first, limit, chunk);
+            let all: Vec<_> = text.split_terminator('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
+            prop_assert_eq!(result.total, all.len());
+            prop_assert_eq!(result.lines, all.into_iter().skip(first - 1).take(limit).collect::<Vec<_>>());
+        }
+    }
+}

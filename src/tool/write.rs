@@ -1,0 +1,192 @@
+//! Writes a whole file. An existing one must have been read, and keeps its encoding and line endings.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    change::{self, Current, OnOwnChange, Planned},
+    context::ToolContext,
+    definition::{Tool, ToolError, ToolOutput},
+    path::{self, Purpose},
+    text_file::{Encoding, TextFile},
+};
+
+/// Writes a whole file.
+pub struct Write;
+
+/// What to write where.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WriteArgs {
+    /// The file, absolute or relative to the working directory.
+    file_path: String,
+    /// The whole content.
+    content: String,
+}
+
+#[async_trait]
+impl Tool for Write {
+    const NAME: &'static str = "write";
+    const DESCRIPTION: &'static str = include_str!("write.md");
+    type Args = WriteArgs;
+
+    async fn run(&self, context: &ToolContext, args: WriteArgs) -> Result<ToolOutput, ToolError> {
+        let file = path::check(context, &args.file_path, Purpose::Write).await?;
+        let shown = file.shown().to_owned();
+        let planner = move |current: Option<&Current>| Ok(plan(&shown, current, &args.content));
+        let changed = change::change(context, &file, OnOwnChange::Refuse, Arc::new(planner)).await?;
+        Ok(ToolOutput {
+            title: file.shown().to_owned(),
+            output: changed.report,
+            metadata: json!({
+                "filePath": file.real().to_string(),
+                "exists": !changed.created,
+                "diff": changed.diff,
+                "additions": changed.additions,
+                "deletions": changed.deletions,
+            }),
+            attachments: Vec::new(),
+        })
+    }
+}
+
+fn plan(shown: &str, current: Option<&Current>, content: &str) -> Planned {
+    let lines = content.lines().count();
+    let Some(current) = current else {
+        let report = format!("Created {shown} ({lines} lines).");
+        return Planned { bytes: content.as_bytes().to_vec(), texts: (String::new(), content.to_owned()), report };
+    };
+    let report = format!("Wrote {shown} ({lines} lines).");
+    // What is no text has no conventions to keep.
+    let Ok(old) = TextFile::decode(&current.bytes) else {
+        return Planned { bytes: content.as_bytes().to_vec(), texts: (String::new(), content.to_owned()), report };
+    };
+    let text = like(&old.text, content);
+    // A mark in the content itself would be doubled.
+    let text = if old.encoding.mark().is_empty() { text } else { text.trim_start_matches('\u{feff}').to_owned() };
+    let encoding = if old.encoding == Encoding::Windows1252 && old.encoding.encode(&text).is_err() { Encoding::Utf8 } else { old.encoding };
+    let bytes = encoding.encode(&text).unwrap_or_else(|_| text.clone().into_bytes());
+    Planned { bytes, texts: (old.text, text), report }
+}
+
+/// The content with the line endings of the old text where that has one kind and the content says nothing about it.
+fn like(old: &str, content: &str) -> String {
+    let returns = old.matches("\r\n").count();
+    if returns > 0 && returns == old.matches('\n').count() && !content.contains("\r\n") {
+        content.replace('\n', "\r\n")
+    } else {
+        content.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::Arc};
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::tool::{
+        definition::{AnyTool, erase},
+        read::Read,
+        test_host::{Answer, Place},
+    };
+
+    fn tools() -> (Arc<dyn AnyTool>, Arc<dyn AnyTool>) {
+        (erase(Write), erase(Read))
+    }
+
+    fn write(path: &str, content: &str) -> Value {
+        json!({ "filePath": path, "content": content })
+    }
+
+    #[tokio::test]
+    async fn creates_with_parents_and_tells() {
+        let place = Place::new();
+        let output = place.call(&tools().0, write("a/b/new.txt", "one\ntwo\n")).await.unwrap();
+        assert_eq!(place.read("a/b/new.txt"), b"one\ntwo\n");
+        assert_eq!(output.title, "a/b/new.txt");
+        assert_eq!((&output.metadata["exists"], &output.metadata["additions"]), (&json!(false), &json!(2)));
+        assert_eq!(place.host.kinds(), ["edit"]);
+        assert_eq!(place.host.asks()[0].patterns, ["a/b/new.txt"]);
+        assert_eq!(place.host.edited(), [place.worktree.join("a/b/new.txt")]);
+        // What was written is known: it may be changed without reading.
+        place.call(&tools().0, write("a/b/new.txt", "three\n")).await.unwrap();
+        assert_eq!(place.read("a/b/new.txt"), b"three\n");
+    }
+
+    #[tokio::test]
+    async fn an_existing_file_must_be_known() {
+        let place = Place::new();
+        let (tool, read) = tools();
+        place.write("f", "old");
+        let error = place.call(&tool, write("f", "new")).await.unwrap_err().to_string();
+        assert!(error.contains("not read it"), "{error}");
+        place.call(&read, json!({ "filePath": "f" })).await.unwrap();
+        place.write("f", "theirs");
+        let error = place.call(&tool, write("f", "new")).await.unwrap_err().to_string();
+        assert!(error.contains("Read it again"), "{error}");
+        assert_eq!(place.read("f"), b"theirs");
+        assert!(place.host.edited().is_empty());
+    }
+
+    #[tokio::test]
+    async fn conventions_are_kept() {
+        let place = Place::new();
+        let (tool, read) = tools();
+        for (old, content, new) in [
+            (&b"a\r\nb\r\n"[..], "x\ny\n", &b"x\r\ny\r\n"[..]),
+            (b"a\r\nb\n", "x\ny\n", b"x\ny\n"),
+            (b"\xEF\xBB\xBFa\n", "x\n", b"\xEF\xBB\xBFx\n"),
+            (b"\xFF\xFEa\0", "x", b"\xFF\xFEx\0"),
+            (b"gr\xFCn", "röt", b"r\xF6t"),
+            (b"gr\xFCn", "→", "→".as_bytes()),
+        ] {
+            place.write("f", old);
+            place.call(&read, json!({ "filePath": "f" })).await.unwrap();
+            place.call(&tool, write("f", content)).await.unwrap();
+            assert_eq!(place.read("f"), new, "{old:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_while_the_user_thinks() {
+        let place = Place::new();
+        let file = place.worktree.join("f");
+        let target = file.clone();
+        place.host.answer("edit", Answer::After(Arc::new(move || fs::write(&target, "theirs").unwrap())));
+        let error = place.call(&tools().0, write("f", "mine")).await.unwrap_err().to_string();
+        assert!(error.contains("changed by someone else"), "{error}");
+        assert_eq!(fs::read(&file).unwrap(), b"theirs");
+        assert!(place.host.edited().is_empty());
+    }
+
+    #[tokio::test]
+    async fn refused_or_aborted_means_untouched() {
+        let place = Place::new();
+        place.host.answer("edit", Answer::Reject);
+        assert_eq!(place.call(&tools().0, write("f", "x")).await, Err(ToolError::Rejected { message: None }));
+        let cancel = place.context.cancel.clone();
+        place.host.answer("edit", Answer::After(Arc::new(move || cancel.cancel())));
+        assert_eq!(place.call(&tools().0, write("f", "x")).await, Err(ToolError::Aborted));
+        assert!(!place.worktree.join("f").as_path().exists());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn through_a_link_its_target_is_written() {
+        let place = Place::new();
+        std::os::unix::fs::symlink("real", place.worktree.join("link")).unwrap();
+        place.call(&tools().0, write("link", "x")).await.unwrap();
+        assert!(fs::symlink_metadata(place.worktree.join("link")).unwrap().is_symlink());
+        assert_eq!(place.read("real"), b"x");
+        std::os::unix::fs::symlink(&place.outside, place.worktree.join("out")).unwrap();
+        place.host.answer("external_directory", Answer::Deny);
+        assert!(matches!(place.call(&tools().0, write("out/x", "x")).await, Err(ToolError::Denied(_))));
+        assert_eq!(fs::read_dir(&place.outside).unwrap().count(), 0);
+    }
+}

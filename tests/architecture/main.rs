@@ -1,0 +1,255 @@
+//! The rules of the house that the compiler does not know: who may import whom, which library has which home,
+//! how long a file may be, and that no file is forgotten.
+
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use source::{Kind, Source, Token, files, sources};
+
+/// Who stands on whom: a module imports from lower ranks only, and modules of one rank do not know each other.
+const RANKS: &[(u8, &[&str])] = &[
+    (0, &["stdx"]),
+    (1, &["jsonrpc", "storage", "config"]),
+    (2, &["event"]),
+    (3, &["file", "find", "permission", "agent", "provider"]),
+    (4, &["tool"]),
+    (5, &["session"]),
+    (7, &["project"]),
+    (8, &["daemon", "shutdown"]),
+    (9, &["api"]),
+    (10, &["serve"]),
+    (11, &["cli", "logging", "main"]),
+];
+
+/// Libraries that only some places may name, so that one change of a library is one change of ours.
+const HOMES: &[(&str, &[&str])] = &[
+    ("clap", &["src/cli", "src/main.rs"]),
+    ("genai", &["src/provider/"]),
+    ("git2", &["src/file/", "src/snapshot/", "src/project/"]),
+    ("jsonrpsee", &["src/serve/", "src/api/"]),
+    ("process_wrap", &["src/stdx/process.rs"]),
+];
+
+/// The longest a file may be.
+const LINES: usize = 500;
+
+/// Files that are longer. The list may only shrink.
+const LONG_FILES: &[&str] = &[];
+
+/// Reports all at once: who breaks a rule wants to see every place.
+fn assert_none(problems: &[String], rule: &str) {
+    assert!(problems.is_empty(), "{rule}:\n  {}", problems.join("\n  "));
+}
+
+fn rank(module: &str) -> Option<u8> {
+    RANKS.iter().find(|(_, modules)| modules.contains(&module)).map(|&(rank, _)| rank)
+}
+
+#[test]
+fn imports_go_down() {
+    let mut problems = BTreeSet::new();
+    for source in sources().values().filter(|source| source.path.starts_with("src/")) {
+        let Some(module) = source.module() else { continue };
+        let Some(own) = rank(module) else {
+            problems.insert(format!("{}: module {module} has no rank", source.path));
+            continue;
+        };
+        for (target, line) in imports(source) {
+            match rank(&target) {
+                Some(other) if target == module || other < own => {}
+                Some(other) => {
+                    problems.insert(format!("{}:{line}: {module} (rank {own}) imports {target} (rank {other})", source.path));
+                }
+                None => {
+                    problems.insert(format!("{}:{line}: {target} is no module with a rank", source.path));
+                }
+            }
+        }
+    }
+    assert_none(&problems.into_iter().collect::<Vec<_>>(), "a module imports only from lower ranks");
+}
+
+/// The modules that a file names by `crate::`, by `polytree::`, or by enough `super::` to reach the root.
+fn imports(source: &Source) -> Vec<(String, usize)> {
+    let tokens: Vec<&Token> = source.product_tokens().collect();
+    let mut found = Vec::new();
+    for index in 0..tokens.len() {
+        let follows =
+            |at: usize| tokens.get(at).is_some_and(|token| token.text == ":") && tokens.get(at + 1).is_some_and(|token| token.text == ":");
+        let continues = index >= 2 && follows(index - 2);
+        let mut end = index + 1;
+        match tokens[index].text.as_str() {
+            "crate" if !continues => {}
+            "polytree" if !continues && source.path == "src/main.rs" => {}
+            "super" if !continues => {
+                let mut levels = 1;
+                while follows(end) && tokens.get(end + 2).is_some_and(|token| token.text == "super") {
+                    levels += 1;
+                    end += 3;
+                }
+                if levels < source.depth + tokens[index].inside.len() {
+                    continue;
+                }
+            }
+            _ => continue,
+        }
+        if follows(end) {
+            found.extend(first_words(&tokens[end + 2..]));
+        }
+    }
+    found
+}
+
+/// The word that begins the list, or the words that begin the entries of `{a::b, c}`.
+fn first_words(tokens: &[&Token]) -> Vec<(String, usize)> {
+    let Some(first) = tokens.first() else { return Vec::new() };
+    if first.text != "{" {
+        return vec![(first.text.clone(), first.line)];
+    }
+    let (mut words, mut nesting, mut expects) = (Vec::new(), 0, false);
+    for token in tokens {
+        match token.text.as_str() {
+            "{" => {
+                nesting += 1;
+                expects = nesting == 1;
+            }
+            "}" => nesting -= 1,
+            "," => expects = nesting == 1,
+            word if expects => {
+                words.push((word.to_owned(), token.line));
+                expects = false;
+            }
+            _ => {}
+        }
+        if nesting == 0 {
+            break;
+        }
+    }
+    words
+}
+
+#[test]
+fn libraries_stay_at_home() {
+    let mut problems = Vec::new();
+    for source in sources().values().filter(|source| source.path.starts_with("src/")) {
+        for token in source.product_tokens().filter(|token| token.kind == Kind::Word) {
+            if let Some((library, homes)) = HOMES.iter().find(|(library, _)| *library == token.text)
+                && !homes.iter().any(|home| source.path.starts_with(home))
+            {
+                problems.push(format!("{}:{}: {library} belongs in {}", source.path, token.line, homes.join(", ")));
+            }
+        }
+    }
+    assert_none(&problems, "only its home names a library");
+}
+
+#[test]
+fn sql_stands_in_stores() {
+    let allowed = |path: &str| {
+        let words = || path.trim_end_matches(".rs").split('/');
+        path.starts_with("src/storage/") || words().any(|word| matches!(word, "store" | "log" | "registry" | "grants"))
+    };
+    let mut problems = Vec::new();
+    for source in sources().values().filter(|source| source.path.starts_with("src/") && !allowed(&source.path)) {
+        for token in source.product_tokens().filter(|token| token.kind == Kind::Literal) {
+            if ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM "].iter().any(|statement| token.text.contains(statement)) {
+                problems.push(format!("{}:{}: {:.80}", source.path, token.line, token.text));
+            }
+        }
+    }
+    assert_none(&problems, "SQL stands in storage/ and in files called store, log, registry or grants");
+}
+
+#[test]
+fn files_are_short() {
+    let long: BTreeMap<String, usize> =
+        sources().into_values().map(|source| (source.path, source.text.lines().count())).filter(|&(_, lines)| lines > LINES).collect();
+    let problems: Vec<String> = long
+        .iter()
+        .filter(|(path, _)| !LONG_FILES.contains(&path.as_str()))
+        .map(|(path, lines)| format!("{path}: {lines}, so it has more than one idea"))
+        .collect();
+    assert_none(&problems, "a file has at most 500 lines");
+    let stale: Vec<String> = LONG_FILES.iter().filter(|path| !long.contains_key(**path)).map(|&path| path.to_owned()).collect();
+    assert_none(&stale, "these files are short now: take them off the list");
+}
+
+#[test]
+fn no_file_is_forgotten() {
+    let sources = sources();
+    let literals: BTreeSet<&str> = sources
+        .values()
+        .flat_map(|source| &source.tokens)
+        .filter(|token| token.kind == Kind::Literal)
+        .map(|token| token.text.trim_matches('"').rsplit('/').next().unwrap_or_default())
+        .collect();
+    let mut problems = Vec::new();
+    for path in files() {
+        let name = path.rsplit('/').next().unwrap_or(&path);
+        if path.ends_with(".rs") && !sources.contains_key(&path) {
+            problems.push(format!("{path}: no `mod` line leads to it"));
+        }
+        if path.starts_with("src/") && !path.ends_with(".rs") && !literals.contains(name) {
+            problems.push(format!("{path}: nothing includes it"));
+        }
+    }
+    assert_none(&problems, "every file is used");
+}
+
+#[test]
+fn files_say_what_they_are_for() {
+    let silent = |source: &&Source| !source.text.starts_with("//! ");
+    let problems: Vec<String> = sources().values().filter(silent).map(|source| source.path.clone()).collect();
+    assert_none(&problems, "a file opens with `//!` lines that say what it is for");
+}
+
+#[test]
+fn unwrap_has_a_reason() {
+    let mut problems = Vec::new();
+    for source in sources().values() {
+        let tokens: Vec<&Token> = source.product_tokens().collect();
+        for window in tokens.windows(4) {
+            let texts: Vec<&str> = window.iter().map(|token| token.text.as_str()).collect();
+            let line = window[1].line;
+            let explained = source.line(line).contains("// ") || source.line(line - 1).trim_start().starts_with("// ");
+            if texts == [".", "unwrap", "(", ")"] && !explained {
+                problems.push(format!("{}:{line}: {}", source.path, source.line(line).trim()));
+            }
+        }
+    }
+    assert_none(&problems, "outside tests an unwrap needs a comment that proves it, on its line or above");
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX")];
+    let mut problems = Vec::new();
+    for source in sources().values() {
+        for (index, line) in source.text.lines().enumerate() {
+            let marked = line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| marks.contains(&word));
+            if marked {
+                problems.push(format!("{}:{}: {}", source.path, index + 1, line.trim()));
+            }
+        }
+        for pair in source.tokens.windows(2) {
+            if matches!(pair[0].text.as_str(), "dbg" | "todo" | "unimplemented") && pair[1].text == "!" {
+                problems.push(format!("{}:{}: {}!", source.path, pair[0].line, pair[0].text));
+            }
+        }
+    }
+    assert_none(&problems, "what is to be done later does not stand in the code");
+}
+
+#[test]
+fn no_test_is_switched_off() {
+    let mut problems = Vec::new();
+    for source in sources().values() {
+        for window in source.tokens.windows(3) {
+            if window[0].text == "#" && window[1].text == "[" && window[2].text == "ignore" {
+                problems.push(format!("{}:{}", source.path, window[2].line));
+            }
+        }
+    }
+    assert_none(&problems, "every test runs");
+}

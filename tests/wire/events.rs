@@ -1,0 +1,89 @@
+//! Events: cursors, filters, attaching to a running turn, slow readers.
+
+use serde_json::{Value, json};
+
+use super::support::{
+    client::{Client, text},
+    fixture::Fixture,
+    model_server::{Answer, openai},
+};
+
+#[tokio::test]
+async fn a_late_client_attaches_to_a_running_turn_without_gap_or_repetition() {
+    let fixture = Fixture::new().await;
+    let gate = std::sync::Arc::new(tokio::sync::Notify::new());
+    let frames: Vec<String> = ["a", "b", "c", "d"].iter().map(|piece| openai::text(piece)).chain([openai::finish("stop")]).collect();
+    fixture.models.push(Answer::sse(frames).gate(2, &gate));
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    let everything = client.subscribe(json!({})).await;
+    let turn = client.send("session.prompt", json!({ "sessionID": session, "parts": "go" })).await;
+    let mut seen = String::new();
+    while seen != "ab" {
+        seen.push_str(client.event_of("message.part.delta").await["properties"]["delta"].as_str().unwrap());
+    }
+    assert_eq!(client.call("event.unsubscribe", json!({ "subscription": everything })).await, true);
+    // As a client that arrives now: read, then follow from the cursor of what was read.
+    let messages = client.call("session.messages", json!({ "sessionID": session })).await;
+    let mut shown = text(&messages[1]);
+    assert_eq!(shown, "ab");
+    client.subscribe(json!({ "sessionID": session, "since": messages[1]["cursor"] })).await;
+    gate.notify_one();
+    for event in client.events_until("session.idle").await {
+        if event["type"] == "message.part.delta" {
+            shown.push_str(event["properties"]["delta"].as_str().unwrap());
+        }
+    }
+    assert_eq!(shown, "abcd");
+    assert_eq!(text(&turn.result().await), "abcd");
+}
+
+#[tokio::test]
+async fn filters_and_pages() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let one = client.session().await;
+    let two = client.session().await;
+    let child = client.call("session.create", json!({ "parentID": one })).await["id"].as_str().unwrap().to_owned();
+    let of = |page: &Value| -> Vec<String> { page["events"].as_array().unwrap().iter().map(|event| event["sessionID"].as_str().unwrap_or("-").to_owned()).collect() };
+    let page = client.call("event.list", json!({ "since": 0, "sessionID": one })).await;
+    assert_eq!(of(&page), [one.clone(), child.clone()], "a session includes its descendants");
+    let first = client.call("event.list", json!({ "since": 0, "types": ["session.created"], "limit": 2 })).await;
+    assert_eq!((of(&first), &first["more"]), (vec![one.clone(), two], &json!(true)));
+    let rest = client.call("event.list", json!({ "since": first["cursor"], "types": ["session.created"], "limit": 2 })).await;
+    assert_eq!((of(&rest), &rest["more"]), (vec![child], &json!(false)));
+    let elsewhere = client.call("event.list", json!({ "since": 0, "directory": fixture.path("nowhere") })).await;
+    assert_eq!(elsewhere["events"], json!([]));
+    let wrong = client.refused("event.list", json!({ "since": 0, "types": ["session.create"] })).await;
+    assert!(wrong["message"].as_str().unwrap().contains("session.created"), "{wrong}");
+}
+
+#[tokio::test]
+async fn long_texts_travel_as_references_that_the_message_resolves() {
+    let fixture = Fixture::new().await;
+    let long = "x".repeat(100_000);
+    fixture.models.push(Answer::openai_text(&long));
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    client.subscribe(json!({ "sessionID": session })).await;
+    let answer = client.prompt(&session, "go").await;
+    let whole = client.event(|event| event["type"] == "message.part.updated" && event["properties"]["part"]["time"]["end"].is_number()).await;
+    assert_eq!(whole["properties"]["part"]["text"]["bytes"], 100_000);
+    assert_eq!(text(&client.call("session.message", json!({ "sessionID": session, "messageID": answer["info"]["id"] })).await), long);
+}
+
+#[tokio::test]
+async fn after_an_unsubscribe_nothing_more_arrives() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let subscription = client.subscribe(json!({})).await;
+    client.event_of("server.connected").await;
+    assert_eq!(client.call("event.unsubscribe", json!({ "subscription": subscription })).await, true);
+    assert_eq!(client.call("event.unsubscribe", json!({ "subscription": subscription })).await, false);
+    client.session().await;
+    let again = client.subscribe(json!({ "types": ["session.created"] })).await;
+    assert_ne!(again, subscription);
+    let two = client.session().await;
+    let event = client.event(|event| event["type"] != "server.connected").await;
+    assert_eq!(event["sessionID"], two, "the first session's event came after the unsubscribe");
+}

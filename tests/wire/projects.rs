@@ -1,0 +1,136 @@
+//! Projects as clients see them: one identity for all worktrees, settings that count at the next call.
+
+use serde_json::{Value, json};
+
+use super::support::{
+    client::{Client, text},
+    fixture::Fixture,
+    model_server::Answer,
+};
+
+#[tokio::test]
+async fn worktrees_share_a_project_and_clones_do_not() {
+    let fixture = Fixture::new().await;
+    fixture.git("repo", &["worktree", "add", "-q", "../linked"]);
+    fixture.git(".", &["clone", "-q", "repo", "clone"]);
+    let mut client = Client::start(&fixture);
+    let mut project = async |directory: &str| client.call("project.init", json!({ "directory": fixture.path(directory) })).await;
+    let (main, linked, clone) = (project("repo").await, project("linked").await, project("clone").await);
+    assert_eq!(main["id"], linked["id"]);
+    assert_ne!(main["id"], clone["id"]);
+    assert_eq!(linked["worktree"], fixture.path("repo").to_str().unwrap());
+    assert_eq!(fixture.git("repo", &["status", "--porcelain"]), "", "the user's tree is not touched");
+    let paths = client.call("path.get", json!({ "directory": fixture.path("linked") })).await;
+    assert_eq!(paths["worktree"], fixture.path("linked").to_str().unwrap());
+    let session = client.call("session.create", json!({ "directory": fixture.path("linked") })).await;
+    let listed = client.call("session.list", json!({ "directory": fixture.path("repo") })).await;
+    assert_eq!(listed[0]["id"], session["id"], "the project's sessions, in all its worktrees");
+    let here = client.call("session.list", json!({ "directory": fixture.path("repo"), "scope": "directory" })).await;
+    assert_eq!(here, json!([]));
+    let wrong = client.refused("session.get", json!({ "sessionID": session["id"], "directory": fixture.path("clone") })).await;
+    assert_eq!(wrong["data"]["kind"], "not_found");
+}
+
+#[tokio::test]
+async fn a_mere_read_writes_nothing_and_a_move_changes_nothing() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let id_file = fixture.path("repo/.git/polytree-id");
+    let before = client.call("project.current", json!({})).await;
+    client.call("session.list", json!({})).await;
+    assert!(!id_file.exists());
+    let session = client.session().await;
+    assert_eq!(std::fs::read_to_string(&id_file).unwrap().trim(), before["id"]);
+    std::fs::rename(fixture.path("repo"), fixture.path("moved")).unwrap();
+    let gone = client.call("session.get", json!({ "sessionID": session })).await;
+    assert_eq!(gone["missing"], true);
+    let refused = client.refused("session.prompt", json!({ "sessionID": session, "parts": "x" })).await;
+    assert_eq!((&refused["data"]["kind"], refused["data"]["directory"].is_string()), (&json!("not_found"), true));
+    client.call("session.messages", json!({ "sessionID": session })).await;
+    let after = client.call("project.current", json!({ "directory": fixture.path("moved") })).await;
+    assert_eq!(after["id"], before["id"]);
+    let moved = client.call("session.get", json!({ "sessionID": session })).await;
+    assert_eq!(moved["directory"], fixture.path("moved").to_str().unwrap());
+    fixture.models.push(Answer::openai_text("here"));
+    assert_eq!(text(&client.prompt(&session, "x").await), "here");
+}
+
+#[tokio::test]
+async fn every_spelling_is_the_same_directory_and_bad_ones_are_refused() {
+    let fixture = Fixture::new().await;
+    std::os::unix::fs::symlink(fixture.path("repo"), fixture.path("alias")).unwrap();
+    std::fs::create_dir(fixture.path("plain")).unwrap();
+    let mut client = Client::start_in(&fixture, "plain");
+    let repo = fixture.path("repo").to_str().unwrap().to_owned();
+    let expected = client.call("project.current", json!({ "directory": repo })).await["id"].clone();
+    for spelling in [format!("{repo}/"), format!("{repo}/../repo/."), fixture.path("alias").to_str().unwrap().to_owned(), "~/repo".to_owned()] {
+        assert_eq!(client.call("path.get", json!({ "directory": spelling })).await["directory"], repo, "{spelling}");
+        assert_eq!(client.call("project.current", json!({ "directory": spelling })).await["id"], expected, "{spelling}");
+    }
+    for (directory, code) in [("repo", -32602), ("", -32602), ("/no/such/place", 1001)] {
+        assert_eq!(client.refused("project.current", json!({ "directory": directory })).await["code"], code, "{directory:?}");
+    }
+    let file = fixture.path("repo/a.txt");
+    assert_eq!(client.refused("project.current", json!({ "directory": file })).await["code"], 1001);
+    // The connection's default is where the client started us; a project outside git is a project too.
+    let plain = client.call("project.current", json!({})).await;
+    assert_eq!((plain["worktree"].as_str().unwrap(), plain.get("vcs")), (fixture.path("plain").to_str().unwrap(), None));
+}
+
+#[tokio::test]
+async fn projects_are_made_named_and_listed_by_use() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let made = client.call("project.init", json!({ "directory": fixture.path("new/deep"), "git": true })).await;
+    assert_eq!(made["vcs"], "git");
+    assert!(fixture.path("new/deep/.git").is_dir());
+    client.subscribe(json!({ "types": ["project.updated"] })).await;
+    let named = client.call("project.update", json!({ "directory": fixture.path("new/deep"), "name": "Deep" })).await;
+    assert_eq!(named["name"], "Deep");
+    assert_eq!(client.event_of("project.updated").await["properties"]["info"]["name"], "Deep");
+    std::fs::remove_dir_all(fixture.path("new")).unwrap();
+    let list = client.call("project.list", json!({})).await;
+    let deep = list.as_array().unwrap().iter().find(|project| project["id"] == made["id"]).unwrap();
+    assert_eq!(deep["missing"], true);
+}
+
+#[tokio::test]
+async fn settings_are_read_at_each_call_and_an_error_is_never_kept() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    std::fs::write(fixture.path("config/polytree.json"), "{\n  \"modle\": \"test/main\"\n}").unwrap();
+    let error = client.refused("session.prompt", json!({ "sessionID": session, "parts": "x" })).await;
+    assert_eq!((&error["code"], &error["data"]["line"]), (&json!(1013), &json!(2)), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("model"), "it names the nearest key: {error}");
+    for (method, params) in [("session.get", json!({ "sessionID": session })), ("session.list", json!({})), ("session.messages", json!({ "sessionID": session }))] {
+        client.call(method, params).await;
+    }
+    assert_eq!(client.refused("config.get", json!({})).await["code"], 1013);
+    fixture.settings(&json!({}));
+    fixture.models.push(Answer::openai_text("mended"));
+    assert_eq!(text(&client.prompt(&session, "x").await), "mended");
+    let shown = client.call("config.get", json!({})).await;
+    assert!(!shown.to_string().contains("secret-key"), "{shown}");
+    let providers = client.call("provider.list", json!({})).await;
+    assert!(!providers.to_string().contains("secret-key"));
+    assert!(providers["connected"].as_array().unwrap().contains(&json!("test")), "{providers}");
+}
+
+#[tokio::test]
+async fn agents_and_tools_are_listed() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let agents = client.call("agent.list", json!({})).await;
+    let names: Vec<&Value> = agents.as_array().unwrap().iter().map(|agent| &agent["name"]).collect();
+    assert_eq!(names, ["build", "plan", "general"]);
+    let tools = client.call("tool.list", json!({})).await;
+    let mut names: Vec<&str> = tools.as_array().unwrap().iter().map(|tool| tool["id"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["bash", "edit", "glob", "grep", "list", "read", "todoread", "todowrite", "write"]);
+    let session = client.session().await;
+    let error = client.refused("session.prompt", json!({ "sessionID": session, "parts": "x", "agent": "biuld" })).await;
+    assert!(error["message"].as_str().unwrap().contains("build"), "{error}");
+    let error = client.refused("session.prompt", json!({ "sessionID": session, "parts": "x", "model": { "providerID": "test", "modelID": "mian" } })).await;
+    assert!(error["message"].as_str().unwrap().contains("main"), "{error}");
+}

@@ -1,0 +1,109 @@
+//! Sessions: made, listed, changed, deleted.
+
+use serde_json::{Value, json};
+
+use super::support::{
+    client::{Client, text},
+    fixture::Fixture,
+    model_server::{Answer, openai},
+};
+
+const ID: &str = "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+
+#[tokio::test]
+async fn the_same_id_with_the_same_params_is_the_same_session() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let one = client.call("session.create", json!({ "id": ID, "title": "t" })).await;
+    assert_eq!(client.call("session.create", json!({ "id": ID, "title": "t" })).await, one);
+    assert_eq!(client.refused("session.create", json!({ "id": ID, "title": "u" })).await["data"]["kind"], "conflict");
+    assert_eq!(client.call("session.delete", json!({ "sessionID": ID })).await, true);
+    assert_eq!(client.refused("session.create", json!({ "id": ID, "title": "t" })).await["data"]["kind"], "conflict", "a deleted id stays taken");
+    assert_eq!(client.refused("session.get", json!({ "sessionID": ID })).await["data"]["kind"], "not_found");
+    assert_eq!(client.refused("session.create", json!({ "id": "ses_../../etc" })).await["code"], -32602);
+    assert_eq!(client.refused("session.create", json!({ "parentID": ID })).await["data"]["kind"], "not_found");
+}
+
+#[tokio::test]
+async fn lists_are_ordered_paged_and_searched() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let mut made = Vec::new();
+    for number in 0..5 {
+        made.push(client.call("session.create", json!({ "title": format!("Number {number}") })).await["id"].clone());
+    }
+    let ids = |list: &Value| -> Vec<Value> { list.as_array().unwrap().iter().map(|session| session["id"].clone()).collect() };
+    let newest_first: Vec<Value> = made.iter().rev().cloned().collect();
+    assert_eq!(ids(&client.call("session.list", json!({})).await), newest_first);
+    assert_eq!(ids(&client.call("session.list", json!({ "limit": 2 })).await), newest_first[..2]);
+    assert_eq!(ids(&client.call("session.list", json!({ "limit": 2, "before": newest_first[1] })).await), newest_first[2..4]);
+    assert_eq!(ids(&client.call("session.list", json!({ "search": "NUMBER 3" })).await), [made[3].clone()]);
+    assert_eq!(client.refused("session.list", json!({ "limit": 0 })).await["code"], -32602);
+    assert_eq!(client.refused("session.list", json!({ "limit": 1001 })).await["code"], -32602);
+}
+
+#[tokio::test]
+async fn a_delete_ends_turns_takes_children_along_and_cancels_who_waits() {
+    let fixture = Fixture::new().await;
+    fixture.models.push(Answer::sse([openai::text("x")]).hang());
+    let mut client = Client::start(&fixture);
+    let parent = client.session().await;
+    let child = client.call("session.create", json!({ "parentID": parent })).await["id"].as_str().unwrap().to_owned();
+    client.subscribe(json!({})).await;
+    let turn = client.send("session.prompt", json!({ "sessionID": child, "parts": "x" })).await;
+    client.event_of("message.part.delta").await;
+    assert_eq!(client.call("session.delete", json!({ "sessionID": parent })).await, true);
+    let answer = turn.answer().await;
+    assert_eq!(answer["error"]["code"], -32800, "{answer}");
+    assert_eq!(client.event_of("session.deleted").await["sessionID"], child);
+    assert_eq!(client.event_of("session.deleted").await["sessionID"], parent);
+    let page = client.call("event.list", json!({ "since": 0, "types": ["message.part.delta"] })).await;
+    assert_eq!(page["events"], json!([]), "their events are gone");
+    assert_eq!(client.call("session.status", json!({})).await, json!({}));
+}
+
+#[tokio::test]
+async fn titles_come_from_the_small_model_and_a_given_one_stays() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    client.subscribe(json!({ "types": ["session.updated"] })).await;
+    let session = client.session().await;
+    fixture.models.push(Answer::openai_text("hi"));
+    client.prompt(&session, "hello").await;
+    client.event(|event| event["properties"]["info"]["title"] == "A title").await;
+    let renamed = client.call("session.update", json!({ "sessionID": session, "title": "Mine", "archived": true })).await;
+    assert_eq!(renamed["title"], "Mine");
+    assert!(renamed["time"]["archived"].is_number());
+    let back = client.call("session.update", json!({ "sessionID": session, "archived": false })).await;
+    assert!(back["time"].get("archived").is_none());
+}
+
+#[tokio::test]
+async fn a_prompt_without_a_session_makes_one_and_the_same_again_does_not() {
+    let fixture = Fixture::new().await;
+    fixture.models.push(Answer::openai_text("new"));
+    let mut client = Client::start(&fixture);
+    let params = json!({ "parts": "hello", "messageID": "msg_01ARZ3NDEKTSV4RRFFQ69G5FAV" });
+    let one = client.call("session.prompt", params.clone()).await;
+    let two = client.call("session.prompt", params).await;
+    assert_eq!((text(&one), &one["info"]["sessionID"]), ("new".to_owned(), &two["info"]["sessionID"]));
+    assert_eq!(client.call("session.list", json!({})).await.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn messages_are_paged_from_the_end() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    for number in 0..3 {
+        fixture.models.push(Answer::openai_text(&format!("a{number}")));
+        client.prompt(&session, &format!("q{number}")).await;
+    }
+    let texts = |list: &Value| -> Vec<String> { list.as_array().unwrap().iter().map(text).collect() };
+    let all = client.call("session.messages", json!({ "sessionID": session })).await;
+    assert_eq!(texts(&all), ["q0", "a0", "q1", "a1", "q2", "a2"]);
+    let last = client.call("session.messages", json!({ "sessionID": session, "limit": 2 })).await;
+    assert_eq!(texts(&last), ["q2", "a2"]);
+    let before = client.call("session.messages", json!({ "sessionID": session, "limit": 3, "before": last[0]["info"]["id"] })).await;
+    assert_eq!(texts(&before), ["a0", "q1", "a1"]);
+}

@@ -1,0 +1,82 @@
+//! A home of its own for each test: settings, data, and repositories made by the real git.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::{Value, json};
+
+use super::model_server::ModelServer;
+
+/// A home, removed at the end.
+pub struct Fixture {
+    directory: tempfile::TempDir,
+    /// The model service.
+    pub models: ModelServer,
+}
+
+impl Fixture {
+    /// A home with a repository `repo` that holds `a.txt`, and settings for the models `test/main` and `test/small`.
+    pub async fn new() -> Self {
+        let fixture = Self { directory: tempfile::tempdir().unwrap(), models: ModelServer::start().await };
+        for name in ["config", "data", "run", "repo"] {
+            std::fs::create_dir(fixture.path(name)).unwrap();
+        }
+        std::fs::write(fixture.path("repo/a.txt"), "one\ntwo\nthree\n").unwrap();
+        fixture.git("repo", &["init", "-q", "-b", "main"]);
+        fixture.git("repo", &["add", "-A"]);
+        fixture.git("repo", &["commit", "-qm", "first"]);
+        fixture.settings(&json!({}));
+        // Titles are asked for beside the turn: they must not take the answers meant for it.
+        fixture.models.rule(|request| (request.body["model"] == "small").then(|| super::model_server::Answer::openai_text("A title")));
+        fixture
+    }
+
+    /// Writes the user's settings: the test models, and what is given over them.
+    pub fn settings(&self, over: &Value) {
+        let model = json!({ "limit": { "context": 100_000, "output": 4000 }, "cost": { "input": 1, "output": 2 } });
+        let mut settings = json!({
+            "model": "test/main",
+            "small_model": "test/small",
+            "provider": { "test": { "api": "openai", "options": { "baseURL": self.models.url(), "apiKey": "secret-key" }, "models": { "main": model, "small": model } } },
+        });
+        for (key, value) in over.as_object().unwrap() {
+            settings[key] = value.clone();
+        }
+        std::fs::write(self.path("config/polytree.json"), settings.to_string()).unwrap();
+    }
+
+    /// A path below the home.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().canonicalize().unwrap().join(name)
+    }
+
+    /// Runs git in a directory below the home.
+    pub fn git(&self, directory: &str, arguments: &[&str]) -> String {
+        git(&self.path(directory), arguments)
+    }
+
+    /// The variables of a daemon in this home.
+    pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+        vec![
+            ("HOME", self.path("")),
+            ("POLYTREE_CONFIG_DIR", self.path("config")),
+            ("POLYTREE_DATA_DIR", self.path("data")),
+            ("POLYTREE_RUNTIME_DIR", self.path("run")),
+        ]
+    }
+}
+
+/// Runs git; fails with what it says.
+#[expect(clippy::disallowed_methods, reason = "tests run the real git")]
+pub fn git(directory: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .current_dir(directory)
+        .args(["-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "commit.gpgsign=false"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
