@@ -45,6 +45,20 @@ pub enum Error {
     Session(#[from] session::Error),
 }
 
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Owned { owner, .. } => {
+                let end = owner.as_ref().map_or_else(String::new, |owner| format!("; `kill {}` ends that one", owner.pid));
+                Some(format!("one daemon serves a data directory: `polytree run` and the other commands reach it by themselves{end}"))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// How a daemon ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -95,8 +109,21 @@ impl Daemon {
         let broker = Arc::new(Broker::new(Arc::clone(&database), Arc::clone(&events)));
         let projects = Arc::new(Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone()));
         let tasks = Tasks::new();
-        let sessions = Sessions::open(Arc::clone(&database), Arc::clone(&events), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child()).await?;
-        let daemon = Arc::new(Self { places, events, broker, sessions, projects, started: now_ms(), socket, tasks, database, _ownership: ownership });
+        let sessions =
+            Sessions::open(Arc::clone(&database), Arc::clone(&events), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child())
+                .await?;
+        let daemon = Arc::new(Self {
+            places,
+            events,
+            broker,
+            sessions,
+            projects,
+            started: now_ms(),
+            socket,
+            tasks,
+            database,
+            _ownership: ownership,
+        });
         drop(daemon.tasks.spawn("housekeeping", Arc::clone(&daemon).keep_house(keeping)));
         Ok(daemon)
     }

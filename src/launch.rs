@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     api::connection::{Connection, Door},
+    cli,
     config::Places,
     daemon::{Daemon, Ending, Error},
     jsonrpc::peer::{Notification, Peer},
@@ -99,21 +100,15 @@ pub async fn serve(surroundings: Surroundings, ready: impl FnOnce(&Daemon)) -> R
     Ok(())
 }
 
-/// A client's way to a daemon: over the local socket to the owner of the data directory, or to one inside this process
-/// where nobody owns it.
-pub struct Reached {
-    /// For calls.
-    pub peer: Peer,
-    /// What the daemon says by itself.
-    pub notifications: tokio::sync::mpsc::UnboundedReceiver<Notification>,
+/// What stands behind a client's connection: nothing, or a daemon of its own.
+pub struct Backing {
     house: Option<House>,
     tasks: Tasks,
 }
 
-impl Reached {
+impl Backing {
     /// Ends the connection, and the daemon if it is ours.
     pub async fn close(self) {
-        drop((self.peer, self.notifications));
         if let Some(house) = self.house {
             house.close(Ending::Abort).await;
         }
@@ -121,17 +116,17 @@ impl Reached {
     }
 }
 
-/// Reaches a daemon.
+/// Reaches a daemon: over the local socket the owner of the data directory, or one inside this process where nobody owns it.
 ///
 /// # Errors
 /// When the owner of the data directory does not answer, or no daemon can be started.
-pub async fn reach(surroundings: &Surroundings) -> Result<Reached, Error> {
+pub async fn reach(surroundings: &Surroundings) -> Result<(cli::Daemon, Backing), Error> {
     let tasks = Tasks::new();
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         if let Some(owner) = Ownership::look(surroundings.places.data.as_path()) {
             match connect(surroundings, &owner, &tasks).await {
-                Some((peer, notifications)) => return Ok(Reached { peer, notifications, house: None, tasks }),
+                Some(daemon) => return Ok((daemon, Backing { house: None, tasks })),
                 // It has the lock and does not listen yet, or is about to go.
                 None if tokio::time::Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(20)).await,
                 None => return Err(Error::Owned { data: surroundings.places.data.clone(), owner: Some(owner) }),
@@ -140,8 +135,8 @@ pub async fn reach(surroundings: &Surroundings) -> Result<Reached, Error> {
         }
         match House::open(surroundings).await {
             Ok(house) => {
-                let (peer, notifications) = inside(surroundings, &house, &tasks);
-                return Ok(Reached { peer, notifications, house: Some(house), tasks });
+                let daemon = inside(surroundings, &house, &tasks);
+                return Ok((daemon, Backing { house: Some(house), tasks }));
             }
             // Somebody else was quicker.
             Err(Error::Owned { .. }) if tokio::time::Instant::now() < deadline => {}
@@ -150,13 +145,11 @@ pub async fn reach(surroundings: &Surroundings) -> Result<Reached, Error> {
     }
 }
 
-type Connected = (Peer, tokio::sync::mpsc::UnboundedReceiver<Notification>);
-
-async fn connect(surroundings: &Surroundings, owner: &Owner, tasks: &Tasks) -> Option<Connected> {
+async fn connect(surroundings: &Surroundings, owner: &Owner, tasks: &Tasks) -> Option<cli::Daemon> {
     let address = Address::new(&surroundings.places.runtime, &surroundings.places.data);
     let hello = Hello::new(Some(&surroundings.directory), (*surroundings.environment).clone());
     match local::connect(&address, &hello).await {
-        Ok((input, output)) => Some(Peer::start(input, output, tasks)),
+        Ok((input, output)) => Some(connected(Peer::start(input, output, tasks))),
         Err(error) => {
             tracing::debug!(%error, pid = owner.pid, "the owner does not listen");
             None
@@ -165,7 +158,7 @@ async fn connect(surroundings: &Surroundings, owner: &Owner, tasks: &Tasks) -> O
 }
 
 /// A connection within this process, the same as any other but for the pipe.
-fn inside(surroundings: &Surroundings, house: &House, tasks: &Tasks) -> Connected {
+fn inside(surroundings: &Surroundings, house: &House, tasks: &Tasks) -> cli::Daemon {
     let (near, far) = tokio::io::duplex(256 * 1024);
     let (near_input, near_output) = tokio::io::split(near);
     let (far_input, far_output) = tokio::io::split(far);
@@ -175,7 +168,11 @@ fn inside(surroundings: &Surroundings, house: &House, tasks: &Tasks) -> Connecte
         let end: End = stdio::serve_streams(&rpc, connection, &doors, far_input, far_output, std::future::ready(())).await;
         tracing::debug!(?end, "the inner connection has ended");
     }));
-    Peer::start(near_input, near_output, tasks)
+    connected(Peer::start(near_input, near_output, tasks))
+}
+
+fn connected((peer, notifications): (Peer, tokio::sync::mpsc::UnboundedReceiver<Notification>)) -> cli::Daemon {
+    cli::Daemon { peer, notifications }
 }
 
 /// Waits for the signal that ends a daemon.
@@ -183,7 +180,8 @@ async fn terminated() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
         else {
             return std::future::pending().await;
         };

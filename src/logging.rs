@@ -14,16 +14,28 @@ const KEPT: usize = 7;
 pub fn start(data: &AbsPath, level: Option<&str>) {
     let directory = data.join("log");
     let file = private_directory(&directory)
-        .then(|| RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix("polytree").filename_suffix("log").max_log_files(KEPT).build(&directory).ok())
+        .then(|| {
+            RollingFileAppender::builder()
+                .rotation(Rotation::DAILY)
+                .filename_prefix("polytree")
+                .filename_suffix("log")
+                .max_log_files(KEPT)
+                .build(&directory)
+                .ok()
+        })
         .flatten();
     // The model library logs raw answers of services, in which keys may stand.
     let filter = |level: &str| EnvFilter::new(format!("warn,genai=off,polytree={level},client={level}"));
     close_to_others(&directory);
     let file = file.map(|appender| {
         let file = Private { appender, directory: directory.clone(), day: now_ms() / (24 * 3600 * 1000) };
-        tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file)).with_filter(filter(level.unwrap_or("info")))
+        tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(std::sync::Mutex::new(file))
+            .with_filter(filter(level.unwrap_or("info")))
     });
-    let console = level.map(|level| tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(filter(level)));
+    let console =
+        level.map(|level| tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(filter(level)));
     let _ = tracing_subscriber::registry().with(file).with(console).try_init();
 }
 

@@ -39,7 +39,12 @@ impl Handler for EventList {
         }
         let filter = Filter::new(select::narrowing(&params)?, params.project_id, params.session_id, checked(params.types)?);
         let page = context.daemon.events.list(params.since, limit as usize, filter).await?;
-        let events = page.records.iter().map(|record| serde_json::from_str::<Event>(record.to_json().get())).collect::<Result<_, _>>().map_err(Error::internal)?;
+        let events = page
+            .records
+            .iter()
+            .map(|record| serde_json::from_str::<Event>(record.to_json().get()))
+            .collect::<Result<_, _>>()
+            .map_err(Error::internal)?;
         Ok(EventListResult { events, cursor: page.cursor, more: page.more })
     }
 }
@@ -79,7 +84,9 @@ impl SubscriptionHandler for EventSubscribe {
                 Err(error) => {
                     // A reader so slow that the log was trimmed past it: it must begin again.
                     let error = Error::from(error);
-                    if let Ok(told) = to_raw_value(&json!({ "code": error.kind().code(), "message": error.message(), "data": error.data() })) {
+                    if let Ok(told) =
+                        to_raw_value(&json!({ "code": error.kind().code(), "message": error.message(), "data": error.data() }))
+                    {
                         let _ = sink.fail(&told).await;
                     }
                     return;
@@ -98,8 +105,14 @@ async fn send_unlogged(sink: &Sink, kind: &str, cursor: u64) -> Result<(), ()> {
 fn checked(types: Option<Vec<String>>) -> Result<Option<Vec<String>>, Error> {
     for kind in types.iter().flatten() {
         if !EVENTS.iter().any(|event| event.name == kind) {
-            let nearest = EVENTS.iter().map(|event| event.name).max_by(|a, b| strsim::jaro_winkler(a, kind).total_cmp(&strsim::jaro_winkler(b, kind)));
-            return Err(Error::invalid_params(format!("`types` holds {kind:?}, which is no event type; the nearest is {:?}", nearest.unwrap_or_default())));
+            let nearest = EVENTS
+                .iter()
+                .map(|event| event.name)
+                .max_by(|a, b| strsim::jaro_winkler(a, kind).total_cmp(&strsim::jaro_winkler(b, kind)));
+            return Err(Error::invalid_params(format!(
+                "`types` holds {kind:?}, which is no event type; the nearest is {:?}",
+                nearest.unwrap_or_default()
+            )));
         }
     }
     Ok(types)

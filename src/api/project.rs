@@ -17,7 +17,9 @@ impl Handler for ProjectList {
     async fn handle(context: Context, params: Self::Params) -> Result<Vec<Project>, Error> {
         let narrowing = select::narrowing(&params)?;
         let mut projects = context.daemon.projects.list().await?;
-        projects.retain(|project| params.project_id.as_ref().is_none_or(|wanted| *wanted == project.id) && is_below(&project.worktree, narrowing.as_deref()));
+        projects.retain(|project| {
+            params.project_id.as_ref().is_none_or(|wanted| *wanted == project.id) && is_below(&project.worktree, narrowing.as_deref())
+        });
         Ok(projects)
     }
 }

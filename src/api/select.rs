@@ -55,7 +55,8 @@ pub(super) async fn session(context: &Context, params: &impl Selects, id: &Sessi
 /// The directory that narrows a method which otherwise means the whole daemon. It may be gone by now.
 pub(super) fn narrowing(params: &impl Selects) -> Result<Option<String>, Error> {
     let Some(given) = params.directory() else { return Ok(None) };
-    let path = AbsPath::expand(given).ok_or_else(|| Error::invalid_params(format!("`directory` must be an absolute path, not {given:?}")))?;
+    let path =
+        AbsPath::expand(given).ok_or_else(|| Error::invalid_params(format!("`directory` must be an absolute path, not {given:?}")))?;
     Ok(Some(path.real_or_nearest().to_string()))
 }
 

@@ -6,8 +6,8 @@ use polytree_protocol::{
     id::SessionId,
     message::MessageWithParts,
     methods::{
-        SessionAbort, SessionChildren, SessionCreate, SessionDelete, SessionGet, SessionList, SessionMessage, SessionMessages, SessionPrompt, SessionStatusGet,
-        SessionSubmit, SessionUpdate,
+        SessionAbort, SessionChildren, SessionCreate, SessionDelete, SessionGet, SessionList, SessionMessage, SessionMessages,
+        SessionPrompt, SessionStatusGet, SessionSubmit, SessionUpdate,
     },
     session::{Session, SessionCreateParams, SessionPromptParams, SessionScope, SessionStatus, SessionSubmitParams, SessionSubmitResult},
 };
@@ -59,7 +59,9 @@ impl Handler for SessionList {
             SessionScope::All => (None, None),
             SessionScope::Directory | SessionScope::Project => match &params.project_id {
                 // The project alone is enough, also when its directory is gone.
-                Some(project) if params.directory.is_none() && scope == SessionScope::Project => (Some(context.daemon.projects.get(project).await?.id), None),
+                Some(project) if params.directory.is_none() && scope == SessionScope::Project => {
+                    (Some(context.daemon.projects.get(project).await?.id), None)
+                }
                 _ => {
                     let instance = select::instance(&context, &params).await?;
                     (Some(instance.project.id.clone()), Some(instance.directory.to_string()))
@@ -132,7 +134,9 @@ impl Handler for SessionPrompt {
 impl Handler for SessionSubmit {
     async fn handle(context: Context, params: Self::Params) -> Result<SessionSubmitResult, Error> {
         let SessionSubmitParams { session_id, parts, message_id, model, agent, system, tools, directory, project_id } = params;
-        let submitted = submit(&context, SessionPromptParams { session_id, parts, message_id, model, agent, system, tools, directory, project_id }).await?;
+        let submitted =
+            submit(&context, SessionPromptParams { session_id, parts, message_id, model, agent, system, tools, directory, project_id })
+                .await?;
         Ok(SessionSubmitResult { session_id: submitted.session_id, message_id: submitted.message_id, queued: submitted.queued })
     }
 }
@@ -189,7 +193,9 @@ impl Handler for SessionStatusGet {
                 continue;
             }
             let Ok(session) = context.daemon.sessions.get(&id).await else { continue };
-            if is_below(&session.directory, narrowing.as_deref()) && params.project_id.as_ref().is_none_or(|wanted| *wanted == session.project_id) {
+            if is_below(&session.directory, narrowing.as_deref())
+                && params.project_id.as_ref().is_none_or(|wanted| *wanted == session.project_id)
+            {
                 found.insert(id.to_string(), status);
             }
         }
@@ -214,4 +220,3 @@ pub(super) async fn family(context: &Context, session: Option<&SessionId>) -> Re
     }
     Ok(Some(family))
 }
-

@@ -59,6 +59,9 @@ pub enum Failure {
     /// The daemon refused.
     #[error("{0}")]
     Refused(ErrorObject),
+    /// No daemon can be had, and what to do about it.
+    #[error("{0}")]
+    Unavailable(String, Option<String>),
     /// The daemon has gone.
     #[error("the connection to the daemon was lost")]
     Closed,
@@ -93,7 +96,7 @@ impl Failure {
         match self {
             Failure::Usage(_) => Exit::Usage,
             Failure::Refused(error) if error.kind() == Some("unavailable") => Exit::Unavailable,
-            Failure::Closed => Exit::Unavailable,
+            Failure::Closed | Failure::Unavailable(..) => Exit::Unavailable,
             Failure::Interrupted => Exit::Interrupted,
             Failure::Refused(_) | Failure::Shape(_) | Failure::Failed(..) | Failure::Output(_) => Exit::Failed,
         }
@@ -104,7 +107,7 @@ impl Failure {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Failure::Refused(error) => error.hint(),
-            Failure::Failed(_, hint) => hint.as_deref(),
+            Failure::Failed(_, hint) | Failure::Unavailable(_, hint) => hint.as_deref(),
             Failure::Shape(_) => Some("the daemon may be of another version: stop it and try again"),
             _ => None,
         }

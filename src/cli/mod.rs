@@ -63,5 +63,12 @@ pub fn fail(failure: &Failure) -> Exit {
     failure.exit()
 }
 
+/// The line that `serve` greets with.
+#[must_use]
+pub fn serving(daemon: &crate::daemon::Daemon) -> String {
+    let socket = daemon.socket.as_ref().map(|socket| format!(", socket {socket}")).unwrap_or_default();
+    format!("polytree {} serves {}: process {}{socket}", env!("CARGO_PKG_VERSION"), daemon.places.data, std::process::id())
+}
+
 #[cfg(test)]
 mod tests;

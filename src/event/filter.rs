@@ -24,7 +24,12 @@ pub struct Filter {
 impl Filter {
     /// A filter of the given fields.
     #[must_use]
-    pub fn new(directory: Option<String>, project_id: Option<ProjectId>, session_id: Option<SessionId>, types: Option<Vec<String>>) -> Self {
+    pub fn new(
+        directory: Option<String>,
+        project_id: Option<ProjectId>,
+        session_id: Option<SessionId>,
+        types: Option<Vec<String>>,
+    ) -> Self {
         Self { directory, project_id, session_id, types, family: HashSet::new() }
     }
 
@@ -62,7 +67,9 @@ impl Filter {
         if record.kind != "session.created" {
             return false;
         }
-        let parent = serde_json::from_str::<serde_json::Value>(&record.properties).ok().and_then(|p| p["info"]["parentID"].as_str().map(str::to_owned));
+        let parent = serde_json::from_str::<serde_json::Value>(&record.properties)
+            .ok()
+            .and_then(|p| p["info"]["parentID"].as_str().map(str::to_owned));
         let child = parent.is_some_and(|parent| self.family.contains(&parent));
         if child {
             self.family.insert(session.as_str().to_owned());

@@ -195,10 +195,15 @@ impl Events {
 
 /// Removes at most a thousand events in one transaction, so that nobody waits long for the writer.
 fn trim_some(write: &Write<'_>, oldest_time: i64, most_bytes: u64) -> Result<bool, storage::Error> {
-    let newest_total: u64 = write.query_row("SELECT coalesce(max(total), 0) FROM (SELECT total FROM event ORDER BY cursor DESC LIMIT 1)", [], |row| row.get(0))?;
+    let newest_total: u64 =
+        write.query_row("SELECT coalesce(max(total), 0) FROM (SELECT total FROM event ORDER BY cursor DESC LIMIT 1)", [], |row| {
+            row.get(0)
+        })?;
     let floor = newest_total.saturating_sub(most_bytes);
     let last: Option<u64> = write
-        .prepare_cached("SELECT max(cursor) FROM (SELECT cursor, time, total FROM event ORDER BY cursor LIMIT 1000) WHERE time < ?1 OR total < ?2")?
+        .prepare_cached(
+            "SELECT max(cursor) FROM (SELECT cursor, time, total FROM event ORDER BY cursor LIMIT 1000) WHERE time < ?1 OR total < ?2",
+        )?
         .query_row(params![oldest_time, floor], |row| row.get(0))?;
     let Some(last) = last else { return Ok(false) };
     write.prepare_cached("DELETE FROM event WHERE cursor <= ?1")?.execute([last])?;
@@ -215,7 +220,9 @@ fn check(connection: &Connection, since: u64) -> Result<(), Error> {
 }
 
 fn read_page(connection: &Connection, since: u64, newest: u64, limit: usize, filter: &mut Filter) -> Result<Page, Error> {
-    let mut statement = connection.prepare_cached("SELECT cursor, time, type, directory, project_id, session_id, properties FROM event WHERE cursor > ?1 ORDER BY cursor")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT cursor, time, type, directory, project_id, session_id, properties FROM event WHERE cursor > ?1 ORDER BY cursor",
+    )?;
     let mut rows = statement.query([since])?;
     let mut page = Page { records: Vec::new(), cursor: since, more: false };
     let (mut bytes, mut looked) = (0, 0);
@@ -230,7 +237,11 @@ fn read_page(connection: &Connection, since: u64, newest: u64, limit: usize, fil
             cursor: row.get(0)?,
             time: row.get(1)?,
             kind: row.get(2)?,
-            scope: Scope { directory: text(3)?, project_id: text(4)?.and_then(|id| ProjectId::parse(&id).ok()), session_id: text(5)?.and_then(|id| SessionId::parse(&id).ok()) },
+            scope: Scope {
+                directory: text(3)?,
+                project_id: text(4)?.and_then(|id| ProjectId::parse(&id).ok()),
+                session_id: text(5)?.and_then(|id| SessionId::parse(&id).ok()),
+            },
             properties: row.get(6)?,
         };
         if filter.matches(&record) {
@@ -257,7 +268,9 @@ fn merge(last: &mut Record, next: &Record) -> bool {
     if last.kind != "message.part.delta" || next.kind != last.kind || last.properties.len() > blob::LIMIT / 2 {
         return false;
     }
-    let (Ok(mut first), Ok(second)) = (serde_json::from_str::<PartDelta>(&last.properties), serde_json::from_str::<PartDelta>(&next.properties)) else {
+    let (Ok(mut first), Ok(second)) =
+        (serde_json::from_str::<PartDelta>(&last.properties), serde_json::from_str::<PartDelta>(&next.properties))
+    else {
         return false;
     };
     if first.part_id != second.part_id || first.field != second.field {
@@ -272,9 +285,15 @@ fn merge(last: &mut Record, next: &Record) -> bool {
 }
 
 fn meta(connection: &Connection, key: &str) -> rusqlite::Result<u64> {
-    connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional().map(Option::unwrap_or_default)
+    connection
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()
+        .map(Option::unwrap_or_default)
 }
 
 fn set_meta(connection: &Connection, key: &str, value: u64) -> rusqlite::Result<usize> {
-    connection.prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")?.execute(params![key, value])
+    connection
+        .prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")?
+        .execute(params![key, value])
 }

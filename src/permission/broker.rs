@@ -118,11 +118,19 @@ impl Broker {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Answered`], or when the store cannot be written.
-    pub async fn reply(&self, session: SessionId, id: PermissionId, response: PermissionResponse, message: Option<String>) -> Result<Vec<Settled>, Error> {
+    pub async fn reply(
+        &self,
+        session: SessionId,
+        id: PermissionId,
+        response: PermissionResponse,
+        message: Option<String>,
+    ) -> Result<Vec<Settled>, Error> {
         let (events, waiters) = (Arc::clone(&self.events), Arc::clone(&self.waiters));
         self.database
             .write(move |write| {
-                let row = store::get(write, &id)?.filter(|row| row.permission.session_id == session).ok_or_else(|| Error::NotFound(id.clone()))?;
+                let row = store::get(write, &id)?
+                    .filter(|row| row.permission.session_id == session)
+                    .ok_or_else(|| Error::NotFound(id.clone()))?;
                 if row.outcome.is_some() {
                     return Err(Error::Answered(id));
                 }
@@ -135,7 +143,13 @@ impl Broker {
                 match response {
                     PermissionResponse::Always => {
                         for pattern in &row.permission.always {
-                            let grant = Grant { id: GrantId::from_ulid(ids::next()), project_id: row.project_id.clone(), kind: row.permission.kind.clone(), pattern: pattern.clone(), time: PermissionTime { created: now_ms() } };
+                            let grant = Grant {
+                                id: GrantId::from_ulid(ids::next()),
+                                project_id: row.project_id.clone(),
+                                kind: row.permission.kind.clone(),
+                                pattern: pattern.clone(),
+                                time: PermissionTime { created: now_ms() },
+                            };
                             store::insert_grant(write, &grant)?;
                         }
                         let grants = store::grants(write, &row.project_id)?;
@@ -176,7 +190,10 @@ impl Broker {
         self.database
             .read(|connection| {
                 let rows = store::open(connection)?;
-                Ok(rows.into_iter().map(|row| OpenQuestion { permission: row.permission, project_id: row.project_id, directory: row.directory }).collect())
+                Ok(rows
+                    .into_iter()
+                    .map(|row| OpenQuestion { permission: row.permission, project_id: row.project_id, directory: row.directory })
+                    .collect())
             })
             .await
     }
@@ -225,7 +242,9 @@ pub fn grant_rule(grant: &Grant) -> Rule {
 
 fn covered(grants: &[Grant], permission: &Permission) -> bool {
     !permission.patterns.is_empty()
-        && permission.patterns.iter().all(|pattern| grants.iter().any(|grant| grant.kind == permission.kind && super::Pattern::new(&grant.pattern, None).matches(pattern)))
+        && permission.patterns.iter().all(|pattern| {
+            grants.iter().any(|grant| grant.kind == permission.kind && super::Pattern::new(&grant.pattern, None).matches(pattern))
+        })
 }
 
 fn settle(

@@ -76,7 +76,9 @@ pub(super) fn find(connection: &Connection, question: &Question) -> Result<Optio
 
 pub(super) fn insert(connection: &Connection, question: &Question) -> Result<(), Error> {
     connection
-        .prepare_cached("INSERT INTO permission (id, project_id, session_id, directory, call, forced, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .prepare_cached(
+            "INSERT INTO permission (id, project_id, session_id, directory, call, forced, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
         .execute(params![
             question.permission.id.as_str(),
             question.project_id.as_str(),
@@ -91,7 +93,11 @@ pub(super) fn insert(connection: &Connection, question: &Question) -> Result<(),
 
 pub(super) fn settle(connection: &Connection, id: &PermissionId, outcome: PermissionOutcome, message: Option<&str>) -> Result<(), Error> {
     let word = serde_json::to_value(outcome)?;
-    connection.prepare_cached("UPDATE permission SET outcome = ?2, message = ?3 WHERE id = ?1")?.execute(params![id.as_str(), word.as_str(), message])?;
+    connection.prepare_cached("UPDATE permission SET outcome = ?2, message = ?3 WHERE id = ?1")?.execute(params![
+        id.as_str(),
+        word.as_str(),
+        message
+    ])?;
     Ok(())
 }
 
@@ -103,7 +109,8 @@ pub(super) fn insert_grant(connection: &Connection, grant: &Grant) -> Result<(),
 }
 
 pub(super) fn grants(connection: &Connection, project: &ProjectId) -> Result<Vec<Grant>, Error> {
-    let mut statement = connection.prepare_cached("SELECT id, type, pattern, created FROM permission_grant WHERE project_id = ?1 ORDER BY id")?;
+    let mut statement =
+        connection.prepare_cached("SELECT id, type, pattern, created FROM permission_grant WHERE project_id = ?1 ORDER BY id")?;
     let mut rows = statement.query([project.as_str()])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {

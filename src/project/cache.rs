@@ -69,7 +69,9 @@ impl Projects {
 
     async fn enter(&self, directory: &AbsPath, purpose: Use) -> Result<Arc<Instance>, Error> {
         let path = directory.clone();
-        let location = Tasks::spawn_blocking(move || git_layout::locate(&path)).await.map_err(|_| Error::Directory("the directory could not be looked at".into()))?;
+        let location = Tasks::spawn_blocking(move || git_layout::locate(&path))
+            .await
+            .map_err(|_| Error::Directory("the directory could not be looked at".into()))?;
         let location = location.map_err(|error| Error::Directory(format!("{directory}: {error}")))?;
         let wanted = location.clone();
         let found = self.database.read::<_, Error>(move |connection| {
@@ -83,7 +85,8 @@ impl Projects {
         };
         let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
         if let Some(instance) = known
-            && (&instance.location, &instance.project, instance.checkout, &instance.trusted) == (&location, &seen.project, seen.checkout, &trusted)
+            && (&instance.location, &instance.project, instance.checkout, &instance.trusted)
+                == (&location, &seen.project, seen.checkout, &trusted)
         {
             instance.touch();
             return Ok(instance);
@@ -99,7 +102,12 @@ impl Projects {
         Ok(instance)
     }
 
-    async fn remember(&self, directory: &AbsPath, location: git_layout::Location, purpose: Use) -> Result<(registry::Seen, HashSet<TrustedFile>), Error> {
+    async fn remember(
+        &self,
+        directory: &AbsPath,
+        location: git_layout::Location,
+        purpose: Use,
+    ) -> Result<(registry::Seen, HashSet<TrustedFile>), Error> {
         let (events, directory) = (Arc::clone(&self.events), directory.to_string());
         self.database
             .write(move |write| {
@@ -176,7 +184,8 @@ impl Projects {
     /// When the store fails.
     pub async fn trust(&self, instance: &Arc<Instance>, trusted: bool) -> Result<(), Error> {
         let files: Vec<(String, String)> = files_that_count(instance).await.into_iter().map(|file| (file.path, file.digest)).collect();
-        self.change(instance, move |write, id| if trusted { registry::trust(write, id, &files) } else { registry::distrust(write, id) }).await
+        self.change(instance, move |write, id| if trusted { registry::trust(write, id, &files) } else { registry::distrust(write, id) })
+            .await
     }
 
     async fn change(
@@ -198,7 +207,13 @@ impl Projects {
     /// # Errors
     /// When a settings file is at fault.
     pub fn settings(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Settings>, Error> {
-        Ok(self.loader.load(&self.places, instance.worktree(), &instance.directory, &|file| instance.trusted.contains(file), environment)?)
+        Ok(self.loader.load(
+            &self.places,
+            instance.worktree(),
+            &instance.directory,
+            &|file| instance.trusted.contains(file),
+            environment,
+        )?)
     }
 
     /// The providers and models of the directory.

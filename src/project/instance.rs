@@ -10,7 +10,11 @@ use super::{
     git_layout::Location,
     registry::{CheckoutId, KnownProject},
 };
-use crate::{config::trust::TrustedFile, session::Place, stdx::{paths::AbsPath, time::now_ms}};
+use crate::{
+    config::trust::TrustedFile,
+    session::Place,
+    stdx::{paths::AbsPath, time::now_ms},
+};
 
 /// An open directory.
 #[derive(Debug)]
@@ -29,7 +33,13 @@ pub struct Instance {
 }
 
 impl Instance {
-    pub(super) fn new(directory: AbsPath, location: Location, project: KnownProject, checkout: CheckoutId, trusted: HashSet<TrustedFile>) -> Self {
+    pub(super) fn new(
+        directory: AbsPath,
+        location: Location,
+        project: KnownProject,
+        checkout: CheckoutId,
+        trusted: HashSet<TrustedFile>,
+    ) -> Self {
         Self { directory, location, project, checkout, trusted, used: AtomicI64::new(now_ms()) }
     }
 

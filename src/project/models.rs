@@ -50,7 +50,9 @@ impl Models for DirectoryModels {
 
     fn resolve(&self, model: &ModelRef) -> Result<ResolvedModel, session::Error> {
         let resolved = self.catalog.resolve(model, &self.environment).map_err(|error| match error {
-            Error::NotFound(message) => session::Error::UnknownModel { message, hint: Some("provider.list and `polytree models` name what there is".into()) },
+            Error::NotFound(message) => {
+                session::Error::UnknownModel { message, hint: Some("provider.list and `polytree models` name what there is".into()) }
+            }
             Error::Credentials(message) => session::Error::Credentials { message, hint: None },
             Error::Settings(message) => session::Error::UnknownModel { message, hint: None },
         })?;

@@ -144,6 +144,8 @@ async fn headers_are_answered_with_headers() {
     client.write("Content-Type: x\r\n\r\nContent-Length: 2\r\n\r\n{}").await;
     let (lines, end) = client.end().await;
     assert_eq!(end, End::Input);
+    let written = lines.join("\n");
+    assert_eq!(written.matches("\r\n\r\n").count(), 3, "lines of headers end as the standard says");
     expect![[r#"
         Content-Length: 123
 
@@ -151,7 +153,7 @@ async fn headers_are_answered_with_headers() {
 
         {"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"the headers of the message have no usable `Content-Length`","data":{"kind":"parse_error"}}}Content-Length: 123
 
-        {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"`jsonrpc` must be \"2.0\"","data":{"kind":"invalid_request"}}}"#]].assert_eq(&lines.join("\n"));
+        {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"`jsonrpc` must be \"2.0\"","data":{"kind":"invalid_request"}}}"#]].assert_eq(&written.replace("\r\n", "\n"));
 }
 
 #[tokio::test]

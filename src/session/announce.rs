@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use polytree_protocol::{
-    events::{EventPayload, MessageInfo, PartDelta, PartInfo, SessionErrorInfo, SessionInfo, SessionOnly, SessionQueueInfo, SessionStatusInfo, TodoInfo},
+    events::{
+        EventPayload, MessageInfo, PartDelta, PartInfo, SessionErrorInfo, SessionInfo, SessionOnly, SessionQueueInfo, SessionStatusInfo,
+        TodoInfo,
+    },
     id::{MessageId, SessionId},
     message::{Message, MessageError},
     part::Part,
@@ -28,7 +31,11 @@ pub(super) struct Voice {
 
 impl Voice {
     pub fn new(events: &Arc<Events>, session: &Session) -> Self {
-        let scope = Scope { directory: Some(session.directory.clone()), project_id: Some(session.project_id.clone()), session_id: Some(session.id.clone()) };
+        let scope = Scope {
+            directory: Some(session.directory.clone()),
+            project_id: Some(session.project_id.clone()),
+            session_id: Some(session.id.clone()),
+        };
         Self { events: Arc::clone(events), session_id: session.id.clone(), scope }
     }
 
@@ -64,7 +71,13 @@ impl Voice {
             match change {
                 Change::Put(part) => self.part(write, &part)?,
                 Change::Append { id, text } => {
-                    let delta = PartDelta { session_id: self.session_id.clone(), message_id: message_id.clone(), part_id: id, field: "text".into(), delta: text };
+                    let delta = PartDelta {
+                        session_id: self.session_id.clone(),
+                        message_id: message_id.clone(),
+                        part_id: id,
+                        field: "text".into(),
+                        delta: text,
+                    };
                     self.delta(write, delta)?;
                 }
             }

@@ -8,12 +8,7 @@ use polytree_protocol::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    Error,
-    fold::Call,
-    host::CallHost,
-    turn::Turn,
-};
+use super::{Error, fold::Call, host::CallHost, turn::Turn};
 use crate::{
     provider::definition::ToolSpec,
     stdx::time::now_ms,
@@ -63,7 +58,9 @@ impl Repeats {
 
 /// The tools that the model is offered.
 pub(super) fn offered(turn: &Turn) -> Vec<ToolSpec> {
-    available(turn).map(|tool| ToolSpec { name: tool.name().to_owned(), description: tool.description().to_owned(), parameters: tool.parameters() }).collect()
+    available(turn)
+        .map(|tool| ToolSpec { name: tool.name().to_owned(), description: tool.description().to_owned(), parameters: tool.parameters() })
+        .collect()
 }
 
 fn available(turn: &Turn) -> impl Iterator<Item = &Arc<dyn AnyTool>> {
@@ -107,7 +104,12 @@ pub(super) async fn run(turn: &Arc<Turn>, message: &MessageId, calls: Vec<Call>,
             message_id: message.clone(),
             call_id: call.call_id,
             tool: tool.name().to_owned(),
-            state: ToolState::Running(ToolRunning { input: input.clone(), title: None, metadata: None, time: Span { start: now_ms(), end: None } }),
+            state: ToolState::Running(ToolRunning {
+                input: input.clone(),
+                title: None,
+                metadata: None,
+                time: Span { start: now_ms(), end: None },
+            }),
             metadata: call.metadata,
         };
         prepared.push(Prepared { part, tool, input, repeated });
@@ -188,7 +190,12 @@ async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>) -> Result<CallsEnd, 
                     end = CallsEnd::Left;
                 } else {
                     let aborted = turn.tasks.token().is_cancelled();
-                    host.close(if aborted { Err(ToolError::Aborted) } else { Err(ToolError::failed("the tool failed because of a defect of polytree; its log has the details")) }).await?;
+                    host.close(if aborted {
+                        Err(ToolError::Aborted)
+                    } else {
+                        Err(ToolError::failed("the tool failed because of a defect of polytree; its log has the details"))
+                    })
+                    .await?;
                 }
             }
         }

@@ -64,7 +64,15 @@ impl Fold {
                 if !matches!(self.open, Some(Part::Text(_))) {
                     self.close(now, out);
                     let time = Some(Span { start: now, end: None });
-                    let part = TextPart { id: (self.next_id)(), session_id: self.session_id.clone(), message_id: self.message_id.clone(), text: String::new(), synthetic: false, time, metadata: None };
+                    let part = TextPart {
+                        id: (self.next_id)(),
+                        session_id: self.session_id.clone(),
+                        message_id: self.message_id.clone(),
+                        text: String::new(),
+                        synthetic: false,
+                        time,
+                        metadata: None,
+                    };
                     out.push(Change::Put(Part::Text(part.clone())));
                     self.open = Some(Part::Text(part));
                 }
@@ -126,7 +134,14 @@ impl Fold {
         }
         self.close(now, out);
         let time = Span { start: now, end: None };
-        let part = ReasoningPart { id: (self.next_id)(), session_id: self.session_id.clone(), message_id: self.message_id.clone(), text: String::new(), metadata: None, time };
+        let part = ReasoningPart {
+            id: (self.next_id)(),
+            session_id: self.session_id.clone(),
+            message_id: self.message_id.clone(),
+            text: String::new(),
+            metadata: None,
+            time,
+        };
         out.push(Change::Put(Part::Reasoning(part.clone())));
         self.open = Some(Part::Reasoning(part));
     }
@@ -194,7 +209,9 @@ mod tests {
             .map(|change| {
                 let (id, text) = match change {
                     Change::Put(Part::Text(part)) => (&part.id, format!("text {:?} {:?}", part.text, part.time.unwrap())),
-                    Change::Put(Part::Reasoning(part)) => (&part.id, format!("reasoning {:?} {:?} {:?}", part.text, part.metadata, part.time)),
+                    Change::Put(Part::Reasoning(part)) => {
+                        (&part.id, format!("reasoning {:?} {:?} {:?}", part.text, part.metadata, part.time))
+                    }
                     Change::Put(Part::Tool(part)) => (&part.id, format!("tool {} {} {:?}", part.call_id, part.tool, part.state)),
                     Change::Put(other) => (other.id(), format!("{other:?}")),
                     Change::Append { id, text } => (id, format!("+ {text:?}")),

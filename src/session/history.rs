@@ -11,7 +11,10 @@ use crate::provider::definition::{AssistantContent, Media, ModelMessage, ToolRes
 /// Begins at the last summary; failed answers are left out, except what an aborted one had already said.
 #[must_use]
 pub fn to_model(messages: &[MessageWithParts], provider_id: &str) -> Vec<ModelMessage> {
-    let start = messages.iter().rposition(|message| matches!(&message.info, Message::Assistant(info) if info.summary && info.error.is_none())).unwrap_or(0);
+    let start = messages
+        .iter()
+        .rposition(|message| matches!(&message.info, Message::Assistant(info) if info.summary && info.error.is_none()))
+        .unwrap_or(0);
     let mut history: Vec<ModelMessage> = Vec::new();
     for message in &messages[start..] {
         match &message.info {
@@ -29,7 +32,12 @@ pub fn to_model(messages: &[MessageWithParts], provider_id: &str) -> Vec<ModelMe
             Message::Assistant(info) => {
                 let kept = match &info.error {
                     None => true,
-                    Some(error) => matches!(error.name, MessageErrorName::MessageAbortedError | MessageErrorName::MessageInterruptedError | MessageErrorName::MessageOutputLengthError),
+                    Some(error) => matches!(
+                        error.name,
+                        MessageErrorName::MessageAbortedError
+                            | MessageErrorName::MessageInterruptedError
+                            | MessageErrorName::MessageOutputLengthError
+                    ),
                 };
                 if kept {
                     push_answer(&mut history, &message.parts, info.provider_id == provider_id);

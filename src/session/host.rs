@@ -43,8 +43,15 @@ impl Turn {
     /// The rules in force, the grants of "always" last.
     pub(super) fn rules(&self, grants: &[Rule]) -> Rules {
         let home = paths::home().map(|home| home.to_string());
-        let denied: Vec<Rule> =
-            self.workspace.agent_rules.get(&self.agent.name).into_iter().flatten().filter(|rule| rule.action == Action::Deny).cloned().collect();
+        let denied: Vec<Rule> = self
+            .workspace
+            .agent_rules
+            .get(&self.agent.name)
+            .into_iter()
+            .flatten()
+            .filter(|rule| rule.action == Action::Deny)
+            .cloned()
+            .collect();
         Rules::new(home.as_deref())
             .with(Origin::User, &self.workspace.user_rules)
             .with(Origin::User, &denied)
@@ -85,7 +92,13 @@ impl CallHost {
         if action != Action::Ask || ask.force {
             return Ok(action);
         }
-        let grants = self.turn.shared.broker.grants(self.turn.session.project_id.clone()).await.map_err(|error| ToolError::failed(error.to_string()))?;
+        let grants = self
+            .turn
+            .shared
+            .broker
+            .grants(self.turn.session.project_id.clone())
+            .await
+            .map_err(|error| ToolError::failed(error.to_string()))?;
         if grants.is_empty() {
             return Ok(action);
         }
@@ -171,7 +184,13 @@ impl Host for CallHost {
     async fn output(&self, context: &ToolContext, text: String) {
         let slot = self.part.lock().await;
         let Some(part) = slot.as_ref() else { return };
-        let delta = PartDelta { session_id: context.session_id.clone(), message_id: context.message_id.clone(), part_id: part.id.clone(), field: "output".into(), delta: text };
+        let delta = PartDelta {
+            session_id: context.session_id.clone(),
+            message_id: context.message_id.clone(),
+            part_id: part.id.clone(),
+            field: "output".into(),
+            delta: text,
+        };
         let voice = self.turn.voice.clone();
         if let Err(error) = self.turn.shared.database.write_delta::<_, storage::Error>(move |write| voice.delta(write, delta)).await {
             tracing::warn!(%error, "output of a tool could not be stored");
@@ -180,7 +199,11 @@ impl Host for CallHost {
 
     async fn file_edited(&self, _context: &ToolContext, path: &AbsPath) {
         let (voice, path) = (self.turn.voice.clone(), path.to_string());
-        let told = self.turn.shared.database.write::<_, storage::Error>(move |write| voice.tell(write, &EventPayload::FileEdited(FilePath { path })).map(drop));
+        let told = self
+            .turn
+            .shared
+            .database
+            .write::<_, storage::Error>(move |write| voice.tell(write, &EventPayload::FileEdited(FilePath { path })).map(drop));
         if let Err(error) = told.await {
             tracing::warn!(%error, "an edit could not be announced");
         }
@@ -188,11 +211,21 @@ impl Host for CallHost {
 
     async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
         let id = self.turn.session.id.clone();
-        self.turn.shared.database.read::<_, storage::Error>(move |c| store::todos(c, &id)).await.map_err(|error| ToolError::failed(error.to_string()))
+        self.turn
+            .shared
+            .database
+            .read::<_, storage::Error>(move |c| store::todos(c, &id))
+            .await
+            .map_err(|error| ToolError::failed(error.to_string()))
     }
 
     async fn set_todos(&self, todos: Vec<Todo>) -> Result<(), ToolError> {
         let voice = self.turn.voice.clone();
-        self.turn.shared.database.write::<_, storage::Error>(move |write| voice.todos(write, todos)).await.map_err(|error| ToolError::failed(error.to_string()))
+        self.turn
+            .shared
+            .database
+            .write::<_, storage::Error>(move |write| voice.todos(write, todos))
+            .await
+            .map_err(|error| ToolError::failed(error.to_string()))
     }
 }

@@ -33,7 +33,13 @@ struct Expander<'a> {
 }
 
 /// The parts to store, in the order of the input.
-pub(super) async fn expand(shared: &Arc<Shared>, workspace: &Workspace, session: &SessionId, message: &MessageId, inputs: Vec<PartInput>) -> Result<Vec<Part>, Error> {
+pub(super) async fn expand(
+    shared: &Arc<Shared>,
+    workspace: &Workspace,
+    session: &SessionId,
+    message: &MessageId,
+    inputs: Vec<PartInput>,
+) -> Result<Vec<Part>, Error> {
     let context = ToolContext {
         session_id: session.clone(),
         message_id: message.clone(),
@@ -69,7 +75,15 @@ pub(super) async fn expand(shared: &Arc<Shared>, workspace: &Workspace, session:
 impl Expander<'_> {
     fn text(&mut self, id: Option<PartId>, text: String, synthetic: bool) {
         let (session_id, message_id) = (self.context.session_id.clone(), self.context.message_id.clone());
-        self.parts.push(Part::Text(TextPart { id: id.unwrap_or_else(part_id), session_id, message_id, text, synthetic, time: None, metadata: None }));
+        self.parts.push(Part::Text(TextPart {
+            id: id.unwrap_or_else(part_id),
+            session_id,
+            message_id,
+            text,
+            synthetic,
+            time: None,
+            metadata: None,
+        }));
     }
 
     fn push_agent(&mut self, id: Option<PartId>, name: String, source: Option<Value>) {
@@ -80,7 +94,15 @@ impl Expander<'_> {
     fn push_file(&mut self, input: FileInput, url: String) {
         let (session_id, message_id) = (self.context.session_id.clone(), self.context.message_id.clone());
         let id = input.id.unwrap_or_else(part_id);
-        self.parts.push(Part::File(FilePart { id, session_id, message_id, mime: input.mime, filename: input.filename, url, source: input.source }));
+        self.parts.push(Part::File(FilePart {
+            id,
+            session_id,
+            message_id,
+            mime: input.mime,
+            filename: input.filename,
+            url,
+            source: input.source,
+        }));
     }
 
     async fn file(&mut self, input: FileInput) -> Result<(), Error> {
@@ -102,7 +124,12 @@ impl Expander<'_> {
         if input.mime.starts_with("text/") || input.mime == "application/x-directory" {
             let mut arguments = json!({ "filePath": path.to_string() });
             add_range(&mut arguments, query)?;
-            let read = self.workspace.tools.iter().find(|tool| tool.name() == "read").ok_or_else(|| Error::Input("this daemon has no read tool".into()))?;
+            let read = self
+                .workspace
+                .tools
+                .iter()
+                .find(|tool| tool.name() == "read")
+                .ok_or_else(|| Error::Input("this daemon has no read tool".into()))?;
             let output = read.call(&self.context, arguments.clone()).await.map_err(|error| Error::Input(format!("{path}: {error}")))?;
             self.text(None, format!("Called the read tool with {arguments}"), true);
             self.text(None, output.output, true);
@@ -121,7 +148,9 @@ impl Expander<'_> {
         let (head, body) = rest.split_once(',').ok_or_else(|| Error::Input("a data: address needs a comma before its content".into()))?;
         if input.mime.starts_with("text/") {
             let text = if head.ends_with(";base64") {
-                let bytes = base64::engine::general_purpose::STANDARD.decode(body).map_err(|error| Error::Input(format!("the content of the data: address is not base64: {error}")))?;
+                let bytes = base64::engine::general_purpose::STANDARD
+                    .decode(body)
+                    .map_err(|error| Error::Input(format!("the content of the data: address is not base64: {error}")))?;
                 String::from_utf8_lossy(&bytes).into_owned()
             } else {
                 percent_decode(body)
@@ -178,7 +207,11 @@ fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
-        let escaped = (*first == b'%').then(|| tail.get(..2)).flatten().and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let escaped = (*first == b'%')
+            .then(|| tail.get(..2))
+            .flatten()
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         bytes.push(escaped.unwrap_or(*first));
         rest = if escaped.is_some() { &tail[2..] } else { tail };
     }

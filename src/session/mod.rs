@@ -2,13 +2,13 @@
 //! a task owns it and everybody else sends that task messages. A turn belongs to the session, never to the call that
 //! started it. What a client has seen is in the store before it is sent.
 
+mod announce;
 mod calls;
 mod error;
 mod fold;
 mod history;
 mod host;
 mod input;
-mod announce;
 mod recover;
 mod sessions;
 mod status;

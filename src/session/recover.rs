@@ -25,7 +25,9 @@ pub(super) async fn recover(shared: &Shared) -> Result<(), Error> {
         .open()
         .await?
         .into_iter()
-        .map(|question| (question.permission.session_id, question.permission.message_id, question.permission.id, question.permission.time.created))
+        .map(|question| {
+            (question.permission.session_id, question.permission.message_id, question.permission.id, question.permission.time.created)
+        })
         .collect();
     let kept: HashSet<_> = waiting.iter().map(|(_, message, ..)| message.clone()).collect();
     for (session, _, question, since) in waiting {
@@ -65,7 +67,8 @@ fn interrupt(write: &mut Write<'_>, voice: &Voice, message: &polytree_protocol::
                     true
                 }
                 ToolState::Running(running) => {
-                    tool.state = failed(running.input.clone(), running.metadata.clone(), Span { start: running.time.start, end: Some(now) });
+                    tool.state =
+                        failed(running.input.clone(), running.metadata.clone(), Span { start: running.time.start, end: Some(now) });
                     true
                 }
                 _ => false,
@@ -77,7 +80,10 @@ fn interrupt(write: &mut Write<'_>, voice: &Voice, message: &polytree_protocol::
         }
     }
     if let Message::Assistant(mut answer) = stored.info {
-        let error = MessageError { name: MessageErrorName::MessageInterruptedError, data: MessageErrorData { message: TEXT.into(), ..MessageErrorData::default() } };
+        let error = MessageError {
+            name: MessageErrorName::MessageInterruptedError,
+            data: MessageErrorData { message: TEXT.into(), ..MessageErrorData::default() },
+        };
         answer.time.completed = Some(now);
         answer.error = Some(error.clone());
         voice.message(write, &Message::Assistant(answer), None)?;

@@ -18,7 +18,14 @@ use polytree_protocol::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Error, Place, SessionQuery, Workspaces, announce::Voice, input, recover, status::Statuses, store, task::{Command, SessionTask}};
+use super::{
+    Error, Place, SessionQuery, Workspaces,
+    announce::Voice,
+    input, recover,
+    status::Statuses,
+    store,
+    task::{Command, SessionTask},
+};
 use crate::{
     event::Events,
     permission::Broker,
@@ -136,7 +143,13 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub async fn open(database: Arc<Database>, events: Arc<Events>, broker: Arc<Broker>, workspaces: Arc<dyn Workspaces>, tasks: Tasks) -> Result<Self, Error> {
+    pub async fn open(
+        database: Arc<Database>,
+        events: Arc<Events>,
+        broker: Arc<Broker>,
+        workspaces: Arc<dyn Workspaces>,
+        tasks: Tasks,
+    ) -> Result<Self, Error> {
         let shared = Shared {
             database,
             events,
@@ -336,7 +349,9 @@ impl Sessions {
             }
             return self.join(&session.id, id, prompt.environment).await;
         }
-        let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else { return Err(Error::DirectoryGone(session.directory)) };
+        let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
+            return Err(Error::DirectoryGone(session.directory));
+        };
         let workspace = self.shared.workspaces.open(&directory, &prompt.environment).await?;
         let agent = workspace.agent(prompt.agent.as_deref().or(session.agent.as_deref()))?;
         let model = workspace.models.choose(prompt.model.as_ref(), agent.model.as_ref(), session.model.as_ref())?;
@@ -353,7 +368,10 @@ impl Sessions {
             tools: prompt.tools,
         };
         let (reply, answer) = oneshot::channel();
-        self.send(&session.id, Command::Prompt { message: Box::new(message), parts, digest: prompt.digest, environment: prompt.environment, workspace, reply })?;
+        self.send(
+            &session.id,
+            Command::Prompt { message: Box::new(message), parts, digest: prompt.digest, environment: prompt.environment, workspace, reply },
+        )?;
         let (queued, end) = answer.await.map_err(|_| Error::Deleted)??;
         Ok(Submitted { session_id: session.id, message_id, queued, end })
     }

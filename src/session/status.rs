@@ -24,7 +24,9 @@ struct Entry {
 impl Entry {
     fn shown(&self) -> SessionStatus {
         match self.waiting.first() {
-            Some((id, since)) => SessionStatus::Waiting(StatusWaiting { permission_id: Some(id.clone()), question_id: None, since: *since }),
+            Some((id, since)) => {
+                SessionStatus::Waiting(StatusWaiting { permission_id: Some(id.clone()), question_id: None, since: *since })
+            }
             None => self.status.clone().unwrap_or(SessionStatus::Idle),
         }
     }
@@ -71,12 +73,17 @@ impl Statuses {
 
     /// A question is open.
     pub async fn wait(&self, database: &Database, voice: &Voice, question: PermissionId, since: i64) -> Result<(), Error> {
-        self.tell(database, voice, self.change(&voice.session_id, |entry| {
-            // Taken up again, it is known from before.
-            if !entry.waiting.iter().any(|(id, _)| *id == question) {
-                entry.waiting.push((question, since));
-            }
-        })).await
+        self.tell(
+            database,
+            voice,
+            self.change(&voice.session_id, |entry| {
+                // Taken up again, it is known from before.
+                if !entry.waiting.iter().any(|(id, _)| *id == question) {
+                    entry.waiting.push((question, since));
+                }
+            }),
+        )
+        .await
     }
 
     /// A question is no longer open.

@@ -13,8 +13,7 @@ use polytree_protocol::{
 use serde_json::json;
 
 use super::{
-    Error,
-    calls,
+    Error, calls,
     fold::{Call, Change, Fold},
     history, system,
     turn::{Turn, part_id},
@@ -169,7 +168,9 @@ fn request(turn: &Turn, history: &[MessageWithParts], final_step: bool) -> Model
         }
     }
     if final_step {
-        messages.push(ModelMessage::User(vec![UserContent::Text("This is the last step of this turn: answer with what you have, without calling tools.".into())]));
+        messages.push(ModelMessage::User(vec![UserContent::Text(
+            "This is the last step of this turn: answer with what you have, without calling tools.".into(),
+        )]));
     }
     let prompt = turn.user.system.as_deref().or(turn.agent.prompt.as_deref());
     let tools = if turn.model.info.tool_call && !final_step { calls::offered(turn) } else { Vec::new() };
@@ -195,13 +196,21 @@ fn reminder(turn: &Turn, history: &[MessageWithParts]) -> Option<&'static str> {
     if turn.agent.name == "plan" {
         return Some(system::PLAN_REMINDER);
     }
-    let planned = history.iter().rev().find_map(|message| if let Assistant(info) = &message.info { Some(info.agent == "plan") } else { None });
+    let planned =
+        history.iter().rev().find_map(|message| if let Assistant(info) = &message.info { Some(info.agent == "plan") } else { None });
     (turn.agent.name == "build" && planned == Some(true)).then_some(system::BUILD_REMINDER)
 }
 
 async fn announce_retry(turn: &Turn, message: &MessageId, attempt: u32, error: &MessageError, wait: u64) -> Result<(), Error> {
     let now = now_ms();
-    let part = Part::Retry(RetryPart { id: part_id(), session_id: turn.session.id.clone(), message_id: message.clone(), attempt, error: error.clone(), time: Created { created: now } });
+    let part = Part::Retry(RetryPart {
+        id: part_id(),
+        session_id: turn.session.id.clone(),
+        message_id: message.clone(),
+        attempt,
+        error: error.clone(),
+        time: Created { created: now },
+    });
     let next = now + i64::try_from(wait).unwrap_or(i64::MAX / 2);
     let status = SessionStatus::Retry(StatusRetry { attempt, message: error.data.message.clone(), next });
     let status = turn.shared.statuses.set(&turn.session.id, status);
@@ -221,15 +230,26 @@ async fn announce_retry(turn: &Turn, message: &MessageId, attempt: u32, error: &
 fn message_error(error: &ModelError, turn: &Turn) -> MessageError {
     let provider = &turn.model.reference.provider_id;
     let (name, status, hint) = match error {
-        ModelError::Credentials { .. } => (MessageErrorName::ProviderAuthError, None, Some(format!("check the key of provider {provider:?} in the environment or the settings"))),
+        ModelError::Credentials { .. } => (
+            MessageErrorName::ProviderAuthError,
+            None,
+            Some(format!("check the key of provider {provider:?} in the environment or the settings")),
+        ),
         ModelError::Status { status, .. } => (MessageErrorName::ApiError, Some(*status), None),
-        ModelError::ContextOverflow { .. } => (MessageErrorName::ContextOverflowError, None, Some("start a new session, or use a model with a longer context".to_owned())),
-        ModelError::Connection { .. } => (MessageErrorName::ApiError, None, Some(format!("check the network and the address of provider {provider:?}"))),
+        ModelError::ContextOverflow { .. } => {
+            (MessageErrorName::ContextOverflowError, None, Some("start a new session, or use a model with a longer context".to_owned()))
+        }
+        ModelError::Connection { .. } => {
+            (MessageErrorName::ApiError, None, Some(format!("check the network and the address of provider {provider:?}")))
+        }
         ModelError::Stream { .. } => (MessageErrorName::ApiError, None, None),
         ModelError::Request { .. } => (MessageErrorName::UnknownError, None, None),
     };
     let is_retryable = Some(retry::is_retryable(error));
-    MessageError { name, data: MessageErrorData { message: error.to_string(), hint, provider_id: Some(provider.clone()), status_code: status, is_retryable } }
+    MessageError {
+        name,
+        data: MessageErrorData { message: error.to_string(), hint, provider_id: Some(provider.clone()), status_code: status, is_retryable },
+    }
 }
 
 /// A number from 0 to 1 that keeps many sessions from trying again at the same moment.

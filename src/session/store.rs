@@ -50,7 +50,10 @@ pub fn insert_session(connection: &Connection, session: &Session, place: &Place,
 
 /// The digest of the params that made a session; `Some(None)` for one that was deleted.
 pub fn created_with(connection: &Connection, id: &SessionId) -> Result<Option<Option<String>>, Error> {
-    let kept = connection.prepare_cached("SELECT created_with FROM session WHERE id = ?1")?.query_row([id.as_str()], |row| row.get(0)).optional()?;
+    let kept = connection
+        .prepare_cached("SELECT created_with FROM session WHERE id = ?1")?
+        .query_row([id.as_str()], |row| row.get(0))
+        .optional()?;
     if kept.is_some() {
         return Ok(Some(kept));
     }
@@ -68,9 +71,11 @@ pub fn get_session(connection: &Connection, id: &SessionId) -> Result<Option<Ses
 pub fn update_session(connection: &Connection, id: &SessionId, change: impl FnOnce(&mut Session)) -> Result<Option<Session>, Error> {
     let Some(mut session) = get_session(connection, id)? else { return Ok(None) };
     change(&mut session);
-    connection
-        .prepare_cached("UPDATE session SET updated = ?2, data = ?3 WHERE id = ?1")?
-        .execute(params![id.as_str(), session.time.updated, serde_json::to_string(&session)?])?;
+    connection.prepare_cached("UPDATE session SET updated = ?2, data = ?3 WHERE id = ?1")?.execute(params![
+        id.as_str(),
+        session.time.updated,
+        serde_json::to_string(&session)?
+    ])?;
     Ok(Some(session))
 }
 
@@ -160,19 +165,26 @@ pub fn put_message(connection: &Connection, message: &Message, params: Option<&s
 
 /// The session of a message and the digest of the prompt that made it.
 pub fn message_origin(connection: &Connection, id: &MessageId) -> Result<Option<(String, Option<String>)>, Error> {
-    Ok(connection.prepare_cached("SELECT session_id, params FROM message WHERE id = ?1")?.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+    Ok(connection
+        .prepare_cached("SELECT session_id, params FROM message WHERE id = ?1")?
+        .query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?)
 }
 
 /// The last assistant message that answers a user message.
 pub fn last_answer(connection: &Connection, user: &MessageId) -> Result<Option<MessageId>, Error> {
-    let id: Option<String> =
-        connection.prepare_cached("SELECT id FROM message WHERE parent_id = ?1 ORDER BY seq DESC LIMIT 1")?.query_row([user.as_str()], |row| row.get(0)).optional()?;
+    let id: Option<String> = connection
+        .prepare_cached("SELECT id FROM message WHERE parent_id = ?1 ORDER BY seq DESC LIMIT 1")?
+        .query_row([user.as_str()], |row| row.get(0))
+        .optional()?;
     Ok(id.and_then(|id| MessageId::parse(&id).ok()))
 }
 
 /// Stores a part, new or changed, whole.
 pub fn put_part(connection: &Connection, part: &Part) -> Result<(), Error> {
-    let changed = connection.prepare_cached("UPDATE part SET data = ?2 WHERE id = ?1")?.execute(params![part.id().as_str(), serde_json::to_string(part)?])?;
+    let changed = connection
+        .prepare_cached("UPDATE part SET data = ?2 WHERE id = ?1")?
+        .execute(params![part.id().as_str(), serde_json::to_string(part)?])?;
     if changed == 0 {
         connection.prepare_cached("INSERT INTO part (id, message_id, session_id, data) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
             part.id().as_str(),
@@ -188,7 +200,12 @@ pub fn put_part(connection: &Connection, part: &Part) -> Result<(), Error> {
 
 /// Appends to a field of a part without writing it whole.
 pub fn append_part(connection: &Connection, id: &PartId, cursor: u64, field: &str, delta: &str) -> Result<(), Error> {
-    connection.prepare_cached("INSERT INTO part_tail (part_id, cursor, field, delta) VALUES (?1, ?2, ?3, ?4)")?.execute(params![id.as_str(), cursor, field, delta])?;
+    connection.prepare_cached("INSERT INTO part_tail (part_id, cursor, field, delta) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        id.as_str(),
+        cursor,
+        field,
+        delta
+    ])?;
     Ok(())
 }
 
@@ -199,11 +216,20 @@ pub fn get_message(connection: &Connection, session: &SessionId, id: &MessageId)
         .query_row([id.as_str(), session.as_str()], |row| row.get(0))
         .optional()?;
     let Some(data) = data else { return Ok(None) };
-    Ok(Some(MessageWithParts { info: serde_json::from_str(&data)?, parts: parts(connection, id.as_str())?, cursor: newest_cursor(connection)? }))
+    Ok(Some(MessageWithParts {
+        info: serde_json::from_str(&data)?,
+        parts: parts(connection, id.as_str())?,
+        cursor: newest_cursor(connection)?,
+    }))
 }
 
 /// Reads the last `limit` messages of a session before `before`, oldest first.
-pub fn list_messages(connection: &Connection, session: &SessionId, limit: Option<u32>, before: Option<&MessageId>) -> Result<Vec<MessageWithParts>, Error> {
+pub fn list_messages(
+    connection: &Connection,
+    session: &SessionId,
+    limit: Option<u32>,
+    before: Option<&MessageId>,
+) -> Result<Vec<MessageWithParts>, Error> {
     let cursor = newest_cursor(connection)?;
     let mut statement = connection.prepare_cached(
         "SELECT id, data FROM message WHERE session_id = ?1 AND (?2 IS NULL OR seq < (SELECT seq FROM message WHERE id = ?2)) ORDER BY seq DESC LIMIT ?3",
@@ -262,7 +288,9 @@ fn add_tail(connection: &Connection, id: &str, part: &mut Part) -> Result<(), Er
 
 /// Puts a prompt at the end of the queue.
 pub fn enqueue(connection: &Connection, session: &SessionId, message: &MessageId) -> Result<(), Error> {
-    connection.prepare_cached("INSERT INTO queue (session_id, message_id) VALUES (?1, ?2)")?.execute([session.as_str(), message.as_str()])?;
+    connection
+        .prepare_cached("INSERT INTO queue (session_id, message_id) VALUES (?1, ?2)")?
+        .execute([session.as_str(), message.as_str()])?;
     Ok(())
 }
 
@@ -288,7 +316,10 @@ pub fn sessions_with_open_messages(connection: &Connection) -> Result<Vec<(Sessi
 
 /// The task list.
 pub fn todos(connection: &Connection, session: &SessionId) -> Result<Vec<Todo>, Error> {
-    let data: Option<String> = connection.prepare_cached("SELECT data FROM todo WHERE session_id = ?1")?.query_row([session.as_str()], |row| row.get(0)).optional()?;
+    let data: Option<String> = connection
+        .prepare_cached("SELECT data FROM todo WHERE session_id = ?1")?
+        .query_row([session.as_str()], |row| row.get(0))
+        .optional()?;
     Ok(data.map(|data| serde_json::from_str(&data)).transpose()?.unwrap_or_default())
 }
 

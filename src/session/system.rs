@@ -48,7 +48,8 @@ pub(super) const BUILD_REMINDER: &str = "<system-reminder>\nPlan mode is off: fi
 mod tests {
     #[test]
     fn days_are_civil_dates() {
-        for (time, expected) in [(0, "1970-01-01"), (951_782_400_000, "2000-02-29"), (1_795_305_600_000, "2026-11-22"), (-1, "1969-12-31")] {
+        for (time, expected) in [(0, "1970-01-01"), (951_782_400_000, "2000-02-29"), (1_795_305_600_000, "2026-11-22"), (-1, "1969-12-31")]
+        {
             assert_eq!(super::day(time), expected);
         }
     }

@@ -35,7 +35,14 @@ type PromptReply = oneshot::Sender<Result<(bool, oneshot::Receiver<TurnEnd>), Er
 /// What a session's task is asked.
 pub(super) enum Command {
     /// Store a prompt and start or queue its turn.
-    Prompt { message: Box<UserMessage>, parts: Vec<Part>, digest: String, environment: Environment, workspace: Arc<Workspace>, reply: PromptReply },
+    Prompt {
+        message: Box<UserMessage>,
+        parts: Vec<Part>,
+        digest: String,
+        environment: Environment,
+        workspace: Arc<Workspace>,
+        reply: PromptReply,
+    },
     /// Wait for the turn of a prompt that is stored.
     Join { message_id: MessageId, environment: Environment, reply: PromptReply },
     /// End the turn, cancel the queue.
@@ -220,7 +227,8 @@ impl SessionTask {
         let mut queued = self.queue.iter().any(|(id, _)| *id == message_id);
         if !running && !queued {
             let (session, wanted) = (self.id.clone(), message_id.clone());
-            let (last, waiting) = self.shared.database.read::<_, Error>(move |c| Ok((store::last_answer(c, &wanted)?, store::queue(c, &session)?))).await?;
+            let (last, waiting) =
+                self.shared.database.read::<_, Error>(move |c| Ok((store::last_answer(c, &wanted)?, store::queue(c, &session)?))).await?;
             if let Some(last) = last {
                 let _ = sender.send(TurnEnd::Message(last));
                 return Ok((false, receiver));
@@ -240,7 +248,13 @@ impl SessionTask {
         Ok((queued, receiver))
     }
 
-    fn start_turn(&mut self, message_id: MessageId, environment: Environment, workspace: Option<Arc<Workspace>>, open: Option<polytree_protocol::message::MessageWithParts>) {
+    fn start_turn(
+        &mut self,
+        message_id: MessageId,
+        environment: Environment,
+        workspace: Option<Arc<Workspace>>,
+        open: Option<polytree_protocol::message::MessageWithParts>,
+    ) {
         let tasks = self.shared.tasks.child();
         let turn = turn::run(Arc::clone(&self.shared), self.id.clone(), message_id.clone(), environment, workspace, tasks.clone(), open);
         self.current = Some(Current { message_id, handle: tasks.spawn("turn", turn), tasks, aborts: Vec::new() });
@@ -333,7 +347,9 @@ impl SessionTask {
 
 fn environment(command: &Command) -> Environment {
     match command {
-        Command::Prompt { environment, .. } | Command::Join { environment, .. } | Command::Resume { environment } => Arc::clone(environment),
+        Command::Prompt { environment, .. } | Command::Join { environment, .. } | Command::Resume { environment } => {
+            Arc::clone(environment)
+        }
         Command::Abort { .. } | Command::End { .. } => Environment::default(),
     }
 }

@@ -9,10 +9,7 @@ use polytree_protocol::{
 };
 use serde_json::Map;
 
-use super::{
-    ResolvedModel, system,
-    turn::Turn,
-};
+use super::{ResolvedModel, system, turn::Turn};
 use crate::{
     provider::definition::{Delta, ModelMessage, ModelRequest, UserContent},
     stdx::text::ellipsis,
@@ -28,7 +25,8 @@ const MOST: usize = 100;
 /// The title until there is a better one.
 pub(super) fn default_title(child: bool, now: i64) -> String {
     let seconds = now.div_euclid(1000).rem_euclid(86_400);
-    let time = format!("{}T{:02}:{:02}:{:02}.{:03}Z", system::day(now), seconds / 3600, seconds / 60 % 60, seconds % 60, now.rem_euclid(1000));
+    let time =
+        format!("{}T{:02}:{:02}:{:02}.{:03}Z", system::day(now), seconds / 3600, seconds / 60 % 60, seconds % 60, now.rem_euclid(1000));
     format!("{}{time}", if child { CHILD } else { SESSION })
 }
 
@@ -39,7 +37,11 @@ pub(super) fn start(turn: &Arc<Turn>, history: &[MessageWithParts]) {
     }
     let prompts: Vec<&MessageWithParts> = history.iter().filter(|message| matches!(message.info, Message::User(_))).collect();
     let [first] = prompts[..] else { return };
-    let text: Vec<&str> = first.parts.iter().filter_map(|part| if let Part::Text(part) = part { (!part.synthetic).then_some(part.text.as_str()) } else { None }).collect();
+    let text: Vec<&str> = first
+        .parts
+        .iter()
+        .filter_map(|part| if let Part::Text(part) = part { (!part.synthetic).then_some(part.text.as_str()) } else { None })
+        .collect();
     let text = text.join("\n");
     if text.trim().is_empty() {
         return;
@@ -94,7 +96,7 @@ async fn ask(model: &ResolvedModel, cache_key: &str, text: String) -> Option<Str
 fn clean(text: &str) -> Option<String> {
     let spoken = text.rsplit_once("</think>").map_or(text, |(_, spoken)| spoken);
     let line = spoken.lines().map(str::trim).find(|line| !line.is_empty())?;
-    let line = line.trim_matches(|c| c == '"' || c == '\'' || c == '`' || c == '#' || c == '*').trim();
+    let line = line.trim_matches(|c: char| c.is_whitespace() || "\"'`#*".contains(c));
     (!line.is_empty()).then(|| ellipsis(line, MOST))
 }
 

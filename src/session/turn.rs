@@ -6,7 +6,10 @@ use std::sync::Arc;
 use polytree_protocol::{
     agent::Agent,
     id::{MessageId, PartId, SessionId},
-    message::{AssistantMessage, Message, MessageError, MessageErrorData, MessageErrorName, MessagePath, MessageTime, MessageWithParts, Tokens, UserMessage},
+    message::{
+        AssistantMessage, Message, MessageError, MessageErrorData, MessageErrorName, MessagePath, MessageTime, MessageWithParts, Tokens,
+        UserMessage,
+    },
     part::{Part, StepFinishPart, StepStartPart},
     permission::PermissionOutcome,
     session::Session,
@@ -60,7 +63,8 @@ pub(super) async fn run(
     message: MessageId,
     environment: Environment,
     workspace: Option<Arc<Workspace>>,
-    tasks: Tasks, open: Option<MessageWithParts>,
+    tasks: Tasks,
+    open: Option<MessageWithParts>,
 ) -> Outcome {
     let mut last = open.as_ref().map(|open| open.info.id().clone());
     let result = prepare(&shared, &id, &message, environment, workspace, &tasks).await;
@@ -83,23 +87,47 @@ enum Ended {
     Left,
 }
 
-async fn prepare(shared: &Arc<Shared>, id: &SessionId, message: &MessageId, environment: Environment, workspace: Option<Arc<Workspace>>, tasks: &Tasks) -> Result<Turn, Error> {
+async fn prepare(
+    shared: &Arc<Shared>,
+    id: &SessionId,
+    message: &MessageId,
+    environment: Environment,
+    workspace: Option<Arc<Workspace>>,
+    tasks: &Tasks,
+) -> Result<Turn, Error> {
     let session = shared.session(id).await?;
     let (session_id, wanted) = (id.clone(), message.clone());
     let stored = shared.database.read(move |c| store::get_message(c, &session_id, &wanted)).await?;
     let Some(MessageWithParts { info: Message::User(user), .. }) = stored else { return Err(Error::UnknownMessage(message.clone())) };
-    let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else { return Err(Error::DirectoryGone(session.directory)) };
+    let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
+        return Err(Error::DirectoryGone(session.directory));
+    };
     let workspace = match workspace {
         Some(workspace) => workspace,
         None => shared.workspaces.open(&directory, &environment).await?,
     };
     let agent = workspace.agent(Some(&user.agent))?.clone();
     let model = workspace.models.resolve(&user.model)?;
-    Ok(Turn { voice: Voice::new(&shared.events, &session), shared: Arc::clone(shared), session, workspace, user, agent, model, tasks: tasks.clone() })
+    Ok(Turn {
+        voice: Voice::new(&shared.events, &session),
+        shared: Arc::clone(shared),
+        session,
+        workspace,
+        user,
+        agent,
+        model,
+        tasks: tasks.clone(),
+    })
 }
 
 /// The settings changed while the prompt waited: its answer says what is wrong.
-async fn fail_before_start(shared: &Arc<Shared>, id: &SessionId, message: &MessageId, error: Error, last: &mut Option<MessageId>) -> Result<(), Error> {
+async fn fail_before_start(
+    shared: &Arc<Shared>,
+    id: &SessionId,
+    message: &MessageId,
+    error: Error,
+    last: &mut Option<MessageId>,
+) -> Result<(), Error> {
     let session = shared.session(id).await?;
     let (session_id, wanted) = (id.clone(), message.clone());
     let stored = shared.database.read(move |c| store::get_message(c, &session_id, &wanted)).await?;
@@ -197,7 +225,14 @@ impl Turn {
         }
     }
 
-    async fn after_calls(&self, answer: AssistantMessage, end: CallsEnd, reason: FinishReason, tokens: Tokens, history: &mut Vec<MessageWithParts>) -> Result<Next, Error> {
+    async fn after_calls(
+        &self,
+        answer: AssistantMessage,
+        end: CallsEnd,
+        reason: FinishReason,
+        tokens: Tokens,
+        history: &mut Vec<MessageWithParts>,
+    ) -> Result<Next, Error> {
         match end {
             CallsEnd::Left => return Ok(Next::End(Ended::Left)),
             CallsEnd::Aborted => return self.abort(answer).await.map(Next::End),
@@ -246,7 +281,12 @@ impl Turn {
     /// Stores an empty answer.
     async fn begin(&self) -> Result<AssistantMessage, Error> {
         let answer = new_answer(&self.user, &self.workspace.directory.to_string(), &self.workspace.worktree.to_string());
-        let start = Part::StepStart(StepStartPart { id: part_id(), session_id: self.session.id.clone(), message_id: answer.id.clone(), snapshot: None });
+        let start = Part::StepStart(StepStartPart {
+            id: part_id(),
+            session_id: self.session.id.clone(),
+            message_id: answer.id.clone(),
+            snapshot: None,
+        });
         let (voice, message) = (self.voice.clone(), answer.clone());
         self.shared
             .database
@@ -260,7 +300,14 @@ impl Turn {
     }
 
     /// Ends an answer: its last part, its cost, its error, and what the session has used by now.
-    async fn complete(&self, mut answer: AssistantMessage, error: Option<MessageError>, reason: FinishReason, tokens: Tokens, tell_error: bool) -> Result<(), Error> {
+    async fn complete(
+        &self,
+        mut answer: AssistantMessage,
+        error: Option<MessageError>,
+        reason: FinishReason,
+        tokens: Tokens,
+        tell_error: bool,
+    ) -> Result<(), Error> {
         let cost = cost(&tokens, &self.model);
         answer.time.completed = Some(now_ms());
         answer.tokens = tokens;
@@ -268,7 +315,15 @@ impl Turn {
         answer.error = error.clone();
         answer.finish = error.is_none().then(|| reason.word().to_owned());
         let word = if error.is_some() { "error" } else { reason.word() };
-        let finish = Part::StepFinish(StepFinishPart { id: part_id(), session_id: self.session.id.clone(), message_id: answer.id.clone(), reason: word.to_owned(), snapshot: None, cost, tokens });
+        let finish = Part::StepFinish(StepFinishPart {
+            id: part_id(),
+            session_id: self.session.id.clone(),
+            message_id: answer.id.clone(),
+            reason: word.to_owned(),
+            snapshot: None,
+            cost,
+            tokens,
+        });
         let voice = self.voice.clone();
         self.shared
             .database
@@ -294,9 +349,18 @@ impl Turn {
     /// Ends an answer that was cut off: by the user, or because the daemon ends.
     async fn abort(&self, mut answer: AssistantMessage) -> Result<Ended, Error> {
         let error = if self.shared.is_leaving() {
-            MessageError { name: MessageErrorName::MessageInterruptedError, data: MessageErrorData { message: "the daemon was stopped while this answer was written".into(), ..MessageErrorData::default() } }
+            MessageError {
+                name: MessageErrorName::MessageInterruptedError,
+                data: MessageErrorData {
+                    message: "the daemon was stopped while this answer was written".into(),
+                    ..MessageErrorData::default()
+                },
+            }
         } else {
-            MessageError { name: MessageErrorName::MessageAbortedError, data: MessageErrorData { message: "the turn was aborted".into(), ..MessageErrorData::default() } }
+            MessageError {
+                name: MessageErrorName::MessageAbortedError,
+                data: MessageErrorData { message: "the turn was aborted".into(), ..MessageErrorData::default() },
+            }
         };
         answer.time.completed = Some(now_ms());
         answer.error = Some(error.clone());
@@ -321,11 +385,27 @@ enum Next {
 
 fn finish_error(reason: FinishReason, model: &ResolvedModel) -> Option<MessageError> {
     let (name, message, hint) = match reason {
-        FinishReason::Length => (MessageErrorName::MessageOutputLengthError, format!("{} reached its output limit", model.reference), "ask it to go on, or raise the model's limit.output in the settings"),
-        FinishReason::ContentFilter => (MessageErrorName::ContentFilterError, format!("the service of {} withheld the answer", model.reference), "put the request in other words, or use another model"),
+        FinishReason::Length => (
+            MessageErrorName::MessageOutputLengthError,
+            format!("{} reached its output limit", model.reference),
+            "ask it to go on, or raise the model's limit.output in the settings",
+        ),
+        FinishReason::ContentFilter => (
+            MessageErrorName::ContentFilterError,
+            format!("the service of {} withheld the answer", model.reference),
+            "put the request in other words, or use another model",
+        ),
         _ => return None,
     };
-    Some(MessageError { name, data: MessageErrorData { message, hint: Some(hint.to_owned()), provider_id: Some(model.reference.provider_id.clone()), ..MessageErrorData::default() } })
+    Some(MessageError {
+        name,
+        data: MessageErrorData {
+            message,
+            hint: Some(hint.to_owned()),
+            provider_id: Some(model.reference.provider_id.clone()),
+            ..MessageErrorData::default()
+        },
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]

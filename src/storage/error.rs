@@ -43,7 +43,9 @@ impl Error {
     pub fn is_unavailable(&self) -> bool {
         use rusqlite::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
         match self {
-            Self::Sqlite(error) => error.sqlite_error_code().is_some_and(|code| matches!(code, DiskFull | ReadOnly | SystemIoFailure | CannotOpen | PermissionDenied)),
+            Self::Sqlite(error) => error
+                .sqlite_error_code()
+                .is_some_and(|code| matches!(code, DiskFull | ReadOnly | SystemIoFailure | CannotOpen | PermissionDenied)),
             Self::Closed | Self::File { .. } => true,
             _ => false,
         }

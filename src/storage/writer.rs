@@ -77,7 +77,11 @@ impl Writer {
     }
 
     /// Queues a job and gives a receiver for its committed result.
-    pub fn submit<T, E>(&self, urgency: Urgency, job: impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static) -> oneshot::Receiver<Result<T, E>>
+    pub fn submit<T, E>(
+        &self,
+        urgency: Urgency,
+        job: impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+    ) -> oneshot::Receiver<Result<T, E>>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
@@ -182,7 +186,9 @@ fn commit(connection: &mut Connection, jobs: Vec<Job>) {
 }
 
 fn in_savepoint<T, E: From<Error>>(write: &mut Write<'_>, job: impl FnOnce(&mut Write<'_>) -> Result<T, E>) -> Result<T, E> {
-    let run = |write: &Write<'_>, sql: &str| write.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(|error| E::from(Error::Sqlite(error)));
+    let run = |write: &Write<'_>, sql: &str| {
+        write.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(|error| E::from(Error::Sqlite(error)))
+    };
     run(write, "SAVEPOINT job")?;
     // A panic in one job must not take the writer, and so all sessions, with it.
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(write)));

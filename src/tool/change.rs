@@ -81,9 +81,11 @@ pub async fn change(
     on_own_change: OnOwnChange,
     planner: Arc<Planner>,
 ) -> Result<Changed, ToolError> {
+    // What another call writes and what the session then knows of it must not fall apart, so this look is locked, too.
+    // The lock is not held while the user is asked.
     let first = {
-        let (context, file, planner) = (context.clone(), file.clone(), planner.clone());
-        blocking(move || draft(&context, &file, &*planner)).await?
+        let (of, at, planner) = (context.clone(), file.clone(), planner.clone());
+        with_lock(context, file, move || draft(&of, &at, &*planner)).await?
     };
     context
         .host
@@ -99,6 +101,19 @@ pub async fn change(
             },
         )
         .await?;
+    let changed = {
+        let (of, at) = (context.clone(), file.clone());
+        with_lock(context, file, move || finish(&of, &at, first, on_own_change, &*planner)).await?
+    };
+    context.host.file_edited(context, file.real()).await;
+    Ok(changed)
+}
+
+async fn with_lock<T: Send + 'static>(
+    context: &ToolContext,
+    file: &Checked,
+    work: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
+) -> Result<T, ToolError> {
     let guard = tokio::select! {
         guard = file_lock::lock(file.real()) => guard,
         () = context.cancel.cancelled() => return Err(ToolError::Aborted),
@@ -106,17 +121,12 @@ pub async fn change(
     if context.cancel.is_cancelled() {
         return Err(ToolError::Aborted);
     }
-    let changed = {
-        let (context, file) = (context.clone(), file.clone());
-        blocking(move || {
-            // The lock goes with the work: it is held until the file is written, whatever becomes of the caller.
-            let _guard = guard;
-            finish(&context, &file, first, on_own_change, &*planner)
-        })
-        .await?
-    };
-    context.host.file_edited(context, file.real()).await;
-    Ok(changed)
+    blocking(move || {
+        // The lock goes with the work: it is held until the file is written, whatever becomes of the caller.
+        let _guard = guard;
+        work()
+    })
+    .await
 }
 
 fn draft(context: &ToolContext, file: &Checked, planner: &Planner) -> Result<Draft, ToolError> {

@@ -89,6 +89,11 @@ fn indentation_decides_between_places() {
 }
 
 #[test]
+fn a_later_way_names_no_place_that_an_earlier_one_did_not() {
+    check(" a\n b\n  a\n  b\nxa\nby\n", " a\nb", "z", expect!["Ambiguous { lines: [0, 2] }\n"]);
+}
+
+#[test]
 fn blocks_by_their_ends() {
     let text = "fn total() {\n    let sum_of_all = one + two + three;\n    print(sum_of_all);\n}\n";
     check(text, "fn total() {\n    let sum_of_all = one + two + four;\n    print(sum_of_all);\n}", "X", expect!["BlockAnchor\nX\n"]);

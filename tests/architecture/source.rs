@@ -170,7 +170,8 @@ fn flatten(stream: TokenStream, test: bool, inside: &[String], tokens: &mut Vec<
             test_item |= compact == "test" || compact.ends_with("::test") || (compact.starts_with("cfg(") && names_test(&compact));
         }
         let is_test = test || test_item;
-        let mut push = |text: String, line: usize, kind: Kind| tokens.push(Token { text, line, kind, test: is_test, inside: inside.to_vec() });
+        let mut push =
+            |text: String, line: usize, kind: Kind| tokens.push(Token { text, line, kind, test: is_test, inside: inside.to_vec() });
         match tree {
             TokenTree::Ident(ident) => push(ident.to_string(), tree.span().start().line, Kind::Word),
             TokenTree::Literal(literal) => push(literal.to_string(), tree.span().start().line, Kind::Literal),

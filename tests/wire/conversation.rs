@@ -73,7 +73,8 @@ async fn a_turn_reads_a_file_and_answers() {
 
     let requests = fixture.models.requests();
     assert_eq!(requests.len(), 2);
-    let system = requests[0].body["messages"][0]["content"].as_str().unwrap_or_default().to_owned() + &requests[0].body["messages"][1].to_string();
+    let system =
+        requests[0].body["messages"][0]["content"].as_str().unwrap_or_default().to_owned() + &requests[0].body["messages"][1].to_string();
     assert!(system.contains(fixture.path("repo").to_str().unwrap()), "the model learns where it is: {system}");
     let last = requests[1].body["messages"].as_array().unwrap().last().unwrap().clone();
     assert_eq!(last["role"], "tool");
@@ -89,26 +90,34 @@ async fn a_turn_reads_a_file_and_answers() {
 async fn two_calls_of_one_answer_run_and_both_results_go_back() {
     let fixture = Fixture::new().await;
     std::fs::write(fixture.path("repo/b.txt"), "bee\n").unwrap();
-    fixture.models.push(Answer::openai_calls(&[("c1", "read", json!({ "filePath": "a.txt" })), ("c2", "read", json!({ "filePath": "b.txt" }))]));
+    fixture
+        .models
+        .push(Answer::openai_calls(&[("c1", "read", json!({ "filePath": "a.txt" })), ("c2", "read", json!({ "filePath": "b.txt" }))]));
     fixture.models.push(Answer::openai_text("done"));
     let mut client = Client::start(&fixture);
     let session = client.session().await;
     client.prompt(&session, "both").await;
     let sent = fixture.models.requests().into_iter().rfind(|request| request.body["model"] == "main").unwrap();
-    let results: Vec<String> = sent.body["messages"].as_array().unwrap().iter().filter(|m| m["role"] == "tool").map(|m| m["tool_call_id"].to_string()).collect();
+    let results: Vec<String> =
+        sent.body["messages"].as_array().unwrap().iter().filter(|m| m["role"] == "tool").map(|m| m["tool_call_id"].to_string()).collect();
     assert_eq!(results, ["\"c1\"", "\"c2\""]);
 }
 
 #[tokio::test]
 async fn a_wrong_call_is_repaired_or_explained() {
     let fixture = Fixture::new().await;
-    fixture.models.push(Answer::openai_calls(&[("c1", "Read", json!({ "filePath": "a.txt" })), ("c2", "fly", json!({})), ("c3", "read", json!({ "path": "a.txt" }))]));
+    fixture.models.push(Answer::openai_calls(&[
+        ("c1", "Read", json!({ "filePath": "a.txt" })),
+        ("c2", "fly", json!({})),
+        ("c3", "read", json!({ "path": "a.txt" })),
+    ]));
     fixture.models.push(Answer::openai_text("sorry"));
     let mut client = Client::start(&fixture);
     let session = client.session().await;
     client.prompt(&session, "go").await;
     let messages = client.call("session.messages", json!({ "sessionID": session })).await;
-    let tools: Vec<String> = parts(&messages[1], "tool").iter().map(|part| format!("{} {}", part["tool"], part["state"]["status"])).collect();
+    let tools: Vec<String> =
+        parts(&messages[1], "tool").iter().map(|part| format!("{} {}", part["tool"], part["state"]["status"])).collect();
     assert_eq!(tools, [r#""read" "completed""#, r#""invalid" "completed""#, r#""invalid" "completed""#]);
     let explained = parts(&messages[1], "tool")[1]["state"]["output"].as_str().unwrap().to_owned();
     assert!(explained.contains("fly") && explained.contains("read"), "{explained}");
@@ -185,13 +194,23 @@ async fn prompts_sent_while_busy_are_turns_of_their_own_in_order() {
     for _ in 0..3 {
         client.event_of("session.idle").await;
     }
-    let main: Vec<Value> = fixture.models.requests().into_iter().filter(|r| r.body["model"] == "main").map(|r| r.body["messages"].clone()).collect();
+    let main: Vec<Value> =
+        fixture.models.requests().into_iter().filter(|r| r.body["model"] == "main").map(|r| r.body["messages"].clone()).collect();
     let said = |messages: &Value| -> Vec<String> {
-        messages.as_array().unwrap().iter().filter(|m| m["role"] == "user" || m["role"] == "assistant").map(|m| m["content"].to_string()).collect()
+        messages
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|m| m["role"] == "user" || m["role"] == "assistant")
+            .map(|m| m["content"].to_string())
+            .collect()
     };
     assert_eq!(said(&main[1]).len(), 3, "{:?}", said(&main[1]));
     let last = said(&main[2]);
-    assert!(last[0].contains('1') && last[1].contains("first") && last[2].contains('2') && last[3].contains("second") && last[4].contains('3'), "{last:?}");
+    assert!(
+        last[0].contains('1') && last[1].contains("first") && last[2].contains('2') && last[3].contains("second") && last[4].contains('3'),
+        "{last:?}"
+    );
 }
 
 #[tokio::test]
@@ -223,7 +242,10 @@ async fn attached_files_are_read_and_a_missing_one_stores_nothing() {
     let sent = fixture.models.requests().into_iter().find(|r| r.body["model"] == "main").unwrap().body.to_string();
     assert!(sent.contains("2: two") && sent.contains("3: three") && !sent.contains("1: one"), "{sent}");
     let error = client
-        .refused("session.prompt", json!({ "sessionID": session, "parts": [{ "type": "file", "mime": "text/plain", "url": "file:///nowhere/at/all" }] }))
+        .refused(
+            "session.prompt",
+            json!({ "sessionID": session, "parts": [{ "type": "file", "mime": "text/plain", "url": "file:///nowhere/at/all" }] }),
+        )
         .await;
     assert_eq!(error["code"], -32602);
     assert_eq!(client.call("session.messages", json!({ "sessionID": session })).await.as_array().unwrap().len(), 2);

@@ -45,7 +45,9 @@ async fn filters_and_pages() {
     let one = client.session().await;
     let two = client.session().await;
     let child = client.call("session.create", json!({ "parentID": one })).await["id"].as_str().unwrap().to_owned();
-    let of = |page: &Value| -> Vec<String> { page["events"].as_array().unwrap().iter().map(|event| event["sessionID"].as_str().unwrap_or("-").to_owned()).collect() };
+    let of = |page: &Value| -> Vec<String> {
+        page["events"].as_array().unwrap().iter().map(|event| event["sessionID"].as_str().unwrap_or("-").to_owned()).collect()
+    };
     let page = client.call("event.list", json!({ "since": 0, "sessionID": one })).await;
     assert_eq!(of(&page), [one.clone(), child.clone()], "a session includes its descendants");
     let first = client.call("event.list", json!({ "since": 0, "types": ["session.created"], "limit": 2 })).await;
@@ -67,7 +69,8 @@ async fn long_texts_travel_as_references_that_the_message_resolves() {
     let session = client.session().await;
     client.subscribe(json!({ "sessionID": session })).await;
     let answer = client.prompt(&session, "go").await;
-    let whole = client.event(|event| event["type"] == "message.part.updated" && event["properties"]["part"]["time"]["end"].is_number()).await;
+    let whole =
+        client.event(|event| event["type"] == "message.part.updated" && event["properties"]["part"]["time"]["end"].is_number()).await;
     assert_eq!(whole["properties"]["part"]["text"]["bytes"], 100_000);
     assert_eq!(text(&client.call("session.message", json!({ "sessionID": session, "messageID": answer["info"]["id"] })).await), long);
 }

@@ -32,7 +32,8 @@ async fn once_always_and_what_always_has_granted() {
     client.call("permission.reply", json!({ "sessionID": session, "permissionID": question["id"], "response": "always" })).await;
     assert_eq!(client.event_of("permission.replied").await["properties"]["response"], "always");
     turn.result().await;
-    let again = client.refused("permission.reply", json!({ "sessionID": session, "permissionID": question["id"], "response": "once" })).await;
+    let again =
+        client.refused("permission.reply", json!({ "sessionID": session, "permissionID": question["id"], "response": "once" })).await;
     assert_eq!(again["data"]["kind"], "conflict");
 
     // Granted in the whole project, also for another session and after a restart.
@@ -69,7 +70,12 @@ async fn a_refusal_ends_the_turn_and_one_with_words_goes_to_the_model() {
     fixture.models.push(Answer::openai_text("as you wish"));
     let turn = client.send("session.prompt", json!({ "sessionID": session, "parts": "2" })).await;
     let question = asked(&client).await;
-    client.call("permission.reply", json!({ "sessionID": session, "permissionID": question["id"], "response": "reject", "message": "use make instead" })).await;
+    client
+        .call(
+            "permission.reply",
+            json!({ "sessionID": session, "permissionID": question["id"], "response": "reject", "message": "use make instead" }),
+        )
+        .await;
     assert_eq!(text(&turn.result().await), "as you wish");
     let sent = fixture.models.requests().into_iter().rfind(|r| r.body["model"] == "main").unwrap().body["messages"].to_string();
     assert!(sent.contains("use make instead"));
@@ -89,7 +95,12 @@ async fn a_deny_is_final_and_a_hidden_command_is_found() {
         assert!(fixture.path("repo/a.txt").exists(), "{command} got through");
     }
     let messages = client.call("session.messages", json!({ "sessionID": session })).await;
-    let refused = messages.as_array().unwrap().iter().filter(|message| parts(message, "tool").iter().any(|part| part["state"]["status"] == "error")).count();
+    let refused = messages
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|message| parts(message, "tool").iter().any(|part| part["state"]["status"] == "error"))
+        .count();
     assert_eq!(refused, 6);
     fixture.models.push(bash("echo fine"));
     fixture.models.push(Answer::openai_text("ok"));

@@ -63,7 +63,9 @@ async fn every_spelling_is_the_same_directory_and_bad_ones_are_refused() {
     let mut client = Client::start_in(&fixture, "plain");
     let repo = fixture.path("repo").to_str().unwrap().to_owned();
     let expected = client.call("project.current", json!({ "directory": repo })).await["id"].clone();
-    for spelling in [format!("{repo}/"), format!("{repo}/../repo/."), fixture.path("alias").to_str().unwrap().to_owned(), "~/repo".to_owned()] {
+    for spelling in
+        [format!("{repo}/"), format!("{repo}/../repo/."), fixture.path("alias").to_str().unwrap().to_owned(), "~/repo".to_owned()]
+    {
         assert_eq!(client.call("path.get", json!({ "directory": spelling })).await["directory"], repo, "{spelling}");
         assert_eq!(client.call("project.current", json!({ "directory": spelling })).await["id"], expected, "{spelling}");
     }
@@ -103,7 +105,11 @@ async fn settings_are_read_at_each_call_and_an_error_is_never_kept() {
     let error = client.refused("session.prompt", json!({ "sessionID": session, "parts": "x" })).await;
     assert_eq!((&error["code"], &error["data"]["line"]), (&json!(1013), &json!(2)), "{error}");
     assert!(error["message"].as_str().unwrap().contains("model"), "it names the nearest key: {error}");
-    for (method, params) in [("session.get", json!({ "sessionID": session })), ("session.list", json!({})), ("session.messages", json!({ "sessionID": session }))] {
+    for (method, params) in [
+        ("session.get", json!({ "sessionID": session })),
+        ("session.list", json!({})),
+        ("session.messages", json!({ "sessionID": session })),
+    ] {
         client.call(method, params).await;
     }
     assert_eq!(client.refused("config.get", json!({})).await["code"], 1013);
@@ -131,6 +137,8 @@ async fn agents_and_tools_are_listed() {
     let session = client.session().await;
     let error = client.refused("session.prompt", json!({ "sessionID": session, "parts": "x", "agent": "biuld" })).await;
     assert!(error["message"].as_str().unwrap().contains("build"), "{error}");
-    let error = client.refused("session.prompt", json!({ "sessionID": session, "parts": "x", "model": { "providerID": "test", "modelID": "mian" } })).await;
+    let error = client
+        .refused("session.prompt", json!({ "sessionID": session, "parts": "x", "model": { "providerID": "test", "modelID": "mian" } }))
+        .await;
     assert!(error["message"].as_str().unwrap().contains("main"), "{error}");
 }

@@ -18,7 +18,11 @@ async fn the_same_id_with_the_same_params_is_the_same_session() {
     assert_eq!(client.call("session.create", json!({ "id": ID, "title": "t" })).await, one);
     assert_eq!(client.refused("session.create", json!({ "id": ID, "title": "u" })).await["data"]["kind"], "conflict");
     assert_eq!(client.call("session.delete", json!({ "sessionID": ID })).await, true);
-    assert_eq!(client.refused("session.create", json!({ "id": ID, "title": "t" })).await["data"]["kind"], "conflict", "a deleted id stays taken");
+    assert_eq!(
+        client.refused("session.create", json!({ "id": ID, "title": "t" })).await["data"]["kind"],
+        "conflict",
+        "a deleted id stays taken"
+    );
     assert_eq!(client.refused("session.get", json!({ "sessionID": ID })).await["data"]["kind"], "not_found");
     assert_eq!(client.refused("session.create", json!({ "id": "ses_../../etc" })).await["code"], -32602);
     assert_eq!(client.refused("session.create", json!({ "parentID": ID })).await["data"]["kind"], "not_found");

@@ -72,7 +72,11 @@ async fn headers_are_answered_in_kind() {
 
 #[tokio::test]
 async fn an_oversize_message_is_refused_and_the_connection_goes_on() {
-    let mut input = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"log.write","params":{{"service":"s","level":"info","message":"{}"}}}}"#, "x".repeat(33 << 20)).into_bytes();
+    let mut input = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"log.write","params":{{"service":"s","level":"info","message":"{}"}}}}"#,
+        "x".repeat(33 << 20)
+    )
+    .into_bytes();
     input.extend_from_slice(b"\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"session.status\"}\n");
     let output = String::from_utf8(transcript(&input).await).unwrap();
     let lines: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -100,7 +100,12 @@ async fn filters_narrow_and_the_position_moves_all_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let database = database(&directory);
     let events = Events::open(Arc::clone(&database)).await.unwrap();
-    let wanted = Filter { session_id: Some(session(2)), directory: Some("/work".into()), types: Some(vec!["session.idle".into()]), ..Filter::default() };
+    let wanted = Filter {
+        session_id: Some(session(2)),
+        directory: Some("/work".into()),
+        types: Some(vec!["session.idle".into()]),
+        ..Filter::default()
+    };
     let elsewhere = Filter { directory: Some("/work/ab".into()), ..Filter::default() };
     let mut follower = events.follow(None, wanted).await.unwrap();
     emit(&database, &events, &session(1), 0).await;

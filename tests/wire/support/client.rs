@@ -45,7 +45,12 @@ impl Client {
     #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
     pub fn start_in(fixture: &Fixture, directory: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_polytree"));
-        command.args(["stdio", "--standalone"]).current_dir(fixture.path(directory)).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+            .args(["stdio", "--standalone"])
+            .current_dir(fixture.path(directory))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).envs(fixture.environment());
         let mut child = command.spawn().unwrap();
         let shared = Arc::new(Shared::default());
