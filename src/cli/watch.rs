@@ -1,10 +1,11 @@
 //! Watching a turn: events are shown, questions answered, interrupts obeyed, until the turn has ended.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use polytree_protocol::{
     events::EventPayload,
+    id::PermissionId,
     methods::{PermissionReply, SessionAbort},
     permission::{Permission, PermissionOutcome, PermissionReplyParams},
     session::SessionAbortParams,
@@ -66,6 +67,8 @@ pub struct Watch<'a> {
     /// Somebody else refused, and there were so many answers by then: when another one comes the turn goes on.
     refused_elsewhere: Option<usize>,
     told_queued: bool,
+    /// Questions that were answered here.
+    answered: HashSet<PermissionId>,
 }
 
 impl<'a> Watch<'a> {
@@ -92,6 +95,7 @@ impl<'a> Watch<'a> {
             give_up: None,
             refused_elsewhere: None,
             told_queued: false,
+            answered: HashSet::new(),
         }
     }
 
@@ -149,7 +153,7 @@ impl<'a> Watch<'a> {
             EventPayload::PermissionAsked(question) => self.asked(question)?,
             EventPayload::PermissionReplied(replied) => {
                 let current = self.questions.current().map(ask::short);
-                if replied.response == PermissionOutcome::Reject {
+                if replied.response == PermissionOutcome::Reject && !self.answered.contains(&replied.permission_id) {
                     self.refused_elsewhere = Some(self.follow.steps());
                 }
                 if self.questions.withdraw(&replied.permission_id) {
@@ -235,6 +239,7 @@ impl<'a> Watch<'a> {
 
     fn answer(&mut self, question: Permission, answer: Answer) {
         self.refused |= answer == Answer::Reject(None);
+        self.answered.insert(question.id.clone());
         let response = answer.response();
         let message = match answer {
             Answer::Reject(message) => message,

@@ -273,7 +273,7 @@ async fn ctrl_c_aborts_the_turn_and_keeps_the_session() {
 
         aborting (Ctrl-C again to leave at once)
 
-          aborted
+          bash sleep 99: aborted
 
         build · local/small · 1,200 tokens in, 34 out · $0.0012 · 0.1 s · ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
         aborted; the session is kept: polytree run --session ses_01ARZ3NDEKTSV4RRFFQ69G5FAA …
