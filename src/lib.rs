@@ -1,20 +1,56 @@
-//! polytree: one daemon, every worktree.
+//! polytree: one daemon, every worktree. This is the map of the house, in reading order.
+//!
+//! The contract with clients is a crate of its own, `polytree_protocol`: tables of methods, events and errors, and the
+//! wire types. Here is what answers. A module imports only from those with a lower rank; a test keeps it so.
+//!
+//! | rank | module | what it is |
+//! | --- | --- | --- |
+//! | 0 | [`stdx`] | what the standard library lacks: absolute paths, tasks in a tree, process groups |
+//! | 1 | [`jsonrpc`] | framing, envelopes, and a client |
+//! | 1 | [`storage`] | SQLite: one writer that commits in groups, readers that never wait, one owner |
+//! | 1 | [`config`] | settings: where they are, whom to trust, how they combine |
+//! | 2 | [`event`] | the log of what happened, with cursors, and its live end |
+//! | 3 | [`file`] | the one place that decides what a walk over a project sees |
+//! | 3 | [`permission`] | rules, questions that wait, answers that are remembered |
+//! | 3 | [`agent`] | personas |
+//! | 3 | [`provider`] | the models: a neutral request, a stream of deltas, and who serves them |
+//! | 4 | [`tool`] | what the model may do, one file a tool |
+//! | 5 | [`session`] | one conversation: prompts, queue, turns, recovery |
+//! | 7 | [`project`] | which project a directory belongs to, and what a turn works with in it |
+//! | 8 | [`daemon`] | builds everything once and owns it |
+//! | 9 | [`api`] | one handler for each row of the method table |
+//! | 10 | [`serve`] | the doors: stdio and the local socket |
+//! | 11 | [`cli`], [`launch`], [`logging`] | the executable |
+//!
+//! A request comes in at a door, finds its handler by the table, which asks the owner of the matter and waits for an
+//! answer. Work is never owned by a request: a turn belongs to its session's task. Every fact is committed, together
+//! with the event that tells of it, before anybody hears of it.
+
+pub mod stdx;
+
+pub mod config;
+pub mod jsonrpc;
+pub mod storage;
+
+pub mod event;
 
 pub mod agent;
-pub mod api;
-pub mod cli;
-pub mod config;
-pub mod daemon;
-pub mod event;
 pub mod file;
-pub mod jsonrpc;
+pub mod permission;
+pub mod provider;
+
+pub mod tool;
+
+pub mod session;
+
+pub mod project;
+
+pub mod daemon;
+
+pub mod api;
+
+pub mod serve;
+
+pub mod cli;
 pub mod launch;
 pub mod logging;
-pub mod permission;
-pub mod project;
-pub mod provider;
-pub mod serve;
-pub mod session;
-pub mod stdx;
-pub mod storage;
-pub mod tool;
