@@ -103,7 +103,7 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// When the daemon goes away, the output cannot be written, or the user interrupts a second time.
-    pub async fn to_the_end(&mut self, open: Vec<Permission>) -> Result<(), Failure> {
+    pub async fn until_the_end(&mut self, open: Vec<Permission>) -> Result<(), Failure> {
         for question in open {
             self.asked(question)?;
         }
@@ -122,7 +122,7 @@ impl<'a> Watch<'a> {
                     }
                 }
                 line = typed => self.typed(line)?,
-                Some(called) = self.calls.next(), if !self.calls.is_empty() => self.called(called)?,
+                Some(called) = self.calls.next(), if !self.calls.is_empty() => Self::called(called)?,
                 () = give_up => {
                     self.say(&paint(WARNING, "the daemon has not ended the turn yet"))?;
                     return Err(Failure::Interrupted);
@@ -180,6 +180,10 @@ impl<'a> Watch<'a> {
     }
 
     fn asked(&mut self, question: Permission) -> Result<(), Failure> {
+        if self.interrupted {
+            // It is withdrawn with its turn.
+            return Ok(());
+        }
         match self.who {
             Who::Yes => {
                 self.say(&format!("{} {}", paint(GOOD, "allowed:"), ask::short(&question)))?;
@@ -213,14 +217,13 @@ impl<'a> Watch<'a> {
     fn typed(&mut self, line: Option<String>) -> Result<(), Failure> {
         self.screen.line_was_typed();
         let Some(question) = self.questions.current() else { return Ok(()) };
-        let answer = match line {
-            Some(line) => ask::parse(&line, question),
-            None => {
-                // The terminal has gone, or the person does not want to answer.
-                self.who = Who::Nobody;
-                self.screen.status("");
-                Some(Answer::Reject(None))
-            }
+        let answer = if let Some(line) = line {
+            ask::parse(&line, question)
+        } else {
+            // The terminal has gone, or the person does not want to answer.
+            self.who = Who::Nobody;
+            self.screen.blank();
+            Some(Answer::Reject(None))
         };
         let Some(answer) = answer else {
             self.screen.status_piece(&ask::choices(question));
@@ -257,12 +260,10 @@ impl<'a> Watch<'a> {
         self.calls.push(call.boxed());
     }
 
-    fn called(&mut self, called: Called) -> Result<(), Failure> {
+    fn called(called: Called) -> Result<(), Failure> {
         match called {
-            Called::Reply(Ok(())) => Ok(()),
-            // Somebody else was faster.
-            Called::Reply(Err(Failure::Refused(ErrorObject { code: 1001 | 1003, .. }))) => Ok(()),
-            Called::Abort(Ok(_)) => Ok(()),
+            // With such an error somebody else was faster.
+            Called::Reply(Ok(()) | Err(Failure::Refused(ErrorObject { code: 1001 | 1003, .. }))) | Called::Abort(Ok(_)) => Ok(()),
             Called::Reply(Err(failure)) | Called::Abort(Err(failure)) => Err(failure),
         }
     }
@@ -272,6 +273,7 @@ impl<'a> Watch<'a> {
             return Err(Failure::Interrupted);
         }
         self.interrupted = true;
+        self.questions = Questions::default();
         self.screen.end_error_line();
         if self.follow.stage == Stage::Queued {
             // Aborting would end the turn of somebody else's prompt.
