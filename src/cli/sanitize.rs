@@ -32,6 +32,7 @@ impl Sanitizer {
         clean
     }
 
+    #[expect(clippy::match_same_arms, reason = "the order of the arms is the order of precedence")]
     fn step(&mut self, character: char, clean: &mut String) {
         self.state = match (self.state, character) {
             // A string for the terminal that nobody ends must not swallow the rest of the text.

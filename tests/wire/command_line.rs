@@ -78,12 +78,14 @@ async fn commands_reach_the_daemon_that_runs() {
     fixture.models.push(Answer::sse([openai::text("from the daemon"), openai::finish("stop")]).gate(1, &gate));
     let mut client = Client::start(&fixture);
     client.subscribe(json!({})).await;
-    let running = tokio::spawn(command(&fixture, &["run", "--json", "hello"]).output());
-    // The editor's connection sees live what the terminal has started.
-    let delta = client.event_of("message.part.delta").await;
-    assert_eq!(delta["properties"]["delta"], "from the daemon");
-    gate.notify_one();
-    let output = running.await.unwrap().unwrap();
+    let running = async { command(&fixture, &["run", "--json", "hello"]).output().await.unwrap() };
+    let watching = async {
+        // The editor's connection sees live what the terminal has started.
+        let delta = client.event_of("message.part.delta").await;
+        assert_eq!(delta["properties"]["delta"], "from the daemon");
+        gate.notify_one();
+    };
+    let (output, ()) = tokio::join!(running, watching);
     assert!(output.status.success());
     let lines: Vec<Value> = String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let last = lines.last().unwrap();
