@@ -110,7 +110,7 @@ pub struct AgentConfig {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderConfig {
-    /// The wire protocol: `openai`, `openai-responses`, `anthropic`, `gemini`, `ollama`, ...
+    /// The wire protocol: `openai` (Chat Completions, and whatever is compatible with it), `anthropic`, or `scripted`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
     /// The name for people.

@@ -57,7 +57,7 @@ pub struct Provider {
     pub name: String,
     /// The environment variables that may hold its key.
     pub env: Vec<String>,
-    /// The wire protocol: `openai`, `anthropic`, ...
+    /// The wire protocol, such as `openai` or `anthropic`.
     pub api: String,
     /// Its models by id.
     pub models: BTreeMap<String, Model>,

@@ -1,0 +1,183 @@
+//! What the README shows is what happens: its conversation is held with the real executable, its settings are
+//! accepted, and the files that it names are there.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Command, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use polytree_protocol::{config::Config, methods::METHODS};
+use serde_json::Value;
+
+/// Longer than anything here takes; only a hang reaches it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The directory of the README's example.
+const EXAMPLE: &str = "/home/ann/project";
+
+fn readme() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+}
+
+/// The code blocks of a language.
+fn blocks(language: &str) -> Vec<String> {
+    let readme = readme();
+    let opening = format!("```{language}\n");
+    readme.split(&opening).skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned()).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests start real programs")]
+fn command(program: &str, directory: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(directory).env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command
+}
+
+#[test]
+fn the_conversation_takes_place() {
+    let [conversation] = blocks("text").into_iter().filter(|block| block.contains("\n← ")).collect::<Vec<_>>().try_into().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let project = home.path().join("project");
+    fs::create_dir(&project).unwrap();
+    let project = project.canonicalize().unwrap();
+    assert!(command("git", &project).args(["init", "--quiet"]).status().unwrap().success());
+    fs::write(project.join("notes.txt"), "a note\n").unwrap();
+
+    let mut daemon = command(env!("CARGO_BIN_EXE_polytree"), &project)
+        .args(["stdio", "--standalone"])
+        .env("HOME", home.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = daemon.stdin.take().unwrap();
+    let output = BufReader::new(daemon.stdout.take().unwrap());
+    let (sender, receiver) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        for line in output.lines() {
+            let message: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let _ = sender.send(message);
+        }
+    });
+
+    let mut names = BTreeMap::from([(EXAMPLE.to_owned(), project.to_str().unwrap().to_owned())]);
+    let mut arrived = Vec::new();
+    for line in conversation.lines() {
+        if let Some(sent) = line.strip_prefix("→ ") {
+            let sent = names.iter().fold(sent.to_owned(), |text, (example, real)| text.replace(example, real));
+            writeln!(input, "{sent}").unwrap();
+        } else if let Some(expected) = line.strip_prefix("← ") {
+            let expected: Value = serde_json::from_str(expected).unwrap_or_else(|error| panic!("{error}: {line}"));
+            wait_for(&expected, &mut arrived, &receiver, &mut names);
+        } else {
+            panic!("neither sent nor received: {line}");
+        }
+    }
+    drop(input);
+    assert!(daemon.wait().unwrap().success());
+    reader.join().unwrap();
+}
+
+/// Takes messages until one is as expected. Answers and events may overtake each other; the README leaves out many
+/// events and many fields.
+fn wait_for(expected: &Value, arrived: &mut Vec<Value>, receiver: &mpsc::Receiver<Value>, names: &mut BTreeMap<String, String>) {
+    let mut next = 0;
+    // Not for each message: heartbeats never end.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        while next < arrived.len() {
+            let mut found = names.clone();
+            if fits(expected, &arrived[next], &mut found) {
+                *names = found;
+                let is_event = arrived.remove(next).get("id").is_none();
+                // Events keep their order, so those before this one are left out by the README.
+                let mut index = 0;
+                arrived.retain(|message| {
+                    index += 1;
+                    !is_event || index > next || message.get("id").is_some()
+                });
+                return;
+            }
+            next += 1;
+        }
+        match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(message) => arrived.push(message),
+            Err(_) => panic!("this did not come: {expected}\nbut: {}", Value::from(std::mem::take(arrived))),
+        }
+    }
+}
+
+/// Whether everything that is expected is there. A short id such as `ses_1` stands for the same id everywhere.
+fn fits(expected: &Value, actual: &Value, names: &mut BTreeMap<String, String>) -> bool {
+    match (expected, actual) {
+        (Value::Object(expected), Value::Object(actual)) => {
+            expected.iter().all(|(key, value)| actual.get(key).is_some_and(|actual| fits(value, actual, names)))
+        }
+        (Value::Array(expected), Value::Array(actual)) => {
+            expected.len() == actual.len() && expected.iter().zip(actual).all(|(expected, actual)| fits(expected, actual, names))
+        }
+        (Value::String(expected), Value::String(actual)) => {
+            if let Some(real) = names.get(expected) {
+                return real == actual;
+            }
+            let is_short_id = expected.split_once('_').is_some_and(|(prefix, number)| prefix.len() == 3 && number.parse::<u32>().is_ok());
+            if is_short_id && actual.starts_with(&expected[..4]) {
+                names.insert(expected.clone(), actual.clone());
+                return true;
+            }
+            expected == actual
+        }
+        _ => expected == actual,
+    }
+}
+
+#[test]
+fn the_settings_are_accepted() {
+    let blocks = blocks("jsonc");
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        let lines: Vec<&str> = block.lines().map(|line| line.split("  // ").next().unwrap()).collect();
+        let settings: Config = serde_json::from_str(&lines.join("\n")).unwrap_or_else(|error| panic!("{error}: {block}"));
+        assert!(!settings.permission.is_empty());
+    }
+}
+
+#[test]
+fn the_explanation_needs_neither_key_nor_network() {
+    let home = tempfile::tempdir().unwrap();
+    let project = home.path().join("project");
+    fs::create_dir(&project).unwrap();
+    fs::write(project.join("README.md"), "# A small thing\n\nIt does little.\n").unwrap();
+    assert!(readme().contains("run \"explain this project\""));
+    let mut polytree = command(env!("CARGO_BIN_EXE_polytree"), &project);
+    let output = polytree.args(["run", "explain this project"]).env("HOME", home.path()).stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("It does little."), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_files_and_methods_that_it_names_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = readme();
+    let quoted: Vec<&str> = readme.split('`').skip(1).step_by(2).collect();
+    let mut seen = 0;
+    for word in quoted {
+        let is_path = word.contains('/') && ["src/", "protocol/", "schema/", "tests/"].iter().any(|folder| word.starts_with(folder));
+        if is_path && !word.contains(['<', ' ', '*']) {
+            assert!(root.join(word).exists(), "the README names {word}, which is not there");
+            seen += 1;
+        }
+        let is_method =
+            word.split_once('.').is_some_and(|(noun, _)| METHODS.iter().any(|method| method.name.starts_with(&format!("{noun}."))));
+        if is_method && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'.') {
+            let is_event = polytree_protocol::events::EVENTS.iter().any(|event| event.name == word);
+            assert!(is_event || METHODS.iter().any(|method| method.name == word), "the README names {word}, which is no method");
+        }
+    }
+    assert!(seen > 20, "the README names only {seen} files");
+}
