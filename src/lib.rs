@@ -1,71 +1,43 @@
-//! polytree: one daemon, every worktree.
+//! polytree: one daemon, every worktree. This is the map of the house, in reading order.
 //!
-//! A coding agent as a service: clients send prompts over JSON-RPC, the daemon calls models, runs the tools that
-//! they ask for, asks the user for leave, and tells every client what happens. What can be said between the two
-//! stands in the crate `polytree_protocol` and nowhere else.
+//! The contract with clients is a crate of its own, `polytree_protocol`: tables of methods, events and errors, and the
+//! wire types. Here is what answers. A module imports only from those with a lower rank; a test keeps it so.
 //!
-//! # The map
+//! | rank | module | what it is |
+//! | --- | --- | --- |
+//! | 0 | [`stdx`] | what the standard library lacks: absolute paths, tasks in a tree, process groups |
+//! | 1 | [`jsonrpc`] | framing, envelopes, and a client |
+//! | 1 | [`storage`] | SQLite: one writer that commits in groups, readers that never wait, one owner |
+//! | 1 | [`config`] | settings: where they are, whom to trust, how they combine |
+//! | 2 | [`event`] | the log of what happened, with cursors, and its live end |
+//! | 3 | [`file`] | the one place that decides what a walk over a project sees |
+//! | 3 | [`permission`] | rules, questions that wait, answers that are remembered |
+//! | 3 | [`agent`] | personas |
+//! | 3 | [`provider`] | the models: a neutral request, a stream of deltas, and who serves them |
+//! | 4 | [`tool`] | what the model may do, one file a tool |
+//! | 5 | [`session`] | one conversation: prompts, queue, turns, recovery |
+//! | 7 | [`project`] | which project a directory belongs to, and what a turn works with in it |
+//! | 8 | [`daemon`] | builds everything once and owns it |
+//! | 9 | [`api`] | one handler for each row of the method table |
+//! | 10 | [`serve`] | the doors: stdio and the local socket |
+//! | 11 | [`cli`], [`logging`] | the command line, a client like any other; the log file |
+//! | 12 | [`launch`] | what the process becomes: a daemon, or a client of the one that runs |
 //!
-//! The house is built by noun: a folder owns the state, the storage and the rules of one thing. A noun has the same
-//! name at three depths: what is said about it (`protocol/src/session.rs`), who answers ([`api::session`]), what
-//! happens ([`session`]). Modules know only those above them in this list, never those below, and
-//! `tests/architecture` sees to it.
-//!
-//! Foundations that know no word of ours, or only few:
-//!
-//! - [`stdx`]: what the standard library lacks: absolute paths, subprocesses, tasks with an owner.
-//! - [`jsonrpc`]: JSON-RPC 2.0 as bytes.
-//! - [`storage`]: SQLite with one writer; a change and the event that tells of it are one transaction.
-//! - [`config`]: settings, and which of them a project may make.
-//! - [`event`]: the log of everything that happened, and following it without a gap.
-//!
-//! What a turn needs:
-//!
-//! - [`file`]: the project's files, and which of them are ignored.
-//! - [`permission`]: allow, ask or deny; questions that wait; answers that are remembered.
-//! - [`agent`]: personas.
-//! - [`provider`]: models behind one trait, among them one that needs neither key nor network.
-//! - [`tool`]: what a model may do.
-//! - [`session`]: one conversation: its queue, its turns, its messages.
-//!
-//! The whole:
-//!
-//! - [`project`]: which repository a directory belongs to; what is alive for it.
-//! - [`daemon`]: builds all of the above once, and ends it.
-//! - [`api`]: the handler of each method.
-//! - [`serve`]: the doors, through which clients come in.
-//!
-//! The executable:
-//!
-//! - [`cli`]: the command line, a client like any other.
-//! - [`logging`]: the log file.
-//! - [`launch`]: what the process becomes: a daemon, or a client of the one that runs.
-//!
-//! # A prompt, end to end
-//!
-//! A line arrives at a door ([`serve`]), which finds the row of the method table and calls its handler ([`api`]).
-//! The handler finds the directory's project ([`project`]) and hands the prompt to the session ([`session`]), whose
-//! task stores it and answers. From there on the turn belongs to that task: it calls the model ([`provider`]), folds
-//! what streams in into parts, runs tool calls ([`tool`]) after asking ([`permission`]), and writes each change
-//! together with its event ([`storage`], [`event`]). Every subscription reads those events, in the order in which
-//! they were committed.
+//! A request comes in at a door, finds its handler by the table, which asks the owner of the matter and waits for an
+//! answer. Work is never owned by a request: a turn belongs to its session's task. Every fact is committed, together
+//! with the event that tells of it, before anybody hears of it.
 
 pub mod stdx;
 
-pub mod jsonrpc;
-
-pub mod storage;
-
 pub mod config;
+pub mod jsonrpc;
+pub mod storage;
 
 pub mod event;
 
-pub mod file;
-
-pub mod permission;
-
 pub mod agent;
-
+pub mod file;
+pub mod permission;
 pub mod provider;
 
 pub mod tool;
@@ -81,7 +53,6 @@ pub mod api;
 pub mod serve;
 
 pub mod cli;
-
 pub mod logging;
 
 pub mod launch;

@@ -49,8 +49,8 @@ pub struct Args {
     /// Work in this directory instead of the current one
     #[arg(long, value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
-    /// How much is logged
-    #[arg(long, value_name = "LEVEL", global = true)]
+    /// How much is logged: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", global = true, hide_possible_values = true)]
     pub log_level: Option<LogLevel>,
     /// What to do.
     #[command(subcommand)]

@@ -123,7 +123,9 @@ impl Failure {
     #[must_use]
     pub fn shown(&self) -> String {
         let place = match self {
-            Failure::Refused(error) => position(error.data.as_ref()),
+            Failure::Refused(error) => {
+                position(error.data.as_ref()).filter(|(file, _)| !error.message.contains(file)).map(|(_, place)| place)
+            }
             _ => None,
         };
         shown(
@@ -146,14 +148,13 @@ pub fn shown(message: &str, hint: Option<&str>) -> String {
     lines
 }
 
-/// The place in a settings file, unless the message names it by itself.
-fn position(data: Option<&Value>) -> Option<String> {
-    let file = data?.get("file")?.as_str()?;
-    match (data?.get("line").and_then(Value::as_u64), data?.get("column").and_then(Value::as_u64)) {
-        (Some(line), Some(column)) => Some(format!("{file}:{line}:{column}")),
-        (Some(line), None) => Some(format!("{file}:{line}")),
-        _ => Some(file.to_owned()),
-    }
+/// A settings file, and the place in it.
+fn position(data: Option<&Value>) -> Option<(&str, String)> {
+    let data = data?;
+    let file = data.get("file")?.as_str()?;
+    let numbers = ["line", "column"].map(|name| data.get(name).and_then(Value::as_u64));
+    let place = numbers.iter().map_while(|number| *number).fold(file.to_owned(), |place, number| format!("{place}:{number}"));
+    Some((file, place))
 }
 
 /// The daemon, as one command uses it.

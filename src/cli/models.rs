@@ -60,25 +60,33 @@ fn lines(found: &ProviderListResult, all: bool) -> Vec<serde_json::Value> {
 }
 
 fn page(found: &ProviderListResult, all: bool) -> String {
-    let mut rows = Vec::new();
-    for (provider, connected) in sorted(found) {
+    let shown: Vec<_> = sorted(found).into_iter().map(|(provider, connected)| (provider, connected, connected || all)).collect();
+    // One table of all models, so that its columns line up over all providers.
+    let models = shown
+        .iter()
+        .filter(|(.., open)| *open)
+        .flat_map(|(provider, ..)| provider.models.iter().map(|(id, model)| row(found, provider, id, model)));
+    let table = table::render(&models.collect::<Vec<_>>());
+    let mut lines = table.lines();
+    let mut text = String::new();
+    for (provider, connected, open) in shown {
         let state = if connected { paint(GOOD, "connected") } else { paint(FAINT, &missing(provider)) };
-        rows.push(vec![
-            format!("{} {}", paint(STRONG, &sanitize::line(&provider.id)), paint(FAINT, &format!("({})", sanitize::line(&provider.name)))),
-            state,
-        ]);
-        if !connected && !all {
-            continue;
+        let name = paint(FAINT, &format!("({})", sanitize::line(&provider.name)));
+        text.push_str(&format!("{} {name} {state}\n", paint(STRONG, &sanitize::line(&provider.id))));
+        if open && provider.models.is_empty() {
+            text.push_str(&(paint(FAINT, "  no models are named in the settings") + "\n"));
         }
-        if provider.models.is_empty() {
-            rows.push(vec![paint(FAINT, "  no models are named in the settings")]);
-        }
-        for (id, model) in &provider.models {
-            let mark = if found.default.get(&provider.id) == Some(id) { paint(CODE, "default") } else { String::new() };
-            rows.push(vec![format!("  {}", sanitize::line(&format!("{}/{id}", provider.id))), paint(FAINT, &facts(model)), mark]);
+        if open {
+            text.extend(lines.by_ref().take(provider.models.len()).flat_map(|line| [line, "\n"]));
         }
     }
-    table::render(&rows)
+    text
+}
+
+fn row(found: &ProviderListResult, provider: &Provider, id: &str, model: &Model) -> Vec<String> {
+    let is_default = found.default.get(&provider.id).is_some_and(|default| default == id);
+    let mark = if is_default { paint(CODE, "default") } else { String::new() };
+    vec![format!("  {}", sanitize::line(&format!("{}/{id}", provider.id))), paint(FAINT, &facts(model)), mark]
 }
 
 /// Why a provider cannot be used.

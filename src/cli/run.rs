@@ -103,7 +103,7 @@ async fn go(
     let place = AbsPath::new(&session.directory).unwrap_or_else(|| directory.clone());
     let follow = Follow::new(session.id.clone(), prompt);
     let mut watch = Watch::new(args, daemon, screen, input, follow, place);
-    let watched = watch.to_the_end(questions).await;
+    let watched = watch.until_the_end(questions).await;
     report.message = watch.follow.last().map(|answer| answer.id.clone()).or(report.message.take());
     if let Err(failure) = watched {
         if matches!(failure, Failure::Output(_)) {
@@ -125,13 +125,14 @@ async fn read_pipe(screen: &mut Screen, input: &mut Input) -> Result<Option<Stri
     let Input { piped, interrupts, .. } = input;
     let read = piped.read();
     tokio::pin!(read);
+    let mut told = false;
     let text = loop {
         tokio::select! {
             text = &mut read => break text,
             () = interrupts.next() => return Err(Failure::Interrupted),
-            () = tokio::time::sleep(QUIET_PIPE), if screen.can_ask() => {
+            () = tokio::time::sleep(QUIET_PIPE), if screen.can_ask() && !told => {
+                told = true;
                 screen.status(&paint(FAINT, "reading the standard input to its end (Ctrl-C to stop)"));
-                break read.await;
             }
         }
     };

@@ -229,6 +229,9 @@ impl View {
             // Two texts are two paragraphs, whatever stood between them on the other stream.
             screen.text("\n")?;
         }
+        if next != Block::Tool {
+            self.last_call = None;
+        }
         self.last = next;
         Ok(())
     }
@@ -249,7 +252,6 @@ impl View {
         if let Some(output) = tool_line::output(part).filter(|_| self.calls.get(&part.id).is_some_and(|call| !call.streamed)) {
             self.output(&part.id, output, screen)?;
         }
-        self.begin(Block::Tool, screen)?;
         let mut lines = Vec::new();
         if let Some(call) = self.calls.get_mut(&part.id) {
             call.ended = true;
@@ -273,11 +275,10 @@ impl View {
             self.last_call = Some(part.id.clone());
         }
         lines.extend(results.iter().map(|line| format!("  {line}")));
+        lines.extend(tool_line::change(&part.state, "    "));
         if !lines.is_empty() {
+            self.begin(Block::Tool, screen)?;
             screen.status(&lines.join("\n"));
-        }
-        if let Some(change) = tool_line::change(&part.state, "    ") {
-            screen.status(&change);
         }
         Ok(())
     }

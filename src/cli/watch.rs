@@ -1,10 +1,11 @@
 //! Watching a turn: events are shown, questions answered, interrupts obeyed, until the turn has ended.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use polytree_protocol::{
     events::EventPayload,
+    id::PermissionId,
     methods::{PermissionReply, SessionAbort},
     permission::{Permission, PermissionOutcome, PermissionReplyParams},
     session::SessionAbortParams,
@@ -66,6 +67,8 @@ pub struct Watch<'a> {
     /// Somebody else refused, and there were so many answers by then: when another one comes the turn goes on.
     refused_elsewhere: Option<usize>,
     told_queued: bool,
+    /// Questions that were answered here.
+    answered: HashSet<PermissionId>,
 }
 
 impl<'a> Watch<'a> {
@@ -92,6 +95,7 @@ impl<'a> Watch<'a> {
             give_up: None,
             refused_elsewhere: None,
             told_queued: false,
+            answered: HashSet::new(),
         }
     }
 
@@ -99,7 +103,7 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// When the daemon goes away, the output cannot be written, or the user interrupts a second time.
-    pub async fn to_the_end(&mut self, open: Vec<Permission>) -> Result<(), Failure> {
+    pub async fn until_the_end(&mut self, open: Vec<Permission>) -> Result<(), Failure> {
         for question in open {
             self.asked(question)?;
         }
@@ -118,7 +122,7 @@ impl<'a> Watch<'a> {
                     }
                 }
                 line = typed => self.typed(line)?,
-                Some(called) = self.calls.next(), if !self.calls.is_empty() => self.called(called)?,
+                Some(called) = self.calls.next(), if !self.calls.is_empty() => Self::called(called)?,
                 () = give_up => {
                     self.say(&paint(WARNING, "the daemon has not ended the turn yet"))?;
                     return Err(Failure::Interrupted);
@@ -149,7 +153,7 @@ impl<'a> Watch<'a> {
             EventPayload::PermissionAsked(question) => self.asked(question)?,
             EventPayload::PermissionReplied(replied) => {
                 let current = self.questions.current().map(ask::short);
-                if replied.response == PermissionOutcome::Reject {
+                if replied.response == PermissionOutcome::Reject && !self.answered.contains(&replied.permission_id) {
                     self.refused_elsewhere = Some(self.follow.steps());
                 }
                 if self.questions.withdraw(&replied.permission_id) {
@@ -176,6 +180,10 @@ impl<'a> Watch<'a> {
     }
 
     fn asked(&mut self, question: Permission) -> Result<(), Failure> {
+        if self.interrupted {
+            // It is withdrawn with its turn.
+            return Ok(());
+        }
         match self.who {
             Who::Yes => {
                 self.say(&format!("{} {}", paint(GOOD, "allowed:"), ask::short(&question)))?;
@@ -209,14 +217,13 @@ impl<'a> Watch<'a> {
     fn typed(&mut self, line: Option<String>) -> Result<(), Failure> {
         self.screen.line_was_typed();
         let Some(question) = self.questions.current() else { return Ok(()) };
-        let answer = match line {
-            Some(line) => ask::parse(&line, question),
-            None => {
-                // The terminal has gone, or the person does not want to answer.
-                self.who = Who::Nobody;
-                self.screen.status("");
-                Some(Answer::Reject(None))
-            }
+        let answer = if let Some(line) = line {
+            ask::parse(&line, question)
+        } else {
+            // The terminal has gone, or the person does not want to answer.
+            self.who = Who::Nobody;
+            self.screen.blank();
+            Some(Answer::Reject(None))
         };
         let Some(answer) = answer else {
             self.screen.status_piece(&ask::choices(question));
@@ -235,6 +242,7 @@ impl<'a> Watch<'a> {
 
     fn answer(&mut self, question: Permission, answer: Answer) {
         self.refused |= answer == Answer::Reject(None);
+        self.answered.insert(question.id.clone());
         let response = answer.response();
         let message = match answer {
             Answer::Reject(message) => message,
@@ -252,12 +260,10 @@ impl<'a> Watch<'a> {
         self.calls.push(call.boxed());
     }
 
-    fn called(&mut self, called: Called) -> Result<(), Failure> {
+    fn called(called: Called) -> Result<(), Failure> {
         match called {
-            Called::Reply(Ok(())) => Ok(()),
-            // Somebody else was faster.
-            Called::Reply(Err(Failure::Refused(ErrorObject { code: 1001 | 1003, .. }))) => Ok(()),
-            Called::Abort(Ok(_)) => Ok(()),
+            // With such an error somebody else was faster.
+            Called::Reply(Ok(()) | Err(Failure::Refused(ErrorObject { code: 1001 | 1003, .. }))) | Called::Abort(Ok(_)) => Ok(()),
             Called::Reply(Err(failure)) | Called::Abort(Err(failure)) => Err(failure),
         }
     }
@@ -267,6 +273,7 @@ impl<'a> Watch<'a> {
             return Err(Failure::Interrupted);
         }
         self.interrupted = true;
+        self.questions = Questions::default();
         self.screen.end_error_line();
         if self.follow.stage == Stage::Queued {
             // Aborting would end the turn of somebody else's prompt.

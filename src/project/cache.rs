@@ -26,11 +26,14 @@ use crate::{
     session::{self, Workspace, Workspaces},
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
     storage::{Database, Write},
-    tool::{self, context::Environment, definition::AnyTool},
+    tool::{self, context::Environment, definition::AnyTool, output::OutputLimits},
 };
 
 /// The most open directories; beyond it the longest unused are closed.
 const MOST_OPEN: usize = 512;
+
+/// How exact the time of a project's last use is.
+const TOUCH_MS: i64 = 1000;
 
 /// The projects that the daemon knows, and the directories that are open.
 pub struct Projects {
@@ -64,7 +67,19 @@ impl Projects {
     /// # Errors
     /// When the directory has gone or the store fails.
     pub async fn claim(&self, directory: &AbsPath) -> Result<Arc<Instance>, Error> {
-        self.enter(directory, Use::Begin).await
+        let instance = self.enter(directory, Use::Begin).await?;
+        self.touch(&instance).await?;
+        Ok(instance)
+    }
+
+    /// Notes that the project was used, for the order of lists; at most once a second.
+    async fn touch(&self, instance: &Instance) -> Result<(), Error> {
+        let now = now_ms();
+        if now - instance.project.time.updated < TOUCH_MS {
+            return Ok(());
+        }
+        let id = instance.project.id.clone();
+        self.database.write::<_, Error>(move |write| Ok(registry::touch(write, &id, now).map(drop)?)).await
     }
 
     async fn enter(&self, directory: &AbsPath, purpose: Use) -> Result<Arc<Instance>, Error> {
@@ -252,6 +267,7 @@ impl Projects {
             models: Arc::new(DirectoryModels::new(&self.models, &settings, environment)),
             environment: Arc::clone(environment),
             output_directory: self.places.data.join("output"),
+            output_limits: OutputLimits::new(config.tool_output.max_lines, config.tool_output.max_bytes),
         }))
     }
 }
@@ -265,6 +281,7 @@ impl Workspaces for Projects {
             other => session::Error::Input(other.to_string()),
         };
         let instance = self.look(directory).await.map_err(failed)?;
+        self.touch(&instance).await.map_err(failed)?;
         self.workspace(&instance, environment).map_err(failed)
     }
 }

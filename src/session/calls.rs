@@ -259,6 +259,7 @@ fn context(turn: &Arc<Turn>, part: &ToolPart, host: &Arc<CallHost>) -> ToolConte
         directory: turn.workspace.directory.clone(),
         worktree: turn.workspace.worktree.clone(),
         output_directory: turn.workspace.output_directory.clone(),
+        output_limits: turn.workspace.output_limits,
         cancel: turn.tasks.token().clone(),
         environment: Arc::clone(&turn.workspace.environment),
         file_times: turn.shared.file_times(&turn.session.id),

@@ -48,6 +48,7 @@ pub(super) async fn expand(
         directory: workspace.directory.clone(),
         worktree: workspace.worktree.clone(),
         output_directory: workspace.output_directory.clone(),
+        output_limits: workspace.output_limits,
         cancel: CancellationToken::new(),
         environment: Arc::clone(&workspace.environment),
         file_times: shared.file_times(session),

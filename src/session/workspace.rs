@@ -16,7 +16,7 @@ use super::Error;
 use crate::{
     provider::definition::Provider,
     stdx::paths::AbsPath,
-    tool::{context::Environment, definition::AnyTool},
+    tool::{context::Environment, definition::AnyTool, output::OutputLimits},
 };
 
 /// A model that can be called.
@@ -81,6 +81,8 @@ pub struct Workspace {
     pub environment: Environment,
     /// Where oversized outputs are kept.
     pub output_directory: AbsPath,
+    /// How much of a tool's output the model gets.
+    pub output_limits: OutputLimits,
 }
 
 impl Workspace {

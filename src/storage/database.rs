@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Error, Write, migrations, readers::Readers, writer::Urgency, writer::Writer};
+use super::{Error, Write, checkpoint::Checkpointer, migrations, readers::Readers, writer::Urgency, writer::Writer};
 
 /// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,14 +39,15 @@ impl Database {
             Durability::Power => "FULL",
         };
         connection.execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304;"
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304; PRAGMA wal_autocheckpoint = 16384;"
         ))?;
         connection.set_prepared_statement_cache_capacity(64);
         if found as usize != migrations::KNOWN {
             migrations::run(&mut connection)?;
         }
         connection.execute_batch("PRAGMA foreign_keys = ON;")?;
-        let writer = Writer::start(connection).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let writer = Writer::start(connection, Checkpointer::new(path.to_owned()))
+            .map_err(|source| Error::File { path: path.to_owned(), source })?;
         Ok(Self { writer, readers: Readers::new(path.to_owned()) })
     }
 

@@ -1,6 +1,7 @@
 //! SQLite: one writer thread that commits in groups, a few readers that never wait for it, numbered migrations,
 //! and one owner for each data directory. What a call has written is committed before the call returns.
 
+mod checkpoint;
 pub(crate) mod database;
 pub(crate) mod error;
 pub(crate) mod migrations;

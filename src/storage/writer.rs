@@ -11,7 +11,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::Error;
+use super::{Error, checkpoint::Checkpointer};
 
 /// The longest that a batch of deltas waits for company after the commit before it.
 const DELTA_PAUSE: Duration = Duration::from_millis(4);
@@ -67,11 +67,11 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread on a connection that is ready.
-    pub fn start(connection: Connection) -> std::io::Result<Self> {
+    pub fn start(connection: Connection, checkpointer: Checkpointer) -> std::io::Result<Self> {
         let shared = Arc::new((Mutex::new(Queue::default()), Condvar::new()));
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn({
             let shared = Arc::clone(&shared);
-            move || run(connection, &shared)
+            move || run(connection, &shared, checkpointer)
         })?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
@@ -125,12 +125,14 @@ impl Drop for Writer {
     }
 }
 
-fn run(mut connection: Connection, shared: &(Mutex<Queue>, Condvar)) {
+fn run(mut connection: Connection, shared: &(Mutex<Queue>, Condvar), mut checkpointer: Checkpointer) {
     let mut last_commit = Instant::now();
     while let Some(jobs) = next_batch(shared, last_commit) {
         commit(&mut connection, jobs);
         last_commit = Instant::now();
+        checkpointer.committed();
     }
+    checkpointer.end();
     // Leaves one file behind instead of a file and its log.
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }

@@ -111,6 +111,7 @@ impl Fixture {
             directory: worktree.clone(),
             worktree,
             output_directory: path("output"),
+            output_limits: crate::tool::output::OutputLimits::default(),
             cancel,
             environment: Arc::new(environment),
             file_times: Arc::new(FileTimes::default()),

@@ -11,7 +11,7 @@ use polytree_protocol::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{definition::ToolError, file_times::FileTimes};
+use super::{definition::ToolError, file_times::FileTimes, output::OutputLimits};
 use crate::stdx::paths::AbsPath;
 
 /// The variables of the client that started the turn: tools run with these, not with the daemon's own.
@@ -34,6 +34,8 @@ pub struct ToolContext {
     pub worktree: AbsPath,
     /// Where oversized outputs are kept (mode 0700); reading below it needs no `external_directory`.
     pub output_directory: AbsPath,
+    /// How much of an output the model gets.
+    pub output_limits: OutputLimits,
     /// Cancelled when the turn is aborted.
     pub cancel: CancellationToken,
     /// Variables for child processes.

@@ -16,10 +16,29 @@ use crate::stdx::{
     text::{prefix, suffix},
 };
 
-/// Longer outputs are kept in a file.
-pub const MAX_LINES: usize = 2000;
-/// Longer outputs are kept in a file.
-pub const MAX_BYTES: usize = 50 * 1024;
+/// How much of an output the model gets; longer ones are kept in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputLimits {
+    /// The most lines.
+    pub lines: usize,
+    /// The most bytes.
+    pub bytes: usize,
+}
+
+impl OutputLimits {
+    /// Limits from the settings; too small ones would leave nothing to read.
+    #[must_use]
+    pub fn new(lines: u64, bytes: u64) -> Self {
+        Self { lines: usize::try_from(lines).unwrap_or(usize::MAX).max(10), bytes: usize::try_from(bytes).unwrap_or(usize::MAX).max(1000) }
+    }
+}
+
+impl Default for OutputLimits {
+    fn default() -> Self {
+        Self { lines: 2000, bytes: 50 * 1024 }
+    }
+}
+
 /// How long a kept file stays.
 pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 
@@ -29,7 +48,8 @@ const HEAD_PERCENT: usize = 60;
 /// The output as the model gets it. Every tool's output goes through here.
 pub async fn cap(context: &ToolContext, tool_name: &str, output: ToolOutput) -> ToolOutput {
     // A page of a file is limited already, and keeping it as a file would lead the model in a circle.
-    if tool_name == "read" || !is_too_long(&output.output) {
+    let limits = context.output_limits;
+    if tool_name == "read" || !is_too_long(&output.output, limits) {
         return output;
     }
     let directory = context.output_directory.clone();
@@ -49,7 +69,7 @@ pub async fn cap(context: &ToolContext, tool_name: &str, output: ToolOutput) -> 
         }
         Err(error) => format!("The whole output could not be kept: {error}."),
     };
-    output.output = preview(&output.output, &hint);
+    output.output = preview(&output.output, &hint, limits);
     let mut metadata = match output.metadata {
         Value::Object(object) => object,
         Value::Null => Map::new(),
@@ -74,8 +94,8 @@ pub fn sweep(directory: &AbsPath) -> usize {
         .count()
 }
 
-fn is_too_long(text: &str) -> bool {
-    text.len() > MAX_BYTES || text.lines().nth(MAX_LINES).is_some()
+fn is_too_long(text: &str, limits: OutputLimits) -> bool {
+    text.len() > limits.bytes || text.lines().nth(limits.lines).is_some()
 }
 
 /// The call's id comes from a model service and becomes part of a name.
@@ -98,10 +118,12 @@ fn keep(directory: &AbsPath, path: &AbsPath, text: &str) -> io::Result<()> {
     options.write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
-fn preview(text: &str, hint: &str) -> String {
-    let head = first_part(text, MAX_LINES * HEAD_PERCENT / 100, MAX_BYTES * HEAD_PERCENT / 100);
+fn preview(text: &str, hint: &str, limits: OutputLimits) -> String {
+    let share = |whole: usize| whole / 100 * HEAD_PERCENT + whole % 100 * HEAD_PERCENT / 100;
+    let (lines, bytes) = (share(limits.lines), share(limits.bytes));
+    let head = first_part(text, lines, bytes);
     let rest = &text[head.len()..];
-    let tail = last_part(rest, MAX_LINES - MAX_LINES * HEAD_PERCENT / 100, MAX_BYTES - MAX_BYTES * HEAD_PERCENT / 100);
+    let tail = last_part(rest, limits.lines - lines, limits.bytes - bytes);
     let left_out = &rest[..rest.len() - tail.len()];
     let size = match left_out.lines().count() {
         0 | 1 => format!("{} bytes", left_out.len()),
@@ -138,6 +160,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const LIMITS: OutputLimits = OutputLimits { lines: 2000, bytes: 50 * 1024 };
     use crate::tool::test_host::Place;
 
     fn output(text: &str) -> ToolOutput {
@@ -147,9 +171,9 @@ mod tests {
     #[tokio::test]
     async fn short_outputs_and_pages_pass() {
         let place = Place::new();
-        let short = output(&"x\n".repeat(MAX_LINES));
+        let short = output(&"x\n".repeat(LIMITS.lines));
         assert_eq!(cap(&place.context, "bash", short.clone()).await, short);
-        let page = output(&"x\n".repeat(MAX_LINES + 10));
+        let page = output(&"x\n".repeat(LIMITS.lines + 10));
         assert_eq!(cap(&place.context, "read", page.clone()).await, page);
         assert_eq!(fs::read_dir(&place.context.output_directory).unwrap().count(), 0);
     }
@@ -206,9 +230,9 @@ mod tests {
         #[test]
         fn previews_are_bounded_and_true(lines in prop::collection::vec(("[a\u{e4}]{1,3}", 1..9000usize), 1..40), repeat in 1..200usize) {
             let text = lines.iter().map(|(text, times)| text.repeat(*times)).collect::<Vec<_>>().join("\n").repeat(repeat.min(3)) + &"\n.".repeat(repeat * 10);
-            prop_assume!(is_too_long(&text));
-            let shown = preview(&text, "HINT");
-            prop_assert!(shown.len() <= MAX_BYTES + 100 && shown.lines().count() <= MAX_LINES + 5);
+            prop_assume!(is_too_long(&text, LIMITS));
+            let shown = preview(&text, "HINT", LIMITS);
+            prop_assert!(shown.len() <= LIMITS.bytes + 100 && shown.lines().count() <= LIMITS.lines + 5);
             let (head, rest) = shown.split_once("\n\n... ").unwrap();
             let tail = rest.split_once("HINT ...\n\n").unwrap().1;
             prop_assert!(text.starts_with(head) && text.ends_with(tail) && !head.is_empty() && !tail.is_empty());

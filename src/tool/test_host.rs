@@ -136,6 +136,7 @@ impl Place {
             directory: worktree.clone(),
             worktree: worktree.clone(),
             output_directory,
+            output_limits: super::output::OutputLimits::default(),
             cancel: CancellationToken::new(),
             environment: Arc::new(BTreeMap::new()),
             file_times: Arc::new(FileTimes::default()),

@@ -14,7 +14,12 @@ use super::support::{
 #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
 fn command(fixture: &Fixture, arguments: &[&str]) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_polytree"));
-    command.args(arguments).current_dir(fixture.path("repo")).env_clear().env("PATH", std::env::var_os("PATH").unwrap()).envs(fixture.environment());
+    command
+        .args(arguments)
+        .current_dir(fixture.path("repo"))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .envs(fixture.environment());
     // A session of its own has no terminal, wherever the tests are run.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
@@ -113,7 +118,11 @@ async fn ctrl_c_aborts_the_turn_and_keeps_the_session() {
     fixture.models.push(Answer::sse([openai::text("half")]).hang());
     let child = command(&fixture, &["run", "go"]).spawn().unwrap();
     fixture.models.arrived(1).await;
-    rustix::process::kill_process(rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap(), rustix::process::Signal::INT).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap(),
+        rustix::process::Signal::INT,
+    )
+    .unwrap();
     let output = child.wait_with_output().await.unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     let mut client = Client::start(&fixture);
@@ -134,7 +143,11 @@ async fn serve_ends_at_a_signal_within_two_seconds_and_marks_what_was_cut_off() 
     let streaming = command(&fixture, &["run", "stream"]).spawn().unwrap();
     fixture.models.arrived(1).await;
     let began = std::time::Instant::now();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(i32::try_from(server.id().unwrap()).unwrap()).unwrap(), rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(i32::try_from(server.id().unwrap()).unwrap()).unwrap(),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
     assert!(server.wait().await.unwrap().success());
     assert!(began.elapsed().as_secs_f32() < 4.0, "it took {:?}", began.elapsed());
     let output = streaming.wait_with_output().await.unwrap();

@@ -125,10 +125,10 @@ async fn models_say_what_is_missing() {
     });
     let seen = ask(&["models"], Person::default(), vec![("provider.list", found.clone())]).await;
     expect![[r#"
-        local (LOCAL)  connected
-          local/a/b    131k context, sees images
-          local/tiny   $0.25/$1.25 per million, sees images  default
-        far (FAR)      not connected: set one of FAR_KEY, FAR_TOKEN
+        local (LOCAL) connected
+          local/a/b   131k context, sees images
+          local/tiny  $0.25/$1.25 per million, sees images  default
+        far (FAR) not connected: set one of FAR_KEY, FAR_TOKEN
     "#]]
     .assert_eq(&seen.out);
     let seen = ask(&["models", "--all", "--json"], Person::default(), vec![("provider.list", found)]).await;

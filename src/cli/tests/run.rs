@@ -273,13 +273,46 @@ async fn ctrl_c_aborts_the_turn_and_keeps_the_session() {
 
         aborting (Ctrl-C again to leave at once)
 
-          aborted
+          bash sleep 99: aborted
 
         build · local/small · 1,200 tokens in, 34 out · $0.0012 · 0.1 s · ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
         aborted; the session is kept: polytree run --session ses_01ARZ3NDEKTSV4RRFFQ69G5FAA …
     "#]]
     .assert_eq(&seen.out);
     assert_eq!((seen.exit, seen.params("session.abort").len()), (Exit::Interrupted, 1));
+}
+
+#[tokio::test]
+async fn ctrl_c_takes_an_open_question_back() {
+    let mut prompt = Value::Null;
+    let script = with(
+        move |method: &str, params: &Value| match method {
+            "session.submit" => {
+                prompt = params["messageID"].clone();
+                None
+            }
+            "session.abort" => {
+                let aborted = json!({ "name": "MessageAbortedError", "data": { "message": "the turn was aborted" } });
+                Some((Ok(json!(true)), vec![replied("DA", "aborted"), told(assistant("BA", &prompt, Some(1100), aborted)), idle()]))
+            }
+            _ => None,
+        },
+        turn(|_| vec![event("permission.asked", question("DA", "make"))]),
+    );
+    let person = Person { interrupts_at: vec!["what to do instead"], ..Person::at_terminal() };
+    let seen = play(&["run", "go"], person, script).await;
+    expect![[r"
+        ? bash: make
+            make
+          always would allow: make *
+          [y]es, [a]lways, [n]o, or what to do instead: 
+        aborting (Ctrl-C again to leave at once)
+
+        build · local/small · 1,200 tokens in, 34 out · $0.0012 · 0.1 s · ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
+        aborted; the session is kept: polytree run --session ses_01ARZ3NDEKTSV4RRFFQ69G5FAA …
+    "]]
+    .assert_eq(&seen.out);
+    assert_eq!(seen.exit, Exit::Interrupted);
 }
 
 #[tokio::test]
