@@ -139,7 +139,14 @@ impl Daemon {
                 tracing::warn!(%error, "old events could not be removed");
             }
             let outputs = self.places.data.join("output");
-            let _ = Tasks::spawn_blocking(move || output::sweep(&outputs)).await;
+            let _ = Tasks::spawn_blocking(move || {
+                for project in std::fs::read_dir(&outputs).into_iter().flatten().flatten() {
+                    if let Some(directory) = AbsPath::new(project.path()) {
+                        output::sweep(&directory);
+                    }
+                }
+            })
+            .await;
         }
     }
 

@@ -58,6 +58,7 @@ pub async fn run_client(command: ClientCommand, daemon: Daemon, mut screen: Scre
 }
 
 /// Tells the person why a command cannot even begin, such as a directory or a daemon that is not there.
+#[must_use]
 pub fn fail(failure: &Failure) -> Exit {
     Screen::standard().status(&failure.shown());
     failure.exit()

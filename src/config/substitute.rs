@@ -96,6 +96,11 @@ impl References<'_> {
         if self.fence.as_ref().is_some_and(|fence| !full.real_or_nearest().is_within(fence)) {
             return Err(format!("{{file:{path}}} leads out of the worktree, which project settings must not"));
         }
+        if self.fence.is_some() {
+            return Err(format!(
+                "{{file:{path}}} is for the user's own settings only: trust covers a project's settings file, not what it names"
+            ));
+        }
         let (bytes, stamp) = files::read_regular(full.as_path(), files::MAX_BYTES).map_err(failed)?;
         self.used_files.push((full.clone(), stamp));
         let text = String::from_utf8(bytes).map_err(|_| format!("{{file:{path}}} ({full}) is not UTF-8 text"))?;
@@ -190,7 +195,7 @@ mod tests {
     #[test]
     fn a_fence_is_not_left() {
         let fixture = Fixture::new();
-        assert_eq!(fixture.expand("{file:key.txt}", Some("project")).unwrap().0, "from file");
+        assert!(fixture.expand("{file:key.txt}", Some("project")).unwrap_err().contains("user's own settings"));
         for path in ["../outside.txt", "~/key.txt", "/etc/hostname", "../missing", "sub/../../outside.txt"] {
             let error = fixture.expand(&format!("{{file:{path}}}"), Some("project")).unwrap_err();
             assert_eq!(error, format!("{{file:{path}}} leads out of the worktree, which project settings must not"));
@@ -204,7 +209,7 @@ mod tests {
         std::os::unix::fs::symlink(fixture.path("outside.txt").as_path(), fixture.path("project/link").as_path()).unwrap();
         std::os::unix::fs::symlink("key.txt", fixture.path("project/inner").as_path()).unwrap();
         assert!(fixture.expand("{file:link}", Some("project")).unwrap_err().contains("leads out"));
-        assert_eq!(fixture.expand("{file:inner}", Some("project")).unwrap().0, "from file");
+        assert!(fixture.expand("{file:inner}", Some("project")).unwrap_err().contains("user's own settings"));
     }
 
     #[test]

@@ -1,9 +1,43 @@
 //! The one place that builds a walker over a project's files: hidden files are part of a project, git's own directory
 //! is not, what ignore files name is left out, and symbolic links are named but never followed.
 
+use std::path::Path;
+
 use ignore::{DirEntry, WalkBuilder};
 
 use crate::stdx::paths::AbsPath;
+
+/// Deeper nesting is no pattern of a person, and reading it takes a stack as deep.
+const MOST_NESTED: usize = 32;
+/// A longer ignore file is none of a person either.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// Whether a line of patterns nests its braces deeper than the library that reads it can bear.
+#[must_use]
+pub fn is_too_nested(patterns: &[u8]) -> bool {
+    let mut depth = 0usize;
+    patterns.iter().any(|byte| {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            b'\n' => depth = 0,
+            _ => {}
+        }
+        depth > MOST_NESTED
+    })
+}
+
+/// Whether the ignore files of a directory can be read without harm.
+fn has_sound_rules(directory: &Path) -> bool {
+    [".gitignore", ".ignore", ".git/info/exclude"].iter().all(|name| {
+        let path = directory.join(name);
+        match std::fs::metadata(&path) {
+            Err(_) => true,
+            Ok(metadata) if !metadata.is_file() || metadata.len() > MOST_BYTES => false,
+            Ok(_) => std::fs::read(&path).is_ok_and(|text| !is_too_nested(&text)),
+        }
+    })
+}
 
 /// A walker below `root` over everything that `keep` does not leave out; what it leaves out is not entered.
 ///
@@ -12,15 +46,20 @@ use crate::stdx::paths::AbsPath;
 #[must_use]
 pub fn walker(root: &AbsPath, keep: impl Fn(&DirEntry) -> bool + Send + Sync + 'static) -> WalkBuilder {
     let in_repository = root.ancestors().any(|directory| directory.join(".git").as_path().exists());
+    let sound = root.ancestors().all(|directory| has_sound_rules(directory.as_path()));
     let mut builder = WalkBuilder::new(root);
     builder
+        .standard_filters(sound)
         .hidden(false)
-        .parents(in_repository)
+        .parents(sound && in_repository)
         .require_git(in_repository)
         .follow_links(false)
         // Otherwise rules of the user's global ignore file are taken relative to the process directory.
         .current_dir(root.as_path())
-        .filter_entry(move |entry| entry.depth() == 0 || (entry.file_name() != ".git" && keep(entry)));
+        .filter_entry(move |entry| {
+            let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
+            entry.depth() == 0 || (entry.file_name() != ".git" && keep(entry) && (!is_directory || has_sound_rules(entry.path())))
+        });
     builder
 }
 

@@ -15,6 +15,8 @@ pub enum Origin {
     User,
     /// The project's settings, once the user trusts them.
     Project,
+    /// What the user's own settings say about the agent in charge: a deny in here cannot be lifted either.
+    UserAgent,
     /// The agent in charge.
     Agent,
     /// What the user has answered with "always".
@@ -81,11 +83,10 @@ impl Rules {
                 && (compiled_pattern.matches(pattern)
                     || (rule.action != Action::Allow && bare.is_some_and(|bare| compiled_pattern.matches(bare))))
         };
-        let last_of_user = self.rules.iter().rev().filter(|compiled| compiled.origin == Origin::User).find(matches);
-        let decisive = match last_of_user {
-            Some(compiled) if compiled.rule.action == Action::Deny => Some(compiled),
-            _ => self.rules.iter().rev().find(matches),
-        };
+        let last_of = |origin| self.rules.iter().rev().filter(move |compiled| compiled.origin == origin).find(matches);
+        let denied =
+            [Origin::User, Origin::UserAgent].into_iter().filter_map(last_of).find(|compiled| compiled.rule.action == Action::Deny);
+        let decisive = denied.or_else(|| self.rules.iter().rev().find(matches));
         match decisive {
             Some(compiled) => Decision { action: compiled.rule.action, rule: Some((compiled.origin, compiled.rule.clone())) },
             None => Decision { action: Action::Ask, rule: None },

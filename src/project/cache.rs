@@ -266,7 +266,8 @@ impl Projects {
             instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
             models: Arc::new(DirectoryModels::new(&self.models, &settings, environment)),
             environment: Arc::clone(environment),
-            output_directory: self.places.data.join("output"),
+            // One for each project: what one has printed is nothing for the others.
+            output_directory: self.places.data.join("output").join(instance.project.id.as_str()),
             output_limits: OutputLimits::new(config.tool_output.max_lines, config.tool_output.max_bytes),
         }))
     }

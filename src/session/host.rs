@@ -43,18 +43,10 @@ impl Turn {
     /// The rules in force, the grants of "always" last.
     pub(super) fn rules(&self, grants: &[Rule]) -> Rules {
         let home = paths::home().map(|home| home.to_string());
-        let denied: Vec<Rule> = self
-            .workspace
-            .agent_rules
-            .get(&self.agent.name)
-            .into_iter()
-            .flatten()
-            .filter(|rule| rule.action == Action::Deny)
-            .cloned()
-            .collect();
+        let own = self.workspace.agent_rules.get(&self.agent.name).map_or(&[][..], Vec::as_slice);
         Rules::new(home.as_deref())
             .with(Origin::User, &self.workspace.user_rules)
-            .with(Origin::User, &denied)
+            .with(Origin::UserAgent, own)
             .with(Origin::Project, &self.workspace.project_rules)
             .with(Origin::Agent, &self.agent.permission)
             .with(Origin::Grants, grants)
@@ -89,7 +81,8 @@ impl CallHost {
     async fn decide(&self, ask: &Ask) -> Result<Action, ToolError> {
         let patterns = || ask.patterns.iter().map(String::as_str);
         let action = self.turn.rules(&[]).evaluate_all(ask.kind, patterns(), ask.force);
-        if action != Action::Ask || ask.force {
+        // What was granted to an agent that works is not granted to one that only looks.
+        if action != Action::Ask || ask.force || self.turn.rules(&[]).denies_all("edit") {
             return Ok(action);
         }
         let grants = self

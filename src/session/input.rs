@@ -12,6 +12,7 @@ use polytree_protocol::{
     todo::Todo,
 };
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Workspace, sessions::Shared, turn::part_id};
@@ -202,7 +203,14 @@ async fn read_bytes(path: &AbsPath) -> Result<Vec<u8>, Error> {
     if metadata.len() > MOST_BYTES {
         return Err(Error::Input(format!("{path} has {} bytes; attachments may have {MOST_BYTES}", metadata.len())));
     }
-    tokio::fs::read(path).await.map_err(failed)
+    // Some files of the system say that they are empty and never end.
+    let mut bytes = Vec::new();
+    let file = tokio::fs::File::open(path).await.map_err(failed)?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).await.map_err(failed)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Error::Input(format!("{path} has more than {MOST_BYTES} bytes; attachments may not")));
+    }
+    Ok(bytes)
 }
 
 fn percent_decode(text: &str) -> String {

@@ -31,6 +31,8 @@ use crate::{
 const MOST_OUTPUT: u64 = 32_000;
 /// Above this much unwritten text the stream waits for the store.
 const MOST_PENDING: usize = 256 * 1024;
+/// An answer longer than this is none that anybody wants.
+const MOST_ANSWER: usize = 16 * 1024 * 1024;
 
 /// How a model call ended; the answer is still open.
 pub(super) enum StepEnd {
@@ -93,6 +95,7 @@ async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &
     let mut pending: Vec<Change> = Vec::new();
     let mut writing: Option<Writing<'_>> = None;
     let mut ended = None;
+    let mut received = 0;
     loop {
         if writing.is_none() && !pending.is_empty() {
             writing = Some(write(turn, message, std::mem::take(&mut pending)));
@@ -109,7 +112,15 @@ async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &
             }
             delta = deltas.next(), if ended.is_none() && size(&pending) < MOST_PENDING => match delta {
                 Some(Ok(Delta::Finish { reason, tokens })) => ended = Some(Streamed::Finished(reason, tokens)),
-                Some(Ok(delta)) => fold.push(delta, now_ms(), &mut pending),
+                Some(Ok(delta)) => {
+                    received += length(&delta);
+                    if received > MOST_ANSWER {
+                        let message = format!("the answer is longer than {} MiB", MOST_ANSWER >> 20);
+                        ended = Some(Streamed::Failed(ModelError::Stream { message, retryable: false }));
+                    } else {
+                        fold.push(delta, now_ms(), &mut pending);
+                    }
+                }
                 Some(Err(error)) => ended = Some(Streamed::Failed(error)),
                 None => ended = Some(Streamed::Failed(ModelError::Connection { message: "the stream ended before the answer was complete".into() })),
             },
@@ -123,6 +134,15 @@ async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &
         }
     }
     Ok(ended.unwrap_or(Streamed::Aborted))
+}
+
+fn length(delta: &Delta) -> usize {
+    match delta {
+        Delta::Text(text) | Delta::Reasoning(text) | Delta::ReasoningSignature(text) => text.len(),
+        Delta::ToolCallStart { name, .. } => name.len() + 1000,
+        Delta::ToolCallDone { arguments, .. } => arguments.len(),
+        Delta::Finish { .. } => 0,
+    }
 }
 
 fn size(pending: &[Change]) -> usize {

@@ -82,7 +82,10 @@ impl Tool for Bash {
         let shell = bash.or_else(|| find_program("sh", path)).or_else(|| find_program("sh", None));
         let shell = shell.ok_or_else(|| ToolError::failed("There is neither bash nor sh on this machine, so no command can be run."))?;
 
-        ask(context, &args, &directory, &analyse(&args.command, dialect)).await?;
+        let line = args.command.clone();
+        // Reading a long line takes its time, which must not be that of other sessions.
+        let analysis = super::path::blocking(move || Ok(analyse(&line, dialect))).await?;
+        ask(context, &args, &directory, &analysis).await?;
 
         let title = title(&args);
         let metadata = json!({ "command": args.command, "description": args.description });
@@ -139,7 +142,16 @@ async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analys
     let title = title(args);
     if !directories.is_empty() {
         // Only a place that is known can be granted for good.
-        let always = directories.iter().filter(|pattern| pattern.starts_with('/')).cloned().collect();
+        let broad = |pattern: &str| {
+            let folder = AbsPath::new(pattern.trim_end_matches("/*"));
+            folder.is_none_or(|folder| {
+                folder.parent().is_none()
+                    || context.worktree.is_within(&folder)
+                    || super::path::is_git_internal(&folder, &context.worktree)
+                    || super::path::is_wild(&folder.to_string())
+            })
+        };
+        let always = directories.iter().filter(|pattern| pattern.starts_with('/') && !broad(pattern)).cloned().collect();
         let metadata = json!({ "command": args.command, "directories": directories });
         let kind = "external_directory";
         context.host.ask(context, Ask { kind, patterns: directories, always, force: false, title: title.clone(), metadata }).await?;
@@ -174,6 +186,10 @@ async fn execute(context: &ToolContext, shell: &OsStr, line: &str, directory: &A
     command.args(["-c", "--", line]).env_clear().envs(context.environment.iter());
     command.env_remove("OLDPWD").env("PWD", directory.as_path());
     command.envs([("TERM", "dumb"), ("PAGER", "cat"), ("GIT_PAGER", "cat"), ("GIT_TERMINAL_PROMPT", "0")]);
+    // A repository may name a program that every `git status` would run.
+    if !context.environment.contains_key("GIT_CONFIG_COUNT") {
+        command.envs([("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "core.fsmonitor"), ("GIT_CONFIG_VALUE_0", "false")]);
+    }
     let output = SharedOutput::of(&mut command).map_err(not_started)?;
     let group = Group::spawn(command).map_err(not_started)?;
     let mut run = Run {

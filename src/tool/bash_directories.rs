@@ -11,7 +11,7 @@ use crate::stdx::paths::AbsPath;
 pub(super) struct Surroundings<'a> {
     /// Where the command starts; a real path.
     pub directory: &'a AbsPath,
-    /// Everything below these is free to use; real paths.
+    /// Everything below these is free to use, but for what git keeps in the first, the worktree; real paths.
     pub inside: &'a [&'a AbsPath],
     /// The home directory of whoever runs it.
     pub home: Option<AbsPath>,
@@ -49,7 +49,9 @@ fn outside(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<String> {
     }
     let found = bases.iter().filter_map(|base| {
         let real = resolve(base, &usage.path, 0);
-        if is_inside(&real, surroundings) || is_harmless_device(&real) {
+        let protected = usage.access != Access::Read
+            && surroundings.inside.first().is_some_and(|worktree| super::path::is_git_internal(&real, worktree));
+        if !protected && (is_inside(&real, surroundings) || is_harmless_device(&real)) {
             return None;
         }
         let is_directory = !usage.whole || usage.path.is_empty() || usage.path.ends_with('/') || real.as_path().is_dir();

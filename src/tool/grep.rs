@@ -115,7 +115,7 @@ async fn readable(context: &ToolContext, hits: Vec<Hit>) -> Result<(Vec<Hit>, us
     let ask = |patterns: Vec<String>| Ask {
         kind: "read",
         title: if let [one] = patterns.as_slice() { format!("Search in {one}") } else { format!("Search in {} files", patterns.len()) },
-        always: patterns.clone(),
+        always: patterns.iter().filter(|pattern| !path::is_wild(pattern)).cloned().collect(),
         force: false,
         metadata: json!({ "files": patterns }),
         patterns,

@@ -113,6 +113,9 @@ impl Tool for List {
 fn ignored(root: &AbsPath, patterns: &[String]) -> Result<Gitignore, ToolError> {
     let mut builder = GitignoreBuilder::new(root);
     for pattern in patterns {
+        if crate::file::ignore_rules::is_too_nested(pattern.as_bytes()) {
+            return Err(ToolError::failed(format!("the pattern {pattern:?} in ignore has too many nested braces")));
+        }
         let added = builder.add_line(None, pattern);
         added.map_err(|error| ToolError::failed(format!("the pattern {pattern:?} in ignore is malformed: {error}")))?;
     }

@@ -78,6 +78,9 @@ pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Resul
         let verb = if purpose == Purpose::Read { "Read" } else { "Change" };
         let place = if protected { "inside the repository's git directory" } else { "outside the worktree" };
         let pattern = format!("{}/*", folder.to_string().trim_end_matches('/'));
+        // What "always" grants must not be more than what the person was shown.
+        let broad =
+            folder.parent().is_none() || context.worktree.is_within(&folder) || !folder.as_path().is_dir() || is_wild(&folder.to_string());
         context
             .host
             .ask(
@@ -85,8 +88,8 @@ pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Resul
                 Ask {
                     kind: "external_directory",
                     patterns: vec![pattern.clone()],
-                    always: vec![pattern],
-                    force: false,
+                    always: if protected || broad { Vec::new() } else { vec![pattern] },
+                    force: protected,
                     title: format!("{verb} {real}, {place}"),
                     metadata: json!({ "filePath": real.to_string(), "directory": folder.to_string() }),
                 },
@@ -164,9 +167,14 @@ fn resolve(path: &AbsPath) -> io::Result<AbsPath> {
     Ok(real)
 }
 
+/// Whether a name would be a wildcard in a permission rule.
+pub(super) fn is_wild(text: &str) -> bool {
+    text.contains(['*', '?'])
+}
+
 /// Whether the path is the worktree's `.git` or below it, or below the git directory that a `.git` file names:
 /// whoever writes there can make git run any program.
-fn is_git_internal(real: &AbsPath, worktree: &AbsPath) -> bool {
+pub(super) fn is_git_internal(real: &AbsPath, worktree: &AbsPath) -> bool {
     let below = real.as_path().strip_prefix(worktree).ok();
     let named_git = below.is_some_and(|rest| rest.components().any(|name| name.as_os_str().eq_ignore_ascii_case(".git")));
     named_git || git_directory(worktree).is_some_and(|directory| real.is_within(&directory))

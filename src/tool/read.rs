@@ -83,7 +83,7 @@ impl Tool for Read {
                 Ask {
                     kind: "read",
                     patterns: file.patterns(),
-                    always: file.patterns(),
+                    always: file.patterns().into_iter().filter(|pattern| !path::is_wild(pattern)).collect(),
                     force: false,
                     title: format!("Read {}", file.shown()),
                     metadata: json!({ "filePath": file.real().to_string() }),

@@ -97,6 +97,9 @@ impl PathPattern {
     /// When it is malformed.
     pub fn new(pattern: &str) -> Result<Self, ToolError> {
         let pattern = pattern.trim_start_matches("./");
+        if crate::file::ignore_rules::is_too_nested(pattern.as_bytes()) {
+            return Err(ToolError::failed("the pattern has too many nested braces"));
+        }
         let glob = GlobBuilder::new(pattern.trim_start_matches('/')).literal_separator(true).build();
         let glob = glob.map_err(|error| ToolError::failed(format!("the pattern is malformed: {error}")))?;
         Ok(Self { matcher: glob.compile_matcher(), about_names: !pattern.contains('/') })

@@ -22,6 +22,7 @@ const COMMANDS: usize = 2_000;
 pub(super) struct Collector {
     commands: Vec<SimpleCommand>,
     paths: Vec<PathUse>,
+    writes: Vec<String>,
     /// Something was not understood.
     is_doubtful: bool,
     /// Values are evaluated as arithmetic or as subscripts somewhere.
@@ -79,7 +80,7 @@ impl Collector {
                 None => commands.push(command),
             }
         }
-        Analysis { commands, paths: self.paths, understood }
+        Analysis { commands, paths: self.paths, writes: self.writes, understood }
     }
 
     fn walk(&mut self, parsed: &Parsed, script: &Script, place: &mut Place, depth: usize) {
@@ -139,6 +140,12 @@ impl Collector {
             let target = single(&redirect.target);
             if redirect.operator == "<<<" {
                 input = target.literal().map(str::to_owned);
+            }
+            if writes(&redirect.operator, &target) {
+                let text = format!("{} {}", redirect.operator, target.text);
+                if !self.writes.contains(&text) {
+                    self.writes.push(text);
+                }
             }
             self.paths.extend(redirection(&redirect.operator, &target, place));
         }
@@ -323,4 +330,12 @@ fn evaluates(name: &str, arguments: &[Argument]) -> bool {
         "test" | "[" => has(&["-v", "-R"]),
         _ => false,
     }
+}
+
+/// Whether a redirection changes a file: not one that reads, that copies a descriptor, or that throws away.
+fn writes(operator: &str, target: &Argument) -> bool {
+    let operator = operator.trim_start_matches(|c: char| c.is_ascii_digit());
+    let copies =
+        matches!(operator, ">&" | "<&") && !target.text.is_empty() && target.text.trim_end_matches('-').chars().all(|c| c.is_ascii_digit());
+    operator.contains('>') && !copies && target.literal() != Some("/dev/null")
 }

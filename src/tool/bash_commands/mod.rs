@@ -42,6 +42,8 @@ pub struct Analysis {
     pub commands: Vec<SimpleCommand>,
     /// Paths that its commands and redirections name.
     pub paths: Vec<PathUse>,
+    /// The redirections that write, such as `> file`: rules judge each like a command.
+    pub writes: Vec<String>,
     /// Whether the whole line was understood. If not, every run of words in it is among the commands.
     pub understood: bool,
 }
@@ -56,7 +58,7 @@ impl Analysis {
     /// What the permission rules are asked about.
     #[must_use]
     pub fn patterns(&self) -> Vec<String> {
-        self.commands.iter().map(|command| command.text.clone()).collect()
+        self.commands.iter().map(|command| &command.text).chain(&self.writes).cloned().collect()
     }
 
     /// What "always" would grant; empty where a person has to look at it each time.

@@ -1,5 +1,7 @@
 //! What tree-sitter's bash grammar makes of a script: a reader with other mistakes than ours.
 
+use std::collections::HashSet;
+
 use tree_sitter::{Node, Parser};
 
 /// Whether the grammar does not understand the script, or sees a command begin where none of `starts` is.
@@ -9,10 +11,10 @@ pub(super) fn disagrees(source: &str, starts: &[usize]) -> bool {
         return true;
     }
     let Some(tree) = parser.parse(source, None) else { return true };
-    tree.root_node().has_error() || has_unknown_command(tree.root_node(), starts)
+    tree.root_node().has_error() || has_unknown_command(tree.root_node(), &starts.iter().copied().collect())
 }
 
-fn has_unknown_command(root: Node<'_>, starts: &[usize]) -> bool {
+fn has_unknown_command(root: Node<'_>, starts: &HashSet<usize>) -> bool {
     let mut cursor = root.walk();
     loop {
         let node = cursor.node();

@@ -23,7 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Shared {
     answers: Mutex<HashMap<u64, oneshot::Sender<Value>>>,
     events: Mutex<VecDeque<Value>>,
-    other: Mutex<VecDeque<Value>>,
     arrived: Notify,
 }
 
@@ -63,7 +62,7 @@ impl Client {
                 match waiter {
                     Some(waiter) => drop(waiter.send(message)),
                     None if message["method"] == "event" => reader.events.lock().unwrap().push_back(message["params"]["result"].clone()),
-                    None => reader.other.lock().unwrap().push_back(message),
+                    None => eprintln!("neither an event nor an answer: {message}"),
                 }
                 reader.arrived.notify_waiters();
             }
@@ -140,22 +139,6 @@ impl Client {
         })
         .await;
         seen.into_inner().unwrap()
-    }
-
-    /// Waits for a message that is neither an event nor the answer to a call.
-    pub async fn other(&self) -> Value {
-        wait(async {
-            loop {
-                let arrived = self.shared.arrived.notified();
-                tokio::pin!(arrived);
-                arrived.as_mut().enable();
-                if let Some(message) = self.shared.other.lock().unwrap().pop_front() {
-                    return message;
-                }
-                arrived.await;
-            }
-        })
-        .await
     }
 
     /// A new session in the daemon's directory.
