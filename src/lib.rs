@@ -20,7 +20,8 @@
 //! | 8 | [`daemon`] | builds everything once and owns it |
 //! | 9 | [`api`] | one handler for each row of the method table |
 //! | 10 | [`serve`] | the doors: stdio and the local socket |
-//! | 11 | [`cli`], [`launch`], [`logging`] | the executable |
+//! | 11 | [`cli`], [`logging`] | the command line, a client like any other; the log file |
+//! | 12 | [`launch`] | what the process becomes: a daemon, or a client of the one that runs |
 //!
 //! A request comes in at a door, finds its handler by the table, which asks the owner of the matter and waits for an
 //! answer. Work is never owned by a request: a turn belongs to its session's task. Every fact is committed, together
@@ -52,5 +53,6 @@ pub mod api;
 pub mod serve;
 
 pub mod cli;
-pub mod launch;
 pub mod logging;
+
+pub mod launch;
