@@ -72,7 +72,6 @@ async fn a_failing_model_fails_the_command() {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "the test itself waits for the task")]
 async fn commands_reach_the_daemon_that_runs() {
     let fixture = Fixture::new().await;
     let gate = std::sync::Arc::new(tokio::sync::Notify::new());
