@@ -98,6 +98,9 @@ mod tests {
     fn defined(pattern: &str, text: &str) -> bool {
         let text: Vec<char> = text.chars().collect();
         let plain = oracle(&pattern.chars().collect::<Vec<_>>(), &text);
+        // Several stars in a row are one.
+        let ends = pattern.trim_end_matches('*');
+        let pattern = if ends.len() < pattern.len() { format!("{ends}*") } else { pattern.to_owned() };
         plain || pattern.strip_suffix(" *").is_some_and(|bare| oracle(&bare.chars().collect::<Vec<_>>(), &text))
     }
 
