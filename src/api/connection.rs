@@ -12,25 +12,17 @@ use std::{
 use polytree_protocol::daemon::ClientInfo;
 
 use super::sink::Subscription;
-use crate::stdx::paths::AbsPath;
-
-/// Which way a client came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
-    /// Standard input and output.
-    Stdio,
-    /// The user's own socket or pipe.
-    Local,
-    /// A WebSocket.
-    WebSocket,
-    /// A single HTTP request: no subscriptions.
-    Http,
-}
+pub use crate::daemon::clients::Door;
+use crate::{
+    daemon::clients::{Client, Description},
+    stdx::{paths::AbsPath, time::now_ms},
+};
 
 /// One client. Its subscriptions end with it; the turns that it started do not.
 pub struct Connection {
     id: u64,
     door: Door,
+    since: i64,
     environment: Arc<BTreeMap<String, String>>,
     // Plain mutexes: nothing is awaited while one is held.
     default_directory: Mutex<Option<AbsPath>>,
@@ -46,6 +38,7 @@ impl Connection {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             door,
+            since: now_ms(),
             environment,
             default_directory: Mutex::new(default_directory),
             client: Mutex::default(),
@@ -115,6 +108,21 @@ impl Connection {
         let subscriptions = std::mem::take(&mut *lock(&self.subscriptions));
         for subscription in subscriptions.values() {
             subscription.close();
+        }
+    }
+}
+
+impl Client for Connection {
+    fn describe(&self) -> Description {
+        let (name, version) = self.client().map_or((None, None), |client| (Some(client.name), client.version));
+        Description {
+            id: self.id,
+            door: self.door,
+            name,
+            version,
+            directory: self.default_directory().map(|directory| directory.to_string()),
+            since: self.since,
+            subscriptions: lock(&self.subscriptions).len(),
         }
     }
 }

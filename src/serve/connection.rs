@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     api::connection::Connection,
+    daemon::clients::Presence,
     jsonrpc::framing::{Decoder, Framing},
     stdx::tasks::Tasks,
 };
@@ -47,6 +48,8 @@ pub struct Engine {
     writer: JoinHandle<()>,
     /// Ends the writer when it hangs on a client that does not read.
     give_up: CancellationToken,
+    /// The client is in the list of clients as long as it is served.
+    _presence: Presence,
 }
 
 impl Engine {
@@ -71,7 +74,8 @@ impl Engine {
             }
         });
         let dispatcher = Dispatcher::new(rpc.clone(), connection.clone(), outbox.clone(), tasks.clone());
-        Self { dispatcher, connection, outbox, framing, tasks, writer, give_up }
+        let presence = rpc.clients().enter(connection.clone());
+        Self { dispatcher, connection, outbox, framing, tasks, writer, give_up, _presence: presence }
     }
 
     /// Reads until the end, starting with what the decoder holds already.
@@ -126,7 +130,7 @@ impl Engine {
     pub async fn close(self) {
         self.connection.close();
         self.dispatcher.cancel_all();
-        let Self { dispatcher, outbox, mut writer, give_up, .. } = self;
+        let Self { dispatcher, outbox, mut writer, give_up, _presence, .. } = self;
         let written = async {
             dispatcher.idle().await;
             outbox.end().await;

@@ -30,7 +30,7 @@ use crate::{
         sink::{Closed, Outlet, Room, Sink, Subscription},
         visit_all,
     },
-    daemon::Daemon,
+    daemon::{Daemon, clients::Clients},
     jsonrpc::framing::MESSAGE_LIMIT,
     stdx::tasks::Tasks,
 };
@@ -46,15 +46,23 @@ pub const SUBSCRIPTION_LIMIT: u32 = 64;
 pub struct Rpc {
     methods: Methods,
     ids: SubscriptionIds,
+    clients: Arc<Clients>,
 }
 
 impl Rpc {
     /// The methods of the contract, served by the daemon.
     #[must_use]
     pub fn new(daemon: Arc<Daemon>, tasks: &Tasks) -> Self {
+        let clients = Arc::clone(&daemon.clients);
         let mut registry = Registry::new(daemon, tasks);
         visit_all(&mut registry);
-        registry.finish()
+        registry.finish(clients)
+    }
+
+    /// Where the doors enter their clients.
+    #[must_use]
+    pub fn clients(&self) -> &Arc<Clients> {
+        &self.clients
     }
 
     /// The callbacks, for jsonrpsee's own servers.
@@ -190,10 +198,10 @@ impl<A: Send + Sync + 'static> Registry<A> {
         self.methods.verify_and_insert(M::NAME, callback).expect("no name is twice in the table");
     }
 
-    /// The methods.
+    /// The methods, for the clients that will be entered in the list.
     #[must_use]
-    pub fn finish(self) -> Rpc {
-        Rpc { methods: self.methods, ids: SubscriptionIds::default() }
+    pub fn finish(self, clients: Arc<Clients>) -> Rpc {
+        Rpc { methods: self.methods, ids: SubscriptionIds::default(), clients }
     }
 }
 

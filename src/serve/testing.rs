@@ -178,7 +178,7 @@ pub fn rpc(app: &Arc<App>, tasks: &Tasks) -> Rpc {
     registry.method::<Large>();
     registry.subscribe::<Stream>();
     registry.method::<EventUnsubscribe>();
-    registry.finish()
+    registry.finish(Arc::default())
 }
 
 /// A client on a pipe of 64 KiB, with an application of its own behind it.

@@ -1,7 +1,10 @@
 //! The daemon: owns everything that outlives a project. Built once, from the bottom up; ended from the top down.
 
+pub mod clients;
+
 use std::{sync::Arc, time::Duration};
 
+use self::clients::Clients;
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
@@ -84,6 +87,8 @@ pub struct Daemon {
     pub started: i64,
     /// Where it listens.
     pub socket: Option<AbsPath>,
+    /// Who is connected.
+    pub clients: Arc<Clients>,
     /// The root of the tree of work.
     pub tasks: Tasks,
     database: Arc<Database>,
@@ -120,6 +125,7 @@ impl Daemon {
             projects,
             started: now_ms(),
             socket,
+            clients: Arc::default(),
             tasks,
             database,
             _ownership: ownership,
