@@ -145,6 +145,21 @@ pub async fn reach(surroundings: &Surroundings) -> Result<(cli::Daemon, Backing)
     }
 }
 
+/// The daemon that runs, with what stands behind the connection to it; starts none.
+pub async fn find(surroundings: &Surroundings) -> (cli::Running, Backing) {
+    let tasks = Tasks::new();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let running = loop {
+        let Some(owner) = Ownership::look(surroundings.places.data.as_path()) else { break cli::Running::Nobody };
+        match tokio::time::timeout_at(deadline, connect(surroundings, &owner, &tasks)).await {
+            Ok(Some(daemon)) => break cli::Running::Daemon(daemon),
+            Ok(None) if tokio::time::Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(20)).await,
+            Ok(None) | Err(_) => break cli::Running::Silent(owner),
+        }
+    };
+    (running, Backing { house: None, tasks })
+}
+
 async fn connect(surroundings: &Surroundings, owner: &Owner, tasks: &Tasks) -> Option<cli::Daemon> {
     let address = Address::new(&surroundings.places.runtime, &surroundings.places.data);
     let hello = Hello::new(Some(&surroundings.directory), (*surroundings.environment).clone());

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use polytree::{
-    cli::{self, Args, Command, Exit, Failure, Input, Screen},
+    cli::{self, Args, Command, Exit, Failure, Input, Patient, Screen},
     config::Places,
     daemon::Error,
     launch::{self, Surroundings},
@@ -41,6 +41,15 @@ async fn run(args: Args) -> Result<Exit, Failure> {
     let environment =
         Arc::new(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect());
     let places = Places::discover(&environment).map_err(|error| unavailable(&Error::Places(error)))?;
+    if let Command::Doctor(args) = &args.command {
+        // Before anything is made or put right: it looks at things as they are.
+        let surroundings = Surroundings { environment, directory, places };
+        let (running, backing) = launch::find(&surroundings).await;
+        let patient = Patient { places: &surroundings.places, environment: &surroundings.environment, directory: &surroundings.directory };
+        let exit = cli::doctor(args, running, patient, &mut Screen::standard()).await;
+        backing.close().await;
+        return Ok(exit);
+    }
     places.create().map_err(|error| unavailable(&Error::Places(error)))?;
     logging::start(&places.data, args.log_level.map(cli::LogLevel::word));
     let surroundings = Surroundings { environment, directory, places };
@@ -53,7 +62,7 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         }
         Command::Serve(_) => launch::serve(surroundings, |daemon| Screen::standard().status(&cli::serving(daemon))).await,
         Command::Stdio(_) => launch::standalone(surroundings).await,
-        Command::Completions(_) => Ok(()),
+        Command::Completions(_) | Command::Doctor(_) => Ok(()),
     }
     .map_err(|error| unavailable(&error))?;
     Ok(Exit::Done)

@@ -19,6 +19,8 @@ macro_rules! for_each_method {
             call ServerInitialize = "server.initialize" (daemon::ServerInitializeParams) -> daemon::ServerInitializeResult, - "", retry read;
             /// Tells version, process, data directory and listeners.
             call ServerInfo = "server.info" (daemon::ServerInfoParams) -> daemon::ServerInfoResult, - "", retry read;
+            /// Tells everything about the daemon's state, and what is worth doing about it.
+            call ServerDiagnose = "server.diagnose" (diagnose::ServerDiagnoseParams) -> diagnose::Diagnosis, - "", retry read;
             /// Writes a line to the daemon's log.
             call LogWrite = "log.write" (daemon::LogWriteParams) -> bool, POST "/log", retry never;
             /// Tells the directories in use.
@@ -149,6 +151,6 @@ macro_rules! define {
     };
 }
 
-use crate::{agent, config, daemon, event, message, permission, project, provider, session, tool};
+use crate::{agent, config, daemon, diagnose, event, message, permission, project, provider, session, tool};
 
 for_each_method!(define);

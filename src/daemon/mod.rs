@@ -1,17 +1,23 @@
 //! The daemon: owns everything that outlives a project. Built once, from the bottom up; ended from the top down.
 
+pub mod calls;
 pub mod clients;
+pub mod diagnose;
 
 use std::{sync::Arc, time::Duration};
 
-use self::clients::Clients;
+use self::{calls::Calls, clients::Clients};
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
     permission::Broker,
     project::Projects,
     session::{self, Sessions},
-    stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
+    stdx::{
+        paths::AbsPath,
+        tasks::Tasks,
+        time::{Moment, now_ms},
+    },
     storage::{self, Database, Durability, Owner, Ownership},
     tool::{context::Environment, output},
 };
@@ -89,9 +95,13 @@ pub struct Daemon {
     pub socket: Option<AbsPath>,
     /// Who is connected.
     pub clients: Arc<Clients>,
+    /// The calls so far.
+    pub calls: Arc<Calls>,
+    /// When it started, by a clock that nobody can move too.
+    pub began: Moment,
     /// The root of the tree of work.
     pub tasks: Tasks,
-    database: Arc<Database>,
+    pub(crate) database: Arc<Database>,
     _ownership: Ownership,
 }
 
@@ -126,6 +136,8 @@ impl Daemon {
             started: now_ms(),
             socket,
             clients: Arc::default(),
+            calls: Arc::default(),
+            began: Moment::now(),
             tasks,
             database,
             _ownership: ownership,

@@ -59,7 +59,7 @@ impl Engine {
         let tasks = tasks.child();
         let framing = Arc::new(OnceLock::new());
         let give_up = CancellationToken::new();
-        let (outbox, queue) = Outbox::new();
+        let (outbox, queue) = Outbox::new(connection.traffic());
         let writer = tasks.spawn("writer", {
             let (id, framing, give_up) = (connection.id(), framing.clone(), give_up.clone());
             async move {

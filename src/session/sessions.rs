@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Error, Place, SessionQuery, Workspaces,
+    activity::Activities,
     announce::Voice,
     input, recover,
     status::Statuses,
@@ -42,11 +43,12 @@ pub(super) struct Shared {
     pub workspaces: Arc<dyn Workspaces>,
     pub tasks: Tasks,
     pub statuses: Statuses,
+    pub activities: Activities,
     /// The daemon ends: what waits for a person is left as it is, to be taken up again by the next one.
     pub leaving: AtomicBool,
     // Held for a look-up or an insert, never across an await.
     pub live: Mutex<HashMap<SessionId, mpsc::UnboundedSender<Command>>>,
-    file_times: Mutex<HashMap<SessionId, Arc<FileTimes>>>,
+    pub file_times: Mutex<HashMap<SessionId, Arc<FileTimes>>>,
 }
 
 impl Shared {
@@ -68,7 +70,7 @@ impl Shared {
 /// All sessions of the daemon.
 #[derive(Clone)]
 pub struct Sessions {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What a new session is to be.
@@ -157,6 +159,7 @@ impl Sessions {
             workspaces,
             tasks,
             statuses: Statuses::default(),
+            activities: Activities::default(),
             leaving: AtomicBool::new(false),
             live: Mutex::default(),
             file_times: Mutex::default(),

@@ -82,6 +82,7 @@ impl SessionTask {
     async fn run(mut self) {
         let mut took_up = false;
         loop {
+            self.shared.activities.queued(&self.id, self.queue.len());
             if self.current.is_none() && self.mailbox.is_empty() && self.try_leave() {
                 return;
             }

@@ -57,6 +57,21 @@ type Job = Box<dyn FnOnce(&mut Write<'_>) -> Box<dyn FnOnce(Result<(), &rusqlite
 struct Queue {
     jobs: VecDeque<(Urgency, Job)>,
     closed: bool,
+    /// Since when the writer has been at a batch.
+    busy: Option<Instant>,
+    /// Why the last commit failed; gone with the next one that holds.
+    failure: Option<String>,
+}
+
+/// What the writer is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriterState {
+    /// How many jobs wait.
+    pub waiting: usize,
+    /// For how long it has been at the batch under way.
+    pub busy: Option<Duration>,
+    /// Why the last commit failed.
+    pub failure: Option<String>,
 }
 
 /// The writer's mailbox and thread.
@@ -108,6 +123,12 @@ impl Writer {
         receiver
     }
 
+    /// What it is doing now. Waits for nothing.
+    pub fn state(&self) -> WriterState {
+        let queue = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        WriterState { waiting: queue.jobs.len(), busy: queue.busy.map(|since| since.elapsed()), failure: queue.failure.clone() }
+    }
+
     /// Commits what waits and ends the thread.
     pub fn close(&self) {
         let (queue, wake) = &*self.shared;
@@ -128,7 +149,11 @@ impl Drop for Writer {
 fn run(mut connection: Connection, shared: &(Mutex<Queue>, Condvar), mut checkpointer: Checkpointer) {
     let mut last_commit = Instant::now();
     while let Some(jobs) = next_batch(shared, last_commit) {
-        commit(&mut connection, jobs);
+        let result = commit(&mut connection, jobs);
+        let mut queue = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.busy = None;
+        queue.failure = result.err().map(|error| error.to_string());
+        drop(queue);
         last_commit = Instant::now();
         checkpointer.committed();
     }
@@ -152,13 +177,14 @@ fn next_batch((queue, wake): &(Mutex<Queue>, Condvar), last_commit: Instant) -> 
         let waited = last_commit.elapsed();
         if urgent || waited >= DELTA_PAUSE {
             let count = queue.jobs.len().min(BATCH);
+            queue.busy = Some(Instant::now());
             return Some(queue.jobs.drain(..count).map(|(_, job)| job).collect());
         }
         queue = wake.wait_timeout(queue, DELTA_PAUSE - waited).unwrap_or_else(PoisonError::into_inner).0;
     }
 }
 
-fn commit(connection: &mut Connection, jobs: Vec<Job>) {
+fn commit(connection: &mut Connection, jobs: Vec<Job>) -> rusqlite::Result<()> {
     let mut answers = Vec::with_capacity(jobs.len());
     let mut after = Vec::new();
     let result = connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
@@ -185,6 +211,7 @@ fn commit(connection: &mut Connection, jobs: Vec<Job>) {
     for answer in answers {
         answer(result.as_ref().copied());
     }
+    result
 }
 
 fn in_savepoint<T, E: From<Error>>(write: &mut Write<'_>, job: impl FnOnce(&mut Write<'_>) -> Result<T, E>) -> Result<T, E> {
