@@ -125,13 +125,14 @@ fn memory(report: &Diagnosis) -> String {
             .into_iter()
             .flatten()
             .collect();
-    let known: Vec<String> = memory
+    let mut known: Vec<String> = memory
         .accounted
         .iter()
         .filter(|share| share.bytes > 0)
         .take(3)
         .map(|share| format!("{} {}", text(&share.owner), size(share.bytes)))
         .collect();
+    known.extend(memory.rest.map(|rest| format!("{} not accounted for", size(rest))));
     let known = if known.is_empty() { String::new() } else { paint(FAINT, &format!(" ({})", known.join(", "))) };
     if figures.is_empty() { format!("not told by the system{known}") } else { figures.join(", ") + &known }
 }

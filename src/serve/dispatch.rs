@@ -168,6 +168,7 @@ impl Dispatcher {
             Message::Batch(entries) => return self.batch(entries).await,
             Message::NotJson(why) => Error::parse(format!("the message is not JSON: {why}")),
         };
+        self.rpc.calls().refused(refusal.kind());
         self.outbox.answer(answer::failure(WireId::Null, &refusal).into_json()).await
     }
 

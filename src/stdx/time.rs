@@ -39,7 +39,7 @@ impl Moment {
 #[cfg(target_os = "linux")]
 fn steady_ms() -> Option<i64> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Some(time.tv_sec * 1000 + time.tv_nsec / 1_000_000)
+    time.tv_sec.checked_mul(1000)?.checked_add(time.tv_nsec / 1_000_000)
 }
 
 #[cfg(not(target_os = "linux"))]

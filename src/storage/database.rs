@@ -205,42 +205,36 @@ mod tests {
             held.wait();
             Ok(())
         });
-        let late = database.write(|write| insert(write, "test"));
-        let mut work = Box::pin(async { futures::join!(futures::future::join_all(reads), write, late) });
+        let mut work = Box::pin(async { futures::join!(futures::future::join_all(reads), write) });
         // The jobs are queued at the first poll; then the threads take theirs.
         assert!(futures::poll!(&mut work).is_pending());
-        let state = loop {
-            let state = database.state();
-            if state.0.busy.is_some() && state.0.waiting == 1 && state.1.waiting == 1 && state.1.busy.is_some() {
-                break state;
-            }
-            tokio::task::yield_now().await;
-        };
-        assert_eq!(state.0.failure, None);
+        until(|| database.state().0.busy.is_some()).await;
+        let mut late = Box::pin(database.write(|write| insert(write, "test")));
+        assert!(futures::poll!(&mut late).is_pending());
+        until(|| database.state().1.waiting == 1).await;
+        let (writer, readers) = database.state();
+        assert_eq!((writer.waiting, writer.failure, readers.busy.is_some()), (1, None, true));
         gate.wait();
-        let (reads, write, late) = work.await;
-        assert!(reads.iter().all(Result::is_ok) && write.is_ok() && late.is_ok());
-        while database.state() != Default::default() {
+        let (reads, write) = work.await;
+        assert!(reads.iter().all(Result::is_ok) && write.is_ok() && late.await.is_ok());
+        until(|| database.state() == Default::default()).await;
+    }
+
+    async fn until(is_so: impl Fn() -> bool) {
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !is_so() {
+            assert!(std::time::Instant::now() < patience, "it never came");
             tokio::task::yield_now().await;
         }
     }
-
     #[tokio::test]
     async fn a_failed_commit_is_remembered_until_one_holds() {
         let (_directory, database) = store();
         // Ends the transaction under the writer, so that the commit finds none.
         let _: Result<(), Error> = database.write(|write| Ok(write.execute_batch("ROLLBACK")?)).await;
-        let failure = loop {
-            if let Some(failure) = database.state().0.failure {
-                break failure;
-            }
-            tokio::task::yield_now().await;
-        };
-        assert!(!failure.is_empty());
+        until(|| database.state().0.failure.is_some_and(|failure| !failure.is_empty())).await;
         database.write(|write| insert(write, "test")).await.unwrap();
-        while database.state().0.failure.is_some() {
-            tokio::task::yield_now().await;
-        }
+        until(|| database.state().0.failure.is_none()).await;
     }
 
     #[test]

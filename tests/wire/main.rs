@@ -11,6 +11,8 @@ mod abort;
 mod command_line;
 mod conversation;
 mod crash;
+mod diagnose;
+mod doctor;
 mod events;
 mod permissions;
 mod projects;

@@ -224,7 +224,7 @@ fn the_machine() {
             install bash
     "#]]
     .assert_eq(&after(|report| {
-        (report.machine.git, report.machine.shell) = (Some(DiagnosisProgram::default()), Some(DiagnosisProgram::default()))
+        (report.machine.git, report.machine.shell) = (Some(DiagnosisProgram::default()), Some(DiagnosisProgram::default()));
     }));
     expect![[r#"
         Warning git.old: git 2.35.1 is old; from 2.35.2 on it does not trust the repositories of others

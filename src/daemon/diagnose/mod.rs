@@ -28,6 +28,7 @@ use crate::{
         registry::KnownProject,
     },
     stdx::{
+        children,
         paths::AbsPath,
         redact::{is_secret_name, redact},
         tasks::Tasks,
@@ -69,13 +70,15 @@ pub async fn diagnose(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
     let sessions = parts::sessions(daemon.sessions.working(), asker);
     let accounted = parts::accounted(daemon, &clients, &open);
     let places = daemon.places.clone();
+    // Before we run a program ourselves.
+    let children = children::list();
     let (rows, questions, known, machine, settings, looked) = tokio::join!(
         stored(readers, daemon.database.read(size::rows)),
         stored(readers, daemon.broker.open()),
         stored(readers, daemon.projects.known()),
         within(machine::look(places.clone(), Arc::clone(&asker.environment))),
         wait(daemon.projects.outlook(asker.directory.as_ref(), &asker.environment)),
-        within(parts::Looked::now(places.clone(), Arc::clone(&daemon.projects))),
+        within(parts::Looked::now(children, places.clone(), Arc::clone(&daemon.projects))),
     );
     let looked_error = looked.as_ref().err().cloned();
     let looked = looked.unwrap_or_default();
@@ -221,5 +224,53 @@ fn door(door: Door) -> DiagnosisDoor {
         Door::Local => DiagnosisDoor::Local,
         Door::WebSocket => DiagnosisDoor::WebSocket,
         Door::Http => DiagnosisDoor::Http,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{Arc, Barrier},
+        time::Instant,
+    };
+
+    use super::*;
+    use crate::{daemon::Ending, stdx::paths::AbsPath, storage::Error};
+
+    #[tokio::test]
+    async fn it_answers_while_the_readers_of_the_store_hang() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = AbsPath::new(directory.path()).unwrap();
+        let places = Places { config: root.join("config"), data: root.join("data"), runtime: root.join("run") };
+        let daemon = Daemon::start(places, &Environment::default(), None).await.unwrap();
+        let healthy = diagnose(&daemon, &Asker::default()).await;
+        assert_eq!((healthy.store.error, healthy.store.rows.map(|rows| rows.sessions)), (None, Some(0)));
+
+        let gate = Arc::new(Barrier::new(3));
+        let hang = |gate: Arc<Barrier>| {
+            daemon.database.read::<(), Error>(move |_| {
+                gate.wait();
+                Ok(())
+            })
+        };
+        let mut reads = Box::pin(async { tokio::join!(hang(Arc::clone(&gate)), hang(Arc::clone(&gate))) });
+        assert!(futures::poll!(&mut reads).is_pending());
+        for _ in 0..8 {
+            let began = Instant::now();
+            let asker = Asker { directory: Some(root.clone()), ..Asker::default() };
+            let report = diagnose(&daemon, &asker).await;
+            assert!(began.elapsed() < Duration::from_secs(1), "it took {:?}", began.elapsed());
+            assert!(report.store.error.is_some() && report.store.rows.is_none() && report.projects.error.is_some(), "{report:#?}");
+            assert!(report.pid.is_some() && report.machine.error.is_none() && report.store.database.count == 1, "{report:#?}");
+            assert!(report.advice.iter().any(|advice| advice.id == "store.unreadable"));
+        }
+        let (_, readers) = daemon.database.state();
+        assert!(readers.waiting <= 4 * MOST_WAITING, "what hangs is not buried under more questions: {readers:?}");
+        gate.wait();
+        let (one, two) = reads.await;
+        assert!(one.is_ok() && two.is_ok());
+        assert_eq!(diagnose(&daemon, &Asker::default()).await.store.error, None);
+        daemon.interrupt(Ending::Abort).await;
+        daemon.close();
     }
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use polytree_protocol::{
     PROTOCOL_VERSION,
     diagnose::{Diagnosis, DiagnosisHolder, DiagnosisLog, DiagnosisOwner},
-    diagnose_machine::{DiagnosisMachine, DiagnosisStore},
+    diagnose_machine::{DiagnosisMachine, DiagnosisSettings, DiagnosisStore},
 };
 
 use super::{Asker, Missing, advice, machine, parts, settings_part};
@@ -36,7 +36,7 @@ pub async fn look(places: &Places, environment: &Environment, holder: Option<Dia
     });
     let (store, settings) = match looked.await {
         Ok((store, outlook)) => (store, settings_part(outlook.map_err(Missing::Failed), &asker)),
-        Err(error) => (DiagnosisStore { error: Some(error.to_string()), ..DiagnosisStore::default() }, Default::default()),
+        Err(error) => (DiagnosisStore { error: Some(error.to_string()), ..DiagnosisStore::default() }, DiagnosisSettings::default()),
     };
     let (user_id, user_name) = machine::user();
     let mut report = Diagnosis {

@@ -31,7 +31,7 @@ use crate::{
     },
     session::Working,
     stdx::{
-        children::{self, Child},
+        children::Child,
         memory::{self, Memory},
         paths::AbsPath,
         recent,
@@ -59,10 +59,10 @@ pub(super) struct Looked {
 }
 
 impl Looked {
-    pub async fn now(places: Places, projects: Arc<Projects>) -> Result<Self, tokio::task::JoinError> {
+    pub async fn now(children: Vec<Child>, places: Places, projects: Arc<Projects>) -> Result<Self, tokio::task::JoinError> {
         Tasks::spawn_blocking(move || Self {
             memory: memory::own(),
-            children: children::list().into_iter().map(child).collect(),
+            children: children.into_iter().map(child).collect(),
             store: files(&places),
             pending: projects.pending(),
         })

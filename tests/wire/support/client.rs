@@ -41,8 +41,13 @@ impl Client {
     }
 
     /// The same in another directory below the fixture's home.
-    #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
     pub fn start_in(fixture: &Fixture, directory: &str) -> Self {
+        Self::start_with(fixture, directory, &[])
+    }
+
+    /// The same with more variables.
+    #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
+    pub fn start_with(fixture: &Fixture, directory: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_polytree"));
         command
             .args(["stdio", "--standalone"])
@@ -50,7 +55,7 @@ impl Client {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).envs(fixture.environment());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).envs(fixture.environment()).envs(variables.iter().copied());
         let mut child = command.spawn().unwrap();
         let shared = Arc::new(Shared::default());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
