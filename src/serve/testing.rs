@@ -209,11 +209,6 @@ impl Client {
         Self { app, tasks, input: BufReader::new(input), output, served }
     }
 
-    /// Only the streams and the server's end.
-    pub fn into_halves(self) -> (ReadHalf<DuplexStream>, WriteHalf<DuplexStream>, JoinHandle<End>) {
-        (self.input.into_inner(), self.output, self.served)
-    }
-
     /// Writes the text as it is.
     pub async fn write(&mut self, text: &str) {
         self.output.write_all(text.as_bytes()).await.unwrap();
