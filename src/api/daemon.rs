@@ -11,7 +11,10 @@ use super::{
     handler::{Context, Handler},
     select,
 };
-use crate::{project::directory, stdx::paths};
+use crate::{
+    project::directory,
+    stdx::{paths, version::version},
+};
 
 impl Handler for ServerInitialize {
     async fn handle(context: Context, params: Self::Params) -> Result<ServerInitializeResult, Error> {
@@ -36,7 +39,7 @@ impl Handler for ServerInitialize {
             None => None,
         };
         Ok(ServerInitializeResult {
-            server_info: ServerName { name: "polytree".into(), version: env!("CARGO_PKG_VERSION").into() },
+            server_info: ServerName { name: "polytree".into(), version: version().into() },
             protocol_version: PROTOCOL_VERSION,
             connection_id: context.connection.id(),
             directory: directory.map(|directory| directory.to_string()),
@@ -51,7 +54,7 @@ impl Handler for ServerInfo {
     async fn handle(context: Context, _: Self::Params) -> Result<ServerInfoResult, Error> {
         let daemon = &context.daemon;
         Ok(ServerInfoResult {
-            version: env!("CARGO_PKG_VERSION").into(),
+            version: version().into(),
             protocol_version: PROTOCOL_VERSION,
             pid: std::process::id(),
             started: daemon.started,

@@ -1,18 +1,19 @@
 //! The daemon: owns everything that outlives a project. Built once, from the bottom up; ended from the top down.
 
 pub mod clients;
+pub mod life;
 
 use std::{sync::Arc, time::Duration};
 
-use self::clients::Clients;
+use self::{clients::Clients, life::Life};
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
     permission::Broker,
     project::Projects,
     session::{self, Sessions},
-    stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
-    storage::{self, Database, Durability, Owner, Ownership},
+    stdx::{paths::AbsPath, tasks::Tasks, time::now_ms, version::version},
+    storage::{self, Database, Durability, Kind, Owner, Ownership},
     tool::{context::Environment, output},
 };
 
@@ -54,8 +55,11 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Owned { owner, .. } => {
-                let end = owner.as_ref().map_or_else(String::new, |owner| format!("; `kill {}` ends that one", owner.pid));
-                Some(format!("one daemon serves a data directory: `polytree run` and the other commands reach it by themselves{end}"))
+                let end = match owner {
+                    Some(Owner { kind: Kind::Standalone, pid, .. }) => format!("that one ends with its client, or by `kill {pid}`"),
+                    _ => "`polytree stop` ends that one".to_owned(),
+                };
+                Some(format!("one daemon serves a data directory, and `polytree run` and the other commands reach it by themselves; {end}"))
             }
             _ => None,
         }
@@ -89,6 +93,8 @@ pub struct Daemon {
     pub socket: Option<AbsPath>,
     /// Who is connected.
     pub clients: Arc<Clients>,
+    /// How long it lives.
+    pub life: Arc<Life>,
     /// The root of the tree of work.
     pub tasks: Tasks,
     database: Arc<Database>,
@@ -96,18 +102,26 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Takes the data directory and starts. `socket` is where it will listen, for those who find the directory owned.
+    /// Takes the data directory. `socket` is where the daemon will listen, for those who find the directory owned.
     ///
     /// # Errors
     /// [`Error::Owned`] when another process has the directory; others when it cannot be used.
-    pub async fn start(places: Places, environment: &Environment, socket: Option<AbsPath>) -> Result<Arc<Self>, Error> {
+    pub fn own(places: &Places, kind: Kind, socket: &AbsPath) -> Result<Ownership, Error> {
         places.create()?;
-        let me = Owner {
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            socket: socket.as_ref().map(|socket| socket.as_path().to_owned()).unwrap_or_default(),
-        };
-        let ownership = Ownership::take(places.data.as_path(), &me)?.map_err(|owner| Error::Owned { data: places.data.clone(), owner })?;
+        let me = Owner { pid: std::process::id(), version: version().to_owned(), socket: socket.as_path().to_owned(), kind };
+        Ownership::take(places.data.as_path(), &me)?.map_err(|owner| Error::Owned { data: places.data.clone(), owner })
+    }
+
+    /// Starts in the data directory that is owned. `socket` is where it listens, if it does.
+    ///
+    /// # Errors
+    /// When the data directory cannot be used.
+    pub async fn start(
+        ownership: Ownership,
+        places: Places,
+        environment: &Environment,
+        socket: Option<AbsPath>,
+    ) -> Result<Arc<Self>, Error> {
         let keeping = Keeping::read(&places, environment);
         let database = Arc::new(Database::open(places.data.join("polytree.db").as_path(), keeping.durability)?);
         let events = Events::open(Arc::clone(&database)).await?;
@@ -126,6 +140,7 @@ impl Daemon {
             started: now_ms(),
             socket,
             clients: Arc::default(),
+            life: Life::new(ownership.kind()),
             tasks,
             database,
             _ownership: ownership,

@@ -35,8 +35,10 @@ use crate::{
         handler::{Context, Handler, SubscriptionHandler},
         sink::Sink,
     },
+    daemon::life::Life,
     jsonrpc::framing::Decoder,
     stdx::tasks::Tasks,
+    storage::Kind,
 };
 
 /// What the methods act on.
@@ -178,7 +180,7 @@ pub fn rpc(app: &Arc<App>, tasks: &Tasks) -> Rpc {
     registry.method::<Large>();
     registry.subscribe::<Stream>();
     registry.method::<EventUnsubscribe>();
-    registry.finish(Arc::default())
+    registry.finish(Arc::default(), Life::new(Kind::Foreground))
 }
 
 /// A client on a pipe of 64 KiB, with an application of its own behind it.

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     event::Events,
     permission::Broker,
-    stdx::{ids, paths::AbsPath, tasks::Tasks, time::now_ms},
+    stdx::{ids, paths::AbsPath, tasks::Tasks, time::now_ms, version::version},
     storage::Database,
     tool::{context::Environment, file_times::FileTimes},
 };
@@ -196,7 +196,7 @@ impl Sessions {
                     missing: false,
                     title: new.title.unwrap_or_else(|| super::title::default_title(new.parent_id.is_some(), now)),
                     parent_id: new.parent_id,
-                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    version: version().to_owned(),
                     agent: new.agent,
                     model: new.model,
                     share: None,
