@@ -2,8 +2,8 @@
 
 use polytree_protocol::{
     PROTOCOL_VERSION,
-    daemon::{LogLevel, PathGetResult, ServerInfoResult, ServerInitializeResult, ServerName},
-    methods::{LogWrite, METHODS, PathGet, ServerInfo, ServerInitialize},
+    daemon::{LogLevel, PathGetResult, ServerInfoResult, ServerInitializeResult, ServerName, ServerStopResult},
+    methods::{LogWrite, METHODS, PathGet, ServerInfo, ServerInitialize, ServerStop},
 };
 
 use super::{
@@ -59,8 +59,25 @@ impl Handler for ServerInfo {
             pid: std::process::id(),
             started: daemon.started,
             data_directory: daemon.places.data.to_string(),
-            listen: daemon.socket.iter().map(ToString::to_string).collect(),
+            listen: daemon
+                .socket
+                .iter()
+                .map(ToString::to_string)
+                .chain(daemon.listeners.list().into_iter().map(|listener| listener.url))
+                .collect(),
         })
+    }
+}
+
+impl Handler for ServerStop {
+    async fn handle(context: Context, params: Self::Params) -> Result<ServerStopResult, Error> {
+        let mode = params.mode.unwrap_or_default();
+        let running = context.daemon.life.stop(mode).ok_or_else(|| {
+            Error::invalid_state("this daemon is part of another program and ends with it")
+                .hint("end the input of the program that runs it, `polytree stdio --standalone` or a command with --standalone")
+        })?;
+        tracing::info!(?mode, running, connection = context.connection.id(), "told to stop");
+        Ok(ServerStopResult { stopping: true, running })
     }
 }
 
