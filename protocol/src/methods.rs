@@ -19,6 +19,8 @@ macro_rules! for_each_method {
             call ServerInitialize = "server.initialize" (daemon::ServerInitializeParams) -> daemon::ServerInitializeResult, - "", retry read;
             /// Tells version, process, data directory and listeners.
             call ServerInfo = "server.info" (daemon::ServerInfoParams) -> daemon::ServerInfoResult, - "", retry read;
+            /// Ends the daemon, at once or after the turns that run; answers before.
+            call ServerStop = "server.stop" (daemon::ServerStopParams) -> daemon::ServerStopResult, - "", retry never;
             /// Writes a line to the daemon's log.
             call LogWrite = "log.write" (daemon::LogWriteParams) -> bool, POST "/log", retry never;
             /// Tells the directories in use.

@@ -49,6 +49,9 @@ pub struct Args {
     /// Work in this directory instead of the current one
     #[arg(long, value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
+    /// Use a daemon inside this process, which ends with it, instead of the one that all share
+    #[arg(long, global = true)]
+    pub standalone: bool,
     /// How much is logged: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", global = true, hide_possible_values = true)]
     pub log_level: Option<LogLevel>,
@@ -177,7 +180,11 @@ fn model(text: &str) -> Result<ModelRef, String> {
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
-pub struct ServeArgs {}
+pub struct ServeArgs {
+    /// Leave the session of whoever started it, and go when nobody needs it; for polytree itself
+    #[arg(long, hide = true)]
+    pub detached: bool,
+}
 
 /// Arguments of `stdio`.
 #[derive(Debug, clap::Args)]
