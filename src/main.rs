@@ -10,6 +10,7 @@ use polytree::{
     logging,
     stdx::detach,
 };
+use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
     let args = cli::parse();
@@ -18,14 +19,7 @@ fn main() -> ExitCode {
     if is_detached && let Err(error) = detach::detach() {
         return cli::fail(&Failure::Usage(format!("only polytree itself starts a detached daemon: {error}"))).into();
     }
-    // Two workers are enough for a daemon that mostly waits; more only cost memory.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(8)
-        .thread_stack_size(1 << 20)
-        .enable_all()
-        .build();
-    let runtime = match runtime {
+    let runtime = match runtime(&args) {
         Ok(runtime) => runtime,
         Err(error) => return cli::fail(&Failure::Failed(format!("the runtime does not start: {error}"), None)).into(),
     };
@@ -34,6 +28,15 @@ fn main() -> ExitCode {
     // What still blocks, such as a read from a terminal, is no reason to stay.
     runtime.shutdown_background();
     exit.into()
+}
+
+/// Two workers are enough for a daemon that mostly waits, and a relay has no work for even one.
+fn runtime(args: &Args) -> std::io::Result<Runtime> {
+    let mut builder = match args.command {
+        Command::Stdio if !args.standalone => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.worker_threads(2).max_blocking_threads(8).thread_stack_size(1 << 20).enable_all().build()
 }
 
 async fn run(args: Args) -> Result<Exit, Failure> {
@@ -51,7 +54,8 @@ async fn run(args: Args) -> Result<Exit, Failure> {
             return Ok(exit);
         }
         Command::Serve(_) => launch::serve(surroundings, |daemon| Screen::standard().status(&cli::serving(daemon))).await,
-        Command::Stdio(_) => launch::standalone(surroundings).await,
+        Command::Stdio if args.standalone => launch::standalone(surroundings).await,
+        Command::Stdio => launch::relay(surroundings).await,
         Command::Completions(_) => Ok(()),
     }
     .map_err(|error| unavailable(&error))?;
@@ -77,7 +81,10 @@ fn surroundings(args: &Args) -> Result<Surroundings, Failure> {
         Arc::new(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect());
     let places = Places::discover(&environment).and_then(|places| places.create().map(|()| places));
     let places = places.map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
-    logging::start(&places.data, args.log_level.map(cli::LogLevel::word));
+    // A relay has nothing to tell that its daemon does not tell.
+    if args.standalone || !matches!(args.command, Command::Stdio) || args.log_level.is_some() {
+        logging::start(&places.data, args.log_level.map(cli::LogLevel::word));
+    }
     Ok(Surroundings { environment, directory, places })
 }
 

@@ -110,7 +110,7 @@ pub enum Command {
     /// Run the daemon in the foreground
     Serve(ServeArgs),
     /// Speak JSON-RPC on the standard input and output
-    Stdio(StdioArgs),
+    Stdio,
     /// Print the completions of a shell
     ///
     /// For bash: `polytree completions bash > ~/.local/share/bash-completion/completions/polytree`. For zsh: into a file
@@ -184,14 +184,6 @@ pub struct ServeArgs {
     /// Leave the session of whoever started it, and go when nobody needs it; for polytree itself
     #[arg(long, hide = true)]
     pub detached: bool,
-}
-
-/// Arguments of `stdio`.
-#[derive(Debug, clap::Args)]
-pub struct StdioArgs {
-    /// Run the whole daemon in this process; it ends with its input
-    #[arg(long, required = true)]
-    pub standalone: bool,
 }
 
 /// Commands of `sessions`.
@@ -329,7 +321,7 @@ mod tests {
             args.command,
             Command::Client(ClientCommand::Sessions(SessionsCommand::List(SessionsListArgs { all: true, limit: 5, .. })))
         ));
-        assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio(_)));
+        assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio));
     }
 
     #[test]
@@ -339,7 +331,6 @@ mod tests {
             ("run --session x y", "invalid id"),
             ("run --continue --session ses_01ARZ3NDEKTSV4RRFFQ69G5FAV x", "cannot be used with"),
             ("run --continue --title a x", "cannot be used with"),
-            ("stdio", "--standalone"),
             ("sessions list -n 0", "1..=1000"),
             ("sessions delete", "<ID>"),
             ("completions tcsh", "possible values: bash, zsh, fish"),

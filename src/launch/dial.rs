@@ -40,17 +40,12 @@ pub struct Dialed {
 pub async fn dial(surroundings: &Surroundings) -> Result<Dialed, Error> {
     let data = &surroundings.places.data;
     let address = Address::new(&surroundings.places.runtime, data);
-    let hello = Hello::new(Some(&surroundings.directory), (*surroundings.environment).clone());
     let mut deadline = Instant::now() + PATIENCE;
     let mut room_until = None;
     let mut pause = Pause::default();
     loop {
-        match timeout_at(deadline, local::greet(&address, &hello)).await {
-            Ok(Ok(Greeted { welcome, input, output })) => {
-                let owner =
-                    Owner { pid: welcome.pid, version: welcome.version, socket: address.path().as_path().to_owned(), kind: welcome.kind };
-                return Ok(Dialed { input, output, owner });
-            }
+        match timeout_at(deadline, greet(surroundings, &address)).await {
+            Ok(Ok(dialed)) => return Ok(dialed),
             Ok(Err(NotGreeted::Refused(error))) => return Err(Error::Refused(error)),
             Ok(Err(NotGreeted::Silent(error))) => tracing::debug!(%error, "nobody answers on the socket"),
             Err(_) => {}
@@ -75,6 +70,26 @@ pub async fn dial(surroundings: &Surroundings) -> Result<Dialed, Error> {
         // Somebody is about to listen, or about to go.
         pause.take(deadline).await;
     }
+}
+
+/// Reaches the daemon if one runs and answers.
+///
+/// # Errors
+/// When it does not serve this version.
+pub async fn find(surroundings: &Surroundings) -> Result<Option<Dialed>, Error> {
+    let address = Address::new(&surroundings.places.runtime, &surroundings.places.data);
+    match timeout_at(Instant::now() + PATIENCE, greet(surroundings, &address)).await {
+        Ok(Ok(dialed)) => Ok(Some(dialed)),
+        Ok(Err(NotGreeted::Refused(error))) => Err(Error::Refused(error)),
+        Ok(Err(NotGreeted::Silent(_))) | Err(_) => Ok(None),
+    }
+}
+
+async fn greet(surroundings: &Surroundings, address: &Address) -> Result<Dialed, NotGreeted> {
+    let hello = Hello::new(Some(&surroundings.directory), (*surroundings.environment).clone());
+    let Greeted { welcome, input, output } = local::greet(address, &hello).await?;
+    let owner = Owner { pid: welcome.pid, version: welcome.version, socket: address.path().as_path().to_owned(), kind: welcome.kind };
+    Ok(Dialed { input, output, owner })
 }
 
 /// For how long a client of this version leaves the place to the newer one for which it was made.

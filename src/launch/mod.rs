@@ -5,6 +5,7 @@ mod detached;
 mod dial;
 mod error;
 mod house;
+mod relay;
 mod signals;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -13,6 +14,7 @@ pub use self::{
     detached::{say_cannot, say_failed},
     dial::{Dialed, PATIENCE, dial},
     error::{Error, told},
+    relay::relay,
 };
 use self::{house::House, signals::Signals};
 use crate::{

@@ -103,34 +103,6 @@ pub fn head(result: &RawValue) -> Head<'_> {
     serde_json::from_str(result.get()).unwrap_or_default()
 }
 
-/// The word for what the daemon has against the whole connection, if that is what this message says.
-pub fn refusal(text: &str) -> Option<Refusal> {
-    let Ok(Members { id, method: None, error: Some(error), .. }) = serde_json::from_str(text) else { return None };
-    if id.is_some_and(|id| id.get() != "null") {
-        return None;
-    }
-    serde_json::from_str(error.get()).ok()
-}
-
-/// Why a daemon does not serve a client at all.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-pub struct Refusal {
-    /// For people.
-    pub message: String,
-    /// The rest.
-    pub data: RefusalData,
-}
-
-/// The rest of a refusal.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-pub struct RefusalData {
-    /// The stable word.
-    pub kind: String,
-    /// What to do.
-    #[serde(default)]
-    pub hint: Option<String>,
-}
-
 /// A subscription's notification under the client's number.
 pub fn notification(method: &str, subscription: u64, result: &RawValue) -> String {
     let mut text = String::with_capacity(result.get().len() + 100);
@@ -183,15 +155,6 @@ mod tests {
         assert_eq!(ids, [Id::Number(1), Id::Number(2)]);
         assert!(matches!(parse(r#"{"method":"log","params":[]}"#), Incoming::Other));
         assert!(matches!(parse("no"), Incoming::Other));
-    }
-
-    #[test]
-    fn only_a_refusal_of_the_connection_is_one() {
-        let refused = r#"{"jsonrpc":"2.0","id":null,"error":{"code":1012,"message":"m","data":{"kind":"unsupported_version","hint":"h"}}}"#;
-        let found = refusal(refused).unwrap();
-        assert_eq!((found.message.as_str(), found.data.kind.as_str(), found.data.hint.as_deref()), ("m", "unsupported_version", Some("h")));
-        assert_eq!(refusal(&refused.replace("null", "1")), None);
-        assert_eq!(refusal(r#"{"jsonrpc":"2.0","id":1,"result":1}"#), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::{cell::RefCell, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
-    time::{Instant, timeout},
+    time::Instant,
 };
 
 use self::{
@@ -52,24 +52,21 @@ pub enum Want {
 
 /// Finds daemons.
 pub trait Dial {
+    /// Why there is no daemon.
+    type Error: std::fmt::Debug;
+
     /// Connects to the daemon and says hello, with the default directory that the client has chosen meanwhile. `None`
-    /// when none runs and none was to be started. May be dropped at any moment.
+    /// when none runs and none was to be started. It must come to an end by itself.
     ///
     /// # Errors
-    /// Why there is no daemon, for the client.
-    fn dial(&mut self, want: Want, directory: Option<&AbsPath>) -> impl Future<Output = Result<Option<Dialed>, Error>>;
+    /// Why there is no daemon.
+    fn dial(&mut self, want: Want, directory: Option<&AbsPath>) -> impl Future<Output = Result<Option<Dialed>, Self::Error>>;
+
+    /// What clients are told of such an error.
+    fn explain(&self, error: &Self::Error) -> Error;
 
     /// Whether the last daemon was told to stop, so that it is not started again without need.
     fn was_stopped(&self) -> bool;
-}
-
-/// Why a connection to a daemon is over.
-#[derive(Debug)]
-enum Over {
-    /// The daemon has gone.
-    Lost,
-    /// It does not serve this client at all.
-    Refused(Error),
 }
 
 /// Serves the client until it goes (`gone` ends), or has ended its input and has all its answers. `unique` begins the ids
@@ -77,13 +74,13 @@ enum Over {
 ///
 /// # Errors
 /// When there is no daemon to begin with. Later the client is told so in answers.
-pub async fn relay(
+pub async fn relay<D: Dial>(
     client_input: impl AsyncRead + Unpin,
     client_output: impl AsyncWrite + Unpin,
-    dial: &mut impl Dial,
+    dial: &mut D,
     unique: &str,
     gone: impl Future<Output = ()>,
-) -> Result<End, Error> {
+) -> Result<End, D::Error> {
     let (output, pieces) = Output::new();
     let relay = Relay { input: Input::new(client_input), state: RefCell::new(State::new(unique)), output };
     let work = async {
@@ -108,38 +105,29 @@ struct Relay<R> {
 }
 
 impl<R: AsyncRead + Unpin> Relay<R> {
-    async fn run(mut self, dial: &mut impl Dial) -> Result<(), Error> {
-        let mut since = Instant::now();
+    async fn run<D: Dial>(mut self, dial: &mut D) -> Result<(), D::Error> {
         let mut dialed = dial.dial(Want::Started, None).await?;
         let mut failures = 0;
-        let mut served = false;
         while let Some(connection) = dialed {
             let connected = Instant::now();
-            match self.connected(connection).await {
-                Over::Lost => {
-                    served = true;
-                    since = Instant::now();
-                }
-                // An older daemon makes room for the version of this program if it can.
-                Over::Refused(error) if !served && since.elapsed() > PATIENCE => return Err(error),
-                Over::Refused(error) => self.refuse(&error, since).await,
-            }
+            self.connected(connection).await;
             self.input.answer(|answers| self.state.borrow_mut().lost(answers));
             self.input.flush(&self.output).await;
+            // A daemon that goes as soon as it has come is not called back as fast as it can fall.
             failures = if connected.elapsed() > PATIENCE { 1 } else { failures + 1 };
-            dialed = self.reconnect(dial, &mut failures, since).await;
+            dialed = self.reconnect(dial, failures).await;
         }
         Ok(())
     }
 
     /// Passes messages on in both directions until the daemon has gone.
-    async fn connected(&mut self, dialed: Dialed) -> Over {
+    async fn connected(&mut self, dialed: Dialed) {
         let (errand, errands) = mpsc::unbounded_channel();
         let up = pump::up(&mut self.input, dialed.output, &self.state, &self.output, errands);
         let down = pump::down(dialed.input, &self.state, &self.output, errand);
         tokio::pin!(up, down);
         tokio::select! {
-            over = &mut down => over,
+            () = &mut down => {}
             // What the daemon has said until then is still to be read: the other direction tells when it is over.
             _ = &mut up => down.await,
         }
@@ -147,7 +135,8 @@ impl<R: AsyncRead + Unpin> Relay<R> {
 
     /// Finds the next daemon: at once where something waits for it, else when the client says something, or when somebody
     /// else has started one. `None` when the client has ended.
-    async fn reconnect(&mut self, dial: &mut impl Dial, failures: &mut usize, since: Instant) -> Option<Dialed> {
+    async fn reconnect(&mut self, dial: &mut impl Dial, mut failures: usize) -> Option<Dialed> {
+        let since = Instant::now();
         loop {
             let (waits, follows) = {
                 let state = self.state.borrow();
@@ -164,25 +153,24 @@ impl<R: AsyncRead + Unpin> Relay<R> {
                     () = tokio::time::sleep(LOOK), if follows => {}
                 }
             } else {
-                tokio::time::sleep(PAUSES[(*failures).clamp(1, PAUSES.len()) - 1]).await;
+                tokio::time::sleep(PAUSES[failures.clamp(1, PAUSES.len()) - 1]).await;
             }
             let directory = self.state.borrow().directory().and_then(AbsPath::new);
-            let dialed = timeout(PATIENCE, dial.dial(want, directory.as_ref())).await;
-            let error = match dialed.unwrap_or_else(|_| Err(Error::unavailable("the daemon does not answer"))) {
+            match dial.dial(want, directory.as_ref()).await {
                 Ok(Some(dialed)) => return Some(dialed),
-                Ok(None) => continue,
-                Err(error) => error,
-            };
-            *failures += 1;
-            self.refuse(&error, since).await;
+                Ok(None) => {}
+                Err(error) => {
+                    failures += 1;
+                    if since.elapsed() >= PATIENCE {
+                        self.refuse(&dial.explain(&error)).await;
+                    }
+                }
+            }
         }
     }
 
     /// Without a daemon for too long, what the client has asked is answered.
-    async fn refuse(&mut self, why: &Error, since: Instant) {
-        if since.elapsed() < PATIENCE {
-            return;
-        }
+    async fn refuse(&mut self, why: &Error) {
         while self.input.take(&self.state, &mut Outgoing::new(Framing::Lines), &self.output) {}
         self.input.answer(|answers| self.state.borrow_mut().give_up(why, answers));
         self.input.flush(&self.output).await;

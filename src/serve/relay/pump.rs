@@ -12,13 +12,8 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{
-    Over,
-    incoming::{self, Refusal},
-    state::{Outgoing, State},
-};
+use super::state::{Outgoing, State};
 use crate::{
-    api::error::Error,
     jsonrpc::framing::{Decoder, Frame, Framing},
     serve::answer,
 };
@@ -166,31 +161,20 @@ pub async fn up<R: AsyncRead + Unpin>(
     }
 }
 
-/// From the daemon to the client, until the daemon's end.
-pub async fn down(
-    mut daemon: impl AsyncRead + Unpin,
-    state: &RefCell<State>,
-    output: &Output,
-    errands: mpsc::UnboundedSender<Vec<u8>>,
-) -> Over {
+/// From the daemon to the client, until the daemon has gone.
+pub async fn down(mut daemon: impl AsyncRead + Unpin, state: &RefCell<State>, output: &Output, errands: mpsc::UnboundedSender<Vec<u8>>) {
     // Whatever the daemon sends is passed on: the limit is the daemon's affair.
     let mut decoder = Decoder::new(usize::MAX);
-    let mut first = true;
     loop {
         let place = output.place().await;
         if !matches!(daemon.read_buf(decoder.space()).await, Ok(length) if length > 0) {
-            return Over::Lost;
+            return;
         }
         let mut messages = output.outgoing();
         let mut lines = Outgoing::new(Framing::Lines);
         while let Some(frame) = decoder.next_frame() {
             let Frame::Message(bytes) = frame else { continue };
             let Ok(text) = str::from_utf8(bytes) else { continue };
-            if std::mem::take(&mut first)
-                && let Some(refusal) = incoming::refusal(text)
-            {
-                return Over::Refused(refused(refusal));
-            }
             state.borrow_mut().from_daemon(text, &mut lines, &mut messages);
         }
         if !messages.bytes.is_empty() {
@@ -200,13 +184,5 @@ pub async fn down(
             // Nobody takes errands of a connection that is over.
             let _ = errands.send(lines.bytes);
         }
-    }
-}
-
-fn refused(refusal: Refusal) -> Error {
-    let error = Error::unavailable(refusal.message);
-    match refusal.data.hint {
-        Some(hint) => error.hint(hint),
-        None => error,
     }
 }

@@ -20,6 +20,8 @@ impl Daemons {
 }
 
 impl Dial for Daemons {
+    type Error = Error;
+
     async fn dial(&mut self, want: Want, _: Option<&AbsPath>) -> Result<Option<Dialed>, Error> {
         self.wanted.push(want);
         if want == Want::Running {
@@ -28,6 +30,10 @@ impl Dial for Daemons {
         let stream = self.attempts.pop_front().unwrap_or_else(|| Err(Error::unavailable("no daemon")))?;
         let (input, output) = split(stream);
         Ok(Some(Dialed { input: Box::new(input), output: Box::new(output) }))
+    }
+
+    fn explain(&self, error: &Error) -> Error {
+        Error::unavailable(error.message())
     }
 
     fn was_stopped(&self) -> bool {
@@ -179,27 +185,11 @@ async fn a_stopped_daemon_is_started_again_only_when_it_is_needed() {
     assert!(started.starts_with(&[true, false, false]), "looked for, but not started, while nobody asks: {started:?}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_daemon_that_refuses_this_program_is_reported() {
-    let attempts: Vec<_> = (0..200)
-        .map(|_| {
-            let (near, far) = duplex(1 << 16);
-            tokio::spawn(async move {
-                let (_reader, mut writer) = split(far);
-                let refusal =
-                    r#"{"jsonrpc":"2.0","id":null,"error":{"code":1012,"message":"an old daemon","data":{"kind":"unsupported_version"}}}"#;
-                let _ = writer.write_all(format!("{refusal}\n").as_bytes()).await;
-            });
-            Ok(near)
-        })
-        .collect();
-    let mut daemons = Daemons::new(attempts);
-    let end = serve(&mut daemons, async |mut reads, mut writes| {
-        writes.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.list\"}\n").await.unwrap();
-        while reads.next_line().await.is_ok_and(|line| line.is_some()) {}
-    })
-    .await;
-    assert_eq!(end.unwrap_err().message(), "an old daemon");
+#[tokio::test]
+async fn without_a_first_daemon_there_is_no_relay() {
+    let mut daemons = Daemons::new([Err(Error::unavailable("the disk is full"))]);
+    let end = serve(&mut daemons, async |_, _| {}).await;
+    assert_eq!(end.unwrap_err().message(), "the disk is full");
 }
 
 #[tokio::test]
