@@ -1,0 +1,1 @@
+//! Listeners on loopback, reached by real sockets.
