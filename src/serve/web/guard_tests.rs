@@ -85,7 +85,7 @@ fn a_proxy_is_believed_when_there_is_one() {
 
 #[tokio::test]
 async fn the_token_comes_in_three_ways() {
-    let Fixture { guard, token, .. } = fixture(&Options::default(), "127.0.0.1", Duration::ZERO);
+    let Fixture { guard, token, _directory } = fixture(&Options::default(), "127.0.0.1", Duration::ZERO);
     let ask = async |list: &[(&str, &str)], query: &str| guard.ask(&headers(list), query).await.map(drop);
     let bearer = format!("Bearer {token}");
     let protocols = format!("polytree.v1, polytree.token.{token}");
@@ -104,7 +104,7 @@ async fn the_token_comes_in_three_ways() {
 
 #[tokio::test]
 async fn a_replaced_token_counts_at_once() {
-    let Fixture { guard, token, .. } = fixture(&Options::default(), "127.0.0.1", Duration::ZERO);
+    let Fixture { guard, token, _directory } = fixture(&Options::default(), "127.0.0.1", Duration::ZERO);
     let query = format!("token={token}");
     let admitted = guard.ask(&HeaderMap::new(), &query).await.unwrap();
     assert!(guard.holds(&admitted));
@@ -115,7 +115,7 @@ async fn a_replaced_token_counts_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn wrong_tokens_wait_and_the_right_one_does_not() {
-    let Fixture { guard, token, .. } = fixture(&Options::default(), "127.0.0.1", Duration::from_secs(1));
+    let Fixture { guard, token, _directory } = fixture(&Options::default(), "127.0.0.1", Duration::from_secs(1));
     let (none, right) = (HeaderMap::new(), format!("token={token}"));
     let began = tokio::time::Instant::now();
     let wrong = futures::future::join_all((0..20).map(|_| guard.ask(&none, "token=x")));

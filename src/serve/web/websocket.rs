@@ -55,6 +55,8 @@ const LINGER: Duration = Duration::from_secs(1);
 enum Over {
     /// Nobody is there any more.
     Gone,
+    /// Nobody seems to be there any more.
+    Silent,
     /// The daemon stops.
     Stopped,
     /// It is to be closed with this code and these words.
@@ -134,6 +136,7 @@ async fn converse(
     let _ = match over {
         Over::Closed(code, reason) => farewell.set((code, reason)),
         Over::Stopped => farewell.set((code::GOING_AWAY, "the daemon stops")),
+        Over::Silent => farewell.set((code::POLICY, "no sign of life")),
         Over::Gone => Ok(()),
     };
     if over == Over::Stopped {
@@ -141,7 +144,7 @@ async fn converse(
         let _ = timeout(STOP_PATIENCE, engine.idle()).await;
     }
     engine.close().await;
-    if over != Over::Gone {
+    if !matches!(over, Over::Gone | Over::Silent) {
         // A socket that is closed with something unread in it would take our last words with it.
         let _ = timeout(LINGER, drain(reader)).await;
     }
@@ -177,7 +180,7 @@ async fn watch(site: &Site, engine: &Engine, token: &Token, heard: &AtomicBool) 
         sleep(site.limits.ping).await;
         missed = if heard.swap(false, Ordering::Relaxed) { 0 } else { missed + 1 };
         if missed == MISSED {
-            return Over::Gone;
+            return Over::Silent;
         }
         if !site.guard.holds(token) {
             return Over::Closed(code::POLICY, "the token was replaced");

@@ -1,1 +1,0 @@
-//! Listeners on loopback, reached by real sockets.
