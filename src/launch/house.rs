@@ -8,6 +8,7 @@ use crate::{
     serve::{
         local::{Address, Listener},
         rpc::Rpc,
+        web::Doors,
     },
     stdx::tasks::Tasks,
     storage::Kind,
@@ -49,6 +50,10 @@ impl House {
         if let Some(listener) = listener {
             let (rpc, tasks) = (rpc.clone(), doors.clone());
             drop(doors.spawn("local socket", async move { listener.serve(&rpc, &tasks).await }));
+        }
+        if let Some(wishes) = daemon.listeners.wishes() {
+            let network = Doors::new(rpc.clone(), &doors, Arc::clone(&daemon.listeners), &places.data);
+            drop(doors.spawn("network doors", network.serve(wishes)));
         }
         Ok(Self { daemon, rpc, doors })
     }

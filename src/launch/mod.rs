@@ -5,6 +5,7 @@ mod detached;
 mod dial;
 mod error;
 mod house;
+pub mod network;
 mod relay;
 mod signals;
 

@@ -12,6 +12,7 @@ pub mod connection;
 pub mod local;
 pub mod relay;
 pub mod stdio;
+pub mod web;
 
 #[cfg(test)]
 mod testing;
