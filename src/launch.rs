@@ -1,6 +1,8 @@
 //! What the executable can be: a daemon inside a client's subprocess, a daemon in the foreground, or a client of
 //! whichever daemon owns the data directory.
 
+pub mod network;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
@@ -14,6 +16,7 @@ use crate::{
         local::{self, Address, Hello, Listener},
         rpc::Rpc,
         stdio,
+        web::Doors,
     },
     stdx::{paths::AbsPath, tasks::Tasks},
     storage::{Owner, Ownership},
@@ -55,6 +58,10 @@ impl House {
                 drop(doors.spawn("local socket", async move { listener.serve(&rpc, &tasks).await }));
             }
             Err(error) => tracing::warn!(%error, "the local socket could not be opened; other commands cannot reach this daemon"),
+        }
+        if let Some(wishes) = daemon.listeners.wishes() {
+            let network = Doors::new(rpc.clone(), &doors, Arc::clone(&daemon.listeners), &surroundings.places.data);
+            drop(doors.spawn("network doors", network.serve(wishes)));
         }
         Ok(Self { daemon, rpc, doors })
     }

@@ -6,7 +6,10 @@ use polytree::{
     cli::{self, Args, Command, Exit, Failure, Input, Screen},
     config::Places,
     daemon::Error,
-    launch::{self, Surroundings},
+    launch::{
+        self, Surroundings,
+        network::{self, Network},
+    },
     logging,
 };
 
@@ -51,12 +54,30 @@ async fn run(args: Args) -> Result<Exit, Failure> {
             backing.close().await;
             return Ok(exit);
         }
-        Command::Serve(_) => launch::serve(surroundings, |daemon| Screen::standard().status(&cli::serving(daemon))).await,
+        Command::Serve(args) => {
+            let network = Network { listeners: args.listeners(&surroundings.directory), new_token: args.new_token };
+            let ready = |daemon: &_| Screen::standard().status(&cli::serving(daemon));
+            let opened = |opened: &network::Opened| Screen::standard().status(&cli::listening(&opened.urls, &opened.token));
+            network::serve(surroundings, network, ready, opened).await.map_err(not_listening)?;
+            return Ok(Exit::Done);
+        }
         Command::Stdio(_) => launch::standalone(surroundings).await,
         Command::Completions(_) => Ok(()),
     }
     .map_err(|error| unavailable(&error))?;
     Ok(Exit::Done)
+}
+
+fn not_listening(error: network::Error) -> Failure {
+    use polytree::daemon::listeners::Error as Listener;
+    let told = error.to_string();
+    match error {
+        network::Error::Daemon(error) => unavailable(&error),
+        network::Error::Peer(error) => error.into(),
+        network::Error::Listener(error @ Listener::Unavailable { .. }) => Failure::Unavailable(told, error.hint().map(str::to_owned)),
+        network::Error::Listener(error) => Failure::Failed(told, error.hint().map(str::to_owned)),
+        network::Error::Token(_) => Failure::Unavailable(told, None),
+    }
 }
 
 fn unavailable(error: &Error) -> Failure {

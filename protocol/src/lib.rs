@@ -27,6 +27,7 @@ pub mod agent;
 pub mod config;
 pub mod daemon;
 pub mod event;
+pub mod listen;
 pub mod message;
 pub mod part;
 pub mod permission;

@@ -19,6 +19,8 @@ macro_rules! for_each_method {
             call ServerInitialize = "server.initialize" (daemon::ServerInitializeParams) -> daemon::ServerInitializeResult, - "", retry read;
             /// Tells version, process, data directory and listeners.
             call ServerInfo = "server.info" (daemon::ServerInfoParams) -> daemon::ServerInfoResult, - "", retry read;
+            /// Listens for WebSocket and HTTP clients; the same address again answers the same. Only for local clients.
+            call ServerListen = "server.listen" (listen::ServerListenParams) -> listen::ServerListenResult, - "", retry read;
             /// Writes a line to the daemon's log.
             call LogWrite = "log.write" (daemon::LogWriteParams) -> bool, POST "/log", retry never;
             /// Tells the directories in use.
@@ -149,6 +151,6 @@ macro_rules! define {
     };
 }
 
-use crate::{agent, config, daemon, event, message, permission, project, provider, session, tool};
+use crate::{agent, config, daemon, event, listen, message, permission, project, provider, session, tool};
 
 for_each_method!(define);

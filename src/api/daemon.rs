@@ -56,7 +56,12 @@ impl Handler for ServerInfo {
             pid: std::process::id(),
             started: daemon.started,
             data_directory: daemon.places.data.to_string(),
-            listen: daemon.socket.iter().map(ToString::to_string).collect(),
+            listen: daemon
+                .socket
+                .iter()
+                .map(ToString::to_string)
+                .chain(daemon.listeners.list().into_iter().map(|listener| listener.url))
+                .collect(),
         })
     }
 }

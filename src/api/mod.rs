@@ -13,6 +13,7 @@ mod select;
 pub mod config;
 pub mod daemon;
 pub mod event;
+pub mod listen;
 pub mod permission;
 pub mod project;
 pub mod session;

@@ -71,5 +71,11 @@ pub fn serving(daemon: &crate::daemon::Daemon) -> String {
     format!("polytree {} serves {}: process {}{socket}", env!("CARGO_PKG_VERSION"), daemon.places.data, std::process::id())
 }
 
+/// The lines that tell how the daemon is reached over the network. The token is shown to nobody else.
+#[must_use]
+pub fn listening(urls: &[String], token: &str) -> String {
+    urls.iter().map(|url| format!("listening on {url}\n")).chain([format!("token: {token}")]).collect()
+}
+
 #[cfg(test)]
 mod tests;

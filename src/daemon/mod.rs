@@ -1,10 +1,11 @@
 //! The daemon: owns everything that outlives a project. Built once, from the bottom up; ended from the top down.
 
 pub mod clients;
+pub mod listeners;
 
 use std::{sync::Arc, time::Duration};
 
-use self::clients::Clients;
+use self::{clients::Clients, listeners::Listeners};
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
@@ -89,6 +90,8 @@ pub struct Daemon {
     pub socket: Option<AbsPath>,
     /// Who is connected.
     pub clients: Arc<Clients>,
+    /// Where it listens on the network.
+    pub listeners: Arc<Listeners>,
     /// The root of the tree of work.
     pub tasks: Tasks,
     database: Arc<Database>,
@@ -126,6 +129,7 @@ impl Daemon {
             started: now_ms(),
             socket,
             clients: Arc::default(),
+            listeners: Arc::default(),
             tasks,
             database,
             _ownership: ownership,
