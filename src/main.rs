@@ -3,30 +3,43 @@
 use std::{process::ExitCode, sync::Arc};
 
 use polytree::{
-    cli::{self, Args, Command, Exit, Failure, Input, Patient, Screen},
+    cli::{self, Args, Command, Exit, Failure, Input, Patient, Screen, ServeArgs},
     config::Places,
-    daemon::Error,
-    launch::{self, Surroundings},
+    daemon,
+    launch::{
+        self, Error, Surroundings,
+        network::{self, Network},
+    },
     logging,
+    stdx::detach,
 };
+use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
     let args = cli::parse();
-    // Two workers are enough for a daemon that mostly waits; more only cost memory.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(8)
-        .thread_stack_size(1 << 20)
-        .enable_all()
-        .build();
-    let runtime = match runtime {
+    let is_detached = matches!(args.command, Command::Serve(ServeArgs { detached: true, .. }));
+    // Before anything is opened or started here.
+    if is_detached && let Err(error) = detach::detach() {
+        return cli::fail(&Failure::Usage(format!("only polytree itself starts a detached daemon: {error}"))).into();
+    }
+    let runtime = match runtime(&args) {
         Ok(runtime) => runtime,
         Err(error) => return cli::fail(&Failure::Failed(format!("the runtime does not start: {error}"), None)).into(),
     };
-    let exit = runtime.block_on(run(args)).unwrap_or_else(|failure| cli::fail(&failure));
+    let exit = if is_detached { runtime.block_on(run_detached(args)) } else { runtime.block_on(run(args)) };
+    let exit = exit.unwrap_or_else(|failure| cli::fail(&failure));
     // What still blocks, such as a read from a terminal, is no reason to stay.
     runtime.shutdown_background();
     exit.into()
+}
+
+/// Two workers are enough for a daemon that mostly waits, and a relay has no work for even one.
+fn runtime(args: &Args) -> std::io::Result<Runtime> {
+    let mut builder = match args.command {
+        Command::Stdio if !args.standalone => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.worker_threads(2).max_blocking_threads(8).thread_stack_size(1 << 20).enable_all().build()
 }
 
 async fn run(args: Args) -> Result<Exit, Failure> {
@@ -34,40 +47,81 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         cli::completions(wanted.shell, &mut std::io::stdout());
         return Ok(Exit::Done);
     }
-    #[expect(clippy::disallowed_methods, reason = "the one place: where the user or the client has started us")]
-    let process = std::env::current_dir().map_err(|error| Failure::Usage(format!("the current directory cannot be used: {error}")))?;
-    let directory = args.directory(&process)?;
-    // Variables that are not text have no place in JSON.
-    let environment =
-        Arc::new(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect());
-    let places = Places::discover(&environment).map_err(|error| unavailable(&Error::Places(error)))?;
-    if let Command::Doctor(args) = &args.command {
+    if let Command::Doctor(wanted) = &args.command {
         // Before anything is made or put right: it looks at things as they are.
-        let surroundings = Surroundings { environment, directory, places };
-        let (running, backing) = launch::find(&surroundings).await;
+        let surroundings = unprepared(&args)?;
+        let running = launch::running(&surroundings).await;
         let patient = Patient { places: &surroundings.places, environment: &surroundings.environment, directory: &surroundings.directory };
-        let exit = cli::doctor(args, running, patient, &mut Screen::standard()).await;
-        backing.close().await;
-        return Ok(exit);
+        return Ok(cli::doctor(wanted, running, patient, &mut Screen::standard()).await);
     }
-    places.create().map_err(|error| unavailable(&Error::Places(error)))?;
-    logging::start(&places.data, args.log_level.map(cli::LogLevel::word));
-    let surroundings = Surroundings { environment, directory, places };
+    let surroundings = surroundings(&args)?;
     match args.command {
         Command::Client(command) => {
-            let (daemon, backing) = launch::reach(&surroundings).await.map_err(|error| unavailable(&error))?;
+            let reached = if args.standalone { launch::inside(&surroundings).await } else { launch::reach(&surroundings).await };
+            let (daemon, backing) = reached.map_err(|error| unavailable(&error))?;
             let exit = cli::run_client(command, daemon, Screen::standard(), Input::standard(), &surroundings.directory).await;
             backing.close().await;
             return Ok(exit);
         }
-        Command::Serve(_) => launch::serve(surroundings, |daemon| Screen::standard().status(&cli::serving(daemon))).await,
-        Command::Stdio(_) => launch::standalone(surroundings).await,
+        Command::Serve(args) => {
+            let network = Network { listeners: args.listeners(&surroundings.directory), new_token: args.new_token };
+            let ready = |daemon: &_| Screen::standard().status(&cli::serving(daemon));
+            let opened = |opened: &network::Opened| Screen::standard().status(&cli::listening(&opened.urls, &opened.token));
+            network::serve(surroundings, network, ready, opened).await.map_err(not_listening)?;
+            return Ok(Exit::Done);
+        }
+        Command::Stdio if args.standalone => launch::standalone(surroundings).await,
+        Command::Stdio => launch::relay(surroundings).await,
         Command::Completions(_) | Command::Doctor(_) => Ok(()),
     }
     .map_err(|error| unavailable(&error))?;
     Ok(Exit::Done)
 }
 
+fn not_listening(error: network::Error) -> Failure {
+    use polytree::daemon::listeners::Error as Listener;
+    let told = error.to_string();
+    match error {
+        network::Error::Daemon(error) => unavailable(&error),
+        network::Error::Peer(error) => error.into(),
+        network::Error::Listener(error @ Listener::Unavailable { .. }) => Failure::Unavailable(told, error.hint().map(str::to_owned)),
+        network::Error::Listener(error) => Failure::Failed(told, error.hint().map(str::to_owned)),
+        network::Error::Token(_) => Failure::Unavailable(told, None),
+    }
+}
+
+/// A daemon that was started by whoever needed it: nobody reads what it says but the one who waits for its start.
+async fn run_detached(args: Args) -> Result<Exit, Failure> {
+    let surroundings = surroundings(&args).inspect_err(|failure| launch::say_cannot(&failure.to_string(), failure.hint()))?;
+    if let Err(error) = launch::serve_detached(surroundings).await {
+        launch::say_failed(&error);
+        return Ok(Exit::Unavailable);
+    }
+    Ok(Exit::Done)
+}
+
+fn surroundings(args: &Args) -> Result<Surroundings, Failure> {
+    let surroundings = unprepared(args)?;
+    surroundings.places.create().map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
+    // A relay has nothing to tell that its daemon does not tell.
+    if args.standalone || !matches!(args.command, Command::Stdio) || args.log_level.is_some() {
+        logging::start(&surroundings.places.data, args.log_level.map(cli::LogLevel::word));
+    }
+    Ok(surroundings)
+}
+
+/// The same before anything is made.
+fn unprepared(args: &Args) -> Result<Surroundings, Failure> {
+    #[expect(clippy::disallowed_methods, reason = "the one place: where the user or the client has started us")]
+    let process = std::env::current_dir().map_err(|error| Failure::Usage(format!("the current directory cannot be used: {error}")))?;
+    let directory = args.directory(&process)?;
+    // Variables that are not text have no place in JSON.
+    let environment =
+        Arc::new(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect());
+    let places = Places::discover(&environment).map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
+    Ok(Surroundings { environment, directory, places })
+}
+
 fn unavailable(error: &Error) -> Failure {
-    Failure::Unavailable(error.to_string(), error.hint())
+    Failure::Unavailable(error.told(), error.hint())
 }

@@ -83,12 +83,25 @@ pub struct DiagnosisOwner {
     pub user_name: Option<String>,
     /// The data directory that it owns.
     pub data_directory: String,
-    /// The command that started it, without its arguments.
+    /// How it was started; absent where none runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_by: Option<String>,
+    pub start: Option<DiagnosisStart>,
     /// Who has the data directory's lock but could not be asked; only where this was not told by a daemon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<DiagnosisHolder>,
+}
+
+/// How a daemon was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DiagnosisStart {
+    /// By whoever needed it; it goes by itself.
+    Detached,
+    /// By a person or a service manager, as `polytree serve`.
+    #[default]
+    Foreground,
+    /// Inside a client's process; it goes with it.
+    Standalone,
 }
 
 /// A process that owns a data directory and does not answer.
@@ -107,6 +120,8 @@ pub struct DiagnosisHolder {
 pub struct DiagnosisListener {
     /// A path or an address.
     pub address: String,
+    /// Since when.
+    pub since: i64,
 }
 
 /// Which way a client came.

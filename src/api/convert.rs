@@ -3,7 +3,7 @@
 use polytree_protocol::errors::ErrorKind;
 
 use super::error::Error;
-use crate::{config, event, permission, project, session, storage};
+use crate::{config, daemon::listeners, event, permission, project, session, storage};
 
 impl From<storage::Error> for Error {
     fn from(error: storage::Error) -> Self {
@@ -91,6 +91,17 @@ impl From<session::Error> for Error {
             E::Permission(error) => error.into(),
             E::Storage(error) => error.into(),
         }
+    }
+}
+
+impl From<listeners::Error> for Error {
+    fn from(error: listeners::Error) -> Self {
+        let kind = match error {
+            listeners::Error::Invalid { .. } => ErrorKind::InvalidParams,
+            listeners::Error::Conflict { .. } => ErrorKind::Conflict,
+            listeners::Error::Unavailable { .. } => ErrorKind::Unavailable,
+        };
+        with_hint(Error::new(kind, error.to_string()), error.hint().map(str::to_owned))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
-use polytree_protocol::{id::SessionId, provider::ModelRef};
+use polytree_protocol::{id::SessionId, listen::ServerListenParams, provider::ModelRef};
 
 use super::client::Failure;
 use crate::stdx::paths::AbsPath;
@@ -50,6 +50,9 @@ pub struct Args {
     /// Work in this directory instead of the current one
     #[arg(long, value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
+    /// Use a daemon inside this process, which ends with it, instead of the one that all share
+    #[arg(long, global = true)]
+    pub standalone: bool,
     /// How much is logged: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", global = true, hide_possible_values = true)]
     pub log_level: Option<LogLevel>,
@@ -108,7 +111,7 @@ pub enum Command {
     /// Run the daemon in the foreground
     Serve(ServeArgs),
     /// Speak JSON-RPC on the standard input and output
-    Stdio(StdioArgs),
+    Stdio,
     /// Tell how the daemon is and what is worth doing about it
     ///
     /// Starts nothing: where no daemon runs, directories, store, settings and programs are looked at. Ends with 1 when
@@ -182,15 +185,55 @@ fn model(text: &str) -> Result<ModelRef, String> {
 }
 
 /// Arguments of `serve`.
-#[derive(Debug, clap::Args)]
-pub struct ServeArgs {}
+#[derive(Debug, Default, clap::Args)]
+pub struct ServeArgs {
+    /// Leave the session of whoever started it, and go when nobody needs it; for polytree itself
+    #[arg(long, hide = true)]
+    pub detached: bool,
+    /// Also listen for WebSocket and HTTP clients (HOST:PORT, port 0 for a free one); may be given more than once
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Vec<String>,
+    /// Let pages of this origin connect; may be given more than once
+    #[arg(long, value_name = "ORIGIN", requires = "listen")]
+    pub allow_origin: Vec<String>,
+    /// Let clients reach the listener by this name; may be given more than once
+    #[arg(long, value_name = "HOST", requires = "listen")]
+    pub allow_host: Vec<String>,
+    /// Serve everything below this path
+    #[arg(long, value_name = "PATH", requires = "listen")]
+    pub base_path: Option<String>,
+    /// Believe the X-Forwarded-* headers: only behind a proxy that sets them
+    #[arg(long, requires = "listen")]
+    pub trust_forwarded: bool,
+    /// The certificate chain (PEM) with which the listener speaks TLS
+    #[arg(long, value_name = "FILE", requires = "listen", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "listen", requires = "certificate")]
+    pub key: Option<PathBuf>,
+    /// Replace the token that network clients must show; the old one counts no more
+    #[arg(long)]
+    pub new_token: bool,
+}
 
-/// Arguments of `stdio`.
-#[derive(Debug, clap::Args)]
-pub struct StdioArgs {
-    /// Run the whole daemon in this process; it ends with its input
-    #[arg(long, required = true)]
-    pub standalone: bool,
+impl ServeArgs {
+    /// The listeners that are asked for; paths are meant from `directory`.
+    #[must_use]
+    pub fn listeners(&self, directory: &AbsPath) -> Vec<ServerListenParams> {
+        let list = |texts: &Vec<String>| (!texts.is_empty()).then(|| texts.clone());
+        let file = |path: &Option<PathBuf>| path.as_ref().map(|path| directory.join(path).to_string());
+        let params = |address: &String| ServerListenParams {
+            address: address.clone(),
+            allow_origins: list(&self.allow_origin),
+            allow_hosts: list(&self.allow_host),
+            base_path: self.base_path.clone(),
+            trust_forwarded: self.trust_forwarded.then_some(true),
+            certificate: file(&self.certificate),
+            key: file(&self.key),
+            ..ServerListenParams::default()
+        };
+        self.listen.iter().map(params).collect()
+    }
 }
 
 /// Commands of `sessions`.
@@ -336,7 +379,13 @@ mod tests {
             args.command,
             Command::Client(ClientCommand::Sessions(SessionsCommand::List(SessionsListArgs { all: true, limit: 5, .. })))
         ));
-        assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio(_)));
+        assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio));
+        let line = "serve --listen localhost:0 --listen [::1]:0 --allow-host a --certificate c.pem --key /k.pem --new-token";
+        let Command::Serve(serve) = parse(line).unwrap().command else { panic!() };
+        let [first, second] = serve.listeners(&AbsPath::new("/d").unwrap()).try_into().unwrap();
+        assert_eq!((first.address.as_str(), second.address.as_str()), ("localhost:0", "[::1]:0"));
+        assert_eq!((first.certificate.as_deref(), first.key.as_deref()), (Some("/d/c.pem"), Some("/k.pem")));
+        assert_eq!((first.allow_hosts, first.allow_origins, serve.new_token), (Some(vec!["a".to_owned()]), None, true));
     }
 
     #[test]
@@ -346,7 +395,8 @@ mod tests {
             ("run --session x y", "invalid id"),
             ("run --continue --session ses_01ARZ3NDEKTSV4RRFFQ69G5FAV x", "cannot be used with"),
             ("run --continue --title a x", "cannot be used with"),
-            ("stdio", "--standalone"),
+            ("serve --allow-origin https://a", "--listen"),
+            ("serve --listen localhost:0 --certificate c.pem", "--key"),
             ("sessions list -n 0", "1..=1000"),
             ("sessions delete", "<ID>"),
             ("completions tcsh", "possible values: bash, zsh, fish"),

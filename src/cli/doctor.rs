@@ -1,6 +1,6 @@
 //! `polytree doctor`: how the daemon is, or what can be told where none runs, and what is worth doing. Starts nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use polytree_protocol::{
     diagnose::{Diagnosis, DiagnosisHolder, ServerDiagnoseParams},
@@ -17,8 +17,8 @@ use super::{
 use crate::{
     config::Places,
     daemon::diagnose::{advice, offline},
-    stdx::paths::AbsPath,
-    storage::Owner,
+    stdx::{paths::AbsPath, version::version},
+    storage::{Look, Owner, Ownership},
     tool::context::Environment,
 };
 
@@ -29,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub enum Running {
     /// It listens.
     Daemon(Daemon),
-    /// Somebody owns the directory and does not listen.
-    Silent(Owner),
+    /// Somebody owns the directory and does not serve us, for this reason.
+    Silent(Option<Owner>, String),
     /// Nobody owns it.
     Nobody,
 }
@@ -63,15 +63,23 @@ pub async fn doctor(args: &DoctorArgs, running: Running, patient: Patient<'_>, s
 async fn examine(running: Running, patient: &Patient<'_>) -> Diagnosis {
     let holder = match running {
         Running::Nobody => None,
-        Running::Silent(owner) => {
-            Some(DiagnosisHolder { pid: owner.pid, version: owner.version, problem: "it does not listen".to_owned() })
-        }
+        Running::Silent(owner, problem) => Some(holder(owner, problem)),
         Running::Daemon(daemon) => match ask(&daemon, patient.directory).await {
             Ok(report) => return report,
-            Err(problem) => Some(unable(patient.places, problem)),
+            Err(problem) => match Ownership::look(patient.places.data.as_path()) {
+                Look::Owned(owner) => Some(holder(owner, problem)),
+                // It has gone meanwhile.
+                Look::Free(_) => None,
+            },
         },
     };
-    offline::look(patient.places, &Arc::clone(patient.environment), holder).await
+    offline::look(patient.places, patient.environment, holder).await
+}
+
+/// Who owns the directory and could not tell how it is.
+fn holder(owner: Option<Owner>, problem: String) -> DiagnosisHolder {
+    let (pid, version) = owner.map_or_else(Default::default, |owner| (owner.pid, owner.version));
+    DiagnosisHolder { pid, version, problem }
 }
 
 async fn ask(daemon: &Daemon, directory: &AbsPath) -> Result<Diagnosis, String> {
@@ -80,20 +88,13 @@ async fn ask(daemon: &Daemon, directory: &AbsPath) -> Result<Diagnosis, String> 
         Ok(answer) => answer.map_err(|failure| failure.to_string())?,
         Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
     };
-    for found in advice::newer_client(&report, env!("CARGO_PKG_VERSION")) {
+    for found in advice::newer_client(&report, version()) {
         if report.advice.iter().all(|advice| advice.id != found.id) {
             report.advice.push(found);
         }
     }
     report.advice.sort_by_key(|advice| advice.severity);
     Ok(report)
-}
-
-/// Who owns the directory and could not tell how it is.
-fn unable(places: &Places, problem: String) -> DiagnosisHolder {
-    let owner = crate::storage::Ownership::look(places.data.as_path());
-    let (pid, version) = owner.map_or_else(Default::default, |owner| (owner.pid, owner.version));
-    DiagnosisHolder { pid, version, problem }
 }
 
 fn show(args: &DoctorArgs, report: &Diagnosis, screen: &mut Screen) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use polytree_protocol::{
     daemon::LogLevel,
-    diagnose::{Diagnosis, DiagnosisClient, DiagnosisDoor, DiagnosisProject, DiagnosisSession},
+    diagnose::{Diagnosis, DiagnosisClient, DiagnosisDoor, DiagnosisProject, DiagnosisSession, DiagnosisStart},
     diagnose_machine::{Advice, DiagnosisFiles, DiagnosisPlace, DiagnosisProvider, Severity},
     session::SessionStatus,
 };
@@ -51,7 +51,11 @@ fn heading(report: &Diagnosis) -> String {
     let name = paint(STRONG, &format!("polytree {}", text(&report.version)));
     match (report.pid, &report.owner.holder) {
         (Some(pid), _) => {
-            let by = report.owner.started_by.as_ref().map_or_else(String::new, |by| format!(", started by `{}`", text(by)));
+            let by = report.owner.start.map_or("", |start| match start {
+                DiagnosisStart::Detached => ", started by a command that needed it",
+                DiagnosisStart::Foreground => ", started as `polytree serve`",
+                DiagnosisStart::Standalone => ", inside the process of its client",
+            });
             format!("{name} runs as process {pid} for {}{by}", duration(report.uptime_ms.unwrap_or(0)))
         }
         (None, Some(holder)) => format!("{name}: a daemon (process {}) runs but does not answer", holder.pid),

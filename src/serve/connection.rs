@@ -13,14 +13,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    answer,
     dispatch::Dispatcher,
-    outbox::{self, Outbox},
+    outbox::{self, Encoder, Outbox},
     rpc::Rpc,
 };
 use crate::{
-    api::connection::Connection,
+    api::{connection::Connection, error::Error, sink::Closed},
     daemon::clients::Presence,
-    jsonrpc::framing::{Decoder, Framing},
+    jsonrpc::framing::{Decoder, Frame, Framing},
     stdx::tasks::Tasks,
 };
 
@@ -56,15 +57,28 @@ impl Engine {
     /// Starts writing. Requests run below `tasks`, whose cancellation ends the connection.
     #[must_use]
     pub fn start(rpc: &Rpc, connection: Arc<Connection>, tasks: &Tasks, output: impl AsyncWrite + Unpin + Send + 'static) -> Self {
-        let tasks = tasks.child();
         let framing = Arc::new(OnceLock::new());
+        Self { framing: framing.clone(), ..Self::start_encoded(rpc, connection, tasks, output, framing) }
+    }
+
+    /// The same for a door with an encoding of its own, which takes apart what it reads and hands it to
+    /// [`Engine::receive`].
+    #[must_use]
+    pub fn start_encoded(
+        rpc: &Rpc,
+        connection: Arc<Connection>,
+        tasks: &Tasks,
+        output: impl AsyncWrite + Unpin + Send + 'static,
+        encoder: impl Encoder,
+    ) -> Self {
+        let tasks = tasks.child();
         let give_up = CancellationToken::new();
         let (outbox, queue) = Outbox::new(connection.traffic());
         let writer = tasks.spawn("writer", {
-            let (id, framing, give_up) = (connection.id(), framing.clone(), give_up.clone());
+            let (id, give_up) = (connection.id(), give_up.clone());
             async move {
                 tokio::select! {
-                    written = outbox::write(queue, output, framing) => {
+                    written = outbox::write(queue, output, encoder) => {
                         if let Err(error) = written {
                             tracing::debug!(connection = id, "the client has gone: {error}");
                         }
@@ -75,20 +89,50 @@ impl Engine {
         });
         let dispatcher = Dispatcher::new(rpc.clone(), connection.clone(), outbox.clone(), tasks.clone());
         let presence = rpc.clients().enter(connection.clone());
-        Self { dispatcher, connection, outbox, framing, tasks, writer, give_up, _presence: presence }
+        Self { dispatcher, connection, outbox, framing: Arc::default(), tasks, writer, give_up, _presence: presence }
     }
 
     /// Reads until the end, starting with what the decoder holds already.
     pub async fn read(&self, decoder: &mut Decoder, input: &mut (impl AsyncRead + Unpin)) -> End {
         tokio::select! {
             biased;
-            () = self.tasks.token().cancelled() => End::Stopped,
-            () = self.outbox.closed() => End::Gone,
-            end = self.receive(decoder, input) => end,
+            end = self.ended() => end,
+            end = self.read_stream(decoder, input) => end,
         }
     }
 
-    async fn receive(&self, decoder: &mut Decoder, input: &mut (impl AsyncRead + Unpin)) -> End {
+    /// Waits until the daemon stops or nothing can be written any more.
+    pub async fn ended(&self) -> End {
+        tokio::select! {
+            biased;
+            () = self.tasks.token().cancelled() => End::Stopped,
+            () = self.outbox.closed() => End::Gone,
+        }
+    }
+
+    /// Takes what came in.
+    ///
+    /// # Errors
+    /// When the client has gone.
+    pub async fn receive(&self, frame: Frame<'_>) -> Result<(), Closed> {
+        self.dispatcher.receive(frame).await
+    }
+
+    /// Answers what is no request at all.
+    ///
+    /// # Errors
+    /// When the client has gone.
+    pub async fn refuse(&self, error: &Error) -> Result<(), Closed> {
+        self.outbox.answer(answer::failure(answer::id(None), error).into_json()).await
+    }
+
+    /// The way out, for bytes that are no messages.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    async fn read_stream(&self, decoder: &mut Decoder, input: &mut (impl AsyncRead + Unpin)) -> End {
         loop {
             if self.framing.get().is_none()
                 && let Some(framing) = decoder.framing()

@@ -24,7 +24,11 @@ use super::{
     rpc::{ANSWER_LIMIT, Rpc, SUBSCRIPTION_LIMIT},
 };
 use crate::{
-    api::{connection::Connection, error::Error, sink::Closed},
+    api::{
+        connection::{Connection, Door},
+        error::Error,
+        sink::Closed,
+    },
     jsonrpc::{
         envelope::{self, Id, Invalid, Message, Request},
         framing::Frame,
@@ -299,6 +303,11 @@ impl Dispatcher {
         Ok(match callback {
             MethodCallback::Async(callback) => callback(id, params.into_owned(), number, ANSWER_LIMIT, extensions),
             MethodCallback::Subscription(callback) => {
+                if self.connection.door() == Door::Http {
+                    return Err(
+                        Error::invalid_state("an HTTP request cannot carry a subscription").hint("open a WebSocket at the same address")
+                    );
+                }
                 if place == Place::InBatch {
                     return Err(Error::invalid_state("subscriptions cannot be opened in a batch").hint("send the request by itself"));
                 }

@@ -9,9 +9,10 @@ mod params;
 
 pub mod connection;
 
-pub mod bridge;
 pub mod local;
+pub mod relay;
 pub mod stdio;
+pub mod web;
 
 #[cfg(test)]
 mod testing;

@@ -33,14 +33,40 @@ const SUBSCRIPTION_BYTES: usize = 1024 * 1024;
 /// How many bytes are gathered for one write; a message may be larger.
 const WRITE: usize = 64 * 1024;
 
+/// How many bytes are kept for writing while there is nothing to write.
+const QUIET: usize = 4 * 1024;
+
+/// How many messages are kept room for while there are none.
+const QUIET_BATCH: usize = 16;
+
 /// Something to write.
 pub enum Outgoing {
     /// An answer.
     Answer { message: Box<RawValue>, waiting: Waiting },
     /// A notification; not written when its subscription was closed meanwhile.
     Event { message: Box<RawValue>, subscription: Arc<Subscription>, bytes: OwnedSemaphorePermit, waiting: Waiting },
+    /// Bytes that are no message, such as a sign of life; written as they are.
+    Control(Vec<u8>),
     /// Nothing follows.
     End,
+}
+
+/// How messages look on a wire.
+pub trait Encoder: Send + 'static {
+    /// Appends a message, which is one JSON value.
+    fn message(&mut self, message: &str, to: &mut Vec<u8>);
+
+    /// Appends what is said last.
+    fn end(&mut self, to: &mut Vec<u8>);
+}
+
+/// A stream in the framing that its client has shown; lines until then.
+impl Encoder for Arc<OnceLock<Framing>> {
+    fn message(&mut self, message: &str, to: &mut Vec<u8>) {
+        self.get().copied().unwrap_or(Framing::Lines).encode(message, to);
+    }
+
+    fn end(&mut self, _: &mut Vec<u8>) {}
 }
 
 /// The queue's entrance.
@@ -71,6 +97,17 @@ impl Outbox {
     /// Queues an answer.
     pub async fn answer(&self, message: Box<RawValue>) -> Result<(), Closed> {
         self.queue.send(self.outgoing(message)).await.map_err(|_| Closed)
+    }
+
+    /// Queues bytes that are no message.
+    pub async fn control(&self, bytes: Vec<u8>) -> Result<(), Closed> {
+        self.queue.send(Outgoing::Control(bytes)).await.map_err(|_| Closed)
+    }
+
+    /// Queues bytes that are no message, unless that would mean waiting.
+    pub fn try_control(&self, bytes: Vec<u8>) {
+        // Who does not read what is queued already would not see it either.
+        let _ = self.queue.try_send(Outgoing::Control(bytes));
     }
 
     /// Says that nothing follows.
@@ -133,22 +170,22 @@ impl Room for QueueRoom {
 ///
 /// # Errors
 /// When the client has gone.
-pub async fn write(
-    mut queue: mpsc::Receiver<Outgoing>,
-    mut output: impl AsyncWrite + Unpin,
-    framing: Arc<OnceLock<Framing>>,
-) -> io::Result<()> {
+pub async fn write(mut queue: mpsc::Receiver<Outgoing>, mut output: impl AsyncWrite + Unpin, mut encoder: impl Encoder) -> io::Result<()> {
     let mut batch = Vec::new();
-    let mut bytes = Vec::with_capacity(WRITE);
+    let mut bytes = Vec::new();
     let mut held = Vec::new();
     let mut end = false;
     while !end && queue.recv_many(&mut batch, QUEUE).await > 0 {
-        let framing = framing.get().copied().unwrap_or(Framing::Lines);
         for outgoing in batch.drain(..) {
             let message = match outgoing {
                 Outgoing::End => {
+                    encoder.end(&mut bytes);
                     end = true;
                     break;
+                }
+                Outgoing::Control(control) => {
+                    bytes.extend_from_slice(&control);
+                    continue;
                 }
                 Outgoing::Event { subscription, .. } if subscription.is_closed() => continue,
                 Outgoing::Event { message, bytes, waiting, .. } => {
@@ -160,7 +197,7 @@ pub async fn write(
                     message
                 }
             };
-            framing.encode(message.get(), &mut bytes);
+            encoder.message(message.get(), &mut bytes);
             if bytes.len() >= WRITE {
                 output.write_all(&bytes).await?;
                 bytes.clear();
@@ -172,6 +209,11 @@ pub async fn write(
         output.flush().await?;
         bytes.clear();
         held.clear();
+        if queue.is_empty() {
+            // A quiet connection costs little.
+            bytes.shrink_to(QUIET);
+            batch.shrink_to(QUIET_BATCH);
+        }
     }
     output.shutdown().await
 }

@@ -31,7 +31,7 @@ use crate::{
         sink::{Closed, Outlet, Room, Sink, Subscription},
         visit_all,
     },
-    daemon::{Daemon, calls::Calls, clients::Clients},
+    daemon::{Daemon, calls::Calls, clients::Clients, life::Life},
     jsonrpc::framing::MESSAGE_LIMIT,
     stdx::tasks::Tasks,
 };
@@ -49,17 +49,18 @@ pub struct Rpc {
     ids: SubscriptionIds,
     clients: Arc<Clients>,
     calls: Arc<Calls>,
+    life: Arc<Life>,
 }
 
 impl Rpc {
     /// The methods of the contract, served by the daemon.
     #[must_use]
     pub fn new(daemon: Arc<Daemon>, tasks: &Tasks) -> Self {
-        let (clients, calls) = (Arc::clone(&daemon.clients), Arc::clone(&daemon.calls));
+        let (clients, calls, life) = (Arc::clone(&daemon.clients), Arc::clone(&daemon.calls), Arc::clone(&daemon.life));
         let mut registry = Registry::new(daemon, tasks);
         registry.calls = calls;
         visit_all(&mut registry);
-        registry.finish(clients)
+        registry.finish(clients, life)
     }
 
     /// Where the doors enter their clients.
@@ -72,6 +73,12 @@ impl Rpc {
     #[must_use]
     pub fn calls(&self) -> &Calls {
         &self.calls
+    }
+
+    /// What newcomers are told about, and asked of.
+    #[must_use]
+    pub fn life(&self) -> &Arc<Life> {
+        &self.life
     }
 
     /// The callbacks, for jsonrpsee's own servers.
@@ -228,10 +235,10 @@ impl<A: Send + Sync + 'static> Registry<A> {
         self.methods.verify_and_insert(M::NAME, callback).expect("no name is twice in the table");
     }
 
-    /// The methods, for the clients that will be entered in the list.
+    /// The methods, for the clients that will be entered in the list of a daemon with this life.
     #[must_use]
-    pub fn finish(self, clients: Arc<Clients>) -> Rpc {
-        Rpc { methods: self.methods, ids: SubscriptionIds::default(), clients, calls: self.calls }
+    pub fn finish(self, clients: Arc<Clients>, life: Arc<Life>) -> Rpc {
+        Rpc { methods: self.methods, ids: SubscriptionIds::default(), clients, life, calls: self.calls }
     }
 }
 

@@ -166,6 +166,7 @@ async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>) -> Result<CallsEnd, 
             Ok(())
         })
         .await?;
+    turn.shared.statuses.begin_calls(&turn.session.id, prepared.len());
     let mut running = Vec::new();
     for call in prepared {
         let host = CallHost::new(turn, call.part.clone());
@@ -218,11 +219,12 @@ enum Finished {
 }
 
 async fn one(turn: Arc<Turn>, call: Prepared, context: ToolContext, host: Arc<CallHost>) -> Result<Finished, Error> {
-    let _running = turn.activity.runs(&call.part.call_id, &call.part.tool);
+    let _running = turn.progress.runs(&call.part.call_id, &call.part.tool);
     let result = match ask_repeated(&call, &context).await {
         Ok(()) => call.tool.call(&context, call.input).await,
         Err(error) => Err(error),
     };
+    turn.shared.statuses.end_call(&turn.session.id);
     if matches!(result, Err(ToolError::Aborted)) && turn.tasks.token().is_cancelled() {
         return Ok(Finished::Aborted);
     }

@@ -17,9 +17,9 @@ use polytree_protocol::{
 
 use super::{
     Error, ResolvedModel, Workspace,
-    activity::Activity,
     announce::Voice,
     calls::{self, CallsEnd},
+    progress::Progress,
     sessions::Shared,
     step::{self, StepEnd},
     store, title,
@@ -51,7 +51,7 @@ pub(super) struct Turn {
     pub model: ResolvedModel,
     pub tasks: Tasks,
     /// For those who wonder what it is doing.
-    pub activity: Arc<Activity>,
+    pub progress: Arc<Progress>,
 }
 
 pub(super) fn part_id() -> PartId {
@@ -70,8 +70,8 @@ pub(super) async fn run(
     open: Option<MessageWithParts>,
 ) -> Outcome {
     let mut last = open.as_ref().map(|open| open.info.id().clone());
-    let present = shared.activities.begin(&id, &message);
-    let result = prepare(&shared, &id, &message, environment, workspace, &tasks, &present.activity).await;
+    let present = shared.progress.begin(&id, &message);
+    let result = prepare(&shared, &id, &message, environment, workspace, &tasks, &present.progress).await;
     let result = match result {
         Ok(turn) => Arc::new(turn).run(open, &mut last).await,
         Err(error) => fail_before_start(&shared, &id, &message, error, &mut last).await.map(|()| Ended::Done),
@@ -98,10 +98,10 @@ async fn prepare(
     environment: Environment,
     workspace: Option<Arc<Workspace>>,
     tasks: &Tasks,
-    activity: &Arc<Activity>,
+    progress: &Arc<Progress>,
 ) -> Result<Turn, Error> {
     let session = shared.session(id).await?;
-    activity.is_in(&session.directory);
+    progress.is_in(&session.directory);
     let (session_id, wanted) = (id.clone(), message.clone());
     let stored = shared.database.read(move |c| store::get_message(c, &session_id, &wanted)).await?;
     let Some(MessageWithParts { info: Message::User(user), .. }) = stored else { return Err(Error::UnknownMessage(message.clone())) };
@@ -123,7 +123,7 @@ async fn prepare(
         agent,
         model,
         tasks: tasks.clone(),
-        activity: Arc::clone(activity),
+        progress: Arc::clone(progress),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What the standard library lacks. Knows no word of ours: anything here could stand in another program.
 
 pub mod children;
+pub mod detach;
 pub mod human;
 pub mod ids;
 pub mod memory;
@@ -11,3 +12,4 @@ pub mod redact;
 pub mod tasks;
 pub mod text;
 pub mod time;
+pub mod version;

@@ -13,6 +13,6 @@ mod writer;
 
 pub use database::{Database, Durability};
 pub use error::Error;
-pub use owner::{Owner, Ownership};
+pub use owner::{Kind, Look, Owner, Ownership, Room};
 pub use readers::ReadersState;
 pub use writer::{Write, WriterState};

@@ -53,7 +53,7 @@ async fn a_daemon_at_rest_tells_who_it_is() {
         assert_eq!(report[field], info[field], "{field}");
     }
     assert_eq!(report["owner"]["dataDirectory"], info["dataDirectory"]);
-    assert_eq!(report["owner"]["startedBy"], "polytree stdio");
+    assert_eq!(report["owner"]["start"], "standalone");
     assert_eq!(report["listeners"][0]["address"], info["listen"][0]);
     let [me] = report["clients"].as_array().unwrap().as_slice() else { panic!("{report:#}") };
     assert_eq!((&me["name"], &me["version"], &me["door"], &me["asks"]), (&json!("editor"), &json!("1.2"), &json!("stdio"), &json!(true)));

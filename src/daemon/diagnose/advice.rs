@@ -7,7 +7,10 @@ use polytree_protocol::{
 };
 
 use super::work_advice;
-use crate::stdx::human::{duration, size};
+use crate::stdx::{
+    human::{duration, size},
+    version::is_newer,
+};
 
 /// A rule.
 pub type Rule = fn(&Diagnosis) -> Vec<Advice>;
@@ -91,18 +94,18 @@ fn holder(report: &Diagnosis) -> Vec<Advice> {
 /// A client of ours that is newer than the daemon: the program was updated while it ran.
 fn version(report: &Diagnosis) -> Vec<Advice> {
     let ours = report.clients.iter().filter(|client| client.name.as_deref() == Some("polytree"));
-    let newest = ours.filter_map(|client| client.version.as_deref()).max_by_key(|version| numbers(version));
-    newest.map_or_else(Vec::new, |newest| newer_client(report, newest))
+    let newer = ours.filter_map(|client| client.version.as_deref()).find(|version| is_newer(version, &report.version));
+    newer.map_or_else(Vec::new, |newer| newer_client(report, newer))
 }
 
 /// What a client of the given version says to the daemon that made the report.
 #[must_use]
 pub fn newer_client(report: &Diagnosis, client: &str) -> Vec<Advice> {
-    if report.pid.is_none() || numbers(client) <= numbers(&report.version) {
+    if report.pid.is_none() || !is_newer(client, &report.version) {
         return Vec::new();
     }
     let text = format!("the daemon has version {}, this program version {client}", report.version);
-    found("daemon.old", Severity::Warning, text, "stop the daemon once its sessions are idle; the next command starts the new one")
+    found("daemon.old", Severity::Warning, text, "`polytree stop` ends it once its turns have ended; the next command starts the new one")
 }
 
 /// The numbers at the beginning of a version, for comparing.

@@ -110,7 +110,7 @@ fn the_daemon_and_its_version() {
     .assert_eq(&after(|report| report.owner.holder = Some(holder)));
     expect![[r#"
         Warning daemon.old: the daemon has version 1.2.3, this program version 1.10.0
-            stop the daemon once its sessions are idle; the next command starts the new one
+            `polytree stop` ends it once its turns have ended; the next command starts the new one
     "#]]
     .assert_eq(&after(|report| report.clients[0].version = Some("1.10.0".into())));
     assert_eq!(after(|report| report.clients[0].version = Some("1.2.2".into())), "", "an older client is its own matter");

@@ -14,7 +14,7 @@ use polytree_protocol::{
     PROTOCOL_VERSION,
     diagnose::{
         Diagnosis, DiagnosisClient, DiagnosisDoor, DiagnosisListener, DiagnosisOwner, DiagnosisProjects, DiagnosisQuestions,
-        DiagnosisQueues,
+        DiagnosisQueues, DiagnosisStart,
     },
     diagnose_machine::{DiagnosisMachine, DiagnosisSettings, DiagnosisStore},
     id::ProjectId,
@@ -22,7 +22,7 @@ use polytree_protocol::{
 
 use super::{Daemon, clients::Door};
 use crate::{
-    config::{self, Places},
+    config,
     project::{
         overview::{OpenDirectory, Outlook},
         registry::KnownProject,
@@ -33,8 +33,9 @@ use crate::{
         redact::{is_secret_name, redact},
         tasks::Tasks,
         time::{Moment, ms, now_ms},
+        version::version,
     },
-    storage::{ReadersState, size},
+    storage::{Kind, ReadersState, size},
     tool::context::Environment,
 };
 
@@ -85,13 +86,13 @@ pub async fn diagnose(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
     let projects = projects(known, open, looked.pending, asker).await;
     let mut report = Diagnosis {
         time: now,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: version().to_owned(),
         protocol_version: PROTOCOL_VERSION,
         pid: Some(std::process::id()),
         started: Some(daemon.started),
         uptime_ms: u64::try_from(now - daemon.started).ok(),
-        owner: owner(&daemon.places, parts::started_by(std::env::args_os())),
-        listeners: daemon.socket.iter().map(|socket| DiagnosisListener { address: socket.to_string() }).collect(),
+        owner: owner(daemon),
+        listeners: listeners(daemon),
         queues: DiagnosisQueues {
             writer: writer.waiting as u64,
             writer_busy_ms: writer.busy.map_or(0, ms),
@@ -213,9 +214,20 @@ fn late() -> String {
     format!("no answer within {} ms", PATIENCE.as_millis())
 }
 
-fn owner(places: &Places, started_by: Option<String>) -> DiagnosisOwner {
+fn owner(daemon: &Daemon) -> DiagnosisOwner {
     let (user_id, user_name) = machine::user();
-    DiagnosisOwner { user_id, user_name, data_directory: places.data.to_string(), started_by, holder: None }
+    let start = match daemon.life.kind() {
+        Kind::Detached => DiagnosisStart::Detached,
+        Kind::Foreground => DiagnosisStart::Foreground,
+        Kind::Standalone => DiagnosisStart::Standalone,
+    };
+    DiagnosisOwner { user_id, user_name, data_directory: daemon.places.data.to_string(), start: Some(start), holder: None }
+}
+
+fn listeners(daemon: &Daemon) -> Vec<DiagnosisListener> {
+    let socket = daemon.socket.iter().map(|socket| DiagnosisListener { address: socket.to_string(), since: daemon.started });
+    let network = daemon.listeners.list().into_iter().map(|listener| DiagnosisListener { address: listener.url, since: listener.since });
+    socket.chain(network).collect()
 }
 
 fn door(door: Door) -> DiagnosisDoor {
@@ -235,14 +247,15 @@ mod tests {
     };
 
     use super::*;
-    use crate::{daemon::Ending, stdx::paths::AbsPath, storage::Error};
+    use crate::{config::Places, daemon::Ending, storage::Error};
 
     #[tokio::test]
     async fn it_answers_while_the_readers_of_the_store_hang() {
         let directory = tempfile::tempdir().unwrap();
         let root = AbsPath::new(directory.path()).unwrap();
         let places = Places { config: root.join("config"), data: root.join("data"), runtime: root.join("run") };
-        let daemon = Daemon::start(places, &Environment::default(), None).await.unwrap();
+        let ownership = Daemon::own(&places, Kind::Foreground, &root.join("socket")).unwrap();
+        let daemon = Daemon::start(ownership, places, &Environment::default(), None).await.unwrap();
         let healthy = diagnose(&daemon, &Asker::default()).await;
         assert_eq!((healthy.store.error, healthy.store.rows.map(|rows| rows.sessions)), (None, Some(0)));
 

@@ -13,7 +13,7 @@ use super::{Asker, Missing, advice, machine, parts, settings_part};
 use crate::{
     config::Places,
     project::overview::Outlook,
-    stdx::{tasks::Tasks, time::now_ms},
+    stdx::{tasks::Tasks, time::now_ms, version::version},
     storage::check,
     tool::context::Environment,
 };
@@ -41,9 +41,9 @@ pub async fn look(places: &Places, environment: &Environment, holder: Option<Dia
     let (user_id, user_name) = machine::user();
     let mut report = Diagnosis {
         time: now_ms(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: version().to_owned(),
         protocol_version: PROTOCOL_VERSION,
-        owner: DiagnosisOwner { user_id, user_name, data_directory: places.data.to_string(), started_by: None, holder },
+        owner: DiagnosisOwner { user_id, user_name, data_directory: places.data.to_string(), start: None, holder },
         log: DiagnosisLog { level: "off".to_owned(), ..DiagnosisLog::default() },
         store,
         machine: machine.unwrap_or_else(|error| DiagnosisMachine { error: Some(error.to_string()), ..DiagnosisMachine::default() }),

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ffi::OsString,
     sync::Arc,
 };
 
@@ -118,13 +117,6 @@ fn walk(directory: &AbsPath, found: &mut DiagnosisFiles) {
             found.bytes += metadata.len();
         }
     }
-}
-
-/// The command that started the process: a word that we know, never what stands behind it.
-pub(super) fn started_by(arguments: impl Iterator<Item = OsString>) -> Option<String> {
-    const COMMANDS: &[&str] = &["serve", "stdio", "run", "sessions", "models", "trust", "daemon", "doctor"];
-    let word = arguments.skip(1).find_map(|argument| COMMANDS.iter().find(|command| argument == **command))?;
-    Some(format!("polytree {word}"))
 }
 
 pub(super) fn sessions(working: Vec<Working>, asker: &Asker) -> Vec<DiagnosisSession> {
@@ -305,14 +297,6 @@ pub(super) fn settings(outlook: Outlook, asker: &Asker) -> DiagnosisSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_our_own_words_are_told_of_the_command_line() {
-        let started = |line: &str| started_by(line.split(' ').map(OsString::from));
-        assert_eq!(started("/usr/bin/polytree serve").as_deref(), Some("polytree serve"));
-        assert_eq!(started("polytree --directory /x run --yes the key is secret").as_deref(), Some("polytree run"));
-        assert_eq!(started("something else"), None);
-    }
 
     #[test]
     fn what_is_not_accounted_for_is_the_rest() {

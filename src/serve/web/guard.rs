@@ -1,0 +1,158 @@
+//! Who may come in: the listener must be reached by a name that is its own (against DNS rebinding), a page must come from
+//! an origin that is allowed (against other sites in the user's browser), and a client must show the token.
+
+use std::{borrow::Cow, net::IpAddr, time::Duration};
+
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{self, HeaderValue},
+};
+use tokio::sync::Semaphore;
+
+use super::{
+    forwarded::Outside,
+    options::Options,
+    place::{Host, Origin},
+    token::{self, Token, TokenFile},
+};
+
+/// The sub-protocol that we speak.
+pub const PROTOCOL: &str = "polytree.v1";
+
+/// How a browser, which can set no headers for a WebSocket, brings the token.
+const TOKEN_PROTOCOL: &str = "polytree.token.";
+
+/// How many wrong tokens are answered at a time; more are turned away at once.
+const WRONG_AT_ONCE: usize = 16;
+
+/// Why a client does not come in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It reached us by a name that is not ours.
+    #[error("the Host header is not one of this listener's names; --allow-host adds one")]
+    Host,
+    /// It is a page from elsewhere.
+    #[error("pages from this origin may not connect; --allow-origin adds one")]
+    Origin,
+    /// It shows no token.
+    #[error("a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN, or the sub-protocols polytree.v1, polytree.token.TOKEN")]
+    NoToken,
+    /// It shows another token.
+    #[error("this is not the token")]
+    WrongToken,
+    /// Too many show other tokens.
+    #[error("too many wrong tokens; try again later")]
+    TooManyWrong,
+    /// We do not know the token ourselves.
+    #[error("the daemon cannot read its token; its log has the details")]
+    Unknown,
+}
+
+impl Refusal {
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Host | Self::Origin => StatusCode::FORBIDDEN,
+            Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::TooManyWrong => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// The rules of one listener.
+#[derive(Debug)]
+pub struct Guard {
+    origins: Vec<Origin>,
+    hosts: Vec<Host>,
+    tokens: TokenFile,
+    wrong: Semaphore,
+    delay: Duration,
+}
+
+impl Guard {
+    /// The rules by these options, for a listener at this address. A wrong token is answered after `delay`.
+    #[must_use]
+    pub fn new(options: &Options, address: IpAddr, tokens: TokenFile, delay: Duration) -> Self {
+        let mut hosts = options.hosts.clone();
+        if !address.is_unspecified() {
+            // An address cannot be rebound: a page that was loaded by it comes from here.
+            hosts.push(Host::at(address));
+        }
+        Self { origins: options.origins.clone(), hosts, tokens, wrong: Semaphore::new(WRONG_AT_ONCE), delay }
+    }
+
+    /// Looks at where the client comes from.
+    ///
+    /// # Errors
+    /// `Host` or `Origin`.
+    pub fn look(&self, outside: &Outside, headers: &HeaderMap) -> Result<(), Refusal> {
+        let host = outside.host.as_ref().ok_or(Refusal::Host)?;
+        if !host.is_loopback() && !self.hosts.iter().any(|rule| rule.covers(host)) {
+            return Err(Refusal::Host);
+        }
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let Some(origin) = origins.next() else { return Ok(()) };
+        let origin = origin.to_str().ok().and_then(Origin::parse).filter(|_| origins.next().is_none()).ok_or(Refusal::Origin)?;
+        let allowed = origin.is(outside.scheme, host) || self.origins.contains(&origin);
+        if allowed { Ok(()) } else { Err(Refusal::Origin) }
+    }
+
+    /// Asks for the token. Waits a moment when it is wrong; others are not held up.
+    ///
+    /// # Errors
+    /// Everything but `Host` and `Origin`.
+    pub async fn ask(&self, headers: &HeaderMap, query: &str) -> Result<Token, Refusal> {
+        let token = self.tokens.current().map_err(|error| {
+            tracing::error!("{error}");
+            Refusal::Unknown
+        })?;
+        let shown = shown(headers, query).ok_or(Refusal::NoToken)?;
+        if token.matches(&shown) {
+            return Ok(token);
+        }
+        let _turn = self.wrong.try_acquire().map_err(|_| Refusal::TooManyWrong)?;
+        tokio::time::sleep(self.delay).await;
+        Err(Refusal::WrongToken)
+    }
+
+    /// Whether the token with which somebody came in is still the one.
+    #[must_use]
+    pub fn holds(&self, token: &Token) -> bool {
+        match self.tokens.current() {
+            Ok(current) => current == *token,
+            // That the file cannot be read just now says nothing about the client.
+            Err(token::Error::File { .. }) => true,
+            Err(token::Error::Content { .. }) => false,
+        }
+    }
+}
+
+/// The token that a client shows: the first of the three ways that it uses.
+fn shown<'a>(headers: &'a HeaderMap, query: &'a str) -> Option<Cow<'a, str>> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        // A proxy in front of us may have passwords of its own.
+        scheme.eq_ignore_ascii_case("bearer").then(|| Cow::Borrowed(token.trim()))
+    });
+    bearer
+        .or_else(|| protocols(headers).find_map(|protocol| protocol.strip_prefix(TOKEN_PROTOCOL)).map(Cow::Borrowed))
+        .or_else(|| parameter(query, "token"))
+}
+
+/// The sub-protocols that a client offers.
+pub fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value: &HeaderValue| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// A parameter of the query.
+#[must_use]
+pub fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

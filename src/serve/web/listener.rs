@@ -1,0 +1,221 @@
+//! A socket that listens: which address, who may connect to how many connections, and how long each may take to say
+//! what it wants.
+
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, lookup_host},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    guard::Guard,
+    http::{Visit, respond},
+    options::{Options, invalid},
+    place::Host,
+};
+use crate::{daemon::listeners::Error, serve::rpc::Rpc, stdx::tasks::Tasks};
+
+/// The largest head of a request, in bytes.
+const HEAD: usize = 16 * 1024;
+
+/// How many headers a request may have.
+const HEADERS: usize = 64;
+
+/// How much is read of a connection at once, in bytes.
+const BUFFER: usize = 64 * 1024;
+
+/// How many clients may be agreeing on TLS at a time.
+const HANDSHAKES: usize = 64;
+
+/// How long answers may still take when the daemon stops.
+const STOP_PATIENCE: Duration = Duration::from_millis(300);
+
+/// What keeps a listener from being held up.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many connections it has at a time.
+    pub connections: usize,
+    /// How long agreeing on TLS may take.
+    pub handshake: Duration,
+    /// How long the head of a request may take, also of a further one.
+    pub head: Duration,
+    /// How long the body of a request may pause.
+    pub body: Duration,
+    /// How often a WebSocket is asked for a sign of life.
+    pub ping: Duration,
+    /// How long a wrong token waits for its answer.
+    pub wrong_token: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(15),
+            body: Duration::from_secs(30),
+            ping: Duration::from_secs(30),
+            wrong_token: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What all connections of a listener share.
+pub struct Site {
+    /// What is served.
+    pub rpc: Rpc,
+    /// The variables for the turns of its clients.
+    pub environment: Arc<BTreeMap<String, String>>,
+    /// How they are treated.
+    pub options: Options,
+    /// Who may come in.
+    pub guard: Guard,
+    /// Whether it speaks TLS.
+    pub secure: bool,
+    /// What keeps it from being held up.
+    pub limits: Limits,
+    /// Its work; cancelled when the daemon stops.
+    pub tasks: Tasks,
+}
+
+/// The address that is meant by `HOST:PORT`, with the host as it was written.
+///
+/// # Errors
+/// When it is no address, or leads out of the machine without TLS.
+pub async fn resolve(text: &str, secure: bool) -> Result<(SocketAddr, String), Error> {
+    let odd = || invalid("address", format!("`{text}` is not HOST:PORT, such as 127.0.0.1:4096, [::1]:4096 or localhost:0"));
+    let (name, port) = text.rsplit_once(':').ok_or_else(odd)?;
+    let sound = Host::parse(text).is_some() && !port.is_empty();
+    let port: u16 = port.parse().ok().filter(|_| sound).ok_or_else(odd)?;
+    let addresses: Vec<SocketAddr> = match lookup_host((name.trim_start_matches('[').trim_end_matches(']'), port)).await {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => return Err(invalid("address", format!("`{name}` cannot be resolved: {error}"))),
+    };
+    let open = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
+    if let Some(address) = addresses.iter().find(open).filter(|_| !secure) {
+        return Err(Error::Invalid {
+            field: "address",
+            reason: format!("{address} can be reached from other machines, and without TLS everybody on the way could read the token"),
+            hint: Some("give a certificate and its key, or listen on 127.0.0.1 behind a proxy that speaks TLS".to_owned()),
+        });
+    }
+    let address = addresses.first().ok_or_else(|| invalid("address", format!("`{name}` has no address")))?;
+    Ok((*address, name.to_owned()))
+}
+
+/// Takes the address.
+///
+/// # Errors
+/// `Unavailable`, with what the system says.
+pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let refuse = |error: io::Error| {
+        let (reason, hint) = match error.kind() {
+            io::ErrorKind::AddrInUse => (format!("{address} is in use by another program"), "take another port, or 0 for a free one"),
+            io::ErrorKind::PermissionDenied => (format!("this user may not listen on {address}"), "ports from 1024 on are for everybody"),
+            io::ErrorKind::AddrNotAvailable => (format!("{address} is no address of this machine"), "127.0.0.1 always is"),
+            _ => (format!("cannot listen on {address}: {error}"), "127.0.0.1:0 takes any free port"),
+        };
+        Error::Unavailable { reason, hint: Some(hint.to_owned()) }
+    };
+    let socket = TcpListener::bind(address).await.map_err(refuse)?;
+    let bound = socket.local_addr().map_err(refuse)?;
+    Ok((socket, bound))
+}
+
+/// Serves clients until the daemon stops.
+pub async fn serve(site: Arc<Site>, socket: TcpListener, tls: Option<TlsAcceptor>) {
+    let places = Arc::new(Semaphore::new(site.limits.connections));
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    loop {
+        let accepted = tokio::select! {
+            () = site.tasks.token().cancelled() => return,
+            accepted = socket.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: others may end meanwhile.
+                tracing::warn!("cannot accept a network connection: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            tracing::warn!("a network connection too many was refused");
+            turn_away(stream, tls.is_some());
+            continue;
+        };
+        let (inner, tls, handshakes) = (site.clone(), tls.clone(), handshakes.clone());
+        drop(site.tasks.spawn("network connection", async move { welcome(inner, stream, peer, place, tls, &handshakes).await }));
+    }
+}
+
+/// Says that there is no room, where that can be said.
+fn turn_away(stream: TcpStream, secure: bool) {
+    const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    if !secure && let Ok(mut stream) = stream.into_std() {
+        // A new socket has room for it. Who does not get it sees the end.
+        let _ = io::Write::write(&mut stream, FULL);
+    }
+}
+
+async fn welcome(
+    site: Arc<Site>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+    tls: Option<TlsAcceptor>,
+    handshakes: &Semaphore,
+) {
+    // Answers are small and wanted now.
+    let _ = stream.set_nodelay(true);
+    let visit = Visit::new(peer.ip().to_canonical(), place);
+    let Some(tls) = tls else { return converse(site, visit, stream).await };
+    let agreed = async {
+        let _turn = handshakes.acquire().await;
+        tls.accept(stream).await
+    };
+    let agreed = tokio::select! {
+        agreed = timeout(site.limits.handshake, agreed) => agreed,
+        () = site.tasks.token().cancelled() => return,
+    };
+    match agreed {
+        Ok(Ok(stream)) => converse(site, visit, stream).await,
+        Ok(Err(error)) => tracing::debug!(client = %peer, "no agreement on TLS: {error}"),
+        Err(_) => tracing::debug!(client = %peer, "agreeing on TLS took too long"),
+    }
+}
+
+async fn converse(site: Arc<Site>, visit: Visit, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    let (peer, token) = (visit.peer, site.tasks.token().clone());
+    let head = site.limits.head;
+    let service = service_fn(move |request| {
+        let answer = Box::pin(respond(site.clone(), visit.clone(), request));
+        async move { Ok::<_, std::convert::Infallible>(answer.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .max_header_size(HEAD)
+        .max_headers(HEADERS)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = Box::pin(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = token.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            timeout(STOP_PATIENCE, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(client = %peer, "a network connection has ended: {error}");
+    }
+}

@@ -1,0 +1,139 @@
+//! One request or batch in the body of an HTTP request. It is a connection of its own, which ends with the answer; a
+//! client that goes away takes its requests with it.
+
+use std::{sync::Arc, time::Duration};
+
+use http_body_util::BodyExt as _;
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Body as _, Incoming},
+    header::{self, HeaderValue},
+};
+use jsonrpsee::server::HttpBody;
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+use super::{
+    http::{json, said},
+    listener::Site,
+};
+use crate::{
+    api::connection::{Connection, Door},
+    jsonrpc::framing::{Frame, MESSAGE_LIMIT},
+    serve::{
+        dispatch::Dispatcher,
+        outbox::{Outbox, Outgoing},
+    },
+    stdx::paths::AbsPath,
+};
+
+/// How much of an oversize body is read, so that its client comes to reading the refusal.
+const SKIP_LIMIT: u64 = 1 << 30;
+
+/// How much of an oversize body is kept, to find the request's id in it.
+const PREFIX: usize = 4 * 1024;
+
+/// How much room is made for a body at once, whatever length was announced.
+const ROOM: u64 = 64 * 1024;
+
+/// How long answers may still take when the daemon stops.
+const STOP_PATIENCE: Duration = Duration::from_millis(200);
+
+/// Answers a request whose client may come in.
+pub async fn post(site: &Site, directory: Option<AbsPath>, request: Request<Incoming>) -> Response<HttpBody> {
+    // A page of another site can send forms and plain text without asking first, but not this.
+    if !is_json(request.headers().get(header::CONTENT_TYPE)) {
+        return said(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json");
+    }
+    if request.headers().contains_key(header::CONTENT_ENCODING) {
+        return said(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must not be encoded");
+    }
+    let body = match read(request.into_body(), site.limits.body).await {
+        Ok(body) => body,
+        Err(response) => return *response,
+    };
+    let connection = Arc::new(Connection::new(Door::Http, directory, site.environment.clone()));
+    let frame = if body.too_large { Frame::TooLarge(&body.bytes) } else { Frame::Message(&body.bytes) };
+    match call(site, connection, frame).await {
+        Some(answer) => json(StatusCode::OK, &answer),
+        None => {
+            let mut response = Response::new(HttpBody::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        }
+    }
+}
+
+/// Runs what is in the message and gives its answer, if there is one.
+async fn call(site: &Site, connection: Arc<Connection>, frame: Frame<'_>) -> Option<Box<RawValue>> {
+    let _presence = site.rpc.clients().enter(connection.clone());
+    let (outbox, mut queue) = Outbox::new(connection.traffic());
+    let leaving = Leaving(Dispatcher::new(site.rpc.clone(), connection, outbox, site.tasks.clone()));
+    // One message has one answer, for which the queue has room.
+    leaving.0.receive(frame).await.ok()?;
+    let in_time = async {
+        site.tasks.token().cancelled().await;
+        tokio::time::sleep(STOP_PATIENCE).await;
+    };
+    tokio::select! {
+        () = leaving.0.idle() => {}
+        () = in_time => {
+            leaving.0.cancel_all();
+            leaving.0.idle().await;
+        }
+    }
+    match queue.try_recv() {
+        Ok(Outgoing::Answer { message, .. }) => Some(message),
+        _ => None,
+    }
+}
+
+/// Cancels what is under way when the client does not wait for it.
+struct Leaving(Dispatcher);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.cancel_all();
+    }
+}
+
+struct Body {
+    /// The whole, or the beginning of what is too large.
+    bytes: Vec<u8>,
+    too_large: bool,
+}
+
+/// Reads a body; `patience` is how long it may pause.
+async fn read(mut incoming: Incoming, patience: Duration) -> Result<Body, Box<Response<HttpBody>>> {
+    let announced = incoming.size_hint().lower();
+    let mut body = Body { bytes: Vec::with_capacity(usize::try_from(announced.min(ROOM)).unwrap_or_default()), too_large: false };
+    let mut length = 0;
+    let refuse = |status, text| Err(Box::new(said(status, text)));
+    while !incoming.is_end_stream() {
+        let frame = match timeout(patience, incoming.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => break,
+            Ok(Some(Err(_))) => return refuse(StatusCode::BAD_REQUEST, "the body cannot be read"),
+            Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len() as u64;
+        if !body.too_large && length > MESSAGE_LIMIT as u64 {
+            body.too_large = true;
+            let missing = PREFIX.saturating_sub(body.bytes.len()).min(data.len());
+            body.bytes.extend_from_slice(&data[..missing]);
+            body.bytes.truncate(PREFIX);
+            body.bytes.shrink_to_fit();
+        } else if !body.too_large {
+            body.bytes.extend_from_slice(&data);
+        } else if length > SKIP_LIMIT {
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, "a body of that size is never read");
+        }
+    }
+    Ok(body)
+}
+
+fn is_json(value: Option<&HeaderValue>) -> bool {
+    let kind = value.and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}

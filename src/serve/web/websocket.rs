@@ -1,0 +1,195 @@
+//! A client that has upgraded its HTTP connection: a JSON-RPC message in each text message. Whoever is silent for long
+//! is asked for a sign of life, and whoever gives none is gone.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper::{
+    Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+    upgrade::Upgraded,
+};
+use hyper_util::rt::TokioIo;
+use jsonrpsee::server::HttpBody;
+use soketto::handshake::http::Server;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+use super::{
+    Token,
+    frames::{Decoder, Event, Farewell, Frames, code, ping, pong},
+    guard::{PROTOCOL, protocols},
+    http::{Visit, said},
+    listener::Site,
+};
+use crate::{
+    api::{
+        connection::{Connection, Door},
+        error::Error,
+    },
+    jsonrpc::framing::{Frame, MESSAGE_LIMIT},
+    serve::connection::{End, Engine},
+    stdx::paths::AbsPath,
+};
+
+/// How many signs of life may be missed.
+const MISSED: u32 = 2;
+
+/// How long answers may still take when the daemon stops.
+const STOP_PATIENCE: Duration = Duration::from_millis(200);
+
+/// How long the client may take to close after us.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Why a conversation is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// Nobody is there any more.
+    Gone,
+    /// Nobody seems to be there any more.
+    Silent,
+    /// The daemon stops.
+    Stopped,
+    /// It is to be closed with this code and these words.
+    Closed(u16, &'static str),
+}
+
+/// Answers the handshake of a client that may come in, and serves it from then on.
+pub fn accept(
+    site: &Arc<Site>,
+    visit: Visit,
+    token: Token,
+    directory: Option<AbsPath>,
+    mut request: Request<Incoming>,
+) -> Response<HttpBody> {
+    if request.headers().get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        let mut response = said(StatusCode::UPGRADE_REQUIRED, "the version of the WebSocket protocol must be 13");
+        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return response;
+    }
+    let mut response = match Server::new().receive_request(&request) {
+        Ok(response) => response.map(|()| HttpBody::empty()),
+        Err(error) => return said(StatusCode::BAD_REQUEST, &format!("not a WebSocket handshake: {error}")),
+    };
+    if protocols(request.headers()).any(|protocol| protocol == PROTOCOL) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    }
+    let connection = Arc::new(Connection::new(Door::WebSocket, directory, site.environment.clone()));
+    let (site, upgrade) = (site.clone(), hyper::upgrade::on(&mut request));
+    let tasks = site.tasks.clone();
+    drop(tasks.spawn("websocket", async move {
+        match upgrade.await {
+            Ok(upgraded) => serve(&site, connection, token, upgraded).await,
+            Err(error) => tracing::debug!("a WebSocket client has gone before it came: {error}"),
+        }
+        // Until here it took one of the places that the listener has.
+        drop(visit);
+    }));
+    response
+}
+
+async fn serve(site: &Site, connection: Arc<Connection>, token: Token, upgraded: Upgraded) {
+    // Without TLS the two directions of the socket need no lock between them.
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => {
+            let (reader, writer) = parts.io.into_inner().into_split();
+            converse(site, connection, token, parts.read_buf.as_ref(), reader, writer).await;
+        }
+        Err(upgraded) => {
+            let (reader, writer) = tokio::io::split(TokioIo::new(upgraded));
+            converse(site, connection, token, &[], reader, writer).await;
+        }
+    }
+}
+
+async fn converse(
+    site: &Site,
+    connection: Arc<Connection>,
+    token: Token,
+    early: &[u8],
+    mut reader: impl AsyncRead + Unpin,
+    writer: impl AsyncWrite + Unpin + Send + 'static,
+) {
+    tracing::debug!(connection = connection.id(), "a WebSocket client has come");
+    let farewell = Farewell::default();
+    let engine = Engine::start_encoded(&site.rpc, connection.clone(), &site.tasks, writer, Frames::new(farewell.clone()));
+    let mut decoder = Decoder::new(MESSAGE_LIMIT);
+    decoder.space().extend_from_slice(early);
+    let heard = AtomicBool::new(true);
+    let over = tokio::select! {
+        biased;
+        end = engine.ended() => if end == End::Stopped { Over::Stopped } else { Over::Gone },
+        over = receive(&engine, &mut decoder, &mut reader, &heard) => over,
+        over = watch(site, &engine, &token, &heard) => over,
+    };
+    tracing::debug!(connection = connection.id(), ?over, "a WebSocket client goes");
+    // It is set here only, once.
+    let _ = match over {
+        Over::Closed(code, reason) => farewell.set((code, reason)),
+        Over::Stopped => farewell.set((code::GOING_AWAY, "the daemon stops")),
+        Over::Silent => farewell.set((code::POLICY, "no sign of life")),
+        Over::Gone => Ok(()),
+    };
+    if over == Over::Stopped {
+        // Not all may be answered by then.
+        let _ = timeout(STOP_PATIENCE, engine.idle()).await;
+    }
+    engine.close().await;
+    if !matches!(over, Over::Gone | Over::Silent) {
+        // A socket that is closed with something unread in it would take our last words with it.
+        let _ = timeout(LINGER, drain(reader)).await;
+    }
+}
+
+async fn receive(engine: &Engine, decoder: &mut Decoder, reader: &mut (impl AsyncRead + Unpin), heard: &AtomicBool) -> Over {
+    loop {
+        while let Some(event) = decoder.next() {
+            let taken = match event {
+                Event::Text(text) => engine.receive(Frame::Message(text)).await,
+                Event::TooLarge(beginning) => engine.receive(Frame::TooLarge(beginning)).await,
+                Event::Binary => engine.refuse(&Error::invalid_request("a binary message; JSON-RPC messages are text messages here")).await,
+                Event::Ping(payload) => engine.outbox().control(pong(payload)).await,
+                Event::Pong => Ok(()),
+                Event::Close(code) => return Over::Closed(code.unwrap_or(code::NORMAL), ""),
+                Event::Broken(code, reason) => return Over::Closed(code, reason),
+            };
+            if taken.is_err() {
+                return Over::Gone;
+            }
+        }
+        match reader.read_buf(decoder.space()).await {
+            Ok(length) if length > 0 => heard.store(true, Ordering::Relaxed),
+            _ => return Over::Gone,
+        }
+    }
+}
+
+/// Notices that nobody is there any more, or may not be.
+async fn watch(site: &Site, engine: &Engine, token: &Token, heard: &AtomicBool) -> Over {
+    let mut missed = 0;
+    loop {
+        sleep(site.limits.ping).await;
+        missed = if heard.swap(false, Ordering::Relaxed) { 0 } else { missed + 1 };
+        if missed == MISSED {
+            return Over::Silent;
+        }
+        if !site.guard.holds(token) {
+            return Over::Closed(code::POLICY, "the token was replaced");
+        }
+        engine.outbox().try_control(ping());
+    }
+}
+
+async fn drain(mut reader: impl AsyncRead + Unpin) {
+    let mut bytes = [0; 1024];
+    while reader.read(&mut bytes).await.is_ok_and(|length| length > 0) {}
+}
