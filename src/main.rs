@@ -10,6 +10,7 @@ use polytree::{
     logging,
     stdx::detach,
 };
+use polytree_protocol::daemon::StopMode;
 
 fn main() -> ExitCode {
     let args = cli::parse();
@@ -41,16 +42,21 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         cli::completions(wanted.shell, &mut std::io::stdout());
         return Ok(Exit::Done);
     }
+    if args.standalone && !matches!(args.command, Command::Client(_) | Command::Stdio(_)) {
+        return Err(Failure::Usage("--standalone is for commands that ask a daemon, and for stdio".to_owned()));
+    }
     let surroundings = surroundings(&args)?;
+    let tell = |line: &str| Screen::standard().status(line);
     match args.command {
         Command::Client(command) => {
-            let reached = if args.standalone { launch::inside(&surroundings).await } else { launch::reach(&surroundings).await };
+            let reached = if args.standalone { launch::inside(&surroundings).await } else { launch::reach(&surroundings, tell).await };
             let (daemon, backing) = reached.map_err(|error| unavailable(&error))?;
             let exit = cli::run_client(command, daemon, Screen::standard(), Input::standard(), &surroundings.directory).await;
             backing.close().await;
             return Ok(exit);
         }
         Command::Serve(_) => launch::serve(surroundings, |daemon| Screen::standard().status(&cli::serving(daemon))).await,
+        Command::Stop(wanted) => launch::stop(&surroundings, if wanted.now { StopMode::Now } else { StopMode::Wait }, tell).await,
         Command::Stdio(_) => launch::standalone(surroundings).await,
         Command::Completions(_) => Ok(()),
     }

@@ -25,6 +25,7 @@ const HELP: &str = "\
 
 \u{1b}[1mServe editors and programs:\u{1b}[0m
   serve        Run the daemon in the foreground
+  stop         End the daemon
   stdio        Speak JSON-RPC on the standard input and output
 
 \u{1b}[1mOptions:\u{1b}[0m
@@ -109,6 +110,12 @@ pub enum Command {
     Client(ClientCommand),
     /// Run the daemon in the foreground
     Serve(ServeArgs),
+    /// End the daemon
+    ///
+    /// Commands and editors start a daemon when they need one; it leaves by itself when nobody has needed it for ten minutes.
+    /// This ends it now, and `polytree serve` too, and returns when the process has gone. Where none runs that is said, and
+    /// the exit code is 0.
+    Stop(StopArgs),
     /// Speak JSON-RPC on the standard input and output
     Stdio(StdioArgs),
     /// Print the completions of a shell
@@ -184,6 +191,17 @@ pub struct ServeArgs {
     /// Leave the session of whoever started it, and go when nobody needs it; for polytree itself
     #[arg(long, hide = true)]
     pub detached: bool,
+}
+
+/// Arguments of `stop`.
+#[derive(Debug, clap::Args)]
+pub struct StopArgs {
+    /// Let the turns end that run; new prompts are refused, waiting ones are kept [default]
+    #[arg(long, conflicts_with = "now")]
+    pub wait: bool,
+    /// Interrupt the turns that run
+    #[arg(long)]
+    pub now: bool,
 }
 
 /// Arguments of `stdio`.

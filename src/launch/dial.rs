@@ -13,9 +13,10 @@ use super::{
     error::Error,
 };
 use crate::{
-    serve::local::{self, Address, Greeted, Hello, NotGreeted},
+    daemon::life::Making,
+    serve::local::{self, Address, Greeted, Hello, NotGreeted, Welcome},
     stdx::{time::now_ms, version},
-    storage::{Look, Owner, Ownership, Room},
+    storage::{Kind, Look, Owner, Ownership, Room},
 };
 
 /// How long a daemon may take to answer, or to start.
@@ -29,6 +30,8 @@ pub struct Dialed {
     pub output: Box<dyn AsyncWrite + Unpin + Send>,
     /// Who serves.
     pub owner: Owner,
+    /// What the person should know about it, such as that it is an older version which stays.
+    pub notice: Option<String>,
 }
 
 /// Reaches the daemon of the data directory, and starts one where nobody owns it. Costs a connection and one exchange
@@ -43,20 +46,29 @@ pub async fn dial(surroundings: &Surroundings) -> Result<Dialed, Error> {
     let hello = Hello::new(Some(&surroundings.directory), (*surroundings.environment).clone());
     let mut deadline = Instant::now() + PATIENCE;
     let mut room_until = None;
+    // For a while: it makes room for us.
+    let mut refused = None;
     let mut pause = Pause::default();
     loop {
         match timeout_at(deadline, local::greet(&address, &hello)).await {
+            // It leaves, and the next one is ours.
+            Ok(Ok(Greeted { welcome: Welcome { room: Some(Making::Now), .. }, .. })) => {}
             Ok(Ok(Greeted { welcome, input, output })) => {
+                let notice = notice(&welcome);
                 let owner =
                     Owner { pid: welcome.pid, version: welcome.version, socket: address.path().as_path().to_owned(), kind: welcome.kind };
-                return Ok(Dialed { input, output, owner });
+                return Ok(Dialed { input, output, owner, notice });
             }
-            Ok(Err(NotGreeted::Refused(error))) => return Err(Error::Refused(error)),
+            Ok(Err(NotGreeted::Refused(error))) if error.retry_after().is_none() => return Err(Error::Refused(error)),
+            Ok(Err(NotGreeted::Refused(error))) => refused = Some(error),
             Ok(Err(NotGreeted::Silent(error))) => tracing::debug!(%error, "nobody answers on the socket"),
             Err(_) => {}
         }
         let look = Ownership::look(data.as_path());
         if Instant::now() >= deadline {
+            if let Some(error) = refused {
+                return Err(Error::Refused(error));
+            }
             let owner = if let Look::Owned(owner) = look { owner } else { None };
             return Err(Error::Silent { data: data.clone(), owner, waited: PATIENCE });
         }
@@ -75,6 +87,20 @@ pub async fn dial(surroundings: &Surroundings) -> Result<Dialed, Error> {
         // Somebody is about to listen, or about to go.
         pause.take(deadline).await;
     }
+}
+
+/// What to tell about a daemon that is older and stays.
+fn notice(welcome: &Welcome) -> Option<String> {
+    if welcome.room != Some(Making::Never) {
+        return None;
+    }
+    let Welcome { pid, version, kind, .. } = welcome;
+    let (what, advice) = match kind {
+        Kind::Foreground => ("`polytree serve`", "restart that one to use the newer version"),
+        Kind::Standalone => ("part of another program", "end that program to use the newer version"),
+        Kind::Detached => ("listening on the network", "`polytree stop` ends it, and the next command starts the newer version"),
+    };
+    Some(format!("polytree {version} (process {pid}, {what}) serves here, although this is polytree {}: {advice}", version::version()))
 }
 
 /// For how long a client of this version leaves the place to the newer one for which it was made.

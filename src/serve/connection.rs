@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     dispatch::Dispatcher,
     outbox::{self, Outbox},
-    rpc::Rpc,
+    rpc::{LAST_NOTIFICATIONS, Rpc},
 };
 use crate::{
     api::connection::Connection,
@@ -128,6 +128,10 @@ impl Engine {
 
     /// Ends subscriptions and requests, and writes what is still queued. Turns go on: they are not the connection's.
     pub async fn close(self) {
+        if self.tasks.token().is_cancelled() {
+            // The client reads how its turns have ended before the daemon goes.
+            let _ = timeout(LAST_NOTIFICATIONS, self.connection.drained()).await;
+        }
         self.connection.close();
         self.dispatcher.cancel_all();
         let Self { dispatcher, outbox, mut writer, give_up, _presence, .. } = self;
