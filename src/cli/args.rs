@@ -347,7 +347,11 @@ mod tests {
             args.command,
             Command::Client(ClientCommand::Sessions(SessionsCommand::List(SessionsListArgs { all: true, limit: 5, .. })))
         ));
-        assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio(_)));
+        assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio(StdioArgs { standalone: true })));
+        assert!([parse("--standalone models"), parse("run --standalone x")].map(|args| args.unwrap().standalone) == [true; 2]);
+        assert!(!parse("run x").unwrap().standalone);
+        assert!(matches!(parse("stop --now").unwrap().command, Command::Stop(StopArgs { now: true, wait: false })));
+        assert!(matches!(parse("serve --detached").unwrap().command, Command::Serve(ServeArgs { detached: true })));
     }
 
     #[test]
@@ -358,6 +362,7 @@ mod tests {
             ("run --continue --session ses_01ARZ3NDEKTSV4RRFFQ69G5FAV x", "cannot be used with"),
             ("run --continue --title a x", "cannot be used with"),
             ("stdio", "--standalone"),
+            ("stop --now --wait", "cannot be used with"),
             ("sessions list -n 0", "1..=1000"),
             ("sessions delete", "<ID>"),
             ("completions tcsh", "possible values: bash, zsh, fish"),
