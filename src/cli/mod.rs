@@ -23,7 +23,7 @@ mod trust;
 mod view;
 mod watch;
 
-pub use args::{Args, ClientCommand, Command, CompletionsArgs, LogLevel, ServeArgs, Shell, completions};
+pub use args::{Args, ClientCommand, Command, CompletionsArgs, LogLevel, ServeArgs, Shell, StopArgs, completions};
 pub use client::{Daemon, Exit, Failure};
 pub use input::{Input, Interrupts, Piped, Typed};
 pub use screen::{Output, Screen};
