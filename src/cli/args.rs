@@ -49,6 +49,9 @@ pub struct Args {
     /// Work in this directory instead of the current one
     #[arg(long, value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
+    /// Use a daemon inside this process, which ends with it, instead of the one that all share
+    #[arg(long, global = true)]
+    pub standalone: bool,
     /// How much is logged: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", global = true, hide_possible_values = true)]
     pub log_level: Option<LogLevel>,
@@ -107,7 +110,7 @@ pub enum Command {
     /// Run the daemon in the foreground
     Serve(ServeArgs),
     /// Speak JSON-RPC on the standard input and output
-    Stdio(StdioArgs),
+    Stdio,
     /// Print the completions of a shell
     ///
     /// For bash: `polytree completions bash > ~/.local/share/bash-completion/completions/polytree`. For zsh: into a file
@@ -178,6 +181,9 @@ fn model(text: &str) -> Result<ModelRef, String> {
 /// Arguments of `serve`.
 #[derive(Debug, Default, clap::Args)]
 pub struct ServeArgs {
+    /// Leave the session of whoever started it, and go when nobody needs it; for polytree itself
+    #[arg(long, hide = true)]
+    pub detached: bool,
     /// Also listen for WebSocket and HTTP clients (HOST:PORT, port 0 for a free one); may be given more than once
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Vec<String>,
@@ -222,14 +228,6 @@ impl ServeArgs {
         };
         self.listen.iter().map(params).collect()
     }
-}
-
-/// Arguments of `stdio`.
-#[derive(Debug, clap::Args)]
-pub struct StdioArgs {
-    /// Run the whole daemon in this process; it ends with its input
-    #[arg(long, required = true)]
-    pub standalone: bool,
 }
 
 /// Commands of `sessions`.
@@ -367,7 +365,7 @@ mod tests {
             args.command,
             Command::Client(ClientCommand::Sessions(SessionsCommand::List(SessionsListArgs { all: true, limit: 5, .. })))
         ));
-        assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio(_)));
+        assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio));
         let line = "serve --listen localhost:0 --listen [::1]:0 --allow-host a --certificate c.pem --key /k.pem --new-token";
         let Command::Serve(serve) = parse(line).unwrap().command else { panic!() };
         let [first, second] = serve.listeners(&AbsPath::new("/d").unwrap()).try_into().unwrap();
@@ -383,7 +381,6 @@ mod tests {
             ("run --session x y", "invalid id"),
             ("run --continue --session ses_01ARZ3NDEKTSV4RRFFQ69G5FAV x", "cannot be used with"),
             ("run --continue --title a x", "cannot be used with"),
-            ("stdio", "--standalone"),
             ("serve --allow-origin https://a", "--listen"),
             ("serve --listen localhost:0 --certificate c.pem", "--key"),
             ("sessions list -n 0", "1..=1000"),

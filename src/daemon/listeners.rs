@@ -8,7 +8,7 @@ use std::{
 };
 
 use polytree_protocol::listen::{ServerListenParams, ServerListenResult};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many wishes may wait.
 const QUEUE: usize = 8;
@@ -58,6 +58,8 @@ impl Error {
 pub struct Description {
     /// Its address for clients.
     pub url: String,
+    /// When it was opened, in milliseconds since 1970.
+    pub since: i64,
 }
 
 /// Somebody wants a listener.
@@ -75,6 +77,7 @@ pub struct Wish {
 pub struct Listeners {
     // Plain mutexes: held for single operations.
     entries: Mutex<(u64, BTreeMap<u64, Description>)>,
+    count: watch::Sender<usize>,
     wishes: mpsc::Sender<Wish>,
     door: Mutex<Option<mpsc::Receiver<Wish>>>,
 }
@@ -82,7 +85,7 @@ pub struct Listeners {
 impl Default for Listeners {
     fn default() -> Self {
         let (wishes, door) = mpsc::channel(QUEUE);
-        Self { entries: Mutex::default(), wishes, door: Mutex::new(Some(door)) }
+        Self { entries: Mutex::default(), count: watch::Sender::new(0), wishes, door: Mutex::new(Some(door)) }
     }
 }
 
@@ -94,6 +97,7 @@ impl Listeners {
         entries.0 += 1;
         let number = entries.0;
         entries.1.insert(number, description);
+        self.count.send_replace(entries.1.len());
         Presence { listeners: Arc::clone(self), number }
     }
 
@@ -101,6 +105,12 @@ impl Listeners {
     #[must_use]
     pub fn list(&self) -> Vec<Description> {
         lock(&self.entries).1.values().cloned().collect()
+    }
+
+    /// How many listeners are open, now and whenever it changes.
+    #[must_use]
+    pub fn count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
     }
 
     /// The wishes, for the door that fulfils them; once.
@@ -144,7 +154,9 @@ pub struct Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        lock(&self.listeners.entries).1.remove(&self.number);
+        let mut entries = lock(&self.listeners.entries);
+        entries.1.remove(&self.number);
+        self.listeners.count.send_replace(entries.1.len());
     }
 }
 
@@ -152,16 +164,19 @@ impl Drop for Presence {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn listeners_are_listed_while_they_are_open() {
+    #[test]
+    fn listeners_are_listed_while_they_are_open() {
         let listeners = Arc::new(Listeners::default());
-        let first = listeners.enter(Description { url: "a".into() });
-        let second = listeners.enter(Description { url: "b".into() });
-        assert_eq!(listeners.list().len(), 2);
+        let count = listeners.count();
+        let enter = |url: &str| listeners.enter(Description { url: url.to_owned(), since: 0 });
+        let urls = || listeners.list().into_iter().map(|listener| listener.url).collect::<Vec<_>>();
+        let first = enter("ws://b/");
+        let second = enter("ws://a/");
+        assert_eq!((*count.borrow(), urls()), (2, vec!["ws://b/".to_owned(), "ws://a/".to_owned()]));
         drop(first);
-        assert_eq!(listeners.list(), [Description { url: "b".into() }]);
+        assert_eq!((*count.borrow(), urls()), (1, vec!["ws://a/".to_owned()]));
         drop(second);
-        assert!(listeners.list().is_empty());
+        assert_eq!(*count.borrow(), 0);
     }
 
     #[tokio::test]

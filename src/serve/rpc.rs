@@ -30,7 +30,7 @@ use crate::{
         sink::{Closed, Outlet, Room, Sink, Subscription},
         visit_all,
     },
-    daemon::{Daemon, clients::Clients},
+    daemon::{Daemon, clients::Clients, life::Life},
     jsonrpc::framing::MESSAGE_LIMIT,
     stdx::tasks::Tasks,
 };
@@ -47,22 +47,29 @@ pub struct Rpc {
     methods: Methods,
     ids: SubscriptionIds,
     clients: Arc<Clients>,
+    life: Arc<Life>,
 }
 
 impl Rpc {
     /// The methods of the contract, served by the daemon.
     #[must_use]
     pub fn new(daemon: Arc<Daemon>, tasks: &Tasks) -> Self {
-        let clients = Arc::clone(&daemon.clients);
+        let (clients, life) = (Arc::clone(&daemon.clients), Arc::clone(&daemon.life));
         let mut registry = Registry::new(daemon, tasks);
         visit_all(&mut registry);
-        registry.finish(clients)
+        registry.finish(clients, life)
     }
 
     /// Where the doors enter their clients.
     #[must_use]
     pub fn clients(&self) -> &Arc<Clients> {
         &self.clients
+    }
+
+    /// What newcomers are told about, and asked of.
+    #[must_use]
+    pub fn life(&self) -> &Arc<Life> {
+        &self.life
     }
 
     /// The callbacks, for jsonrpsee's own servers.
@@ -198,10 +205,10 @@ impl<A: Send + Sync + 'static> Registry<A> {
         self.methods.verify_and_insert(M::NAME, callback).expect("no name is twice in the table");
     }
 
-    /// The methods, for the clients that will be entered in the list.
+    /// The methods, for the clients that will be entered in the list of a daemon with this life.
     #[must_use]
-    pub fn finish(self, clients: Arc<Clients>) -> Rpc {
-        Rpc { methods: self.methods, ids: SubscriptionIds::default(), clients }
+    pub fn finish(self, clients: Arc<Clients>, life: Arc<Life>) -> Rpc {
+        Rpc { methods: self.methods, ids: SubscriptionIds::default(), clients, life }
     }
 }
 

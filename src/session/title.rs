@@ -51,7 +51,9 @@ pub(super) fn start(turn: &Arc<Turn>, history: &[MessageWithParts]) {
     // The tree of the daemon, not of the turn: an abort of the turn is no reason to stay without a name.
     let tasks = turn.shared.tasks.child();
     let turn = Arc::clone(turn);
+    let busy = turn.shared.activity.begin();
     drop(tasks.clone().spawn("title", async move {
+        let _busy = busy;
         let cache_key = turn.session.id.to_string();
         tokio::select! {
             () = tasks.token().cancelled() => {}

@@ -127,7 +127,7 @@ async fn ctrl_c_aborts_the_turn_and_keeps_the_session() {
     .unwrap();
     let output = child.wait_with_output().await.unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut client = Client::start(&fixture);
+    let mut client = Client::connect(&fixture).await;
     let sessions = client.call("session.list", json!({})).await;
     let messages = client.call("session.messages", json!({ "sessionID": sessions[0]["id"] })).await;
     assert_eq!(messages[1]["info"]["error"]["name"], "MessageAbortedError");

@@ -10,7 +10,8 @@ use crate::{
         connection::{Connection, Door},
         error::Error,
     },
-    stdx::paths::AbsPath,
+    stdx::{paths::AbsPath, version::version},
+    storage::Kind,
 };
 
 /// What a client says first. Newer clients may say more.
@@ -28,6 +29,29 @@ pub struct Hello {
     /// The client's variables, for the turns that it starts.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+    /// The client wants to be told who serves it, before anything else: a [`Welcome`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub welcome: bool,
+}
+
+/// What the daemon says first to a client whose hello asks for it. Newer daemons may say more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Welcome {
+    /// The daemon's process.
+    pub pid: u32,
+    /// The version of the daemon's executable.
+    pub version: String,
+    /// What kind of process it is.
+    pub kind: Kind,
+}
+
+impl Welcome {
+    /// The line, without its end.
+    #[must_use]
+    pub fn line(&self) -> String {
+        serde_json::json!({ "welcome": self }).to_string()
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -42,8 +66,9 @@ impl Hello {
         Self {
             directory: directory.map(ToString::to_string),
             protocol_version: PROTOCOL_VERSION,
-            executable_version: env!("CARGO_PKG_VERSION").to_owned(),
+            executable_version: version().to_owned(),
             environment,
+            welcome: false,
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     address::{Address, Error},
     client::split,
-    hello::Hello,
+    hello::{Hello, Welcome},
 };
 use crate::{
     api::error::Error as Refusal,
@@ -24,7 +24,7 @@ use crate::{
         connection::{End, Engine},
         rpc::Rpc,
     },
-    stdx::tasks::Tasks,
+    stdx::{tasks::Tasks, version::version},
 };
 
 /// The largest hello, in bytes: an environment is at most some megabytes.
@@ -113,11 +113,22 @@ async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unp
     };
     let late = || Refusal::invalid_request("no hello came in time");
     let connection = match said.unwrap_or_else(|_| Err(Some(late()))) {
-        Ok(hello) => hello.connection().map_err(Some),
+        Ok(hello) => {
+            let welcome = hello.welcome;
+            hello.connection().map(|connection| (Arc::new(connection), welcome)).map_err(Some)
+        }
         Err(refusal) => Err(refusal),
     };
     let connection = match connection {
-        Ok(connection) => Arc::new(connection),
+        Ok((connection, false)) => connection,
+        Ok((connection, true)) => {
+            let welcome = Welcome { pid: std::process::id(), version: version().to_owned(), kind: rpc.life().kind() };
+            let line = format!("{}\n", welcome.line());
+            if !matches!(timeout(STOP_PATIENCE, writer.write_all(line.as_bytes())).await, Ok(Ok(()))) {
+                return;
+            }
+            connection
+        }
         Err(refusal) => {
             if let Some(refusal) = refusal {
                 let mut line = Vec::new();

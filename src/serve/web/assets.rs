@@ -93,7 +93,9 @@ mod tests {
     fn nothing_is_inline() {
         for (name, body) in FILES {
             let text = std::str::from_utf8(body).expect("the page's files are text");
-            for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "style=\"", "onclick=\"", "javascript:"] {
+            for forbidden in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "style=\"", "onclick=\"", "javascript:"]
+            {
                 assert!(!text.contains(forbidden), "{name} has {forbidden}");
             }
         }

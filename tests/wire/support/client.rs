@@ -7,11 +7,15 @@ use std::{
     time::Duration,
 };
 
+use polytree::{
+    serve::local::{Address, Greeted, Hello, NotGreeted, greet},
+    stdx::paths::AbsPath,
+};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    process::{Child, ChildStdin, Command},
-    sync::{Notify, oneshot},
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
+    process::{Child, Command},
+    sync::{Notify, oneshot, watch},
 };
 
 use super::fixture::Fixture;
@@ -24,12 +28,13 @@ struct Shared {
     answers: Mutex<HashMap<u64, oneshot::Sender<Value>>>,
     events: Mutex<VecDeque<Value>>,
     arrived: Notify,
+    has_ended: watch::Sender<bool>,
 }
 
-/// A running daemon and the client that started it.
+/// A client, and the daemon that it has started if it has.
 pub struct Client {
-    child: Child,
-    input: Option<ChildStdin>,
+    child: Option<Child>,
+    input: Option<Box<dyn AsyncWrite + Unpin + Send>>,
     shared: Arc<Shared>,
     next: u64,
 }
@@ -52,8 +57,28 @@ impl Client {
             .kill_on_drop(true);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).envs(fixture.environment());
         let mut child = command.spawn().unwrap();
+        let (output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+        Self { child: Some(child), ..Self::over(output, input) }
+    }
+
+    /// Connects to the daemon that runs in the fixture's home.
+    pub async fn connect(fixture: &Fixture) -> Self {
+        let directory = AbsPath::new(fixture.path("repo")).unwrap();
+        let environment = fixture.environment().into_iter().map(|(name, value)| (name.to_owned(), value.to_str().unwrap().to_owned()));
+        Self::greet(fixture, &Hello::new(Some(&directory), environment.collect())).await.unwrap()
+    }
+
+    /// The same with a hello of one's own.
+    pub async fn greet(fixture: &Fixture, hello: &Hello) -> Result<Self, NotGreeted> {
+        let [runtime, data] = ["run", "data"].map(|name| AbsPath::new(fixture.path(name)).unwrap());
+        let Greeted { input, output, .. } = wait(greet(&Address::new(&runtime, &data), hello)).await?;
+        Ok(Self::over(input, output))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the reader ends with the daemon")]
+    fn over(output: impl AsyncRead + Unpin + Send + 'static, input: impl AsyncWrite + Unpin + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(output).lines();
         let reader = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
@@ -67,8 +92,9 @@ impl Client {
                 reader.arrived.notify_waiters();
             }
             reader.answers.lock().unwrap().clear();
+            reader.has_ended.send_replace(true);
         });
-        Self { input: child.stdin.take(), child, shared, next: 0 }
+        Self { input: Some(Box::new(input)), child: None, shared, next: 0 }
     }
 
     /// Sends a line as it is.
@@ -154,24 +180,33 @@ impl Client {
     /// Ends the input and waits for the process.
     pub async fn end(mut self) -> ExitStatus {
         drop(self.input.take());
-        wait(self.child.wait()).await.unwrap()
+        wait(self.child().wait()).await.unwrap()
     }
 
     /// Kills the process as hard as it goes.
     pub async fn kill(mut self) {
-        self.child.kill().await.unwrap();
+        self.child().kill().await.unwrap();
     }
 
     /// Asks the process to end, as a logout does, and waits for it.
     pub async fn terminate(mut self) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        assert!(wait(self.child.wait()).await.unwrap().success());
+        assert!(wait(self.child().wait()).await.unwrap().success());
     }
 
     /// The process.
     pub fn pid(&self) -> u32 {
-        self.child.id().unwrap()
+        self.child.as_ref().and_then(Child::id).unwrap()
+    }
+
+    /// Waits until the daemon sends no more.
+    pub async fn ended(&self) {
+        wait(self.shared.has_ended.subscribe().wait_for(|ended| *ended)).await.unwrap();
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().expect("the client has started a daemon")
     }
 }
 
