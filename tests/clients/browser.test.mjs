@@ -8,7 +8,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { Client } from './support/client.mjs'
-import { Daemon, PATIENCE, repository, until } from './support/daemon.mjs'
+import { afterwards, Daemon, PATIENCE, repository, until } from './support/daemon.mjs'
 import { tool } from './support/places.mjs'
 
 const { chromium } = tool('playwright-core')
@@ -38,7 +38,7 @@ async function open(t, daemon, { fragment = `#token=${daemon.token}`, at = daemo
     const isNetwork = /WebSocket connection to|Failed to load resource|ERR_/.test(message.text())
     if (['error', 'warning'].includes(message.type()) && !isNetwork) wrong.push(message.text())
   })
-  t.after(async () => {
+  afterwards(t, async () => {
     await context.close()
     assert.deepEqual(wrong, [], 'the browser complains')
   })
@@ -79,7 +79,7 @@ async function fixture(t, options) {
   const daemon = await Daemon.start(t)
   const directory = repository(daemon.folder)
   const client = await Client.open(daemon)
-  t.after(() => client.close())
+  afterwards(t, () => client.close())
   const page = await open(t, daemon, options)
   return { daemon, directory, client, page }
 }
@@ -230,7 +230,7 @@ test('a daemon that dies and comes back loses nothing and doubles nothing', { sk
   const again = await daemon.restart(t)
   await isLive(page)
   const second = await Client.open(again)
-  t.after(() => second.close())
+  afterwards(t, () => second.close())
   await until(async () => (await second.call('session.messages', { sessionID: id })).length >= 4, 'the prompt arrives')
   await isIdle(page)
   const messages = await second.call('session.messages', { sessionID: id })
@@ -255,7 +255,7 @@ async function wire(t, daemon) {
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
   const cut = () => lines.forEach((line) => line.destroy())
-  t.after(() => {
+  afterwards(t, () => {
     cut()
     server.close()
   })
@@ -266,7 +266,7 @@ test('lines that break in the middle of a stream lose nothing and double nothing
   const daemon = await Daemon.start(t)
   const directory = repository(daemon.folder)
   const client = await Client.open(daemon)
-  t.after(() => client.close())
+  afterwards(t, () => client.close())
   const { cut, address } = await wire(t, daemon)
   const page = await open(t, daemon, { at: address })
   await client.call('event.subscribe', {})
@@ -284,13 +284,20 @@ test('lines that break in the middle of a stream lose nothing and double nothing
   await showsWhatIs(page, client, id)
 })
 
+test('below a base path, as a proxy may want it', { skip }, async (t) => {
+  const daemon = await Daemon.start(t, { more: ['--base-path', '/tools/polytree'] })
+  const page = await open(t, daemon, { at: `${daemon.page}tools/polytree/` })
+  await isLive(page)
+  assert.equal(new URL(page.url()).pathname, '/tools/polytree/')
+})
+
 test('a page from elsewhere gets nothing, even with the token', { skip }, async (t) => {
   const { daemon } = await fixture(t)
   const server = http.createServer((_, answer) => answer.setHeader('content-type', 'text/html').end('<!doctype html><title>elsewhere</title>'))
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => server.close())
+  afterwards(t, () => server.close())
   const context = await browser.newContext()
-  t.after(() => context.close())
+  afterwards(t, () => context.close())
   const page = await context.newPage()
   await page.goto(`http://127.0.0.1:${server.address().port}/`)
   const opened = await page.evaluate(
@@ -436,8 +443,10 @@ test('everything is done by keyboard, and where the focus is can be seen', { ski
   await keys.press('?')
   await page.locator('dialog input[type=checkbox]').uncheck()
   await keys.press('Escape')
+  await page.locator('dialog').waitFor({ state: 'detached' })
   await keys.press('n')
-  assert.equal(await page.locator('dialog').count(), 0)
+  await keys.press('?')
+  assert.deepEqual(await page.locator('dialog h2').allTextContents(), ['Keys'])
   await client.call('server.info')
 })
 

@@ -25,7 +25,8 @@ def check(function):
 
 def opened(**options):
     options.setdefault("additional_headers", {"Authorization": f"Bearer {TOKEN}"})
-    return connect(URL, max_size=64 * 2**20, **options)
+    # This library stops reading when its queue is full, and then does not see that the other side has closed, too.
+    return connect(URL, max_size=64 * 2**20, max_queue=None, **options)
 
 
 async def received(socket):

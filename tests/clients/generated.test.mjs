@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
-import { Daemon, repository, temporary, until } from './support/daemon.mjs'
+import { afterwards, Daemon, repository, temporary, until } from './support/daemon.mjs'
 import { checkout, tool, tools } from './support/places.mjs'
 
 const file = path.join(checkout, 'schema/openrpc.json')
@@ -67,7 +67,7 @@ test('a generated client converses', async (t) => {
   const daemon = await Daemon.start(t)
   const directory = repository(daemon.folder)
   const client = quietly(() => new Polytree({ transport: { type: 'websocket', host: '127.0.0.1', port: daemon.port, path: `/?token=${daemon.token}` } }))
-  t.after(() => client.rpc.close())
+  afterwards(t, () => client.rpc.close())
   const events = []
   client.onNotification(({ method, params }) => method === 'event' && events.push(params.result))
 

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
-import { environment, repository, temporary, until } from './support/daemon.mjs'
+import { afterwards, environment, repository, temporary, until } from './support/daemon.mjs'
 import { polytree, tool, tools } from './support/places.mjs'
 
 /** The ways to a daemon by standard input and output. */
@@ -25,7 +25,7 @@ for (const command of COMMANDS) {
     const events = []
     connection.onNotification('event', ({ result }) => events.push(result))
     connection.listen()
-    t.after(async () => {
+    afterwards(t, async () => {
       child.kill('SIGKILL')
       await ended
     })
@@ -33,7 +33,7 @@ for (const command of COMMANDS) {
     const hello = await connection.sendRequest('server.initialize', { clientInfo: { name: 'vscode-jsonrpc' } })
     assert.equal(hello.directory, directory)
     const { pid } = await connection.sendRequest('server.info')
-    t.after(() => stop(pid))
+    if (pid !== child.pid) afterwards(t, () => stop(pid))
     await connection.sendRequest('event.subscribe', { since: 0 })
     const session = await connection.sendRequest('session.create', { title: 'Grüße, 世界 🌳' })
     assert.equal(session.title, 'Grüße, 世界 🌳', 'lengths are counted in bytes')
@@ -68,11 +68,16 @@ for (const command of COMMANDS) {
   })
 }
 
-/** Ends the daemon that a relay has started, where there is one. */
-function stop(pid) {
-  try {
-    process.kill(pid, 'SIGTERM')
-  } catch (error) {
-    assert.equal(error.code, 'ESRCH')
+/** Ends the daemon that a relay has started. */
+async function stop(pid) {
+  const signal = (name) => {
+    try {
+      return process.kill(pid, name)
+    } catch (error) {
+      assert.equal(error.code, 'ESRCH')
+      return false
+    }
   }
+  signal('SIGTERM')
+  await until(() => !signal(0), 'the daemon ends')
 }

@@ -4,7 +4,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
-import { Daemon, repository, until } from './support/daemon.mjs'
+import { afterwards, Daemon, repository, until } from './support/daemon.mjs'
 import { tools } from './support/places.mjs'
 
 const websocat = path.join(tools, 'websocat/bin/websocat')
@@ -13,7 +13,7 @@ const skip = !fs.existsSync(websocat) && 'websocat is not installed'
 /** Starts it and reads the messages that come, one on each line. */
 function start(t, args) {
   const child = spawn(websocat, args, { stdio: ['pipe', 'pipe', 'pipe'] })
-  t.after(() => child.kill('SIGKILL'))
+  afterwards(t, () => child.kill('SIGKILL'))
   let [out, errors] = ['', '']
   child.stdout.on('data', (data) => (out += data))
   child.stderr.on('data', (data) => (errors += data))
