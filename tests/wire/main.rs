@@ -14,6 +14,7 @@ mod crash;
 mod events;
 mod permissions;
 mod projects;
+mod relay;
 mod sessions;
 mod store;
 mod transport;
