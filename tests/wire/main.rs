@@ -5,6 +5,7 @@ mod support {
     pub mod fixture;
     #[path = "../../support/model_server.rs"]
     pub mod model_server;
+    pub mod served;
 }
 
 mod abort;
@@ -12,6 +13,7 @@ mod command_line;
 mod conversation;
 mod crash;
 mod events;
+mod network;
 mod permissions;
 mod projects;
 mod sessions;
