@@ -6,6 +6,7 @@ mod support {
     pub mod fixture;
     #[path = "../../support/model_server.rs"]
     pub mod model_server;
+    pub mod served;
 }
 
 mod abort;
@@ -14,6 +15,7 @@ mod conversation;
 mod crash;
 mod events;
 mod life;
+mod network;
 mod permissions;
 mod projects;
 mod relay;
