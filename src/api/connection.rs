@@ -12,7 +12,7 @@ use std::{
 use polytree_protocol::daemon::ClientInfo;
 use tokio::sync::watch;
 
-use super::sink::Subscription;
+use super::{sink::Subscription, traffic::Traffic};
 pub use crate::daemon::clients::Door;
 use crate::{
     daemon::clients::{Client, Description},
@@ -30,6 +30,7 @@ pub struct Connection {
     client: Mutex<Option<ClientInfo>>,
     subscriptions: Mutex<BTreeMap<u64, Arc<Subscription>>>,
     changed: watch::Sender<()>,
+    traffic: Arc<Traffic>,
 }
 
 impl Connection {
@@ -46,6 +47,7 @@ impl Connection {
             client: Mutex::default(),
             subscriptions: Mutex::default(),
             changed: watch::Sender::default(),
+            traffic: Arc::default(),
         }
     }
 
@@ -59,6 +61,12 @@ impl Connection {
     #[must_use]
     pub fn door(&self) -> Door {
         self.door
+    }
+
+    /// What it has under way.
+    #[must_use]
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// The client's variables: for the turns that it starts. Never stored, logged or sent.
@@ -125,6 +133,7 @@ impl Connection {
 impl Client for Connection {
     fn describe(&self) -> Description {
         let (name, version) = self.client().map_or((None, None), |client| (Some(client.name), client.version));
+        let (waiting_messages, waiting_bytes) = self.traffic.waiting();
         Description {
             id: self.id,
             door: self.door,
@@ -133,6 +142,10 @@ impl Client for Connection {
             directory: self.default_directory().map(|directory| directory.to_string()),
             since: self.since,
             subscriptions: lock(&self.subscriptions).len(),
+            requests: self.traffic.requests(),
+            waiting_messages,
+            waiting_bytes,
+            stalled_ms: self.traffic.stalled_ms(),
         }
     }
 }

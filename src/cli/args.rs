@@ -21,6 +21,7 @@ const HELP: &str = "\
 \u{1b}[1mSet up:\u{1b}[0m
   models       Show the models that can be used, and what is missing for the others
   trust        Let the agent use the settings, agents, commands and plugins in this project's files
+  doctor       Tell how the daemon is and what is worth doing about it
   completions  Print the completions of a shell
 
 \u{1b}[1mServe editors and programs:\u{1b}[0m
@@ -118,6 +119,11 @@ pub enum Command {
     Stop(StopArgs),
     /// Speak JSON-RPC on the standard input and output
     Stdio,
+    /// Tell how the daemon is and what is worth doing about it
+    ///
+    /// Starts nothing: where no daemon runs, directories, store, settings and programs are looked at. Ends with 1 when
+    /// something does not work.
+    Doctor(DoctorArgs),
     /// Print the completions of a shell
     ///
     /// For bash: `polytree completions bash > ~/.local/share/bash-completion/completions/polytree`. For zsh: into a file
@@ -318,6 +324,14 @@ pub struct TrustArgs {
     /// Only show the files that wait for trust, and what is in them
     #[arg(long)]
     pub list: bool,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Write the whole report as a line of JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `completions`.

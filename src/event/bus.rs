@@ -75,6 +75,12 @@ impl Bus {
         *self.newest.borrow()
     }
 
+    /// How many records are kept, and roughly their bytes.
+    pub fn size(&self) -> (usize, usize) {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        (ring.records.len(), ring.bytes)
+    }
+
     /// The next records after the cursor, at most a chunk of them; `None` when the ring no longer reaches back that far.
     pub fn after(&self, cursor: u64) -> Option<Vec<Arc<Record>>> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);

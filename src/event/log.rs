@@ -155,6 +155,12 @@ impl Events {
         self.bus.newest()
     }
 
+    /// How many events are kept in memory, and roughly their bytes.
+    #[must_use]
+    pub fn in_memory(&self) -> (usize, usize) {
+        self.bus.size()
+    }
+
     /// Reads the next matching events after `since`, at most `limit`.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ use crate::{
     jsonrpc::peer::Peer,
     serve::{connection::End, stdio},
     stdx::{paths::AbsPath, tasks::Tasks},
-    storage::Kind,
+    storage::{Kind, Look, Ownership},
 };
 
 /// What the process was started with.
@@ -129,6 +129,24 @@ pub async fn reach(surroundings: &Surroundings, tell: impl FnOnce(&str)) -> Resu
     let tasks = Tasks::new();
     let (peer, notifications) = Peer::start(input, output, &tasks);
     Ok((cli::Daemon { peer, notifications }, Backing { house: None, tasks }))
+}
+
+/// The daemon that runs, for a command that only looks; starts none, and makes none leave.
+pub async fn running(surroundings: &Surroundings) -> cli::Running {
+    match dial::find(surroundings).await {
+        Ok(Some(Dialed { input, output, .. })) => {
+            // The connection ends with the process.
+            let (peer, notifications) = Peer::start(input, output, &Tasks::new());
+            cli::Running::Daemon(cli::Daemon { peer, notifications })
+        }
+        found => match Ownership::look(surroundings.places.data.as_path()) {
+            Look::Owned(owner) => {
+                let problem = found.err().map_or_else(|| "it does not answer on its socket".to_owned(), |error| error.told());
+                cli::Running::Silent(owner, problem)
+            }
+            Look::Free(_) => cli::Running::Nobody,
+        },
+    }
 }
 
 /// Runs a daemon within this process, for a command alone.

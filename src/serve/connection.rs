@@ -73,7 +73,7 @@ impl Engine {
     ) -> Self {
         let tasks = tasks.child();
         let give_up = CancellationToken::new();
-        let (outbox, queue) = Outbox::new();
+        let (outbox, queue) = Outbox::new(connection.traffic());
         let writer = tasks.spawn("writer", {
             let (id, give_up) = (connection.id(), give_up.clone());
             async move {

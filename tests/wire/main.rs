@@ -13,6 +13,8 @@ mod abort;
 mod command_line;
 mod conversation;
 mod crash;
+mod diagnose;
+mod doctor;
 mod events;
 mod life;
 mod network;
