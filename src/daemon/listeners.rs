@@ -8,7 +8,7 @@ use std::{
 };
 
 use polytree_protocol::listen::{ServerListenParams, ServerListenResult};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many wishes may wait.
 const QUEUE: usize = 8;
@@ -75,6 +75,7 @@ pub struct Wish {
 pub struct Listeners {
     // Plain mutexes: held for single operations.
     entries: Mutex<(u64, BTreeMap<u64, Description>)>,
+    count: watch::Sender<usize>,
     wishes: mpsc::Sender<Wish>,
     door: Mutex<Option<mpsc::Receiver<Wish>>>,
 }
@@ -82,7 +83,7 @@ pub struct Listeners {
 impl Default for Listeners {
     fn default() -> Self {
         let (wishes, door) = mpsc::channel(QUEUE);
-        Self { entries: Mutex::default(), wishes, door: Mutex::new(Some(door)) }
+        Self { entries: Mutex::default(), count: watch::Sender::default(), wishes, door: Mutex::new(Some(door)) }
     }
 }
 
@@ -94,6 +95,7 @@ impl Listeners {
         entries.0 += 1;
         let number = entries.0;
         entries.1.insert(number, description);
+        self.count.send_replace(entries.1.len());
         Presence { listeners: Arc::clone(self), number }
     }
 
@@ -101,6 +103,12 @@ impl Listeners {
     #[must_use]
     pub fn list(&self) -> Vec<Description> {
         lock(&self.entries).1.values().cloned().collect()
+    }
+
+    /// How many there are, now and whenever it changes.
+    #[must_use]
+    pub fn count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
     }
 
     /// The wishes, for the door that fulfils them; once.
@@ -144,7 +152,9 @@ pub struct Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        lock(&self.listeners.entries).1.remove(&self.number);
+        let mut entries = lock(&self.listeners.entries);
+        entries.1.remove(&self.number);
+        self.listeners.count.send_replace(entries.1.len());
     }
 }
 
@@ -155,13 +165,14 @@ mod tests {
     #[tokio::test]
     async fn listeners_are_listed_while_they_are_open() {
         let listeners = Arc::new(Listeners::default());
+        let count = listeners.count();
         let first = listeners.enter(Description { url: "a".into() });
         let second = listeners.enter(Description { url: "b".into() });
-        assert_eq!(listeners.list().len(), 2);
+        assert_eq!((listeners.list().len(), *count.borrow()), (2, 2));
         drop(first);
         assert_eq!(listeners.list(), [Description { url: "b".into() }]);
         drop(second);
-        assert!(listeners.list().is_empty());
+        assert!(listeners.list().is_empty() && *count.borrow() == 0);
     }
 
     #[tokio::test]
