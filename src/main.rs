@@ -3,33 +3,44 @@
 use std::{process::ExitCode, sync::Arc};
 
 use polytree::{
-    cli::{self, Args, Command, Exit, Failure, Input, Screen},
+    cli::{self, Args, Command, Exit, Failure, Input, Screen, ServeArgs},
     config::Places,
-    daemon::Error,
+    daemon,
     launch::{
-        self, Surroundings,
+        self, Error, Surroundings,
         network::{self, Network},
     },
     logging,
+    stdx::detach,
 };
+use polytree_protocol::daemon::StopMode;
+use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
     let args = cli::parse();
-    // Two workers are enough for a daemon that mostly waits; more only cost memory.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(8)
-        .thread_stack_size(1 << 20)
-        .enable_all()
-        .build();
-    let runtime = match runtime {
+    let is_detached = matches!(args.command, Command::Serve(ServeArgs { detached: true, .. }));
+    // Before anything is opened or started here.
+    if is_detached && let Err(error) = detach::detach() {
+        return cli::fail(&Failure::Usage(format!("only polytree itself starts a detached daemon: {error}"))).into();
+    }
+    let runtime = match runtime(&args) {
         Ok(runtime) => runtime,
         Err(error) => return cli::fail(&Failure::Failed(format!("the runtime does not start: {error}"), None)).into(),
     };
-    let exit = runtime.block_on(run(args)).unwrap_or_else(|failure| cli::fail(&failure));
+    let exit = if is_detached { runtime.block_on(run_detached(args)) } else { runtime.block_on(run(args)) };
+    let exit = exit.unwrap_or_else(|failure| cli::fail(&failure));
     // What still blocks, such as a read from a terminal, is no reason to stay.
     runtime.shutdown_background();
     exit.into()
+}
+
+/// Two workers are enough for a daemon that mostly waits, and a relay has no work for even one.
+fn runtime(args: &Args) -> std::io::Result<Runtime> {
+    let mut builder = match args.command {
+        Command::Stdio if !args.standalone => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.worker_threads(2).max_blocking_threads(8).thread_stack_size(1 << 20).enable_all().build()
 }
 
 async fn run(args: Args) -> Result<Exit, Failure> {
@@ -37,19 +48,15 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         cli::completions(wanted.shell, &mut std::io::stdout());
         return Ok(Exit::Done);
     }
-    #[expect(clippy::disallowed_methods, reason = "the one place: where the user or the client has started us")]
-    let process = std::env::current_dir().map_err(|error| Failure::Usage(format!("the current directory cannot be used: {error}")))?;
-    let directory = args.directory(&process)?;
-    // Variables that are not text have no place in JSON.
-    let environment =
-        Arc::new(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect());
-    let places = Places::discover(&environment).map_err(|error| unavailable(&Error::Places(error)))?;
-    places.create().map_err(|error| unavailable(&Error::Places(error)))?;
-    logging::start(&places.data, args.log_level.map(cli::LogLevel::word));
-    let surroundings = Surroundings { environment, directory, places };
+    if args.standalone && !matches!(args.command, Command::Client(_) | Command::Stdio) {
+        return Err(Failure::Usage("--standalone is for commands that ask a daemon, and for stdio".to_owned()));
+    }
+    let surroundings = surroundings(&args)?;
+    let tell = |line: &str| Screen::standard().status(line);
     match args.command {
         Command::Client(command) => {
-            let (daemon, backing) = launch::reach(&surroundings).await.map_err(|error| unavailable(&error))?;
+            let reached = if args.standalone { launch::inside(&surroundings).await } else { launch::reach(&surroundings, tell).await };
+            let (daemon, backing) = reached.map_err(|error| unavailable(&error))?;
             let exit = cli::run_client(command, daemon, Screen::standard(), Input::standard(), &surroundings.directory).await;
             backing.close().await;
             return Ok(exit);
@@ -61,7 +68,9 @@ async fn run(args: Args) -> Result<Exit, Failure> {
             network::serve(surroundings, network, ready, opened).await.map_err(not_listening)?;
             return Ok(Exit::Done);
         }
-        Command::Stdio(_) => launch::standalone(surroundings).await,
+        Command::Stop(wanted) => launch::stop(&surroundings, if wanted.now { StopMode::Now } else { StopMode::Wait }, tell).await,
+        Command::Stdio if args.standalone => launch::standalone(surroundings).await,
+        Command::Stdio => launch::relay(surroundings, tell).await,
         Command::Completions(_) => Ok(()),
     }
     .map_err(|error| unavailable(&error))?;
@@ -80,6 +89,32 @@ fn not_listening(error: network::Error) -> Failure {
     }
 }
 
+/// A daemon that was started by whoever needed it: nobody reads what it says but the one who waits for its start.
+async fn run_detached(args: Args) -> Result<Exit, Failure> {
+    let surroundings = surroundings(&args).inspect_err(|failure| launch::say_cannot(&failure.to_string(), failure.hint()))?;
+    if let Err(error) = launch::serve_detached(surroundings).await {
+        launch::say_failed(&error);
+        return Ok(Exit::Unavailable);
+    }
+    Ok(Exit::Done)
+}
+
+fn surroundings(args: &Args) -> Result<Surroundings, Failure> {
+    #[expect(clippy::disallowed_methods, reason = "the one place: where the user or the client has started us")]
+    let process = std::env::current_dir().map_err(|error| Failure::Usage(format!("the current directory cannot be used: {error}")))?;
+    let directory = args.directory(&process)?;
+    // Variables that are not text have no place in JSON.
+    let environment =
+        Arc::new(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect());
+    let places = Places::discover(&environment).and_then(|places| places.create().map(|()| places));
+    let places = places.map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
+    // A relay has nothing to tell that its daemon does not tell.
+    if args.standalone || !matches!(args.command, Command::Stdio) || args.log_level.is_some() {
+        logging::start(&places.data, args.log_level.map(cli::LogLevel::word));
+    }
+    Ok(Surroundings { environment, directory, places })
+}
+
 fn unavailable(error: &Error) -> Failure {
-    Failure::Unavailable(error.to_string(), error.hint())
+    Failure::Unavailable(error.told(), error.hint())
 }

@@ -63,6 +63,9 @@ pub struct Config {
     /// The daemon's store; only in the user's own settings.
     #[serde(default)]
     pub storage: StorageConfig,
+    /// The daemon itself; only in the user's own settings.
+    #[serde(default)]
+    pub server: ServerConfig,
     /// How much of a tool's output the model gets to read.
     #[serde(default)]
     pub tool_output: ToolOutputConfig,
@@ -204,6 +207,21 @@ pub struct StorageConfig {
 impl Default for StorageConfig {
     fn default() -> Self {
         Self { durability: Durability::default(), log_days: 7, log_bytes: 256 * 1024 * 1024 }
+    }
+}
+
+/// The daemon itself. Read when it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// How long a daemon that was started in passing stays when it has no client, no turn that runs, no prompt that
+    /// waits, and no listener on the network, in milliseconds; 0: for ever.
+    pub idle_timeout: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { idle_timeout: 10 * 60 * 1000 }
     }
 }
 

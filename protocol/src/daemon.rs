@@ -24,6 +24,15 @@ params! {
 }
 
 params! {
+    /// Params of `server.stop`.
+    ServerStopParams {
+        /// Whether turns may end first; default `wait`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<StopMode>,
+    }
+}
+
+params! {
     /// Params of `path.get`.
     PathGetParams {}
 }
@@ -41,6 +50,17 @@ params! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         extra: Option<Value>,
     }
+}
+
+/// How the daemon stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StopMode {
+    /// Takes no more prompts, lets the running turns end, keeps those that wait for a person or in a queue.
+    #[default]
+    Wait,
+    /// Interrupts the running turns and marks them; what waits for a person stays open.
+    Now,
 }
 
 /// How grave a log line is.
@@ -116,6 +136,15 @@ pub struct ServerInfoResult {
     pub data_directory: String,
     /// Where it listens: the local socket and network addresses.
     pub listen: Vec<String>,
+}
+
+/// Result of `server.stop`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerStopResult {
+    /// Always true: the daemon ends, and its socket and lock are free when it has.
+    pub stopping: bool,
+    /// How many turns it waits for.
+    pub running: usize,
 }
 
 /// Result of `path.get`.

@@ -19,6 +19,8 @@ macro_rules! for_each_method {
             call ServerInitialize = "server.initialize" (daemon::ServerInitializeParams) -> daemon::ServerInitializeResult, - "", retry read;
             /// Tells version, process, data directory and listeners.
             call ServerInfo = "server.info" (daemon::ServerInfoParams) -> daemon::ServerInfoResult, - "", retry read;
+            /// Ends the daemon, at once or after the turns that run; answers before.
+            call ServerStop = "server.stop" (daemon::ServerStopParams) -> daemon::ServerStopResult, - "", retry never;
             /// Listens for WebSocket and HTTP clients; the same address again answers the same. Only for local clients.
             call ServerListen = "server.listen" (listen::ServerListenParams) -> listen::ServerListenResult, - "", retry read;
             /// Writes a line to the daemon's log.

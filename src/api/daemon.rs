@@ -2,8 +2,8 @@
 
 use polytree_protocol::{
     PROTOCOL_VERSION,
-    daemon::{LogLevel, PathGetResult, ServerInfoResult, ServerInitializeResult, ServerName},
-    methods::{LogWrite, METHODS, PathGet, ServerInfo, ServerInitialize},
+    daemon::{LogLevel, PathGetResult, ServerInfoResult, ServerInitializeResult, ServerName, ServerStopResult},
+    methods::{LogWrite, METHODS, PathGet, ServerInfo, ServerInitialize, ServerStop},
 };
 
 use super::{
@@ -11,7 +11,10 @@ use super::{
     handler::{Context, Handler},
     select,
 };
-use crate::{project::directory, stdx::paths};
+use crate::{
+    project::directory,
+    stdx::{paths, version::version},
+};
 
 impl Handler for ServerInitialize {
     async fn handle(context: Context, params: Self::Params) -> Result<ServerInitializeResult, Error> {
@@ -36,7 +39,7 @@ impl Handler for ServerInitialize {
             None => None,
         };
         Ok(ServerInitializeResult {
-            server_info: ServerName { name: "polytree".into(), version: env!("CARGO_PKG_VERSION").into() },
+            server_info: ServerName { name: "polytree".into(), version: version().into() },
             protocol_version: PROTOCOL_VERSION,
             connection_id: context.connection.id(),
             directory: directory.map(|directory| directory.to_string()),
@@ -51,7 +54,7 @@ impl Handler for ServerInfo {
     async fn handle(context: Context, _: Self::Params) -> Result<ServerInfoResult, Error> {
         let daemon = &context.daemon;
         Ok(ServerInfoResult {
-            version: env!("CARGO_PKG_VERSION").into(),
+            version: version().into(),
             protocol_version: PROTOCOL_VERSION,
             pid: std::process::id(),
             started: daemon.started,
@@ -63,6 +66,18 @@ impl Handler for ServerInfo {
                 .chain(daemon.listeners.list().into_iter().map(|listener| listener.url))
                 .collect(),
         })
+    }
+}
+
+impl Handler for ServerStop {
+    async fn handle(context: Context, params: Self::Params) -> Result<ServerStopResult, Error> {
+        let mode = params.mode.unwrap_or_default();
+        let running = context.daemon.life.stop(mode).ok_or_else(|| {
+            Error::invalid_state("this daemon is part of another program and ends with it")
+                .hint("end the input of the program that runs it, `polytree stdio --standalone` or a command with --standalone")
+        })?;
+        tracing::info!(?mode, running, connection = context.connection.id(), "told to stop");
+        Ok(ServerStopResult { stopping: true, running })
     }
 }
 

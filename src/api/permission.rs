@@ -31,6 +31,7 @@ impl Handler for PermissionList {
 impl Handler for PermissionReply {
     async fn handle(context: Context, params: Self::Params) -> Result<Session, Error> {
         let session = select::session(&context, &params, &params.session_id).await?;
+        let _busy = context.daemon.sessions.enter_answer(&session.id)?;
         let settled = context.daemon.broker.reply(session.id.clone(), params.permission_id, params.response, params.message).await?;
         for settled in settled.into_iter().filter(|settled| settled.orphaned) {
             context.daemon.sessions.resume(&settled.session_id, context.connection.environment());

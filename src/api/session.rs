@@ -143,6 +143,7 @@ impl Handler for SessionSubmit {
 
 /// Stores a prompt, in a new session where none is named.
 async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submitted, Error> {
+    let _busy = context.daemon.sessions.enter()?;
     let digest = select::digest(&params);
     let session_id = match &params.session_id {
         Some(id) => select::session(context, &params, id).await?.id,

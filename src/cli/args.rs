@@ -25,6 +25,7 @@ const HELP: &str = "\
 
 \u{1b}[1mServe editors and programs:\u{1b}[0m
   serve        Run the daemon in the foreground
+  stop         End the daemon
   stdio        Speak JSON-RPC on the standard input and output
 
 \u{1b}[1mOptions:\u{1b}[0m
@@ -49,6 +50,9 @@ pub struct Args {
     /// Work in this directory instead of the current one
     #[arg(long, value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
+    /// Use a daemon inside this process, which ends with it, instead of the one that all share
+    #[arg(long, global = true)]
+    pub standalone: bool,
     /// How much is logged: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", global = true, hide_possible_values = true)]
     pub log_level: Option<LogLevel>,
@@ -106,8 +110,14 @@ pub enum Command {
     Client(ClientCommand),
     /// Run the daemon in the foreground
     Serve(ServeArgs),
+    /// End the daemon
+    ///
+    /// Commands and editors start a daemon when they need one; it leaves by itself when nobody has needed it for ten minutes.
+    /// This ends it now, and `polytree serve` too, and returns when the process has gone. Where none runs that is said, and
+    /// the exit code is 0.
+    Stop(StopArgs),
     /// Speak JSON-RPC on the standard input and output
-    Stdio(StdioArgs),
+    Stdio,
     /// Print the completions of a shell
     ///
     /// For bash: `polytree completions bash > ~/.local/share/bash-completion/completions/polytree`. For zsh: into a file
@@ -178,6 +188,9 @@ fn model(text: &str) -> Result<ModelRef, String> {
 /// Arguments of `serve`.
 #[derive(Debug, Default, clap::Args)]
 pub struct ServeArgs {
+    /// Leave the session of whoever started it, and go when nobody needs it; for polytree itself
+    #[arg(long, hide = true)]
+    pub detached: bool,
     /// Also listen for WebSocket and HTTP clients (HOST:PORT, port 0 for a free one); may be given more than once
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Vec<String>,
@@ -224,12 +237,15 @@ impl ServeArgs {
     }
 }
 
-/// Arguments of `stdio`.
+/// Arguments of `stop`.
 #[derive(Debug, clap::Args)]
-pub struct StdioArgs {
-    /// Run the whole daemon in this process; it ends with its input
-    #[arg(long, required = true)]
-    pub standalone: bool,
+pub struct StopArgs {
+    /// Let the turns end that run; new prompts are refused, waiting ones are kept [default]
+    #[arg(long, conflicts_with = "now")]
+    pub wait: bool,
+    /// Interrupt the turns that run
+    #[arg(long)]
+    pub now: bool,
 }
 
 /// Commands of `sessions`.
@@ -367,13 +383,17 @@ mod tests {
             args.command,
             Command::Client(ClientCommand::Sessions(SessionsCommand::List(SessionsListArgs { all: true, limit: 5, .. })))
         ));
-        assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio(_)));
+        assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio));
         let line = "serve --listen localhost:0 --listen [::1]:0 --allow-host a --certificate c.pem --key /k.pem --new-token";
         let Command::Serve(serve) = parse(line).unwrap().command else { panic!() };
         let [first, second] = serve.listeners(&AbsPath::new("/d").unwrap()).try_into().unwrap();
         assert_eq!((first.address.as_str(), second.address.as_str()), ("localhost:0", "[::1]:0"));
         assert_eq!((first.certificate.as_deref(), first.key.as_deref()), (Some("/d/c.pem"), Some("/k.pem")));
         assert_eq!((first.allow_hosts, first.allow_origins, serve.new_token), (Some(vec!["a".to_owned()]), None, true));
+        assert!([parse("--standalone models"), parse("run --standalone x")].map(|args| args.unwrap().standalone) == [true; 2]);
+        assert!(!parse("run x").unwrap().standalone);
+        assert!(matches!(parse("stop --now").unwrap().command, Command::Stop(StopArgs { now: true, wait: false })));
+        assert!(matches!(parse("serve --detached").unwrap().command, Command::Serve(ServeArgs { detached: true, .. })));
     }
 
     #[test]
@@ -383,9 +403,9 @@ mod tests {
             ("run --session x y", "invalid id"),
             ("run --continue --session ses_01ARZ3NDEKTSV4RRFFQ69G5FAV x", "cannot be used with"),
             ("run --continue --title a x", "cannot be used with"),
-            ("stdio", "--standalone"),
             ("serve --allow-origin https://a", "--listen"),
             ("serve --listen localhost:0 --certificate c.pem", "--key"),
+            ("stop --now --wait", "cannot be used with"),
             ("sessions list -n 0", "1..=1000"),
             ("sessions delete", "<ID>"),
             ("completions tcsh", "possible values: bash, zsh, fish"),

@@ -23,14 +23,14 @@ mod trust;
 mod view;
 mod watch;
 
-pub use args::{Args, ClientCommand, Command, CompletionsArgs, LogLevel, ServeArgs, Shell, StdioArgs, completions};
+pub use args::{Args, ClientCommand, Command, CompletionsArgs, LogLevel, ServeArgs, Shell, StopArgs, completions};
 pub use client::{Daemon, Exit, Failure};
 pub use input::{Input, Interrupts, Piped, Typed};
 pub use screen::{Output, Screen};
 
 use clap::Parser as _;
 
-use crate::stdx::paths::AbsPath;
+use crate::stdx::{paths::AbsPath, version::version};
 
 /// What was typed. Does not return for `--help`, `--version` and what is not understood.
 #[must_use]
@@ -68,7 +68,7 @@ pub fn fail(failure: &Failure) -> Exit {
 #[must_use]
 pub fn serving(daemon: &crate::daemon::Daemon) -> String {
     let socket = daemon.socket.as_ref().map(|socket| format!(", socket {socket}")).unwrap_or_default();
-    format!("polytree {} serves {}: process {}{socket}", env!("CARGO_PKG_VERSION"), daemon.places.data, std::process::id())
+    format!("polytree {} serves {}: process {}{socket}", version(), daemon.places.data, std::process::id())
 }
 
 /// The lines that tell how the daemon is reached over the network. The token is shown to nobody else.

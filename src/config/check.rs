@@ -47,6 +47,9 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
     if !is_user && config.storage != polytree_protocol::config::StorageConfig::default() {
         return Err(Mistake::new(["storage"], "belongs into the user's own settings"));
     }
+    if !is_user && config.server != polytree_protocol::config::ServerConfig::default() {
+        return Err(Mistake::new(["server"], "belongs into the user's own settings"));
+    }
     if config.storage.log_days == 0 {
         return Err(Mistake::new(["storage", "log_days"], "expected at least 1"));
     }
@@ -109,7 +112,12 @@ mod tests {
             r#"{"storage": {"log_days": 0}}"#,
             r#"{"instructions": ["~/a.md"], "storage": {"log_days": 3}, "model": "a/b/c"}"#,
         ];
-        let project = [r#"{"instructions": ["~/a.md"]}"#, r#"{"instructions": ["/a.md"]}"#, r#"{"storage": {"log_days": 3}}"#];
+        let project = [
+            r#"{"instructions": ["~/a.md"]}"#,
+            r#"{"instructions": ["/a.md"]}"#,
+            r#"{"storage": {"log_days": 3}}"#,
+            r#"{"server": {"idle_timeout": 0}}"#,
+        ];
         let text: String = user.iter().map(|text| message(text, true)).chain(project.iter().map(|text| message(text, false))).collect();
         expect_test::expect![[r#"
             `model`: expected a model as `provider/model`
@@ -126,6 +134,7 @@ mod tests {
             `instructions.0`: a project's settings can only name files of the project, by relative paths
             `instructions.0`: a project's settings can only name files of the project, by relative paths
             `storage`: belongs into the user's own settings
+            `server`: belongs into the user's own settings
         "#]]
         .assert_eq(&text);
     }

@@ -58,6 +58,8 @@ impl Error {
 pub struct Description {
     /// Its address for clients.
     pub url: String,
+    /// When it was opened, in milliseconds since 1970.
+    pub since: i64,
 }
 
 /// Somebody wants a listener.
@@ -83,7 +85,7 @@ pub struct Listeners {
 impl Default for Listeners {
     fn default() -> Self {
         let (wishes, door) = mpsc::channel(QUEUE);
-        Self { entries: Mutex::default(), count: watch::Sender::default(), wishes, door: Mutex::new(Some(door)) }
+        Self { entries: Mutex::default(), count: watch::Sender::new(0), wishes, door: Mutex::new(Some(door)) }
     }
 }
 
@@ -105,7 +107,7 @@ impl Listeners {
         lock(&self.entries).1.values().cloned().collect()
     }
 
-    /// How many there are, now and whenever it changes.
+    /// How many listeners are open, now and whenever it changes.
     #[must_use]
     pub fn count(&self) -> watch::Receiver<usize> {
         self.count.subscribe()
@@ -162,17 +164,19 @@ impl Drop for Presence {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn listeners_are_listed_while_they_are_open() {
+    #[test]
+    fn listeners_are_listed_while_they_are_open() {
         let listeners = Arc::new(Listeners::default());
         let count = listeners.count();
-        let first = listeners.enter(Description { url: "a".into() });
-        let second = listeners.enter(Description { url: "b".into() });
-        assert_eq!((listeners.list().len(), *count.borrow()), (2, 2));
+        let enter = |url: &str| listeners.enter(Description { url: url.to_owned(), since: 0 });
+        let urls = || listeners.list().into_iter().map(|listener| listener.url).collect::<Vec<_>>();
+        let first = enter("ws://b/");
+        let second = enter("ws://a/");
+        assert_eq!((*count.borrow(), urls()), (2, vec!["ws://b/".to_owned(), "ws://a/".to_owned()]));
         drop(first);
-        assert_eq!(listeners.list(), [Description { url: "b".into() }]);
+        assert_eq!((*count.borrow(), urls()), (1, vec!["ws://a/".to_owned()]));
         drop(second);
-        assert!(listeners.list().is_empty() && *count.borrow() == 0);
+        assert_eq!(*count.borrow(), 0);
     }
 
     #[tokio::test]

@@ -1,19 +1,24 @@
 //! The daemon: owns everything that outlives a project. Built once, from the bottom up; ended from the top down.
 
 pub mod clients;
+pub mod life;
 pub mod listeners;
 
 use std::{sync::Arc, time::Duration};
 
-use self::{clients::Clients, listeners::Listeners};
+use self::{
+    clients::Clients,
+    life::{Life, Work},
+    listeners::Listeners,
+};
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
     permission::Broker,
     project::Projects,
-    session::{self, Sessions},
-    stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
-    storage::{self, Database, Durability, Owner, Ownership},
+    session::{self, Load, Sessions},
+    stdx::{paths::AbsPath, tasks::Tasks, time::now_ms, version::version},
+    storage::{self, Database, Durability, Kind, Owner, Ownership, Room},
     tool::{context::Environment, output},
 };
 
@@ -23,6 +28,24 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 const IDLE_DIRECTORY_MS: i64 = 10 * 60 * 1000;
 /// An end of the daemon takes at most this long.
 const ENDING: Duration = Duration::from_millis(1500);
+
+/// For how long older ones wait for the newer one that room is made for.
+const ROOM: Duration = Duration::from_secs(5);
+
+impl Work for Sessions {
+    fn load(&self) -> Load {
+        Self::load(self)
+    }
+    fn close_if_idle(&self) -> bool {
+        Self::close_if_idle(self)
+    }
+    fn close(&self) {
+        Self::close(self);
+    }
+    fn changed(&self) -> tokio::sync::watch::Receiver<()> {
+        Self::changed(self)
+    }
+}
 
 /// Why a daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +78,11 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Owned { owner, .. } => {
-                let end = owner.as_ref().map_or_else(String::new, |owner| format!("; `kill {}` ends that one", owner.pid));
-                Some(format!("one daemon serves a data directory: `polytree run` and the other commands reach it by themselves{end}"))
+                let end = match owner {
+                    Some(Owner { kind: Kind::Standalone, pid, .. }) => format!("that one ends with its client, or by `kill {pid}`"),
+                    _ => "`polytree stop` ends that one".to_owned(),
+                };
+                Some(format!("one daemon serves a data directory, and `polytree run` and the other commands reach it by themselves; {end}"))
             }
             _ => None,
         }
@@ -92,25 +118,35 @@ pub struct Daemon {
     pub clients: Arc<Clients>,
     /// Where it listens on the network.
     pub listeners: Arc<Listeners>,
+    /// How long it lives.
+    pub life: Arc<Life>,
     /// The root of the tree of work.
     pub tasks: Tasks,
     database: Arc<Database>,
-    _ownership: Ownership,
+    ownership: Ownership,
 }
 
 impl Daemon {
-    /// Takes the data directory and starts. `socket` is where it will listen, for those who find the directory owned.
+    /// Takes the data directory. `socket` is where the daemon will listen, for those who find the directory owned.
     ///
     /// # Errors
     /// [`Error::Owned`] when another process has the directory; others when it cannot be used.
-    pub async fn start(places: Places, environment: &Environment, socket: Option<AbsPath>) -> Result<Arc<Self>, Error> {
+    pub fn own(places: &Places, kind: Kind, socket: &AbsPath) -> Result<Ownership, Error> {
         places.create()?;
-        let me = Owner {
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            socket: socket.as_ref().map(|socket| socket.as_path().to_owned()).unwrap_or_default(),
-        };
-        let ownership = Ownership::take(places.data.as_path(), &me)?.map_err(|owner| Error::Owned { data: places.data.clone(), owner })?;
+        let me = Owner { pid: std::process::id(), version: version().to_owned(), socket: socket.as_path().to_owned(), kind };
+        Ownership::take(places.data.as_path(), &me)?.map_err(|owner| Error::Owned { data: places.data.clone(), owner })
+    }
+
+    /// Starts in the data directory that is owned. `socket` is where it listens, if it does.
+    ///
+    /// # Errors
+    /// When the data directory cannot be used.
+    pub async fn start(
+        ownership: Ownership,
+        places: Places,
+        environment: &Environment,
+        socket: Option<AbsPath>,
+    ) -> Result<Arc<Self>, Error> {
         let keeping = Keeping::read(&places, environment);
         let database = Arc::new(Database::open(places.data.join("polytree.db").as_path(), keeping.durability)?);
         let events = Events::open(Arc::clone(&database)).await?;
@@ -120,6 +156,9 @@ impl Daemon {
         let sessions =
             Sessions::open(Arc::clone(&database), Arc::clone(&events), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child())
                 .await?;
+        let (clients, listeners) = (Arc::<Clients>::default(), Arc::<Listeners>::default());
+        let work = Arc::new(sessions.clone());
+        let life = Life::new(ownership.kind(), keeping.idle, work, clients.count(), listeners.count());
         let daemon = Arc::new(Self {
             places,
             events,
@@ -128,11 +167,12 @@ impl Daemon {
             projects,
             started: now_ms(),
             socket,
-            clients: Arc::default(),
-            listeners: Arc::default(),
+            clients,
+            listeners,
+            life,
             tasks,
             database,
-            _ownership: ownership,
+            ownership,
         });
         drop(daemon.tasks.spawn("housekeeping", Arc::clone(&daemon).keep_house(keeping)));
         Ok(daemon)
@@ -160,8 +200,24 @@ impl Daemon {
         }
     }
 
+    /// Notes for whom the daemon leaves, for older ones that come before that one.
+    pub fn make_room(&self, version: String) {
+        let until = now_ms() + i64::try_from(ROOM.as_millis()).unwrap_or(i64::MAX);
+        if let Err(error) = self.ownership.make_room(Room { version, until }) {
+            tracing::warn!(%error, "it could not be noted for whom room is made");
+        }
+    }
+
+    /// Notes that the daemon leaves because it was told to: clients do not call the next one before they need it.
+    pub fn note_stop(&self) {
+        if let Err(error) = self.ownership.note_stop() {
+            tracing::warn!(%error, "it could not be noted that the daemon was stopped");
+        }
+    }
+
     /// Ends every turn and waits a moment for their ends to be stored. Reading goes on.
     pub async fn interrupt(&self, ending: Ending) {
+        self.life.leave();
         if ending == Ending::Leave {
             self.sessions.leave();
         }
@@ -177,28 +233,34 @@ impl Daemon {
     }
 }
 
-/// What the user's settings say about keeping; the defaults where they cannot be read, which a prompt will tell.
+/// What the user's settings say about the daemon; the defaults where they cannot be read, which a prompt will tell.
 #[derive(Clone, Copy)]
 struct Keeping {
     durability: Durability,
     log_ms: i64,
     log_bytes: u64,
+    idle: Option<Duration>,
 }
 
 impl Keeping {
     fn read(places: &Places, environment: &Environment) -> Self {
         use polytree_protocol::config::Durability as Setting;
-        let storage = match Loader::new().load_user(places, environment) {
-            Ok(settings) => settings.config.storage,
+        let (storage, server) = match Loader::new().load_user(places, environment) {
+            Ok(settings) => (settings.config.storage, settings.config.server),
             Err(error) => {
-                tracing::warn!(%error, "the settings could not be read; the defaults are used for the store");
-                polytree_protocol::config::StorageConfig::default()
+                tracing::warn!(%error, "the settings could not be read; the defaults are used for the daemon");
+                Default::default()
             }
         };
         let durability = match storage.durability {
             Setting::Process => Durability::Process,
             Setting::Power => Durability::Power,
         };
-        Self { durability, log_ms: i64::from(storage.log_days) * 24 * 3600 * 1000, log_bytes: storage.log_bytes }
+        Self {
+            durability,
+            log_ms: i64::from(storage.log_days) * 24 * 3600 * 1000,
+            log_bytes: storage.log_bytes,
+            idle: Some(server.idle_timeout).filter(|time| *time > 0).map(Duration::from_millis),
+        }
     }
 }

@@ -32,6 +32,9 @@ pub enum Error {
         /// The oldest cursor that can be continued from.
         oldest: u64,
     },
+    /// The daemon ends: nothing follows.
+    #[error("the daemon is shutting down")]
+    Ended,
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),
@@ -70,6 +73,11 @@ pub struct Events {
 }
 
 impl Events {
+    /// Ends the live end: followers get what there is, and then [`Error::Ended`].
+    pub fn end(&self) {
+        self.bus.end();
+    }
+
     /// Opens the log of a store.
     ///
     /// # Errors

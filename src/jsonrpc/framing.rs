@@ -158,6 +158,12 @@ impl Decoder {
         &mut self.buffer
     }
 
+    /// Whether everything that was appended has been given out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.buffer.len()
+    }
+
     /// The next whole frame, if there is one.
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         let found = self.find()?;

@@ -5,7 +5,7 @@ use std::{future::pending, sync::Arc};
 use polytree_protocol::{listen::ServerListenParams, methods::ServerListen};
 use tokio::sync::oneshot;
 
-use super::Surroundings;
+use super::{Error as Unreached, Surroundings};
 use crate::{
     daemon::{self, Daemon, listeners},
     jsonrpc::peer,
@@ -41,7 +41,7 @@ pub struct Opened {
 pub enum Error {
     /// There is no daemon to open them.
     #[error(transparent)]
-    Daemon(#[from] daemon::Error),
+    Daemon(#[from] Unreached),
     /// The daemon in this process cannot open one.
     #[error(transparent)]
     Listener(#[from] listeners::Error),
@@ -89,7 +89,7 @@ pub async fn serve(
         failed = opening => return failed,
     };
     match ended {
-        Err(daemon::Error::Owned { .. }) if network.is_wanted() => {
+        Err(Unreached::Daemon(daemon::Error::Owned { .. })) if network.is_wanted() => {
             let urls = ask(&surroundings, &network.listeners).await?;
             Ok(tell(&mut opened, urls, &tokens)?)
         }
@@ -101,7 +101,7 @@ pub async fn serve(
 async fn ask(surroundings: &Surroundings, wanted: &[ServerListenParams]) -> Result<Vec<String>, Error> {
     let mut urls = Vec::new();
     if !wanted.is_empty() {
-        let (daemon, backing) = super::reach(surroundings).await?;
+        let (daemon, backing) = super::reach(surroundings, |_| ()).await?;
         for params in wanted {
             urls.push(daemon.peer.request::<ServerListen>(params).await?.url);
         }

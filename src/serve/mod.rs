@@ -9,8 +9,8 @@ mod params;
 
 pub mod connection;
 
-pub mod bridge;
 pub mod local;
+pub mod relay;
 pub mod stdio;
 pub mod web;
 

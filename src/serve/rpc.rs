@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
@@ -30,7 +31,7 @@ use crate::{
         sink::{Closed, Outlet, Room, Sink, Subscription},
         visit_all,
     },
-    daemon::{Daemon, clients::Clients},
+    daemon::{Daemon, clients::Clients, life::Life},
     jsonrpc::framing::MESSAGE_LIMIT,
     stdx::tasks::Tasks,
 };
@@ -41,28 +42,38 @@ pub const ANSWER_LIMIT: usize = MESSAGE_LIMIT;
 /// How many subscriptions one connection may have open.
 pub const SUBSCRIPTION_LIMIT: u32 = 64;
 
+/// How long subscriptions may take to send their last when the daemon stops.
+pub const LAST_NOTIFICATIONS: Duration = Duration::from_millis(200);
+
 /// All methods, ready to be called. A callback finds its [`Connection`] as an `Arc` in the request's extensions.
 #[derive(Clone)]
 pub struct Rpc {
     methods: Methods,
     ids: SubscriptionIds,
     clients: Arc<Clients>,
+    life: Arc<Life>,
 }
 
 impl Rpc {
     /// The methods of the contract, served by the daemon.
     #[must_use]
     pub fn new(daemon: Arc<Daemon>, tasks: &Tasks) -> Self {
-        let clients = Arc::clone(&daemon.clients);
+        let (clients, life) = (Arc::clone(&daemon.clients), Arc::clone(&daemon.life));
         let mut registry = Registry::new(daemon, tasks);
         visit_all(&mut registry);
-        registry.finish(clients)
+        registry.finish(clients, life)
     }
 
     /// Where the doors enter their clients.
     #[must_use]
     pub fn clients(&self) -> &Arc<Clients> {
         &self.clients
+    }
+
+    /// What newcomers are told about, and asked of.
+    #[must_use]
+    pub fn life(&self) -> &Arc<Life> {
+        &self.life
     }
 
     /// The callbacks, for jsonrpsee's own servers.
@@ -180,10 +191,14 @@ impl<A: Send + Sync + 'static> Registry<A> {
                     // The first notification must come after the answer.
                     if by_us || sent.await.is_ok() {
                         let run = guard(M::run(feed, sink.clone()).map(Ok));
+                        let stopped = async {
+                            token.cancelled().await;
+                            tokio::time::sleep(LAST_NOTIFICATIONS).await;
+                        };
                         tokio::select! {
                             ended = run => if let Err(error) = ended { fail(&sink, &error).await },
                             () = sink.closed() => {}
-                            () = token.cancelled() => {}
+                            () = stopped => {}
                         }
                     }
                     // Not closed: what it has queued is still to be written.
@@ -198,10 +213,10 @@ impl<A: Send + Sync + 'static> Registry<A> {
         self.methods.verify_and_insert(M::NAME, callback).expect("no name is twice in the table");
     }
 
-    /// The methods, for the clients that will be entered in the list.
+    /// The methods, for the clients that will be entered in the list of a daemon with this life.
     #[must_use]
-    pub fn finish(self, clients: Arc<Clients>) -> Rpc {
-        Rpc { methods: self.methods, ids: SubscriptionIds::default(), clients }
+    pub fn finish(self, clients: Arc<Clients>, life: Arc<Life>) -> Rpc {
+        Rpc { methods: self.methods, ids: SubscriptionIds::default(), clients, life }
     }
 }
 

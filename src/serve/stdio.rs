@@ -84,6 +84,35 @@ pub fn output() -> impl AsyncWrite + Unpin + Send + 'static {
     write_to(io::stdout())
 }
 
+/// Waits until nobody can read the standard output any more, also while nothing is written. Where the system does not
+/// tell, it waits for ever: writing will show it.
+pub async fn output_gone() {
+    #[cfg(unix)]
+    {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let (sender, gone) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let output = io::stdout();
+            loop {
+                // No flag is asked for: errors and hang-ups are told always.
+                let mut watched = [PollFd::new(&output, PollFlags::empty())];
+                match poll(&mut watched, None) {
+                    Ok(_) if !watched[0].revents().is_empty() => break,
+                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                    // What cannot be watched is not.
+                    Err(_) => return,
+                }
+            }
+            // When the relay is over, nobody wants to know.
+            let _ = sender.send(());
+        });
+        if gone.await.is_ok() {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
 fn read_from(mut source: impl Read + Send + 'static) -> impl AsyncRead + Unpin + Send {
     let (sender, chunks) = mpsc::channel(2);
     std::thread::spawn(move || {

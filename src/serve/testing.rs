@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::to_raw_value};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf, WriteHalf},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -35,8 +35,11 @@ use crate::{
         handler::{Context, Handler, SubscriptionHandler},
         sink::Sink,
     },
+    daemon::life::{Life, Work},
     jsonrpc::framing::Decoder,
+    session::Load,
     stdx::tasks::Tasks,
+    storage::Kind,
 };
 
 /// What the methods act on.
@@ -168,6 +171,25 @@ impl SubscriptionHandler<App> for Stream {
     }
 }
 
+/// The life of a daemon that runs in the foreground and has nothing to do.
+fn testing_life() -> Arc<Life> {
+    struct Nothing;
+    impl Work for Nothing {
+        fn load(&self) -> Load {
+            Load::default()
+        }
+        fn close_if_idle(&self) -> bool {
+            true
+        }
+        fn close(&self) {}
+        fn changed(&self) -> watch::Receiver<()> {
+            watch::Sender::default().subscribe()
+        }
+    }
+    let nobody = || watch::Sender::new(0).subscribe();
+    Life::new(Kind::Foreground, None, Arc::new(Nothing), nobody(), nobody())
+}
+
 /// The methods above, on the application.
 pub fn rpc(app: &Arc<App>, tasks: &Tasks) -> Rpc {
     let mut registry = Registry::new(app.clone(), tasks);
@@ -178,7 +200,7 @@ pub fn rpc(app: &Arc<App>, tasks: &Tasks) -> Rpc {
     registry.method::<Large>();
     registry.subscribe::<Stream>();
     registry.method::<EventUnsubscribe>();
-    registry.finish(Arc::default())
+    registry.finish(Arc::default(), testing_life())
 }
 
 /// A client on a pipe of 64 KiB, with an application of its own behind it.
@@ -207,11 +229,6 @@ impl Client {
             end
         });
         Self { app, tasks, input: BufReader::new(input), output, served }
-    }
-
-    /// Only the streams and the server's end.
-    pub fn into_halves(self) -> (ReadHalf<DuplexStream>, WriteHalf<DuplexStream>, JoinHandle<End>) {
-        (self.input.into_inner(), self.output, self.served)
     }
 
     /// Writes the text as it is.

@@ -166,6 +166,7 @@ async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>) -> Result<CallsEnd, 
             Ok(())
         })
         .await?;
+    turn.shared.statuses.begin_calls(&turn.session.id, prepared.len());
     let mut running = Vec::new();
     for call in prepared {
         let host = CallHost::new(turn, call.part.clone());
@@ -222,6 +223,7 @@ async fn one(turn: Arc<Turn>, call: Prepared, context: ToolContext, host: Arc<Ca
         Ok(()) => call.tool.call(&context, call.input).await,
         Err(error) => Err(error),
     };
+    turn.shared.statuses.end_call(&turn.session.id);
     if matches!(result, Err(ToolError::Aborted)) && turn.tasks.token().is_cancelled() {
         return Ok(Finished::Aborted);
     }

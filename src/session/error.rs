@@ -50,7 +50,7 @@ pub enum Error {
     #[error("the session was deleted")]
     Deleted,
     /// The daemon is ending.
-    #[error("the daemon is shutting down")]
+    #[error("the daemon is shutting down and takes no more prompts")]
     Closing,
     /// The settings are at fault.
     #[error(transparent)]

@@ -2,6 +2,7 @@
 //! a task owns it and everybody else sends that task messages. A turn belongs to the session, never to the call that
 //! started it. What a client has seen is in the store before it is sent.
 
+mod activity;
 mod announce;
 mod calls;
 mod error;
@@ -20,6 +21,7 @@ mod title;
 mod turn;
 mod workspace;
 
+pub use activity::{Busy, Load};
 pub use error::Error;
 pub use sessions::{NewSession, Prompt, Sessions, Submitted, TurnEnd};
 pub use store::{Place, SessionQuery};

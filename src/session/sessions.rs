@@ -16,10 +16,11 @@ use polytree_protocol::{
     provider::ModelRef,
     session::{PartInput, Session, SessionStatus, SessionTime},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     Error, Place, SessionQuery, Workspaces,
+    activity::{Activity, Busy, Load},
     announce::Voice,
     input, recover,
     status::Statuses,
@@ -29,7 +30,7 @@ use super::{
 use crate::{
     event::Events,
     permission::Broker,
-    stdx::{ids, paths::AbsPath, tasks::Tasks, time::now_ms},
+    stdx::{ids, paths::AbsPath, tasks::Tasks, time::now_ms, version::version},
     storage::Database,
     tool::{context::Environment, file_times::FileTimes},
 };
@@ -42,6 +43,7 @@ pub(super) struct Shared {
     pub workspaces: Arc<dyn Workspaces>,
     pub tasks: Tasks,
     pub statuses: Statuses,
+    pub activity: Arc<Activity>,
     /// The daemon ends: what waits for a person is left as it is, to be taken up again by the next one.
     pub leaving: AtomicBool,
     // Held for a look-up or an insert, never across an await.
@@ -150,13 +152,15 @@ impl Sessions {
         workspaces: Arc<dyn Workspaces>,
         tasks: Tasks,
     ) -> Result<Self, Error> {
+        let statuses = Statuses::default();
         let shared = Shared {
             database,
             events,
             broker,
             workspaces,
             tasks,
-            statuses: Statuses::default(),
+            activity: Activity::new(statuses.changed().clone()),
+            statuses,
             leaving: AtomicBool::new(false),
             live: Mutex::default(),
             file_times: Mutex::default(),
@@ -196,7 +200,7 @@ impl Sessions {
                     missing: false,
                     title: new.title.unwrap_or_else(|| super::title::default_title(new.parent_id.is_some(), now)),
                     parent_id: new.parent_id,
-                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    version: version().to_owned(),
                     agent: new.agent,
                     model: new.model,
                     share: None,
@@ -340,6 +344,8 @@ impl Sessions {
     /// [`Error::Conflict`], [`Error::DirectoryGone`], [`Error::UnknownAgent`], [`Error::UnknownModel`], or what the
     /// settings or the attached files are at fault of.
     pub async fn submit(&self, prompt: Prompt) -> Result<Submitted, Error> {
+        // A turn that is to be started; whether it may, its caller has asked by `enter`.
+        let _busy = self.shared.activity.begin();
         let session = self.get(&prompt.session_id).await?;
         if let Some(id) = &prompt.message_id
             && let Some(found) = self.find_prompt(id, &prompt.digest).await?
@@ -451,6 +457,52 @@ impl Sessions {
         self.shared.leaving.store(true, Ordering::Relaxed);
     }
 
+    /// What is under way in all sessions.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.shared.activity.load(|| self.running())
+    }
+
+    /// Tells of every change of what is under way.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<()> {
+        self.shared.activity.changed()
+    }
+
+    /// Takes no more prompts: turns that run go on, what is queued stays in the store.
+    pub fn close(&self) {
+        self.shared.activity.close();
+    }
+
+    /// Takes no more prompts if nothing is under way; tells whether it takes none.
+    #[must_use]
+    pub fn close_if_idle(&self) -> bool {
+        self.shared.activity.close_if_idle(|| self.running())
+    }
+
+    /// Somebody brings a prompt, and the daemon stays until it is stored.
+    ///
+    /// # Errors
+    /// [`Error::Closing`] when it takes none.
+    pub fn enter(&self) -> Result<Busy, Error> {
+        self.shared.activity.enter().ok_or(Error::Closing)
+    }
+
+    /// The same for an answer to a question: it is taken at any time where a turn of the session waits for it here.
+    ///
+    /// # Errors
+    /// [`Error::Closing`] when there is no such turn and none can start.
+    pub fn enter_answer(&self, id: &SessionId) -> Result<Busy, Error> {
+        let is_live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id);
+        if is_live { Ok(self.shared.activity.begin()) } else { self.enter() }
+    }
+
+    /// How many turns run and do not merely wait for a person.
+    fn running(&self) -> usize {
+        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.keys().filter(|id| !self.shared.statuses.waits(id)).count()
+    }
+
     /// Sends the session's task a message; starts the task where there is none.
     fn send(&self, id: &SessionId, command: Command) -> Result<(), Error> {
         if self.shared.tasks.token().is_cancelled() {
@@ -459,6 +511,9 @@ impl Sessions {
         let mut live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
         // A task leaves the map under this lock and only with an empty mailbox, so what is sent here is read.
         let sender = live.entry(id.clone()).or_insert_with(|| SessionTask::start(&self.shared, id.clone()));
-        sender.send(command).map_err(|_| Error::Closing)
+        let sent = sender.send(command).map_err(|_| Error::Closing);
+        drop(live);
+        self.shared.activity.tell();
+        sent
     }
 }

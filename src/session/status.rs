@@ -10,6 +10,7 @@ use polytree_protocol::{
     id::{PermissionId, SessionId},
     session::{SessionStatus, StatusWaiting},
 };
+use tokio::sync::watch;
 
 use super::announce::Voice;
 use crate::storage::{Database, Error};
@@ -19,6 +20,8 @@ struct Entry {
     status: Option<SessionStatus>,
     // Tool calls run side by side, so several may wait at once; the oldest is shown.
     waiting: Vec<(PermissionId, i64)>,
+    /// How many tool calls run, those that wait included.
+    calls: usize,
 }
 
 impl Entry {
@@ -34,18 +37,21 @@ impl Entry {
 
 /// What each working session is doing.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Statuses(Arc<Mutex<HashMap<SessionId, Entry>>>);
+pub(super) struct Statuses {
+    entries: Arc<Mutex<HashMap<SessionId, Entry>>>,
+    changed: watch::Sender<()>,
+}
 
 impl Statuses {
     /// Every session that is not idle.
     pub fn all(&self) -> Vec<(SessionId, SessionStatus)> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.iter().map(|(id, entry)| (id.clone(), entry.shown())).filter(|(_, status)| *status != SessionStatus::Idle).collect()
     }
 
     /// Changes an entry; gives the status to tell when that has changed what is shown.
     fn change(&self, id: &SessionId, change: impl FnOnce(&mut Entry)) -> Option<SessionStatus> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.entry(id.clone()).or_default();
         let before = entry.shown();
         change(entry);
@@ -53,7 +59,30 @@ impl Statuses {
         if after == SessionStatus::Idle {
             entries.remove(id);
         }
+        drop(entries);
+        self.changed.send_replace(());
         (before != after).then_some(after)
+    }
+
+    /// Tells of every change.
+    pub fn changed(&self) -> &watch::Sender<()> {
+        &self.changed
+    }
+
+    /// Whether the session does nothing but wait for a person.
+    pub fn waits(&self, id: &SessionId) -> bool {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.get(id).is_some_and(|entry| !entry.waiting.is_empty() && entry.waiting.len() >= entry.calls)
+    }
+
+    /// Tool calls of the session begin to run.
+    pub fn begin_calls(&self, id: &SessionId, count: usize) {
+        self.change(id, |entry| entry.calls = count);
+    }
+
+    /// One of them has ended.
+    pub fn end_call(&self, id: &SessionId) {
+        self.change(id, |entry| entry.calls = entry.calls.saturating_sub(1));
     }
 
     /// Sets what the session does beside waiting; gives the status to tell, if that changed.

@@ -99,6 +99,7 @@ impl SessionTask {
                     self.obey(command).await;
                 }
             }
+            self.shared.activity.set_queued(&self.id, self.queue.len());
         }
     }
 
@@ -109,6 +110,8 @@ impl SessionTask {
             return false;
         }
         live.remove(&self.id);
+        drop(live);
+        self.shared.activity.tell();
         true
     }
 
@@ -306,7 +309,8 @@ impl SessionTask {
             return;
         }
         let cancelled: Vec<MessageId> = if aborted { self.queue.drain(..).map(|(id, _)| id).collect() } else { Vec::new() };
-        let more = !self.queue.is_empty();
+        // A daemon that is about to stop starts no more turns; what waits is kept in the store.
+        let more = !self.queue.is_empty() && !self.shared.activity.is_closed();
         let leaving = self.shared.is_leaving();
         if let Ok(session) = self.shared.session(&self.id).await {
             let voice = Voice::new(&self.shared.events, &session);
@@ -341,6 +345,11 @@ impl SessionTask {
         }
         if more {
             self.start_next().await;
+        } else {
+            // Their callers are told that the daemon ends.
+            for (id, _) in self.queue.drain(..) {
+                self.waiters.remove(&id);
+            }
         }
     }
 }

@@ -166,6 +166,61 @@ mod tests {
         assert_eq!(again.read(count).await.unwrap(), 1000);
     }
 
+    #[tokio::test]
+    async fn a_disk_that_fills_up_fails_jobs_and_never_lies_about_them() {
+        let (_directory, database) = store();
+        let limit: i64 = database
+            .write::<_, Error>(|write| {
+                let pages: i64 = write.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+                Ok(write.query_row(&format!("PRAGMA max_page_count = {}", pages + 8), [], |row| row.get(0))?)
+            })
+            .await
+            .unwrap();
+        let (announced, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        // The writer is held until everything is queued, so that all of it is one batch.
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let hold = database.write::<_, Error>(move |_| {
+            let _ = held.recv();
+            Ok(())
+        });
+        let jobs = (0..40).map(|number| {
+            let announced = announced.clone();
+            database.write::<_, Error>(move |write| {
+                insert(write, &format!("test{number}"))?;
+                write.after_commit(move || announced.send(number).unwrap());
+                if number % 10 == 5 {
+                    write.execute("INSERT INTO meta (key, value) VALUES (?1, zeroblob(?2))", (format!("big{number}"), limit * 4096))?;
+                }
+                Ok(number)
+            })
+        });
+        let jobs = futures::future::join_all(jobs);
+        let (_, results) = tokio::join!(hold, async {
+            let jobs = std::pin::pin!(jobs);
+            // Polled once, every job is queued.
+            let (first, jobs) = match futures::future::select(jobs, std::future::ready(())).await {
+                futures::future::Either::Left((results, _)) => (Some(results), None),
+                futures::future::Either::Right(((), jobs)) => (None, Some(jobs)),
+            };
+            release.send(()).unwrap();
+            match jobs {
+                Some(jobs) => jobs.await,
+                None => first.unwrap(),
+            }
+        });
+        drop(announced);
+        let stored: Vec<i32> = results.iter().filter_map(|result| result.as_ref().ok()).copied().collect();
+        assert!(results.iter().filter_map(|result| result.as_ref().err()).all(Error::is_unavailable), "{results:?}");
+        let mut order = Vec::new();
+        while let Ok(number) = heard.try_recv() {
+            order.push(number);
+        }
+        assert_eq!(order, stored, "announced is what was answered well");
+        assert_eq!(database.read(count).await.unwrap(), stored.len() as u64, "and that is what is there");
+        assert!(stored.contains(&39) && !stored.contains(&35), "{stored:?}");
+        database.write::<_, Error>(|write| insert(write, "testlast")).await.unwrap();
+    }
+
     #[test]
     fn a_newer_store_is_refused_and_left_untouched() {
         let (directory, database) = store();

@@ -11,5 +11,5 @@ mod writer;
 
 pub use database::{Database, Durability};
 pub use error::Error;
-pub use owner::{Owner, Ownership};
+pub use owner::{Kind, Look, Owner, Ownership, Room};
 pub use writer::Write;

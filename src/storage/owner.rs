@@ -1,15 +1,33 @@
 //! One owner for each data directory: whoever holds the lock file. The kernel lets go of the lock with the process,
-//! however it ends, so a killed daemon never blocks the next one.
+//! however it ends, so a killed daemon never blocks the next one. The file says who the owner is, and after it for
+//! which version it made room.
 
 use std::{
     fs::{File, TryLockError},
     io::{Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+
+/// How often, and after which pause, the lock is tried again while others only look at it.
+const LOOKERS: (u32, Duration) = (500, Duration::from_millis(1));
+
+/// What kind of process the owner is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Started by whoever needed it; goes by itself.
+    Detached,
+    /// `polytree serve`, which a person or a service manager has started.
+    #[default]
+    Foreground,
+    /// Inside a client's process; goes with it.
+    Standalone,
+}
 
 /// Who owns a data directory, as its lock file says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,12 +38,46 @@ pub struct Owner {
     pub version: String,
     /// Where it listens.
     pub socket: PathBuf,
+    /// What kind of process it is.
+    #[serde(default)]
+    pub kind: Kind,
+}
+
+/// For whom the last owner has made room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// The version that shall come.
+    pub version: String,
+    /// Until when others wait for it, in milliseconds since 1970.
+    pub until: i64,
+}
+
+/// What the lock file tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// Nobody owns the directory. The last owner may have made room.
+    Free(Option<Room>),
+    /// It is owned; `None` while the owner has not said who it is.
+    Owned(Option<Owner>),
+}
+
+/// The content of the lock file.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    #[serde(flatten)]
+    owner: Owner,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    room: Option<Room>,
+    /// The owner has gone because it was told to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stopped: bool,
 }
 
 /// The held lock; let go when dropped.
 #[derive(Debug)]
 pub struct Ownership {
-    _file: File,
+    file: File,
+    me: Owner,
 }
 
 impl Ownership {
@@ -34,35 +86,97 @@ impl Ownership {
     /// # Errors
     /// When the lock file cannot be created or read.
     pub fn take(directory: &Path, me: &Owner) -> Result<Result<Self, Option<Owner>>, Error> {
-        let path = directory.join("daemon.lock");
+        let path = path(directory);
         let failed = |source| Error::File { path: path.clone(), source };
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Err(read(&mut file))),
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        let file = options.open(&path).map_err(failed)?;
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
+            // An owner keeps out those who look; those who look do not keep out each other.
+            match file.try_lock_shared() {
+                Ok(()) => file.unlock().map_err(failed)?,
+                Err(TryLockError::WouldBlock) => return Ok(Err(read(&file).map(|content| content.owner))),
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
+            tries += 1;
+            if tries == LOOKERS.0 {
+                return Ok(Err(None));
+            }
+            std::thread::sleep(LOOKERS.1);
         }
-        let text = serde_json::to_string(me)?;
-        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())).map_err(failed)?;
-        Ok(Ok(Self { _file: file }))
+        let ownership = Self { file, me: me.clone() };
+        ownership.write(None, false).map_err(failed)?;
+        Ok(Ok(ownership))
     }
 
-    /// Tells who owns the directory now; `None` when nobody does.
+    /// Notes that the owner goes, so that a newer one can come; for those who come after the lock is let go.
+    ///
+    /// # Errors
+    /// When the lock file cannot be written.
+    pub fn make_room(&self, room: Room) -> std::io::Result<()> {
+        self.write(Some(room), false)
+    }
+
+    /// Notes that the owner goes because it was told to; for those who would start the next one at once.
+    ///
+    /// # Errors
+    /// When the lock file cannot be written.
+    pub fn note_stop(&self) -> std::io::Result<()> {
+        self.write(None, true)
+    }
+
+    /// Whether nobody owns the directory because the last owner was told to go.
     #[must_use]
-    pub fn look(directory: &Path) -> Option<Owner> {
-        let mut file = File::options().read(true).open(directory.join("daemon.lock")).ok()?;
+    pub fn was_stopped(directory: &Path) -> bool {
+        let Ok(file) = File::options().read(true).open(path(directory)) else { return false };
+        file.try_lock_shared().is_ok() && read(&file).is_some_and(|content| content.stopped)
+    }
+
+    fn write(&self, room: Option<Room>, stopped: bool) -> std::io::Result<()> {
+        let text = serde_json::to_string(&Content { owner: self.me.clone(), room, stopped })?;
+        let mut file = &self.file;
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(text.as_bytes())
+    }
+
+    /// What kind of process this is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.me.kind
+    }
+
+    /// Tells who owns the directory now.
+    #[must_use]
+    pub fn look(directory: &Path) -> Look {
+        let Ok(file) = File::options().read(true).open(path(directory)) else { return Look::Free(None) };
         match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => read(&mut file),
-            _ => None,
+            Err(TryLockError::WouldBlock) => Look::Owned(read(&file).map(|content| content.owner)),
+            _ => Look::Free(read(&file).and_then(|content| content.room)),
         }
     }
 }
 
-fn read(file: &mut File) -> Option<Owner> {
+impl Drop for Ownership {
+    fn drop(&mut self) {
+        // Said aloud: a process that is just being started shares the descriptor until it runs its program.
+        let _ = self.file.unlock();
+    }
+}
+
+fn path(directory: &Path) -> PathBuf {
+    directory.join("daemon.lock")
+}
+
+fn read(file: &File) -> Option<Content> {
     let mut text = String::new();
     file.take(64 * 1024).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
@@ -72,16 +186,75 @@ fn read(file: &mut File) -> Option<Owner> {
 mod tests {
     use super::*;
 
+    fn me(pid: u32) -> Owner {
+        Owner { pid, version: "1".into(), socket: "/run/x".into(), kind: Kind::Detached }
+    }
+
+    #[test]
+    fn an_owner_that_was_told_to_go_leaves_word() {
+        let directory = tempfile::tempdir().unwrap();
+        let me = Owner { pid: 1, version: "1".into(), socket: "/run/x".into(), kind: Kind::Detached };
+        let stopped = || Ownership::was_stopped(directory.path());
+        assert!(!stopped());
+        let first = Ownership::take(directory.path(), &me).unwrap().unwrap();
+        first.note_stop().unwrap();
+        assert!(!stopped(), "it is still here");
+        drop(first);
+        assert!(stopped());
+        drop(Ownership::take(directory.path(), &me).unwrap().unwrap());
+        assert!(!stopped(), "the next one has ended in another way");
+    }
+
     #[test]
     fn the_second_learns_who_is_first_and_a_drop_lets_go() {
         let directory = tempfile::tempdir().unwrap();
-        let me = |pid| Owner { pid, version: "1".into(), socket: "/run/x".into() };
-        assert_eq!(Ownership::look(directory.path()), None);
+        assert_eq!(Ownership::look(directory.path()), Look::Free(None));
         let first = Ownership::take(directory.path(), &me(1)).unwrap().unwrap();
         assert_eq!(Ownership::take(directory.path(), &me(2)).unwrap().unwrap_err(), Some(me(1)));
-        assert_eq!(Ownership::look(directory.path()), Some(me(1)));
+        assert_eq!(Ownership::look(directory.path()), Look::Owned(Some(me(1))));
         drop(first);
-        assert_eq!(Ownership::look(directory.path()), None);
+        assert_eq!(Ownership::look(directory.path()), Look::Free(None));
         assert!(Ownership::take(directory.path(), &me(3)).unwrap().is_ok());
+    }
+
+    #[test]
+    fn room_is_kept_until_somebody_has_come() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Ownership::take(directory.path(), &me(1)).unwrap().unwrap();
+        let room = Room { version: "2".into(), until: 5 };
+        first.make_room(room.clone()).unwrap();
+        assert_eq!(Ownership::look(directory.path()), Look::Owned(Some(me(1))));
+        drop(first);
+        assert_eq!(Ownership::look(directory.path()), Look::Free(Some(room)));
+        drop(Ownership::take(directory.path(), &me(2)).unwrap().unwrap());
+        assert_eq!(Ownership::look(directory.path()), Look::Free(None));
+    }
+
+    #[test]
+    fn a_lock_file_of_an_earlier_version_is_understood() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = Ownership::take(directory.path(), &me(1)).unwrap().unwrap();
+        std::fs::write(path(directory.path()), r#"{"pid":7,"version":"0.0.9","socket":"/s"}"#).unwrap();
+        let Look::Owned(Some(owner)) = Ownership::look(directory.path()) else { panic!() };
+        assert_eq!((owner.pid, owner.kind), (7, Kind::Foreground));
+        drop(held);
+    }
+
+    #[test]
+    fn those_who_look_keep_nobody_out() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Ownership::take(directory.path(), &me(1)).unwrap().unwrap());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let _ = Ownership::look(directory.path());
+                    }
+                });
+            }
+            for number in 0..50 {
+                drop(Ownership::take(directory.path(), &me(number)).unwrap().expect("nobody owns it"));
+            }
+        });
     }
 }

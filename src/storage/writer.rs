@@ -50,8 +50,9 @@ pub(super) enum Urgency {
     Delta,
 }
 
-/// Runs in the transaction; answers later, once it is known whether the commit held.
-type Job = Box<dyn FnOnce(&mut Write<'_>) -> Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send> + Send>;
+/// Runs in the transaction, or learns why there is none; answers later, once it is known whether the commit held.
+type Job = Box<dyn FnOnce(Result<&mut Write<'_>, &rusqlite::Error>) -> Answer + Send>;
+type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
 
 #[derive(Default)]
 struct Queue {
@@ -87,8 +88,11 @@ impl Writer {
         E: From<Error> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |write| {
-            let result = in_savepoint(write, job);
+        let job: Job = Box::new(move |transaction| {
+            let result = match transaction {
+                Ok(write) => in_savepoint(write, job),
+                Err(error) => Err(E::from(Error::Sqlite(copy(error)))),
+            };
             Box::new(move |committed| {
                 let result = match committed {
                     Ok(()) => result,
@@ -158,33 +162,51 @@ fn next_batch((queue, wake): &(Mutex<Queue>, Condvar), last_commit: Instant) -> 
     }
 }
 
+/// Runs the jobs in one transaction. SQLite ends a transaction by itself when the disk is full or fails: the jobs before
+/// that point are lost with it and are told so; those after it, which have not run, get a transaction of their own.
 fn commit(connection: &mut Connection, jobs: Vec<Job>) {
-    let mut answers = Vec::with_capacity(jobs.len());
-    let mut after = Vec::new();
-    let result = connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
-        for job in jobs {
-            let mut write = Write { connection, after: Vec::new() };
-            answers.push(job(&mut write));
-            after.append(&mut write.after);
+    let mut jobs = VecDeque::from(jobs);
+    while !jobs.is_empty() {
+        let mut answers = Vec::with_capacity(jobs.len());
+        let mut after = Vec::new();
+        let mut result = connection.execute_batch("BEGIN IMMEDIATE");
+        match &result {
+            Ok(()) => {
+                while let Some(job) = jobs.pop_front() {
+                    let mut write = Write { connection, after: Vec::new() };
+                    answers.push(job(Ok(&mut write)));
+                    if connection.is_autocommit() {
+                        break;
+                    }
+                    after.append(&mut write.after);
+                }
+                result = if connection.is_autocommit() { Err(lost()) } else { connection.execute_batch("COMMIT") };
+            }
+            Err(error) => answers.extend(jobs.drain(..).map(|job| job(Err(error)))),
         }
-        connection.execute_batch("COMMIT")
-    });
-    match &result {
-        Ok(()) => {
-            for step in after {
-                step();
+        match &result {
+            Ok(()) => {
+                for step in after {
+                    step();
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "commit failed");
+                if !connection.is_autocommit() {
+                    let _ = connection.execute_batch("ROLLBACK");
+                }
             }
         }
-        Err(error) => {
-            tracing::error!(%error, "commit failed");
-            if !connection.is_autocommit() {
-                let _ = connection.execute_batch("ROLLBACK");
-            }
+        for answer in answers {
+            answer(result.as_ref().copied());
         }
     }
-    for answer in answers {
-        answer(result.as_ref().copied());
-    }
+}
+
+/// What jobs are told whose transaction has ended before it was committed.
+fn lost() -> rusqlite::Error {
+    let text = "the transaction was ended by the store: the disk is full or failing";
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), Some(text.to_owned()))
 }
 
 fn in_savepoint<T, E: From<Error>>(write: &mut Write<'_>, job: impl FnOnce(&mut Write<'_>) -> Result<T, E>) -> Result<T, E> {
@@ -194,20 +216,20 @@ fn in_savepoint<T, E: From<Error>>(write: &mut Write<'_>, job: impl FnOnce(&mut 
     run(write, "SAVEPOINT job")?;
     // A panic in one job must not take the writer, and so all sessions, with it.
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(write)));
-    match result {
-        Ok(Ok(value)) => {
-            run(write, "RELEASE job")?;
-            Ok(value)
-        }
-        other => {
-            write.after.clear();
-            run(write, "ROLLBACK TO job")?;
-            run(write, "RELEASE job")?;
-            match other {
-                Ok(result) => result,
-                Err(_) => Err(E::from(Error::Sqlite(rusqlite::Error::InvalidQuery))),
-            }
-        }
+    let undone = match &result {
+        Ok(Ok(_)) => run(write, "RELEASE job").err(),
+        _ if write.is_autocommit() => None,
+        _ => run(write, "ROLLBACK TO job").and_then(|_| run(write, "RELEASE job")).err(),
+    };
+    if undone.is_some() || !matches!(result, Ok(Ok(_))) {
+        write.after.clear();
+    }
+    match (result, undone) {
+        // The job's own error says more than what came of it.
+        (Ok(Err(error)), _) => Err(error),
+        (_, Some(error)) => Err(error),
+        (Ok(Ok(value)), None) => Ok(value),
+        (Err(_), None) => Err(E::from(Error::Sqlite(rusqlite::Error::InvalidQuery))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod support {
     pub mod client;
+    pub mod command;
     pub mod fixture;
     #[path = "../../support/model_server.rs"]
     pub mod model_server;
@@ -13,9 +14,12 @@ mod command_line;
 mod conversation;
 mod crash;
 mod events;
+mod life;
 mod network;
 mod permissions;
 mod projects;
+mod relay;
 mod sessions;
 mod store;
 mod transport;
+mod versions;

@@ -107,6 +107,8 @@ fn content_descriptors(reference: &Schema, generator: &mut SchemaGenerator) -> V
         descriptor["schema"] = transformed(Schema::try_from(schema).expect("a property is a schema"), generator).to_value();
         descriptors.push(descriptor);
     }
+    // OpenRPC wants it so, because generated clients take them by position.
+    descriptors.sort_by_key(|descriptor| descriptor["required"] == false);
     descriptors
 }
 

@@ -10,7 +10,9 @@ use crate::{
         connection::{Connection, Door},
         error::Error,
     },
-    stdx::paths::AbsPath,
+    daemon::life::Making,
+    stdx::{paths::AbsPath, version::version},
+    storage::Kind,
 };
 
 /// What a client says first. Newer clients may say more.
@@ -28,6 +30,32 @@ pub struct Hello {
     /// The client's variables, for the turns that it starts.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+    /// The client wants to be told who serves it, before anything else: a [`Welcome`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub welcome: bool,
+}
+
+/// What the daemon says first to a client whose hello asks for it. Newer daemons may say more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Welcome {
+    /// The daemon's process.
+    pub pid: u32,
+    /// The version of the daemon's executable.
+    pub version: String,
+    /// What kind of process it is.
+    pub kind: Kind,
+    /// What it does about a client that is newer than itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<Making>,
+}
+
+impl Welcome {
+    /// The line, without its end.
+    #[must_use]
+    pub fn line(&self) -> String {
+        serde_json::json!({ "welcome": self }).to_string()
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -42,8 +70,9 @@ impl Hello {
         Self {
             directory: directory.map(ToString::to_string),
             protocol_version: PROTOCOL_VERSION,
-            executable_version: env!("CARGO_PKG_VERSION").to_owned(),
+            executable_version: version().to_owned(),
             environment,
+            welcome: false,
         }
     }
 
@@ -52,6 +81,17 @@ impl Hello {
     pub fn line(&self) -> String {
         // A map of strings always serialises.
         serde_json::to_string(&Line { hello: self }).unwrap_or_default()
+    }
+
+    /// The version of the executable of a client whatever else it says.
+    #[must_use]
+    pub fn executable_version_in(line: &[u8]) -> Option<String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Version {
+            executable_version: String,
+        }
+        serde_json::from_slice::<Line<Version>>(line).ok().map(|line| line.hello.executable_version)
     }
 
     /// Reads a client's first line.
@@ -70,7 +110,7 @@ impl Hello {
             |_| Error::invalid_request("the first line must be {\"hello\": {directory, protocolVersion, executableVersion, environment}}");
         let version = serde_json::from_slice::<Line<Version>>(line).map_err(refuse)?.hello.protocol_version;
         if version != PROTOCOL_VERSION {
-            return Err(Error::unsupported_version(version).hint("start the program of the same version as the daemon, or stop the daemon"));
+            return Err(Error::unsupported_version(version));
         }
         Ok(serde_json::from_slice::<Line<Self>>(line).map_err(refuse)?.hello)
     }

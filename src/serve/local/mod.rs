@@ -8,8 +8,8 @@ mod hello;
 mod server;
 
 pub use address::{Address, Error};
-pub use client::connect;
-pub use hello::Hello;
+pub use client::{Greeted, NotGreeted, connect, greet};
+pub use hello::{Hello, Welcome};
 pub use server::Listener;
 
 /// Whether the other side is known to be this user.

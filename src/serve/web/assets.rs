@@ -1,9 +1,11 @@
 //! The files of the page, as they are inside the executable. They are public and hold no secret: whoever can reach a
 //! listener gets them without a token.
 
-/// What the page may load and whom it may talk to: its own files, and the listener that it came from.
+/// What the page may load and whom it may talk to: its own files, and the listener that it came from. Texts of models
+/// can never become markup or program: the browser itself refuses to make any from a string.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// A file of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,13 +19,46 @@ pub struct Asset {
 /// The file at a path below the base path, such as `/` or `/app.js`.
 #[must_use]
 pub fn asset(path: &str) -> Option<Asset> {
-    match path {
-        "/" => Some(Asset { content_type: "text/html; charset=utf-8", body: INDEX.as_bytes() }),
-        _ => None,
+    let wanted = if path == "/" { "/index.html" } else { path };
+    let &(name, body) = FILES.iter().find(|(name, _)| wanted.strip_prefix('/') == Some(name))?;
+    Some(Asset { content_type: content_type(name), body })
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
     }
 }
 
-const INDEX: &str = "<!doctype html><meta charset=\"utf-8\"><title>polytree</title><p>polytree listens here.\n";
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_bytes!(concat!("page/", $name)))),*]
+    };
+}
+
+const FILES: &[(&str, &[u8])] = files![
+    "index.html",
+    "style.css",
+    "icon.svg",
+    "app.js",
+    "asks.js",
+    "connection.js",
+    "dialogs.js",
+    "dom.js",
+    "follow.js",
+    "format.js",
+    "history.js",
+    "markdown.js",
+    "model.js",
+    "parts.js",
+    "prompt.js",
+    "sessions.js",
+    "transcript.js",
+];
 
 #[cfg(test)]
 mod tests {
@@ -32,6 +67,37 @@ mod tests {
     #[test]
     fn the_page_is_there_and_nothing_else_is() {
         assert!(asset("/").is_some_and(|page| page.content_type.starts_with("text/html")));
-        assert_eq!(asset("/../Cargo.toml"), None);
+        assert_eq!(asset("/"), asset("/index.html"));
+        for path in ["", "index.html", "//index.html", "/../Cargo.toml", "/app.ts", "/page/app.js"] {
+            assert_eq!(asset(path), None, "{path}");
+        }
+    }
+
+    /// A file that is imported but not listed would be missed only by a browser.
+    #[test]
+    fn every_file_that_a_file_names_is_there() {
+        for (name, body) in FILES {
+            let text = std::str::from_utf8(body).expect("the page's files are text");
+            assert_ne!(content_type(name), "application/octet-stream", "{name}");
+            let imports = text.split("from './").skip(1).filter_map(|rest| rest.split('\'').next());
+            let links = text.split([' ', '\n']).filter_map(|word| word.strip_prefix("href=\"").or(word.strip_prefix("src=\"")));
+            let links = links.filter_map(|rest| rest.split('"').next()).filter(|link| name.ends_with(".html") && *link != "#");
+            for file in imports.chain(links) {
+                assert!(asset(&format!("/{file}")).is_some(), "{name} names {file}");
+            }
+        }
+    }
+
+    /// The policy forbids it, and nobody should find out in the browser.
+    #[test]
+    fn nothing_is_inline() {
+        for (name, body) in FILES {
+            let text = std::str::from_utf8(body).expect("the page's files are text");
+            for forbidden in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "style=\"", "onclick=\"", "javascript:"]
+            {
+                assert!(!text.contains(forbidden), "{name} has {forbidden}");
+            }
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     config::places::Environment,
     daemon::listeners::{Description, Error, Listeners, Wish},
     serve::rpc::Rpc,
-    stdx::{paths::AbsPath, tasks::Tasks},
+    stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
 };
 
 /// What is needed to open listeners, and those that are open.
@@ -101,7 +101,7 @@ impl Doors {
             limits: self.limits,
             tasks: self.tasks.clone(),
         });
-        let presence = self.listeners.enter(Description { url: url.clone() });
+        let presence = self.listeners.enter(Description { url: url.clone(), since: now_ms() });
         drop(self.tasks.spawn("network listener", async move {
             listener::serve(site, socket, acceptor).await;
             drop(presence);

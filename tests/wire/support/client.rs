@@ -7,11 +7,16 @@ use std::{
     time::Duration,
 };
 
+use polytree::{
+    serve::local::{Address, Greeted, Hello, NotGreeted, greet},
+    stdx::paths::AbsPath,
+};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    process::{Child, ChildStdin, Command},
-    sync::{Notify, oneshot},
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
+    process::{Child, Command},
+    sync::{Notify, oneshot, watch},
+    task::JoinHandle,
 };
 
 use super::fixture::Fixture;
@@ -24,13 +29,15 @@ struct Shared {
     answers: Mutex<HashMap<u64, oneshot::Sender<Value>>>,
     events: Mutex<VecDeque<Value>>,
     arrived: Notify,
+    has_ended: watch::Sender<bool>,
 }
 
-/// A running daemon and the client that started it.
+/// A client, and the daemon that it has started if it has.
 pub struct Client {
-    child: Child,
-    input: Option<ChildStdin>,
+    child: Option<Child>,
+    input: Option<Box<dyn AsyncWrite + Unpin + Send>>,
     shared: Arc<Shared>,
+    reader: JoinHandle<()>,
     next: u64,
 }
 
@@ -41,34 +48,59 @@ impl Client {
     }
 
     /// The same in another directory below the fixture's home.
-    #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
     pub fn start_in(fixture: &Fixture, directory: &str) -> Self {
+        Self::spawn(fixture, directory, &["stdio", "--standalone"], &[])
+    }
+
+    /// Starts `polytree stdio`, as an editor does, with these variables too.
+    pub fn relay(fixture: &Fixture, variables: &[(&str, &str)]) -> Self {
+        Self::spawn(fixture, "repo", &["stdio"], variables)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
+    fn spawn(fixture: &Fixture, directory: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_polytree"));
-        command
-            .args(["stdio", "--standalone"])
-            .current_dir(fixture.path(directory))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).envs(fixture.environment());
+        command.args(arguments).current_dir(fixture.path(directory)).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).envs(fixture.environment()).envs(variables.iter().copied());
         let mut child = command.spawn().unwrap();
+        let (output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+        Self { child: Some(child), ..Self::over(output, input) }
+    }
+
+    /// Connects to the daemon that runs in the fixture's home.
+    pub async fn connect(fixture: &Fixture) -> Self {
+        let directory = AbsPath::new(fixture.path("repo")).unwrap();
+        let environment = fixture.environment().into_iter().map(|(name, value)| (name.to_owned(), value.to_str().unwrap().to_owned()));
+        Self::greet(fixture, &Hello::new(Some(&directory), environment.collect())).await.unwrap()
+    }
+
+    /// The same with a hello of one's own.
+    pub async fn greet(fixture: &Fixture, hello: &Hello) -> Result<Self, NotGreeted> {
+        let [runtime, data] = ["run", "data"].map(|name| AbsPath::new(fixture.path(name)).unwrap());
+        let Greeted { input, output, .. } = wait(greet(&Address::new(&runtime, &data), hello)).await?;
+        Ok(Self::over(input, output))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the reader ends with the daemon")]
+    fn over(output: impl AsyncRead + Unpin + Send + 'static, input: impl AsyncWrite + Unpin + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let reader = Arc::clone(&shared);
-        tokio::spawn(async move {
+        let mut lines = BufReader::new(output).lines();
+        let inbox = Arc::clone(&shared);
+        let reader = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 let message: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("not JSON on stdout: {error}: {line}"));
-                let waiter = message["id"].as_u64().and_then(|id| reader.answers.lock().unwrap().remove(&id));
+                let waiter = message["id"].as_u64().and_then(|id| inbox.answers.lock().unwrap().remove(&id));
                 match waiter {
                     Some(waiter) => drop(waiter.send(message)),
-                    None if message["method"] == "event" => reader.events.lock().unwrap().push_back(message["params"]["result"].clone()),
+                    None if message["method"] == "event" => inbox.events.lock().unwrap().push_back(message["params"]["result"].clone()),
                     None => eprintln!("neither an event nor an answer: {message}"),
                 }
-                reader.arrived.notify_waiters();
+                inbox.arrived.notify_waiters();
             }
-            reader.answers.lock().unwrap().clear();
+            inbox.answers.lock().unwrap().clear();
+            inbox.has_ended.send_replace(true);
         });
-        Self { input: child.stdin.take(), child, shared, next: 0 }
+        Self { input: Some(Box::new(input)), child: None, shared, reader, next: 0 }
     }
 
     /// Sends a line as it is.
@@ -154,24 +186,39 @@ impl Client {
     /// Ends the input and waits for the process.
     pub async fn end(mut self) -> ExitStatus {
         drop(self.input.take());
-        wait(self.child.wait()).await.unwrap()
+        wait(self.child().wait()).await.unwrap()
+    }
+
+    /// Reads no more, but does not end the input, and waits for the process.
+    pub async fn stop_reading(mut self) -> ExitStatus {
+        self.reader.abort();
+        wait(self.child().wait()).await.unwrap()
     }
 
     /// Kills the process as hard as it goes.
     pub async fn kill(mut self) {
-        self.child.kill().await.unwrap();
+        self.child().kill().await.unwrap();
     }
 
     /// Asks the process to end, as a logout does, and waits for it.
     pub async fn terminate(mut self) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        assert!(wait(self.child.wait()).await.unwrap().success());
+        assert!(wait(self.child().wait()).await.unwrap().success());
     }
 
     /// The process.
     pub fn pid(&self) -> u32 {
-        self.child.id().unwrap()
+        self.child.as_ref().and_then(Child::id).unwrap()
+    }
+
+    /// Waits until the daemon sends no more.
+    pub async fn ended(&self) {
+        wait(self.shared.has_ended.subscribe().wait_for(|ended| *ended)).await.unwrap();
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().expect("the client has started a daemon")
     }
 }
 

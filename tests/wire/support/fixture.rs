@@ -5,6 +5,7 @@ use std::{
     process::Command,
 };
 
+use polytree::storage::{Kind, Look, Owner, Ownership};
 use serde_json::{Value, json};
 
 use super::model_server::ModelServer;
@@ -52,6 +53,15 @@ impl Fixture {
         self.directory.path().canonicalize().unwrap().join(name)
     }
 
+    /// Waits until no daemon owns the data directory.
+    pub async fn free(&self) {
+        let lock = std::fs::File::open(self.path("data/daemon.lock")).unwrap();
+        let (sender, free) = tokio::sync::oneshot::channel();
+        // The thread ends with the daemon, or with the test's process.
+        std::thread::spawn(move || sender.send(lock.lock_shared()));
+        tokio::time::timeout(std::time::Duration::from_secs(60), free).await.expect("the daemon stays").unwrap().unwrap();
+    }
+
     /// Runs git in a directory below the home.
     pub fn git(&self, directory: &str, arguments: &[&str]) -> String {
         git(&self.path(directory), arguments)
@@ -65,6 +75,26 @@ impl Fixture {
             ("POLYTREE_DATA_DIR", self.path("data")),
             ("POLYTREE_RUNTIME_DIR", self.path("run")),
         ]
+    }
+}
+
+impl Drop for Fixture {
+    /// Ends the detached daemon that commands have started in this home, if there is one.
+    fn drop(&mut self) {
+        let data = self.path("data");
+        while let Look::Owned(owner) = Ownership::look(&data) {
+            match owner {
+                Some(Owner { kind: Kind::Detached, pid, .. }) => {
+                    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+                    // It may just have gone by itself.
+                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                }
+                // A test's own child, which ends with its value.
+                Some(_) => return,
+                None => {}
+            }
+            std::thread::yield_now();
+        }
     }
 }
 

@@ -1,0 +1,161 @@
+//! The way to the one daemon: it is reached where it listens, and started where there is none.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{
+    Surroundings,
+    detached::{self, Started},
+    error::Error,
+};
+use crate::{
+    daemon::life::Making,
+    serve::local::{self, Address, Greeted, Hello, NotGreeted, Welcome},
+    stdx::{time::now_ms, version},
+    storage::{Kind, Look, Owner, Ownership, Room},
+};
+
+/// How long a daemon may take to answer, or to start.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A connection to the daemon: the hello is said and accepted.
+pub struct Dialed {
+    /// What the daemon sends.
+    pub input: Box<dyn AsyncRead + Unpin + Send>,
+    /// What it reads.
+    pub output: Box<dyn AsyncWrite + Unpin + Send>,
+    /// Who serves.
+    pub owner: Owner,
+    /// What the person should know about it, such as that it is an older version which stays.
+    pub notice: Option<String>,
+}
+
+/// Reaches the daemon of the data directory, and starts one where nobody owns it. Costs a connection and one exchange
+/// of lines where a daemon runs. May be called again whenever the connection is lost; needs no more of the runtime than
+/// its drivers.
+///
+/// # Errors
+/// When the owner does not answer within five seconds or does not serve this version, or no daemon can be started.
+pub async fn dial(surroundings: &Surroundings) -> Result<Dialed, Error> {
+    let data = &surroundings.places.data;
+    let address = Address::new(&surroundings.places.runtime, data);
+    let mut deadline = Instant::now() + PATIENCE;
+    let mut room_until = None;
+    // For a while: it makes room for us.
+    let mut refused = None;
+    let mut pause = Pause::default();
+    loop {
+        match timeout_at(deadline, greet(surroundings, &address)).await {
+            // It leaves, and the next one is ours.
+            Ok(Ok(Greeted { welcome: Welcome { room: Some(Making::Now), .. }, .. })) => {}
+            Ok(Ok(greeted)) => return Ok(dialed(&address, greeted)),
+            Ok(Err(NotGreeted::Refused(error))) if error.retry_after().is_none() => return Err(Error::Refused(error)),
+            Ok(Err(NotGreeted::Refused(error))) => refused = Some(error),
+            Ok(Err(NotGreeted::Silent(error))) => tracing::debug!(%error, "nobody answers on the socket"),
+            Err(_) => {}
+        }
+        let look = Ownership::look(data.as_path());
+        if Instant::now() >= deadline {
+            if let Some(error) = refused {
+                return Err(Error::Refused(error));
+            }
+            let owner = if let Look::Owned(owner) = look { owner } else { None };
+            return Err(Error::Silent { data: data.clone(), owner, waited: PATIENCE });
+        }
+        if let Look::Free(room) = look {
+            if room_until.is_none()
+                && let Some(wait) = room.and_then(|room| to_wait(&room, version::version(), now_ms()))
+            {
+                // The newer daemon has its own time to start.
+                room_until = Some(Instant::now() + wait);
+                deadline += wait;
+            }
+            if room_until.is_none_or(|until| Instant::now() >= until) && detached::start(surroundings, deadline).await? == Started::Ready {
+                continue;
+            }
+        }
+        // Somebody is about to listen, or about to go.
+        pause.take(deadline).await;
+    }
+}
+
+/// Reaches the daemon if one runs and serves this version.
+///
+/// # Errors
+/// When it does not serve this version.
+pub async fn find(surroundings: &Surroundings) -> Result<Option<Dialed>, Error> {
+    let address = Address::new(&surroundings.places.runtime, &surroundings.places.data);
+    match timeout_at(Instant::now() + PATIENCE, greet(surroundings, &address)).await {
+        Ok(Ok(Greeted { welcome: Welcome { room: Some(Making::Now), .. }, .. })) => Ok(None),
+        Ok(Ok(greeted)) => Ok(Some(dialed(&address, greeted))),
+        Ok(Err(NotGreeted::Refused(error))) => Err(Error::Refused(error)),
+        Ok(Err(NotGreeted::Silent(_))) | Err(_) => Ok(None),
+    }
+}
+
+async fn greet(surroundings: &Surroundings, address: &Address) -> Result<Greeted, NotGreeted> {
+    local::greet(address, &Hello::new(Some(&surroundings.directory), (*surroundings.environment).clone())).await
+}
+
+fn dialed(address: &Address, greeted: Greeted) -> Dialed {
+    let Greeted { welcome, input, output } = greeted;
+    let notice = notice(&welcome);
+    let owner = Owner { pid: welcome.pid, version: welcome.version, socket: address.path().as_path().to_owned(), kind: welcome.kind };
+    Dialed { input, output, owner, notice }
+}
+
+/// What to tell about a daemon that is older and stays.
+fn notice(welcome: &Welcome) -> Option<String> {
+    if welcome.room != Some(Making::Never) {
+        return None;
+    }
+    let Welcome { pid, version, kind, .. } = welcome;
+    let (what, advice) = match kind {
+        Kind::Foreground => ("`polytree serve`", "restart that one to use the newer version"),
+        Kind::Standalone => ("part of another program", "end that program to use the newer version"),
+        Kind::Detached => ("listening on the network", "`polytree stop` ends it, and the next command starts the newer version"),
+    };
+    Some(format!("polytree {version} (process {pid}, {what}) serves here, although this is polytree {}: {advice}", version::version()))
+}
+
+/// For how long a client of this version leaves the place to the newer one for which it was made.
+fn to_wait(room: &Room, version: &str, now: i64) -> Option<Duration> {
+    let left = u64::try_from(room.until.checked_sub(now)?).ok().filter(|left| *left > 0)?;
+    // A clock that was set back makes nobody wait for longer.
+    version::is_newer(&room.version, version).then(|| Duration::from_millis(left).min(PATIENCE))
+}
+
+/// Growing pauses for what nobody tells: that another process listens, or has gone.
+#[derive(Default)]
+pub(super) struct Pause(u32);
+
+impl Pause {
+    const LONGEST: Duration = Duration::from_millis(20);
+
+    pub(super) async fn take(&mut self, deadline: Instant) {
+        let length = Duration::from_millis(1 << self.0.min(5)).min(Self::LONGEST);
+        self.0 += 1;
+        sleep_until(deadline.min(Instant::now() + length)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_older_ones_wait_and_only_for_a_while() {
+        let room = Room { version: "0.2.0".into(), until: 10_000 };
+        assert_eq!(to_wait(&room, "0.1.0", 9_000), Some(Duration::from_secs(1)));
+        assert_eq!(to_wait(&room, "0.2.0", 9_000), None);
+        assert_eq!(to_wait(&room, "0.3.0", 9_000), None);
+        assert_eq!(to_wait(&room, "0.1.0", 10_000), None);
+        assert_eq!(to_wait(&room, "0.1.0", 99_000), None);
+        assert_eq!(to_wait(&room, "0.1.0", 0), Some(PATIENCE));
+        assert_eq!(to_wait(&Room { until: i64::MIN, ..room.clone() }, "0.1.0", i64::MAX), None);
+    }
+}

@@ -1,0 +1,72 @@
+//! `polytree stdio`: the client on standard input and output, relayed to the one daemon.
+
+use super::{
+    Surroundings,
+    dial::{self, dial, find},
+    error::Error,
+};
+use crate::{
+    api,
+    serve::{
+        relay::{self, Dial, Dialed, Want},
+        stdio,
+    },
+    stdx::paths::AbsPath,
+    storage::Ownership,
+};
+
+/// When a client may try again without a daemon, in milliseconds.
+const RETRY_AFTER: u64 = 1000;
+
+/// Relays the client until it goes. `tell` gets what the person should know.
+///
+/// # Errors
+/// When no daemon can be reached or started to begin with.
+pub async fn relay(surroundings: Surroundings, tell: impl Fn(&str)) -> Result<(), Error> {
+    let mut dialer = Dialer { surroundings, tell, told: String::new() };
+    let unique = format!("relay-{}-", ulid::Ulid::generate());
+    let end = relay::relay(stdio::input(), stdio::output(), &mut dialer, &unique, stdio::output_gone()).await?;
+    tracing::debug!(?end, "the client has gone");
+    Ok(())
+}
+
+struct Dialer<T> {
+    surroundings: Surroundings,
+    /// Takes what the person should know.
+    tell: T,
+    /// What was told last.
+    told: String,
+}
+
+impl<T: Fn(&str)> Dial for Dialer<T> {
+    type Error = Error;
+
+    async fn dial(&mut self, want: Want, directory: Option<&AbsPath>) -> Result<Option<Dialed>, Error> {
+        if let Some(directory) = directory {
+            self.surroundings.directory = directory.clone();
+        }
+        let dialed = match want {
+            Want::Started => Some(dial(&self.surroundings).await?),
+            Want::Running => find(&self.surroundings).await?,
+        };
+        Ok(dialed.map(|dial::Dialed { input, output, notice, .. }| {
+            if let Some(notice) = notice.filter(|notice| *notice != self.told) {
+                (self.tell)(&notice);
+                self.told = notice;
+            }
+            Dialed { input, output }
+        }))
+    }
+
+    fn explain(&self, error: &Error) -> api::error::Error {
+        let told = api::error::Error::unavailable(error.told()).retry_after(RETRY_AFTER);
+        match error.hint() {
+            Some(hint) => told.hint(hint),
+            None => told,
+        }
+    }
+
+    fn was_stopped(&self) -> bool {
+        Ownership::was_stopped(self.surroundings.places.data.as_path())
+    }
+}

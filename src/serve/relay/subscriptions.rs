@@ -1,0 +1,117 @@
+//! The client's subscriptions under numbers of the relay's own: they stay when the daemon, and with it the daemon's
+//! number, changes. Each knows the cursor up to which the client has seen everything, so that it goes on from there.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Map, Value};
+
+/// One subscription.
+#[derive(Debug)]
+pub struct Subscription {
+    /// The method that opened it.
+    pub method: Box<str>,
+    /// The method of its notifications.
+    pub notification: Box<str>,
+    /// The params that opened it.
+    pub params: Map<String, Value>,
+    /// Everything up to here has reached the client. None for what has no cursor and so cannot go on.
+    pub cursor: Option<u64>,
+    /// The daemon's number; none while it is opened again.
+    daemon: Option<u64>,
+    /// It was opened again, so the daemon's greeting is nothing new to the client.
+    pub greeted: bool,
+    /// The client has ended it while the daemon's number was not known.
+    pub ending: bool,
+}
+
+/// All subscriptions of the client.
+#[derive(Debug, Default)]
+pub struct Subscriptions {
+    last: u64,
+    by_client: BTreeMap<u64, Subscription>,
+    by_daemon: HashMap<u64, u64>,
+}
+
+impl Subscriptions {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_client.is_empty()
+    }
+
+    /// Adds one that the daemon has opened; gives the client's number.
+    pub fn add(&mut self, method: &str, notification: &str, params: Map<String, Value>, cursor: Option<u64>, daemon: u64) -> u64 {
+        self.last += 1;
+        self.by_daemon.insert(daemon, self.last);
+        let subscription = Subscription {
+            method: method.into(),
+            notification: notification.into(),
+            params,
+            cursor,
+            daemon: Some(daemon),
+            greeted: false,
+            ending: false,
+        };
+        self.by_client.insert(self.last, subscription);
+        self.last
+    }
+
+    /// The one with the daemon's number.
+    pub fn of_daemon(&mut self, daemon: u64) -> Option<(u64, &mut Subscription)> {
+        let client = *self.by_daemon.get(&daemon)?;
+        Some((client, self.by_client.get_mut(&client)?))
+    }
+
+    /// Notes that the client has ended one that is just being opened again; false for any other.
+    pub fn end_unopened(&mut self, client: u64) -> bool {
+        match self.by_client.get_mut(&client) {
+            Some(subscription) if subscription.daemon.is_none() && !subscription.ending => {
+                subscription.ending = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The daemon's number; 0, which no daemon gives, for what it does not know.
+    pub fn daemon_number(&self, client: u64) -> u64 {
+        self.by_client.get(&client).and_then(|subscription| subscription.daemon).unwrap_or(0)
+    }
+
+    /// Notes that the daemon has opened it again.
+    pub fn reopened(&mut self, client: u64, daemon: u64) -> Option<&mut Subscription> {
+        let subscription = self.by_client.get_mut(&client)?;
+        subscription.daemon = Some(daemon);
+        subscription.greeted = true;
+        self.by_daemon.insert(daemon, client);
+        Some(subscription)
+    }
+
+    /// Removes the one with the client's number.
+    pub fn remove(&mut self, client: u64) -> Option<Subscription> {
+        let subscription = self.by_client.remove(&client)?;
+        if let Some(daemon) = subscription.daemon {
+            self.by_daemon.remove(&daemon);
+        }
+        Some(subscription)
+    }
+
+    /// The daemon has gone and its numbers with it. Gives those that cannot go on: number and notification.
+    pub fn lost(&mut self) -> Vec<(u64, Box<str>)> {
+        self.by_daemon.clear();
+        self.by_client.retain(|_, subscription| !subscription.ending);
+        self.by_client.values_mut().for_each(|subscription| subscription.daemon = None);
+        let broken: Vec<_> = self.by_client.iter().filter(|(_, subscription)| subscription.cursor.is_none()).collect();
+        let broken: Vec<_> = broken.into_iter().map(|(client, subscription)| (*client, subscription.notification.clone())).collect();
+        broken.iter().for_each(|(client, _)| drop(self.by_client.remove(client)));
+        broken
+    }
+
+    /// What opens each of them again: the client's number, the method and its params.
+    pub fn reopening(&self) -> impl Iterator<Item = (u64, &str, Map<String, Value>)> {
+        self.by_client.iter().map(|(client, subscription)| {
+            let mut params = subscription.params.clone();
+            params.insert("since".to_owned(), subscription.cursor.into());
+            (*client, subscription.method.as_ref(), params)
+        })
+    }
+}

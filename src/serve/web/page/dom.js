@@ -1,0 +1,94 @@
+// Elements without markup in strings: what comes from the daemon only ever becomes a text node or a property.
+
+/** @typedef {Node | string | number | null | undefined | false} Child */
+
+/**
+ * Makes an element. Properties that begin with `on` are listeners, `class` and everything with a dash or without a
+ * property of that name are attributes; `null`, `undefined` and `false` are left out.
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Record<string, any>} [properties]
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[T]}
+ */
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag)
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), value)
+    else if (name in element && !name.includes('-')) Reflect.set(element, name, value)
+    else element.setAttribute(name, value === true ? '' : String(value))
+  }
+  element.append(...kept(children))
+  return element
+}
+
+/** @param {Child[]} children @returns {(Node | string)[]} */
+function kept(children) {
+  return children.filter((child) => child !== null && child !== undefined && child !== false).map((child) => (child instanceof Node ? child : String(child)))
+}
+
+/**
+ * Replaces what an element contains.
+ * @param {Element} element
+ * @param {...Child} children
+ */
+export function fill(element, ...children) {
+  element.replaceChildren(...kept(children))
+}
+
+/**
+ * Sets the text where it differs, so that nothing is laid out again for nothing.
+ * @param {Node} node
+ * @param {string} text
+ */
+export function say(node, text) {
+  if (node.textContent !== text) node.textContent = text
+}
+
+/**
+ * An element of index.html.
+ * @template {HTMLElement} [T=HTMLElement]
+ * @param {string} id
+ * @returns {T}
+ */
+export function byId(id) {
+  const element = document.getElementById(id)
+  if (!element) throw new Error(`the page has no element ${id}`)
+  return /** @type {T} */ (element)
+}
+
+/**
+ * Makes the children of `parent` be `wanted`, in this order, moving as few as possible and keeping the focus.
+ * @param {Element} parent
+ * @param {Element[]} wanted
+ */
+export function arrange(parent, wanted) {
+  const focused = document.activeElement
+  const keep = new Set(wanted)
+  for (const child of [...parent.children]) if (!keep.has(child)) child.remove()
+  wanted.forEach((child, index) => {
+    const there = parent.children[index]
+    if (there !== child) parent.insertBefore(child, there ?? null)
+  })
+  if (focused instanceof HTMLElement && focused !== document.activeElement && parent.contains(focused)) focused.focus({ preventScroll: true })
+}
+
+/** @type {Map<object, () => void>} */
+const due = new Map()
+
+/**
+ * Draws at the next frame, once however often it was asked for.
+ * @param {object} key
+ * @param {() => void} draw
+ */
+export function atNextFrame(key, draw) {
+  if (due.size === 0) requestAnimationFrame(drawAll)
+  due.set(key, draw)
+}
+
+function drawAll() {
+  const draws = [...due.values()]
+  due.clear()
+  for (const draw of draws) draw()
+}

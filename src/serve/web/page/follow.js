@@ -1,0 +1,285 @@
+// Keeps the model up to date over whatever happens to the connection: opens it again, reads the lists, and goes on
+// with the events after the last one seen, so that nothing is lost and nothing comes twice.
+/** @import { AnyEvent, Methods, ServerInfoResult } from 'polytree' */
+import { Connection, RpcError } from './connection.js'
+import { Model } from './model.js'
+
+/** @typedef {'connecting' | 'live' | 'lost' | 'refused'} LinkState */
+
+/** How many sessions are read at once. */
+export const SESSIONS = 200
+/** How many messages are read at once. */
+export const MESSAGES = 50
+// Replaying more events than this takes longer than reading everything again.
+const LONG_GAP = 20_000
+const FIRST_DELAY = 250
+const LONGEST_DELAY = 5000
+
+export class Follower {
+  /** @type {Connection | null} */
+  #connection = null
+  /** The last event seen. @type {number | null} */
+  #cursor = null
+  /** Events that wait for the lists. @type {AnyEvent[] | null} */
+  #held = null
+  #delay = FIRST_DELAY
+  /** @type {{ wake: () => void, timer: number } | null} */
+  #pause = null
+  #token = ''
+  /** Raised by every `start`, so that an older loop ends. */
+  #generation = 0
+  /** @type {(() => void)[]} */
+  #waiters = []
+  /** @type {LinkState} */
+  state = 'connecting'
+  /** What this daemon can do. @type {Set<string>} */
+  methods = new Set()
+  /** @type {ServerInfoResult | null} */
+  info = null
+  connectionID = 0
+  /** Why the state is `refused`, for people. */
+  refusal = ''
+  directory = ''
+  onState = () => {}
+
+  /** @param {Model} model */
+  constructor(model) {
+    this.model = model
+  }
+
+  /** @param {string} token */
+  start(token) {
+    this.#token = token
+    this.#connection?.close()
+    void this.#run(++this.#generation)
+  }
+
+  /** Tries again now instead of when the pause is over. */
+  hurry() {
+    this.#delay = FIRST_DELAY
+    this.#pause?.wake()
+  }
+
+  /**
+   * @template {keyof Methods} M
+   * @param {M} method
+   * @param {Methods[M]['params']} params
+   * @returns {Promise<Methods[M]['result']>}
+   */
+  async call(method, params) {
+    return this.request(method, params)
+  }
+
+  /**
+   * A call of a method that this daemon may not have yet.
+   * @param {string} method
+   * @param {object} params
+   * @returns {Promise<any>}
+   */
+  async request(method, params) {
+    if (!this.#connection) throw new RpcError('not connected', 'disconnected')
+    return this.#connection.request(method, params)
+  }
+
+  /**
+   * A call that may be repeated without harm, because it only reads or names what it makes: it outlives connections.
+   * @template {keyof Methods} M
+   * @param {M} method
+   * @param {Methods[M]['params']} params
+   * @returns {Promise<Methods[M]['result']>}
+   */
+  async callUntilAnswered(method, params) {
+    for (;;) {
+      try {
+        return await this.call(method, params)
+      } catch (error) {
+        if (!(error instanceof RpcError) || error.kind !== 'disconnected') throw error
+        await this.#live()
+      }
+    }
+  }
+
+  /** @returns {Promise<void>} when the connection is there */
+  #live() {
+    if (this.state === 'live' && this.#connection) return Promise.resolve()
+    return new Promise((resolve) => this.#waiters.push(resolve))
+  }
+
+  /** @param {number} generation */
+  async #run(generation) {
+    this.#set('connecting')
+    while (generation === this.#generation) {
+      try {
+        await this.#attach(generation)
+      } catch {
+        this.#connection = null
+        if (generation !== this.#generation) return
+        this.refusal = await this.#whyRefused()
+        if (this.refusal) {
+          this.#set('refused')
+          return
+        }
+      }
+      if (generation !== this.#generation) return
+      this.#set('lost')
+      await this.#sleep()
+    }
+  }
+
+  /** Connects, catches up, and returns when the connection has ended. @param {number} generation */
+  async #attach(generation) {
+    const connection = await Connection.open(this.#token)
+    if (generation !== this.#generation) {
+      connection.close()
+      return
+    }
+    const ended = new Promise((resolve) => (connection.onClose = () => resolve(undefined)))
+    connection.onEvent = (event) => this.#take(event)
+    this.#held = []
+    this.#connection = connection
+    try {
+      const fresh = await this.#catchUp(connection)
+      this.#set('live')
+      this.#delay = FIRST_DELAY
+      for (const wake of this.#waiters.splice(0)) wake()
+      if (fresh) void this.#readQueues(connection)
+      if (fresh || !this.model.history?.loaded) void this.reload()
+      await ended
+    } finally {
+      connection.close()
+      if (this.#connection === connection) this.#connection = null
+    }
+  }
+
+  /** @param {Connection} connection @returns {Promise<boolean>} whether everything is to be read anew */
+  async #catchUp(connection) {
+    const hello = await connection.call('server.initialize', { clientInfo: { name: 'polytree page' } })
+    this.methods = new Set(hello.methods)
+    this.connectionID = hello.connectionID
+    this.directory = hello.directory ?? ''
+    const gap = this.#cursor === null ? -1 : hello.cursor - this.#cursor
+    // A daemon that is behind what we have seen has another store.
+    let fresh = gap < 0 || gap > LONG_GAP
+    if (!fresh) {
+      try {
+        await connection.subscribe(this.#cursor ?? 0)
+      } catch (error) {
+        if (!(error instanceof RpcError) || error.kind !== 'cursor_expired') throw error
+        fresh = true
+      }
+    }
+    if (fresh) await connection.subscribe(hello.cursor)
+    const [sessions, projects, status, permissions, info] = await Promise.all([
+      connection.call('session.list', { scope: 'all', limit: SESSIONS }),
+      connection.call('project.list', {}),
+      connection.call('session.status', {}),
+      connection.call('permission.list', {}),
+      connection.call('server.info', {}),
+    ])
+    this.info = info
+    this.model.moreSessions = sessions.length === SESSIONS
+    this.model.takeLists({ sessions, projects, status, permissions }, hello.cursor)
+    if (fresh) this.#cursor = hello.cursor
+    const held = this.#held ?? []
+    this.#held = null
+    for (const event of held) this.#take(event)
+    return fresh
+  }
+
+  /** @param {AnyEvent} event */
+  #take(event) {
+    if (this.#held) {
+      this.#held.push(event)
+      return
+    }
+    this.#cursor = Math.max(this.#cursor ?? 0, event.cursor)
+    this.model.apply(event)
+    const incomplete = this.model.history?.incomplete
+    if (incomplete?.size) void this.#complete()
+  }
+
+  /** Reads the messages again that events could not carry whole. */
+  async #complete() {
+    const history = this.model.history
+    if (!history) return
+    const wanted = [...history.incomplete]
+    history.incomplete.clear()
+    for (const messageID of wanted) {
+      try {
+        const params = { sessionID: history.sessionID, messageID }
+        await history.read(() => this.callUntilAnswered('session.message', params), (message) => history.replace(message))
+      } catch (error) {
+        // Gone in the meantime: its removal is told by an event.
+        if (!(error instanceof RpcError)) throw error
+      }
+    }
+    this.model.onHistory()
+    if (history.incomplete.size) void this.#complete()
+  }
+
+  /** Reads the newest messages of the chosen session. */
+  async reload() {
+    const old = this.model.history
+    if (!old) return
+    const history = this.model.choose(old.sessionID)
+    if (history) await this.#readPage(history, undefined)
+  }
+
+  /** Reads the messages before those that are there. */
+  async older() {
+    const history = this.model.history
+    if (history?.loaded && history.more) await this.#readPage(history, history.entries[0]?.info.id)
+  }
+
+  /** @param {import('./history.js').History} history @param {string | undefined} before */
+  async #readPage(history, before) {
+    const params = { sessionID: history.sessionID, limit: MESSAGES, before }
+    await history.read(() => this.call('session.messages', params), (messages) => history.prepend(messages, messages.length === MESSAGES))
+    if (this.model.history === history) this.model.onHistory()
+  }
+
+  /** Queues are told by events only, so those of the sessions at work are looked up in the log. @param {Connection} connection */
+  async #readQueues(connection) {
+    for (const sessionID of this.model.sessions.keys()) {
+      if (this.model.status(sessionID).type === 'idle') continue
+      const params = { sessionID, types: ['session.queue.updated'], since: 0, limit: 10_000 }
+      const { events } = await connection.call('event.list', params).catch(() => ({ events: [] }))
+      const own = /** @type {AnyEvent[]} */ (events).filter((event) => event.sessionID === sessionID)
+      const last = own.at(-1)
+      if (last?.type === 'session.queue.updated') this.model.setQueue(sessionID, last.properties.queue)
+    }
+  }
+
+  /** The browser does not tell why a WebSocket was refused; an ordinary request does. */
+  async #whyRefused() {
+    try {
+      const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'server.info' })
+      const headers = { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' }
+      const { status } = await fetch('./', { method: 'POST', headers, body })
+      if (status === 401) return 'The daemon did not accept the token of this page.'
+      return status === 403 ? `The daemon does not take requests from pages at ${location.origin}. It has to be started with that address allowed.` : ''
+    } catch {
+      return ''
+    }
+  }
+
+  /** @returns {Promise<void>} */
+  #sleep() {
+    const delay = this.#delay * (0.75 + Math.random() / 2)
+    this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY)
+    return new Promise((resolve) => {
+      const wake = () => {
+        clearTimeout(this.#pause?.timer)
+        this.#pause = null
+        resolve()
+      }
+      this.#pause = { wake, timer: window.setTimeout(wake, delay) }
+    })
+  }
+
+  /** @param {LinkState} state */
+  #set(state) {
+    this.state = state
+    this.onState()
+  }
+}

@@ -1,0 +1,142 @@
+// What the page knows of the daemon: projects, sessions, who works, what waits, and the chosen session's messages.
+// Pure: events and answers in, `on...` calls out. No elements, no network.
+/** @import { AnyEvent, Permission, Project, Session, SessionStatus } from 'polytree' */
+import { History } from './history.js'
+
+/** @typedef {{ sessions: Session[], projects: Project[], status: Record<string, SessionStatus>, permissions: Permission[] }} Lists */
+
+/** @type {SessionStatus} */
+const IDLE = { type: 'idle' }
+
+export class Model {
+  /** @type {Map<string, Session>} */
+  sessions = new Map()
+  /** @type {Map<string, Project>} */
+  projects = new Map()
+  /** Those that are not idle. @type {Map<string, SessionStatus>} */
+  #status = new Map()
+  /** @type {Map<string, string[]>} */
+  #queues = new Map()
+  /** Open questions, oldest first. @type {Map<string, Permission>} */
+  permissions = new Map()
+  /** The chosen session. @type {History | null} */
+  history = null
+  /** Up to here the lists are known from a reading. */
+  #listed = 0
+  /** There are more sessions than were read. */
+  moreSessions = false
+
+  /** Sessions, projects, status, queues have changed. */
+  onLists = () => {}
+  /** Open questions have changed. */
+  onAsks = () => {}
+  /** The chosen session's messages have changed. */
+  onHistory = () => {}
+  /** Something worth telling to who cannot see it. @type {(event: AnyEvent) => void} */
+  onNews = () => {}
+
+  /** @param {string} sessionID @returns {SessionStatus} */
+  status(sessionID) {
+    return this.#status.get(sessionID) ?? IDLE
+  }
+
+  /** @param {string} sessionID @returns {string[]} */
+  queue(sessionID) {
+    return this.#queues.get(sessionID) ?? []
+  }
+
+  /**
+   * Takes lists that were read at or after `cursor`; events up to it say nothing new about them.
+   * @param {Lists} lists
+   * @param {number} cursor
+   */
+  takeLists(lists, cursor) {
+    this.sessions = new Map(lists.sessions.map((session) => [session.id, session]))
+    this.projects = new Map(lists.projects.map((project) => [project.id, project]))
+    this.#status = new Map(Object.entries(lists.status))
+    this.permissions = new Map(lists.permissions.map((permission) => [permission.id, permission]))
+    this.#listed = cursor
+    this.onLists()
+    this.onAsks()
+  }
+
+  /** Takes sessions of a further page or a search. @param {Session[]} sessions */
+  addSessions(sessions) {
+    for (const session of sessions) {
+      const known = this.sessions.get(session.id)
+      if (!known || known.time.updated <= session.time.updated) this.sessions.set(session.id, session)
+    }
+    this.onLists()
+  }
+
+  /** @param {string} sessionID @param {string[]} queue */
+  setQueue(sessionID, queue) {
+    if (queue.length) this.#queues.set(sessionID, queue)
+    else this.#queues.delete(sessionID)
+    this.onLists()
+    if (this.history?.sessionID === sessionID) this.onHistory()
+  }
+
+  /** Chooses the session whose messages are kept. @param {string | null} sessionID */
+  choose(sessionID) {
+    this.history = sessionID ? new History(sessionID) : null
+    this.onHistory()
+    return this.history
+  }
+
+  /** @param {AnyEvent} event */
+  apply(event) {
+    if (event.type.startsWith('message.')) {
+      if (this.history && event.sessionID === this.history.sessionID) {
+        this.history.apply(event)
+        this.onHistory()
+      }
+    } else if (event.type === 'session.queue.updated') {
+      this.setQueue(event.properties.sessionID, event.properties.queue)
+    } else if (event.cursor > this.#listed) {
+      this.#applyToLists(event)
+    }
+  }
+
+  /** @param {AnyEvent} event */
+  #applyToLists(event) {
+    switch (event.type) {
+      case 'project.updated':
+        this.projects.set(event.properties.info.id, event.properties.info)
+        break
+      case 'session.created':
+      case 'session.updated':
+        this.sessions.set(event.properties.info.id, event.properties.info)
+        break
+      case 'session.deleted': {
+        const id = event.properties.info.id
+        this.sessions.delete(id)
+        this.#status.delete(id)
+        this.#queues.delete(id)
+        break
+      }
+      case 'session.status': {
+        const { sessionID, status } = event.properties
+        if (status.type === 'idle') this.#status.delete(sessionID)
+        else this.#status.set(sessionID, status)
+        if (this.history?.sessionID === sessionID) this.onHistory()
+        break
+      }
+      case 'permission.asked':
+        this.permissions.set(event.properties.id, event.properties)
+        this.onAsks()
+        break
+      case 'permission.replied':
+        this.permissions.delete(event.properties.permissionID)
+        this.onAsks()
+        break
+      case 'session.idle':
+      case 'session.error':
+        break
+      default:
+        return
+    }
+    this.onNews(event)
+    this.onLists()
+  }
+}

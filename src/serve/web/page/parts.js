@@ -1,0 +1,202 @@
+// One part of a message as an element that can be drawn again: text, thinking, a tool call, a file.
+/** @import { Part, ToolPart, MessageError } from 'polytree' */
+/** @import { Entry } from './history.js' */
+import { fill, h, say } from './dom.js'
+import { duration } from './format.js'
+import { drawMarkdown } from './markdown.js'
+
+/** @typedef {{ element: HTMLElement, draw: (part: any, entry: Entry) => void }} PartView */
+
+// A longer text is cut until somebody asks for all of it.
+const SHOWN = 20_000
+
+/**
+ * The view of a part; null for those that tell people nothing.
+ * @param {Part} part
+ * @param {Entry} entry
+ * @returns {PartView | null}
+ */
+export function partView(part, entry) {
+  switch (part.type) {
+    case 'text':
+      if (part.synthetic) return attachedText()
+      return entry.info.role === 'user' ? plainText() : markdownText()
+    case 'reasoning':
+      return reasoning()
+    case 'tool':
+      return toolCall()
+    case 'file':
+      return fixed(file(part.mime, part.url, part.filename ?? part.url))
+    case 'agent':
+      return fixed(h('p', { class: 'chip' }, `@${part.name}`))
+    case 'subtask':
+      return fixed(h('p', { class: 'quiet' }, `Asked the agent ${part.agent}: ${part.description}`))
+    case 'patch':
+      return fixed(h('details', { class: 'fold' }, h('summary', {}, `Changed ${part.files.length === 1 ? '1 file' : `${part.files.length} files`}`), h('ul', {}, ...part.files.map((path) => h('li', { class: 'path' }, path)))))
+    case 'retry':
+      return fixed(h('p', { class: 'warning' }, `Attempt ${part.attempt} failed: ${part.error.data.message}. It was tried again.`))
+    case 'compaction':
+      return fixed(h('p', { class: 'divider' }, 'What came before was summarised'))
+    default:
+      return null
+  }
+}
+
+/** @param {HTMLElement} element @returns {PartView} */
+const fixed = (element) => ({ element, draw: () => {} })
+
+/** @returns {PartView} */
+function plainText() {
+  const element = h('div', { class: 'plain' })
+  return { element, draw: (part) => say(element, part.text) }
+}
+
+/** @returns {PartView} */
+function markdownText() {
+  const element = h('div', { class: 'markdown' })
+  return { element, draw: (part) => drawMarkdown(element, part.text) }
+}
+
+/** @returns {PartView} */
+function attachedText() {
+  const body = h('pre', { tabIndex: 0 })
+  const element = h('details', { class: 'fold' }, h('summary', {}, 'Read for the model'), body)
+  return { element, draw: (part) => drawLong(body, part.text) }
+}
+
+/** @returns {PartView} */
+function reasoning() {
+  const title = h('summary')
+  const body = h('div', { class: 'plain quiet' })
+  const element = h('details', { class: 'fold' }, title, body)
+  return {
+    element,
+    draw(part) {
+      say(title, part.time.end ? `Thought for ${duration(part.time.end - part.time.start)}` : 'Thinking…')
+      say(body, part.text)
+    },
+  }
+}
+
+/**
+ * @param {string} mime
+ * @param {string} url
+ * @param {string} name
+ */
+function file(mime, url, name) {
+  if (mime.startsWith('image/') && url.startsWith(`data:${mime}`)) {
+    return h('figure', {}, h('img', { src: url, alt: name }), h('figcaption', { class: 'quiet' }, name))
+  }
+  return h('p', { class: 'chip' }, name.startsWith('data:') ? mime : name)
+}
+
+const STATES = {
+  pending: { mark: '○', word: 'waiting to run' },
+  running: { mark: '◐', word: 'running' },
+  completed: { mark: '✓', word: 'done' },
+  error: { mark: '✕', word: 'failed' },
+}
+
+/** @returns {PartView} */
+function toolCall() {
+  const mark = h('span', { class: 'mark', 'aria-hidden': 'true' })
+  const word = h('span', { class: 'unseen' })
+  const name = h('span', { class: 'tool-name' })
+  const title = h('span', { class: 'tool-title' })
+  const time = h('span', { class: 'quiet' })
+  const body = h('div', { class: 'tool-body' })
+  const element = h('details', { class: 'fold tool' }, h('summary', {}, mark, word, name, title, time), body)
+  /** @type {(() => void) | null} */
+  let drawBody = null
+  element.addEventListener('toggle', () => element.open && drawBody?.())
+  return {
+    element,
+    draw(/** @type {ToolPart} */ part, entry) {
+      const { state } = part
+      element.dataset.status = state.status
+      say(mark, STATES[state.status].mark)
+      say(word, `${STATES[state.status].word}: `)
+      say(name, part.tool)
+      say(title, titleOf(part))
+      say(time, 'time' in state && state.time.end ? duration(state.time.end - state.time.start) : '')
+      // What is folded is not made before it is opened: a long session stays light.
+      drawBody = () => drawTool(body, part, entry.output.get(part.id) ?? '')
+      if (element.open) drawBody()
+    },
+  }
+}
+
+/** @param {ToolPart} part */
+function titleOf({ tool, state }) {
+  if ('title' in state && state.title) return state.title
+  const input = /** @type {Record<string, unknown>} */ (state.input ?? {})
+  const telling = input.description ?? input.command ?? input.filePath ?? input.path ?? input.pattern ?? input.url
+  return typeof telling === 'string' && telling !== tool ? telling : ''
+}
+
+/**
+ * @param {HTMLElement} body
+ * @param {ToolPart} part
+ * @param {string} streamed output so far
+ */
+function drawTool(body, { state }, streamed) {
+  const metadata = /** @type {Record<string, unknown>} */ ('metadata' in state && state.metadata ? state.metadata : {})
+  const input = Object.entries(/** @type {Record<string, unknown>} */ (state.input ?? {}))
+  /** @type {(HTMLElement | null)[]} */
+  const sections = []
+  const diff = typeof metadata.diff === 'string' ? metadata.diff : ''
+  if (input.length) sections.push(h('dl', { class: 'input' }, ...input.flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, valueOf(value))])))
+  if (diff) sections.push(diffView(diff))
+  if (state.status === 'completed') sections.push(state.output && !diff ? long(state.output, 'output') : null)
+  else if (state.status === 'error') sections.push(long(state.error, 'output error'))
+  else sections.push(long(streamed || (typeof metadata.output === 'string' ? metadata.output : ''), 'output'))
+  if (state.status === 'completed') for (const { mime, url, filename } of state.attachments ?? []) sections.push(file(mime, url, filename ?? mime))
+  fill(body, ...sections)
+}
+
+/** @param {unknown} value */
+function valueOf(value) {
+  return typeof value === 'string' ? long(value, 'value') : h('code', {}, JSON.stringify(value))
+}
+
+/** @param {string} text @param {string} kind */
+function long(text, kind) {
+  if (!text) return null
+  const element = h('pre', { class: kind, tabIndex: 0 })
+  drawLong(element, text)
+  return element
+}
+
+/** @param {HTMLElement} element @param {string} text */
+function drawLong(element, text) {
+  if (text.length <= SHOWN) {
+    say(element, text)
+    return
+  }
+  const rest = h('button', { type: 'button', class: 'small', onclick: () => say(element, text) }, `Show all ${text.length.toLocaleString()} characters`)
+  fill(element, text.slice(0, SHOWN), '\n', rest)
+}
+
+/**
+ * A unified diff with its lines marked.
+ * @param {string} diff
+ */
+export function diffView(diff) {
+  const lines = diff.slice(0, SHOWN).trimEnd().split('\n')
+  const kinds = { '+': 'added', '-': 'removed', '@': 'place' }
+  const rows = lines.map((line) => {
+    const isHead = line.startsWith('+++') || line.startsWith('---')
+    const kind = isHead ? 'place' : (kinds[/** @type {keyof typeof kinds} */ (line.charAt(0))] ?? null)
+    return h('span', { class: kind }, `${line}\n`)
+  })
+  const element = h('pre', { class: 'diff', tabIndex: 0 }, ...rows)
+  if (diff.length > SHOWN) element.append(h('button', { type: 'button', class: 'small', onclick: () => say(element, diff) }, 'Show all'))
+  return element
+}
+
+/** @param {MessageError} error */
+export function failure({ name, data }) {
+  const calm = name === 'MessageAbortedError' || name === 'MessageInterruptedError'
+  const text = name === 'MessageAbortedError' ? 'Stopped.' : data.message
+  return h('p', { class: calm ? 'quiet' : 'error' }, text, data.hint ? h('span', { class: 'hint' }, data.hint) : null)
+}

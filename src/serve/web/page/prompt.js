@@ -1,0 +1,200 @@
+// Writing to the chosen session: text, files, agent and model. What was sent arrives once, over lost connections too,
+// because the page gives the message its id. What is being written outlives a reload.
+/** @import { PartInput, SessionSubmitParams } from 'polytree' */
+/** @import { Follower } from './follow.js' */
+/** @import { Model } from './model.js' */
+import { byId, fill, h } from './dom.js'
+import { messageOf, newId, size } from './format.js'
+
+/** @typedef {{ name: string, mime: string, url: string, bytes: number }} Attached */
+
+// A message may have 32 MiB, and base64 makes three bytes into four.
+const MOST = 20 * 1024 * 1024
+
+export class Prompt {
+  #form = byId('prompt-form')
+  #input = /** @type {HTMLTextAreaElement} */ (byId('prompt'))
+  #files = /** @type {HTMLInputElement} */ (byId('files'))
+  #agent = /** @type {HTMLSelectElement} */ (byId('agent'))
+  #model = /** @type {HTMLSelectElement} */ (byId('model'))
+  #hint = byId('prompt-hint')
+  /** @type {Attached[]} */
+  #attached = []
+  #sending = 0
+  /** @type {string | null} */
+  #sessionID = null
+  /** The directory whose agents and models are offered. */
+  #offered = ''
+
+  /**
+   * @param {Model} model
+   * @param {Follower} follower
+   * @param {(problem: string) => void} tell
+   */
+  constructor(model, follower, tell) {
+    this.model = model
+    this.follower = follower
+    this.tell = tell
+    this.#form.addEventListener('submit', (event) => {
+      event.preventDefault()
+      void this.#send()
+    })
+    this.#input.addEventListener('keydown', (event) => this.#key(event))
+    this.#input.addEventListener('input', () => this.#keepDraft())
+    this.#input.addEventListener('paste', (event) => {
+      const files = event.clipboardData?.files
+      if (!files?.length) return
+      event.preventDefault()
+      void this.#attach(files)
+    })
+    byId('attach').addEventListener('click', () => this.#files.click())
+    this.#files.addEventListener('change', () => {
+      void this.#attach(this.#files.files)
+      this.#files.value = ''
+    })
+    this.#form.addEventListener('dragover', (event) => event.preventDefault())
+    this.#form.addEventListener('drop', (event) => {
+      event.preventDefault()
+      void this.#attach(event.dataTransfer?.files)
+    })
+  }
+
+  /** @param {string | null} sessionID */
+  choose(sessionID) {
+    this.#sessionID = sessionID
+    this.#form.hidden = sessionID === null
+    this.#attached = []
+    this.#drawAttached()
+    this.#input.value = sessionID ? (sessionStorage.getItem(`draft.${sessionID}`) ?? '') : ''
+    this.#offered = ''
+    void this.offer()
+  }
+
+  focus() {
+    this.#input.focus()
+  }
+
+  draw() {
+    const lost = this.follower.state !== 'live'
+    let hint = 'Enter sends, Shift+Enter begins a line'
+    if (this.#sending) hint = lost ? 'Will be sent when the connection is back' : 'Sending…'
+    if (this.#hint.textContent !== hint) this.#hint.textContent = hint
+  }
+
+  /** Fills the lists of agents and models for the session's directory. */
+  async offer() {
+    const session = this.model.sessions.get(this.#sessionID ?? '')
+    if (!session || this.follower.state !== 'live' || this.#offered === session.directory) return
+    this.#offered = session.directory
+    const { directory } = session
+    const [agents, providers] = await Promise.all([
+      this.follower.call('agent.list', { directory }).catch(() => []),
+      this.follower.call('provider.list', { directory }).catch(() => null),
+    ])
+    if (this.#offered !== directory) return
+    const own = agents.filter(({ mode }) => mode !== 'subagent')
+    fill(this.#agent, h('option', { value: '' }, 'Agent: as before'), ...own.map(({ name, description }) => h('option', { value: name, title: description }, name)))
+    const usable = (providers?.providers ?? []).filter(({ id }) => providers?.connected.includes(id))
+    const groups = usable.map(({ id, name, models }) => h('optgroup', { label: name }, ...Object.values(models).map((model) => h('option', { value: `${id}/${model.id}` }, model.name))))
+    fill(this.#model, h('option', { value: '' }, 'Model: as before'), ...groups)
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+      event.preventDefault()
+      void this.#send()
+    } else if (event.key === 'Escape') {
+      byId('transcript').focus()
+      event.stopPropagation()
+    } else if (event.key === 'ArrowUp' && this.#input.value === '') {
+      const last = this.model.history?.entries.findLast(({ info }) => info.role === 'user')
+      const text = last?.parts.find((part) => part.type === 'text' && !part.synthetic)
+      if (text?.type !== 'text') return
+      event.preventDefault()
+      this.#input.value = text.text
+      this.#keepDraft()
+    }
+  }
+
+  #keepDraft() {
+    if (!this.#sessionID) return
+    if (this.#input.value) sessionStorage.setItem(`draft.${this.#sessionID}`, this.#input.value)
+    else sessionStorage.removeItem(`draft.${this.#sessionID}`)
+  }
+
+  async #send() {
+    const text = this.#input.value
+    const sessionID = this.#sessionID
+    if (!sessionID || (!text.trim() && this.#attached.length === 0)) return
+    /** @type {PartInput[]} */
+    const parts = this.#attached.map(({ name, mime, url }) => ({ type: 'file', filename: name, mime, url }))
+    if (text.trim()) parts.push({ type: 'text', text })
+    /** @type {SessionSubmitParams} */
+    const params = { sessionID, messageID: newId('msg'), parts }
+    if (this.#agent.value) params.agent = this.#agent.value
+    const slash = this.#model.value.indexOf('/')
+    if (slash > 0) params.model = { providerID: this.#model.value.slice(0, slash), modelID: this.#model.value.slice(slash + 1) }
+    const attached = this.#attached
+    this.#attached = []
+    this.#drawAttached()
+    this.#input.value = ''
+    this.#sending++
+    this.draw()
+    try {
+      await this.follower.callUntilAnswered('session.submit', params)
+      if (sessionStorage.getItem(`draft.${sessionID}`) === text) sessionStorage.removeItem(`draft.${sessionID}`)
+    } catch (error) {
+      this.tell(messageOf(error))
+      if (this.#sessionID === sessionID && this.#input.value === '') {
+        this.#input.value = text
+        this.#attached = attached
+        this.#drawAttached()
+      }
+    } finally {
+      this.#sending--
+      this.draw()
+    }
+  }
+
+  /** @param {FileList | null | undefined} files */
+  async #attach(files) {
+    for (const file of files ?? []) {
+      const total = this.#attached.reduce((sum, { bytes }) => sum + bytes, file.size)
+      if (total > MOST) {
+        this.tell(`${file.name} was not attached: all files of a prompt together may have ${size(MOST)}`)
+        continue
+      }
+      const url = await dataAddress(file)
+      const mime = /^data:([^;,]+)/.exec(url)?.[1] ?? 'application/octet-stream'
+      this.#attached.push({ name: file.name, mime, url, bytes: file.size })
+    }
+    this.#drawAttached()
+    this.focus()
+  }
+
+  #drawAttached() {
+    const remove = (/** @type {Attached} */ gone) => {
+      this.#attached = this.#attached.filter((file) => file !== gone)
+      this.#drawAttached()
+      this.focus()
+    }
+    const items = this.#attached.map((file) =>
+      h('li', { class: 'chip' }, `${file.name} (${size(file.bytes)})`, h('button', { type: 'button', class: 'plain-button', 'aria-label': `Remove ${file.name}`, onclick: () => remove(file) }, '×')),
+    )
+    fill(byId('attached'), ...items)
+  }
+}
+
+/** @param {File} file @returns {Promise<string>} */
+function dataAddress(file) {
+  // Browsers call program text by many names; all of it is text to the model.
+  const isText = file.type.startsWith('text/') || /^application\/(json|xml|javascript|x-sh|toml|x-yaml)$/.test(file.type) || file.type === ''
+  const blob = isText ? new Blob([file], { type: 'text/plain' }) : file
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader()
+    reader.onload = () => resolve(String(reader.result))
+    reader.onerror = () => reject(reader.error ?? new Error('the file cannot be read'))
+    reader.readAsDataURL(blob)
+  })
+}

@@ -1,0 +1,228 @@
+// The messages of the chosen session. Only what has changed is drawn, once in a frame; the view follows the end as long
+// as the reader is there, and holds still otherwise.
+/** @import { Entry, History } from './history.js' */
+/** @import { Model } from './model.js' */
+/** @import { PartView } from './parts.js' */
+import { arrange, atNextFrame, byId, fill, h, say } from './dom.js'
+import { clock, compact, duration, money } from './format.js'
+import { failure, partView } from './parts.js'
+
+/** @typedef {{ element: HTMLElement, body: HTMLElement, foot: HTMLElement, parts: Map<string, PartView | null> }} MessageView */
+
+// Near enough to the end to be meant to follow it.
+const AT_END = 60
+// While the reader follows the end, no more messages than this stay in the page.
+const KEPT = 300
+
+export class Transcript {
+  #scroller = byId('transcript')
+  #list = byId('messages')
+  #older = byId('older')
+  #jump = byId('jump')
+  #state = byId('turn-state')
+  /** @type {Map<string, MessageView>} */
+  #views = new Map()
+  /** @type {History | null} */
+  #shown = null
+  #follows = true
+  #top = 0
+  #drawn = false
+
+  /**
+   * @param {Model} model
+   * @param {() => Promise<void>} readOlder
+   */
+  constructor(model, readOlder) {
+    this.model = model
+    this.#scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true })
+    this.#jump.addEventListener('click', () => this.toEnd())
+    this.#older.addEventListener('click', () => {
+      this.#older.setAttribute('aria-busy', 'true')
+      void readOlder().finally(() => this.#older.removeAttribute('aria-busy'))
+    })
+    // A countdown to the next attempt has to move by itself.
+    setInterval(() => this.#drawState(), 1000)
+    // Messages get their true height only when they come into sight, and the window may change.
+    const sizes = new ResizeObserver(() => this.#follows && this.#scrollToEnd())
+    sizes.observe(this.#scroller)
+    sizes.observe(this.#list)
+  }
+
+  draw() {
+    atNextFrame(this, () => this.#draw())
+  }
+
+  toEnd() {
+    this.#follows = true
+    this.#scrollToEnd()
+    this.#jump.hidden = true
+  }
+
+  #scrollToEnd() {
+    this.#scroller.scrollTop = this.#scroller.scrollHeight
+  }
+
+  #scrolled() {
+    const { scrollTop, clientHeight, scrollHeight } = this.#scroller
+    // Only who moves up leaves the end; when things grow below, it is the end that has moved.
+    if (scrollHeight - scrollTop - clientHeight < AT_END) this.#follows = true
+    else if (scrollTop < this.#top) this.#follows = false
+    this.#top = scrollTop
+    if (this.#follows) this.#jump.hidden = true
+  }
+
+  #draw() {
+    const { history } = this.model
+    if (history !== this.#shown) this.#begin(history)
+    if (!history) return
+    if (this.#follows && history.entries.length > KEPT + 50) history.trim(KEPT)
+    // Browsers keep what is read in its place by themselves, but not at the very top, and some not at all.
+    if (!this.#follows && this.#scroller.scrollTop < 1) this.#scroller.scrollTop = 1
+    const anchor = this.#follows ? undefined : this.#anchor()
+    for (const id of history.changed) this.#drawMessage(id)
+    if (history.changed.size) this.#arrange(history)
+    history.changed.clear()
+    for (const entry of history.entries) this.#drawQueued(entry, history)
+    this.#older.hidden = !history.more
+    byId('no-messages').hidden = !history.loaded || history.entries.length > 0
+    byId('reading').hidden = history.loaded
+    this.#drawState()
+    if (this.#follows) this.#scrollToEnd()
+    else if (anchor) this.#scroller.scrollTop += anchor.element.getBoundingClientRect().top - anchor.top
+  }
+
+  /** @param {History | null} history */
+  #begin(history) {
+    const again = history && this.#shown?.sessionID === history.sessionID
+    this.#shown = history
+    this.#views.clear()
+    fill(this.#list)
+    if (!again) this.#follows = true
+    if (history) for (const { info } of history.entries) history.changed.add(info.id)
+    this.#jump.hidden = true
+    this.#drawn = false
+  }
+
+  /** The first message in sight, and where it is. */
+  #anchor() {
+    const edge = this.#scroller.getBoundingClientRect().top
+    for (const element of this.#list.children) {
+      const { top, bottom } = element.getBoundingClientRect()
+      if (bottom > edge) return { element, top }
+    }
+    return undefined
+  }
+
+  /** @param {History} history */
+  #arrange(history) {
+    const before = this.#list.childElementCount
+    arrange(this.#list, inTurns(history.entries).flatMap(({ info }) => this.#views.get(info.id)?.element ?? []))
+    if (!this.#follows && this.#drawn && this.#list.childElementCount >= before) this.#jump.hidden = false
+    this.#drawn = true
+  }
+
+  /** @param {string} id */
+  #drawMessage(id) {
+    const entry = this.#shown?.get(id)
+    if (!entry) {
+      this.#views.delete(id)
+      return
+    }
+    let view = this.#views.get(id)
+    if (!view) {
+      view = messageView(entry)
+      this.#views.set(id, view)
+    }
+    drawParts(view, entry)
+    drawFoot(view, entry)
+  }
+
+  /** Says of a prompt that it waits for the turns before it. @param {Entry} entry @param {History} history */
+  #drawQueued({ info }, history) {
+    if (info.role !== 'user') return
+    const place = this.model.queue(history.sessionID).indexOf(info.id)
+    const view = this.#views.get(info.id)
+    if (!view) return
+    view.element.classList.toggle('queued', place >= 0)
+    say(view.foot, place >= 0 ? `queued, number ${place + 1}` : '')
+  }
+
+  #drawState() {
+    const { history } = this.model
+    if (!history) return
+    const status = this.model.status(history.sessionID)
+    this.#state.dataset.status = status.type
+    let text = ''
+    if (status.type === 'busy') text = 'Working…'
+    if (status.type === 'waiting') text = 'Waiting for your answer'
+    if (status.type === 'retry') {
+      const seconds = Math.max(0, Math.ceil((status.next - Date.now()) / 1000))
+      text = `Attempt ${status.attempt} failed: ${status.message}. Next try ${seconds ? `in ${seconds} s` : 'now'}.`
+    }
+    say(this.#state, text)
+  }
+}
+
+/**
+ * Answers below their prompts: a prompt that was queued is stored before the turn that it waits for has ended.
+ * @param {Entry[]} entries
+ * @returns {Entry[]}
+ */
+export function inTurns(entries) {
+  /** @type {Map<string, Entry[]>} */
+  const turns = new Map()
+  for (const entry of entries) {
+    const { info } = entry
+    const turn = info.role === 'assistant' ? turns.get(info.parentID) : undefined
+    if (turn) turn.push(entry)
+    else turns.set(info.id, [entry])
+  }
+  return [...turns.values()].flat()
+}
+
+/** @param {Entry} entry @returns {MessageView} */
+function messageView({ info }) {
+  const body = h('div', { class: 'message-body' })
+  const foot = h('p', { class: 'foot' })
+  const head =
+    info.role === 'user'
+      ? h('p', { class: 'who' }, h('strong', {}, 'You'), h('time', { dateTime: new Date(info.time.created).toISOString() }, clock(info.time.created)))
+      : h('p', { class: 'unseen' }, `${info.agent} (${info.modelID})`)
+  const element = h('article', { class: `message ${info.role}`, id: info.id }, head, body, foot)
+  return { element, body, foot, parts: new Map() }
+}
+
+/** @param {MessageView} view @param {Entry} entry */
+function drawParts(view, entry) {
+  /** @type {HTMLElement[]} */
+  const wanted = []
+  for (const part of entry.parts) {
+    let drawn = view.parts.get(part.id)
+    if (drawn === undefined) {
+      drawn = partView(part, entry)
+      view.parts.set(part.id, drawn)
+    }
+    if (!drawn) continue
+    drawn.draw(part, entry)
+    if (part.type !== 'text' || part.text !== '') wanted.push(drawn.element)
+  }
+  if (entry.info.role === 'assistant' && entry.info.error) wanted.push(failure(entry.info.error))
+  arrange(view.body, wanted)
+}
+
+/** @param {MessageView} view @param {Entry} entry */
+function drawFoot(view, { info }) {
+  if (info.role !== 'assistant') return
+  const { time, tokens, cost, finish } = info
+  // Steps in the middle of a turn need no summing up.
+  if (!time.completed || finish === 'tool-calls') {
+    say(view.foot, '')
+    return
+  }
+  const used = tokens.input + tokens.cache.read + tokens.cache.write
+  const facts = [`${info.providerID}/${info.modelID}`, info.agent === 'build' ? '' : info.agent, duration(time.completed - time.created)]
+  if (used || tokens.output) facts.push(`${compact(used)} in, ${compact(tokens.output + tokens.reasoning)} out`)
+  facts.push(money(cost))
+  if (finish === 'length') facts.push('cut at the length limit')
+  say(view.foot, facts.filter(Boolean).join(' · '))
+}

@@ -1,0 +1,159 @@
+//! What of the sessions keeps the daemon from leaving, and the gate that is closed when it does: whoever comes with
+//! work either comes before that moment, and then the daemon stays, or is told to come again.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use polytree_protocol::id::SessionId;
+use tokio::sync::watch;
+
+/// What is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    /// Turns that run and do not merely wait for a person.
+    pub running: usize,
+    /// Prompts that wait for a turn before them.
+    pub queued: usize,
+    /// Calls that bring work, and work beside turns.
+    pub busy: usize,
+}
+
+impl Load {
+    /// Whether there is nothing that would be cut off.
+    #[must_use]
+    pub fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    closed: bool,
+    busy: usize,
+    queued: HashMap<SessionId, usize>,
+}
+
+/// What all sessions do, counted.
+#[derive(Debug)]
+pub(super) struct Activity {
+    // Held for counting, never across an await. Whoever holds it may take the lock of the live sessions, not the other way.
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+impl Activity {
+    /// Nothing yet; `changed` is told of every change.
+    pub fn new(changed: watch::Sender<()>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), changed })
+    }
+
+    /// Something has changed that is counted elsewhere.
+    pub fn tell(&self) {
+        self.changed.send_replace(());
+    }
+
+    /// Tells of every change.
+    pub fn changed(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Notes how many prompts of a session wait.
+    pub fn set_queued(&self, id: &SessionId, count: usize) {
+        let mut state = self.state();
+        let before = if count == 0 { state.queued.remove(id) } else { state.queued.insert(id.clone(), count) };
+        drop(state);
+        if before.unwrap_or(0) != count {
+            self.tell();
+        }
+    }
+
+    /// Work that is no turn begins; it lasts until the value is dropped.
+    pub fn begin(self: &Arc<Self>) -> Busy {
+        self.state().busy += 1;
+        self.tell();
+        Busy(Arc::clone(self))
+    }
+
+    /// The same, unless the gate is closed.
+    pub fn enter(self: &Arc<Self>) -> Option<Busy> {
+        let mut state = self.state();
+        if state.closed {
+            return None;
+        }
+        state.busy += 1;
+        drop(state);
+        self.tell();
+        Some(Busy(Arc::clone(self)))
+    }
+
+    /// Whether the gate is closed.
+    pub fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    /// Closes the gate whatever is under way.
+    pub fn close(&self) {
+        self.state().closed = true;
+        self.tell();
+    }
+
+    /// Closes the gate if nothing is under way; `running` counts turns. Tells whether it is closed.
+    pub fn close_if_idle(&self, running: impl FnOnce() -> usize) -> bool {
+        let mut state = self.state();
+        state.closed = state.closed || state.load(running()).is_nothing();
+        state.closed
+    }
+
+    /// What is under way; `running` counts turns.
+    pub fn load(&self, running: impl FnOnce() -> usize) -> Load {
+        self.state().load(running())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is a single step, so a panic elsewhere leaves it sound.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn load(&self, running: usize) -> Load {
+        Load { running, queued: self.queued.values().sum(), busy: self.busy }
+    }
+}
+
+/// Work that is no turn, such as a call that is about to start one.
+#[derive(Debug)]
+pub struct Busy(Arc<Activity>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.state().busy -= 1;
+        self.0.tell();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_closes_only_when_nothing_is_under_way_and_then_nobody_enters() {
+        let activity = Activity::new(watch::Sender::default());
+        let session = SessionId::from_ulid(crate::stdx::ids::next());
+        let work = activity.enter().unwrap();
+        assert!(!activity.close_if_idle(|| 0));
+        drop(work);
+        activity.set_queued(&session, 2);
+        assert_eq!(activity.load(|| 3), Load { running: 3, queued: 2, busy: 0 });
+        assert!(!activity.close_if_idle(|| 0));
+        activity.set_queued(&session, 0);
+        assert!(!activity.close_if_idle(|| 1) && activity.enter().is_some());
+        assert!(activity.close_if_idle(|| 0));
+        assert!(activity.is_closed() && activity.enter().is_none());
+        assert!(activity.close_if_idle(|| 1), "closed is closed");
+        drop(activity.begin());
+        assert!(activity.load(|| 0).is_nothing());
+    }
+}
