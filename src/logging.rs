@@ -4,13 +4,17 @@
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::stdx::{paths::AbsPath, time::now_ms};
+use crate::stdx::{
+    paths::AbsPath,
+    recent::{self, Keep},
+    time::now_ms,
+};
 
 /// How many daily files are kept.
 const KEPT: usize = 7;
 
 /// Starts logging to `log/` below the data directory; a `level` such as `debug` also logs that much to standard error.
-/// Where the file cannot be written, the daemon runs without it.
+/// Where the file cannot be written, the daemon runs without it. The last warnings and errors are kept in memory too.
 pub fn start(data: &AbsPath, level: Option<&str>) {
     let directory = data.join("log");
     let file = private_directory(&directory)
@@ -36,7 +40,9 @@ pub fn start(data: &AbsPath, level: Option<&str>) {
     });
     let console =
         level.map(|level| tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(filter(level)));
-    let _ = tracing_subscriber::registry().with(file).with(console).try_init();
+    // For `server.diagnose`: what the file holds of warnings and errors.
+    let recent = Keep(&recent::LOG).with_filter(filter("warn"));
+    let _ = tracing_subscriber::registry().with(file).with(console).with(recent).try_init();
 }
 
 fn private_directory(directory: &AbsPath) -> bool {

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use polytree::{
-    cli::{self, Args, Command, Exit, Failure, Input, Screen, ServeArgs},
+    cli::{self, Args, Command, Exit, Failure, Input, Patient, Screen, ServeArgs},
     config::Places,
     daemon,
     launch::{
@@ -13,6 +13,7 @@ use polytree::{
     logging,
     stdx::detach,
 };
+use polytree_protocol::daemon::StopMode;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -47,10 +48,21 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         cli::completions(wanted.shell, &mut std::io::stdout());
         return Ok(Exit::Done);
     }
+    if let Command::Doctor(wanted) = &args.command {
+        // Before anything is made or put right: it looks at things as they are.
+        let surroundings = unprepared(&args)?;
+        let running = launch::running(&surroundings).await;
+        let patient = Patient { places: &surroundings.places, environment: &surroundings.environment, directory: &surroundings.directory };
+        return Ok(cli::doctor(wanted, running, patient, &mut Screen::standard()).await);
+    }
+    if args.standalone && !matches!(args.command, Command::Client(_) | Command::Stdio) {
+        return Err(Failure::Usage("--standalone is for commands that ask a daemon, and for stdio".to_owned()));
+    }
     let surroundings = surroundings(&args)?;
+    let tell = |line: &str| Screen::standard().status(line);
     match args.command {
         Command::Client(command) => {
-            let reached = if args.standalone { launch::inside(&surroundings).await } else { launch::reach(&surroundings).await };
+            let reached = if args.standalone { launch::inside(&surroundings).await } else { launch::reach(&surroundings, tell).await };
             let (daemon, backing) = reached.map_err(|error| unavailable(&error))?;
             let exit = cli::run_client(command, daemon, Screen::standard(), Input::standard(), &surroundings.directory).await;
             backing.close().await;
@@ -63,9 +75,10 @@ async fn run(args: Args) -> Result<Exit, Failure> {
             network::serve(surroundings, network, ready, opened).await.map_err(not_listening)?;
             return Ok(Exit::Done);
         }
+        Command::Stop(wanted) => launch::stop(&surroundings, if wanted.now { StopMode::Now } else { StopMode::Wait }, tell).await,
         Command::Stdio if args.standalone => launch::standalone(surroundings).await,
-        Command::Stdio => launch::relay(surroundings).await,
-        Command::Completions(_) => Ok(()),
+        Command::Stdio => launch::relay(surroundings, tell).await,
+        Command::Completions(_) | Command::Doctor(_) => Ok(()),
     }
     .map_err(|error| unavailable(&error))?;
     Ok(Exit::Done)
@@ -94,18 +107,24 @@ async fn run_detached(args: Args) -> Result<Exit, Failure> {
 }
 
 fn surroundings(args: &Args) -> Result<Surroundings, Failure> {
+    let surroundings = unprepared(args)?;
+    surroundings.places.create().map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
+    // A relay has nothing to tell that its daemon does not tell.
+    if args.standalone || !matches!(args.command, Command::Stdio) || args.log_level.is_some() {
+        logging::start(&surroundings.places.data, args.log_level.map(cli::LogLevel::word));
+    }
+    Ok(surroundings)
+}
+
+/// The same before anything is made.
+fn unprepared(args: &Args) -> Result<Surroundings, Failure> {
     #[expect(clippy::disallowed_methods, reason = "the one place: where the user or the client has started us")]
     let process = std::env::current_dir().map_err(|error| Failure::Usage(format!("the current directory cannot be used: {error}")))?;
     let directory = args.directory(&process)?;
     // Variables that are not text have no place in JSON.
     let environment =
         Arc::new(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect());
-    let places = Places::discover(&environment).and_then(|places| places.create().map(|()| places));
-    let places = places.map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
-    // A relay has nothing to tell that its daemon does not tell.
-    if args.standalone || !matches!(args.command, Command::Stdio) || args.log_level.is_some() {
-        logging::start(&places.data, args.log_level.map(cli::LogLevel::word));
-    }
+    let places = Places::discover(&environment).map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
     Ok(Surroundings { environment, directory, places })
 }
 

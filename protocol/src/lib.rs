@@ -26,6 +26,8 @@ pub mod id;
 pub mod agent;
 pub mod config;
 pub mod daemon;
+pub mod diagnose;
+pub mod diagnose_machine;
 pub mod event;
 pub mod listen;
 pub mod message;

@@ -19,6 +19,8 @@ macro_rules! for_each_method {
             call ServerInitialize = "server.initialize" (daemon::ServerInitializeParams) -> daemon::ServerInitializeResult, - "", retry read;
             /// Tells version, process, data directory and listeners.
             call ServerInfo = "server.info" (daemon::ServerInfoParams) -> daemon::ServerInfoResult, - "", retry read;
+            /// Tells everything about the daemon's state, and what is worth doing about it.
+            call ServerDiagnose = "server.diagnose" (diagnose::ServerDiagnoseParams) -> diagnose::Diagnosis, - "", retry read;
             /// Ends the daemon, at once or after the turns that run; answers before.
             call ServerStop = "server.stop" (daemon::ServerStopParams) -> daemon::ServerStopResult, - "", retry never;
             /// Listens for WebSocket and HTTP clients; the same address again answers the same. Only for local clients.
@@ -153,6 +155,6 @@ macro_rules! define {
     };
 }
 
-use crate::{agent, config, daemon, event, listen, message, permission, project, provider, session, tool};
+use crate::{agent, config, daemon, diagnose, event, listen, message, permission, project, provider, session, tool};
 
 for_each_method!(define);

@@ -10,8 +10,9 @@ use std::{
 };
 
 use polytree_protocol::daemon::ClientInfo;
+use tokio::sync::watch;
 
-use super::sink::Subscription;
+use super::{sink::Subscription, traffic::Traffic};
 pub use crate::daemon::clients::Door;
 use crate::{
     daemon::clients::{Client, Description},
@@ -28,6 +29,8 @@ pub struct Connection {
     default_directory: Mutex<Option<AbsPath>>,
     client: Mutex<Option<ClientInfo>>,
     subscriptions: Mutex<BTreeMap<u64, Arc<Subscription>>>,
+    changed: watch::Sender<()>,
+    traffic: Arc<Traffic>,
 }
 
 impl Connection {
@@ -43,6 +46,8 @@ impl Connection {
             default_directory: Mutex::new(default_directory),
             client: Mutex::default(),
             subscriptions: Mutex::default(),
+            changed: watch::Sender::default(),
+            traffic: Arc::default(),
         }
     }
 
@@ -56,6 +61,12 @@ impl Connection {
     #[must_use]
     pub fn door(&self) -> Door {
         self.door
+    }
+
+    /// What it has under way.
+    #[must_use]
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// The client's variables: for the turns that it starts. Never stored, logged or sent.
@@ -101,6 +112,13 @@ impl Connection {
     /// Notes that a subscription has sent its last.
     pub fn forget_subscription(&self, id: u64) {
         lock(&self.subscriptions).remove(&id);
+        self.changed.send_replace(());
+    }
+
+    /// Waits until every subscription has sent its last.
+    pub async fn drained(&self) {
+        // The sender lives as long as this value.
+        let _ = self.changed.subscribe().wait_for(|()| lock(&self.subscriptions).is_empty()).await;
     }
 
     /// Ends every subscription; for when the client has gone.
@@ -115,6 +133,7 @@ impl Connection {
 impl Client for Connection {
     fn describe(&self) -> Description {
         let (name, version) = self.client().map_or((None, None), |client| (Some(client.name), client.version));
+        let (waiting_messages, waiting_bytes) = self.traffic.waiting();
         Description {
             id: self.id,
             door: self.door,
@@ -123,6 +142,10 @@ impl Client for Connection {
             directory: self.default_directory().map(|directory| directory.to_string()),
             since: self.since,
             subscriptions: lock(&self.subscriptions).len(),
+            requests: self.traffic.requests(),
+            waiting_messages,
+            waiting_bytes,
+            stalled_ms: self.traffic.stalled_ms(),
         }
     }
 }

@@ -6,12 +6,14 @@ pub mod connection;
 pub mod error;
 pub mod handler;
 pub mod sink;
+pub mod traffic;
 
 mod convert;
 mod select;
 
 pub mod config;
 pub mod daemon;
+pub mod diagnose;
 pub mod event;
 pub mod listen;
 pub mod permission;

@@ -21,10 +21,12 @@ const HELP: &str = "\
 \u{1b}[1mSet up:\u{1b}[0m
   models       Show the models that can be used, and what is missing for the others
   trust        Let the agent use the settings, agents, commands and plugins in this project's files
+  doctor       Tell how the daemon is and what is worth doing about it
   completions  Print the completions of a shell
 
 \u{1b}[1mServe editors and programs:\u{1b}[0m
   serve        Run the daemon in the foreground
+  stop         End the daemon
   stdio        Speak JSON-RPC on the standard input and output
 
 \u{1b}[1mOptions:\u{1b}[0m
@@ -109,8 +111,19 @@ pub enum Command {
     Client(ClientCommand),
     /// Run the daemon in the foreground
     Serve(ServeArgs),
+    /// End the daemon
+    ///
+    /// Commands and editors start a daemon when they need one; it leaves by itself when nobody has needed it for ten minutes.
+    /// This ends it now, and `polytree serve` too, and returns when the process has gone. Where none runs that is said, and
+    /// the exit code is 0.
+    Stop(StopArgs),
     /// Speak JSON-RPC on the standard input and output
     Stdio,
+    /// Tell how the daemon is and what is worth doing about it
+    ///
+    /// Starts nothing: where no daemon runs, directories, store, settings and programs are looked at. Ends with 1 when
+    /// something does not work.
+    Doctor(DoctorArgs),
     /// Print the completions of a shell
     ///
     /// For bash: `polytree completions bash > ~/.local/share/bash-completion/completions/polytree`. For zsh: into a file
@@ -230,6 +243,17 @@ impl ServeArgs {
     }
 }
 
+/// Arguments of `stop`.
+#[derive(Debug, clap::Args)]
+pub struct StopArgs {
+    /// Let the turns end that run; new prompts are refused, waiting ones are kept [default]
+    #[arg(long, conflicts_with = "now")]
+    pub wait: bool,
+    /// Interrupt the turns that run
+    #[arg(long)]
+    pub now: bool,
+}
+
 /// Commands of `sessions`.
 #[derive(Debug, Subcommand)]
 pub enum SessionsCommand {
@@ -302,6 +326,14 @@ pub struct TrustArgs {
     pub list: bool,
 }
 
+/// Arguments of `doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Write the whole report as a line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
 pub struct CompletionsArgs {
@@ -372,6 +404,10 @@ mod tests {
         assert_eq!((first.address.as_str(), second.address.as_str()), ("localhost:0", "[::1]:0"));
         assert_eq!((first.certificate.as_deref(), first.key.as_deref()), (Some("/d/c.pem"), Some("/k.pem")));
         assert_eq!((first.allow_hosts, first.allow_origins, serve.new_token), (Some(vec!["a".to_owned()]), None, true));
+        assert!([parse("--standalone models"), parse("run --standalone x")].map(|args| args.unwrap().standalone) == [true; 2]);
+        assert!(!parse("run x").unwrap().standalone);
+        assert!(matches!(parse("stop --now").unwrap().command, Command::Stop(StopArgs { now: true, wait: false })));
+        assert!(matches!(parse("serve --detached").unwrap().command, Command::Serve(ServeArgs { detached: true, .. })));
     }
 
     #[test]
@@ -383,6 +419,7 @@ mod tests {
             ("run --continue --title a x", "cannot be used with"),
             ("serve --allow-origin https://a", "--listen"),
             ("serve --listen localhost:0 --certificate c.pem", "--key"),
+            ("stop --now --wait", "cannot be used with"),
             ("sessions list -n 0", "1..=1000"),
             ("sessions delete", "<ID>"),
             ("completions tcsh", "possible values: bash, zsh, fish"),

@@ -6,6 +6,8 @@ mod ask;
 mod attach;
 mod client;
 mod decode;
+mod doctor;
+mod doctor_page;
 mod follow;
 mod input;
 mod markdown;
@@ -23,8 +25,9 @@ mod trust;
 mod view;
 mod watch;
 
-pub use args::{Args, ClientCommand, Command, CompletionsArgs, LogLevel, ServeArgs, Shell, completions};
+pub use args::{Args, ClientCommand, Command, CompletionsArgs, DoctorArgs, LogLevel, ServeArgs, Shell, StopArgs, completions};
 pub use client::{Daemon, Exit, Failure};
+pub use doctor::{Patient, Running, doctor};
 pub use input::{Input, Interrupts, Piped, Typed};
 pub use screen::{Output, Screen};
 

@@ -239,8 +239,10 @@ fn network_fuse(mounts: &str, device: &str) -> Option<&'static str> {
     NETWORK_FUSE.iter().copied().find(|known| *known == kind)
 }
 
+/// The kind of network file system that a path is on; `None` for a local disk, and where the system does not tell.
 #[cfg(target_os = "linux")]
-fn network_file_system(path: &AbsPath) -> Option<&'static str> {
+#[must_use]
+pub fn network_file_system(path: &AbsPath) -> Option<&'static str> {
     use std::os::unix::fs::MetadataExt as _;
     const FUSE: u32 = 0x6573_5546;
     let statfs = rustix::fs::statfs(path.as_path()).ok()?;
@@ -254,8 +256,10 @@ fn network_file_system(path: &AbsPath) -> Option<&'static str> {
     network_fuse(&mounts, &format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device)))
 }
 
+/// The kind of network file system that a path is on.
 #[cfg(not(target_os = "linux"))]
-fn network_file_system(_: &AbsPath) -> Option<&'static str> {
+#[must_use]
+pub fn network_file_system(_: &AbsPath) -> Option<&'static str> {
     None
 }
 

@@ -10,11 +10,12 @@ use std::{
 use tokio::sync::watch;
 
 /// Which way a client came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Door {
     /// Standard input and output.
     Stdio,
     /// The user's own socket or pipe.
+    #[default]
     Local,
     /// A WebSocket.
     WebSocket,
@@ -23,7 +24,7 @@ pub enum Door {
 }
 
 /// A connected client, as it can be told of to others: nothing secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Description {
     /// The connection's number.
     pub id: u64,
@@ -39,6 +40,14 @@ pub struct Description {
     pub since: i64,
     /// How many subscriptions it has open.
     pub subscriptions: usize,
+    /// How many requests are under way.
+    pub requests: usize,
+    /// How many messages wait to be written to it.
+    pub waiting_messages: usize,
+    /// Their bytes.
+    pub waiting_bytes: usize,
+    /// For how many milliseconds it has taken nothing of these; 0 when none waits.
+    pub stalled_ms: u64,
 }
 
 /// Whoever can say what it is.
@@ -115,7 +124,7 @@ mod tests {
 
     impl Client for Number {
         fn describe(&self) -> Description {
-            Description { id: self.0, door: Door::Local, name: None, version: None, directory: None, since: 0, subscriptions: 0 }
+            Description { id: self.0, ..Description::default() }
         }
     }
 

@@ -1,12 +1,15 @@
 //! The daemon: owns everything that outlives a project. Built once, from the bottom up; ended from the top down.
 
+pub mod calls;
 pub mod clients;
+pub mod diagnose;
 pub mod life;
 pub mod listeners;
 
 use std::{sync::Arc, time::Duration};
 
 use self::{
+    calls::Calls,
     clients::Clients,
     life::{Life, Work},
     listeners::Listeners,
@@ -17,7 +20,12 @@ use crate::{
     permission::Broker,
     project::Projects,
     session::{self, Load, Sessions},
-    stdx::{paths::AbsPath, tasks::Tasks, time::now_ms, version::version},
+    stdx::{
+        paths::AbsPath,
+        tasks::Tasks,
+        time::{Moment, now_ms},
+        version::version,
+    },
     storage::{self, Database, Durability, Kind, Owner, Ownership, Room},
     tool::{context::Environment, output},
 };
@@ -118,11 +126,15 @@ pub struct Daemon {
     pub clients: Arc<Clients>,
     /// Where it listens on the network.
     pub listeners: Arc<Listeners>,
+    /// The calls so far.
+    pub calls: Arc<Calls>,
+    /// When it started, by a clock that nobody can move too.
+    pub began: Moment,
     /// How long it lives.
     pub life: Arc<Life>,
     /// The root of the tree of work.
     pub tasks: Tasks,
-    database: Arc<Database>,
+    pub(crate) database: Arc<Database>,
     ownership: Ownership,
 }
 
@@ -170,6 +182,8 @@ impl Daemon {
             clients,
             listeners,
             life,
+            calls: Arc::default(),
+            began: Moment::now(),
             tasks,
             database,
             ownership,
@@ -205,6 +219,13 @@ impl Daemon {
         let until = now_ms() + i64::try_from(ROOM.as_millis()).unwrap_or(i64::MAX);
         if let Err(error) = self.ownership.make_room(Room { version, until }) {
             tracing::warn!(%error, "it could not be noted for whom room is made");
+        }
+    }
+
+    /// Notes that the daemon leaves because it was told to: clients do not call the next one before they need it.
+    pub fn note_stop(&self) {
+        if let Err(error) = self.ownership.note_stop() {
+            tracing::warn!(%error, "it could not be noted that the daemon was stopped");
         }
     }
 

@@ -37,14 +37,14 @@ const TOUCH_MS: i64 = 1000;
 
 /// The projects that the daemon knows, and the directories that are open.
 pub struct Projects {
-    database: Arc<Database>,
+    pub(super) database: Arc<Database>,
     events: Arc<Events>,
-    places: Places,
-    loader: Loader,
-    models: Arc<Pool>,
+    pub(super) places: Places,
+    pub(super) loader: Loader,
+    pub(super) models: Arc<Pool>,
     tools: Vec<Arc<dyn AnyTool>>,
     // Held for a look-up or an insert, never across an await.
-    open: Mutex<HashMap<AbsPath, Arc<Instance>>>,
+    pub(super) open: Mutex<HashMap<AbsPath, Arc<Instance>>>,
 }
 
 impl Projects {
@@ -293,7 +293,7 @@ enum Use {
     Begin,
 }
 
-fn trusted_files(connection: &rusqlite::Connection, id: &ProjectId) -> Result<HashSet<TrustedFile>, Error> {
+pub(super) fn trusted_files(connection: &rusqlite::Connection, id: &ProjectId) -> Result<HashSet<TrustedFile>, Error> {
     let trust = registry::trusted(connection, id)?;
     let files = trust.files.into_iter().filter(|_| trust.trusted);
     Ok(files.map(|(path, digest)| TrustedFile { path, digest }).collect())

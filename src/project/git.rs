@@ -142,8 +142,8 @@ fn packed_ref_exists(path: &Path, name: &str) -> io::Result<bool> {
 async fn ask(layout: &GitLayout, args: &[&str]) -> Result<Option<String>, Error> {
     let mut command = git(&layout.worktree);
     // Found by git itself: naming the git directory would switch its guard against other owners off.
-    command.args(args).kill_on_drop(true);
-    let output = command.output().await.map_err(|source| unreadable(layout, source))?;
+    command.args(args);
+    let output = process::run(command).await.map_err(|source| unreadable(layout, source))?;
     match output.status.code() {
         Some(0) => Ok(Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())),
         Some(1) => Ok(None),

@@ -13,6 +13,7 @@ mod cache;
 mod error;
 mod instance;
 mod models;
+pub mod overview;
 
 mod git_config;
 mod id_file;

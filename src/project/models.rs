@@ -40,6 +40,29 @@ impl DirectoryModels {
     pub fn list(&self) -> ProviderListResult {
         self.catalog.list(&self.environment)
     }
+
+    /// The model of a prompt that names none.
+    pub fn default(&self) -> ModelRef {
+        choose(Candidates {
+            config: self.configured.as_ref(),
+            connected: &self.catalog.connected_defaults(&self.environment),
+            ..Candidates::default()
+        })
+    }
+
+    /// Why a model could not be called; nothing is made for it.
+    pub fn problem(&self, model: &ModelRef) -> Option<String> {
+        if let Err(error) = self.catalog.model(model) {
+            return Some(error.to_string());
+        }
+        let connected = self.catalog.connected(&self.environment).contains(&model.provider_id);
+        (!connected).then(|| match self.list().providers.into_iter().find(|provider| provider.id == model.provider_id) {
+            Some(provider) if !provider.env.is_empty() => {
+                format!("the provider {} has no key: set {}", provider.id, provider.env.join(" or "))
+            }
+            _ => format!("the provider {} has no key", model.provider_id),
+        })
+    }
 }
 
 impl Models for DirectoryModels {

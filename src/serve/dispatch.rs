@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{
     answer,
-    outbox::{Outbox, Outgoing},
+    outbox::Outbox,
     rpc::{ANSWER_LIMIT, Rpc, SUBSCRIPTION_LIMIT},
 };
 use crate::{
@@ -172,6 +172,7 @@ impl Dispatcher {
             Message::Batch(entries) => return self.batch(entries).await,
             Message::NotJson(why) => Error::parse(format!("the message is not JSON: {why}")),
         };
+        self.rpc.calls().refused(refusal.kind());
         self.outbox.answer(answer::failure(WireId::Null, &refusal).into_json()).await
     }
 
@@ -201,7 +202,7 @@ impl Dispatcher {
                     if let Some(place) = place {
                         let success = finished.response.is_success();
                         let (message, sent, _) = finished.response.into_parts();
-                        place.send(Outgoing::Answer(message));
+                        place.send(outbox.outgoing(message));
                         if let Some(sent) = sent {
                             sent.notify(success);
                         }
@@ -227,7 +228,7 @@ impl Dispatcher {
             in_flight
                 .with(|in_flight| finished.iter().filter_map(|finished| finished.key.as_ref()).for_each(|key| drop(in_flight.remove(key))));
             if let Some((place, message)) = place {
-                place.send(Outgoing::Answer(message));
+                place.send(outbox.outgoing(message));
             }
             Ok(())
         };
@@ -242,9 +243,13 @@ impl Dispatcher {
     fn step(&self, request: Result<Request<'_>, Invalid>, place: Place) -> Step {
         let request = match request {
             Ok(request) => request,
-            Err(invalid) => return Step::Answer(Finished::refusal(invalid.id.as_ref(), &Error::invalid_request(invalid.reason))),
+            Err(invalid) => {
+                let refusal = Error::invalid_request(invalid.reason);
+                self.rpc.calls().refused(refusal.kind());
+                return Step::Answer(Finished::refusal(invalid.id.as_ref(), &refusal));
+            }
         };
-        match self.admit(&request, place) {
+        match self.admit(&request, place).inspect_err(|refusal| self.rpc.calls().refused(refusal.kind())) {
             Ok(step) => step,
             Err(error) if request.id.is_some() => Step::Answer(Finished::refusal(request.id.as_ref(), &error)),
             Err(error) => {

@@ -17,7 +17,10 @@ use tokio::{
 };
 
 use crate::{
-    api::sink::{Closed, Outlet, Room, Subscription},
+    api::{
+        sink::{Closed, Outlet, Room, Subscription},
+        traffic::{Traffic, Waiting},
+    },
     jsonrpc::framing::Framing,
 };
 
@@ -39,9 +42,9 @@ const QUIET_BATCH: usize = 16;
 /// Something to write.
 pub enum Outgoing {
     /// An answer.
-    Answer(Box<RawValue>),
+    Answer { message: Box<RawValue>, waiting: Waiting },
     /// A notification; not written when its subscription was closed meanwhile.
-    Event { message: Box<RawValue>, subscription: Arc<Subscription>, bytes: OwnedSemaphorePermit },
+    Event { message: Box<RawValue>, subscription: Arc<Subscription>, bytes: OwnedSemaphorePermit, waiting: Waiting },
     /// Bytes that are no message, such as a sign of life; written as they are.
     Control(Vec<u8>),
     /// Nothing follows.
@@ -68,50 +71,60 @@ impl Encoder for Arc<OnceLock<Framing>> {
 
 /// The queue's entrance.
 #[derive(Clone)]
-pub struct Outbox(mpsc::Sender<Outgoing>);
+pub struct Outbox {
+    queue: mpsc::Sender<Outgoing>,
+    traffic: Arc<Traffic>,
+}
 
 impl Outbox {
-    /// A queue.
-    pub fn new() -> (Self, mpsc::Receiver<Outgoing>) {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self(sender), receiver)
+    /// A queue; what is in it is counted as its connection's traffic.
+    pub fn new(traffic: &Arc<Traffic>) -> (Self, mpsc::Receiver<Outgoing>) {
+        let (queue, receiver) = mpsc::channel(QUEUE);
+        (Self { queue, traffic: Arc::clone(traffic) }, receiver)
+    }
+
+    /// An answer, for a place that was waited for.
+    pub fn outgoing(&self, message: Box<RawValue>) -> Outgoing {
+        let waiting = self.traffic.message(message.get().len());
+        Outgoing::Answer { message, waiting }
     }
 
     /// Waits for a place.
     pub async fn reserve(&self) -> Result<Permit<'_, Outgoing>, Closed> {
-        self.0.reserve().await.map_err(|_| Closed)
+        self.queue.reserve().await.map_err(|_| Closed)
     }
 
     /// Queues an answer.
     pub async fn answer(&self, message: Box<RawValue>) -> Result<(), Closed> {
-        self.0.send(Outgoing::Answer(message)).await.map_err(|_| Closed)
+        self.queue.send(self.outgoing(message)).await.map_err(|_| Closed)
     }
 
     /// Queues bytes that are no message.
     pub async fn control(&self, bytes: Vec<u8>) -> Result<(), Closed> {
-        self.0.send(Outgoing::Control(bytes)).await.map_err(|_| Closed)
+        self.queue.send(Outgoing::Control(bytes)).await.map_err(|_| Closed)
     }
 
     /// Queues bytes that are no message, unless that would mean waiting.
     pub fn try_control(&self, bytes: Vec<u8>) {
         // Who does not read what is queued already would not see it either.
-        let _ = self.0.try_send(Outgoing::Control(bytes));
+        let _ = self.queue.try_send(Outgoing::Control(bytes));
     }
 
     /// Says that nothing follows.
     pub async fn end(&self) {
         // When nobody writes any more, nothing follows either.
-        let _ = self.0.send(Outgoing::End).await;
+        let _ = self.queue.send(Outgoing::End).await;
     }
 
     /// Waits until nobody writes any more.
     pub async fn closed(&self) {
-        self.0.closed().await;
+        self.queue.closed().await;
     }
 
     /// The outlet of one subscription.
     pub fn outlet(&self, subscription: Arc<Subscription>) -> Arc<dyn Outlet> {
-        Arc::new(QueueOutlet { queue: self.0.clone(), bytes: Arc::new(Semaphore::new(SUBSCRIPTION_BYTES)), subscription })
+        let (queue, traffic) = (self.queue.clone(), Arc::clone(&self.traffic));
+        Arc::new(QueueOutlet { queue, bytes: Arc::new(Semaphore::new(SUBSCRIPTION_BYTES)), subscription, traffic })
     }
 }
 
@@ -119,6 +132,7 @@ struct QueueOutlet {
     queue: mpsc::Sender<Outgoing>,
     bytes: Arc<Semaphore>,
     subscription: Arc<Subscription>,
+    traffic: Arc<Traffic>,
 }
 
 impl Outlet for QueueOutlet {
@@ -127,7 +141,8 @@ impl Outlet for QueueOutlet {
             let bytes = u32::try_from(bytes.min(SUBSCRIPTION_BYTES)).unwrap_or(u32::MAX);
             let bytes = self.bytes.clone().acquire_many_owned(bytes).await.map_err(|_| Closed)?;
             let place = self.queue.clone().reserve_owned().await.map_err(|_| Closed)?;
-            Ok(Box::new(QueueRoom { place, bytes, subscription: self.subscription.clone() }) as Box<dyn Room>)
+            Ok(Box::new(QueueRoom { place, bytes, subscription: self.subscription.clone(), traffic: self.traffic.clone() })
+                as Box<dyn Room>)
         })
     }
 
@@ -140,11 +155,13 @@ struct QueueRoom {
     place: OwnedPermit<Outgoing>,
     bytes: OwnedSemaphorePermit,
     subscription: Arc<Subscription>,
+    traffic: Arc<Traffic>,
 }
 
 impl Room for QueueRoom {
     fn put(self: Box<Self>, message: Box<RawValue>) -> Result<(), Box<RawValue>> {
-        self.place.send(Outgoing::Event { message, subscription: self.subscription, bytes: self.bytes });
+        let waiting = self.traffic.message(message.get().len());
+        self.place.send(Outgoing::Event { message, subscription: self.subscription, bytes: self.bytes, waiting });
         Ok(())
     }
 }
@@ -171,11 +188,14 @@ pub async fn write(mut queue: mpsc::Receiver<Outgoing>, mut output: impl AsyncWr
                     continue;
                 }
                 Outgoing::Event { subscription, .. } if subscription.is_closed() => continue,
-                Outgoing::Event { message, bytes, .. } => {
-                    held.push(bytes);
+                Outgoing::Event { message, bytes, waiting, .. } => {
+                    held.push((Some(bytes), waiting));
                     message
                 }
-                Outgoing::Answer(message) => message,
+                Outgoing::Answer { message, waiting } => {
+                    held.push((None, waiting));
+                    message
+                }
             };
             encoder.message(message.get(), &mut bytes);
             if bytes.len() >= WRITE {

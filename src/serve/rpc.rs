@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
@@ -17,6 +18,7 @@ use jsonrpsee::{
     core::traits::IdProvider,
     types::{Id, SubscriptionId},
 };
+use polytree_protocol::errors::ErrorKind;
 use serde_json::value::{RawValue, to_raw_value};
 use tracing::{Instrument as _, Span};
 
@@ -30,7 +32,7 @@ use crate::{
         sink::{Closed, Outlet, Room, Sink, Subscription},
         visit_all,
     },
-    daemon::{Daemon, clients::Clients, life::Life},
+    daemon::{Daemon, calls::Calls, clients::Clients, life::Life},
     jsonrpc::framing::MESSAGE_LIMIT,
     stdx::tasks::Tasks,
 };
@@ -41,12 +43,16 @@ pub const ANSWER_LIMIT: usize = MESSAGE_LIMIT;
 /// How many subscriptions one connection may have open.
 pub const SUBSCRIPTION_LIMIT: u32 = 64;
 
+/// How long subscriptions may take to send their last when the daemon stops.
+pub const LAST_NOTIFICATIONS: Duration = Duration::from_millis(200);
+
 /// All methods, ready to be called. A callback finds its [`Connection`] as an `Arc` in the request's extensions.
 #[derive(Clone)]
 pub struct Rpc {
     methods: Methods,
     ids: SubscriptionIds,
     clients: Arc<Clients>,
+    calls: Arc<Calls>,
     life: Arc<Life>,
 }
 
@@ -54,8 +60,9 @@ impl Rpc {
     /// The methods of the contract, served by the daemon.
     #[must_use]
     pub fn new(daemon: Arc<Daemon>, tasks: &Tasks) -> Self {
-        let (clients, life) = (Arc::clone(&daemon.clients), Arc::clone(&daemon.life));
+        let (clients, calls, life) = (Arc::clone(&daemon.clients), Arc::clone(&daemon.calls), Arc::clone(&daemon.life));
         let mut registry = Registry::new(daemon, tasks);
+        registry.calls = calls;
         visit_all(&mut registry);
         registry.finish(clients, life)
     }
@@ -64,6 +71,12 @@ impl Rpc {
     #[must_use]
     pub fn clients(&self) -> &Arc<Clients> {
         &self.clients
+    }
+
+    /// Where calls are counted; those that are refused before they reach their method are the doors' to count.
+    #[must_use]
+    pub fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// What newcomers are told about, and asked of.
@@ -87,10 +100,7 @@ impl Rpc {
     /// The refusal of a method that does not exist.
     #[must_use]
     pub fn unknown_method(&self, name: &str) -> Error {
-        let error = Error::new(
-            polytree_protocol::errors::ErrorKind::MethodNotFound,
-            format!("unknown method `{}`", crate::stdx::text::ellipsis(name, 100)),
-        );
+        let error = Error::new(ErrorKind::MethodNotFound, format!("unknown method `{}`", crate::stdx::text::ellipsis(name, 100)));
         // A tie is decided by the alphabet, not by the map.
         let mut names: Vec<_> = self.methods.method_names().collect();
         names.sort_unstable();
@@ -119,13 +129,14 @@ pub struct Registry<A> {
     daemon: Arc<A>,
     tasks: Tasks,
     methods: Methods,
+    calls: Arc<Calls>,
 }
 
 impl<A: Send + Sync + 'static> Registry<A> {
     /// A registry without methods; subscriptions run below `tasks`.
     #[must_use]
     pub fn new(daemon: Arc<A>, tasks: &Tasks) -> Self {
-        Self { daemon, tasks: tasks.child(), methods: Methods::new() }
+        Self { daemon, tasks: tasks.child(), methods: Methods::new(), calls: Arc::default() }
     }
 
     /// Adds a method with one answer.
@@ -133,10 +144,12 @@ impl<A: Send + Sync + 'static> Registry<A> {
     /// # Panics
     /// When the name is taken: the table has no name twice.
     pub fn method<M: Handler<A>>(&mut self) {
-        let daemon = self.daemon.clone();
+        let (daemon, calls) = (self.daemon.clone(), self.calls.clone());
         let callback = MethodCallback::Async(Arc::new(move |id, params, _, limit, extensions| {
             let connection = extensions.get::<Arc<Connection>>().cloned();
             let span = span(M::NAME, &id, connection.as_deref());
+            let (calls, number) = (calls.clone(), connection.as_ref().map_or(0, |connection| connection.id()));
+            let under_way = connection.as_ref().map(|connection| connection.traffic().request());
             let (daemon, answer_id) = (daemon.clone(), id.clone());
             let call = async move {
                 let context = context(daemon, connection)?;
@@ -145,7 +158,22 @@ impl<A: Send + Sync + 'static> Registry<A> {
                 let result = M::handle(context, parsed).await?;
                 Ok(answer::success(answer_id, result, limit))
             };
-            async move { guard(call).await.unwrap_or_else(|error| answer::failure(id, &error)) }.instrument(span).boxed()
+            async move {
+                let _under_way = under_way;
+                let counted = calls.begin(M::NAME, number);
+                match guard(call).await {
+                    Ok(response) => {
+                        counted.end((!response.is_success()).then_some(ErrorKind::TooLarge));
+                        response
+                    }
+                    Err(error) => {
+                        counted.end(Some(error.kind()));
+                        answer::failure(id, &error)
+                    }
+                }
+            }
+            .instrument(span)
+            .boxed()
         }));
         self.methods.verify_and_insert(M::NAME, callback).expect("no name is twice in the table");
     }
@@ -155,7 +183,7 @@ impl<A: Send + Sync + 'static> Registry<A> {
     /// # Panics
     /// When the name is taken: the table has no name twice.
     pub fn subscribe<M: SubscriptionHandler<A>>(&mut self) {
-        let (daemon, tasks) = (self.daemon.clone(), self.tasks.clone());
+        let (daemon, tasks, calls) = (self.daemon.clone(), self.tasks.clone(), self.calls.clone());
         let callback = MethodCallback::Subscription(Arc::new(move |id, params, sink, state, extensions| {
             let connection = extensions.get::<Arc<Connection>>().cloned();
             let span = span(M::NAME, &id, connection.as_deref());
@@ -170,12 +198,18 @@ impl<A: Send + Sync + 'static> Registry<A> {
                 let connection = connection.clone();
                 async move { M::open(context(daemon, connection)?, params::parse(params.as_str())?).await }
             };
+            let calls = calls.clone();
             async move {
+                let counted = calls.begin(M::NAME, connection.as_ref().map_or(0, |connection| connection.id()));
                 let (feed, connection) = match (guard(open).await, connection) {
                     (Ok(feed), Some(connection)) => (feed, connection),
                     (Ok(_), None) => return way.refuse(id, &no_connection()).await,
-                    (Err(error), _) => return way.refuse(id, &error).await,
+                    (Err(error), _) => {
+                        counted.end(Some(error.kind()));
+                        return way.refuse(id, &error).await;
+                    }
                 };
+                counted.end(None);
                 let (payload, sent) = ResponsePayload::success(subscription.id()).notify_on_completion();
                 let response = MethodResponse::subscription_response(id, payload, ANSWER_LIMIT);
                 connection.add_subscription(subscription.clone());
@@ -187,10 +221,14 @@ impl<A: Send + Sync + 'static> Registry<A> {
                     // The first notification must come after the answer.
                     if by_us || sent.await.is_ok() {
                         let run = guard(M::run(feed, sink.clone()).map(Ok));
+                        let stopped = async {
+                            token.cancelled().await;
+                            tokio::time::sleep(LAST_NOTIFICATIONS).await;
+                        };
                         tokio::select! {
                             ended = run => if let Err(error) = ended { fail(&sink, &error).await },
                             () = sink.closed() => {}
-                            () = token.cancelled() => {}
+                            () = stopped => {}
                         }
                     }
                     // Not closed: what it has queued is still to be written.
@@ -208,7 +246,7 @@ impl<A: Send + Sync + 'static> Registry<A> {
     /// The methods, for the clients that will be entered in the list of a daemon with this life.
     #[must_use]
     pub fn finish(self, clients: Arc<Clients>, life: Arc<Life>) -> Rpc {
-        Rpc { methods: self.methods, ids: SubscriptionIds::default(), clients, life }
+        Rpc { methods: self.methods, ids: SubscriptionIds::default(), clients, life, calls: self.calls }
     }
 }
 

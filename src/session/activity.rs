@@ -69,6 +69,11 @@ impl Activity {
         }
     }
 
+    /// How many prompts of each session wait.
+    pub fn queues(&self) -> HashMap<SessionId, usize> {
+        self.state().queued.clone()
+    }
+
     /// Work that is no turn begins; it lasts until the value is dropped.
     pub fn begin(self: &Arc<Self>) -> Busy {
         self.state().busy += 1;

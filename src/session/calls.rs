@@ -219,6 +219,7 @@ enum Finished {
 }
 
 async fn one(turn: Arc<Turn>, call: Prepared, context: ToolContext, host: Arc<CallHost>) -> Result<Finished, Error> {
+    let _running = turn.progress.runs(&call.part.call_id, &call.part.tool);
     let result = match ask_repeated(&call, &context).await {
         Ok(()) => call.tool.call(&context, call.input).await,
         Err(error) => Err(error),

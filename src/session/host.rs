@@ -163,6 +163,7 @@ impl Host for CallHost {
     }
 
     async fn progress(&self, _context: &ToolContext, title: Option<String>, metadata: Value) {
+        self.turn.progress.sign();
         let mut slot = self.part.lock().await;
         let Some(part) = slot.as_mut() else { return };
         if let ToolState::Running(running) = &mut part.state {
@@ -175,6 +176,7 @@ impl Host for CallHost {
     }
 
     async fn output(&self, context: &ToolContext, text: String) {
+        self.turn.progress.sign();
         let slot = self.part.lock().await;
         let Some(part) = slot.as_ref() else { return };
         let delta = PartDelta {

@@ -10,6 +10,7 @@ mod fold;
 mod history;
 mod host;
 mod input;
+mod progress;
 mod recover;
 mod sessions;
 mod status;
@@ -23,6 +24,7 @@ mod workspace;
 
 pub use activity::{Busy, Load};
 pub use error::Error;
+pub use progress::{Census, TurnNow, Working};
 pub use sessions::{NewSession, Prompt, Sessions, Submitted, TurnEnd};
 pub use store::{Place, SessionQuery};
 pub use workspace::{Models, ResolvedModel, Workspace, Workspaces};

@@ -22,7 +22,9 @@ use super::{
     Error, Place, SessionQuery, Workspaces,
     activity::{Activity, Busy, Load},
     announce::Voice,
-    input, recover,
+    input,
+    progress::AllProgress,
+    recover,
     status::Statuses,
     store,
     task::{Command, SessionTask},
@@ -43,12 +45,13 @@ pub(super) struct Shared {
     pub workspaces: Arc<dyn Workspaces>,
     pub tasks: Tasks,
     pub statuses: Statuses,
+    pub progress: AllProgress,
     pub activity: Arc<Activity>,
     /// The daemon ends: what waits for a person is left as it is, to be taken up again by the next one.
     pub leaving: AtomicBool,
     // Held for a look-up or an insert, never across an await.
     pub live: Mutex<HashMap<SessionId, mpsc::UnboundedSender<Command>>>,
-    file_times: Mutex<HashMap<SessionId, Arc<FileTimes>>>,
+    pub file_times: Mutex<HashMap<SessionId, Arc<FileTimes>>>,
 }
 
 impl Shared {
@@ -70,7 +73,7 @@ impl Shared {
 /// All sessions of the daemon.
 #[derive(Clone)]
 pub struct Sessions {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What a new session is to be.
@@ -159,6 +162,7 @@ impl Sessions {
             broker,
             workspaces,
             tasks,
+            progress: AllProgress::default(),
             activity: Activity::new(statuses.changed().clone()),
             statuses,
             leaving: AtomicBool::new(false),

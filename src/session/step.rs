@@ -91,6 +91,7 @@ enum Streamed {
 type Writing<'a> = Pin<Box<dyn Future<Output = Result<(), storage::Error>> + Send + 'a>>;
 
 async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &mut Fold) -> Result<Streamed, Error> {
+    let _call = turn.progress.calls(&turn.model.reference);
     let mut deltas = turn.model.provider.stream(request);
     let mut pending: Vec<Change> = Vec::new();
     let mut writing: Option<Writing<'_>> = None;
@@ -113,6 +114,7 @@ async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &
             delta = deltas.next(), if ended.is_none() && size(&pending) < MOST_PENDING => match delta {
                 Some(Ok(Delta::Finish { reason, tokens })) => ended = Some(Streamed::Finished(reason, tokens)),
                 Some(Ok(delta)) => {
+                    turn.progress.sign();
                     received += length(&delta);
                     if received > MOST_ANSWER {
                         let message = format!("the answer is longer than {} MiB", MOST_ANSWER >> 20);

@@ -19,6 +19,7 @@ use super::{
     Error, ResolvedModel, Workspace,
     announce::Voice,
     calls::{self, CallsEnd},
+    progress::Progress,
     sessions::Shared,
     step::{self, StepEnd},
     store, title,
@@ -49,6 +50,8 @@ pub(super) struct Turn {
     pub agent: Agent,
     pub model: ResolvedModel,
     pub tasks: Tasks,
+    /// For those who wonder what it is doing.
+    pub progress: Arc<Progress>,
 }
 
 pub(super) fn part_id() -> PartId {
@@ -67,7 +70,8 @@ pub(super) async fn run(
     open: Option<MessageWithParts>,
 ) -> Outcome {
     let mut last = open.as_ref().map(|open| open.info.id().clone());
-    let result = prepare(&shared, &id, &message, environment, workspace, &tasks).await;
+    let present = shared.progress.begin(&id, &message);
+    let result = prepare(&shared, &id, &message, environment, workspace, &tasks, &present.progress).await;
     let result = match result {
         Ok(turn) => Arc::new(turn).run(open, &mut last).await,
         Err(error) => fail_before_start(&shared, &id, &message, error, &mut last).await.map(|()| Ended::Done),
@@ -94,8 +98,10 @@ async fn prepare(
     environment: Environment,
     workspace: Option<Arc<Workspace>>,
     tasks: &Tasks,
+    progress: &Arc<Progress>,
 ) -> Result<Turn, Error> {
     let session = shared.session(id).await?;
+    progress.is_in(&session.directory);
     let (session_id, wanted) = (id.clone(), message.clone());
     let stored = shared.database.read(move |c| store::get_message(c, &session_id, &wanted)).await?;
     let Some(MessageWithParts { info: Message::User(user), .. }) = stored else { return Err(Error::UnknownMessage(message.clone())) };
@@ -117,6 +123,7 @@ async fn prepare(
         agent,
         model,
         tasks: tasks.clone(),
+        progress: Arc::clone(progress),
     })
 }
 

@@ -1,9 +1,14 @@
 //! What the standard library lacks. Knows no word of ours: anything here could stand in another program.
 
+pub mod children;
 pub mod detach;
+pub mod human;
 pub mod ids;
+pub mod memory;
 pub mod paths;
 pub mod process;
+pub mod recent;
+pub mod redact;
 pub mod tasks;
 pub mod text;
 pub mod time;

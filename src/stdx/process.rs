@@ -4,13 +4,16 @@ use std::{
     ffi::OsStr,
     io,
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
+    process::{ExitStatus, Output, Stdio},
 };
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap};
 use tokio::process::Command;
 
-use super::paths::AbsPath;
+use super::{
+    children::{self, Labels},
+    paths::AbsPath,
+};
 
 /// Prepares a program that runs in `directory` with no standard input and piped outputs.
 #[expect(clippy::disallowed_methods, reason = "the one place that starts programs")]
@@ -38,13 +41,23 @@ pub fn spawn_group(command: Command) -> io::Result<Box<dyn ChildWrapper>> {
 ///
 /// # Errors
 /// When it cannot be started or ends with another status than 0.
-pub async fn output(mut command: Command) -> io::Result<Vec<u8>> {
-    command.kill_on_drop(true);
-    let output = command.output().await?;
+pub async fn output(command: Command) -> io::Result<Vec<u8>> {
+    let output = run(command).await?;
     if output.status.success() {
         return Ok(output.stdout);
     }
     Err(io::Error::other(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())))
+}
+
+/// Runs the program to its end, however it ends. It ends with the future.
+///
+/// # Errors
+/// When it cannot be started.
+pub async fn run(mut command: Command) -> io::Result<Output> {
+    command.kill_on_drop(true);
+    let child = command.spawn()?;
+    let _entry = child.id().map(|pid| children::enter(pid, children::program(&command), Labels::new()));
+    child.wait_with_output().await
 }
 
 /// A program and all that it has started, which end together: at the latest when this value is dropped.
@@ -53,6 +66,7 @@ pub struct Group {
     child: Box<dyn ChildWrapper>,
     #[cfg(unix)]
     id: Option<rustix::process::Pid>,
+    _entry: Option<children::Entry>,
 }
 
 impl Group {
@@ -61,10 +75,20 @@ impl Group {
     /// # Errors
     /// When the program cannot be started.
     pub fn spawn(command: Command) -> io::Result<Self> {
+        Self::spawn_for(command, Labels::new())
+    }
+
+    /// Like [`Group::spawn`]; `labels` say what it runs for.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn spawn_for(command: Command, labels: Labels) -> io::Result<Self> {
+        let program = children::program(&command);
         let child = spawn_group(command)?;
         #[cfg(unix)]
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
         Ok(Self {
+            _entry: child.id().map(|pid| children::enter(pid, program, labels)),
             child,
             #[cfg(unix)]
             id,

@@ -1,10 +1,16 @@
 //! The store as the rest of the daemon sees it: `write` a closure, `read` a closure.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::{Error, Write, checkpoint::Checkpointer, migrations, readers::Readers, writer::Urgency, writer::Writer};
+use super::{
+    Error, Write,
+    checkpoint::Checkpointer,
+    migrations,
+    readers::{Readers, ReadersState},
+    writer::{Urgency, Writer, WriterState},
+};
 
 /// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +24,7 @@ pub enum Durability {
 
 /// An open store.
 pub struct Database {
+    path: PathBuf,
     writer: Writer,
     readers: Readers,
 }
@@ -48,7 +55,7 @@ impl Database {
         connection.execute_batch("PRAGMA foreign_keys = ON;")?;
         let writer = Writer::start(connection, Checkpointer::new(path.to_owned()))
             .map_err(|source| Error::File { path: path.to_owned(), source })?;
-        Ok(Self { writer, readers: Readers::new(path.to_owned()) })
+        Ok(Self { path: path.to_owned(), writer, readers: Readers::new(path.to_owned()) })
     }
 
     /// Runs the job in the writer's transaction and returns once it is committed. Jobs run in the order of the calls.
@@ -90,6 +97,18 @@ impl Database {
             let _ = sender.send(connection.map_err(E::from).and_then(job));
         }));
         receiver.await.unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the writer and the readers are doing now. Waits for nothing.
+    #[must_use]
+    pub fn state(&self) -> (WriterState, ReadersState) {
+        (self.writer.state(), self.readers.state())
     }
 
     /// Commits what waits, then refuses everything.
@@ -164,6 +183,58 @@ mod tests {
         late.await.unwrap_err();
         let again = Database::open(&directory.path().join("store.db"), Durability::Power).unwrap();
         assert_eq!(again.read(count).await.unwrap(), 1000);
+    }
+
+    #[tokio::test]
+    async fn it_tells_what_it_is_doing_even_while_everything_hangs() {
+        let (_directory, database) = store();
+        let gate = std::sync::Arc::new(std::sync::Barrier::new(4));
+        let reads: Vec<_> = (0..3)
+            .map(|number| {
+                let gate = std::sync::Arc::clone(&gate);
+                database.read::<(), Error>(move |_| {
+                    if number < 2 {
+                        gate.wait();
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        let held = std::sync::Arc::clone(&gate);
+        let write = database.write::<(), Error>(move |_| {
+            held.wait();
+            Ok(())
+        });
+        let mut work = Box::pin(async { futures::join!(futures::future::join_all(reads), write) });
+        // The jobs are queued at the first poll; then the threads take theirs.
+        assert!(futures::poll!(&mut work).is_pending());
+        until(|| database.state().0.busy.is_some()).await;
+        let mut late = Box::pin(database.write(|write| insert(write, "test")));
+        assert!(futures::poll!(&mut late).is_pending());
+        until(|| database.state().1.waiting == 1).await;
+        let (writer, readers) = database.state();
+        assert_eq!((writer.waiting, writer.failure, readers.busy.is_some()), (1, None, true));
+        gate.wait();
+        let (reads, write) = work.await;
+        assert!(reads.iter().all(Result::is_ok) && write.is_ok() && late.await.is_ok());
+        until(|| database.state() == Default::default()).await;
+    }
+
+    async fn until(is_so: impl Fn() -> bool) {
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !is_so() {
+            assert!(std::time::Instant::now() < patience, "it never came");
+            tokio::task::yield_now().await;
+        }
+    }
+    #[tokio::test]
+    async fn a_failed_commit_is_remembered_until_one_holds() {
+        let (_directory, database) = store();
+        // Ends the transaction under the writer, so that the commit finds none.
+        let _: Result<(), Error> = database.write(|write| Ok(write.execute_batch("ROLLBACK")?)).await;
+        until(|| database.state().0.failure.is_some_and(|failure| !failure.is_empty())).await;
+        database.write(|write| insert(write, "test")).await.unwrap();
+        until(|| database.state().0.failure.is_none()).await;
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OpenFlags};
@@ -21,6 +22,17 @@ struct Queue {
     idle: usize,
     threads: usize,
     closed: bool,
+    /// When each read under way began.
+    running: Vec<Instant>,
+}
+
+/// What the readers are doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadersState {
+    /// How many jobs wait for a reader.
+    pub waiting: usize,
+    /// For how long the longest of the reads under way has been running.
+    pub busy: Option<Duration>,
 }
 
 /// The pool.
@@ -53,6 +65,12 @@ impl Readers {
         wake.notify_one();
     }
 
+    /// What they are doing now. Waits for nothing.
+    pub fn state(&self) -> ReadersState {
+        let queue = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ReadersState { waiting: queue.jobs.len(), busy: queue.running.iter().min().map(Instant::elapsed) }
+    }
+
     /// Ends the threads once they are free.
     pub fn close(&self) {
         let (queue, wake) = &*self.shared;
@@ -69,11 +87,19 @@ impl Drop for Readers {
 
 fn run(path: &std::path::Path, (queue, wake): &(Mutex<Queue>, Condvar)) {
     let mut connection: Option<Connection> = None;
+    let mut began: Option<Instant> = None;
     loop {
         let job = {
             let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            // Two that began at the same moment are as good as each other.
+            if let Some(place) = began.take().and_then(|began| queue.running.iter().position(|other| *other == began)) {
+                queue.running.swap_remove(place);
+            }
             loop {
                 if let Some(job) = queue.jobs.pop_front() {
+                    let now = Instant::now();
+                    began = Some(now);
+                    queue.running.push(now);
                     break job;
                 }
                 if queue.closed {
@@ -108,6 +134,6 @@ fn run(path: &std::path::Path, (queue, wake): &(Mutex<Queue>, Condvar)) {
 fn open(path: &std::path::Path) -> Result<Connection, Error> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.execute_batch("PRAGMA cache_size = -512; PRAGMA query_only = 1;")?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(Duration::from_secs(5))?;
     Ok(connection)
 }

@@ -58,6 +58,21 @@ type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
 struct Queue {
     jobs: VecDeque<(Urgency, Job)>,
     closed: bool,
+    /// Since when the writer has been at a batch.
+    busy: Option<Instant>,
+    /// Why the last commit failed; gone with the next one that holds.
+    failure: Option<String>,
+}
+
+/// What the writer is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriterState {
+    /// How many jobs wait.
+    pub waiting: usize,
+    /// For how long it has been at the batch under way.
+    pub busy: Option<Duration>,
+    /// Why the last commit failed.
+    pub failure: Option<String>,
 }
 
 /// The writer's mailbox and thread.
@@ -112,6 +127,12 @@ impl Writer {
         receiver
     }
 
+    /// What it is doing now. Waits for nothing.
+    pub fn state(&self) -> WriterState {
+        let queue = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        WriterState { waiting: queue.jobs.len(), busy: queue.busy.map(|since| since.elapsed()), failure: queue.failure.clone() }
+    }
+
     /// Commits what waits and ends the thread.
     pub fn close(&self) {
         let (queue, wake) = &*self.shared;
@@ -132,7 +153,11 @@ impl Drop for Writer {
 fn run(mut connection: Connection, shared: &(Mutex<Queue>, Condvar), mut checkpointer: Checkpointer) {
     let mut last_commit = Instant::now();
     while let Some(jobs) = next_batch(shared, last_commit) {
-        commit(&mut connection, jobs);
+        let result = commit(&mut connection, jobs);
+        let mut queue = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.busy = None;
+        queue.failure = result.err().map(|error| error.to_string());
+        drop(queue);
         last_commit = Instant::now();
         checkpointer.committed();
     }
@@ -156,6 +181,7 @@ fn next_batch((queue, wake): &(Mutex<Queue>, Condvar), last_commit: Instant) -> 
         let waited = last_commit.elapsed();
         if urgent || waited >= DELTA_PAUSE {
             let count = queue.jobs.len().min(BATCH);
+            queue.busy = Some(Instant::now());
             return Some(queue.jobs.drain(..count).map(|(_, job)| job).collect());
         }
         queue = wake.wait_timeout(queue, DELTA_PAUSE - waited).unwrap_or_else(PoisonError::into_inner).0;
@@ -163,9 +189,11 @@ fn next_batch((queue, wake): &(Mutex<Queue>, Condvar), last_commit: Instant) -> 
 }
 
 /// Runs the jobs in one transaction. SQLite ends a transaction by itself when the disk is full or fails: the jobs before
-/// that point are lost with it and are told so; those after it, which have not run, get a transaction of their own.
-fn commit(connection: &mut Connection, jobs: Vec<Job>) {
+/// that point are lost with it and are told so; those after it, which have not run, get a transaction of their own. Gives
+/// the end of the last one.
+fn commit(connection: &mut Connection, jobs: Vec<Job>) -> rusqlite::Result<()> {
     let mut jobs = VecDeque::from(jobs);
+    let mut last = Ok(());
     while !jobs.is_empty() {
         let mut answers = Vec::with_capacity(jobs.len());
         let mut after = Vec::new();
@@ -200,7 +228,9 @@ fn commit(connection: &mut Connection, jobs: Vec<Job>) {
         for answer in answers {
             answer(result.as_ref().copied());
         }
+        last = result;
     }
+    last
 }
 
 /// What jobs are told whose transaction has ended before it was committed.

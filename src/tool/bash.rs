@@ -191,7 +191,8 @@ async fn execute(context: &ToolContext, shell: &OsStr, line: &str, directory: &A
         command.envs([("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "core.fsmonitor"), ("GIT_CONFIG_VALUE_0", "false")]);
     }
     let output = SharedOutput::of(&mut command).map_err(not_started)?;
-    let group = Group::spawn(command).map_err(not_started)?;
+    let labels = vec![("session", context.session_id.to_string()), ("call", context.call_id.clone())];
+    let group = Group::spawn_for(command, labels).map_err(not_started)?;
     let mut run = Run {
         context,
         group,

@@ -67,7 +67,7 @@ pub async fn post(site: &Site, directory: Option<AbsPath>, request: Request<Inco
 /// Runs what is in the message and gives its answer, if there is one.
 async fn call(site: &Site, connection: Arc<Connection>, frame: Frame<'_>) -> Option<Box<RawValue>> {
     let _presence = site.rpc.clients().enter(connection.clone());
-    let (outbox, mut queue) = Outbox::new();
+    let (outbox, mut queue) = Outbox::new(connection.traffic());
     let leaving = Leaving(Dispatcher::new(site.rpc.clone(), connection, outbox, site.tasks.clone()));
     // One message has one answer, for which the queue has room.
     leaving.0.receive(frame).await.ok()?;
@@ -83,7 +83,7 @@ async fn call(site: &Site, connection: Arc<Connection>, frame: Frame<'_>) -> Opt
         }
     }
     match queue.try_recv() {
-        Ok(Outgoing::Answer(answer)) => Some(answer),
+        Ok(Outgoing::Answer { message, .. }) => Some(message),
         _ => None,
     }
 }

@@ -57,6 +57,11 @@ impl Client {
         Self::spawn(fixture, "repo", &["stdio"], variables)
     }
 
+    /// Starts `polytree stdio --standalone` with more variables.
+    pub fn start_with(fixture: &Fixture, directory: &str, variables: &[(&str, &str)]) -> Self {
+        Self::spawn(fixture, directory, &["stdio", "--standalone"], variables)
+    }
+
     #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
     fn spawn(fixture: &Fixture, directory: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_polytree"));

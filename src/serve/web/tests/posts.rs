@@ -90,7 +90,7 @@ async fn a_body_that_is_too_large_is_refused_with_its_id() {
     // One that just fits is answered.
     let whole = (32 << 20) - beginning.len() - 3;
     let (status, answer) = web.post(&format!("{beginning}{}\"}}}}", "x".repeat(whole - 100))).await;
-    assert!(status == 200 && answer.starts_with(r#"{"jsonrpc":"2.0","id":7,"result":"xxx"#), "{:.200}", answer);
+    assert!(status == 200 && answer.starts_with(r#"{"jsonrpc":"2.0","id":7,"result":"xxx"#), "{answer:.200}");
     web.stop().await;
 }
 

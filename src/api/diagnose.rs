@@ -1,0 +1,24 @@
+//! The handler of `server.diagnose`.
+
+use polytree_protocol::{diagnose::Diagnosis, methods::ServerDiagnose};
+
+use super::{
+    error::Error,
+    handler::{Context, Handler},
+};
+use crate::{
+    daemon::diagnose::{Asker, diagnose},
+    project::directory,
+};
+
+impl Handler for ServerDiagnose {
+    async fn handle(context: Context, params: Self::Params) -> Result<Diagnosis, Error> {
+        // A directory that is asked for must be there; the connection's own may have gone, which is no reason to fail.
+        let directory = match &params.directory {
+            Some(given) => Some(directory::resolve(given)?),
+            None => context.connection.default_directory().and_then(|directory| directory.real().ok()),
+        };
+        let asker = Asker { connection: Some(context.connection.id()), directory, environment: context.connection.environment() };
+        Ok(diagnose(&context.daemon, &asker).await)
+    }
+}

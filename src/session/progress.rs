@@ -1,0 +1,245 @@
+//! What each turn is doing at this moment, for those who wonder why it takes so long: which model is called, which tools
+//! run, when there was last a sign of life. Kept in memory, gone with the turn; writing it down costs nanoseconds.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use polytree_protocol::{
+    id::{MessageId, SessionId},
+    provider::ModelRef,
+    session::SessionStatus,
+};
+
+use super::{Sessions, status::Statuses};
+use crate::stdx::time::now_ms;
+
+/// A session that is not idle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Working {
+    /// The session.
+    pub id: SessionId,
+    /// What clients see of it.
+    pub status: SessionStatus,
+    /// Its turn, while one runs.
+    pub turn: Option<TurnNow>,
+    /// Prompts that wait for the turn to end.
+    pub queued: usize,
+}
+
+/// A turn at this moment. Times are milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnNow {
+    /// The prompt that is answered.
+    pub message: MessageId,
+    /// The session's directory, once it is known.
+    pub directory: Option<String>,
+    /// When it began.
+    pub since: i64,
+    /// When the model or a tool last gave a sign of life.
+    pub sign: i64,
+    /// The model call that runs, and since when.
+    pub model: Option<(ModelRef, i64)>,
+    /// The tool calls that run: call id, tool, since when.
+    pub tools: Vec<(String, String, i64)>,
+}
+
+/// How many sessions are in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Census {
+    /// With a task of their own.
+    pub live: usize,
+    /// With notes of which files they have read.
+    pub readers: usize,
+}
+
+/// What one turn is doing; its owner writes, anybody reads.
+pub(super) struct Progress {
+    message: MessageId,
+    since: i64,
+    sign: AtomicI64,
+    // Held for single assignments.
+    now: Mutex<Now>,
+}
+
+#[derive(Default)]
+struct Now {
+    directory: Option<String>,
+    model: Option<(ModelRef, i64)>,
+    tools: Vec<(String, String, i64)>,
+}
+
+impl Progress {
+    /// The model or a tool has done something.
+    pub fn sign(&self) {
+        self.sign.store(now_ms(), Ordering::Relaxed);
+    }
+
+    /// Where the session works is known.
+    pub fn is_in(&self, directory: &str) {
+        self.now().directory = Some(directory.to_owned());
+    }
+
+    /// A model is called, until the value is dropped.
+    pub fn calls(self: &Arc<Self>, model: &ModelRef) -> Doing {
+        self.sign();
+        self.now().model = Some((model.clone(), now_ms()));
+        Doing { progress: Arc::clone(self), call: None }
+    }
+
+    /// A tool runs, until the value is dropped.
+    pub fn runs(self: &Arc<Self>, call: &str, tool: &str) -> Doing {
+        self.sign();
+        self.now().tools.push((call.to_owned(), tool.to_owned(), now_ms()));
+        Doing { progress: Arc::clone(self), call: Some(call.to_owned()) }
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn snapshot(&self) -> TurnNow {
+        let now = self.now();
+        TurnNow {
+            message: self.message.clone(),
+            directory: now.directory.clone(),
+            since: self.since,
+            sign: self.sign.load(Ordering::Relaxed),
+            model: now.model.clone(),
+            tools: now.tools.clone(),
+        }
+    }
+}
+
+/// Something that a turn is doing; its end is when this is dropped.
+pub(super) struct Doing {
+    progress: Arc<Progress>,
+    /// The tool call; `None` for the model.
+    call: Option<String>,
+}
+
+impl Drop for Doing {
+    fn drop(&mut self) {
+        self.progress.sign();
+        let mut now = self.progress.now();
+        match &self.call {
+            None => now.model = None,
+            Some(call) => {
+                if let Some(place) = now.tools.iter().position(|(known, ..)| known == call) {
+                    now.tools.remove(place);
+                }
+            }
+        }
+    }
+}
+
+/// The turns that run.
+#[derive(Clone, Default)]
+pub(super) struct AllProgress(Arc<Mutex<HashMap<SessionId, Arc<Progress>>>>);
+
+impl AllProgress {
+    /// A turn begins; it ends when the value is dropped.
+    pub fn begin(&self, id: &SessionId, message: &MessageId) -> Present {
+        let now = now_ms();
+        let progress = Arc::new(Progress { message: message.clone(), since: now, sign: AtomicI64::new(now), now: Mutex::default() });
+        self.turns().insert(id.clone(), Arc::clone(&progress));
+        Present { all: self.clone(), id: id.clone(), progress }
+    }
+
+    fn turns(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Progress>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every session that has a turn, a status or a queue; by id.
+    fn working(&self, statuses: &Statuses, queues: &HashMap<SessionId, usize>) -> Vec<Working> {
+        let turns = self.turns().clone();
+        let mut statuses: HashMap<SessionId, SessionStatus> = statuses.all().into_iter().collect();
+        let ids: BTreeSet<SessionId> = turns.keys().chain(statuses.keys()).chain(queues.keys()).cloned().collect();
+        let working = |id: SessionId| Working {
+            status: statuses.remove(&id).unwrap_or(SessionStatus::Idle),
+            turn: turns.get(&id).map(|progress| progress.snapshot()),
+            queued: queues.get(&id).copied().unwrap_or(0),
+            id,
+        };
+        ids.into_iter().map(working).collect()
+    }
+}
+
+/// A turn that runs.
+pub(super) struct Present {
+    all: AllProgress,
+    id: SessionId,
+    /// What it is doing.
+    pub progress: Arc<Progress>,
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        let mut turns = self.all.turns();
+        // The next turn may have begun already.
+        if turns.get(&self.id).is_some_and(|turn| Arc::ptr_eq(turn, &self.progress)) {
+            turns.remove(&self.id);
+        }
+    }
+}
+
+impl Sessions {
+    /// Every session that is not idle, with what it is doing; by id. Waits for nothing.
+    #[must_use]
+    pub fn working(&self) -> Vec<Working> {
+        self.shared.progress.working(&self.shared.statuses, &self.shared.activity.queues())
+    }
+
+    /// How many sessions are in memory.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let readers = self.shared.file_times.lock().unwrap_or_else(PoisonError::into_inner).len();
+        Census { live, readers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stdx::ids;
+
+    #[test]
+    fn a_turn_is_seen_with_what_it_does_and_no_longer() {
+        let (all, statuses) = (AllProgress::default(), Statuses::default());
+        let [one, two] = [0, 1].map(|_| SessionId::from_ulid(ids::next()));
+        let queues = HashMap::from([(one.clone(), 2)]);
+        let message = MessageId::from_ulid(ids::next());
+        let model = ModelRef::parse("test/main").unwrap();
+        let present = all.begin(&one, &message);
+        statuses.set(&one, SessionStatus::Busy);
+        statuses.set(&two, SessionStatus::Busy);
+        present.progress.is_in("/work");
+        let call = present.progress.calls(&model);
+        let tools = ["a", "b"].map(|call| present.progress.runs(call, "bash"));
+        let seen = all.working(&statuses, &queues);
+        assert_eq!((&seen[0].id, seen[0].queued, &seen[0].status), (&one, 2, &SessionStatus::Busy));
+        let turn = seen[0].turn.clone().unwrap();
+        assert_eq!((turn.model.unwrap().0, turn.directory.as_deref(), &turn.message), (model, Some("/work"), &message));
+        assert_eq!(turn.tools.iter().map(|(call, ..)| call.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((&seen[1].id, &seen[1].turn, seen[1].queued), (&two, &None, 0));
+
+        let [first, second] = tools;
+        drop((call, first));
+        let turn = all.working(&statuses, &queues)[0].turn.clone().unwrap();
+        assert_eq!((turn.model, turn.tools.len(), turn.tools[0].0.as_str()), (None, 1, "b"));
+        drop(second);
+        // The next turn may begin before the one before it is dropped.
+        let next = all.begin(&one, &message);
+        drop(present);
+        assert!(all.working(&statuses, &queues)[0].turn.is_some());
+        drop(next);
+        statuses.clear(&one);
+        let seen = all.working(&statuses, &HashMap::new());
+        assert_eq!(seen.iter().map(|working| &working.id).collect::<Vec<_>>(), [&two]);
+    }
+}

@@ -1,0 +1,96 @@
+//! How much memory processes have, where the system tells.
+
+/// The memory of this process, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// What it has.
+    pub resident: Option<u64>,
+    /// The same, with what others share counted in part.
+    pub proportional: Option<u64>,
+    /// The most it has had.
+    pub peak: Option<u64>,
+    /// What of it was moved to the disk.
+    pub swapped: Option<u64>,
+}
+
+/// More processes than this of one program are not looked at.
+#[cfg(target_os = "linux")]
+const MOST_PROCESSES: usize = 128;
+
+/// The memory of this process. Reads files of the system: a millisecond or two.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn own() -> Memory {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    Memory {
+        resident: kilobytes(&status, "VmRSS:"),
+        proportional: kilobytes(&rollup, "Pss:"),
+        peak: kilobytes(&status, "VmHWM:"),
+        swapped: kilobytes(&status, "VmSwap:"),
+    }
+}
+
+/// The memory of this process.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn own() -> Memory {
+    Memory::default()
+}
+
+/// How many processes a process and all that it has started are, and what they have together in bytes.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn of_tree(pid: u32) -> Option<(u64, u64)> {
+    let (mut next, mut seen) = (vec![pid], 0);
+    let (mut processes, mut bytes) = (0, 0);
+    while let Some(pid) = next.pop()
+        && seen < MOST_PROCESSES
+    {
+        seen += 1;
+        // One that has ended meanwhile is no longer worth counting.
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
+        processes += 1;
+        bytes += kilobytes(&status, "VmRSS:").unwrap_or(0);
+        for thread in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            next.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+    }
+    (processes > 0).then_some((processes, bytes))
+}
+
+/// How many processes a process and all that it has started are, and what they have together in bytes.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn of_tree(_: u32) -> Option<(u64, u64)> {
+    None
+}
+
+#[cfg(any(target_os = "linux", test))]
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(value.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_tables_are_read() {
+        let text = "VmPeak:\t  100 kB\nVmHWM:\t    12 kB\nVmRSS:\t   7 kB\nName:\tx\n";
+        assert_eq!((kilobytes(text, "VmRSS:"), kilobytes(text, "VmHWM:")), (Some(7168), Some(12288)));
+        assert_eq!((kilobytes(text, "VmSwap:"), kilobytes(text, "Name:")), (None, None));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_process_has_memory() {
+        let memory = own();
+        assert!(memory.resident.unwrap() > 1 << 20 && memory.peak >= memory.resident, "{memory:?}");
+        let (processes, bytes) = of_tree(std::process::id()).unwrap();
+        assert!(processes >= 1 && bytes > 1 << 20);
+        assert_eq!(of_tree(u32::MAX), None);
+    }
+}
