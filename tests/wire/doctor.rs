@@ -174,7 +174,7 @@ async fn beside_a_daemon_it_shows_what_works_and_waits() {
     client.call("log.write", json!({ "service": "test", "level": "error", "message": "it broke" })).await;
     let (code, page, err) = doctor(&fixture, &[]).await;
     expect![[r#"
-        polytree # runs as process # for # UNIT, started by `polytree stdio`
+        polytree # runs as process # for # UNIT, inside the process of its client
 
         Daemon
           data HOME/data user USER
