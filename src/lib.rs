@@ -17,9 +17,9 @@
 //! | 4 | [`tool`] | what the model may do, one file a tool |
 //! | 5 | [`session`] | one conversation: prompts, queue, turns, recovery |
 //! | 7 | [`project`] | which project a directory belongs to, and what a turn works with in it |
-//! | 8 | [`daemon`] | builds everything once and owns it |
+//! | 8 | [`daemon`] | builds everything once and owns it; who is connected, and how long it lives |
 //! | 9 | [`api`] | one handler for each row of the method table |
-//! | 10 | [`serve`] | the doors: stdio and the local socket |
+//! | 10 | [`serve`] | the doors: stdio, the local socket, WebSocket and HTTP |
 //! | 11 | [`cli`], [`logging`] | the command line, a client like any other; the log file |
 //! | 12 | [`launch`] | what the process becomes: a daemon, or a client of the one that runs |
 //!

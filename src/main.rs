@@ -13,6 +13,7 @@ use polytree::{
     logging,
     stdx::detach,
 };
+use polytree_protocol::daemon::StopMode;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -54,10 +55,14 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         let patient = Patient { places: &surroundings.places, environment: &surroundings.environment, directory: &surroundings.directory };
         return Ok(cli::doctor(wanted, running, patient, &mut Screen::standard()).await);
     }
+    if args.standalone && !matches!(args.command, Command::Client(_) | Command::Stdio) {
+        return Err(Failure::Usage("--standalone is for commands that ask a daemon, and for stdio".to_owned()));
+    }
     let surroundings = surroundings(&args)?;
+    let tell = |line: &str| Screen::standard().status(line);
     match args.command {
         Command::Client(command) => {
-            let reached = if args.standalone { launch::inside(&surroundings).await } else { launch::reach(&surroundings).await };
+            let reached = if args.standalone { launch::inside(&surroundings).await } else { launch::reach(&surroundings, tell).await };
             let (daemon, backing) = reached.map_err(|error| unavailable(&error))?;
             let exit = cli::run_client(command, daemon, Screen::standard(), Input::standard(), &surroundings.directory).await;
             backing.close().await;
@@ -70,8 +75,9 @@ async fn run(args: Args) -> Result<Exit, Failure> {
             network::serve(surroundings, network, ready, opened).await.map_err(not_listening)?;
             return Ok(Exit::Done);
         }
+        Command::Stop(wanted) => launch::stop(&surroundings, if wanted.now { StopMode::Now } else { StopMode::Wait }, tell).await,
         Command::Stdio if args.standalone => launch::standalone(surroundings).await,
-        Command::Stdio => launch::relay(surroundings).await,
+        Command::Stdio => launch::relay(surroundings, tell).await,
         Command::Completions(_) | Command::Doctor(_) => Ok(()),
     }
     .map_err(|error| unavailable(&error))?;

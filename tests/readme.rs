@@ -147,9 +147,25 @@ fn the_settings_are_accepted() {
     }
 }
 
+/// A home whose daemon ends with it.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // It says itself what is wrong; the test has its own matter.
+        let _ = command(env!("CARGO_BIN_EXE_polytree"), self.path()).args(["stop", "--now"]).env("HOME", self.path()).status();
+    }
+}
+
 #[test]
 fn the_explanation_needs_neither_key_nor_network() {
-    let home = tempfile::tempdir().unwrap();
+    let home = Home(tempfile::tempdir().unwrap());
     let project = home.path().join("project");
     fs::create_dir(&project).unwrap();
     fs::write(project.join("README.md"), "# A small thing\n\nIt does little.\n").unwrap();

@@ -10,6 +10,7 @@ use std::{
 };
 
 use polytree_protocol::daemon::ClientInfo;
+use tokio::sync::watch;
 
 use super::{sink::Subscription, traffic::Traffic};
 pub use crate::daemon::clients::Door;
@@ -28,6 +29,7 @@ pub struct Connection {
     default_directory: Mutex<Option<AbsPath>>,
     client: Mutex<Option<ClientInfo>>,
     subscriptions: Mutex<BTreeMap<u64, Arc<Subscription>>>,
+    changed: watch::Sender<()>,
     traffic: Arc<Traffic>,
 }
 
@@ -44,6 +46,7 @@ impl Connection {
             default_directory: Mutex::new(default_directory),
             client: Mutex::default(),
             subscriptions: Mutex::default(),
+            changed: watch::Sender::default(),
             traffic: Arc::default(),
         }
     }
@@ -109,6 +112,13 @@ impl Connection {
     /// Notes that a subscription has sent its last.
     pub fn forget_subscription(&self, id: u64) {
         lock(&self.subscriptions).remove(&id);
+        self.changed.send_replace(());
+    }
+
+    /// Waits until every subscription has sent its last.
+    pub async fn drained(&self) {
+        // The sender lives as long as this value.
+        let _ = self.changed.subscribe().wait_for(|()| lock(&self.subscriptions).is_empty()).await;
     }
 
     /// Ends every subscription; for when the client has gone.

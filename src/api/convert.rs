@@ -21,6 +21,7 @@ impl From<event::Error> for Error {
                 data.cursor = Some(cursor);
                 data.oldest = Some(oldest);
             }),
+            event::Error::Ended => Error::unavailable(error.to_string()).retry_after(1000),
             event::Error::Storage(error) => error.into(),
         }
     }

@@ -16,7 +16,7 @@ use super::{
     sink::Sink,
 };
 use crate::{
-    event::{Filter, Subscription},
+    event::{self, Filter, Subscription},
     stdx::time::now_ms,
 };
 
@@ -81,6 +81,8 @@ impl SubscriptionHandler for EventSubscribe {
                         }
                     }
                 }
+                // Everything was sent, and the connection ends.
+                Err(event::Error::Ended) => return,
                 Err(error) => {
                     // A reader so slow that the log was trimmed past it: it must begin again.
                     let error = Error::from(error);

@@ -26,6 +26,7 @@ const HELP: &str = "\
 
 \u{1b}[1mServe editors and programs:\u{1b}[0m
   serve        Run the daemon in the foreground
+  stop         End the daemon
   stdio        Speak JSON-RPC on the standard input and output
 
 \u{1b}[1mOptions:\u{1b}[0m
@@ -110,6 +111,12 @@ pub enum Command {
     Client(ClientCommand),
     /// Run the daemon in the foreground
     Serve(ServeArgs),
+    /// End the daemon
+    ///
+    /// Commands and editors start a daemon when they need one; it leaves by itself when nobody has needed it for ten minutes.
+    /// This ends it now, and `polytree serve` too, and returns when the process has gone. Where none runs that is said, and
+    /// the exit code is 0.
+    Stop(StopArgs),
     /// Speak JSON-RPC on the standard input and output
     Stdio,
     /// Tell how the daemon is and what is worth doing about it
@@ -234,6 +241,17 @@ impl ServeArgs {
         };
         self.listen.iter().map(params).collect()
     }
+}
+
+/// Arguments of `stop`.
+#[derive(Debug, clap::Args)]
+pub struct StopArgs {
+    /// Let the turns end that run; new prompts are refused, waiting ones are kept [default]
+    #[arg(long, conflicts_with = "now")]
+    pub wait: bool,
+    /// Interrupt the turns that run
+    #[arg(long)]
+    pub now: bool,
 }
 
 /// Commands of `sessions`.
@@ -386,6 +404,10 @@ mod tests {
         assert_eq!((first.address.as_str(), second.address.as_str()), ("localhost:0", "[::1]:0"));
         assert_eq!((first.certificate.as_deref(), first.key.as_deref()), (Some("/d/c.pem"), Some("/k.pem")));
         assert_eq!((first.allow_hosts, first.allow_origins, serve.new_token), (Some(vec!["a".to_owned()]), None, true));
+        assert!([parse("--standalone models"), parse("run --standalone x")].map(|args| args.unwrap().standalone) == [true; 2]);
+        assert!(!parse("run x").unwrap().standalone);
+        assert!(matches!(parse("stop --now").unwrap().command, Command::Stop(StopArgs { now: true, wait: false })));
+        assert!(matches!(parse("serve --detached").unwrap().command, Command::Serve(ServeArgs { detached: true, .. })));
     }
 
     #[test]
@@ -397,6 +419,7 @@ mod tests {
             ("run --continue --title a x", "cannot be used with"),
             ("serve --allow-origin https://a", "--listen"),
             ("serve --listen localhost:0 --certificate c.pem", "--key"),
+            ("stop --now --wait", "cannot be used with"),
             ("sessions list -n 0", "1..=1000"),
             ("sessions delete", "<ID>"),
             ("completions tcsh", "possible values: bash, zsh, fish"),

@@ -149,7 +149,8 @@ fn is_device() -> bool {
     false
 }
 
-/// Ctrl-C, as often as it is pressed.
+/// Ctrl-C, as often as it is pressed, and the polite request to end that `kill` sends: to whoever waits for a turn both
+/// mean to abort it.
 pub enum Interrupts {
     /// Of this process; from the first wait on they no longer end it.
     Process(Option<Signals>),
@@ -157,10 +158,38 @@ pub enum Interrupts {
     Scripted(mpsc::UnboundedReceiver<()>),
 }
 
+/// The signals that interrupt.
 #[cfg(unix)]
-type Signals = tokio::signal::unix::Signal;
+pub struct Signals([tokio::signal::unix::Signal; 2]);
+/// The signals that interrupt.
 #[cfg(windows)]
-type Signals = tokio::signal::windows::CtrlC;
+pub struct Signals(tokio::signal::windows::CtrlC);
+
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?]))
+    }
+
+    #[cfg(windows)]
+    fn listen() -> io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn recv(&mut self) -> Option<()> {
+        #[cfg(unix)]
+        {
+            let [interrupt, terminate] = &mut self.0;
+            tokio::select! {
+                came = interrupt.recv() => came,
+                came = terminate.recv() => came,
+            }
+        }
+        #[cfg(windows)]
+        self.0.recv().await
+    }
+}
 
 impl Interrupts {
     /// Waits for the next one; for ever where none can come. None is lost between two calls.
@@ -169,7 +198,7 @@ impl Interrupts {
             Self::Scripted(interrupts) => interrupts.recv().await,
             Self::Process(signals) => {
                 if signals.is_none() {
-                    *signals = listen();
+                    *signals = Signals::listen().ok();
                 }
                 match signals {
                     Some(signals) => signals.recv().await,
@@ -181,11 +210,4 @@ impl Interrupts {
             std::future::pending::<()>().await;
         }
     }
-}
-
-fn listen() -> Option<Signals> {
-    #[cfg(unix)]
-    return tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).ok();
-    #[cfg(windows)]
-    return tokio::signal::windows::ctrl_c().ok();
 }

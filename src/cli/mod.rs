@@ -25,7 +25,7 @@ mod trust;
 mod view;
 mod watch;
 
-pub use args::{Args, ClientCommand, Command, CompletionsArgs, DoctorArgs, LogLevel, ServeArgs, Shell, completions};
+pub use args::{Args, ClientCommand, Command, CompletionsArgs, DoctorArgs, LogLevel, ServeArgs, Shell, StopArgs, completions};
 pub use client::{Daemon, Exit, Failure};
 pub use doctor::{Patient, Running, doctor};
 pub use input::{Input, Interrupts, Piped, Typed};

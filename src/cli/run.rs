@@ -96,14 +96,23 @@ async fn go(
     let piped = read_pipe(screen, input).await?;
     let parts = attach::parts(&args.prompt, piped.as_deref(), &args.files, directory)?;
     let prompt = MessageId::from_ulid(ids::next());
-    let (session, questions) = tokio::select! {
-        begun = begin(args, &daemon, directory, &prompt, parts, report) => begun?,
-        () = input.interrupts.next() => return Err(Failure::Interrupted),
-    };
+    let (begun, interrupted) = begin_or_interrupt(begin(args, &daemon, directory, &prompt, parts, report), input).await?;
+    let Begun { session, questions, queued } = begun;
     let place = AbsPath::new(&session.directory).unwrap_or_else(|| directory.clone());
     let follow = Follow::new(session.id.clone(), prompt);
     let mut watch = Watch::new(args, daemon, screen, input, follow, place);
-    let watched = watch.until_the_end(questions).await;
+    let watched = if !interrupted {
+        watch.until_the_end(questions).await
+    } else {
+        // What the events would tell soon.
+        if queued {
+            watch.follow.stage = Stage::Queued;
+        }
+        match watch.interrupt() {
+            Ok(()) => watch.until_the_end(questions).await,
+            Err(failure) => Err(failure),
+        }
+    };
     report.message = watch.follow.last().map(|answer| answer.id.clone()).or(report.message.take());
     if let Err(failure) = watched {
         if matches!(failure, Failure::Output(_)) {
@@ -139,6 +148,28 @@ async fn read_pipe(screen: &mut Screen, input: &mut Input) -> Result<Option<Stri
     text.map_err(|error| Failure::Usage(format!("the standard input cannot be read: {error}")))
 }
 
+/// A prompt that is stored.
+struct Begun {
+    session: Session,
+    questions: Vec<polytree_protocol::permission::Permission>,
+    queued: bool,
+}
+
+/// Waits until the prompt is stored, and tells whether the user does not want it any more. An interrupt does not cut it
+/// off at once: if it was sent already, its turn has to be aborted.
+async fn begin_or_interrupt(begin: impl Future<Output = Result<Begun, Failure>>, input: &mut Input) -> Result<(Begun, bool), Failure> {
+    tokio::pin!(begin);
+    tokio::select! {
+        begun = &mut begin => return Ok((begun?, false)),
+        () = input.interrupts.next() => {}
+    }
+    tokio::select! {
+        begun = begin => Ok((begun?, true)),
+        () = input.interrupts.next() => Err(Failure::Interrupted),
+        () = tokio::time::sleep(LAST_ABORT) => Err(Failure::Interrupted),
+    }
+}
+
 /// Everything up to the stored prompt. The subscription comes before the prompt, so that nothing of its turn is missed.
 async fn begin(
     args: &RunArgs,
@@ -147,7 +178,7 @@ async fn begin(
     prompt: &MessageId,
     parts: Vec<PartInput>,
     report: &mut Report,
-) -> Result<(Session, Vec<polytree_protocol::permission::Permission>), Failure> {
+) -> Result<Begun, Failure> {
     let here = Some(directory.to_string());
     if args.trust {
         daemon
@@ -181,7 +212,10 @@ async fn begin(
         ..SessionSubmitParams::default()
     };
     match daemon.request::<SessionSubmit>(&submit).await {
-        Ok(submitted) => report.message = Some(submitted.message_id),
+        Ok(submitted) => {
+            report.message = Some(submitted.message_id);
+            Ok(Begun { session, questions, queued: submitted.queued })
+        }
         Err(failure) => {
             // A session in which nothing could be asked is of no use to anybody.
             if is_new {
@@ -190,10 +224,9 @@ async fn begin(
                     report.session = None;
                 }
             }
-            return Err(failure);
+            Err(failure)
         }
     }
-    Ok((session, questions))
 }
 
 /// The session that was used last in the directory.

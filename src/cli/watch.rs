@@ -268,7 +268,11 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn interrupt(&mut self) -> Result<(), Failure> {
+    /// The user wants no more: the first time the turn is aborted, the second time nothing is waited for.
+    ///
+    /// # Errors
+    /// [`Failure::Interrupted`] when there is nothing to wait for.
+    pub fn interrupt(&mut self) -> Result<(), Failure> {
         if self.interrupted {
             return Err(Failure::Interrupted);
         }

@@ -222,6 +222,13 @@ impl Daemon {
         }
     }
 
+    /// Notes that the daemon leaves because it was told to: clients do not call the next one before they need it.
+    pub fn note_stop(&self) {
+        if let Err(error) = self.ownership.note_stop() {
+            tracing::warn!(%error, "it could not be noted that the daemon was stopped");
+        }
+    }
+
     /// Ends every turn and waits a moment for their ends to be stored. Reading goes on.
     pub async fn interrupt(&self, ending: Ending) {
         self.life.leave();

@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::Record;
 
@@ -26,11 +27,17 @@ pub(super) struct Bus {
     // Held for a push or a copy of some references, never across an await.
     ring: Mutex<Ring>,
     newest: watch::Sender<u64>,
+    /// Nothing follows.
+    ended: CancellationToken,
 }
 
 impl Bus {
     pub fn new(newest: u64) -> Self {
-        Self { ring: Mutex::new(Ring { records: VecDeque::new(), bytes: 0, floor: newest }), newest: watch::Sender::new(newest) }
+        Self {
+            ring: Mutex::new(Ring { records: VecDeque::new(), bytes: 0, floor: newest }),
+            newest: watch::Sender::new(newest),
+            ended: CancellationToken::new(),
+        }
     }
 
     /// Announces a committed record. Called in the order of the cursors.
@@ -52,6 +59,16 @@ impl Bus {
     /// Rings for every new record; its value is the newest cursor.
     pub fn bell(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
+    }
+
+    /// Nothing follows any more.
+    pub fn end(&self) {
+        self.ended.cancel();
+    }
+
+    /// Waits until nothing follows any more.
+    pub fn ended(&self) -> impl Future<Output = ()> {
+        self.ended.clone().cancelled_owned()
     }
 
     pub fn newest(&self) -> u64 {

@@ -64,7 +64,8 @@ impl Filter {
         if self.family.contains(session.as_str()) {
             return true;
         }
-        if record.kind != "session.created" {
+        // A deleted child is in no table any more; what is told of its end says whose it was.
+        if record.kind != "session.created" && record.kind != "session.deleted" {
             return false;
         }
         let parent = serde_json::from_str::<serde_json::Value>(&record.properties)

@@ -24,14 +24,17 @@ const PAGE_ROWS: usize = 2000;
 /// How reading events fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The cursor is older than the log.
-    #[error("cursor {cursor} is older than the oldest kept event; begin again from {oldest}")]
+    /// The cursor is older than the log, or of another log.
+    #[error("cursor {cursor} is not in the log, which begins at {oldest}; begin again from there")]
     CursorExpired {
         /// What was asked.
         cursor: u64,
         /// The oldest cursor that can be continued from.
         oldest: u64,
     },
+    /// The daemon ends: nothing follows.
+    #[error("the daemon is shutting down")]
+    Ended,
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),
@@ -61,6 +64,14 @@ struct Counter {
     total: u64,
 }
 
+/// Where an event stands in the log.
+struct Place {
+    cursor: u64,
+    total: u64,
+    /// Up to where cursors are reserved once this is committed.
+    reserved: Option<u64>,
+}
+
 /// The event log and its live end.
 pub struct Events {
     database: Arc<Database>,
@@ -70,6 +81,11 @@ pub struct Events {
 }
 
 impl Events {
+    /// Ends the live end: followers get what there is, and then [`Error::Ended`].
+    pub fn end(&self) {
+        self.bus.end();
+    }
+
     /// Opens the log of a store.
     ///
     /// # Errors
@@ -96,7 +112,7 @@ impl Events {
     pub fn append(self: &Arc<Self>, write: &mut Write<'_>, scope: &Scope, payload: &EventPayload) -> Result<u64, storage::Error> {
         let properties = blob::replace(payload.properties());
         let time = now_ms();
-        let (cursor, total) = self.allocate(write, properties.len() as u64)?;
+        let Place { cursor, total, reserved } = self.allocate(write, properties.len() as u64)?;
         write
             .prepare_cached("INSERT INTO event (cursor, time, type, directory, project_id, session_id, total, properties) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
             .execute(params![
@@ -111,21 +127,26 @@ impl Events {
             ])?;
         let record = Arc::new(Record { cursor, kind: payload.name().to_owned(), scope: scope.clone(), properties, time });
         let events = Arc::clone(self);
-        write.after_commit(move || events.bus.publish(record));
+        write.after_commit(move || {
+            if let Some(reserved) = reserved {
+                events.counter.lock().unwrap_or_else(PoisonError::into_inner).reserved = reserved;
+            }
+            events.bus.publish(record);
+        });
         Ok(cursor)
     }
 
-    fn allocate(&self, write: &Write<'_>, bytes: u64) -> Result<(u64, u64), storage::Error> {
+    /// A reservation counts from its commit on: until then the next event reserves again.
+    fn allocate(&self, write: &Write<'_>, bytes: u64) -> Result<Place, storage::Error> {
         let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
-        if counter.next > counter.reserved {
-            let reserved = counter.next + RESERVE;
-            set_meta(write, "cursor", reserved)?;
-            counter.reserved = reserved;
-        }
         let cursor = counter.next;
+        let reserved = (cursor > counter.reserved).then_some(cursor + RESERVE);
+        if let Some(reserved) = reserved {
+            set_meta(write, "cursor", reserved)?;
+        }
         counter.next += 1;
         counter.total += bytes;
-        Ok((cursor, counter.total))
+        Ok(Place { cursor, total: counter.total, reserved })
     }
 
     /// The newest committed cursor.
@@ -143,12 +164,12 @@ impl Events {
     /// Reads the next matching events after `since`, at most `limit`.
     ///
     /// # Errors
-    /// [`Error::CursorExpired`] when the log no longer reaches back that far; `since: 0` never expires.
+    /// [`Error::CursorExpired`] when the log does not reach there; `since: 0` never expires.
     pub async fn list(&self, since: u64, limit: usize, mut filter: Filter) -> Result<Page, Error> {
         let newest = self.newest();
         self.database
             .read(move |connection| {
-                check(connection, since)?;
+                check(connection, since, newest)?;
                 filter.resolve(connection)?;
                 read_page(connection, since, newest, limit, &mut filter)
             })
@@ -166,7 +187,7 @@ impl Events {
         let filter = self
             .database
             .read(move |connection| {
-                check(connection, since.unwrap_or(newest))?;
+                check(connection, since.unwrap_or(newest), newest)?;
                 filter.resolve(connection)?;
                 Ok::<_, Error>(filter)
             })
@@ -178,7 +199,7 @@ impl Events {
         let newest = self.newest();
         self.database
             .read(move |connection| {
-                check(connection, since)?;
+                check(connection, since, newest)?;
                 let page = read_page(connection, since, newest, usize::MAX, &mut filter)?;
                 Ok((page, filter))
             })
@@ -217,9 +238,11 @@ fn trim_some(write: &Write<'_>, oldest_time: i64, most_bytes: u64) -> Result<boo
     Ok(true)
 }
 
-fn check(connection: &Connection, since: u64) -> Result<(), Error> {
+fn check(connection: &Connection, since: u64, newest: u64) -> Result<(), Error> {
     let oldest = meta(connection, "trimmed")?;
-    if since != 0 && since < oldest {
+    // One that was never given comes from another store, or from before this one was put back: nothing would follow it.
+    let given = meta(connection, "cursor")?.max(newest);
+    if since != 0 && (since < oldest || since > given) {
         return Err(Error::CursorExpired { cursor: since, oldest });
     }
     Ok(())

@@ -29,7 +29,7 @@ impl Subscription {
     /// Waits for the next matching events: at least one, at most 256 KiB and one more. Cancel-safe.
     ///
     /// # Errors
-    /// When the log was trimmed past a reader that was too slow, or the store cannot be read.
+    /// When the log was trimmed past a reader that was too slow, the store cannot be read, or the daemon ends.
     pub async fn next(&mut self) -> Result<Vec<Box<RawValue>>, Error> {
         loop {
             let newest = *self.bell.borrow_and_update();
@@ -38,8 +38,15 @@ impl Subscription {
                 if !found.is_empty() {
                     return Ok(found);
                 }
-            } else if self.bell.changed().await.is_err() {
-                return Err(Error::Storage(crate::storage::Error::Closed));
+            } else {
+                let rings = tokio::select! {
+                    biased;
+                    rings = self.bell.changed() => rings.is_ok(),
+                    () = self.events.bus.ended() => return Err(Error::Ended),
+                };
+                if !rings {
+                    return Err(Error::Storage(crate::storage::Error::Closed));
+                }
             }
         }
     }

@@ -51,6 +51,12 @@ impl ErrorObject {
         self.data.as_ref()?.get("kind")?.as_str()
     }
 
+    /// When it is worth to try again, in milliseconds, where the other side knows.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        self.data.as_ref()?.get("retryAfter")?.as_u64()
+    }
+
     /// What to do next, where the other side knows.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {

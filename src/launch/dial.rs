@@ -13,9 +13,10 @@ use super::{
     error::Error,
 };
 use crate::{
-    serve::local::{self, Address, Greeted, Hello, NotGreeted},
+    daemon::life::Making,
+    serve::local::{self, Address, Greeted, Hello, NotGreeted, Welcome},
     stdx::{time::now_ms, version},
-    storage::{Look, Owner, Ownership, Room},
+    storage::{Kind, Look, Owner, Ownership, Room},
 };
 
 /// How long a daemon may take to answer, or to start.
@@ -29,6 +30,8 @@ pub struct Dialed {
     pub output: Box<dyn AsyncWrite + Unpin + Send>,
     /// Who serves.
     pub owner: Owner,
+    /// What the person should know about it, such as that it is an older version which stays.
+    pub notice: Option<String>,
 }
 
 /// Reaches the daemon of the data directory, and starts one where nobody owns it. Costs a connection and one exchange
@@ -42,16 +45,24 @@ pub async fn dial(surroundings: &Surroundings) -> Result<Dialed, Error> {
     let address = Address::new(&surroundings.places.runtime, data);
     let mut deadline = Instant::now() + PATIENCE;
     let mut room_until = None;
+    // For a while: it makes room for us.
+    let mut refused = None;
     let mut pause = Pause::default();
     loop {
         match timeout_at(deadline, greet(surroundings, &address)).await {
-            Ok(Ok(dialed)) => return Ok(dialed),
-            Ok(Err(NotGreeted::Refused(error))) => return Err(Error::Refused(error)),
+            // It leaves, and the next one is ours.
+            Ok(Ok(Greeted { welcome: Welcome { room: Some(Making::Now), .. }, .. })) => {}
+            Ok(Ok(greeted)) => return Ok(dialed(&address, greeted)),
+            Ok(Err(NotGreeted::Refused(error))) if error.retry_after().is_none() => return Err(Error::Refused(error)),
+            Ok(Err(NotGreeted::Refused(error))) => refused = Some(error),
             Ok(Err(NotGreeted::Silent(error))) => tracing::debug!(%error, "nobody answers on the socket"),
             Err(_) => {}
         }
         let look = Ownership::look(data.as_path());
         if Instant::now() >= deadline {
+            if let Some(error) = refused {
+                return Err(Error::Refused(error));
+            }
             let owner = if let Look::Owned(owner) = look { owner } else { None };
             return Err(Error::Silent { data: data.clone(), owner, waited: PATIENCE });
         }
@@ -72,24 +83,43 @@ pub async fn dial(surroundings: &Surroundings) -> Result<Dialed, Error> {
     }
 }
 
-/// Reaches the daemon if one runs and answers.
+/// Reaches the daemon if one runs and serves this version.
 ///
 /// # Errors
 /// When it does not serve this version.
 pub async fn find(surroundings: &Surroundings) -> Result<Option<Dialed>, Error> {
     let address = Address::new(&surroundings.places.runtime, &surroundings.places.data);
     match timeout_at(Instant::now() + PATIENCE, greet(surroundings, &address)).await {
-        Ok(Ok(dialed)) => Ok(Some(dialed)),
+        Ok(Ok(Greeted { welcome: Welcome { room: Some(Making::Now), .. }, .. })) => Ok(None),
+        Ok(Ok(greeted)) => Ok(Some(dialed(&address, greeted))),
         Ok(Err(NotGreeted::Refused(error))) => Err(Error::Refused(error)),
         Ok(Err(NotGreeted::Silent(_))) | Err(_) => Ok(None),
     }
 }
 
-async fn greet(surroundings: &Surroundings, address: &Address) -> Result<Dialed, NotGreeted> {
-    let hello = Hello::new(Some(&surroundings.directory), (*surroundings.environment).clone());
-    let Greeted { welcome, input, output } = local::greet(address, &hello).await?;
+async fn greet(surroundings: &Surroundings, address: &Address) -> Result<Greeted, NotGreeted> {
+    local::greet(address, &Hello::new(Some(&surroundings.directory), (*surroundings.environment).clone())).await
+}
+
+fn dialed(address: &Address, greeted: Greeted) -> Dialed {
+    let Greeted { welcome, input, output } = greeted;
+    let notice = notice(&welcome);
     let owner = Owner { pid: welcome.pid, version: welcome.version, socket: address.path().as_path().to_owned(), kind: welcome.kind };
-    Ok(Dialed { input, output, owner })
+    Dialed { input, output, owner, notice }
+}
+
+/// What to tell about a daemon that is older and stays.
+fn notice(welcome: &Welcome) -> Option<String> {
+    if welcome.room != Some(Making::Never) {
+        return None;
+    }
+    let Welcome { pid, version, kind, .. } = welcome;
+    let (what, advice) = match kind {
+        Kind::Foreground => ("`polytree serve`", "restart that one to use the newer version"),
+        Kind::Standalone => ("part of another program", "end that program to use the newer version"),
+        Kind::Detached => ("listening on the network", "`polytree stop` ends it, and the next command starts the newer version"),
+    };
+    Some(format!("polytree {version} (process {pid}, {what}) serves here, although this is polytree {}: {advice}", version::version()))
 }
 
 /// For how long a client of this version leaves the place to the newer one for which it was made.
@@ -126,6 +156,6 @@ mod tests {
         assert_eq!(to_wait(&room, "0.1.0", 10_000), None);
         assert_eq!(to_wait(&room, "0.1.0", 99_000), None);
         assert_eq!(to_wait(&room, "0.1.0", 0), Some(PATIENCE));
-        assert_eq!(to_wait(&Room { until: i64::MIN, ..room.clone() }, "0.1.0", i64::MAX), None);
+        assert_eq!(to_wait(&Room { until: i64::MIN, ..room }, "0.1.0", i64::MAX), None);
     }
 }

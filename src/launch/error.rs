@@ -51,6 +51,14 @@ pub enum Error {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// The owner is no daemon that can be stopped.
+    #[error("the data directory {data} is used by process {pid}, which runs its own daemon and ends it itself")]
+    Embedded {
+        /// The data directory.
+        data: AbsPath,
+        /// The process.
+        pid: u32,
+    },
     /// The daemon does not serve this version.
     #[error("{0}")]
     Refused(ErrorObject),
@@ -67,6 +75,9 @@ impl Error {
             Self::Silent { owner, .. } => {
                 let pid = owner.as_ref().map(|owner| owner.pid)?;
                 Some(format!("if it hangs, `kill {pid}` ends it, or else `kill -9 {pid}`; nothing that was stored is lost"))
+            }
+            Self::Embedded { pid, .. } => {
+                Some(format!("it was started with --standalone: end the program that uses it, or interrupt its turns with `kill {pid}`"))
             }
             Self::Refused(error) => error.hint().map(ToOwned::to_owned),
             Self::Program { .. } => Some("install polytree again, or run it where it is now".to_owned()),

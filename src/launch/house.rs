@@ -62,6 +62,7 @@ impl House {
     pub async fn close(self, ending: Ending, signals: &mut Signals) {
         let close = async {
             self.daemon.interrupt(ending).await;
+            self.daemon.events.end();
             self.doors.cancel();
             let _ = tokio::time::timeout(CLOSING, self.doors.finished()).await;
             self.daemon.close();

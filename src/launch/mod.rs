@@ -8,6 +8,7 @@ mod house;
 pub mod network;
 mod relay;
 mod signals;
+mod stop;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -16,13 +17,14 @@ pub use self::{
     dial::{Dialed, PATIENCE, dial},
     error::{Error, told},
     relay::relay,
+    stop::stop,
 };
 use self::{house::House, signals::Signals};
 use crate::{
     api::connection::{Connection, Door},
     cli,
     config::Places,
-    daemon::{Daemon, Ending},
+    daemon::{Daemon, Ending, life::Reason},
     jsonrpc::peer::Peer,
     serve::{connection::End, stdio},
     stdx::{paths::AbsPath, tasks::Tasks},
@@ -82,7 +84,19 @@ async fn live(surroundings: Surroundings, kind: Kind, ready: impl FnOnce(&Daemon
     let house = House::open(&surroundings, kind).await?;
     tracing::info!(?kind, pid = std::process::id(), "the daemon serves");
     ready(&house.daemon);
-    signals.next().await;
+    let reason = tokio::select! {
+        () = signals.next() => None,
+        reason = house.daemon.life.end() => Some(reason),
+    };
+    match &reason {
+        None => tracing::info!("the daemon ends: it got a signal"),
+        Some(reason) => tracing::info!(?reason, "the daemon ends"),
+    }
+    match reason {
+        Some(Reason::Room(version)) => house.daemon.make_room(version),
+        Some(Reason::Stop) | None => house.daemon.note_stop(),
+        Some(Reason::Idle) => {}
+    }
     house.close(Ending::Leave, &mut signals).await;
     Ok(())
 }
@@ -103,12 +117,15 @@ impl Backing {
     }
 }
 
-/// Reaches the one daemon for a command; starts it where there is none.
+/// Reaches the one daemon for a command; starts it where there is none. `tell` gets what the person should know.
 ///
 /// # Errors
 /// As [`dial`].
-pub async fn reach(surroundings: &Surroundings) -> Result<(cli::Daemon, Backing), Error> {
-    let Dialed { input, output, .. } = dial(surroundings).await?;
+pub async fn reach(surroundings: &Surroundings, tell: impl FnOnce(&str)) -> Result<(cli::Daemon, Backing), Error> {
+    let Dialed { input, output, notice, .. } = dial(surroundings).await?;
+    if let Some(notice) = notice {
+        tell(&notice);
+    }
     let tasks = Tasks::new();
     let (peer, notifications) = Peer::start(input, output, &tasks);
     Ok((cli::Daemon { peer, notifications }, Backing { house: None, tasks }))

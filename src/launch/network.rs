@@ -101,7 +101,7 @@ pub async fn serve(
 async fn ask(surroundings: &Surroundings, wanted: &[ServerListenParams]) -> Result<Vec<String>, Error> {
     let mut urls = Vec::new();
     if !wanted.is_empty() {
-        let (daemon, backing) = super::reach(surroundings).await?;
+        let (daemon, backing) = super::reach(surroundings, |_| ()).await?;
         for params in wanted {
             urls.push(daemon.peer.request::<ServerListen>(params).await?.url);
         }

@@ -16,7 +16,7 @@ use super::{
     answer,
     dispatch::Dispatcher,
     outbox::{self, Encoder, Outbox},
-    rpc::Rpc,
+    rpc::{LAST_NOTIFICATIONS, Rpc},
 };
 use crate::{
     api::{connection::Connection, error::Error, sink::Closed},
@@ -172,6 +172,10 @@ impl Engine {
 
     /// Ends subscriptions and requests, and writes what is still queued. Turns go on: they are not the connection's.
     pub async fn close(self) {
+        if self.tasks.token().is_cancelled() {
+            // The client reads how its turns have ended before the daemon goes.
+            let _ = timeout(LAST_NOTIFICATIONS, self.connection.drained()).await;
+        }
         self.connection.close();
         self.dispatcher.cancel_all();
         let Self { dispatcher, outbox, mut writer, give_up, _presence, .. } = self;

@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
@@ -41,6 +42,9 @@ pub const ANSWER_LIMIT: usize = MESSAGE_LIMIT;
 
 /// How many subscriptions one connection may have open.
 pub const SUBSCRIPTION_LIMIT: u32 = 64;
+
+/// How long subscriptions may take to send their last when the daemon stops.
+pub const LAST_NOTIFICATIONS: Duration = Duration::from_millis(200);
 
 /// All methods, ready to be called. A callback finds its [`Connection`] as an `Arc` in the request's extensions.
 #[derive(Clone)]
@@ -217,10 +221,14 @@ impl<A: Send + Sync + 'static> Registry<A> {
                     // The first notification must come after the answer.
                     if by_us || sent.await.is_ok() {
                         let run = guard(M::run(feed, sink.clone()).map(Ok));
+                        let stopped = async {
+                            token.cancelled().await;
+                            tokio::time::sleep(LAST_NOTIFICATIONS).await;
+                        };
                         tokio::select! {
                             ended = run => if let Err(error) = ended { fail(&sink, &error).await },
                             () = sink.closed() => {}
-                            () = token.cancelled() => {}
+                            () = stopped => {}
                         }
                     }
                     // Not closed: what it has queued is still to be written.

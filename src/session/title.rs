@@ -19,6 +19,8 @@ const PROMPT: &str = "You name conversations. Answer with nothing but a title fo
 
 const SESSION: &str = "New session - ";
 const CHILD: &str = "Child session - ";
+/// A daemon that has nothing else to do waits so long for a title before it leaves.
+const WORTH_WAITING: std::time::Duration = std::time::Duration::from_secs(5);
 /// Stored titles have at most this many characters.
 const MOST: usize = 100;
 
@@ -53,14 +55,20 @@ pub(super) fn start(turn: &Arc<Turn>, history: &[MessageWithParts]) {
     let turn = Arc::clone(turn);
     let busy = turn.shared.activity.begin();
     drop(tasks.clone().spawn("title", async move {
-        let _busy = busy;
+        let mut busy = Some(busy);
         let cache_key = turn.session.id.to_string();
-        tokio::select! {
-            () = tasks.token().cancelled() => {}
-            title = ask(&model, &cache_key, text) => {
-                if let Some(title) = title {
-                    store(&turn, title).await;
+        let asked = ask(&model, &cache_key, text);
+        tokio::pin!(asked);
+        loop {
+            tokio::select! {
+                () = tasks.token().cancelled() => return,
+                title = &mut asked => {
+                    if let Some(title) = title {
+                        store(&turn, title).await;
+                    }
+                    return;
                 }
+                () = tokio::time::sleep(WORTH_WAITING), if busy.is_some() => busy = None,
             }
         }
     }));

@@ -68,6 +68,9 @@ struct Content {
     owner: Owner,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     room: Option<Room>,
+    /// The owner has gone because it was told to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stopped: bool,
 }
 
 /// The held lock; let go when dropped.
@@ -110,7 +113,7 @@ impl Ownership {
             std::thread::sleep(LOOKERS.1);
         }
         let ownership = Self { file, me: me.clone() };
-        ownership.write(None).map_err(failed)?;
+        ownership.write(None, false).map_err(failed)?;
         Ok(Ok(ownership))
     }
 
@@ -119,11 +122,26 @@ impl Ownership {
     /// # Errors
     /// When the lock file cannot be written.
     pub fn make_room(&self, room: Room) -> std::io::Result<()> {
-        self.write(Some(room))
+        self.write(Some(room), false)
     }
 
-    fn write(&self, room: Option<Room>) -> std::io::Result<()> {
-        let text = serde_json::to_string(&Content { owner: self.me.clone(), room })?;
+    /// Notes that the owner goes because it was told to; for those who would start the next one at once.
+    ///
+    /// # Errors
+    /// When the lock file cannot be written.
+    pub fn note_stop(&self) -> std::io::Result<()> {
+        self.write(None, true)
+    }
+
+    /// Whether nobody owns the directory because the last owner was told to go.
+    #[must_use]
+    pub fn was_stopped(directory: &Path) -> bool {
+        let Ok(file) = File::options().read(true).open(path(directory)) else { return false };
+        file.try_lock_shared().is_ok() && read(&file).is_some_and(|content| content.stopped)
+    }
+
+    fn write(&self, room: Option<Room>, stopped: bool) -> std::io::Result<()> {
+        let text = serde_json::to_string(&Content { owner: self.me.clone(), room, stopped })?;
         let mut file = &self.file;
         file.set_len(0)?;
         file.rewind()?;
@@ -170,6 +188,21 @@ mod tests {
 
     fn me(pid: u32) -> Owner {
         Owner { pid, version: "1".into(), socket: "/run/x".into(), kind: Kind::Detached }
+    }
+
+    #[test]
+    fn an_owner_that_was_told_to_go_leaves_word() {
+        let directory = tempfile::tempdir().unwrap();
+        let me = Owner { pid: 1, version: "1".into(), socket: "/run/x".into(), kind: Kind::Detached };
+        let stopped = || Ownership::was_stopped(directory.path());
+        assert!(!stopped());
+        let first = Ownership::take(directory.path(), &me).unwrap().unwrap();
+        first.note_stop().unwrap();
+        assert!(!stopped(), "it is still here");
+        drop(first);
+        assert!(stopped());
+        drop(Ownership::take(directory.path(), &me).unwrap().unwrap());
+        assert!(!stopped(), "the next one has ended in another way");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{
 use crate::stdx::text::unified_diff;
 
 /// Larger files are not changed by tools: they are read into memory as a whole.
-const MAX_BYTES: u64 = 32 * 1024 * 1024;
+pub(super) const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A file as it is now.
 pub struct Current {
@@ -97,7 +97,7 @@ pub async fn change(
                 always: vec!["*".to_owned()],
                 force: false,
                 title: format!("{} {}", if first.current.is_some() { "Edit" } else { "Create" }, file.shown()),
-                metadata: json!({ "filePath": file.real().to_string(), "diff": first.diff }),
+                metadata: metadata(file, &first),
             },
         )
         .await?;
@@ -107,6 +107,15 @@ pub async fn change(
     };
     context.host.file_edited(context, file.real()).await;
     Ok(changed)
+}
+
+/// What the question shows. The version lets the change be resumed after a restart, when what was read is forgotten.
+fn metadata(file: &Checked, draft: &Draft) -> serde_json::Value {
+    let mut metadata = json!({ "filePath": file.real().to_string(), "diff": draft.diff });
+    if let Some(current) = &draft.current {
+        metadata["version"] = json!(current.stamp.hash.to_hex().as_str());
+    }
+    metadata
 }
 
 async fn with_lock<T: Send + 'static>(
@@ -185,8 +194,12 @@ fn load(file: &Checked) -> Result<Option<Current>, ToolError> {
         let text = format!("{} has {} bytes, too many for this tool. Use a command to change it.", file.shown(), metadata.len());
         return Err(ToolError::failed(text));
     }
+    // Some files of the system say that they are empty and never end.
     let mut bytes = Vec::new();
-    handle.read_to_end(&mut bytes).map_err(|error| failed(error.into()))?;
+    handle.by_ref().take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| failed(error.into()))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(ToolError::failed(format!("{} grows while it is read and cannot be changed by this tool.", file.shown())));
+    }
     Ok(Some(Current { stamp: Stamp::new(&bytes, &metadata), bytes, metadata }))
 }
 

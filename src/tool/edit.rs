@@ -105,7 +105,16 @@ fn edited(shown: &str, original: &str, args: &EditArgs) -> Result<(String, Strin
     }
     let scope = if args.replace_all { Scope::All } else { Scope::One };
     let found = edit_match::find(&unified.text, &old, &new, scope).map_err(|error| explain(shown, &unified.text, &error))?;
-    let mut text = String::with_capacity(original.len() + new.len());
+    if found.ranges.len() > edit_match::MAX_REPLACED {
+        return Err(format!("oldString occurs more than {} times in {shown}, too many for this tool.", edit_match::MAX_REPLACED));
+    }
+    // Counted before it is made: replacing a letter everywhere by a page would take more memory than there is.
+    let removed: usize = found.ranges.iter().map(std::ops::Range::len).sum();
+    let size = (original.len() - removed) as u64 + (found.ranges.len() as u64).saturating_mul(found.new.len() as u64);
+    if size > change::MAX_BYTES {
+        return Err(format!("{shown} would have more than {} bytes, too many for this tool.", change::MAX_BYTES));
+    }
+    let mut text = String::new();
     let mut from = 0;
     for range in &found.ranges {
         let place = unified.original(range);

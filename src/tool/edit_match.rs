@@ -9,6 +9,11 @@ use super::edit_lines::{Lines, collapse, dedent, similarity, unescape};
 /// How alike the middle lines of a block must be, on average, where only its first and last line are equal.
 const BLOCK_SIMILARITY: f64 = 0.8;
 
+/// More places than this are not looked for where one is wanted.
+const MAX_PLACES: usize = 10_000;
+/// More places than this are not replaced at once.
+pub const MAX_REPLACED: usize = 1_000_000;
+
 /// How the text was found, strictest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strategy {
@@ -87,7 +92,7 @@ pub enum Error {
 /// When there is no place, or with [`Scope::One`] more than one.
 pub fn find(text: &str, old: &str, new: &str, scope: Scope) -> Result<Match, Error> {
     let lines = Lines::new(text);
-    let exact = occurrences(text, old);
+    let exact = occurrences(text, old, scope);
     let chosen = |strategy, ranges: Vec<Range<usize>>, new: &str| Ok(Match { ranges: apart(ranges), new: new.to_owned(), strategy });
     match (exact.len(), scope) {
         (0, _) => {}
@@ -108,7 +113,7 @@ pub fn find(text: &str, old: &str, new: &str, scope: Scope) -> Result<Match, Err
         Strategy::EscapeNormalised,
         Strategy::TrimmedBoundary,
     ] {
-        let ranges = candidates(strategy, &lines, &quoted);
+        let ranges = candidates(strategy, &lines, &quoted, scope);
         let new = replacement(strategy, old, new);
         match (&several, ranges.len()) {
             (_, 0) => {}
@@ -133,11 +138,11 @@ fn ambiguous(lines: &Lines<'_>, places: &[Range<usize>]) -> Error {
     Error::Ambiguous { lines: found }
 }
 
-fn candidates(strategy: Strategy, lines: &Lines<'_>, quoted: &Lines<'_>) -> Vec<Range<usize>> {
+fn candidates(strategy: Strategy, lines: &Lines<'_>, quoted: &Lines<'_>, scope: Scope) -> Vec<Range<usize>> {
     let (text, old) = (lines.text, quoted.text);
     let ranges = |starts: Vec<usize>| starts.into_iter().map(|start| lines.window(start, quoted)).collect();
     match strategy {
-        Strategy::Exact => occurrences(text, old),
+        Strategy::Exact => occurrences(text, old, scope),
         Strategy::LineTrimmed => ranges(lines.windows_by_key(quoted, str::trim)),
         Strategy::BlockAnchor => ranges(block_anchors(lines, quoted)),
         Strategy::WhitespaceNormalised if quoted.len() == 1 => (0..lines.len()).flat_map(|index| pieces(lines, index, quoted)).collect(),
@@ -149,11 +154,11 @@ fn candidates(strategy: Strategy, lines: &Lines<'_>, quoted: &Lines<'_>) -> Vec<
         }
         Strategy::EscapeNormalised => match unescape(old) {
             read if read == old || read.trim().is_empty() => Vec::new(),
-            read => occurrences(text, &read),
+            read => occurrences(text, &read, scope),
         },
         Strategy::TrimmedBoundary => match old.trim() {
             trimmed if trimmed == old => Vec::new(),
-            trimmed => occurrences(text, trimmed),
+            trimmed => occurrences(text, trimmed, scope),
         },
     }
 }
@@ -172,11 +177,16 @@ fn replacement(strategy: Strategy, old: &str, new: &str) -> String {
     }
 }
 
-/// Every place where `part` stands, those that overlap included: each of them could be meant.
-fn occurrences(text: &str, part: &str) -> Vec<Range<usize>> {
+/// The places where `part` stands. Where one is wanted those that overlap are included, since each of them could be meant.
+fn occurrences(text: &str, part: &str, scope: Scope) -> Vec<Range<usize>> {
+    if scope == Scope::All {
+        return text.match_indices(part).map(|(at, part)| at..at + part.len()).take(MAX_REPLACED + 1).collect();
+    }
     let mut ranges = Vec::new();
     let mut from = 0;
-    while let Some(at) = text[from..].find(part) {
+    while let Some(at) = text[from..].find(part)
+        && ranges.len() < MAX_PLACES
+    {
         let start = from + at;
         ranges.push(start..start + part.len());
         from = start + text[start..].chars().next().map_or(1, char::len_utf8);
@@ -221,7 +231,7 @@ fn pieces(lines: &Lines<'_>, index: usize, quoted: &Lines<'_>) -> Vec<Range<usiz
     let words: Vec<_> = old.split_whitespace().collect();
     let Some((first, others)) = words.split_first() else { return Vec::new() };
     let mut found = Vec::new();
-    for at in occurrences(line, first) {
+    for at in occurrences(line, first, Scope::One) {
         let mut end = at.end;
         let in_a_row = others.iter().all(|word| {
             let rest = &line[end..];

@@ -224,3 +224,21 @@ proptest! {
         prop_assert_eq!(place.read("f"), stored(&lines, encoding));
     }
 }
+
+#[tokio::test]
+async fn a_replacement_that_would_fill_the_memory_is_refused_before_it_is_made() {
+    let place = Place::new();
+    place.write("f", "a".repeat(4 * 1024 * 1024));
+    read(&place, "f").await;
+    // Made, it would have a tebibyte.
+    let huge = json!({ "filePath": "f", "oldString": "a", "newString": "b".repeat(256 * 1024), "replaceAll": true });
+    let error = place.call(&tool(), huge).await.unwrap_err().to_string();
+    assert!(error.contains("more than"), "{error}");
+    let many = json!({ "filePath": "f", "oldString": "a", "newString": "b", "replaceAll": true });
+    let error = place.call(&tool(), many).await.unwrap_err().to_string();
+    assert!(error.contains("times"), "{error}");
+    assert_eq!(place.read("f").len(), 4 * 1024 * 1024);
+    let fitting = json!({ "filePath": "f", "oldString": "aaaaaaaa", "newString": "bbbb", "replaceAll": true });
+    place.call(&tool(), fitting).await.unwrap();
+    assert_eq!(place.read("f").len(), 2 * 1024 * 1024);
+}

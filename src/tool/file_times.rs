@@ -10,6 +10,9 @@ use std::{
 
 use crate::stdx::paths::AbsPath;
 
+/// No session works with more files than this at a time.
+const MOST_FILES: usize = 10_000;
+
 /// A file's state at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
@@ -56,7 +59,12 @@ pub struct FileTimes {
 impl FileTimes {
     /// The session has now seen this state of the file.
     pub fn record(&self, real: &AbsPath, stamp: Stamp) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(real.clone(), stamp);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= MOST_FILES && !seen.contains_key(real) {
+            // Whatever is forgotten only has to be read again.
+            seen.clear();
+        }
+        seen.insert(real.clone(), stamp);
     }
 
     /// Whether the session knows the file as it is now. Only the content counts: a touched file is still known.

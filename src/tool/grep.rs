@@ -8,6 +8,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -34,6 +35,9 @@ const LINE_CHARACTERS: usize = 2000;
 /// A line that does not fit is not searched: it is no text that anybody wrote.
 const LINE_BYTES: usize = 32 * 1024 * 1024;
 const MAX_THREADS: usize = 8;
+/// The longest that one call searches.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LATE_NOTE: &str = "(The search was ended because it took too long, so there may be more. Give a narrower path or include.)";
 
 /// Searches contents.
 pub struct Grep;
@@ -87,8 +91,15 @@ impl Tool for Grep {
             )
             .await?;
         let (root, cancel) = (place.clone(), context.cancel.clone());
-        let (hits, extent) = path::blocking(move || search(&root, include.as_ref(), &matcher, &cancel)).await?;
+        let searched = path::blocking(move || {
+            let limits = Limits { cancel: &cancel, until: Instant::now() + PATIENCE };
+            search(&root, include.as_ref(), &matcher, limits).map(|(hits, extent)| (hits, extent, limits.is_late()))
+        });
+        let (hits, extent, late) = searched.await?;
         let mut note = if extent == Extent::Part { format!("\n{CUT_NOTE}\n") } else { String::new() };
+        if late {
+            let _ = writeln!(note, "\n{LATE_NOTE}");
+        }
         let (hits, withheld) = readable(context, hits).await?;
         if withheld > 0 {
             let _ = writeln!(note, "\n(Matches in {withheld} files are not shown because a rule forbids reading them.)");
@@ -138,17 +149,35 @@ async fn readable(context: &ToolContext, hits: Vec<Hit>) -> Result<(Vec<Hit>, us
     Ok((allowed, withheld))
 }
 
+/// When a search ends before it is complete.
+#[derive(Clone, Copy)]
+struct Limits<'a> {
+    cancel: &'a CancellationToken,
+    until: Instant,
+}
+
+impl Limits<'_> {
+    fn is_late(&self) -> bool {
+        Instant::now() > self.until
+    }
+
+    fn is_over(&self) -> bool {
+        self.cancel.is_cancelled() || self.is_late()
+    }
+}
+
 fn search(
     place: &Checked,
     include: Option<&PathPattern>,
     matcher: &RegexMatcher,
-    cancel: &CancellationToken,
+    limits: Limits<'_>,
 ) -> Result<(Vec<Hit>, Extent), ToolError> {
+    let cancel = limits.cancel;
     let root = place.real();
     if !root.as_path().is_dir() {
         // Named itself, a file that cannot be searched is an error and not merely without matches.
         open::regular(root).map_err(|error| ToolError::failed(format!("{} cannot be searched: {error}.", place.shown())))?;
-        let lines = search_file(root, matcher, cancel);
+        let lines = search_file(root, matcher, limits);
         let hits = if lines.is_empty() { Vec::new() } else { vec![Hit { path: root.as_path().to_owned(), lines }] };
         return if cancel.is_cancelled() { Err(ToolError::Aborted) } else { Ok((hits, Extent::Whole)) };
     }
@@ -160,21 +189,21 @@ fn search(
         }
     })?;
     walk::newest_first(&mut files);
-    let hits = search_all(&files, matcher, cancel);
+    let hits = search_all(&files, matcher, limits);
     if cancel.is_cancelled() { Err(ToolError::Aborted) } else { Ok((hits, extent)) }
 }
 
 /// Searches the files in their order until there are enough matches. Files are taken in order, so those that were
 /// searched are always the first ones, and the matches kept are the same however many threads there are.
-fn search_all(files: &[Found], matcher: &RegexMatcher, cancel: &CancellationToken) -> Vec<Hit> {
+fn search_all(files: &[Found], matcher: &RegexMatcher, limits: Limits<'_>) -> Vec<Hit> {
     let (next, found) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let hits = Mutex::new(Vec::new());
     let work = || {
-        while found.load(Ordering::Relaxed) <= MAX_MATCHES && !cancel.is_cancelled() {
+        while found.load(Ordering::Relaxed) <= MAX_MATCHES && !limits.is_over() {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(file) = files.get(index) else { break };
             let Some(path) = AbsPath::new(&file.path) else { continue };
-            let lines = search_file(&path, matcher, cancel);
+            let lines = search_file(&path, matcher, limits);
             if !lines.is_empty() {
                 found.fetch_add(lines.len(), Ordering::Relaxed);
                 hits.lock().unwrap_or_else(PoisonError::into_inner).push((index, Hit { path: file.path.clone(), lines }));
@@ -194,7 +223,7 @@ fn search_all(files: &[Found], matcher: &RegexMatcher, cancel: &CancellationToke
 }
 
 /// The matching lines of one file, at most one more than are shown; none where it is binary or cannot be read.
-fn search_file(path: &AbsPath, matcher: &RegexMatcher, cancel: &CancellationToken) -> Vec<(u64, String)> {
+fn search_file(path: &AbsPath, matcher: &RegexMatcher, limits: Limits<'_>) -> Vec<(u64, String)> {
     let mut lines = Lines(Vec::new());
     if let Ok((file, _)) = open::regular(path) {
         let mut searcher = SearcherBuilder::new()
@@ -204,7 +233,7 @@ fn search_file(path: &AbsPath, matcher: &RegexMatcher, cancel: &CancellationToke
             .heap_limit(Some(LINE_BYTES))
             .build();
         // An unreadable file has no matches to show, as far as the model is concerned.
-        let _ = searcher.search_reader(matcher, Cancelled { file, cancel }, &mut lines);
+        let _ = searcher.search_reader(matcher, Bounded { file, limits }, &mut lines);
     }
     lines.0
 }
@@ -232,15 +261,15 @@ impl Sink for Lines {
     }
 }
 
-/// Reads until the call is aborted.
-struct Cancelled<'a> {
+/// Reads until the call is aborted or its time is over.
+struct Bounded<'a> {
     file: std::fs::File,
-    cancel: &'a CancellationToken,
+    limits: Limits<'a>,
 }
 
-impl Read for Cancelled<'_> {
+impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.cancel.is_cancelled() { Err(io::Error::other("aborted")) } else { self.file.read(buffer) }
+        if self.limits.is_over() { Err(io::Error::other("over")) } else { self.file.read(buffer) }
     }
 }
 
@@ -271,7 +300,7 @@ fn render(pattern: &str, hits: &[Hit], note: &str) -> ToolOutput {
     ToolOutput {
         title: pattern.to_owned(),
         output: output.trim_end().to_owned(),
-        metadata: json!({ "matches": shown, "truncated": total > shown || note.contains(CUT_NOTE) }),
+        metadata: json!({ "matches": shown, "truncated": total > shown || note.contains(CUT_NOTE) || note.contains(LATE_NOTE) }),
         attachments: Vec::new(),
     }
 }

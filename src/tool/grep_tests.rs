@@ -214,3 +214,17 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 }
+
+#[test]
+fn an_endless_file_ends_with_the_patience_of_the_search() {
+    let place = Place::new();
+    place.write("huge", format!("needle\n{}", "x".repeat(100_000)));
+    let path = place.worktree.join("huge");
+    let matcher = matcher("needle").unwrap();
+    let limits = Limits { cancel: &place.context.cancel, until: Instant::now() };
+    std::thread::sleep(Duration::from_millis(2));
+    assert!(limits.is_late());
+    assert_eq!(search_file(&path, &matcher, limits), []);
+    let limits = Limits { until: Instant::now() + PATIENCE, ..limits };
+    assert_eq!(search_file(&path, &matcher, limits).len(), 1);
+}

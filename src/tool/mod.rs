@@ -14,7 +14,7 @@ pub mod path;
 
 mod change;
 mod file_lock;
-mod open;
+pub(crate) mod open;
 mod save;
 mod text_file;
 mod walk;

@@ -8,6 +8,7 @@ use std::{
     io,
 };
 
+use super::walk::Extent;
 use crate::stdx::paths::AbsPath;
 
 /// Why a checked path could not be opened.
@@ -69,12 +70,12 @@ pub fn regular(real: &AbsPath) -> Result<(File, Metadata), Error> {
     }
 }
 
-/// The names in a directory with what they are, in no order.
+/// At most `most` names in a directory with what they are, in no order.
 ///
 /// # Errors
 /// When it is not a directory, not readable, or reached through a symlink.
-pub fn directory(real: &AbsPath) -> Result<Vec<(OsString, Kind)>, Error> {
-    system::entries(real).map_err(|error| match error.kind() {
+pub fn directory(real: &AbsPath, most: usize) -> Result<(Vec<(OsString, Kind)>, Extent), Error> {
+    system::entries(real, most).map_err(|error| match error.kind() {
         io::ErrorKind::NotADirectory => Error::NotDirectory,
         _ => error.into(),
     })
@@ -116,7 +117,7 @@ pub(super) mod system {
         io::Errno,
     };
 
-    use super::Kind;
+    use super::{Extent, Kind};
     use crate::stdx::paths::AbsPath;
 
     const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOCTTY).union(OFlags::NOFOLLOW);
@@ -130,13 +131,16 @@ pub(super) mod system {
         open(path, OFlags::WRONLY | OFlags::TRUNC | OFlags::NONBLOCK).map(File::from)
     }
 
-    pub fn entries(path: &AbsPath) -> io::Result<Vec<(OsString, Kind)>> {
+    pub fn entries(path: &AbsPath, most: usize) -> io::Result<(Vec<(OsString, Kind)>, Extent)> {
         let mut entries = Vec::new();
         for entry in Dir::new(open(path, OFlags::RDONLY | OFlags::DIRECTORY)?)? {
             let entry = entry?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name == "." || name == ".." {
                 continue;
+            }
+            if entries.len() == most {
+                return Ok((entries, Extent::Part));
             }
             let kind = match entry.file_type() {
                 FileType::Directory => Kind::Directory,
@@ -148,7 +152,7 @@ pub(super) mod system {
             };
             entries.push((name.to_owned(), kind));
         }
-        Ok(entries)
+        Ok((entries, Extent::Whole))
     }
 
     fn kind_of(metadata: &std::fs::Metadata) -> Kind {
@@ -223,7 +227,7 @@ pub(super) mod system {
         io,
     };
 
-    use super::Kind;
+    use super::{Extent, Kind};
     use crate::stdx::paths::AbsPath;
 
     fn verify(path: &AbsPath) -> io::Result<()> {
@@ -242,9 +246,14 @@ pub(super) mod system {
         Ok(file)
     }
 
-    pub fn entries(path: &AbsPath) -> io::Result<Vec<(OsString, Kind)>> {
+    pub fn entries(path: &AbsPath, most: usize) -> io::Result<(Vec<(OsString, Kind)>, Extent)> {
         let mut entries = Vec::new();
+        let mut extent = Extent::Whole;
         for entry in std::fs::read_dir(path)? {
+            if entries.len() == most {
+                extent = Extent::Part;
+                break;
+            }
             let entry = entry?;
             let kind = entry.file_type()?;
             let kind = match () {
@@ -254,7 +263,7 @@ pub(super) mod system {
             };
             entries.push((entry.file_name(), kind));
         }
-        verify(path).map(|()| entries)
+        verify(path).map(|()| (entries, extent))
     }
 }
 
@@ -280,7 +289,7 @@ mod tests {
         assert!(regular(&root.join("a/b/file")).is_ok());
         assert!(matches!(regular(&root.join("link/b/file")), Err(Error::Moved)));
         assert!(matches!(regular(&root.join("a/last")), Err(Error::Moved)));
-        assert!(directory(&root.join("link")).is_err());
+        assert!(directory(&root.join("link"), 10).is_err());
         assert!(system::open_or_make_directory(&root.join("link/new")).is_err());
         assert!(!root.join("a/new").as_path().exists());
     }
@@ -312,9 +321,11 @@ mod tests {
     fn lists_and_makes_directories() {
         let (_keep, root) = place();
         system::open_or_make_directory(&root.join("a/c/d/e")).unwrap();
-        let mut names = directory(&root.join("a")).unwrap();
+        let (mut names, extent) = directory(&root.join("a"), 2).unwrap();
         names.sort();
+        assert_eq!(extent, Extent::Whole);
+        assert_eq!(directory(&root.join("a"), 1).unwrap().1, Extent::Part);
         assert_eq!(names, [("b".into(), Kind::Directory), ("c".into(), Kind::Directory)]);
-        assert!(matches!(directory(&root.join("a/b/file")), Err(Error::NotDirectory)));
+        assert!(matches!(directory(&root.join("a/b/file"), 10), Err(Error::NotDirectory)));
     }
 }

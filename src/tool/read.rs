@@ -4,6 +4,7 @@ use std::{
     fmt::Write as _,
     fs::{File, Metadata},
     io::Read as _,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -21,6 +22,7 @@ use super::{
     path::{self, Checked, Purpose, blocking},
     read_lines::{PAGE_BYTES, Page, Reader},
     text_file::{Encoding, TextFile, is_binary},
+    walk::Extent,
 };
 
 const DEFAULT_LIMIT: usize = 2000;
@@ -30,6 +32,14 @@ const SUGGESTIONS: usize = 3;
 const ATTACHMENT_BYTES: u64 = 5 * 1024 * 1024;
 /// UTF-16 is decoded as a whole, so there is a limit to it.
 const UTF16_BYTES: u64 = 32 * 1024 * 1024;
+/// Of larger files, which no tool changes, nothing is read after the page that was asked for.
+const WHOLE_BYTES: u64 = 32 * 1024 * 1024;
+/// The longest that a page is looked for in one file.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Of a directory with more entries only so many are listed.
+const MAX_ENTRIES: usize = 100_000;
+/// So many neighbours are looked through for what may have been meant.
+const MAX_NEIGHBOURS: usize = 5_000;
 
 /// Reads a file or lists a directory.
 pub struct Read;
@@ -109,7 +119,7 @@ fn read(context: &ToolContext, file: &Checked, window: Window) -> Result<ToolOut
     };
     let mut head = Vec::new();
     handle.by_ref().take(4096).read_to_end(&mut head).map_err(|error| failed(file, error.into()))?;
-    let mut source = Source { context, file, handle, hasher: blake3::Hasher::new(), metadata };
+    let mut source = Source { context, file, handle, hasher: blake3::Hasher::new(), metadata, began: Instant::now() };
     source.hasher.update(&head);
     if let Some(mime) = media_type(&head) {
         return attach(source, head, mime);
@@ -118,8 +128,10 @@ fn read(context: &ToolContext, file: &Checked, window: Window) -> Result<ToolOut
         let text = format!("{} is a binary file of {} bytes and cannot be shown as text.", file.shown(), source.metadata.len());
         return Err(ToolError::failed(text));
     }
-    let page = page(&mut source, head, window)?;
-    source.seen();
+    let (page, extent) = page(&mut source, head, window)?;
+    if extent == Extent::Whole {
+        source.seen();
+    }
     let wrong = window.first > page.total && !(page.total == 0 && window.first == 1);
     if wrong {
         return Err(ToolError::failed(format!(
@@ -129,7 +141,7 @@ fn read(context: &ToolContext, file: &Checked, window: Window) -> Result<ToolOut
             page.total
         )));
     }
-    Ok(render(file, window, &page))
+    Ok(render(file, window, &page, extent))
 }
 
 /// A file that is being read, and what is learned about it on the way.
@@ -139,6 +151,7 @@ struct Source<'a> {
     handle: File,
     hasher: blake3::Hasher,
     metadata: Metadata,
+    began: Instant,
 }
 
 impl Source<'_> {
@@ -147,17 +160,28 @@ impl Source<'_> {
         if self.context.cancel.is_cancelled() {
             return Err(ToolError::Aborted);
         }
+        if self.began.elapsed() > PATIENCE {
+            return Err(ToolError::failed(format!(
+                "{} is too large: the part that was asked for was not reached in {} seconds. Use a command such as tail, sed or dd for it.",
+                self.file.shown(),
+                PATIENCE.as_secs()
+            )));
+        }
         let count = self.handle.read(buffer).map_err(|error| failed(self.file, error.into()))?;
         self.hasher.update(&buffer[..count]);
         Ok(&buffer[..count])
     }
 
-    fn rest(&mut self, mut bytes: Vec<u8>) -> Result<Vec<u8>, ToolError> {
+    /// All of it; an error where it is longer than it said.
+    fn rest(&mut self, mut bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, ToolError> {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             match self.next(&mut buffer)? {
                 [] => return Ok(bytes),
                 more => bytes.extend(more),
+            }
+            if bytes.len() as u64 > limit {
+                return Err(ToolError::failed(format!("{} grows while it is read; at most {limit} bytes are taken.", self.file.shown())));
             }
         }
     }
@@ -168,31 +192,35 @@ impl Source<'_> {
     }
 }
 
-fn page(source: &mut Source<'_>, head: Vec<u8>, window: Window) -> Result<Page, ToolError> {
+fn page(source: &mut Source<'_>, head: Vec<u8>, window: Window) -> Result<(Page, Extent), ToolError> {
     let mut reader = Reader::new(window.first, window.limit);
     let encoding = Encoding::by_mark(&head);
     if matches!(encoding, Encoding::Utf16Le | Encoding::Utf16Be) {
         if source.metadata.len() > UTF16_BYTES {
             return Err(ToolError::failed(format!("{} is stored as UTF-16 and too long for this tool.", source.file.shown())));
         }
-        let bytes = source.rest(head)?;
+        let bytes = source.rest(head, UTF16_BYTES)?;
         let text =
             TextFile::decode(&bytes).map_err(|error| ToolError::failed(format!("{} cannot be read: {error}.", source.file.shown())))?;
         reader.push(text.text.as_bytes());
     } else {
         reader.push(&head[encoding.mark().len()..]);
         let mut buffer = vec![0; 64 * 1024];
+        let is_large = source.metadata.len() > WHOLE_BYTES;
         loop {
+            if is_large && reader.is_done() {
+                return Ok((reader.leave(), Extent::Part));
+            }
             match source.next(&mut buffer)? {
                 [] => break,
                 bytes => reader.push(bytes),
             }
         }
     }
-    Ok(reader.finish())
+    Ok((reader.finish(), Extent::Whole))
 }
 
-fn render(file: &Checked, window: Window, page: &Page) -> ToolOutput {
+fn render(file: &Checked, window: Window, page: &Page, extent: Extent) -> ToolOutput {
     let mut output = format!("<path>{}</path>\n<type>file</type>\n<content>\n", file.named());
     for (index, line) in page.lines.iter().enumerate() {
         let _ = writeln!(output, "{}: {line}", window.first + index);
@@ -201,6 +229,9 @@ fn render(file: &Checked, window: Window, page: &Page) -> ToolOutput {
     let more = next <= page.total;
     let note = match () {
         () if page.total == 0 => "(The file is empty.)".to_owned(),
+        () if extent == Extent::Part => {
+            format!("(Lines {} to {} of a very large file. Go on with offset {next}.)", window.first, next - 1)
+        }
         () if page.full => format!("(Cut at 50 KB. Lines {} to {} of {}. Go on with offset {next}.)", window.first, next - 1, page.total),
         () if more => format!("(Lines {} to {} of {}. Go on with offset {next}.)", window.first, next - 1, page.total),
         () => format!("(End of file, {} lines in total.)", page.total),
@@ -233,7 +264,7 @@ fn attach(mut source: Source<'_>, head: Vec<u8>, mime: &str) -> Result<ToolOutpu
         let text = format!("{} ({mime}) has {} bytes; at most {ATTACHMENT_BYTES} can be attached.", file.shown(), source.metadata.len());
         return Err(ToolError::failed(text));
     }
-    let bytes = source.rest(head)?;
+    let bytes = source.rest(head, ATTACHMENT_BYTES)?;
     source.seen();
     let what = if mime.starts_with("image/") { "image" } else { "PDF document" };
     let filename = file.named().as_path().file_name().map(|name| name.to_string_lossy().into_owned());
@@ -250,7 +281,7 @@ fn attach(mut source: Source<'_>, head: Vec<u8>, mime: &str) -> Result<ToolOutpu
 }
 
 fn list(file: &Checked, window: Window) -> Result<ToolOutput, ToolError> {
-    let entries = open::directory(file.real()).map_err(|error| failed(file, error))?;
+    let (entries, extent) = open::directory(file.real(), MAX_ENTRIES).map_err(|error| failed(file, error))?;
     let name = |(name, kind): &(std::ffi::OsString, open::Kind)| {
         let slash = if *kind == open::Kind::Directory { "/" } else { "" };
         format!("{}{slash}", name.to_string_lossy())
@@ -266,6 +297,9 @@ fn list(file: &Checked, window: Window) -> Result<ToolOutput, ToolError> {
     let next = window.first + page.len();
     let note = match () {
         () if names.is_empty() => "(The directory is empty.)".to_owned(),
+        () if extent == Extent::Part => {
+            format!("(The directory has more than {MAX_ENTRIES} entries, of which {} are shown. Use glob or a command.)", page.len())
+        }
         () if next <= names.len() => format!("(Entries {} to {} of {}. Go on with offset {next}.)", window.first, next - 1, names.len()),
         () => format!("({} entries in total.)", names.len()),
     };
@@ -290,11 +324,11 @@ fn missing(file: &Checked) -> Result<(), ToolError> {
     let mut text = format!("{} does not exist.", file.named());
     let (Some(parent), Some(base)) = (file.real().parent(), file.real().as_path().file_name()) else { return Err(ToolError::Failed(text)) };
     let base = base.to_string_lossy().to_lowercase();
-    match open::directory(&parent) {
+    match open::directory(&parent, MAX_NEIGHBOURS) {
         Err(_) => {
             let _ = write!(text, " Neither does the directory {parent}.");
         }
-        Ok(entries) => {
+        Ok((entries, _)) => {
             let mut names: Vec<_> = entries.into_iter().filter_map(|(name, _)| alike(&base, &name.to_string_lossy())).collect();
             names.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
             let paths: Vec<_> = names.into_iter().take(SUGGESTIONS).map(|(_, name)| parent.join(name).to_string()).collect();

@@ -29,7 +29,7 @@ pub struct Reader {
 pub struct Page {
     /// The lines, without their endings, long ones cut.
     pub lines: Vec<String>,
-    /// How many lines the file has.
+    /// How many lines the file has; at least so many where the reading was left.
     pub total: usize,
     /// Whether the page ends early because it is full, before the lines that were asked for.
     pub full: bool,
@@ -67,6 +67,12 @@ impl Reader {
         self.extend(rest);
     }
 
+    /// Whether the page holds all it can: what follows is only counted.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.number >= self.last || self.full
+    }
+
     /// Ends the file. A last line without a line feed counts.
     #[must_use]
     pub fn finish(mut self) -> Page {
@@ -74,6 +80,17 @@ impl Reader {
         if !self.line_is_empty {
             self.end_line();
         }
+        self.page()
+    }
+
+    /// Ends the reading before the file ends; of the total it is only known that there is more.
+    #[must_use]
+    pub fn leave(mut self) -> Page {
+        self.number += 1;
+        self.page()
+    }
+
+    fn page(self) -> Page {
         let mut page = Page {
             lines: Vec::new(),
             total: self.number - 1,

@@ -210,3 +210,18 @@ async fn a_pipe_is_refused_without_waiting() {
     let error = place.call(&tool(), json!({ "filePath": "pipe" })).await.unwrap_err().to_string();
     assert!(error.contains("pipe and not a regular file"), "{error}");
 }
+
+#[tokio::test]
+async fn of_a_huge_file_only_the_page_is_read() {
+    let place = Place::new();
+    place.write("huge", "line\n".repeat(30_000));
+    // Sparse: a terabyte that takes no room, and longer to read than anybody waits.
+    File::options().write(true).open(place.worktree.join("huge")).unwrap().set_len(1 << 40).unwrap();
+    let began = Instant::now();
+    let output = place.call(&tool(), json!({ "filePath": "huge", "offset": 20_000, "limit": 3 })).await.unwrap();
+    assert!(output.output.contains("20000: line\n20001: line\n20002: line\n"), "{}", output.output);
+    assert!(output.output.contains("Go on with offset 20003"), "{}", output.output);
+    assert!(began.elapsed().as_secs() < 10);
+    // Only a part was seen, so it may not be overwritten; it is too large for that anyway.
+    assert!(place.context.file_times.last(&place.worktree.join("huge")).is_none());
+}

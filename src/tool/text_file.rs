@@ -129,6 +129,8 @@ pub struct Unified {
     pub text: String,
     /// Where in `text` a carriage return was dropped: the offsets of their line feeds, ascending.
     dropped: Vec<usize>,
+    /// What prevails in all of it; counted once, since it is asked for at each of many places.
+    overall: Option<Ending>,
 }
 
 impl Unified {
@@ -145,7 +147,9 @@ impl Unified {
             rest = &rest[at + 2..];
         }
         text.push_str(rest);
-        Self { text, dropped }
+        let mut unified = Self { text, dropped, overall: None };
+        unified.overall = unified.prevailing(0..unified.text.len());
+        unified
     }
 
     /// The place in the original of a range in `text`.
@@ -159,7 +163,7 @@ impl Unified {
     #[must_use]
     pub fn with_endings_of(&self, range: &Range<usize>, text: &str) -> String {
         let unified = text.replace("\r\n", "\n");
-        let within = self.prevailing(range.clone()).or_else(|| self.prevailing(0..self.text.len()));
+        let within = self.prevailing(range.clone()).or(self.overall);
         if within == Some(Ending::CrLf) { unified.replace('\n', "\r\n") } else { unified }
     }
 

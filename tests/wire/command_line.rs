@@ -1,34 +1,16 @@
 //! The commands that people type, beside a running daemon and without one.
 
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
 use super::support::{
     client::{Client, text},
+    command::{command, polytree},
     fixture::Fixture,
     model_server::{Answer, openai},
 };
-
-#[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
-fn command(fixture: &Fixture, arguments: &[&str]) -> tokio::process::Command {
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_polytree"));
-    command
-        .args(arguments)
-        .current_dir(fixture.path("repo"))
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .envs(fixture.environment());
-    // A session of its own has no terminal, wherever the tests are run.
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command
-}
-
-async fn polytree(fixture: &Fixture, arguments: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = command(fixture, arguments).output().await.unwrap();
-    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
 
 #[tokio::test]
 async fn an_answer_goes_to_the_standard_output_and_the_rest_does_not() {

@@ -2,9 +2,11 @@
 
 mod support {
     pub mod client;
+    pub mod command;
     pub mod fixture;
     #[path = "../../support/model_server.rs"]
     pub mod model_server;
+    pub mod served;
 }
 
 mod abort;
@@ -14,8 +16,12 @@ mod crash;
 mod diagnose;
 mod doctor;
 mod events;
+mod life;
+mod network;
 mod permissions;
 mod projects;
+mod relay;
 mod sessions;
 mod store;
 mod transport;
+mod versions;

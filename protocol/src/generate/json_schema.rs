@@ -81,6 +81,8 @@ fn described(mut schema: Schema, description: &str) -> Schema {
     schema
 }
 
+const RUST_NUMBERS: &[&str] = &["double", "int64", "uint", "uint16", "uint32", "uint64"];
+
 /// Makes schemas shorter and easier to read, without changing what they accept.
 #[derive(Clone)]
 pub struct Tidy;
@@ -92,6 +94,12 @@ impl Transform for Tidy {
         // That an optional field is absent needs no saying.
         if object.get("default").is_some_and(Value::is_null) {
             object.shift_remove("default");
+        }
+        // Rust's names of numbers are no formats of JSON Schema, and strict validators refuse what they do not know.
+        if object.get("format").and_then(Value::as_str).is_some_and(|format| RUST_NUMBERS.contains(&format))
+            && object.shift_remove("format").is_some_and(|format| format == "uint32")
+        {
+            object.entry("maximum").or_insert(u32::MAX.into());
         }
         if let Some(Value::String(description)) = object.shift_remove("description") {
             object.shift_insert(0, "description".to_owned(), paragraphs(&description).into());

@@ -137,3 +137,42 @@ async fn the_log_is_trimmed_from_its_oldest_end_and_says_so() {
     assert!(events.list(oldest, 10, Filter::default()).await.is_ok());
     assert!(events.follow(Some(sent[0]), Filter::default()).await.is_err());
 }
+
+#[tokio::test]
+async fn a_cursor_is_never_given_twice_also_where_reserving_it_was_taken_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let newest = {
+        let database = database(&directory);
+        let events = Events::open(Arc::clone(&database)).await.unwrap();
+        // The first event reserves a block, and its job fails.
+        let failing = Arc::clone(&events);
+        let failed = database.write::<(), _>(move |write| {
+            failing.append(write, &Scope::default(), &EventPayload::SessionIdle(SessionOnly { session_id: session(1) }))?;
+            Err(storage::Error::Closed)
+        });
+        failed.await.unwrap_err();
+        let mut newest = 0;
+        for _ in 0..10 {
+            newest = emit(&database, &events, &session(1), 0).await;
+        }
+        // What was given is deleted, as with a session.
+        database.write::<_, storage::Error>(|write| Ok(write.execute("DELETE FROM event", []).map(drop)?)).await.unwrap();
+        newest
+    };
+    let database = database(&directory);
+    let events = Events::open(Arc::clone(&database)).await.unwrap();
+    let next = emit(&database, &events, &session(1), 0).await;
+    assert!(next > newest, "{next} was given before, up to {newest}");
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_log_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(&directory);
+    let events = Events::open(Arc::clone(&database)).await.unwrap();
+    let given = emit(&database, &events, &session(1), 0).await;
+    assert!(events.follow(Some(given), Filter::default()).await.is_ok());
+    let foreign = given + 1_000_000;
+    assert!(matches!(events.follow(Some(foreign), Filter::default()).await, Err(Error::CursorExpired { .. })));
+    assert!(matches!(events.list(foreign, 10, Filter::default()).await, Err(Error::CursorExpired { .. })));
+}

@@ -10,6 +10,7 @@ use crate::{
         connection::{Connection, Door},
         error::Error,
     },
+    daemon::life::Making,
     stdx::{paths::AbsPath, version::version},
     storage::Kind,
 };
@@ -44,6 +45,9 @@ pub struct Welcome {
     pub version: String,
     /// What kind of process it is.
     pub kind: Kind,
+    /// What it does about a client that is newer than itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<Making>,
 }
 
 impl Welcome {
@@ -79,6 +83,17 @@ impl Hello {
         serde_json::to_string(&Line { hello: self }).unwrap_or_default()
     }
 
+    /// The version of the executable of a client whatever else it says.
+    #[must_use]
+    pub fn executable_version_in(line: &[u8]) -> Option<String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Version {
+            executable_version: String,
+        }
+        serde_json::from_slice::<Line<Version>>(line).ok().map(|line| line.hello.executable_version)
+    }
+
     /// Reads a client's first line.
     ///
     /// # Errors
@@ -95,7 +110,7 @@ impl Hello {
             |_| Error::invalid_request("the first line must be {\"hello\": {directory, protocolVersion, executableVersion, environment}}");
         let version = serde_json::from_slice::<Line<Version>>(line).map_err(refuse)?.hello.protocol_version;
         if version != PROTOCOL_VERSION {
-            return Err(Error::unsupported_version(version).hint("start the program of the same version as the daemon, or stop the daemon"));
+            return Err(Error::unsupported_version(version));
         }
         Ok(serde_json::from_slice::<Line<Self>>(line).map_err(refuse)?.hello)
     }

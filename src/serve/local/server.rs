@@ -6,6 +6,7 @@ use interprocess::local_socket::{
     ListenerOptions,
     tokio::{Listener as Socket, prelude::*},
 };
+use polytree_protocol::errors::ErrorKind;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     time::timeout,
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     api::error::Error as Refusal,
+    daemon::life::{Life, Making},
     jsonrpc::framing::{Decoder, Frame, Framing, MESSAGE_LIMIT},
     serve::{
         answer,
@@ -25,6 +27,7 @@ use crate::{
         rpc::Rpc,
     },
     stdx::{tasks::Tasks, version::version},
+    storage::Kind,
 };
 
 /// The largest hello, in bytes: an environment is at most some megabytes.
@@ -32,6 +35,9 @@ const HELLO_LIMIT: usize = 8 * 1024 * 1024;
 
 /// How long a client may take to say hello.
 const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+
+/// After which time it is worth to come again when room is made, in milliseconds.
+const SOON: u64 = 100;
 
 /// How long answers may still take when the daemon stops.
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
@@ -108,23 +114,30 @@ async fn welcome(rpc: &Rpc, tasks: &Tasks, stream: LocalSocketStream) {
 async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite + Unpin + Send + 'static) {
     let mut decoder = Decoder::new(HELLO_LIMIT);
     let said = tokio::select! {
-        said = timeout(HELLO_PATIENCE, hello(&mut decoder, &mut reader)) => said,
+        said = timeout(HELLO_PATIENCE, hello(rpc.life(), &mut decoder, &mut reader)) => said,
         () = tasks.token().cancelled() => return,
     };
     let late = || Refusal::invalid_request("no hello came in time");
     let connection = match said.unwrap_or_else(|_| Err(Some(late()))) {
         Ok(hello) => {
-            let welcome = hello.welcome;
+            let life = rpc.life();
+            let room = life.make_room(&hello.executable_version);
+            if life.is_leaving() && room != Some(Making::Now) {
+                // To be looked for again when the lock is free.
+                return;
+            }
+            let welcome = Welcome { pid: std::process::id(), version: version().to_owned(), kind: life.kind(), room };
+            let welcome = hello.welcome.then_some(welcome);
             hello.connection().map(|connection| (Arc::new(connection), welcome)).map_err(Some)
         }
         Err(refusal) => Err(refusal),
     };
     let connection = match connection {
-        Ok((connection, false)) => connection,
-        Ok((connection, true)) => {
-            let welcome = Welcome { pid: std::process::id(), version: version().to_owned(), kind: rpc.life().kind() };
+        Ok((connection, None)) => connection,
+        Ok((connection, Some(welcome))) => {
             let line = format!("{}\n", welcome.line());
-            if !matches!(timeout(STOP_PATIENCE, writer.write_all(line.as_bytes())).await, Ok(Ok(()))) {
+            let written = timeout(STOP_PATIENCE, writer.write_all(line.as_bytes())).await;
+            if !matches!(written, Ok(Ok(()))) || welcome.room == Some(Making::Now) {
                 return;
             }
             connection
@@ -160,9 +173,12 @@ async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unp
 }
 
 /// Reads the hello; no refusal for a client that says nothing and goes.
-async fn hello(decoder: &mut Decoder, reader: &mut (impl AsyncRead + Unpin)) -> Result<Hello, Option<Refusal>> {
+async fn hello(life: &Life, decoder: &mut Decoder, reader: &mut (impl AsyncRead + Unpin)) -> Result<Hello, Option<Refusal>> {
     let read = |frame: Frame<'_>| match frame {
-        Frame::Message(line) => Hello::parse(line).map_err(Some),
+        Frame::Message(line) => Hello::parse(line).map_err(|refusal| match refusal.kind() {
+            ErrorKind::UnsupportedVersion => Some(other_version(life, &Hello::executable_version_in(line).unwrap_or_default(), refusal)),
+            _ => Some(refusal),
+        }),
         Frame::TooLarge(_) => Err(Some(Refusal::too_large("the hello is too large", HELLO_LIMIT as u64))),
         Frame::BadHeaders | Frame::Truncated => Err(Some(Refusal::invalid_request("messages on this socket are lines"))),
     };
@@ -176,6 +192,24 @@ async fn hello(decoder: &mut Decoder, reader: &mut (impl AsyncRead + Unpin)) -> 
         if reader.read_buf(decoder.space()).await.map_err(|_| None)? == 0 {
             return decoder.last_frame().map_or(Err(None), read);
         }
+    }
+}
+
+/// What to do for a client that this daemon does not understand. With `retryAfter` one may come whom it understands.
+fn other_version(life: &Life, client: &str, refusal: Refusal) -> Refusal {
+    let pid = std::process::id();
+    let refusal = refusal.with(|data| data.pid = Some(pid));
+    let daemon = version();
+    match life.make_room(client) {
+        Some(Making::Now) => refusal.retry_after(SOON).hint(format!("the daemon {daemon} (process {pid}) leaves now: come again")),
+        Some(Making::Later) => refusal.retry_after(SOON).hint(format!(
+            "the daemon {daemon} (process {pid}) makes room for {client} when its turns have ended; `polytree stop --now` does not wait for them"
+        )),
+        Some(Making::Never) => refusal.hint(match life.kind() {
+            Kind::Standalone => format!("the daemon {daemon} (process {pid}) is part of another program: end that one"),
+            _ => format!("the daemon {daemon} (process {pid}) does not leave by itself: `polytree stop` or `kill {pid}` ends it"),
+        }),
+        None => refusal.hint(format!("the daemon {daemon} (process {pid}) is newer than this program: use the program that came with it")),
     }
 }
 

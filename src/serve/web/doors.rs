@@ -50,6 +50,7 @@ impl Doors {
 
     /// The same with other limits.
     #[cfg(test)]
+    #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }

@@ -220,9 +220,7 @@ impl Decoder {
             return Some(Found::Broken(code::PROTOCOL, "a fragment where none belongs"));
         }
         let is_text = opcode == OpCode::Text || continues && self.message == Message::Text;
-        if opcode.is_control() {
-            self.state = State::Frame(header);
-        } else if is_text && self.fragments.len() + length <= self.limit {
+        if opcode.is_control() || is_text && self.fragments.len() + length <= self.limit {
             self.state = State::Frame(header);
         } else if is_text {
             self.state = State::Large(header);
@@ -237,10 +235,10 @@ impl Decoder {
     /// Takes a whole frame that is already unmasked.
     fn take(&mut self, header: &Header, range: Range<usize>) -> Option<Found> {
         match (header.opcode(), header.is_fin()) {
-            (OpCode::Ping, _) => return Some(Found::Ping(range)),
-            (OpCode::Pong, _) => return Some(Found::Pong),
-            (OpCode::Close, _) => return Some(Found::Close(range)),
-            (OpCode::Text, true) => return Some(Found::InBuffer(range)),
+            (OpCode::Ping, _) => Some(Found::Ping(range)),
+            (OpCode::Pong, _) => Some(Found::Pong),
+            (OpCode::Close, _) => Some(Found::Close(range)),
+            (OpCode::Text, true) => Some(Found::InBuffer(range)),
             (_, fin) => {
                 self.fragments.extend_from_slice(&self.buffer[range]);
                 self.message = if fin { Message::None } else { Message::Text };

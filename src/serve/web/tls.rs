@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        self, ServerConfig,
+        self, ConfigBuilder, ServerConfig,
         crypto::aws_lc_rs,
         pki_types::{
             CertificateDer, PrivateKeyDer,
@@ -41,7 +41,7 @@ pub fn acceptor(certificate: &AbsPath, key: &AbsPath) -> Result<TlsAcceptor, Err
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("key", key, "private key without a password", error))?;
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .map(|builder| builder.with_no_client_auth())
+        .map(ConfigBuilder::<ServerConfig, _>::with_no_client_auth)
         .and_then(|builder| builder.with_single_cert(chain, private));
     let mut config = config.map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => refuse("key", key, format!("is not the key of {certificate}")),

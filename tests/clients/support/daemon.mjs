@@ -8,10 +8,24 @@ import { polytree } from './places.mjs'
 /** How long anything may take before a test fails; the machine may be busy. */
 export const PATIENCE = 30_000
 
+/** What is to be done after a test, by test. */
+const ends = new WeakMap()
+
+/** Does something after the test; what was asked for last is done first. */
+export function afterwards(test, act) {
+  const acts = ends.get(test) ?? []
+  acts.push(act)
+  if (ends.has(test)) return
+  ends.set(test, acts)
+  test.after(async () => {
+    for (const one of acts.reverse()) await one()
+  })
+}
+
 /** A folder that is gone after the test. */
 export function temporary(test) {
   const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'polytree-clients-')))
-  test.after(() => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
+  afterwards(test, () => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
   return folder
 }
 
@@ -46,18 +60,19 @@ export async function until(look, what) {
 export class Daemon {
   #said = ''
 
-  constructor(folder, port) {
+  constructor(folder, port, more) {
     this.folder = folder
-    this.child = spawn(polytree, ['serve', '--listen', `127.0.0.1:${port}`], { cwd: folder, env: environment(folder), stdio: ['ignore', 'pipe', 'pipe'] })
+    this.more = more
+    this.child = spawn(polytree, ['serve', '--listen', `127.0.0.1:${port}`, ...more], { cwd: folder, env: environment(folder), stdio: ['ignore', 'pipe', 'pipe'] })
     this.child.stdout.on('data', (data) => (this.#said += data))
     this.child.stderr.on('data', (data) => (this.#said += data))
     this.ended = new Promise((resolve) => this.child.once('exit', resolve))
   }
 
   /** Starts one and waits until it listens. */
-  static async start(test, folder = temporary(test), port = 0) {
-    const daemon = new Daemon(folder, port)
-    test.after(() => daemon.kill())
+  static async start(test, { folder = temporary(test), port = 0, more = [] } = {}) {
+    const daemon = new Daemon(folder, port, more)
+    afterwards(test, () => daemon.kill())
     await daemon.#listens()
     return daemon
   }
@@ -89,6 +104,6 @@ export class Daemon {
   /** Kills it and starts it again at the same address. */
   async restart(test) {
     await this.kill()
-    return Daemon.start(test, this.folder, this.port)
+    return Daemon.start(test, { folder: this.folder, port: this.port, more: this.more })
   }
 }

@@ -16,6 +16,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
     process::{Child, Command},
     sync::{Notify, oneshot, watch},
+    task::JoinHandle,
 };
 
 use super::fixture::Fixture;
@@ -36,6 +37,7 @@ pub struct Client {
     child: Option<Child>,
     input: Option<Box<dyn AsyncWrite + Unpin + Send>>,
     shared: Arc<Shared>,
+    reader: JoinHandle<()>,
     next: u64,
 }
 
@@ -47,19 +49,23 @@ impl Client {
 
     /// The same in another directory below the fixture's home.
     pub fn start_in(fixture: &Fixture, directory: &str) -> Self {
-        Self::start_with(fixture, directory, &[])
+        Self::spawn(fixture, directory, &["stdio", "--standalone"], &[])
     }
 
-    /// The same with more variables.
-    #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
+    /// Starts `polytree stdio`, as an editor does, with these variables too.
+    pub fn relay(fixture: &Fixture, variables: &[(&str, &str)]) -> Self {
+        Self::spawn(fixture, "repo", &["stdio"], variables)
+    }
+
+    /// Starts `polytree stdio --standalone` with more variables.
     pub fn start_with(fixture: &Fixture, directory: &str, variables: &[(&str, &str)]) -> Self {
+        Self::spawn(fixture, directory, &["stdio", "--standalone"], variables)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
+    fn spawn(fixture: &Fixture, directory: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_polytree"));
-        command
-            .args(["stdio", "--standalone"])
-            .current_dir(fixture.path(directory))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
+        command.args(arguments).current_dir(fixture.path(directory)).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).envs(fixture.environment()).envs(variables.iter().copied());
         let mut child = command.spawn().unwrap();
         let (output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
@@ -84,22 +90,22 @@ impl Client {
     fn over(output: impl AsyncRead + Unpin + Send + 'static, input: impl AsyncWrite + Unpin + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let mut lines = BufReader::new(output).lines();
-        let reader = Arc::clone(&shared);
-        tokio::spawn(async move {
+        let inbox = Arc::clone(&shared);
+        let reader = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 let message: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("not JSON on stdout: {error}: {line}"));
-                let waiter = message["id"].as_u64().and_then(|id| reader.answers.lock().unwrap().remove(&id));
+                let waiter = message["id"].as_u64().and_then(|id| inbox.answers.lock().unwrap().remove(&id));
                 match waiter {
                     Some(waiter) => drop(waiter.send(message)),
-                    None if message["method"] == "event" => reader.events.lock().unwrap().push_back(message["params"]["result"].clone()),
+                    None if message["method"] == "event" => inbox.events.lock().unwrap().push_back(message["params"]["result"].clone()),
                     None => eprintln!("neither an event nor an answer: {message}"),
                 }
-                reader.arrived.notify_waiters();
+                inbox.arrived.notify_waiters();
             }
-            reader.answers.lock().unwrap().clear();
-            reader.has_ended.send_replace(true);
+            inbox.answers.lock().unwrap().clear();
+            inbox.has_ended.send_replace(true);
         });
-        Self { input: Some(Box::new(input)), child: None, shared, next: 0 }
+        Self { input: Some(Box::new(input)), child: None, shared, reader, next: 0 }
     }
 
     /// Sends a line as it is.
@@ -185,6 +191,12 @@ impl Client {
     /// Ends the input and waits for the process.
     pub async fn end(mut self) -> ExitStatus {
         drop(self.input.take());
+        wait(self.child().wait()).await.unwrap()
+    }
+
+    /// Reads no more, but does not end the input, and waits for the process.
+    pub async fn stop_reading(mut self) -> ExitStatus {
+        self.reader.abort();
         wait(self.child().wait()).await.unwrap()
     }
 

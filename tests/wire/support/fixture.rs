@@ -53,6 +53,15 @@ impl Fixture {
         self.directory.path().canonicalize().unwrap().join(name)
     }
 
+    /// Waits until no daemon owns the data directory.
+    pub async fn free(&self) {
+        let lock = std::fs::File::open(self.path("data/daemon.lock")).unwrap();
+        let (sender, free) = tokio::sync::oneshot::channel();
+        // The thread ends with the daemon, or with the test's process.
+        std::thread::spawn(move || sender.send(lock.lock_shared()));
+        tokio::time::timeout(std::time::Duration::from_secs(60), free).await.expect("the daemon stays").unwrap().unwrap();
+    }
+
     /// Runs git in a directory below the home.
     pub fn git(&self, directory: &str, arguments: &[&str]) -> String {
         git(&self.path(directory), arguments)

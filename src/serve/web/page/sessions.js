@@ -34,9 +34,11 @@ export class SessionList {
     this.#more.addEventListener('click', () => void read.more())
     this.#list.addEventListener('keydown', (event) => this.#move(event))
     this.#search.addEventListener('keydown', (event) => {
+      if (event.key !== 'ArrowDown' && event.key !== 'Enter') return
+      // What was typed just now may not have been drawn yet.
+      this.#draw()
       if (event.key === 'ArrowDown') this.#list.querySelector('a')?.focus()
-      else if (event.key === 'Enter') this.#list.querySelector('a')?.click()
-      else return
+      else this.#list.querySelector('a')?.click()
       event.preventDefault()
     })
     // "3 min" becomes "4 min".

@@ -76,6 +76,8 @@ export class Transcript {
     if (history !== this.#shown) this.#begin(history)
     if (!history) return
     if (this.#follows && history.entries.length > KEPT + 50) history.trim(KEPT)
+    // Browsers keep what is read in its place by themselves, but not at the very top, and some not at all.
+    if (!this.#follows && this.#scroller.scrollTop < 1) this.#scroller.scrollTop = 1
     const anchor = this.#follows ? undefined : this.#anchor()
     for (const id of history.changed) this.#drawMessage(id)
     if (history.changed.size) this.#arrange(history)

@@ -1,0 +1,93 @@
+//! `polytree stop`: tells the daemon to end and waits until it has, as service managers do. Where none runs there is
+//! nothing to do, and that is no failure.
+
+use std::time::Duration;
+
+use polytree_protocol::{
+    daemon::{ServerStopParams, StopMode},
+    methods::ServerStop,
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Surroundings,
+    dial::{PATIENCE, Pause},
+    error::Error,
+};
+use crate::{
+    daemon::life::Making,
+    jsonrpc::peer::{self, Peer},
+    serve::local::{self, Address, Greeted, Hello, NotGreeted, Welcome},
+    stdx::tasks::Tasks,
+    storage::{Kind, Look, Owner, Ownership},
+};
+
+/// How long a daemon may take to end that waits for nothing.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// Stops the daemon of the data directory and waits until its process has gone; `tell` gets lines for the person.
+///
+/// # Errors
+/// When the owner does not answer, cannot be stopped, or does not end.
+pub async fn stop(surroundings: &Surroundings, mode: StopMode, tell: impl Fn(&str)) -> Result<(), Error> {
+    let data = &surroundings.places.data;
+    let Some((pid, running)) = ask(surroundings, mode).await? else {
+        tell(&format!("no daemon runs for {data}"));
+        return Ok(());
+    };
+    if running > 0 {
+        tell(&format!("waiting for {running} turn{}… (Ctrl-C leaves it to end by itself)", if running == 1 { "" } else { "s" }));
+    }
+    // One that waits for turns takes as long as they take.
+    let deadline = (mode == StopMode::Now || running == 0).then(|| Instant::now() + ENDING);
+    let mut pause = Pause::default();
+    while let Look::Owned(owner) = Ownership::look(data.as_path()) {
+        match owner {
+            // Somebody needed the next one already.
+            Some(owner) if owner.pid != pid => break,
+            owner if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                return Err(Error::Silent { data: data.clone(), owner, waited: ENDING });
+            }
+            _ => pause.take(Instant::now() + ENDING).await,
+        }
+    }
+    tell(&format!("stopped process {pid}"));
+    Ok(())
+}
+
+/// Finds the daemon and tells it; gives its process and how many turns it waits for. `None` where there is none.
+async fn ask(surroundings: &Surroundings, mode: StopMode) -> Result<Option<(u32, usize)>, Error> {
+    let data = &surroundings.places.data;
+    let address = Address::new(&surroundings.places.runtime, data);
+    let hello = Hello::new(Some(&surroundings.directory), std::collections::BTreeMap::new());
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = Pause::default();
+    loop {
+        let Look::Owned(owner) = Ownership::look(data.as_path()) else { return Ok(None) };
+        if let Some(owner @ Owner { kind: Kind::Standalone, .. }) = owner {
+            return Err(Error::Embedded { data: data.clone(), pid: owner.pid });
+        }
+        match timeout_at(deadline, local::greet(&address, &hello)).await {
+            Ok(Ok(Greeted { welcome: Welcome { pid, room: Some(Making::Now), .. }, .. })) => return Ok(Some((pid, 0))),
+            Ok(Ok(Greeted { welcome, input, output })) => {
+                let tasks = Tasks::new();
+                let (peer, _) = Peer::start(input, output, &tasks);
+                let answer = peer.request::<ServerStop>(&ServerStopParams { mode: Some(mode), ..ServerStopParams::default() }).await;
+                tasks.cancel();
+                match answer {
+                    Ok(stopping) => return Ok(Some((welcome.pid, stopping.running))),
+                    Err(peer::Error::Refused(error)) => return Err(Error::Refused(error)),
+                    // It has gone by itself meanwhile, or is about to.
+                    Err(error) => tracing::debug!(%error, "the daemon did not answer"),
+                }
+            }
+            Ok(Err(NotGreeted::Refused(error))) if error.retry_after().is_none() => return Err(Error::Refused(error)),
+            Ok(Err(error)) => tracing::debug!(%error, "the daemon cannot be told to stop"),
+            Err(_) => {}
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::Silent { data: data.clone(), owner, waited: PATIENCE });
+        }
+        pause.take(deadline).await;
+    }
+}

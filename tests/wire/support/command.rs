@@ -1,0 +1,37 @@
+//! The commands that people type, in a fixture's repository.
+
+use std::process::{Output, Stdio};
+
+use tokio::process::Command;
+
+use super::fixture::Fixture;
+
+/// The command, ready to be started: without a terminal, with both outputs in pipes.
+#[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
+pub fn command(fixture: &Fixture, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polytree"));
+    command
+        .args(arguments)
+        .current_dir(fixture.path("repo"))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .envs(fixture.environment());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Runs the command to its end; gives its code and both outputs.
+pub async fn polytree(fixture: &Fixture, arguments: &[&str]) -> (i32, String, String) {
+    ended(command(fixture, arguments).output().await.unwrap())
+}
+
+/// The code and both outputs of a command that has ended.
+pub fn ended(output: Output) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = output;
+    (status.code().unwrap_or(-1), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// Sends a signal to a process.
+pub fn signal(pid: u32, signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
+}
