@@ -72,16 +72,6 @@ export class Connection {
    * @returns {Promise<Methods[M]['result']>}
    */
   call(method, params) {
-    return this.request(method, params)
-  }
-
-  /**
-   * A call of a method that this daemon may not have yet.
-   * @param {string} method
-   * @param {object} params
-   * @returns {Promise<any>}
-   */
-  request(method, params) {
     return new Promise((resolve, reject) => {
       if (this.#socket.readyState !== WebSocket.OPEN) {
         reject(new RpcError('not connected', 'disconnected'))

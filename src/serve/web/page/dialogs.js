@@ -1,17 +1,10 @@
 // Dialogs: a new session, the daemon and who is connected, a project with its trust and grants, names, keys.
-/** @import { Session } from 'polytree' */
+/** @import { Diagnosis, Session } from 'polytree' */
 /** @import { Follower } from './follow.js' */
 /** @import { Model } from './model.js' */
 /** @import { Child } from './dom.js' */
 import { fill, h, say } from './dom.js'
 import { ago, messageOf, newId, shortPath, size } from './format.js'
-
-/**
- * What `server.diagnose` tells, as far as it is shown.
- * @typedef {{ id: number, door: string, name?: string, version?: string, directory?: string, since: number, asks?: boolean }} ConnectedClient
- * @typedef {{ severity: 'error' | 'warning' | 'info', text: string, hint?: string }} Advice
- * @typedef {{ listeners: { address: string }[], clients: ConnectedClient[], memory?: { resident?: number }, advice: Advice[] }} Diagnosis
- */
 
 /**
  * Opens a dialog. `act` makes it a form; a failure is told in it and it stays open.
@@ -96,10 +89,9 @@ export function daemon(follower) {
       )
     : h('p', {}, 'The daemon has not answered yet.')
   open('Daemon', [about, more])
-  if (!follower.methods.has('server.diagnose')) return
   say(more, 'Asking…')
-  follower.request('server.diagnose', {}).then(
-    (/** @type {Diagnosis} */ diagnosis) => fill(more, clients(diagnosis), ...advice(diagnosis)),
+  follower.call('server.diagnose', {}).then(
+    (diagnosis) => fill(more, clients(diagnosis), ...advice(diagnosis)),
     (error) => say(more, messageOf(error)),
   )
 }
@@ -110,9 +102,9 @@ function clients({ clients: connected, memory }) {
     h(
       'tr',
       {},
-      h('td', {}, asks ? `${name ?? 'client'} (this page)` : [name ?? 'client', version].filter(Boolean).join(' ')),
+      h('td', {}, asks ? 'this page' : [name ?? 'a client', version].filter(Boolean).join(' ')),
       h('td', {}, `${door} ${id}`),
-      h('td', { title: directory }, directory ? shortPath(directory) : ''),
+      h('td', { title: directory ?? '' }, directory ? shortPath(directory) : ''),
       h('td', {}, ago(since)),
     ),
   )
@@ -122,7 +114,7 @@ function clients({ clients: connected, memory }) {
     {},
     h('h3', {}, `Connected: ${connected.length}`),
     h('div', { class: 'scrolls' }, h('table', {}, h('thead', {}, head), h('tbody', {}, ...rows))),
-    memory?.resident ? h('p', { class: 'quiet' }, `The daemon uses ${size(memory.resident)} of memory.`) : null,
+    memory.resident ? h('p', { class: 'quiet' }, `The daemon uses ${size(memory.resident)} of memory.`) : null,
   )
 }
 

@@ -32,8 +32,6 @@ export class Follower {
   #waiters = []
   /** @type {LinkState} */
   state = 'connecting'
-  /** What this daemon can do. @type {Set<string>} */
-  methods = new Set()
   /** @type {ServerInfoResult | null} */
   info = null
   connectionID = 0
@@ -67,18 +65,8 @@ export class Follower {
    * @returns {Promise<Methods[M]['result']>}
    */
   async call(method, params) {
-    return this.request(method, params)
-  }
-
-  /**
-   * A call of a method that this daemon may not have yet.
-   * @param {string} method
-   * @param {object} params
-   * @returns {Promise<any>}
-   */
-  async request(method, params) {
     if (!this.#connection) throw new RpcError('not connected', 'disconnected')
-    return this.#connection.request(method, params)
+    return this.#connection.call(method, params)
   }
 
   /**
@@ -154,7 +142,6 @@ export class Follower {
   /** @param {Connection} connection @returns {Promise<boolean>} whether everything is to be read anew */
   async #catchUp(connection) {
     const hello = await connection.call('server.initialize', { clientInfo: { name: 'polytree page' } })
-    this.methods = new Set(hello.methods)
     this.connectionID = hello.connectionID
     this.directory = hello.directory ?? ''
     const gap = this.#cursor === null ? -1 : hello.cursor - this.#cursor
