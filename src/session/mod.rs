@@ -3,17 +3,20 @@
 //! started it. What a client has seen is in the store before it is sent.
 
 mod announce;
+mod answer;
 mod calls;
 mod error;
 mod fold;
 mod history;
 mod host;
 mod input;
+mod mailbox;
 mod recover;
 mod sessions;
 mod status;
 mod step;
 pub(crate) mod store;
+mod submit;
 mod system;
 mod task;
 mod title;
@@ -21,6 +24,7 @@ mod turn;
 mod workspace;
 
 pub use error::Error;
+pub use mailbox::MOST_QUEUED;
 pub use sessions::{NewSession, Prompt, Sessions, Submitted, TurnEnd};
 pub use store::{Place, SessionQuery};
 pub use workspace::{Models, ResolvedModel, Workspace, Workspaces};

@@ -1,6 +1,6 @@
 //! Names for sessions: a default at creation, a better one by the small model beside the first turn.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use polytree_protocol::{
@@ -19,6 +19,8 @@ const PROMPT: &str = "You name conversations. Answer with nothing but a title fo
 
 const SESSION: &str = "New session - ";
 const CHILD: &str = "Child session - ";
+/// A model that has found no name by then finds none.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Stored titles have at most this many characters.
 const MOST: usize = 100;
 
@@ -55,8 +57,8 @@ pub(super) fn start(turn: &Arc<Turn>, history: &[MessageWithParts]) {
         let cache_key = turn.session.id.to_string();
         tokio::select! {
             () = tasks.token().cancelled() => {}
-            title = ask(&model, &cache_key, text) => {
-                if let Some(title) = title {
+            title = tokio::time::timeout(PATIENCE, ask(&model, &cache_key, text)) => {
+                if let Ok(Some(title)) = title {
                     store(&turn, title).await;
                 }
             }
