@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     project::Instance,
-    session::{NewSession, Prompt, SessionQuery, Submitted, TurnEnd},
+    session::{self, NewSession, Prompt, SessionQuery, Submitted, TurnEnd},
 };
 
 /// The longest list of sessions.
@@ -125,6 +125,9 @@ impl Handler for SessionPrompt {
         match submitted.end.await {
             Ok(TurnEnd::Message(message)) => Ok(context.daemon.sessions.message(&submitted.session_id, &message).await?),
             Ok(TurnEnd::Deleted) => Err(deleted()),
+            Ok(TurnEnd::Unstored(error)) => Err(Error::unavailable(format!("the turn could not be stored: {error}"))
+                .retry_after(1000)
+                .hint("check the disk and the data directory")),
             // The daemon ends: the turn is marked or waits, and the client finds it after the restart.
             Err(_) => Err(Error::unavailable("the daemon is shutting down").retry_after(1000)),
         }
@@ -145,19 +148,18 @@ impl Handler for SessionSubmit {
 async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submitted, Error> {
     let _busy = context.daemon.sessions.enter()?;
     let digest = select::digest(&params);
-    let session_id = match &params.session_id {
-        Some(id) => select::session(context, &params, id).await?.id,
+    let (session, is_new) = match &params.session_id {
+        Some(id) => (select::session(context, &params, id).await?, false),
         None => match known(context, &params, &digest).await? {
-            Some(id) => id,
+            Some(id) => (context.daemon.sessions.get(&id).await?, false),
             None => {
                 let instance = select::claimed(context, &params).await?;
-                create(context, &instance, SessionCreateParams::default()).await?.id
+                (create(context, &instance, SessionCreateParams::default()).await?, true)
             }
         },
     };
     let prompt = Prompt {
-        session_id,
-        message_id: params.message_id,
+        message_id: params.message_id.clone(),
         parts: params.parts,
         model: params.model,
         agent: params.agent,
@@ -166,7 +168,28 @@ async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submit
         environment: context.connection.environment(),
         digest,
     };
-    Ok(context.daemon.sessions.submit(prompt).await?)
+    if is_new { submit_first(context, session, prompt).await } else { Ok(context.daemon.sessions.submit(session, prompt).await?) }
+}
+
+/// Stores the first prompt of a session that was made for it. Nothing is stored when it fails, so the session goes too.
+async fn submit_first(context: &Context, session: Session, prompt: Prompt) -> Result<Submitted, Error> {
+    let sessions = &context.daemon.sessions;
+    let (made, again) = (session.id.clone(), prompt.message_id.is_some().then(|| prompt.clone()));
+    let error = match sessions.submit(session, prompt).await {
+        Ok(submitted) => return Ok(submitted),
+        Err(error) => error,
+    };
+    if let Err(error) = sessions.delete(&made).await {
+        tracing::warn!(%error, session = %made, "a session without a prompt could not be removed");
+    }
+    // The same prompt, sent at the same time, may have been faster and have made a session of its own.
+    if let (session::Error::Conflict(_), Some(prompt)) = (&error, again)
+        && let Some(message) = &prompt.message_id
+        && let Some(id) = sessions.find_prompt(message, &prompt.digest).await?
+    {
+        return Ok(sessions.submit(sessions.get(&id).await?, prompt).await?);
+    }
+    Err(error.into())
 }
 
 /// The session that the same prompt, sent before, has created.

@@ -8,7 +8,7 @@ use std::{
 
 use polytree_protocol::{
     events::{EventPayload, PermissionRepliedInfo},
-    id::{GrantId, PermissionId, ProjectId, SessionId},
+    id::{GrantId, MessageId, PermissionId, ProjectId, SessionId},
     permission::{Grant, Permission, PermissionOutcome, PermissionResponse, PermissionTime, Rule},
 };
 use rusqlite::Connection;
@@ -179,7 +179,21 @@ impl Broker {
     /// # Errors
     /// When the store cannot be written.
     pub fn withdraw(&self, write: &mut Write<'_>, session: &SessionId, outcome: PermissionOutcome) -> Result<(), storage::Error> {
-        for row in store::open_of_session(write, session)? {
+        self.withdraw_where(write, session, outcome, |_| true)
+    }
+
+    /// The same for those questions that are chosen.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn withdraw_where(
+        &self,
+        write: &mut Write<'_>,
+        session: &SessionId,
+        outcome: PermissionOutcome,
+        chosen: impl Fn(&Permission) -> bool,
+    ) -> Result<(), storage::Error> {
+        for row in store::open_of_session(write, session)?.into_iter().filter(|row| chosen(&row.permission)) {
             settle(write, &self.events, &self.waiters, &row, outcome, None)?;
         }
         Ok(())
@@ -229,12 +243,21 @@ pub struct OpenQuestion {
     pub directory: String,
 }
 
-/// A session's oldest open question, for its status.
+/// What a session asks, oldest first.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn oldest_open(connection: &Connection, session: &SessionId) -> Result<Option<Permission>, storage::Error> {
-    Ok(store::open_of_session(connection, session)?.into_iter().next().map(|row| row.permission))
+pub fn open_of(connection: &Connection, session: &SessionId) -> Result<Vec<Permission>, storage::Error> {
+    Ok(store::open_of_session(connection, session)?.into_iter().map(|row| row.permission).collect())
+}
+
+/// What was asked for the calls of a message, answered or not, oldest first.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn asked_in(connection: &Connection, session: &SessionId, message: &MessageId) -> Result<Vec<Permission>, storage::Error> {
+    let rows = store::of_session(connection, session)?.into_iter().map(|row| row.permission);
+    Ok(rows.filter(|permission| permission.message_id == *message).collect())
 }
 
 /// A grant as a rule.

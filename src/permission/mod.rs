@@ -5,5 +5,5 @@ pub(crate) mod pattern;
 pub(crate) mod rules;
 mod store;
 
-pub use broker::{Answer, Broker, Error, OpenQuestion, Question, Settled, grant_rule, oldest_open};
+pub use broker::{Answer, Broker, Error, OpenQuestion, Question, Settled, asked_in, grant_rule, open_of};
 pub use pattern::Pattern;

@@ -52,6 +52,16 @@ pub(super) fn open_of_session(connection: &Connection, session: &SessionId) -> R
     rows(connection, "AND session_id = ?1", Some(session.as_str()))
 }
 
+pub(super) fn of_session(connection: &Connection, session: &SessionId) -> Result<Vec<Row>, Error> {
+    let mut statement = connection.prepare_cached(&format!("{COLUMNS} WHERE session_id = ?1 ORDER BY id"))?;
+    let mut found = Vec::new();
+    let mut rows = statement.query([session.as_str()])?;
+    while let Some(next) = rows.next()? {
+        found.push(row(next)?);
+    }
+    Ok(found)
+}
+
 pub(super) fn open_of_project(connection: &Connection, project: &ProjectId) -> Result<Vec<Row>, Error> {
     rows(connection, "AND project_id = ?1", Some(project.as_str()))
 }

@@ -100,6 +100,12 @@ impl Activity {
         self.state().closed
     }
 
+    /// Waits until the gate is closed by [`Self::close`].
+    pub async fn closed(&self) {
+        // The sender is a field of `self`, so this cannot fail.
+        let _ = self.changed().wait_for(|()| self.is_closed()).await;
+    }
+
     /// Closes the gate whatever is under way.
     pub fn close(&self) {
         self.state().closed = true;
@@ -127,6 +133,17 @@ impl Activity {
 impl State {
     fn load(&self, running: usize) -> Load {
         Load { running, queued: self.queued.values().sum(), busy: self.busy }
+    }
+}
+
+/// Work that is no turn, such as a call that is about to start one.
+#[derive(Debug)]
+pub struct Busy(Arc<Activity>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.state().busy -= 1;
+        self.0.tell();
     }
 }
 
@@ -167,25 +184,15 @@ impl Sessions {
     /// # Errors
     /// [`Error::Closing`] when there is no such turn and none can start.
     pub fn enter_answer(&self, id: &SessionId) -> Result<Busy, Error> {
-        let is_live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id);
+        let is_live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).get(id).is_some_and(|task| !task.is_closed());
         if is_live { Ok(self.shared.activity.begin()) } else { self.enter() }
     }
 
     /// How many turns run and do not merely wait for a person.
     fn running(&self) -> usize {
         let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.keys().filter(|id| !self.shared.statuses.waits(id)).count()
-    }
-}
-
-/// Work that is no turn, such as a call that is about to start one.
-#[derive(Debug)]
-pub struct Busy(Arc<Activity>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.state().busy -= 1;
-        self.0.tell();
+        // A task that panicked is still in the map and does nothing.
+        live.iter().filter(|(id, task)| !task.is_closed() && !self.shared.statuses.waits(id)).count()
     }
 }
 

@@ -21,6 +21,17 @@ use crate::{
     storage::{Error, Write},
 };
 
+/// A longer text would travel as a reference, and nothing can be appended from that.
+const MOST_DELTA: usize = 32 * 1024;
+
+fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let (piece, rest) = text.split_at(text.floor_char_boundary(MOST_DELTA));
+        text = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 /// A session's voice: where its events belong.
 #[derive(Clone)]
 pub(super) struct Voice {
@@ -71,14 +82,16 @@ impl Voice {
             match change {
                 Change::Put(part) => self.part(write, &part)?,
                 Change::Append { id, text } => {
-                    let delta = PartDelta {
-                        session_id: self.session_id.clone(),
-                        message_id: message_id.clone(),
-                        part_id: id,
-                        field: "text".into(),
-                        delta: text,
-                    };
-                    self.delta(write, delta)?;
+                    for piece in pieces(&text) {
+                        let delta = PartDelta {
+                            session_id: self.session_id.clone(),
+                            message_id: message_id.clone(),
+                            part_id: id.clone(),
+                            field: "text".into(),
+                            delta: piece.to_owned(),
+                        };
+                        self.delta(write, delta)?;
+                    }
                 }
             }
         }
@@ -118,5 +131,19 @@ impl Voice {
     pub fn todos(&self, write: &mut Write<'_>, todos: Vec<Todo>) -> Result<(), Error> {
         store::set_todos(write, &self.session_id, &todos)?;
         self.tell(write, &EventPayload::TodoUpdated(TodoInfo { session_id: self.session_id.clone(), todos })).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn pieces_are_short_and_make_the_whole(length in 0..100_000usize, wide: bool) {
+            let text = if wide { "\u{20ac}" } else { "x" }.repeat(length);
+            prop_assert!(super::pieces(&text).all(|piece| piece.len() <= super::MOST_DELTA));
+            prop_assert_eq!(super::pieces(&text).collect::<String>(), text);
+        }
     }
 }

@@ -1,20 +1,30 @@
 //! The tool calls of one answer: repaired where the model erred, run side by side, closed whatever happens.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use polytree_protocol::{
     id::MessageId,
     part::{Part, Span, ToolCompleted, ToolFailed, ToolPart, ToolRunning, ToolState},
 };
 use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Error, fold::Call, host::CallHost, turn::Turn};
 use crate::{
+    permission,
     provider::definition::ToolSpec,
-    stdx::time::now_ms,
+    stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
     tool::{
         context::{Ask, ToolContext},
         definition::{AnyTool, ToolError, ToolOutput},
+        file_times::Stamp,
         output, select,
     },
 };
@@ -23,6 +33,36 @@ use crate::{
 const ABORT_GRACE: Duration = Duration::from_millis(30);
 /// The same call this many times in a row is asked about.
 const REPEATS: usize = 3;
+
+/// So many calls of an answer work at once; the others wait. Waiting for a person is no work.
+const AT_ONCE: usize = 8;
+/// So many calls of one answer are run; a model that wants more has lost its way, and is told so.
+const MOST_CALLS: usize = 128;
+
+/// What the calls of one answer share.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// Cancelled with the turn, and when the end of one call cannot be stored.
+    tasks: Tasks,
+    slots: Arc<Semaphore>,
+    /// The user has refused one of them: what has not begun will not.
+    refused: AtomicBool,
+}
+
+impl Batch {
+    fn new(turn: &Turn) -> Arc<Self> {
+        Arc::new(Self { tasks: turn.tasks.child(), slots: Arc::new(Semaphore::new(AT_ONCE)), refused: AtomicBool::new(false) })
+    }
+
+    /// Waits until another call may work; `None` when they are cancelled before.
+    pub(super) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            biased;
+            () = self.tasks.token().cancelled() => None,
+            slot = Arc::clone(&self.slots).acquire_owned() => slot.ok(),
+        }
+    }
+}
 
 /// How the calls of an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,31 +134,38 @@ struct Prepared {
 
 /// Runs the calls of an answer.
 pub(super) async fn run(turn: &Arc<Turn>, message: &MessageId, calls: Vec<Call>, repeats: &mut Repeats) -> Result<CallsEnd, Error> {
-    let mut prepared = Vec::new();
+    let tools: Vec<_> = available(turn).cloned().collect();
+    let (mut prepared, mut beyond) = (Vec::new(), Vec::new());
     for call in calls {
-        let (tool, input) = repair(turn, &call.name, &call.arguments);
-        let repeated = repeats.note(tool.name(), &input);
-        let part = ToolPart {
+        let (tool, input) = repair(turn, &tools, &call.name, &call.arguments);
+        let running = ToolRunning { input: input.clone(), title: None, metadata: None, time: Span { start: now_ms(), end: None } };
+        let mut part = ToolPart {
             id: call.part_id,
             session_id: turn.session.id.clone(),
             message_id: message.clone(),
             call_id: call.call_id,
             tool: tool.name().to_owned(),
-            state: ToolState::Running(ToolRunning {
-                input: input.clone(),
-                title: None,
-                metadata: None,
-                time: Span { start: now_ms(), end: None },
-            }),
+            state: ToolState::Running(running.clone()),
             metadata: call.metadata,
         };
-        prepared.push(Prepared { part, tool, input, repeated });
+        if prepared.len() < MOST_CALLS {
+            let repeated = repeats.note(tool.name(), &input);
+            prepared.push(Prepared { part, tool, input, repeated });
+        } else {
+            let text = format!(
+                "This call was not run: an answer may hold at most {MOST_CALLS} tool calls. If it is still needed, make it in your next answer."
+            );
+            part.state = closed(&running, Err(ToolError::Failed(text)));
+            beyond.push(Part::Tool(part));
+        }
     }
-    execute(turn, prepared).await
+    execute(turn, prepared, beyond).await
 }
 
 /// Runs those calls of an answer that a daemon before this one has left waiting; answers given by now are kept.
-pub(super) async fn take_up(turn: &Arc<Turn>, _message: &MessageId, parts: Vec<Part>) -> Result<CallsEnd, Error> {
+pub(super) async fn take_up(turn: &Arc<Turn>, message: &MessageId, parts: Vec<Part>) -> Result<CallsEnd, Error> {
+    remember_files(turn, message).await?;
+    let tools: Vec<_> = available(turn).cloned().collect();
     let mut prepared = Vec::new();
     for part in parts {
         let Part::Tool(mut part) = part else { continue };
@@ -126,21 +173,39 @@ pub(super) async fn take_up(turn: &Arc<Turn>, _message: &MessageId, parts: Vec<P
         let input = running.input.clone();
         let (tool, input) = match turn.workspace.tools.iter().find(|tool| tool.name() == part.tool) {
             Some(tool) => (Arc::clone(tool), input),
-            None => repair(turn, &part.tool, &input.to_string()),
+            None => repair(turn, &tools, &part.tool, &input.to_string()),
         };
         running.metadata = None;
         prepared.push(Prepared { part, tool, input, repeated: false });
     }
-    execute(turn, prepared).await
+    execute(turn, prepared, Vec::new()).await
+}
+
+/// What the session had read before the restart, as far as the questions tell: a change is resumed only if the file is
+/// still what the question was about.
+async fn remember_files(turn: &Turn, message: &MessageId) -> Result<(), Error> {
+    let (session, wanted) = (turn.session.id.clone(), message.clone());
+    let asked = turn.shared.database.read::<_, Error>(move |c| Ok(permission::asked_in(c, &session, &wanted)?)).await?;
+    let file_times = turn.shared.file_times(&turn.session.id);
+    for question in asked.iter().filter(|question| question.kind == "edit") {
+        let text = |field: &str| question.metadata[field].as_str();
+        if let Some(path) = text("filePath").and_then(AbsPath::new)
+            && let Some(hash) = text("version").and_then(|version| blake3::Hash::from_hex(version).ok())
+            && file_times.last(&path).is_none()
+        {
+            file_times.record(&path, Stamp { hash, length: 0, modified: None });
+        }
+    }
+    Ok(())
 }
 
 /// The tool and arguments that the model meant, or the tool that tells it what was wrong.
-fn repair(turn: &Turn, name: &str, arguments: &str) -> (Arc<dyn AnyTool>, Value) {
+fn repair(turn: &Turn, tools: &[Arc<dyn AnyTool>], name: &str, arguments: &str) -> (Arc<dyn AnyTool>, Value) {
     let lower = name.to_lowercase();
-    let found = available(turn).find(|tool| tool.name() == name).or_else(|| available(turn).find(|tool| tool.name() == lower)).cloned();
+    let found = tools.iter().find(|tool| tool.name() == name).or_else(|| tools.iter().find(|tool| tool.name() == lower)).cloned();
     let problem = match (found, parse_input(arguments)) {
         (None, _) => {
-            let known: Vec<&str> = available(turn).map(|tool| tool.name()).collect();
+            let known: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
             format!("There is no tool `{name}`. The tools are: {}.", known.join(", "))
         }
         (Some(_), Err(problem)) => problem,
@@ -154,8 +219,8 @@ fn repair(turn: &Turn, name: &str, arguments: &str) -> (Arc<dyn AnyTool>, Value)
     (invalid.cloned().unwrap_or_else(|| crate::tool::definition::erase(crate::tool::invalid::Invalid)), input)
 }
 
-async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>) -> Result<CallsEnd, Error> {
-    let parts: Vec<Part> = prepared.iter().map(|call| Part::Tool(call.part.clone())).collect();
+async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: Vec<Part>) -> Result<CallsEnd, Error> {
+    let parts: Vec<Part> = prepared.iter().map(|call| Part::Tool(call.part.clone())).chain(beyond).collect();
     let voice = turn.voice.clone();
     turn.shared
         .database
@@ -167,39 +232,58 @@ async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>) -> Result<CallsEnd, 
         })
         .await?;
     turn.shared.statuses.begin_calls(&turn.session.id, prepared.len());
+    let batch = Batch::new(turn);
     let mut running = Vec::new();
     for call in prepared {
-        let host = CallHost::new(turn, call.part.clone());
+        let host = CallHost::new(turn, call.part.clone(), &batch);
         let context = context(turn, &call.part, &host);
-        let handle = turn.tasks.spawn("tool", one(Arc::clone(turn), call, context, Arc::clone(&host)));
+        let handle = batch.tasks.spawn("tool", one(Arc::clone(turn), call, context, Arc::clone(&host)));
         running.push((handle, host));
     }
-    let mut end = CallsEnd::Done;
-    for (handle, host) in running {
-        let mut handle = handle;
+    let (mut end, mut failure) = (CallsEnd::Done, None);
+    let grace = after_abort(&batch);
+    tokio::pin!(grace);
+    let mut grace_is_over = false;
+    for (mut handle, host) in running {
         let result = tokio::select! {
+            biased;
             result = &mut handle => result.ok(),
-            () = after_abort(turn) => None,
+            () = &mut grace, if !grace_is_over => {
+                grace_is_over = true;
+                None
+            }
+            // One grace for all of them: an abort must not take longer because there are many.
+            () = std::future::ready(()), if grace_is_over => None,
         };
         match result {
             Some(Ok(Finished::Result)) => {}
             Some(Ok(Finished::Rejected)) => end = if end == CallsEnd::Done { CallsEnd::Rejected } else { end },
-            Some(Err(error)) => return Err(error),
+            // Its end is not in the store. Nothing may run on behind the turn's back.
+            Some(Err(error)) => {
+                batch.tasks.cancel();
+                failure = failure.or(Some(error));
+            }
             // It was cut off, or the tool has a defect that made it panic.
             Some(Ok(Finished::Aborted)) | None => {
                 if turn.shared.is_leaving() && host.is_waiting() {
                     end = CallsEnd::Left;
                 } else {
-                    let aborted = turn.tasks.token().is_cancelled();
-                    host.close(if aborted {
+                    let aborted = batch.tasks.token().is_cancelled();
+                    let closed = host.close(if aborted {
                         Err(ToolError::Aborted)
                     } else {
                         Err(ToolError::failed("the tool failed because of a defect of polytree; its log has the details"))
-                    })
-                    .await?;
+                    });
+                    if let Err(error) = closed.await {
+                        batch.tasks.cancel();
+                        failure = failure.or(Some(error));
+                    }
                 }
             }
         }
+    }
+    if let Some(failure) = failure {
+        return Err(failure);
     }
     if end != CallsEnd::Left && turn.tasks.token().is_cancelled() {
         end = CallsEnd::Aborted;
@@ -207,8 +291,8 @@ async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>) -> Result<CallsEnd, 
     Ok(end)
 }
 
-async fn after_abort(turn: &Turn) {
-    turn.tasks.token().cancelled().await;
+async fn after_abort(batch: &Batch) {
+    batch.tasks.token().cancelled().await;
     tokio::time::sleep(ABORT_GRACE).await;
 }
 
@@ -218,17 +302,41 @@ enum Finished {
     Aborted,
 }
 
+/// The end of a call: its slot is given back, and it is no longer counted.
+struct Ending<'a> {
+    turn: &'a Turn,
+    host: &'a CallHost,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.host.rest();
+        self.turn.shared.statuses.end_call(&self.turn.session.id);
+    }
+}
+
 async fn one(turn: Arc<Turn>, call: Prepared, context: ToolContext, host: Arc<CallHost>) -> Result<Finished, Error> {
+    // Also where the tool panics.
+    let _ending = Ending { turn: &turn, host: &host };
+    if !host.begin().await {
+        return Ok(Finished::Aborted);
+    }
     let _running = turn.progress.runs(&call.part.call_id, &call.part.tool);
-    let result = match ask_repeated(&call, &context).await {
-        Ok(()) => call.tool.call(&context, call.input).await,
-        Err(error) => Err(error),
+    let result = if host.batch().refused.load(Ordering::Relaxed) {
+        Err(ToolError::failed("this call was not run, because the user rejected another one of the same answer"))
+    } else {
+        match ask_repeated(&call, &context).await {
+            Ok(()) => call.tool.call(&context, call.input).await,
+            Err(error) => Err(error),
+        }
     };
-    turn.shared.statuses.end_call(&turn.session.id);
-    if matches!(result, Err(ToolError::Aborted)) && turn.tasks.token().is_cancelled() {
+    if matches!(result, Err(ToolError::Aborted)) && host.batch().tasks.token().is_cancelled() {
         return Ok(Finished::Aborted);
     }
     let rejected = matches!(result, Err(ToolError::Rejected { message: None }));
+    if rejected {
+        host.batch().refused.store(true, Ordering::Relaxed);
+    }
     let result = match result {
         Ok(output) => Ok(output::cap(&context, call.tool.name(), output).await),
         Err(error) => Err(error),
@@ -263,7 +371,7 @@ fn context(turn: &Arc<Turn>, part: &ToolPart, host: &Arc<CallHost>) -> ToolConte
         worktree: turn.workspace.worktree.clone(),
         output_directory: turn.workspace.output_directory.clone(),
         output_limits: turn.workspace.output_limits,
-        cancel: turn.tasks.token().clone(),
+        cancel: host.batch().tasks.token().clone(),
         environment: Arc::clone(&turn.workspace.environment),
         file_times: turn.shared.file_times(&turn.session.id),
         host: Arc::clone(host) as _,

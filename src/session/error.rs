@@ -46,9 +46,17 @@ pub enum Error {
     /// The prompt cannot be taken.
     #[error("{0}")]
     Input(String),
-    /// The session was deleted while the call waited.
-    #[error("the session was deleted")]
-    Deleted,
+    /// A limit of the prompt was passed.
+    #[error("{what}")]
+    TooLarge {
+        /// What is too large, and how large it may be.
+        what: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// Too many prompts wait already.
+    #[error("{} prompts wait in this session already", super::mailbox::MOST_QUEUED)]
+    QueueFull,
     /// The daemon is ending.
     #[error("the daemon is shutting down and takes no more prompts")]
     Closing,

@@ -2,7 +2,7 @@
 //! call's part, so that whoever closes it first wins and nothing is written after.
 
 use std::sync::{
-    Arc,
+    Arc, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -15,9 +15,14 @@ use polytree_protocol::{
     todo::Todo,
 };
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
-use super::{Error, calls::closed, store, turn::Turn};
+use super::{
+    Error,
+    calls::{Batch, closed},
+    store,
+    turn::Turn,
+};
 use crate::{
     permission::{
         Answer, Question, grant_rule,
@@ -37,6 +42,9 @@ pub(super) struct CallHost {
     // Taken when the call is closed. A tokio mutex: held while the part is written, so that writes keep their order.
     part: Mutex<Option<ToolPart>>,
     waiting: AtomicUsize,
+    batch: Arc<Batch>,
+    // Leave to work, given back while a person is waited for. A plain mutex: held to put it there or take it out.
+    slot: std::sync::Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Turn {
@@ -54,8 +62,32 @@ impl Turn {
 }
 
 impl CallHost {
-    pub fn new(turn: &Arc<Turn>, part: ToolPart) -> Arc<Self> {
-        Arc::new(Self { turn: Arc::clone(turn), part: Mutex::new(Some(part)), waiting: AtomicUsize::new(0) })
+    pub fn new(turn: &Arc<Turn>, part: ToolPart, batch: &Arc<Batch>) -> Arc<Self> {
+        Arc::new(Self {
+            turn: Arc::clone(turn),
+            part: Mutex::new(Some(part)),
+            waiting: AtomicUsize::new(0),
+            batch: Arc::clone(batch),
+            slot: std::sync::Mutex::default(),
+        })
+    }
+
+    /// What the calls of the answer share.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Waits until the call may work; false when the turn was aborted before.
+    pub async fn begin(&self) -> bool {
+        let slot = self.batch.slot().await;
+        let begun = slot.is_some();
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = slot;
+        begun
+    }
+
+    /// Lets another call work.
+    pub fn rest(&self) {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Whether a question of this call is open.
@@ -70,6 +102,7 @@ impl CallHost {
         let ToolState::Running(running) = &part.state else { return Ok(()) };
         part.state = closed(running, result);
         self.write(part).await?;
+        self.rest();
         Ok(())
     }
 
@@ -102,7 +135,8 @@ impl CallHost {
     async fn wait_for_answer(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError> {
         let failed = |error: &dyn std::fmt::Display| ToolError::failed(format!("leave could not be asked for: {error}"));
         let created = now_ms();
-        let forced = ask.force;
+        // A grant given elsewhere answers no question of an agent that only looks.
+        let forced = ask.force || self.turn.rules(&[]).denies_all("edit");
         let permission = Permission {
             id: PermissionId::from_ulid(ids::next()),
             session_id: context.session_id.clone(),
@@ -123,7 +157,11 @@ impl CallHost {
         }
         let (shared, voice) = (&self.turn.shared, &self.turn.voice);
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        shared.statuses.wait(&shared.database, voice, id.clone(), created).await.map_err(|error| failed(&error))?;
+        self.rest();
+        // The question is stored, and that is what counts.
+        if let Err(error) = shared.statuses.wait(&shared.database, voice, id.clone(), created).await {
+            tracing::warn!(%error, "a status could not be told");
+        }
         let answer = tokio::select! {
             () = context.cancel.cancelled() => None,
             answer = &mut answer => Some(answer.unwrap_or(Answer::Withdrawn)),
@@ -132,7 +170,8 @@ impl CallHost {
             Some(answer) => {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
                 shared.statuses.go_on(&shared.database, voice, &id).await.map_err(|error| failed(&error))?;
-                as_result(answer)
+                as_result(answer)?;
+                if self.begin().await { Ok(()) } else { Err(ToolError::Aborted) }
             }
             // Still counted as waiting: whether the question outlives the turn is for the turn to decide.
             None => Err(ToolError::Aborted),

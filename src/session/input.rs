@@ -1,7 +1,7 @@
 //! What a user sends becomes parts: text as it is, files read at once so that the model sees what the user saw. Nothing
 //! is stored when one of them cannot be read. Attaching a file is the user's own leave to read it.
 
-use std::sync::Arc;
+use std::{future::Future, io::Read as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -12,25 +12,33 @@ use polytree_protocol::{
     todo::Todo,
 };
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Workspace, sessions::Shared, turn::part_id};
 use crate::{
-    stdx::paths::AbsPath,
+    stdx::{paths::AbsPath, tasks::Tasks},
     tool::{
         context::{Ask, Host, ToolContext},
         definition::ToolError,
+        open,
     },
 };
 
 /// A larger attachment is refused rather than sent to a model.
 const MOST_BYTES: u64 = 20 * 1024 * 1024;
+/// All parts of a prompt together: a message must fit into one answer of any door.
+const MOST_TOGETHER: u64 = 28 * 1024 * 1024;
+/// More attachments than this have been picked by accident.
+const MOST_FILES: u64 = 1000;
+/// The longest that one attachment is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Expander<'a> {
     workspace: &'a Workspace,
     context: ToolContext,
     parts: Vec<Part>,
+    bytes: u64,
+    files: u64,
 }
 
 /// The parts to store, in the order of the input.
@@ -41,6 +49,9 @@ pub(super) async fn expand(
     message: &MessageId,
     inputs: Vec<PartInput>,
 ) -> Result<Vec<Part>, Error> {
+    // A caller that goes away stops the reading.
+    let cancel = CancellationToken::new();
+    let _stop = cancel.clone().drop_guard();
     let context = ToolContext {
         session_id: session.clone(),
         message_id: message.clone(),
@@ -50,15 +61,15 @@ pub(super) async fn expand(
         worktree: workspace.worktree.clone(),
         output_directory: workspace.output_directory.clone(),
         output_limits: workspace.output_limits,
-        cancel: CancellationToken::new(),
+        cancel,
         environment: Arc::clone(&workspace.environment),
         file_times: shared.file_times(session),
         host: Arc::new(Attaching),
     };
-    let mut expander = Expander { workspace, context, parts: Vec::new() };
+    let mut expander = Expander { workspace, context, parts: Vec::new(), bytes: 0, files: 0 };
     for input in inputs {
         match input {
-            PartInput::Text(input) => expander.text(input.id, input.text, input.synthetic),
+            PartInput::Text(input) => expander.text(input.id, input.text, input.synthetic)?,
             PartInput::Agent(input) => {
                 if !workspace.agents.iter().any(|agent| agent.name == input.name) {
                     let known = workspace.agents.iter().map(|agent| agent.name.clone()).collect();
@@ -66,7 +77,7 @@ pub(super) async fn expand(
                 }
                 let name = input.name.clone();
                 expander.push_agent(input.id, input.name, input.source);
-                expander.text(None, format!("The user mentions the agent {name:?}: what stands above is meant for it."), true);
+                expander.text(None, format!("The user mentions the agent {name:?}: what stands above is meant for it."), true)?;
             }
             PartInput::File(input) => expander.file(input).await?,
         }
@@ -75,7 +86,17 @@ pub(super) async fn expand(
 }
 
 impl Expander<'_> {
-    fn text(&mut self, id: Option<PartId>, text: String, synthetic: bool) {
+    /// Counts what is to be stored.
+    fn count(&mut self, text: &str) -> Result<(), Error> {
+        self.bytes += text.len() as u64;
+        if self.bytes > MOST_TOGETHER {
+            return Err(Error::TooLarge { what: "the parts of the prompt are too long together".into(), limit: MOST_TOGETHER });
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, id: Option<PartId>, text: String, synthetic: bool) -> Result<(), Error> {
+        self.count(&text)?;
         let (session_id, message_id) = (self.context.session_id.clone(), self.context.message_id.clone());
         self.parts.push(Part::Text(TextPart {
             id: id.unwrap_or_else(part_id),
@@ -86,6 +107,7 @@ impl Expander<'_> {
             time: None,
             metadata: None,
         }));
+        Ok(())
     }
 
     fn push_agent(&mut self, id: Option<PartId>, name: String, source: Option<Value>) {
@@ -93,7 +115,8 @@ impl Expander<'_> {
         self.parts.push(Part::Agent(AgentPart { id: id.unwrap_or_else(part_id), session_id, message_id, name, source }));
     }
 
-    fn push_file(&mut self, input: FileInput, url: String) {
+    fn push_file(&mut self, input: FileInput, url: String) -> Result<(), Error> {
+        self.count(&url)?;
         let (session_id, message_id) = (self.context.session_id.clone(), self.context.message_id.clone());
         let id = input.id.unwrap_or_else(part_id);
         self.parts.push(Part::File(FilePart {
@@ -105,9 +128,14 @@ impl Expander<'_> {
             url,
             source: input.source,
         }));
+        Ok(())
     }
 
     async fn file(&mut self, input: FileInput) -> Result<(), Error> {
+        self.files += 1;
+        if self.files > MOST_FILES {
+            return Err(Error::TooLarge { what: "too many files are attached".into(), limit: MOST_FILES });
+        }
         if let Some(rest) = input.url.strip_prefix("data:") {
             let rest = rest.to_owned();
             return self.data(&rest, input);
@@ -116,8 +144,7 @@ impl Expander<'_> {
             if input.url.contains("://") {
                 // Kept for the client's sake; nothing is fetched.
                 let url = input.url.clone();
-                self.push_file(input, url);
-                return Ok(());
+                return self.push_file(input, url);
             }
             return Err(Error::Input(format!("{:?} is not an address; expected file:///absolute/path or data:", input.url)));
         };
@@ -133,18 +160,20 @@ impl Expander<'_> {
                 .iter()
                 .find(|tool| tool.name() == "read")
                 .ok_or_else(|| Error::Input("this daemon has no read tool".into()))?;
-            let output = read.call(&self.context, arguments.clone()).await.map_err(|error| Error::Input(format!("{path}: {error}")))?;
-            self.text(None, format!("Called the read tool with {arguments}"), true);
-            self.text(None, output.output, true);
+            let output = in_time(&path, read.call(&self.context, arguments.clone())).await?;
+            let output = output.map_err(|error| Error::Input(format!("{path}: {error}")))?;
+            self.text(None, format!("Called the read tool with {arguments}"), true)?;
+            self.text(None, output.output, true)?;
             let url = input.url.clone();
-            self.push_file(input, url);
-            return Ok(());
+            return self.push_file(input, url);
         }
-        let bytes = read_bytes(&path).await?;
+        let room = MOST_BYTES.min((MOST_TOGETHER - self.bytes) / 4 * 3);
+        let (from, cancel) = (path.clone(), self.context.cancel.clone());
+        let bytes = in_time(&path, Tasks::spawn_blocking(move || read_bytes(&from, room, &cancel))).await?;
+        let bytes = bytes.map_err(|_| Error::Closing)??;
         let url = format!("data:{};base64,{}", input.mime, base64::engine::general_purpose::STANDARD.encode(bytes));
-        self.text(None, format!("The user attached the file {path}"), true);
-        self.push_file(input, url);
-        Ok(())
+        self.text(None, format!("The user attached the file {path}"), true)?;
+        self.push_file(input, url)
     }
 
     fn data(&mut self, rest: &str, input: FileInput) -> Result<(), Error> {
@@ -159,12 +188,11 @@ impl Expander<'_> {
                 percent_decode(body)
             };
             let name = input.filename.clone().unwrap_or_else(|| "attachment".to_owned());
-            self.text(None, format!("The user attached the text {name:?}:"), true);
-            self.text(None, text, true);
+            self.text(None, format!("The user attached the text {name:?}:"), true)?;
+            self.text(None, text, true)?;
         }
         let url = input.url.clone();
-        self.push_file(input, url);
-        Ok(())
+        self.push_file(input, url)
     }
 }
 
@@ -194,23 +222,34 @@ fn add_range(arguments: &mut Value, query: &str) -> Result<(), Error> {
     Ok(())
 }
 
-async fn read_bytes(path: &AbsPath) -> Result<Vec<u8>, Error> {
-    let failed = |error: std::io::Error| Error::Input(format!("{path}: {error}"));
-    let metadata = tokio::fs::metadata(path).await.map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(Error::Input(format!("{path} is not a file")));
-    }
-    if metadata.len() > MOST_BYTES {
-        return Err(Error::Input(format!("{path} has {} bytes; attachments may have {MOST_BYTES}", metadata.len())));
+/// The work's result, unless it takes longer than anybody waits.
+async fn in_time<T>(path: &AbsPath, work: impl Future<Output = T>) -> Result<T, Error> {
+    let late = || Error::Input(format!("{path} could not be read within {} seconds", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, work).await.map_err(|_| late())
+}
+
+fn read_bytes(path: &AbsPath, limit: u64, cancel: &CancellationToken) -> Result<Vec<u8>, Error> {
+    let failed = |error: open::Error| Error::Input(format!("{path}: {error}"));
+    let too_large = || Error::TooLarge { what: format!("{path} has more bytes than may be attached"), limit };
+    // Never waits for a pipe or a device.
+    let (mut file, metadata) = path.real().map_err(open::Error::from).and_then(|real| open::regular(&real)).map_err(failed)?;
+    if metadata.len() > limit {
+        return Err(too_large());
     }
     // Some files of the system say that they are empty and never end.
     let mut bytes = Vec::new();
-    let file = tokio::fs::File::open(path).await.map_err(failed)?;
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).await.map_err(failed)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(Error::Input(format!("{path} has more than {MOST_BYTES} bytes; attachments may not")));
+    loop {
+        if cancel.is_cancelled() {
+            return Err(Error::Input(format!("{path} was not read to its end")));
+        }
+        let read = file.by_ref().take(256 * 1024).read_to_end(&mut bytes).map_err(|error| failed(error.into()))?;
+        if bytes.len() as u64 > limit {
+            return Err(too_large());
+        }
+        if read == 0 {
+            return Ok(bytes);
+        }
     }
-    Ok(bytes)
 }
 
 fn percent_decode(text: &str) -> String {
@@ -262,6 +301,26 @@ mod tests {
         assert_eq!(range("start=7").unwrap(), r#"{"offset":7}"#);
         assert!(range("start=0").is_err());
         assert!(range("start=5&end=4").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn attachments_are_regular_files_within_the_limit() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| AbsPath::new(directory.path().join(name)).unwrap();
+        let cancel = CancellationToken::new();
+        let read = |name: &str, limit| read_bytes(&path(name), limit, &cancel);
+        std::fs::write(path("file"), [7; 600_000]).unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, path("pipe").as_path(), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        std::fs::File::create(path("sparse")).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(read("file", 600_000).unwrap().len(), 600_000);
+        assert_eq!(read("link", 600_000).unwrap().len(), 600_000);
+        assert!(matches!(read("file", 599_999), Err(Error::TooLarge { limit: 599_999, .. })));
+        assert!(matches!(read("sparse", 1000), Err(Error::TooLarge { .. })));
+        assert!(matches!(read("pipe", 1000), Err(Error::Input(_))), "nobody writes to it, and nobody waits");
+        cancel.cancel();
+        assert!(read_bytes(&path("file"), 600_000, &cancel).is_err());
     }
 
     #[test]

@@ -4,18 +4,21 @@
 
 mod activity;
 mod announce;
+mod answer;
 mod calls;
 mod error;
 mod fold;
 mod history;
 mod host;
 mod input;
+mod mailbox;
 mod progress;
 mod recover;
 mod sessions;
 mod status;
 mod step;
 pub(crate) mod store;
+mod submit;
 mod system;
 mod task;
 mod title;
@@ -24,6 +27,7 @@ mod workspace;
 
 pub use activity::{Busy, Load};
 pub use error::Error;
+pub use mailbox::MOST_QUEUED;
 pub use progress::{Census, TurnNow, Working};
 pub use sessions::{NewSession, Prompt, Sessions, Submitted, TurnEnd};
 pub use store::{Place, SessionQuery};

@@ -198,8 +198,7 @@ impl Sessions {
     #[must_use]
     pub fn census(&self) -> Census {
         let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).len();
-        let readers = self.shared.file_times.lock().unwrap_or_else(PoisonError::into_inner).len();
-        Census { live, readers }
+        Census { live, readers: self.shared.readers() }
     }
 }
 

@@ -1,7 +1,7 @@
-//! All sessions of the daemon: creating, reading, deleting, and the way to the task of one that works.
+//! All sessions of the daemon, and what is asked of them beside their turns.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -12,30 +12,30 @@ use polytree_protocol::{
     events::{EventPayload, SessionInfo},
     id::{MessageId, ProjectId, SessionId},
     message::{MessageWithParts, Tokens},
-    permission::PermissionOutcome,
     provider::ModelRef,
-    session::{PartInput, Session, SessionStatus, SessionTime},
+    session::{PartInput, Session, SessionTime},
 };
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Error, Place, SessionQuery, Workspaces,
-    activity::Activity,
-    announce::Voice,
-    input,
-    progress::AllProgress,
-    recover,
-    status::Statuses,
-    store,
-    task::{Command, SessionTask},
+    Error, Place, SessionQuery, Workspaces, activity::Activity, announce::Voice, mailbox::Command, progress::AllProgress, recover,
+    status::Statuses, store,
 };
 use crate::{
     event::Events,
     permission::Broker,
-    stdx::{ids, paths::AbsPath, tasks::Tasks, time::now_ms, version::version},
+    stdx::{ids, tasks::Tasks, time::now_ms, version::version},
     storage::Database,
     tool::{context::Environment, file_times::FileTimes},
 };
+
+/// So many sessions know what they have read of which file.
+const MOST_FILE_TIMES: usize = 512;
+/// A list of messages is made in memory, and no door lets more through.
+const MOST_LISTED: u64 = 32 * 1024 * 1024;
+
+/// With the number of its last use, so that the longest unused ones can be forgotten.
+type NumberedFileTimes = HashMap<SessionId, (u64, Arc<FileTimes>)>;
 
 /// What the tasks of all sessions share.
 pub(super) struct Shared {
@@ -51,7 +51,9 @@ pub(super) struct Shared {
     pub leaving: AtomicBool,
     // Held for a look-up or an insert, never across an await.
     pub live: Mutex<HashMap<SessionId, mpsc::UnboundedSender<Command>>>,
-    pub file_times: Mutex<HashMap<SessionId, Arc<FileTimes>>>,
+    /// Where a daemon before this one left something that the next command of the user takes up.
+    left: Mutex<HashSet<SessionId>>,
+    file_times: Mutex<(u64, NumberedFileTimes)>,
 }
 
 impl Shared {
@@ -61,7 +63,46 @@ impl Shared {
 
     /// When the session last read each file.
     pub fn file_times(&self, id: &SessionId) -> Arc<FileTimes> {
-        Arc::clone(self.file_times.lock().unwrap_or_else(PoisonError::into_inner).entry(id.clone()).or_default())
+        let mut guard = self.file_times.lock().unwrap_or_else(PoisonError::into_inner);
+        let (uses, sessions) = &mut *guard;
+        *uses += 1;
+        if sessions.len() >= MOST_FILE_TIMES
+            && !sessions.contains_key(id)
+            && let Some(oldest) = sessions.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| id.clone())
+        {
+            // Its model only has to read again.
+            sessions.remove(&oldest);
+        }
+        let (used, times) = sessions.entry(id.clone()).or_default();
+        *used = *uses;
+        Arc::clone(times)
+    }
+
+    /// How many sessions know what they have read.
+    pub fn readers(&self) -> usize {
+        self.file_times.lock().unwrap_or_else(PoisonError::into_inner).1.len()
+    }
+
+    /// Notes that the session's open answer or queue waits for a command of the user.
+    pub fn leave_for_later(&self, id: &SessionId) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+    }
+
+    /// Whether anything was left in the session; from now on it is the caller's.
+    pub fn take_left(&self, id: &SessionId) -> bool {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+    }
+
+    /// Whether anything was left in the session.
+    pub fn is_left(&self, id: &SessionId) -> bool {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    /// The session is gone.
+    pub fn forget(&self, id: &SessionId) {
+        self.statuses.clear(id);
+        self.take_left(id);
+        self.file_times.lock().unwrap_or_else(PoisonError::into_inner).1.remove(id);
     }
 
     pub async fn session(&self, id: &SessionId) -> Result<Session, Error> {
@@ -102,8 +143,6 @@ pub struct NewSession {
 /// A prompt as it arrives.
 #[derive(Debug, Clone)]
 pub struct Prompt {
-    /// The session.
-    pub session_id: SessionId,
     /// The id that the client chose.
     pub message_id: Option<MessageId>,
     /// What is asked.
@@ -129,6 +168,8 @@ pub enum TurnEnd {
     Message(MessageId),
     /// The session was deleted.
     Deleted,
+    /// Its end, or its beginning, could not be stored, for this reason.
+    Unstored(String),
 }
 
 /// A stored prompt.
@@ -167,10 +208,16 @@ impl Sessions {
             statuses,
             leaving: AtomicBool::new(false),
             live: Mutex::default(),
+            left: Mutex::default(),
             file_times: Mutex::default(),
         };
-        recover::recover(&shared).await?;
-        Ok(Self { shared: Arc::new(shared) })
+        let unsettled = recover::recover(&shared).await?;
+        let sessions = Self { shared: Arc::new(shared) };
+        for id in unsettled {
+            sessions.shared.leave_for_later(&id);
+            let _ = sessions.send(&id, Command::Settle);
+        }
+        Ok(sessions)
     }
 
     /// Creates a session; the same id with the same digest gives the one that is there.
@@ -299,6 +346,13 @@ impl Sessions {
                 {
                     return Err(Error::UnknownMessage(before.clone()));
                 }
+                // Asked before they are read: a session may be larger than the memory.
+                if store::messages_size(connection, &id, limit, before.as_ref())? > MOST_LISTED {
+                    return Err(Error::TooLarge {
+                        what: "these messages are too long for one answer; ask for fewer of them with `limit` and `before`".into(),
+                        limit: MOST_LISTED,
+                    });
+                }
                 Ok(store::list_messages(connection, &id, limit, before.as_ref())?)
             })
             .await
@@ -319,159 +373,5 @@ impl Sessions {
                 store::get_message(connection, &id, &message)?.ok_or(Error::UnknownMessage(message))
             })
             .await
-    }
-
-    /// Every session that is not idle.
-    #[must_use]
-    pub fn statuses(&self) -> Vec<(SessionId, SessionStatus)> {
-        self.shared.statuses.all()
-    }
-
-    /// The session whose prompt has this message id and digest, if there is one.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] when the id belongs to something else.
-    pub async fn find_prompt(&self, message: &MessageId, digest: &str) -> Result<Option<SessionId>, Error> {
-        let (wanted, digest) = (message.clone(), digest.to_owned());
-        let origin = self.shared.database.read(move |c| store::message_origin(c, &wanted)).await?;
-        match origin {
-            None => Ok(None),
-            Some((session, Some(params))) if params == digest => Ok(SessionId::parse(&session).ok()),
-            Some(_) => Err(Error::Conflict(format!("the message {message} already exists and was sent with other params"))),
-        }
-    }
-
-    /// Stores a prompt; its turn starts now or after those before it. The same message id with the same digest joins
-    /// the turn that is there. Nothing is stored when it fails.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`], [`Error::DirectoryGone`], [`Error::UnknownAgent`], [`Error::UnknownModel`], or what the
-    /// settings or the attached files are at fault of.
-    pub async fn submit(&self, prompt: Prompt) -> Result<Submitted, Error> {
-        // A turn that is to be started; whether it may, its caller has asked by `enter`.
-        let _busy = self.shared.activity.begin();
-        let session = self.get(&prompt.session_id).await?;
-        if let Some(id) = &prompt.message_id
-            && let Some(found) = self.find_prompt(id, &prompt.digest).await?
-        {
-            if found != session.id {
-                return Err(Error::Conflict(format!("the message {id} already exists in another session")));
-            }
-            return self.join(&session.id, id, prompt.environment).await;
-        }
-        let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
-            return Err(Error::DirectoryGone(session.directory));
-        };
-        let workspace = self.shared.workspaces.open(&directory, &prompt.environment).await?;
-        let agent = workspace.agent(prompt.agent.as_deref().or(session.agent.as_deref()))?;
-        let model = workspace.models.choose(prompt.model.as_ref(), agent.model.as_ref(), session.model.as_ref())?;
-        workspace.models.resolve(&model)?;
-        let message_id = prompt.message_id.unwrap_or_else(|| MessageId::from_ulid(ids::next()));
-        let parts = input::expand(&self.shared, &workspace, &session.id, &message_id, prompt.parts).await?;
-        let message = polytree_protocol::message::UserMessage {
-            id: message_id.clone(),
-            session_id: session.id.clone(),
-            time: polytree_protocol::part::Created { created: now_ms() },
-            agent: agent.name.clone(),
-            model,
-            system: prompt.system,
-            tools: prompt.tools,
-        };
-        let (reply, answer) = oneshot::channel();
-        self.send(
-            &session.id,
-            Command::Prompt { message: Box::new(message), parts, digest: prompt.digest, environment: prompt.environment, workspace, reply },
-        )?;
-        let (queued, end) = answer.await.map_err(|_| Error::Deleted)??;
-        Ok(Submitted { session_id: session.id, message_id, queued, end })
-    }
-
-    async fn join(&self, session: &SessionId, message: &MessageId, environment: Environment) -> Result<Submitted, Error> {
-        let (reply, answer) = oneshot::channel();
-        self.send(session, Command::Join { message_id: message.clone(), environment, reply })?;
-        let (queued, end) = answer.await.map_err(|_| Error::Deleted)??;
-        Ok(Submitted { session_id: session.clone(), message_id: message.clone(), queued, end })
-    }
-
-    /// Ends the running turn and cancels the queue. Tells whether anything was running.
-    ///
-    /// # Errors
-    /// [`Error::UnknownSession`].
-    pub async fn abort(&self, id: &SessionId) -> Result<bool, Error> {
-        self.get(id).await?;
-        let mut any = self.abort_one(id).await?;
-        // A parent's abort is its running children's too.
-        for child in self.children(id).await? {
-            any |= Box::pin(self.abort(&child.id)).await?;
-        }
-        Ok(any)
-    }
-
-    async fn abort_one(&self, id: &SessionId) -> Result<bool, Error> {
-        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id);
-        if !live && !self.shared.statuses.all().iter().any(|(busy, _)| busy == id) {
-            return Ok(false);
-        }
-        let (reply, answer) = oneshot::channel();
-        self.send(id, Command::Abort { reply })?;
-        Ok(answer.await.unwrap_or(false))
-    }
-
-    /// Takes up a turn whose question was answered while nobody in this process waited for it.
-    pub fn resume(&self, id: &SessionId, environment: Environment) {
-        let _ = self.send(id, Command::Resume { environment });
-    }
-
-    /// Deletes a session and its descendants, children first; their turns end before.
-    ///
-    /// # Errors
-    /// [`Error::UnknownSession`].
-    pub async fn delete(&self, id: &SessionId) -> Result<(), Error> {
-        let session = self.get(id).await?;
-        for child in self.children(id).await? {
-            Box::pin(self.delete(&child.id)).await?;
-        }
-        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id);
-        if live {
-            let (reply, answer) = oneshot::channel();
-            self.send(id, Command::End { reply })?;
-            let _ = answer.await;
-        }
-        let voice = Voice::new(&self.shared.events, &session);
-        let broker = Arc::clone(&self.shared.broker);
-        let statuses = self.shared.statuses.clone();
-        let gone = id.clone();
-        self.shared
-            .database
-            .write::<_, Error>(move |write| {
-                broker.withdraw(write, &gone, PermissionOutcome::Expired)?;
-                let Some(session) = store::get_session(write, &gone)? else { return Err(Error::UnknownSession(gone)) };
-                store::delete_session(write, &gone)?;
-                voice.tell(write, &EventPayload::SessionDeleted(SessionInfo { info: session }))?;
-                statuses.clear(&gone);
-                Ok(())
-            })
-            .await?;
-        self.shared.file_times.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        Ok(())
-    }
-
-    /// The daemon ends: what waits for a person stays open for the next one, the rest is marked as interrupted.
-    pub fn leave(&self) {
-        self.shared.leaving.store(true, Ordering::Relaxed);
-    }
-
-    /// Sends the session's task a message; starts the task where there is none.
-    fn send(&self, id: &SessionId, command: Command) -> Result<(), Error> {
-        if self.shared.tasks.token().is_cancelled() {
-            return Err(Error::Closing);
-        }
-        let mut live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
-        // A task leaves the map under this lock and only with an empty mailbox, so what is sent here is read.
-        let sender = live.entry(id.clone()).or_insert_with(|| SessionTask::start(&self.shared, id.clone()));
-        let sent = sender.send(command).map_err(|_| Error::Closing);
-        drop(live);
-        self.shared.activity.tell();
-        sent
     }
 }

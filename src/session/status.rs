@@ -90,6 +90,11 @@ impl Statuses {
         self.change(id, |entry| entry.status = (status != SessionStatus::Idle).then_some(status))
     }
 
+    /// The session works again and has asked nothing yet.
+    pub fn restart(&self, id: &SessionId) -> Option<SessionStatus> {
+        self.change(id, |entry| *entry = Entry { status: Some(SessionStatus::Busy), ..Entry::default() })
+    }
+
     /// The session is idle, whatever it waited for.
     pub fn clear(&self, id: &SessionId) -> Option<SessionStatus> {
         self.change(id, |entry| *entry = Entry::default())

@@ -33,6 +33,8 @@ const MOST_OUTPUT: u64 = 32_000;
 const MOST_PENDING: usize = 256 * 1024;
 /// An answer longer than this is none that anybody wants.
 const MOST_ANSWER: usize = 16 * 1024 * 1024;
+/// What a call counts in the length of an answer beside its arguments.
+const CALL_LENGTH: usize = 8 * 1024;
 
 /// How a model call ended; the answer is still open.
 pub(super) enum StepEnd {
@@ -45,10 +47,16 @@ pub(super) enum StepEnd {
 }
 
 /// Calls the model until an answer is complete, waiting and trying again where that may help.
-pub(super) async fn run(turn: &Turn, answer: AssistantMessage, history: &[MessageWithParts], final_step: bool) -> Result<StepEnd, Error> {
+/// `failures` counts the calls in a row that have failed, also in messages before this one.
+pub(super) async fn run(
+    turn: &Turn,
+    answer: AssistantMessage,
+    history: &[MessageWithParts],
+    final_step: bool,
+    failures: &mut u32,
+) -> Result<StepEnd, Error> {
     let request = request(turn, history, final_step);
     let policy = RetryPolicy::default();
-    let mut attempt = 1;
     loop {
         let mut fold = Fold::new(turn.session.id.clone(), answer.id.clone(), part_id);
         let ended = stream(turn, &answer.id, request.clone(), &mut fold).await?;
@@ -60,6 +68,8 @@ pub(super) async fn run(turn: &Turn, answer: AssistantMessage, history: &[Messag
             Streamed::Aborted => return Ok(StepEnd::Aborted(answer)),
             Streamed::Failed(error) => error,
         };
+        *failures += 1;
+        let attempt = *failures;
         let wait = retry::decide(policy, &error, attempt, jitter());
         let message = message_error(&error, turn);
         let Some(wait) = wait else { return Ok(StepEnd::Failed(answer, message, false)) };
@@ -78,7 +88,6 @@ pub(super) async fn run(turn: &Turn, answer: AssistantMessage, history: &[Messag
         if fold.has_spoken() {
             return Ok(StepEnd::Failed(answer, message, true));
         }
-        attempt += 1;
     }
 }
 
@@ -141,8 +150,9 @@ async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &
 fn length(delta: &Delta) -> usize {
     match delta {
         Delta::Text(text) | Delta::Reasoning(text) | Delta::ReasoningSignature(text) => text.len(),
-        Delta::ToolCallStart { name, .. } => name.len() + 1000,
-        Delta::ToolCallDone { arguments, .. } => arguments.len(),
+        // Every call costs a part, two events and perhaps a task, however short it is.
+        Delta::ToolCallStart { name, .. } => name.len() + CALL_LENGTH,
+        Delta::ToolCallDone { name, arguments, .. } => name.len() + arguments.len() + CALL_LENGTH,
         Delta::Finish { .. } => 0,
     }
 }

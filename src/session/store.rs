@@ -140,6 +140,16 @@ pub fn children(connection: &Connection, id: &SessionId) -> Result<Vec<Session>,
     Ok(found)
 }
 
+/// A session and all its descendants, parents before their children.
+pub fn family(connection: &Connection, id: &SessionId) -> Result<Vec<SessionId>, Error> {
+    let mut statement = connection.prepare_cached(
+        "WITH RECURSIVE family (id, depth) AS (SELECT ?1, 0 UNION ALL SELECT session.id, depth + 1 FROM session JOIN family ON session.parent_id = family.id)
+         SELECT id FROM family ORDER BY depth",
+    )?;
+    let ids: Vec<String> = statement.query_map([id.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(ids.iter().filter_map(|id| SessionId::parse(id).ok()).collect())
+}
+
 /// Deletes a session with its messages and events; the id stays taken.
 pub fn delete_session(connection: &Connection, id: &SessionId) -> Result<(), Error> {
     connection.prepare_cached("DELETE FROM session WHERE id = ?1")?.execute([id.as_str()])?;
@@ -198,6 +208,11 @@ pub fn put_part(connection: &Connection, part: &Part) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether there is a part of this id, in any session.
+pub fn has_part(connection: &Connection, id: &PartId) -> Result<bool, Error> {
+    Ok(connection.prepare_cached("SELECT 1 FROM part WHERE id = ?1")?.exists([id.as_str()])?)
+}
+
 /// Appends to a field of a part without writing it whole.
 pub fn append_part(connection: &Connection, id: &PartId, cursor: u64, field: &str, delta: &str) -> Result<(), Error> {
     connection.prepare_cached("INSERT INTO part_tail (part_id, cursor, field, delta) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
@@ -243,6 +258,16 @@ pub fn list_messages(
     }
     found.reverse();
     Ok(found)
+}
+
+/// How many bytes those messages take in the store, without reading them.
+pub fn messages_size(connection: &Connection, session: &SessionId, limit: Option<u32>, before: Option<&MessageId>) -> Result<u64, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT coalesce(sum(octet_length(data) + (SELECT coalesce(sum(octet_length(part.data)), 0) FROM part WHERE part.message_id = chosen.id)), 0)
+         FROM (SELECT id, data FROM message WHERE session_id = ?1 AND (?2 IS NULL OR seq < (SELECT seq FROM message WHERE id = ?2)) ORDER BY seq DESC LIMIT ?3) AS chosen",
+    )?;
+    let limit = limit.map_or(-1, i64::from);
+    Ok(statement.query_row(params![session.as_str(), before.map(MessageId::as_str), limit], |row| row.get(0))?)
 }
 
 fn newest_cursor(connection: &Connection) -> Result<u64, Error> {
@@ -307,11 +332,58 @@ pub fn queue(connection: &Connection, session: &SessionId) -> Result<Vec<Message
     Ok(ids.iter().filter_map(|id| MessageId::parse(id).ok()).collect())
 }
 
-/// Every session that has an assistant message which has not ended.
-pub fn sessions_with_open_messages(connection: &Connection) -> Result<Vec<(SessionId, MessageId)>, Error> {
-    let mut statement = connection.prepare_cached("SELECT session_id, id FROM message WHERE open ORDER BY seq")?;
-    let ids: Vec<(String, String)> = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-    Ok(ids.iter().filter_map(|(session, message)| Some((SessionId::parse(session).ok()?, MessageId::parse(message).ok()?))).collect())
+/// Puts a prompt before all that wait.
+pub fn enqueue_first(connection: &Connection, session: &SessionId, message: &MessageId) -> Result<(), Error> {
+    connection
+        .prepare_cached("INSERT INTO queue (seq, session_id, message_id) VALUES ((SELECT coalesce(min(seq), 1) - 1 FROM queue), ?1, ?2)")?
+        .execute([session.as_str(), message.as_str()])?;
+    Ok(())
+}
+
+/// Notes which prompt the session answers now.
+pub fn set_turn(connection: &Connection, session: &SessionId, message: &MessageId) -> Result<(), Error> {
+    connection
+        .prepare_cached("INSERT INTO turn (session_id, message_id) VALUES (?1, ?2) ON CONFLICT (session_id) DO UPDATE SET message_id = excluded.message_id")?
+        .execute([session.as_str(), message.as_str()])?;
+    Ok(())
+}
+
+/// Notes that the session answers no prompt now.
+pub fn clear_turn(connection: &Connection, session: &SessionId) -> Result<(), Error> {
+    connection.prepare_cached("DELETE FROM turn WHERE session_id = ?1")?.execute([session.as_str()])?;
+    Ok(())
+}
+
+/// The prompt that the session answers, by what was noted.
+pub fn turn(connection: &Connection, session: &SessionId) -> Result<Option<MessageId>, Error> {
+    let id: Option<String> = connection
+        .prepare_cached("SELECT message_id FROM turn WHERE session_id = ?1")?
+        .query_row([session.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(id.and_then(|id| MessageId::parse(&id).ok()))
+}
+
+/// The answers of a session that have not ended, oldest first.
+pub fn open_answers(connection: &Connection, session: &SessionId) -> Result<Vec<MessageId>, Error> {
+    let mut statement = connection.prepare_cached("SELECT id FROM message WHERE session_id = ?1 AND open ORDER BY seq")?;
+    let ids: Vec<String> = statement.query_map([session.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(ids.iter().filter_map(|id| MessageId::parse(id).ok()).collect())
+}
+
+/// Every session in a turn, or with an answer that has not ended.
+pub fn sessions_in_a_turn(connection: &Connection) -> Result<Vec<SessionId>, Error> {
+    sessions(connection, "SELECT session_id FROM turn UNION SELECT session_id FROM message WHERE open")
+}
+
+/// Every session in which prompts wait.
+pub fn sessions_with_a_queue(connection: &Connection) -> Result<Vec<SessionId>, Error> {
+    sessions(connection, "SELECT DISTINCT session_id FROM queue")
+}
+
+fn sessions(connection: &Connection, query: &str) -> Result<Vec<SessionId>, Error> {
+    let mut statement = connection.prepare_cached(query)?;
+    let ids: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(ids.iter().filter_map(|id| SessionId::parse(id).ok()).collect())
 }
 
 /// The task list.

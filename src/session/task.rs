@@ -1,5 +1,8 @@
 //! The task of one working session: its mailbox, its queue, its current turn. It starts with the first message and
-//! ends as soon as there is nothing left to do.
+//! ends as soon as there is nothing left to do. While the store cannot be written it stays and tries again, so that
+//! what it last said of its turn comes true.
+
+mod unsettled;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -8,56 +11,45 @@ use std::{
 };
 
 use polytree_protocol::{
+    events::{EventPayload, SessionInfo},
     id::{MessageId, SessionId},
-    message::{Message, UserMessage},
-    part::Part,
+    message::{Message, MessageWithParts},
+    permission::PermissionOutcome,
     session::SessionStatus,
 };
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
+    time::Instant,
 };
 
+use self::unsettled::Unsettled;
 use super::{
-    Error, Workspace,
+    Error,
     announce::Voice,
+    mailbox::{Accepted, Command, MOST_QUEUED, NewPrompt},
+    recover::{self, Cause},
     sessions::{Shared, TurnEnd},
     store,
-    turn::{self, Outcome},
+    turn::{self, Fresh, Outcome, Start},
 };
 use crate::{stdx::tasks::Tasks, tool::context::Environment};
 
 /// An abort is answered after this long even if the turn is still closing its books.
 const ABORT_ANSWER: Duration = Duration::from_millis(80);
-
-type PromptReply = oneshot::Sender<Result<(bool, oneshot::Receiver<TurnEnd>), Error>>;
-
-/// What a session's task is asked.
-pub(super) enum Command {
-    /// Store a prompt and start or queue its turn.
-    Prompt {
-        message: Box<UserMessage>,
-        parts: Vec<Part>,
-        digest: String,
-        environment: Environment,
-        workspace: Arc<Workspace>,
-        reply: PromptReply,
-    },
-    /// Wait for the turn of a prompt that is stored.
-    Join { message_id: MessageId, environment: Environment, reply: PromptReply },
-    /// End the turn, cancel the queue.
-    Abort { reply: oneshot::Sender<bool> },
-    /// A question was answered.
-    Resume { environment: Environment },
-    /// End the turn because the session is deleted.
-    End { reply: oneshot::Sender<()> },
-}
-
+/// A deletion waits this long for a turn to end. What the turn writes later fails, for its session is gone.
+const DELETE_PATIENCE: Duration = Duration::from_secs(5);
 struct Current {
     message_id: MessageId,
     tasks: Tasks,
     handle: JoinHandle<Outcome>,
-    aborts: Vec<oneshot::Sender<bool>>,
+    aborts: Vec<oneshot::Sender<Result<bool, Error>>>,
+}
+
+/// What became of a prompt in the store.
+enum Stored {
+    New(Box<Fresh>),
+    Known,
 }
 
 /// The owner of one session while it works.
@@ -68,34 +60,53 @@ pub(super) struct SessionTask {
     queue: VecDeque<(MessageId, Environment)>,
     waiters: HashMap<MessageId, Vec<oneshot::Sender<TurnEnd>>>,
     current: Option<Current>,
+    unsettled: Option<Unsettled>,
 }
 
 impl SessionTask {
     /// Starts the task and gives the way to its mailbox.
     pub fn start(shared: &Arc<Shared>, id: SessionId) -> mpsc::UnboundedSender<Command> {
         let (sender, mailbox) = mpsc::unbounded_channel();
-        let task = Self { shared: Arc::clone(shared), id, mailbox, queue: VecDeque::new(), waiters: HashMap::new(), current: None };
+        let task = Self {
+            shared: Arc::clone(shared),
+            id,
+            mailbox,
+            queue: VecDeque::new(),
+            waiters: HashMap::new(),
+            current: None,
+            unsettled: None,
+        };
         drop(shared.tasks.spawn("session", task.run()));
         sender
     }
 
     async fn run(mut self) {
-        let mut took_up = false;
         loop {
-            if self.current.is_none() && self.mailbox.is_empty() && self.try_leave() {
-                return;
+            let is_idle = self.current.is_none() && self.unsettled.is_none();
+            if is_idle && self.mailbox.is_empty() {
+                // Prompts that a daemon before this one left do not start by themselves.
+                self.leave_queue();
+                if self.try_leave() {
+                    return;
+                }
             }
+            let retries = self.current.is_none() && self.unsettled.is_some();
+            let next = self.unsettled.as_ref().map_or_else(Instant::now, |unsettled| unsettled.next);
+            let (ending, activity) = (self.shared.tasks.token().clone(), Arc::clone(&self.shared.activity));
             tokio::select! {
                 outcome = async { (&mut self.current.as_mut().expect("guarded").handle).await }, if self.current.is_some() => {
-                    self.turn_ended(outcome.unwrap_or(Outcome { last: None, aborted: true, left: false })).await;
+                    self.turn_ended(of_turn(outcome)).await;
+                }
+                // The next daemon will find it and close it.
+                () = ending.cancelled(), if retries => self.unsettled = None,
+                () = activity.closed(), if retries => self.unsettled = None,
+                () = tokio::time::sleep_until(next), if retries => {
+                    if self.settle().await.is_ok() {
+                        self.start_next().await;
+                    }
                 }
                 command = self.mailbox.recv() => {
                     let Some(command) = command else { return };
-                    // What a daemon before this one left waiting is this session's current turn.
-                    if !took_up {
-                        took_up = true;
-                        self.take_up(environment(&command)).await;
-                    }
                     self.obey(command).await;
                 }
             }
@@ -115,26 +126,10 @@ impl SessionTask {
         true
     }
 
-    async fn take_up(&mut self, environment: Environment) {
-        let id = self.id.clone();
-        let read = self.shared.database.read(move |connection| {
-            let open = store::sessions_with_open_messages(connection)?.into_iter().find(|(session, _)| *session == id);
-            let Some((_, message)) = open else { return Ok(None) };
-            let Some(message) = store::get_message(connection, &id, &message)? else { return Ok(None) };
-            Ok::<_, crate::storage::Error>(Some(message))
-        });
-        if let Ok(Some(message)) = read.await
-            && let Message::Assistant(answer) = &message.info
-        {
-            let user = answer.parent_id.clone();
-            self.start_turn(user, environment, None, Some(message));
-        }
-    }
-
     async fn obey(&mut self, command: Command) {
         match command {
-            Command::Prompt { message, parts, digest, environment, workspace, reply } => {
-                let result = self.prompt(*message, parts, digest, environment, workspace).await;
+            Command::Prompt { prompt, reply } => {
+                let result = self.prompt(*prompt).await;
                 let _ = reply.send(result);
             }
             Command::Join { message_id, environment, reply } => {
@@ -142,223 +137,308 @@ impl SessionTask {
                 let _ = reply.send(result);
             }
             Command::Abort { reply } => self.abort(reply).await,
-            Command::Resume { .. } => {}
-            Command::End { reply } => {
-                if let Some(mut current) = self.current.take() {
-                    current.tasks.cancel();
-                    let _ = (&mut current.handle).await;
-                    for abort in current.aborts {
-                        let _ = abort.send(true);
-                    }
+            Command::Resume { environment } => {
+                if let Err(error) = self.make_ready(&environment).await {
+                    tracing::error!(%error, session = %self.id, "an answered turn could not be taken up");
                 }
-                self.queue.clear();
-                for waiter in self.waiters.drain().flat_map(|(_, waiters)| waiters) {
-                    let _ = waiter.send(TurnEnd::Deleted);
-                }
-                let _ = reply.send(());
+            }
+            Command::Settle => {
+                self.shared.take_left(&self.id);
+                self.unsettled = Some(Unsettled::new(Cause::Restart));
+            }
+            Command::Delete { reply } => {
+                let result = self.delete().await;
+                let _ = reply.send(result);
             }
         }
     }
 
-    async fn prompt(
-        &mut self,
-        message: UserMessage,
-        parts: Vec<Part>,
-        digest: String,
-        environment: Environment,
-        workspace: Arc<Workspace>,
-    ) -> Result<(bool, oneshot::Receiver<TurnEnd>), Error> {
-        let message_id = message.id.clone();
-        let wanted = message_id.clone();
-        if let Some((session, params)) = self.shared.database.read(move |c| store::message_origin(c, &wanted)).await? {
-            // The same prompt was sent twice at once.
-            return match params {
-                Some(params) if params == digest && session == self.id.as_str() => self.join(message_id, environment).await,
-                _ => Err(Error::Conflict(format!("the message {message_id} already exists and was sent with other params"))),
-            };
+    /// Before anything begins: closes what could not be stored, and takes up what a daemon before this one left.
+    async fn make_ready(&mut self, environment: &Environment) -> Result<(), Error> {
+        self.settle().await?;
+        if self.current.is_some() || !self.shared.take_left(&self.id) {
+            return Ok(());
         }
-        let busy = self.current.is_some();
-        let session = self.shared.session(&self.id).await?;
-        let voice = Voice::new(&self.shared.events, &session);
-        let statuses = self.shared.statuses.clone();
-        let leftover = self
-            .shared
-            .database
-            .write::<_, Error>(move |write| {
-                let id = message.id.clone();
-                // Prompts that were waiting when a daemon ended go first.
-                let leftover = if busy { Vec::new() } else { store::queue(write, &voice.session_id)? };
-                let (agent, model) = (message.agent.clone(), message.model.clone());
-                voice.message(write, &Message::User(message), Some(&digest))?;
-                for part in &parts {
-                    voice.part(write, part)?;
+        let id = self.id.clone();
+        let read = self.shared.database.read::<_, Error>(move |connection| {
+            let open = store::open_answers(connection, &id)?.into_iter().next();
+            let open = open.map(|open| store::get_message(connection, &id, &open)).transpose()?.flatten();
+            Ok((open, store::queue(connection, &id)?))
+        });
+        let (open, queue) = read.await.inspect_err(|_| self.shared.leave_for_later(&self.id))?;
+        for waiting in queue {
+            if !self.queue.iter().any(|(id, _)| *id == waiting) {
+                self.queue.push_back((waiting, Arc::clone(environment)));
+            }
+        }
+        if let Some(open) = open
+            && let Message::Assistant(answer) = &open.info
+        {
+            let prompt = answer.parent_id.clone();
+            // What it still waits for is told again as soon as it asks.
+            let status = self.shared.statuses.restart(&self.id);
+            if let Err(error) = self.tell(status).await {
+                tracing::warn!(%error, session = %self.id, "a status could not be told");
+            }
+            self.start_turn(prompt, Arc::clone(environment), None, Some(open));
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, status: Option<SessionStatus>) -> Result<(), Error> {
+        let Some(status) = status else { return Ok(()) };
+        let voice = Voice::new(&self.shared.events, &self.shared.session(&self.id).await?);
+        Ok(self.shared.database.write(move |write| voice.status(write, status)).await?)
+    }
+
+    async fn prompt(&mut self, prompt: NewPrompt) -> Accepted {
+        let NewPrompt { message, chosen, parts, digest, environment, workspace } = prompt;
+        self.make_ready(&environment).await?;
+        let queued = self.current.is_some() || !self.queue.is_empty();
+        if self.queue.len() >= MOST_QUEUED {
+            return Err(Error::QueueFull);
+        }
+        let message_id = message.id.clone();
+        // Set before it is stored, so that a turn's first status can never come before it; taken back if it is not stored.
+        let status = if queued { None } else { self.shared.statuses.set(&self.id, SessionStatus::Busy) };
+        let (events, id) = (Arc::clone(&self.shared.events), self.id.clone());
+        let stored = self.shared.database.write::<_, Error>(move |write| {
+            // The same prompt may have been sent twice at once.
+            if chosen && let Some((session, params)) = store::message_origin(write, &message.id)? {
+                return match params {
+                    Some(params) if params == digest && session == id.as_str() => Ok(Stored::Known),
+                    _ => Err(Error::Conflict(format!("the message {} already exists and was sent with other params", message.id))),
+                };
+            }
+            let session = store::get_session(write, &id)?.ok_or_else(|| Error::UnknownSession(id.clone()))?;
+            let voice = Voice::new(&events, &session);
+            voice.message(write, &Message::User(message.clone()), Some(&digest))?;
+            for part in &parts {
+                if store::has_part(write, part.id())? {
+                    return Err(Error::Conflict(format!("the part {} already exists", part.id())));
                 }
-                voice.session(write, |session| {
-                    session.agent = Some(agent);
-                    session.model = Some(model);
-                })?;
-                if busy || !leftover.is_empty() {
-                    store::enqueue(write, &voice.session_id, &id)?;
-                    voice.queue(write)?;
-                }
-                if !busy && let Some(status) = statuses.set(&voice.session_id, SessionStatus::Busy) {
+                voice.part(write, part)?;
+            }
+            let (agent, model) = (message.agent.clone(), message.model.clone());
+            let changed = voice.session(write, |session| {
+                session.agent = Some(agent);
+                session.model = Some(model);
+            })?;
+            if queued {
+                store::enqueue(write, &id, &message.id)?;
+                voice.queue(write)?;
+            } else {
+                store::set_turn(write, &id, &message.id)?;
+                if let Some(status) = status {
                     voice.status(write, status)?;
                 }
-                Ok(leftover)
-            })
-            .await?;
+            }
+            Ok(Stored::New(Box::new(Fresh { session: changed.unwrap_or(session), user: message, workspace })))
+        });
+        let stored = stored.await;
+        if !queued && !matches!(stored, Ok(Stored::New(_))) {
+            self.shared.statuses.clear(&self.id);
+        }
+        let Stored::New(fresh) = stored? else { return self.join(message_id, environment).await };
         let (sender, receiver) = oneshot::channel();
         self.waiters.entry(message_id.clone()).or_default().push(sender);
-        let queued = busy || !leftover.is_empty();
         if queued {
-            for waiting in leftover {
-                self.queue.push_back((waiting, Arc::clone(&environment)));
-            }
             self.queue.push_back((message_id, environment));
-            if !busy {
-                self.start_next().await;
-            }
+            self.start_next().await;
         } else {
-            self.start_turn(message_id, environment, Some(workspace), None);
+            self.start_turn(message_id, environment, Some(*fresh), None);
         }
         Ok((queued, receiver))
     }
 
-    async fn join(&mut self, message_id: MessageId, environment: Environment) -> Result<(bool, oneshot::Receiver<TurnEnd>), Error> {
+    async fn join(&mut self, message_id: MessageId, environment: Environment) -> Accepted {
+        self.make_ready(&environment).await?;
         let (sender, receiver) = oneshot::channel();
         let running = self.current.as_ref().is_some_and(|current| current.message_id == message_id);
-        let mut queued = self.queue.iter().any(|(id, _)| *id == message_id);
-        if !running && !queued {
-            let (session, wanted) = (self.id.clone(), message_id.clone());
-            let (last, waiting) =
-                self.shared.database.read::<_, Error>(move |c| Ok((store::last_answer(c, &wanted)?, store::queue(c, &session)?))).await?;
-            if let Some(last) = last {
-                let _ = sender.send(TurnEnd::Message(last));
-                return Ok((false, receiver));
-            }
-            if waiting.contains(&message_id) && self.current.is_none() {
-                self.queue.extend(waiting.into_iter().map(|id| (id, Arc::clone(&environment))));
-                queued = true;
-                self.waiters.entry(message_id).or_default().push(sender);
-                self.start_next().await;
-                return Ok((queued, receiver));
-            }
-            // It was cancelled while it waited: nothing will answer it.
-            let _ = sender.send(TurnEnd::Message(message_id));
-            return Ok((false, receiver));
+        let queued = self.queue.iter().any(|(id, _)| *id == message_id);
+        if running || queued {
+            self.waiters.entry(message_id).or_default().push(sender);
+            self.start_next().await;
+            return Ok((queued, receiver));
         }
-        self.waiters.entry(message_id).or_default().push(sender);
-        Ok((queued, receiver))
+        let wanted = message_id.clone();
+        let last = self.shared.database.read(move |c| store::last_answer(c, &wanted)).await?;
+        // Without an answer it was cancelled while it waited: nothing will answer it.
+        let _ = sender.send(TurnEnd::Message(last.unwrap_or(message_id)));
+        Ok((false, receiver))
     }
 
-    fn start_turn(
-        &mut self,
-        message_id: MessageId,
-        environment: Environment,
-        workspace: Option<Arc<Workspace>>,
-        open: Option<polytree_protocol::message::MessageWithParts>,
-    ) {
+    fn start_turn(&mut self, message_id: MessageId, environment: Environment, fresh: Option<Fresh>, open: Option<MessageWithParts>) {
         let tasks = self.shared.tasks.child();
-        let turn = turn::run(Arc::clone(&self.shared), self.id.clone(), message_id.clone(), environment, workspace, tasks.clone(), open);
-        self.current = Some(Current { message_id, handle: tasks.spawn("turn", turn), tasks, aborts: Vec::new() });
+        let start = Start { session_id: self.id.clone(), message_id: message_id.clone(), environment, fresh, open };
+        let handle = tasks.spawn("turn", turn::run(Arc::clone(&self.shared), start, tasks.clone()));
+        self.current = Some(Current { message_id, handle, tasks, aborts: Vec::new() });
     }
 
+    /// Starts the turn of the first prompt that waits, unless one runs or the daemon is about to stop.
     async fn start_next(&mut self) {
+        if self.current.is_none() && !self.shared.activity.is_closed() {
+            self.start_first().await;
+        }
+    }
+
+    async fn start_first(&mut self) {
         let Some((message_id, environment)) = self.queue.pop_front() else { return };
-        let (id, message) = (self.id.clone(), message_id.clone());
-        let Ok(session) = self.shared.session(&id).await else { return };
-        let voice = Voice::new(&self.shared.events, &session);
-        let statuses = self.shared.statuses.clone();
-        let written = self.shared.database.write::<_, crate::storage::Error>(move |write| {
+        let status = self.shared.statuses.set(&self.id, SessionStatus::Busy);
+        let (events, id, message) = (Arc::clone(&self.shared.events), self.id.clone(), message_id.clone());
+        let written = self.shared.database.write::<_, Error>(move |write| {
+            let session = store::get_session(write, &id)?.ok_or_else(|| Error::UnknownSession(id.clone()))?;
+            let voice = Voice::new(&events, &session);
             store::dequeue(write, &message)?;
+            store::set_turn(write, &id, &message)?;
             voice.queue(write)?;
-            if let Some(status) = statuses.set(&id, SessionStatus::Busy) {
+            if let Some(status) = status {
                 voice.status(write, status)?;
             }
             Ok(())
         });
-        if let Err(error) = written.await {
-            tracing::error!(%error, "a queued prompt could not be started");
+        match written.await {
+            Ok(()) => self.start_turn(message_id, environment, None, None),
+            Err(error) => {
+                tracing::error!(%error, session = %self.id, "a queued prompt could not be started");
+                self.queue.push_front((message_id, environment));
+                self.give_up(&error.to_string());
+            }
         }
-        self.start_turn(message_id, environment, None, None);
     }
 
-    async fn abort(&mut self, reply: oneshot::Sender<bool>) {
+    fn answer(&mut self, prompt: &MessageId, end: &TurnEnd) {
+        for waiter in self.waiters.remove(prompt).unwrap_or_default() {
+            let _ = waiter.send(end.clone());
+        }
+    }
+
+    async fn abort(&mut self, reply: oneshot::Sender<Result<bool, Error>>) {
         let Some(current) = &mut self.current else {
-            let _ = reply.send(false);
+            let result = self.abort_what_is_left().await;
+            let _ = reply.send(result);
             return;
         };
         current.tasks.cancel();
         current.aborts.push(reply);
         // The answer must not wait for a slow disk or a process that dies slowly.
         if let Ok(outcome) = tokio::time::timeout(ABORT_ANSWER, &mut current.handle).await {
-            let outcome = outcome.unwrap_or(Outcome { last: None, aborted: true, left: false });
-            self.turn_ended(outcome).await;
+            self.turn_ended(of_turn(outcome)).await;
         } else {
             for abort in current.aborts.drain(..) {
-                let _ = abort.send(true);
+                let _ = abort.send(Ok(true));
             }
         }
     }
 
     async fn turn_ended(&mut self, outcome: Outcome) {
         let Some(current) = self.current.take() else { return };
-        let aborted = outcome.aborted || current.tasks.token().is_cancelled();
         if outcome.left {
             // The next daemon takes it up; nothing is told, because nothing has ended.
             return;
         }
+        let leaving = self.shared.is_leaving();
+        let aborted = outcome.aborted || current.tasks.token().is_cancelled();
+        // Nothing of it may go on, also where it could not end itself.
+        current.tasks.cancel();
         let cancelled: Vec<MessageId> = if aborted { self.queue.drain(..).map(|(id, _)| id).collect() } else { Vec::new() };
         // A daemon that is about to stop starts no more turns; what waits is kept in the store.
         let more = !self.queue.is_empty() && !self.shared.activity.is_closed();
-        let leaving = self.shared.is_leaving();
-        if let Ok(session) = self.shared.session(&self.id).await {
-            let voice = Voice::new(&self.shared.events, &session);
-            let statuses = self.shared.statuses.clone();
-            let ended = cancelled.clone();
-            let written = self.shared.database.write::<_, crate::storage::Error>(move |write| {
-                // A daemon that ends keeps the queue for the next one.
-                if !ended.is_empty() && !leaving {
-                    for id in &ended {
-                        store::dequeue(write, id)?;
-                    }
-                    voice.queue(write)?;
-                }
-                if !more && let Some(status) = statuses.clear(&voice.session_id) {
-                    voice.status(write, status)?;
-                }
-                voice.idle(write)
-            });
-            if let Err(error) = written.await {
-                tracing::error!(%error, "the end of a turn could not be stored");
-                self.shared.statuses.clear(&self.id);
+        let (end, ended) = match outcome.unstored {
+            None => {
+                let ended = self.store_end(aborted && !leaving, more).await.map_err(|error| error.to_string());
+                (outcome.last.map_or(TurnEnd::Deleted, TurnEnd::Message), ended)
+            }
+            Some(error) => (TurnEnd::Unstored(error.clone()), Err(error)),
+        };
+        if let Err(error) = ended {
+            tracing::error!(error, session = %self.id, "the end of a turn could not be stored");
+            self.shared.statuses.clear(&self.id);
+            let cause = if aborted && !leaving { Cause::Abort } else { Cause::Store(error.clone()) };
+            self.unsettled = Some(Unsettled::new(cause));
+            if self.settle().await.is_err() {
+                self.give_up(&error);
             }
         }
-        let end = outcome.last.map_or(TurnEnd::Deleted, TurnEnd::Message);
         for id in std::iter::once(&current.message_id).chain(&cancelled) {
-            for waiter in self.waiters.remove(id).unwrap_or_default() {
-                let _ = waiter.send(end.clone());
-            }
+            self.answer(id, &end);
         }
         for abort in current.aborts {
-            let _ = abort.send(true);
+            let _ = abort.send(Ok(true));
+        }
+        if self.unsettled.is_some() {
+            return;
         }
         if more {
-            self.start_next().await;
+            self.start_first().await;
         } else {
-            // Their callers are told that the daemon ends.
-            for (id, _) in self.queue.drain(..) {
-                self.waiters.remove(&id);
-            }
+            self.leave_queue();
         }
+    }
+
+    /// Tells that the turn has ended, and that the session is idle unless there is more to do. A daemon that ends keeps
+    /// the queue for the next one.
+    async fn store_end(&mut self, cancels_queue: bool, more: bool) -> Result<(), Error> {
+        let status = if more { None } else { self.shared.statuses.clear(&self.id) };
+        let (events, broker, id) = (Arc::clone(&self.shared.events), Arc::clone(&self.shared.broker), self.id.clone());
+        self.shared
+            .database
+            .write::<_, Error>(move |write| {
+                let Some(session) = store::get_session(write, &id)? else { return Ok(()) };
+                let voice = Voice::new(&events, &session);
+                // Whoever asked has ended.
+                broker.withdraw(write, &id, PermissionOutcome::Expired)?;
+                if cancels_queue {
+                    recover::cancel_queue(write, &voice)?;
+                }
+                if !more {
+                    store::clear_turn(write, &id)?;
+                }
+                if let Some(status) = status {
+                    voice.status(write, status)?;
+                }
+                Ok(voice.idle(write)?)
+            })
+            .await
+    }
+
+    /// Ends what runs, then deletes. The waiters learn of the deletion, not of the end before it.
+    async fn delete(&mut self) -> Result<bool, Error> {
+        let waiters = std::mem::take(&mut self.waiters);
+        let mut end = None;
+        if let Some(current) = &mut self.current {
+            current.tasks.cancel();
+            let outcome = tokio::time::timeout(DELETE_PATIENCE, &mut current.handle).await;
+            let outcome = outcome.map_or_else(|_| Outcome { aborted: true, ..Outcome::default() }, of_turn);
+            end = outcome.last.clone().map(TurnEnd::Message);
+            self.turn_ended(outcome).await;
+        }
+        let (events, broker, id) = (Arc::clone(&self.shared.events), Arc::clone(&self.shared.broker), self.id.clone());
+        let deleted = self.shared.database.write::<_, Error>(move |write| {
+            if !store::children(write, &id)?.is_empty() {
+                return Ok(false);
+            }
+            let session = store::get_session(write, &id)?.ok_or_else(|| Error::UnknownSession(id.clone()))?;
+            broker.withdraw(write, &id, PermissionOutcome::Expired)?;
+            store::delete_session(write, &id)?;
+            Voice::new(&events, &session).tell(write, &EventPayload::SessionDeleted(SessionInfo { info: session }))?;
+            Ok(true)
+        });
+        let deleted = deleted.await;
+        if matches!(deleted, Ok(true)) {
+            self.queue.clear();
+            self.unsettled = None;
+            self.shared.forget(&self.id);
+            end = Some(TurnEnd::Deleted);
+        }
+        for waiter in waiters.into_values().flatten() {
+            let _ = waiter.send(end.clone().unwrap_or(TurnEnd::Deleted));
+        }
+        deleted
     }
 }
 
-fn environment(command: &Command) -> Environment {
-    match command {
-        Command::Prompt { environment, .. } | Command::Join { environment, .. } | Command::Resume { environment } => {
-            Arc::clone(environment)
-        }
-        Command::Abort { .. } | Command::End { .. } => Environment::default(),
-    }
+/// A turn that panicked has stored nothing of its end.
+fn of_turn(outcome: Result<Outcome, tokio::task::JoinError>) -> Outcome {
+    outcome.unwrap_or_else(|_| Outcome { unstored: Some("a defect of polytree; its log has the details".into()), ..Outcome::default() })
 }

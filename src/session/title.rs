@@ -1,6 +1,6 @@
 //! Names for sessions: a default at creation, a better one by the small model beside the first turn.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use polytree_protocol::{
@@ -20,7 +20,9 @@ const PROMPT: &str = "You name conversations. Answer with nothing but a title fo
 const SESSION: &str = "New session - ";
 const CHILD: &str = "Child session - ";
 /// A daemon that has nothing else to do waits so long for a title before it leaves.
-const WORTH_WAITING: std::time::Duration = std::time::Duration::from_secs(5);
+const WORTH_WAITING: Duration = Duration::from_secs(5);
+/// A model that has found no name by then finds none.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Stored titles have at most this many characters.
 const MOST: usize = 100;
 
@@ -57,13 +59,13 @@ pub(super) fn start(turn: &Arc<Turn>, history: &[MessageWithParts]) {
     drop(tasks.clone().spawn("title", async move {
         let mut busy = Some(busy);
         let cache_key = turn.session.id.to_string();
-        let asked = ask(&model, &cache_key, text);
+        let asked = tokio::time::timeout(PATIENCE, ask(&model, &cache_key, text));
         tokio::pin!(asked);
         loop {
             tokio::select! {
                 () = tasks.token().cancelled() => return,
                 title = &mut asked => {
-                    if let Some(title) = title {
+                    if let Ok(Some(title)) = title {
                         store(&turn, title).await;
                     }
                     return;

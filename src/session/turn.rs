@@ -6,11 +6,7 @@ use std::sync::Arc;
 use polytree_protocol::{
     agent::Agent,
     id::{MessageId, PartId, SessionId},
-    message::{
-        AssistantMessage, Message, MessageError, MessageErrorData, MessageErrorName, MessagePath, MessageTime, MessageWithParts, Tokens,
-        UserMessage,
-    },
-    part::{Part, StepFinishPart, StepStartPart},
+    message::{AssistantMessage, Message, MessageError, MessageErrorData, MessageErrorName, MessageWithParts, Tokens, UserMessage},
     permission::PermissionOutcome,
     session::Session,
 };
@@ -18,8 +14,10 @@ use polytree_protocol::{
 use super::{
     Error, ResolvedModel, Workspace,
     announce::Voice,
+    answer::{abort_error, finish_error, new_answer},
     calls::{self, CallsEnd},
     progress::Progress,
+    recover::{self, Cause},
     sessions::Shared,
     step::{self, StepEnd},
     store, title,
@@ -31,6 +29,7 @@ use crate::{
 };
 
 /// How a turn ended.
+#[derive(Debug, Default)]
 pub(super) struct Outcome {
     /// Its last message.
     pub last: Option<MessageId>,
@@ -38,6 +37,29 @@ pub(super) struct Outcome {
     pub aborted: bool,
     /// It waits for a person and was left for the next daemon.
     pub left: bool,
+    /// Its end could not be stored, for this reason: what the store says of it is not true.
+    pub unstored: Option<String>,
+}
+
+/// Which turn to run.
+pub(super) struct Start {
+    /// The session.
+    pub session_id: SessionId,
+    /// The stored prompt.
+    pub message_id: MessageId,
+    /// The variables of the client that started it.
+    pub environment: Environment,
+    /// What was read for the prompt a moment ago.
+    pub fresh: Option<Fresh>,
+    /// The unfinished answer of a turn that is taken up again.
+    pub open: Option<MessageWithParts>,
+}
+
+/// What a turn begins with.
+pub(super) struct Fresh {
+    pub session: Session,
+    pub user: UserMessage,
+    pub workspace: Arc<Workspace>,
 }
 
 /// What all steps of a turn share.
@@ -58,29 +80,34 @@ pub(super) fn part_id() -> PartId {
     PartId::from_ulid(ids::next())
 }
 
-/// Runs the turn of a stored prompt. `workspace` is given when it was opened for the prompt a moment ago; `open` is the
-/// unfinished answer of a turn that is taken up again.
-pub(super) async fn run(
-    shared: Arc<Shared>,
-    id: SessionId,
-    message: MessageId,
-    environment: Environment,
-    workspace: Option<Arc<Workspace>>,
-    tasks: Tasks,
-    open: Option<MessageWithParts>,
-) -> Outcome {
+/// Runs a turn.
+pub(super) async fn run(shared: Arc<Shared>, start: Start, tasks: Tasks) -> Outcome {
+    let Start { session_id, message_id, environment, fresh, open } = start;
     let mut last = open.as_ref().map(|open| open.info.id().clone());
-    let present = shared.progress.begin(&id, &message);
-    let result = prepare(&shared, &id, &message, environment, workspace, &tasks, &present.progress).await;
-    let result = match result {
-        Ok(turn) => Arc::new(turn).run(open, &mut last).await,
-        Err(error) => fail_before_start(&shared, &id, &message, error, &mut last).await.map(|()| Ended::Done),
+    let present = shared.progress.begin(&session_id, &message_id);
+    let prepared = tokio::select! {
+        // Opening a directory may take long, and an abort does not wait for it.
+        biased;
+        () = tasks.token().cancelled() => None,
+        prepared = prepare(&shared, &session_id, &message_id, environment, fresh, &tasks, &present.progress) => Some(prepared),
     };
+    let result = match prepared {
+        Some(Ok(turn)) => Arc::new(turn).run(open, &mut last).await,
+        Some(Err(Error::Storage(error))) => Err(error.into()),
+        Some(Err(error)) => {
+            end_before_start(&shared, &session_id, &message_id, &start_error(&error), &mut last).await.map(|()| Ended::Done)
+        }
+        // The question of a turn that was just taken up again is still the next daemon's.
+        None if shared.is_leaving() && last.is_some() => Ok(Ended::Left),
+        None => end_before_start(&shared, &session_id, &message_id, &abort_error(&shared), &mut last).await.map(|()| Ended::Aborted),
+    };
+    let aborted = tasks.token().is_cancelled();
     match result {
-        Ok(ended) => Outcome { last, aborted: matches!(ended, Ended::Aborted), left: matches!(ended, Ended::Left) },
+        Ok(Ended::Left) => Outcome { last, aborted, left: true, unstored: None },
+        Ok(ended) => Outcome { last, aborted: matches!(ended, Ended::Aborted), left: false, unstored: None },
         Err(error) => {
-            tracing::error!(%error, session = %id, "a turn could not be stored");
-            Outcome { last, aborted: tasks.token().is_cancelled(), left: false }
+            tracing::error!(%error, session = %session_id, "a turn could not be stored");
+            Outcome { last, aborted, left: false, unstored: Some(error.to_string()) }
         }
     }
 }
@@ -96,21 +123,16 @@ async fn prepare(
     id: &SessionId,
     message: &MessageId,
     environment: Environment,
-    workspace: Option<Arc<Workspace>>,
+    fresh: Option<Fresh>,
     tasks: &Tasks,
     progress: &Arc<Progress>,
 ) -> Result<Turn, Error> {
-    let session = shared.session(id).await?;
-    progress.is_in(&session.directory);
-    let (session_id, wanted) = (id.clone(), message.clone());
-    let stored = shared.database.read(move |c| store::get_message(c, &session_id, &wanted)).await?;
-    let Some(MessageWithParts { info: Message::User(user), .. }) = stored else { return Err(Error::UnknownMessage(message.clone())) };
-    let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
-        return Err(Error::DirectoryGone(session.directory));
-    };
-    let workspace = match workspace {
-        Some(workspace) => workspace,
-        None => shared.workspaces.open(&directory, &environment).await?,
+    let Fresh { session, user, workspace } = match fresh {
+        Some(fresh) => {
+            progress.is_in(&fresh.session.directory);
+            fresh
+        }
+        None => read(shared, id, message, &environment, progress).await?,
     };
     let agent = workspace.agent(Some(&user.agent))?.clone();
     let model = workspace.models.resolve(&user.model)?;
@@ -127,59 +149,66 @@ async fn prepare(
     })
 }
 
-/// The settings changed while the prompt waited: its answer says what is wrong.
-async fn fail_before_start(
+async fn read(
     shared: &Arc<Shared>,
     id: &SessionId,
     message: &MessageId,
-    error: Error,
-    last: &mut Option<MessageId>,
-) -> Result<(), Error> {
+    environment: &Environment,
+    progress: &Progress,
+) -> Result<Fresh, Error> {
     let session = shared.session(id).await?;
+    progress.is_in(&session.directory);
     let (session_id, wanted) = (id.clone(), message.clone());
     let stored = shared.database.read(move |c| store::get_message(c, &session_id, &wanted)).await?;
-    let Some(MessageWithParts { info: Message::User(user), .. }) = stored else { return Ok(()) };
-    let voice = Voice::new(&shared.events, &session);
-    let name = match &error {
+    let Some(MessageWithParts { info: Message::User(user), .. }) = stored else { return Err(Error::UnknownMessage(message.clone())) };
+    let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
+        return Err(Error::DirectoryGone(session.directory));
+    };
+    let workspace = shared.workspaces.open(&directory, environment).await?;
+    Ok(Fresh { session, user, workspace })
+}
+
+fn start_error(error: &Error) -> MessageError {
+    let name = match error {
         Error::UnknownModel { .. } => MessageErrorName::ProviderModelNotFoundError,
         Error::Credentials { .. } => MessageErrorName::ProviderAuthError,
         _ => MessageErrorName::UnknownError,
     };
-    let error = MessageError { name, data: MessageErrorData { message: error.to_string(), ..MessageErrorData::default() } };
-    let mut answer = new_answer(&user, &session.directory, &session.directory);
-    if let Some(open) = last.as_ref() {
-        answer.id = open.clone();
-    }
-    answer.time.completed = Some(now_ms());
-    answer.error = Some(error.clone());
-    *last = Some(answer.id.clone());
-    shared
-        .database
-        .write(move |write| {
-            voice.message(write, &Message::Assistant(answer), None)?;
-            voice.error(write, error)?;
-            Ok(())
-        })
-        .await
+    MessageError { name, data: MessageErrorData { message: error.to_string(), ..MessageErrorData::default() } }
 }
 
-fn new_answer(user: &UserMessage, cwd: &str, root: &str) -> AssistantMessage {
-    AssistantMessage {
-        id: MessageId::from_ulid(ids::next()),
-        session_id: user.session_id.clone(),
-        parent_id: user.id.clone(),
-        time: MessageTime { created: now_ms(), completed: None },
-        error: None,
-        agent: user.agent.clone(),
-        mode: user.agent.clone(),
-        provider_id: user.model.provider_id.clone(),
-        model_id: user.model.model_id.clone(),
-        path: MessagePath { cwd: cwd.to_owned(), root: root.to_owned() },
-        summary: false,
-        cost: 0.0,
-        tokens: Tokens::default(),
-        finish: None,
-    }
+/// The turn ends before the model is asked: because the settings changed while the prompt waited, or by an abort. Its
+/// answer says so; one that was to be taken up again is closed with everything in it.
+async fn end_before_start(
+    shared: &Arc<Shared>,
+    id: &SessionId,
+    message: &MessageId,
+    error: &MessageError,
+    last: &mut Option<MessageId>,
+) -> Result<(), Error> {
+    let (events, broker, error) = (Arc::clone(&shared.events), Arc::clone(&shared.broker), error.clone());
+    let (id, message, open) = (id.clone(), message.clone(), last.clone());
+    *last = shared
+        .database
+        .write::<_, Error>(move |write| {
+            let Some(session) = store::get_session(write, &id)? else { return Ok(open) };
+            let voice = Voice::new(&events, &session);
+            if let Some(open) = open {
+                broker.withdraw(write, &id, PermissionOutcome::Aborted)?;
+                recover::close_answer(write, &voice, &open, &Cause::Abort, &error)?;
+                return Ok(Some(open));
+            }
+            let Some(Message::User(user)) = store::get_message(write, &id, &message)?.map(|message| message.info) else { return Ok(None) };
+            let mut answer = new_answer(&user, &session.directory, &session.directory);
+            answer.time.completed = Some(now_ms());
+            answer.error = Some(error.clone());
+            let answer_id = answer.id.clone();
+            voice.message(write, &Message::Assistant(answer), None)?;
+            voice.error(write, error)?;
+            Ok(Some(answer_id))
+        })
+        .await?;
+    Ok(())
 }
 
 impl Turn {
@@ -187,6 +216,8 @@ impl Turn {
         let mut history = self.history().await?;
         let mut repeats = calls::Repeats::default();
         let mut steps: u32 = 0;
+        // Calls that failed since the last one that did not, over all messages.
+        let mut failures = 0;
         if let Some(open) = open {
             history.retain(|message| message.info.id() != open.info.id());
             let Message::Assistant(answer) = open.info else { return Ok(Ended::Done) };
@@ -203,7 +234,7 @@ impl Turn {
             let final_step = self.agent.steps.is_some_and(|most| steps >= most);
             let answer = self.begin().await?;
             *last = Some(answer.id.clone());
-            match step::run(&self, answer, &history, final_step).await? {
+            match step::run(&self, answer, &history, final_step, &mut failures).await? {
                 StepEnd::Failed(answer, error, again) => {
                     self.complete(answer, Some(error.clone()), FinishReason::Other, Tokens::default(), !again).await?;
                     if !again {
@@ -212,8 +243,9 @@ impl Turn {
                     // What it had said stays on record; the next attempt is a message of its own.
                     steps -= 1;
                 }
-                StepEnd::Aborted(answer) => return self.abort(answer).await,
+                StepEnd::Aborted(answer) => return self.abort(answer).await.map(|()| Ended::Aborted),
                 StepEnd::Finished(answer, calls, reason, tokens) => {
+                    failures = 0;
                     if calls.is_empty() {
                         let error = finish_error(reason, &self.model);
                         self.complete(answer, error, reason, tokens, true).await?;
@@ -242,7 +274,7 @@ impl Turn {
     ) -> Result<Next, Error> {
         match end {
             CallsEnd::Left => return Ok(Next::End(Ended::Left)),
-            CallsEnd::Aborted => return self.abort(answer).await.map(Next::End),
+            CallsEnd::Aborted => return self.abort(answer).await.map(|()| Next::End(Ended::Aborted)),
             CallsEnd::Done | CallsEnd::Rejected => {}
         }
         let id = answer.id.clone();
@@ -284,151 +316,9 @@ impl Turn {
         }
         Ok(prompts.into_iter().flat_map(|(_, said)| said).collect())
     }
-
-    /// Stores an empty answer.
-    async fn begin(&self) -> Result<AssistantMessage, Error> {
-        let answer = new_answer(&self.user, &self.workspace.directory.to_string(), &self.workspace.worktree.to_string());
-        let start = Part::StepStart(StepStartPart {
-            id: part_id(),
-            session_id: self.session.id.clone(),
-            message_id: answer.id.clone(),
-            snapshot: None,
-        });
-        let (voice, message) = (self.voice.clone(), answer.clone());
-        self.shared
-            .database
-            .write::<_, Error>(move |write| {
-                voice.message(write, &Message::Assistant(message), None)?;
-                voice.part(write, &start)?;
-                Ok(())
-            })
-            .await?;
-        Ok(answer)
-    }
-
-    /// Ends an answer: its last part, its cost, its error, and what the session has used by now.
-    async fn complete(
-        &self,
-        mut answer: AssistantMessage,
-        error: Option<MessageError>,
-        reason: FinishReason,
-        tokens: Tokens,
-        tell_error: bool,
-    ) -> Result<(), Error> {
-        let cost = cost(&tokens, &self.model);
-        answer.time.completed = Some(now_ms());
-        answer.tokens = tokens;
-        answer.cost = cost;
-        answer.error = error.clone();
-        answer.finish = error.is_none().then(|| reason.word().to_owned());
-        let word = if error.is_some() { "error" } else { reason.word() };
-        let finish = Part::StepFinish(StepFinishPart {
-            id: part_id(),
-            session_id: self.session.id.clone(),
-            message_id: answer.id.clone(),
-            reason: word.to_owned(),
-            snapshot: None,
-            cost,
-            tokens,
-        });
-        let voice = self.voice.clone();
-        self.shared
-            .database
-            .write(move |write| {
-                voice.part(write, &finish)?;
-                voice.message(write, &Message::Assistant(answer), None)?;
-                if tokens != Tokens::default() {
-                    voice.session(write, |session| {
-                        session.cost += cost;
-                        add(&mut session.tokens, &tokens);
-                    })?;
-                }
-                if let Some(error) = error
-                    && tell_error
-                {
-                    voice.error(write, error)?;
-                }
-                Ok(())
-            })
-            .await
-    }
-
-    /// Ends an answer that was cut off: by the user, or because the daemon ends.
-    async fn abort(&self, mut answer: AssistantMessage) -> Result<Ended, Error> {
-        let error = if self.shared.is_leaving() {
-            MessageError {
-                name: MessageErrorName::MessageInterruptedError,
-                data: MessageErrorData {
-                    message: "the daemon was stopped while this answer was written".into(),
-                    ..MessageErrorData::default()
-                },
-            }
-        } else {
-            MessageError {
-                name: MessageErrorName::MessageAbortedError,
-                data: MessageErrorData { message: "the turn was aborted".into(), ..MessageErrorData::default() },
-            }
-        };
-        answer.time.completed = Some(now_ms());
-        answer.error = Some(error.clone());
-        let (voice, broker, id) = (self.voice.clone(), Arc::clone(&self.shared.broker), self.session.id.clone());
-        self.shared
-            .database
-            .write::<_, Error>(move |write| {
-                broker.withdraw(write, &id, PermissionOutcome::Aborted)?;
-                voice.message(write, &Message::Assistant(answer), None)?;
-                voice.error(write, error)?;
-                Ok(())
-            })
-            .await?;
-        Ok(Ended::Aborted)
-    }
 }
 
 enum Next {
     Step,
     End(Ended),
-}
-
-fn finish_error(reason: FinishReason, model: &ResolvedModel) -> Option<MessageError> {
-    let (name, message, hint) = match reason {
-        FinishReason::Length => (
-            MessageErrorName::MessageOutputLengthError,
-            format!("{} reached its output limit", model.reference),
-            "ask it to go on, or raise the model's limit.output in the settings",
-        ),
-        FinishReason::ContentFilter => (
-            MessageErrorName::ContentFilterError,
-            format!("the service of {} withheld the answer", model.reference),
-            "put the request in other words, or use another model",
-        ),
-        _ => return None,
-    };
-    Some(MessageError {
-        name,
-        data: MessageErrorData {
-            message,
-            hint: Some(hint.to_owned()),
-            provider_id: Some(model.reference.provider_id.clone()),
-            ..MessageErrorData::default()
-        },
-    })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-fn cost(tokens: &Tokens, model: &ResolvedModel) -> f64 {
-    let price = &model.info.cost;
-    let million = |count: u64, price: f64| count as f64 * price / 1_000_000.0;
-    million(tokens.input, price.input)
-        + million(tokens.output + tokens.reasoning, price.output)
-        + million(tokens.cache.read, price.cache_read)
-        + million(tokens.cache.write, price.cache_write)
-}
-
-fn add(total: &mut Tokens, tokens: &Tokens) {
-    total.input += tokens.input;
-    total.output += tokens.output;
-    total.reasoning += tokens.reasoning;
-    total.cache.read += tokens.cache.read;
-    total.cache.write += tokens.cache.write;
 }

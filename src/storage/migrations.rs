@@ -7,7 +7,11 @@ use rusqlite_migration::{M, Migrations};
 
 use super::Error;
 
-const ALL: &[M<'static>] = &[M::up(include_str!("migrations/0001_first.sql")), M::up(include_str!("migrations/0002_project.sql"))];
+const ALL: &[M<'static>] = &[
+    M::up(include_str!("migrations/0001_first.sql")),
+    M::up(include_str!("migrations/0002_project.sql")),
+    M::up(include_str!("migrations/0003_turn.sql")),
+];
 
 /// The newest version of the tables.
 pub const KNOWN: usize = ALL.len();

@@ -65,7 +65,20 @@ impl Client {
     #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
     fn spawn(fixture: &Fixture, directory: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_polytree"));
-        command.args(arguments).current_dir(fixture.path(directory)).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.args(arguments);
+        Self::run(command, fixture, directory, variables)
+    }
+
+    /// The same as [`Client::start`] for [`Client::limit_files`]: a write over the limit fails and ends nothing.
+    #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
+    pub fn start_without_signal(fixture: &Fixture) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" stdio --standalone", env!("CARGO_BIN_EXE_polytree")]);
+        Self::run(command, fixture, "repo", &[])
+    }
+
+    fn run(mut command: Command, fixture: &Fixture, directory: &str, variables: &[(&str, &str)]) -> Self {
+        command.current_dir(fixture.path(directory)).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).envs(fixture.environment()).envs(variables.iter().copied());
         let mut child = command.spawn().unwrap();
         let (output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
@@ -210,6 +223,13 @@ impl Client {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         assert!(wait(self.child().wait()).await.unwrap().success());
+    }
+
+    /// Lets the daemon write no file beyond so many bytes, as if the disk were full; `None` takes that back.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap());
+        prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
     }
 
     /// The process.

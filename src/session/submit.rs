@@ -1,0 +1,171 @@
+//! The way to the task of a session that works: prompts, their waiters, abort and deletion.
+
+use std::sync::PoisonError;
+
+use polytree_protocol::{
+    id::{MessageId, SessionId},
+    part::Created,
+    session::{Session, SessionStatus},
+};
+use tokio::sync::oneshot;
+
+use super::{
+    Error, Prompt, Sessions, Submitted, input,
+    mailbox::{Command, NewPrompt},
+    store,
+    task::SessionTask,
+};
+use crate::{
+    stdx::{ids, paths::AbsPath, time::now_ms},
+    tool::context::Environment,
+};
+
+impl Sessions {
+    /// The session whose prompt has this message id and digest, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the id belongs to something else.
+    pub async fn find_prompt(&self, message: &MessageId, digest: &str) -> Result<Option<SessionId>, Error> {
+        let (wanted, digest) = (message.clone(), digest.to_owned());
+        let origin = self.shared.database.read(move |c| store::message_origin(c, &wanted)).await?;
+        match origin {
+            None => Ok(None),
+            Some((session, Some(params))) if params == digest => Ok(SessionId::parse(&session).ok()),
+            Some(_) => Err(Error::Conflict(format!("the message {message} already exists and was sent with other params"))),
+        }
+    }
+
+    /// Stores a prompt in a session as it was read a moment ago; its turn starts now or after those before it. The same
+    /// message id with the same digest joins the turn that is there. Nothing is stored when it fails.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`], [`Error::DirectoryGone`], [`Error::UnknownAgent`], [`Error::UnknownModel`],
+    /// [`Error::QueueFull`], or what the settings or the attached files are at fault of.
+    pub async fn submit(&self, session: Session, prompt: Prompt) -> Result<Submitted, Error> {
+        // A turn that is to be started; whether it may, its caller has asked by `enter`.
+        let _busy = self.shared.activity.begin();
+        if let Some(id) = &prompt.message_id
+            && let Some(found) = self.find_prompt(id, &prompt.digest).await?
+        {
+            if found != session.id {
+                return Err(Error::Conflict(format!("the message {id} already exists in another session")));
+            }
+            return self.join(&session.id, id, prompt.environment).await;
+        }
+        let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
+            return Err(Error::DirectoryGone(session.directory));
+        };
+        let workspace = self.shared.workspaces.open(&directory, &prompt.environment).await?;
+        let agent = workspace.agent(prompt.agent.as_deref().or(session.agent.as_deref()))?;
+        let model = workspace.models.choose(prompt.model.as_ref(), agent.model.as_ref(), session.model.as_ref())?;
+        workspace.models.resolve(&model)?;
+        let chosen = prompt.message_id.is_some();
+        let message_id = prompt.message_id.unwrap_or_else(|| MessageId::from_ulid(ids::next()));
+        let parts = input::expand(&self.shared, &workspace, &session.id, &message_id, prompt.parts).await?;
+        let message = polytree_protocol::message::UserMessage {
+            id: message_id.clone(),
+            session_id: session.id.clone(),
+            time: Created { created: now_ms() },
+            agent: agent.name.clone(),
+            model,
+            system: prompt.system,
+            tools: prompt.tools,
+        };
+        let (reply, answer) = oneshot::channel();
+        let prompt = NewPrompt { message, chosen, parts, digest: prompt.digest, environment: prompt.environment, workspace };
+        self.send(&session.id, Command::Prompt { prompt: Box::new(prompt), reply })?;
+        let (queued, end) = answer.await.map_err(|_| Error::Closing)??;
+        Ok(Submitted { session_id: session.id, message_id, queued, end })
+    }
+
+    async fn join(&self, session: &SessionId, message: &MessageId, environment: Environment) -> Result<Submitted, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(session, Command::Join { message_id: message.clone(), environment, reply })?;
+        let (queued, end) = answer.await.map_err(|_| Error::Closing)??;
+        Ok(Submitted { session_id: session.clone(), message_id: message.clone(), queued, end })
+    }
+
+    /// Ends the running turn and cancels the queue, of the session's descendants too. Tells whether anything was running.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSession`], or when the store fails.
+    pub async fn abort(&self, id: &SessionId) -> Result<bool, Error> {
+        let mut any = false;
+        for member in self.family(id).await? {
+            any |= self.abort_one(&member).await?;
+        }
+        Ok(any)
+    }
+
+    async fn abort_one(&self, id: &SessionId) -> Result<bool, Error> {
+        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id);
+        if !live && !self.shared.is_left(id) {
+            return Ok(false);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.send(id, Command::Abort { reply })?;
+        answer.await.unwrap_or(Ok(false))
+    }
+
+    /// Takes up a turn whose question was answered while nobody in this process waited for it.
+    pub fn resume(&self, id: &SessionId, environment: Environment) {
+        let _ = self.send(id, Command::Resume { environment });
+    }
+
+    /// Deletes a session and its descendants, children first; their turns end before.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSession`], or when the store fails.
+    pub async fn delete(&self, id: &SessionId) -> Result<(), Error> {
+        loop {
+            for member in self.family(id).await?.into_iter().rev() {
+                let (reply, answer) = oneshot::channel();
+                self.send(&member, Command::Delete { reply })?;
+                match answer.await.unwrap_or(Err(Error::Closing)) {
+                    Ok(true) if member == *id => return Ok(()),
+                    // A child was made meanwhile: once more from the start.
+                    Ok(_) => {}
+                    // Somebody else was first with a descendant.
+                    Err(Error::UnknownSession(_)) if member != *id => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
+    /// A session and all its descendants, parents before their children.
+    async fn family(&self, id: &SessionId) -> Result<Vec<SessionId>, Error> {
+        self.get(id).await?;
+        let root = id.clone();
+        Ok(self.shared.database.read(move |connection| store::family(connection, &root)).await?)
+    }
+
+    /// The daemon ends: what waits for a person stays open for the next one, the rest is marked as interrupted.
+    pub fn leave(&self) {
+        self.shared.leaving.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Every session that is not idle.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<(SessionId, SessionStatus)> {
+        self.shared.statuses.all()
+    }
+
+    /// Sends the session's task a message; starts the task where there is none.
+    pub(super) fn send(&self, id: &SessionId, command: Command) -> Result<(), Error> {
+        if self.shared.tasks.token().is_cancelled() {
+            return Err(Error::Closing);
+        }
+        let mut live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
+        // A task leaves the map under this lock and only with an empty mailbox, so what is sent here is read. One that
+        // panicked is still in the map and reads nothing.
+        let sender = live.entry(id.clone()).or_insert_with(|| SessionTask::start(&self.shared, id.clone()));
+        if sender.is_closed() {
+            *sender = SessionTask::start(&self.shared, id.clone());
+        }
+        let sent = sender.send(command).map_err(|_| Error::Closing);
+        drop(live);
+        self.shared.activity.tell();
+        sent
+    }
+}
