@@ -238,11 +238,13 @@ test('a daemon that dies and comes back loses nothing and doubles nothing', { sk
   await showsWhatIs(page, second, id)
 })
 
-/** Stands between page and daemon, and can cut all lines. */
+/** Stands between page and daemon, and can cut all lines, or keep back what the daemon says on them. */
 async function wire(t, daemon) {
   const lines = new Set()
+  const daemons = new Set()
   const server = net.createServer((near) => {
     const far = net.connect(daemon.port, '127.0.0.1')
+    daemons.add(far)
     for (const [from, to] of [[near, far], [far, near]]) {
       lines.add(from)
       from.on('error', () => to.destroy())
@@ -259,7 +261,8 @@ async function wire(t, daemon) {
     cut()
     server.close()
   })
-  return { cut, address: `http://127.0.0.1:${server.address().port}/` }
+  const mute = () => daemons.forEach((far) => far.unpipe())
+  return { cut, mute, address: `http://127.0.0.1:${server.address().port}/` }
 }
 
 test('lines that break in the middle of a stream lose nothing and double nothing', { skip }, async (t) => {
@@ -282,6 +285,27 @@ test('lines that break in the middle of a stream lose nothing and double nothing
   }
   await isLive(page)
   await showsWhatIs(page, client, id)
+})
+
+test('a prompt whose answer was lost is sent again and asked once', { skip }, async (t) => {
+  const daemon = await Daemon.start(t)
+  const directory = repository(daemon.folder)
+  const client = await Client.open(daemon)
+  afterwards(t, () => client.close())
+  const { cut, mute, address } = await wire(t, daemon)
+  const page = await open(t, daemon, { at: address })
+  await client.call('event.subscribe', {})
+  const { id } = await client.call('session.create', { directory })
+  await isLive(page)
+  await choose(page, id)
+  mute()
+  await send(page, 'help')
+  await client.event(({ type, sessionID }) => type === 'session.idle' && sessionID === id)
+  await page.locator('#prompt-hint', { hasText: 'Sending' }).waitFor()
+  cut()
+  await page.locator('#prompt-hint', { hasText: 'Enter sends' }).waitFor()
+  await showsWhatIs(page, client, id)
+  assert.equal((await client.call('session.messages', { sessionID: id })).length, 2)
 })
 
 test('below a base path, as a proxy may want it', { skip }, async (t) => {
