@@ -22,6 +22,7 @@ def main():
     arguments.add_argument("--runs", type=int, default=20)
     arguments.add_argument("--binary", default=ROOT / "target/release/polytree")
     options = arguments.parse_args()
+    binary = pathlib.Path(options.binary).resolve()
     with tempfile.TemporaryDirectory() as work:
         home = pathlib.Path(work)
         repository = home / "repository"
@@ -30,7 +31,7 @@ def main():
 
         def run(*command):
             began = time.perf_counter()
-            subprocess.run([options.binary, *command], check=True, cwd=repository, env=environment, capture_output=True)
+            subprocess.run([binary, *command], check=True, cwd=repository, env=environment, capture_output=True)
             return 1000 * (time.perf_counter() - began)
 
         def measure(prepare, *command):

@@ -91,8 +91,8 @@ fn section(title: &str, rows: Rows, error: Option<&String>) -> String {
 }
 
 fn daemon(report: &Diagnosis) -> Rows {
-    let user = report.owner.user_name.as_ref().map_or_else(String::new, |name| paint(FAINT, &format!("user {}", text(name))));
-    let mut rows = vec![vec!["data".to_owned(), text(&report.owner.data_directory), user]];
+    let mut rows = vec![vec!["data".to_owned(), text(&report.owner.data_directory)]];
+    rows.extend(report.owner.user_name.iter().map(|name| vec!["user".to_owned(), text(name)]));
     if report.pid.is_none() {
         return rows;
     }

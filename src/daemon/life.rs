@@ -181,10 +181,10 @@ impl Life {
                     };
                     tokio::select! {
                         () = timer => continue,
-                        _ = clients.changed() => {}
-                        _ = listeners.changed() => {}
-                        _ = work.changed() => {}
-                        _ = ordered.changed() => {}
+                        Ok(()) = clients.changed() => {}
+                        Ok(()) = listeners.changed() => {}
+                        Ok(()) = work.changed() => {}
+                        Ok(()) = ordered.changed() => {}
                     }
                     quiet_since = Instant::now();
                 }

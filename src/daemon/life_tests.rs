@@ -125,9 +125,9 @@ async fn an_idle_daemon_leaves_and_whoever_is_there_keeps_it() {
 
 #[tokio::test]
 async fn it_waits_for_the_time_that_was_set() {
-    let life = daemon_that_stays(Kind::Detached, Duration::from_millis(30)).life;
+    let daemon_for_a_moment = daemon_that_stays(Kind::Detached, Duration::from_millis(30));
     let began = Instant::now();
-    assert_eq!(life.end().await, Reason::Idle);
+    assert_eq!(daemon_for_a_moment.life.end().await, Reason::Idle);
     assert!(began.elapsed() >= Duration::from_millis(30));
     let never = Daemon {
         life: Life::new(

@@ -156,6 +156,6 @@ mod tests {
         assert_eq!(to_wait(&room, "0.1.0", 10_000), None);
         assert_eq!(to_wait(&room, "0.1.0", 99_000), None);
         assert_eq!(to_wait(&room, "0.1.0", 0), Some(PATIENCE));
-        assert_eq!(to_wait(&Room { until: i64::MIN, ..room.clone() }, "0.1.0", i64::MAX), None);
+        assert_eq!(to_wait(&Room { until: i64::MIN, ..room }, "0.1.0", i64::MAX), None);
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         relay::{self, Dial, Dialed, Want},
         stdio,
     },
-    stdx::paths::AbsPath,
+    stdx::{memory, paths::AbsPath},
     storage::Ownership,
 };
 
@@ -49,6 +49,8 @@ impl<T: Fn(&str)> Dial for Dialer<T> {
             Want::Started => Some(dial(&self.surroundings).await?),
             Want::Running => find(&self.surroundings).await?,
         };
+        // Starting took most of the program, passing messages on takes little of it.
+        memory::forget_code();
         Ok(dialed.map(|dial::Dialed { input, output, notice, .. }| {
             if let Some(notice) = notice.filter(|notice| *notice != self.told) {
                 (self.tell)(&notice);

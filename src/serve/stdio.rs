@@ -110,7 +110,7 @@ pub async fn output_gone() {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn read_from(mut source: impl Read + Send + 'static) -> impl AsyncRead + Unpin + Send {

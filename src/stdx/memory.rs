@@ -38,6 +38,30 @@ pub fn own() -> Memory {
     Memory::default()
 }
 
+/// Gives back the memory in which the program's code stands; what runs next is read again from its file, which the
+/// system holds anyway. For a process that has done most of what its program can and from now on does a little.
+#[cfg(target_os = "linux")]
+pub fn forget_code() {
+    let Ok(program) = std::fs::read_link("/proc/self/exe") else { return };
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for line in maps.lines().filter(|line| line.contains(" r-xp ") && line.ends_with(&*program.to_string_lossy())) {
+        let bounds = line.split(' ').next().and_then(|range| range.split_once('-'));
+        let Some((Ok(start), Ok(end))) = bounds.map(|(start, end)| (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16)))
+        else {
+            continue;
+        };
+        #[expect(unsafe_code, reason = "the system wants an address")]
+        // SAFETY: the range is a mapping of this program's file that can be read and run and was never written, so what is
+        // dropped comes back from the file as it was.
+        let _ =
+            unsafe { rustix::mm::madvise(std::ptr::with_exposed_provenance_mut(start), end - start, rustix::mm::Advice::LinuxDontNeed) };
+    }
+}
+
+/// Nothing is known to be gained.
+#[cfg(not(target_os = "linux"))]
+pub fn forget_code() {}
+
 /// How many processes a process and all that it has started are, and what they have together in bytes.
 #[cfg(target_os = "linux")]
 #[must_use]

@@ -29,8 +29,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["src/cli", "src/main.rs"]),
     ("genai", &["src/provider/"]),
     ("git2", &["src/file/", "src/snapshot/", "src/project/"]),
+    ("hyper", &["src/serve/web/"]),
     ("jsonrpsee", &["src/serve/", "src/api/"]),
     ("process_wrap", &["src/stdx/process.rs"]),
+    ("soketto", &["src/serve/web/"]),
+    ("tokio_rustls", &["src/serve/web/"]),
 ];
 
 /// The longest a file may be.

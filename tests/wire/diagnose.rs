@@ -142,6 +142,10 @@ async fn a_question_that_waits_also_after_a_restart() {
     assert_eq!(report["questions"]["list"][0]["sessionID"], json!(session));
 }
 
+fn sloth(report: &Value) -> &Value {
+    report["clients"].as_array().unwrap().iter().find(|client| client["name"] == "sloth").unwrap_or(&Value::Null)
+}
+
 #[tokio::test]
 async fn a_client_that_does_not_read() {
     let fixture = Fixture::new().await;
@@ -153,9 +157,6 @@ async fn a_client_that_does_not_read() {
     let named = json!({ "jsonrpc": "2.0", "id": 1, "method": "server.initialize", "params": { "clientInfo": { "name": "sloth" } } });
     let follow = json!({ "jsonrpc": "2.0", "id": 2, "method": "event.subscribe" });
     slow.write_all(format!("{hello}\n{named}\n{follow}\n").as_bytes()).await.unwrap();
-    fn sloth(report: &Value) -> &Value {
-        report["clients"].as_array().unwrap().iter().find(|client| client["name"] == "sloth").unwrap_or(&Value::Null)
-    }
     let report = until(&mut client, |report| sloth(report)["subscriptions"] == 1).await;
     assert_eq!((&sloth(&report)["door"], &sloth(&report)["waitingBytes"]), (&json!("local"), &json!(0)));
     // More than the socket takes.

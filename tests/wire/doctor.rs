@@ -32,7 +32,7 @@ fn masked(fixture: &Fixture, page: &str) -> String {
         let line = match words.first().map_or("", String::as_str) {
             label @ ("disk" | "git" | "shell" | "memory" | "calls" | "events") => format!("  {label} …"),
             "listens" => "  listens HOME/run/….sock".to_owned(),
-            "data" if words.len() == 4 => format!("  data {} user USER", words[1]),
+            "user" => "  user USER".to_owned(),
             // Columns are as wide as what was masked.
             _ => line[..line.len() - line.trim_start().len()].to_owned() + &words.join(" "),
         };
@@ -74,7 +74,8 @@ async fn without_a_daemon_it_looks_and_makes_nothing() {
         polytree #: no daemon runs; the next command starts one
 
         Daemon
-          data HOME/data user USER
+          data HOME/data
+          user USER
 
         Settings
           file HOME/config/polytree.json
@@ -113,7 +114,8 @@ async fn what_does_not_work_is_an_exit_code() {
         polytree #: no daemon runs; the next command starts one
 
         Daemon
-          data HOME/data user USER
+          data HOME/data
+          user USER
 
         Store
           database # UNIT, # UNIT in its log
@@ -128,7 +130,7 @@ async fn what_does_not_work_is_an_exit_code() {
 
         Machine
           config HOME/config mode #
-          data HOME/data user USER
+          data HOME/data mode #
           runtime HOME/run mode #
           disk …
           git …
@@ -174,10 +176,11 @@ async fn beside_a_daemon_it_shows_what_works_and_waits() {
     client.call("log.write", json!({ "service": "test", "level": "error", "message": "it broke" })).await;
     let (code, page, err) = doctor(&fixture, &[]).await;
     expect![[r#"
-        polytree # runs as process # for # UNIT, started by `polytree stdio`
+        polytree # runs as process # for # UNIT, inside the process of its client
 
         Daemon
-          data HOME/data user USER
+          data HOME/data
+          user USER
           listens HOME/run/….sock
           memory …
           calls …
@@ -215,7 +218,7 @@ async fn beside_a_daemon_it_shows_what_works_and_waits() {
 
         Machine
           config HOME/config mode #
-          data HOME/data user USER
+          data HOME/data mode #
           runtime HOME/run mode #
           disk …
           git …

@@ -158,6 +158,27 @@ async fn a_running_daemon_opens_listeners_for_local_clients_only() {
 }
 
 #[tokio::test]
+async fn turns_have_the_variables_of_who_opened_the_listener() {
+    let fixture = Fixture::new().await;
+    let model = json!({ "limit": { "context": 100_000, "output": 4000 } });
+    fixture.settings(&json!({ "provider": { "test": {
+        "api": "openai", "options": { "baseURL": fixture.models.url(), "apiKey": "{env:WEB_KEY}" }, "models": { "main": model, "small": model }
+    } } }));
+    fixture.models.push(Answer::openai_text("ok"));
+    let mut client = Client::start(&fixture);
+    client.session().await;
+    let mut serve = command(&fixture, &["serve", "--listen", "127.0.0.1:0"]);
+    let said = String::from_utf8(serve.env("WEB_KEY", "the-key-of-who-asked").output().await.unwrap().stderr).unwrap();
+    let url = format!("{}?token={}", told(&said, "listening on ")[0], told(&said, "token: ")[0]);
+    let prompt =
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "session.prompt", "params": { "directory": fixture.path("repo"), "parts": "go" } });
+    let (status, answer) = post(&url, &prompt.to_string()).await;
+    assert!(status == 200 && answer.contains(r#""text":"ok""#), "{answer}");
+    let request = fixture.models.requests().into_iter().find(|request| request.body["model"] == "main").unwrap();
+    assert_eq!(request.header("authorization"), Some("Bearer the-key-of-who-asked"));
+}
+
+#[tokio::test]
 async fn the_token_is_a_secret_that_can_be_replaced() {
     use std::os::unix::fs::PermissionsExt as _;
     let fixture = Fixture::new().await;

@@ -129,7 +129,7 @@ async fn room_is_made_for_one_that_is_not_understood() {
     let refused = |version: &str, protocol_version| Hello { protocol_version, ..hello(&fixture, version) };
     let Err(NotGreeted::Refused(error)) = Client::greet(&fixture, &refused("0.0.1", 0)).await else { panic!() };
     assert_eq!((error.kind(), error.retry_after()), (Some("unsupported_version"), None));
-    assert!(error.hint().unwrap().contains("use the newer program"), "{error:?}");
+    assert!(error.hint().unwrap().contains("use a program that goes with it"), "{error:?}");
     let Err(NotGreeted::Refused(error)) = Client::greet(&fixture, &refused("9.0.0", 99)).await else { panic!() };
     assert_eq!((error.kind(), error.data.as_ref().unwrap()["supported"].clone()), (Some("unsupported_version"), json!([1])));
     assert!(error.retry_after().is_some(), "{error:?}");

@@ -1,5 +1,6 @@
 //! Whole commands against a daemon that plays a script over a real connection; what a person sees is the test.
 
 mod commands;
+mod doctor;
 mod fake;
 mod run;

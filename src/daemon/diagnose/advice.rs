@@ -6,7 +6,7 @@ use polytree_protocol::{
     diagnose_machine::{Advice, DiagnosisPlace, Severity},
 };
 
-use super::work_advice;
+use super::{is_late, work_advice};
 use crate::stdx::{
     human::{duration, size},
     version::is_newer,
@@ -115,7 +115,7 @@ fn numbers(version: &str) -> [u32; 3] {
 }
 
 fn settings(report: &Diagnosis) -> Vec<Advice> {
-    let Some(error) = &report.settings.error else { return Vec::new() };
+    let Some(error) = report.settings.error.as_ref().filter(|error| !is_late(error)) else { return Vec::new() };
     let file = report.settings.file.as_deref().unwrap_or("the settings");
     let hint = format!("correct {file}; until then prompts are refused, everything else works");
     found("settings.invalid", Severity::Error, format!("the settings cannot be used: {error}"), &hint)
@@ -139,6 +139,9 @@ fn store_broken(report: &Diagnosis) -> Vec<Advice> {
     let store = &report.store;
     if let Some(error) = &store.error {
         let hint = "check the disk and the data directory";
+        if is_late(error) {
+            return found("store.silent", Severity::Warning, format!("the store does not answer: {error}"), hint);
+        }
         return found("store.unreadable", Severity::Error, format!("the store cannot be read: {error}"), hint);
     }
     match store.check.as_deref() {
@@ -308,8 +311,14 @@ fn log_errors(report: &Diagnosis) -> Vec<Advice> {
 }
 
 fn incomplete(report: &Diagnosis) -> Vec<Advice> {
-    let parts = [("projects", &report.projects.error), ("questions", &report.questions.error), ("machine", &report.machine.error)];
-    let missing: Vec<String> = parts.iter().filter_map(|(name, error)| Some(format!("{name} ({})", error.as_ref()?))).collect();
+    let settings = report.settings.error.as_ref().filter(|error| is_late(error));
+    let parts = [
+        ("projects", report.projects.error.as_ref()),
+        ("questions", report.questions.error.as_ref()),
+        ("settings", settings),
+        ("machine", report.machine.error.as_ref()),
+    ];
+    let missing: Vec<String> = parts.iter().filter_map(|(name, error)| Some(format!("{name} ({})", (*error)?))).collect();
     if missing.is_empty() {
         return Vec::new();
     }

@@ -148,6 +148,11 @@ fn the_store() {
     "#]]
     .assert_eq(&after(|report| report.store.error = Some("store: disk I/O error".into())));
     expect![[r#"
+        Warning store.silent: the store does not answer: no answer within 400 ms
+            check the disk and the data directory
+    "#]]
+    .assert_eq(&after(|report| report.store.error = Some("no answer within 400 ms".into())));
+    expect![[r#"
         Error store.broken: the store is damaged: row 7 missing from index x
             make a copy of the data directory before anything else; then `sqlite3 polytree.db .recover` may save what is in it
     "#]]
@@ -270,10 +275,11 @@ fn the_log_and_the_report_itself() {
     .assert_eq(&lines(12, 1000, LogLevel::Error));
     assert_eq!(lines(9, 1000, LogLevel::Error) + &lines(50, 1000, LogLevel::Warn) + &lines(50, HOUR, LogLevel::Error), "");
     expect![[r#"
-        Warning report.incomplete: this report is not complete: projects (no answer within 400 ms), machine (odd)
+        Warning report.incomplete: this report is not complete: projects (no answer within 400 ms), settings (no answer within 400 ms), machine (odd)
     "#]]
     .assert_eq(&after(|report| {
         (report.projects.error, report.machine.error) = (Some("no answer within 400 ms".into()), Some("odd".into()));
+        report.settings = DiagnosisSettings { error: report.projects.error.clone(), ..DiagnosisSettings::default() };
     }));
 }
 

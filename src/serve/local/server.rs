@@ -209,7 +209,7 @@ fn other_version(life: &Life, client: &str, refusal: Refusal) -> Refusal {
             Kind::Standalone => format!("the daemon {daemon} (process {pid}) is part of another program: end that one"),
             _ => format!("the daemon {daemon} (process {pid}) does not leave by itself: `polytree stop` or `kill {pid}` ends it"),
         }),
-        None => refusal.hint(format!("the daemon {daemon} (process {pid}) is not older than this program {client}: use the newer program")),
+        None => refusal.hint(format!("the daemon (process {pid}) is polytree {daemon}: use a program that goes with it")),
     }
 }
 

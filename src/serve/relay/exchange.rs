@@ -89,8 +89,8 @@ impl Exchanges {
     /// Notes a message. `repeatable` tells whether it may be sent again at all.
     pub fn add(&mut self, members: Vec<Member>, batch: bool, text: &str, repeatable: bool) {
         let fits = text.len() <= HELD && self.held + text.len() <= HELD_IN_ALL;
-        let text = (repeatable && fits).then(|| Box::from(text));
-        self.held += text.as_ref().map_or(0, |text: &Box<str>| text.len());
+        let text: Option<Box<str>> = (repeatable && fits).then(|| text.into());
+        self.held += text.as_deref().map_or(0, str::len);
         for member in &members {
             self.by_id.insert(member.id.clone(), self.next);
         }

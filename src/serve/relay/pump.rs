@@ -69,8 +69,8 @@ impl<R: AsyncRead + Unpin> Input<R> {
         };
         let Some(frame) = frame else { return false };
         match answer::text(frame) {
-            Ok(text) => state.borrow_mut().from_client(text, daemon, &mut self.answers),
-            Err(response) => self.answers.push(&response.to_string()),
+            Ok(text) => state.borrow_mut().take_client(text, daemon, &mut self.answers),
+            Err(response) => self.answers.push(response.as_ref()),
         }
         true
     }
@@ -175,7 +175,7 @@ pub async fn down(mut daemon: impl AsyncRead + Unpin, state: &RefCell<State>, ou
         while let Some(frame) = decoder.next_frame() {
             let Frame::Message(bytes) = frame else { continue };
             let Ok(text) = str::from_utf8(bytes) else { continue };
-            state.borrow_mut().from_daemon(text, &mut lines, &mut messages);
+            state.borrow_mut().take_daemon(text, &mut lines, &mut messages);
         }
         if !messages.bytes.is_empty() {
             place.send(messages.bytes);

@@ -110,7 +110,7 @@ impl State {
     }
 
     /// Takes a message of the client.
-    pub fn from_client(&mut self, text: &str, daemon: &mut Outgoing, client: &mut Outgoing) {
+    pub fn take_client(&mut self, text: &str, daemon: &mut Outgoing, client: &mut Outgoing) {
         match envelope::parse(text) {
             Message::Single(Ok(request)) => self.request(&request, text, daemon, client),
             Message::Batch(entries) => self.batch(&entries, text, daemon),
@@ -195,7 +195,7 @@ impl State {
     }
 
     /// Takes a message of the daemon.
-    pub fn from_daemon(&mut self, text: &str, daemon: &mut Outgoing, client: &mut Outgoing) {
+    pub fn take_daemon(&mut self, text: &str, daemon: &mut Outgoing, client: &mut Outgoing) {
         match incoming::parse(text) {
             Incoming::Response(response) => self.response(&response, text, daemon, client),
             Incoming::Batch(ids) => {

@@ -203,7 +203,7 @@ impl Run {
 
     fn say(&mut self, text: &str) {
         let (mut up, mut down) = (Outgoing::new(Framing::Lines), Outgoing::new(Framing::Lines));
-        self.state.from_client(text, &mut up, &mut down);
+        self.state.take_client(text, &mut up, &mut down);
         self.deliver(&up, &down);
     }
 
@@ -274,7 +274,7 @@ impl Run {
     fn read(&mut self) {
         let Some(text) = self.daemon.outgoing.pop_front() else { return };
         let (mut up, mut down) = (Outgoing::new(Framing::Lines), Outgoing::new(Framing::Lines));
-        self.state.from_daemon(&text, &mut up, &mut down);
+        self.state.take_daemon(&text, &mut up, &mut down);
         self.deliver(&up, &down);
     }
 
@@ -328,8 +328,8 @@ fn said(state: &mut State, with: impl FnOnce(&mut State, &mut Outgoing, &mut Out
 #[test]
 fn a_client_does_not_notice_another_daemon() {
     let mut state = State::new("relay:");
-    let client = |state: &mut State, text: &str| said(state, |state, up, down| state.from_client(text, up, down));
-    let daemon = |state: &mut State, text: &str| said(state, |state, up, down| state.from_daemon(text, up, down));
+    let client = |state: &mut State, text: &str| said(state, |state, up, down| state.take_client(text, up, down));
+    let daemon = |state: &mut State, text: &str| said(state, |state, up, down| state.take_daemon(text, up, down));
     client(&mut state, r#"{"jsonrpc":"2.0","id":1,"method":"server.initialize","params":{"clientInfo":{"name":"e"},"directory":"/a"}}"#);
     daemon(&mut state, r#"{"jsonrpc":"2.0","id":1,"result":{"directory":"/real/a"}}"#);
     assert_eq!(state.directory(), Some("/real/a"));
@@ -386,8 +386,8 @@ fn a_client_does_not_notice_another_daemon() {
 #[test]
 fn numbers_of_subscriptions_are_the_daemons_own_on_its_side() {
     let mut state = State::new("relay:");
-    let client = |state: &mut State, text: &str| said(state, |state, up, down| state.from_client(text, up, down));
-    let daemon = |state: &mut State, text: &str| said(state, |state, up, down| state.from_daemon(text, up, down));
+    let client = |state: &mut State, text: &str| said(state, |state, up, down| state.take_client(text, up, down));
+    let daemon = |state: &mut State, text: &str| said(state, |state, up, down| state.take_daemon(text, up, down));
     client(&mut state, r#"{"jsonrpc":"2.0","id":1,"method":"event.subscribe"}"#);
     daemon(&mut state, r#"{"jsonrpc":"2.0","id":1,"result":41}"#);
     daemon(

@@ -25,13 +25,10 @@ use crate::{daemon::listeners::Error, serve::rpc::Rpc, stdx::tasks::Tasks};
 const HEAD: usize = 16 * 1024;
 
 /// How many headers a request may have.
-const HEADERS: usize = 64;
+const HEADERS: usize = 100;
 
 /// How much is read of a connection at once, in bytes.
 const BUFFER: usize = 64 * 1024;
-
-/// How many clients may be agreeing on TLS at a time.
-const HANDSHAKES: usize = 64;
 
 /// How long answers may still take when the daemon stops.
 const STOP_PATIENCE: Duration = Duration::from_millis(300);
@@ -131,7 +128,6 @@ pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Erro
 /// Serves clients until the daemon stops.
 pub async fn serve(site: Arc<Site>, socket: TcpListener, tls: Option<TlsAcceptor>) {
     let places = Arc::new(Semaphore::new(site.limits.connections));
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
         let accepted = tokio::select! {
             () = site.tasks.token().cancelled() => return,
@@ -151,8 +147,8 @@ pub async fn serve(site: Arc<Site>, socket: TcpListener, tls: Option<TlsAcceptor
             turn_away(stream, tls.is_some());
             continue;
         };
-        let (inner, tls, handshakes) = (site.clone(), tls.clone(), handshakes.clone());
-        drop(site.tasks.spawn("network connection", async move { welcome(inner, stream, peer, place, tls, &handshakes).await }));
+        let (inner, tls) = (site.clone(), tls.clone());
+        drop(site.tasks.spawn("network connection", async move { welcome(inner, stream, peer, place, tls).await }));
     }
 }
 
@@ -165,24 +161,13 @@ fn turn_away(stream: TcpStream, secure: bool) {
     }
 }
 
-async fn welcome(
-    site: Arc<Site>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    place: OwnedSemaphorePermit,
-    tls: Option<TlsAcceptor>,
-    handshakes: &Semaphore,
-) {
+async fn welcome(site: Arc<Site>, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit, tls: Option<TlsAcceptor>) {
     // Answers are small and wanted now.
     let _ = stream.set_nodelay(true);
     let visit = Visit::new(peer.ip().to_canonical(), place);
     let Some(tls) = tls else { return converse(site, visit, stream).await };
-    let agreed = async {
-        let _turn = handshakes.acquire().await;
-        tls.accept(stream).await
-    };
     let agreed = tokio::select! {
-        agreed = timeout(site.limits.handshake, agreed) => agreed,
+        agreed = timeout(site.limits.handshake, tls.accept(stream)) => agreed,
         () = site.tasks.token().cancelled() => return,
     };
     match agreed {

@@ -50,7 +50,7 @@ async fn who_does_not_say_what_it_wants_is_closed() {
 async fn heads_are_limited() {
     let web = Web::start().await;
     assert_eq!(web.request("GET /", &[&format!("X: {}", "x".repeat(20_000))], "").await.0, 431);
-    let many: Vec<String> = (0..100).map(|number| format!("X-{number}: x")).collect();
+    let many: Vec<String> = (0..200).map(|number| format!("X-{number}: x")).collect();
     assert_eq!(web.request("GET /", &many.iter().map(String::as_str).collect::<Vec<_>>(), "").await.0, 431);
     assert_eq!(status(&web.raw("nonsense\r\n\r\n").await), 400);
     assert_eq!(web.request("GET /", &[], "").await.0, 200);
@@ -80,20 +80,19 @@ async fn connections_are_limited_and_a_place_is_free_when_one_ends() {
 
 #[tokio::test]
 async fn wrong_tokens_wait_and_hold_nobody_up() {
-    let web = Web::with(Limits { wrong_token: Duration::from_millis(300), ..limits() }, |_| {}).await;
+    let web = Web::with(Limits { wrong_token: Duration::from_secs(1), ..limits() }, |_| {}).await;
     let json = ["Content-Type: application/json"];
     let began = Instant::now();
     let guesses = futures::future::join_all((0..30).map(|_| web.request("POST /?token=guess", &json, ECHO)));
     let right = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
         let answer = web.post(ECHO).await;
         (answer.0, began.elapsed())
     };
     let (guesses, (status, after)) = tokio::join!(guesses, right);
-    assert!(status == 200 && after < Duration::from_millis(280), "{status} {after:?}");
+    assert!(status == 200 && after < Duration::from_millis(900), "{status} {after:?}");
     assert_eq!(guesses.iter().filter(|(status, _)| *status == 401).count(), 16);
     assert_eq!(guesses.iter().filter(|(status, _)| *status == 429).count(), 14);
-    assert!(began.elapsed() >= Duration::from_millis(300));
+    assert!(began.elapsed() >= Duration::from_secs(1));
     web.stop().await;
 }
 

@@ -17,6 +17,16 @@ fn head(web: &Web, length: usize) -> String {
     )
 }
 
+/// Waits until `test.count` was called so often.
+async fn counted(web: &Web, times: usize) {
+    let reached = async {
+        while web.house.app.counted.load(Ordering::SeqCst) < times {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(super::support::PATIENCE, reached).await.expect("they are called");
+}
+
 #[tokio::test]
 async fn a_batch_runs_at_once() {
     let web = Web::start().await;
@@ -24,9 +34,7 @@ async fn a_batch_runs_at_once() {
     let batch = format!(r#"[{},{},{{"jsonrpc":"2.0","id":3,"method":"test.count"}}]"#, wait(1), wait(2));
     let (answer, ()) = tokio::join!(web.post(&batch), async {
         // The last of it is done while the first ones wait.
-        while web.house.app.counted.load(Ordering::SeqCst) == 0 {
-            tokio::task::yield_now().await;
-        }
+        counted(&web, 1).await;
         web.house.app.open("a");
     });
     let answers: Vec<Value> = serde_json::from_str(&answer.1).unwrap();
@@ -49,11 +57,11 @@ async fn subscribing_is_refused() {
 #[tokio::test]
 async fn a_client_that_goes_away_takes_its_requests_with_it() {
     let web = Web::start().await;
-    let wait = r#"{"jsonrpc":"2.0","id":1,"method":"test.wait","params":{"gate":"never"}}"#;
+    let wait = r#"[{"jsonrpc":"2.0","id":1,"method":"test.wait","params":{"gate":"never"}},{"jsonrpc":"2.0","method":"test.count"}]"#;
     let mut stream = TcpStream::connect(web.address).await.unwrap();
     stream.write_all(format!("{}{wait}", head(&web, wait.len())).as_bytes()).await.unwrap();
     let dropped = || web.house.app.dropped.load(Ordering::SeqCst);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    counted(&web, 1).await;
     assert_eq!(dropped(), 0);
     drop(stream);
     tokio::time::timeout(super::support::PATIENCE, async {
@@ -118,14 +126,15 @@ async fn a_connection_serves_one_request_after_the_other() {
 #[tokio::test]
 async fn a_daemon_that_stops_answers_first() {
     let web = Web::start().await;
-    let wait = |gate: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"test.wait","params":{{"gate":"{gate}"}}}}"#);
+    let count = r#"{"jsonrpc":"2.0","method":"test.count"}"#;
+    let wait = |gate: &str| format!(r#"[{{"jsonrpc":"2.0","id":1,"method":"test.wait","params":{{"gate":"{gate}"}}}},{count}]"#);
     let (quick, slow) = (wait("a"), wait("never"));
     let (quick, slow, ()) = tokio::join!(web.post(&quick), web.post(&slow), async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        counted(&web, 2).await;
         web.house.tasks.cancel();
         web.house.app.open("a");
     });
-    assert_eq!(quick, (200, r#"{"jsonrpc":"2.0","id":1,"result":true}"#.to_owned()));
+    assert_eq!(quick, (200, r#"[{"jsonrpc":"2.0","id":1,"result":true}]"#.to_owned()));
     assert!(slow.0 == 200 && slow.1.contains("-32800"), "{slow:?}");
     web.stop().await;
 }

@@ -190,12 +190,15 @@ impl Socket {
 
     /// The code and the reason with which it ends; what comes before is skipped.
     pub async fn farewell(&mut self) -> Option<(u16, String)> {
-        loop {
-            match self.next().await {
-                Some(Message::Close(frame)) => return frame.map(|frame| (frame.code.into(), frame.reason.to_string())),
-                Some(_) => {}
-                None => return None,
+        let ended = async {
+            loop {
+                match self.next().await {
+                    Some(Message::Close(frame)) => return frame.map(|frame| (frame.code.into(), frame.reason.to_string())),
+                    Some(_) => {}
+                    None => return None,
+                }
             }
-        }
+        };
+        timeout(PATIENCE, ended).await.expect("an end in time")
     }
 }
