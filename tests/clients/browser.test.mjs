@@ -3,86 +3,11 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import http from 'node:http'
-import net from 'node:net'
-import os from 'node:os'
 import path from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
+import { artifacts, browser, choose, executablePath, fixture, isIdle, isLive, open, send, showsWhatIs, skip, wire } from './support/browser.mjs'
 import { Client } from './support/client.mjs'
-import { afterwards, Daemon, PATIENCE, repository, until } from './support/daemon.mjs'
-import { tool } from './support/places.mjs'
-
-const { chromium } = tool('playwright-core')
-const artifacts = process.env.POLYTREE_ARTIFACTS ?? path.join(os.tmpdir(), 'polytree-artifacts')
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((place) => fs.existsSync(place))
-
-const skip = !executablePath && 'there is no Chromium'
-
-let browser
-before(async () => {
-  if (skip) return
-  fs.mkdirSync(artifacts, { recursive: true })
-  const quiet = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox', ...quiet] })
-})
-after(() => browser?.close())
-
-/** Opens a page that fails its test when the browser finds anything wrong with it. */
-async function open(t, daemon, { fragment = `#token=${daemon.token}`, at = daemon.page, ...options } = {}) {
-  const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options })
-  context.setDefaultTimeout(PATIENCE)
-  const page = await context.newPage()
-  const wrong = []
-  page.on('pageerror', (error) => wrong.push(String(error)))
-  page.on('console', (message) => {
-    // What the network does is what some tests are about; a broken policy is not.
-    const isNetwork = /WebSocket connection to|Failed to load resource|ERR_/.test(message.text())
-    if (['error', 'warning'].includes(message.type()) && !isNetwork) wrong.push(message.text())
-  })
-  afterwards(t, async () => {
-    await context.close()
-    assert.deepEqual(wrong, [], 'the browser complains')
-  })
-  await page.goto(at + fragment)
-  return page
-}
-
-const isLive = (page) => page.locator('#link[data-state=live]').waitFor()
-const isIdle = (page) => page.locator('#turn-state[data-status=idle]').waitFor()
-
-async function choose(page, sessionID) {
-  await page.locator(`#sessions a[href="#session=${sessionID}"]`).click()
-  await page.locator('#reading').waitFor({ state: 'hidden' })
-}
-
-async function send(page, text) {
-  await page.locator('#prompt').fill(text)
-  await page.locator('#prompt').press('Enter')
-}
-
-/** Makes the page show what the daemon has: the same messages, in turns, with the same text. */
-async function showsWhatIs(page, client, sessionID) {
-  const messages = await client.call('session.messages', { sessionID })
-  const wanted = messages.map(({ info }) => info.id).sort()
-  await until(async () => {
-    const ids = await page.locator('#messages article').evaluateAll((all) => all.map(({ id }) => id))
-    return JSON.stringify(ids.sort()) === JSON.stringify(wanted)
-  }, `the page shows ${wanted.length} messages`)
-  for (const { info, parts } of messages) {
-    const text = parts.filter(({ type, synthetic }) => type === 'text' && !synthetic).map((part) => part.text).join('')
-    const plain = (all) => all.replace(/[\s`#*-]+/g, '')
-    const body = page.locator(`[id="${info.id}"] :is(.markdown, .plain:not(.quiet))`)
-    await until(async () => plain((await body.allTextContents()).join('')) === plain(text), `the text of ${info.id}`)
-  }
-}
-
-async function fixture(t, options) {
-  const daemon = await Daemon.start(t)
-  const directory = repository(daemon.folder)
-  const client = await Client.open(daemon)
-  afterwards(t, () => client.close())
-  const page = await open(t, daemon, options)
-  return { daemon, directory, client, page }
-}
+import { afterwards, Daemon, repository, until } from './support/daemon.mjs'
 
 test('the token leaves the address and outlives a reload', { skip }, async (t) => {
   const { daemon, page } = await fixture(t)
@@ -238,30 +163,6 @@ test('a daemon that dies and comes back loses nothing and doubles nothing', { sk
   await showsWhatIs(page, second, id)
 })
 
-/** Stands between page and daemon, and can cut all lines. */
-async function wire(t, daemon) {
-  const lines = new Set()
-  const server = net.createServer((near) => {
-    const far = net.connect(daemon.port, '127.0.0.1')
-    for (const [from, to] of [[near, far], [far, near]]) {
-      lines.add(from)
-      from.on('error', () => to.destroy())
-      from.on('close', () => {
-        lines.delete(from)
-        to.destroy()
-      })
-      from.pipe(to)
-    }
-  })
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const cut = () => lines.forEach((line) => line.destroy())
-  afterwards(t, () => {
-    cut()
-    server.close()
-  })
-  return { cut, address: `http://127.0.0.1:${server.address().port}/` }
-}
-
 test('lines that break in the middle of a stream lose nothing and double nothing', { skip }, async (t) => {
   const daemon = await Daemon.start(t)
   const directory = repository(daemon.folder)
@@ -282,6 +183,27 @@ test('lines that break in the middle of a stream lose nothing and double nothing
   }
   await isLive(page)
   await showsWhatIs(page, client, id)
+})
+
+test('a prompt whose answer was lost is sent again and asked once', { skip }, async (t) => {
+  const daemon = await Daemon.start(t)
+  const directory = repository(daemon.folder)
+  const client = await Client.open(daemon)
+  afterwards(t, () => client.close())
+  const { cut, mute, address } = await wire(t, daemon)
+  const page = await open(t, daemon, { at: address })
+  await client.call('event.subscribe', {})
+  const { id } = await client.call('session.create', { directory })
+  await isLive(page)
+  await choose(page, id)
+  mute()
+  await send(page, 'help')
+  await client.event(({ type, sessionID }) => type === 'session.idle' && sessionID === id)
+  await page.locator('#prompt-hint', { hasText: 'Sending' }).waitFor()
+  cut()
+  await page.locator('#prompt-hint', { hasText: 'Enter sends' }).waitFor()
+  await showsWhatIs(page, client, id)
+  assert.equal((await client.call('session.messages', { sessionID: id })).length, 2)
 })
 
 test('below a base path, as a proxy may want it', { skip }, async (t) => {
