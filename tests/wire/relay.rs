@@ -88,6 +88,7 @@ async fn a_killed_daemon_leaves_no_trace_in_the_editors_views() {
     let fixture = Fixture::new().await;
     let frames = (0..400).map(|number| openai::text(&format!("word{number} ")));
     fixture.models.push(Answer::sse(frames).pace(Duration::from_millis(2)).hang());
+    fixture.models.rule(|request| request.body.to_string().contains("stay").then(|| Answer::sse([openai::text("a")]).hang()));
     let mut one = Client::relay(&fixture, &[]);
     let mut other = Client::relay(&fixture, &[]);
     let session = one.session().await;
@@ -100,7 +101,9 @@ async fn a_killed_daemon_leaves_no_trace_in_the_editors_views() {
     views[1].follow(&other, |view| view.length() > 100).await;
     let unkeyed = other.send("session.abort", json!({ "sessionID": "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV" })).await;
     unkeyed.answer().await;
-    let never = one.send("session.prompt", json!({ "sessionID": session, "parts": "queued" })).await;
+    // In a session of its own: whether it is stored before the end is the question that the answer leaves open.
+    let elsewhere = other.session().await;
+    let never = one.send("session.prompt", json!({ "sessionID": elsewhere, "parts": "stay" })).await;
     let killed = kill_daemon(&mut other).await;
 
     // The turn is over, marked, and the one who waited for it learns that; what could have happened or not is said.
