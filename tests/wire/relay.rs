@@ -104,6 +104,7 @@ async fn a_killed_daemon_leaves_no_trace_in_the_editors_views() {
     // In a session of its own: whether it is stored before the end is the question that the answer leaves open.
     let elsewhere = other.session().await;
     let never = one.send("session.prompt", json!({ "sessionID": elsewhere, "parts": "stay" })).await;
+    while other.call("session.status", json!({})).await[&elsewhere]["type"] != "busy" {}
     let killed = kill_daemon(&mut other).await;
 
     // The turn is over, marked, and the one who waited for it learns that; what could have happened or not is said.
