@@ -38,9 +38,9 @@ pub fn spawn<'a>(program: &Path, arguments: &[&str], environment: impl Iterator<
 pub fn detach() -> io::Result<()> {
     #[cfg(unix)]
     {
-        if rustix::process::getsid(None)? != rustix::process::getpid() {
-            rustix::process::setsid()?;
-        }
+        // Without a look at the session before: in a process namespace whose first process has not made one, as in some
+        // containers, its id is 0, which rustix takes for impossible.
+        rustix::process::setsid()?;
         close_inherited();
     }
     // Elsewhere nothing is inherited that is not meant to be, and a process is detached when it is started.

@@ -17,6 +17,9 @@ use tokio::{
     task::JoinHandle,
 };
 
+/// How long a client may take to ask.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A request as it came in.
 #[derive(Debug, Clone)]
 pub struct Recorded {
@@ -236,13 +239,17 @@ impl ModelServer {
     }
 
     async fn reached(&self, is_reached: impl Fn(&State) -> bool) {
-        loop {
-            let notified = self.changed.notified();
-            if is_reached(&self.state.lock().unwrap()) {
-                return;
+        let reached = async {
+            loop {
+                let notified = self.changed.notified();
+                if is_reached(&self.state.lock().unwrap()) {
+                    return;
+                }
+                notified.await;
             }
-            notified.await;
-        }
+        };
+        // Whoever should have asked may have failed: the test must end and say so.
+        tokio::time::timeout(PATIENCE, reached).await.expect("nobody asked the model for a minute");
     }
 }
 

@@ -1,10 +1,16 @@
 //! The commands that people type, in a fixture's repository.
 
-use std::process::{Output, Stdio};
+use std::{
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use tokio::process::Command;
 
 use super::fixture::Fixture;
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The command, ready to be started: without a terminal, with both outputs in pipes.
 #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
@@ -22,7 +28,8 @@ pub fn command(fixture: &Fixture, arguments: &[&str]) -> Command {
 
 /// Runs the command to its end; gives its code and both outputs.
 pub async fn polytree(fixture: &Fixture, arguments: &[&str]) -> (i32, String, String) {
-    ended(command(fixture, arguments).output().await.unwrap())
+    let output = tokio::time::timeout(PATIENCE, command(fixture, arguments).output()).await;
+    ended(output.unwrap_or_else(|_| panic!("polytree {arguments:?} has not ended for a minute")).unwrap())
 }
 
 /// The code and both outputs of a command that has ended.

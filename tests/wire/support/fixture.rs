@@ -82,6 +82,7 @@ impl Drop for Fixture {
     /// Ends the detached daemon that commands have started in this home, if there is one.
     fn drop(&mut self) {
         let data = self.path("data");
+        let begun = std::time::Instant::now();
         while let Look::Owned(owner) = Ownership::look(&data) {
             match owner {
                 Some(Owner { kind: Kind::Detached, pid, .. }) => {
@@ -92,6 +93,10 @@ impl Drop for Fixture {
                 // A test's own child, which ends with its value.
                 Some(_) => return,
                 None => {}
+            }
+            if begun.elapsed() > std::time::Duration::from_secs(10) {
+                eprintln!("a daemon is left over in {}", data.display());
+                return;
             }
             std::thread::yield_now();
         }
