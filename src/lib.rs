@@ -10,12 +10,13 @@
 //! | 1 | [`storage`] | SQLite: one writer that commits in groups, readers that never wait, one owner |
 //! | 1 | [`config`] | settings: where they are, whom to trust, how they combine |
 //! | 2 | [`event`] | the log of what happened, with cursors, and its live end |
+//! | 2 | [`overlay`] | text that an editor has not saved: what everything here reads before the disk |
 //! | 3 | [`file`] | the one place that decides what a walk over a project sees |
 //! | 3 | [`permission`] | rules, questions that wait, answers that are remembered |
 //! | 3 | [`agent`] | personas |
 //! | 3 | [`provider`] | the models: a neutral request, a stream of deltas, and who serves them |
-//! | 4 | [`tool`] | what the model may do, one file a tool |
-//! | 5 | [`session`] | one conversation: prompts, queue, turns, recovery |
+//! | 5 | [`tool`] | what the model may do, one file a tool |
+//! | 6 | [`session`] | one conversation: prompts, queue, turns, recovery |
 //! | 7 | [`project`] | which project a directory belongs to, and what a turn works with in it |
 //! | 8 | [`daemon`] | builds everything once and owns it; who is connected, and how long it lives |
 //! | 9 | [`api`] | one handler for each row of the method table |
@@ -34,6 +35,7 @@ pub mod jsonrpc;
 pub mod storage;
 
 pub mod event;
+pub mod overlay;
 
 pub mod agent;
 pub mod file;

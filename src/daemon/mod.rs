@@ -17,6 +17,7 @@ use self::{
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
+    overlay::Overlay,
     permission::Broker,
     project::Projects,
     session::{self, Load, Sessions},
@@ -118,6 +119,8 @@ pub struct Daemon {
     pub sessions: Sessions,
     /// The projects and open directories.
     pub projects: Arc<Projects>,
+    /// Texts that editors hold and have not saved.
+    pub overlay: Arc<Overlay>,
     /// When it started, in milliseconds since 1970.
     pub started: i64,
     /// Where it listens.
@@ -163,7 +166,8 @@ impl Daemon {
         let database = Arc::new(Database::open(places.data.join("polytree.db").as_path(), keeping.durability)?);
         let events = Events::open(Arc::clone(&database)).await?;
         let broker = Arc::new(Broker::new(Arc::clone(&database), Arc::clone(&events)));
-        let projects = Arc::new(Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone()));
+        let overlay = Arc::<Overlay>::default();
+        let projects = Arc::new(Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone(), Arc::clone(&overlay)));
         let tasks = Tasks::new();
         let sessions =
             Sessions::open(Arc::clone(&database), Arc::clone(&events), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child())
@@ -177,6 +181,7 @@ impl Daemon {
             broker,
             sessions,
             projects,
+            overlay,
             started: now_ms(),
             socket,
             clients,

@@ -22,6 +22,7 @@ use crate::{
         trust::{self, TrustedFile},
     },
     event::{Events, Scope},
+    overlay::Overlay,
     provider::catalog::Pool,
     session::{self, Workspace, Workspaces},
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
@@ -43,6 +44,7 @@ pub struct Projects {
     pub(super) loader: Loader,
     pub(super) models: Arc<Pool>,
     tools: Vec<Arc<dyn AnyTool>>,
+    overlay: Arc<Overlay>,
     // Held for a look-up or an insert, never across an await.
     pub(super) open: Mutex<HashMap<AbsPath, Arc<Instance>>>,
 }
@@ -50,8 +52,17 @@ pub struct Projects {
 impl Projects {
     /// Nothing is open yet.
     #[must_use]
-    pub fn new(database: Arc<Database>, events: Arc<Events>, places: Places) -> Self {
-        Self { database, events, places, loader: Loader::new(), models: Arc::default(), tools: tool::builtin(), open: Mutex::default() }
+    pub fn new(database: Arc<Database>, events: Arc<Events>, places: Places, overlay: Arc<Overlay>) -> Self {
+        Self {
+            database,
+            events,
+            places,
+            loader: Loader::new(),
+            models: Arc::default(),
+            tools: tool::builtin(),
+            overlay,
+            open: Mutex::default(),
+        }
     }
 
     /// Opens a directory (a real path) for a mere read: nothing is written to it.
@@ -265,6 +276,7 @@ impl Projects {
             tools: self.tools.clone(),
             instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
             models: Arc::new(DirectoryModels::new(&self.models, &settings, environment)),
+            overlay: Arc::clone(&self.overlay),
             environment: Arc::clone(environment),
             // One for each project: what one has printed is nothing for the others.
             output_directory: self.places.data.join("output").join(instance.project.id.as_str()),

@@ -374,6 +374,7 @@ fn context(turn: &Arc<Turn>, part: &ToolPart, host: &Arc<CallHost>) -> ToolConte
         cancel: host.batch().tasks.token().clone(),
         environment: Arc::clone(&turn.workspace.environment),
         file_times: turn.shared.file_times(&turn.session.id),
+        overlay: Arc::clone(&turn.workspace.overlay),
         host: Arc::clone(host) as _,
     }
 }

@@ -16,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Error, Workspace, sessions::Shared, turn::part_id};
 use crate::{
+    file::open,
     stdx::{paths::AbsPath, tasks::Tasks},
     tool::{
         context::{Ask, Host, ToolContext},
         definition::ToolError,
-        open,
     },
 };
 
@@ -64,6 +64,7 @@ pub(super) async fn expand(
         cancel,
         environment: Arc::clone(&workspace.environment),
         file_times: shared.file_times(session),
+        overlay: Arc::clone(&workspace.overlay),
         host: Arc::new(Attaching),
     };
     let mut expander = Expander { workspace, context, parts: Vec::new(), bytes: 0, files: 0 };

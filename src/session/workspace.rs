@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::Error;
 use crate::{
+    overlay::Overlay,
     provider::definition::Provider,
     stdx::paths::AbsPath,
     tool::{context::Environment, definition::AnyTool, output::OutputLimits},
@@ -77,6 +78,8 @@ pub struct Workspace {
     pub instructions: Vec<String>,
     /// The models.
     pub models: Arc<dyn Models>,
+    /// Texts that editors hold and have not saved.
+    pub overlay: Arc<Overlay>,
     /// The variables of the client that started the turn.
     pub environment: Environment,
     /// Where oversized outputs are kept.

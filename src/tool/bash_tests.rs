@@ -115,6 +115,7 @@ impl Fixture {
             cancel,
             environment: Arc::new(environment),
             file_times: Arc::new(FileTimes::default()),
+            overlay: Arc::default(),
             host: host.clone(),
         };
         Self { top, context, host }

@@ -10,11 +10,10 @@ use super::{
     definition::ToolError,
     file_lock,
     file_times::{Stale, Stamp},
-    open,
     path::{Checked, blocking},
     save::{self, Over},
 };
-use crate::stdx::text::unified_diff;
+use crate::{file::open, stdx::text::unified_diff};
 
 /// Larger files are not changed by tools: they are read into memory as a whole.
 pub(super) const MAX_BYTES: u64 = 32 * 1024 * 1024;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{definition::ToolError, file_times::FileTimes, output::OutputLimits};
-use crate::stdx::paths::AbsPath;
+use crate::{overlay::Overlay, stdx::paths::AbsPath};
 
 /// The variables of the client that started the turn: tools run with these, not with the daemon's own.
 pub type Environment = Arc<BTreeMap<String, String>>;
@@ -42,6 +42,8 @@ pub struct ToolContext {
     pub environment: Environment,
     /// When this session last read each file.
     pub file_times: Arc<FileTimes>,
+    /// Texts that editors hold and have not saved.
+    pub overlay: Arc<Overlay>,
     /// The session.
     pub host: Arc<dyn Host>,
 }

@@ -11,9 +11,9 @@ use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     path,
-    walk::{self, CUT_NOTE, Extent, Found, PathPattern},
+    walk::{self, CUT_NOTE, Found, PathPattern},
 };
-use crate::file::ignore_rules::walker;
+use crate::file::{ignore_rules::walker, open::Extent};
 
 /// More paths are not given at once.
 const MAX_FILES: usize = 100;

@@ -23,11 +23,16 @@ use tokio_util::sync::CancellationToken;
 use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
-    open,
     path::{self, Checked},
-    walk::{self, CUT_NOTE, Extent, Found, PathPattern},
+    walk::{self, CUT_NOTE, Found, PathPattern},
 };
-use crate::{file::ignore_rules::walker, stdx::paths::AbsPath};
+use crate::{
+    file::{
+        ignore_rules::walker,
+        open::{self, Extent},
+    },
+    stdx::paths::AbsPath,
+};
 
 /// More matches are not given at once.
 const MAX_MATCHES: usize = 100;

@@ -15,9 +15,12 @@ use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     path,
-    walk::{self, CUT_NOTE, Extent},
+    walk::{self, CUT_NOTE},
 };
-use crate::{file::ignore_rules::walker, stdx::paths::AbsPath};
+use crate::{
+    file::{ignore_rules::walker, open::Extent},
+    stdx::paths::AbsPath,
+};
 
 /// More files are not shown at once.
 const MAX_FILES: usize = 100;

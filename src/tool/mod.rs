@@ -14,7 +14,6 @@ pub mod path;
 
 mod change;
 mod file_lock;
-pub(crate) mod open;
 mod save;
 mod text_file;
 mod walk;

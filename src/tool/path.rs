@@ -192,9 +192,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tool::{
-        open,
-        test_host::{Answer, Place},
+    use crate::{
+        file::open,
+        tool::test_host::{Answer, Place},
     };
 
     #[tokio::test]

@@ -18,12 +18,11 @@ use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     file_times::Stamp,
-    open,
     path::{self, Checked, Purpose, blocking},
     read_lines::{PAGE_BYTES, Page, Reader},
     text_file::{Encoding, TextFile, is_binary},
-    walk::Extent,
 };
+use crate::file::open::{self, Extent};
 
 const DEFAULT_LIMIT: usize = 2000;
 const PREVIEW_LINES: usize = 20;

@@ -7,7 +7,7 @@ use std::{
     io::{self, Write as _},
 };
 
-use super::open::{Error, system};
+use crate::file::open::{Error, system};
 use crate::stdx::paths::AbsPath;
 
 /// What stands at the path before.

@@ -140,6 +140,7 @@ impl Place {
             cancel: CancellationToken::new(),
             environment: Arc::new(BTreeMap::new()),
             file_times: Arc::new(FileTimes::default()),
+            overlay: Arc::default(),
             host: host.clone(),
         };
         Self { _keep: keep, worktree, outside, host, context }

@@ -14,21 +14,13 @@ use super::{
     definition::ToolError,
     path::{self, Checked, Purpose},
 };
+use crate::file::open::Extent;
 
 /// A walk ends after this many entries: what is larger is no project but a disk.
 pub const MAX_ENTRIES: usize = 200_000;
 
 /// Told to the model where a walk did not see everything.
 pub const CUT_NOTE: &str = "(The directory is so large that only a part of it was looked at. Give a path further down.)";
-
-/// How much of a directory was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// All of it.
-    Whole,
-    /// The first [`MAX_ENTRIES`].
-    Part,
-}
 
 /// A file that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]

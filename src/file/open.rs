@@ -8,8 +8,16 @@ use std::{
     io,
 };
 
-use super::walk::Extent;
 use crate::stdx::paths::AbsPath;
+
+/// How much of a directory was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// Only so much as the limit allows.
+    Part,
+}
 
 /// Why a checked path could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +109,7 @@ fn special(_: std::fs::FileType) -> Option<&'static str> {
 }
 
 #[cfg(unix)]
-pub(super) mod system {
+pub(crate) mod system {
     //! Unix: no component of the path is followed where it is a symlink.
 
     use std::{
@@ -218,7 +226,7 @@ pub(super) mod system {
 }
 
 #[cfg(not(unix))]
-pub(super) mod system {
+pub(crate) mod system {
     //! Elsewhere: what was opened by name must still be at its real path afterwards.
 
     use std::{
