@@ -73,9 +73,13 @@ impl View {
     }
 
     async fn follow(&mut self, client: &Client, until: impl Fn(&Self) -> bool) {
-        while !until(self) {
-            self.take(&client.event(|_| true).await);
-        }
+        let followed = async {
+            while !until(self) {
+                self.take(&client.event(|_| true).await);
+            }
+        };
+        // Heartbeats come for ever.
+        tokio::time::timeout(Duration::from_secs(60), followed).await.expect("what is waited for has not come for a minute");
     }
 
     fn length(&self) -> usize {
@@ -88,7 +92,7 @@ async fn a_killed_daemon_leaves_no_trace_in_the_editors_views() {
     let fixture = Fixture::new().await;
     let frames = (0..400).map(|number| openai::text(&format!("word{number} ")));
     fixture.models.push(Answer::sse(frames).pace(Duration::from_millis(2)).hang());
-    fixture.models.rule(|request| request.body.to_string().contains("stay").then(|| Answer::sse([openai::text("a")]).hang()));
+    fixture.models.rule(|request| request.body.to_string().contains("unkeyed words").then(|| Answer::sse([openai::text("a")]).hang()));
     let mut one = Client::relay(&fixture, &[]);
     let mut other = Client::relay(&fixture, &[]);
     let session = one.session().await;
@@ -103,7 +107,7 @@ async fn a_killed_daemon_leaves_no_trace_in_the_editors_views() {
     unkeyed.answer().await;
     // In a session of its own: whether it is stored before the end is the question that the answer leaves open.
     let elsewhere = other.session().await;
-    let never = one.send("session.prompt", json!({ "sessionID": elsewhere, "parts": "stay" })).await;
+    let never = one.send("session.prompt", json!({ "sessionID": elsewhere, "parts": "unkeyed words" })).await;
     while other.call("session.status", json!({})).await[&elsewhere]["type"] != "busy" {}
     let killed = kill_daemon(&mut other).await;
 

@@ -1,6 +1,7 @@
 //! The commands that people type, in a fixture's repository.
 
 use std::{
+    path::Path,
     process::{Output, Stdio},
     time::Duration,
 };
@@ -13,9 +14,14 @@ use super::fixture::Fixture;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The command, ready to be started: without a terminal, with both outputs in pipes.
-#[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
 pub fn command(fixture: &Fixture, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_polytree"));
+    command_of(Path::new(env!("CARGO_BIN_EXE_polytree")), fixture, arguments)
+}
+
+/// The same of another copy of the executable.
+#[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
+pub fn command_of(executable: &Path, fixture: &Fixture, arguments: &[&str]) -> Command {
+    let mut command = Command::new(executable);
     command
         .args(arguments)
         .current_dir(fixture.path("repo"))

@@ -18,6 +18,11 @@ pub(super) const DENIED: &str = "zap";
 /// Text put around a command; `%` is where it goes.
 fn around(inner: &BoxedStrategy<String>, frames: &'static [&'static str]) -> BoxedStrategy<String> {
     let put = |(inner, frame): (String, &str)| {
+        // On the line that announces a here-document, all but the first line of a command would belong to the document.
+        let announces = frame.starts_with("cat <<E") && frame.lines().next().is_some_and(|line| line.contains('%'));
+        if announces && inner.contains('\n') {
+            return inner;
+        }
         // What stands inside of backticks has its own backticks escaped.
         let inner = if frame.contains('`') { inner.replace('\\', "\\\\").replace('`', "\\`") } else { inner };
         frame.replace('%', &inner)
