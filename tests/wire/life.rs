@@ -95,6 +95,24 @@ async fn it_has_nothing_of_whoever_started_it() {
     }
 }
 
+/// As in some containers: no process that can be seen has made the session. Where the system makes no such place for
+/// us there is nothing to try.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn it_starts_where_the_session_belongs_to_nobody() {
+    let fixture = Fixture::new().await;
+    let place = if rustix::process::geteuid().is_root() { "unshare --pid --fork" } else { "unshare --map-root-user --pid --fork" };
+    let shell = |line: &str| {
+        let mut shell = command_of(std::path::Path::new("/bin/sh"), &fixture, &["-c", line, env!("CARGO_BIN_EXE_polytree")]);
+        async move { ended(shell.output().await.unwrap()) }
+    };
+    if shell(&format!("{place} true")).await.0 != 0 {
+        return;
+    }
+    let (code, _, err) = shell(&format!("{place} \"$0\" sessions list")).await;
+    assert_eq!((code, starts(&fixture)), (0, 1), "{err}");
+}
+
 #[tokio::test]
 async fn an_idle_daemon_leaves() {
     let fixture = Fixture::new().await;
