@@ -1,6 +1,9 @@
 //! The life of the daemon that nobody starts by hand: it is there when it is needed, alone, and it goes.
 
-use std::process::Stdio;
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use polytree::storage::{Kind, Look, Owner, Ownership, Room};
 use rustix::process::Signal;
@@ -78,21 +81,27 @@ async fn it_has_nothing_of_whoever_started_it() {
     let expected = ["HOME", "LANG", "LC_ALL", "PATH", "POLYTREE_CONFIG_DIR", "POLYTREE_DATA_DIR", "POLYTREE_RUNTIME_DIR", "XDG_SESSION_ID"];
     assert_eq!(names, expected);
 
-    let mut descriptors: Vec<(u32, String)> = std::fs::read_dir(process.join("fd"))
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .map(|entry| {
-            (entry.file_name().to_str().unwrap().parse().unwrap(), std::fs::read_link(entry.path()).unwrap().display().to_string())
-        })
-        .collect();
-    descriptors.sort();
-    let standard: Vec<&str> = descriptors[..3].iter().map(|(_, target)| target.as_str()).collect();
-    assert_eq!(standard, ["/dev/null"; 3]);
+    // It lets go of the pipe just after it has said that it serves, which a busy machine may show.
     let home = fixture.path("data").display().to_string();
-    for (number, target) in &descriptors[3..] {
-        let own = target.starts_with(&home) || ["socket:", "anon_inode:", "/dev/urandom"].iter().any(|kind| target.starts_with(kind));
-        assert!(own, "descriptor {number} is {target}");
+    let own =
+        |target: &str| target.starts_with(&home) || ["socket:", "anon_inode:", "/dev/urandom"].iter().any(|kind| target.starts_with(kind));
+    let began = Instant::now();
+    loop {
+        let open = descriptors(&process);
+        let is_foreign = |(number, target): &&(u32, String)| if *number < 3 { target != "/dev/null" } else { !own(target) };
+        let Some((number, target)) = open.iter().find(is_foreign) else { break };
+        assert!(began.elapsed() < Duration::from_secs(60), "descriptor {number} is {target}");
+        tokio::task::yield_now().await;
     }
+}
+
+/// What a process has open.
+#[cfg(target_os = "linux")]
+fn descriptors(process: &std::path::Path) -> Vec<(u32, String)> {
+    let entries = std::fs::read_dir(process.join("fd")).unwrap().map(|entry| entry.unwrap());
+    // One that was closed meanwhile leads nowhere.
+    let target = |entry: &std::fs::DirEntry| std::fs::read_link(entry.path()).ok().map(|target| target.display().to_string());
+    entries.filter_map(|entry| Some((entry.file_name().to_str().unwrap().parse().unwrap(), target(&entry)?))).collect()
 }
 
 /// As in some containers: no process that can be seen has made the session. Where the system makes no such place for

@@ -20,7 +20,10 @@ fn around(inner: &BoxedStrategy<String>, frames: &'static [&'static str]) -> Box
     let put = |(inner, frame): (String, &str)| {
         // On the line that announces a here-document, all but the first line of a command would belong to the document.
         let announces = frame.starts_with("cat <<E") && frame.lines().next().is_some_and(|line| line.contains('%'));
-        if announces && inner.contains('\n') {
+        // Within single quotes, a quote of the command would end them.
+        let (before, after) = frame.split_once('%').unwrap_or((frame, ""));
+        let quotes = before.matches('\'').count() % 2 == 1 && after.contains('\'');
+        if announces && inner.contains('\n') || quotes && inner.contains('\'') {
             return inner;
         }
         // What stands inside of backticks has its own backticks escaped.
