@@ -14,6 +14,9 @@ const MEAN_LINE: usize = 300;
 /// Nor a line like this one.
 const LONG_LINE: usize = 65_536;
 
+/// Nor so many open brackets at one place; parsers take very long for them.
+const MOST_NESTED: usize = 3000;
+
 /// The text of a source file; `None` for what no person wrote: binary files, bundles, data in one line.
 pub(super) fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let text = match encoding_rs::Encoding::for_bom(bytes) {
@@ -29,6 +32,9 @@ pub(super) fn is_written(text: &str) -> bool {
     if text.len() as u64 > MOST_BYTES {
         return false;
     }
+    if is_nested(text) {
+        return false;
+    }
     if text.len() <= SMALL {
         return true;
     }
@@ -38,6 +44,19 @@ pub(super) fn is_written(text: &str) -> bool {
         longest = longest.max(line.len());
     }
     text.len() / lines <= MEAN_LINE && longest <= LONG_LINE
+}
+
+/// Whether more brackets are open somewhere than a person would nest. Those in strings count too: it is a rough measure.
+fn is_nested(text: &str) -> bool {
+    let mut depth = 0usize;
+    text.bytes().any(|byte| {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > MOST_NESTED
+    })
 }
 
 /// A place in a text: line and column from 0, the column in UTF-16 units.
@@ -101,6 +120,8 @@ mod tests {
         assert!(!is_written(&format!("{}{}", "a\n".repeat(100_000), "x".repeat(70_000))));
         assert!(is_written(&"let a = 1;\n".repeat(10_000)));
         assert!(!is_written(&"let a = 1;\n".repeat(100_000)));
+        assert!(is_written(&"(".repeat(3000)));
+        assert!(!is_written(&"(\n".repeat(3001)));
     }
 
     proptest! {

@@ -14,15 +14,19 @@ use super::{
     language::Language,
 };
 
-/// One text takes at most so long.
-const MOST_TIME: Duration = Duration::from_secs(2);
+/// One text takes at most so long, and so much longer for each byte: many times what a grammar takes, and little enough
+/// that many hostile files do not keep the machine busy.
+const MOST_TIME: (Duration, Duration) = (Duration::from_millis(300), Duration::from_micros(2));
 /// In one text at most so much is found; the rest of it is left out.
 const MOST_TAGS: usize = 50_000;
 /// Declarators are nested at most so deep.
 const MOST_NESTED: usize = 64;
+/// A longer name of what contains something is cut.
+const MOST_CONTAINER: usize = 128;
 /// How many half-found matches a query keeps.
 const MOST_MATCHES: u32 = 4096;
-/// How often the clock is looked at and the token is asked: each so many-th time that the parser asks.
+/// How often the token is asked: each so many-th time that the parser asks. The clock is looked at each time, since for
+/// nested text one step may take long.
 const SELDOM: u32 = 64;
 
 /// Something that the query has found.
@@ -56,15 +60,13 @@ impl Extractor {
     pub fn tags(&mut self, language: Language, text: &str) -> Option<Vec<Tag>> {
         let grammar = language.grammar();
         self.parser.set_language(&grammar.parsing).ok()?;
-        let until = Instant::now() + MOST_TIME;
+        let length = u32::try_from(text.len()).ok()?;
+        let until = Instant::now() + MOST_TIME.0 + MOST_TIME.1 * length;
         let (token, mut asked) = (self.token.clone(), 0u32);
         let mut proceed = move || {
             asked = asked.wrapping_add(1);
-            if asked % SELDOM == 0 && (Instant::now() > until || token.is_cancelled()) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            let is_over = Instant::now() > until || (asked.is_multiple_of(SELDOM) && token.is_cancelled());
+            if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let mut progress = |_: &_| proceed();
         let bytes = text.as_bytes();
@@ -189,7 +191,7 @@ pub(super) fn plain_name(text: &str) -> Box<str> {
     let whole = text.trim_matches(|c: char| c.is_whitespace() || "*&()".contains(c));
     let cut = whole.find(['<', '[', '(', '{', '+', ',']).map_or(whole, |at| &whole[..at]);
     let last = cut.split_whitespace().next_back().unwrap_or("").trim_start_matches(['*', '&']);
-    if last.is_empty() { crate::stdx::text::prefix(whole, 128).into() } else { last.into() }
+    crate::stdx::text::prefix(if last.is_empty() { whole } else { last }, MOST_CONTAINER).into()
 }
 
 #[cfg(test)]

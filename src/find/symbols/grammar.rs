@@ -87,7 +87,7 @@ impl Grammar {
     }
 
     fn new(parsing: Parsing, query: &str) -> Self {
-        #[expect(clippy::expect_used, reason = "grammar and query are parts of the program; a test compiles them all")]
+        // Grammar and query are parts of the program; a test compiles them all.
         let query = Query::new(&parsing, query).expect("the query fits the grammar");
         let captures = query.capture_names().iter().map(|name| capture(name)).collect();
         Self { parsing, query, captures }

@@ -100,10 +100,10 @@ impl Symbols {
     /// # Errors
     /// [`Error`].
     pub async fn find(&self, request: Request) -> Result<Vec<Hit>, Error> {
-        let _searching = self.searching.acquire().await.map_err(|_| Error::Ended)?;
         let token = self.tasks.token().child_token();
         let _guard = token.clone().drop_guard();
         let files = self.prepared(&request).await;
+        let _searching = self.searching.acquire().await.map_err(|_| Error::Ended)?;
         let (overlay, unsaved) = (Arc::clone(&self.overlay), Arc::clone(&self.unsaved));
         let found = Tasks::spawn_blocking(move || {
             let scope = request.path.as_ref().unwrap_or(&request.directory);

@@ -24,14 +24,31 @@ pub(super) struct Found {
     pub is_top: bool,
 }
 
-/// What is open at a place of the text.
+/// What is open at a place of the text, with what it takes from those around it: nothing is looked up outwards, since
+/// a text may be nested as deep as it is long.
 struct Open<'a> {
     range: Range<u32>,
-    name: Option<&'a str>,
     role: Role,
+    /// Its name, or the nearest one around it.
+    name: Option<&'a str>,
+    /// The name of the type that it is, or of the nearest one around it.
+    in_type: Option<&'a str>,
+    /// It is a module in nothing but modules.
+    is_top: bool,
 }
 
-impl Open<'_> {
+impl<'a> Open<'a> {
+    fn new(range: &Range<u32>, role: Role, name: Option<&'a str>, outer: Option<&Self>) -> Self {
+        let name = name.or(outer.and_then(|outer| outer.name));
+        let mut open = Self { range: range.clone(), role, name, in_type: outer.and_then(|outer| outer.in_type), is_top: false };
+        if open.is_type() {
+            open.in_type = name;
+        }
+        open.is_top =
+            matches!(role, Role::Definition(Definition { kind, .. }) if kind.is_module()) && outer.is_none_or(|outer| outer.is_top);
+        open
+    }
+
     fn is_function(&self) -> bool {
         matches!(self.role, Role::Local | Role::Definition(Definition { is_function: true, .. }))
     }
@@ -42,10 +59,6 @@ impl Open<'_> {
             Role::Definition(Definition { kind, .. }) => kind.is_type(),
             Role::FileScope | Role::Local => false,
         }
-    }
-
-    fn is_module(&self) -> bool {
-        matches!(self.role, Role::Definition(Definition { kind, .. }) if kind.is_module())
     }
 }
 
@@ -65,7 +78,7 @@ pub(super) fn nest(mut tags: Vec<Tag>, text: &str, language: Language) -> Vec<Fo
             open.pop();
         }
         match tag.role {
-            Role::Local => open.push(Open { range: tag.range.clone(), name: None, role: tag.role }),
+            Role::Local => open.push(Open::new(&tag.range, tag.role, None, open.last())),
             Role::FileScope => file_scope = text.get(bytes(&tag.name)),
             // The plain name is a part of what stands there unless it is longer than a name may be.
             Role::Scope => {
@@ -74,18 +87,18 @@ pub(super) fn nest(mut tags: Vec<Tag>, text: &str, language: Language) -> Vec<Fo
                     let plain = plain.rsplit("::").next().unwrap_or(&plain);
                     full.rfind(plain).and_then(|at| full.get(at..at + plain.len()))
                 });
-                open.push(Open { range: tag.range.clone(), name, role: tag.role });
+                open.push(Open::new(&tag.range, tag.role, name, open.last()));
             }
             Role::Definition(definition) => {
                 let Some(name) = name(&tag.name, text) else { continue };
                 let word = &text[bytes(&name)];
-                let symbol = symbol(tag, definition, name, word, &open, file_scope, language);
+                let symbol = symbol(tag, definition, name, word, open.last(), file_scope, language);
                 let is_container = !language.has_declarators() || !definition.can_be_local;
                 if is_container {
                     // A definition of C names the type itself: the type inside of it with the same name is the same.
                     let role =
                         Role::Definition(Definition { kind: symbol.as_ref().map_or(definition.kind, |found| found.kind), ..definition });
-                    open.push(Open { range: tag.range.clone(), name: Some(word), role });
+                    open.push(Open::new(&tag.range, role, Some(word), open.last()));
                 }
                 let Some(symbol) = symbol else { continue };
                 let is_again = matches!(symbol.kind, SymbolKind::Variable | SymbolKind::Constant)
@@ -117,37 +130,41 @@ fn symbol(
     definition: Definition,
     name: Range<u32>,
     word: &str,
-    open: &[Open<'_>],
+    outer: Option<&Open<'_>>,
     file_scope: Option<&str>,
     language: Language,
 ) -> Option<Found> {
-    let inner = open.last();
-    let around = if definition.is_promoted { open.iter().rev().find(|outer| outer.is_type()) } else { inner };
-    if definition.can_be_local && around.is_some_and(Open::is_function) {
+    let promoted_to = outer.and_then(|outer| outer.in_type).filter(|_| definition.is_promoted);
+    if definition.can_be_local && outer.is_some_and(Open::is_function) {
         return None;
     }
-    let named = if definition.is_promoted { around } else { open.iter().rev().find(|outer| outer.name.is_some()) };
-    let container: Option<Box<str>> = tag.container.clone().or_else(|| named.and_then(|outer| outer.name).or(file_scope).map(Box::from));
+    let around = promoted_to.or(outer.and_then(|outer| outer.name));
+    let container: Option<Box<str>> = tag.container.clone().or_else(|| around.or(file_scope).map(Box::from));
+    let is_in_type = outer.is_some_and(Open::is_type);
     let last = container.as_deref().and_then(|container| container.rsplit([':', '.', '\\']).next());
-    let belongs = tag.container.is_some() || around.is_some_and(Open::is_type);
+    let belongs = tag.container.is_some() || is_in_type;
     let kind = match definition.kind {
         SymbolKind::Function if language == Language::Cpp && belongs && last == Some(word) => SymbolKind::Constructor,
         // A table's or a module's function is called without an object.
         SymbolKind::Function if belongs && !(tag.container.is_some() && language == Language::Lua) => SymbolKind::Method,
-        SymbolKind::Method if container.is_none() || (container.as_deref() == file_scope && named.is_none() && tag.container.is_none()) => {
-            SymbolKind::Function
-        }
-        SymbolKind::Variable if around.is_some_and(Open::is_type) => SymbolKind::Field,
+        SymbolKind::Method if around.is_none() && tag.container.is_none() => SymbolKind::Function,
+        SymbolKind::Variable if is_in_type => SymbolKind::Field,
         kind => kind,
     };
     // `typedef struct point { … } point;` is one type.
     if language.has_declarators()
-        && inner.is_some_and(|outer| outer.name == Some(word) && matches!(outer.role, Role::Definition(other) if other.kind == kind))
+        && outer.is_some_and(|outer| outer.name == Some(word) && matches!(outer.role, Role::Definition(other) if other.kind == kind))
         && matches!(kind, SymbolKind::Struct | SymbolKind::Enum)
     {
         return None;
     }
-    Some(Found { name, range: tag.range.clone(), kind, container, is_top: tag.container.is_none() && open.iter().all(Open::is_module) })
+    Some(Found {
+        name,
+        range: tag.range.clone(),
+        kind,
+        container,
+        is_top: tag.container.is_none() && outer.is_none_or(|outer| outer.is_top),
+    })
 }
 
 /// The name itself: without the quotes of a string or the colon of a symbol.

@@ -262,6 +262,7 @@ var _ = 1
         expect![[r#"
             3-3 Constant Limit in store
             5-5 Constant A in store
+            5-5 Constant B in store
             8-8 Variable Default in store
             9-9 Variable x in store
             9-9 Variable y in store

@@ -129,15 +129,23 @@ extern \"C\" { int c_function(void); }
 
 #[test]
 fn headers_are_of_either_language() {
-    check("a.h", "struct a { int b; };\nint f(void);\n", expect![[r#"
+    check(
+        "a.h",
+        "struct a { int b; };\nint f(void);\n",
+        expect![[r#"
         1-1 Struct a
         1-1 Field b in a
         2-2 Function f
-    "#]]);
-    check("b.h", "class A {\npublic:\n  void f();\n};\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "b.h",
+        "class A {\npublic:\n  void f();\n};\n",
+        expect![[r#"
         1-4 Class A
         3-3 Method f in A
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -228,9 +236,13 @@ fn c_sharp() {
             16-16 Property Last in Person
         "#]],
     );
-    check("B.cs", "namespace Company.App;\npublic class Service { }\n", expect![[r#"
+    check(
+        "B.cs",
+        "namespace Company.App;\npublic class Service { }\n",
+        expect![[r#"
         2-2 Class Service in Company.App
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
