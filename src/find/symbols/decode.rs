@@ -17,17 +17,16 @@ const LONG_LINE: usize = 65_536;
 /// Nor so many open brackets at one place; parsers take very long for them.
 const MOST_NESTED: usize = 3000;
 
-/// The text of a source file; `None` for what no person wrote: binary files, bundles, data in one line.
+/// The text of a source file; `None` for a binary file.
 pub(super) fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
-    let text = match encoding_rs::Encoding::for_bom(bytes) {
-        Some((encoding, length)) => encoding.decode_without_bom_handling(bytes.get(length..)?).0,
-        None if bytes[..bytes.len().min(LOOKED_AT)].contains(&0) => return None,
-        None => String::from_utf8_lossy(bytes),
-    };
-    is_written(&text).then_some(text)
+    match encoding_rs::Encoding::for_bom(bytes) {
+        Some((encoding, length)) => Some(encoding.decode_without_bom_handling(bytes.get(length..)?).0),
+        None if bytes[..bytes.len().min(LOOKED_AT)].contains(&0) => None,
+        None => Some(String::from_utf8_lossy(bytes)),
+    }
 }
 
-/// Whether a person may have written the text.
+/// Whether a person may have written the text: no bundle, no data in one line.
 pub(super) fn is_written(text: &str) -> bool {
     if text.len() as u64 > MOST_BYTES {
         return false;

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::Range, sync::Arc, time::Instant};
 
 use super::{
-    decode::{Position, Positions, decode},
+    decode::{Position, Positions, decode, is_written},
     extract::Extractor,
     kind::SymbolKind,
     language::Language,
@@ -120,9 +120,9 @@ fn part(text: &str, start: u32, length: u16) -> &str {
 }
 
 impl FileSymbols {
-    /// The symbols of a text; none when it is in no known language or takes too long.
+    /// The symbols of a text; none when it is in no known language, no person wrote it, or it takes too long.
     fn of_text(path: &AbsPath, text: &str, extractor: &mut Extractor) -> Self {
-        let Some(language) = Language::of(path.as_path(), text) else { return Self::default() };
+        let Some(language) = Language::of(path.as_path(), text).filter(|_| is_written(text)) else { return Self::default() };
         match extractor.tags(language, text) {
             Some(tags) => Self::pack(nest(tags, text, language), text),
             None => {

@@ -7,7 +7,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{decode::is_written, extract::Extractor, table::File, walk::may_have_symbols};
+use super::{extract::Extractor, table::File, walk::may_have_symbols};
 use crate::{
     overlay::{Document, Overlay},
     stdx::paths::AbsPath,
@@ -37,8 +37,7 @@ impl Unsaved {
             .map(|document| {
                 self.known(document).unwrap_or_else(|| {
                     let extractor = extractor.get_or_insert_with(|| Extractor::new(token.clone()));
-                    let text = if is_written(&document.text) { &*document.text } else { "" };
-                    let file = Arc::new(File::of_text(document.path.clone(), text, extractor));
+                    let file = Arc::new(File::of_text(document.path.clone(), &document.text, extractor));
                     // What was cut short by a cancelled query is nothing to keep.
                     if !token.is_cancelled() {
                         self.keep(document, &file);
