@@ -57,9 +57,9 @@ impl Language {
 
     /// What the name of a file tells; `None` when it is none of these languages.
     pub(super) fn by_name(path: &Path) -> Option<ByName> {
-        let name = path.file_name()?.to_str()?;
+        let name = path.file_name()?.to_string_lossy();
         let Some((stem, extension)) = name.rsplit_once('.') else {
-            return Some(match name {
+            return Some(match &*name {
                 "Rakefile" | "Gemfile" | "Guardfile" | "Vagrantfile" | "Podfile" | "Fastfile" => ByName::Known(Self::Ruby),
                 "PKGBUILD" | "APKBUILD" => ByName::Known(Self::Bash),
                 _ => ByName::Open,

@@ -1,8 +1,18 @@
 //! Which files a query is about, and what is kept for it.
 
-use std::{fs, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
-use super::{super::SymbolKind, Place};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    super::{
+        SymbolKind,
+        project::{Budget, Project},
+        rank::Query,
+        search::{Wanted, search},
+    },
+    Place, file,
+};
 use crate::stdx::time::now_ms;
 
 #[tokio::test]
@@ -77,4 +87,34 @@ async fn a_dropped_query_leaves_the_rest_working() {
         let _ = tokio::time::timeout(Duration::ZERO, place.symbols.find(place.request("target"))).await;
     }
     assert_eq!(place.find("target").await.len(), 1);
+}
+
+#[test]
+fn a_cancelled_search_ends_at_the_next_file() {
+    let files: Vec<_> = (0..100).map(|number| Arc::new(file(&format!("{number:03}.rs"), "fn target() {}"))).collect();
+    let wanted = Wanted { query: Query::new("target", true), kinds: u32::MAX, limit: 1000 };
+    let token = CancellationToken::new();
+    assert_eq!(search(&files, &wanted, &token).len(), 100);
+    token.cancel();
+    assert_eq!(search(&files, &wanted, &token), []);
+}
+
+#[tokio::test]
+async fn a_project_has_no_more_symbols_than_its_budget() {
+    let place = Place::new(&[]);
+    for number in 0..50 {
+        place.write(&format!("{number:02}.rs"), "fn a() {}\nfn b() {}\n");
+    }
+    for (budget, most) in [
+        (Budget { symbols: 7, bytes: 1 << 20 }, 7),
+        (Budget { symbols: 1000, bytes: 1000 }, 8),
+        (Budget { symbols: 1000, bytes: 1 << 20 }, 100),
+    ] {
+        let project = Project::new(place.root.clone(), budget, CancellationToken::new());
+        project.prepare().await;
+        let files = project.files();
+        let held: usize = files.iter().map(|file| file.symbols.len()).sum();
+        assert_eq!((files.len(), project.symbols()), (50, held));
+        assert!(held > 0 && held <= most, "{held}");
+    }
 }
