@@ -75,6 +75,9 @@ macro_rules! for_each_method {
             /// Takes a grant back.
             call PermissionRevoke = "permission.revoke" (permission::PermissionRevokeParams) -> bool, - "", retry never;
 
+            /// Finds symbols of the directory's files by their names, best first; no language server is needed.
+            call SymbolFind = "symbol.find" (symbol::SymbolFindParams) -> Vec<symbol::Symbol>, - "", retry read;
+
             /// Lists providers and their models.
             call ProviderList = "provider.list" (provider::ProviderListParams) -> provider::ProviderListResult, GET "/provider", retry read;
             /// Tells the settings in force, secrets masked.
@@ -155,6 +158,6 @@ macro_rules! define {
     };
 }
 
-use crate::{agent, config, daemon, diagnose, event, listen, message, permission, project, provider, session, tool};
+use crate::{agent, config, daemon, diagnose, event, listen, message, permission, project, provider, session, symbol, tool};
 
 for_each_method!(define);

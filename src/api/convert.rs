@@ -3,7 +3,7 @@
 use polytree_protocol::errors::ErrorKind;
 
 use super::error::Error;
-use crate::{config, daemon::listeners, event, permission, project, session, storage};
+use crate::{config, daemon::listeners, event, find::symbols, permission, project, session, storage};
 
 impl From<storage::Error> for Error {
     fn from(error: storage::Error) -> Self {
@@ -33,6 +33,15 @@ impl From<permission::Error> for Error {
             permission::Error::NotFound(_) => Error::new(ErrorKind::NotFound, error.to_string()),
             permission::Error::Answered(_) => Error::conflict(error.to_string()),
             permission::Error::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<symbols::Error> for Error {
+    fn from(error: symbols::Error) -> Self {
+        match error {
+            symbols::Error::Failed(_) => Error::internal(error),
+            symbols::Error::Ended => Error::unavailable(error.to_string()).retry_after(1000),
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod listen;
 pub mod permission;
 pub mod project;
 pub mod session;
+pub mod symbol;
 
 use polytree_protocol::methods;
 

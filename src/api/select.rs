@@ -52,6 +52,13 @@ pub(super) async fn session(context: &Context, params: &impl Selects, id: &Sessi
     Ok(session)
 }
 
+/// The open directory of the session where the request names one, else the one that the request means otherwise.
+pub(super) async fn chosen(context: &Context, params: &impl Selects, session_id: Option<&SessionId>) -> Result<Arc<Instance>, Error> {
+    let Some(id) = session_id else { return instance(context, params).await };
+    let session = session(context, params, id).await?;
+    Ok(context.daemon.projects.look(&directory::resolve(&session.directory)?).await?)
+}
+
 /// The directory that narrows a method which otherwise means the whole daemon. It may be gone by now.
 pub(super) fn narrowing(params: &impl Selects) -> Result<Option<String>, Error> {
     let Some(given) = params.directory() else { return Ok(None) };

@@ -3,7 +3,7 @@
 use polytree_protocol::session::{FileInput, PartInput, TextInput};
 
 use super::client::Failure;
-use crate::stdx::paths::AbsPath;
+use crate::stdx::{paths::AbsPath, uri::file_uri};
 
 /// The parts of a prompt. Paths of files are meant from `directory`.
 ///
@@ -41,12 +41,7 @@ fn attachment(given: &str, directory: &AbsPath) -> Result<FileInput, Failure> {
         Some((start, end)) if start > end => return Err(Failure::Usage(format!("--file {given}: the lines {start} to {end} are none"))),
         Some((start, end)) => format!("?start={start}&end={end}"),
     };
-    Ok(FileInput {
-        mime,
-        filename: Some(path.relative_to(directory)),
-        url: format!("file://{}{query}", percent_encode(&path.to_string())),
-        ..FileInput::default()
-    })
+    Ok(FileInput { mime, filename: Some(path.relative_to(directory)), url: format!("{}{query}", file_uri(&path)), ..FileInput::default() })
 }
 
 /// `10` or `10-20`, from 1.
@@ -64,17 +59,6 @@ fn mime(path: &AbsPath) -> String {
     let guess = mime_guess::from_path(path).first_raw().unwrap_or("text/plain");
     let is_known = (guess.starts_with("image/") && guess != "image/svg+xml") || guess == "application/pdf";
     if is_known { guess.to_owned() } else { "text/plain".to_owned() }
-}
-
-fn percent_encode(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]
@@ -110,13 +94,8 @@ mod tests {
     fn files_and_their_lines() {
         let (_guard, directory) = place();
         let attach = |given: &str| {
-            let url = |file: FileInput| {
-                (
-                    file.mime,
-                    file.filename.unwrap(),
-                    file.url.strip_prefix(&format!("file://{}", percent_encode(&directory.to_string()))).unwrap().to_owned(),
-                )
-            };
+            let url =
+                |file: FileInput| (file.mime, file.filename.unwrap(), file.url.strip_prefix(&file_uri(&directory)).unwrap().to_owned());
             attachment(given, &directory).map(url).map_err(|failure| failure.to_string())
         };
         let ok = |mime: &str, name: &str, url: &str| Ok((mime.to_owned(), name.to_owned(), url.to_owned()));

@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod clients;
 pub mod diagnose;
+mod edits;
 pub mod life;
 pub mod listeners;
 
@@ -17,6 +18,7 @@ use self::{
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
+    find::symbols::Symbols,
     overlay::Overlay,
     permission::Broker,
     project::Projects,
@@ -121,6 +123,8 @@ pub struct Daemon {
     pub projects: Arc<Projects>,
     /// Texts that editors hold and have not saved.
     pub overlay: Arc<Overlay>,
+    /// The symbols in the files of directories that are asked for.
+    pub symbols: Arc<Symbols>,
     /// When it started, in milliseconds since 1970.
     pub started: i64,
     /// Where it listens.
@@ -169,6 +173,7 @@ impl Daemon {
         let overlay = Arc::<Overlay>::default();
         let projects = Arc::new(Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone(), Arc::clone(&overlay)));
         let tasks = Tasks::new();
+        let symbols = Arc::new(Symbols::new(Arc::clone(&overlay), tasks.child()));
         let sessions =
             Sessions::open(Arc::clone(&database), Arc::clone(&events), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child())
                 .await?;
@@ -182,6 +187,7 @@ impl Daemon {
             sessions,
             projects,
             overlay,
+            symbols,
             started: now_ms(),
             socket,
             clients,
@@ -194,6 +200,9 @@ impl Daemon {
             ownership,
         });
         drop(daemon.tasks.spawn("housekeeping", Arc::clone(&daemon).keep_house(keeping)));
+        drop(
+            daemon.tasks.spawn("edits", edits::tell(Arc::clone(&daemon.events), Arc::clone(&daemon.symbols), daemon.tasks.token().clone())),
+        );
         Ok(daemon)
     }
 
@@ -204,6 +213,7 @@ impl Daemon {
                 () = tokio::time::sleep(HOUSEKEEPING) => {}
             }
             self.projects.close_idle(now_ms() - IDLE_DIRECTORY_MS);
+            self.symbols.close_idle(now_ms() - IDLE_DIRECTORY_MS);
             if let Err(error) = self.events.trim(now_ms() - keeping.log_ms, keeping.log_bytes).await {
                 tracing::warn!(%error, "old events could not be removed");
             }

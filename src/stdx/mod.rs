@@ -12,4 +12,5 @@ pub mod redact;
 pub mod tasks;
 pub mod text;
 pub mod time;
+pub mod uri;
 pub mod version;

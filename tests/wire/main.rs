@@ -26,5 +26,6 @@ mod projects;
 mod relay;
 mod sessions;
 mod store;
+mod symbols;
 mod transport;
 mod versions;

@@ -1,0 +1,3 @@
+//! Search in a project.
+
+pub mod symbols;

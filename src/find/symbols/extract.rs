@@ -1,0 +1,216 @@
+//! Parses a text and finds its definitions. A text may be hostile: time, and the number of what is found, are limited.
+
+use std::{
+    ops::{ControlFlow, Range},
+    time::{Duration, Instant},
+};
+
+use tokio_util::sync::CancellationToken;
+use tree_sitter::{Node, ParseOptions, Parser, QueryCursor, QueryCursorOptions, StreamingIterator as _};
+
+use super::{
+    grammar::{Capture, Definition, Grammar, Role},
+    kind::SymbolKind,
+    language::Language,
+};
+
+/// One text takes at most so long, and so much longer for each byte: many times what a grammar takes, and little enough
+/// that many hostile files do not keep the machine busy.
+const MOST_TIME: (Duration, Duration) = (Duration::from_millis(300), Duration::from_micros(2));
+/// In one text at most so much is found; the rest of it is left out.
+const MOST_TAGS: usize = 50_000;
+/// Declarators are nested at most so deep.
+const MOST_NESTED: usize = 64;
+/// A longer name of what contains something is cut.
+const MOST_CONTAINER: usize = 128;
+/// How many half-found matches a query keeps.
+const MOST_MATCHES: u32 = 4096;
+/// How often the token is asked: each so many-th time that the parser asks. The clock is looked at each time, since for
+/// nested text one step may take long.
+const SELDOM: u32 = 64;
+
+/// Something that the query has found.
+#[derive(Debug)]
+pub(super) struct Tag {
+    pub role: Role,
+    /// Of several patterns that find the same name the first counts.
+    pub pattern: usize,
+    pub range: Range<u32>,
+    pub name: Range<u32>,
+    /// What it belongs to, where that is said outside of what encloses it.
+    pub container: Option<Box<str>>,
+}
+
+/// A parser that can be used for one text after another.
+pub(super) struct Extractor {
+    parser: Parser,
+    cursor: QueryCursor,
+    token: CancellationToken,
+}
+
+impl Extractor {
+    /// It gives up when the token is cancelled.
+    pub fn new(token: CancellationToken) -> Self {
+        let mut cursor = QueryCursor::new();
+        cursor.set_match_limit(MOST_MATCHES);
+        Self { parser: Parser::new(), cursor, token }
+    }
+
+    /// What the query of the language finds in the text, in no order; `None` when it takes too long.
+    pub fn tags(&mut self, language: Language, text: &str) -> Option<Vec<Tag>> {
+        let grammar = language.grammar();
+        self.parser.set_language(&grammar.parsing).ok()?;
+        let length = u32::try_from(text.len()).ok()?;
+        let until = Instant::now() + MOST_TIME.0 + MOST_TIME.1 * length;
+        let (token, mut asked) = (self.token.clone(), 0u32);
+        let mut proceed = move || {
+            asked = asked.wrapping_add(1);
+            let is_over = Instant::now() > until || (asked.is_multiple_of(SELDOM) && token.is_cancelled());
+            if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let mut progress = |_: &_| proceed();
+        let bytes = text.as_bytes();
+        let mut read = |at: usize, _| bytes.get(at..).unwrap_or_default();
+        let tree = self.parser.parse_with_options(&mut read, None, Some(ParseOptions::new().progress_callback(&mut progress)));
+        let Some(tree) = tree else {
+            // Otherwise it would go on with this text at the next one.
+            self.parser.reset();
+            return None;
+        };
+        let mut is_cut = false;
+        let mut progress = |_: &_| {
+            let next = proceed();
+            is_cut |= next.is_break();
+            next
+        };
+        let options = QueryCursorOptions::new().progress_callback(&mut progress);
+        let mut matches = self.cursor.matches_with_options(&grammar.query, tree.root_node(), bytes, options);
+        let mut tags = Vec::new();
+        while let Some(found) = matches.next() {
+            tags.extend(tag(grammar, found.pattern_index, found.captures(), text));
+            if tags.len() >= MOST_TAGS {
+                break;
+            }
+        }
+        drop(matches);
+        (!is_cut).then_some(tags)
+    }
+}
+
+fn tag(grammar: &Grammar, pattern: usize, captures: &[tree_sitter::QueryCapture<'_>], text: &str) -> Option<Tag> {
+    let (mut whole, mut name, mut container) = (None, None, None);
+    let mut is_function = false;
+    for capture in captures {
+        match grammar.captures.get(capture.index as usize)? {
+            Capture::Is(role) => whole = Some((*role, capture.node)),
+            Capture::Name => name = Some(range(capture.node)),
+            Capture::Declarator => {
+                let declared = declared(capture.node, text)?;
+                (name, is_function) = (Some(declared.name), declared.is_function);
+                container = declared.container.or(container);
+            }
+            Capture::Container => container = Some(plain_name(text.get(capture.node.byte_range())?)),
+            Capture::Other => {}
+        }
+    }
+    let (mut role, node) = whole?;
+    if let Role::Definition(Definition { kind, .. }) = &mut role
+        && is_function
+        && matches!(kind, SymbolKind::Variable | SymbolKind::Field)
+    {
+        *kind = SymbolKind::Function;
+    }
+    let range = range(node);
+    let name = match role {
+        Role::Local => range.start..range.start,
+        _ => name?,
+    };
+    Some(Tag { role, pattern, range, name, container })
+}
+
+fn range(node: Node<'_>) -> Range<u32> {
+    // A text has at most as many bytes as a file may have, which is far below this.
+    let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    number(node.start_byte())..number(node.end_byte())
+}
+
+struct Declared {
+    name: Range<u32>,
+    container: Option<Box<str>>,
+    is_function: bool,
+}
+
+/// The name inside of a declarator of C or C++, and what it is qualified with.
+fn declared(mut node: Node<'_>, text: &str) -> Option<Declared> {
+    let (mut container, mut is_function) = (String::new(), false);
+    for _ in 0..MOST_NESTED {
+        node = match node.kind() {
+            "identifier"
+            | "field_identifier"
+            | "type_identifier"
+            | "destructor_name"
+            | "operator_name"
+            | "namespace_identifier"
+            | "primitive_type" => {
+                let container = (!container.is_empty()).then(|| container.into_boxed_str());
+                return Some(Declared { name: range(node), container, is_function });
+            }
+            "operator_cast" => {
+                // The grammar takes the empty parentheses after the type as a part of it.
+                let name = range(node);
+                let length = text.get(node.byte_range())?.find('(').map_or(name.len(), |at| at);
+                let end = name.start + u32::try_from(length).ok()?;
+                let container = (!container.is_empty()).then(|| container.into_boxed_str());
+                return Some(Declared { name: name.start..end, container, is_function: true });
+            }
+            "qualified_identifier" => {
+                if let Some(scope) = node.child_by_field_name("scope") {
+                    if !container.is_empty() {
+                        container.push_str("::");
+                    }
+                    container.push_str(&plain_name(text.get(scope.byte_range())?));
+                }
+                node.child_by_field_name("name")?
+            }
+            "template_function" | "template_method" | "template_type" => node.child_by_field_name("name")?,
+            "function_declarator" => {
+                let inner = node.child_by_field_name("declarator")?;
+                // In parentheses stands a pointer to a function.
+                is_function = inner.kind() != "parenthesized_declarator";
+                inner
+            }
+            "parenthesized_declarator" | "attributed_declarator" | "reference_declarator" => node.named_child(0)?,
+            _ => node.child_by_field_name("declarator")?,
+        };
+    }
+    None
+}
+
+/// The name of a type without its arguments and what makes it a reference: `&mut Map<K, V>` is `Map`.
+pub(super) fn plain_name(text: &str) -> Box<str> {
+    let whole = text.trim_matches(|c: char| c.is_whitespace() || "*&()".contains(c));
+    let cut = whole.find(['<', '[', '(', '{', '+', ',']).map_or(whole, |at| &whole[..at]);
+    let last = cut.split_whitespace().next_back().unwrap_or("").trim_start_matches(['*', '&']);
+    crate::stdx::text::prefix(if last.is_empty() { whole } else { last }, MOST_CONTAINER).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_name;
+
+    #[test]
+    fn plain_names() {
+        for (text, name) in [
+            ("Map", "Map"),
+            ("&'a mut Map<K, V>", "Map"),
+            ("*List[T]", "List"),
+            ("a::b::C<D>", "a::b::C"),
+            ("dyn Any + Send", "Any"),
+            ("[T]", "[T]"),
+            ("(A, B)", "A"),
+            ("", ""),
+        ] {
+            assert_eq!(&*plain_name(text), name, "{text}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Symbols of projects by their names, without a language server: what tree-sitter finds in the files as they are, or
+//! as an editor holds them. The index of a directory is made at the first query, kept up to date while queries come,
+//! bounded, and dropped when nobody has asked for a while.
+
+mod decode;
+mod extract;
+mod grammar;
+mod kind;
+mod language;
+mod nest;
+mod project;
+mod rank;
+mod search;
+mod stamp;
+mod table;
+mod unsaved;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Semaphore;
+
+pub use self::{decode::Position, kind::SymbolKind, search::Hit};
+use self::{
+    project::{Budget, Project},
+    rank::Query,
+    search::Wanted,
+    table::{File, Files},
+    unsaved::Unsaved,
+};
+use crate::{
+    overlay::Overlay,
+    stdx::{paths::AbsPath, tasks::Tasks},
+};
+
+/// The most that the symbols of one directory take.
+const BUDGET: Budget = Budget { symbols: 500_000, bytes: 48 * 1024 * 1024 };
+/// The most that all of them take; those used least recently are dropped.
+const MOST_BYTES: usize = 96 * 1024 * 1024;
+/// So many queries are answered at once, the others wait: each uses all cores.
+const AT_ONCE: usize = 4;
+
+/// The search failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A fault of the program.
+    #[error("the search for symbols failed")]
+    Failed(#[source] tokio::task::JoinError),
+    /// The daemon ends.
+    #[error("the daemon is ending")]
+    Ended,
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The checkout that the directory is in; its symbols are kept together.
+    pub worktree: AbsPath,
+    /// The directory, a real path in the checkout.
+    pub directory: AbsPath,
+    /// Only in this file or below this directory.
+    pub path: Option<AbsPath>,
+    /// The name or a part of it.
+    pub query: String,
+    /// Only these kinds, by their numbers; none means all.
+    pub kinds: Vec<u8>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// The symbols of all directories that somebody has asked for lately.
+pub struct Symbols {
+    overlay: Arc<Overlay>,
+    tasks: Tasks,
+    // By root. Held for a look-up or an insert, never across an await.
+    projects: Mutex<HashMap<AbsPath, Arc<Project>>>,
+    unsaved: Arc<Unsaved>,
+    searching: Arc<Semaphore>,
+}
+
+impl Symbols {
+    /// No symbols yet. Reading ends with the tasks' token.
+    #[must_use]
+    pub fn new(overlay: Arc<Overlay>, tasks: Tasks) -> Self {
+        Self { overlay, tasks, projects: Mutex::default(), unsaved: Arc::default(), searching: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// The symbols that fit, best first. Dropping the future ends the search, though not the reading of the index.
+    ///
+    /// Texts that editors have announced count in place of the files. While the index is made, it waits for at most
+    /// three seconds and then answers with what is there. Changes on the disk count at once where [`Symbols::changed`]
+    /// has told of them, and otherwise when a check has seen them, which while queries come happens once a second.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn find(&self, request: Request) -> Result<Vec<Hit>, Error> {
+        let token = self.tasks.token().child_token();
+        let _guard = token.clone().drop_guard();
+        let files = self.prepared(&request).await;
+        let _searching = self.searching.acquire().await.map_err(|_| Error::Ended)?;
+        let (overlay, unsaved) = (Arc::clone(&self.overlay), Arc::clone(&self.unsaved));
+        let found = Tasks::spawn_blocking(move || {
+            let scope = request.path.as_ref().unwrap_or(&request.directory);
+            let announced = unsaved.below(&overlay, scope, &token);
+            let is_all = request.kinds.is_empty();
+            let kinds = request.kinds.iter().filter(|kind| **kind <= SymbolKind::HIGHEST).fold(0, |bits, kind| bits | 1 << kind);
+            let wanted = Wanted {
+                query: Query::new(crate::stdx::text::prefix(&request.query, rank::MOST_QUERY), is_all),
+                kinds: if is_all { u32::MAX } else { kinds },
+                limit: request.limit,
+            };
+            if announced.is_empty() {
+                return search::search(below(&files, scope), &wanted, &token);
+            }
+            search::search(&merged(below(&files, scope), announced), &wanted, &token)
+        });
+        found.await.map_err(Error::Failed)
+    }
+
+    /// Files or directories were made, changed or removed: the next query knows.
+    pub fn changed(&self, paths: &[AbsPath]) {
+        for project in self.lock().values() {
+            for path in paths {
+                project.changed(path);
+            }
+        }
+    }
+
+    /// Anything at or below the directory may have changed: the next query looks first.
+    pub fn invalidate(&self, directory: &AbsPath) {
+        for project in self.lock().values() {
+            project.invalidate(directory);
+        }
+    }
+
+    /// Drops the symbols of directories that nobody has asked for since this time, in milliseconds since 1970.
+    pub fn close_idle(&self, before: i64) {
+        self.lock().retain(|_, project| {
+            let is_used = project.used() >= before;
+            if !is_used {
+                project.close();
+            }
+            is_used
+        });
+    }
+
+    /// How many directories, symbols and bytes are held.
+    #[must_use]
+    pub fn held(&self) -> (usize, usize, usize) {
+        let projects = self.lock();
+        (projects.len(), projects.values().map(|project| project.symbols()).sum(), projects.values().map(|project| project.bytes()).sum())
+    }
+
+    /// The files of the index that holds the directory.
+    async fn prepared(&self, request: &Request) -> Files {
+        let project = self.project(&request.worktree);
+        project.prepare().await;
+        let mut files = project.files();
+        // What the walk over the checkout does not enter, somebody may yet work in: then it has an index of its own.
+        if request.directory != request.worktree && below(&files, &request.directory).is_empty() {
+            let project = self.project(&request.directory);
+            project.prepare().await;
+            files = project.files();
+        }
+        self.shrink();
+        files
+    }
+
+    fn project(&self, root: &AbsPath) -> Arc<Project> {
+        let mut projects = self.lock();
+        let make = || Project::new(root.clone(), BUDGET, self.tasks.token().child_token());
+        Arc::clone(projects.entry(root.clone()).or_insert_with(make))
+    }
+
+    /// Drops those used least recently until the rest is small enough. The last used one stays.
+    fn shrink(&self) {
+        let mut projects = self.lock();
+        let mut bytes: usize = projects.values().map(|project| project.bytes()).sum();
+        while bytes > MOST_BYTES && projects.len() > 1 {
+            let Some(oldest) = projects.values().min_by_key(|project| project.used()).cloned() else { return };
+            oldest.close();
+            bytes = bytes.saturating_sub(oldest.bytes());
+            projects.remove(oldest.root());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<AbsPath, Arc<Project>>> {
+        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those at or below a directory: they stand together in the order of paths.
+fn below<'a>(files: &'a [Arc<File>], directory: &AbsPath) -> &'a [Arc<File>] {
+    let rest = &files[files.partition_point(|file| file.path < *directory)..];
+    &rest[..rest.partition_point(|file| file.path.is_within(directory))]
+}
+
+/// The files with those that editors hold in their places.
+fn merged(files: &[Arc<File>], announced: Vec<Arc<File>>) -> Vec<Arc<File>> {
+    let is_announced = |file: &&Arc<File>| announced.binary_search_by(|other| other.path.cmp(&file.path)).is_ok();
+    let mut merged: Vec<_> = files.iter().filter(|file| !is_announced(file)).cloned().collect();
+    merged.extend(announced);
+    merged.sort_by(|one, other| one.path.cmp(&other.path));
+    merged
+}
