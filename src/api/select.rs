@@ -30,6 +30,13 @@ pub(super) async fn instance(context: &Context, params: &impl Selects) -> Result
     Ok(instance)
 }
 
+/// The open directory that a request means: that of the session it names, else as [`instance`] tells.
+pub(super) async fn instance_or_session(context: &Context, params: &impl Selects, id: Option<&SessionId>) -> Result<Arc<Instance>, Error> {
+    let Some(id) = id else { return instance(context, params).await };
+    let session = session(context, params, id).await?;
+    Ok(context.daemon.projects.look(&directory::resolve(&session.directory)?).await?)
+}
+
 /// Like [`instance`], for a request that begins something there: the project's id is written into the repository.
 pub(super) async fn claimed(context: &Context, params: &impl Selects) -> Result<Arc<Instance>, Error> {
     let directory = directory(context, params)?;

@@ -17,6 +17,7 @@ use self::{
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
+    find::Finder,
     overlay::Overlay,
     permission::Broker,
     project::Projects,
@@ -121,6 +122,8 @@ pub struct Daemon {
     pub projects: Arc<Projects>,
     /// Texts that editors hold and have not saved.
     pub overlay: Arc<Overlay>,
+    /// The names of files in the worktrees in use.
+    pub finder: Arc<Finder>,
     /// When it started, in milliseconds since 1970.
     pub started: i64,
     /// Where it listens.
@@ -167,8 +170,10 @@ impl Daemon {
         let events = Events::open(Arc::clone(&database)).await?;
         let broker = Arc::new(Broker::new(Arc::clone(&database), Arc::clone(&events)));
         let overlay = Arc::<Overlay>::default();
-        let projects = Arc::new(Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone(), Arc::clone(&overlay)));
         let tasks = Tasks::new();
+        let finder = Arc::new(Finder::new(Arc::clone(&database), Arc::clone(&events), tasks.child()));
+        let projects =
+            Arc::new(Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone(), Arc::clone(&overlay), Arc::clone(&finder)));
         let sessions =
             Sessions::open(Arc::clone(&database), Arc::clone(&events), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child())
                 .await?;
@@ -182,6 +187,7 @@ impl Daemon {
             sessions,
             projects,
             overlay,
+            finder,
             started: now_ms(),
             socket,
             clients,
@@ -204,6 +210,7 @@ impl Daemon {
                 () = tokio::time::sleep(HOUSEKEEPING) => {}
             }
             self.projects.close_idle(now_ms() - IDLE_DIRECTORY_MS);
+            self.finder.close_idle(now_ms() - IDLE_DIRECTORY_MS);
             if let Err(error) = self.events.trim(now_ms() - keeping.log_ms, keeping.log_bytes).await {
                 tracing::warn!(%error, "old events could not be removed");
             }

@@ -1,0 +1,1 @@
+//! The index against the disk, against git, and against a naive search.
