@@ -129,11 +129,6 @@ impl Follower {
         index.followers.fetch_add(1, Ordering::Relaxed);
         Self(index)
     }
-
-    /// Waits until everything is watched that can be.
-    pub async fn settled(&self) {
-        let _ = self.0.fresh().await;
-    }
 }
 
 impl Drop for Follower {

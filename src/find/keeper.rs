@@ -131,6 +131,9 @@ impl Keeper {
             let has_unwatched = self.tree.nodes().iter().any(|node| node.watch == UNWATCHED);
             tokio::select! {
                 biased;
+                // First, so that no stream of questions keeps them from ever happening.
+                () = at(self.tell) => self.tell().await,
+                () = at(self.due) => self.look_again().await,
                 asker = asked.recv() => {
                     let Some(asker) = asker else { return };
                     let mut askers = vec![asker];
@@ -144,8 +147,6 @@ impl Keeper {
                     }
                 }
                 () = table.ready() => self.notice(),
-                () = at(self.due) => self.look_again().await,
-                () = at(self.tell) => self.tell().await,
                 () = at(Some(next_look)), if self.offered.is_none() && (has_unwatched || self.failure.is_some()) => {
                     self.look(Duration::ZERO).await;
                     self.look_again().await;
@@ -318,19 +319,20 @@ impl Keeper {
     /// Makes sure that whatever had happened before is known.
     async fn freshen(&mut self) {
         self.notice();
-        self.look(LOOK_AGAIN).await;
-        if !self.dirty.is_empty() || self.failure.is_some() {
+        // As long as watches are being given out, what has none yet must not be missed.
+        self.look(if self.offered.is_some() { Duration::ZERO } else { LOOK_AGAIN }).await;
+        if !self.dirty.is_empty() || self.is_head_changed || self.failure.is_some() {
             self.look_again().await;
         }
     }
 
     /// Looks at what nobody watches, unless that was done within this time.
     async fn look(&mut self, within: Duration) {
-        if self.looked.elapsed() < within {
+        let is_time = self.looked.elapsed() >= LOOK;
+        if self.looked.elapsed() < within || (!is_time && self.tree.unwatched() == 0) {
             return;
         }
         let began = Instant::now();
-        let is_time = self.looked.elapsed() >= LOOK;
         let (root, tree) = (self.spot.root.clone(), Arc::clone(&self.tree));
         let looked = self
             .blocking(move |_| {

@@ -119,13 +119,11 @@ impl Finder {
     /// No index yet.
     #[must_use]
     pub fn new(database: Arc<Database>, events: Arc<Events>, tasks: Tasks) -> Self {
-        Self {
-            voice: Voice { database, events },
-            tasks,
-            allowance: Allowance::of_system(),
-            indexes: Mutex::default(),
-            recent: Mutex::default(),
-        }
+        Self::limited(database, events, tasks, Allowance::of_system())
+    }
+
+    fn limited(database: Arc<Database>, events: Arc<Events>, tasks: Tasks, allowance: Arc<Allowance>) -> Self {
+        Self { voice: Voice { database, events }, tasks, allowance, indexes: Mutex::default(), recent: Mutex::default() }
     }
 
     /// The best paths, relative to the site's directory, the best first; directories end with `/`. Whatever had changed

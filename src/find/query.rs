@@ -49,6 +49,10 @@ pub struct Query {
     groups: Vec<Vec<Word>>,
     /// What every path that matches has.
     needs: Characters,
+    /// The most points, but for a name that is a word as a whole.
+    most: u32,
+    /// The lengths of the words, as a set; those beyond 63 are no names that anybody types whole.
+    lengths: u64,
 }
 
 impl Query {
@@ -87,7 +91,16 @@ impl Query {
         let needs = |word: &Word| if word.atom.negative { 0 } else { characters_of(word.atom.needle_text()) };
         let needs =
             groups.iter().map(|group| group.iter().map(needs).fold(listing::ALL, |all, word| all & word)).fold(0, |all, group| all | group);
-        Ok(Self { groups, needs })
+        let most = |word: &Word| {
+            let further = u32::try_from(word.length - 1).unwrap_or(u32::MAX);
+            if word.atom.negative { 0 } else { FIRST + FURTHER * further + NAME }
+        };
+        let most = groups.iter().map(|group| group.iter().map(most).max().unwrap_or(0)).sum();
+        // A character takes up to four bytes, so that a word beyond ASCII may be longer than it looks.
+        let widths =
+            |word: &Word| if word.atom.needle_text().is_ascii() { word.length..=word.length } else { word.length..=word.length * 4 };
+        let lengths = groups.iter().flatten().flat_map(widths).filter(|length| *length < 64).fold(0, |set, length| set | 1 << length);
+        Ok(Self { groups, needs, most, lengths })
     }
 
     /// Whether it asks for nothing.
@@ -102,14 +115,11 @@ impl Query {
         self.needs
     }
 
-    /// The most points that a path can get.
+    /// The most points that a path can get whose name has so many bytes.
     #[must_use]
-    pub fn most(&self) -> u32 {
-        let most = |word: &Word| {
-            let length = u32::try_from(word.length).unwrap_or(u32::MAX);
-            if word.atom.negative { 0 } else { FIRST + FURTHER * (length - 1) + NAME + WHOLE_NAME }
-        };
-        self.groups.iter().map(|group| group.iter().map(most).max().unwrap_or(0)).sum()
+    pub fn most(&self, name: usize) -> u32 {
+        let is_whole = name < 64 && self.lengths & (1 << name) != 0;
+        self.most + if is_whole { WHOLE_NAME * u32::try_from(self.groups.len()).unwrap_or(u32::MAX) } else { 0 }
     }
 }
 
@@ -189,10 +199,11 @@ impl Place<'_> {
         match atom.kind {
             // The slash that marks a directory is not what its name ends with, unless somebody types it.
             AtomKind::Postfix | AtomKind::Exact if self.is_directory => {
-                let bare = atom.score(self.path.slice(..whole - 1), matcher);
-                let marked = atom.score(self.path, matcher);
-                if atom.negative { bare.and(marked) } else { bare.or(marked) }.map(u32::from)
+                let bare = Self::edge(self.path.slice(..whole - 1), word, matcher);
+                let marked = Self::edge(self.path, word, matcher);
+                if atom.negative { bare.and(marked) } else { bare.or(marked) }
             }
+            AtomKind::Prefix | AtomKind::Postfix | AtomKind::Exact => Self::edge(self.path, word, matcher),
             AtomKind::Fuzzy | AtomKind::Substring if !atom.negative && !word.has_slash => {
                 let end = whole - usize::from(self.is_directory);
                 let name = self.path.slice(self.name..end);
@@ -207,5 +218,17 @@ impl Place<'_> {
             }
             _ => atom.score(self.path, matcher).map(u32::from),
         }
+    }
+
+    /// Matches a word with the beginning or the end of a text. The matcher gets no more than that: where the case counts, it
+    /// compares the word with all that it gets.
+    fn edge(text: Utf32Str<'_>, word: &Word, matcher: &mut Matcher) -> Option<u32> {
+        let (atom, length, whole) = (&word.atom, word.length, text.len());
+        let edge = match atom.kind {
+            AtomKind::Prefix if length <= whole => text.slice(..length),
+            AtomKind::Postfix if length <= whole => text.slice(whole - length..),
+            _ => text,
+        };
+        atom.score(edge, matcher).map(u32::from)
     }
 }

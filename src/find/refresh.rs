@@ -60,6 +60,8 @@ struct Refresh<'a> {
     cancel: &'a AtomicBool,
     old: &'a Tree,
     tree: Tree,
+    /// How many names the tree holds.
+    entries: usize,
     top: Arc<Rules>,
     inside: HashMap<Vec<u8>, Option<Arc<Rules>>>,
     gone: BTreeSet<Vec<u8>>,
@@ -78,20 +80,21 @@ pub fn refresh(root: &AbsPath, old: &Tree, dirty: &Dirty, bounds: Bounds, watche
         cancel,
         old,
         tree: old.clone(),
+        entries: old.entries(),
         top: Rules::above(root),
         inside: HashMap::new(),
         gone: BTreeSet::new(),
         fresh: BTreeSet::new(),
     };
     if dirty.all.contains(&b""[..]) {
-        refresh.again(b"");
+        refresh.again(b"")?;
     } else {
         // Parents come first in this order.
         for directory in &dirty.names {
             refresh.names(directory)?;
         }
         for directory in &dirty.all {
-            refresh.again(directory);
+            refresh.again(directory)?;
         }
     }
     refresh.finish()
@@ -121,25 +124,29 @@ impl Refresh<'_> {
 
     /// Reads the names of a directory.
     fn names(&mut self, directory: &[u8]) -> io::Result<()> {
+        if !self.is_named(directory) {
+            return self.parent(directory);
+        }
         let Some(place) = self.tree.position(directory) else { return Ok(()) };
         let Some(above) = self.rules_above(directory) else {
             self.gone.insert(directory.to_vec());
             return Ok(());
         };
         let path = self.root.join(names::as_path(directory));
-        let room = self.bounds.entries.saturating_sub(self.tree.entries()) + self.tree.nodes()[place].listing.len();
+        let held = self.tree.nodes()[place].listing.len();
+        let room = (self.bounds.entries + held).saturating_sub(self.entries);
         let read = match walk::read(&path, directory, &above, &mut Names::default(), room) {
-            Ok(Some(read)) => read,
+            Ok(read) if read.rules.is_some() => read,
             Err(error) if directory.is_empty() => return Err(error),
             // It has gone, or nobody may enter it any more. If it is named still, the walk will tell.
-            Ok(None) | Err(_) => {
-                self.again(directory);
-                return Ok(());
+            Ok(_) | Err(_) => {
+                return self.again(directory);
             }
         };
         let node = &mut self.tree.nodes_mut()[place];
         let before = std::mem::replace(&mut node.listing, Arc::new(read.listing));
         node.stamp = read.stamp;
+        self.entries = self.entries + node.listing.len() - held;
         let after = Arc::clone(&node.listing);
         if read.cut {
             self.tree.cut = self.tree.cut.or(Some(super::tree::Cut::Entries));
@@ -155,11 +162,28 @@ impl Refresh<'_> {
     }
 
     /// Forgets a directory and all below it, and reads it if it is there.
-    fn again(&mut self, directory: &[u8]) {
-        self.gone.insert(directory.to_vec());
-        if directory.is_empty() || self.tree.what(directory) == Some(What::Directory) {
-            self.fresh.insert(directory.to_vec());
+    fn again(&mut self, directory: &[u8]) -> io::Result<()> {
+        if !self.is_named(directory) {
+            return self.parent(directory);
         }
+        self.gone.insert(directory.to_vec());
+        self.fresh.insert(directory.to_vec());
+        Ok(())
+    }
+
+    fn is_named(&self, directory: &[u8]) -> bool {
+        directory.is_empty() || self.tree.what(directory) == Some(What::Directory)
+    }
+
+    /// For a directory that has gone, or one that nobody might enter and that is therefore not named: what its parent names
+    /// that was not named before is read.
+    fn parent(&mut self, directory: &[u8]) -> io::Result<()> {
+        let Some((parent, _)) = listing::split(directory) else { return Ok(()) };
+        // One that was never there has no say.
+        if self.tree.position(directory).is_some() && self.gone.insert(directory.to_vec()) {
+            self.names(parent)?;
+        }
+        Ok(())
     }
 
     fn finish(mut self) -> io::Result<Tree> {

@@ -145,7 +145,7 @@ impl Search {
 
     fn matching(&self) -> Vec<Candidate> {
         let query = &self.request.query;
-        let (most, needs) = (query.most(), query.needs());
+        let needs = query.needs();
         let (mut scorer, mut best, mut path) = (Scorer::default(), Best::new(self.request.limit), Vec::new());
         while let Some(chunk) = self.chunk() {
             for node in chunk {
@@ -160,7 +160,7 @@ impl Search {
                     }
                     let (name, what) = listing.get(entry);
                     let length = u32::try_from(start + name.len() + usize::from(what == What::Directory)).unwrap_or(u32::MAX);
-                    if !self.wants(what) || pack(most, length) < self.least.load(Ordering::Relaxed) {
+                    if !self.wants(what) || pack(query.most(name.len()), length) < self.least.load(Ordering::Relaxed) {
                         continue;
                     }
                     path.truncate(start);

@@ -67,7 +67,8 @@ impl Enter for Unwatched {
 pub struct Walked {
     /// The directories, in no order.
     pub nodes: Vec<Node>,
-    /// Directories that may not be entered, so that they do not count as there. Their parents name them still.
+    /// Directories that may not be entered, so that they do not count as there. Their parents name them still, and they are
+    /// among the others without names, so that somebody sees when they may.
     pub closed: Vec<Vec<u8>>,
     /// Why it is not all.
     pub cut: Option<Cut>,
@@ -203,24 +204,23 @@ impl Part {
         let watch = walk.enter.enter(&path, &directory);
         let room = walk.bounds.entries.saturating_sub(walk.entries.load(Ordering::Relaxed));
         let read = match read(&path, &directory, &rules, &mut self.names, room) {
-            Ok(Some(read)) => read,
-            Ok(None) => {
-                self.closed.push(directory);
-                return Ok(());
+            Err(error) if !directory.is_empty() && !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                // It is there and named. What it holds is not for us, or the system is short of something for the moment.
+                let stamp = if error.kind() == io::ErrorKind::PermissionDenied { 0 } else { UNSURE };
+                Read { listing: Listing::new(&directory, Vec::new()), rules: Some(rules), stamp, cut: false }
             }
-            // It is there and named, but what it holds is not for us.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !directory.is_empty() => {
-                Read { listing: Listing::new(&directory, Vec::new()), rules, stamp: 0, cut: false }
-            }
-            Err(error) => return Err(error),
+            read => read?,
         };
+        if read.rules.is_none() {
+            self.closed.push(directory);
+        }
         walk.entries.fetch_add(read.listing.len(), Ordering::Relaxed);
         let found = || read.listing.iter().filter(|(_, what)| *what == What::Directory);
         let is_deepest = depth >= walk.bounds.depth;
-        let below: Vec<Work> = found()
-            .filter(|_| !is_deepest)
-            .map(|(name, _)| Work { directory: read.listing.path(name), rules: Arc::clone(&read.rules), depth: depth + 1 })
-            .collect();
+        let work = |(name, _): (&[u8], What)| {
+            Some(Work { directory: read.listing.path(name), rules: Arc::clone(read.rules.as_ref()?), depth: depth + 1 })
+        };
+        let below: Vec<Work> = found().filter(|_| !is_deepest).filter_map(work).collect();
         let cut = if read.cut { Some(Cut::Entries) } else { (is_deepest && found().next().is_some()).then_some(Cut::Depth) };
         if !below.is_empty() || cut.is_some() {
             let mut queue = walk.queue();
@@ -237,20 +237,19 @@ impl Part {
 pub struct Read {
     /// Its names.
     pub listing: Listing,
-    /// The rules inside it.
-    pub rules: Arc<Rules>,
+    /// The rules inside it; none where it may not be entered. Then it has no names.
+    pub rules: Option<Arc<Rules>>,
     /// When its names were last changed, see [`Node::stamp`].
     pub stamp: i64,
     /// There are more names than there was room for.
     pub cut: bool,
 }
 
-/// Reads the names in one directory that its parent's rules and its own do not ignore, so many there is room for; `None`
-/// where it may not be entered.
+/// Reads the names in one directory that its parent's rules and its own do not ignore, so many there is room for.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn read(path: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Names, room: usize) -> io::Result<Option<Read>> {
+pub fn read(path: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Names, room: usize) -> io::Result<Read> {
     let changed = names.read(path)?;
     let mut found = Found::default();
     names.iter().for_each(|(name, _)| found.note(name));
@@ -259,7 +258,7 @@ pub fn read(path: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Na
         Some(rules) => rules,
         // The root is what was asked for, so it is read, but nothing that it says is believed.
         None if directory.is_empty() => above.switched_off(),
-        None => return Ok(None),
+        None => return Ok(Read { listing: Listing::new(directory, Vec::new()), rules: None, stamp: changed, cut: false }),
     };
     let mut full = path.as_path().to_owned();
     let kept = names.iter().filter_map(|(name, kind)| {
@@ -279,7 +278,7 @@ pub fn read(path: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Na
     let mut kept: Vec<(&[u8], What)> = kept.take(room.saturating_add(1)).collect();
     let cut = kept.len() > room;
     kept.truncate(room);
-    Ok(Some(Read { listing: Listing::new(directory, kept), rules, stamp, cut }))
+    Ok(Read { listing: Listing::new(directory, kept), rules: Some(rules), stamp, cut })
 }
 
 /// What changes when the names of a directory change, or one of the files in it that decide what is ignored.
