@@ -181,6 +181,30 @@ pub struct DiagnosisProjects {
     pub known: u64,
     /// Those with open directories, then the last used ones; at most 100.
     pub list: Vec<DiagnosisProject>,
+    /// The checkouts whose file names are held for `file.find`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<DiagnosisIndex>,
+}
+
+/// The file names of a checkout.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DiagnosisIndex {
+    /// The top of the checkout.
+    pub directory: String,
+    /// How many names it holds, of files and directories.
+    pub entries: u64,
+    /// The bytes that they take; worktrees of a project share what is alike.
+    pub bytes: u64,
+    /// How many directories are watched.
+    pub watched: u64,
+    /// How many are not, so that they are looked at when needed, and changed contents in them are not told of.
+    pub unwatched: u64,
+    /// Why `file.find` does not see everything: `entries`, `depth` or `time` ran out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<String>,
+    /// When it was last used.
+    pub used: i64,
 }
 
 /// A project.

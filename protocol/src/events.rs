@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    find::FileEvent,
     id::{MessageId, PartId, PermissionId, SessionId},
     message::{Message, MessageError},
     part::Part,
@@ -111,6 +112,10 @@ events! {
     TodoUpdated "todo.updated" TodoInfo, logged;
     /// A tool changed a file.
     FileEdited "file.edited" FilePath, logged;
+    /// A file was changed by anyone, in a checkout whose files are being followed. A directory: so much changed below it that it is not told file by file.
+    FileChanged "file.changed" FileChangedInfo, logged;
+    /// A checkout is on another branch.
+    VcsBranchUpdated "vcs.branch.updated" BranchInfo, logged;
 }
 
 macro_rules! properties {
@@ -229,6 +234,19 @@ properties! {
         session_id: SessionId,
         /// The whole list.
         todos: Vec<Todo>,
+    }
+    /// What happened to a file.
+    FileChangedInfo {
+        /// The absolute path.
+        path: String,
+        /// What happened.
+        event: FileEvent,
+    }
+    /// A branch.
+    BranchInfo {
+        /// Its short name; absent when the checkout is on a commit and on no branch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        branch: Option<String>,
     }
     /// A file.
     FilePath {

@@ -66,6 +66,9 @@ macro_rules! for_each_method {
             /// Tells the status of every session that is not idle.
             call SessionStatusGet = "session.status" (session::SessionStatusParams) -> std::collections::BTreeMap<String, session::SessionStatus>, - "", retry read;
 
+            /// Finds files and directories by name, the best first, relative to the directory; directories end with `/`.
+            call FileFind = "file.find" (find::FileFindParams) -> Vec<String>, GET "/find/file", retry read;
+
             /// Lists the open permission questions.
             call PermissionList = "permission.list" (permission::PermissionListParams) -> Vec<permission::Permission>, - "", retry read;
             /// Answers a permission question.
@@ -158,6 +161,6 @@ macro_rules! define {
     };
 }
 
-use crate::{agent, config, daemon, diagnose, event, listen, message, permission, project, provider, session, symbol, tool};
+use crate::{agent, config, daemon, diagnose, event, find, listen, message, permission, project, provider, session, symbol, tool};
 
 for_each_method!(define);

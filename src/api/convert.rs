@@ -3,7 +3,13 @@
 use polytree_protocol::errors::ErrorKind;
 
 use super::error::Error;
-use crate::{config, daemon::listeners, event, find::symbols, permission, project, session, storage};
+use crate::{
+    config,
+    daemon::listeners,
+    event,
+    find::{self, symbols},
+    permission, project, session, storage,
+};
 
 impl From<storage::Error> for Error {
     fn from(error: storage::Error) -> Self {
@@ -54,6 +60,18 @@ impl From<config::Error> for Error {
             data.line = position.map(|(line, _)| line);
             data.column = position.map(|(_, column)| column);
         })
+    }
+}
+
+impl From<find::Error> for Error {
+    fn from(error: find::Error) -> Self {
+        let text = error.to_string();
+        match error {
+            find::Error::Query(_) => Error::invalid_params(text),
+            find::Error::Unreadable { directory, .. } => {
+                Error::new(ErrorKind::NotFound, text).with(|data| data.directory = Some(directory.to_string()))
+            }
+        }
     }
 }
 

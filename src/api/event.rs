@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use polytree_protocol::{
-    event::{Event, EventListResult},
+    errors::ErrorKind,
+    event::{Event, EventListResult, EventSubscribeParams},
     events::EVENTS,
     methods::{EventList, EventSubscribe, EventUnsubscribe},
 };
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::{
     event::{self, Filter, Subscription},
+    find::Follower,
     stdx::time::now_ms,
 };
 
@@ -51,14 +53,15 @@ impl Handler for EventList {
 
 impl SubscriptionHandler for EventSubscribe {
     const NOTIFICATION: &'static str = "event";
-    type Feed = Subscription;
+    type Feed = (Subscription, Option<Follower>);
 
-    async fn open(context: Context, params: Self::Params) -> Result<Subscription, Error> {
+    async fn open(context: Context, params: Self::Params) -> Result<Self::Feed, Error> {
+        let follower = follow(&context, &params).await?;
         let filter = Filter::new(select::narrowing(&params)?, params.project_id, params.session_id, checked(params.types)?);
-        Ok(context.daemon.events.follow(params.since, filter).await?)
+        Ok((context.daemon.events.follow(params.since, filter).await?, follower))
     }
 
-    async fn run(mut feed: Subscription, sink: Sink) {
+    async fn run((mut feed, _follower): Self::Feed, sink: Sink) {
         if send_unlogged(&sink, "server.connected", feed.position()).await.is_err() {
             return;
         }
@@ -95,6 +98,21 @@ impl SubscriptionHandler for EventSubscribe {
                 }
             }
         }
+    }
+}
+
+/// Has the checkout watched for a client that names events of files: those of the `directory`, else of the connection's.
+/// All others are told of changes too, where somebody else has them watched.
+async fn follow(context: &Context, params: &EventSubscribeParams) -> Result<Option<Follower>, Error> {
+    let is_wanted = |kind: &String| matches!(kind.as_str(), "file.changed" | "vcs.branch.updated");
+    if !params.types.iter().flatten().any(is_wanted) {
+        return Ok(None);
+    }
+    match select::instance(context, params).await {
+        Ok(instance) => Ok(Some(context.daemon.finder.follow(&instance.site()))),
+        // A directory that has gone has no changes, and none is needed to subscribe.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryRequired) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

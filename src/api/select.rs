@@ -30,6 +30,13 @@ pub(super) async fn instance(context: &Context, params: &impl Selects) -> Result
     Ok(instance)
 }
 
+/// The open directory that a request means: that of the session it names, else as [`instance`] tells.
+pub(super) async fn instance_or_session(context: &Context, params: &impl Selects, id: Option<&SessionId>) -> Result<Arc<Instance>, Error> {
+    let Some(id) = id else { return instance(context, params).await };
+    let session = session(context, params, id).await?;
+    Ok(context.daemon.projects.look(&directory::resolve(&session.directory)?).await?)
+}
+
 /// Like [`instance`], for a request that begins something there: the project's id is written into the repository.
 pub(super) async fn claimed(context: &Context, params: &impl Selects) -> Result<Arc<Instance>, Error> {
     let directory = directory(context, params)?;
@@ -50,13 +57,6 @@ pub(super) async fn session(context: &Context, params: &impl Selects, id: &Sessi
         }
     }
     Ok(session)
-}
-
-/// The open directory of the session where the request names one, else the one that the request means otherwise.
-pub(super) async fn chosen(context: &Context, params: &impl Selects, session_id: Option<&SessionId>) -> Result<Arc<Instance>, Error> {
-    let Some(id) = session_id else { return instance(context, params).await };
-    let session = session(context, params, id).await?;
-    Ok(context.daemon.projects.look(&directory::resolve(&session.directory)?).await?)
 }
 
 /// The directory that narrows a method which otherwise means the whole daemon. It may be gone by now.

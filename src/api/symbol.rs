@@ -24,7 +24,7 @@ impl Handler for SymbolFind {
     async fn handle(context: Context, params: Self::Params) -> Result<Vec<Symbol>, Error> {
         let limit = limit(&params)?;
         let kinds = kinds(&params)?;
-        let instance = select::chosen(&context, &params, params.session_id.as_ref()).await?;
+        let instance = select::instance_or_session(&context, &params, params.session_id.as_ref()).await?;
         let directory = instance.directory.clone();
         let path = params.path.as_deref().map(|path| inside(&directory, path)).transpose()?;
         let request = Request { worktree: instance.worktree().clone(), directory, path, query: params.query, kinds, limit };

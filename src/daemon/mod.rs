@@ -18,7 +18,7 @@ use self::{
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
-    find::symbols::Symbols,
+    find::{Finder, symbols::Symbols},
     overlay::Overlay,
     permission::Broker,
     project::Projects,
@@ -125,6 +125,8 @@ pub struct Daemon {
     pub overlay: Arc<Overlay>,
     /// The symbols in the files of directories that are asked for.
     pub symbols: Arc<Symbols>,
+    /// The names of files in the worktrees in use.
+    pub finder: Arc<Finder>,
     /// When it started, in milliseconds since 1970.
     pub started: i64,
     /// Where it listens.
@@ -171,9 +173,11 @@ impl Daemon {
         let events = Events::open(Arc::clone(&database)).await?;
         let broker = Arc::new(Broker::new(Arc::clone(&database), Arc::clone(&events)));
         let overlay = Arc::<Overlay>::default();
-        let projects = Arc::new(Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone(), Arc::clone(&overlay)));
         let tasks = Tasks::new();
         let symbols = Arc::new(Symbols::new(Arc::clone(&overlay), tasks.child()));
+        let finder = Arc::new(Finder::new(Arc::clone(&database), Arc::clone(&events), tasks.child()));
+        let projects =
+            Arc::new(Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone(), Arc::clone(&overlay), Arc::clone(&finder)));
         let sessions =
             Sessions::open(Arc::clone(&database), Arc::clone(&events), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child())
                 .await?;
@@ -188,6 +192,7 @@ impl Daemon {
             projects,
             overlay,
             symbols,
+            finder,
             started: now_ms(),
             socket,
             clients,
@@ -214,6 +219,7 @@ impl Daemon {
             }
             self.projects.close_idle(now_ms() - IDLE_DIRECTORY_MS);
             self.symbols.close_idle(now_ms() - IDLE_DIRECTORY_MS);
+            self.finder.close_idle(now_ms() - IDLE_DIRECTORY_MS);
             if let Err(error) = self.events.trim(now_ms() - keeping.log_ms, keeping.log_bytes).await {
                 tracing::warn!(%error, "old events could not be removed");
             }

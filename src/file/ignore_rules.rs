@@ -10,7 +10,7 @@ use crate::stdx::paths::AbsPath;
 /// Deeper nesting is no pattern of a person, and reading it takes a stack as deep.
 const MOST_NESTED: usize = 32;
 /// A longer ignore file is none of a person either.
-const MOST_BYTES: u64 = 1024 * 1024;
+pub(super) const MOST_BYTES: u64 = 1024 * 1024;
 
 /// Whether a line of patterns nests its braces deeper than the library that reads it can bear.
 #[must_use]

@@ -175,6 +175,11 @@ pub(crate) mod system {
         }
     }
 
+    /// Opens a directory to read its names.
+    pub fn open_directory(path: &AbsPath) -> io::Result<OwnedFd> {
+        open(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
     /// The directory, made with its parents where it is missing.
     pub fn open_or_make_directory(path: &AbsPath) -> io::Result<OwnedFd> {
         let missing = match open(path, OFlags::RDONLY | OFlags::DIRECTORY) {

@@ -22,6 +22,7 @@ use crate::{
         trust::{self, TrustedFile},
     },
     event::{Events, Scope},
+    find::Finder,
     overlay::Overlay,
     provider::catalog::Pool,
     session::{self, Workspace, Workspaces},
@@ -45,6 +46,7 @@ pub struct Projects {
     pub(super) models: Arc<Pool>,
     tools: Vec<Arc<dyn AnyTool>>,
     overlay: Arc<Overlay>,
+    finder: Arc<Finder>,
     // Held for a look-up or an insert, never across an await.
     pub(super) open: Mutex<HashMap<AbsPath, Arc<Instance>>>,
 }
@@ -52,7 +54,7 @@ pub struct Projects {
 impl Projects {
     /// Nothing is open yet.
     #[must_use]
-    pub fn new(database: Arc<Database>, events: Arc<Events>, places: Places, overlay: Arc<Overlay>) -> Self {
+    pub fn new(database: Arc<Database>, events: Arc<Events>, places: Places, overlay: Arc<Overlay>, finder: Arc<Finder>) -> Self {
         Self {
             database,
             events,
@@ -61,6 +63,7 @@ impl Projects {
             models: Arc::default(),
             tools: tool::builtin(),
             overlay,
+            finder,
             open: Mutex::default(),
         }
     }
@@ -277,6 +280,7 @@ impl Projects {
             instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
             models: Arc::new(DirectoryModels::new(&self.models, &settings, environment)),
             overlay: Arc::clone(&self.overlay),
+            recent: self.finder.recent(&instance.project.id),
             environment: Arc::clone(environment),
             // One for each project: what one has printed is nothing for the others.
             output_directory: self.places.data.join("output").join(instance.project.id.as_str()),

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     config::trust::TrustedFile,
+    find::Site,
     session::Place,
     stdx::{paths::AbsPath, time::now_ms},
 };
@@ -41,6 +42,17 @@ impl Instance {
         trusted: HashSet<TrustedFile>,
     ) -> Self {
         Self { directory, location, project, checkout, trusted, used: AtomicI64::new(now_ms()) }
+    }
+
+    /// The directory and its checkout as a search needs them.
+    #[must_use]
+    pub fn site(&self) -> Site {
+        Site {
+            project: self.project.id.clone(),
+            directory: self.directory.clone(),
+            worktree: self.worktree().clone(),
+            git: self.location.git().map(|layout| (layout.git_dir.clone(), layout.common_dir.clone())),
+        }
     }
 
     /// The top of the checkout in use.

@@ -65,6 +65,7 @@ pub(super) async fn expand(
         environment: Arc::clone(&workspace.environment),
         file_times: shared.file_times(session),
         overlay: Arc::clone(&workspace.overlay),
+        recent: Arc::clone(&workspace.recent),
         host: Arc::new(Attaching),
     };
     let mut expander = Expander { workspace, context, parts: Vec::new(), bytes: 0, files: 0 };

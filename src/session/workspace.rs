@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::Error;
 use crate::{
+    find::Recent,
     overlay::Overlay,
     provider::definition::Provider,
     stdx::paths::AbsPath,
@@ -80,6 +81,8 @@ pub struct Workspace {
     pub models: Arc<dyn Models>,
     /// Texts that editors hold and have not saved.
     pub overlay: Arc<Overlay>,
+    /// The project's files that were used last.
+    pub recent: Arc<Recent>,
     /// The variables of the client that started the turn.
     pub environment: Environment,
     /// Where oversized outputs are kept.

@@ -104,6 +104,7 @@ pub async fn change(
         let (of, at) = (context.clone(), file.clone());
         with_lock(context, file, move || finish(&of, &at, first, on_own_change, &*planner)).await?
     };
+    context.recent.note(&context.worktree, file.real());
     context.host.file_edited(context, file.real()).await;
     Ok(changed)
 }

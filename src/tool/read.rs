@@ -187,6 +187,7 @@ impl Source<'_> {
 
     /// The session knows the file now. Only after all of it went through the hasher.
     fn seen(&self) {
+        self.context.recent.note(&self.context.worktree, self.file.real());
         self.context.file_times.record(self.file.real(), Stamp::from_hash(self.hasher.finalize(), &self.metadata));
     }
 }

@@ -41,6 +41,8 @@ pub const RULES: &[Rule] = &[
     work_advice::slow_clients,
     work_advice::programs,
     work_advice::trust,
+    work_advice::partial_indexes,
+    work_advice::unwatched_files,
 ];
 
 const MINUTE: u64 = 60 * 1000;

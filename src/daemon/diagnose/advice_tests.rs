@@ -6,8 +6,8 @@ use expect_test::expect;
 use polytree_protocol::{
     daemon::LogLevel,
     diagnose::{
-        Diagnosis, DiagnosisChild, DiagnosisClient, DiagnosisHolder, DiagnosisLog, DiagnosisLogLine, DiagnosisModelCall, DiagnosisOwner,
-        DiagnosisProject, DiagnosisQuestion, DiagnosisSession, DiagnosisToolCall,
+        Diagnosis, DiagnosisChild, DiagnosisClient, DiagnosisHolder, DiagnosisIndex, DiagnosisLog, DiagnosisLogLine, DiagnosisModelCall,
+        DiagnosisOwner, DiagnosisProject, DiagnosisQuestion, DiagnosisSession, DiagnosisToolCall,
     },
     diagnose_machine::{DiagnosisDisk, DiagnosisMachine, DiagnosisProgram, DiagnosisProvider, DiagnosisSettings, DiagnosisShare},
     id::SessionId,
@@ -346,6 +346,25 @@ fn people_programs_and_projects() {
     "#]]
     .assert_eq(&pending(5));
     assert_eq!(pending(4), "");
+}
+
+#[test]
+fn file_indexes() {
+    let index = |partial: Option<&str>, unwatched| DiagnosisIndex {
+        directory: "/home/ann".into(),
+        entries: 300_000,
+        unwatched,
+        partial: partial.map(str::to_owned),
+        ..DiagnosisIndex::default()
+    };
+    expect![[r#"
+        Info index.partial: file.find sees only 300000 names of /home/ann: the limit of entries is reached, and what lies deepest is left out
+            search in a directory further down, or have .gitignore or .ignore name what nobody searches
+        Info index.unwatched: 100 directories of 100 are not watched, so changes in them are seen late
+            on Linux, raise fs.inotify.max_user_watches and fs.inotify.max_user_instances
+    "#]]
+    .assert_eq(&after(|report| report.projects.indexes = vec![index(None, 40), index(Some("entries"), 60)]));
+    assert_eq!(after(|report| report.projects.indexes = vec![index(None, 99)]), "");
 }
 
 #[test]

@@ -85,7 +85,8 @@ pub async fn diagnose(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
     );
     let looked_error = looked.as_ref().err().cloned();
     let looked = looked.unwrap_or_default();
-    let projects = projects(known, open, looked.pending, asker).await;
+    let mut projects = projects(known, open, looked.pending, asker).await;
+    projects.indexes = parts::indexes(&daemon.finder);
     let mut report = Diagnosis {
         time: now,
         version: version().to_owned(),

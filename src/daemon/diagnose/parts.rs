@@ -8,8 +8,8 @@ use std::{
 use polytree_protocol::{
     daemon::LogLevel,
     diagnose::{
-        DiagnosisCall, DiagnosisCalls, DiagnosisChild, DiagnosisLog, DiagnosisLogLine, DiagnosisModelCall, DiagnosisProject,
-        DiagnosisProjects, DiagnosisQuestion, DiagnosisSession, DiagnosisToolCall,
+        DiagnosisCall, DiagnosisCalls, DiagnosisChild, DiagnosisIndex, DiagnosisLog, DiagnosisLogLine, DiagnosisModelCall,
+        DiagnosisProject, DiagnosisProjects, DiagnosisQuestion, DiagnosisSession, DiagnosisToolCall,
     },
     diagnose_machine::{
         DiagnosisFiles, DiagnosisMemory, DiagnosisProvider, DiagnosisRows, DiagnosisSettings, DiagnosisShare, DiagnosisStore,
@@ -22,6 +22,7 @@ use super::Asker;
 use crate::{
     config::Places,
     daemon::{Daemon, calls::Calls, clients::Description},
+    find::{Cut, Finder, IndexState},
     permission::OpenQuestion,
     project::{
         Projects,
@@ -160,12 +161,33 @@ pub(super) fn questions(open: Vec<OpenQuestion>) -> Vec<DiagnosisQuestion> {
 }
 
 /// Those with open directories first, then the last used.
+/// The checkouts whose file names are held.
+pub(super) fn indexes(finder: &Finder) -> Vec<DiagnosisIndex> {
+    let index = |state: IndexState| DiagnosisIndex {
+        directory: state.root.to_string(),
+        entries: state.entries as u64,
+        bytes: state.bytes as u64,
+        watched: state.watched as u64,
+        unwatched: state.unwatched as u64,
+        partial: state.cut.map(|cut| {
+            let word = match cut {
+                Cut::Entries => "entries",
+                Cut::Depth => "depth",
+                Cut::Time => "time",
+            };
+            word.to_owned()
+        }),
+        used: state.used,
+    };
+    finder.state().into_iter().map(index).collect()
+}
+
 pub(super) fn projects(known: Vec<KnownProject>, open: &[OpenDirectory], pending: &BTreeMap<ProjectId, u64>) -> DiagnosisProjects {
     let is_open: BTreeSet<&ProjectId> = open.iter().map(|open| &open.project.id).collect();
     let count = known.len() as u64;
     let (first, rest): (Vec<_>, Vec<_>) = known.into_iter().partition(|project| is_open.contains(&project.id));
     let list = first.into_iter().chain(rest).take(MOST_LISTED).map(|known| project(&known, open, pending)).collect();
-    DiagnosisProjects { error: None, known: count, list }
+    DiagnosisProjects { error: None, known: count, list, indexes: Vec::new() }
 }
 
 /// Where the store does not answer: what is known without it.

@@ -1,7 +1,7 @@
 //! Rules over what works and waits: turns, questions, clients, programs, projects.
 
 use polytree_protocol::{
-    diagnose::{Diagnosis, DiagnosisSession},
+    diagnose::{Diagnosis, DiagnosisIndex, DiagnosisSession},
     diagnose_machine::{Advice, Severity},
     session::SessionStatus,
 };
@@ -21,6 +21,8 @@ const PROMPTS: u64 = 20;
 const STALLED: u64 = 10_000;
 const PROGRAM: i64 = 60 * MINUTE;
 const PENDING: usize = 5;
+/// So many appear for a moment while an index begins.
+const UNWATCHED: u64 = 100;
 
 /// Turns in which nothing has happened for minutes.
 pub fn silent_turns(report: &Diagnosis) -> Vec<Advice> {
@@ -122,4 +124,35 @@ pub fn trust(report: &Diagnosis) -> Vec<Advice> {
         text,
         "`polytree trust --list` shows them, `polytree trust` uses them; leave them where you trust nobody",
     )
+}
+
+/// Checkouts of which `file.find` does not see everything.
+pub fn partial_indexes(report: &Diagnosis) -> Vec<Advice> {
+    let of = |index: &DiagnosisIndex| match &index.partial {
+        Some(limit) => {
+            let text = format!(
+                "file.find sees only {} names of {}: the limit of {limit} is reached, and what lies deepest is left out",
+                index.entries, index.directory
+            );
+            found(
+                "index.partial",
+                Severity::Info,
+                text,
+                "search in a directory further down, or have .gitignore or .ignore name what nobody searches",
+            )
+        }
+        None => Vec::new(),
+    };
+    report.projects.indexes.iter().flat_map(of).collect()
+}
+
+/// Directories that the system does not let us watch.
+pub fn unwatched_files(report: &Diagnosis) -> Vec<Advice> {
+    let unwatched: u64 = report.projects.indexes.iter().map(|index| index.unwatched).sum();
+    let watched: u64 = report.projects.indexes.iter().map(|index| index.watched).sum();
+    if unwatched < UNWATCHED {
+        return Vec::new();
+    }
+    let text = format!("{unwatched} directories of {} are not watched, so changes in them are seen late", watched + unwatched);
+    found("index.unwatched", Severity::Info, text, "on Linux, raise fs.inotify.max_user_watches and fs.inotify.max_user_instances")
 }

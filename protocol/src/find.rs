@@ -1,0 +1,47 @@
+//! Finding files by name, and what clients are told when files change.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::id::SessionId;
+
+params! {
+    /// Params of `file.find`.
+    FileFindParams {
+        /// The session whose directory is meant, in place of `directory`.
+        #[serde(default, rename = "sessionID", skip_serializing_if = "Option::is_none")]
+        session_id: Option<SessionId>,
+        /// What to find, in the language of fzf: words of which all must match, as fuzzy sequences; `'word` as it stands, `^word`
+        /// at the beginning, `word$` at the end, `!word` not at all, `one | other` either. Without capitals both cases match.
+        /// Empty: the files that were used last, then what lies highest.
+        query: String,
+        /// At most so many paths: 1 to 1,000; 50 if not said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+        /// Only files or only directories; both if not said.
+        #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+        kind: Option<FindType>,
+    }
+}
+
+/// What is to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FindType {
+    /// Files, and symbolic links whatever they lead to.
+    File,
+    /// Directories.
+    Directory,
+}
+
+/// What happened to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FileEvent {
+    /// It is new, or no longer ignored.
+    Add,
+    /// Its content changed. For a directory: so much changed in it that it is not told file by file.
+    Change,
+    /// It is gone, or ignored now.
+    Unlink,
+}

@@ -1,0 +1,31 @@
+//! The handler of `file.find`.
+
+use polytree_protocol::{find::FindType, methods::FileFind};
+
+use super::{
+    error::Error,
+    handler::{Context, Handler},
+    select,
+};
+use crate::find::{Wanted, What};
+
+/// How many paths are given when nobody says.
+const PATHS: u32 = 50;
+/// The most paths.
+const MOST_PATHS: u32 = 1000;
+
+impl Handler for FileFind {
+    async fn handle(context: Context, params: Self::Params) -> Result<Vec<String>, Error> {
+        let limit = params.limit.unwrap_or(PATHS);
+        if limit == 0 || limit > MOST_PATHS {
+            return Err(Error::invalid_params(format!("`limit` must be from 1 to {MOST_PATHS}, not {limit}")));
+        }
+        let what = params.kind.map(|kind| match kind {
+            FindType::File => What::File,
+            FindType::Directory => What::Directory,
+        });
+        let instance = select::instance_or_session(&context, &params, params.session_id.as_ref()).await?;
+        let wanted = Wanted { query: params.query, limit: limit as usize, what };
+        Ok(context.daemon.finder.find(&instance.site(), &wanted).await?)
+    }
+}

@@ -1,0 +1,484 @@
+//! The task that keeps one index true: it reads the tree, then has its directories watched while it already answers, looks
+//! again at what has changed, and tells clients of it. Whatever nobody watches it looks at before it answers.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use polytree_protocol::{
+    events::{BranchInfo, EventPayload, FileChangedInfo},
+    find::FileEvent,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    branch::Head,
+    index::{Answer, Spot, Standing, Unreadable},
+    listing::{self, What},
+    refresh::{self, Dirty, refresh},
+    told::Told,
+    tree::{Tree, UNWATCHED},
+    walk::{self, Unwatched},
+    watch::{
+        Event, Notice,
+        table::{Allowance, Table, Watched},
+    },
+};
+use crate::{
+    event::{Events, Scope},
+    file::{names, rules},
+    stdx::{paths::AbsPath, tasks::Tasks},
+    storage::{self, Database},
+};
+
+/// Changes are gathered for so long before they are looked at, unless somebody asks.
+const GATHER: Duration = Duration::from_millis(40);
+/// What is not watched is looked at by itself so often, or less where that takes long.
+const LOOK: Duration = Duration::from_secs(2);
+/// And for askers again after this.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// So many directories get their watches before askers are heard again.
+const WATCHES_AT_ONCE: usize = 512;
+
+/// Where events are told.
+#[derive(Clone)]
+pub struct Voice {
+    /// The store.
+    pub database: Arc<Database>,
+    /// The log of events.
+    pub events: Arc<Events>,
+}
+
+pub struct Keeper {
+    spot: Spot,
+    others: Vec<Weak<Mutex<Standing>>>,
+    standing: Arc<Mutex<Standing>>,
+    voice: Voice,
+    table: Arc<Table>,
+    cancel: Arc<AtomicBool>,
+    tree: Arc<Tree>,
+    failure: Option<Unreadable>,
+    dirty: Dirty,
+    written: BTreeSet<Vec<u8>>,
+    told: Told,
+    head: Option<Head>,
+    is_head_changed: bool,
+    outside: Vec<(PathBuf, u64)>,
+    /// The directory before which all have been offered a watch.
+    offered: Option<usize>,
+    /// When to look at what was gathered, and when to tell.
+    due: Option<Instant>,
+    tell: Option<Instant>,
+    looked: Instant,
+    look_took: Duration,
+}
+
+impl Keeper {
+    pub fn new(
+        spot: Spot,
+        others: Vec<Weak<Mutex<Standing>>>,
+        standing: Arc<Mutex<Standing>>,
+        voice: Voice,
+        allowance: Arc<Allowance>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            spot,
+            others,
+            standing,
+            voice,
+            table: Arc::new(Table::new(allowance)),
+            cancel: Arc::default(),
+            tree: Arc::default(),
+            failure: None,
+            dirty: Dirty::default(),
+            written: BTreeSet::new(),
+            told: Told::new(now),
+            head: None,
+            is_head_changed: false,
+            outside: Vec::new(),
+            offered: Some(0),
+            due: None,
+            tell: None,
+            looked: now,
+            look_took: Duration::ZERO,
+        }
+    }
+
+    pub async fn run(mut self, mut asked: mpsc::UnboundedReceiver<oneshot::Sender<Answer>>, token: CancellationToken) {
+        let cancel = Arc::clone(&self.cancel);
+        tokio::select! {
+            () = token.cancelled() => {}
+            () = self.keep(&mut asked) => {}
+        }
+        // What still reads in the background stops too.
+        cancel.store(true, Ordering::Relaxed);
+    }
+
+    async fn keep(&mut self, asked: &mut mpsc::UnboundedReceiver<oneshot::Sender<Answer>>) {
+        self.begin().await;
+        loop {
+            let table = Arc::clone(&self.table);
+            let next_look = self.looked + LOOK.max(self.look_took * 50);
+            let has_unwatched = self.tree.nodes().iter().any(|node| node.watch == UNWATCHED);
+            tokio::select! {
+                biased;
+                // First, so that no stream of questions keeps them from ever happening.
+                () = at(self.tell) => self.tell().await,
+                () = at(self.due) => self.look_again().await,
+                asker = asked.recv() => {
+                    let Some(asker) = asker else { return };
+                    let mut askers = vec![asker];
+                    while let Ok(asker) = asked.try_recv() {
+                        askers.push(asker);
+                    }
+                    self.freshen().await;
+                    let answer = self.failure.clone().map_or_else(|| Ok(Arc::clone(&self.tree)), Err);
+                    for asker in askers {
+                        let _ = asker.send(answer.clone());
+                    }
+                }
+                () = table.ready() => self.notice(),
+                () = at(Some(next_look)), if self.offered.is_none() && (has_unwatched || self.failure.is_some()) => {
+                    self.look(Duration::ZERO).await;
+                    self.look_again().await;
+                }
+                // Last, so that it waits for everything else.
+                () = std::future::ready(()), if self.offered.is_some() => self.offer().await,
+            }
+        }
+    }
+
+    /// Runs work that blocks. Also ends when the task does.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> io::Result<T> {
+        let cancel = Arc::clone(&self.cancel);
+        Tasks::spawn_blocking(move || work(&cancel)).await.map_err(io::Error::other)
+    }
+
+    /// Reads everything for the first time.
+    async fn begin(&mut self) {
+        let spot = self.spot.clone();
+        let others: Vec<Arc<Tree>> = self
+            .others
+            .iter()
+            .filter_map(Weak::upgrade)
+            .map(|other| Arc::clone(&other.lock().unwrap_or_else(PoisonError::into_inner).tree))
+            .collect();
+        let began = Instant::now();
+        let read = self
+            .blocking(move |cancel| {
+                let (root, bounds) = (&spot.root, spot.bounds());
+                let walked = walk::walk(root, b"", rules::Rules::above(root), bounds, &Unwatched, cancel)?;
+                let mut tree = refresh::close(Tree::new(walked.nodes, walked.cut), &walked.closed);
+                for other in &others {
+                    tree.share(other);
+                }
+                Ok((tree, rules::outside(root), spot.git.as_ref().and_then(|(git_dir, _)| Head::read(git_dir))))
+            })
+            .await;
+        match read.and_then(|read: io::Result<_>| read) {
+            Ok((tree, outside, head)) => {
+                tracing::debug!(root = %self.spot.root, entries = tree.entries(), took = ?began.elapsed(), "files are indexed");
+                (self.outside, self.head) = (outside, head);
+                self.take(tree);
+            }
+            Err(error) => self.fail(&error),
+        }
+        if let Some((git_dir, common_dir)) = self.spot.git.clone() {
+            let _ = self.table.add(&git_dir, Watched::Head);
+            let _ = self.table.add(&common_dir.join("info"), Watched::Rules);
+            // It may have changed before it was watched.
+            self.is_head_changed = true;
+        }
+    }
+
+    fn fail(&mut self, error: &io::Error) {
+        self.failure = Some(Unreadable(error.to_string()));
+        self.tree = Arc::default();
+        self.publish(true);
+    }
+
+    /// Takes the next tree.
+    fn take(&mut self, tree: Tree) {
+        if let Some(cut) = tree.cut
+            && self.tree.cut.is_none()
+        {
+            tracing::warn!(root = %self.spot.root, ?cut, entries = tree.entries(), "the file index does not hold everything");
+        }
+        self.failure = None;
+        self.tree = Arc::new(tree);
+        self.publish(true);
+    }
+
+    fn publish(&self, is_ready: bool) {
+        let standing = Standing { tree: Arc::clone(&self.tree), watched: self.table.len(), is_ready };
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    }
+
+    /// Has the next directories watched, and looks whether they have changed since they were read.
+    async fn offer(&mut self) {
+        let Some(start) = self.offered else { return };
+        let end = (start + WATCHES_AT_ONCE).min(self.tree.nodes().len());
+        let (root, tree, table) = (self.spot.root.clone(), Arc::clone(&self.tree), Arc::clone(&self.table));
+        let offered = self
+            .blocking(move |cancel| {
+                let mut watched = Vec::new();
+                for (place, node) in tree.nodes()[start..end].iter().enumerate().filter(|(_, node)| node.watch == UNWATCHED) {
+                    if table.is_full() || cancel.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let path = root.join(names::as_path(node.listing.directory()));
+                    let watch = walk::Enter::enter(&*table, &path, node.listing.directory());
+                    watched.push((start + place, watch, walk::is_changed(&root, node)));
+                }
+                watched
+            })
+            .await;
+        let tree = Arc::make_mut(&mut self.tree);
+        for (place, watch, is_changed) in offered.unwrap_or_default() {
+            let node = &mut tree.nodes_mut()[place];
+            node.watch = watch;
+            if is_changed {
+                note_changed(&mut self.dirty, &node.listing);
+            }
+        }
+        if !self.dirty.is_empty() {
+            self.due.get_or_insert(Instant::now());
+        }
+        self.offered = Some(end).filter(|end| *end < self.tree.nodes().len() && !self.table.is_full());
+        if self.offered.is_none() {
+            let unwatched = self.tree.unwatched();
+            if unwatched > 0 {
+                tracing::info!(root = %self.spot.root, unwatched, "directories that cannot be watched are looked at when needed");
+            }
+            self.publish(true);
+        }
+    }
+
+    /// Takes what the watches tell.
+    fn notice(&mut self) {
+        for notice in self.table.drain() {
+            match notice {
+                Notice::Overflow => self.overflowed(),
+                Notice::Ended(watch) => {
+                    if let Some(Watched::Directory(directory)) = self.table.ended(watch) {
+                        self.dirty.all.insert(directory);
+                    }
+                }
+                Notice::Name { watch, name, event, is_directory } => match self.table.purpose(watch) {
+                    Some(Watched::Directory(directory)) => self.name(&directory, &name, event, is_directory),
+                    Some(Watched::Head) => self.is_head_changed |= name == b"HEAD",
+                    Some(Watched::Rules) if name == b"exclude" => self.dirty = Dirty::everything(),
+                    Some(Watched::Rules) | None => {}
+                },
+            }
+        }
+        if self.is_head_changed || !self.dirty.is_empty() || !self.written.is_empty() {
+            self.due.get_or_insert(Instant::now() + GATHER);
+        }
+    }
+
+    /// Nobody knows what has happened.
+    fn overflowed(&mut self) {
+        tracing::info!(root = %self.spot.root, "too many files changed at once; all are looked at again");
+        self.dirty = Dirty::everything();
+        self.is_head_changed = true;
+    }
+
+    fn name(&mut self, directory: &[u8], name: &[u8], event: Event, is_directory: bool) {
+        if rules::decides(name) {
+            self.dirty.all.insert(directory.to_vec());
+            if name == b".git" {
+                return;
+            }
+        }
+        let path = listing::child(directory, name);
+        match event {
+            Event::Written => drop(self.written.insert(path)),
+            Event::Came | Event::Went => {
+                self.dirty.names.insert(directory.to_vec());
+                if is_directory {
+                    // One may have taken the place of another, which nothing else would tell.
+                    self.dirty.all.insert(path);
+                } else if event == Event::Came {
+                    // One that takes the place of another, as editors save, is a change of it.
+                    self.written.insert(path);
+                }
+            }
+        }
+    }
+
+    /// Makes sure that whatever had happened before is known.
+    async fn freshen(&mut self) {
+        self.notice();
+        // As long as watches are being given out, what has none yet must not be missed.
+        self.look(if self.offered.is_some() { Duration::ZERO } else { LOOK_AGAIN }).await;
+        if !self.dirty.is_empty() || self.is_head_changed || self.failure.is_some() {
+            self.look_again().await;
+        }
+    }
+
+    /// Looks at what nobody watches, unless that was done within this time.
+    async fn look(&mut self, within: Duration) {
+        let is_time = self.looked.elapsed() >= LOOK;
+        if self.looked.elapsed() < within || (!is_time && self.tree.unwatched() == 0) {
+            return;
+        }
+        let began = Instant::now();
+        let (root, tree) = (self.spot.root.clone(), Arc::clone(&self.tree));
+        let looked = self
+            .blocking(move |_| {
+                let mut dirty = Dirty::default();
+                for node in tree.nodes().iter().filter(|node| node.watch == UNWATCHED && walk::is_changed(&root, node)) {
+                    note_changed(&mut dirty, &node.listing);
+                }
+                (dirty, is_time.then(|| rules::outside(&root)))
+            })
+            .await;
+        let Ok((dirty, outside)) = looked else { return };
+        self.dirty.names.extend(dirty.names);
+        self.dirty.all.extend(dirty.all);
+        if let Some(outside) = outside
+            && outside != self.outside
+        {
+            self.outside = outside;
+            self.dirty = Dirty::everything();
+        }
+        self.is_head_changed |= self.table.is_full();
+        (self.looked, self.look_took) = (Instant::now(), began.elapsed());
+    }
+
+    /// Looks again at what has changed, and notes what is to be told of it.
+    async fn look_again(&mut self) {
+        self.due = None;
+        if self.failure.is_some() {
+            self.dirty = Dirty::everything();
+        }
+        let (dirty, written) = (std::mem::take(&mut self.dirty), std::mem::take(&mut self.written));
+        if !dirty.is_empty() {
+            self.read_again(dirty, &written).await;
+        } else {
+            for path in written {
+                if self.tree.what(&path) == Some(What::File) {
+                    self.told.note(path, FileEvent::Change);
+                }
+            }
+        }
+        if std::mem::take(&mut self.is_head_changed) {
+            self.look_at_head().await;
+        }
+        if !self.told.is_empty() && self.tell.is_none() {
+            let pause = self.told.pause();
+            self.tell = Some(if pause < LOOK_AGAIN * 2 { Instant::now() } else { Instant::now() + pause });
+        }
+    }
+
+    async fn read_again(&mut self, dirty: Dirty, written: &BTreeSet<Vec<u8>>) {
+        let (spot, old, table) = (self.spot.clone(), Arc::clone(&self.tree), Arc::clone(&self.table));
+        let was_readable = self.failure.is_none();
+        let read = self
+            .blocking(move |cancel| {
+                let tree = refresh(&spot.root, &old, &dirty, spot.bounds(), &*table, cancel)?;
+                let mut changes = Vec::new();
+                old.difference(&tree, |path, is_new| changes.push((path, if is_new { FileEvent::Add } else { FileEvent::Unlink })));
+                Ok((tree, changes))
+            })
+            .await;
+        match read.and_then(|read: io::Result<_>| read) {
+            Ok((tree, changes)) => {
+                let before = Arc::clone(&self.tree);
+                // What came before its directories were all watched is watched by now, or is looked at.
+                self.offered = self.offered.map(|_| 0).filter(|_| tree.unwatched() > 0 && !self.table.is_full());
+                self.take(tree);
+                if was_readable {
+                    for (path, event) in changes {
+                        self.told.note(path, event);
+                    }
+                }
+                for path in written {
+                    if before.what(path) == Some(What::File) && self.tree.what(path) == Some(What::File) {
+                        self.told.note(path.clone(), FileEvent::Change);
+                    }
+                }
+            }
+            Err(error) => {
+                if was_readable {
+                    let empty = Tree::default();
+                    let mut gone = Vec::new();
+                    self.tree.difference(&empty, |path, _| gone.push(path));
+                    gone.into_iter().for_each(|path| self.told.note(path, FileEvent::Unlink));
+                }
+                self.fail(&error);
+            }
+        }
+    }
+
+    async fn look_at_head(&mut self) {
+        let Some((git_dir, _)) = self.spot.git.clone() else { return };
+        let Ok(Some(head)) = self.blocking(move |_| Head::read(&git_dir)).await else { return };
+        let branch = |head: &Option<Head>| match head {
+            Some(Head::Branch(name)) => Some(name.clone()),
+            Some(Head::Detached(_)) | None => None,
+        };
+        let before = self.head.replace(head);
+        // From one commit to another there is no branch either way.
+        if before.is_some() && branch(&before) != branch(&self.head) {
+            let root = self.spot.root.clone();
+            let payload = EventPayload::VcsBranchUpdated(BranchInfo { branch: branch(&self.head) });
+            self.write(vec![(root, payload)]).await;
+        }
+    }
+
+    async fn tell(&mut self) {
+        let now = Instant::now();
+        let events = self.told.take(now).into_iter().map(|(path, event)| {
+            let full = self.spot.root.join(names::as_path(&path));
+            // A file's event happens in its directory, so that whoever follows that one is told.
+            let is_whole_directory = self.tree.position(&path).is_some();
+            let directory = if is_whole_directory { Some(full.clone()) } else { full.parent() };
+            let payload = EventPayload::FileChanged(FileChangedInfo { path: full.to_string(), event });
+            (directory.unwrap_or_else(|| self.spot.root.clone()), payload)
+        });
+        let events: Vec<_> = events.collect();
+        self.tell = (!self.told.is_empty()).then(|| now + self.told.pause());
+        if !events.is_empty() {
+            self.write(events).await;
+        }
+    }
+
+    async fn write(&self, payloads: Vec<(AbsPath, EventPayload)>) {
+        let (events, project) = (Arc::clone(&self.voice.events), self.spot.project.clone());
+        let told = self.voice.database.write::<_, storage::Error>(move |write| {
+            for (directory, payload) in payloads {
+                let scope = Scope { directory: Some(directory.to_string()), project_id: Some(project.clone()), session_id: None };
+                events.append(write, &scope, &payload)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = told.await {
+            tracing::warn!(%error, "changed files could not be announced");
+        }
+    }
+}
+
+/// A directory that is not as it was read: where it holds rules, those may be what changed.
+fn note_changed(dirty: &mut Dirty, listing: &listing::Listing) {
+    let holds_rules = listing.find(b".gitignore").is_some() || listing.find(b".ignore").is_some();
+    let directories = if holds_rules { &mut dirty.all } else { &mut dirty.names };
+    directories.insert(listing.directory().to_vec());
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}

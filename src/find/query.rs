@@ -1,0 +1,234 @@
+//! What a person types to find a file, in the language of fzf: words of which all must match, each as a fuzzy sequence, or
+//! `'word` as it stands, `^word` at the beginning, `word$` at the end, `!word` not at all, `one | other` either. A word
+//! without capitals matches both cases.
+
+use nucleo_matcher::{
+    Config, Matcher, Utf32Str,
+    pattern::{Atom, AtomKind, CaseMatching, Normalization},
+};
+
+use super::listing::{self, Characters};
+
+/// The longest query, in characters.
+pub const MOST_CHARACTERS: usize = 1000;
+/// The most words in one.
+pub const MOST_WORDS: usize = 32;
+
+/// What the name of a file is worth more than the folders above it.
+const NAME: u32 = 12;
+/// What a name is worth more that is the word, and nothing else.
+const WHOLE_NAME: u32 = 16;
+/// The most that the first character of a word gets, and each further one: the values of the matcher.
+const FIRST: u32 = 16 + 2 * 9;
+const FURTHER: u32 = 16 + 9;
+
+/// Why a query is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It has too many characters.
+    #[error("must have at most {MOST_CHARACTERS} characters, not {0}")]
+    Long(usize),
+    /// It has too many words.
+    #[error("must have at most {MOST_WORDS} words, not {0}")]
+    Words(usize),
+}
+
+/// A word of a query.
+#[derive(Debug, Clone)]
+struct Word {
+    atom: Atom,
+    /// A path, so that it is not sought in a name alone.
+    has_slash: bool,
+    length: usize,
+}
+
+/// A query, ready to be matched.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// All must match, and of each any.
+    groups: Vec<Vec<Word>>,
+    /// What every path that matches has.
+    needs: Characters,
+    /// The most points, but for a name that is a word as a whole.
+    most: u32,
+    /// The lengths of the words, as a set; those beyond 63 are no names that anybody types whole.
+    lengths: u64,
+}
+
+impl Query {
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// When it is too long.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let characters = text.chars().count();
+        if characters > MOST_CHARACTERS {
+            return Err(Error::Long(characters));
+        }
+        let words = words(text);
+        if words.len() > MOST_WORDS {
+            return Err(Error::Words(words.len()));
+        }
+        let mut groups: Vec<Vec<Word>> = Vec::new();
+        let mut continues = false;
+        for word in words {
+            if word == "|" {
+                continues = !groups.is_empty();
+                continue;
+            }
+            let atom = Atom::parse(word, CaseMatching::Smart, Normalization::Smart);
+            let length = atom.needle_text().len();
+            if length == 0 {
+                continue;
+            }
+            let word = Word { has_slash: atom.needle_text().chars().any(|c| c == '/'), length, atom };
+            match groups.last_mut() {
+                Some(group) if continues => group.push(word),
+                _ => groups.push(vec![word]),
+            }
+            continues = false;
+        }
+        let needs = |word: &Word| if word.atom.negative { 0 } else { characters_of(word.atom.needle_text()) };
+        let needs =
+            groups.iter().map(|group| group.iter().map(needs).fold(listing::ALL, |all, word| all & word)).fold(0, |all, group| all | group);
+        let most = |word: &Word| {
+            let further = u32::try_from(word.length - 1).unwrap_or(u32::MAX);
+            if word.atom.negative { 0 } else { FIRST + FURTHER * further + NAME }
+        };
+        let most = groups.iter().map(|group| group.iter().map(most).max().unwrap_or(0)).sum();
+        // A character takes up to four bytes, so that a word beyond ASCII may be longer than it looks.
+        let widths =
+            |word: &Word| if word.atom.needle_text().is_ascii() { word.length..=word.length } else { word.length..=word.length * 4 };
+        let lengths = groups.iter().flatten().flat_map(widths).filter(|length| *length < 64).fold(0, |set, length| set | 1 << length);
+        Ok(Self { groups, needs, most, lengths })
+    }
+
+    /// Whether it asks for nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// The characters that every path has which matches.
+    #[must_use]
+    pub fn needs(&self) -> Characters {
+        self.needs
+    }
+
+    /// The most points that a path can get whose name has so many bytes.
+    #[must_use]
+    pub fn most(&self, name: usize) -> u32 {
+        let is_whole = name < 64 && self.lengths & (1 << name) != 0;
+        self.most + if is_whole { WHOLE_NAME * u32::try_from(self.groups.len()).unwrap_or(u32::MAX) } else { 0 }
+    }
+}
+
+fn characters_of(text: Utf32Str<'_>) -> Characters {
+    // A character beyond ASCII is in no set, so nothing is left out for it.
+    text.chars().filter(char::is_ascii).fold(0, |set, c| {
+        let mut buffer = [0; 4];
+        set | listing::characters(c.encode_utf8(&mut buffer).as_bytes())
+    })
+}
+
+/// The words: what stands between white space that is not escaped.
+fn words(text: &str) -> Vec<&str> {
+    let (mut words, mut start, mut is_escaped) = (Vec::new(), 0, false);
+    for (at, c) in text.char_indices() {
+        if c.is_whitespace() && !is_escaped {
+            words.push(&text[start..at]);
+            start = at + c.len_utf8();
+        }
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    words.push(&text[start..]);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Gives points to paths. Keeps the memory that matching takes.
+pub struct Scorer {
+    matcher: Matcher,
+    text: Vec<char>,
+}
+
+impl Default for Scorer {
+    fn default() -> Self {
+        Self { matcher: Matcher::new(Config::DEFAULT.match_paths()), text: Vec::new() }
+    }
+}
+
+impl Scorer {
+    /// The points of a path that matches; more is better. `name` is where its last name begins; a directory's ends with `/`.
+    pub fn score(&mut self, query: &Query, path: &[u8], name: usize) -> Option<u32> {
+        if path.is_ascii() {
+            let place = Place { path: Utf32Str::Ascii(path), name, is_directory: path.ends_with(b"/") };
+            return place.score(query, &mut self.matcher);
+        }
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        text.extend(String::from_utf8_lossy(&path[..name]).chars());
+        let start = text.len();
+        text.extend(String::from_utf8_lossy(&path[name..]).chars());
+        let place = Place { path: Utf32Str::Unicode(&text), name: start, is_directory: path.ends_with(b"/") };
+        let score = place.score(query, &mut self.matcher);
+        self.text = text;
+        score
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    path: Utf32Str<'a>,
+    name: usize,
+    is_directory: bool,
+}
+
+impl Place<'_> {
+    fn score(self, query: &Query, matcher: &mut Matcher) -> Option<u32> {
+        let mut all = 0;
+        for group in &query.groups {
+            all += group.iter().filter_map(|word| self.word(word, matcher)).max()?;
+        }
+        Some(all)
+    }
+
+    fn word(self, word: &Word, matcher: &mut Matcher) -> Option<u32> {
+        let atom = &word.atom;
+        let whole = self.path.len();
+        match atom.kind {
+            // The slash that marks a directory is not what its name ends with, unless somebody types it.
+            AtomKind::Postfix | AtomKind::Exact if self.is_directory => {
+                let bare = Self::edge(self.path.slice(..whole - 1), word, matcher);
+                let marked = Self::edge(self.path, word, matcher);
+                if atom.negative { bare.and(marked) } else { bare.or(marked) }
+            }
+            AtomKind::Prefix | AtomKind::Postfix | AtomKind::Exact => Self::edge(self.path, word, matcher),
+            AtomKind::Fuzzy | AtomKind::Substring if !atom.negative && !word.has_slash => {
+                let end = whole - usize::from(self.is_directory);
+                let name = self.path.slice(self.name..end);
+                let own =
+                    atom.score(name, matcher).map(|score| u32::from(score) + NAME + if name.len() == word.length { WHOLE_NAME } else { 0 });
+                // Nothing in the folders can be worth more than this.
+                let best = FIRST + FURTHER * u32::try_from(word.length - 1).unwrap_or(0);
+                match own {
+                    Some(own) if own >= best => Some(own),
+                    own => own.max(atom.score(self.path, matcher).map(u32::from)),
+                }
+            }
+            _ => atom.score(self.path, matcher).map(u32::from),
+        }
+    }
+
+    /// Matches a word with the beginning or the end of a text. The matcher gets no more than that: where the case counts, it
+    /// compares the word with all that it gets.
+    fn edge(text: Utf32Str<'_>, word: &Word, matcher: &mut Matcher) -> Option<u32> {
+        let (atom, length, whole) = (&word.atom, word.length, text.len());
+        let edge = match atom.kind {
+            AtomKind::Prefix if length <= whole => text.slice(..length),
+            AtomKind::Postfix if length <= whole => text.slice(whole - length..),
+            _ => text,
+        };
+        atom.score(edge, matcher).map(u32::from)
+    }
+}

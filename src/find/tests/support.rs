@@ -1,0 +1,162 @@
+//! A finder over a directory to play in.
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    process::Command,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use polytree_protocol::id::ProjectId;
+
+use crate::{
+    event::{Events, Filter},
+    file::{ignore_rules::walker, rules::Rules},
+    find::{
+        Finder, Site, Wanted,
+        listing::What,
+        refresh,
+        tree::Tree,
+        walk::{self, Bounds, Unwatched},
+        watch::table::Allowance,
+    },
+    stdx::{ids, paths::AbsPath, tasks::Tasks},
+    storage::{Database, Durability},
+};
+
+/// Longer than anything here takes on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Place {
+    pub root: AbsPath,
+    pub finder: Finder,
+    pub events: Arc<Events>,
+    pub project: ProjectId,
+    pub tasks: Tasks,
+    _directories: [tempfile::TempDir; 2],
+}
+
+impl Place {
+    /// With so many watches at most.
+    pub async fn new(watches: usize) -> Self {
+        let [work, store] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let database = Arc::new(Database::open(&store.path().join("store.db"), Durability::Process).unwrap());
+        let events = Events::open(Arc::clone(&database)).await.unwrap();
+        let tasks = Tasks::new();
+        Self {
+            root: AbsPath::new(work.path()).unwrap().real().unwrap().join("tree"),
+            finder: Finder::limited(database, Arc::clone(&events), tasks.child(), Allowance::new(watches)),
+            events,
+            project: ProjectId::from_ulid(ids::next()),
+            tasks,
+            _directories: [work, store],
+        }
+        .made()
+    }
+
+    fn made(self) -> Self {
+        std::fs::create_dir(&self.root).unwrap();
+        self
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub fn site(&self, directory: &str) -> Site {
+        let git = self.root.join(".git");
+        let git = git.as_path().is_dir().then(|| (git.clone(), git));
+        Site { project: self.project.clone(), directory: self.root.join(directory), worktree: self.root.clone(), git }
+    }
+
+    pub async fn find(&self, directory: &str, query: &str) -> Vec<String> {
+        let wanted = Wanted { query: query.to_owned(), limit: 1000, what: None };
+        self.finder.find(&self.site(directory), &wanted).await.unwrap()
+    }
+
+    /// The names that the index holds now.
+    pub async fn names(&self) -> BTreeSet<Vec<u8>> {
+        let site = self.site("");
+        let spot = crate::find::Spot { root: site.worktree, project: site.project, git: site.git };
+        names(&self.finder.index(&spot).fresh().await.unwrap())
+    }
+
+    /// Waits until everything is watched.
+    pub async fn settled(&self) {
+        self.until(async || self.finder.state().iter().all(|state| state.unwatched == 0)).await;
+    }
+
+    pub async fn until(&self, is_so: impl AsyncFn() -> bool) {
+        let began = Instant::now();
+        while !is_so().await {
+            assert!(began.elapsed() < PATIENCE, "it never came");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// All events of files and branches so far, as `add path`, `branch name`.
+    pub async fn told(&self) -> Vec<String> {
+        let page = self.events.list(0, 10_000, Filter::default()).await.unwrap();
+        let text = |record: &crate::event::Record| {
+            let properties: serde_json::Value = serde_json::from_str(&record.properties).unwrap();
+            match record.kind.as_str() {
+                "file.changed" => {
+                    let path = AbsPath::new(properties["path"].as_str().unwrap()).unwrap();
+                    format!("{} {}", properties["event"].as_str().unwrap(), path.relative_to(&self.root))
+                }
+                _ => format!("branch {}", properties["branch"].as_str().unwrap_or("-")),
+            }
+        };
+        page.records.iter().map(text).collect()
+    }
+}
+
+/// The paths of files, and those of directories with a slash at the end.
+pub fn names(tree: &Tree) -> BTreeSet<Vec<u8>> {
+    let of = |node: &crate::find::tree::Node| {
+        let listing = Arc::clone(&node.listing);
+        (0..listing.len()).map(move |entry| {
+            let (name, what) = listing.get(entry);
+            let mut path = listing.path(name);
+            if what == What::Directory {
+                path.push(b'/');
+            }
+            path
+        })
+    };
+    tree.nodes().iter().flat_map(of).collect()
+}
+
+/// What a new walk sees.
+pub fn walked(root: &AbsPath) -> BTreeSet<Vec<u8>> {
+    let walked = walk::walk(root, b"", Rules::above(root), Bounds::REPOSITORY, &Unwatched, &AtomicBool::new(false)).unwrap();
+    names(&refresh::close(Tree::new(walked.nodes, walked.cut), &walked.closed))
+}
+
+/// What the walker of all tools sees.
+pub fn seen(root: &AbsPath) -> BTreeSet<Vec<u8>> {
+    let entries = walker(root, |_| true).build().map(Result::unwrap).filter(|entry| entry.depth() > 0);
+    let path = |entry: ignore::DirEntry| {
+        let mut path = crate::find::bytes(entry.path().strip_prefix(root).unwrap());
+        if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+            path.push(b'/');
+        }
+        path
+    };
+    entries.map(path).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests run the real git")]
+pub fn git(directory: &Path, arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new("git")
+        .current_dir(directory)
+        .args(["-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "commit.gpgsign=false"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}

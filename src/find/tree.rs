@@ -1,0 +1,245 @@
+//! All directories of one worktree with their names: a sorted list of shared listings. A reader takes the whole as it is
+//! at one moment; only the index's own task makes the next.
+
+use std::{ops::Range, sync::Arc};
+
+use super::listing::{self, Listing, What};
+
+/// No watch.
+pub const UNWATCHED: i32 = -1;
+/// The names may have changed within one tick of the clock after they were read, so they have to be read again.
+pub const UNSURE: i64 = i64::MIN;
+
+/// A directory.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Its names.
+    pub listing: Arc<Listing>,
+    /// When its names were last changed, as the system said before they were read; in nanoseconds since 1970.
+    pub stamp: i64,
+    /// The number of its watch.
+    pub watch: i32,
+}
+
+/// Why an index does not hold everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// There are more names than the index may hold.
+    Entries,
+    /// Directories are nested more deeply than it goes.
+    Depth,
+    /// Reading took longer than it may.
+    Time,
+}
+
+/// The directories of a worktree.
+#[derive(Debug, Clone, Default)]
+pub struct Tree {
+    nodes: Vec<Node>,
+    /// Why it is not all.
+    pub cut: Option<Cut>,
+}
+
+impl Tree {
+    /// The tree of these directories, in whatever order they come.
+    #[must_use]
+    pub fn new(mut nodes: Vec<Node>, cut: Option<Cut>) -> Self {
+        // Stable, because that is fast for what is mostly in order.
+        nodes.sort_by(|one, other| listing::order(one.listing.directory(), other.listing.directory()));
+        nodes.shrink_to_fit();
+        Self { nodes, cut }
+    }
+
+    /// The directories in their order.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The same to change a listing, a stamp or a watch.
+    pub fn nodes_mut(&mut self) -> &mut [Node] {
+        &mut self.nodes
+    }
+
+    /// Takes the directories out, to make another tree.
+    #[must_use]
+    pub fn into_nodes(self) -> Vec<Node> {
+        self.nodes
+    }
+
+    /// The place of a directory.
+    #[must_use]
+    pub fn position(&self, directory: &[u8]) -> Option<usize> {
+        self.nodes.binary_search_by(|node| listing::order(node.listing.directory(), directory)).ok()
+    }
+
+    /// The directory with this path.
+    #[must_use]
+    pub fn get(&self, directory: &[u8]) -> Option<&Node> {
+        self.position(directory).map(|place| &self.nodes[place])
+    }
+
+    /// The directory and all below it.
+    #[must_use]
+    pub fn below(&self, directory: &[u8]) -> Range<usize> {
+        let Some(start) = self.position(directory) else { return 0..0 };
+        let length = self.nodes[start..].partition_point(|node| listing::is_within(node.listing.directory(), directory));
+        start..start + length
+    }
+
+    /// What is at a path.
+    #[must_use]
+    pub fn what(&self, path: &[u8]) -> Option<What> {
+        let (directory, name) = listing::split(path)?;
+        self.get(directory)?.listing.find(name).map(|(_, what)| what)
+    }
+
+    /// How many names there are, of files and of directories.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.nodes.iter().map(|node| node.listing.len()).sum()
+    }
+
+    /// How many directories nobody watches.
+    #[must_use]
+    pub fn unwatched(&self) -> usize {
+        self.nodes.iter().filter(|node| node.watch == UNWATCHED).count()
+    }
+
+    /// The bytes that it takes, shared ones too.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        // An `Arc` keeps two counts beside its value.
+        let shared: usize = self.nodes.iter().map(|node| node.listing.bytes() + 2 * size_of::<usize>()).sum();
+        shared + self.nodes.capacity() * size_of::<Node>()
+    }
+
+    /// Takes the listings of another tree in place of its own where they are the same.
+    pub fn share(&mut self, other: &Self) {
+        let mut others = other.nodes.iter().peekable();
+        for node in &mut self.nodes {
+            while others.next_if(|other| listing::order(other.listing.directory(), node.listing.directory()).is_lt()).is_some() {}
+            if let Some(other) = others.peek()
+                && !Arc::ptr_eq(&other.listing, &node.listing)
+                && other.listing == node.listing
+            {
+                node.listing = Arc::clone(&other.listing);
+            }
+        }
+    }
+
+    /// Tells of every file that is in only one of two trees: its path, and whether it is in the later one.
+    pub fn difference(&self, later: &Self, mut tell: impl FnMut(Vec<u8>, bool)) {
+        let (mut old, mut new) = (self.nodes.iter().peekable(), later.nodes.iter().peekable());
+        loop {
+            let directory = |node: Option<&&Node>| node.map(|node| Arc::clone(&node.listing));
+            let (before, after) = match (directory(old.peek()), directory(new.peek())) {
+                (None, None) => return,
+                (before, None) => (before, None),
+                (None, after) => (None, after),
+                (Some(before), Some(after)) => match listing::order(before.directory(), after.directory()) {
+                    std::cmp::Ordering::Less => (Some(before), None),
+                    std::cmp::Ordering::Greater => (None, Some(after)),
+                    std::cmp::Ordering::Equal => (Some(before), Some(after)),
+                },
+            };
+            if before.is_some() {
+                old.next();
+            }
+            if after.is_some() {
+                new.next();
+            }
+            let same = matches!((&before, &after), (Some(before), Some(after)) if Arc::ptr_eq(before, after));
+            if !same {
+                names(before.as_deref(), after.as_deref(), &mut tell);
+            }
+        }
+    }
+}
+
+fn names(before: Option<&Listing>, after: Option<&Listing>, tell: &mut impl FnMut(Vec<u8>, bool)) {
+    let lacks =
+        |listing: Option<&Listing>, name: &[u8]| !listing.is_some_and(|listing| matches!(listing.find(name), Some((_, What::File))));
+    for (own, other, is_later) in [(before, after, false), (after, before, true)] {
+        let Some(own) = own else { continue };
+        for (name, _) in own.iter().filter(|(_, what)| *what == What::File) {
+            if lacks(other, name) {
+                tell(own.path(name), is_later);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tree(paths: &BTreeSet<String>) -> Tree {
+        let mut directories: BTreeMap<&str, BTreeMap<&str, What>> = BTreeMap::from([("", BTreeMap::new())]);
+        for path in paths {
+            let mut path = path.as_str();
+            let mut what = What::File;
+            while !path.is_empty() {
+                let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+                directories.entry(directory).or_default().insert(name, what);
+                what = What::Directory;
+                path = directory;
+            }
+        }
+        let nodes = directories.iter().map(|(directory, names)| {
+            let found = names.iter().map(|(name, what)| (name.as_bytes(), *what)).collect();
+            Node { listing: Arc::new(Listing::new(directory.as_bytes(), found)), stamp: 0, watch: UNWATCHED }
+        });
+        Tree::new(nodes.collect(), None)
+    }
+
+    fn paths() -> impl Strategy<Value = BTreeSet<String>> {
+        prop::collection::btree_set("d[a-c]/(d[a-c]/){0,2}f[a-d]|f[a-d]", 0..20)
+    }
+
+    proptest! {
+        #[test]
+        fn differences_and_places(one in paths(), other in paths()) {
+            let (before, after) = (tree(&one), tree(&other));
+            let mut told = BTreeSet::new();
+            before.difference(&after, |path, is_later| assert!(told.insert((String::from_utf8(path).unwrap(), is_later))));
+            let expected = one.difference(&other).map(|path| (path.clone(), false)).chain(other.difference(&one).map(|path| (path.clone(), true)));
+            prop_assert_eq!(told, expected.collect());
+            for path in &one {
+                prop_assert_eq!(before.what(path.as_bytes()), Some(What::File));
+                let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+                let below = &before.nodes()[before.below(directory.as_bytes())];
+                prop_assert_eq!(below.len(), before.nodes().iter().filter(|node| listing::is_within(node.listing.directory(), directory.as_bytes())).count());
+            }
+        }
+
+        #[test]
+        fn what_is_alike_is_shared(one in paths(), other in paths()) {
+            let (mine, mut yours) = (tree(&one), tree(&other));
+            yours.share(&mine);
+            prop_assert_eq!(yours.nodes().len(), tree(&other).nodes().len());
+            for node in yours.nodes() {
+                let alike = mine.get(node.listing.directory()).filter(|mine| mine.listing == node.listing);
+                prop_assert_eq!(alike.is_some_and(|mine| Arc::ptr_eq(&mine.listing, &node.listing)), alike.is_some());
+            }
+            yours.difference(&tree(&other), |path, _| panic!("{path:?} was lost"));
+        }
+    }
+
+    /// The promise: at most twelve bytes a file beyond the bytes of the paths, where a directory holds eighteen files as in
+    /// large repositories.
+    #[test]
+    fn it_takes_little() {
+        let paths: BTreeSet<String> = (0..20_000)
+            .map(|n| format!("packages/module-{:03}/source/{}/component_{n:05}.rs", n % 370, ["parser", "server", "client"][n % 3]))
+            .collect();
+        let tree = tree(&paths);
+        assert_eq!(tree.nodes().len(), 1110 + 2 * 370 + 2);
+        let most = paths.iter().map(|path| path.len() + 12).sum::<usize>();
+        assert!(tree.bytes() <= most, "{} bytes and not {most}", tree.bytes());
+    }
+}

@@ -1,0 +1,311 @@
+//! Reads the names of all directories of a worktree, or of a part of it, on all processors. Goes through the tree level by
+//! level, so that what a limit cuts off is what lies deepest.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use super::{
+    listing::{Listing, What},
+    tree::{Cut, Node, UNSURE, UNWATCHED},
+};
+use crate::{
+    file::{
+        names::{self, Names},
+        open::Kind,
+        rules::{self, Found, Rules},
+    },
+    stdx::paths::AbsPath,
+};
+
+/// More threads than this only wait for each other.
+const MOST_THREADS: usize = 8;
+/// A stamp that is younger than this when the names are read says nothing: the system's clock for files ticks slowly.
+const UNSURE_FOR: i64 = 50_000_000;
+
+/// How much of a tree is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Names.
+    pub entries: usize,
+    /// Directories inside each other.
+    pub depth: usize,
+    /// For how long.
+    pub time: Duration,
+}
+
+impl Bounds {
+    /// For a repository: what people have in one, and then some.
+    pub const REPOSITORY: Self = Self { entries: 2_000_000, depth: 256, time: Duration::from_secs(60) };
+    /// Elsewhere: it may be a home directory, a whole disk or one on a network.
+    pub const ELSEWHERE: Self = Self { entries: 300_000, depth: 24, time: Duration::from_secs(3) };
+}
+
+/// Who is told of a directory before its names are read, so that no change after that is missed.
+pub trait Enter: Sync {
+    /// The number of the watch on the directory.
+    fn enter(&self, path: &AbsPath, directory: &[u8]) -> i32;
+}
+
+/// Nobody: the directories are watched later, or never.
+pub struct Unwatched;
+
+impl Enter for Unwatched {
+    fn enter(&self, _: &AbsPath, _: &[u8]) -> i32 {
+        UNWATCHED
+    }
+}
+
+/// What was read.
+#[derive(Debug)]
+pub struct Walked {
+    /// The directories, in no order.
+    pub nodes: Vec<Node>,
+    /// Directories that may not be entered, so that they do not count as there. Their parents name them still, and they are
+    /// among the others without names, so that somebody sees when they may.
+    pub closed: Vec<Vec<u8>>,
+    /// Why it is not all.
+    pub cut: Option<Cut>,
+}
+
+struct Work {
+    directory: Vec<u8>,
+    rules: Arc<Rules>,
+    depth: usize,
+}
+
+struct Walk<'a> {
+    root: &'a AbsPath,
+    bounds: Bounds,
+    until: Instant,
+    enter: &'a dyn Enter,
+    cancel: &'a AtomicBool,
+    entries: AtomicUsize,
+    // Held to take a directory or to add those that were found.
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Work>,
+    at_work: usize,
+    cut: Option<Cut>,
+}
+
+/// Reads a directory and all below it. `rules` are those that hold in its parent.
+///
+/// # Errors
+/// When the directory itself cannot be read.
+pub fn walk(
+    root: &AbsPath,
+    directory: &[u8],
+    rules: Arc<Rules>,
+    bounds: Bounds,
+    enter: &dyn Enter,
+    cancel: &AtomicBool,
+) -> io::Result<Walked> {
+    let until = Instant::now().checked_add(bounds.time).unwrap_or_else(Instant::now);
+    let walk = Walk { root, bounds, until, enter, cancel, entries: AtomicUsize::new(0), queue: Mutex::default(), changed: Condvar::new() };
+    let depth = directory.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).count();
+    let mut first = Part::default();
+    first.read(&walk, Work { directory: directory.to_vec(), rules, depth })?;
+    let mut parts = vec![first];
+    // Most parts of a tree that is looked at again are small.
+    if walk.queue().waiting.len() <= 1 {
+        parts.push(walk.work(64));
+    }
+    if !walk.queue().waiting.is_empty() {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| walk.work(usize::MAX))).collect();
+            parts.push(walk.work(usize::MAX));
+            parts.extend(others.into_iter().filter_map(|other| other.join().ok()));
+        });
+    }
+    let cut = walk.queue().cut;
+    let mut walked = Walked { nodes: Vec::new(), closed: Vec::new(), cut };
+    for part in parts {
+        walked.nodes.extend(part.nodes);
+        walked.closed.extend(part.closed);
+    }
+    Ok(walked)
+}
+
+impl Walk<'_> {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Every change is a single step, so a panic elsewhere leaves it sound.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads directories until there are none, or so many.
+    fn work(&self, most: usize) -> Part {
+        let mut part = Part::default();
+        for _ in 0..most {
+            let Some(work) = self.next() else { break };
+            // Without it the others would wait for ever for one that has panicked.
+            let _done = AtWork(self);
+            // What cannot be read holds nothing that anybody could open.
+            if let Err(error) = part.read(self, work) {
+                tracing::trace!(%error, "a directory was not read");
+            }
+        }
+        part
+    }
+
+    fn next(&self) -> Option<Work> {
+        let mut queue = self.queue();
+        loop {
+            if self.cancel.load(Ordering::Relaxed) {
+                queue.waiting.clear();
+            } else if !queue.waiting.is_empty() && Instant::now() > self.until {
+                queue.waiting.clear();
+                queue.cut = queue.cut.or(Some(Cut::Time));
+            }
+            if let Some(work) = queue.waiting.pop_front() {
+                queue.at_work += 1;
+                return Some(work);
+            }
+            if queue.at_work == 0 {
+                self.changed.notify_all();
+                return None;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+struct AtWork<'a, 'b>(&'a Walk<'b>);
+
+impl Drop for AtWork<'_, '_> {
+    fn drop(&mut self) {
+        self.0.queue().at_work -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
+#[derive(Default)]
+struct Part {
+    nodes: Vec<Node>,
+    closed: Vec<Vec<u8>>,
+    names: Names,
+}
+
+impl Part {
+    fn read(&mut self, walk: &Walk<'_>, work: Work) -> io::Result<()> {
+        let Work { directory, rules, depth } = work;
+        let path = walk.root.join(names::as_path(&directory));
+        let watch = walk.enter.enter(&path, &directory);
+        let room = walk.bounds.entries.saturating_sub(walk.entries.load(Ordering::Relaxed));
+        let read = match read(&path, &directory, &rules, &mut self.names, room) {
+            Err(error) if !directory.is_empty() && !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                // It is there and named. What it holds is not for us, or the system is short of something for the moment.
+                let stamp = if error.kind() == io::ErrorKind::PermissionDenied { 0 } else { UNSURE };
+                Read { listing: Listing::new(&directory, Vec::new()), rules: Some(rules), stamp, cut: false }
+            }
+            read => read?,
+        };
+        if read.rules.is_none() {
+            self.closed.push(directory);
+        }
+        walk.entries.fetch_add(read.listing.len(), Ordering::Relaxed);
+        let found = || read.listing.iter().filter(|(_, what)| *what == What::Directory);
+        let is_deepest = depth >= walk.bounds.depth;
+        let work = |(name, _): (&[u8], What)| {
+            Some(Work { directory: read.listing.path(name), rules: Arc::clone(read.rules.as_ref()?), depth: depth + 1 })
+        };
+        let below: Vec<Work> = found().filter(|_| !is_deepest).filter_map(work).collect();
+        let cut = if read.cut { Some(Cut::Entries) } else { (is_deepest && found().next().is_some()).then_some(Cut::Depth) };
+        if !below.is_empty() || cut.is_some() {
+            let mut queue = walk.queue();
+            queue.waiting.extend(below);
+            queue.cut = queue.cut.or(cut);
+            walk.changed.notify_all();
+        }
+        self.nodes.push(Node { listing: Arc::new(read.listing), stamp: read.stamp, watch });
+        Ok(())
+    }
+}
+
+/// One directory as it was read.
+pub struct Read {
+    /// Its names.
+    pub listing: Listing,
+    /// The rules inside it; none where it may not be entered. Then it has no names.
+    pub rules: Option<Arc<Rules>>,
+    /// When its names were last changed, see [`Node::stamp`].
+    pub stamp: i64,
+    /// There are more names than there was room for.
+    pub cut: bool,
+}
+
+/// Reads the names in one directory that its parent's rules and its own do not ignore, so many there is room for.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Names, room: usize) -> io::Result<Read> {
+    let changed = names.read(path)?;
+    let mut found = Found::default();
+    names.iter().for_each(|(name, _)| found.note(name));
+    let stamp = stamp(path, changed, found);
+    let rules = match above.enter(path.as_path(), found) {
+        Some(rules) => rules,
+        // The root is what was asked for, so it is read, but nothing that it says is believed.
+        None if directory.is_empty() => above.switched_off(),
+        None => return Ok(Read { listing: Listing::new(directory, Vec::new()), rules: None, stamp: changed, cut: false }),
+    };
+    let mut full = path.as_path().to_owned();
+    let kept = names.iter().filter_map(|(name, kind)| {
+        let what = match kind {
+            Kind::Directory => What::Directory,
+            Kind::File | Kind::Symlink => What::File,
+            Kind::Special => return None,
+        };
+        if name == b".git" {
+            return None;
+        }
+        full.push(names::as_path(name));
+        let is_ignored = rules.is_ignored(&full, what == What::Directory);
+        full.pop();
+        (!is_ignored).then_some((name, what))
+    });
+    let mut kept: Vec<(&[u8], What)> = kept.take(room.saturating_add(1)).collect();
+    let cut = kept.len() > room;
+    kept.truncate(room);
+    Ok(Read { listing: Listing::new(directory, kept), rules: Some(rules), stamp, cut })
+}
+
+/// What changes when the names of a directory change, or one of the files in it that decide what is ignored.
+fn stamp(path: &AbsPath, changed: i64, found: Found) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+    if changed > now.saturating_sub(UNSURE_FOR) {
+        return UNSURE;
+    }
+    let mark = |is_there: bool, name: &str| if is_there { rules::mark(path.join(name).as_path()).cast_signed() } else { 0 };
+    changed ^ mark(found.ignore, ".ignore") ^ mark(found.git_ignore, ".gitignore").rotate_left(1)
+}
+
+/// Whether a directory is no longer as it was when it was read.
+#[must_use]
+pub fn is_changed(root: &AbsPath, node: &Node) -> bool {
+    let path = root.join(names::as_path(node.listing.directory()));
+    let mut found = Found::default();
+    for name in [&b".ignore"[..], b".gitignore"] {
+        if node.listing.find(name).is_some() {
+            found.note(name);
+        }
+    }
+    // A directory without leave to read it has no stamp, and nothing is known of its changes.
+    node.stamp == UNSURE
+        || match names::changed(path.as_path()) {
+            Ok(_) if node.stamp == 0 => false,
+            Ok(changed) => stamp(&path, changed, found) != node.stamp,
+            Err(_) => true,
+        }
+}
