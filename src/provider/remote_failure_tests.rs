@@ -65,7 +65,7 @@ async fn errors_in_mid_stream() {
     let (_, error) = failed(Wire::OpenAi, Answer::sse([invalid])).await;
     assert_eq!(error, Error::Stream { message: "no such tool".to_owned(), retryable: false });
 
-    let (_, error) = failed(Wire::OpenAi, Answer::sse([openai::text("a").as_str(), "data: this is not JSON\n\n"])).await;
+    let (_, error) = failed(Wire::OpenAi, Answer::sse([openai::text("a").as_str(), "data: {this is not JSON}\n\n"])).await;
     assert!(matches!(&error, Error::Stream { retryable: false, .. }), "{error:?}");
 }
 
