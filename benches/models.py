@@ -244,13 +244,22 @@ class Daemon:
 
     def prompt(self, text):
         """Seconds of CPU, and MiB above what was there before."""
-        session = self.call("session.create")["id"]
+        session = self.call("session.create", title="bench")["id"]
         pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
         cpu, memory = self.cpu(), self.memory("VmRSS")
-        answer = self.call("session.prompt", sessionID=session, parts=text)
+        self.call("session.submit", sessionID=session, parts=text)
+        while b'"session.idle"' not in self.rest:
+            # Events are whole lines; of the older ones nothing is wanted.
+            self.rest = self.rest[self.rest.rfind(b"\n") + 1 :] + self.read()
+        figures = self.cpu() - cpu, self.memory("VmHWM") - memory
+        *_, answer = self.call("session.messages", sessionID=session)
         if "error" in answer["info"]:
             raise RuntimeError(answer["info"]["error"])
-        return self.cpu() - cpu, self.memory("VmHWM") - memory
+        kind, count, size = ORDER.search(text).groups()
+        said = sum(len(part.get("text") or "") for part in answer["parts"])
+        if kind == "text" and said != int(count) * int(size):
+            raise RuntimeError(f"{said} characters came of {text}")
+        return figures
 
     def end(self):
         self.process.stdin.close()

@@ -74,8 +74,10 @@ fn block(media: &Media, wire: Wire, mime: &str) -> Option<Value> {
         (Wire::OpenAiResponses, "image/png" | "image/jpeg" | "image/gif" | "image/webp") => {
             Some(json!({"type": "input_image", "detail": "auto", "image_url": format!("data:{mime};base64,{data}")}))
         }
-        (Wire::Gemini, "application/pdf" | "image/png" | "image/jpeg" | "image/webp" | "image/heic" | "image/heif") => inline(mime, data),
-        (Wire::Gemini, _) if mime.starts_with("audio/") || mime.starts_with("video/") => inline(mime, data),
+        (Wire::Gemini, "application/pdf" | "image/png" | "image/jpeg" | "image/webp" | "image/heic" | "image/heif") => {
+            Some(inline(mime, data))
+        }
+        (Wire::Gemini, _) if mime.starts_with("audio/") || mime.starts_with("video/") => Some(inline(mime, data)),
         (Wire::Ollama, "image/png" | "image/jpeg" | "image/webp") => Some(json!(data)),
         (Wire::Anthropic, "image/png" | "image/jpeg" | "image/gif" | "image/webp") => {
             Some(json!({"type": "image", "source": {"type": "base64", "media_type": mime, "data": data}}))
@@ -91,9 +93,8 @@ fn block(media: &Media, wire: Wire, mime: &str) -> Option<Value> {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "an arm of a table of options")]
-fn inline(mime: &str, data: &str) -> Option<Value> {
-    Some(json!({"inlineData": {"mimeType": mime, "data": data}}))
+fn inline(mime: &str, data: &str) -> Value {
+    json!({"inlineData": {"mimeType": mime, "data": data}})
 }
 
 #[cfg(test)]

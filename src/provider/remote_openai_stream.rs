@@ -37,8 +37,9 @@ struct Chunk {
 
 #[derive(Deserialize)]
 struct Choice {
-    #[serde(alias = "message")]
     delta: Option<Piece>,
+    // In an answer that was not streamed.
+    message: Option<Piece>,
     finish_reason: Option<Value>,
     usage: Option<Value>,
     error: Option<Value>,
@@ -93,7 +94,7 @@ impl Decode for OpenAiDecoder {
         if let Some(error) = choice.error.filter(is_something) {
             return Err(Fault::Said(json!({ "error": error })));
         }
-        if let Some(piece) = choice.delta {
+        if let Some(piece) = choice.delta.or(choice.message) {
             self.piece(piece, answer);
         }
         match choice.finish_reason {
