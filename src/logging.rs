@@ -29,7 +29,7 @@ pub fn start(data: &AbsPath, level: Option<&str>) {
         })
         .flatten();
     // The model library logs raw answers of services, in which keys may stand.
-    let filter = |level: &str| EnvFilter::new(format!("warn,genai=off,polytree={level},client={level}"));
+    let filter = |level: &str| EnvFilter::new(format!("warn,polytree={level},client={level}"));
     close_to_others(&directory);
     let file = file.map(|appender| {
         let file = Private { appender, directory: directory.clone(), day: now_ms() / (24 * 3600 * 1000) };

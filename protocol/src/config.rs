@@ -113,7 +113,8 @@ pub struct AgentConfig {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderConfig {
-    /// The wire protocol: `openai` (Chat Completions, and whatever is compatible with it), `anthropic`, or `scripted`.
+    /// The wire protocol: `openai` (Chat Completions, and whatever is compatible with it), `openai-responses`,
+    /// `anthropic`, `gemini`, `ollama` (its own protocol, which is told the model's context limit), or `scripted`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
     /// The name for people.
@@ -136,7 +137,8 @@ pub struct ProviderOptions {
     /// The key; better as `{env:NAME}` or `{file:PATH}`.
     #[serde(default, rename = "apiKey", skip_serializing_if = "Option::is_none")]
     pub api_key: Option<String>,
-    /// The address before the paths of the wire protocol, such as `http://127.0.0.1:8080/v1`.
+    /// The address before the paths of the wire protocol, such as `http://127.0.0.1:8080/v1`; default: where the
+    /// protocol's maker serves it, for `ollama` `http://127.0.0.1:11434`.
     #[serde(default, rename = "baseURL", skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
     /// Further HTTP headers.
@@ -161,6 +163,9 @@ pub struct ModelConfig {
     /// Takes images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment: Option<bool>,
+    /// Takes PDF documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<bool>,
     /// Thinks before it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<bool>,

@@ -57,7 +57,7 @@ pub struct Provider {
     pub name: String,
     /// The environment variables that may hold its key.
     pub env: Vec<String>,
-    /// The wire protocol, such as `openai` or `anthropic`.
+    /// The wire protocol: `openai`, `openai-responses`, `anthropic`, `gemini`, `ollama`, or one that only this daemon knows.
     pub api: String,
     /// Its models by id.
     pub models: BTreeMap<String, Model>,
@@ -72,6 +72,9 @@ pub struct Model {
     pub name: String,
     /// Takes images.
     pub attachment: bool,
+    /// Takes PDF documents.
+    #[serde(default)]
+    pub documents: bool,
     /// Thinks before it answers.
     pub reasoning: bool,
     /// Takes a temperature.

@@ -113,6 +113,9 @@ fn facts(model: &Model) -> String {
     if model.attachment {
         facts.push("sees images".to_owned());
     }
+    if model.documents {
+        facts.push("reads PDF".to_owned());
+    }
     if !model.tool_call {
         facts.push("no tools".to_owned());
     }

@@ -15,6 +15,15 @@ pub(super) fn replace(properties: String) -> String {
     value.to_string()
 }
 
+/// The properties, with `{ref, bytes}` at the place of a text that they do not have.
+pub(super) fn refer(properties: String, place: &str, bytes: usize) -> String {
+    let Ok(mut value) = serde_json::from_str::<Value>(&properties) else { return properties };
+    if let Some(text) = value.pointer_mut(place) {
+        *text = json!({ "ref": place, "bytes": bytes });
+    }
+    value.to_string()
+}
+
 fn visit(value: &mut Value, path: &mut String) {
     let length = path.len();
     match value {
@@ -46,5 +55,7 @@ mod tests {
         let text = serde_json::json!({ "part": { "text": long, "id": "prt_1" } }).to_string();
         assert_eq!(super::replace(text), r#"{"part":{"text":{"ref":"/part/text","bytes":65537},"id":"prt_1"}}"#);
         assert_eq!(super::replace("{}".into()), "{}");
+        let without = serde_json::json!({ "part": { "text": "", "id": "prt_1" } }).to_string();
+        assert_eq!(super::refer(without, "/part/text", 65537), super::replace(text));
     }
 }

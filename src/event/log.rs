@@ -110,7 +110,32 @@ impl Events {
     /// # Errors
     /// When the store cannot be written.
     pub fn append(self: &Arc<Self>, write: &mut Write<'_>, scope: &Scope, payload: &EventPayload) -> Result<u64, storage::Error> {
-        let properties = blob::replace(payload.properties());
+        self.append_properties(write, scope, payload, blob::replace(payload.properties()))
+    }
+
+    /// Appends an event that lacks a text of so many bytes at `place`, a path into its properties: a reference stands
+    /// there, as for every long text.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn append_without_text(
+        self: &Arc<Self>,
+        write: &mut Write<'_>,
+        scope: &Scope,
+        payload: &EventPayload,
+        place: &str,
+        bytes: usize,
+    ) -> Result<u64, storage::Error> {
+        self.append_properties(write, scope, payload, blob::refer(payload.properties(), place, bytes))
+    }
+
+    fn append_properties(
+        self: &Arc<Self>,
+        write: &mut Write<'_>,
+        scope: &Scope,
+        payload: &EventPayload,
+        properties: String,
+    ) -> Result<u64, storage::Error> {
         let time = now_ms();
         let Place { cursor, total, reserved } = self.allocate(write, properties.len() as u64)?;
         write

@@ -114,6 +114,7 @@ fn model_settings(model: &ModelConfig) -> ModelSettings {
     ModelSettings {
         name: model.name.clone(),
         attachment: model.attachment,
+        documents: model.documents,
         reasoning: model.reasoning,
         temperature: model.temperature,
         tool_call: model.tool_call,

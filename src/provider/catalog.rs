@@ -40,7 +40,7 @@ pub enum Error {
 /// What the settings say about a provider; everything that is absent is as the catalogue has it.
 #[derive(Debug, Clone, Default)]
 pub struct ProviderSettings {
-    /// The wire protocol: `openai`, `anthropic` or `scripted`.
+    /// The wire protocol: a name of [`Wire`], or `scripted`.
     pub api: Option<String>,
     /// The name for people.
     pub name: Option<String>,
@@ -67,6 +67,8 @@ pub struct ModelSettings {
     pub name: Option<String>,
     /// Takes images.
     pub attachment: Option<bool>,
+    /// Takes PDF documents.
+    pub documents: Option<bool>,
     /// Thinks before it answers.
     pub reasoning: Option<bool>,
     /// Takes a temperature.
@@ -340,6 +342,7 @@ fn merged(mut info: ProviderInfo, built_in: bool, default_model: Option<String>,
         let model = info.models.entry(id.clone()).or_insert_with(|| unknown_model(id));
         model.name = changes.name.clone().unwrap_or_else(|| model.name.clone());
         model.attachment = changes.attachment.unwrap_or(model.attachment);
+        model.documents = changes.documents.unwrap_or(model.documents);
         model.reasoning = changes.reasoning.unwrap_or(model.reasoning);
         model.temperature = changes.temperature.unwrap_or(model.temperature);
         model.tool_call = changes.tool_call.unwrap_or(model.tool_call);

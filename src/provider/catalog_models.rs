@@ -38,13 +38,14 @@ impl KnownModel {
         self.0
     }
 
-    /// As clients see it. All of them take images and call tools.
+    /// As clients see it. All of them take images and documents and call tools.
     pub(super) fn model(&self) -> Model {
         let Self(id, name, can, (context, output), (input_price, output_price, cache_read, cache_write)) = self;
         Model {
             id: (*id).to_owned(),
             name: (*name).to_owned(),
             attachment: true,
+            documents: true,
             reasoning: *can != Can::Sample,
             temperature: *can != Can::Think,
             tool_call: true,
@@ -116,6 +117,7 @@ pub fn unknown_model(id: &str) -> Model {
         id: id.to_owned(),
         name: id.to_owned(),
         attachment: false,
+        documents: false,
         reasoning: false,
         temperature: false,
         tool_call: true,

@@ -11,13 +11,25 @@ pub mod retry;
 
 mod http_date;
 pub mod remote;
+mod remote_answer;
 mod remote_anthropic;
+mod remote_anthropic_stream;
+mod remote_body;
 mod remote_calls;
 pub mod remote_client;
+mod remote_decode;
 mod remote_error;
+mod remote_frames;
+mod remote_gemini;
+mod remote_gemini_stream;
 mod remote_media;
-mod remote_notes;
+mod remote_ollama;
+mod remote_ollama_stream;
 mod remote_openai;
+mod remote_openai_stream;
+mod remote_responses;
+mod remote_responses_stream;
+mod remote_shorten;
 mod remote_stream;
 pub mod remote_wire;
 
@@ -32,8 +44,12 @@ mod model_server;
 #[cfg(test)]
 mod remote_anthropic_tests;
 #[cfg(test)]
+mod remote_compatible_tests;
+#[cfg(test)]
 mod remote_failure_tests;
 #[cfg(test)]
 mod remote_openai_tests;
+#[cfg(test)]
+mod remote_recorded;
 #[cfg(test)]
 mod remote_testing;

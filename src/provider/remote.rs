@@ -1,35 +1,24 @@
-//! Every hosted or local model service, through the genai crate: it makes the call and decodes the stream; request
-//! bodies, calls in fragments, usage and errors are ours, see the files beside this one.
+//! Every hosted or local model service. For each protocol there is a file that writes request bodies and one that reads
+//! the stream (`remote_gemini` and `remote_gemini_stream`, and so on); what they share is in the files beside this one.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream, stream::BoxStream};
-use genai::{
-    Headers, ModelIden, ServiceTarget,
-    chat::{ChatOptions, ChatRequest},
-    resolver::{AuthData, Endpoint},
-};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     credentials::Secret,
     definition::{Delta, Error, ModelRequest, Provider},
     remote_anthropic,
     remote_client::{Address, Clients},
-    remote_error,
-    remote_notes::Observer,
-    remote_openai,
-    remote_stream::DeltaStream,
+    remote_error, remote_gemini, remote_ollama, remote_openai, remote_responses,
+    remote_stream::{self, Incoming},
     remote_wire::Wire,
 };
 use crate::stdx::tasks::Tasks;
 
 /// How long a service may send nothing, in milliseconds, where the settings do not say.
 pub const DEFAULT_TIMEOUT_MS: u64 = 300_000;
-
-/// The model name that genai sees; the real one is in the body. genai reads namespaces, adapters and effort levels
-/// into names, and this one has none of them.
-const NEUTRAL_NAME: &str = "model";
 
 /// Where a service is and how it is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -60,34 +49,24 @@ impl Remote {
         Self { settings: Arc::new(settings), clients }
     }
 
-    async fn open(&self, request: ModelRequest) -> Result<DeltaStream, Error> {
+    async fn open(&self, request: ModelRequest) -> Result<Incoming, Error> {
         let settings = &*self.settings;
-        let address = Address::parse(settings.base_url.as_deref().unwrap_or(settings.api.default_base_url()))?;
+        let wire = settings.api;
+        let address = Address::parse(settings.base_url.as_deref().unwrap_or(wire.default_base_url()))?;
+        let url = address.join(&wire.path(&request.model.model_id), wire.query());
         let service = address.service();
-        let body = match settings.api {
-            Wire::OpenAi => remote_openai::body(&request, &address),
-            Wire::Anthropic => remote_anthropic::body(&request),
-        };
+        let mut body = body(wire, &request, &address);
         drop(request);
-        let observer = Observer::new(settings.api);
-        let timeout = Duration::from_millis(settings.timeout_ms);
-        let options = ChatOptions::default()
-            .with_extra_body(Value::Object(body))
-            .with_raw_frame_sink(observer.clone())
-            .with_stream_header_timeout(timeout)
-            .with_stream_read_timeout(timeout);
-        let target = ServiceTarget {
-            endpoint: Endpoint::from_static(settings.api.default_base_url()),
-            auth: AuthData::RequestOverride { url: address.join(settings.api.path()), headers: self.headers() },
-            model: ModelIden::from_static(settings.api.adapter(), NEUTRAL_NAME),
-        };
+        if wire.has_stream_field() {
+            body.insert("stream".to_owned(), Value::Bool(true));
+        }
+        let body = Value::Object(body).to_string();
         let client = self.client(address).await?;
-        let answer = client.exec_chat_stream(target, ChatRequest::default(), Some(&options)).await;
-        let events = answer.map_err(|error| remote_error::translate(error, &service))?.stream;
-        Ok(DeltaStream::new(events, observer, service))
+        let call = self.headers().into_iter().fold(client.post(url), |call, (name, value)| call.header(name, value));
+        remote_stream::open(call.body(body), wire, Duration::from_millis(settings.timeout_ms), service).await
     }
 
-    async fn client(&self, address: Address) -> Result<genai::Client, Error> {
+    async fn client(&self, address: Address) -> Result<reqwest::Client, Error> {
         if !self.clients.is_cold(&address) {
             return self.clients.get(&address);
         }
@@ -96,19 +75,22 @@ impl Remote {
         built.unwrap_or_else(|error| Err(Error::Request { message: format!("the HTTP client cannot be built: {error}") }))
     }
 
-    fn headers(&self) -> Headers {
-        let mut headers = BTreeMap::from([("accept".to_owned(), "text/event-stream".to_owned())]);
-        let key = self.settings.api_key.as_ref().map(Secret::expose);
-        match self.settings.api {
-            Wire::OpenAi => headers.extend(key.map(|key| ("authorization".to_owned(), format!("Bearer {key}")))),
-            Wire::Anthropic => {
-                headers.extend(key.map(|key| ("x-api-key".to_owned(), key.to_owned())));
-                headers.insert("anthropic-version".to_owned(), "2023-06-01".to_owned());
-            }
+    fn headers(&self) -> BTreeMap<String, String> {
+        let settings = &*self.settings;
+        let mut headers = BTreeMap::from([
+            ("accept".to_owned(), settings.api.accepts().to_owned()),
+            ("content-type".to_owned(), "application/json".to_owned()),
+        ]);
+        if let Some(key) = &settings.api_key {
+            let (name, before) = settings.api.key_header();
+            headers.insert(name.to_owned(), format!("{before}{}", key.expose()));
+        }
+        if settings.api == Wire::Anthropic {
+            headers.insert("anthropic-version".to_owned(), "2023-06-01".to_owned());
         }
         // Lower case, because names that differ in case only are the same header.
-        headers.extend(self.settings.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.expose().to_owned())));
-        Headers::from(headers.into_iter().collect::<Vec<_>>())
+        headers.extend(settings.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.expose().to_owned())));
+        headers
     }
 
     /// Takes the key, and headers that look like one, out of a text.
@@ -117,6 +99,17 @@ impl Remote {
             |name: &str| ["auth", "key", "token", "secret", "cookie"].iter().any(|word| name.to_ascii_lowercase().contains(word));
         let headers = self.settings.headers.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
         self.settings.api_key.iter().chain(headers).fold(text, |text, secret| secret.redact(text))
+    }
+}
+
+/// The request in the protocol's terms, all but `stream`.
+fn body(wire: Wire, request: &ModelRequest, address: &Address) -> Map<String, Value> {
+    match wire {
+        Wire::OpenAi => remote_openai::body(request, address),
+        Wire::OpenAiResponses => remote_responses::body(request, address),
+        Wire::Anthropic => remote_anthropic::body(request),
+        Wire::Gemini => remote_gemini::body(request),
+        Wire::Ollama => remote_ollama::body(request),
     }
 }
 
@@ -129,7 +122,7 @@ impl Provider for Remote {
         };
         opened
             .flat_map(|opened| match opened {
-                Ok(deltas) => deltas.left_stream(),
+                Ok(incoming) => incoming.deltas().left_stream(),
                 Err(error) => stream::once(std::future::ready(Err(error))).right_stream(),
             })
             .map(move |item| item.map_err(|error| remote_error::presentable(error, |text| this.redact(text))))

@@ -3,12 +3,14 @@
 //! It is written here and not by genai, whose builder moves thinking before text (the service wants it where it
 //! was), reads effort levels into model names and knows neither failed results nor images in them.
 
+use polytree_protocol::provider::Model;
 use serde_json::{Map, Value, json};
 
 use super::{
     definition::{AssistantContent, ModelMessage, ModelRequest, ToolResult},
+    remote_anthropic_stream::REDACTED,
+    remote_body::{merge_options, object},
     remote_media::{Piece, media_piece, user_pieces},
-    remote_notes::REDACTED,
     remote_wire::Wire,
 };
 
@@ -26,7 +28,12 @@ pub(super) fn body(request: &ModelRequest) -> Map<String, Value> {
     body.extend(system(&request.system).map(|system| ("system".to_owned(), system)));
     if !request.tools.is_empty() {
         let tool = |tool: &super::definition::ToolSpec| json!({"name": tool.name, "description": tool.description, "input_schema": tool.parameters});
-        body.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
+        let mut tools: Vec<_> = request.tools.iter().map(tool).collect();
+        // They stay in the cache when the system texts change, as they do with the day.
+        if let Some(last) = tools.last_mut() {
+            last["cache_control"] = cache_marker();
+        }
+        body.insert("tools".to_owned(), Value::Array(tools));
     }
     body.insert("messages".to_owned(), messages(request));
     // With thinking the service refuses sampling parameters.
@@ -34,9 +41,7 @@ pub(super) fn body(request: &ModelRequest) -> Map<String, Value> {
         body.extend(request.temperature.map(|value| ("temperature".to_owned(), json!(value))));
         body.extend(request.top_p.map(|value| ("top_p".to_owned(), json!(value))));
     }
-    body.extend(
-        request.options.iter().filter(|(name, _)| !FIXED.contains(&name.as_str())).map(|(name, value)| (name.clone(), value.clone())),
-    );
+    merge_options(&mut body, &request.options, &FIXED);
     body
 }
 
@@ -59,7 +64,7 @@ fn cache_marker() -> Value {
     json!({"type": "ephemeral"})
 }
 
-/// The last block is marked: everything before it, tools included, stays in the prompt cache.
+/// The last block is marked: everything before it stays in the prompt cache.
 fn system(texts: &[String]) -> Option<Value> {
     let mut blocks: Vec<_> =
         texts.iter().filter(|text| !text.trim().is_empty()).map(|text| json!({"type": "text", "text": text})).collect();
@@ -68,13 +73,13 @@ fn system(texts: &[String]) -> Option<Value> {
 }
 
 fn messages(request: &ModelRequest) -> Value {
-    let sees = request.info.attachment;
+    let info = &request.info;
     let mut messages = Vec::new();
     for message in &request.messages {
         let (role, blocks) = match message {
-            ModelMessage::User(content) => ("user", user_pieces(content, Wire::Anthropic, sees).into_iter().map(block).collect()),
+            ModelMessage::User(content) => ("user", user_pieces(content, Wire::Anthropic, info).into_iter().map(block).collect()),
             ModelMessage::Assistant(content) => ("assistant", content.iter().filter_map(assistant_block).collect::<Vec<_>>()),
-            ModelMessage::Tool(results) => ("user", results.iter().map(|result| tool_result(result, sees)).collect()),
+            ModelMessage::Tool(results) => ("user", results.iter().map(|result| tool_result(result, info)).collect()),
         };
         if !blocks.is_empty() {
             messages.push((role, blocks));
@@ -110,18 +115,17 @@ fn assistant_block(content: &AssistantContent) -> Option<Value> {
             })
         }
         AssistantContent::ToolCall { call_id, name, input, .. } => {
-            let input = if input.is_object() { input.clone() } else { json!({}) };
-            Some(json!({"type": "tool_use", "id": allowed_id(call_id), "name": name, "input": input}))
+            Some(json!({"type": "tool_use", "id": allowed_id(call_id), "name": name, "input": object(input)}))
         }
     }
 }
 
-fn tool_result(result: &ToolResult, sees: bool) -> Value {
+fn tool_result(result: &ToolResult, info: &Model) -> Value {
     let content = if result.media.is_empty() {
         json!(result.output)
     } else {
         let text = (!result.output.trim().is_empty()).then(|| Piece::Text(result.output.clone()));
-        text.into_iter().chain(result.media.iter().map(|media| media_piece(media, Wire::Anthropic, sees))).map(block).collect()
+        text.into_iter().chain(result.media.iter().map(|media| media_piece(media, Wire::Anthropic, info))).map(block).collect()
     };
     let mut block = json!({"type": "tool_result", "tool_use_id": allowed_id(&result.call_id), "content": content});
     if result.is_error {
@@ -187,7 +191,7 @@ mod tests {
             "model": "m",
             "max_tokens": 1000,
             "system": [{"type": "text", "text": "stable"}, {"type": "text", "text": "changing", "cache_control": mark}],
-            "tools": [{"name": "read", "description": "d", "input_schema": {"type": "object"}}],
+            "tools": [{"name": "read", "description": "d", "input_schema": {"type": "object"}, "cache_control": mark}],
             "messages": [
                 {"role": "user", "content": [{"type": "text", "text": "one"}]},
                 {"role": "assistant", "content": [{"type": "text", "text": "two", "cache_control": mark}]},
@@ -238,9 +242,11 @@ mod tests {
         let source = json!({"type": "base64", "media_type": "image/png", "data": "AAAA"});
         let content = json!([{"type": "text", "text": "text"}, {"type": "image", "source": source}]);
         let expected = json!({"type": "tool_result", "tool_use_id": "c", "content": content, "is_error": true});
-        assert_eq!(tool_result(&result, true), expected);
-        assert_eq!(tool_result(&ToolResult { media: vec![], is_error: false, ..result.clone() }, true)["content"], "text");
-        assert!(tool_result(&result, false)["content"][1]["text"].as_str().unwrap().contains("cannot see"));
+        let blind = unknown_model("m");
+        let sees = Model { attachment: true, ..blind.clone() };
+        assert_eq!(tool_result(&result, &sees), expected);
+        assert_eq!(tool_result(&ToolResult { media: vec![], is_error: false, ..result.clone() }, &sees)["content"], "text");
+        assert!(tool_result(&result, &blind)["content"][1]["text"].as_str().unwrap().contains("cannot see"));
     }
 
     #[test]

@@ -52,7 +52,7 @@ async fn text_and_the_request_on_the_wire() {
         "max_tokens": 500,
         "system": [{"type": "text", "text": "You are a test.", "cache_control": mark}],
         "messages": [{"role": "user", "content": [{"type": "text", "text": "hello", "cache_control": mark}]}],
-        "tools": [{"name": "read", "description": "reads", "input_schema": {"type": "object", "properties": {}}}],
+        "tools": [{"name": "read", "description": "reads", "input_schema": {"type": "object", "properties": {}}, "cache_control": mark}],
     });
     assert_eq!(sent.body, expected);
 }

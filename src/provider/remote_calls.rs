@@ -68,6 +68,14 @@ impl Calls {
         Some(Delta::ToolCallStart { call_id, name })
     }
 
+    /// Takes a call that came as a whole, whatever its id; gives its start.
+    pub(super) fn add_whole(&mut self, given_id: Option<String>, name: String, arguments: String, metadata: Option<Value>) -> Delta {
+        let given_id = given_id.unwrap_or_default();
+        self.calls.push(Call { given_id, name: name.clone(), arguments, metadata, ..Call::default() });
+        let call_id = self.identify(self.calls.len() - 1);
+        Delta::ToolCallStart { call_id, name }
+    }
+
     /// Whether there is any call.
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
@@ -213,6 +221,16 @@ mod tests {
         let whole = Fragment { whole: Some("{\"n\":1}".to_owned()), ..fragment(0, "a", "read", "") };
         assert_eq!(run([whole.clone()]).1, [call("a", "read", "{\"n\":1}")]);
         assert_eq!(run([whole, fragment(0, "", "", "{\"n\":2}")]).1, [call("a", "read", "{\"n\":2}")]);
+    }
+
+    #[test]
+    fn whole_calls_are_never_continued() {
+        let mut calls = Calls::default();
+        for _ in 0..2 {
+            calls.add_whole(Some("same".to_owned()), "read".to_owned(), "{}".to_owned(), None);
+        }
+        let ids: HashSet<_> = calls.finish().into_iter().map(|delta| format!("{delta:?}")).collect();
+        assert_eq!(ids.len(), 2);
     }
 
     #[test]

@@ -26,11 +26,16 @@ impl Address {
         Ok(Self { base })
     }
 
-    /// The address of `path` below the base; a query of the base is kept.
-    pub(super) fn join(&self, path: &str) -> String {
+    /// The address of `path` below the base, with a query of its own behind that of the base.
+    pub(super) fn join(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
-        url.into()
+        match (self.base.query(), query) {
+            (Some(base), Some(query)) => url.set_query(Some(&format!("{base}&{query}"))),
+            (None, Some(query)) => url.set_query(Some(query)),
+            (_, None) => {}
+        }
+        url
     }
 
     /// Scheme, host and port: what messages may name.
@@ -54,15 +59,15 @@ impl Address {
 /// One client for each kind of address.
 #[derive(Default)]
 pub struct Clients {
-    plain: OnceLock<genai::Client>,
-    plain_loopback: OnceLock<genai::Client>,
-    secure: OnceLock<genai::Client>,
-    secure_loopback: OnceLock<genai::Client>,
+    plain: OnceLock<reqwest::Client>,
+    plain_loopback: OnceLock<reqwest::Client>,
+    secure: OnceLock<reqwest::Client>,
+    secure_loopback: OnceLock<reqwest::Client>,
 }
 
 impl Clients {
     /// The client for that address. The first for an `https` address reads the system's certificates.
-    pub(super) fn get(&self, address: &Address) -> Result<genai::Client, Error> {
+    pub(super) fn get(&self, address: &Address) -> Result<reqwest::Client, Error> {
         let secure = address.base.scheme() == "https";
         let cell = match (secure, address.is_loopback()) {
             (false, false) => &self.plain,
@@ -83,7 +88,7 @@ impl Clients {
     }
 }
 
-fn build(address: &Address, secure: bool) -> Result<genai::Client, Error> {
+fn build(address: &Address, secure: bool) -> Result<reqwest::Client, Error> {
     // A redirect would turn the POST into a GET or carry the key to another host.
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("polytree/", env!("CARGO_PKG_VERSION")))
@@ -102,8 +107,7 @@ fn build(address: &Address, secure: bool) -> Result<genai::Client, Error> {
         builder = builder.no_proxy();
     }
     let failed = |error: &dyn std::fmt::Display| Error::Request { message: format!("the HTTP client cannot be built: {error}") };
-    let client = builder.build().map_err(|error| failed(&error))?;
-    genai::Client::builder().with_reqwest(client).build().map_err(|error| failed(&error))
+    builder.build().map_err(|error| failed(&error))
 }
 
 #[cfg(test)]
@@ -118,8 +122,11 @@ mod tests {
             (" http://127.0.0.1:8080 ", "http://127.0.0.1:8080/chat/completions"),
             ("https://host/a/b//?api-version=1", "https://host/a/b/chat/completions?api-version=1"),
         ] {
-            assert_eq!(Address::parse(base).unwrap().join("chat/completions"), expected);
+            assert_eq!(Address::parse(base).unwrap().join("chat/completions", None).as_str(), expected);
         }
+        let joined = |base: &str| Address::parse(base).unwrap().join("models/gemini-3:x", Some("alt=sse")).to_string();
+        assert_eq!(joined("https://host/v1beta"), "https://host/v1beta/models/gemini-3:x?alt=sse");
+        assert_eq!(joined("https://host/v1beta?key=1"), "https://host/v1beta/models/gemini-3:x?key=1&alt=sse");
         for base in ["", "127.0.0.1:8080", "localhost:1/v1", "ftp://x/", "/v1"] {
             assert!(matches!(Address::parse(base), Err(Error::Request { .. })), "{base}");
         }

@@ -1,5 +1,5 @@
 //! What went wrong at a model service, in our terms: status codes, error bodies, retry times, broken connections.
-//! Pure, except for taking apart the errors of the libraries below.
+//! Pure.
 
 use std::error::Error as _;
 
@@ -10,21 +10,6 @@ use super::{definition::Error, http_date};
 use crate::stdx::{text::ellipsis, time::now_ms};
 
 const LONGEST_MESSAGE: usize = 2000;
-
-/// Translates an error of genai. `service` is the address as people may see it, without path, user or query.
-pub(super) fn translate(error: genai::Error, service: &str) -> Error {
-    match error {
-        genai::Error::HttpError { status, body, headers, .. } => from_status(status.as_u16(), &body, &headers),
-        genai::Error::WebStream { error, .. } => from_transport(error, service),
-        genai::Error::WebModelCall { webc_error: genai::webc::Error::Reqwest(error), .. } => from_transport(Box::new(error), service),
-        genai::Error::ChatResponse { body, .. } => from_event(&body),
-        // Half a frame is what a cut connection leaves behind.
-        genai::Error::StreamParse { serde_error, .. } if serde_error.is_eof() => cut(service),
-        genai::Error::StreamParse { serde_error, .. } => no_protocol(service, &serde_error.to_string()),
-        genai::Error::JsonValueExt(error) => no_protocol(service, &error.to_string()),
-        other => Error::Request { message: other.to_string() },
-    }
-}
 
 /// Makes the message fit for people: without keys first, cut after that, so that no half of a key survives.
 pub(super) fn presentable(mut error: Error, redact: impl FnOnce(String) -> String) -> Error {
@@ -43,35 +28,23 @@ pub(super) fn cut(service: &str) -> Error {
     Error::Connection { message: format!("the connection to {service} ended before the answer was complete") }
 }
 
-fn no_protocol(service: &str, detail: &str) -> Error {
+/// The service sent what it should not.
+pub(super) fn no_protocol(service: &str, detail: &str) -> Error {
     let message = format!("{service} sent something that is not its protocol: {detail}");
     Error::Stream { message, retryable: false }
 }
 
-fn from_transport(error: genai::BoxError, service: &str) -> Error {
-    let error = match error.downcast::<genai::Error>() {
-        // A refused request travels inside the stream's error.
-        Ok(inner) => return translate(*inner, service),
-        Err(error) => error,
-    };
-    if let Some(timeout) = error.downcast_ref::<genai::webc::StreamTimeout>() {
-        let what = match timeout {
-            genai::webc::StreamTimeout::Headers => "did not answer in time",
-            genai::webc::StreamTimeout::Read => "sent nothing for too long",
-        };
-        return Error::Connection { message: format!("{service} {what}") };
-    }
-    if let Some(broken) = error.downcast_ref::<std::string::FromUtf8Error>() {
-        let ends_inside_a_character = broken.utf8_error().error_len().is_none();
-        return if ends_inside_a_character { cut(service) } else { no_protocol(service, &broken.to_string()) };
-    }
-    let Some(request) = error.downcast_ref::<reqwest::Error>() else {
-        return Error::Connection { message: format!("the connection to {service} broke: {error}") };
-    };
-    let cause = deepest(request);
-    if request.is_builder() {
+/// The service is given up.
+pub(super) fn silent(service: &str, what: &str) -> Error {
+    Error::Connection { message: format!("{service} {what}") }
+}
+
+/// What broke below the protocol. `service` is the address as people may see it, without path, user or query.
+pub(super) fn from_transport(error: &reqwest::Error, service: &str) -> Error {
+    let cause = deepest(error);
+    if error.is_builder() {
         Error::Request { message: format!("the request to {service} cannot be made: {cause}") }
-    } else if request.is_connect() {
+    } else if error.is_connect() {
         Error::Connection { message: format!("could not reach {service}: {cause}") }
     } else {
         Error::Connection { message: format!("the connection to {service} broke: {cause}") }
@@ -90,6 +63,11 @@ fn deepest(error: &reqwest::Error) -> String {
 /// An HTTP answer that is not a success.
 pub(super) fn from_status(status: u16, body: &str, headers: &HeaderMap) -> Error {
     let body = serde_json::from_str::<Value>(body).unwrap_or_else(|_| Value::String(body.to_owned()));
+    // Google answers a streaming call with a list of one.
+    let body = match body {
+        Value::Array(mut list) if list.len() == 1 => list.remove(0),
+        body => body,
+    };
     let said = message_of(&body);
     let code = code_of(&body);
     let message = said.clone().unwrap_or_else(|| match (status, location(headers)) {
@@ -103,7 +81,7 @@ pub(super) fn from_status(status: u16, body: &str, headers: &HeaderMap) -> Error
         // Too many bytes is cured like too many tokens: by a shorter history.
         413 => Error::ContextOverflow { message },
         400 | 422 | 500 if is_overflow(&code, &said) => Error::ContextOverflow { message },
-        _ => Error::Status { status, message, retry_after: retry_after(headers, now_ms()) },
+        _ => Error::Status { status, message, retry_after: retry_after(headers, now_ms()).or_else(|| retry_delay(&body)) },
     }
 }
 
@@ -142,6 +120,7 @@ fn is_overflow(code: &str, message: &str) -> bool {
         "available context size",
         "input is too long",
         "input length exceeds",
+        "input token count",
         "reduce the length of the messages",
     ];
     code.contains("context_length_exceeded")
@@ -204,6 +183,13 @@ pub(super) fn retry_after(headers: &HeaderMap, now: i64) -> Option<u64> {
     Some(at.saturating_sub(u64::try_from(now).unwrap_or(0)))
 }
 
+/// The same in Google's error bodies, such as `34.07s`.
+fn retry_delay(body: &Value) -> Option<u64> {
+    let details = body.pointer("/error/details")?.as_array()?;
+    let delay = details.iter().find_map(|detail| detail["retryDelay"].as_str())?;
+    milliseconds(delay.strip_suffix('s')?.parse::<f64>().ok()? * 1000.0)
+}
+
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only finite values that are not negative get here")]
 fn milliseconds(value: f64) -> Option<u64> {
     (value.is_finite() && value >= 0.0).then_some(value as u64)
@@ -260,6 +246,8 @@ mod tests {
             "Your input exceeds the context window of this model. Please adjust your input and try again.",
             "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000",
             "the request exceeds the available context size. try increasing the context size",
+            "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+            "the input length exceeds the context length",
         ] {
             assert!(matches!(status(400, &json!({"error": {"message": message}})), Error::ContextOverflow { .. }), "{message}");
         }
@@ -312,6 +300,9 @@ mod tests {
         assert_eq!(retry_after(&headers(&[("retry-after", "soon")]), now), None);
         assert_eq!(retry_after(&headers(&[("retry-after", "-3")]), now), None);
         assert_eq!(retry_after(&headers(&[("retry-after-ms", "NaN"), ("retry-after", "2")]), now), Some(2000));
+        let google = json!([{"error": {"code": 429, "message": "quota", "status": "RESOURCE_EXHAUSTED",
+            "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}]}}]);
+        assert_eq!(status(429, &google), Error::Status { status: 429, message: "quota".to_owned(), retry_after: Some(34_500) });
     }
 
     proptest! {

@@ -65,7 +65,7 @@ async fn errors_in_mid_stream() {
     let (_, error) = failed(Wire::OpenAi, Answer::sse([invalid])).await;
     assert_eq!(error, Error::Stream { message: "no such tool".to_owned(), retryable: false });
 
-    let (_, error) = failed(Wire::OpenAi, Answer::sse([openai::text("a").as_str(), "data: this is not JSON\n\n"])).await;
+    let (_, error) = failed(Wire::OpenAi, Answer::sse([openai::text("a").as_str(), "data: {this is not JSON}\n\n"])).await;
     assert!(matches!(&error, Error::Stream { retryable: false, .. }), "{error:?}");
 }
 
@@ -186,4 +186,65 @@ async fn what_is_no_stream_at_all() {
     assert!(matches!(error, Error::Connection { .. }), "{error:?}");
     let (_, error) = failed(Wire::OpenAi, Answer::json(200, &Value::Null)).await;
     assert!(matches!(error, Error::Connection { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_and_keys_are_known_in_every_protocol() {
+    let openai =
+        |code: &str, message: &str| json!({"error": {"message": message, "type": "invalid_request_error", "param": null, "code": code}});
+    let anthropic = |kind: &str, message: &str| json!({"type": "error", "error": {"type": kind, "message": message}});
+    let google = |code: u16, status: &str, message: &str| json!({"error": {"code": code, "status": status, "message": message}});
+    let long = "Your input exceeds the context window of this model. Please adjust your input and try again.";
+    let fits = [
+        (Wire::OpenAi, openai("context_length_exceeded", long)),
+        (Wire::OpenAiResponses, openai("context_length_exceeded", long)),
+        (Wire::Anthropic, anthropic("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum")),
+        (
+            Wire::Gemini,
+            google(400, "INVALID_ARGUMENT", "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."),
+        ),
+        (Wire::Ollama, json!({"error": "the input length exceeds the context length"})),
+    ];
+    let keys = [
+        (Wire::OpenAi, 401, openai("invalid_api_key", "Incorrect API key provided")),
+        (Wire::OpenAiResponses, 401, openai("invalid_api_key", "Incorrect API key provided")),
+        (Wire::Anthropic, 401, anthropic("authentication_error", "invalid x-api-key")),
+        (Wire::Gemini, 400, google(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.")),
+        (Wire::Ollama, 401, json!({"error": "unauthorized"})),
+    ];
+    assert_eq!((fits.len(), keys.len()), (Wire::ALL.len(), Wire::ALL.len()));
+    for (wire, body) in fits {
+        let (_, error) = failed(wire, Answer::json(400, &body)).await;
+        assert!(matches!(error, Error::ContextOverflow { .. }), "{wire:?}: {error:?}");
+    }
+    for (wire, status, body) in keys {
+        let (_, error) = failed(wire, Answer::json(status, &body)).await;
+        assert!(matches!(error, Error::Credentials { .. }), "{wire:?}: {error:?}");
+    }
+    // In the stream, as Responses does it.
+    let frame = format!(
+        "data: {}\n\n",
+        json!({"type": "response.failed", "response": {"status": "failed", "error": {"code": "context_length_exceeded", "message": long}}})
+    );
+    let (_, error) = failed(Wire::OpenAiResponses, Answer::sse([frame])).await;
+    assert!(matches!(error, Error::ContextOverflow { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn calls_that_the_service_cannot_read_are_asked_for_again() {
+    let chunk = json!({"candidates": [{"content": {}, "finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "Malformed function call: read("}]});
+    let (_, error) = failed(Wire::Gemini, Answer::sse([openai::frame(&chunk)])).await;
+    assert_eq!(error, Error::Stream { message: "Malformed function call: read( (MALFORMED_FUNCTION_CALL)".to_owned(), retryable: true });
+}
+
+#[tokio::test]
+async fn a_protocol_without_a_key_shows_none() {
+    for wire in Wire::ALL {
+        let server = ModelServer::start().await;
+        server.push(Answer::json(404, &json!({"error": "model 'm' not found"})));
+        let (_, error) = failure(&remote(RemoteSettings { api_key: None, ..settings(&server, wire) }), request("m")).await;
+        assert_eq!(error, Error::Status { status: 404, message: "model 'm' not found".to_owned(), retry_after: None });
+        let sent = server.request();
+        assert!(["authorization", "x-api-key", "x-goog-api-key"].iter().all(|name| sent.header(name).is_none()), "{wire:?}");
+    }
 }

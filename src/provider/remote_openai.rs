@@ -3,12 +3,15 @@
 //! It is written here and not by genai, whose builder reads effort levels and namespaces into model names, knows no
 //! media in tool results and drops what a service wants back with a call.
 
+use polytree_protocol::provider::Model;
 use serde_json::{Map, Value, json};
 
 use super::{
     definition::{AssistantContent, ModelMessage, ModelRequest, ToolResult, UserContent},
+    remote_body::{function_tools, joined, merge_options, only_text},
     remote_client::Address,
     remote_media::{Piece, media_piece, user_pieces},
+    remote_openai_stream::DETAILS,
     remote_wire::Wire,
 };
 
@@ -23,7 +26,7 @@ pub(super) fn body(request: &ModelRequest, address: &Address) -> Map<String, Val
     body.insert("model".to_owned(), json!(request.model.model_id));
     body.insert("messages".to_owned(), messages(request, is_original));
     if !request.tools.is_empty() {
-        body.insert("tools".to_owned(), tools(request));
+        body.insert("tools".to_owned(), function_tools(&request.tools));
         if is_original && wants_effort_none(&request.model.model_id) {
             body.insert("reasoning_effort".to_owned(), json!("none"));
         }
@@ -40,9 +43,7 @@ pub(super) fn body(request: &ModelRequest, address: &Address) -> Map<String, Val
     if is_original && !request.cache_key.is_empty() {
         body.insert("prompt_cache_key".to_owned(), json!(request.cache_key));
     }
-    body.extend(
-        request.options.iter().filter(|(name, _)| !FIXED.contains(&name.as_str())).map(|(name, value)| (name.clone(), value.clone())),
-    );
+    merge_options(&mut body, &request.options, &FIXED);
     body
 }
 
@@ -54,47 +55,32 @@ fn wants_effort_none(model: &str) -> bool {
     matches!((major.parse::<u32>(), minor.parse::<u32>()), (Ok(major), Ok(minor)) if (major, minor) >= (5, 4))
 }
 
-fn tools(request: &ModelRequest) -> Value {
-    let tool = |tool: &super::definition::ToolSpec| json!({"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters}});
-    request.tools.iter().map(tool).collect()
-}
-
 fn messages(request: &ModelRequest, is_original: bool) -> Value {
     let mut messages = Vec::new();
     // One message: the templates of many local models accept a system message only as the first.
-    let system: Vec<_> = request.system.iter().map(String::as_str).filter(|text| !text.trim().is_empty()).collect();
-    if !system.is_empty() {
-        messages.push(json!({"role": "system", "content": system.join("\n\n")}));
-    }
+    messages.extend(joined(&request.system).map(|text| json!({"role": "system", "content": text})));
     // Thinking goes back only within the turn that it belongs to: services that want it want it there, and
     // earlier thinking would only cost tokens.
     let turn = request.messages.iter().rposition(|message| matches!(message, ModelMessage::User(_))).unwrap_or(0);
     for (place, message) in request.messages.iter().enumerate() {
         match message {
-            ModelMessage::User(content) => messages.extend(user(content, request.info.attachment)),
+            ModelMessage::User(content) => messages.extend(user(content, &request.info)),
             ModelMessage::Assistant(content) => messages.extend(assistant(content, place > turn && !is_original)),
-            ModelMessage::Tool(results) => tool_results(results, request.info.attachment, &mut messages),
+            ModelMessage::Tool(results) => tool_results(results, &request.info, &mut messages),
         }
     }
     Value::Array(messages)
 }
 
-fn user(content: &[UserContent], sees: bool) -> Option<Value> {
-    let pieces = user_pieces(content, Wire::OpenAi, sees);
+fn user(content: &[UserContent], info: &Model) -> Option<Value> {
+    let pieces = user_pieces(content, Wire::OpenAi, info);
     (!pieces.is_empty()).then(|| json!({"role": "user", "content": content_of(pieces)}))
 }
 
 /// A text where there is only text, else parts.
 fn content_of(pieces: Vec<Piece>) -> Value {
-    let texts: Option<Vec<&str>> = pieces
-        .iter()
-        .map(|piece| match piece {
-            Piece::Text(text) => Some(text.as_str()),
-            Piece::Block(_) => None,
-        })
-        .collect();
-    if let Some(texts) = texts {
-        return json!(texts.join("\n\n"));
+    if let Some(text) = only_text(&pieces) {
+        return json!(text);
     }
     let part = |piece| match piece {
         Piece::Text(text) => json!({"type": "text", "text": text}),
@@ -106,11 +92,18 @@ fn content_of(pieces: Vec<Piece>) -> Value {
 fn assistant(content: &[AssistantContent], with_reasoning: bool) -> Option<Value> {
     let mut texts = Vec::new();
     let mut reasoning = Vec::new();
+    let mut details = Vec::new();
     let mut calls = Vec::new();
     for piece in content {
         match piece {
             AssistantContent::Text(text) if !text.is_empty() => texts.push(text.as_str()),
-            AssistantContent::Reasoning { text, .. } if with_reasoning && !text.is_empty() => reasoning.push(text.as_str()),
+            AssistantContent::Reasoning { text, signature } if with_reasoning => {
+                match signature.as_deref().and_then(|signature| signature.strip_prefix(DETAILS)) {
+                    Some(signed) => details.extend(serde_json::from_str::<Vec<Value>>(signed).unwrap_or_default()),
+                    None if !text.is_empty() => reasoning.push(text.as_str()),
+                    None => {}
+                }
+            }
             AssistantContent::Text(_) | AssistantContent::Reasoning { .. } => {}
             AssistantContent::ToolCall { call_id, name, input, metadata } => {
                 let arguments = input.as_str().map_or_else(|| input.to_string(), ToOwned::to_owned);
@@ -130,19 +123,22 @@ fn assistant(content: &[AssistantContent], with_reasoning: bool) -> Option<Value
     if !reasoning.is_empty() {
         message["reasoning_content"] = json!(reasoning.join("\n"));
     }
+    if !details.is_empty() {
+        message["reasoning_details"] = Value::Array(details);
+    }
     if !calls.is_empty() {
         message["tool_calls"] = Value::Array(calls);
     }
     Some(message)
 }
 
-fn tool_results(results: &[ToolResult], sees: bool, messages: &mut Vec<Value>) {
+fn tool_results(results: &[ToolResult], info: &Model, messages: &mut Vec<Value>) {
     let mut attached = Vec::new();
     for result in results {
         messages.push(json!({"role": "tool", "tool_call_id": result.call_id, "content": result.output}));
         if !result.media.is_empty() {
             attached.push(Piece::Text(format!("Attached to the result of {} (call {}):", result.name, result.call_id)));
-            attached.extend(result.media.iter().map(|media| media_piece(media, Wire::OpenAi, sees)));
+            attached.extend(result.media.iter().map(|media| media_piece(media, Wire::OpenAi, info)));
         }
     }
     // Results are text only in this protocol; all of them must come before the next message.

@@ -1,159 +1,109 @@
-//! The stream of a remote model in our terms. A stream ends with `Finish` or with an error: one that simply stops is
-//! a broken connection, never a success.
+//! The stream of a remote model in our terms: the request goes out, the bytes of the answer come in, deltas come out.
+//!
+//! The request is made here and not through genai, which couples it to decoders that this program cannot use: each of
+//! the files `remote_*_stream` says what is wrong with the one for its protocol, `remote_frames` what all share. The
+//! HTTP client is the one that genai would use.
 
-use std::{
-    collections::VecDeque,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::time::Duration;
 
-use futures::Stream;
-use genai::chat::{ChatStream, ChatStreamEvent, StopReason};
+use futures::{Stream, stream};
+use reqwest::{RequestBuilder, Response};
 
 use super::{
-    definition::{Delta, Error, FinishReason},
-    remote_calls::Calls,
+    definition::{Delta, Error},
+    remote_decode::{Decoding, Fault},
     remote_error,
-    remote_notes::Observer,
+    remote_wire::Wire,
 };
 
-/// Deltas out of genai's events and what the observer noted beside them.
-pub(super) struct DeltaStream {
-    events: ChatStream,
-    observer: Observer,
+/// The longest error body that is read, in bytes.
+const LONGEST_ERROR: usize = 256 * 1024;
+
+/// An answer that is coming in.
+pub(super) struct Incoming {
+    response: Response,
+    decoding: Decoding,
+    /// The longest silence.
+    patience: Duration,
     /// The address as messages may name it.
     service: String,
-    calls: Calls,
-    ready: VecDeque<Result<Delta, Error>>,
+    /// What comes after the last delta.
+    end: Option<Error>,
     ended: bool,
 }
 
-impl DeltaStream {
-    pub(super) fn new(events: ChatStream, observer: Observer, service: String) -> Self {
-        Self { events, observer, service, calls: Calls::default(), ready: VecDeque::new(), ended: false }
+/// Sends the request; the answer has begun when this returns.
+pub(super) async fn open(request: RequestBuilder, wire: Wire, patience: Duration, service: String) -> Result<Incoming, Error> {
+    let sent = tokio::time::timeout(patience, request.send()).await;
+    let response = sent
+        .map_err(|_| remote_error::silent(&service, "did not answer in time"))?
+        .map_err(|error| remote_error::from_transport(&error, &service))?;
+    if !response.status().is_success() {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = error_body(response, patience).await;
+        return Err(remote_error::from_status(status, &String::from_utf8_lossy(&body), &headers));
     }
-
-    fn take(&mut self, event: Option<genai::Result<ChatStreamEvent>>) {
-        match event {
-            Some(Ok(ChatStreamEvent::Chunk(chunk))) => {
-                self.take_signatures();
-                self.ready.push_back(Ok(Delta::Text(chunk.content)));
-            }
-            Some(Ok(ChatStreamEvent::ReasoningChunk(chunk))) => {
-                self.take_signatures();
-                self.ready.push_back(Ok(Delta::Reasoning(chunk.content)));
-            }
-            Some(Ok(ChatStreamEvent::ToolCallChunk(_))) => {
-                self.take_signatures();
-                self.take_fragments();
-            }
-            Some(Ok(ChatStreamEvent::Start | ChatStreamEvent::ThoughtSignatureChunk(_) | ChatStreamEvent::Heartbeat)) => {}
-            Some(Ok(ChatStreamEvent::End(_))) => self.finish(),
-            // The last marker may be missing, or the connection may break after all has been said.
-            None if self.is_complete() => self.finish(),
-            None => self.fail(remote_error::cut(&self.service)),
-            Some(Err(error)) => match remote_error::translate(error, &self.service) {
-                Error::Connection { .. } if self.is_complete() => self.finish(),
-                error => self.fail(error),
-            },
-        }
-    }
-
-    fn is_complete(&self) -> bool {
-        self.observer.notes().finish.is_some()
-    }
-
-    fn take_signatures(&mut self) {
-        let signatures = std::mem::take(&mut self.observer.notes().signatures);
-        self.ready.extend(signatures.into_iter().map(|signature| Ok(Delta::ReasoningSignature(signature))));
-    }
-
-    fn take_fragments(&mut self) {
-        let fragments = std::mem::take(&mut self.observer.notes().fragments);
-        for fragment in fragments {
-            self.ready.extend(self.calls.add(fragment).map(Ok));
-        }
-    }
-
-    fn finish(&mut self) {
-        self.ended = true;
-        self.take_signatures();
-        self.take_fragments();
-        let has_calls = !self.calls.is_empty();
-        self.ready.extend(self.calls.finish().into_iter().map(Ok));
-        let (finish, tokens) = {
-            let mut notes = self.observer.notes();
-            (notes.finish.take(), notes.tokens)
-        };
-        self.ready.push_back(Ok(Delta::Finish { reason: finish_reason(finish, has_calls), tokens }));
-    }
-
-    fn fail(&mut self, error: Error) {
-        self.ended = true;
-        self.ready.push_back(Err(error));
-    }
+    Ok(Incoming { response, decoding: Decoding::new(wire), patience, service, end: None, ended: false })
 }
 
-/// What the service's word means. Some services say `stop` after calls, and some announce calls that never came.
-fn finish_reason(word: Option<String>, has_calls: bool) -> FinishReason {
-    let reason = match word.map(StopReason::from) {
-        Some(StopReason::Completed(_) | StopReason::StopSequence(_)) => FinishReason::Stop,
-        Some(StopReason::ToolCall(_)) => FinishReason::ToolCalls,
-        Some(StopReason::MaxTokens(_)) => FinishReason::Length,
-        Some(StopReason::ContentFilter(_)) => FinishReason::ContentFilter,
-        Some(StopReason::Other(_)) | None => FinishReason::Other,
-    };
-    match reason {
-        FinishReason::Stop | FinishReason::Other if has_calls => FinishReason::ToolCalls,
-        FinishReason::ToolCalls if !has_calls => FinishReason::Stop,
-        reason => reason,
+/// As much of an error's body as comes in time; what is missing costs only words.
+async fn error_body(mut response: Response, patience: Duration) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Ok(Some(bytes))) = tokio::time::timeout(patience, response.chunk()).await {
+        let room = LONGEST_ERROR - body.len();
+        body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if body.len() == LONGEST_ERROR {
+            break;
+        }
     }
+    body
 }
 
-impl Stream for DeltaStream {
-    type Item = Result<Delta, Error>;
+impl Incoming {
+    /// All deltas, then `Finish` or an error.
+    pub(super) fn deltas(self) -> impl Stream<Item = Result<Delta, Error>> + Send {
+        // Boxed, so that not the whole state moves with each delta.
+        stream::unfold(Box::new(self), |mut this| async move { Some((this.next().await?, this)) })
+    }
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
+    async fn next(&mut self) -> Option<Result<Delta, Error>> {
         loop {
-            if let Some(delta) = this.ready.pop_front() {
-                return Poll::Ready(Some(delta));
+            if let Some(delta) = self.decoding.pop() {
+                return Some(Ok(delta));
             }
-            if this.ended {
-                return Poll::Ready(None);
+            if self.ended {
+                return self.end.take().map(Err);
             }
-            match Pin::new(&mut this.events).poll_next(context) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(event) => this.take(event),
-            }
+            self.receive().await;
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Takes the next bytes. Deltas that came before an error are handed out before it.
+    async fn receive(&mut self) {
+        let received = match tokio::time::timeout(self.patience, self.response.chunk()).await {
+            Ok(Ok(Some(bytes))) => self.decoding.push(&bytes).map_err(|fault| self.error(fault)),
+            Ok(Ok(None)) => self.decoding.end().map_err(|fault| self.error(fault)),
+            // A connection that breaks after all has been said costs nothing.
+            Ok(Err(error)) => self.broken(|service| remote_error::from_transport(&error, service)),
+            Err(_) => self.broken(|service| remote_error::silent(service, "sent nothing for too long")),
+        };
+        self.ended = received.is_err() || self.decoding.has_ended();
+        self.end = received.err();
+    }
 
-    #[test]
-    fn reasons() {
-        let reason = |word: &str, has_calls| finish_reason(Some(word.to_owned()), has_calls).word();
-        for (word, has_calls, expected) in [
-            ("stop", false, "stop"),
-            ("end_turn", false, "stop"),
-            ("stop_sequence", false, "stop"),
-            ("stop", true, "tool-calls"),
-            ("tool_use", true, "tool-calls"),
-            ("tool_calls", false, "stop"),
-            ("length", true, "length"),
-            ("max_tokens", false, "length"),
-            ("model_context_window_exceeded", false, "length"),
-            ("content_filter", false, "content-filter"),
-            ("refusal", false, "content-filter"),
-            ("pause_turn", false, "other"),
-        ] {
-            assert_eq!(reason(word, has_calls), expected, "{word}");
+    fn broken(&mut self, error: impl FnOnce(&str) -> Error) -> Result<(), Error> {
+        match self.decoding.end() {
+            Err(Fault::Cut) => Err(error(&self.service)),
+            other => other.map_err(|fault| self.error(fault)),
         }
-        assert_eq!(finish_reason(None, false), FinishReason::Other);
-        assert_eq!(finish_reason(None, true), FinishReason::ToolCalls);
+    }
+
+    fn error(&self, fault: Fault) -> Error {
+        match fault {
+            Fault::Said(body) => remote_error::from_event(&body),
+            Fault::Malformed(what) => remote_error::no_protocol(&self.service, &what),
+            Fault::Garbled(message) => Error::Stream { message, retryable: true },
+            Fault::Cut => remote_error::cut(&self.service),
+        }
     }
 }

@@ -81,6 +81,11 @@ impl Voice {
         for change in changes {
             match change {
                 Change::Put(part) => self.part(write, &part)?,
+                Change::End { part, bytes } => {
+                    store::end_part(write, &part)?;
+                    let payload = EventPayload::MessagePartUpdated(PartInfo { part });
+                    self.events.append_without_text(write, &self.scope, &payload, "/part/text", bytes)?;
+                }
                 Change::Append { id, text } => {
                     for piece in pieces(&text) {
                         let delta = PartDelta {

@@ -21,7 +21,17 @@ pub enum Change {
         /// What.
         text: String,
     },
+    /// The end of a part whose text is too long to be held: it stays as it was appended.
+    End {
+        /// The part, without its text.
+        part: Part,
+        /// How long the text is.
+        bytes: usize,
+    },
 }
+
+/// The longest text that is held in memory until its part ends, in bytes.
+const LONGEST_HELD: usize = 512 * 1024;
 
 /// A complete call of the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +53,8 @@ pub struct Fold {
     session_id: SessionId,
     message_id: MessageId,
     open: Option<Part>,
+    /// How long the text of the open part is.
+    length: usize,
     started: Vec<(String, String, PartId)>,
     spoken: bool,
     /// The complete calls, in the model's order.
@@ -53,7 +65,7 @@ pub struct Fold {
 impl Fold {
     /// An empty answer; `next_id` makes the parts' ids.
     pub fn new(session_id: SessionId, message_id: MessageId, next_id: fn() -> PartId) -> Self {
-        Self { session_id, message_id, open: None, started: Vec::new(), spoken: false, calls: Vec::new(), next_id }
+        Self { session_id, message_id, open: None, length: 0, started: Vec::new(), spoken: false, calls: Vec::new(), next_id }
     }
 
     /// Takes the next delta at the time `now`. `Finish` changes nothing here.
@@ -113,7 +125,8 @@ impl Fold {
             Part::Reasoning(reasoning) => reasoning.time.end = Some(now),
             _ => {}
         }
-        out.push(Change::Put(part));
+        let bytes = std::mem::take(&mut self.length);
+        out.push(if bytes > LONGEST_HELD { Change::End { part, bytes } } else { Change::Put(part) });
     }
 
     /// The calls that were begun: the provider's id, the tool, the part, the arguments as far as they came complete.
@@ -148,17 +161,17 @@ impl Fold {
     }
 
     fn append(&mut self, text: String, out: &mut Vec<Change>) {
-        let id = match &mut self.open {
-            Some(Part::Text(part)) => {
-                part.text.push_str(&text);
-                part.id.clone()
-            }
-            Some(Part::Reasoning(part)) => {
-                part.text.push_str(&text);
-                part.id.clone()
-            }
+        let (id, held) = match &mut self.open {
+            Some(Part::Text(part)) => (part.id.clone(), &mut part.text),
+            Some(Part::Reasoning(part)) => (part.id.clone(), &mut part.text),
             _ => return,
         };
+        self.length += text.len();
+        if self.length > LONGEST_HELD {
+            *held = String::new();
+        } else {
+            held.push_str(&text);
+        }
         // Deltas that came together go out together.
         if let Some(Change::Append { id: last, text: so_far }) = out.last_mut()
             && *last == id
@@ -216,6 +229,7 @@ mod tests {
                     Change::Put(Part::Tool(part)) => (&part.id, format!("tool {} {} {:?}", part.call_id, part.tool, part.state)),
                     Change::Put(other) => (other.id(), format!("{other:?}")),
                     Change::Append { id, text } => (id, format!("+ {text:?}")),
+                    Change::End { part, bytes } => (part.id(), format!("end after {bytes} bytes")),
                 };
                 let number = ids.iter().position(|known| known == id).unwrap_or_else(|| {
                     ids.push(id.clone());
@@ -258,5 +272,19 @@ mod tests {
                 2 tool b list Pending(ToolPending { input: {}, raw: "{bro" })
             "#]],
         );
+    }
+
+    #[test]
+    fn a_long_text_is_not_held() {
+        let mut fold = Fold::new(SessionId::default(), MessageId::default(), || PartId::from_ulid(crate::stdx::ids::next()));
+        let mut out = Vec::new();
+        for delta in [Text("x".repeat(LONGEST_HELD)), Text("y".into()), Reasoning("short".into())] {
+            fold.push(delta, 1, &mut out);
+        }
+        fold.close(2, &mut out);
+        let Change::End { part: Part::Text(part), bytes } = &out[2] else { panic!("{:?}", out[2]) };
+        assert_eq!((part.text.as_str(), *bytes), ("", LONGEST_HELD + 1));
+        assert!(part.time.unwrap().end.is_some());
+        assert!(matches!(&out[5], Change::Put(Part::Reasoning(part)) if part.text == "short"), "{:?}", out[5]);
     }
 }

@@ -3,14 +3,16 @@
 use polytree_protocol::{
     message::{Message, MessageErrorName, MessageWithParts},
     part::{Attachment, FilePart, Part, ToolState},
+    provider::ModelRef,
 };
 
 use crate::provider::definition::{AssistantContent, Media, ModelMessage, ToolResult, UserContent};
 
-/// The history for a model of the given provider: thinking is sent back only to the provider that signed it.
+/// The history for the given model: thinking, and what a provider attached to calls, is sent back only to the model of
+/// the provider from which it came.
 /// Begins at the last summary; failed answers are left out, except what an aborted one had already said.
 #[must_use]
-pub fn to_model(messages: &[MessageWithParts], provider_id: &str) -> Vec<ModelMessage> {
+pub fn to_model(messages: &[MessageWithParts], model: &ModelRef) -> Vec<ModelMessage> {
     let start = messages
         .iter()
         .rposition(|message| matches!(&message.info, Message::Assistant(info) if info.summary && info.error.is_none()))
@@ -40,7 +42,7 @@ pub fn to_model(messages: &[MessageWithParts], provider_id: &str) -> Vec<ModelMe
                     ),
                 };
                 if kept {
-                    push_answer(&mut history, &message.parts, info.provider_id == provider_id);
+                    push_answer(&mut history, &message.parts, info.provider_id == model.provider_id && info.model_id == model.model_id);
                 }
             }
         }
@@ -69,13 +71,13 @@ fn data_url(url: &str, mime: &str, filename: Option<&str>) -> Option<Media> {
     Some(Media { mime: mime.to_owned(), filename: filename.map(str::to_owned), base64: base64.to_owned() })
 }
 
-fn push_answer(history: &mut Vec<ModelMessage>, parts: &[Part], same_provider: bool) {
+fn push_answer(history: &mut Vec<ModelMessage>, parts: &[Part], same_model: bool) {
     let mut content = Vec::new();
     let mut results = Vec::new();
     for part in parts {
         match part {
             Part::Text(part) if !part.text.is_empty() => content.push(AssistantContent::Text(part.text.clone())),
-            Part::Reasoning(part) if same_provider => {
+            Part::Reasoning(part) if same_model => {
                 let signature = part.metadata.as_ref().and_then(|metadata| metadata["signature"].as_str()).map(str::to_owned);
                 content.push(AssistantContent::Reasoning { text: part.text.clone(), signature });
             }
@@ -86,7 +88,7 @@ fn push_answer(history: &mut Vec<ModelMessage>, parts: &[Part], same_provider: b
                     // Every call needs a result, also one that never came to run.
                     ToolState::Pending(_) | ToolState::Running(_) => continue,
                 };
-                let metadata = if same_provider { part.metadata.clone() } else { None };
+                let metadata = if same_model { part.metadata.clone() } else { None };
                 content.push(AssistantContent::ToolCall { call_id: part.call_id.clone(), name: part.tool.clone(), input, metadata });
                 let media = attachments.iter().filter_map(|file| data_url(&file.url, &file.mime, file.filename.as_deref())).collect();
                 results.push(ToolResult { call_id: part.call_id.clone(), name: part.tool.clone(), output, is_error, media });
@@ -101,5 +103,49 @@ fn push_answer(history: &mut Vec<ModelMessage>, parts: &[Part], same_provider: b
     history.push(ModelMessage::Assistant(content));
     if !results.is_empty() {
         history.push(ModelMessage::Tool(results));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Thinking, text and a call of the model `p/m`.
+    fn answer() -> MessageWithParts {
+        let place = json!({"id": "prt_01ARZ3NDEKTSV4RRFFQ69G5FAV", "sessionID": "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV", "messageID": "msg_01ARZ3NDEKTSV4RRFFQ69G5FAV"});
+        let part = |fields: serde_json::Value| {
+            let mut part = place.clone();
+            part.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            part
+        };
+        let state =
+            json!({"status": "completed", "input": {}, "output": "o", "title": "t", "metadata": {}, "time": {"start": 0, "end": 1}});
+        let message = json!({
+            "info": {"role": "assistant", "id": "msg_01ARZ3NDEKTSV4RRFFQ69G5FAV", "sessionID": "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+                "parentID": "msg_01ARZ3NDEKTSV4RRFFQ69G5FAW", "time": {"created": 0}, "agent": "build", "mode": "build", "providerID": "p",
+                "modelID": "m", "path": {"cwd": "/", "root": "/"}, "cost": 0.0,
+                "tokens": {"input": 0, "output": 0, "reasoning": 0, "cache": {"read": 0, "write": 0}}},
+            "parts": [
+                part(json!({"type": "reasoning", "text": "hm", "metadata": {"signature": "s"}, "time": {"start": 0}})),
+                part(json!({"type": "text", "text": "yes"})),
+                part(json!({"type": "tool", "callID": "c", "tool": "read", "state": state, "metadata": {"id": "c"}})),
+            ],
+            "cursor": 0,
+        });
+        serde_json::from_value(message).unwrap()
+    }
+
+    #[test]
+    fn thinking_goes_back_only_to_its_model() {
+        for (provider_id, model_id, same) in [("p", "m", true), ("p", "other", false), ("other", "m", false)] {
+            let model = ModelRef { provider_id: provider_id.to_owned(), model_id: model_id.to_owned() };
+            let history = to_model(&[answer()], &model);
+            let ModelMessage::Assistant(content) = &history[0] else { panic!("{history:?}") };
+            let thinks = content.iter().any(|piece| matches!(piece, AssistantContent::Reasoning { signature: Some(_), .. }));
+            let attached = content.iter().any(|piece| matches!(piece, AssistantContent::ToolCall { metadata: Some(_), .. }));
+            assert_eq!((thinks, attached), (same, same), "{model}");
+        }
     }
 }

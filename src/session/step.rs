@@ -192,7 +192,7 @@ fn give_up_calls(turn: &Turn, message: &MessageId, fold: &Fold, now: i64, aborte
 }
 
 fn request(turn: &Turn, history: &[MessageWithParts], final_step: bool) -> ModelRequest {
-    let mut messages = history::to_model(history, &turn.model.reference.provider_id);
+    let mut messages = history::to_model(history, &turn.model.reference);
     if let Some(reminder) = reminder(turn, history) {
         match messages.iter_mut().rev().find_map(|message| if let ModelMessage::User(content) = message { Some(content) } else { None }) {
             Some(content) => content.push(UserContent::Text(reminder.to_owned())),

@@ -208,6 +208,13 @@ pub fn put_part(connection: &Connection, part: &Part) -> Result<(), Error> {
     Ok(())
 }
 
+/// Writes a part whose text stays as it was appended.
+pub fn end_part(connection: &Connection, part: &Part) -> Result<(), Error> {
+    let data = serde_json::to_string(part)?;
+    connection.prepare_cached("UPDATE part SET data = ?2 WHERE id = ?1")?.execute(params![part.id().as_str(), data])?;
+    Ok(())
+}
+
 /// Whether there is a part of this id, in any session.
 pub fn has_part(connection: &Connection, id: &PartId) -> Result<bool, Error> {
     Ok(connection.prepare_cached("SELECT 1 FROM part WHERE id = ?1")?.exists([id.as_str()])?)

@@ -28,7 +28,6 @@ const RANKS: &[(u8, &[&str])] = &[
 /// Libraries that only some places may name, so that one change of a library is one change of ours.
 const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["src/cli", "src/main.rs"]),
-    ("genai", &["src/provider/"]),
     ("git2", &["src/file/", "src/snapshot/", "src/project/"]),
     ("hyper", &["src/serve/web/"]),
     ("jsonrpsee", &["src/serve/", "src/api/"]),

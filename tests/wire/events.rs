@@ -76,6 +76,25 @@ async fn long_texts_travel_as_references_that_the_message_resolves() {
 }
 
 #[tokio::test]
+async fn texts_that_are_too_long_to_be_held_are_whole_for_clients_and_models() {
+    let fixture = Fixture::new().await;
+    let pieces: Vec<String> = (0..700).map(|number| format!("{number:0>1000}")).collect();
+    let frames = pieces.iter().map(|piece| openai::text(piece)).chain([openai::finish("stop"), openai::DONE.to_owned()]);
+    fixture.models.push(Answer::sse(frames));
+    fixture.models.push(Answer::openai_text("short"));
+    let mut client = Client::start(&fixture);
+    let session = client.call("session.create", json!({ "title": "named" })).await["id"].as_str().unwrap().to_owned();
+    client.subscribe(json!({ "sessionID": session })).await;
+    let answer = client.prompt(&session, "go").await;
+    assert_eq!(text(&answer), pieces.concat());
+    let end = client.event(|event| event["type"] == "message.part.updated" && event["properties"]["part"]["time"]["end"].is_number()).await;
+    assert_eq!(end["properties"]["part"]["text"], json!({ "ref": "/part/text", "bytes": 700_000 }));
+    client.prompt(&session, "and now?").await;
+    let sent = fixture.models.requests().pop().unwrap().body;
+    assert!(sent["messages"].as_array().unwrap().iter().any(|message| message["content"] == json!(pieces.concat())));
+}
+
+#[tokio::test]
 async fn after_an_unsubscribe_nothing_more_arrives() {
     let fixture = Fixture::new().await;
     let mut client = Client::start(&fixture);

@@ -1,0 +1,137 @@
+//! From the bytes of an answer to deltas: frames, the protocol's decoder, and the rules that all protocols share. Pure.
+//!
+//! An answer ends with `Finish` or with an error: one that simply stops is a broken connection, never a success. What is
+//! no JSON at all is a sign of life and skipped; what begins as JSON and is none is an error.
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    definition::Delta,
+    remote_answer::Answer,
+    remote_anthropic_stream::AnthropicDecoder,
+    remote_frames::{Broken, Frame, Frames, Framing, LONGEST_FRAME, Wanted},
+    remote_gemini_stream::GeminiDecoder,
+    remote_ollama_stream::OllamaDecoder,
+    remote_openai_stream::OpenAiDecoder,
+    remote_responses_stream::ResponsesDecoder,
+    remote_wire::Wire,
+};
+
+/// How an answer breaks.
+#[derive(Debug, PartialEq)]
+pub(super) enum Fault {
+    /// The service says so; the body of its error.
+    Said(Value),
+    /// What came is not the protocol.
+    Malformed(String),
+    /// The model wrote something that the service could not read; asking again may help.
+    Garbled(String),
+    /// It stopped in the middle.
+    Cut,
+}
+
+impl From<Broken> for Fault {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::TooLong => Self::Malformed(format!("a piece of more than {} MiB", LONGEST_FRAME >> 20)),
+            Broken::Encoding => Self::Malformed("bytes that are no UTF-8".to_owned()),
+        }
+    }
+}
+
+/// A protocol's way of saying things.
+pub(super) trait Decode: Send {
+    /// Reads the JSON of one frame. `Enough` is the protocol's mark for the end of an answer.
+    fn read(&mut self, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault>;
+}
+
+/// Parses a frame.
+pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Fault> {
+    serde_json::from_str(json).map_err(|error| Fault::Malformed(error.to_string()))
+}
+
+/// One answer.
+pub(super) struct Decoding {
+    frames: Frames,
+    decoder: Box<dyn Decode>,
+    answer: Answer,
+    /// The mark that ends every answer of this protocol may come without a reason before it.
+    lenient: bool,
+    ended: bool,
+}
+
+impl Decoding {
+    pub(super) fn new(wire: Wire) -> Self {
+        let (framing, decoder): (_, Box<dyn Decode>) = match wire {
+            Wire::OpenAi => (Framing::Events, Box::new(OpenAiDecoder::default())),
+            Wire::OpenAiResponses => (Framing::ShortenedEvents, Box::new(ResponsesDecoder::default())),
+            Wire::Anthropic => (Framing::Events, Box::new(AnthropicDecoder::default())),
+            Wire::Gemini => (Framing::Events, Box::new(GeminiDecoder)),
+            Wire::Ollama => (Framing::Lines, Box::new(OllamaDecoder)),
+        };
+        Self { frames: Frames::new(framing), decoder, answer: Answer::default(), lenient: wire == Wire::OpenAi, ended: false }
+    }
+
+    /// Takes the next bytes. After an error, or once it [has ended](Self::has_ended), nothing more is taken.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let Self { frames, decoder, answer, lenient, .. } = self;
+        let wanted = frames.push(bytes, &mut |frame| read(frame, decoder.as_mut(), answer, *lenient))?;
+        if wanted == Wanted::Enough {
+            self.finish();
+        }
+        Ok(())
+    }
+
+    /// The body has ended, or the connection has.
+    pub(super) fn end(&mut self) -> Result<(), Fault> {
+        let Self { frames, decoder, answer, lenient, .. } = self;
+        let wanted = match frames.end(&mut |frame| read(frame, decoder.as_mut(), answer, *lenient)) {
+            Ok(wanted) => wanted,
+            // Half a frame is what a cut connection leaves behind.
+            Err(Fault::Malformed(_)) => Wanted::More,
+            Err(fault) => return Err(fault),
+        };
+        // The last marker may be missing, or the connection may break after all has been said.
+        if wanted == Wanted::Enough || answer.is_complete() {
+            self.finish();
+            return Ok(());
+        }
+        Err(Fault::Cut)
+    }
+
+    /// The next delta.
+    pub(super) fn pop(&mut self) -> Option<Delta> {
+        self.answer.pop()
+    }
+
+    /// Whether `Finish` has been made.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    fn finish(&mut self) {
+        self.ended = true;
+        self.answer.finish();
+    }
+}
+
+fn read(frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer, lenient: bool) -> Result<Wanted, Fault> {
+    let data = frame.data.trim();
+    match data.as_bytes().first() {
+        Some(b'{') => decoder.read(Frame { data, ..frame }, answer),
+        Some(b'[') if data == "[DONE]" => {
+            // Where the protocol has a mark of its own, this one is only what a proxy adds.
+            if lenient || answer.is_complete() { Ok(Wanted::Enough) } else { Ok(Wanted::More) }
+        }
+        Some(b'[') => {
+            for element in parse::<Vec<&RawValue>>(data)? {
+                if read(Frame { data: element.get(), ..frame }, decoder, answer, lenient)? == Wanted::Enough {
+                    return Ok(Wanted::Enough);
+                }
+            }
+            Ok(Wanted::More)
+        }
+        _ => Ok(Wanted::More),
+    }
+}
