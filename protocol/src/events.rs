@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    buffer::{BufferEditInfo, BufferResetInfo},
     id::{MessageId, PartId, PermissionId, SessionId},
     message::{Message, MessageError},
     part::Part,
@@ -111,6 +112,10 @@ events! {
     TodoUpdated "todo.updated" TodoInfo, logged;
     /// A tool changed a file.
     FileEdited "file.edited" FilePath, logged;
+    /// A tool wants to change a text that this client has announced; on its connection only, on no subscription.
+    BufferEdit "buffer.edit" BufferEditInfo, told;
+    /// Announced texts were lost with the daemon that knew them; on the connection of `polytree stdio`, on no subscription.
+    BufferReset "buffer.reset" BufferResetInfo, told;
 }
 
 macro_rules! properties {

@@ -75,6 +75,15 @@ macro_rules! for_each_method {
             /// Takes a grant back.
             call PermissionRevoke = "permission.revoke" (permission::PermissionRevokeParams) -> bool, - "", retry never;
 
+            /// Announces the text of a file that the client holds open: it is read before the disk.
+            call BufferOpen = "buffer.open" (buffer::BufferOpenParams) -> buffer::Buffer, - "", retry read;
+            /// Announces a change of an announced text.
+            call BufferChange = "buffer.change" (buffer::BufferChangeParams) -> buffer::Buffer, - "", retry never;
+            /// Ends an announced text: the disk is read again. Tells whether it was announced.
+            call BufferClose = "buffer.close" (buffer::BufferCloseParams) -> bool, - "", retry read;
+            /// Answers the event `buffer.edit`.
+            call BufferReply = "buffer.reply" (buffer::BufferReplyParams) -> bool, - "", retry never;
+
             /// Lists providers and their models.
             call ProviderList = "provider.list" (provider::ProviderListParams) -> provider::ProviderListResult, GET "/provider", retry read;
             /// Tells the settings in force, secrets masked.
@@ -155,6 +164,6 @@ macro_rules! define {
     };
 }
 
-use crate::{agent, config, daemon, diagnose, event, listen, message, permission, project, provider, session, tool};
+use crate::{agent, buffer, config, daemon, diagnose, event, listen, message, permission, project, provider, session, tool};
 
 for_each_method!(define);

@@ -22,7 +22,7 @@ use crate::{
         trust::{self, TrustedFile},
     },
     event::{Events, Scope},
-    overlay::Overlay,
+    overlay::{Overlay, Policy},
     provider::catalog::Pool,
     session::{self, Workspace, Workspaces},
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
@@ -277,6 +277,7 @@ impl Projects {
             instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
             models: Arc::new(DirectoryModels::new(&self.models, &settings, environment)),
             overlay: Arc::clone(&self.overlay),
+            buffers: Policy::from(&config.buffer),
             environment: Arc::clone(environment),
             // One for each project: what one has printed is nothing for the others.
             output_directory: self.places.data.join("output").join(instance.project.id.as_str()),

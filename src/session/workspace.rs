@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::Error;
 use crate::{
-    overlay::Overlay,
+    overlay::{Overlay, Policy},
     provider::definition::Provider,
     stdx::paths::AbsPath,
     tool::{context::Environment, definition::AnyTool, output::OutputLimits},
@@ -80,6 +80,8 @@ pub struct Workspace {
     pub models: Arc<dyn Models>,
     /// Texts that editors hold and have not saved.
     pub overlay: Arc<Overlay>,
+    /// What is done about these.
+    pub buffers: Policy,
     /// The variables of the client that started the turn.
     pub environment: Environment,
     /// Where oversized outputs are kept.

@@ -141,6 +141,7 @@ impl Place {
             environment: Arc::new(BTreeMap::new()),
             file_times: Arc::new(FileTimes::default()),
             overlay: Arc::default(),
+            buffers: crate::overlay::Policy::default(),
             host: host.clone(),
         };
         Self { _keep: keep, worktree, outside, host, context }
