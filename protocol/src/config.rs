@@ -69,6 +69,9 @@ pub struct Config {
     /// How much of a tool's output the model gets to read.
     #[serde(default)]
     pub tool_output: ToolOutputConfig,
+    /// Changes of files that an editor holds open.
+    #[serde(default)]
+    pub buffer: BufferConfig,
 }
 
 /// An agent in the settings. Keys that are not listed are passed to the provider as options of the model.
@@ -243,6 +246,36 @@ pub struct ToolOutputConfig {
 impl Default for ToolOutputConfig {
     fn default() -> Self {
         Self { max_lines: 2000, max_bytes: 50 * 1024 }
+    }
+}
+
+/// What becomes of a tool's change when the editor that holds the file open does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Unanswered {
+    /// Nothing is changed, and the model is told. So nothing is lost: neither the unsaved text, nor the change when the
+    /// editor saves over it.
+    #[default]
+    Refuse,
+    /// The same change is made to the file on the disk where it fits what stands there; the editor's text stays as it is,
+    /// and whoever reads the file still gets the editor's.
+    Disk,
+}
+
+/// Changes of files that an editor holds open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BufferConfig {
+    /// What becomes of a change when the editor does not answer in time, or goes before it has.
+    pub unanswered: Unanswered,
+    /// How long an editor is waited for, in milliseconds; at most 600,000. It also bounds the wait for a text that an
+    /// editor holds and has not told yet.
+    pub reply_timeout: u64,
+}
+
+impl Default for BufferConfig {
+    fn default() -> Self {
+        Self { unanswered: Unanswered::default(), reply_timeout: 5000 }
     }
 }
 

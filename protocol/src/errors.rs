@@ -110,6 +110,9 @@ pub struct ErrorData {
     /// The cursor that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<u64>,
+    /// The announced number of the text that was to be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
     /// The directory that is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
@@ -141,6 +144,7 @@ impl ErrorData {
             limit: None,
             oldest: None,
             cursor: None,
+            version: None,
             directory: None,
             supported: None,
             file: None,

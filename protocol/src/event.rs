@@ -60,7 +60,7 @@ pub struct EventListResult {
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// Its place in the order of all events of the daemon.
+    /// Its place in the order of all events of the daemon; 0 for what is told to one connection alone and is not kept.
     pub cursor: u64,
     /// When, in milliseconds since 1970.
     pub time: i64,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     find::FileEvent,
+    buffer::{BufferEditInfo, BufferResetInfo},
     id::{MessageId, PartId, PermissionId, SessionId},
     message::{Message, MessageError},
     part::Part,
@@ -116,6 +117,10 @@ events! {
     FileChanged "file.changed" FileChangedInfo, logged;
     /// A checkout is on another branch.
     VcsBranchUpdated "vcs.branch.updated" BranchInfo, logged;
+    /// A tool wants to change a text that this client has announced; on its connection only, on no subscription.
+    BufferEdit "buffer.edit" BufferEditInfo, told;
+    /// Announced texts were lost with the daemon that knew them; on the connection of `polytree stdio`, on no subscription.
+    BufferReset "buffer.reset" BufferResetInfo, told;
 }
 
 macro_rules! properties {

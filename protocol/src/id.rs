@@ -117,6 +117,8 @@ ids! {
     QuestionId "que";
     /// A remembered permission.
     GrantId "grt";
+    /// An edit that an editor is asked to make.
+    EditId "edt";
 }
 
 #[cfg(test)]

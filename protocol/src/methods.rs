@@ -80,6 +80,14 @@ macro_rules! for_each_method {
 
             /// Finds symbols of the directory's files by their names, best first; no language server is needed.
             call SymbolFind = "symbol.find" (symbol::SymbolFindParams) -> Vec<symbol::Symbol>, - "", retry read;
+            /// Announces the text of a file that the client holds open: it is read before the disk.
+            call BufferOpen = "buffer.open" (buffer::BufferOpenParams) -> buffer::Buffer, - "", retry read;
+            /// Announces a change of an announced text.
+            call BufferChange = "buffer.change" (buffer::BufferChangeParams) -> buffer::Buffer, - "", retry never;
+            /// Ends an announced text: the disk is read again. Tells whether it was announced.
+            call BufferClose = "buffer.close" (buffer::BufferCloseParams) -> bool, - "", retry read;
+            /// Answers the event `buffer.edit`.
+            call BufferReply = "buffer.reply" (buffer::BufferReplyParams) -> bool, - "", retry never;
 
             /// Lists providers and their models.
             call ProviderList = "provider.list" (provider::ProviderListParams) -> provider::ProviderListResult, GET "/provider", retry read;
@@ -161,6 +169,6 @@ macro_rules! define {
     };
 }
 
-use crate::{agent, config, daemon, diagnose, event, find, listen, message, permission, project, provider, session, symbol, tool};
+use crate::{agent, buffer, config, daemon, diagnose, event, find, listen, message, permission, project, provider, session, symbol, tool};
 
 for_each_method!(define);

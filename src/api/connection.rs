@@ -4,20 +4,37 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use polytree_protocol::daemon::ClientInfo;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use super::{sink::Subscription, traffic::Traffic};
+use super::{
+    sink::{Closed, Subscription, Voice},
+    traffic::Traffic,
+};
 pub use crate::daemon::clients::Door;
 use crate::{
     daemon::clients::{Client, Description},
+    overlay::{Editor, Overlay},
     stdx::{paths::AbsPath, time::now_ms},
 };
+
+/// Where the texts of a client are.
+#[derive(Default)]
+enum Buffers {
+    /// It has announced none.
+    #[default]
+    None,
+    /// There.
+    In(Arc<Overlay>),
+    /// It has gone, and they with it.
+    Closed,
+}
 
 /// One client. Its subscriptions end with it; the turns that it started do not.
 pub struct Connection {
@@ -31,6 +48,8 @@ pub struct Connection {
     subscriptions: Mutex<BTreeMap<u64, Arc<Subscription>>>,
     changed: watch::Sender<()>,
     traffic: Arc<Traffic>,
+    voice: OnceLock<Arc<dyn Voice>>,
+    buffers: Mutex<Buffers>,
 }
 
 impl Connection {
@@ -48,6 +67,8 @@ impl Connection {
             subscriptions: Mutex::default(),
             changed: watch::Sender::default(),
             traffic: Arc::default(),
+            voice: OnceLock::new(),
+            buffers: Mutex::default(),
         }
     }
 
@@ -97,6 +118,33 @@ impl Connection {
         *lock(&self.client) = Some(client);
     }
 
+    /// Notes the way out for what is told to the client itself.
+    pub fn speak_by(&self, voice: Arc<dyn Voice>) {
+        // A connection has one door.
+        let _ = self.voice.set(voice);
+    }
+
+    /// Sends the client a message that belongs to no subscription. Waits while it reads too slowly.
+    ///
+    /// # Errors
+    /// When it has gone, or its door carries no such messages.
+    pub async fn tell(&self, message: Box<RawValue>) -> Result<(), Closed> {
+        self.voice.get().ok_or(Closed)?.tell(message).await
+    }
+
+    /// Notes that the client is about to announce texts: they are forgotten when it goes. False when it has gone.
+    pub fn announces(&self, overlay: &Arc<Overlay>, editor: Arc<dyn Editor>) -> bool {
+        let mut buffers = lock(&self.buffers);
+        if matches!(*buffers, Buffers::Closed) {
+            return false;
+        }
+        if matches!(*buffers, Buffers::None) {
+            *buffers = Buffers::In(Arc::clone(overlay));
+            overlay.enter(self.id, editor);
+        }
+        true
+    }
+
     /// Notes an open subscription.
     pub fn add_subscription(&self, subscription: Arc<Subscription>) {
         lock(&self.subscriptions).insert(subscription.id(), subscription);
@@ -121,8 +169,11 @@ impl Connection {
         let _ = self.changed.subscribe().wait_for(|()| lock(&self.subscriptions).is_empty()).await;
     }
 
-    /// Ends every subscription; for when the client has gone.
+    /// Ends every subscription and forgets the texts that were announced; for when the client has gone.
     pub fn close(&self) {
+        if let Buffers::In(overlay) = std::mem::replace(&mut *lock(&self.buffers), Buffers::Closed) {
+            overlay.forget(self.id);
+        }
         let subscriptions = std::mem::take(&mut *lock(&self.subscriptions));
         for subscription in subscriptions.values() {
             subscription.close();

@@ -31,6 +31,10 @@ impl<A> fmt::Debug for Context<A> {
 
 /// A method with one answer.
 pub trait Handler<A = Daemon>: Method {
+    /// Whether it has its effect before any request that the same client sends after it is looked at. Such a handler
+    /// answers at once: it keeps its connection from being read.
+    const IN_ORDER: bool = false;
+
     /// Answers one request. The future may be dropped at any await: by `$/cancelRequest`, or with the connection.
     fn handle(context: Context<A>, params: Self::Params) -> impl Future<Output = Result<Self::Result, Error>> + Send;
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The directory that a request means: its own, else the connection's.
-fn directory(context: &Context, params: &impl Selects) -> Result<AbsPath, Error> {
+pub(super) fn directory(context: &Context, params: &impl Selects) -> Result<AbsPath, Error> {
     match params.directory() {
         Some(given) => Ok(directory::resolve(given)?),
         None => context.connection.default_directory().ok_or_else(Error::directory_required),

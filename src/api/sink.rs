@@ -71,6 +71,15 @@ pub trait Outlet: Send + Sync {
     fn closed(&self) -> BoxFuture<'_, ()>;
 }
 
+/// A connection's own way out: for what is told to it and not on a subscription.
+pub trait Voice: Send + Sync {
+    /// Sends a message. Waits while the client reads too slowly.
+    ///
+    /// # Errors
+    /// When the client has gone.
+    fn tell(&self, message: Box<RawValue>) -> BoxFuture<'_, Result<(), Closed>>;
+}
+
 /// A place in a door's queue.
 pub trait Room: Send {
     /// Puts the message there without waiting; gives it back if the place was taken meanwhile.

@@ -1,12 +1,41 @@
 //! Text that an editor holds and has not saved: what a client has announced last is what everything here reads, before
-//! the disk. Nothing of it is ever stored.
+//! the disk. Nothing of it is ever stored. Where a client holds a text that it could not tell, that is known too: nobody
+//! takes the disk for the newest then.
+
+mod apply;
+mod difference;
+mod holdings;
+mod questions;
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
 };
 
+use polytree_protocol::{
+    buffer::TextChange,
+    config::{BufferConfig, Unanswered},
+    id::EditId,
+};
+use tokio::sync::watch;
+
+pub use self::{
+    apply::{Misfit, apply},
+    difference::difference,
+    questions::{Applied, Editor, Reply, Shown, Unapplied},
+};
+use self::{
+    holdings::{Held, Holdings},
+    questions::Question,
+};
 use crate::stdx::paths::AbsPath;
+
+/// The longest text, in bytes.
+pub const TEXT_LIMIT: usize = 32 * 1024 * 1024;
+
+/// How many bytes the texts of one connection may have together.
+pub const BUDGET: usize = 256 * 1024 * 1024;
 
 /// A text as a client has announced it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,99 +50,243 @@ pub struct Document {
     pub connection: u64,
 }
 
+/// Why an announcement is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The client has not opened the file.
+    #[error("{0} is not open on this connection")]
+    NotOpen(AbsPath),
+    /// The client's number does not grow.
+    #[error("the announced text of {path} has version {version} already")]
+    Outdated {
+        /// The file.
+        path: AbsPath,
+        /// The announced version.
+        version: i64,
+    },
+    /// The changes do not fit.
+    #[error("`edits` do not fit the announced text: {0}")]
+    Misfit(#[from] Misfit),
+    /// The text is too long.
+    #[error("the text is too long")]
+    TooLong,
+    /// All texts of the connection are.
+    #[error("the texts of this connection are too long together")]
+    TooMuch,
+    /// Nobody asks for this edit, or not any more.
+    #[error("no such edit waits for an answer: {0}")]
+    NoSuchEdit(EditId),
+    /// An edited text needs a number of its own.
+    #[error("`version` must be greater than {0}, the version that the edit was meant for")]
+    NoNewVersion(i64),
+}
+
+/// What is known of a file beside what is on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// No client holds it.
+    Disk,
+    /// A client holds this text of it.
+    Text(Arc<Document>),
+    /// A client holds a text of it that it has not told.
+    Untold,
+}
+
+/// A client holds a text of the file and has not told it in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an editor holds a newer text of it and has not told that text yet")]
+pub struct Untold;
+
+/// What tools do about texts that editors hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// How long an editor is waited for.
+    pub patience: Duration,
+    /// What becomes of a change when the editor does not answer.
+    pub unanswered: Unanswered,
+}
+
+impl From<&BufferConfig> for Policy {
+    fn from(config: &BufferConfig) -> Self {
+        Self { patience: Duration::from_millis(config.reply_timeout), unanswered: config.unanswered }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::from(&BufferConfig::default())
+    }
+}
+
 /// All announced texts. Where several clients hold the same file, the newest announcement counts.
 #[derive(Debug, Default)]
 pub struct Overlay {
-    // By path; of each the one announced last stands last. Held for a look-up or an insert, never across an await.
-    documents: RwLock<BTreeMap<AbsPath, Vec<Arc<Document>>>>,
+    // Both held for a look-up or an insert, never across an await.
+    holdings: RwLock<Holdings>,
+    questions: Mutex<HashMap<EditId, Question>>,
+    /// Told after each change of what is held.
+    changed: watch::Sender<()>,
 }
 
 impl Overlay {
-    /// The newest text that any client has announced for the file.
+    /// The newest text that any client has announced for the file. `None` also where that one has not told it:
+    /// [`Overlay::look`] tells that apart.
     #[must_use]
     pub fn get(&self, path: &AbsPath) -> Option<Arc<Document>> {
-        self.documents.read().unwrap_or_else(PoisonError::into_inner).get(path)?.last().cloned()
+        match self.look(path) {
+            Look::Text(document) => Some(document),
+            Look::Disk | Look::Untold => None,
+        }
+    }
+
+    /// What there is of the file beside the disk.
+    #[must_use]
+    pub fn look(&self, path: &AbsPath) -> Look {
+        match self.read().newest(path) {
+            None => Look::Disk,
+            Some(held) => held.newest().map_or(Look::Untold, |document| Look::Text(Arc::clone(document))),
+        }
+    }
+
+    /// The newest text of the file; `None` where the disk has it. Waits a while for a text that was not told yet.
+    ///
+    /// # Errors
+    /// When it is not told in time: then what is on the disk is not the newest.
+    pub async fn settled(&self, path: &AbsPath, patience: Duration) -> Result<Option<Arc<Document>>, Untold> {
+        // Known before the first look, so that nothing is missed after it.
+        let mut changed = self.changed.subscribe();
+        let look = || match self.look(path) {
+            Look::Disk => Some(None),
+            Look::Text(document) => Some(Some(document)),
+            Look::Untold => None,
+        };
+        // Nearly always at once, and then without a clock.
+        if let Some(known) = look() {
+            return Ok(known);
+        }
+        let told = async {
+            loop {
+                // The sender is this value's own.
+                let _ = changed.changed().await;
+                if let Some(known) = look() {
+                    return known;
+                }
+            }
+        };
+        tokio::time::timeout(patience, told).await.map_err(|_| Untold)
     }
 
     /// The text that this connection has announced for the file.
     #[must_use]
     pub fn of(&self, connection: u64, path: &AbsPath) -> Option<Arc<Document>> {
-        let documents = self.documents.read().unwrap_or_else(PoisonError::into_inner);
-        documents.get(path)?.iter().find(|document| document.connection == connection).cloned()
+        self.read().of(connection, path)?.newest().cloned()
     }
 
     /// The newest text of each announced file at or below `root`, in the order of their paths.
     #[must_use]
     pub fn below(&self, root: &AbsPath) -> Vec<Arc<Document>> {
-        let documents = self.documents.read().unwrap_or_else(PoisonError::into_inner);
-        documents.values().filter_map(|known| known.last()).filter(|document| document.path.is_within(root)).cloned().collect()
+        self.read().below(root).filter_map(|(_, held)| held.newest()).cloned().collect()
     }
 
-    /// Takes a text in place of the one that the connection has announced for the same file before.
+    /// The files at or below `root` of which a client holds a text that it has not told: what the disk has is not the
+    /// newest.
+    #[must_use]
+    pub fn untold_below(&self, root: &AbsPath) -> Vec<AbsPath> {
+        self.read().below(root).filter(|(_, held)| held.newest().is_none()).map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Takes a text in place of the one that the connection has announced for the same file before, whatever its size.
     pub fn announce(&self, document: Document) {
-        let mut documents = self.documents.write().unwrap_or_else(PoisonError::into_inner);
-        let known = documents.entry(document.path.clone()).or_default();
-        known.retain(|other| other.connection != document.connection);
-        known.push(Arc::new(document));
+        let (connection, path) = (document.connection, document.path.clone());
+        self.write().set(connection, &path, Some(Arc::new(document)));
+        self.tell();
+    }
+
+    /// Takes a whole text, or notes that the client holds one and cannot tell it. `named` is the client's spelling of the
+    /// path.
+    ///
+    /// # Errors
+    /// When it is too large: then a text that was known before is not known any more.
+    pub fn open(&self, connection: u64, named: &AbsPath, path: &AbsPath, version: i64, text: Option<String>) -> Result<(), Error> {
+        let document = text.map(|text| Arc::new(Document { path: path.clone(), version, text: text.into(), connection }));
+        let mut holdings = self.write();
+        let fits = holdings.check(connection, path, document.as_deref());
+        if fits.is_ok() {
+            holdings.set(connection, path, document);
+            holdings.name(connection, named, path);
+        } else {
+            holdings.lose(connection, path);
+        }
+        drop(holdings);
+        self.tell();
+        fits
+    }
+
+    /// Takes changes of the text that the connection has announced last. All or none.
+    ///
+    /// # Errors
+    /// When the file is not open, the version does not grow, the changes do not fit, or the text becomes too large. After
+    /// the last two the client's text is not known any more.
+    pub fn change(&self, connection: u64, path: &AbsPath, version: i64, changes: &[TextChange]) -> Result<Arc<Document>, Error> {
+        // Made outside the lock: a connection's announcements come one after the other, and nobody else changes them.
+        let announced = self.read().of(connection, path).map(Held::announced).ok_or_else(|| Error::NotOpen(path.clone()))?;
+        if let Some(known) = announced.as_ref().filter(|known| known.version >= version) {
+            return Err(Error::Outdated { path: path.clone(), version: known.version });
+        }
+        let text = apply(announced.as_ref().map(|document| &*document.text), changes).map_err(Error::from);
+        let mut holdings = self.write();
+        let taken = text.and_then(|text| {
+            let document = Arc::new(Document { path: path.clone(), version, text: text.into(), connection });
+            holdings.check(connection, path, Some(&document))?;
+            holdings.advance(Arc::clone(&document));
+            Ok(document)
+        });
+        if taken.is_err() {
+            holdings.lose(connection, path);
+        }
+        drop(holdings);
+        self.tell();
+        taken
     }
 
     /// Forgets the connection's text of the file; false when it has announced none.
     pub fn close(&self, connection: u64, path: &AbsPath) -> bool {
-        let mut documents = self.documents.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(known) = documents.get_mut(path) else { return false };
-        let before = known.len();
-        known.retain(|document| document.connection != connection);
-        let found = known.len() < before;
-        if known.is_empty() {
-            documents.remove(path);
-        }
+        let found = self.write().remove(connection, path);
+        self.tell();
         found
     }
 
-    /// Forgets all texts of a connection that has ended.
+    /// The real path of what the connection has opened under this name.
+    #[must_use]
+    pub fn named(&self, connection: u64, named: &AbsPath) -> Option<AbsPath> {
+        self.read().named(connection, named)
+    }
+
+    /// Notes who makes edits of the texts that this connection announces.
+    pub fn enter(&self, connection: u64, editor: Arc<dyn Editor>) {
+        self.write().enter(connection, editor);
+    }
+
+    /// Forgets all texts of a connection that has ended, and gives up the edits that it was asked to make.
     pub fn forget(&self, connection: u64) {
-        let mut documents = self.documents.write().unwrap_or_else(PoisonError::into_inner);
-        documents.retain(|_, known| {
-            known.retain(|document| document.connection != connection);
-            !known.is_empty()
-        });
+        self.write().forget(connection);
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, question| question.connection != connection);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.changed.send_replace(());
+    }
+
+    // Every operation on the holdings leaves them sound, so a panic elsewhere does too.
+    fn read(&self) -> RwLockReadGuard<'_, Holdings> {
+        self.holdings.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Holdings> {
+        self.holdings.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn document(path: &str, connection: u64, text: &str) -> Document {
-        Document { path: AbsPath::new(path).unwrap(), version: 1, text: text.into(), connection }
-    }
-
-    fn text(overlay: &Overlay, path: &str) -> Option<String> {
-        overlay.get(&AbsPath::new(path).unwrap()).map(|document| document.text.to_string())
-    }
-
-    #[test]
-    fn the_newest_announcement_counts() {
-        let overlay = Overlay::default();
-        overlay.announce(document("/a/b", 1, "one"));
-        overlay.announce(document("/a/b", 2, "two"));
-        assert_eq!(text(&overlay, "/a/b").as_deref(), Some("two"));
-        overlay.announce(document("/a/b", 1, "one again"));
-        assert_eq!(text(&overlay, "/a/b").as_deref(), Some("one again"));
-        assert!(overlay.close(1, &AbsPath::new("/a/b").unwrap()));
-        assert!(!overlay.close(1, &AbsPath::new("/a/b").unwrap()));
-        assert_eq!(text(&overlay, "/a/b").as_deref(), Some("two"));
-        overlay.forget(2);
-        assert_eq!(text(&overlay, "/a/b"), None);
-    }
-
-    #[test]
-    fn below_is_by_whole_names() {
-        let overlay = Overlay::default();
-        for path in ["/a", "/a/b", "/a/b/c", "/ab"] {
-            overlay.announce(document(path, 1, path));
-        }
-        let below = overlay.below(&AbsPath::new("/a").unwrap());
-        assert_eq!(below.iter().map(|document| document.text.to_string()).collect::<Vec<_>>(), ["/a", "/a/b", "/a/b/c"]);
-    }
-}
+mod tests;

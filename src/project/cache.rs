@@ -23,7 +23,7 @@ use crate::{
     },
     event::{Events, Scope},
     find::Finder,
-    overlay::Overlay,
+    overlay::{Overlay, Policy},
     provider::catalog::Pool,
     session::{self, Workspace, Workspaces},
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
@@ -281,6 +281,7 @@ impl Projects {
             models: Arc::new(DirectoryModels::new(&self.models, &settings, environment)),
             overlay: Arc::clone(&self.overlay),
             recent: self.finder.recent(&instance.project.id),
+            buffers: Policy::from(&config.buffer),
             environment: Arc::clone(environment),
             // One for each project: what one has printed is nothing for the others.
             output_directory: self.places.data.join("output").join(instance.project.id.as_str()),

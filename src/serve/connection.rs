@@ -74,6 +74,7 @@ impl Engine {
         let tasks = tasks.child();
         let give_up = CancellationToken::new();
         let (outbox, queue) = Outbox::new(connection.traffic());
+        connection.speak_by(Arc::new(outbox.clone()));
         let writer = tasks.spawn("writer", {
             let (id, give_up) = (connection.id(), give_up.clone());
             async move {

@@ -78,6 +78,8 @@ struct Running {
     id: WireId<'static>,
     call: Abortable<BoxFuture<'static, MethodResponse>>,
     slot: OwnedSemaphorePermit,
+    /// It is over before the next message is looked at.
+    in_order: bool,
 }
 
 /// A request that is over and waits for its place on the way out.
@@ -108,7 +110,7 @@ impl Step {
 
 impl Running {
     async fn finish(self) -> Finished {
-        let Self { key, id, call, slot } = self;
+        let Self { key, id, call, slot, .. } = self;
         // Awaiting by value also drops the handler's future as soon as it is cancelled.
         let response = match call.await {
             Ok(response) => response,
@@ -192,8 +194,8 @@ impl Dispatcher {
             Step::Nothing => Ok(()),
             Step::Answer(finished) => self.outbox.answer(finished.response.into_json()).await,
             Step::Run(running) => {
-                let (outbox, in_flight) = (self.outbox.clone(), self.in_flight.clone());
-                drop(self.tasks.spawn("request", async move {
+                let (outbox, in_flight, in_order) = (self.outbox.clone(), self.in_flight.clone(), running.in_order);
+                let work = async move {
                     let finished = running.finish().await;
                     let place = if finished.is_notification() { None } else { outbox.reserve().await.ok() };
                     if let Some(key) = &finished.key {
@@ -207,14 +209,25 @@ impl Dispatcher {
                             sent.notify(success);
                         }
                     }
-                }));
+                };
+                if in_order {
+                    work.await;
+                } else {
+                    drop(self.tasks.spawn("request", work));
+                }
                 Ok(())
             }
         }
     }
 
     async fn batch(&self, entries: Vec<Result<Request<'_>, Invalid>>) -> Result<(), Closed> {
-        let steps: Vec<_> = entries.into_iter().map(|entry| self.step(entry, Place::InBatch)).collect();
+        let mut steps: Vec<_> = entries.into_iter().map(|entry| self.step(entry, Place::InBatch)).collect();
+        for step in &mut steps {
+            *step = match std::mem::replace(step, Step::Nothing) {
+                Step::Run(running) if running.in_order => Step::Answer(running.finish().await),
+                other => other,
+            };
+        }
         let runs = steps.iter().any(|step| matches!(step, Step::Run(_)));
         let (outbox, in_flight) = (self.outbox.clone(), self.in_flight.clone());
         let work = async move {
@@ -287,7 +300,8 @@ impl Dispatcher {
         let call = self.call(callback, id.clone(), request, place).inspect_err(|_| {
             self.in_flight.with(|in_flight| in_flight.remove(&key));
         })?;
-        Ok(Step::Run(Running { key, id, call: Abortable::new(call, registration), slot }))
+        let in_order = self.rpc.is_in_order(&request.method);
+        Ok(Step::Run(Running { key, id, call: Abortable::new(call, registration), slot, in_order }))
     }
 
     fn call(

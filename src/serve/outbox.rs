@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     api::{
-        sink::{Closed, Outlet, Room, Subscription},
+        sink::{Closed, Outlet, Room, Subscription, Voice},
         traffic::{Traffic, Waiting},
     },
     jsonrpc::framing::Framing,
@@ -125,6 +125,12 @@ impl Outbox {
     pub fn outlet(&self, subscription: Arc<Subscription>) -> Arc<dyn Outlet> {
         let (queue, traffic) = (self.queue.clone(), Arc::clone(&self.traffic));
         Arc::new(QueueOutlet { queue, bytes: Arc::new(Semaphore::new(SUBSCRIPTION_BYTES)), subscription, traffic })
+    }
+}
+
+impl Voice for Outbox {
+    fn tell(&self, message: Box<RawValue>) -> BoxFuture<'_, Result<(), Closed>> {
+        Box::pin(self.answer(message))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     any::Any,
+    collections::HashSet,
     future::Future,
     panic::AssertUnwindSafe,
     sync::{
@@ -50,6 +51,7 @@ pub const LAST_NOTIFICATIONS: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub struct Rpc {
     methods: Methods,
+    in_order: Arc<HashSet<&'static str>>,
     ids: SubscriptionIds,
     clients: Arc<Clients>,
     calls: Arc<Calls>,
@@ -91,6 +93,12 @@ impl Rpc {
         &self.methods
     }
 
+    /// Whether a call of the method is over before the connection is read any further.
+    #[must_use]
+    pub fn is_in_order(&self, method: &str) -> bool {
+        self.in_order.contains(method)
+    }
+
     /// Subscription ids, unique in the whole daemon.
     #[must_use]
     pub fn subscription_ids(&self) -> &SubscriptionIds {
@@ -129,6 +137,7 @@ pub struct Registry<A> {
     daemon: Arc<A>,
     tasks: Tasks,
     methods: Methods,
+    in_order: HashSet<&'static str>,
     calls: Arc<Calls>,
 }
 
@@ -136,7 +145,7 @@ impl<A: Send + Sync + 'static> Registry<A> {
     /// A registry without methods; subscriptions run below `tasks`.
     #[must_use]
     pub fn new(daemon: Arc<A>, tasks: &Tasks) -> Self {
-        Self { daemon, tasks: tasks.child(), methods: Methods::new(), calls: Arc::default() }
+        Self { daemon, tasks: tasks.child(), methods: Methods::new(), in_order: HashSet::new(), calls: Arc::default() }
     }
 
     /// Adds a method with one answer.
@@ -176,6 +185,9 @@ impl<A: Send + Sync + 'static> Registry<A> {
             .boxed()
         }));
         self.methods.verify_and_insert(M::NAME, callback).expect("no name is twice in the table");
+        if M::IN_ORDER {
+            self.in_order.insert(M::NAME);
+        }
     }
 
     /// Adds a method that opens a subscription.
@@ -246,7 +258,7 @@ impl<A: Send + Sync + 'static> Registry<A> {
     /// The methods, for the clients that will be entered in the list of a daemon with this life.
     #[must_use]
     pub fn finish(self, clients: Arc<Clients>, life: Arc<Life>) -> Rpc {
-        Rpc { methods: self.methods, ids: SubscriptionIds::default(), clients, life, calls: self.calls }
+        Rpc { methods: self.methods, in_order: Arc::new(self.in_order), ids: SubscriptionIds::default(), clients, life, calls: self.calls }
     }
 }
 

@@ -375,6 +375,7 @@ fn context(turn: &Arc<Turn>, part: &ToolPart, host: &Arc<CallHost>) -> ToolConte
         environment: Arc::clone(&turn.workspace.environment),
         file_times: turn.shared.file_times(&turn.session.id),
         overlay: Arc::clone(&turn.workspace.overlay),
+        buffers: turn.workspace.buffers,
         recent: Arc::clone(&turn.workspace.recent),
         host: Arc::clone(host) as _,
     }

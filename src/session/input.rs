@@ -65,6 +65,7 @@ pub(super) async fn expand(
         environment: Arc::clone(&workspace.environment),
         file_times: shared.file_times(session),
         overlay: Arc::clone(&workspace.overlay),
+        buffers: workspace.buffers,
         recent: Arc::clone(&workspace.recent),
         host: Arc::new(Attaching),
     };
@@ -170,12 +171,28 @@ impl Expander<'_> {
             return self.push_file(input, url);
         }
         let room = MOST_BYTES.min((MOST_TOGETHER - self.bytes) / 4 * 3);
-        let (from, cancel) = (path.clone(), self.context.cancel.clone());
-        let bytes = in_time(&path, Tasks::spawn_blocking(move || read_bytes(&from, room, &cancel))).await?;
-        let bytes = bytes.map_err(|_| Error::Closing)??;
+        let bytes = match self.announced(&path).await? {
+            Some(text) if text.len() as u64 > room => {
+                return Err(Error::TooLarge { what: format!("{path} has more bytes than may be attached"), limit: room });
+            }
+            Some(text) => text.as_bytes().to_vec(),
+            None => {
+                let (from, cancel) = (path.clone(), self.context.cancel.clone());
+                let bytes = in_time(&path, Tasks::spawn_blocking(move || read_bytes(&from, room, &cancel))).await?;
+                bytes.map_err(|_| Error::Closing)??
+            }
+        };
         let url = format!("data:{};base64,{}", input.mime, base64::engine::general_purpose::STANDARD.encode(bytes));
         self.text(None, format!("The user attached the file {path}"), true)?;
         self.push_file(input, url)
+    }
+
+    /// The text that an editor holds of the file, where one does.
+    async fn announced(&self, path: &AbsPath) -> Result<Option<Arc<str>>, Error> {
+        let real = path.real_or_nearest();
+        let text = self.context.overlay.settled(&real, self.context.buffers.patience).await;
+        let text = text.map_err(|error| Error::Input(format!("{path}: {error}; announce it and send the prompt again")))?;
+        Ok(text.map(|document| Arc::clone(&document.text)))
     }
 
     fn data(&mut self, rest: &str, input: FileInput) -> Result<(), Error> {

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::Error;
 use crate::{
     find::Recent,
-    overlay::Overlay,
+    overlay::{Overlay, Policy},
     provider::definition::Provider,
     stdx::paths::AbsPath,
     tool::{context::Environment, definition::AnyTool, output::OutputLimits},
@@ -81,6 +81,8 @@ pub struct Workspace {
     pub models: Arc<dyn Models>,
     /// Texts that editors hold and have not saved.
     pub overlay: Arc<Overlay>,
+    /// What is done about these.
+    pub buffers: Policy,
     /// The project's files that were used last.
     pub recent: Arc<Recent>,
     /// The variables of the client that started the turn.

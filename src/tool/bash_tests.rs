@@ -116,6 +116,7 @@ impl Fixture {
             environment: Arc::new(environment),
             file_times: Arc::new(FileTimes::default()),
             overlay: Arc::default(),
+            buffers: crate::overlay::Policy::default(),
             recent: Arc::default(),
             host: host.clone(),
         };

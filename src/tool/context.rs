@@ -12,7 +12,11 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{definition::ToolError, file_times::FileTimes, output::OutputLimits};
-use crate::{find::Recent, overlay::Overlay, stdx::paths::AbsPath};
+use crate::{
+    find::Recent,
+    overlay::{Overlay, Policy},
+    stdx::paths::AbsPath,
+};
 
 /// The variables of the client that started the turn: tools run with these, not with the daemon's own.
 pub type Environment = Arc<BTreeMap<String, String>>;
@@ -44,6 +48,8 @@ pub struct ToolContext {
     pub file_times: Arc<FileTimes>,
     /// Texts that editors hold and have not saved.
     pub overlay: Arc<Overlay>,
+    /// What is done about these.
+    pub buffers: Policy,
     /// The project's files that were used last: reading and changing one is noted there.
     pub recent: Arc<Recent>,
     /// The session.

@@ -31,6 +31,12 @@ impl Stamp {
         Self::from_hash(blake3::hash(content), metadata)
     }
 
+    /// The stamp of a text that an editor holds: the same as that of a file with this content.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
+        Self { hash: blake3::hash(text.as_bytes()), length: text.len() as u64, modified: None }
+    }
+
     /// The stamp of a file whose whole content has gone through a hasher.
     #[must_use]
     pub fn from_hash(hash: blake3::Hash, metadata: &Metadata) -> Self {

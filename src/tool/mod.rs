@@ -12,6 +12,7 @@ pub mod select;
 pub mod file_times;
 pub mod path;
 
+mod announced;
 mod change;
 mod file_lock;
 mod save;

@@ -133,7 +133,7 @@ fn absolute(context: &ToolContext, text: &str) -> Result<AbsPath, ToolError> {
 ///
 /// # Errors
 /// When links lead in a circle.
-fn resolve(path: &AbsPath) -> io::Result<AbsPath> {
+pub fn resolve(path: &AbsPath) -> io::Result<AbsPath> {
     let mut left: Vec<OsString> = Vec::new();
     let push_all = |left: &mut Vec<OsString>, path: &std::path::Path| {
         let names = path.components().rev().filter(|component| matches!(component, Component::Normal(_) | Component::ParentDir));

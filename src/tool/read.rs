@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::{
+    announced::{self, UNSAVED},
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     file_times::Stamp,
@@ -22,7 +23,10 @@ use super::{
     read_lines::{PAGE_BYTES, Page, Reader},
     text_file::{Encoding, TextFile, is_binary},
 };
-use crate::file::open::{self, Extent};
+use crate::{
+    file::open::{self, Extent},
+    overlay::Look,
+};
 
 const DEFAULT_LIMIT: usize = 2000;
 const PREVIEW_LINES: usize = 20;
@@ -83,8 +87,10 @@ impl Tool for Read {
 
     async fn run(&self, context: &ToolContext, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let file = path::check(context, &args.file_path, Purpose::Read).await?;
-        let found = file.clone();
-        blocking(move || missing(&found)).await?;
+        if context.overlay.look(file.real()) == Look::Disk {
+            let found = file.clone();
+            blocking(move || missing(&found)).await?;
+        }
         context
             .host
             .ask(
@@ -100,8 +106,13 @@ impl Tool for Read {
             )
             .await?;
         let window = Window { first: args.offset.unwrap_or(1).max(1), limit: args.limit.unwrap_or(DEFAULT_LIMIT).max(1) };
+        let document = announced::text(context, &file).await?;
         let context = context.clone();
-        blocking(move || read(&context, &file, window)).await
+        blocking(move || match document {
+            Some(document) => read_announced(&context, &file, window, &document.text),
+            None => read(&context, &file, window),
+        })
+        .await
     }
 }
 
@@ -109,6 +120,34 @@ impl Tool for Read {
 struct Window {
     first: usize,
     limit: usize,
+}
+
+/// The text that an editor holds of the file.
+fn read_announced(context: &ToolContext, file: &Checked, window: Window, text: &str) -> Result<ToolOutput, ToolError> {
+    let mut reader = Reader::new(window.first, window.limit);
+    reader.push(text.as_bytes());
+    let page = reader.finish();
+    context.file_times.record(file.real(), Stamp::of_text(text));
+    check_window(file, window, &page)?;
+    let mut output = render(file, window, &page, Extent::Whole);
+    if !announced::is_on_disk(file, text) {
+        let _ = write!(output.output, "\n(Take note: {UNSAVED}.)");
+        output.metadata["unsaved"] = Value::Bool(true);
+    }
+    Ok(output)
+}
+
+fn check_window(file: &Checked, window: Window, page: &Page) -> Result<(), ToolError> {
+    let wrong = window.first > page.total && !(page.total == 0 && window.first == 1);
+    if wrong {
+        return Err(ToolError::failed(format!(
+            "offset {} lies beyond the end of {}, which has {} lines.",
+            window.first,
+            file.shown(),
+            page.total
+        )));
+    }
+    Ok(())
 }
 
 fn read(context: &ToolContext, file: &Checked, window: Window) -> Result<ToolOutput, ToolError> {
@@ -131,15 +170,7 @@ fn read(context: &ToolContext, file: &Checked, window: Window) -> Result<ToolOut
     if extent == Extent::Whole {
         source.seen();
     }
-    let wrong = window.first > page.total && !(page.total == 0 && window.first == 1);
-    if wrong {
-        return Err(ToolError::failed(format!(
-            "offset {} lies beyond the end of {}, which has {} lines.",
-            window.first,
-            file.shown(),
-            page.total
-        )));
-    }
+    check_window(file, window, &page)?;
     Ok(render(file, window, &page, extent))
 }
 

@@ -141,6 +141,7 @@ impl Place {
             environment: Arc::new(BTreeMap::new()),
             file_times: Arc::new(FileTimes::default()),
             overlay: Arc::default(),
+            buffers: crate::overlay::Policy::default(),
             recent: Arc::default(),
             host: host.clone(),
         };

@@ -10,6 +10,7 @@ mod support {
 }
 
 mod abort;
+mod buffers;
 mod command_line;
 mod conversation;
 mod crash;

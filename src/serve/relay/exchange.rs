@@ -9,6 +9,7 @@ use polytree_protocol::{
 };
 use serde_json::{Map, Value};
 
+use super::buffers::Named;
 use crate::jsonrpc::envelope::{Id, Request};
 
 /// The longest message that is held, in bytes.
@@ -31,6 +32,10 @@ pub enum Purpose {
     },
     /// It ends the client's subscription of this number.
     Unsubscribe(u64),
+    /// It announces the text of a file.
+    Open(Named),
+    /// It ends that.
+    Close(Named),
     /// It introduces the client; the params' JSON is said again to another daemon.
     Introduce(Box<str>),
 }
@@ -139,6 +144,8 @@ pub fn purpose(request: &Request<'_>) -> Purpose {
         name if spec(name).is_some_and(|spec| spec.kind == Kind::Subscription) => {
             Purpose::Subscribe { method: name.into(), params: object(request.params).unwrap_or_default() }
         }
+        "buffer.open" => Named::of(request.params).map_or(Purpose::Call, Purpose::Open),
+        "buffer.close" => Named::of(request.params).map_or(Purpose::Call, Purpose::Close),
         name if name.ends_with(".unsubscribe") => {
             let number = object(request.params).and_then(|params| params.get("subscription").and_then(Value::as_u64));
             number.map_or(Purpose::Call, Purpose::Unsubscribe)

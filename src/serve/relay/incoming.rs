@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use polytree_protocol::events::EventPayload;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::jsonrpc::envelope::Id;
+use crate::{jsonrpc::envelope::Id, stdx::time::now_ms};
 
 /// A message of the daemon.
 #[derive(Debug)]
@@ -101,6 +102,16 @@ pub struct Head<'a> {
 /// The head of a notification's result; empty where that is no event.
 pub fn head(result: &RawValue) -> Head<'_> {
     serde_json::from_str(result.get()).unwrap_or_default()
+}
+
+/// An event of the relay's own, on no subscription.
+pub fn told(payload: &EventPayload) -> String {
+    let (kind, properties) = (payload.name(), payload.properties());
+    let time = now_ms();
+    // Whose type is a row of the table: letters and dots, nothing to escape.
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"event","params":{{"result":{{"cursor":0,"time":{time},"type":"{kind}","properties":{properties}}}}}}}"#
+    )
 }
 
 /// A subscription's notification under the client's number.

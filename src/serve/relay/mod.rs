@@ -1,7 +1,9 @@
 //! What an editor spawns: the client's stdin and stdout on one side, the user's one daemon on the other. When the daemon
 //! goes, the next one is found or started, and the client does not notice: subscriptions go on from their cursor under
-//! the same number, and what may be asked again is asked again. Nothing is kept that is not needed for that.
+//! the same number, and what may be asked again is asked again. Nothing is kept that is not needed for that. Only the texts
+//! that it has announced the client must announce again, and is told so.
 
+mod buffers;
 mod exchange;
 mod incoming;
 mod pump;

@@ -138,7 +138,7 @@ pub async fn up<R: AsyncRead + Unpin>(
     mut errands: mpsc::UnboundedReceiver<Vec<u8>>,
 ) -> io::Result<()> {
     let mut lines = Outgoing::new(Framing::Lines);
-    state.borrow_mut().resume(&mut lines);
+    state.borrow_mut().resume(&mut lines, &mut input.answers);
     loop {
         loop {
             input.flush(output).await;

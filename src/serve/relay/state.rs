@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 
+use polytree_protocol::{buffer::BufferResetInfo, events::EventPayload};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
+    buffers::Buffers,
     exchange::{self, Exchange, Exchanges, Member, Purpose},
     incoming::{self, Incoming, Response},
     subscriptions::Subscriptions,
@@ -66,6 +68,7 @@ enum Errand {
 pub struct State {
     exchanges: Exchanges,
     subscriptions: Subscriptions,
+    buffers: Buffers,
     /// Subscriptions whose answer waits for their first notification, which tells where they begin: from there they can
     /// be opened again. By the daemon's number.
     opening: HashMap<u64, Id>,
@@ -85,6 +88,7 @@ impl State {
         Self {
             exchanges: Exchanges::default(),
             subscriptions: Subscriptions::default(),
+            buffers: Buffers::default(),
             opening: HashMap::new(),
             introduction: None,
             directory: None,
@@ -99,9 +103,9 @@ impl State {
         !self.exchanges.is_empty()
     }
 
-    /// Whether the client follows events.
+    /// Whether the client follows events, or has announced texts that a daemon must know of.
     pub fn follows(&self) -> bool {
-        !self.subscriptions.is_empty()
+        !(self.subscriptions.is_empty() && self.buffers.is_empty())
     }
 
     /// The directory that the client has chosen with `server.initialize`.
@@ -121,9 +125,7 @@ impl State {
 
     fn request(&mut self, request: &Request<'_>, text: &str, daemon: &mut Outgoing, client: &mut Outgoing) {
         let Some(id) = request.id.clone() else {
-            if request.method == "$/cancelRequest" {
-                self.cancel(request.params);
-            }
+            self.notified(request);
             return daemon.push(text);
         };
         if self.exchanges.contains(&id) {
@@ -149,9 +151,7 @@ impl State {
         for (index, entry) in entries.iter().enumerate() {
             let Ok(request) = entry else { continue };
             let Some(id) = request.id.clone() else {
-                if request.method == "$/cancelRequest" {
-                    self.cancel(request.params);
-                }
+                self.notified(request);
                 // A notification is never executed twice.
                 repeatable = false;
                 continue;
@@ -187,6 +187,18 @@ impl State {
         Some(json!({ "jsonrpc": "2.0", "id": id, "method": request.method, "params": params }).to_string())
     }
 
+    /// Takes what the client wants no answer to.
+    fn notified(&mut self, request: &Request<'_>) {
+        if request.method == "$/cancelRequest" {
+            self.cancel(request.params);
+        }
+        match exchange::purpose(request) {
+            Purpose::Open(named) => self.buffers.opened(named, None),
+            Purpose::Close(named) => self.buffers.closed(&named),
+            _ => {}
+        }
+    }
+
     fn cancel(&mut self, params: Option<&str>) {
         let id = exchange::object(params).and_then(|params| Id::parse(&params.get("id")?.to_string()));
         if let Some(member) = id.and_then(|id| self.exchanges.member(&id)) {
@@ -201,8 +213,11 @@ impl State {
             Incoming::Batch(ids) => {
                 if let Some(exchange) = ids.iter().find_map(|id| self.exchanges.take(id)) {
                     for member in exchange.members {
-                        if let Purpose::Unsubscribe(number) = member.purpose {
-                            self.subscriptions.remove(number);
+                        match member.purpose {
+                            Purpose::Unsubscribe(number) => drop(self.subscriptions.remove(number)),
+                            Purpose::Open(named) => self.buffers.opened(named, None),
+                            Purpose::Close(named) => self.buffers.closed(&named),
+                            _ => {}
                         }
                     }
                 }
@@ -234,6 +249,8 @@ impl State {
         for member in exchange.members {
             match (member.purpose, response.result) {
                 (Purpose::Unsubscribe(number), Some(_)) => drop(self.subscriptions.remove(number)),
+                (Purpose::Open(named), Some(result)) => self.buffers.opened(named, Some(result.get())),
+                (Purpose::Close(named), Some(_)) => self.buffers.closed(&named),
                 (Purpose::Introduce(params), Some(result)) => {
                     self.introduction = Some(params);
                     let told = serde_json::from_str::<Value>(result.get()).unwrap_or_default();
@@ -333,11 +350,20 @@ impl State {
         }
     }
 
-    /// There is a daemon: says again what it must know, and what waits.
-    pub fn resume(&mut self, daemon: &mut Outgoing) {
+    /// There is a daemon: says again what it must know, and what waits. The client is told what it must say again.
+    pub fn resume(&mut self, daemon: &mut Outgoing, client: &mut Outgoing) {
         if let Some(introduction) = &self.introduction {
             let params = serde_json::from_str(introduction).unwrap_or_default();
             self.send(daemon, Errand::Nothing, "server.initialize", params);
+        }
+        // Before anything that might read them.
+        let open: Vec<_> = self.buffers.untold().collect();
+        let paths: Vec<_> = self.buffers.paths().collect();
+        for params in open {
+            self.send(daemon, Errand::Nothing, "buffer.open", params);
+        }
+        if !paths.is_empty() {
+            client.push(&incoming::told(&EventPayload::BufferReset(BufferResetInfo { paths })));
         }
         let reopening: Vec<_> =
             self.subscriptions.reopening().map(|(number, method, params)| (number, method.to_owned(), params)).collect();

@@ -265,7 +265,7 @@ impl Run {
                     self.state.give_up(&Error::unavailable("no daemon"), &mut down);
                     assert!(!self.state.waits());
                 }
-                self.state.resume(&mut up);
+                self.state.resume(&mut up, &mut down);
                 self.deliver(&up, &down);
             }
         }
@@ -356,7 +356,7 @@ fn a_client_does_not_notice_another_daemon() {
         daemon {"jsonrpc":"2.0","id":"relay:2","method":"event.subscribe","params":{"types":["session.idle"],"since":9}}
         daemon {"jsonrpc":"2.0","id":"p","method":"session.prompt","params":{"messageID":"msg_1","parts":"a"}}
     "#]]
-    .assert_eq(&said(&mut state, |state, up, _| state.resume(up)));
+    .assert_eq(&said(&mut state, |state, up, down| state.resume(up, down)));
     assert_eq!(daemon(&mut state, r#"{"jsonrpc":"2.0","id":"relay:1","result":{}}"#), "");
     assert_eq!(daemon(&mut state, r#"{"jsonrpc":"2.0","id":"relay:2","result":1}"#), "");
     assert_eq!(
@@ -375,7 +375,7 @@ fn a_client_does_not_notice_another_daemon() {
     ));
     // A subscription that cannot go on ends with the daemon's error, under the client's number.
     said(&mut state, |state, _, down| state.lost(down));
-    said(&mut state, |state, up, _| state.resume(up));
+    said(&mut state, |state, up, down| state.resume(up, down));
     expect_test::expect![[r#"
         client {"jsonrpc":"2.0","method":"event","params":{"subscription":1,"error":{"code":1011,"message":"expired"}}}
     "#]]
@@ -407,9 +407,49 @@ fn numbers_of_subscriptions_are_the_daemons_own_on_its_side() {
     client(&mut state, r#"{"jsonrpc":"2.0","id":6,"method":"session.list"}"#);
     client(&mut state, r#"{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":6}}"#);
     assert!(said(&mut state, |state, _, down| state.lost(down)).contains(r#""id":6,"error":{"code":-32800"#));
-    assert_eq!(said(&mut state, |state, up, _| state.resume(up)), "");
+    assert_eq!(said(&mut state, |state, up, down| state.resume(up, down)), "");
     // What is no message of the contract is the daemon's to refuse.
     assert_eq!(client(&mut state, "no"), "daemon no\n");
     client(&mut state, r#"{"jsonrpc":"2.0","id":5,"method":"session.list"}"#);
     assert!(client(&mut state, r#"{"jsonrpc":"2.0","id":5,"method":"session.list"}"#).contains("still in flight"));
+}
+
+#[test]
+fn announced_texts_are_asked_for_again() {
+    let mut state = State::new("relay:");
+    let client = |state: &mut State, text: &str| said(state, |state, up, down| state.take_client(text, up, down));
+    let daemon = |state: &mut State, text: &str| said(state, |state, up, down| state.take_daemon(text, up, down));
+    let open = |state: &mut State, id: u64, path: &str| {
+        client(
+            state,
+            &format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"buffer.open","params":{{"path":"{path}","version":1,"text":"t"}}}}"#),
+        )
+    };
+    for (id, path) in [(1, "a"), (2, "b"), (3, "refused"), (4, "pending")] {
+        assert!(open(&mut state, id, path).starts_with("daemon "));
+    }
+    daemon(&mut state, r#"{"jsonrpc":"2.0","id":1,"result":{"path":"/d/a","version":1}}"#);
+    daemon(&mut state, r#"{"jsonrpc":"2.0","id":2,"result":{"path":"/d/b","version":1}}"#);
+    daemon(&mut state, r#"{"jsonrpc":"2.0","id":3,"error":{"code":1008,"message":"too large"}}"#);
+    client(&mut state, r#"{"jsonrpc":"2.0","method":"buffer.open","params":{"path":"c","directory":"/e","version":1,"text":"t"}}"#);
+    client(&mut state, r#"{"jsonrpc":"2.0","id":5,"method":"buffer.close","params":{"path":"/d/b"}}"#);
+    daemon(&mut state, r#"{"jsonrpc":"2.0","id":5,"result":true}"#);
+    client(&mut state, r#"{"jsonrpc":"2.0","id":6,"method":"buffer.change","params":{"path":"a","version":2,"edits":[]}}"#);
+    // What is told to the connection is passed on as it is.
+    let edit = r#"{"jsonrpc":"2.0","method":"event","params":{"result":{"cursor":0,"time":1,"type":"buffer.edit","properties":{}}}}"#;
+    assert_eq!(daemon(&mut state, edit), format!("client {edit}\n"));
+    assert!(state.follows(), "a daemon that somebody else starts must know of them");
+    assert!(said(&mut state, |state, _, down| state.lost(down)).contains(r#""id":6,"error":{"code":1009"#));
+    let resumed = said(&mut state, |state, up, down| state.resume(up, down));
+    let time = resumed.split_once(r#""time":"#).unwrap().1.split_once(',').unwrap().0.to_owned();
+    let mut lines: Vec<_> = resumed.lines().map(|line| line.replace(&time, "TIME")).collect();
+    lines.sort();
+    expect_test::expect![[r#"
+        client {"jsonrpc":"2.0","method":"event","params":{"result":{"cursor":0,"time":TIME,"type":"buffer.reset","properties":{"paths":["a","c"]}}}}
+        daemon {"jsonrpc":"2.0","id":"relay:1","method":"buffer.open","params":{"path":"/d/a","version":0}}
+        daemon {"jsonrpc":"2.0","id":"relay:2","method":"buffer.open","params":{"path":"c","directory":"/e","version":0}}
+        daemon {"jsonrpc":"2.0","id":4,"method":"buffer.open","params":{"path":"pending","version":1,"text":"t"}}"#]]
+    .assert_eq(&lines.join("\n"));
+    // The answers to the relay's own requests are nobody else's.
+    assert_eq!(daemon(&mut state, r#"{"jsonrpc":"2.0","id":"relay:1","result":{"path":"/d/a","version":0}}"#), "");
 }

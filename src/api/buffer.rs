@@ -1,0 +1,172 @@
+//! The handlers of `buffer.*`: what a client holds open and has not saved. They have their effect in the order in which
+//! the client sends them, before whatever it sends afterwards is looked at.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use futures::future::BoxFuture;
+use polytree_protocol::{
+    buffer::{Buffer, BufferEditInfo},
+    event::Event,
+    events::EventPayload,
+    method::Selects,
+    methods::{BufferChange, BufferClose, BufferOpen, BufferReply},
+};
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+
+use super::{
+    connection::{Connection, Door},
+    error::Error,
+    handler::{Context, Handler},
+    select,
+};
+use crate::{
+    jsonrpc::framing::MESSAGE_LIMIT,
+    overlay::{Editor, Reply, Shown},
+    stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
+    tool::path,
+};
+
+impl Handler for BufferOpen {
+    const IN_ORDER: bool = true;
+
+    async fn handle(context: Context, params: Self::Params) -> Result<Buffer, Error> {
+        let connection = &context.connection;
+        if connection.door() == Door::Http {
+            return Err(Error::invalid_state("an HTTP request has no connection that could hold a text")
+                .hint("open a WebSocket at the same address"));
+        }
+        let named = named(&context, &params, &params.path).await?;
+        let real = resolved(&named).await?;
+        if !connection.announces(&context.daemon.overlay, Arc::new(Messenger(Arc::downgrade(connection)))) {
+            return Err(Error::cancelled("the connection is closed"));
+        }
+        context.daemon.overlay.open(connection.id(), &named, &real, params.version, params.text)?;
+        Ok(Buffer { path: real.to_string(), version: params.version })
+    }
+}
+
+impl Handler for BufferChange {
+    const IN_ORDER: bool = true;
+
+    async fn handle(context: Context, params: Self::Params) -> Result<Buffer, Error> {
+        let real = opened(&context, &params, &params.path).await?;
+        let document = context.daemon.overlay.change(context.connection.id(), &real, params.version, &params.edits)?;
+        Ok(Buffer { path: real.to_string(), version: document.version })
+    }
+}
+
+impl Handler for BufferClose {
+    const IN_ORDER: bool = true;
+
+    async fn handle(context: Context, params: Self::Params) -> Result<bool, Error> {
+        let real = opened(&context, &params, &params.path).await?;
+        Ok(context.daemon.overlay.close(context.connection.id(), &real))
+    }
+}
+
+impl Handler for BufferReply {
+    const IN_ORDER: bool = true;
+
+    async fn handle(context: Context, params: Self::Params) -> Result<bool, Error> {
+        let reply = match (params.applied, params.version) {
+            (true, Some(version)) => Reply::Applied { version, saved: params.saved.unwrap_or(false) },
+            (true, None) => return Err(Error::invalid_params("`version` is missing: the number of the text with the edit made")),
+            (false, _) => Reply::Refused { message: params.message },
+        };
+        context.daemon.overlay.reply(context.connection.id(), &params.edit_id, reply)?;
+        Ok(true)
+    }
+}
+
+/// The path that the client means, as it spells it.
+async fn named(context: &Context, params: &impl Selects, path: &str) -> Result<AbsPath, Error> {
+    if params.project_id().is_some() {
+        select::instance(context, params).await?;
+    }
+    if path.trim().is_empty() || path.contains('\0') {
+        return Err(Error::invalid_params("`path` names no file"));
+    }
+    match AbsPath::expand(path) {
+        Some(absolute) => Ok(absolute),
+        None => Ok(select::directory(context, params)?.join(path)),
+    }
+}
+
+/// The file that tools will find there.
+async fn resolved(named: &AbsPath) -> Result<AbsPath, Error> {
+    let from = named.clone();
+    let resolve = move || {
+        let real = path::resolve(&from).map_err(|error| Error::invalid_params(format!("`path`: {from} cannot be resolved: {error}")))?;
+        if real.as_path().is_dir() {
+            return Err(Error::invalid_params(format!("`path`: {from} is a directory")));
+        }
+        if real.as_path().to_str().is_none() {
+            return Err(Error::invalid_params(format!("`path`: the real path of {from} is not valid Unicode")));
+        }
+        Ok(real)
+    };
+    Tasks::spawn_blocking(resolve).await.map_err(Error::internal)?
+}
+
+/// The file that the client has opened under this name.
+async fn opened(context: &Context, params: &impl Selects, path: &str) -> Result<AbsPath, Error> {
+    let named = named(context, params, path).await?;
+    match context.daemon.overlay.named(context.connection.id(), &named) {
+        Some(real) => Ok(real),
+        None => resolved(&named).await,
+    }
+}
+
+/// Shows edits to the client of a connection.
+struct Messenger(Weak<Connection>);
+
+#[derive(Serialize)]
+struct Notification<'a> {
+    jsonrpc: &'static str,
+    method: &'static str,
+    params: Told<'a>,
+}
+
+/// Without a subscription: it is told to the connection.
+#[derive(Serialize)]
+struct Told<'a> {
+    result: &'a Event,
+}
+
+impl Editor for Messenger {
+    fn show(&self, edit: BufferEditInfo) -> BoxFuture<'_, Shown> {
+        Box::pin(async move {
+            let session_id = Some(edit.session_id.clone());
+            let payload = EventPayload::BufferEdit(edit);
+            let Ok(properties) = serde_json::from_str(&payload.properties()) else { return Shown::TooLarge };
+            // It has no place in the log, and so no cursor to go on from.
+            let event = Event {
+                cursor: 0,
+                time: now_ms(),
+                kind: payload.name().to_owned(),
+                directory: None,
+                project_id: None,
+                session_id,
+                properties,
+            };
+            let notification = Notification { jsonrpc: "2.0", method: "event", params: Told { result: &event } };
+            match to_raw_value(&notification) {
+                Ok(message) if message.get().len() <= MESSAGE_LIMIT => match self.0.upgrade() {
+                    Some(connection) if connection.tell(message).await.is_ok() => Shown::Yes,
+                    _ => Shown::Gone,
+                },
+                _ => Shown::TooLarge,
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Messenger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Messenger")
+    }
+}
