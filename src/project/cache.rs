@@ -27,6 +27,7 @@ use crate::{
     provider::{
         catalog::Pool,
         catalog_cache::{self, PUBLISHED_AT},
+        key_store::Keys,
     },
     session::{self, Workspace, Workspaces},
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
@@ -266,6 +267,12 @@ impl Projects {
             None => self.loader.load_user(&self.places, environment)?,
         };
         Ok(DirectoryModels::new(&self.models, &settings, environment, false).keys()?)
+    }
+
+    /// The stored keys, to keep them out of what is shown; none where the store cannot be read.
+    #[must_use]
+    pub fn stored_keys(&self) -> Arc<Keys> {
+        self.models.keys.keys().unwrap_or_default()
     }
 
     /// Stores a provider's key; removes it where there is none. Tells whether anything has changed.

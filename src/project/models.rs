@@ -120,7 +120,7 @@ impl DirectoryModels {
             Some(Look::Found(models)) => models.clone(),
             Some(Look::Silent) | None => vec![unknown_model(&model.model_id)],
         };
-        // Ollama lists `name:tag`, and without a tag means the latest.
+        // Ollama lists `name:tag`, and knows itself that no tag means the latest.
         let tagged = ModelRef { model_id: format!("{}:latest", model.model_id), ..model.clone() };
         let meant = if models.iter().any(|known| known.id == tagged.model_id) { &tagged } else { model };
         let mut catalog = Catalog::new(Arc::clone(&self.pool), &self.settings);

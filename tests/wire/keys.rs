@@ -94,7 +94,7 @@ async fn a_store_that_cannot_be_written_keeps_what_it_has() {
     let set = |id: &str, key: &str| json!({ "providerID": id, "type": "api", "key": key });
     client.call("auth.set", set("groq", "sk-groq-before")).await;
     let before = std::fs::read(fixture.path("data/auth.json")).unwrap();
-    client.limit_files(Some(10));
+    client.limit_files(Some(0));
     let refused = client.refused("auth.set", set("xai", "sk-never-stored")).await;
     assert_eq!(refused["data"]["kind"], "unavailable", "{refused}");
     assert!(!refused.to_string().contains("sk-never"), "{refused}");

@@ -69,7 +69,11 @@ async fn a_server_on_this_machine_is_listed_and_used_when_it_is_named() {
     let server = ModelServer::start().await;
     server.rule(|request| {
         let list = json!({ "object": "list", "data": [{ "id": "served/model", "max_model_len": 4096 }] });
-        (request.path == "/v1/models").then(|| Answer::json(200, &list))
+        match request.path.as_str() {
+            "/v1/models" => Some(Answer::json(200, &list)),
+            "/v1/chat/completions" => Some(Answer::openai_text("served")),
+            _ => None,
+        }
     });
     let origin = server.url().trim_end_matches("/v1").to_owned();
     // Nobody has chosen a model.
@@ -93,7 +97,6 @@ async fn a_server_on_this_machine_is_listed_and_used_when_it_is_named() {
     assert_eq!(server.requests().len(), 1, "one look serves both");
 
     let named = |model: &str| json!({ "parts": "go", "model": { "providerID": "vllm", "modelID": model } });
-    server.push(Answer::openai_text("served"));
     assert_eq!(text(&client.call("session.prompt", named("served/model")).await), "served");
     let request = server.requests().into_iter().find(|request| request.path == "/v1/chat/completions").unwrap();
     assert_eq!((&request.body["model"], request.header("authorization")), (&json!("served/model"), None));
@@ -121,11 +124,24 @@ async fn a_server_that_does_not_run_is_told() {
 async fn ollama_names_models_with_tags() {
     let fixture = Fixture::new().await;
     let server = ModelServer::start().await;
-    server.rule(|request| (request.path == "/api/tags").then(|| Answer::json(200, &json!({ "models": [{ "name": "llama3:latest" }] }))));
+    server.rule(|request| match request.path.as_str() {
+        "/api/tags" => Some(Answer::json(200, &json!({ "models": [{ "name": "llama3:latest" }] }))),
+        "/v1/chat/completions" => Some(Answer::openai_text("hi")),
+        // Ollama's own protocol.
+        "/api/chat" => {
+            let lines = [
+                json!({ "message": { "role": "assistant", "content": "hi" }, "done": false }),
+                json!({ "message": { "role": "assistant", "content": "" }, "done": true, "done_reason": "stop" }),
+            ];
+            Some(Answer::body(200, "application/x-ndjson", &lines.map(|line| line.to_string() + "\n").concat()))
+        }
+        _ => None,
+    });
     let address = format!("ollama={}", server.url().trim_end_matches("/v1"));
     let mut client = Client::start_with(&fixture, "repo", &[("POLYTREE_LOCAL_SERVERS", &address)]);
-    server.push(Answer::openai_text("hi"));
-    client.call("session.prompt", json!({ "parts": "go", "model": { "providerID": "ollama", "modelID": "llama3" } })).await;
-    let request = server.requests().into_iter().find(|request| request.path != "/api/tags").unwrap();
-    assert_eq!(request.body["model"], "llama3:latest");
+    let named = |model: &str| json!({ "parts": "go", "model": { "providerID": "ollama", "modelID": model } });
+    for model in ["llama3", "llama3:latest"] {
+        assert_eq!(text(&client.call("session.prompt", named(model)).await), "hi");
+    }
+    assert!(client.refused("session.prompt", named("llama")).await["message"].as_str().unwrap().contains("`llama3:latest`"));
 }

@@ -159,7 +159,7 @@ async fn models_of_servers_here_prices_and_problems_are_shown() {
     expect![[r#"
         groq (Groq) connected
           groq/m  1.0M context, 128k answer  $2/$10.5, cached $0.25  thinks, documents  default
-        vllm (vLLM[8m) runs on this machine; used when one of its models is named
+        vllm (vLLM) runs on this machine; used when one of its models is named
           it serves no model
         Prices in US dollars for a million tokens, read and written; fetched on 2026-11-27 from https://models.example/api.json.
     "#]]
