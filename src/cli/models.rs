@@ -2,7 +2,7 @@
 
 use polytree_protocol::{
     methods::{ModelRefresh, ProviderList},
-    provider::{CatalogSource, Model, ModelRefreshParams, Provider, ProviderListParams, ProviderListResult},
+    provider::{CatalogSource, KeySource, Model, ModelRefreshParams, Provider, ProviderListParams, ProviderListResult},
 };
 use serde_json::json;
 
@@ -102,7 +102,7 @@ fn page(found: &ProviderListResult, all: bool) -> String {
     for (provider, connected, open) in shown {
         let state = match (connected, provider.local) {
             (true, true) => paint(GOOD, "runs on this machine; used when one of its models is named"),
-            (true, false) => paint(GOOD, "connected"),
+            (true, false) => format!("{}{}", paint(GOOD, "connected"), paint(FAINT, by(provider))),
             (false, _) => paint(FAINT, &missing(provider)),
         };
         let name = paint(FAINT, &format!("({})", sanitize::line(&provider.name)));
@@ -117,6 +117,16 @@ fn page(found: &ProviderListResult, all: bool) -> String {
     }
     text.push_str(&(paint(FAINT, &origin(found)) + "\n"));
     text
+}
+
+/// What connects a provider.
+fn by(provider: &Provider) -> &'static str {
+    match provider.key {
+        Some(KeySource::Settings) => " by the key in the settings",
+        Some(KeySource::Environment) => " by a key in the environment",
+        Some(KeySource::Stored) => " by the stored key",
+        None => "",
+    }
 }
 
 /// Where names, limits and prices come from.

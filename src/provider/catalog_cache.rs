@@ -82,7 +82,7 @@ impl Current {
     /// What it says.
     #[must_use]
     pub fn file(&self) -> &CatalogFile {
-        self.fetched.as_deref().unwrap_or_else(|| built_in())
+        self.fetched.as_deref().unwrap_or(built_in())
     }
 
     /// Where it comes from.

@@ -52,7 +52,7 @@ async fn what_is_no_catalogue_changes_nothing() {
         (Answer::json(302, &json!({})).header("location", "http://127.0.0.1:1/"), "leads elsewhere"),
         (Answer::body(200, "text/html", "<html>"), "is no catalogue"),
         (Answer::json(200, &json!({ "a": 1 })), "no model"),
-        (Answer::body(200, "application/json", &" ".repeat((MOST_BYTES + 1) as usize)), "more than"),
+        (Answer::body(200, "application/json", &" ".repeat(usize::try_from(MOST_BYTES + 1).unwrap())), "more than"),
         (Answer::body(200, "application/json", "{\"openai\"").cut(), ""),
     ] {
         server.push(answer);

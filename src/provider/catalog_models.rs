@@ -8,6 +8,7 @@ use polytree_protocol::provider::{Model, ModelCost, ModelLimit};
 use super::catalog_file::CatalogFile;
 
 /// The catalogue that is part of the program.
+#[must_use]
 pub fn built_in() -> &'static CatalogFile {
     static FILE: OnceLock<CatalogFile> = OnceLock::new();
     // A test reads it without loss; without it there would still be the settings.

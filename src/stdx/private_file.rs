@@ -2,7 +2,7 @@
 //! there, and replaced so that at their place there is always a whole one, whatever ends the process.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, Read as _, Write as _},
     path::Path,
 };
@@ -57,14 +57,14 @@ pub fn replace(path: &AbsPath, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// How the names of half-written ones begin.
-fn beginning(name: &std::ffi::OsStr) -> OsString {
+fn beginning(name: &OsStr) -> OsString {
     let mut prefix = OsString::from(".");
     prefix.push(name);
     prefix.push("-");
     prefix
 }
 
-fn sweep(directory: &Path, prefix: &OsString) {
+fn sweep(directory: &Path, prefix: &OsStr) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
             let _ = std::fs::remove_file(entry.path());

@@ -157,7 +157,7 @@ async fn models_of_servers_here_prices_and_problems_are_shown() {
     });
     let seen = ask(&["models"], Person::default(), vec![("provider.list", found.clone())]).await;
     expect![[r#"
-        groq (Groq) connected
+        groq (Groq) connected by the stored key
           groq/m  1.0M context, 128k answer  $2/$10.5, cached $0.25  thinks, documents  default
         vllm (vLLM) runs on this machine; used when one of its models is named
           it serves no model
