@@ -9,6 +9,7 @@ use polytree_protocol::{
     event::Event,
     events::{EVENTS, EventPayload},
     generate::documents,
+    method::Retry,
     methods::METHODS,
     session::{PartInput, SessionPromptParams},
 };
@@ -128,6 +129,12 @@ fn error_codes_and_words_are_unique_and_outside_reserved_ranges() {
         let standard = matches!(kind.code(), -32700 | -32600..=-32600 | -32603..=-32601 | -32800);
         assert!(standard || kind.code() > 0, "{kind:?} takes a number that others use");
     }
+}
+
+#[test]
+fn a_request_with_a_key_is_never_kept_to_be_sent_again() {
+    let method = METHODS.iter().find(|method| method.name == "auth.set").unwrap();
+    assert_eq!(method.retry, Retry::Never);
 }
 
 #[test]

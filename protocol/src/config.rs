@@ -46,6 +46,13 @@ pub struct Config {
     /// Ids of the only providers that may be used; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled_providers: Option<Vec<String>>,
+    /// Where `polytree models --refresh` fetches the catalogue of models; only in the user's own settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models_url: Option<String>,
+    /// Where model servers on this machine are looked for when models are listed: `ollama`, `llamacpp`, `lmstudio` or
+    /// `vllm`, and an address on loopback such as `http://127.0.0.1:11434`, or `off`; only in the user's own settings.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub local_servers: BTreeMap<String, String>,
     /// Paths and glob patterns of further files with instructions for the model. Relative ones are looked up in
     /// the directory and in all above it up to the worktree; absolute ones and those with `~/` count only in the
     /// user's own settings.
@@ -166,7 +173,7 @@ pub struct ModelConfig {
     /// Takes images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment: Option<bool>,
-    /// Takes PDF documents.
+    /// Takes documents, such as PDF files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<bool>,
     /// Thinks before it answers.

@@ -24,6 +24,7 @@ pub mod errors;
 pub mod id;
 
 pub mod agent;
+pub mod auth;
 pub mod buffer;
 pub mod config;
 pub mod daemon;

@@ -91,6 +91,16 @@ macro_rules! for_each_method {
 
             /// Lists providers and their models.
             call ProviderList = "provider.list" (provider::ProviderListParams) -> provider::ProviderListResult, GET "/provider", retry read;
+            /// Lists the models of all providers that can be used.
+            call ModelList = "model.list" (provider::ModelListParams) -> Vec<provider::UsableModel>, - "", retry read;
+            /// Fetches the catalogue of models anew; nothing is ever fetched without being asked for.
+            call ModelRefresh = "model.refresh" (provider::ModelRefreshParams) -> provider::ModelRefreshResult, - "", retry read;
+            /// Stores a provider's key, which counts from the next prompt on.
+            call AuthSet = "auth.set" (auth::AuthSetParams) -> bool, - "", retry never;
+            /// Removes a provider's stored key; tells whether there was one.
+            call AuthRemove = "auth.remove" (auth::AuthRemoveParams) -> bool, - "", retry never;
+            /// Tells which providers have keys and where those come from; never a key.
+            call AuthList = "auth.list" (auth::AuthListParams) -> Vec<auth::AuthEntry>, - "", retry read;
             /// Tells the settings in force, secrets masked.
             call ConfigGet = "config.get" (config::ConfigGetParams) -> config::Config, GET "/config", retry read;
             /// Lists the agents.
@@ -169,6 +179,6 @@ macro_rules! define {
     };
 }
 
-use crate::{agent, buffer, config, daemon, diagnose, event, find, listen, message, permission, project, provider, session, symbol, tool};
+use crate::{agent, auth, buffer, config, daemon, diagnose, event, find, listen, message, permission, project, provider, session, symbol, tool};
 
 for_each_method!(define);

@@ -7,7 +7,21 @@ use serde::{Deserialize, Serialize};
 
 params! {
     /// Params of `provider.list`.
-    ProviderListParams {}
+    ProviderListParams {
+        /// Also the services that only a refreshed catalogue knows, and that neither the settings nor a stored key name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        all: Option<bool>,
+    }
+}
+
+params! {
+    /// Params of `model.list`.
+    ModelListParams {}
+}
+
+params! {
+    /// Params of `model.refresh`.
+    ModelRefreshParams {}
 }
 
 /// A model of a provider.
@@ -46,6 +60,79 @@ pub struct ProviderListResult {
     pub default: BTreeMap<String, String>,
     /// The ids of the providers that can be used now.
     pub connected: Vec<String>,
+    /// Where names, limits and prices come from.
+    #[serde(default)]
+    pub catalog: CatalogInfo,
+    /// What is wrong with the catalogue's copy or the key store, for people; nothing else is affected by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// Where a catalogue comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CatalogSource {
+    /// It is part of the program.
+    #[default]
+    BuiltIn,
+    /// It was fetched by `model.refresh`.
+    Fetched,
+}
+
+/// Where names, limits and prices come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CatalogInfo {
+    /// Part of the program, or fetched.
+    pub source: CatalogSource,
+    /// The day that it describes, as `YYYY-MM-DD`.
+    pub as_of: String,
+    /// Where it was fetched from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// A model of a provider that can be used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UsableModel {
+    /// The provider's id.
+    #[serde(rename = "providerID")]
+    pub provider_id: String,
+    /// The model's id at that provider.
+    #[serde(rename = "modelID")]
+    pub model_id: String,
+    /// It is the one used when only the provider is named.
+    pub default: bool,
+    /// It is served on this machine, by a server that was found running.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local: bool,
+    /// What is known about it.
+    pub info: Model,
+}
+
+/// Result of `model.refresh`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelRefreshResult {
+    /// The catalogue from now on.
+    pub catalog: CatalogInfo,
+    /// How many services it names.
+    pub providers: u64,
+    /// How many models it names.
+    pub models: u64,
+    /// How many entries were left out because they are malformed.
+    pub skipped: u64,
+}
+
+/// Where a key comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KeySource {
+    /// `options.apiKey` in the settings.
+    Settings,
+    /// A variable of the client's environment.
+    Environment,
+    /// The key store, filled by `auth.set`.
+    Stored,
 }
 
 /// A model service.
@@ -59,6 +146,12 @@ pub struct Provider {
     pub env: Vec<String>,
     /// The wire protocol: `openai`, `openai-responses`, `anthropic`, `gemini`, `ollama`, or one that only this daemon knows.
     pub api: String,
+    /// Where its key comes from; absent: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeySource>,
+    /// A server that was found running on this machine. It is never chosen by itself: name one of its models to use it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local: bool,
     /// Its models by id.
     pub models: BTreeMap<String, Model>,
 }
@@ -70,9 +163,12 @@ pub struct Model {
     pub id: String,
     /// The name for people.
     pub name: String,
+    /// The wire protocol, where it is not the provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
     /// Takes images.
     pub attachment: bool,
-    /// Takes PDF documents.
+    /// Takes documents, such as PDF files.
     #[serde(default)]
     pub documents: bool,
     /// Thinks before it answers.
@@ -81,6 +177,9 @@ pub struct Model {
     pub temperature: bool,
     /// Can call tools.
     pub tool_call: bool,
+    /// The day on which it came out, as `YYYY-MM-DD`; absent where unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_date: Option<String>,
     /// Prices.
     pub cost: ModelCost,
     /// Limits.

@@ -1,10 +1,12 @@
-//! The handlers of what the settings decide: `config.*`, `provider.*`, `agent.*`, `tool.*`.
+//! The handlers of what the settings decide: `config.*`, `provider.*`, `model.*`, `agent.*`, `tool.*`.
+
+use std::collections::BTreeMap;
 
 use polytree_protocol::{
     agent::Agent,
     config::Config,
-    methods::{AgentList, ConfigGet, ProviderList, ToolList},
-    provider::ProviderListResult,
+    methods::{AgentList, ConfigGet, ModelList, ModelRefresh, ProviderList, ToolList},
+    provider::{ModelRefreshResult, Provider, ProviderListResult, UsableModel},
     tool::ToolInfo,
 };
 
@@ -24,7 +26,35 @@ impl Handler for ConfigGet {
 impl Handler for ProviderList {
     async fn handle(context: Context, params: Self::Params) -> Result<ProviderListResult, Error> {
         let instance = select::instance(&context, &params).await?;
-        Ok(context.daemon.projects.providers(&instance, &context.connection.environment())?)
+        let everything = params.all == Some(true);
+        Ok(context.daemon.projects.providers(&instance, &context.connection.environment(), everything).await?)
+    }
+}
+
+impl Handler for ModelList {
+    async fn handle(context: Context, params: Self::Params) -> Result<Vec<UsableModel>, Error> {
+        let instance = select::instance(&context, &params).await?;
+        let list = context.daemon.projects.providers(&instance, &context.connection.environment(), false).await?;
+        let mut providers: BTreeMap<String, Provider> =
+            list.providers.into_iter().map(|provider| (provider.id.clone(), provider)).collect();
+        let mut models = Vec::new();
+        for id in list.connected {
+            let Some(provider) = providers.remove(&id) else { continue };
+            models.extend(provider.models.into_iter().map(|(model_id, info)| UsableModel {
+                provider_id: id.clone(),
+                default: list.default.get(&id) == Some(&model_id),
+                model_id,
+                local: provider.local,
+                info,
+            }));
+        }
+        Ok(models)
+    }
+}
+
+impl Handler for ModelRefresh {
+    async fn handle(context: Context, _: Self::Params) -> Result<ModelRefreshResult, Error> {
+        Ok(context.daemon.projects.refresh_models(&context.connection.environment()).await?)
     }
 }
 

@@ -8,7 +8,9 @@ use crate::{
     daemon::listeners,
     event,
     find::{self, symbols},
-    overlay, permission, project, session, storage,
+    overlay, permission, project,
+    provider::{catalog_cache, key_store},
+    session, storage,
 };
 
 impl From<storage::Error> for Error {
@@ -94,8 +96,37 @@ impl From<project::Error> for Error {
             project::Error::UnknownProject(id) => Error::not_found("project", id),
             project::Error::Config(error) => error.into(),
             project::Error::Storage(error) => error.into(),
+            project::Error::Keys(error) => error.into(),
+            project::Error::Catalog(error) => error.into(),
             project::Error::Git(error) => Error::new(ErrorKind::InvalidState, error.to_string()).caused_by(error),
             project::Error::Directory(message) => Error::new(ErrorKind::NotFound, message),
+        }
+    }
+}
+
+impl From<key_store::Error> for Error {
+    fn from(error: key_store::Error) -> Self {
+        let text = error.to_string();
+        match error {
+            key_store::Error::Invalid(_) => Error::invalid_params(text),
+            // No cause for the log: what the parser says could show a part of a key, what the system says stands in the text.
+            key_store::Error::File { .. } => Error::unavailable(text).hint("check the disk and who owns the file"),
+            key_store::Error::Content { .. } | key_store::Error::None => Error::invalid_state(text),
+        }
+    }
+}
+
+impl From<catalog_cache::Error> for Error {
+    fn from(error: catalog_cache::Error) -> Self {
+        use catalog_cache::Error as E;
+        let text = error.to_string();
+        match error {
+            E::Address(_) => Error::invalid_state(text).hint("it is `models_url` in your settings, or POLYTREE_MODELS_URL"),
+            E::Service { .. } | E::Content { .. } => {
+                Error::new(ErrorKind::Provider, text).hint("the catalogue that counted before still does")
+            }
+            E::File { .. } => Error::unavailable(text).retry_after(1000).hint("check the disk and the data directory"),
+            E::None => Error::invalid_state(text),
         }
     }
 }

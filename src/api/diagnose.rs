@@ -18,7 +18,12 @@ impl Handler for ServerDiagnose {
             Some(given) => Some(directory::resolve(given)?),
             None => context.connection.default_directory().and_then(|directory| directory.real().ok()),
         };
-        let asker = Asker { connection: Some(context.connection.id()), directory, environment: context.connection.environment() };
+        let asker = Asker {
+            connection: Some(context.connection.id()),
+            directory,
+            environment: context.connection.environment(),
+            stored: context.daemon.projects.stored_keys(),
+        };
         Ok(diagnose(&context.daemon, &asker).await)
     }
 }

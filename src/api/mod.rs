@@ -11,6 +11,7 @@ pub mod traffic;
 mod convert;
 mod select;
 
+pub mod auth;
 pub mod buffer;
 pub mod config;
 pub mod daemon;

@@ -20,6 +20,7 @@ const HELP: &str = "\
 
 \u{1b}[1mSet up:\u{1b}[0m
   models       Show the models that can be used, and what is missing for the others
+  auth         Store, list and remove the keys of model services
   trust        Let the agent use the settings, agents, commands and plugins in this project's files
   doctor       Tell how the daemon is and what is worth doing about it
   completions  Print the completions of a shell
@@ -144,7 +145,16 @@ pub enum ClientCommand {
     #[command(subcommand)]
     Sessions(SessionsCommand),
     /// Show the models that can be used, and what is missing for the others
+    ///
+    /// Model servers that run on this machine (Ollama, llama.cpp, LM Studio, vLLM) are looked for on their default ports. The
+    /// catalogue of models is part of the program; --refresh fetches a newer one, and nothing else ever does.
     Models(ModelsArgs),
+    /// Store, list and remove the keys of model services
+    ///
+    /// A key in the settings comes first, then one in the environment, then the stored one. Stored keys stand in a file of the
+    /// data directory that only you can read.
+    #[command(subcommand)]
+    Auth(AuthCommand),
     /// Let the agent use the settings, agents, commands and plugins in this project's files
     ///
     /// A repository's own files are not used before you trust it, because they can make the agent run commands. Trust covers
@@ -304,9 +314,50 @@ pub struct SessionsDeleteArgs {
     pub yes: bool,
 }
 
+/// Commands of `auth`.
+#[derive(Debug, Subcommand)]
+pub enum AuthCommand {
+    /// Store the key of a service, typed at the terminal or given by a pipe
+    Login(AuthLoginArgs),
+    /// Remove the stored key of a service
+    Logout(AuthLogoutArgs),
+    /// List which services have a key, and where it comes from
+    List(AuthListArgs),
+}
+
+/// Arguments of `auth login`.
+#[derive(Debug, clap::Args)]
+pub struct AuthLoginArgs {
+    /// The service, such as anthropic; `polytree models` lists them
+    #[arg(value_name = "PROVIDER")]
+    pub provider: Option<String>,
+}
+
+/// Arguments of `auth logout`.
+#[derive(Debug, clap::Args)]
+pub struct AuthLogoutArgs {
+    /// The service; may be left out when only one key is stored
+    #[arg(value_name = "PROVIDER")]
+    pub provider: Option<String>,
+}
+
+/// Arguments of `auth list`.
+#[derive(Debug, clap::Args)]
+pub struct AuthListArgs {
+    /// Write a line of JSON for each service
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `models`.
 #[derive(Debug, clap::Args)]
 pub struct ModelsArgs {
+    /// Only those of these providers, connected or not
+    #[arg(value_name = "PROVIDER")]
+    pub providers: Vec<String>,
+    /// Fetch the catalogue of models anew first
+    #[arg(long)]
+    pub refresh: bool,
     /// Also the models of providers that are not connected
     #[arg(long, short)]
     pub all: bool,
@@ -363,90 +414,5 @@ pub fn completions(shell: Shell, out: &mut dyn std::io::Write) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(line: &str) -> Result<Args, String> {
-        Args::try_parse_from(std::iter::once("polytree").chain(line.split_whitespace())).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn the_definition_is_sound_and_its_page_names_every_command() {
-        let mut command = Args::command();
-        command.clone().debug_assert();
-        let page = anstream::adapter::strip_str(&command.render_help().ansi().to_string()).to_string();
-        for known in command.get_subcommands() {
-            let line = page.lines().find(|line| line.trim_start().starts_with(&format!("{} ", known.get_name())));
-            let about = known.get_about().unwrap().to_string();
-            assert!(line.is_some_and(|line| line.trim_end().ends_with(about.as_str())), "{}: {about}\n{page}", known.get_name());
-        }
-        assert!(page.contains("--directory <DIR>") && page.contains("--version") && page.contains("Examples:"), "{page}");
-    }
-
-    #[test]
-    fn what_is_understood() {
-        let Command::Client(ClientCommand::Run(run)) = parse("run fix the bug --yes --model local/a/b -f a:1-2 -f b").unwrap().command
-        else {
-            panic!()
-        };
-        assert_eq!((run.prompt.join(" "), run.yes, run.files.len()), ("fix the bug".to_owned(), true, 2));
-        assert_eq!(run.model.unwrap().model_id, "a/b");
-        let args = parse("sessions list --all -n 5 --directory /x").unwrap();
-        assert_eq!(args.directory.as_deref(), Some(Path::new("/x")));
-        assert!(matches!(
-            args.command,
-            Command::Client(ClientCommand::Sessions(SessionsCommand::List(SessionsListArgs { all: true, limit: 5, .. })))
-        ));
-        assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio));
-        let line = "serve --listen localhost:0 --listen [::1]:0 --allow-host a --certificate c.pem --key /k.pem --new-token";
-        let Command::Serve(serve) = parse(line).unwrap().command else { panic!() };
-        let [first, second] = serve.listeners(&AbsPath::new("/d").unwrap()).try_into().unwrap();
-        assert_eq!((first.address.as_str(), second.address.as_str()), ("localhost:0", "[::1]:0"));
-        assert_eq!((first.certificate.as_deref(), first.key.as_deref()), (Some("/d/c.pem"), Some("/k.pem")));
-        assert_eq!((first.allow_hosts, first.allow_origins, serve.new_token), (Some(vec!["a".to_owned()]), None, true));
-        assert!([parse("--standalone models"), parse("run --standalone x")].map(|args| args.unwrap().standalone) == [true; 2]);
-        assert!(!parse("run x").unwrap().standalone);
-        assert!(matches!(parse("stop --now").unwrap().command, Command::Stop(StopArgs { now: true, wait: false })));
-        assert!(matches!(parse("serve --detached").unwrap().command, Command::Serve(ServeArgs { detached: true, .. })));
-    }
-
-    #[test]
-    fn what_is_refused_says_why() {
-        for (line, reason) in [
-            ("run --model small x", "expected PROVIDER/MODEL"),
-            ("run --session x y", "invalid id"),
-            ("run --continue --session ses_01ARZ3NDEKTSV4RRFFQ69G5FAV x", "cannot be used with"),
-            ("run --continue --title a x", "cannot be used with"),
-            ("serve --allow-origin https://a", "--listen"),
-            ("serve --listen localhost:0 --certificate c.pem", "--key"),
-            ("stop --now --wait", "cannot be used with"),
-            ("sessions list -n 0", "1..=1000"),
-            ("sessions delete", "<ID>"),
-            ("completions tcsh", "possible values: bash, zsh, fish"),
-            ("frobnicate", "unrecognized subcommand"),
-        ] {
-            let error = parse(line).map(drop).unwrap_err();
-            assert!(error.contains(reason), "{line}: {error}");
-        }
-    }
-
-    #[test]
-    fn completions_name_the_commands() {
-        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            let mut script = Vec::new();
-            completions(shell, &mut script);
-            let script = String::from_utf8(script).unwrap();
-            assert!(script.contains("sessions") && script.contains("standalone"), "{shell:?}");
-        }
-    }
-
-    #[test]
-    fn directories_are_meant_from_where_the_process_is() {
-        let place = tempfile::tempdir().unwrap();
-        std::fs::create_dir(place.path().join("sub")).unwrap();
-        let directory = |line: &str| parse(line).unwrap().directory(place.path()).map(|path| path.as_path().to_owned());
-        assert_eq!(directory("models").unwrap(), place.path());
-        assert_eq!(directory("models --directory sub").unwrap(), place.path().join("sub"));
-        assert!(matches!(directory("models --directory none"), Err(Failure::Usage(_))));
-    }
-}
+#[path = "args_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 use polytree_protocol::{
     daemon::LogLevel,
     diagnose::{Diagnosis, DiagnosisClient, DiagnosisDoor, DiagnosisProject, DiagnosisSession, DiagnosisStart},
-    diagnose_machine::{Advice, DiagnosisFiles, DiagnosisPlace, DiagnosisProvider, Severity},
+    diagnose_machine::{Advice, DiagnosisFiles, DiagnosisPlace, Severity},
     session::SessionStatus,
 };
 
@@ -256,17 +256,13 @@ fn settings(report: &Diagnosis) -> Rows {
         let state = settings.model_error.as_ref().map_or_else(|| paint(GOOD, "ready"), |error| paint(BAD, &text(error)));
         rows.push(vec!["model".to_owned(), text(model), state]);
     }
-    let provider = |provider: &DiagnosisProvider| {
-        let state = match (provider.connected, provider.env.as_slice()) {
-            (true, _) => paint(GOOD, "ready"),
-            (false, []) => paint(FAINT, "no key"),
-            (false, names) => {
-                paint(FAINT, &format!("no key: set {}", names.iter().map(|name| text(name)).collect::<Vec<_>>().join(" or ")))
-            }
-        };
-        vec!["provider".to_owned(), text(&provider.id), state]
-    };
-    rows.extend(settings.providers.iter().map(provider));
+    let ready = settings.providers.iter().filter(|provider| provider.connected);
+    rows.extend(ready.map(|provider| vec!["provider".to_owned(), text(&provider.id), paint(GOOD, "ready")]));
+    let keyless = settings.providers.iter().filter(|provider| !provider.connected).count();
+    if keyless > 0 {
+        let hint = paint(FAINT, "no key; `polytree models` tells what they need");
+        rows.push(vec!["providers".to_owned(), format!("{keyless} others"), hint]);
+    }
     rows
 }
 

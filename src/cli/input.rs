@@ -32,7 +32,7 @@ impl Input {
 
 /// Lines that a person types. A line is read only when it is asked for.
 pub struct Typed {
-    requests: Option<blocking::Sender<()>>,
+    requests: Option<blocking::Sender<oneshot::Sender<()>>>,
     lines: mpsc::UnboundedReceiver<Option<String>>,
     reading: bool,
 }
@@ -42,12 +42,14 @@ impl Typed {
     #[must_use]
     pub fn terminal() -> Option<Self> {
         let terminal = if io::stdin().is_terminal() { None } else { Some(open_terminal()?) };
-        let (requests, wanted) = blocking::channel::<()>();
+        let (requests, wanted) = blocking::channel::<oneshot::Sender<()>>();
         let (sender, lines) = mpsc::unbounded_channel();
         let read = move || {
             let mut reader = terminal.map(BufReader::new);
-            while wanted.recv().is_ok() {
+            while let Ok(ready) = wanted.recv() {
                 forget_typed_ahead();
+                // Who asked may have given up.
+                let _ = ready.send(());
                 let mut line = String::new();
                 let read = match &mut reader {
                     Some(reader) => reader.read_line(&mut line),
@@ -69,18 +71,72 @@ impl Typed {
         Self { requests: None, lines, reading: false }
     }
 
-    /// The next line without its end; `None` at the end of input. May be given up and called again.
-    pub async fn line(&mut self) -> Option<String> {
+    /// Begins to wait for a line: what is typed from now on belongs to it, what was typed before does not.
+    pub async fn ready(&mut self) {
         if !self.reading {
             self.reading = true;
             if let Some(requests) = &self.requests {
-                // When the thread has gone the channel below is closed as well.
-                let _ = requests.send(());
+                let (sender, ready) = oneshot::channel();
+                // When the thread has gone, the channel of lines is closed as well.
+                let _ = requests.send(sender);
+                let _ = ready.await;
             }
         }
+    }
+
+    /// What is typed is not shown until the value is dropped; `None` where that cannot be had.
+    #[must_use]
+    pub fn hide(&self) -> Option<Hidden> {
+        if self.requests.is_some() { Hidden::begin() } else { Some(Hidden::nothing()) }
+    }
+
+    /// The next line without its end; `None` at the end of input. May be given up and called again.
+    pub async fn line(&mut self) -> Option<String> {
+        self.ready().await;
         let line = self.lines.recv().await.flatten();
         self.reading = false;
         line.map(|line| line.trim_end_matches(['\n', '\r']).to_owned())
+    }
+}
+
+/// A terminal that shows nothing of what is typed but the end of the line.
+pub struct Hidden {
+    #[cfg(unix)]
+    before: Option<(File, rustix::termios::Termios)>,
+}
+
+impl Hidden {
+    #[cfg(unix)]
+    fn begin() -> Option<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let terminal = File::open("/dev/tty").ok()?;
+        let before = tcgetattr(&terminal).ok()?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        silent.local_modes.insert(LocalModes::ECHONL | LocalModes::ICANON);
+        tcsetattr(&terminal, OptionalActions::Now, &silent).ok()?;
+        Some(Self { before: Some((terminal, before)) })
+    }
+
+    #[cfg(not(unix))]
+    fn begin() -> Option<Self> {
+        None
+    }
+
+    fn nothing() -> Self {
+        Self {
+            #[cfg(unix)]
+            before: None,
+        }
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some((terminal, before)) = &self.before {
+            let _ = rustix::termios::tcsetattr(terminal, rustix::termios::OptionalActions::Now, before);
+        }
     }
 }
 

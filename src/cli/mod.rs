@@ -4,6 +4,7 @@
 mod args;
 mod ask;
 mod attach;
+mod auth;
 mod client;
 mod decode;
 mod doctor;
@@ -47,6 +48,7 @@ pub async fn run_client(command: ClientCommand, daemon: Daemon, mut screen: Scre
         ClientCommand::Run(args) => return run::run(args, daemon, screen, input, directory.clone()).await,
         ClientCommand::Sessions(command) => sessions::run(command, &daemon, &mut screen, &mut input, directory).await,
         ClientCommand::Models(args) => models::run(args, &daemon, &mut screen, directory).await,
+        ClientCommand::Auth(command) => auth::run(command, &daemon, &mut screen, &mut input, directory).await,
         ClientCommand::Trust(args) => trust::run(args, &daemon, &mut screen, directory).await,
     };
     match result {

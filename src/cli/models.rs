@@ -1,8 +1,8 @@
-//! `polytree models`: which models can be used, and what is missing for the others.
+//! `polytree models`: which models can be used, what they cost and can, and what is missing for the others.
 
 use polytree_protocol::{
-    methods::ProviderList,
-    provider::{Model, Provider, ProviderListParams, ProviderListResult},
+    methods::{ModelRefresh, ProviderList},
+    provider::{CatalogSource, KeySource, Model, ModelRefreshParams, Provider, ProviderListParams, ProviderListResult},
 };
 use serde_json::json;
 
@@ -11,27 +11,55 @@ use super::{
     client::{Daemon, Exit, Failure},
     sanitize,
     screen::Screen,
-    style::{CODE, FAINT, GOOD, STRONG, paint},
+    style::{CODE, FAINT, GOOD, STRONG, WARNING, paint},
     table,
 };
-use crate::stdx::paths::AbsPath;
+use crate::stdx::{human, paths::AbsPath};
 
 /// Runs the command.
 ///
 /// # Errors
 /// What the daemon answers.
 pub async fn run(args: ModelsArgs, daemon: &Daemon, screen: &mut Screen, directory: &AbsPath) -> Result<Exit, Failure> {
-    let found = daemon
-        .request::<ProviderList>(&ProviderListParams { directory: Some(directory.to_string()), ..ProviderListParams::default() })
-        .await?;
+    let here = Some(directory.to_string());
+    if args.refresh {
+        let fetched =
+            daemon.request::<ModelRefresh>(&ModelRefreshParams { directory: here.clone(), ..ModelRefreshParams::default() }).await?;
+        let skipped = if fetched.skipped > 0 { format!("; {} malformed entries were left out", fetched.skipped) } else { String::new() };
+        screen.status(&format!(
+            "fetched {} of {}{skipped}",
+            human::count(fetched.models, "model"),
+            human::count(fetched.providers, "provider")
+        ));
+    }
+    let all = (!args.providers.is_empty()).then_some(true);
+    let mut found = daemon.request::<ProviderList>(&ProviderListParams { all, directory: here, ..ProviderListParams::default() }).await?;
+    for problem in &found.problems {
+        screen.status(&format!("{} {}", paint(WARNING.bold(), "warning:"), sanitize::line(problem)));
+    }
+    for wanted in &args.providers {
+        if !found.providers.iter().any(|provider| provider.id == *wanted) {
+            let near = nearest(wanted, found.providers.iter().map(|provider| provider.id.as_str()));
+            let near = near.map(|near| format!(", the nearest is `{}`", sanitize::line(near))).unwrap_or_default();
+            return Err(Failure::Usage(format!("there is no provider `{}`{near}", sanitize::line(wanted))));
+        }
+    }
+    found.providers.retain(|provider| args.providers.is_empty() || args.providers.contains(&provider.id));
+    let open = args.all || !args.providers.is_empty();
     if args.json {
-        for line in lines(&found, args.all) {
+        for line in lines(&found, open) {
             screen.text(&format!("{line}\n"))?;
         }
     } else {
-        screen.styled(&page(&found, args.all))?;
+        screen.styled(&page(&found, open))?;
     }
     Ok(Exit::Done)
+}
+
+/// What resembles the given name most.
+pub(super) fn nearest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |name: &str| strsim::jaro_winkler(given, name);
+    names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
 }
 
 /// Connected providers first, each kind in the daemon's order.
@@ -51,6 +79,8 @@ fn lines(found: &ProviderListResult, all: bool) -> Vec<serde_json::Value> {
                 "modelID": id,
                 "connected": connected,
                 "default": found.default.get(&provider.id) == Some(id),
+                "local": provider.local,
+                "key": provider.key,
                 "env": provider.env,
                 "info": model,
             }));
@@ -70,62 +100,85 @@ fn page(found: &ProviderListResult, all: bool) -> String {
     let mut lines = table.lines();
     let mut text = String::new();
     for (provider, connected, open) in shown {
-        let state = if connected { paint(GOOD, "connected") } else { paint(FAINT, &missing(provider)) };
+        let state = match (connected, provider.local) {
+            (true, true) => paint(GOOD, "runs on this machine; used when one of its models is named"),
+            (true, false) => format!("{}{}", paint(GOOD, "connected"), paint(FAINT, by(provider))),
+            (false, _) => paint(FAINT, &missing(provider)),
+        };
         let name = paint(FAINT, &format!("({})", sanitize::line(&provider.name)));
         text.push_str(&format!("{} {name} {state}\n", paint(STRONG, &sanitize::line(&provider.id))));
         if open && provider.models.is_empty() {
-            text.push_str(&(paint(FAINT, "  no models are named in the settings") + "\n"));
+            let why = if provider.local { "  it serves no model" } else { "  no models are named in the settings" };
+            text.push_str(&(paint(FAINT, why) + "\n"));
         }
         if open {
             text.extend(lines.by_ref().take(provider.models.len()).flat_map(|line| [line, "\n"]));
         }
     }
+    text.push_str(&(paint(FAINT, &origin(found)) + "\n"));
     text
 }
 
+/// What connects a provider.
+fn by(provider: &Provider) -> &'static str {
+    match provider.key {
+        Some(KeySource::Settings) => " by the key in the settings",
+        Some(KeySource::Environment) => " by a key in the environment",
+        Some(KeySource::Stored) => " by the stored key",
+        None => "",
+    }
+}
+
+/// Where names, limits and prices come from.
+fn origin(found: &ProviderListResult) -> String {
+    let as_of = sanitize::line(&found.catalog.as_of);
+    match (found.catalog.source, &found.catalog.url) {
+        _ if as_of.is_empty() => "Prices in US dollars for a million tokens, read and written.".to_owned(),
+        (CatalogSource::Fetched, Some(url)) => {
+            format!("Prices in US dollars for a million tokens, read and written; fetched on {as_of} from {}.", sanitize::line(url))
+        }
+        _ => format!("Prices in US dollars for a million tokens, read and written, as of {as_of}; --refresh fetches newer ones."),
+    }
+}
+
 fn row(found: &ProviderListResult, provider: &Provider, id: &str, model: &Model) -> Vec<String> {
-    let is_default = found.default.get(&provider.id).is_some_and(|default| default == id);
+    let is_default = found.default.get(&provider.id).is_some_and(|default| default == id) && !provider.local;
     let mark = if is_default { paint(CODE, "default") } else { String::new() };
-    vec![format!("  {}", sanitize::line(&format!("{}/{id}", provider.id))), paint(FAINT, &facts(model)), mark]
+    let limit = match (model.limit.context, model.limit.output) {
+        (0, _) => String::new(),
+        (context, 0) => format!("{} context", tokens(context)),
+        (context, output) => format!("{} context, {} answer", tokens(context), tokens(output)),
+    };
+    let cost = &model.cost;
+    let price = match (cost.input > 0.0 || cost.output > 0.0, cost.cache_read > 0.0) {
+        (false, _) => String::new(),
+        (true, false) => format!("${}/${}", cost.input, cost.output),
+        (true, true) => format!("${}/${}, cached ${}", cost.input, cost.output, cost.cache_read),
+    };
+    let name = format!("  {}", sanitize::line(&format!("{}/{id}", provider.id)));
+    vec![name, paint(FAINT, &limit), paint(FAINT, &price), paint(FAINT, &abilities(model)), mark]
 }
 
 /// Why a provider cannot be used.
 fn missing(provider: &Provider) -> String {
     let names: Vec<String> = provider.env.iter().map(|name| sanitize::line(name)).collect();
+    let login = format!("`polytree auth login {}`", sanitize::line(&provider.id));
     match names.as_slice() {
-        [] => "not connected: give it options.apiKey or options.baseURL in the settings".to_owned(),
-        [name] => format!("not connected: set {name}"),
-        names => format!("not connected: set one of {}", names.join(", ")),
+        [] => format!("not connected: run {login}, or give it options.apiKey or options.baseURL in the settings"),
+        [name] => format!("not connected: set {name}, or run {login}"),
+        names => format!("not connected: set one of {}, or run {login}", names.join(", ")),
     }
 }
 
-fn facts(model: &Model) -> String {
-    let mut facts = Vec::new();
-    if model.limit.context > 0 {
-        facts.push(format!("{} context", thousands(model.limit.context)));
-    }
-    if model.cost.input > 0.0 || model.cost.output > 0.0 {
-        facts.push(format!("${}/${} per million", model.cost.input, model.cost.output));
-    }
-    if model.reasoning {
-        facts.push("thinks".to_owned());
-    }
-    if model.attachment {
-        facts.push("sees images".to_owned());
-    }
-    if model.documents {
-        facts.push("reads PDF".to_owned());
-    }
-    if !model.tool_call {
-        facts.push("no tools".to_owned());
-    }
-    facts.join(", ")
+fn abilities(model: &Model) -> String {
+    let words = [(model.reasoning, "thinks"), (model.attachment, "images"), (model.documents, "documents"), (!model.tool_call, "no tools")];
+    words.into_iter().filter(|(has, _)| *has).map(|(_, word)| word).collect::<Vec<_>>().join(", ")
 }
 
-fn thousands(tokens: u64) -> String {
-    match tokens {
-        0..10_000 => tokens.to_string(),
-        10_000..1_000_000 => format!("{}k", tokens / 1000),
-        _ => format!("{}.{}M", tokens / 1_000_000, tokens / 100_000 % 10),
+fn tokens(count: u64) -> String {
+    match count {
+        0..10_000 => count.to_string(),
+        10_000..1_000_000 => format!("{}k", count / 1000),
+        _ => format!("{}.{}M", count / 1_000_000, count / 100_000 % 10),
     }
 }

@@ -50,6 +50,10 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
     if !is_user && config.server != polytree_protocol::config::ServerConfig::default() {
         return Err(Mistake::new(["server"], "belongs into the user's own settings"));
     }
+    if !is_user && (config.models_url.is_some() || !config.local_servers.is_empty()) {
+        let key = if config.models_url.is_some() { "models_url" } else { "local_servers" };
+        return Err(Mistake::new([key], "belongs into the user's own settings"));
+    }
     if config.storage.log_days == 0 {
         return Err(Mistake::new(["storage", "log_days"], "expected at least 1"));
     }
@@ -120,6 +124,8 @@ mod tests {
             r#"{"instructions": ["/a.md"]}"#,
             r#"{"storage": {"log_days": 3}}"#,
             r#"{"server": {"idle_timeout": 0}}"#,
+            r#"{"models_url": "https://a"}"#,
+            r#"{"local_servers": {"ollama": "off"}}"#,
         ];
         let text: String = user.iter().map(|text| message(text, true)).chain(project.iter().map(|text| message(text, false))).collect();
         expect_test::expect![[r#"
@@ -138,6 +144,8 @@ mod tests {
             `instructions.0`: a project's settings can only name files of the project, by relative paths
             `storage`: belongs into the user's own settings
             `server`: belongs into the user's own settings
+            `models_url`: belongs into the user's own settings
+            `local_servers`: belongs into the user's own settings
         "#]]
         .assert_eq(&text);
     }

@@ -22,6 +22,9 @@ pub fn mask(config: &Config) -> Config {
         mask_options(&mut options.options);
         provider.models.values_mut().for_each(|model| mask_options(&mut model.options));
     }
+    if let Some(address) = &mut config.models_url {
+        *address = without_password(address);
+    }
     config.agent.values_mut().for_each(|agent| mask_options(&mut agent.options));
     config
 }

@@ -8,10 +8,11 @@ use std::{
 
 use async_trait::async_trait;
 use polytree_protocol::{
+    auth::{AuthEntry, KeyText},
     events::{EventPayload, ProjectInfo},
     id::ProjectId,
     project::Project,
-    provider::ProviderListResult,
+    provider::{ModelRefreshResult, ProviderListResult},
 };
 
 use super::{Error, Instance, git, git_layout, models::DirectoryModels, registry};
@@ -24,7 +25,11 @@ use crate::{
     event::{Events, Scope},
     find::Finder,
     overlay::{Overlay, Policy},
-    provider::catalog::Pool,
+    provider::{
+        catalog::Pool,
+        catalog_cache::{self, PUBLISHED_AT},
+        key_store::Keys,
+    },
     session::{self, Workspace, Workspaces},
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
     storage::{Database, Write},
@@ -58,9 +63,9 @@ impl Projects {
         Self {
             database,
             events,
-            places,
             loader: Loader::new(),
-            models: Arc::default(),
+            models: Arc::new(Pool::new(&places.data)),
+            places,
             tools: tool::builtin(),
             overlay,
             finder,
@@ -245,13 +250,62 @@ impl Projects {
         )?)
     }
 
-    /// The providers and models of the directory.
+    /// The providers and models of the directory, and of the model servers that run on this machine. `everything`: also
+    /// those that only a fetched catalogue knows.
     ///
     /// # Errors
     /// When a settings file is at fault.
-    pub fn providers(&self, instance: &Instance, environment: &Environment) -> Result<ProviderListResult, Error> {
+    pub async fn providers(&self, instance: &Instance, environment: &Environment, everything: bool) -> Result<ProviderListResult, Error> {
         let settings = self.settings(instance, environment)?;
-        Ok(DirectoryModels::new(&self.models, &settings, environment).list())
+        Ok(DirectoryModels::new(&self.models, &settings, environment, everything).list_with_local().await)
+    }
+
+    /// Where the keys of providers come from: in a directory, or by the user's own settings.
+    ///
+    /// # Errors
+    /// When a settings file or the key store is at fault.
+    pub fn keys(&self, instance: Option<&Instance>, environment: &Environment) -> Result<Vec<AuthEntry>, Error> {
+        let settings = match instance {
+            Some(instance) => self.settings(instance, environment)?,
+            None => self.loader.load_user(&self.places, environment)?,
+        };
+        Ok(DirectoryModels::new(&self.models, &settings, environment, false).keys()?)
+    }
+
+    /// The stored keys, to keep them out of what is shown; none where the store cannot be read.
+    #[must_use]
+    pub fn stored_keys(&self) -> Arc<Keys> {
+        self.models.keys.keys().unwrap_or_default()
+    }
+
+    /// Stores a provider's key; removes it where there is none. Tells whether anything has changed.
+    ///
+    /// # Errors
+    /// When it is no key, or the store cannot be used.
+    pub async fn store_key(&self, provider: String, key: Option<KeyText>) -> Result<bool, Error> {
+        let pool = Arc::clone(&self.models);
+        let store = move || match key {
+            Some(key) => pool.keys.set(&provider, key.expose()).map(|()| true),
+            None => pool.keys.remove(&provider),
+        };
+        match Tasks::spawn_blocking(store).await {
+            Ok(stored) => Ok(stored?),
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The process ends: nobody will read the answer.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Fetches the catalogue of models anew, from where the client's environment or the user's own settings say.
+    ///
+    /// # Errors
+    /// When it cannot be fetched or kept; the one that counted before still does.
+    pub async fn refresh_models(&self, environment: &Environment) -> Result<ModelRefreshResult, Error> {
+        let url = match environment.get(catalog_cache::URL_VARIABLE) {
+            Some(url) => Some(url.clone()),
+            None => self.loader.load_user(&self.places, environment)?.config.models_url.clone(),
+        };
+        Ok(self.models.cache.refresh(url.as_deref().unwrap_or(PUBLISHED_AT)).await?)
     }
 
     /// What a turn in the directory would work with now.
@@ -278,7 +332,7 @@ impl Projects {
             tool_switches: config.tools.clone().into_iter().collect(),
             tools: self.tools.clone(),
             instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
-            models: Arc::new(DirectoryModels::new(&self.models, &settings, environment)),
+            models: Arc::new(DirectoryModels::new(&self.models, &settings, environment, false)),
             overlay: Arc::clone(&self.overlay),
             recent: self.finder.recent(&instance.project.id),
             buffers: Policy::from(&config.buffer),

@@ -3,7 +3,11 @@
 use polytree_protocol::id::ProjectId;
 
 use super::{git, registry};
-use crate::{config, storage};
+use crate::{
+    config,
+    provider::{catalog_cache, key_store},
+    storage,
+};
 
 /// How opening a directory or changing a project fails.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +24,12 @@ pub enum Error {
     /// The settings are at fault.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// A key cannot be stored, or the keys cannot be read.
+    #[error(transparent)]
+    Keys(#[from] key_store::Error),
+    /// The catalogue of models cannot be fetched.
+    #[error(transparent)]
+    Catalog(#[from] catalog_cache::Error),
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),

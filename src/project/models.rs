@@ -1,8 +1,13 @@
 //! The models of one directory for one client: what the settings say, put to the catalogue.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use futures::{FutureExt as _, future::BoxFuture};
 use polytree_protocol::{
+    auth::AuthEntry,
     config::{Config, ModelConfig, ProviderConfig},
     provider::{ModelRef, ProviderListResult},
 };
@@ -10,9 +15,11 @@ use polytree_protocol::{
 use crate::{
     config::Settings,
     provider::{
-        catalog::{Catalog, CatalogSettings, Error, ModelSettings, Pool, ProviderSettings},
+        catalog::{Catalog, CatalogSettings, Error, ModelSettings, Pool, ProviderSettings, Resolved, unknown_model},
         choice::{Candidates, choose},
         credentials::Secret,
+        key_store,
+        local_servers::{self, Kind, Look},
     },
     session::{self, Models, ResolvedModel},
     tool::context::Environment,
@@ -20,25 +27,57 @@ use crate::{
 
 /// The models of one directory for one client.
 pub(super) struct DirectoryModels {
+    pool: Arc<Pool>,
     catalog: Catalog,
+    settings: CatalogSettings,
+    problems: Vec<String>,
+    /// What the last look at the server of a prompt's model has shown. Never held across an await.
+    looks: Mutex<HashMap<Kind, Arc<Look>>>,
     configured: Option<ModelRef>,
     configured_small: Option<ModelRef>,
     environment: Environment,
 }
 
 impl DirectoryModels {
-    pub fn new(pool: &Arc<Pool>, settings: &Settings, environment: &Environment) -> Self {
+    pub fn new(pool: &Arc<Pool>, settings: &Settings, environment: &Environment, everything: bool) -> Self {
         let config = &settings.config;
+        let (addresses, problems) = local_servers::addresses(&config.local_servers, environment);
+        let mut settings = CatalogSettings { everything, ..catalog_settings(config) };
+        // What the settings have elsewhere is not looked for here.
+        let is_here = |kind: Kind| settings.providers.get(kind.id()).is_none_or(|own| own.base_url.is_none() && own.api.is_none());
+        settings.local = addresses.into_iter().filter(|(kind, _)| settings.allows(kind.id()) && is_here(*kind)).collect();
         Self {
-            catalog: Catalog::new(Arc::clone(pool), &catalog_settings(config)),
+            pool: Arc::clone(pool),
+            catalog: Catalog::new(Arc::clone(pool), &settings),
+            settings,
+            problems,
+            looks: Mutex::default(),
             configured: config.model.as_deref().and_then(ModelRef::parse),
             configured_small: config.small_model.as_deref().and_then(ModelRef::parse),
             environment: Arc::clone(environment),
         }
     }
 
+    /// All providers, without a look at servers on this machine.
     pub fn list(&self) -> ProviderListResult {
-        self.catalog.list(&self.environment)
+        let mut list = self.catalog.list(&self.environment);
+        list.problems.extend(self.problems.iter().cloned());
+        list
+    }
+
+    /// All providers, and the servers that run on this machine.
+    pub async fn list_with_local(mut self) -> ProviderListResult {
+        for (kind, address, look) in self.pool.local.look_at_all(&self.settings.local).await {
+            if let Look::Found(models) = &*look {
+                self.catalog.add_local(kind, &address, models.clone());
+            }
+        }
+        self.list()
+    }
+
+    /// Where the keys of providers come from.
+    pub fn keys(&self) -> Result<Vec<AuthEntry>, key_store::Error> {
+        self.catalog.keys(&self.environment)
     }
 
     /// The model of a prompt that names none.
@@ -50,18 +89,43 @@ impl DirectoryModels {
         })
     }
 
-    /// Why a model could not be called; nothing is made for it.
+    /// Why a model could not be called; nothing is made for it, and nobody is asked.
     pub fn problem(&self, model: &ModelRef) -> Option<String> {
-        if let Err(error) = self.catalog.model(model) {
-            return Some(error.to_string());
+        if self.local_kind(model).is_some() {
+            return None;
         }
-        let connected = self.catalog.connected(&self.environment).contains(&model.provider_id);
-        (!connected).then(|| match self.list().providers.into_iter().find(|provider| provider.id == model.provider_id) {
-            Some(provider) if !provider.env.is_empty() => {
-                format!("the provider {} has no key: set {}", provider.id, provider.env.join(" or "))
+        match self.catalog.resolve(model, &self.environment) {
+            Ok(_) => None,
+            Err(Error::NotFound(message) | Error::Credentials(message) | Error::Settings(message)) => Some(message),
+        }
+    }
+
+    /// The kind of server on this machine that the model is of.
+    fn local_kind(&self, model: &ModelRef) -> Option<(Kind, &str)> {
+        let kind = Kind::parse(&model.provider_id)?;
+        Some((kind, self.settings.local.get(&kind)?.as_str()))
+    }
+
+    /// A model of a server on this machine: one that it serves, or whatever is named while it does not say.
+    fn resolve_local(&self, kind: Kind, address: &str, model: &ModelRef) -> Result<Resolved, Error> {
+        let look = self.looks.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
+        let models = match look.as_deref() {
+            Some(Look::Nothing) => {
+                return Err(Error::NotFound(format!(
+                    "{} does not run at {address}: start it, or say in the settings under local_servers.{} where it is",
+                    kind.name(),
+                    kind.id()
+                )));
             }
-            _ => format!("the provider {} has no key", model.provider_id),
-        })
+            Some(Look::Found(models)) => models.clone(),
+            Some(Look::Silent) | None => vec![unknown_model(&model.model_id)],
+        };
+        // Ollama lists `name:tag`, and knows itself that no tag means the latest.
+        let tagged = ModelRef { model_id: format!("{}:latest", model.model_id), ..model.clone() };
+        let meant = if models.iter().any(|known| known.id == tagged.model_id) { &tagged } else { model };
+        let mut catalog = Catalog::new(Arc::clone(&self.pool), &self.settings);
+        catalog.add_local(kind, address, models);
+        catalog.resolve(meant, &self.environment)
     }
 }
 
@@ -71,8 +135,22 @@ impl Models for DirectoryModels {
         Ok(choose(Candidates { request, agent, session, config: self.configured.as_ref(), connected: &connected }))
     }
 
+    fn prepare<'a>(&'a self, model: &'a ModelRef) -> BoxFuture<'a, ()> {
+        async move {
+            if let Some((kind, address)) = self.local_kind(model) {
+                let look = self.pool.local.look(kind, address).await;
+                self.looks.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, look);
+            }
+        }
+        .boxed()
+    }
+
     fn resolve(&self, model: &ModelRef) -> Result<ResolvedModel, session::Error> {
-        let resolved = self.catalog.resolve(model, &self.environment).map_err(|error| match error {
+        let resolved = match (self.catalog.resolve(model, &self.environment), self.local_kind(model)) {
+            (Err(Error::NotFound(_)), Some((kind, address))) => self.resolve_local(kind, address, model),
+            (resolved, _) => resolved,
+        };
+        let resolved = resolved.map_err(|error| match error {
             Error::NotFound(message) => {
                 session::Error::UnknownModel { message, hint: Some("provider.list and `polytree models` name what there is".into()) }
             }
@@ -92,6 +170,7 @@ fn catalog_settings(config: &Config) -> CatalogSettings {
         providers: config.provider.iter().map(|(id, provider)| (id.clone(), provider_settings(provider))).collect(),
         disabled: config.disabled_providers.clone(),
         enabled: config.enabled_providers.clone(),
+        ..CatalogSettings::default()
     }
 }
 

@@ -61,7 +61,7 @@ pub struct Outlook {
 
 impl Outlook {
     fn new(settings: Arc<Settings>, pool: &Arc<Pool>, environment: &Environment) -> Self {
-        let models = DirectoryModels::new(pool, &settings, environment);
+        let models = DirectoryModels::new(pool, &settings, environment, false);
         let (list, model) = (models.list(), models.default());
         Self { settings, providers: list.providers, connected: list.connected, problem: models.problem(&model), model }
     }
@@ -71,7 +71,7 @@ impl Outlook {
     /// # Errors
     /// When a settings file is at fault.
     pub fn of_user(places: &Places, environment: &Environment) -> Result<Self, config::Error> {
-        Ok(Self::new(Loader::new().load_user(places, environment)?, &Arc::default(), environment))
+        Ok(Self::new(Loader::new().load_user(places, environment)?, &Arc::new(Pool::new(&places.data)), environment))
     }
 }
 

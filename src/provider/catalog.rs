@@ -7,14 +7,20 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use polytree_protocol::provider::{Model, ModelCost, ModelLimit, ModelRef, Provider as ProviderInfo, ProviderListResult};
+use polytree_protocol::{
+    auth::AuthEntry,
+    provider::{CatalogInfo, Model, ModelCost, ModelLimit, ModelRef, ProviderListResult},
+};
 use serde_json::{Map, Value};
 
-pub use super::catalog_models::unknown_model;
+pub use super::catalog_models::{built_in, unknown_model};
 use super::{
-    catalog_models::KNOWN,
-    credentials::{self, Secret},
+    catalog_cache::CatalogCache,
+    catalog_entry::{self as entry, Entry},
+    credentials::Secret,
     definition::Provider,
+    key_store::KeyStore,
+    local_servers::{Addresses, Kind, LocalServers},
     offline::{self, Offline},
     remote::{DEFAULT_TIMEOUT_MS, Remote, RemoteSettings},
     remote_client::Clients,
@@ -40,7 +46,7 @@ pub enum Error {
 /// What the settings say about a provider; everything that is absent is as the catalogue has it.
 #[derive(Debug, Clone, Default)]
 pub struct ProviderSettings {
-    /// The wire protocol: a name of [`Wire`], or `scripted`.
+    /// The wire protocol: the name of a [`Wire`], or `scripted`.
     pub api: Option<String>,
     /// The name for people.
     pub name: Option<String>,
@@ -67,7 +73,7 @@ pub struct ModelSettings {
     pub name: Option<String>,
     /// Takes images.
     pub attachment: Option<bool>,
-    /// Takes PDF documents.
+    /// Takes documents.
     pub documents: Option<bool>,
     /// Thinks before it answers.
     pub reasoning: Option<bool>,
@@ -92,6 +98,19 @@ pub struct CatalogSettings {
     pub disabled: Vec<String>,
     /// Ids of the only providers that may be used; absent: all.
     pub enabled: Option<Vec<String>>,
+    /// Where servers on this machine are looked for.
+    pub local: Addresses,
+    /// Also the services that only a fetched catalogue knows, and that nobody has named.
+    pub everything: bool,
+}
+
+impl CatalogSettings {
+    /// Whether the provider may be used.
+    #[must_use]
+    pub fn allows(&self, id: &str) -> bool {
+        !self.disabled.iter().any(|disabled| disabled == id)
+            && self.enabled.as_ref().is_none_or(|enabled| enabled.iter().any(|enabled| enabled == id))
+    }
 }
 
 /// A model that can be called.
@@ -115,6 +134,12 @@ enum Key {
 /// that changed settings count at the next call while connections of unchanged ones are kept.
 #[derive(Default)]
 pub struct Pool {
+    /// The stored keys.
+    pub keys: KeyStore,
+    /// The catalogue that was fetched.
+    pub cache: CatalogCache,
+    /// The servers on this machine.
+    pub local: LocalServers,
     clients: Arc<Clients>,
     // Never held across an await.
     instances: Mutex<HashMap<Key, Arc<dyn Provider>>>,
@@ -124,6 +149,12 @@ pub struct Pool {
 const MOST_INSTANCES: usize = 64;
 
 impl Pool {
+    /// With the keys and the fetched catalogue of a data directory; the default pool has neither.
+    #[must_use]
+    pub fn new(data: &AbsPath) -> Self {
+        Self { keys: KeyStore::new(data), cache: CatalogCache::new(data), ..Self::default() }
+    }
+
     fn instance(&self, key: Key, make: impl FnOnce() -> Arc<dyn Provider>) -> Arc<dyn Provider> {
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(instance) = instances.get(&key) {
@@ -138,35 +169,70 @@ impl Pool {
     }
 }
 
-struct Entry {
-    info: ProviderInfo,
-    /// Known without settings.
-    built_in: bool,
-    settings: ProviderSettings,
-    default_model: Option<String>,
-}
-
 /// The models for one set of settings.
 pub struct Catalog {
     pool: Arc<Pool>,
-    /// In the order in which they are chosen: anthropic, openai, then those of the settings by id, offline last.
+    /// In the order in which they are chosen: those that are known without settings, then the others by id, offline last,
+    /// and behind it what was found on this machine, which is never chosen.
     entries: Vec<Entry>,
+    info: CatalogInfo,
+    problems: Vec<String>,
 }
 
 impl Catalog {
-    /// Merges the settings into what is known.
+    /// Merges the settings and the stored keys into what is known.
     #[must_use]
     pub fn new(pool: Arc<Pool>, settings: &CatalogSettings) -> Self {
-        let mut own = settings.providers.clone();
-        let mut entries: Vec<_> = KNOWN.iter().map(|known| known_entry(known, own.remove(known.id).unwrap_or_default())).collect();
-        own.remove(offline::PROVIDER);
-        entries.extend(own.into_iter().map(|(id, settings)| own_entry(id, settings)));
-        entries.retain(|entry| {
-            let id = &entry.info.id;
-            !settings.disabled.contains(id) && settings.enabled.as_ref().is_none_or(|enabled| enabled.contains(id))
+        let current = pool.cache.current();
+        let mut problems: Vec<String> = current.problem.iter().cloned().collect();
+        let keys = pool.keys.keys().unwrap_or_else(|error| {
+            problems.push(error.to_string());
+            Arc::default()
         });
-        entries.push(offline_entry());
-        Self { pool, entries }
+        let mut own = settings.providers.clone();
+        own.remove(offline::PROVIDER);
+        let known = built_in().providers.iter().filter_map(|row| {
+            // Addresses and variables are those of the program: keys go there.
+            let models = current.file().provider(&row.id).unwrap_or(row).models.as_slice();
+            entry::known(row, models, own.remove(&row.id).unwrap_or_default())
+        });
+        let mut entries: Vec<_> = known.collect();
+        // Of the services that only a fetched catalogue knows, those count that somebody has named.
+        let named = current.file().providers.iter().filter(|row| settings.everything || keys.contains_key(&row.id));
+        for row in named.filter(|row| built_in().provider(&row.id).is_none()) {
+            own.entry(row.id.clone()).or_default();
+        }
+        entries.extend(own.into_iter().filter_map(|(id, own)| match current.file().provider(&id) {
+            Some(row) if own.api.is_none() && own.base_url.is_none() => entry::known(row, &row.models, own),
+            _ => Some(entry::own(id, own, &settings.local)),
+        }));
+        entries.retain(|entry| settings.allows(&entry.info.id));
+        entries.push(entry::offline());
+        for entry in &mut entries {
+            entry.stored_key = keys.get(&entry.info.id).cloned();
+        }
+        Self { pool, entries, info: current.info(), problems }
+    }
+
+    /// Adds a server that was found on this machine. Where the settings name the provider, only its models are added.
+    pub fn add_local(&mut self, kind: Kind, address: &str, models: Vec<Model>) {
+        match self.entries.iter_mut().find(|entry| entry.info.id == kind.id()) {
+            Some(entry) if entry.wire_url.is_some() => {
+                entry.info.local = true;
+                for model in models {
+                    entry.info.models.entry(model.id.clone()).or_insert(model);
+                }
+            }
+            // The settings have it elsewhere.
+            Some(_) => {}
+            None => self.entries.push(entry::local(kind, address, models)),
+        }
+    }
+
+    /// Whether the settings say what the provider of this id is.
+    #[must_use]
+    pub fn knows(&self, id: &str) -> bool {
+        self.entries.iter().any(|entry| entry.info.id == id)
     }
 
     /// All providers, the model that each uses when only it is named, and which of them can be used. No secrets.
@@ -174,10 +240,31 @@ impl Catalog {
     pub fn list(&self, environment: &BTreeMap<String, String>) -> ProviderListResult {
         let default = |entry: &Entry| Some((entry.info.id.clone(), entry.default_model.clone()?));
         ProviderListResult {
-            providers: self.entries.iter().map(|entry| entry.info.clone()).collect(),
+            providers: self.entries.iter().map(|entry| entry.shown(environment)).collect(),
             default: self.entries.iter().filter_map(default).collect(),
             connected: self.connected(environment),
+            catalog: self.info.clone(),
+            problems: self.problems.clone(),
         }
+    }
+
+    /// Where the keys of providers come from: of those that have one, and of those that only the store names.
+    ///
+    /// # Errors
+    /// When the key store cannot be used.
+    pub fn keys(&self, environment: &BTreeMap<String, String>) -> Result<Vec<AuthEntry>, super::key_store::Error> {
+        let stored = self.pool.keys.keys()?;
+        let known = self.entries.iter().map(|entry| AuthEntry {
+            provider_id: entry.info.id.clone(),
+            name: entry.info.name.clone(),
+            keys: entry.key_places(environment),
+        });
+        let unknown = stored.keys().filter(|id| !self.knows(id)).map(|id| AuthEntry {
+            provider_id: id.clone(),
+            name: id.clone(),
+            keys: vec![entry::stored_place()],
+        });
+        Ok(known.filter(|entry| !entry.keys.is_empty()).chain(unknown).collect())
     }
 
     /// The ids of the providers that can be used, in the order in which they are chosen.
@@ -189,7 +276,7 @@ impl Catalog {
     /// The default models of the providers that can be used, in the order in which they are chosen.
     #[must_use]
     pub fn connected_defaults(&self, environment: &BTreeMap<String, String>) -> Vec<ModelRef> {
-        let connected = self.entries.iter().filter(|entry| entry.is_connected(environment));
+        let connected = self.entries.iter().filter(|entry| !entry.is_found && entry.is_connected(environment));
         connected.filter_map(|entry| Some(reference(&entry.info.id, entry.default_model.as_deref()?))).collect()
     }
 
@@ -200,16 +287,21 @@ impl Catalog {
         Some(reference(provider, entry.default_model.as_deref()?))
     }
 
-    /// The model for small jobs beside `main`: what the settings name, else the cheapest model of the same provider
-    /// that is small by its name, else `main` itself.
+    /// The model for small jobs beside `main`: what the settings name, else what the catalogue has for that at the same
+    /// provider, else its cheapest model that is small by its name, else `main` itself.
     #[must_use]
     pub fn small_model(&self, configured: Option<&ModelRef>, main: &ModelRef) -> ModelRef {
         if let Some(configured) = configured {
             return configured.clone();
         }
-        let models = self.entries.iter().find(|entry| entry.info.id == main.provider_id).map(|entry| &entry.info.models);
-        let small = models.into_iter().flat_map(BTreeMap::values).filter(|model| is_small(&model.id));
-        let cheapest = small.min_by(|a, b| (a.cost.input + a.cost.output).total_cmp(&(b.cost.input + b.cost.output)));
+        let Some(entry) = self.entries.iter().find(|entry| entry.info.id == main.provider_id) else { return main.clone() };
+        if let Some(small) = entry.small.as_ref().filter(|small| entry.info.models.contains_key(*small)) {
+            return reference(&main.provider_id, small);
+        }
+        // What costs nothing that is known comes last.
+        let price = |model: &Model| if model.cost.output > 0.0 { model.cost.input + model.cost.output } else { f64::INFINITY };
+        let small = entry.info.models.values().filter(|model| is_small(&model.id));
+        let cheapest = small.min_by(|a, b| price(a).total_cmp(&price(b)));
         cheapest.map_or_else(|| main.clone(), |model| reference(&main.provider_id, &model.id))
     }
 
@@ -228,7 +320,7 @@ impl Catalog {
     pub fn resolve(&self, model: &ModelRef, environment: &BTreeMap<String, String>) -> Result<Resolved, Error> {
         let (entry, info) = self.find(model)?;
         let mut options = entry.settings.options.clone();
-        let provider = self.provider(entry, &mut options, environment)?;
+        let provider = self.provider(entry, info, &mut options, environment)?;
         options.extend(entry.settings.models.get(&model.model_id).map(|model| model.options.clone()).unwrap_or_default());
         Ok(Resolved { provider, model: info.clone(), options })
     }
@@ -251,6 +343,7 @@ impl Catalog {
     fn provider(
         &self,
         entry: &Entry,
+        model: &Model,
         options: &mut Map<String, Value>,
         environment: &BTreeMap<String, String>,
     ) -> Result<Arc<dyn Provider>, Error> {
@@ -261,17 +354,20 @@ impl Catalog {
         if entry.info.api == "scripted" {
             return self.scripted(id, options.remove("script").as_ref());
         }
-        let api = Wire::parse(&entry.info.api).ok_or_else(|| {
+        let name = model.api.as_ref().unwrap_or(&entry.info.api);
+        let api = Wire::parse(name).ok_or_else(|| {
             let known = Wire::ALL.map(Wire::name).join(", ");
-            Error::Settings(format!("the provider `{id}` has the unknown wire protocol `{}`; known are {known}", entry.info.api))
+            Error::Settings(format!("the provider `{id}` has the unknown wire protocol `{name}`; known are {known}"))
         })?;
         if !entry.is_connected(environment) {
-            return Err(Error::Credentials(entry.missing_key()));
+            // A store that cannot be read may hold the key.
+            let store = self.pool.keys.keys().err().map(|error| format!("; {error}")).unwrap_or_default();
+            return Err(Error::Credentials(entry.missing_key() + &store));
         }
         let settings = &entry.settings;
         let remote = RemoteSettings {
             api,
-            base_url: settings.base_url.clone(),
+            base_url: settings.base_url.clone().or_else(|| entry.wire_url.clone()),
             api_key: entry.key(environment),
             headers: settings.headers.clone(),
             timeout_ms: settings.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS),
@@ -291,87 +387,14 @@ impl Catalog {
     }
 }
 
-impl Entry {
-    fn key(&self, environment: &BTreeMap<String, String>) -> Option<Secret> {
-        credentials::find(self.settings.api_key.as_ref(), &self.info.env, environment)
-    }
-
-    /// A provider can be used once it has a key. One that only the settings know, or that they send to another
-    /// address, may need none, unless they name variables for it.
-    fn is_connected(&self, environment: &BTreeMap<String, String>) -> bool {
-        let needs_no_key = match &self.settings.env {
-            Some(names) => names.is_empty(),
-            None => !self.built_in || self.settings.base_url.is_some(),
-        };
-        needs_no_key || !self.settings.headers.is_empty() || self.key(environment).is_some()
-    }
-
-    fn missing_key(&self) -> String {
-        let id = &self.info.id;
-        let setting = format!("provider.{id}.options.apiKey in the settings");
-        match self.info.env.as_slice() {
-            [] => format!("there is no key for {}: set {setting}", self.info.name),
-            names => format!("there is no key for {}: set {} in the environment, or {setting}", self.info.name, names.join(" or ")),
-        }
-    }
-}
-
-fn known_entry(known: &super::catalog_models::KnownProvider, settings: ProviderSettings) -> Entry {
-    let info = ProviderInfo {
-        id: known.id.to_owned(),
-        name: known.name.to_owned(),
-        env: known.env.iter().map(|name| (*name).to_owned()).collect(),
-        api: known.api.name().to_owned(),
-        models: known.models.iter().map(|model| (model.id().to_owned(), model.model())).collect(),
-    };
-    let default_model = known.models.first().map(|model| model.id().to_owned());
-    merged(info, true, default_model, settings)
-}
-
-fn own_entry(id: String, settings: ProviderSettings) -> Entry {
-    let info = ProviderInfo { name: id.clone(), id, env: Vec::new(), api: Wire::OpenAi.name().to_owned(), models: BTreeMap::new() };
-    let default_model = settings.models.keys().next().cloned();
-    merged(info, false, default_model, settings)
-}
-
-fn merged(mut info: ProviderInfo, built_in: bool, default_model: Option<String>, settings: ProviderSettings) -> Entry {
-    info.name = settings.name.clone().unwrap_or(info.name);
-    info.api = settings.api.clone().unwrap_or(info.api);
-    info.env = settings.env.clone().unwrap_or(info.env);
-    for (id, changes) in &settings.models {
-        let model = info.models.entry(id.clone()).or_insert_with(|| unknown_model(id));
-        model.name = changes.name.clone().unwrap_or_else(|| model.name.clone());
-        model.attachment = changes.attachment.unwrap_or(model.attachment);
-        model.documents = changes.documents.unwrap_or(model.documents);
-        model.reasoning = changes.reasoning.unwrap_or(model.reasoning);
-        model.temperature = changes.temperature.unwrap_or(model.temperature);
-        model.tool_call = changes.tool_call.unwrap_or(model.tool_call);
-        model.cost = changes.cost.unwrap_or(model.cost);
-        model.limit = changes.limit.unwrap_or(model.limit);
-    }
-    Entry { info, built_in, settings, default_model }
-}
-
-fn offline_entry() -> Entry {
-    let model = offline::model();
-    let info = ProviderInfo {
-        id: offline::PROVIDER.to_owned(),
-        name: "Offline".to_owned(),
-        env: Vec::new(),
-        api: "built-in".to_owned(),
-        models: BTreeMap::from([(model.id.clone(), model)]),
-    };
-    let settings = ProviderSettings { env: Some(Vec::new()), ..ProviderSettings::default() };
-    Entry { info, built_in: true, settings, default_model: Some(offline::MODEL.to_owned()) }
-}
-
 fn reference(provider: &str, model: &str) -> ModelRef {
     ModelRef { provider_id: provider.to_owned(), model_id: model.to_owned() }
 }
 
 fn is_small(id: &str) -> bool {
     let id = id.to_lowercase();
-    ["haiku", "mini", "nano", "flash", "small", "luna", "lite"].iter().any(|word| id.contains(word))
+    // Whole words: there are gemini and minimax.
+    id.split(|c: char| !c.is_alphanumeric()).any(|word| ["haiku", "mini", "nano", "flash", "small", "luna", "lite"].contains(&word))
 }
 
 /// The ids most like the given one, as a clause.

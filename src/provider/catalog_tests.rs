@@ -45,7 +45,7 @@ fn the_order_of_choice_is_fixed() {
 fn providers_can_be_switched_off_but_not_the_offline_one() {
     let key = environment(&[("OPENAI_API_KEY", "1"), ("ANTHROPIC_API_KEY", "2")]);
     let only = |settings: CatalogSettings| Catalog::new(Arc::default(), &settings).connected(&key);
-    let all = vec!["anthropic".to_owned(), "openai".to_owned(), "offline".to_owned()];
+    let all = built_in().providers.iter().map(|provider| provider.id.clone()).chain(["offline".to_owned()]).collect();
     assert_eq!(only(CatalogSettings { disabled: all, ..CatalogSettings::default() }), ["offline"]);
     assert_eq!(only(CatalogSettings { enabled: Some(vec!["openai".to_owned()]), ..CatalogSettings::default() }), ["openai", "offline"]);
 }
@@ -97,7 +97,8 @@ fn a_missing_key_is_named() {
     let Err(Error::Credentials(text)) = catalog.resolve(&model("anthropic/claude-opus-5-5"), &environment(&[])) else { panic!() };
     assert_eq!(
         text,
-        "there is no key for Anthropic: set ANTHROPIC_API_KEY in the environment, or provider.anthropic.options.apiKey in the settings"
+        "there is no key for Anthropic: set ANTHROPIC_API_KEY in the environment, or run `polytree auth login anthropic`, or set \
+         provider.anthropic.options.apiKey in the settings"
     );
     let named = ProviderSettings { env: Some(vec!["MY_KEY".to_owned()]), ..with_models(&["m"]) };
     let catalog = catalog_in(&Arc::default(), [("mine", named)]);
@@ -109,10 +110,7 @@ fn a_missing_key_is_named() {
 fn unknown_protocols_are_refused() {
     let odd = ProviderSettings { api: Some("gopher".to_owned()), ..with_models(&["m"]) };
     let Err(Error::Settings(text)) = catalog([("odd", odd)]).resolve(&model("odd/m"), &environment(&[])) else { panic!() };
-    assert_eq!(
-        text,
-        "the provider `odd` has the unknown wire protocol `gopher`; known are openai, openai-responses, anthropic, gemini, ollama"
-    );
+    assert!(text.starts_with("the provider `odd` has the unknown wire protocol `gopher`; known are openai, anthropic"), "{text}");
 }
 
 #[test]
@@ -123,6 +121,8 @@ fn the_small_model() {
     assert_eq!(small("openai/gpt-6-sol"), "openai/gpt-6-luna");
     assert_eq!(small("local/big"), "local/big");
     assert_eq!(small("two/x"), "two/x-mini");
+    assert_eq!(small("google/gemini-2.5-pro"), "google/gemini-3.1-flash-lite");
+    assert_eq!(small("moonshotai/kimi-k3"), "moonshotai/kimi-k3");
     assert_eq!(small("gone/x"), "gone/x");
     assert_eq!(catalog.small_model(Some(&model("a/b")), &model("two/x")).to_string(), "a/b");
 }
@@ -189,6 +189,94 @@ async fn a_script_file_plays_on_and_starts_anew_when_changed() {
     assert!(
         matches!(catalog.resolve(&model("relative/demo"), &environment(&[])), Err(Error::Settings(text)) if text.contains("absolute path"))
     );
+}
+
+#[test]
+fn a_model_of_another_protocol_appears_with_it() {
+    let listed = catalog([]).list(&environment(&[]));
+    let openai = listed.providers.iter().find(|provider| provider.id == "openai").unwrap();
+    let responses = openai.models.values().filter(|model| model.api.as_deref() == Some("openai-responses")).count();
+    assert_eq!(responses > 0, Wire::parse("openai-responses").is_some());
+    let google = listed.providers.iter().find(|provider| provider.id == "google").unwrap();
+    assert_eq!(google.api, if Wire::parse("gemini").is_some() { "gemini" } else { "openai" });
+}
+
+#[test]
+fn a_key_is_the_settings_before_the_environment_before_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let pool = Arc::new(Pool::new(&AbsPath::new(directory.path()).unwrap()));
+    pool.keys.set("groq", "sk-stored").unwrap();
+    pool.keys.set("nobody", "sk-stored").unwrap();
+    let variable = environment(&[("GROQ_API_KEY", "sk-variable")]);
+    let settings = || [("groq", ProviderSettings { api_key: Secret::new("sk-setting"), ..ProviderSettings::default() })];
+    let places = |catalog: &Catalog, environment: &BTreeMap<String, String>| {
+        let entries = catalog.keys(environment).unwrap();
+        let ids: Vec<_> = entries.iter().map(|entry| entry.provider_id.as_str()).collect();
+        assert_eq!(ids, ["groq", "nobody"]);
+        let shown = catalog.list(environment).providers.into_iter().find(|provider| provider.id == "groq").unwrap();
+        assert_eq!(shown.key, Some(entries[0].keys[0].source));
+        entries[0].keys.iter().map(|place| format!("{:?}", place.source)).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(places(&catalog_in(&pool, settings()), &variable), "Settings Environment Stored");
+    assert_eq!(places(&catalog_in(&pool, []), &variable), "Environment Stored");
+    assert_eq!(places(&catalog_in(&pool, []), &environment(&[])), "Stored");
+    assert_eq!(catalog_in(&pool, []).connected(&environment(&[])), ["groq", "offline"]);
+    std::fs::write(directory.path().join("auth.json"), "{").unwrap();
+    let broken = catalog_in(&pool, []);
+    let Err(Error::Credentials(text)) = broken.resolve(&model("groq/openai/gpt-oss-20b"), &environment(&[])) else { panic!() };
+    assert!(text.contains("GROQ_API_KEY") && text.contains("is damaged"), "{text}");
+    assert!(broken.list(&variable).problems[0].contains("is damaged"));
+    assert!(broken.keys(&variable).is_err());
+}
+
+#[test]
+fn what_only_a_fetched_catalogue_knows_is_used_when_somebody_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let pool = Arc::new(Pool::new(&AbsPath::new(directory.path()).unwrap()));
+    let row = |id: &str, url: &str| json!({ "id": id, "name": id, "env": ["FAR_KEY"], "wires": [{ "api": "openai", "url": url }], "models": [{ "id": "m", "name": "M" }] });
+    let file =
+        json!({ "asOf": "2099-01-01", "providers": [row("openai", "https://evil.example/v1"), row("far", "https://far.example/v1")] });
+    std::fs::write(directory.path().join("models.json"), file.to_string()).unwrap();
+    let key = environment(&[("FAR_KEY", "k"), ("OPENAI_API_KEY", "k")]);
+    let nobody = catalog_in(&pool, []);
+    assert_eq!(nobody.connected(&key), ["openai", "offline"]);
+    assert_eq!(nobody.list(&key).catalog.as_of, "2099-01-01");
+    let openai = nobody.entries.iter().find(|entry| entry.info.id == "openai").unwrap();
+    assert_eq!(
+        (openai.info.models.len(), &openai.wire_url, openai.info.env.as_slice()),
+        (1, &None, ["OPENAI_API_KEY".to_owned()].as_slice())
+    );
+    let named = catalog_in(&pool, [("far", ProviderSettings::default())]);
+    assert_eq!(named.connected(&key), ["openai", "far", "offline"]);
+    assert_eq!(named.entries.iter().find(|entry| entry.info.id == "far").unwrap().wire_url.as_deref(), Some("https://far.example/v1"));
+    assert_eq!(named.connected(&environment(&[])), ["offline"], "it needs a key");
+    pool.keys.set("far", "sk-far").unwrap();
+    assert_eq!(catalog_in(&pool, []).connected(&environment(&[])), ["far", "offline"]);
+    let everything = Catalog::new(pool, &CatalogSettings { everything: true, ..CatalogSettings::default() });
+    assert!(everything.knows("far"));
+}
+
+#[test]
+fn what_was_found_on_this_machine_is_never_chosen() {
+    let mut found = catalog([]);
+    found.add_local(Kind::Vllm, "http://127.0.0.1:9", vec![unknown_model("a/b")]);
+    let none = environment(&[]);
+    assert_eq!(found.connected(&none), ["offline", "vllm"]);
+    assert_eq!(found.connected_defaults(&none), [offline::reference()]);
+    let list = found.list(&none);
+    assert_eq!(list.providers.iter().filter(|provider| provider.local).count(), 1);
+    assert!(found.resolve(&model("vllm/a/b"), &none).is_ok());
+    // The settings say where it is.
+    let elsewhere = ProviderSettings { base_url: Some("http://127.0.0.1:10/v1".to_owned()), ..with_models(&["m"]) };
+    let mut found = catalog([("vllm", elsewhere)]);
+    found.add_local(Kind::Vllm, "http://127.0.0.1:9", vec![unknown_model("a/b")]);
+    assert!(!found.list(&none).providers.iter().any(|provider| provider.local || provider.models.contains_key("a/b")));
+    // The settings only add to it.
+    let mut found = catalog([("vllm", with_models(&["m"]))]);
+    found.add_local(Kind::Vllm, "http://127.0.0.1:9", vec![unknown_model("a/b")]);
+    let list = found.list(&none);
+    let vllm = list.providers.iter().find(|provider| provider.id == "vllm").unwrap();
+    assert_eq!((vllm.local, vllm.models.keys().cloned().collect::<Vec<_>>()), (true, vec!["a/b".to_owned(), "m".to_owned()]));
 }
 
 #[tokio::test]

@@ -4,9 +4,15 @@
 pub mod definition;
 
 pub mod catalog;
+pub mod catalog_cache;
+mod catalog_entry;
+pub mod catalog_file;
 mod catalog_models;
 pub mod choice;
 pub mod credentials;
+pub mod key_store;
+pub mod local_servers;
+mod models_dev;
 pub mod retry;
 
 mod http_date;

@@ -6,6 +6,7 @@ use std::{net::IpAddr, sync::OnceLock, time::Duration};
 use reqwest::Url;
 
 use super::definition::Error;
+use crate::stdx::tasks::Tasks;
 
 /// The base address of a service.
 #[derive(Debug, Clone)]
@@ -43,13 +44,29 @@ impl Address {
         self.base.origin().ascii_serialization()
     }
 
+    /// The whole address but for a user, a password and a query.
+    pub(super) fn shown(&self) -> String {
+        format!("{}{}", self.service(), self.base.path())
+    }
+
+    /// Whether the line is encrypted.
+    pub(super) fn is_secure(&self) -> bool {
+        self.base.scheme() == "https"
+    }
+
+    /// The path.
+    pub(super) fn path(&self) -> &str {
+        self.base.path()
+    }
+
     /// Whether the host is the given domain or below it.
     pub(super) fn is_at(&self, domain: &str) -> bool {
         let below = |host: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
         self.base.host_str().is_some_and(below)
     }
 
-    fn is_loopback(&self) -> bool {
+    /// Whether it is on this machine.
+    pub(super) fn is_loopback(&self) -> bool {
         let host = self.base.host_str().unwrap_or_default();
         let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
         ip.map_or_else(|_| self.is_at("localhost"), |ip| ip.is_loopback() || ip.is_unspecified())
@@ -89,6 +106,19 @@ impl Clients {
 }
 
 fn build(address: &Address, secure: bool) -> Result<reqwest::Client, Error> {
+    let failed = |error: &dyn std::fmt::Display| Error::Request { message: format!("the HTTP client cannot be built: {error}") };
+    builder(address, secure).build().map_err(|error| failed(&error))
+}
+
+/// A client for one request that is no call of a model.
+pub(super) async fn client(address: Address) -> Result<reqwest::Client, String> {
+    // The first for an encrypted line reads files.
+    let built = Tasks::spawn_blocking(move || builder(&address, address.is_secure()).build().map_err(|error| error.to_string())).await;
+    built.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+/// How services are reached: models, and the catalogue of them.
+fn builder(address: &Address, secure: bool) -> reqwest::ClientBuilder {
     // A redirect would turn the POST into a GET or carry the key to another host.
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("polytree/", env!("CARGO_PKG_VERSION")))
@@ -106,8 +136,7 @@ fn build(address: &Address, secure: bool) -> Result<reqwest::Client, Error> {
     if address.is_loopback() {
         builder = builder.no_proxy();
     }
-    let failed = |error: &dyn std::fmt::Display| Error::Request { message: format!("the HTTP client cannot be built: {error}") };
-    builder.build().map_err(|error| failed(&error))
+    builder
 }
 
 #[cfg(test)]

@@ -31,7 +31,10 @@ pub(super) fn body(request: &ModelRequest, address: &Address) -> Map<String, Val
             body.insert("reasoning_effort".to_owned(), json!("none"));
         }
     }
-    body.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    // Mistral always tells the usage, and refuses to be asked for it.
+    if !address.is_at("api.mistral.ai") {
+        body.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    }
     if request.max_output_tokens > 0 {
         let field = if is_original { "max_completion_tokens" } else { "max_tokens" };
         body.insert(field.to_owned(), json!(request.max_output_tokens));

@@ -58,6 +58,7 @@ impl Sessions {
         let workspace = self.shared.workspaces.open(&directory, &prompt.environment).await?;
         let agent = workspace.agent(prompt.agent.as_deref().or(session.agent.as_deref()))?;
         let model = workspace.models.choose(prompt.model.as_ref(), agent.model.as_ref(), session.model.as_ref())?;
+        workspace.models.prepare(&model).await;
         workspace.models.resolve(&model)?;
         let chosen = prompt.message_id.is_some();
         let message_id = prompt.message_id.unwrap_or_else(|| MessageId::from_ulid(ids::next()));

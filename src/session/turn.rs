@@ -135,6 +135,7 @@ async fn prepare(
         None => read(shared, id, message, &environment, progress).await?,
     };
     let agent = workspace.agent(Some(&user.agent))?.clone();
+    workspace.models.prepare(&user.model).await;
     let model = workspace.models.resolve(&user.model)?;
     Ok(Turn {
         voice: Voice::new(&shared.events, &session),

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use futures::{FutureExt as _, future::BoxFuture};
 use polytree_protocol::{
     agent::Agent,
     id::ProjectId,
@@ -42,6 +43,10 @@ pub trait Models: Send + Sync {
     /// # Errors
     /// When the chosen one is not known.
     fn choose(&self, request: Option<&ModelRef>, agent: Option<&ModelRef>, session: Option<&ModelRef>) -> Result<ModelRef, Error>;
+    /// Looks at where the model is, if that is a server that may have been started or ended since; before `resolve`.
+    fn prepare<'a>(&'a self, _model: &'a ModelRef) -> BoxFuture<'a, ()> {
+        futures::future::ready(()).boxed()
+    }
     /// A model that can be called.
     ///
     /// # Errors

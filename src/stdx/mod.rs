@@ -6,6 +6,7 @@ pub mod human;
 pub mod ids;
 pub mod memory;
 pub mod paths;
+pub mod private_file;
 pub mod process;
 pub mod recent;
 pub mod redact;

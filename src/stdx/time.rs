@@ -8,6 +8,20 @@ pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// The day in UTC, as `YYYY-MM-DD`, of a time in milliseconds since 1970.
+#[must_use]
+pub fn day(ms: i64) -> String {
+    // Years begin in March here, so that the leap day is the last of a year; 400 of them are an era of 146,097 days.
+    let days = ms.div_euclid(24 * 3600 * 1000) + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    format!("{:04}-{month:02}-{day:02}", year + era * 400)
+}
+
 /// A duration in whole milliseconds, as the wire has it.
 #[must_use]
 pub fn ms(duration: Duration) -> u64 {
@@ -50,6 +64,20 @@ fn steady_ms() -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days() {
+        for (seconds, expected) in [
+            (0, "1970-01-01"),
+            (-1, "1969-12-31"),
+            (951_825_600, "2000-02-29"),
+            (951_868_800, "2000-03-01"),
+            (1_830_297_599, "2027-12-31"),
+            (4_107_542_400, "2100-03-01"),
+        ] {
+            assert_eq!(day(seconds * 1000), expected);
+        }
+    }
 
     #[test]
     fn a_moved_clock_is_seen_and_a_sleep_is_not() {

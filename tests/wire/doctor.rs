@@ -80,10 +80,9 @@ async fn without_a_daemon_it_looks_and_makes_nothing() {
         Settings
           file HOME/config/polytree.json
           model test/main ready
-          provider anthropic no key: set ANTHROPIC_API_KEY
-          provider openai no key: set OPENAI_API_KEY
           provider test ready
           provider offline ready
+          providers # others no key; `polytree models` tells what they need
 
         Machine
           config HOME/config mode #
@@ -211,10 +210,9 @@ async fn beside_a_daemon_it_shows_what_works_and_waits() {
         Settings
           file HOME/config/polytree.json
           model test/main ready
-          provider anthropic no key: set ANTHROPIC_API_KEY
-          provider openai no key: set OPENAI_API_KEY
           provider test ready
           provider offline ready
+          providers # others no key; `polytree models` tells what they need
 
         Machine
           config HOME/config mode #

@@ -126,9 +126,10 @@ async fn models_say_what_is_missing() {
     let seen = ask(&["models"], Person::default(), vec![("provider.list", found.clone())]).await;
     expect![[r#"
         local (LOCAL) connected
-          local/a/b   131k context, sees images
-          local/tiny  $0.25/$1.25 per million, sees images  default
-        far (FAR) not connected: set one of FAR_KEY, FAR_TOKEN
+          local/a/b   131k context               images
+          local/tiny                $0.25/$1.25  images  default
+        far (FAR) not connected: set one of FAR_KEY, FAR_TOKEN, or run `polytree auth login far`
+        Prices in US dollars for a million tokens, read and written.
     "#]]
     .assert_eq(&seen.out);
     let seen = ask(&["models", "--all", "--json"], Person::default(), vec![("provider.list", found)]).await;
@@ -137,6 +138,55 @@ async fn models_say_what_is_missing() {
         (lines.len(), &lines[1]["default"], &lines[2]["model"], &lines[2]["connected"]),
         (3, &json!(true), &json!("far/big"), &json!(false))
     );
+}
+
+#[tokio::test]
+async fn models_of_servers_here_prices_and_problems_are_shown() {
+    let model = json!({
+        "id": "m", "name": "M", "attachment": false, "documents": true, "reasoning": true, "temperature": true, "tool_call": true,
+        "cost": { "input": 2, "output": 10.5, "cache_read": 0.25 }, "limit": { "context": 1_050_000, "output": 128_000 },
+    });
+    let found = json!({
+        "providers": [
+            { "id": "groq", "name": "Groq", "env": ["GROQ_API_KEY"], "api": "openai", "key": "stored", "models": { "m": model } },
+            { "id": "vllm", "name": "vLLM\u{1b}[8m", "env": [], "api": "openai", "local": true, "models": {} },
+        ],
+        "default": { "groq": "m" }, "connected": ["groq", "vllm"],
+        "catalog": { "source": "fetched", "asOf": "2026-11-27", "url": "https://models.example/api.json" },
+        "problems": ["the key store is damaged"],
+    });
+    let seen = ask(&["models"], Person::default(), vec![("provider.list", found.clone())]).await;
+    expect![[r#"
+        groq (Groq) connected by the stored key
+          groq/m  1.0M context, 128k answer  $2/$10.5, cached $0.25  thinks, documents  default
+        vllm (vLLM) runs on this machine; used when one of its models is named
+          it serves no model
+        Prices in US dollars for a million tokens, read and written; fetched on 2026-11-27 from https://models.example/api.json.
+    "#]]
+    .assert_eq(&seen.out);
+    assert_eq!(seen.err, "warning: the key store is damaged\n");
+    let seen = ask(&["models", "grok"], Person::default(), vec![("provider.list", found)]).await;
+    assert_eq!((seen.exit, seen.params("provider.list")[0]["all"].clone()), (Exit::Usage, json!(true)));
+    assert!(seen.err.contains("the nearest is `groq`"), "{}", seen.err);
+}
+
+#[tokio::test]
+async fn a_key_is_handed_over_and_what_comes_before_it_is_told() {
+    let providers = json!({ "providers": [{ "id": "groq", "name": "Groq", "env": [], "api": "openai", "models": {} }], "default": {}, "connected": [] });
+    let keys = json!([{ "providerID": "groq", "name": "Groq", "keys": [{ "source": "environment", "variable": "GROQ_API_KEY" }, { "source": "stored" }] }]);
+    let answers = || vec![("provider.list", providers.clone()), ("auth.set", json!(true)), ("auth.list", keys.clone())];
+    let typed = Person { types: vec![Some("groq"), Some(" sk-typed ")], ..Person::at_terminal() };
+    let seen = ask(&["auth", "login"], typed, answers()).await;
+    assert_eq!(seen.params("auth.set")[0], &json!({ "providerID": "groq", "type": "api", "key": "sk-typed" }));
+    assert!(seen.out.contains("GROQ_API_KEY in the environment is used before it") && !seen.out.contains("sk-typed"), "{}", seen.out);
+    let piped = Person { pipe: Some("sk-piped\n"), ..Person::default() };
+    let seen = ask(&["auth", "login", "groq"], piped, answers()).await;
+    assert_eq!((seen.exit, &seen.params("auth.set")[0]["key"]), (Exit::Done, &json!("sk-piped")));
+    let nothing = Person { types: vec![Some("groq"), None], ..Person::at_terminal() };
+    let seen = ask(&["auth", "login"], nothing, answers()).await;
+    assert_eq!((seen.exit, seen.params("auth.set").len()), (Exit::Interrupted, 0));
+    let seen = ask(&["auth", "list"], Person::default(), vec![("auth.list", keys)]).await;
+    assert_eq!(seen.out, "groq  Groq  GROQ_API_KEY in the environment  before the stored key\n");
 }
 
 fn project(top: &str, trusted: bool, pending: &[&str]) -> Value {

@@ -27,6 +27,7 @@ use crate::{
         overview::{OpenDirectory, Outlook},
         registry::KnownProject,
     },
+    provider::{credentials::Secret, key_store::Keys},
     stdx::{
         children,
         paths::AbsPath,
@@ -55,12 +56,15 @@ pub struct Asker {
     pub directory: Option<AbsPath>,
     /// The client's variables: which keys it has.
     pub environment: Environment,
+    /// The stored keys, which are nowhere to be seen.
+    pub stored: Arc<Keys>,
 }
 
 impl Asker {
     /// The text without anything secret.
     fn clean(&self, text: &str) -> String {
-        redact(text, self.environment.iter().filter(|(name, _)| is_secret_name(name)).map(|(_, value)| value.as_str()))
+        let variables = self.environment.iter().filter(|(name, _)| is_secret_name(name)).map(|(_, value)| value.as_str());
+        redact(text, variables.chain(self.stored.values().map(Secret::expose)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Repositories that cannot be written, seen by a user whom file modes stop.
+//! Repositories and places that cannot be written, seen by a user whom file modes stop.
 
 use std::{
     fs,
@@ -9,6 +9,7 @@ use std::{
 use super::support::{Registry, Sandbox, again, command, git, id_file, layout, location, names_below};
 use crate::{
     project::{git::head_branch, git_layout::Location},
+    provider::key_store::{self, KeyStore},
     stdx::paths::AbsPath,
 };
 
@@ -98,6 +99,44 @@ fn what_may_not_be_read_is_not_crossed() {
         set_mode(&inner.join(".git"), 0o755);
         assert!(matches!(location(&inner), Location::Git(_)));
     });
+}
+
+#[test]
+fn a_key_store_in_a_place_that_cannot_be_written() {
+    unprivileged("a_key_store_in_a_place_that_cannot_be_written", || {
+        let sandbox = Sandbox::new();
+        let data = sandbox.make_directory("data");
+        let store = KeyStore::new(&data);
+        store.set("groq", "sk-before").unwrap();
+        set_mode(&data, 0o555);
+        for error in [store.set("xai", "sk-new"), store.remove("groq").map(drop)] {
+            let error = error.unwrap_err();
+            assert!(matches!(error, key_store::Error::File { .. }) && !error.to_string().contains("sk-"), "{error}");
+        }
+        assert_eq!(store.keys().unwrap()["groq"].expose(), "sk-before");
+        set_mode(&data, 0o755);
+        set_mode(&data.join("auth.json"), 0o000);
+        // Mode 0000 is no reason to lose what is in it.
+        assert!(matches!(store.set("xai", "sk-new"), Err(key_store::Error::File { .. })));
+        set_mode(&data.join("auth.json"), 0o644);
+        assert_eq!(store.keys().unwrap()["groq"].expose(), "sk-before");
+        assert_eq!(fs::metadata(data.join("auth.json")).unwrap().permissions().mode() & 0o777, 0o600);
+    });
+}
+
+/// Only root can give one away.
+#[test]
+fn a_key_store_of_another_owner_is_refused() {
+    if rustix::process::geteuid().is_root() {
+        let sandbox = Sandbox::new();
+        let store = KeyStore::new(&sandbox.root);
+        store.set("groq", "sk-before").unwrap();
+        let file = sandbox.path("auth.json");
+        std::os::unix::fs::chown(file.as_path(), Some(somebody()), None).unwrap();
+        for result in [store.keys().map(drop), store.set("xai", "sk-new")] {
+            assert!(result.unwrap_err().to_string().contains("another user"));
+        }
+    }
 }
 
 /// git and its library refuse to open such a repository; which project it is needs neither. Only root can give one away.

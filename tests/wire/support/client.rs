@@ -62,6 +62,11 @@ impl Client {
         Self::spawn(fixture, directory, &["stdio", "--standalone"], variables)
     }
 
+    /// The same with everything in the log.
+    pub fn start_talkative(fixture: &Fixture, variables: &[(&str, &str)]) -> Self {
+        Self::spawn(fixture, "repo", &["stdio", "--standalone", "--log-level", "trace"], variables)
+    }
+
     #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
     fn spawn(fixture: &Fixture, directory: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_polytree"));

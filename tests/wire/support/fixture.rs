@@ -74,6 +74,8 @@ impl Fixture {
             ("POLYTREE_CONFIG_DIR", self.path("config")),
             ("POLYTREE_DATA_DIR", self.path("data")),
             ("POLYTREE_RUNTIME_DIR", self.path("run")),
+            // What runs on this machine is no part of a test.
+            ("POLYTREE_LOCAL_SERVERS", "off".into()),
         ]
     }
 }

@@ -1,0 +1,177 @@
+//! One provider of a catalogue: what is known about it and what the settings make of it, where its key comes from, and
+//! whether it can be used.
+
+use std::collections::BTreeMap;
+
+use polytree_protocol::{
+    auth::KeyPlace,
+    provider::{KeySource, Model, Provider as ProviderInfo},
+};
+
+use super::{
+    catalog::ProviderSettings,
+    catalog_file::{ModelRow, ProviderRow},
+    catalog_models::unknown_model,
+    credentials::{self, Secret},
+    local_servers::{Addresses, Kind},
+    offline as offline_model,
+    remote_wire::Wire,
+};
+
+/// A provider.
+pub(super) struct Entry {
+    /// As clients see it, but for where its key comes from.
+    pub(super) info: ProviderInfo,
+    /// What the settings say.
+    pub(super) settings: ProviderSettings,
+    /// The model that is used when only the provider is named.
+    pub(super) default_model: Option<String>,
+    /// The model for small jobs beside any of its models.
+    pub(super) small: Option<String>,
+    /// Where it is, if the settings do not say; absent: where the wire protocol's maker serves it.
+    pub(super) wire_url: Option<String>,
+    /// Its key in the store.
+    pub(super) stored_key: Option<Secret>,
+    /// It was found on this machine, and the settings do not name it.
+    pub(super) is_found: bool,
+    /// It is of no use without a key.
+    needs_key: bool,
+}
+
+impl Entry {
+    /// Its key: that of the settings, else of the client's environment, else of the store.
+    pub(super) fn key(&self, environment: &BTreeMap<String, String>) -> Option<Secret> {
+        let outer = credentials::find(self.settings.api_key.as_ref(), &self.info.env, environment);
+        outer.or_else(|| self.stored_key.clone())
+    }
+
+    /// All places in which a key for it stands; the first is the one that is used.
+    pub(super) fn key_places(&self, environment: &BTreeMap<String, String>) -> Vec<KeyPlace> {
+        let settings = self.settings.api_key.iter().map(|_| KeyPlace { source: KeySource::Settings, variable: None });
+        let variables = self.info.env.iter().filter(|name| environment.get(*name).and_then(|value| Secret::new(value)).is_some());
+        let variables = variables.map(|name| KeyPlace { source: KeySource::Environment, variable: Some(name.clone()) });
+        settings.chain(variables).chain(self.stored_key.iter().map(|_| stored_place())).collect()
+    }
+
+    /// As clients see it.
+    pub(super) fn shown(&self, environment: &BTreeMap<String, String>) -> ProviderInfo {
+        let key = self.key_places(environment).first().map(|place| place.source);
+        ProviderInfo { key, ..self.info.clone() }
+    }
+
+    /// A provider can be used once it has a key. One that only the settings know, or that they send to another
+    /// address, may need none, unless they name variables for it.
+    pub(super) fn is_connected(&self, environment: &BTreeMap<String, String>) -> bool {
+        let needs_no_key = match &self.settings.env {
+            Some(names) => names.is_empty(),
+            None => !self.needs_key || self.settings.base_url.is_some(),
+        };
+        needs_no_key || !self.settings.headers.is_empty() || self.key(environment).is_some()
+    }
+
+    /// Why it cannot be used without a key, and what to do.
+    pub(super) fn missing_key(&self) -> String {
+        let id = &self.info.id;
+        let others = format!("`polytree auth login {id}`, or set provider.{id}.options.apiKey in the settings");
+        match self.info.env.as_slice() {
+            [] => format!("there is no key for {}: run {others}", self.info.name),
+            names => format!("there is no key for {}: set {} in the environment, or run {others}", self.info.name, names.join(" or ")),
+        }
+    }
+}
+
+/// A key in the store.
+pub(super) fn stored_place() -> KeyPlace {
+    KeyPlace { source: KeySource::Stored, variable: None }
+}
+
+/// A service of the catalogue; `None` while none of its wire protocols is spoken here, unless the settings name another.
+pub(super) fn known(row: &ProviderRow, models: &[ModelRow], settings: ProviderSettings) -> Option<Entry> {
+    let spoken = row.wires.iter().find(|wire| match &settings.api {
+        Some(api) => wire.api == *api,
+        None => Wire::parse(&wire.api).is_some(),
+    });
+    let wire = spoken.or_else(|| settings.api.as_ref().and(row.wires.first()))?;
+    let is_spoken = |model: &&ModelRow| model.api.as_deref().is_none_or(|api| Wire::parse(api).is_some());
+    let usable = || models.iter().filter(is_spoken);
+    let info = ProviderInfo {
+        id: row.id.clone(),
+        name: row.name.clone(),
+        env: row.env.clone(),
+        api: wire.api.clone(),
+        key: None,
+        local: false,
+        models: usable().map(|model| (model.id.clone(), model.model())).collect(),
+    };
+    let default_model = usable().next().map(|model| model.id.clone());
+    let entry = Entry { default_model, small: row.small.clone(), wire_url: wire.url.clone(), needs_key: true, ..empty(info) };
+    Some(merged(entry, settings))
+}
+
+/// A provider that only the settings know. One that is called like a server on this machine is that, unless they say more.
+pub(super) fn own(id: String, settings: ProviderSettings, local: &Addresses) -> Entry {
+    let default_model = settings.models.keys().next().cloned();
+    let kind = Kind::parse(&id).filter(|_| settings.base_url.is_none() && settings.api.is_none());
+    let (api, wire_url) = match kind.map(|kind| kind.wire(local.get(&kind).map_or(kind.default_address(), String::as_str))) {
+        Some((api, url)) => (api, Some(url)),
+        None => (Wire::OpenAi.name().to_owned(), None),
+    };
+    let name = kind.map_or_else(|| id.clone(), |kind| kind.name().to_owned());
+    let info = ProviderInfo { id, name, env: Vec::new(), api, key: None, local: false, models: BTreeMap::new() };
+    merged(Entry { default_model, wire_url, ..empty(info) }, settings)
+}
+
+/// A server that was found on this machine.
+pub(super) fn local(kind: Kind, address: &str, models: Vec<Model>) -> Entry {
+    let (api, url) = kind.wire(address);
+    let default_model = models.first().map(|model| model.id.clone());
+    let info = ProviderInfo {
+        id: kind.id().to_owned(),
+        name: format!("{} at {address}", kind.name()),
+        env: Vec::new(),
+        api,
+        key: None,
+        local: true,
+        models: models.into_iter().map(|model| (model.id.clone(), model)).collect(),
+    };
+    Entry { default_model, wire_url: Some(url), is_found: true, ..empty(info) }
+}
+
+/// The model that is always there.
+pub(super) fn offline() -> Entry {
+    let model = offline_model::model();
+    let info = ProviderInfo {
+        id: offline_model::PROVIDER.to_owned(),
+        name: "Offline".to_owned(),
+        env: Vec::new(),
+        api: "built-in".to_owned(),
+        key: None,
+        local: false,
+        models: BTreeMap::from([(model.id.clone(), model)]),
+    };
+    Entry { default_model: Some(offline_model::MODEL.to_owned()), ..empty(info) }
+}
+
+fn empty(info: ProviderInfo) -> Entry {
+    let settings = ProviderSettings::default();
+    Entry { info, settings, default_model: None, small: None, wire_url: None, stored_key: None, is_found: false, needs_key: false }
+}
+
+fn merged(mut entry: Entry, settings: ProviderSettings) -> Entry {
+    let info = &mut entry.info;
+    info.name = settings.name.clone().unwrap_or_else(|| std::mem::take(&mut info.name));
+    info.api = settings.api.clone().unwrap_or_else(|| std::mem::take(&mut info.api));
+    info.env = settings.env.clone().unwrap_or_else(|| std::mem::take(&mut info.env));
+    for (id, changes) in &settings.models {
+        let model = info.models.entry(id.clone()).or_insert_with(|| unknown_model(id));
+        model.name = changes.name.clone().unwrap_or_else(|| model.name.clone());
+        model.attachment = changes.attachment.unwrap_or(model.attachment);
+        model.documents = changes.documents.unwrap_or(model.documents);
+        model.reasoning = changes.reasoning.unwrap_or(model.reasoning);
+        model.temperature = changes.temperature.unwrap_or(model.temperature);
+        model.tool_call = changes.tool_call.unwrap_or(model.tool_call);
+        model.cost = changes.cost.unwrap_or(model.cost);
+        model.limit = changes.limit.unwrap_or(model.limit);
+    }
+    Entry { settings, ..entry }
+}
