@@ -29,6 +29,7 @@ pub mod daemon;
 pub mod diagnose;
 pub mod diagnose_machine;
 pub mod event;
+pub mod file;
 pub mod listen;
 pub mod message;
 pub mod part;

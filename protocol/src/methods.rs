@@ -66,6 +66,13 @@ macro_rules! for_each_method {
             /// Tells the status of every session that is not idle.
             call SessionStatusGet = "session.status" (session::SessionStatusParams) -> std::collections::BTreeMap<String, session::SessionStatus>, - "", retry read;
 
+            /// Lists one directory: directories first, then as people sort names.
+            call FileList = "file.list" (file::FileListParams) -> Vec<file::FileNode>, - "", retry read;
+            /// Reads a file; where it differs from the last commit, as a patch with all its lines.
+            call FileRead = "file.read" (file::FileReadParams) -> file::FileContent, GET "/project/:projectID/session/:sessionID/file", retry read;
+            /// Tells which files differ from the last commit.
+            call FileStatusGet = "file.status" (file::FileStatusParams) -> Vec<file::File>, GET "/project/:projectID/session/:sessionID/file/status", retry read;
+
             /// Lists the open permission questions.
             call PermissionList = "permission.list" (permission::PermissionListParams) -> Vec<permission::Permission>, - "", retry read;
             /// Answers a permission question.
@@ -155,6 +162,6 @@ macro_rules! define {
     };
 }
 
-use crate::{agent, config, daemon, diagnose, event, listen, message, permission, project, provider, session, tool};
+use crate::{agent, config, daemon, diagnose, event, file, listen, message, permission, project, provider, session, tool};
 
 for_each_method!(define);

@@ -15,6 +15,7 @@ pub mod config;
 pub mod daemon;
 pub mod diagnose;
 pub mod event;
+pub mod file;
 pub mod listen;
 pub mod permission;
 pub mod project;

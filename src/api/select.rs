@@ -30,6 +30,14 @@ pub(super) async fn instance(context: &Context, params: &impl Selects) -> Result
     Ok(instance)
 }
 
+/// The open directory of the session that a request names; without one, what [`instance`] says.
+pub(super) async fn of_session(context: &Context, params: &impl Selects, id: Option<&SessionId>) -> Result<Arc<Instance>, Error> {
+    let Some(id) = id else { return instance(context, params).await };
+    let session = session(context, params, id).await?;
+    let directory = directory::resolve(&session.directory)?;
+    Ok(context.daemon.projects.look(&directory).await?)
+}
+
 /// Like [`instance`], for a request that begins something there: the project's id is written into the repository.
 pub(super) async fn claimed(context: &Context, params: &impl Selects) -> Result<Arc<Instance>, Error> {
     let directory = directory(context, params)?;

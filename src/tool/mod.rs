@@ -15,7 +15,6 @@ pub mod path;
 mod change;
 mod file_lock;
 mod save;
-mod text_file;
 mod walk;
 
 pub mod bash;

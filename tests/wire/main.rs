@@ -16,6 +16,7 @@ mod crash;
 mod diagnose;
 mod doctor;
 mod events;
+mod files;
 mod full;
 mod life;
 mod limits;
