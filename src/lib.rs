@@ -11,7 +11,7 @@
 //! | 1 | [`config`] | settings: where they are, whom to trust, how they combine |
 //! | 2 | [`event`] | the log of what happened, with cursors, and its live end |
 //! | 2 | [`overlay`] | text that an editor has not saved: what everything here reads before the disk |
-//! | 3 | [`file`] | the one place that decides what a walk over a project sees |
+//! | 3 | [`file`] | the project's files: listed, read, compared with the last commit; what a walk over them sees |
 //! | 3 | [`permission`] | rules, questions that wait, answers that are remembered |
 //! | 3 | [`agent`] | personas |
 //! | 3 | [`provider`] | the models: a neutral request, a stream of deltas, and who serves them |

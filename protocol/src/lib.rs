@@ -31,6 +31,7 @@ pub mod daemon;
 pub mod diagnose;
 pub mod diagnose_machine;
 pub mod event;
+pub mod file;
 pub mod find;
 pub mod listen;
 pub mod message;

@@ -66,6 +66,12 @@ macro_rules! for_each_method {
             /// Tells the status of every session that is not idle.
             call SessionStatusGet = "session.status" (session::SessionStatusParams) -> std::collections::BTreeMap<String, session::SessionStatus>, - "", retry read;
 
+            /// Lists one directory: directories first, then as people sort names.
+            call FileList = "file.list" (file::FileListParams) -> Vec<file::FileNode>, - "", retry read;
+            /// Reads a file; where it differs from the last commit, as a patch with all its lines.
+            call FileRead = "file.read" (file::FileReadParams) -> file::FileContent, GET "/project/:projectID/session/:sessionID/file", retry read;
+            /// Tells which files differ from the last commit.
+            call FileStatusGet = "file.status" (file::FileStatusParams) -> Vec<file::File>, GET "/project/:projectID/session/:sessionID/file/status", retry read;
             /// Finds files and directories by name, the best first, relative to the directory; directories end with `/`.
             call FileFind = "file.find" (find::FileFindParams) -> Vec<String>, GET "/find/file", retry read;
 
@@ -179,6 +185,6 @@ macro_rules! define {
     };
 }
 
-use crate::{agent, auth, buffer, config, daemon, diagnose, event, find, listen, message, permission, project, provider, session, symbol, tool};
+use crate::{agent, auth, buffer, config, daemon, diagnose, event, file, find, listen, message, permission, project, provider, session, symbol, tool};
 
 for_each_method!(define);

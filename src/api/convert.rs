@@ -6,7 +6,7 @@ use super::error::Error;
 use crate::{
     config,
     daemon::listeners,
-    event,
+    event, file,
     find::{self, symbols},
     overlay, permission, project,
     provider::{catalog_cache, key_store},
@@ -167,6 +167,28 @@ impl From<overlay::Error> for Error {
             E::NoSuchEdit(_) => Error::new(ErrorKind::NotFound, text)
                 .hint("it was answered or given up; take the edit back if you have made it, and announce your text as it is"),
             E::NoNewVersion(_) => Error::invalid_params(text),
+        }
+    }
+}
+
+impl From<file::Error> for Error {
+    fn from(error: file::Error) -> Self {
+        use file::Error as E;
+        let text = error.to_string();
+        match error {
+            E::Path(_) => Error::invalid_params(text),
+            E::Outside { .. } => Error::denied(text).hint("give a path in the worktree, or another `directory`"),
+            E::NotFound(_) => Error::new(ErrorKind::NotFound, text),
+            E::Directory(_) => Error::new(ErrorKind::InvalidState, text).hint("file.list lists it"),
+            E::NotDirectory(_) => Error::new(ErrorKind::InvalidState, text).hint("file.read reads it"),
+            E::Special { .. } => Error::new(ErrorKind::InvalidState, text),
+            E::Forbidden(_) => Error::denied(text).hint("its mode or owner does not let the daemon read it"),
+            E::Changed(_) => Error::conflict(text).hint("read it again"),
+            E::TooLarge { what, limit, hint } => Error::too_large(&what, limit).hint(hint),
+            E::NoGit(_) => Error::unavailable(text).hint("install git, or put it on the PATH of the daemon").caused_by(error),
+            E::Git(_) | E::Slow(_) => Error::new(ErrorKind::InvalidState, text).hint("`git status` in that directory tells more"),
+            E::Io { .. } => Error::unavailable(text).caused_by(error),
+            E::Task(_) => Error::internal(error),
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod config;
 pub mod daemon;
 pub mod diagnose;
 pub mod event;
+pub mod file;
 pub mod find;
 pub mod listen;
 pub mod permission;

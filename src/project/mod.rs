@@ -24,4 +24,4 @@ pub use error::Error;
 pub use instance::Instance;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,7 +8,10 @@ use std::{
 };
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap};
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    process::Command,
+};
 
 use super::{
     children::{self, Labels},
@@ -58,6 +61,37 @@ pub async fn run(mut command: Command) -> io::Result<Output> {
     let child = command.spawn()?;
     let _entry = child.id().map(|pid| children::enter(pid, children::program(&command), Labels::new()));
     child.wait_with_output().await
+}
+
+/// Runs the program to its end, however it ends: it reads `input`, and its standard output is taken up to `most` bytes.
+/// It ends with the future.
+///
+/// # Errors
+/// When it cannot be started; `FileTooLarge` when it says more, and then it is ended.
+pub async fn exchange(mut command: Command, input: Vec<u8>, most: usize) -> io::Result<Output> {
+    command.kill_on_drop(true).stdin(Stdio::piped());
+    let mut child = command.spawn()?;
+    let _entry = child.id().map(|pid| children::enter(pid, children::program(&command), Labels::new()));
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        if let Some(mut stdin) = stdin {
+            // A program may end before it has read everything; how it ends tells whether that is a failure.
+            let _ = stdin.write_all(&input).await;
+        }
+        Ok(())
+    };
+    let (stdout, stderr, ()) = tokio::try_join!(read_up_to(stdout, most), read_up_to(stderr, most), feed)?;
+    Ok(Output { status: child.wait().await?, stdout, stderr })
+}
+
+async fn read_up_to(pipe: Option<impl AsyncRead + Unpin>, most: usize) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let Some(pipe) = pipe else { return Ok(content) };
+    pipe.take(most as u64 + 1).read_to_end(&mut content).await?;
+    if content.len() > most {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the program says more than is taken of it"));
+    }
+    Ok(content)
 }
 
 /// A program and all that it has started, which end together: at the latest when this value is dropped.

@@ -13,9 +13,11 @@ use super::{
     definition::{Tool, ToolError, ToolOutput},
     edit_match::{self, Match, Scope},
     path::{self, Purpose},
-    text_file::{Encoding, TextFile, Unified},
 };
-use crate::stdx::text::ellipsis;
+use crate::{
+    file::text_file::{Encoding, TextFile, Unified},
+    stdx::text::ellipsis,
+};
 
 /// How many lines of the file an error quotes, and how many places it lists.
 const QUOTED: usize = 20;

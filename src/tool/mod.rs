@@ -16,7 +16,6 @@ mod announced;
 mod change;
 mod file_lock;
 mod save;
-mod text_file;
 mod walk;
 
 pub mod bash;

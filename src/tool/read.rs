@@ -21,10 +21,13 @@ use super::{
     file_times::Stamp,
     path::{self, Checked, Purpose, blocking},
     read_lines::{PAGE_BYTES, Page, Reader},
-    text_file::{Encoding, TextFile, is_binary},
 };
 use crate::{
-    file::open::{self, Extent},
+    file::{
+        media_type,
+        open::{self, Extent},
+        text_file::{Encoding, TextFile, is_binary},
+    },
     overlay::Look,
 };
 
@@ -159,7 +162,7 @@ fn read(context: &ToolContext, file: &Checked, window: Window) -> Result<ToolOut
     handle.by_ref().take(4096).read_to_end(&mut head).map_err(|error| failed(file, error.into()))?;
     let mut source = Source { context, file, handle, hasher: blake3::Hasher::new(), metadata, began: Instant::now() };
     source.hasher.update(&head);
-    if let Some(mime) = media_type(&head) {
+    if let Some(mime) = media_type::of_head(&head) {
         return attach(source, head, mime);
     }
     if is_binary(&head) {
@@ -274,18 +277,6 @@ fn render(file: &Checked, window: Window, page: &Page, extent: Extent) -> ToolOu
         output,
         metadata: json!({ "preview": preview, "truncated": more, "lines": page.total }),
         attachments: Vec::new(),
-    }
-}
-
-/// What the file is by its first bytes, where a model may look at it as it is.
-fn media_type(head: &[u8]) -> Option<&'static str> {
-    match head {
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', ..] => Some("image/png"),
-        [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
-        [b'%', b'P', b'D', b'F', b'-', ..] => Some("application/pdf"),
-        _ => None,
     }
 }
 

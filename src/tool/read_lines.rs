@@ -3,7 +3,7 @@
 
 use encoding_rs::WINDOWS_1252;
 
-use super::text_file::Encoding;
+use crate::file::text_file::Encoding;
 
 /// Longer lines are cut.
 pub const LINE_CHARACTERS: usize = 2000;

@@ -12,8 +12,8 @@ use super::{
     context::ToolContext,
     definition::{Tool, ToolError, ToolOutput},
     path::{self, Purpose},
-    text_file::{Encoding, TextFile},
 };
+use crate::file::text_file::{Encoding, TextFile};
 
 /// Writes a whole file.
 pub struct Write;

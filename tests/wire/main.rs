@@ -17,6 +17,7 @@ mod crash;
 mod diagnose;
 mod doctor;
 mod events;
+mod files;
 mod find;
 mod full;
 mod keys;

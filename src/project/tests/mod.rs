@@ -8,4 +8,4 @@ mod moves;
 mod random;
 mod unwritable;
 
-pub(super) mod support;
+pub(crate) mod support;

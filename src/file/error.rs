@@ -1,0 +1,98 @@
+//! Why a file cannot be listed, read or compared.
+
+use std::io;
+
+use super::open;
+
+/// Why a file cannot be listed, read or compared.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The path is none.
+    #[error("{0}")]
+    Path(&'static str),
+    /// It lies outside the worktree, or leads there.
+    #[error("{path} lies outside the worktree {worktree}")]
+    Outside {
+        /// As it was given.
+        path: String,
+        /// The worktree.
+        worktree: String,
+    },
+    /// There is nothing.
+    #[error("there is no file {0}")]
+    NotFound(String),
+    /// A file was expected.
+    #[error("{0} is a directory")]
+    Directory(String),
+    /// A directory was expected.
+    #[error("{0} is not a directory")]
+    NotDirectory(String),
+    /// A pipe, socket or device.
+    #[error("{path} is a {word} and not a regular file")]
+    Special {
+        /// As it was given.
+        path: String,
+        /// What it is.
+        word: &'static str,
+    },
+    /// The system refuses.
+    #[error("{0} may not be read")]
+    Forbidden(String),
+    /// It was exchanged or changed while it was read.
+    #[error("{0} changed while it was read")]
+    Changed(String),
+    /// More than is given at once.
+    #[error("{what}")]
+    TooLarge {
+        /// What is too large.
+        what: String,
+        /// The limit, in bytes or items.
+        limit: u64,
+        /// What to do instead.
+        hint: &'static str,
+    },
+    /// The system failed.
+    #[error("{path} cannot be read: {source}")]
+    Io {
+        /// As it was given.
+        path: String,
+        /// What it said.
+        source: io::Error,
+    },
+    /// There is no git program, or it cannot be started.
+    #[error("the git program cannot be started")]
+    NoGit(#[source] io::Error),
+    /// git cannot read the repository.
+    #[error("git cannot read the repository: {0}")]
+    Git(String),
+    /// git did not answer.
+    #[error("git did not answer within {0} seconds")]
+    Slow(u64),
+    /// A task ended without an answer.
+    #[error("the work ended unexpectedly")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl Error {
+    /// The error of opening a path that a client gave as `path`.
+    pub(super) fn opening(path: &str, error: open::Error) -> Self {
+        let path = path.to_owned();
+        match error {
+            open::Error::Directory => Self::Directory(path),
+            open::Error::NotDirectory => Self::NotDirectory(path),
+            open::Error::Special(word) => Self::Special { path, word },
+            open::Error::Moved => Self::Changed(path),
+            open::Error::Io(source) => Self::io(path, source),
+        }
+    }
+
+    /// The error of the system about a path that a client gave as `path`.
+    pub(super) fn io(path: impl Into<String>, source: io::Error) -> Self {
+        let path = path.into();
+        match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::NotFound(path),
+            io::ErrorKind::PermissionDenied => Self::Forbidden(path),
+            _ => Self::Io { path, source },
+        }
+    }
+}

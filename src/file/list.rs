@@ -1,0 +1,106 @@
+//! One directory as a file tree shows it: every entry but git's own directory and what macOS leaves behind, directories
+//! first. A link counts as what it leads to, as in editors. What git ignores is marked, by git's own rules: nested ignore
+//! files, the repository's and the user's; what is tracked is never ignored.
+
+use std::{cmp::Reverse, collections::BTreeSet, ffi::OsString};
+
+use super::{
+    Error, Place,
+    git_program::{Answer, Git, git_bytes},
+    natural_order,
+    open::{self, Extent, Kind},
+};
+use crate::stdx::{paths::AbsPath, tasks::Tasks};
+
+/// A directory with more entries is none that people look through.
+const MOST_ENTRIES: usize = 10_000;
+/// Never shown.
+const HIDDEN: [&str; 2] = [".git", ".DS_Store"];
+
+/// An entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Relative to the place's directory, with `/` between names.
+    pub shown: String,
+    /// Where it is.
+    pub path: AbsPath,
+    /// Whether it is a directory or a link to one.
+    pub is_directory: bool,
+    /// Whether it is a link.
+    pub is_symlink: bool,
+    /// Whether git ignores it.
+    pub is_ignored: bool,
+}
+
+/// The entries of the directory that a client means by `given`, in the order in which people look for them.
+///
+/// # Errors
+/// When it is no directory in the worktree, or has too many entries.
+pub async fn list(place: &Place, given: &str) -> Result<Vec<Entry>, Error> {
+    let (at, path) = (place.clone(), given.to_owned());
+    let (directory, mut names) = Tasks::spawn_blocking(move || read(&at, &path)).await??;
+    let ignored = ignored(&directory, &names).await?;
+    names.retain(|(name, ..)| !HIDDEN.iter().any(|hidden| name == hidden));
+    let entry = |(name, is_directory, is_symlink): (OsString, bool, bool)| {
+        let path = directory.join(&name);
+        Entry {
+            shown: place.shown(&path),
+            is_ignored: ignored.contains(&git_bytes(&name)),
+            name: name.to_string_lossy().into_owned(),
+            path,
+            is_directory,
+            is_symlink,
+        }
+    };
+    let mut entries: Vec<Entry> = names.into_iter().map(entry).collect();
+    entries.sort_by(|one, other| {
+        let directories_first = Reverse(one.is_directory).cmp(&Reverse(other.is_directory));
+        directories_first.then_with(|| natural_order::compare(&one.name, &other.name)).then_with(|| one.path.cmp(&other.path))
+    });
+    Ok(entries)
+}
+
+/// The names in a directory, with whether each is a directory and whether it is a link.
+type Names = Vec<(OsString, bool, bool)>;
+
+fn read(place: &Place, given: &str) -> Result<(AbsPath, Names), Error> {
+    let real = place.resolve(given)?;
+    let (names, extent) = open::directory(&real, MOST_ENTRIES + HIDDEN.len()).map_err(|error| Error::opening(given, error))?;
+    if extent == Extent::Part || names.len() > MOST_ENTRIES + HIDDEN.len() {
+        return Err(Error::TooLarge {
+            what: format!("{given} has more than {MOST_ENTRIES} entries"),
+            limit: MOST_ENTRIES as u64,
+            hint: "look for files in it by name with file.find",
+        });
+    }
+    let names = names.into_iter().map(|(name, kind)| {
+        let leads_to_directory = || real.join(&name).as_path().is_dir();
+        let is_directory = kind == Kind::Directory || (kind == Kind::Symlink && leads_to_directory());
+        (name, is_directory, kind == Kind::Symlink)
+    });
+    let names = names.collect();
+    Ok((real, names))
+}
+
+/// Which of the names in the directory git ignores.
+async fn ignored(directory: &AbsPath, names: &Names) -> Result<BTreeSet<Vec<u8>>, Error> {
+    if names.is_empty() || !directory.ancestors().any(|above| above.join(".git").as_path().symlink_metadata().is_ok()) {
+        return Ok(BTreeSet::new());
+    }
+    let Some(git) = Git::in_directory(directory).await? else { return Ok(BTreeSet::new()) };
+    // Without the dot a name could begin with a colon, which means something to git.
+    let input = names.iter().flat_map(|(name, ..)| [b"./", &git_bytes(name)[..], &[0]].concat()).collect();
+    match git.ask_with(&["check-ignore", "-z", "--stdin"], input).await? {
+        Answer::Yes(output) => {
+            Ok(output.split(|byte| *byte == 0).filter_map(|path| path.strip_prefix(b"./")).map(<[u8]>::to_owned).collect())
+        }
+        Answer::No => Ok(BTreeSet::new()),
+        // A list is of use without it, also in a broken repository.
+        Answer::Failed(message) => {
+            tracing::debug!(%directory, message, "git does not tell what is ignored");
+            Ok(BTreeSet::new())
+        }
+    }
+}

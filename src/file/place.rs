@@ -1,0 +1,56 @@
+//! Which file a client means by a path: inside the worktree, whatever links and `..` are on the way.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::Error;
+use crate::stdx::paths::{AbsPath, home};
+
+/// Where a client's paths begin and where they end. Both are real paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// What paths are relative to.
+    pub directory: AbsPath,
+    /// What no path leads out of.
+    pub worktree: AbsPath,
+}
+
+impl Place {
+    /// The real path that is meant; of what does not exist, where it would be.
+    ///
+    /// # Errors
+    /// When it is no path, or lies outside the worktree.
+    pub(super) fn resolve(&self, given: &str) -> Result<AbsPath, Error> {
+        if given.contains('\0') {
+            return Err(Error::Path("`path` contains a NUL character"));
+        }
+        let named = match given.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+            Some(rest) => home().ok_or(Error::Path("the home directory is not known"))?.as_path().join(rest.trim_start_matches('/')),
+            None => self.directory.as_path().join(given),
+        };
+        // Resolved by the system and not by text: `..` after a link leads to the parent of its target.
+        let real = match std::fs::canonicalize(&named).ok().and_then(AbsPath::new) {
+            Some(real) => real,
+            None => AbsPath::new(&named).ok_or(Error::Path("`path` is no path"))?.real_or_nearest(),
+        };
+        if real.is_within(&self.worktree) {
+            return Ok(real);
+        }
+        Err(Error::Outside { path: given.to_owned(), worktree: self.worktree.to_string() })
+    }
+
+    /// A path as clients see it: relative to the directory, with `/` between names.
+    pub(super) fn shown(&self, path: &AbsPath) -> String {
+        let common = path.ancestors().find(|above| self.directory.is_within(above));
+        let Some(common) = common else { return path.to_string() };
+        let up = self.directory.as_path().strip_prefix(&common).map_or(0, |rest| rest.components().count());
+        let down = path.as_path().strip_prefix(&common).unwrap_or(path.as_path());
+        let parts = std::iter::repeat_n(Component::ParentDir, up).chain(down.components());
+        shown(&parts.collect::<PathBuf>())
+    }
+}
+
+/// A relative path with `/` between names.
+pub(super) fn shown(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if cfg!(windows) { text.replace('\\', "/") } else { text.into_owned() }
+}

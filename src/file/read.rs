@@ -1,0 +1,258 @@
+//! A file as clients read it: text as it is, anything else as bytes; a window of lines of a file of any size; and where
+//! it differs from the last commit, a patch. Text that an editor has not saved counts more than the disk.
+
+use std::{fs::Metadata, io::Read as _, sync::Arc};
+
+use super::{
+    Error, Place, head_patch, media_type, open,
+    text_file::{Encoding, TextFile, is_binary},
+};
+use crate::{
+    overlay::Overlay,
+    stdx::{paths::AbsPath, tasks::Tasks},
+};
+
+/// No more of a file, or of a window, is given at once; a message takes three times as much.
+const MOST_BYTES: usize = 10 << 20;
+/// A longer patch would not fit into a message.
+const PATCH_BYTES: usize = 14 << 20;
+/// How often a file is read again that changes while git looks at it.
+const ATTEMPTS: usize = 3;
+
+/// What is wanted of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A patch where it differs from the last commit, else its content.
+    Patch,
+    /// Its content.
+    Whole,
+    /// Some of its lines.
+    Lines {
+        /// The first, from 1.
+        first: u64,
+        /// How many at most.
+        limit: u64,
+    },
+}
+
+/// A file as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// What is given of it.
+    pub body: Body,
+    /// How it is stored.
+    pub encoding: Encoding,
+    /// Whether there are lines after those that were wanted.
+    pub more: bool,
+    /// BLAKE3 of the bytes that were read.
+    pub version: blake3::Hash,
+}
+
+/// What is given of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Its text; a byte order mark is U+FEFF.
+    Text {
+        /// The text.
+        text: String,
+        /// What it is besides text.
+        mime: Option<String>,
+    },
+    /// Its bytes.
+    Bytes {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// What they are.
+        mime: String,
+    },
+    /// A patch from the last commit, with all lines.
+    Patch(String),
+}
+
+/// Reads the file that a client means by `given`.
+///
+/// # Errors
+/// When it is no regular file in the worktree, cannot be read, or is too large.
+pub async fn read(place: &Place, overlay: &Overlay, given: &str, form: Form) -> Result<Content, Error> {
+    if given.is_empty() {
+        return Err(Error::Path("`path` is empty"));
+    }
+    for attempt in 1.. {
+        let (at, path) = (place.clone(), given.to_owned());
+        let real = Tasks::spawn_blocking(move || at.resolve(&path)).await??;
+        let unsaved = overlay.get(&real).map(|document| Arc::clone(&document.text));
+        let (source, path) = (real.clone(), given.to_owned());
+        let is_unsaved = unsaved.is_some();
+        let (mut content, before) = Tasks::spawn_blocking(move || load(&source, &path, unsaved, form)).await??;
+        let Body::Text { text, .. } = &content.body else { return Ok(content) };
+        if form != Form::Patch {
+            return Ok(content);
+        }
+        let is_wide = matches!(content.encoding, Encoding::Utf16Le | Encoding::Utf16Be);
+        let patch = head_patch::against_head(&real, (is_unsaved || is_wide).then_some(text.as_str())).await?;
+        // git has read the file by itself: both must have seen the same.
+        if before.is_some_and(|before| real.as_path().symlink_metadata().map_or(true, |now| stamp(&now) != stamp(&before))) {
+            if attempt < ATTEMPTS {
+                continue;
+            }
+            return Err(Error::Changed(given.to_owned()));
+        }
+        if let Some(patch) = patch {
+            if patch.len() > PATCH_BYTES {
+                return Err(Error::TooLarge {
+                    what: format!("the patch of {given} has {} bytes", patch.len()),
+                    limit: PATCH_BYTES as u64,
+                    hint: "read the file as `raw`",
+                });
+            }
+            content.body = Body::Patch(patch);
+        }
+        return Ok(content);
+    }
+    Err(Error::Changed(given.to_owned()))
+}
+
+/// What is another after a change of the file.
+fn stamp(metadata: &Metadata) -> impl PartialEq {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        (metadata.dev(), metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec())
+    }
+    #[cfg(not(unix))]
+    {
+        (metadata.len(), metadata.modified().ok())
+    }
+}
+
+/// The content, and of a file on disk what was known of it before it was read.
+fn load(real: &AbsPath, given: &str, unsaved: Option<Arc<str>>, form: Form) -> Result<(Content, Option<Metadata>), Error> {
+    if let Some(text) = unsaved {
+        let window = match form {
+            Form::Lines { first, limit } => window(text.as_bytes(), first, limit).map_err(|error| Error::io(given, error))?,
+            Form::Patch | Form::Whole => Window { bytes: text.as_bytes().to_owned(), more: false, is_cut: false },
+        };
+        let window = window.within(given)?;
+        let text = String::from_utf8_lossy(&window.bytes).into_owned();
+        return Ok((content(Body::Text { text, mime: text_mime(real) }, Encoding::Utf8, &window), None));
+    }
+    let (mut file, metadata) = open::regular(real).map_err(|error| Error::opening(given, error))?;
+    let failed = |error| Error::io(given, error);
+    let mut head = Vec::new();
+    file.by_ref().take(8192).read_to_end(&mut head).map_err(failed)?;
+    let encoding = Encoding::by_mark(&head);
+    let is_wide = matches!(encoding, Encoding::Utf16Le | Encoding::Utf16Be);
+    let all = head.as_slice().chain(file);
+    let window = match form {
+        Form::Lines { first, limit } if !is_wide && !is_binary(&head) => window(all, first, limit).map_err(failed)?,
+        _ => {
+            let mut bytes = Vec::new();
+            all.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+            Window { is_cut: bytes.len() > MOST_BYTES, bytes, more: false }
+        }
+    };
+    let window = window.within(given)?;
+    let Some((mut text, encoding)) = text_of(&window.bytes) else {
+        let guess = || mime_guess::from_path(real.as_path()).first_or_octet_stream().to_string();
+        let mime = media_type::of_head(&head).map_or_else(guess, str::to_owned);
+        let body = Body::Bytes { bytes: window.bytes.clone(), mime };
+        return Ok((content(body, Encoding::Utf8, &window), Some(metadata)));
+    };
+    if let Form::Lines { first, limit } = form
+        && is_wide
+    {
+        let lines = self::window(text.as_bytes(), first, limit).map_err(failed)?;
+        text = String::from_utf8_lossy(&lines.bytes).into_owned();
+        return Ok((Content { more: lines.more, ..content(Body::Text { text, mime: None }, encoding, &window) }, Some(metadata)));
+    }
+    Ok((content(Body::Text { text, mime: text_mime(real) }, encoding, &window), Some(metadata)))
+}
+
+fn content(body: Body, encoding: Encoding, window: &Window) -> Content {
+    Content { body, encoding, more: window.more, version: blake3::hash(&window.bytes) }
+}
+
+/// The text with its mark; `None` for what is no text.
+fn text_of(bytes: &[u8]) -> Option<(String, Encoding)> {
+    let file = TextFile::decode(bytes).ok()?;
+    let mark = if file.encoding.mark().is_empty() { "" } else { "\u{feff}" };
+    Some((format!("{mark}{}", file.text), file.encoding))
+}
+
+/// The one kind of text that is something else to those who show it.
+fn text_mime(path: &AbsPath) -> Option<String> {
+    let is_svg = path.as_path().extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
+    is_svg.then(|| "image/svg+xml".to_owned())
+}
+
+/// A part of a file.
+struct Window {
+    bytes: Vec<u8>,
+    /// Something follows it.
+    more: bool,
+    /// It is longer than is given at once.
+    is_cut: bool,
+}
+
+impl Window {
+    fn within(self, given: &str) -> Result<Self, Error> {
+        if self.is_cut || self.bytes.len() > MOST_BYTES {
+            return Err(Error::TooLarge {
+                what: format!("{given} is too large to be read at once"),
+                limit: MOST_BYTES as u64,
+                hint: "read text in parts, with `offset` and `limit`",
+            });
+        }
+        Ok(self)
+    }
+}
+
+/// The lines from `first` on, at most `limit`, with their ends. Nothing is read after them.
+fn window(mut source: impl std::io::Read, first: u64, limit: u64) -> std::io::Result<Window> {
+    let mut kept = Window { bytes: Vec::new(), more: false, is_cut: false };
+    let mut line = 1u64;
+    let end = first.saturating_add(limit);
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let length = source.read(&mut buffer)?;
+        let mut rest = &buffer[..length];
+        if rest.is_empty() {
+            return Ok(kept);
+        }
+        while !rest.is_empty() {
+            if line >= end {
+                kept.more = true;
+                return Ok(kept);
+            }
+            let (part, left) = rest.split_at(rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| at + 1));
+            if line >= first {
+                kept.bytes.extend(part);
+                if kept.bytes.len() > MOST_BYTES {
+                    kept.is_cut = true;
+                    return Ok(kept);
+                }
+            }
+            line += u64::from(part.ends_with(b"\n"));
+            rest = left;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn windows_are_lines(text in "[ab\r\n]{0,30}", first in 1..6u64, limit in 0..6u64) {
+            let lines: Vec<&str> = text.split_inclusive('\n').collect();
+            let (from, count) = (usize::try_from(first - 1).unwrap(), usize::try_from(limit).unwrap());
+            let expected: String = lines.iter().skip(from).take(count).copied().collect();
+            let found = window(text.as_bytes(), first, limit).unwrap();
+            prop_assert_eq!(String::from_utf8(found.bytes).unwrap(), expected);
+            prop_assert_eq!(found.more, lines.len() > from + count);
+        }
+    }
+}

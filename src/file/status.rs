@@ -1,0 +1,185 @@
+//! Which files differ from the last commit, each once, as git itself sees it: the git program is asked, so every
+//! repository that git can read is read as git reads it. Two processes do it side by side, one for what is tracked and
+//! one for what is not. In large repositories the first is spared the looking at files that have not changed, which is most
+//! of its work. libgit2 is no help: in a repository of 100,000 files its status alone takes most of the time that git needs
+//! for status and diff.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    path::PathBuf,
+};
+
+use super::{
+    Error,
+    git_program::{Answer, Git, os_string},
+    head_patch, index_scan, line_count,
+    status_output::{self, Difference},
+};
+use crate::stdx::paths::AbsPath;
+
+/// More files than this are no answer for people: something is generated that git should ignore.
+const MOST_CHANGES: usize = 100_000;
+/// git compares at most so many new files with so many gone ones to find what was renamed; its own default.
+const RENAMES: &str = "-l1000";
+
+/// A file that differs from the last commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Where it is, or was when it is gone, relative to the directory that was asked about.
+    pub path: PathBuf,
+    /// It is a repository inside this one that is not part of it.
+    pub is_repository: bool,
+    /// Lines that the last commit has not; 0 where git counts none.
+    pub added: u64,
+    /// Lines that only the last commit has.
+    pub removed: u64,
+    /// How it differs.
+    pub kind: ChangeKind,
+}
+
+/// How a file differs from the last commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It is new, tracked or not.
+    Added,
+    /// It is gone.
+    Deleted,
+    /// Its content, mode or kind is another, or it is in conflict.
+    Modified,
+    /// It was somewhere else.
+    Renamed {
+        /// Relative to the directory that was asked about.
+        from: PathBuf,
+    },
+}
+
+/// What differs from the last commit at and below a directory, which must be a real path, by path. Outside git and where
+/// there is no work tree nothing does.
+///
+/// # Errors
+/// When git cannot read the repository, or there are more changes than [`Error::TooLarge`] allows.
+pub async fn status(directory: &AbsPath) -> Result<Vec<Change>, Error> {
+    let Some(git) = Git::in_directory(directory).await? else { return Ok(Vec::new()) };
+    let others = git.ask(&["ls-files", "-z", "-t", "--others", "--unmerged", "--exclude-standard"]);
+    let (tracked, others) = tokio::join!(tracked(&git, directory), others);
+    let (tracked, others) = (tracked?, others?.text()?);
+    let (untracked, conflicts) = status_output::others(&others);
+    if tracked.len() + untracked.len() + conflicts.len() > MOST_CHANGES {
+        return Err(Error::TooLarge {
+            what: format!("more than {MOST_CHANGES} files differ from the last commit"),
+            limit: MOST_CHANGES as u64,
+            hint: "ask for a directory further down, or have git ignore what is generated",
+        });
+    }
+    let mut changes: BTreeMap<Vec<u8>, Change> =
+        tracked.iter().map(|(path, difference)| (path.clone(), change(path, difference))).collect();
+    // What the last commit has and the index has not, whether or not something new looks like it.
+    let gone: BTreeMap<&[u8], &Difference> = tracked
+        .iter()
+        .filter_map(|(path, difference)| match &difference.from {
+            Some(from) => Some((&from[..], difference)),
+            None => (difference.letter == b'D').then_some((&path[..], difference)),
+        })
+        .collect();
+    let mut new = Vec::new();
+    for path in untracked {
+        let Some(difference) = gone.get(&path[..]) else {
+            new.push(path);
+            continue;
+        };
+        // Taken out of the index but still there: what counts is how it differs.
+        let (added, removed) = head_patch::lines_between(&git, &difference.old_id, &directory.join(os_string(&path))).await?;
+        let shown = os_string(&path).into();
+        changes.insert(path, Change { path: shown, is_repository: false, added, removed, kind: ChangeKind::Modified });
+    }
+    let counts = line_count::count(new.iter().map(|path| directory.join(os_string(path))).collect()).await?;
+    for (path, added) in new.into_iter().zip(counts) {
+        let is_repository = path.ends_with(b"/");
+        let shown = path.strip_suffix(b"/").unwrap_or(&path);
+        let change = Change { path: os_string(shown).into(), is_repository, added, removed: 0, kind: ChangeKind::Added };
+        changes.entry(path).or_insert(change);
+    }
+    for path in conflicts {
+        let there = directory.join(os_string(&path)).as_path().symlink_metadata().is_ok();
+        let kind = if there { ChangeKind::Modified } else { ChangeKind::Deleted };
+        let shown = os_string(&path).into();
+        let change = changes.entry(path).or_insert(Change { path: shown, is_repository: false, added: 0, removed: 0, kind: kind.clone() });
+        change.kind = kind;
+    }
+    Ok(changes.into_values().collect())
+}
+
+fn change(path: &[u8], difference: &Difference) -> Change {
+    let (added, removed) = difference.lines.unwrap_or_default();
+    let kind = match (difference.letter, &difference.from) {
+        (b'R', Some(from)) => ChangeKind::Renamed { from: os_string(from).into() },
+        (b'A', _) => ChangeKind::Added,
+        (b'D', _) => ChangeKind::Deleted,
+        _ => ChangeKind::Modified,
+    };
+    Change { path: os_string(path).into(), is_repository: false, added, removed, kind }
+}
+
+/// How the tracked files differ.
+async fn tracked(git: &Git, directory: &AbsPath) -> Result<BTreeMap<Vec<u8>, Difference>, Error> {
+    let marked = match git.tree() {
+        Some(tree) => index_scan::marked(tree, directory).await,
+        None => None,
+    };
+    if let Some(marked) = marked
+        && let Answer::Yes(output) = git.with_index(marked.path()).ask(&diff("HEAD")).await?
+    {
+        return Ok(status_output::differences(&output));
+    }
+    let failed = match git.ask(&diff("HEAD")).await? {
+        Answer::Failed(message) => message,
+        answer => return Ok(status_output::differences(&answer.text()?)),
+    };
+    if matches!(git.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await?, Answer::Yes(_)) {
+        return if is_promised(&failed) { without_contents(git).await } else { Err(Error::Git(failed)) };
+    }
+    // No commits yet: compared with nothing.
+    let empty = git.ask(&["hash-object", "-t", "tree", "--stdin"]).await?.text()?;
+    let output = git.ask(&diff(&os_string(empty.trim_ascii()))).await?.text()?;
+    Ok(status_output::differences(&output))
+}
+
+const FIXED: [&str; 8] = [
+    "-z",
+    "--no-abbrev",
+    "--relative",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    // Of a module only its commit counts, and nothing is run in it.
+    "--ignore-submodules=dirty",
+    "-O/dev/null",
+];
+
+fn diff<'a>(base: &'a (impl AsRef<OsStr> + ?Sized)) -> Vec<&'a OsStr> {
+    let options = ["diff", "--raw", "--numstat", "-M", RENAMES, "--submodule=short"].into_iter().chain(FIXED);
+    options.map(OsStr::new).chain([base.as_ref(), OsStr::new("--")]).collect()
+}
+
+/// Whether git says that a content is elsewhere and would have to be fetched.
+pub(super) fn is_promised(message: &str) -> bool {
+    message.contains("promisor")
+}
+
+/// Which tracked files differ, told without the contents that a partial clone lacks: no lines, no renames.
+async fn without_contents(git: &Git) -> Result<BTreeMap<Vec<u8>, Difference>, Error> {
+    let options = || ["diff-index", "--raw", "--no-renames"].into_iter().chain(FIXED);
+    let all: Vec<_> = options().chain(["HEAD"]).collect();
+    let staged: Vec<_> = options().chain(["--cached", "HEAD"]).collect();
+    let (all, staged) = tokio::try_join!(git.ask(&all), git.ask(&staged))?;
+    let mut all = status_output::differences(&all.text()?);
+    let staged = status_output::differences(&staged.text()?);
+    // What was only touched is among them; git compares it with the index by its hash.
+    let edited = git.ask(&["ls-files", "-z", "--modified"]).await?.text()?;
+    let edited: BTreeSet<&[u8]> = edited.split(|byte| *byte == 0).collect();
+    all.retain(|path, difference| {
+        difference.letter != b'M' || !difference.is_on_disk_only || edited.contains(&path[..]) || staged.contains_key(path)
+    });
+    Ok(all)
+}

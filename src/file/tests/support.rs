@@ -1,0 +1,194 @@
+//! What the tests of files share: short forms of the questions, and git's own answers to compare with.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+};
+
+use tokio::runtime::Builder;
+
+use crate::{
+    file::{
+        Error, Place,
+        git_program::{git_bytes, os_string},
+        read::{self, Body, Content, Form},
+        status::{self, ChangeKind},
+    },
+    overlay::Overlay,
+    project::tests::support::command,
+    stdx::paths::AbsPath,
+};
+
+pub use crate::project::tests::support::{Sandbox, git};
+
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// The changes, one line each: how, path, added, removed, where from.
+pub fn status(directory: &AbsPath) -> Vec<String> {
+    wait(status::status(directory)).unwrap().iter().map(show).collect()
+}
+
+fn show(change: &status::Change) -> String {
+    let path = |path: &PathBuf| git_bytes(path.as_os_str()).escape_ascii().to_string();
+    let mark = if change.is_repository { "/" } else { "" };
+    let (letter, from) = match &change.kind {
+        ChangeKind::Added => ("A", String::new()),
+        ChangeKind::Deleted => ("D", String::new()),
+        ChangeKind::Modified => ("M", String::new()),
+        ChangeKind::Renamed { from } => ("R", format!(" <- {}", path(from))),
+    };
+    format!("{letter} {}{mark} +{} -{}{from}", path(&change.path), change.added, change.removed)
+}
+
+pub fn place(directory: &AbsPath, worktree: &AbsPath) -> Place {
+    Place { directory: directory.clone(), worktree: worktree.clone() }
+}
+
+pub fn read_as(root: &AbsPath, path: &str, form: Form) -> Result<Content, Error> {
+    wait(read::read(&place(root, root), &Overlay::default(), path, form))
+}
+
+/// The text of a file that is given as such, or its patch after a `P`.
+pub fn read(root: &AbsPath, path: &str) -> String {
+    match read_as(root, path, Form::Patch).unwrap().body {
+        Body::Text { text, .. } => text,
+        Body::Patch(patch) => format!("P{patch}"),
+        Body::Bytes { mime, .. } => format!("B{mime}"),
+    }
+}
+
+/// Runs the real git as anybody would.
+pub fn ask(directory: &AbsPath, args: &[&str]) -> Vec<u8> {
+    ask_os(directory, &args.iter().map(|arg| arg.as_bytes().to_vec()).collect::<Vec<_>>())
+}
+
+pub fn ask_os(directory: &AbsPath, args: &[Vec<u8>]) -> Vec<u8> {
+    let output = command("git").current_dir(directory).args(args.iter().map(|arg| os_string(arg))).output().unwrap();
+    assert!(output.status.code().is_some_and(|code| code <= 1), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+fn fields(output: &[u8]) -> Vec<Vec<u8>> {
+    output.split(|byte| *byte == 0).filter(|field| !field.is_empty()).map(<[u8]>::to_vec).collect()
+}
+
+/// What a path is: mode and content.
+type Thing = (u32, Vec<u8>);
+
+/// What differs by the trees themselves: the last commit as git lists it against the disk as the system has it, with
+/// git's word only on what is tracked, ignored, renamed, and how lines are counted.
+pub fn expected(root: &AbsPath) -> Vec<String> {
+    let head = head(root);
+    let staged: BTreeSet<Vec<u8>> = fields(&ask(root, &["ls-files", "-z"])).into_iter().collect();
+    let told = fields(&ask(root, &["status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames"]));
+    let of = |mark: &[u8]| told.iter().filter_map(|entry| entry.strip_prefix(mark).map(<[u8]>::to_vec)).collect::<BTreeSet<_>>();
+    let untracked = of(b"? ");
+    let conflicts: BTreeSet<Vec<u8>> =
+        of(b"u ").iter().map(|entry| entry.splitn(10, |byte| *byte == b' ').last().unwrap().to_vec()).collect();
+    let base = if head.is_some() { "HEAD" } else { "4b825dc642cb6eb9a060e54bf8d69288fbee4904" };
+    let head = head.unwrap_or_default();
+    let counts = numstat(root, base, "--no-renames");
+    let mut lines = BTreeMap::new();
+    for path in head.keys().chain(&staged).chain(&untracked).collect::<BTreeSet<_>>() {
+        let here = if staged.contains(path) || untracked.contains(path) { on_disk(root, path) } else { None };
+        let before = head.get(path);
+        let conflict = conflicts.contains(path);
+        if before == here.as_ref() && !conflict {
+            // Only the index differs, but for what was taken out of it and left where it was.
+            if staged.contains(path) || before.is_none() {
+                continue;
+            }
+        }
+        let count = match (before, &here) {
+            (None, Some((_, content))) => (count(content), 0),
+            (Some((_, content)), Some(now)) if !staged.contains(path) => between(root, content, &now.1),
+            _ => counts.get(path).copied().unwrap_or_default(),
+        };
+        let letter = match (before, &here) {
+            (_, Some(_)) if conflict => "M",
+            (None, _) => "A",
+            (_, None) => "D",
+            _ => "M",
+        };
+        lines.insert(path.clone(), format!("{letter} {} +{} -{}", path.escape_ascii(), count.0, count.1));
+    }
+    let renames = fields(&ask(root, &["diff", "--name-status", "-z", "-M", base]));
+    let mut counts = numstat(root, base, "-M");
+    for at in 0..renames.len() {
+        if renames[at].first() == Some(&b'R') && renames[at].len() == 4 && renames[at][1..].iter().all(u8::is_ascii_digit) {
+            let [from, to] = [&renames[at + 1], &renames[at + 2]];
+            let (added, removed) = counts.remove(to).unwrap();
+            if lines.get(from).is_some_and(|line| line.starts_with('D')) {
+                lines.remove(from);
+            }
+            lines.insert(to.clone(), format!("R {} +{added} -{removed} <- {}", to.escape_ascii(), from.escape_ascii()));
+        }
+    }
+    lines.into_values().collect()
+}
+
+/// The last commit; `None` before the first.
+pub fn head(root: &AbsPath) -> Option<BTreeMap<Vec<u8>, Thing>> {
+    if ask(root, &["rev-parse", "--verify", "--quiet", "HEAD"]).is_empty() {
+        return None;
+    }
+    let entry = |entry: Vec<u8>| {
+        let (head, path) = entry.split_at(entry.iter().position(|byte| *byte == b'\t').unwrap());
+        let head = String::from_utf8(head.to_vec()).unwrap();
+        let mode = u32::from_str_radix(&head[..6], 8).unwrap();
+        let content = if mode == 0o160_000 { Vec::new() } else { ask(root, &["cat-file", "blob", head.rsplit(' ').next().unwrap()]) };
+        (path[1..].to_vec(), (mode, content))
+    };
+    Some(fields(&ask(root, &["ls-tree", "-r", "-z", "HEAD"])).into_iter().map(entry).collect())
+}
+
+fn on_disk(root: &AbsPath, path: &[u8]) -> Option<Thing> {
+    let path = root.join(os_string(path));
+    // Nothing below a link is the repository's.
+    if path.parent()?.real().ok()? != path.parent()? {
+        return None;
+    }
+    let metadata = path.as_path().symlink_metadata().ok()?;
+    match () {
+        () if metadata.is_symlink() => Some((0o120_000, git_bytes(fs::read_link(&path).ok()?.as_os_str()))),
+        () if metadata.is_file() => Some((if metadata.mode() & 0o100 == 0 { 0o100_644 } else { 0o100_755 }, fs::read(&path).ok()?)),
+        () => None,
+    }
+}
+
+fn numstat(root: &AbsPath, base: &str, renames: &str) -> BTreeMap<Vec<u8>, (u64, u64)> {
+    let output = ask(root, &["diff", "--numstat", "-z", renames, base]);
+    let mut found = BTreeMap::new();
+    let mut tokens = output.split(|byte| *byte == 0);
+    while let Some(token) = tokens.next().filter(|token| !token.is_empty()) {
+        let mut parts = token.splitn(3, |byte| *byte == b'\t');
+        let mut number = || String::from_utf8(parts.next().unwrap().to_vec()).unwrap().parse().unwrap_or(0);
+        let count = (number(), number());
+        let path = parts.next().unwrap();
+        let path = if path.is_empty() { tokens.nth(1).unwrap() } else { path };
+        // A file in conflict stands there twice; what it is now comes last.
+        found.insert(path.to_vec(), count);
+    }
+    found
+}
+
+fn count(content: &[u8]) -> u64 {
+    if content.contains(&0) {
+        return 0;
+    }
+    content.split_inclusive(|byte| *byte == b'\n').count() as u64
+}
+
+fn between(root: &AbsPath, old: &[u8], new: &[u8]) -> (u64, u64) {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("old"), old).unwrap();
+    fs::write(directory.path().join("new"), new).unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let output = String::from_utf8(ask(root, &["diff", "--no-index", "--numstat", &path("old"), &path("new")])).unwrap();
+    let mut numbers = output.split('\t').map(|text| text.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
