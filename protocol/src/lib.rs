@@ -37,6 +37,7 @@ pub mod permission_config;
 pub mod project;
 pub mod provider;
 pub mod session;
+pub mod text;
 pub mod todo;
 pub mod tool;
 

@@ -3,7 +3,7 @@
 use polytree_protocol::errors::ErrorKind;
 
 use super::error::Error;
-use crate::{config, daemon::listeners, event, permission, project, session, storage};
+use crate::{config, daemon::listeners, event, find, permission, project, session, storage};
 
 impl From<storage::Error> for Error {
     fn from(error: storage::Error) -> Self {
@@ -104,6 +104,21 @@ impl From<listeners::Error> for Error {
             listeners::Error::Unavailable { .. } => ErrorKind::Unavailable,
         };
         with_hint(Error::new(kind, error.to_string()), error.hint().map(str::to_owned))
+    }
+}
+
+impl From<find::text::Error> for Error {
+    fn from(error: find::text::Error) -> Self {
+        use find::text::Error as E;
+        let text = error.to_string();
+        match error {
+            E::Syntax { position: (line, column), .. } => Error::invalid_params(format!("`pattern`: {text}"))
+                .hint(format!("it goes wrong at line {line}, character {column}; set `fixed` to search for the characters themselves")),
+            E::ManyLines(_) => Error::invalid_params(format!("`pattern`: {text}")).hint("set `multiline`"),
+            E::Empty | E::TooLong { .. } | E::TooLarge(_) => Error::invalid_params(format!("`pattern`: {text}")),
+            E::Glob { field, .. } => Error::invalid_params(format!("`{field}`: {text}")),
+            E::UnknownType { .. } => Error::invalid_params(format!("`types`: {text}")),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use self::{
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
+    find::text::Turns,
     overlay::Overlay,
     permission::Broker,
     project::Projects,
@@ -121,6 +122,8 @@ pub struct Daemon {
     pub projects: Arc<Projects>,
     /// Texts that editors hold and have not saved.
     pub overlay: Arc<Overlay>,
+    /// The searches that run.
+    pub searches: Arc<Turns>,
     /// When it started, in milliseconds since 1970.
     pub started: i64,
     /// Where it listens.
@@ -182,6 +185,7 @@ impl Daemon {
             sessions,
             projects,
             overlay,
+            searches: Arc::default(),
             started: now_ms(),
             socket,
             clients,

@@ -26,5 +26,6 @@ mod projects;
 mod relay;
 mod sessions;
 mod store;
+mod text;
 mod transport;
 mod versions;
