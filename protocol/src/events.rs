@@ -4,8 +4,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    find::FileEvent,
     buffer::{BufferEditInfo, BufferResetInfo},
+    find::FileEvent,
     id::{MessageId, PartId, PermissionId, SessionId},
     message::{Message, MessageError},
     part::Part,

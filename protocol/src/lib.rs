@@ -42,6 +42,7 @@ pub mod project;
 pub mod provider;
 pub mod session;
 pub mod symbol;
+pub mod text;
 pub mod todo;
 pub mod tool;
 

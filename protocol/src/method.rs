@@ -77,3 +77,15 @@ pub struct MethodSpec {
     /// The schema of the result type; for a subscription the schema of each notification's `result`.
     pub result: fn(&mut SchemaGenerator) -> Schema,
 }
+
+impl MethodSpec {
+    /// The method of the notifications of a subscription.
+    #[must_use]
+    pub fn notification(&self) -> Option<&'static str> {
+        match (self.kind, self.name) {
+            (Kind::Call, _) => None,
+            (Kind::Subscription, "text.subscribe") => Some("text.match"),
+            (Kind::Subscription, name) => Some(name.strip_suffix(".subscribe").unwrap_or(name)),
+        }
+    }
+}

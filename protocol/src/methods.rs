@@ -114,6 +114,13 @@ macro_rules! for_each_method {
             /// Lists the tools that a model is offered.
             call ToolList = "tool.list" (tool::ToolListParams) -> Vec<tool::ToolInfo>, - "", retry read;
 
+            /// Searches the contents of files.
+            call TextFind = "text.find" (text::TextFindParams) -> text::TextItems, - "", retry read;
+            /// Searches the contents of files and sends what is found as it is found. Notifications have method `text.match`.
+            subscription TextSubscribe = "text.subscribe" (text::TextFindParams) -> text::TextItem, - "", retry read;
+            /// Ends a search; nothing arrives of it after the answer.
+            call TextUnsubscribe = "text.unsubscribe" (text::TextUnsubscribeParams) -> bool, - "", retry read;
+
             /// Reads logged events after a cursor.
             call EventList = "event.list" (event::EventListParams) -> event::EventListResult, - "", retry read;
             /// Ends a subscription; nothing arrives on it after the answer.
@@ -185,6 +192,9 @@ macro_rules! define {
     };
 }
 
-use crate::{agent, auth, buffer, config, daemon, diagnose, event, file, find, listen, message, permission, project, provider, session, symbol, tool};
+use crate::{
+    agent, auth, buffer, config, daemon, diagnose, event, file, find, listen, message, permission, project, provider, session, symbol,
+    text, tool,
+};
 
 for_each_method!(define);

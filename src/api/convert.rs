@@ -204,6 +204,21 @@ impl From<listeners::Error> for Error {
     }
 }
 
+impl From<find::text::Error> for Error {
+    fn from(error: find::text::Error) -> Self {
+        use find::text::Error as E;
+        let text = error.to_string();
+        match error {
+            E::Syntax { position: (line, column), .. } => Error::invalid_params(format!("`pattern`: {text}"))
+                .hint(format!("it goes wrong at line {line}, character {column}; set `fixed` to search for the characters themselves")),
+            E::ManyLines(_) => Error::invalid_params(format!("`pattern`: {text}")).hint("set `multiline`"),
+            E::Empty | E::TooLong { .. } | E::TooLarge(_) => Error::invalid_params(format!("`pattern`: {text}")),
+            E::Glob { field, .. } => Error::invalid_params(format!("`{field}`: {text}")),
+            E::UnknownType { .. } => Error::invalid_params(format!("`types`: {text}")),
+        }
+    }
+}
+
 fn with_hint(error: Error, hint: Option<String>) -> Error {
     match hint {
         Some(hint) => error.hint(hint),

@@ -88,13 +88,7 @@ impl SubscriptionHandler for EventSubscribe {
                 Err(event::Error::Ended) => return,
                 Err(error) => {
                     // A reader so slow that the log was trimmed past it: it must begin again.
-                    let error = Error::from(error);
-                    if let Ok(told) =
-                        to_raw_value(&json!({ "code": error.kind().code(), "message": error.message(), "data": error.data() }))
-                    {
-                        let _ = sink.fail(&told).await;
-                    }
-                    return;
+                    return sink.break_down(&Error::from(error)).await;
                 }
             }
         }

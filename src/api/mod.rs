@@ -24,6 +24,7 @@ pub mod permission;
 pub mod project;
 pub mod session;
 pub mod symbol;
+pub mod text;
 
 use polytree_protocol::methods;
 
@@ -57,3 +58,27 @@ macro_rules! visit_rows {
 }
 
 polytree_protocol::for_each_method!(visit_rows);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Notifications(usize);
+
+    impl Visitor for Notifications {
+        fn visit<M: Handler>(&mut self) {}
+
+        fn subscription<M: SubscriptionHandler>(&mut self) {
+            let row = methods::METHODS.iter().find(|row| row.name == M::NAME).unwrap();
+            assert_eq!(row.notification(), Some(M::NOTIFICATION), "{}", M::NAME);
+            self.0 += 1;
+        }
+    }
+
+    #[test]
+    fn notifications_have_the_names_that_the_table_says() {
+        let mut notifications = Notifications(0);
+        visit_all(&mut notifications);
+        assert!(notifications.0 >= 2);
+    }
+}

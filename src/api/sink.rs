@@ -8,8 +8,13 @@ use std::{
 
 use futures::future::BoxFuture;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{
+    json,
+    value::{RawValue, to_raw_value},
+};
 use tokio_util::sync::CancellationToken;
+
+use super::error::Error;
 
 /// The subscription is over, or its client has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -143,6 +148,15 @@ impl Sink {
     /// When the subscription is over.
     pub async fn fail(&self, error: &RawValue) -> Result<(), Closed> {
         self.notify(&ErrorParams { subscription: self.subscription.id, error }).await
+    }
+
+    /// Tells that the subscription has met this error; nothing may be sent after it.
+    pub async fn break_down(&self, error: &Error) {
+        let told = json!({ "code": error.kind().code(), "message": error.message(), "data": error.data() });
+        if let Ok(told) = to_raw_value(&told) {
+            // When it is closed, nobody wants to know.
+            let _ = self.fail(&told).await;
+        }
     }
 
     /// Waits until the subscription is over.

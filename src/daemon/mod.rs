@@ -18,7 +18,7 @@ use self::{
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
-    find::{Finder, symbols::Symbols},
+    find::{Finder, symbols::Symbols, text::Turns},
     overlay::Overlay,
     permission::Broker,
     project::Projects,
@@ -127,6 +127,8 @@ pub struct Daemon {
     pub symbols: Arc<Symbols>,
     /// The names of files in the worktrees in use.
     pub finder: Arc<Finder>,
+    /// The searches that run.
+    pub searches: Arc<Turns>,
     /// When it started, in milliseconds since 1970.
     pub started: i64,
     /// Where it listens.
@@ -193,6 +195,7 @@ impl Daemon {
             overlay,
             symbols,
             finder,
+            searches: Arc::default(),
             started: now_ms(),
             socket,
             clients,

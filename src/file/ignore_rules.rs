@@ -63,6 +63,16 @@ pub fn walker(root: &AbsPath, keep: impl Fn(&DirEntry) -> bool + Send + Sync + '
     builder
 }
 
+/// Whether a walk below `root` would come by a file at this path if there was one.
+#[must_use]
+pub fn sees(root: &AbsPath, path: &AbsPath) -> bool {
+    let Ok(relative) = path.as_path().strip_prefix(root) else { return false };
+    let directories = relative.ancestors().skip(1);
+    !relative.components().any(|name| name.as_os_str() == ".git")
+        && directories.into_iter().all(|directory| has_sound_rules(root.join(directory).as_path()))
+        && !walker(root, |_| true).build_matchers().iter_mut().any(|rules| rules.matched(relative, false).is_ignore())
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -98,6 +108,9 @@ mod tests {
         }
         assert_eq!(names(&project), [".gitignore", ".hidden", "src", "src/b"]);
         assert_eq!(names(&project.join("src")), ["b", "d.log", "deep", "deep/c"]);
+        let seen = |path: &str| sees(&project, &project.join(path));
+        let expected = [true, false, true, true, false, false, true, false];
+        assert_eq!(["new", "new.log", ".new", "src/a/new", "src/deep/a/new", ".git/new", "src/new.log.txt", "../new"].map(seen), expected);
         fs::create_dir_all(project.join(".git")).unwrap();
         assert_eq!(names(&project), [".gitignore", ".hidden", "src", "src/b"]);
         assert_eq!(names(&project.join("src")), ["b"]);

@@ -6,6 +6,7 @@ use std::{
     ffi::OsString,
     fs::{File, Metadata},
     io,
+    path::Path,
 };
 
 use crate::stdx::paths::AbsPath;
@@ -78,6 +79,34 @@ pub fn regular(real: &AbsPath) -> Result<(File, Metadata), Error> {
     }
 }
 
+/// A directory below which many files are opened: each costs less than by its whole path, and is as safe.
+#[derive(Debug)]
+pub struct Root(system::Root);
+
+impl Root {
+    /// Opens the directory, a real path.
+    ///
+    /// # Errors
+    /// When it cannot be opened or is reached through a symlink.
+    pub fn new(real: &AbsPath) -> Result<Self, Error> {
+        Ok(Self(system::Root::new(real)?))
+    }
+
+    /// Opens a regular file by its path from here, of plain names only, and tells its size.
+    ///
+    /// # Errors
+    /// When it is not a regular file, not readable, or reached through a symlink.
+    pub fn regular(&self, relative: &Path) -> Result<(File, u64), Error> {
+        let file = self.0.open_file(relative)?;
+        let metadata = file.metadata()?;
+        match special(metadata.file_type()) {
+            _ if metadata.is_dir() => Err(Error::Directory),
+            Some(word) => Err(Error::Special(word)),
+            None => Ok((file, metadata.len())),
+        }
+    }
+}
+
 /// At most `most` names in a directory with what they are, in no order.
 ///
 /// # Errors
@@ -117,7 +146,7 @@ pub(crate) mod system {
         fs::File,
         io,
         os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
-        path::Component,
+        path::{Component, Path},
     };
 
     use rustix::{
@@ -128,10 +157,34 @@ pub(crate) mod system {
     use super::{Extent, Kind};
     use crate::stdx::paths::AbsPath;
 
+    const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
     const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOCTTY).union(OFlags::NOFOLLOW);
 
     pub fn open_file(path: &AbsPath) -> io::Result<File> {
-        open(path, OFlags::RDONLY | OFlags::NONBLOCK).map(File::from)
+        open(path, READ).map(File::from)
+    }
+
+    /// An open directory.
+    #[derive(Debug)]
+    pub struct Root(OwnedFd);
+
+    impl Root {
+        pub fn new(path: &AbsPath) -> io::Result<Self> {
+            open(path, SEARCH).map(Self)
+        }
+
+        pub fn open_file(&self, relative: &Path) -> io::Result<File> {
+            #[cfg(target_os = "linux")]
+            {
+                use rustix::fs::{ResolveFlags, openat2};
+                let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
+                match openat2(&self.0, relative, READ | ALWAYS, Mode::empty(), resolve) {
+                    Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
+                    other => return Ok(other?.into()),
+                }
+            }
+            Ok(descend(self.0.try_clone()?, relative, READ)?.into())
+        }
     }
 
     /// Opens an existing file for writing in place, emptied.
@@ -216,12 +269,17 @@ pub(crate) mod system {
 
     /// The same without `openat2`: one component at a time.
     pub(super) fn open_by_components(path: &AbsPath, flags: OFlags) -> io::Result<OwnedFd> {
-        let mut names = path.as_path().components().filter_map(|component| match component {
+        let root = openat(CWD, "/", SEARCH | ALWAYS, Mode::empty())?;
+        if path.parent().is_none() { Ok(openat(CWD, "/", flags | ALWAYS, Mode::empty())?) } else { descend(root, path.as_path(), flags) }
+    }
+
+    /// From a directory down the names of a path.
+    pub(super) fn descend(mut directory: OwnedFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let mut names = path.components().filter_map(|component| match component {
             Component::Normal(name) => Some(name),
             _ => None,
         });
-        let Some(mut name) = names.next() else { return Ok(openat(CWD, "/", flags | ALWAYS, Mode::empty())?) };
-        let mut directory = openat(CWD, "/", SEARCH | ALWAYS, Mode::empty())?;
+        let Some(mut name) = names.next() else { return Err(Errno::ISDIR.into()) };
         for next in names {
             directory = openat(&directory, name, SEARCH | ALWAYS, Mode::empty())?;
             name = next;
@@ -238,6 +296,7 @@ pub(crate) mod system {
         ffi::OsString,
         fs::{File, OpenOptions},
         io,
+        path::Path,
     };
 
     use super::{Extent, Kind};
@@ -250,6 +309,20 @@ pub(crate) mod system {
     pub fn open_file(path: &AbsPath) -> io::Result<File> {
         let file = File::open(path)?;
         verify(path).map(|()| file)
+    }
+
+    /// A directory, by its path.
+    #[derive(Debug)]
+    pub struct Root(AbsPath);
+
+    impl Root {
+        pub fn new(path: &AbsPath) -> io::Result<Self> {
+            verify(path).map(|()| Self(path.clone()))
+        }
+
+        pub fn open_file(&self, relative: &Path) -> io::Result<File> {
+            open_file(&self.0.join(relative))
+        }
     }
 
     pub fn open_for_overwriting(path: &AbsPath) -> io::Result<File> {
@@ -317,6 +390,14 @@ mod tests {
             assert_eq!(system::open_by_components(&root.join(path), OFlags::RDONLY).is_ok(), works, "{path}");
         }
         assert!(system::open_by_components(&AbsPath::new("/").unwrap(), OFlags::RDONLY).is_ok());
+        for (path, works) in [("a/b/file", true), ("link/b/file", false), ("a/last", false)] {
+            let relative = Path::new(path);
+            let top = || system::open_by_components(&root, OFlags::RDONLY).unwrap();
+            assert_eq!(system::descend(top(), relative, OFlags::RDONLY).is_ok(), works, "{path}");
+            assert_eq!(Root::new(&root).unwrap().regular(relative).is_ok(), works, "{path}");
+        }
+        assert!(matches!(Root::new(&root).unwrap().regular(Path::new("a")), Err(Error::Directory)));
+        assert!(Root::new(&root.join("a")).unwrap().regular(Path::new("../a/b/file")).is_err());
     }
 
     #[test]

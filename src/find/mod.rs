@@ -5,6 +5,7 @@
 //! `vcs.branch.updated`, and ends some time after the last of either.
 
 pub mod symbols;
+pub mod text;
 
 mod branch;
 mod index;

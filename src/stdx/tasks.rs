@@ -1,8 +1,8 @@
 //! Tasks with a name, a place in the tree of cancellation, and somebody who waits for them.
 
-use std::future::Future;
+use std::{future::Future, io};
 
-use tokio::task::JoinHandle;
+use tokio::{sync::oneshot, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
@@ -42,6 +42,18 @@ impl Tasks {
     #[expect(clippy::disallowed_methods, reason = "the one place that starts blocking work")]
     pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         tokio::task::spawn_blocking(work)
+    }
+
+    /// Runs work that may wait for others for long on a thread of its own: the pool for blocking work is small. Nothing
+    /// comes back when the work panics.
+    ///
+    /// # Errors
+    /// When the system allows no more threads.
+    pub fn spawn_thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<oneshot::Receiver<T>> {
+        let (sender, receiver) = oneshot::channel();
+        // Who waits for it no longer does not miss the result.
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || drop(sender.send(work())))?;
+        Ok(receiver)
     }
 
     /// Cancels everything below this node.

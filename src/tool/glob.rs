@@ -11,9 +11,12 @@ use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     path,
-    walk::{self, CUT_NOTE, Found, PathPattern},
+    walk::{self, CUT_NOTE},
 };
-use crate::file::{ignore_rules::walker, open::Extent};
+use crate::{
+    file::{ignore_rules::walker, open::Extent},
+    find::text::{Entry, PathPattern, modified, newest_first, walk},
+};
 
 /// More paths are not given at once.
 const MAX_FILES: usize = 100;
@@ -62,22 +65,26 @@ impl Tool for Glob {
         let (root, cancel) = (place.real().clone(), context.cancel.clone());
         let (mut files, extent) = path::blocking(move || {
             let mut files = Vec::new();
-            let extent = walk::walk(&walker(&root, |_| true), &cancel, |entry| {
-                // A link to a directory is one itself and holds no files of this project.
-                let is_file = entry.file_type().is_some_and(|kind| kind.is_file() || (kind.is_symlink() && !entry.path().is_dir()));
-                if is_file && pattern.is_match(root.as_path(), entry.path()) {
-                    files.push(Found { modified: walk::modified(&entry), path: entry.into_path() });
-                }
-            })?;
-            Ok((files, extent))
+            let extent = walk(
+                &walker(&root, |_| true),
+                || cancel.is_cancelled(),
+                |entry| {
+                    // A link to a directory is one itself and holds no files of this project.
+                    let is_file = entry.file_type().is_some_and(|kind| kind.is_file() || (kind.is_symlink() && !entry.path().is_dir()));
+                    if is_file && pattern.is_match(root.as_path(), entry.path()) {
+                        files.push(Entry { modified: modified(&entry), path: entry.into_path() });
+                    }
+                },
+            );
+            extent.map(|extent| (files, extent)).ok_or(ToolError::Aborted)
         })
         .await?;
-        walk::newest_first(&mut files);
+        newest_first(&mut files);
         Ok(render(&args.pattern, &files, extent))
     }
 }
 
-fn render(pattern: &str, files: &[Found], extent: Extent) -> ToolOutput {
+fn render(pattern: &str, files: &[Entry], extent: Extent) -> ToolOutput {
     let shown = files.len().min(MAX_FILES);
     let mut lines: Vec<_> = files[..shown].iter().map(|file| file.path.to_string_lossy().into_owned()).collect();
     if files.is_empty() {

@@ -2,19 +2,17 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, Read},
+    ops::ControlFlow,
     path::PathBuf,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use async_trait::async_trait;
-use grep_matcher::LineTerminator;
-use grep_regex::{RegexMatcher, RegexMatcherBuilder};
-use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkMatch};
+use polytree_protocol::text::TextCase;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -24,21 +22,21 @@ use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     path::{self, Checked},
-    walk::{self, CUT_NOTE, Found, PathPattern},
+    walk::{self, CUT_NOTE},
 };
 use crate::{
     file::{
-        ignore_rules::walker,
+        ignore_rules::{sees, walker},
         open::{self, Extent},
     },
+    find::text::{Entry, Error, FileSearcher, Line, Options, Outcome, PathPattern, Query, Source, modified, newest_first, walk},
+    overlay::Overlay,
     stdx::paths::AbsPath,
 };
 
 /// More matches are not given at once.
 const MAX_MATCHES: usize = 100;
 const LINE_CHARACTERS: usize = 2000;
-/// A line that does not fit is not searched: it is no text that anybody wrote.
-const LINE_BYTES: usize = 32 * 1024 * 1024;
 const MAX_THREADS: usize = 8;
 /// The longest that one call searches.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -75,10 +73,7 @@ impl Tool for Grep {
     type Args = GrepArgs;
 
     async fn run(&self, context: &ToolContext, args: GrepArgs) -> Result<ToolOutput, ToolError> {
-        if args.pattern.is_empty() {
-            return Err(ToolError::failed("the pattern is empty; every line would match"));
-        }
-        let matcher = matcher(&args.pattern)?;
+        let query = query(&args.pattern)?;
         let include = args.include.as_deref().map(PathPattern::new).transpose()?;
         let place = walk::place(context, args.path.as_deref()).await?;
         context
@@ -95,10 +90,11 @@ impl Tool for Grep {
                 },
             )
             .await?;
-        let (root, cancel) = (place.clone(), context.cancel.clone());
+        let (root, cancel, overlay) = (place.clone(), context.cancel.clone(), context.overlay.clone());
         let searched = path::blocking(move || {
             let limits = Limits { cancel: &cancel, until: Instant::now() + PATIENCE };
-            search(&root, include.as_ref(), &matcher, limits).map(|(hits, extent)| (hits, extent, limits.is_late()))
+            let search = Search { include: include.as_ref(), query: &query, overlay: &overlay, limits };
+            search.run(&root).map(|(hits, extent)| (hits, extent, limits.is_late()))
         });
         let (hits, extent, late) = searched.await?;
         let mut note = if extent == Extent::Part { format!("\n{CUT_NOTE}\n") } else { String::new() };
@@ -113,13 +109,12 @@ impl Tool for Grep {
     }
 }
 
-fn matcher(pattern: &str) -> Result<RegexMatcher, ToolError> {
-    // Parsed by itself first: the matcher wraps the pattern, and its errors would point into the wrapping.
+fn query(pattern: &str) -> Result<Query, ToolError> {
     let advice = "To search for the characters themselves put a backslash before each of . * + ? ( ) [ ] { } | ^ $ and the backslash.";
-    let parsed = regex_syntax::parse(pattern);
-    parsed.map_err(|error| ToolError::failed(format!("the pattern is no valid regular expression. {error}\n{advice}")))?;
-    let matcher = RegexMatcherBuilder::new().multi_line(true).crlf(true).build(pattern);
-    matcher.map_err(|error| ToolError::failed(format!("the pattern cannot be searched for, line by line as this tool does: {error}")))
+    Query::new(&Options { pattern: pattern.to_owned(), case: TextCase::Sensitive, ..Options::default() }).map_err(|error| match error {
+        Error::Syntax { .. } => ToolError::failed(format!("{error}\n{advice}")),
+        other => other.into(),
+    })
 }
 
 /// Searching a file shows what is in it, so the rules for reading apply to each file with matches.
@@ -171,110 +166,113 @@ impl Limits<'_> {
     }
 }
 
-fn search(
-    place: &Checked,
-    include: Option<&PathPattern>,
-    matcher: &RegexMatcher,
-    limits: Limits<'_>,
-) -> Result<(Vec<Hit>, Extent), ToolError> {
-    let cancel = limits.cancel;
-    let root = place.real();
-    if !root.as_path().is_dir() {
-        // Named itself, a file that cannot be searched is an error and not merely without matches.
-        open::regular(root).map_err(|error| ToolError::failed(format!("{} cannot be searched: {error}.", place.shown())))?;
-        let lines = search_file(root, matcher, limits);
-        let hits = if lines.is_empty() { Vec::new() } else { vec![Hit { path: root.as_path().to_owned(), lines }] };
-        return if cancel.is_cancelled() { Err(ToolError::Aborted) } else { Ok((hits, Extent::Whole)) };
-    }
-    let mut files = Vec::new();
-    let extent = walk::walk(&walker(root, |_| true), cancel, |entry| {
-        let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
-        if is_file && include.is_none_or(|include| include.is_match(root.as_path(), entry.path())) {
-            files.push(Found { modified: walk::modified(&entry), path: entry.into_path() });
-        }
-    })?;
-    walk::newest_first(&mut files);
-    let hits = search_all(&files, matcher, limits);
-    if cancel.is_cancelled() { Err(ToolError::Aborted) } else { Ok((hits, extent)) }
-}
-
-/// Searches the files in their order until there are enough matches. Files are taken in order, so those that were
-/// searched are always the first ones, and the matches kept are the same however many threads there are.
-fn search_all(files: &[Found], matcher: &RegexMatcher, limits: Limits<'_>) -> Vec<Hit> {
-    let (next, found) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let hits = Mutex::new(Vec::new());
-    let work = || {
-        while found.load(Ordering::Relaxed) <= MAX_MATCHES && !limits.is_over() {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(file) = files.get(index) else { break };
-            let Some(path) = AbsPath::new(&file.path) else { continue };
-            let lines = search_file(&path, matcher, limits);
-            if !lines.is_empty() {
-                found.fetch_add(lines.len(), Ordering::Relaxed);
-                hits.lock().unwrap_or_else(PoisonError::into_inner).push((index, Hit { path: file.path.clone(), lines }));
-            }
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(files.len());
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let mut hits = hits.into_inner().unwrap_or_else(PoisonError::into_inner);
-    hits.sort_by_key(|(index, _)| *index);
-    hits.into_iter().map(|(_, hit)| hit).collect()
-}
-
-/// The matching lines of one file, at most one more than are shown; none where it is binary or cannot be read.
-fn search_file(path: &AbsPath, matcher: &RegexMatcher, limits: Limits<'_>) -> Vec<(u64, String)> {
-    let mut lines = Lines(Vec::new());
-    if let Ok((file, _)) = open::regular(path) {
-        let mut searcher = SearcherBuilder::new()
-            .line_terminator(LineTerminator::crlf())
-            .line_number(true)
-            .binary_detection(BinaryDetection::quit(0))
-            .heap_limit(Some(LINE_BYTES))
-            .build();
-        // An unreadable file has no matches to show, as far as the model is concerned.
-        let _ = searcher.search_reader(matcher, Bounded { file, limits }, &mut lines);
-    }
-    lines.0
-}
-
-struct Lines(Vec<(u64, String)>);
-
-impl Sink for Lines {
-    type Error = io::Error;
-
-    fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
-        let text = String::from_utf8_lossy(found.bytes());
-        let line = text.trim_end_matches(['\n', '\r']);
-        let line = match line.char_indices().nth(LINE_CHARACTERS) {
-            Some((at, _)) => format!("{}...", &line[..at]),
-            None => line.to_owned(),
-        };
-        self.0.push((found.line_number().unwrap_or(0), line));
-        Ok(self.0.len() <= MAX_MATCHES)
-    }
-
-    fn binary_data(&mut self, _: &Searcher, _: u64) -> io::Result<bool> {
-        // What matched before the first NUL is no text either.
-        self.0.clear();
-        Ok(false)
-    }
-}
-
-/// Reads until the call is aborted or its time is over.
-struct Bounded<'a> {
-    file: std::fs::File,
+struct Search<'a> {
+    include: Option<&'a PathPattern>,
+    query: &'a Query,
+    overlay: &'a Overlay,
     limits: Limits<'a>,
 }
 
-impl Read for Bounded<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.limits.is_over() { Err(io::Error::other("over")) } else { self.file.read(buffer) }
+impl Search<'_> {
+    fn run(&self, place: &Checked) -> Result<(Vec<Hit>, Extent), ToolError> {
+        let (root, cancel) = (place.real(), self.limits.cancel);
+        if !root.as_path().is_dir() {
+            if self.overlay.get(root).is_none() {
+                // Named itself, a file that cannot be searched is an error and not merely without matches.
+                open::regular(root).map_err(|error| ToolError::failed(format!("{} cannot be searched: {error}.", place.shown())))?;
+            }
+            let lines = self.file(&mut FileSearcher::new(self.query), root);
+            let hits = if lines.is_empty() { Vec::new() } else { vec![Hit { path: root.as_path().to_owned(), lines }] };
+            return if cancel.is_cancelled() { Err(ToolError::Aborted) } else { Ok((hits, Extent::Whole)) };
+        }
+        let includes = |path: &std::path::Path| self.include.is_none_or(|include| include.is_match(root.as_path(), path));
+        // What an editor holds is the newest there is.
+        let now = SystemTime::now();
+        let mut unsaved: Vec<Entry> = Vec::new();
+        for document in self.overlay.below(root) {
+            let path = document.path.as_path();
+            if path.symlink_metadata().is_err() && includes(path) && sees(root, &document.path) {
+                unsaved.push(Entry { path: path.to_owned(), modified: now });
+            }
+        }
+        let mut files = unsaved.clone();
+        let extent = walk(
+            &walker(root, |_| true),
+            || cancel.is_cancelled(),
+            |entry| {
+                let is_new = || unsaved.iter().any(|file| file.path == entry.path());
+                if entry.file_type().is_some_and(|kind| kind.is_file()) && includes(entry.path()) && !is_new() {
+                    let modified = modified(&entry);
+                    files.push(Entry { modified, path: entry.into_path() });
+                }
+            },
+        );
+        let extent = extent.ok_or(ToolError::Aborted)?;
+        newest_first(&mut files);
+        let hits = self.files(&files);
+        if cancel.is_cancelled() { Err(ToolError::Aborted) } else { Ok((hits, extent)) }
+    }
+
+    /// Searches the files in their order until there are enough matches. Files are taken in order, so those that were
+    /// searched are always the first ones, and the matches kept are the same however many threads there are.
+    fn files(&self, files: &[Entry]) -> Vec<Hit> {
+        let (next, found) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let hits = Mutex::new(Vec::new());
+        let work = || {
+            let mut searcher = FileSearcher::new(self.query);
+            while found.load(Ordering::Relaxed) <= MAX_MATCHES && !self.limits.is_over() {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(file) = files.get(index) else { break };
+                let Some(path) = AbsPath::new(&file.path) else { continue };
+                let lines = self.file(&mut searcher, &path);
+                if !lines.is_empty() {
+                    found.fetch_add(lines.len(), Ordering::Relaxed);
+                    hits.lock().unwrap_or_else(PoisonError::into_inner).push((index, Hit { path: file.path.clone(), lines }));
+                }
+            }
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(files.len());
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let mut hits = hits.into_inner().unwrap_or_else(PoisonError::into_inner);
+        hits.sort_by_key(|(index, _)| *index);
+        hits.into_iter().map(|(_, hit)| hit).collect()
+    }
+
+    /// The matching lines of one file, at most one more than are shown; none where it is binary or cannot be read.
+    fn file(&self, searcher: &mut FileSearcher, path: &AbsPath) -> Vec<(u64, String)> {
+        let mut lines = Vec::new();
+        let mut search = |source: &Source<'_>| {
+            searcher.search(source, &|| self.limits.is_over(), &mut |line| {
+                lines.push((line.number, shown(&line)));
+                if lines.len() > MAX_MATCHES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+        };
+        let outcome = match (self.overlay.get(path), open::regular(path)) {
+            (Some(document), _) => search(&Source::Text(&document.text)),
+            (None, Ok((file, metadata))) => search(&Source::File(&file, metadata.len())),
+            // An unreadable file has no matches to show, as far as the model is concerned.
+            (None, Err(_)) => return lines,
+        };
+        if matches!(outcome, Ok(Outcome::Binary)) {
+            // What matched before the first NUL is no text either.
+            lines.clear();
+        }
+        lines
+    }
+}
+
+/// A line as the model reads it.
+fn shown(line: &Line<'_>) -> String {
+    // No character has more than four bytes.
+    let text = String::from_utf8_lossy(&line.bytes[..line.bytes.len().min(4 * LINE_CHARACTERS + 4)]);
+    match text.char_indices().nth(LINE_CHARACTERS) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.into_owned(),
     }
 }
 

@@ -220,11 +220,51 @@ fn an_endless_file_ends_with_the_patience_of_the_search() {
     let place = Place::new();
     place.write("huge", format!("needle\n{}", "x".repeat(100_000)));
     let path = place.worktree.join("huge");
-    let matcher = matcher("needle").unwrap();
-    let limits = Limits { cancel: &place.context.cancel, until: Instant::now() };
-    std::thread::sleep(Duration::from_millis(2));
-    assert!(limits.is_late());
-    assert_eq!(search_file(&path, &matcher, limits), []);
-    let limits = Limits { until: Instant::now() + PATIENCE, ..limits };
-    assert_eq!(search_file(&path, &matcher, limits).len(), 1);
+    let query = query("needle").unwrap();
+    let file = |until| {
+        let limits = Limits { cancel: &place.context.cancel, until };
+        let search = Search { include: None, query: &query, overlay: &place.context.overlay, limits };
+        (limits.is_late(), search.file(&mut FileSearcher::new(&query), &path).len())
+    };
+    let now = Instant::now();
+    while Instant::now() == now {}
+    assert_eq!(file(now), (true, 0));
+    assert_eq!(file(Instant::now() + PATIENCE), (false, 1));
+}
+
+#[tokio::test]
+async fn what_an_editor_holds_is_searched_in_place_of_the_disk() {
+    let place = Place::new();
+    place.write("saved", "old needle");
+    place.write("other", "needle");
+    place.write(".gitignore", "*.log");
+    for (path, text) in [("saved", "one\nnew needle"), ("new/file", "needle in nothing"), ("x.log", "needle"), (".git/x", "needle")] {
+        let path = place.worktree.join(path);
+        place.context.overlay.announce(crate::overlay::Document { path, version: 1, text: text.into(), connection: 1 });
+    }
+    age(&place, "saved", 1);
+    age(&place, "other", 2);
+    let expected = expect![[r"
+        Found 3 matches
+
+        TREE/new/file:
+          Line 1: needle in nothing
+
+        TREE/saved:
+          Line 2: new needle
+
+        TREE/other:
+          Line 1: needle"]];
+    check(&place, json!({ "pattern": "needle" }), expected).await;
+    for input in [json!({ "pattern": "needle", "path": "new/file" }), json!({ "pattern": "needle", "include": "new/*" })] {
+        let expected = expect![[r"
+            Found 1 match
+
+            TREE/new/file:
+              Line 1: needle in nothing"]];
+        check(&place, input, expected).await;
+    }
+    place.host.answer("read", Answer::DenyContaining("new/file"));
+    let output = place.call(&tool(), json!({ "pattern": "needle" })).await.unwrap().output;
+    assert!(!output.contains("nothing") && output.contains("Matches in 1 files are not shown"), "{output}");
 }

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     file::{ignore_rules::walker, open::Extent},
+    find::text::walk,
     stdx::paths::AbsPath,
 };
 
@@ -101,12 +102,16 @@ impl Tool for List {
                 !junk && !ignore.matched(entry.path(), is_directory).is_ignore()
             });
             let mut entries = Vec::new();
-            let extent = walk::walk(&builder, &cancel, |entry| {
-                let names = entry.path().strip_prefix(&from).into_iter().flatten();
-                let names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
-                entries.push(Entry { names, is_directory: entry.file_type().is_some_and(|kind| kind.is_dir()) });
-            })?;
-            Ok((entries, extent))
+            let extent = walk(
+                &builder,
+                || cancel.is_cancelled(),
+                |entry| {
+                    let names = entry.path().strip_prefix(&from).into_iter().flatten();
+                    let names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+                    entries.push(Entry { names, is_directory: entry.file_type().is_some_and(|kind| kind.is_dir()) });
+                },
+            );
+            extent.map(|extent| (entries, extent)).ok_or(ToolError::Aborted)
         })
         .await?;
         Ok(render(place.named(), place.shown(), entries, extent))

@@ -33,5 +33,6 @@ mod relay;
 mod sessions;
 mod store;
 mod symbols;
+mod text;
 mod transport;
 mod versions;

@@ -72,8 +72,8 @@ fn method_object(method: &MethodSpec, generator: &mut SchemaGenerator) -> Value 
         "x-kind": method.kind,
         "x-retry": method.retry,
     });
-    if method.kind == Kind::Subscription {
-        object["x-notification"] = json!({ "method": "event", "result": answer });
+    if let Some(notification) = method.notification() {
+        object["x-notification"] = json!({ "method": notification, "result": answer });
     }
     if let Some(route) = method.route {
         object["x-route"] = json!(route);

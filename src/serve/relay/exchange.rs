@@ -171,7 +171,8 @@ pub fn object(params: Option<&str>) -> Option<Map<String, Value>> {
     serde_json::from_str(params?).ok()
 }
 
-fn spec(name: &str) -> Option<&'static MethodSpec> {
+/// The row of the table, where this program knows the method.
+pub fn spec(name: &str) -> Option<&'static MethodSpec> {
     METHODS.iter().find(|spec| spec.name == name)
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use polytree_protocol::{buffer::BufferResetInfo, events::EventPayload};
+use polytree_protocol::{buffer::BufferResetInfo, events::EventPayload, method::MethodSpec};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
@@ -29,6 +29,9 @@ const UNSUBSCRIBE: &str = "event.unsubscribe";
 
 /// The first notification of that subscription.
 const GREETING: &str = "server.connected";
+
+/// The last notification of a subscription that ends by itself. Such a one has no cursor and cannot go on elsewhere.
+const END: &str = "end";
 
 /// When a client may ask again for what was lost, in milliseconds.
 const RETRY_AFTER: u64 = 500;
@@ -297,10 +300,14 @@ impl State {
         if std::mem::take(&mut subscription.greeted) && head.kind == GREETING {
             return;
         }
+        let is_over = subscription.cursor.is_none() && head.kind == END;
         match (result, error) {
             (Some(result), _) => client.push(&incoming::notification(method, ours, result)),
             (None, Some(error)) => self.break_down(ours, error, client),
             (None, None) => {}
+        }
+        if is_over {
+            self.subscriptions.remove(ours);
         }
     }
 
@@ -318,7 +325,7 @@ impl State {
         self.errands.clear();
         self.opening.clear();
         for (number, notification) in self.subscriptions.lost() {
-            let error = serde_json::to_string(&answer::object(&gone())).unwrap_or_default();
+            let error = serde_json::to_string(&answer::object(&cut_off())).unwrap_or_default();
             client.push(&incoming::breakdown(&notification, number, &error));
         }
         for exchange in self.exchanges.take_unless(Exchange::is_repeatable) {
@@ -383,17 +390,20 @@ impl State {
 
 /// The method of the notifications of the subscription that this method opens.
 fn notification_of(method: &str) -> &str {
-    match method {
-        RESUMABLE => "event",
-        "text.subscribe" => "text.match",
-        other => other,
-    }
+    exchange::spec(method).and_then(MethodSpec::notification).unwrap_or(method)
 }
 
 /// The answer to what was under way when the daemon went.
 fn gone() -> Error {
     Error::unavailable("the connection to the daemon was lost before it answered; whether the request was carried out is not known")
         .hint("look at what has become of it before you send it again; a request with an id of your own is sent again by itself")
+        .retry_after(RETRY_AFTER)
+}
+
+/// The end of a subscription that another daemon cannot go on with.
+fn cut_off() -> Error {
+    Error::unavailable("the connection to the daemon was lost before the subscription had come to its end")
+        .hint("open it again")
         .retry_after(RETRY_AFTER)
 }
 

@@ -415,6 +415,7 @@ fn numbers_of_subscriptions_are_the_daemons_own_on_its_side() {
 }
 
 #[test]
+<<<<<<< HEAD
 fn announced_texts_are_asked_for_again() {
     let mut state = State::new("relay:");
     let client = |state: &mut State, text: &str| said(state, |state, up, down| state.take_client(text, up, down));
@@ -452,4 +453,29 @@ fn announced_texts_are_asked_for_again() {
     .assert_eq(&lines.join("\n"));
     // The answers to the relay's own requests are nobody else's.
     assert_eq!(daemon(&mut state, r#"{"jsonrpc":"2.0","id":"relay:1","result":{"path":"/d/a","version":0}}"#), "");
+=======
+fn a_search_ends_by_itself_or_with_its_daemon() {
+    let mut state = State::new("relay:");
+    let client = |state: &mut State, text: &str| said(state, |state, up, down| state.take_client(text, up, down));
+    let daemon = |state: &mut State, text: &str| said(state, |state, up, down| state.take_daemon(text, up, down));
+    let found = |number: u64, result: &str| {
+        format!(r#"{{"jsonrpc":"2.0","method":"text.match","params":{{"subscription":{number},"result":{result}}}}}"#)
+    };
+    for (id, theirs) in [(1, 41), (2, 42)] {
+        client(&mut state, &format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"text.subscribe","params":{{"pattern":"a"}}}}"#));
+        let opened = daemon(&mut state, &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{theirs}}}"#));
+        assert_eq!(opened, format!("client {{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{id}}}\n"), "nothing need come before the answer");
+    }
+    let item = r#"{"type":"match","path":"end","line":1,"column":1,"text":"a","submatches":[]}"#;
+    assert_eq!(daemon(&mut state, &found(41, item)), format!("client {}\n", found(1, item)));
+    let end = r#"{"type":"end","files":1,"matches":1,"truncated":false,"unreadable":0,"elapsed":1}"#;
+    assert_eq!(daemon(&mut state, &found(41, end)), format!("client {}\n", found(1, end)));
+    // The one that has ended is forgotten, the other is told, and neither is opened again.
+    expect_test::expect![[r#"
+        client {"jsonrpc":"2.0","method":"text.match","params":{"subscription":2,"error":{"code":1009,"message":"the connection to the daemon was lost before the subscription had come to its end","data":{"kind":"unavailable","hint":"open it again","retryAfter":500}}}}
+    "#]]
+    .assert_eq(&said(&mut state, |state, _, down| state.lost(down)));
+    assert_eq!(said(&mut state, |state, up, _| state.resume(up)), "");
+    assert!(!state.follows() && !state.waits());
+>>>>>>> w-text
 }

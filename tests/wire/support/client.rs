@@ -30,6 +30,7 @@ struct Shared {
     events: Mutex<VecDeque<Value>>,
     arrived: Notify,
     has_ended: watch::Sender<bool>,
+    pauses: watch::Sender<bool>,
 }
 
 /// A client, and the daemon that it has started if it has.
@@ -110,15 +111,20 @@ impl Client {
         let mut lines = BufReader::new(output).lines();
         let inbox = Arc::clone(&shared);
         let reader = tokio::spawn(async move {
+            let mut pauses = inbox.pauses.subscribe();
             while let Ok(Some(line)) = lines.next_line().await {
                 let message: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("not JSON on stdout: {error}: {line}"));
                 let waiter = message["id"].as_u64().and_then(|id| inbox.answers.lock().unwrap().remove(&id));
                 match waiter {
                     Some(waiter) => drop(waiter.send(message)),
                     None if message["method"] == "event" => inbox.events.lock().unwrap().push_back(message["params"]["result"].clone()),
+                    // With its number, or with the error that has ended it.
+                    None if message["method"] == "text.match" => inbox.events.lock().unwrap().push_back(message["params"].clone()),
                     None => eprintln!("neither an event nor an answer: {message}"),
                 }
                 inbox.arrived.notify_waiters();
+                // The sender lives as long as this task.
+                let _ = pauses.wait_for(|pauses| !*pauses).await;
             }
             inbox.answers.lock().unwrap().clear();
             inbox.has_ended.send_replace(true);
@@ -210,6 +216,16 @@ impl Client {
     pub async fn end(mut self) -> ExitStatus {
         drop(self.input.take());
         wait(self.child().wait()).await.unwrap()
+    }
+
+    /// Reads at most one more message.
+    pub fn pause(&self) {
+        self.shared.pauses.send_replace(true);
+    }
+
+    /// Reads again.
+    pub fn go_on(&self) {
+        self.shared.pauses.send_replace(false);
     }
 
     /// Reads no more, but does not end the input, and waits for the process.

@@ -1,0 +1,88 @@
+//! Items as JSON, written once, where they are found.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use super::{
+    cut::{column, show},
+    file::Line,
+};
+
+/// Writes the items of one file.
+pub struct Items {
+    path: Vec<u8>,
+}
+
+impl Items {
+    /// For a file of this name.
+    pub fn new(path: &str) -> Self {
+        let mut this = Self { path: Vec::with_capacity(path.len() + 2) };
+        put(&mut this.path, path);
+        this
+    }
+
+    /// Appends the item of a line.
+    pub fn write(&self, line: &Line<'_>, to: &mut Vec<u8>) {
+        let shown = show(line.bytes, line.matches.unwrap_or_default());
+        to.extend_from_slice(if line.matches.is_some() { br#"{"type":"match","path":"# } else { br#"{"type":"context","path":"# });
+        to.extend_from_slice(&self.path);
+        field(to, "line", line.number);
+        if let Some(first) = line.matches.map(|matches| matches.first().map_or(0, |first| first.start)) {
+            field(to, "column", column(line.bytes, first));
+        }
+        to.extend_from_slice(br#","text":"#);
+        put(to, &shown.text);
+        if line.matches.is_some() {
+            to.extend_from_slice(br#","submatches":"#);
+            put(to, &shown.submatches);
+            if shown.before > 0 {
+                field(to, "before", shown.before as u64);
+            }
+        }
+        if shown.after > 0 {
+            field(to, "after", shown.after as u64);
+        }
+        if shown.lossy {
+            to.extend_from_slice(br#","lossy":true"#);
+        }
+        to.push(b'}');
+    }
+}
+
+fn field(to: &mut Vec<u8>, name: &str, value: u64) {
+    // Writing into memory does not fail.
+    let _ = write!(to, r#","{name}":{value}"#);
+}
+
+fn put<T: Serialize + ?Sized>(to: &mut Vec<u8>, value: &T) {
+    // Texts and numbers are always JSON.
+    let _ = serde_json::to_writer(to, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use polytree_protocol::text::TextItem;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_the_contract_says() {
+        let long = format!("{}end", "x".repeat(10_000));
+        let cases: [(&[u8], Option<&[std::ops::Range<usize>]>); 6] = [
+            (b"a \"word\"\t", Some(&[3..7])),
+            (b"", Some(&[])),
+            ("ä word".as_bytes(), Some(&[3..7])),
+            (b"\xFF word", Some(&[2..6, 6..6])),
+            (long.as_bytes(), Some(&[5000..5002])),
+            (long.as_bytes(), None),
+        ];
+        for (bytes, matches) in cases {
+            let mut json = Vec::new();
+            Items::new("di r/\"n\u{1}ame").write(&Line { number: 7, bytes, matches }, &mut json);
+            let item: TextItem = serde_json::from_slice(&json).unwrap();
+            assert_eq!(serde_json::to_string(&item).unwrap(), String::from_utf8(json).unwrap());
+            assert_eq!(matches!(item, TextItem::Match(_)), matches.is_some());
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What searches share that go through a project one file after the other: a walk with bounds, the order by age, and
+//! patterns for paths.
+
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use globset::{GlobBuilder, GlobMatcher};
+use ignore::{DirEntry, WalkBuilder};
+
+use super::error::Error;
+use crate::file::{ignore_rules::is_too_nested, open::Extent};
+
+/// A walk ends after this many entries: what is larger is no project but a disk.
+pub const MOST_ENTRIES: usize = 200_000;
+
+/// A file that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The absolute path.
+    pub path: PathBuf,
+    /// When it was changed last.
+    pub modified: SystemTime,
+}
+
+/// Visits everything below the root, at most [`MOST_ENTRIES`]. What cannot be read is left out. `None` when it was over
+/// before the end.
+pub fn walk(builder: &WalkBuilder, is_over: impl Fn() -> bool, mut visit: impl FnMut(DirEntry)) -> Option<Extent> {
+    for (count, entry) in builder.build().enumerate() {
+        if is_over() {
+            return None;
+        }
+        if count > MOST_ENTRIES {
+            return Some(Extent::Part);
+        }
+        if let Ok(entry) = entry
+            && entry.depth() > 0
+        {
+            visit(entry);
+        }
+    }
+    Some(Extent::Whole)
+}
+
+/// When an entry was changed last; long ago where nobody knows.
+#[must_use]
+pub fn modified(entry: &DirEntry) -> SystemTime {
+    entry.metadata().ok().and_then(|metadata| metadata.modified().ok()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// Newest first; of equal age by path, so that the order is always the same.
+pub fn newest_first(files: &mut [Entry]) {
+    files.sort_by(|one, other| other.modified.cmp(&one.modified).then_with(|| one.path.cmp(&other.path)));
+}
+
+/// A pattern for paths: without a slash it is about names at any depth, with one about the path from the root on.
+#[derive(Debug, Clone)]
+pub struct PathPattern {
+    matcher: GlobMatcher,
+    about_names: bool,
+}
+
+impl PathPattern {
+    /// Parses the pattern: `*`, `**`, `?`, `[a-z]`, `{a,b}`.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn new(pattern: &str) -> Result<Self, Error> {
+        let wrong = |reason: String| Error::Glob { field: "pattern", pattern: pattern.to_owned(), reason };
+        if is_too_nested(pattern.as_bytes()) {
+            return Err(wrong("it has too many nested braces".to_owned()));
+        }
+        let clean = pattern.trim_start_matches("./");
+        let glob = GlobBuilder::new(clean.trim_start_matches('/')).literal_separator(true).build();
+        let glob = glob.map_err(|error| wrong(error.kind().to_string()))?;
+        Ok(Self { matcher: glob.compile_matcher(), about_names: !clean.contains('/') })
+    }
+
+    /// Whether a path below the root matches.
+    #[must_use]
+    pub fn is_match(&self, root: &Path, path: &Path) -> bool {
+        let subject = if self.about_names { path.file_name().map(Path::new) } else { path.strip_prefix(root).ok() };
+        subject.is_some_and(|subject| self.matcher.is_match(subject))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, path, matches) in [
+            ("*.rs", "a.rs", true),
+            ("*.rs", "src/deep/a.rs", true),
+            ("src/*.rs", "src/a.rs", true),
+            ("src/*.rs", "src/deep/a.rs", false),
+            ("src/**/*.rs", "src/a.rs", true),
+            ("**/*.rs", "a.rs", true),
+            ("./src/*.{rs,md}", "src/a.md", true),
+            ("/a.rs", "a.rs", true),
+            ("/a.rs", "src/a.rs", false),
+            ("*", ".hidden", true),
+        ] {
+            let root = Path::new("/root");
+            assert_eq!(PathPattern::new(pattern).unwrap().is_match(root, &root.join(path)), matches, "{pattern} {path}");
+        }
+        assert!(PathPattern::new("a[").is_err());
+        assert!(PathPattern::new(&"{".repeat(40)).is_err());
+    }
+}
