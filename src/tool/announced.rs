@@ -5,9 +5,9 @@ use std::{io::Read as _, sync::Arc};
 
 use polytree_protocol::config::Unanswered;
 
-use super::{change::MAX_BYTES, context::ToolContext, definition::ToolError, path::Checked, text_file::TextFile};
+use super::{change::MAX_BYTES, context::ToolContext, definition::ToolError, path::Checked};
 use crate::{
-    file::open,
+    file::{open, text_file::TextFile},
     overlay::{self, Document, Unapplied},
 };
 

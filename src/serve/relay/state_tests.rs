@@ -415,7 +415,6 @@ fn numbers_of_subscriptions_are_the_daemons_own_on_its_side() {
 }
 
 #[test]
-<<<<<<< HEAD
 fn announced_texts_are_asked_for_again() {
     let mut state = State::new("relay:");
     let client = |state: &mut State, text: &str| said(state, |state, up, down| state.take_client(text, up, down));
@@ -453,7 +452,9 @@ fn announced_texts_are_asked_for_again() {
     .assert_eq(&lines.join("\n"));
     // The answers to the relay's own requests are nobody else's.
     assert_eq!(daemon(&mut state, r#"{"jsonrpc":"2.0","id":"relay:1","result":{"path":"/d/a","version":0}}"#), "");
-=======
+}
+
+#[test]
 fn a_search_ends_by_itself_or_with_its_daemon() {
     let mut state = State::new("relay:");
     let client = |state: &mut State, text: &str| said(state, |state, up, down| state.take_client(text, up, down));
@@ -475,7 +476,6 @@ fn a_search_ends_by_itself_or_with_its_daemon() {
         client {"jsonrpc":"2.0","method":"text.match","params":{"subscription":2,"error":{"code":1009,"message":"the connection to the daemon was lost before the subscription had come to its end","data":{"kind":"unavailable","hint":"open it again","retryAfter":500}}}}
     "#]]
     .assert_eq(&said(&mut state, |state, _, down| state.lost(down)));
-    assert_eq!(said(&mut state, |state, up, _| state.resume(up)), "");
+    assert_eq!(said(&mut state, |state, up, down| state.resume(up, down)), "");
     assert!(!state.follows() && !state.waits());
->>>>>>> w-text
 }
