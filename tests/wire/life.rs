@@ -242,7 +242,7 @@ async fn stop_now_interrupts() {
     fixture.models.arrived(1).await;
     let mut client = Client::connect(&fixture).await;
     client.subscribe(json!({})).await;
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let (code, _, err) = polytree(&fixture, &["stop", "--now"]).await;
     assert_eq!(code, 0, "{err}");
     assert!(began.elapsed().as_secs_f32() < 2.0, "it took {:?}", began.elapsed());
