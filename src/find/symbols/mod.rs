@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{
     overlay::Overlay,
-    stdx::{paths::AbsPath, tasks::Tasks},
+    stdx::{memory, paths::AbsPath, tasks::Tasks},
 };
 
 /// The most that the symbols of one directory take.
@@ -141,13 +141,20 @@ impl Symbols {
 
     /// Drops the symbols of directories that nobody has asked for since this time, in milliseconds since 1970.
     pub fn close_idle(&self, before: i64) {
-        self.lock().retain(|_, project| {
+        let mut projects = self.lock();
+        let held = projects.len();
+        projects.retain(|_, project| {
             let is_used = project.used() >= before;
             if !is_used {
                 project.close();
             }
             is_used
         });
+        let is_less = projects.len() < held;
+        drop(projects);
+        if is_less {
+            drop(Tasks::spawn_blocking(memory::give_back));
+        }
     }
 
     /// How many directories, symbols and bytes are held.

@@ -18,7 +18,7 @@ use super::{
     table::{File, FileSymbols, Files},
     walk::{self, Listed},
 };
-use crate::stdx::{paths::AbsPath, tasks::Tasks, time::now_ms};
+use crate::stdx::{memory, paths::AbsPath, tasks::Tasks, time::now_ms};
 
 /// While the first reading runs, a query waits so long and then answers with what is there.
 const FIRST_WAIT: Duration = Duration::from_secs(3);
@@ -133,9 +133,14 @@ impl Project {
             let this = Arc::clone(self);
             let _ = Tasks::spawn_blocking(move || this.read_changed(&changed)).await;
         }
-        if let Some(wait) = self.begin_check() {
+        // Twice, since a check that was just ending may not have seen what it must.
+        for _ in 0..2 {
+            let Some(wait) = self.begin_check() else { return };
             let mut is_idle = self.is_idle.subscribe();
             let _ = tokio::time::timeout(wait, is_idle.wait_for(|is_idle| *is_idle)).await;
+            if !self.lock().must_check {
+                return;
+            }
         }
     }
 
@@ -201,7 +206,7 @@ impl Project {
                     let batch: Vec<_> = batch.into_iter().map(|file| self.admit(file)).collect();
                     self.lock().partial.extend(batch);
                 });
-                std::mem::take(&mut self.lock().partial)
+                self.lock().partial.clone()
             } else {
                 walk::collect(&outdated, &self.token).into_iter().map(|file| self.admit(file)).collect()
             };
@@ -213,10 +218,17 @@ impl Project {
             self.publish(began, &read, |path| is_listed(path) && !tried.contains(path));
             let mut state = self.lock();
             state.checked = Some(Instant::now());
+            // Until now a query that would not wait any longer has had these.
+            state.partial = Vec::new();
             if is_first {
                 tracing::debug!(root = %self.root, files = state.files.len(), symbols = self.symbols(), bytes = self.bytes(), elapsed = ?began.elapsed(), "symbols were read");
             }
-            if !state.must_check {
+            drop((state, files, read));
+            if is_first {
+                // Syntax trees take far more than what is kept of them.
+                memory::give_back();
+            }
+            if !self.lock().must_check {
                 return;
             }
         }
