@@ -65,15 +65,13 @@ pub fn forget_code() {}
 /// Gives the system back what was freed: after work that has taken much for a moment, the allocator would keep it.
 /// Takes a few milliseconds for each hundred megabytes.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "the allocator is one of C")]
 pub fn give_back() {
-    #[expect(unsafe_code, reason = "the allocator is one of C")]
-    // SAFETY: the function is the allocator's own, takes a number, and may be called at any time from any thread.
-    unsafe {
-        unsafe extern "C" {
-            fn malloc_trim(pad: usize) -> std::ffi::c_int;
-        }
-        malloc_trim(0);
+    unsafe extern "C" {
+        fn malloc_trim(pad: usize) -> std::ffi::c_int;
     }
+    // SAFETY: the function is the allocator's own, takes a number, and may be called at any time from any thread.
+    let _ = unsafe { malloc_trim(0) };
 }
 
 /// Other allocators give back by themselves.
