@@ -19,17 +19,25 @@ pub struct Names {
     buffer: Vec<u8>,
 }
 
+/// How a directory is, so that it can be seen whether it has changed or another has taken its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// When its names were last changed, in nanoseconds since 1970.
+    pub changed: i64,
+    /// The file system's number of it; 0 where there is none.
+    pub identity: u64,
+}
+
 /// The most bytes that the system gives at once.
 #[cfg(target_os = "linux")]
 const BUFFER: usize = 32 * 1024;
 
 impl Names {
-    /// Reads a directory in place of what was read before. Gives when its names were last changed, in nanoseconds since
-    /// 1970, asked for before they were read.
+    /// Reads a directory in place of what was read before. Gives how it was before its names were read.
     ///
     /// # Errors
     /// When it is no directory, not readable, or reached through a symlink.
-    pub fn read(&mut self, directory: &AbsPath) -> io::Result<i64> {
+    pub fn read(&mut self, directory: &AbsPath) -> io::Result<State> {
         self.bytes.clear();
         self.entries.clear();
         self.fill(directory)
@@ -47,7 +55,7 @@ impl Names {
     }
 
     #[cfg(target_os = "linux")]
-    fn fill(&mut self, directory: &AbsPath) -> io::Result<i64> {
+    fn fill(&mut self, directory: &AbsPath) -> io::Result<State> {
         use rustix::fs::{FileType, RawDir, fstat};
         let descriptor = super::open::system::open_directory(directory)?;
         let state = fstat(&descriptor)?;
@@ -71,12 +79,12 @@ impl Names {
             self.push(name, kind);
         }
         self.buffer = buffer;
-        Ok(nanoseconds(state.st_mtime, state.st_mtime_nsec))
+        Ok(State { changed: nanoseconds(state.st_mtime, state.st_mtime_nsec), identity: state.st_ino })
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn fill(&mut self, directory: &AbsPath) -> io::Result<i64> {
-        let changed = changed(directory.as_path())?;
+    fn fill(&mut self, directory: &AbsPath) -> io::Result<State> {
+        let state = state(directory.as_path())?;
         for entry in std::fs::read_dir(directory)? {
             let entry = entry?;
             let kind = match entry.file_type() {
@@ -87,7 +95,7 @@ impl Names {
             };
             self.push(entry.file_name().as_encoded_bytes(), kind);
         }
-        Ok(changed)
+        Ok(state)
     }
 }
 
@@ -101,17 +109,21 @@ fn kind(path: &Path) -> Kind {
     }
 }
 
-/// When the names of a directory were last changed, in nanoseconds since 1970.
+/// How a directory is.
 ///
 /// # Errors
 /// When it is no directory or has gone.
-pub fn changed(directory: &Path) -> io::Result<i64> {
+pub fn state(directory: &Path) -> io::Result<State> {
     let metadata = directory.symlink_metadata()?;
     if !metadata.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
     let since = metadata.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Ok(nanoseconds(since.as_secs().cast_signed(), since.subsec_nanos()))
+    #[cfg(unix)]
+    let identity = std::os::unix::fs::MetadataExt::ino(&metadata);
+    #[cfg(not(unix))]
+    let identity = 0;
+    Ok(State { changed: nanoseconds(since.as_secs().cast_signed(), since.subsec_nanos()), identity })
 }
 
 fn nanoseconds(seconds: i64, rest: impl Into<i128>) -> i64 {

@@ -25,7 +25,7 @@ use super::{
     listing::{self, What},
     refresh::{self, Dirty, refresh},
     told::Told,
-    tree::{Tree, UNWATCHED},
+    tree::{Node, Tree, UNWATCHED},
     walk::{self, Unwatched},
     watch::{
         Event, Notice,
@@ -337,8 +337,13 @@ impl Keeper {
         let looked = self
             .blocking(move |_| {
                 let mut dirty = Dirty::default();
-                for node in tree.nodes().iter().filter(|node| node.watch == UNWATCHED && walk::is_changed(&root, node)) {
-                    note_changed(&mut dirty, &node.listing);
+                for node in tree.nodes().iter().filter(|node| is_unsafe(&tree, node) && walk::is_changed(&root, node)) {
+                    if node.watch == UNWATCHED {
+                        note_changed(&mut dirty, &node.listing);
+                    } else {
+                        // Its watch may be on what has moved away.
+                        dirty.all.insert(node.listing.directory().to_vec());
+                    }
                 }
                 (dirty, is_time.then(|| rules::outside(&root)))
             })
@@ -396,6 +401,11 @@ impl Keeper {
             Ok((tree, changes)) => {
                 let before = Arc::clone(&self.tree);
                 // What came before its directories were all watched is watched by now, or is looked at.
+                let moved = self.table.moved();
+                if !moved.is_empty() {
+                    self.dirty.all.extend(moved.into_iter().filter(|directory| tree.position(directory).is_some()));
+                    self.due.get_or_insert(Instant::now());
+                }
                 self.offered = self.offered.map(|_| 0).filter(|_| tree.unwatched() > 0 && !self.table.is_full());
                 self.take(tree);
                 if was_readable {
@@ -474,6 +484,12 @@ fn note_changed(dirty: &mut Dirty, listing: &listing::Listing) {
     let holds_rules = listing.find(b".gitignore").is_some() || listing.find(b".ignore").is_some();
     let directories = if holds_rules { &mut dirty.all } else { &mut dirty.names };
     directories.insert(listing.directory().to_vec());
+}
+
+/// Whether nobody watches a directory, or nobody would tell that another has taken its place.
+fn is_unsafe(tree: &Tree, node: &Node) -> bool {
+    let is_unwatched = |node: &Node| node.watch == UNWATCHED;
+    is_unwatched(node) || listing::split(node.listing.directory()).is_some_and(|(parent, _)| tree.get(parent).is_none_or(is_unwatched))
 }
 
 async fn at(time: Option<Instant>) {

@@ -2,6 +2,7 @@
 //! `'word` as it stands, `^word` at the beginning, `word$` at the end, `!word` not at all, `one | other` either. A word
 //! without capitals matches both cases.
 
+use memchr::{memchr, memmem::Finder};
 use nucleo_matcher::{
     Config, Matcher, Utf32Str,
     pattern::{Atom, AtomKind, CaseMatching, Normalization},
@@ -21,6 +22,8 @@ const WHOLE_NAME: u32 = 16;
 /// The most that the first character of a word gets, and each further one: the values of the matcher.
 const FIRST: u32 = 16 + 2 * 9;
 const FURTHER: u32 = 16 + 9;
+/// What a gap between characters costs at least.
+const GAP: u32 = 3;
 
 /// Why a query is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,9 +40,54 @@ pub enum Error {
 #[derive(Debug, Clone)]
 struct Word {
     atom: Atom,
+    /// Its text, to be sought as it stands before anything dearer is done; none where case or accents make that uncertain.
+    plain: Option<Finder<'static>>,
     /// A path, so that it is not sought in a name alone.
     has_slash: bool,
     length: usize,
+}
+
+impl Word {
+    /// The most points that it can get, but for a name that is the word as a whole.
+    fn most(&self) -> u32 {
+        let further = u32::try_from(self.length - 1).unwrap_or(u32::MAX);
+        if self.atom.negative { 0 } else { FIRST + FURTHER * further + NAME }
+    }
+
+    /// The most points that it can get for a path without capitals; `None` where it does not match.
+    fn most_for(&self, path: &[u8], name: usize) -> Option<u32> {
+        let most = self.most();
+        let Some(plain) = self.plain.as_ref().filter(|_| !self.atom.negative) else { return Some(most) };
+        match self.atom.kind {
+            AtomKind::Fuzzy | AtomKind::Substring => {}
+            _ => return Some(most),
+        }
+        // Found from the end: names are worth more, and shorter than folders.
+        if plain.find(&path[name..]).is_some() {
+            return Some(most);
+        }
+        if plain.find(path).is_some() {
+            return Some(if self.is_sequence(&path[name..]) { most - GAP } else { most - NAME });
+        }
+        if self.atom.kind == AtomKind::Substring || !self.is_sequence(path) {
+            return None;
+        }
+        Some(if self.is_sequence(&path[name..]) { most - GAP } else { most - NAME - GAP })
+    }
+
+    /// Whether its characters come in this order.
+    fn is_sequence(&self, text: &[u8]) -> bool {
+        let mut rest = text;
+        self.plain.as_ref().is_none_or(|plain| {
+            plain.needle().iter().all(|byte| match memchr(*byte, rest) {
+                Some(at) => {
+                    rest = &rest[at + 1..];
+                    true
+                }
+                None => false,
+            })
+        })
+    }
 }
 
 /// A query, ready to be matched.
@@ -51,7 +99,7 @@ pub struct Query {
     needs: Characters,
     /// The most points, but for a name that is a word as a whole.
     most: u32,
-    /// The lengths of the words, as a set; those beyond 63 are no names that anybody types whole.
+    /// The lengths of the words below 64 characters, as a set.
     lengths: u64,
 }
 
@@ -81,7 +129,10 @@ impl Query {
             if length == 0 {
                 continue;
             }
-            let word = Word { has_slash: atom.needle_text().chars().any(|c| c == '/'), length, atom };
+            let text: String = atom.needle_text().chars().collect();
+            let is_plain = text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_uppercase());
+            let plain = is_plain.then(|| Finder::new(&text).into_owned());
+            let word = Word { has_slash: text.contains('/'), plain, length, atom };
             match groups.last_mut() {
                 Some(group) if continues => group.push(word),
                 _ => groups.push(vec![word]),
@@ -91,15 +142,8 @@ impl Query {
         let needs = |word: &Word| if word.atom.negative { 0 } else { characters_of(word.atom.needle_text()) };
         let needs =
             groups.iter().map(|group| group.iter().map(needs).fold(listing::ALL, |all, word| all & word)).fold(0, |all, group| all | group);
-        let most = |word: &Word| {
-            let further = u32::try_from(word.length - 1).unwrap_or(u32::MAX);
-            if word.atom.negative { 0 } else { FIRST + FURTHER * further + NAME }
-        };
-        let most = groups.iter().map(|group| group.iter().map(most).max().unwrap_or(0)).sum();
-        // A character takes up to four bytes, so that a word beyond ASCII may be longer than it looks.
-        let widths =
-            |word: &Word| if word.atom.needle_text().is_ascii() { word.length..=word.length } else { word.length..=word.length * 4 };
-        let lengths = groups.iter().flatten().flat_map(widths).filter(|length| *length < 64).fold(0, |set, length| set | 1 << length);
+        let most = groups.iter().map(|group| group.iter().map(Word::most).max().unwrap_or(0)).sum();
+        let lengths = groups.iter().flatten().filter(|word| word.length < 64).fold(0, |set, word| set | 1 << word.length);
         Ok(Self { groups, needs, most, lengths })
     }
 
@@ -115,11 +159,25 @@ impl Query {
         self.needs
     }
 
-    /// The most points that a path can get whose name has so many bytes.
+    /// The most points that a path can get whose name has so many bytes; `plain` when each of them is a character.
     #[must_use]
-    pub fn most(&self, name: usize) -> u32 {
-        let is_whole = name < 64 && self.lengths & (1 << name) != 0;
+    pub fn most(&self, name: usize, plain: bool) -> u32 {
+        let is_whole = !plain || name >= 64 || self.lengths & (1 << name) != 0;
         self.most + if is_whole { WHOLE_NAME * u32::try_from(self.groups.len()).unwrap_or(u32::MAX) } else { 0 }
+    }
+}
+
+impl Query {
+    /// The most points that a path can get, looked at more closely than [`Query::most`] does; `None` where it does not match.
+    /// `path` is one of plain characters, made small; what is beyond ASCII always may get all.
+    #[must_use]
+    pub fn most_for(&self, path: &[u8], name: usize) -> Option<u32> {
+        let bare = path.len() - name - usize::from(path.ends_with(b"/"));
+        let mut all = self.most(bare, true) - self.most;
+        for group in &self.groups {
+            all += group.iter().filter_map(|word| word.most_for(path, name)).max()?;
+        }
+        Some(all)
     }
 }
 
@@ -207,17 +265,32 @@ impl Place<'_> {
             AtomKind::Fuzzy | AtomKind::Substring if !atom.negative && !word.has_slash => {
                 let end = whole - usize::from(self.is_directory);
                 let name = self.path.slice(self.name..end);
-                let own =
-                    atom.score(name, matcher).map(|score| u32::from(score) + NAME + if name.len() == word.length { WHOLE_NAME } else { 0 });
+                let own = Self::anywhere(name, word, matcher)
+                    .map(|score| u32::from(score) + NAME + if name.len() == word.length { WHOLE_NAME } else { 0 });
                 // Nothing in the folders can be worth more than this.
                 let best = FIRST + FURTHER * u32::try_from(word.length - 1).unwrap_or(0);
                 match own {
                     Some(own) if own >= best => Some(own),
-                    own => own.max(atom.score(self.path, matcher).map(u32::from)),
+                    own => own.max(Self::anywhere(self.path, word, matcher).map(u32::from)),
                 }
             }
-            _ => atom.score(self.path, matcher).map(u32::from),
+            _ => Self::anywhere(self.path, word, matcher).map(u32::from),
         }
+    }
+
+    /// Matches a word anywhere in a text. One that begins with signs the matcher seeks in this very case, so it is sought
+    /// here.
+    fn anywhere(text: Utf32Str<'_>, word: &Word, matcher: &mut Matcher) -> Option<u16> {
+        if let (AtomKind::Substring, Utf32Str::Ascii(bytes), Some(plain)) = (word.atom.kind, text, &word.plain)
+            && plain.needle().iter().position(u8::is_ascii_lowercase).is_some_and(|first| first > 1)
+        {
+            let at = bytes.windows(word.length).position(|window| window.eq_ignore_ascii_case(plain.needle()));
+            return match at {
+                Some(at) => word.atom.score(text.slice(at..at + word.length), matcher),
+                None => word.atom.negative.then_some(0),
+            };
+        }
+        word.atom.score(text, matcher)
     }
 
     /// Matches a word with the beginning or the end of a text. The matcher gets no more than that: where the case counts, it

@@ -147,26 +147,41 @@ impl Search {
         let query = &self.request.query;
         let needs = query.needs();
         let (mut scorer, mut best, mut path) = (Scorer::default(), Best::new(self.request.limit), Vec::new());
+        let mut small = Vec::new();
         while let Some(chunk) = self.chunk() {
             for node in chunk {
                 self.prefix(node, &mut path);
                 let start = path.len();
+                small.clear();
+                small.extend(path.iter().map(u8::to_ascii_lowercase));
                 // What the folders do not have the name must have.
                 let needs = needs & !listing::characters(&path);
                 let listing = &self.tree.nodes()[node].listing;
                 for entry in 0..listing.len() {
-                    if needs & !listing.characters(entry) != 0 {
+                    let characters = listing.characters(entry);
+                    if needs & !characters != 0 {
                         continue;
                     }
                     let (name, what) = listing.get(entry);
                     let length = u32::try_from(start + name.len() + usize::from(what == What::Directory)).unwrap_or(u32::MAX);
-                    if !self.wants(what) || pack(query.most(name.len()), length) < self.least.load(Ordering::Relaxed) {
+                    if !self.wants(what)
+                        || pack(query.most(name.len(), characters != listing::ALL), length) < self.least.load(Ordering::Relaxed)
+                    {
                         continue;
                     }
                     path.truncate(start);
                     path.extend_from_slice(name);
                     if what == What::Directory {
                         path.push(b'/');
+                    }
+                    if path.is_ascii() {
+                        // Far cheaper than points, and mostly enough to see that they would be too few.
+                        small.truncate(start);
+                        small.extend(path[start..].iter().map(u8::to_ascii_lowercase));
+                        let most = query.most_for(&small, start);
+                        if most.is_none_or(|most| pack(most, length) < self.least.load(Ordering::Relaxed)) {
+                            continue;
+                        }
                     }
                     let Some(score) = scorer.score(query, &path, start) else { continue };
                     let candidate = Candidate { score, length: Reverse(length), node: Reverse(node), entry: Reverse(entry) };

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     file::{
-        names::{self, Names},
+        names::{self, Names, State},
         open::Kind,
         rules::{self, Found, Rules},
     },
@@ -250,15 +250,15 @@ pub struct Read {
 /// # Errors
 /// When it cannot be read.
 pub fn read(path: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Names, room: usize) -> io::Result<Read> {
-    let changed = names.read(path)?;
+    let state = names.read(path)?;
     let mut found = Found::default();
     names.iter().for_each(|(name, _)| found.note(name));
-    let stamp = stamp(path, changed, found);
+    let stamp = stamp(path, state, found);
     let rules = match above.enter(path.as_path(), found) {
         Some(rules) => rules,
         // The root is what was asked for, so it is read, but nothing that it says is believed.
         None if directory.is_empty() => above.switched_off(),
-        None => return Ok(Read { listing: Listing::new(directory, Vec::new()), rules: None, stamp: changed, cut: false }),
+        None => return Ok(Read { listing: Listing::new(directory, Vec::new()), rules: None, stamp: stamp_of(state), cut: false }),
     };
     let mut full = path.as_path().to_owned();
     let kept = names.iter().filter_map(|(name, kind)| {
@@ -282,13 +282,17 @@ pub fn read(path: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Na
 }
 
 /// What changes when the names of a directory change, or one of the files in it that decide what is ignored.
-fn stamp(path: &AbsPath, changed: i64, found: Found) -> i64 {
+fn stamp(path: &AbsPath, state: State, found: Found) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
-    if changed > now.saturating_sub(UNSURE_FOR) {
+    if state.changed > now.saturating_sub(UNSURE_FOR) {
         return UNSURE;
     }
     let mark = |is_there: bool, name: &str| if is_there { rules::mark(path.join(name).as_path()).cast_signed() } else { 0 };
-    changed ^ mark(found.ignore, ".ignore") ^ mark(found.git_ignore, ".gitignore").rotate_left(1)
+    stamp_of(state) ^ mark(found.ignore, ".ignore") ^ mark(found.git_ignore, ".gitignore").rotate_left(1)
+}
+
+fn stamp_of(state: State) -> i64 {
+    state.changed ^ state.identity.rotate_left(32).cast_signed()
 }
 
 /// Whether a directory is no longer as it was when it was read.
@@ -303,9 +307,9 @@ pub fn is_changed(root: &AbsPath, node: &Node) -> bool {
     }
     // A directory without leave to read it has no stamp, and nothing is known of its changes.
     node.stamp == UNSURE
-        || match names::changed(path.as_path()) {
+        || match names::state(path.as_path()) {
             Ok(_) if node.stamp == 0 => false,
-            Ok(changed) => stamp(&path, changed, found) != node.stamp,
+            Ok(state) => stamp(&path, state, found) != node.stamp,
             Err(_) => true,
         }
 }

@@ -66,6 +66,8 @@ pub struct Table {
 struct Inner {
     known: HashMap<i32, Watched>,
     is_full: bool,
+    /// Directories that have lost their watch to where they, or what was there, have moved.
+    moved: Vec<Vec<u8>>,
 }
 
 impl Table {
@@ -96,8 +98,11 @@ impl Table {
         match added {
             // Of a directory that has moved here: the watch has moved with it, and is this one's now.
             Ok(watch) => {
-                if inner.known.insert(watch, purpose).is_some() {
+                if let Some(before) = inner.known.insert(watch, purpose) {
                     self.allowance.give_back(1);
+                    if let Watched::Directory(directory) = before {
+                        inner.moved.push(directory);
+                    }
                 }
             }
             Err(refused) => {
@@ -124,6 +129,11 @@ impl Table {
     #[must_use]
     pub fn purpose(&self, watch: i32) -> Option<Watched> {
         self.inner().known.get(&watch).cloned()
+    }
+
+    /// Directories that have lost their watch since this was last asked.
+    pub fn moved(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.inner().moved)
     }
 
     /// A watch has ended by itself; gives what it was for.
