@@ -53,7 +53,7 @@ mod tests {
     fn only_long_texts_are_replaced() {
         let long = "x".repeat(super::LIMIT + 1);
         let text = serde_json::json!({ "part": { "text": long, "id": "prt_1" } }).to_string();
-        assert_eq!(super::replace(text), r#"{"part":{"text":{"ref":"/part/text","bytes":65537},"id":"prt_1"}}"#);
+        assert_eq!(super::replace(text.clone()), r#"{"part":{"text":{"ref":"/part/text","bytes":65537},"id":"prt_1"}}"#);
         assert_eq!(super::replace("{}".into()), "{}");
         let without = serde_json::json!({ "part": { "text": "", "id": "prt_1" } }).to_string();
         assert_eq!(super::refer(without, "/part/text", 65537), super::replace(text));
