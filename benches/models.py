@@ -4,7 +4,8 @@
     cargo build --release && benches/models.py [--binary PATH] [--wire NAME] [--deltas N] [--megabytes N] [--runs N]
 
 A model server on loopback speaks each protocol; `polytree stdio --standalone` is driven as an editor would, with a
-subscription to all events. Each delta is a write of its own, as fast as the socket takes them. CPU is that of the
+subscription to all events. Each delta is a write of its own, as fast as the socket takes them, or (paced) one every 2
+milliseconds, a tenth as many. CPU is that of the
 whole daemon (protocol, turn, store, events), from /proc/PID/stat; memory is the peak of the resident set during the
 answer above what it was before. Prints the median of the runs.
 """
@@ -19,10 +20,12 @@ import statistics
 import subprocess
 import tempfile
 import threading
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WIRES = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
-ORDER = re.compile(r"BENCH (text|call) (\d+) (\d+)")
+ORDER = re.compile(r"BENCH (text|pace|call) (\d+) (\d+)")
+PAUSE = 0.002
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -150,6 +153,12 @@ class Ollama:
 PROTOCOLS = dict(zip(WIRES, (OpenAi(), Responses(), Anthropic(), Gemini(), Ollama())))
 
 
+def paced(pieces):
+    for piece in pieces:
+        time.sleep(PAUSE)
+        yield piece
+
+
 def answer(protocol, body):
     """What the last user message orders, unless a tool has already answered or this is no turn (it has no tools)."""
     messages = body.get("messages") or body.get("input") or body.get("contents") or []
@@ -161,6 +170,8 @@ def answer(protocol, body):
     pieces = ("x" * (size - 1) + " " for _ in range(count))
     if kind == "text":
         return protocol.text(pieces)
+    if kind == "pace":
+        return protocol.text(paced(pieces))
     return protocol.call(['{"filePath":"', *("x" * size for _ in range(count)), '"}'])
 
 
@@ -257,7 +268,7 @@ class Daemon:
             raise RuntimeError(answer["info"]["error"])
         kind, count, size = ORDER.search(text).groups()
         said = sum(len(part.get("text") or "") for part in answer["parts"])
-        if kind == "text" and said != int(count) * int(size):
+        if kind != "call" and said != int(count) * int(size):
             raise RuntimeError(f"{said} characters came of {text}")
         return figures
 
@@ -271,10 +282,11 @@ def measure(binary, wire, url, deltas, megabytes):
         daemon = Daemon(binary, pathlib.Path(name), wire, url)
         daemon.prompt("BENCH text 100 5")
         text, _ = daemon.prompt(f"BENCH text {deltas} 5")
+        pace, _ = daemon.prompt(f"BENCH pace {deltas // 10} 5")
         call, _ = daemon.prompt(f"BENCH call {deltas} 5")
         _, memory = daemon.prompt(f"BENCH text {megabytes * 1000} 1000")
         daemon.end()
-    return 1e6 * text / deltas, 1e6 * call / deltas, memory
+    return 1e6 * text / deltas, 1e6 * pace / (deltas // 10), 1e6 * call / deltas, memory
 
 
 def main():
@@ -288,12 +300,12 @@ def main():
     listener = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
     root = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    print(f"{'':18} {'text, us/delta':>16} {'call, us/piece':>16} {f'{arguments.megabytes} MB answer, MiB':>20}")
+    print(f"{'':18} {'text, us/delta':>16} {'paced, us/delta':>16} {'call, us/piece':>16} {f'{arguments.megabytes} MB answer, MiB':>20}")
     for wire in arguments.wire or WIRES:
         url = root if wire == "ollama" else f"{root}/v1"
         runs = [measure(arguments.binary, wire, url, arguments.deltas, arguments.megabytes) for _ in range(arguments.runs)]
-        text, call, memory = (statistics.median(figures) for figures in zip(*runs))
-        print(f"{wire:18} {text:16.1f} {call:16.1f} {memory:20.1f}", flush=True)
+        text, pace, call, memory = (statistics.median(figures) for figures in zip(*runs))
+        print(f"{wire:18} {text:16.1f} {pace:16.1f} {call:16.1f} {memory:20.1f}", flush=True)
 
 
 if __name__ == "__main__":
