@@ -49,7 +49,7 @@ const NEEDED: &[&str] = if cfg!(windows) {
 const NEEDED_PREFIXES: &[&str] = &["LC_", "POLYTREE_", "XDG_"];
 
 /// Settings as a variable belong to the client that brings them, and may hold keys.
-const NOT_NEEDED: &[&str] = &["POLYTREE_CONFIG_CONTENT"];
+const NOT_NEEDED: &[&str] = &["POLYTREE_CONFIG_CONTENT", "POLYTREE_LOCAL_SERVERS", "POLYTREE_MODELS_URL"];
 
 fn is_needed(name: &str) -> bool {
     // On Windows names differ in their letters only.
@@ -154,7 +154,8 @@ mod tests {
         for name in ["PATH", "POLYTREE_DATA_DIR", "XDG_RUNTIME_DIR"] {
             assert!(is_needed(name), "{name}");
         }
-        for name in ["ANTHROPIC_API_KEY", "SSH_AUTH_SOCK", "LD_PRELOAD", "PWD", "XDG", "POLYTREE_CONFIG_CONTENT", ""] {
+        for name in ["ANTHROPIC_API_KEY", "SSH_AUTH_SOCK", "LD_PRELOAD", "PWD", "XDG", "POLYTREE_CONFIG_CONTENT", "POLYTREE_MODELS_URL", ""]
+        {
             assert!(!is_needed(name), "{name}");
         }
     }
