@@ -157,8 +157,8 @@ async fn a_client_that_does_not_read() {
     let named = json!({ "jsonrpc": "2.0", "id": 1, "method": "server.initialize", "params": { "clientInfo": { "name": "sloth" } } });
     let follow = json!({ "jsonrpc": "2.0", "id": 2, "method": "event.subscribe" });
     slow.write_all(format!("{hello}\n{named}\n{follow}\n").as_bytes()).await.unwrap();
-    let report = until(&mut client, |report| sloth(report)["subscriptions"] == 1).await;
-    assert_eq!((&sloth(&report)["door"], &sloth(&report)["waitingBytes"]), (&json!("local"), &json!(0)));
+    let report = until(&mut client, |report| sloth(report)["subscriptions"] == 1 && sloth(report)["waitingBytes"] == 0).await;
+    assert_eq!(sloth(&report)["door"], "local");
     // More than the socket takes.
     for _ in 0..60 {
         client.call("session.update", json!({ "sessionID": session, "title": "x".repeat(60_000) })).await;

@@ -32,12 +32,18 @@ pub fn show<'a>(line: &'a [u8], matches: &[Range<usize>]) -> Shown<'a> {
     let inside = matches.map(|found| found.start.max(window.start) - window.start..found.end.min(window.end) - window.start);
     let (before, after) = (window.start, line.len() - window.end);
     if let Ok(text) = str::from_utf8(shown) {
-        let submatches = if text.is_ascii() { inside.map(plain).collect() } else { inside.map(|found| with_utf16(text, found)).collect() };
+        // A pattern may ask for bytes, and what matches nothing matches also between the bytes of a character: clients
+        // are told whole characters.
+        let whole = inside
+            .filter(|found| !found.is_empty() || text.is_char_boundary(found.start))
+            .map(|found| text.floor_char_boundary(found.start)..text.ceil_char_boundary(found.end));
+        let submatches = if text.is_ascii() { whole.map(plain).collect() } else { whole.map(|found| with_utf16(text, found)).collect() };
         return Shown { text: Cow::Borrowed(text), submatches, before, after, lossy: false };
     }
     // Text is put together from what is between matches and from matches, so that places in it are known.
     let (mut text, mut at, mut submatches) = (String::new(), 0, Vec::new());
-    for found in inside {
+    let is_inside = |place: usize| shown.get(place).is_some_and(|byte| byte & 0xC0 == 0x80);
+    for found in inside.filter(|found| !found.is_empty() || !is_inside(found.start)) {
         text.push_str(&String::from_utf8_lossy(&shown[at..found.start.max(at)]));
         let start = text.len();
         text.push_str(&String::from_utf8_lossy(&shown[found.start.max(at)..found.end.max(at)]));
@@ -80,8 +86,7 @@ fn plain(found: Range<usize>) -> TextSubmatch {
 }
 
 fn with_utf16(text: &str, found: Range<usize>) -> TextSubmatch {
-    // A pattern may ask for bytes, and so for a part of a character.
-    let units = |from: usize, to: usize| text[text.floor_char_boundary(from)..text.floor_char_boundary(to)].encode_utf16().count() as u64;
+    let units = |from: usize, to: usize| text[from..to].encode_utf16().count() as u64;
     let start = units(0, found.start);
     let end = start + units(found.start, found.end);
     let utf16 = (start, end) != (found.start as u64, found.end as u64);
@@ -154,10 +159,13 @@ mod tests {
             let matches: Vec<_> = cuts.chunks_exact(2).map(|pair| pair[0]..pair[1]).collect();
             let shown = show(&line, &matches);
             prop_assert!(shown.text.len() <= 3 * SHOWN_BYTES);
+            // What matches nothing within a character is not told.
+            let is_told = |found: &&Range<usize>| !found.is_empty() || line.get(found.start).is_none_or(|byte| byte & 0xC0 != 0x80);
+            let matches: Vec<_> = matches.iter().filter(is_told).cloned().collect();
             prop_assert_eq!(shown.lossy, str::from_utf8(&line[shown.before..line.len() - shown.after]).is_err());
             for (place, original) in shown.submatches.iter().zip(&matches) {
                 let (start, end) = (usize::try_from(place.start).unwrap(), usize::try_from(place.end).unwrap());
-                prop_assert!(start <= end && end <= shown.text.len());
+                prop_assert!(shown.text.get(start..end).is_some(), "{}..{} of {:?}", start, end, shown.text);
                 if line.len() <= SHOWN_BYTES && shown.lossy {
                     prop_assert_eq!(&shown.text[start..end], String::from_utf8_lossy(&line[original.clone()]));
                 }
