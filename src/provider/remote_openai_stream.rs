@@ -151,7 +151,7 @@ impl OpenAiDecoder {
             Some("thinking") => match &part["thinking"] {
                 Value::String(text) => answer.reasoning(text.clone()),
                 Value::Array(parts) => {
-                    parts.iter().filter_map(|part| part["text"].as_str()).for_each(|text| answer.reasoning(text.to_owned()))
+                    parts.iter().filter_map(|part| part["text"].as_str()).for_each(|text| answer.reasoning(text.to_owned()));
                 }
                 _ => {}
             },

@@ -59,7 +59,7 @@ fn input(request: &ModelRequest) -> Value {
                 }
             }
             ModelMessage::Assistant(content) => {
-                items.extend(content.iter().filter_map(|content| assistant(content, request.info.reasoning)))
+                items.extend(content.iter().filter_map(|content| assistant(content, request.info.reasoning)));
             }
             ModelMessage::Tool(results) => items.extend(results.iter().map(|result| tool_result(result, request))),
         }

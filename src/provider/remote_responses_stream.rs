@@ -165,7 +165,7 @@ impl ResponsesDecoder {
                     match content.kind.as_str() {
                         "output_text" => answer.text(content.text.unwrap_or_default()),
                         "refusal" => answer.refusal(content.refusal.unwrap_or_default()),
-                        _ => continue,
+                        _ => {}
                     }
                 }
                 self.has_text = true;

@@ -10,7 +10,6 @@ use crate::provider::definition::Delta;
 
 /// A change of the message's parts.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "read once and dropped; a box would only be in the way")]
 pub enum Change {
     /// The part, whole: new or in a new state.
     Put(Part),
