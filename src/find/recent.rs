@@ -48,12 +48,12 @@ mod tests {
     #[test]
     fn the_last_used_comes_first_and_few_are_kept() {
         let recent = Recent::default();
-        let top = AbsPath::new("/work/tree").unwrap();
+        let top = AbsPath::new("/home/ann/tree").unwrap();
         for number in 0..200 {
             recent.note(&top, &top.join(format!("src/{number}")));
         }
         recent.note(&top, &top.join("src/150"));
-        recent.note(&top, &AbsPath::new("/work/other").unwrap());
+        recent.note(&top, &AbsPath::new("/home/ann/other").unwrap());
         recent.note(&top, &top);
         let list = recent.list();
         assert_eq!((list.len(), &list[0][..], &list[1][..]), (MOST, &b"src/150"[..], &b"src/199"[..]));
