@@ -110,7 +110,10 @@ fn a_missing_key_is_named() {
 fn unknown_protocols_are_refused() {
     let odd = ProviderSettings { api: Some("gopher".to_owned()), ..with_models(&["m"]) };
     let Err(Error::Settings(text)) = catalog([("odd", odd)]).resolve(&model("odd/m"), &environment(&[])) else { panic!() };
-    assert!(text.starts_with("the provider `odd` has the unknown wire protocol `gopher`; known are openai, openai-responses, anthropic"), "{text}");
+    assert!(
+        text.starts_with("the provider `odd` has the unknown wire protocol `gopher`; known are openai, openai-responses, anthropic"),
+        "{text}"
+    );
 }
 
 #[test]
