@@ -167,7 +167,12 @@ impl Daemon {
         let events = Events::open(Arc::clone(&database)).await?;
         let broker = Arc::new(Broker::new(Arc::clone(&database), Arc::clone(&events)));
         let overlay = Arc::<Overlay>::default();
-        let projects = Arc::new(Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone(), Arc::clone(&overlay)));
+        let mut projects = Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone(), Arc::clone(&overlay));
+        // One that was started in passing serves many, and keeps nothing of whoever was first.
+        if ownership.kind() == Kind::Foreground {
+            projects = projects.taped(environment);
+        }
+        let projects = Arc::new(projects);
         let tasks = Tasks::new();
         let sessions =
             Sessions::open(Arc::clone(&database), Arc::clone(&events), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child())

@@ -23,7 +23,7 @@ use crate::{
     },
     event::{Events, Scope},
     overlay::Overlay,
-    provider::catalog::Pool,
+    provider::{catalog::Pool, tapes::Tapes},
     session::{self, Workspace, Workspaces},
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
     storage::{Database, Write},
@@ -43,6 +43,7 @@ pub struct Projects {
     pub(super) places: Places,
     pub(super) loader: Loader,
     pub(super) models: Arc<Pool>,
+    tapes: Tapes,
     tools: Vec<Arc<dyn AnyTool>>,
     overlay: Arc<Overlay>,
     // Held for a look-up or an insert, never across an await.
@@ -59,10 +60,18 @@ impl Projects {
             places,
             loader: Loader::new(),
             models: Arc::default(),
+            tapes: Tapes::default(),
             tools: tool::builtin(),
             overlay,
             open: Mutex::default(),
         }
+    }
+
+    /// Records or replays the calls of clients that say nothing about it as these variables do.
+    #[must_use]
+    pub fn taped(mut self, environment: &Environment) -> Self {
+        self.tapes = Tapes::new(environment);
+        self
     }
 
     /// Opens a directory (a real path) for a mere read: nothing is written to it.
@@ -275,7 +284,7 @@ impl Projects {
             tool_switches: config.tools.clone().into_iter().collect(),
             tools: self.tools.clone(),
             instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
-            models: Arc::new(DirectoryModels::new(&self.models, &settings, environment)),
+            models: Arc::new(DirectoryModels::new(&self.models, &settings, environment).taped(&self.tapes, &settings, directory)),
             overlay: Arc::clone(&self.overlay),
             environment: Arc::clone(environment),
             // One for each project: what one has printed is nothing for the others.

@@ -48,8 +48,15 @@ impl KnownModel {
             reasoning: *can != Can::Sample,
             temperature: *can != Can::Think,
             tool_call: true,
-            cost: ModelCost { input: *input_price, output: *output_price, cache_read: *cache_read, cache_write: *cache_write },
+            cost: ModelCost {
+                input: *input_price,
+                output: *output_price,
+                cache_read: *cache_read,
+                cache_write: *cache_write,
+                ..ModelCost::default()
+            },
             limit: ModelLimit { context: *context, output: *output },
+            variants: Vec::new(),
         }
     }
 }
@@ -121,6 +128,7 @@ pub fn unknown_model(id: &str) -> Model {
         tool_call: true,
         cost: ModelCost::default(),
         limit: ModelLimit::default(),
+        variants: Vec::new(),
     }
 }
 

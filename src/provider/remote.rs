@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{
     credentials::Secret,
     definition::{Delta, Error, ModelRequest, Provider},
+    network::Network,
     remote_anthropic,
     remote_client::{Address, Clients},
     remote_error,
@@ -44,6 +45,8 @@ pub struct RemoteSettings {
     pub headers: BTreeMap<String, Secret>,
     /// The longest silence of the service, before and within an answer, in milliseconds.
     pub timeout_ms: u64,
+    /// The way to it.
+    pub network: Network,
 }
 
 /// A service. Cheap to make: the HTTP client behind it is built at the first call.
@@ -63,7 +66,7 @@ impl Remote {
     async fn open(&self, request: ModelRequest) -> Result<DeltaStream, Error> {
         let settings = &*self.settings;
         let address = Address::parse(settings.base_url.as_deref().unwrap_or(settings.api.default_base_url()))?;
-        let service = address.service();
+        let service = address.service_by(&settings.network);
         let body = match settings.api {
             Wire::OpenAi => remote_openai::body(&request, &address),
             Wire::Anthropic => remote_anthropic::body(&request),
@@ -88,11 +91,12 @@ impl Remote {
     }
 
     async fn client(&self, address: Address) -> Result<genai::Client, Error> {
-        if !self.clients.is_cold(&address) {
-            return self.clients.get(&address);
+        if let Some(client) = self.clients.known(&address, &self.settings.network) {
+            return Ok(client);
         }
-        let clients = Arc::clone(&self.clients);
-        let built = Tasks::spawn_blocking(move || clients.get(&address)).await;
+        // Certificates may have to be read.
+        let (clients, settings) = (Arc::clone(&self.clients), Arc::clone(&self.settings));
+        let built = Tasks::spawn_blocking(move || clients.get(&address, &settings.network)).await;
         built.unwrap_or_else(|error| Err(Error::Request { message: format!("the HTTP client cannot be built: {error}") }))
     }
 

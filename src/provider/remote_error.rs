@@ -1,12 +1,14 @@
 //! What went wrong at a model service, in our terms: status codes, error bodies, retry times, broken connections.
 //! Pure, except for taking apart the errors of the libraries below.
 
-use std::error::Error as _;
-
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::{definition::Error, http_date};
+use super::{
+    definition::Error,
+    http_date,
+    remote_unreachable::{refused_by_proxy, unreachable},
+};
 use crate::stdx::{text::ellipsis, time::now_ms};
 
 const LONGEST_MESSAGE: usize = 2000;
@@ -14,6 +16,7 @@ const LONGEST_MESSAGE: usize = 2000;
 /// Translates an error of genai. `service` is the address as people may see it, without path, user or query.
 pub(super) fn translate(error: genai::Error, service: &str) -> Error {
     match error {
+        genai::Error::HttpError { status, .. } if status.as_u16() == 407 => refused_by_proxy(service),
         genai::Error::HttpError { status, body, headers, .. } => from_status(status.as_u16(), &body, &headers),
         genai::Error::WebStream { error, .. } => from_transport(error, service),
         genai::Error::WebModelCall { webc_error: genai::webc::Error::Reqwest(error), .. } => from_transport(Box::new(error), service),
@@ -29,6 +32,10 @@ pub(super) fn translate(error: genai::Error, service: &str) -> Error {
 /// Makes the message fit for people: without keys first, cut after that, so that no half of a key survives.
 pub(super) fn presentable(mut error: Error, redact: impl FnOnce(String) -> String) -> Error {
     let (Error::Credentials { message }
+    | Error::Quota { message }
+    | Error::ModelNotFound { message }
+    | Error::ContentFilter { message }
+    | Error::Network { message, .. }
     | Error::Status { message, .. }
     | Error::Connection { message }
     | Error::ContextOverflow { message }
@@ -68,23 +75,7 @@ fn from_transport(error: genai::BoxError, service: &str) -> Error {
     let Some(request) = error.downcast_ref::<reqwest::Error>() else {
         return Error::Connection { message: format!("the connection to {service} broke: {error}") };
     };
-    let cause = deepest(request);
-    if request.is_builder() {
-        Error::Request { message: format!("the request to {service} cannot be made: {cause}") }
-    } else if request.is_connect() {
-        Error::Connection { message: format!("could not reach {service}: {cause}") }
-    } else {
-        Error::Connection { message: format!("the connection to {service} broke: {cause}") }
-    }
-}
-
-/// The innermost cause; the outer ones only repeat the address, which may hold a key.
-fn deepest(error: &reqwest::Error) -> String {
-    let mut cause: Option<&dyn std::error::Error> = error.source();
-    while let Some(inner) = cause.and_then(std::error::Error::source) {
-        cause = Some(inner);
-    }
-    cause.map_or_else(|| "unknown cause".to_owned(), ToString::to_string)
+    unreachable(request, service)
 }
 
 /// An HTTP answer that is not a success.
@@ -98,13 +89,24 @@ pub(super) fn from_status(status: u16, body: &str, headers: &HeaderMap) -> Error
     });
     let said = said.unwrap_or_default();
     match status {
+        402 => Error::Quota { message },
+        400 | 403 | 429 if is_about_the_quota(&code, &said) => Error::Quota { message },
+        400 | 403 if is_filtered(&code) => Error::ContentFilter { message },
         401 | 403 => Error::Credentials { message },
-        400 | 429 | 402 if is_about_the_account(&code, &said) => Error::Credentials { message },
+        400 | 429 if is_about_the_key(&code, &said) => Error::Credentials { message },
+        400 | 404 if is_about_the_model(&code, &said) => Error::ModelNotFound { message },
         // Too many bytes is cured like too many tokens: by a shorter history.
         413 => Error::ContextOverflow { message },
         400 | 422 | 500 if is_overflow(&code, &said) => Error::ContextOverflow { message },
-        _ => Error::Status { status, message, retry_after: retry_after(headers, now_ms()) },
+        _ => Error::Status { status, message, retry_after: retry_after(headers, now_ms()).or_else(|| retry_delay(&body)) },
     }
+}
+
+/// The time to wait that Google's services name in the body, such as `17s`.
+fn retry_delay(body: &Value) -> Option<u64> {
+    let details = body.pointer("/error/details").or_else(|| body.pointer("/0/error/details"))?.as_array()?;
+    let delay = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str()?.strip_suffix('s'))?;
+    milliseconds(delay.parse::<f64>().ok()? * 1000.0)
 }
 
 fn location(headers: &HeaderMap) -> Option<&str> {
@@ -119,8 +121,17 @@ pub(super) fn from_event(body: &Value) -> Error {
         return Error::ContextOverflow { message };
     }
     let refused = code.split(' ').any(|word| matches!(word, "authentication_error" | "permission_error" | "401" | "403"));
-    if refused || is_about_the_account(&code, &message) {
+    if is_about_the_quota(&code, &message) {
+        return Error::Quota { message };
+    }
+    if refused || is_about_the_key(&code, &message) {
         return Error::Credentials { message };
+    }
+    if is_filtered(&code) {
+        return Error::ContentFilter { message };
+    }
+    if is_about_the_model(&code, &message) {
+        return Error::ModelNotFound { message };
     }
     Error::Stream { retryable: is_passing(&code), message }
 }
@@ -150,12 +161,34 @@ fn is_overflow(code: &str, message: &str) -> bool {
         || phrases.iter().any(|phrase| message.contains(phrase))
 }
 
-/// A refused key or an empty account, whatever the status: waiting does not help.
-fn is_about_the_account(code: &str, message: &str) -> bool {
+/// A refused key, whatever the status.
+fn is_about_the_key(code: &str, message: &str) -> bool {
     let message = message.to_lowercase();
-    let codes = ["insufficient_quota", "invalid_api_key", "billing_error", "billing_not_active"];
-    let phrases = ["invalid api key", "incorrect api key", "api key not valid", "credit balance is too low"];
+    let phrases = ["invalid api key", "incorrect api key", "api key not valid"];
+    code.contains("invalid_api_key") || phrases.iter().any(|phrase| message.contains(phrase))
+}
+
+/// An empty account, whatever the status: waiting does not help.
+fn is_about_the_quota(code: &str, message: &str) -> bool {
+    let message = message.to_lowercase();
+    let codes = ["insufficient_quota", "billing_error", "billing_not_active", "billing_hard_limit_reached"];
+    let phrases = ["credit balance is too low", "insufficient credits"];
     codes.iter().any(|word| code.contains(word)) || phrases.iter().any(|phrase| message.contains(phrase))
+}
+
+fn is_filtered(code: &str) -> bool {
+    ["content_filter", "content_policy_violation", "moderation_blocked", "responsibleaipolicyviolation"]
+        .iter()
+        .any(|word| code.contains(word))
+}
+
+/// A model that the service does not have, or not for this account.
+fn is_about_the_model(code: &str, message: &str) -> bool {
+    let message = message.to_lowercase();
+    let phrases = ["not found", "does not exist", "not a valid model", "unknown model"];
+    code.contains("model_not_found")
+        || message.starts_with("model: ")
+        || message.contains("model") && phrases.iter().any(|phrase| message.contains(phrase))
 }
 
 /// What the body says for people, wherever services put it.
@@ -280,9 +313,31 @@ mod tests {
         assert!(matches!(status(403, &json!({"error": {"message": "no"}})), Error::Credentials { .. }));
         let quota =
             json!({"error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"}});
-        assert!(matches!(status(429, &quota), Error::Credentials { .. }));
-        assert!(matches!(status(400, &json!({"error": {"message": "Your credit balance is too low"}})), Error::Credentials { .. }));
+        assert!(matches!(status(429, &quota), Error::Quota { .. }));
+        assert!(matches!(from_event(&quota), Error::Quota { .. }));
+        assert!(matches!(status(400, &json!({"error": {"message": "Your credit balance is too low"}})), Error::Quota { .. }));
+        assert!(matches!(status(402, &json!({"error": {"message": "pay"}})), Error::Quota { .. }));
+        // A quota for a minute is a rate limit: it passes.
+        let limited = json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota exceeded for requests per minute",
+            "details": [{"@type": "x"}, {"retryDelay": "17.5s"}]}});
+        assert!(matches!(status(429, &limited), Error::Status { status: 429, retry_after: Some(17_500), .. }));
         assert!(matches!(from_event(&json!({"error": {"type": "authentication_error", "message": "no"}})), Error::Credentials { .. }));
+    }
+
+    #[test]
+    fn models_and_contents_that_are_refused() {
+        for body in [
+            json!({"error": {"message": "The model `x` does not exist or you do not have access to it.", "code": "model_not_found"}}),
+            json!({"type": "error", "error": {"type": "not_found_error", "message": "model: claude-x"}}),
+            json!({"error": "model \"x\" not found, try pulling it first"}),
+            json!({"error": {"code": 404, "message": "models/x is not found for API version v1beta", "status": "NOT_FOUND"}}),
+        ] {
+            assert!(matches!(status(404, &body), Error::ModelNotFound { .. }), "{body}");
+        }
+        assert!(matches!(status(404, &json!({"detail": "Not Found"})), Error::Status { status: 404, .. }));
+        let filtered = json!({"error": {"message": "The response was filtered", "code": "content_filter"}});
+        assert!(matches!(status(400, &filtered), Error::ContentFilter { .. }));
+        assert!(matches!(from_event(&filtered), Error::ContentFilter { .. }));
     }
 
     #[test]

@@ -7,9 +7,12 @@ mod support {
     #[path = "../../support/model_server.rs"]
     pub mod model_server;
     pub mod served;
+    #[path = "../../support/way.rs"]
+    pub mod way;
 }
 
 mod abort;
+mod calls;
 mod command_line;
 mod conversation;
 mod crash;
@@ -26,5 +29,7 @@ mod projects;
 mod relay;
 mod sessions;
 mod store;
+mod structured;
+mod tapes;
 mod transport;
 mod versions;

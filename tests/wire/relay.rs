@@ -88,7 +88,7 @@ async fn a_killed_daemon_leaves_no_trace_in_the_editors_views() {
     let fixture = Fixture::new().await;
     let frames = (0..400).map(|number| openai::text(&format!("word{number} ")));
     fixture.models.push(Answer::sse(frames).pace(Duration::from_millis(2)).hang());
-    fixture.models.rule(|request| request.body.to_string().contains("stay").then(|| Answer::sse([openai::text("a")]).hang()));
+    fixture.models.rule(|request| request.body["messages"].to_string().contains("stay").then(|| Answer::sse([openai::text("a")]).hang()));
     let mut one = Client::relay(&fixture, &[]);
     let mut other = Client::relay(&fixture, &[]);
     let session = one.session().await;
