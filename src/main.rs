@@ -1,6 +1,6 @@
 //! The executable: reads the command line, starts what it asks for, and gives its exit code.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, ffi::OsString, process::ExitCode, sync::Arc};
 
 use polytree::{
     cli::{self, Args, Command, Exit, Failure, Input, Patient, Screen, ServeArgs},
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 /// Two workers are enough for a daemon that mostly waits, and a relay has no work for even one.
 fn runtime(args: &Args) -> std::io::Result<Runtime> {
     let mut builder = match args.command {
-        Command::Stdio if !args.standalone => Builder::new_current_thread(),
+        Command::Stdio(_) if !args.standalone => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
     };
     builder.worker_threads(2).max_blocking_threads(8).thread_stack_size(1 << 20).enable_all().build()
@@ -55,7 +55,7 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         let patient = Patient { places: &surroundings.places, environment: &surroundings.environment, directory: &surroundings.directory };
         return Ok(cli::doctor(wanted, running, patient, &mut Screen::standard()).await);
     }
-    if args.standalone && !matches!(args.command, Command::Client(_) | Command::Stdio) {
+    if args.standalone && !matches!(args.command, Command::Client(_) | Command::Stdio(_)) {
         return Err(Failure::Usage("--standalone is for commands that ask a daemon, and for stdio".to_owned()));
     }
     let surroundings = surroundings(&args)?;
@@ -76,8 +76,8 @@ async fn run(args: Args) -> Result<Exit, Failure> {
             return Ok(Exit::Done);
         }
         Command::Stop(wanted) => launch::stop(&surroundings, if wanted.now { StopMode::Now } else { StopMode::Wait }, tell).await,
-        Command::Stdio if args.standalone => launch::standalone(surroundings).await,
-        Command::Stdio => launch::relay(surroundings, tell).await,
+        Command::Stdio(_) if args.standalone => launch::standalone(surroundings).await,
+        Command::Stdio(_) => launch::relay(surroundings, tell).await,
         Command::Completions(_) | Command::Doctor(_) => Ok(()),
     }
     .map_err(|error| unavailable(&error))?;
@@ -110,7 +110,7 @@ fn surroundings(args: &Args) -> Result<Surroundings, Failure> {
     let surroundings = unprepared(args)?;
     surroundings.places.create().map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
     // A relay has nothing to tell that its daemon does not tell.
-    if args.standalone || !matches!(args.command, Command::Stdio) || args.log_level.is_some() {
+    if args.standalone || !matches!(args.command, Command::Stdio(_)) || args.log_level.is_some() {
         logging::start(&surroundings.places.data, args.log_level.map(cli::LogLevel::word));
     }
     Ok(surroundings)
@@ -122,8 +122,10 @@ fn unprepared(args: &Args) -> Result<Surroundings, Failure> {
     let process = std::env::current_dir().map_err(|error| Failure::Usage(format!("the current directory cannot be used: {error}")))?;
     let directory = args.directory(&process)?;
     // Variables that are not text have no place in JSON.
-    let environment =
-        Arc::new(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect());
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let mut environment: BTreeMap<String, String> = std::env::vars_os().filter_map(text).collect();
+    environment.extend(args.command.tape().into_iter().flat_map(|tape| tape.variables(&directory)));
+    let environment = Arc::new(environment);
     let places = Places::discover(&environment).map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
     Ok(Surroundings { environment, directory, places })
 }

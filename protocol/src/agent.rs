@@ -51,6 +51,12 @@ pub struct Agent {
     /// Nucleus sampling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
+    /// The longest answer, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    /// The variant of the model, for prompts that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// The most model calls in one turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,

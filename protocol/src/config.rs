@@ -28,7 +28,8 @@ pub struct Config {
     /// The model for prompts, as `provider/model`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The model for small jobs such as titles, as `provider/model`.
+    /// The model for small jobs such as titles, as `provider/model`. Default: the cheapest of the prompt's provider
+    /// that is small by its name, else the prompt's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub small_model: Option<String>,
     /// The agent of prompts that name none; default `build`.
@@ -79,6 +80,13 @@ pub struct Config {
     /// Changes of files that an editor holds open.
     #[serde(default)]
     pub buffer: BufferConfig,
+    /// A file to which every exchange with a model is appended, for `replay`; absolute, or with `~/`; only in the
+    /// user's own settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// A recording that answers instead of the models; absolute, or with `~/`; only in the user's own settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
 }
 
 /// An agent in the settings. Keys that are not listed are passed to the provider as options of the model.
@@ -105,6 +113,12 @@ pub struct AgentConfig {
     /// Who may start it; default `all`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<AgentMode>,
+    /// The longest answer, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    /// The variant of the model, such as `high`, for prompts that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// The most model calls in one turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
@@ -157,6 +171,16 @@ pub struct ProviderOptions {
     /// How long the service may be silent, in milliseconds; default 300,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
+    /// How long a connection may take to be made, in milliseconds; default 30,000.
+    #[serde(default, rename = "connectTimeout", skip_serializing_if = "Option::is_none")]
+    pub connect_timeout: Option<u64>,
+    /// The proxy, such as `http://user:password@host:3128` or `socks5://host:1080`; `none` for none. Default: what
+    /// HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY of the client say. Loopback is never asked for by a proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// A file with certificates (PEM) of authorities that are trusted beside the system's; absolute, or with `~/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
     /// Further options.
     #[serde(flatten)]
     pub options: Map<String, Value>,
@@ -194,6 +218,10 @@ pub struct ModelConfig {
     /// Further fields of each request's body.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub options: Map<String, Value>,
+    /// Variants by name: further fields of the request's body for prompts that ask for one; `false` takes a built-in
+    /// one away.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variants: BTreeMap<String, Value>,
 }
 
 /// What a committed change survives.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     id::{MessageId, SessionId},
@@ -73,6 +74,59 @@ pub struct UserMessage {
     /// Tools switched on or off for this turn, by name or wildcard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<BTreeMap<String, bool>>,
+    /// The variant of the model that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// How the model was to sample, and how long its answers might be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<PromptOptions>,
+    /// The form that the answer was to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<OutputFormat>,
+}
+
+/// How a model samples and how long its answers may be, for one turn; what is absent is as the agent has it.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PromptOptions {
+    /// Sampling temperature, from 0 to 2; only for models that take one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling, above 0 and up to 1; only for models that take a temperature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// The longest answer in tokens, from 1; beyond the model's own limit that one counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+}
+
+/// The form of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum OutputFormat {
+    /// Words, as ever.
+    Text(TextFormat),
+    /// JSON that satisfies a schema; it stands in `structured` of the turn's last message.
+    JsonSchema(JsonSchemaFormat),
+}
+
+/// An answer in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TextFormat {}
+
+/// An answer in JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JsonSchemaFormat {
+    /// The JSON Schema: at most 64 KiB, references only within it (`#/$defs/…`).
+    pub schema: BTreeMap<String, Value>,
+    /// What the answer is, in a word; the model reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How often the model may try again after an answer that is not valid: 0 to 10, default 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
 }
 
 /// An answer: one model call.
@@ -113,6 +167,12 @@ pub struct AssistantMessage {
     /// Why the model stopped: `stop`, `tool-calls`, `length`, `content-filter` or `other`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<String>,
+    /// The variant of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// The answer in the form that the prompt asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<Value>,
 }
 
 /// Times of an assistant message, in milliseconds since 1970.
@@ -161,7 +221,13 @@ pub struct CacheTokens {
 pub enum MessageErrorName {
     /// The key is missing or was refused.
     ProviderAuthError,
-    /// The model service answered with an error.
+    /// The account has no credit left or is over its quota; waiting does not help.
+    QuotaExceededError,
+    /// The service still refused after all retries, because too much was asked of it in too short a time.
+    RateLimitError,
+    /// The service was still overloaded after all retries.
+    OverloadedError,
+    /// The model service answered with an error, could not be reached, or its answer broke off.
     #[serde(rename = "APIError")]
     ApiError,
     /// The history is longer than the model's context.
@@ -176,6 +242,8 @@ pub enum MessageErrorName {
     MessageInterruptedError,
     /// The provider or model is not known.
     ProviderModelNotFoundError,
+    /// The model gave no valid answer in the form that was asked for; `retries` tells how often it was asked again.
+    StructuredOutputError,
     /// Anything else.
     UnknownError,
 }
@@ -207,4 +275,10 @@ pub struct MessageErrorData {
     /// Whether trying again may help.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_retryable: Option<bool>,
+    /// The model, where it is the one that is not known.
+    #[serde(default, rename = "modelID", skip_serializing_if = "Option::is_none")]
+    pub model_id: Option<String>,
+    /// How often the model was asked again for an answer in the right form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
 }

@@ -184,12 +184,36 @@ pub struct Model {
     pub cost: ModelCost,
     /// Limits.
     pub limit: ModelLimit,
+    /// The names of its variants, such as how much it thinks; a prompt chooses one by `variant`.
+    #[serde(default)]
+    pub variants: Vec<String>,
 }
 
 /// Prices in US dollars for a million tokens; 0 where unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelCost {
+    /// Input tokens.
+    #[serde(default)]
+    pub input: f64,
+    /// Output tokens.
+    #[serde(default)]
+    pub output: f64,
+    /// Input tokens read from the provider's cache.
+    #[serde(default)]
+    pub cache_read: f64,
+    /// Input tokens written to the provider's cache.
+    #[serde(default)]
+    pub cache_write: f64,
+    /// The prices of a call that reads more than 200,000 tokens, those from the cache included; absent: the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_over_200k: Option<LongContextCost>,
+}
+
+/// Prices in US dollars for a million tokens, of calls with a long context; 0 where unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LongContextCost {
     /// Input tokens.
     #[serde(default)]
     pub input: f64,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     id::{MessageId, PartId, PermissionId, ProjectId, QuestionId, SessionId},
-    message::Tokens,
+    message::{OutputFormat, PromptOptions, Tokens},
     provider::ModelRef,
 };
 
@@ -280,6 +280,15 @@ macro_rules! prompt_params {
                 /// Tools switched on or off, by name or wildcard.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 tools: Option<BTreeMap<String, bool>>,
+                /// The variant of the model, such as `high`; default: the agent's. `variants` of a model names them.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                variant: Option<String>,
+                /// How the model samples and how long its answers may be; default: as the agent has it.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                options: Option<PromptOptions>,
+                /// The form of the answer; default: words.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                format: Option<OutputFormat>,
             }
         })*
     };

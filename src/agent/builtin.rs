@@ -106,6 +106,8 @@ fn plain(name: &str, mode: AgentMode) -> Agent {
         prompt: None,
         temperature: None,
         top_p: None,
+        max_output_tokens: None,
+        variant: None,
         steps: None,
         tools: BTreeMap::new(),
         permission: Vec::new(),

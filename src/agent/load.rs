@@ -138,6 +138,8 @@ impl Drafts {
                 prompt: None,
                 temperature: None,
                 top_p: None,
+                max_output_tokens: None,
+                variant: None,
                 steps: None,
                 tools: BTreeMap::new(),
                 permission: Vec::new(),
@@ -170,6 +172,8 @@ impl Agents {
             prompt: config.prompt.or(base.prompt),
             temperature: config.temperature.or(base.temperature),
             top_p: config.top_p.or(base.top_p),
+            max_output_tokens: config.max_output_tokens.or(base.max_output_tokens),
+            variant: config.variant.or(base.variant),
             steps: config.steps.or(base.steps),
             options: config.options.into_iter().collect(),
             tools,
@@ -182,13 +186,29 @@ impl Agents {
 
 /// Puts one source's words over those before; rules are collected elsewhere, for none is ever merged away.
 fn overlay(base: &mut AgentConfig, over: AgentConfig) {
-    let AgentConfig { disable, model, prompt, description, temperature, top_p, mode, steps, tools, permission: _, options } = over;
+    let AgentConfig {
+        disable,
+        model,
+        prompt,
+        description,
+        temperature,
+        top_p,
+        max_output_tokens,
+        variant,
+        mode,
+        steps,
+        tools,
+        permission: _,
+        options,
+    } = over;
     base.disable = disable.or(base.disable);
     base.model = model.or(base.model.take());
     base.prompt = prompt.or(base.prompt.take());
     base.description = description.or(base.description.take());
     base.temperature = temperature.or(base.temperature);
     base.top_p = top_p.or(base.top_p);
+    base.max_output_tokens = max_output_tokens.or(base.max_output_tokens);
+    base.variant = variant.or(base.variant.take());
     base.mode = mode.or(base.mode);
     base.steps = steps.or(base.steps);
     base.tools.extend(tools);

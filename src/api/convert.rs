@@ -143,6 +143,8 @@ impl From<session::Error> for Error {
             E::Conflict(_) => Error::conflict(text),
             E::DirectoryGone(directory) => Error::new(ErrorKind::NotFound, text).with(|data| data.directory = Some(directory)),
             E::Input(_) => Error::invalid_params(format!("`parts`: {text}")),
+            E::Params { .. } => Error::invalid_params(text),
+            E::Recording(_) => Error::new(ErrorKind::InvalidState, text),
             E::TooLarge { what, limit } => Error::too_large(&what, limit),
             E::QueueFull => Error::overloaded(text, session::MOST_QUEUED as u64),
             E::Closing => Error::unavailable(text).retry_after(1000),

@@ -136,10 +136,35 @@ impl Handler for SessionPrompt {
 
 impl Handler for SessionSubmit {
     async fn handle(context: Context, params: Self::Params) -> Result<SessionSubmitResult, Error> {
-        let SessionSubmitParams { session_id, parts, message_id, model, agent, system, tools, directory, project_id } = params;
-        let submitted =
-            submit(&context, SessionPromptParams { session_id, parts, message_id, model, agent, system, tools, directory, project_id })
-                .await?;
+        let SessionSubmitParams {
+            session_id,
+            parts,
+            message_id,
+            model,
+            agent,
+            system,
+            tools,
+            variant,
+            options,
+            format,
+            directory,
+            project_id,
+        } = params;
+        let params = SessionPromptParams {
+            session_id,
+            parts,
+            message_id,
+            model,
+            agent,
+            system,
+            tools,
+            variant,
+            options,
+            format,
+            directory,
+            project_id,
+        };
+        let submitted = submit(&context, params).await?;
         Ok(SessionSubmitResult { session_id: submitted.session_id, message_id: submitted.message_id, queued: submitted.queued })
     }
 }
@@ -165,6 +190,9 @@ async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submit
         agent: params.agent,
         system: params.system,
         tools: params.tools,
+        variant: params.variant,
+        options: params.options,
+        format: params.format,
         environment: context.connection.environment(),
         digest,
     };

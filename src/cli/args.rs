@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use polytree_protocol::{id::SessionId, listen::ServerListenParams, provider::ModelRef};
 
-use super::client::Failure;
+use super::{client::Failure, tape::TapeArgs};
 use crate::stdx::paths::AbsPath;
 
 /// The page of `polytree --help`: commands in groups, examples at the end.
@@ -119,7 +119,7 @@ pub enum Command {
     /// the exit code is 0.
     Stop(StopArgs),
     /// Speak JSON-RPC on the standard input and output
-    Stdio,
+    Stdio(StdioArgs),
     /// Tell how the daemon is and what is worth doing about it
     ///
     /// Starts nothing: where no daemon runs, directories, store, settings and programs are looked at. Ends with 1 when
@@ -140,7 +140,7 @@ pub enum ClientCommand {
     ///
     /// The answer goes to the standard output, everything else to the standard error. When the agent needs leave, you are
     /// asked at the terminal. Ctrl-C ends the turn and keeps the session; a second Ctrl-C leaves at once.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// List, show and delete sessions
     #[command(subcommand)]
     Sessions(SessionsCommand),
@@ -180,6 +180,9 @@ pub struct RunArgs {
     /// The model to use
     #[arg(long, short, value_name = "PROVIDER/MODEL", value_parser = model)]
     pub model: Option<ModelRef>,
+    /// The variant of the model, such as low or high, for how much it thinks
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
     /// The agent to ask
     #[arg(long, short, value_name = "NAME")]
     pub agent: Option<String>,
@@ -195,6 +198,9 @@ pub struct RunArgs {
     /// Write every event as a line of JSON, and last a line of type "result"
     #[arg(long)]
     pub json: bool,
+    /// What becomes of calls of models.
+    #[command(flatten)]
+    pub tape: TapeArgs,
 }
 
 fn model(text: &str) -> Result<ModelRef, String> {
@@ -231,6 +237,9 @@ pub struct ServeArgs {
     /// Replace the token that network clients must show; the old one counts no more
     #[arg(long)]
     pub new_token: bool,
+    /// What becomes of calls of models.
+    #[command(flatten)]
+    pub tape: TapeArgs,
 }
 
 impl ServeArgs {
@@ -251,6 +260,14 @@ impl ServeArgs {
         };
         self.listen.iter().map(params).collect()
     }
+}
+
+/// Arguments of `stdio`.
+#[derive(Debug, Default, clap::Args)]
+pub struct StdioArgs {
+    /// What becomes of calls of models.
+    #[command(flatten)]
+    pub tape: TapeArgs,
 }
 
 /// Arguments of `stop`.

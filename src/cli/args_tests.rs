@@ -1,6 +1,7 @@
 //! Command lines as people type them.
 
 use super::*;
+use crate::provider::tapes::{REPLAY, REPLAY_TIMED};
 
 fn parse(line: &str) -> Result<Args, String> {
     Args::try_parse_from(std::iter::once("polytree").chain(line.split_whitespace())).map_err(|error| error.to_string())
@@ -32,7 +33,13 @@ fn what_is_understood() {
         args.command,
         Command::Client(ClientCommand::Sessions(SessionsCommand::List(SessionsListArgs { all: true, limit: 5, .. })))
     ));
-    assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio));
+    assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio(_)));
+    for line in ["run x", "serve", "stdio"] {
+        let args = parse(&format!("{line} --replay tape.jsonl --replay-timed")).unwrap();
+        let variables: Vec<_> = args.command.tape().unwrap().variables(&AbsPath::new("/d").unwrap()).collect();
+        let expected = [(REPLAY, "/d/tape.jsonl"), (REPLAY_TIMED, "1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(variables, expected, "{line}");
+    }
     let line = "serve --listen localhost:0 --listen [::1]:0 --allow-host a --certificate c.pem --key /k.pem --new-token";
     let Command::Serve(serve) = parse(line).unwrap().command else { panic!() };
     let [first, second] = serve.listeners(&AbsPath::new("/d").unwrap()).try_into().unwrap();
@@ -59,6 +66,8 @@ fn what_is_refused_says_why() {
         ("serve --allow-origin https://a", "--listen"),
         ("serve --listen localhost:0 --certificate c.pem", "--key"),
         ("stop --now --wait", "cannot be used with"),
+        ("run --record a --replay b x", "cannot be used with"),
+        ("stdio --replay-timed", "--replay"),
         ("sessions list -n 0", "1..=1000"),
         ("sessions delete", "<ID>"),
         ("completions tcsh", "possible values: bash, zsh, fish"),

@@ -20,17 +20,19 @@ mod screen;
 mod sessions;
 mod style;
 mod table;
+mod tape;
 mod tool_line;
 mod transcript;
 mod trust;
 mod view;
 mod watch;
 
-pub use args::{Args, ClientCommand, Command, CompletionsArgs, DoctorArgs, LogLevel, ServeArgs, Shell, StopArgs, completions};
+pub use args::{Args, ClientCommand, Command, CompletionsArgs, DoctorArgs, LogLevel, ServeArgs, Shell, StdioArgs, StopArgs, completions};
 pub use client::{Daemon, Exit, Failure};
 pub use doctor::{Patient, Running, doctor};
 pub use input::{Input, Interrupts, Piped, Typed};
 pub use screen::{Output, Screen};
+pub use tape::TapeArgs;
 
 use clap::Parser as _;
 
@@ -45,7 +47,7 @@ pub fn parse() -> Args {
 /// Runs a command that asks a daemon. Relative paths and requests mean `directory` (see [`Args::directory`]).
 pub async fn run_client(command: ClientCommand, daemon: Daemon, mut screen: Screen, mut input: Input, directory: &AbsPath) -> Exit {
     let result = match command {
-        ClientCommand::Run(args) => return run::run(args, daemon, screen, input, directory.clone()).await,
+        ClientCommand::Run(args) => return run::run(*args, daemon, screen, input, directory.clone()).await,
         ClientCommand::Sessions(command) => sessions::run(command, &daemon, &mut screen, &mut input, directory).await,
         ClientCommand::Models(args) => models::run(args, &daemon, &mut screen, directory).await,
         ClientCommand::Auth(command) => auth::run(command, &daemon, &mut screen, &mut input, directory).await,

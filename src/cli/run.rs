@@ -209,6 +209,7 @@ async fn begin(
         message_id: Some(prompt.clone()),
         model: args.model.clone(),
         agent: args.agent.clone(),
+        variant: args.variant.clone(),
         ..SessionSubmitParams::default()
     };
     match daemon.request::<SessionSubmit>(&submit).await {

@@ -2,8 +2,10 @@
 
 use polytree_protocol::config::{AgentConfig, Config, ProviderOptions};
 use polytree_protocol::provider::ModelRef;
+use serde_json::Value;
 
 use super::typed::nearest;
+use crate::stdx::paths::AbsPath;
 
 /// A mistake and the keys that lead to it.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +36,13 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
     }
     for (id, provider) in &config.provider {
         provider_options(&provider.options).map_err(|(key, message)| Mistake::new(["provider", id, "options", key], message))?;
+        for (model, settings) in &provider.models {
+            let odd = settings.variants.iter().find(|(_, variant)| !variant.is_object() && **variant != Value::Bool(false));
+            if let Some((name, _)) = odd {
+                let message = "expected an object with fields for the request's body, or false";
+                return Err(Mistake::new(["provider", id, "models", model, "variants", name], message));
+            }
+        }
     }
     for (index, entry) in config.instructions.iter().flatten().enumerate() {
         let mistake = |message| Mistake::new(["instructions", &index.to_string()], message);
@@ -54,6 +63,18 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
         let key = if config.models_url.is_some() { "models_url" } else { "local_servers" };
         return Err(Mistake::new([key], "belongs into the user's own settings"));
     }
+    for (key, path) in [("record", &config.record), ("replay", &config.replay)] {
+        let Some(path) = path else { continue };
+        if !is_user {
+            return Err(Mistake::new([key], "belongs into the user's own settings"));
+        }
+        if AbsPath::expand(path).is_none() {
+            return Err(Mistake::new([key], "expected an absolute path, or one that begins with `~/`"));
+        }
+    }
+    if config.record.is_some() && config.replay.is_some() {
+        return Err(Mistake::new(["replay"], "a replay cannot be recorded: leave out one of `record` and `replay`"));
+    }
     if config.storage.log_days == 0 {
         return Err(Mistake::new(["storage", "log_days"], "expected at least 1"));
     }
@@ -71,6 +92,15 @@ pub fn agent_entry(agent: &AgentConfig) -> Result<(), (&'static str, String)> {
     if agent.steps == Some(0) {
         return Err(("steps", "expected at least 1".to_owned()));
     }
+    if agent.max_output_tokens == Some(0) {
+        return Err(("max_output_tokens", "expected at least 1".to_owned()));
+    }
+    if agent.temperature.is_some_and(|value| !(0.0..=2.0).contains(&value)) {
+        return Err(("temperature", "expected a number from 0 to 2".to_owned()));
+    }
+    if agent.top_p.is_some_and(|value| !(value > 0.0 && value <= 1.0)) {
+        return Err(("top_p", "expected a number above 0 and up to 1".to_owned()));
+    }
     // It would become an option of the provider, which is never what is meant.
     if agent.options.contains_key("name") {
         return Err(("name", "an agent is called by its key; `name` is not a setting".to_owned()));
@@ -79,10 +109,20 @@ pub fn agent_entry(agent: &AgentConfig) -> Result<(), (&'static str, String)> {
 }
 
 fn provider_options(options: &ProviderOptions) -> Result<(), (&str, String)> {
+    if options.ca.as_deref().is_some_and(|path| AbsPath::expand(path).is_none()) {
+        return Err(("ca", "expected the absolute path of a PEM file, or one that begins with `~/`".to_owned()));
+    }
+    for (key, time) in [("timeout", options.timeout), ("connectTimeout", options.connect_timeout)] {
+        if time == Some(0) {
+            return Err((key, "expected at least 1".to_owned()));
+        }
+    }
     // Free keys hide spelling mistakes; another spelling of a key that we know is surely one.
     for key in options.options.keys() {
         let fold = |text: &str| text.to_lowercase().replace(['_', '-'], "");
-        if let Some(meant) = nearest(key, &["apiKey", "baseURL", "headers", "timeout"]).filter(|name| fold(name) == fold(key)) {
+        if let Some(meant) = nearest(key, &["apiKey", "baseURL", "headers", "timeout", "connectTimeout", "proxy", "ca"])
+            .filter(|name| fold(name) == fold(key))
+        {
             return Err((key, format!("unknown key; did you mean `{meant}`?")));
         }
     }
@@ -115,6 +155,14 @@ mod tests {
             r#"{"provider": {"p": {"options": {"api_key": "x"}}}}"#,
             r#"{"provider": {"p": {"options": {"baseUrl": "x"}}}}"#,
             r#"{"provider": {"p": {"options": {"organization": "x"}}}}"#,
+            r#"{"provider": {"p": {"options": {"connect_timeout": 5}}}}"#,
+            r#"{"provider": {"p": {"options": {"ca": "here.pem"}}}}"#,
+            r#"{"provider": {"p": {"options": {"timeout": 0}}}}"#,
+            r#"{"provider": {"p": {"models": {"m": {"variants": {"high": {}, "low": true}}}}}}"#,
+            r#"{"agent": {"a": {"temperature": 3}}}"#,
+            r#"{"agent": {"a": {"top_p": 0, "max_output_tokens": 1}}}"#,
+            r#"{"record": "x.jsonl"}"#,
+            r#"{"record": "/x", "replay": "/y"}"#,
             r#"{"instructions": ["a.md", "https://x/y.md"]}"#,
             r#"{"storage": {"log_days": 0}}"#,
             r#"{"instructions": ["~/a.md"], "storage": {"log_days": 3}, "model": "a/b/c"}"#,
@@ -126,6 +174,7 @@ mod tests {
             r#"{"server": {"idle_timeout": 0}}"#,
             r#"{"models_url": "https://a"}"#,
             r#"{"local_servers": {"ollama": "off"}}"#,
+            r#"{"replay": "/x"}"#,
         ];
         let text: String = user.iter().map(|text| message(text, true)).chain(project.iter().map(|text| message(text, false))).collect();
         expect_test::expect![[r#"
@@ -137,6 +186,14 @@ mod tests {
             `provider.p.options.api_key`: unknown key; did you mean `apiKey`?
             `provider.p.options.baseUrl`: unknown key; did you mean `baseURL`?
             fine
+            `provider.p.options.connect_timeout`: unknown key; did you mean `connectTimeout`?
+            `provider.p.options.ca`: expected the absolute path of a PEM file, or one that begins with `~/`
+            `provider.p.options.timeout`: expected at least 1
+            `provider.p.models.m.variants.low`: expected an object with fields for the request's body, or false
+            `agent.a.temperature`: expected a number from 0 to 2
+            `agent.a.top_p`: expected a number above 0 and up to 1
+            `record`: expected an absolute path, or one that begins with `~/`
+            `replay`: a replay cannot be recorded: leave out one of `record` and `replay`
             `instructions.1`: expected the path of a file or a glob pattern; addresses are not supported
             `storage.log_days`: expected at least 1
             fine
@@ -146,6 +203,7 @@ mod tests {
             `server`: belongs into the user's own settings
             `models_url`: belongs into the user's own settings
             `local_servers`: belongs into the user's own settings
+            `replay`: belongs into the user's own settings
         "#]]
         .assert_eq(&text);
     }

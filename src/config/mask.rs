@@ -19,8 +19,14 @@ pub fn mask(config: &Config) -> Config {
         if let Some(address) = &mut options.base_url {
             *address = without_password(address);
         }
+        if let Some(address) = &mut options.proxy {
+            *address = without_password(address);
+        }
         mask_options(&mut options.options);
-        provider.models.values_mut().for_each(|model| mask_options(&mut model.options));
+        for model in provider.models.values_mut() {
+            mask_options(&mut model.options);
+            model.variants.values_mut().for_each(mask_value);
+        }
     }
     if let Some(address) = &mut config.models_url {
         *address = without_password(address);
@@ -87,13 +93,13 @@ mod tests {
                     "accessToken": "s4", "max_tokens": 7, "nested": {"client_secret": ["s5"], "region": "eu"},
                     "proxy": "http://u:s6@proxy",
                 },
-                "models": {"b": {"options": {"authorization": "s7", "effort": "high"}}},
+                "models": {"b": {"options": {"authorization": "s7", "effort": "high"}, "variants": {"v": {"api_key": "s9"}}}},
             }},
             "agent": {"x": {"password": "s8", "verbosity": "low"}},
         }))
         .unwrap();
         let shown = serde_json::to_value(mask(&config)).unwrap();
-        for number in 1..=8 {
+        for number in 1..=9 {
             assert!(!shown.to_string().contains(&format!("s{number}")), "s{number} in {shown}");
         }
         let options = &shown["provider"]["a"]["options"];

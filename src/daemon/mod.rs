@@ -178,8 +178,13 @@ impl Daemon {
         let tasks = Tasks::new();
         let symbols = Arc::new(Symbols::new(Arc::clone(&overlay), tasks.child()));
         let finder = Arc::new(Finder::new(Arc::clone(&database), Arc::clone(&events), tasks.child()));
-        let projects =
-            Arc::new(Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone(), Arc::clone(&overlay), Arc::clone(&finder)));
+        let mut projects =
+            Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone(), Arc::clone(&overlay), Arc::clone(&finder));
+        // One that was started in passing serves many, and keeps nothing of whoever was first.
+        if ownership.kind() == Kind::Foreground {
+            projects = projects.taped(environment);
+        }
+        let projects = Arc::new(projects);
         let sessions =
             Sessions::open(Arc::clone(&database), Arc::clone(&events), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child())
                 .await?;

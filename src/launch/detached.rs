@@ -48,8 +48,15 @@ const NEEDED: &[&str] = if cfg!(windows) {
 /// Beginnings of further names.
 const NEEDED_PREFIXES: &[&str] = &["LC_", "POLYTREE_", "XDG_"];
 
-/// Settings as a variable belong to the client that brings them, and may hold keys.
-const NOT_NEEDED: &[&str] = &["POLYTREE_CONFIG_CONTENT", "POLYTREE_LOCAL_SERVERS", "POLYTREE_MODELS_URL"];
+/// Settings as a variable belong to the client that brings them, and may hold keys; recordings are of its own turns.
+const NOT_NEEDED: &[&str] = &[
+    "POLYTREE_CONFIG_CONTENT",
+    "POLYTREE_LOCAL_SERVERS",
+    "POLYTREE_MODELS_URL",
+    "POLYTREE_RECORD",
+    "POLYTREE_REPLAY",
+    "POLYTREE_REPLAY_TIMED",
+];
 
 fn is_needed(name: &str) -> bool {
     // On Windows names differ in their letters only.

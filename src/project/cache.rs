@@ -29,6 +29,8 @@ use crate::{
         catalog::Pool,
         catalog_cache::{self, PUBLISHED_AT},
         key_store::Keys,
+        network::{Network, NetworkSettings},
+        tapes::Tapes,
     },
     session::{self, Workspace, Workspaces},
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
@@ -49,6 +51,7 @@ pub struct Projects {
     pub(super) places: Places,
     pub(super) loader: Loader,
     pub(super) models: Arc<Pool>,
+    tapes: Tapes,
     tools: Vec<Arc<dyn AnyTool>>,
     overlay: Arc<Overlay>,
     finder: Arc<Finder>,
@@ -66,11 +69,19 @@ impl Projects {
             loader: Loader::new(),
             models: Arc::new(Pool::new(&places.data)),
             places,
+            tapes: Tapes::default(),
             tools: tool::builtin(),
             overlay,
             finder,
             open: Mutex::default(),
         }
+    }
+
+    /// Records or replays the calls of clients that say nothing about it as these variables do.
+    #[must_use]
+    pub fn taped(mut self, environment: &Environment) -> Self {
+        self.tapes = Tapes::new(environment);
+        self
     }
 
     /// Opens a directory (a real path) for a mere read: nothing is written to it.
@@ -305,7 +316,8 @@ impl Projects {
             Some(url) => Some(url.clone()),
             None => self.loader.load_user(&self.places, environment)?.config.models_url.clone(),
         };
-        Ok(self.models.cache.refresh(url.as_deref().unwrap_or(PUBLISHED_AT)).await?)
+        let network = Network::new(&NetworkSettings::default(), environment);
+        Ok(self.models.cache.refresh(url.as_deref().unwrap_or(PUBLISHED_AT), network).await?)
     }
 
     /// What a turn in the directory would work with now.
@@ -332,7 +344,7 @@ impl Projects {
             tool_switches: config.tools.clone().into_iter().collect(),
             tools: self.tools.clone(),
             instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
-            models: Arc::new(DirectoryModels::new(&self.models, &settings, environment, false)),
+            models: Arc::new(DirectoryModels::new(&self.models, &settings, environment, false).taped(&self.tapes, &settings, directory)),
             overlay: Arc::clone(&self.overlay),
             recent: self.finder.recent(&instance.project.id),
             buffers: Policy::from(&config.buffer),

@@ -11,6 +11,7 @@ use polytree_protocol::{
     config::{Config, ModelConfig, ProviderConfig},
     provider::{ModelRef, ProviderListResult},
 };
+use serde_json::Map;
 
 use crate::{
     config::Settings,
@@ -18,10 +19,17 @@ use crate::{
         catalog::{Catalog, CatalogSettings, Error, ModelSettings, Pool, ProviderSettings, Resolved, unknown_model},
         choice::{Candidates, choose},
         credentials::Secret,
+        definition::Provider,
+        exchange::Cleaner,
         key_store,
         local_servers::{self, Kind, Look},
+        network::NetworkSettings,
+        record::Recorded,
+        replay::Replayed,
+        tapes::{Tape, Tapes},
     },
     session::{self, Models, ResolvedModel},
+    stdx::paths::AbsPath,
     tool::context::Environment,
 };
 
@@ -36,6 +44,9 @@ pub(super) struct DirectoryModels {
     configured: Option<ModelRef>,
     configured_small: Option<ModelRef>,
     environment: Environment,
+    /// What becomes of calls: a recording, or why there can be none.
+    tape: Result<Option<Tape>, String>,
+    directory: String,
 }
 
 impl DirectoryModels {
@@ -55,7 +66,21 @@ impl DirectoryModels {
             configured: config.model.as_deref().and_then(ModelRef::parse),
             configured_small: config.small_model.as_deref().and_then(ModelRef::parse),
             environment: Arc::clone(environment),
+            tape: Ok(None),
+            directory: String::new(),
         }
+    }
+
+    /// The same, with calls from `directory` recorded or replayed where somebody wants that.
+    pub fn taped(mut self, tapes: &Tapes, settings: &Settings, directory: &AbsPath) -> Self {
+        let Config { record, replay, .. } = &settings.config;
+        self.tape = tapes.choose(&self.environment, record.as_deref(), replay.as_deref());
+        self.directory = directory.to_string();
+        self
+    }
+
+    fn tape(&self) -> Result<Option<&Tape>, session::Error> {
+        self.tape.as_ref().map(Option::as_ref).map_err(|why| session::Error::Recording(why.clone()))
     }
 
     /// All providers, without a look at servers on this machine.
@@ -131,7 +156,10 @@ impl DirectoryModels {
 
 impl Models for DirectoryModels {
     fn choose(&self, request: Option<&ModelRef>, agent: Option<&ModelRef>, session: Option<&ModelRef>) -> Result<ModelRef, session::Error> {
-        let connected = self.catalog.connected_defaults(&self.environment);
+        let mut connected = self.catalog.connected_defaults(&self.environment);
+        if let Some(Tape::Replay(replay, _)) = self.tape()? {
+            connected.splice(0..0, replay.first_model(true).or_else(|| replay.first_model(false)));
+        }
         Ok(choose(Candidates { request, agent, session, config: self.configured.as_ref(), connected: &connected }))
     }
 
@@ -146,9 +174,25 @@ impl Models for DirectoryModels {
     }
 
     fn resolve(&self, model: &ModelRef) -> Result<ResolvedModel, session::Error> {
-        let resolved = match (self.catalog.resolve(model, &self.environment), self.local_kind(model)) {
-            (Err(Error::NotFound(_)), Some((kind, address))) => self.resolve_local(kind, address, model),
-            (resolved, _) => resolved,
+        let tape = self.tape()?;
+        let cleaner = || {
+            let secrets = self.catalog.secrets(&model.provider_id, &self.environment);
+            Cleaner { secrets, directory: self.directory.clone() }
+        };
+        let resolved = match tape {
+            // Nothing is called, so no key is needed, and not even settings.
+            Some(Tape::Replay(replay, timed)) => {
+                let (replay, timed, cleaner) = (Arc::clone(replay), *timed, cleaner());
+                let provider: Arc<dyn Provider> = Arc::new(Replayed { replay: Arc::clone(&replay), cleaner, timed });
+                self.catalog.resolve_for(model, Arc::clone(&provider)).or_else(|error| {
+                    let info = replay.model(model).ok_or(error)?;
+                    Ok(Resolved { provider, model: info, options: Map::new(), variants: Vec::new(), api: String::new() })
+                })
+            }
+            _ => match (self.catalog.resolve(model, &self.environment), self.local_kind(model)) {
+                (Err(Error::NotFound(_)), Some((kind, address))) => self.resolve_local(kind, address, model),
+                (resolved, _) => resolved,
+            },
         };
         let resolved = resolved.map_err(|error| match error {
             Error::NotFound(message) => {
@@ -157,10 +201,19 @@ impl Models for DirectoryModels {
             Error::Credentials(message) => session::Error::Credentials { message, hint: None },
             Error::Settings(message) => session::Error::UnknownModel { message, hint: None },
         })?;
-        Ok(ResolvedModel { reference: model.clone(), info: resolved.model, provider: resolved.provider, options: resolved.options })
+        let Resolved { mut provider, model: info, options, variants, api } = resolved;
+        if let Some(Tape::Record(recorder)) = tape {
+            provider = Arc::new(Recorded { inner: provider, recorder: Arc::clone(recorder), cleaner: cleaner() });
+        }
+        Ok(ResolvedModel { reference: model.clone(), info, provider, options, variants, api })
     }
 
     fn small(&self, model: &ModelRef) -> ModelRef {
+        if let Ok(Some(Tape::Replay(replay, _))) = self.tape()
+            && let Some(small) = replay.first_model(false)
+        {
+            return small;
+        }
         self.catalog.small_model(self.configured_small.as_ref(), model)
     }
 }
@@ -184,6 +237,11 @@ fn provider_settings(provider: &ProviderConfig) -> ProviderSettings {
         api_key: options.api_key.as_deref().and_then(Secret::new),
         headers: options.headers.iter().filter_map(|(name, value)| Some((name.clone(), Secret::new(value)?))).collect::<BTreeMap<_, _>>(),
         timeout_ms: options.timeout,
+        network: NetworkSettings {
+            proxy: options.proxy.as_deref().and_then(Secret::new),
+            ca: options.ca.as_deref().and_then(AbsPath::expand),
+            connect_timeout_ms: options.connect_timeout,
+        },
         models: provider.models.iter().map(|(id, model)| (id.clone(), model_settings(model))).collect(),
         options: options.options.clone(),
     }
@@ -200,5 +258,6 @@ fn model_settings(model: &ModelConfig) -> ModelSettings {
         cost: model.cost,
         limit: model.limit,
         options: model.options.clone(),
+        variants: model.variants.clone(),
     }
 }

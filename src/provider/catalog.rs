@@ -21,11 +21,13 @@ use super::{
     definition::Provider,
     key_store::KeyStore,
     local_servers::{Addresses, Kind, LocalServers},
+    network::{Network, NetworkSettings},
     offline::{self, Offline},
     remote::{DEFAULT_TIMEOUT_MS, Remote, RemoteSettings},
     remote_client::Clients,
     remote_wire::Wire,
     scripted::{Script, Scripted},
+    variants::{Variants, variants},
 };
 use crate::stdx::paths::AbsPath;
 
@@ -60,6 +62,8 @@ pub struct ProviderSettings {
     pub headers: BTreeMap<String, Secret>,
     /// The longest silence, in milliseconds.
     pub timeout_ms: Option<u64>,
+    /// The way to it.
+    pub network: NetworkSettings,
     /// Its models by id.
     pub models: BTreeMap<String, ModelSettings>,
     /// Further fields of every request's body; for `scripted`: `script`, the absolute path of the file to play.
@@ -87,6 +91,8 @@ pub struct ModelSettings {
     pub limit: Option<ModelLimit>,
     /// Further fields of the request's body; they win over those of the provider.
     pub options: Map<String, Value>,
+    /// Variants by name: fields of the request's body, or false.
+    pub variants: BTreeMap<String, Value>,
 }
 
 /// All that the settings say about models.
@@ -122,6 +128,10 @@ pub struct Resolved {
     pub model: Model,
     /// For `ModelRequest::options`: fields of the settings for the request's body.
     pub options: Map<String, Value>,
+    /// Fields that may be put over those.
+    pub variants: Variants,
+    /// The wire protocol.
+    pub api: String,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -322,7 +332,30 @@ impl Catalog {
         let mut options = entry.settings.options.clone();
         let provider = self.provider(entry, info, &mut options, environment)?;
         options.extend(entry.settings.models.get(&model.model_id).map(|model| model.options.clone()).unwrap_or_default());
-        Ok(Resolved { provider, model: info.clone(), options })
+        Ok(Resolved { provider, model: info.clone(), options, variants: entry.variants(info), api: entry.api(info).to_owned() })
+    }
+
+    /// The same without the service, for a recording that answers in its place; needs no key.
+    ///
+    /// # Errors
+    /// When there is no such provider or model.
+    pub fn resolve_for(&self, model: &ModelRef, provider: Arc<dyn Provider>) -> Result<Resolved, Error> {
+        let (entry, info) = self.find(model)?;
+        let mut options = entry.settings.options.clone();
+        if entry.info.api == "scripted" {
+            options.remove("script");
+        }
+        options.extend(entry.settings.models.get(&model.model_id).map(|model| model.options.clone()).unwrap_or_default());
+        let variants = entry.variants(info);
+        Ok(Resolved { provider, model: info.clone(), options, variants, api: entry.api(info).to_owned() })
+    }
+
+    /// What must not be written down of a provider: its key and its headers.
+    #[must_use]
+    pub fn secrets(&self, provider: &str, environment: &BTreeMap<String, String>) -> Vec<Secret> {
+        let entry = self.entries.iter().find(|entry| entry.info.id == provider);
+        let secrets = |entry: &Entry| entry.key(environment).into_iter().chain(entry.settings.headers.values().cloned()).collect();
+        entry.map(secrets).unwrap_or_default()
     }
 
     fn find(&self, model: &ModelRef) -> Result<(&Entry, &Model), Error> {
@@ -354,7 +387,7 @@ impl Catalog {
         if entry.info.api == "scripted" {
             return self.scripted(id, options.remove("script").as_ref());
         }
-        let name = model.api.as_ref().unwrap_or(&entry.info.api);
+        let name = entry.api(model);
         let api = Wire::parse(name).ok_or_else(|| {
             let known = Wire::ALL.map(Wire::name).join(", ");
             Error::Settings(format!("the provider `{id}` has the unknown wire protocol `{name}`; known are {known}"))
@@ -371,6 +404,7 @@ impl Catalog {
             api_key: entry.key(environment),
             headers: settings.headers.clone(),
             timeout_ms: settings.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS),
+            network: Network::new(&settings.network, environment),
         };
         let clients = Arc::clone(&self.pool.clients);
         Ok(self.pool.instance(Key::Remote(Box::new(remote.clone())), || Arc::new(Remote::new(remote, clients))))

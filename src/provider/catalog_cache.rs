@@ -13,6 +13,7 @@ use super::{
     catalog_file::{CatalogFile, MOST_BYTES},
     catalog_models::built_in,
     models_dev,
+    network::Network,
     remote_client::{self, Address},
 };
 use crate::{
@@ -135,15 +136,15 @@ impl CatalogCache {
         current
     }
 
-    /// Fetches the catalogue, checks and keeps it.
+    /// Fetches the catalogue on that way, checks and keeps it.
     ///
     /// # Errors
     /// See [`Error`]; then the one that counted before still does.
-    pub async fn refresh(&self, url: &str) -> Result<ModelRefreshResult, Error> {
+    pub async fn refresh(&self, url: &str, network: Network) -> Result<ModelRefreshResult, Error> {
         let path = self.path.clone().ok_or(Error::None)?;
         let address = address(url)?;
         let service = address.service();
-        let bytes = fetch(url, address.clone()).await.map_err(|why| Error::Service { service: service.clone(), why })?;
+        let bytes = fetch(url, address.clone(), network).await.map_err(|why| Error::Service { service: service.clone(), why })?;
         let shown = address.shown();
         let keep = move || {
             let translated = models_dev::translate(&bytes, built_in(), &day(now_ms()), &shown);
@@ -181,8 +182,8 @@ fn address(url: &str) -> Result<Address, Error> {
     }
 }
 
-async fn fetch(url: &str, address: Address) -> Result<Vec<u8>, String> {
-    let client = remote_client::client(address).await?;
+async fn fetch(url: &str, address: Address, network: Network) -> Result<Vec<u8>, String> {
+    let client = remote_client::client(address, network).await?;
     let told = |error: reqwest::Error| {
         let mut cause: &dyn std::error::Error = &error;
         while let Some(inner) = cause.source() {

@@ -26,7 +26,7 @@ async fn what_was_fetched_counts_and_is_for_its_user_alone() {
     assert_eq!(cache.current().info().source, CatalogSource::BuiltIn);
     let server = ModelServer::start().await;
     server.push(Answer::json(200, &published()));
-    let result = cache.refresh(&server.url()).await.unwrap();
+    let result = cache.refresh(&server.url(), Network::default()).await.unwrap();
     assert_eq!((result.providers, result.models, result.skipped), (1, 1, 1));
     let current = cache.current();
     assert_eq!((current.info(), &current.problem), (result.catalog.clone(), &None));
@@ -45,7 +45,7 @@ async fn what_is_no_catalogue_changes_nothing() {
     let (_directory, cache, path) = cache();
     let server = ModelServer::start().await;
     server.push(Answer::json(200, &published()));
-    cache.refresh(&server.url()).await.unwrap();
+    cache.refresh(&server.url(), Network::default()).await.unwrap();
     let before = std::fs::read(&path).unwrap();
     for (answer, why) in [
         (Answer::json(404, &json!({})), "status 404"),
@@ -56,16 +56,16 @@ async fn what_is_no_catalogue_changes_nothing() {
         (Answer::body(200, "application/json", "{\"openai\"").cut(), ""),
     ] {
         server.push(answer);
-        let error = cache.refresh(&server.url()).await.unwrap_err();
+        let error = cache.refresh(&server.url(), Network::default()).await.unwrap_err();
         assert!(error.to_string().contains(why), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
     for url in ["", "models.dev", "ftp://a/b", "http://192.0.2.1/api.json"] {
-        assert!(matches!(cache.refresh(url).await, Err(Error::Address(_))), "{url}");
+        assert!(matches!(cache.refresh(url, Network::default()).await, Err(Error::Address(_))), "{url}");
     }
-    let error = cache.refresh("http://me:hunter2@127.0.0.1:1/x?key=hunter2").await.unwrap_err();
+    let error = cache.refresh("http://me:hunter2@127.0.0.1:1/x?key=hunter2", Network::default()).await.unwrap_err();
     assert!(matches!(error, Error::Service { .. }) && !error.to_string().contains("hunter2"), "{error}");
-    assert!(matches!(CatalogCache::default().refresh(&server.url()).await, Err(Error::None)));
+    assert!(matches!(CatalogCache::default().refresh(&server.url(), Network::default()).await, Err(Error::None)));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use super::{
     local_servers::{Addresses, Kind},
     offline as offline_model,
     remote_wire::Wire,
+    variants::{Variants, variants},
 };
 
 /// A provider.
@@ -51,6 +52,17 @@ impl Entry {
         let variables = self.info.env.iter().filter(|name| environment.get(*name).and_then(|value| Secret::new(value)).is_some());
         let variables = variables.map(|name| KeyPlace { source: KeySource::Environment, variable: Some(name.clone()) });
         settings.chain(variables).chain(self.stored_key.iter().map(|_| stored_place())).collect()
+    }
+
+    /// The wire protocol that a model of it is spoken to in.
+    pub(super) fn api<'a>(&'a self, model: &'a Model) -> &'a str {
+        model.api.as_deref().unwrap_or(&self.info.api)
+    }
+
+    /// The variants of a model of it.
+    pub(super) fn variants(&self, model: &Model) -> Variants {
+        let none = BTreeMap::new();
+        variants(self.api(model), model, self.settings.models.get(&model.id).map_or(&none, |model| &model.variants))
     }
 
     /// As clients see it.
@@ -173,5 +185,11 @@ fn merged(mut entry: Entry, settings: ProviderSettings) -> Entry {
         model.cost = changes.cost.unwrap_or(model.cost);
         model.limit = changes.limit.unwrap_or(model.limit);
     }
-    Entry { settings, ..entry }
+    let mut entry = Entry { settings, ..entry };
+    let names = |model: &Model| entry.variants(model).into_iter().map(|(name, _)| name).collect();
+    let all: Vec<Vec<String>> = entry.info.models.values().map(names).collect();
+    for (model, variants) in entry.info.models.values_mut().zip(all) {
+        model.variants = variants;
+    }
+    entry
 }

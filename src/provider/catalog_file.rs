@@ -243,8 +243,9 @@ impl ModelRow {
             temperature: self.can.contains(&Ability::Temperature),
             tool_call: self.can.contains(&Ability::Tools),
             release_date: self.released.clone(),
-            cost: ModelCost { input: price(0), output: price(1), cache_read: price(2), cache_write: price(3) },
+            cost: ModelCost { input: price(0), output: price(1), cache_read: price(2), cache_write: price(3), ..ModelCost::default() },
             limit: ModelLimit { context: self.limit.0, output: self.limit.1 },
+            variants: Vec::new(),
         }
     }
 }
@@ -300,7 +301,7 @@ mod tests {
         assert_eq!((provider.name.as_str(), &provider.env[..]), ("A [2J", &["A_KEY".to_owned()][..]));
         let model = provider.models[0].model();
         assert_eq!((model.name.as_str(), model.tool_call, model.limit), ("m", true, ModelLimit { context: 5, output: 0 }));
-        assert_eq!(model.cost, ModelCost { input: 0.0, output: 0.0, cache_read: 0.5, cache_write: 1.0 });
+        assert_eq!(model.cost, ModelCost { cache_read: 0.5, cache_write: 1.0, ..ModelCost::default() });
         assert_eq!(model.release_date, None);
         assert_eq!(CatalogFile::parse(file.text().as_bytes()).unwrap(), (file, 0));
     }
@@ -342,7 +343,7 @@ mod tests {
             for text in [value.clone(), json!({ "asOf": "2026-01-01", "providers": [value.clone(), { "id": "p", "name": "n", "wires": [{ "api": "x" }], "models": [value, model] }] })] {
                 let Ok((file, _)) = parse(&text) else { continue };
                 for model in file.providers.iter().flat_map(|provider| &provider.models).map(ModelRow::model) {
-                    let ModelCost { input, output, cache_read, cache_write } = model.cost;
+                    let ModelCost { input, output, cache_read, cache_write, .. } = model.cost;
                     prop_assert!([input, output, cache_read, cache_write].iter().all(|price| price.is_finite() && !price.is_sign_negative()));
                     prop_assert!(model.limit.context <= MOST_TOKENS && model.limit.output <= MOST_TOKENS);
                     prop_assert!(!model.id.is_empty() && !model.name.chars().any(char::is_control));

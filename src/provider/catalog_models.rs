@@ -30,6 +30,7 @@ pub fn unknown_model(id: &str) -> Model {
         release_date: None,
         cost: ModelCost::default(),
         limit: ModelLimit::default(),
+        variants: Vec::new(),
     }
 }
 

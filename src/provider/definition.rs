@@ -6,6 +6,7 @@ use polytree_protocol::{
     message::Tokens,
     provider::{Model, ModelRef},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// One call of a model.
@@ -45,7 +46,8 @@ pub struct ToolSpec {
 }
 
 /// A message of the history.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum ModelMessage {
     /// From the user.
     User(Vec<UserContent>),
@@ -56,7 +58,8 @@ pub enum ModelMessage {
 }
 
 /// A piece of a user message.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum UserContent {
     /// Text.
     Text(String),
@@ -65,7 +68,7 @@ pub enum UserContent {
 }
 
 /// An image or a document.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Media {
     /// The media type.
     pub mime: String,
@@ -76,7 +79,8 @@ pub struct Media {
 }
 
 /// A piece of an assistant message.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum AssistantContent {
     /// Text.
     Text(String),
@@ -101,7 +105,8 @@ pub enum AssistantContent {
 }
 
 /// The result of a tool call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ToolResult {
     /// The provider's id of the call.
     pub call_id: String,
@@ -116,7 +121,8 @@ pub struct ToolResult {
 }
 
 /// What comes out of a model, in order.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Delta {
     /// More text.
     Text(String),
@@ -153,7 +159,8 @@ pub enum Delta {
 }
 
 /// Why a model stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FinishReason {
     /// It was done.
     Stop,
@@ -182,13 +189,40 @@ impl FinishReason {
 }
 
 /// How a model call failed. Messages are for people and never hold a key.
-#[derive(Debug, Clone, thiserror::Error, PartialEq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Error {
     /// The key is missing or was refused.
     #[error("{message}")]
     Credentials {
         /// What the service or the daemon says.
         message: String,
+    },
+    /// The account has no credit left, or is over its quota: waiting does not help.
+    #[error("{message}")]
+    Quota {
+        /// What the service says.
+        message: String,
+    },
+    /// The service has no such model.
+    #[error("{message}")]
+    ModelNotFound {
+        /// What the service says.
+        message: String,
+    },
+    /// The service refuses the content of the request, or withholds the answer.
+    #[error("{message}")]
+    ContentFilter {
+        /// What the service says.
+        message: String,
+    },
+    /// The way to the service is set up wrongly: it is not trusted, or a proxy refuses.
+    #[error("{message}")]
+    Network {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
     },
     /// The service answered with an error.
     #[error("{message}")]

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::{
     catalog_models::unknown_model,
+    network::Network,
     remote_client::{self, Address},
     remote_wire::Wire,
 };
@@ -218,7 +219,7 @@ impl LocalServers {
 async fn look(kind: Kind, address: &str) -> Look {
     let looked = tokio::time::timeout(PATIENCE, async {
         let Ok(parsed) = Address::parse(address) else { return Look::Nothing };
-        let Ok(client) = remote_client::client(parsed).await else { return Look::Silent };
+        let Ok(client) = remote_client::client(parsed, Network::default()).await else { return Look::Silent };
         for path in kind.lists() {
             match ask(&client, &format!("{address}{path}")).await {
                 Ok(Some(answer)) => return models(kind, &answer).map_or(Look::Silent, Look::Found),

@@ -1,5 +1,6 @@
 //! The models: what a model service is to the rest of the daemon (`definition`), which ones there are (`catalog`),
-//! and the ways to reach them: remote services, the built-in offline model, and scripts for tests and demos.
+//! the ways to reach them (remote services, the built-in offline model, scripts for tests and demos), and recordings
+//! of what they were asked and what they answered.
 
 pub mod definition;
 
@@ -14,8 +15,10 @@ pub mod key_store;
 pub mod local_servers;
 mod models_dev;
 pub mod retry;
+pub mod variants;
 
 mod http_date;
+pub mod network;
 pub mod remote;
 mod remote_answer;
 mod remote_anthropic;
@@ -37,7 +40,13 @@ mod remote_responses;
 mod remote_responses_stream;
 mod remote_shorten;
 mod remote_stream;
+mod remote_unreachable;
 pub mod remote_wire;
+
+pub mod exchange;
+pub mod record;
+pub mod replay;
+pub mod tapes;
 
 pub mod offline;
 mod offline_answer;
@@ -54,8 +63,15 @@ mod remote_compatible_tests;
 #[cfg(test)]
 mod remote_failure_tests;
 #[cfg(test)]
+mod remote_network_tests;
+#[cfg(test)]
 mod remote_openai_tests;
 #[cfg(test)]
 mod remote_recorded;
 #[cfg(test)]
 mod remote_testing;
+#[cfg(test)]
+mod replay_tests;
+#[cfg(test)]
+#[path = "../../tests/support/way.rs"]
+mod way;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{
     credentials::Secret,
     definition::{Delta, Error, ModelRequest, Provider},
+    network::Network,
     remote_anthropic,
     remote_client::{Address, Clients},
     remote_error, remote_gemini, remote_ollama, remote_openai, remote_responses,
@@ -33,6 +34,8 @@ pub struct RemoteSettings {
     pub headers: BTreeMap<String, Secret>,
     /// The longest silence of the service, before and within an answer, in milliseconds.
     pub timeout_ms: u64,
+    /// The way to it.
+    pub network: Network,
 }
 
 /// A service. Cheap to make: the HTTP client behind it is built at the first call.
@@ -54,7 +57,7 @@ impl Remote {
         let wire = settings.api;
         let address = Address::parse(settings.base_url.as_deref().unwrap_or(wire.default_base_url()))?;
         let url = address.join(&wire.path(&request.model.model_id), wire.query());
-        let service = address.service();
+        let service = address.service_by(&settings.network);
         let mut body = body(wire, &request, &address);
         drop(request);
         if wire.has_stream_field() {
@@ -67,11 +70,12 @@ impl Remote {
     }
 
     async fn client(&self, address: Address) -> Result<reqwest::Client, Error> {
-        if !self.clients.is_cold(&address) {
-            return self.clients.get(&address);
+        if let Some(client) = self.clients.known(&address, &self.settings.network) {
+            return Ok(client);
         }
-        let clients = Arc::clone(&self.clients);
-        let built = Tasks::spawn_blocking(move || clients.get(&address)).await;
+        // Certificates may have to be read.
+        let (clients, settings) = (Arc::clone(&self.clients), Arc::clone(&self.settings));
+        let built = Tasks::spawn_blocking(move || clients.get(&address, &settings.network)).await;
         built.unwrap_or_else(|error| Err(Error::Request { message: format!("the HTTP client cannot be built: {error}") }))
     }
 

@@ -1,8 +1,6 @@
 //! What went wrong at a model service, in our terms: status codes, error bodies, retry times, broken connections.
 //! Pure.
 
-use std::error::Error as _;
-
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
@@ -14,6 +12,10 @@ const LONGEST_MESSAGE: usize = 2000;
 /// Makes the message fit for people: without keys first, cut after that, so that no half of a key survives.
 pub(super) fn presentable(mut error: Error, redact: impl FnOnce(String) -> String) -> Error {
     let (Error::Credentials { message }
+    | Error::Quota { message }
+    | Error::ModelNotFound { message }
+    | Error::ContentFilter { message }
+    | Error::Network { message, .. }
     | Error::Status { message, .. }
     | Error::Connection { message }
     | Error::ContextOverflow { message }
@@ -39,27 +41,6 @@ pub(super) fn silent(service: &str, what: &str) -> Error {
     Error::Connection { message: format!("{service} {what}") }
 }
 
-/// What broke below the protocol. `service` is the address as people may see it, without path, user or query.
-pub(super) fn from_transport(error: &reqwest::Error, service: &str) -> Error {
-    let cause = deepest(error);
-    if error.is_builder() {
-        Error::Request { message: format!("the request to {service} cannot be made: {cause}") }
-    } else if error.is_connect() {
-        Error::Connection { message: format!("could not reach {service}: {cause}") }
-    } else {
-        Error::Connection { message: format!("the connection to {service} broke: {cause}") }
-    }
-}
-
-/// The innermost cause; the outer ones only repeat the address, which may hold a key.
-fn deepest(error: &reqwest::Error) -> String {
-    let mut cause: Option<&dyn std::error::Error> = error.source();
-    while let Some(inner) = cause.and_then(std::error::Error::source) {
-        cause = Some(inner);
-    }
-    cause.map_or_else(|| "unknown cause".to_owned(), ToString::to_string)
-}
-
 /// An HTTP answer that is not a success.
 pub(super) fn from_status(status: u16, body: &str, headers: &HeaderMap) -> Error {
     let body = serde_json::from_str::<Value>(body).unwrap_or_else(|_| Value::String(body.to_owned()));
@@ -76,13 +57,24 @@ pub(super) fn from_status(status: u16, body: &str, headers: &HeaderMap) -> Error
     });
     let said = said.unwrap_or_default();
     match status {
+        402 => Error::Quota { message },
+        400 | 403 | 429 if is_about_the_quota(&code, &said) => Error::Quota { message },
+        400 | 403 if is_filtered(&code) => Error::ContentFilter { message },
         401 | 403 => Error::Credentials { message },
-        400 | 429 | 402 if is_about_the_account(&code, &said) => Error::Credentials { message },
+        400 | 429 if is_about_the_key(&code, &said) => Error::Credentials { message },
+        400 | 404 if is_about_the_model(&code, &said) => Error::ModelNotFound { message },
         // Too many bytes is cured like too many tokens: by a shorter history.
         413 => Error::ContextOverflow { message },
         400 | 422 | 500 if is_overflow(&code, &said) => Error::ContextOverflow { message },
         _ => Error::Status { status, message, retry_after: retry_after(headers, now_ms()).or_else(|| retry_delay(&body)) },
     }
+}
+
+/// The time to wait that Google's services name in the body, such as `17s`.
+fn retry_delay(body: &Value) -> Option<u64> {
+    let details = body.pointer("/error/details")?.as_array()?;
+    let delay = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str()?.strip_suffix('s'))?;
+    milliseconds(delay.parse::<f64>().ok()? * 1000.0)
 }
 
 fn location(headers: &HeaderMap) -> Option<&str> {
@@ -97,8 +89,17 @@ pub(super) fn from_event(body: &Value) -> Error {
         return Error::ContextOverflow { message };
     }
     let refused = code.split(' ').any(|word| matches!(word, "authentication_error" | "permission_error" | "401" | "403"));
-    if refused || is_about_the_account(&code, &message) {
+    if is_about_the_quota(&code, &message) {
+        return Error::Quota { message };
+    }
+    if refused || is_about_the_key(&code, &message) {
         return Error::Credentials { message };
+    }
+    if is_filtered(&code) {
+        return Error::ContentFilter { message };
+    }
+    if is_about_the_model(&code, &message) {
+        return Error::ModelNotFound { message };
     }
     Error::Stream { retryable: is_passing(&code), message }
 }
@@ -129,12 +130,34 @@ fn is_overflow(code: &str, message: &str) -> bool {
         || phrases.iter().any(|phrase| message.contains(phrase))
 }
 
-/// A refused key or an empty account, whatever the status: waiting does not help.
-fn is_about_the_account(code: &str, message: &str) -> bool {
+/// A refused key, whatever the status.
+fn is_about_the_key(code: &str, message: &str) -> bool {
     let message = message.to_lowercase();
-    let codes = ["insufficient_quota", "invalid_api_key", "billing_error", "billing_not_active"];
-    let phrases = ["invalid api key", "incorrect api key", "api key not valid", "credit balance is too low"];
+    let phrases = ["invalid api key", "incorrect api key", "api key not valid"];
+    code.contains("invalid_api_key") || phrases.iter().any(|phrase| message.contains(phrase))
+}
+
+/// An empty account, whatever the status: waiting does not help.
+fn is_about_the_quota(code: &str, message: &str) -> bool {
+    let message = message.to_lowercase();
+    let codes = ["insufficient_quota", "billing_error", "billing_not_active", "billing_hard_limit_reached"];
+    let phrases = ["credit balance is too low", "insufficient credits"];
     codes.iter().any(|word| code.contains(word)) || phrases.iter().any(|phrase| message.contains(phrase))
+}
+
+fn is_filtered(code: &str) -> bool {
+    ["content_filter", "content_policy_violation", "moderation_blocked", "responsibleaipolicyviolation"]
+        .iter()
+        .any(|word| code.contains(word))
+}
+
+/// A model that the service does not have, or not for this account.
+fn is_about_the_model(code: &str, message: &str) -> bool {
+    let message = message.to_lowercase();
+    let phrases = ["not found", "does not exist", "not a valid model", "unknown model"];
+    code.contains("model_not_found")
+        || message.starts_with("model: ")
+        || message.contains("model") && phrases.iter().any(|phrase| message.contains(phrase))
 }
 
 /// What the body says for people, wherever services put it.
@@ -181,13 +204,6 @@ pub(super) fn retry_after(headers: &HeaderMap, now: i64) -> Option<u64> {
     }
     let at = http_date::parse(text)?.saturating_mul(1000);
     Some(at.saturating_sub(u64::try_from(now).unwrap_or(0)))
-}
-
-/// The same in Google's error bodies, such as `34.07s`.
-fn retry_delay(body: &Value) -> Option<u64> {
-    let details = body.pointer("/error/details")?.as_array()?;
-    let delay = details.iter().find_map(|detail| detail["retryDelay"].as_str())?;
-    milliseconds(delay.strip_suffix('s')?.parse::<f64>().ok()? * 1000.0)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only finite values that are not negative get here")]
@@ -246,8 +262,6 @@ mod tests {
             "Your input exceeds the context window of this model. Please adjust your input and try again.",
             "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000",
             "the request exceeds the available context size. try increasing the context size",
-            "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
-            "the input length exceeds the context length",
         ] {
             assert!(matches!(status(400, &json!({"error": {"message": message}})), Error::ContextOverflow { .. }), "{message}");
         }
@@ -268,9 +282,31 @@ mod tests {
         assert!(matches!(status(403, &json!({"error": {"message": "no"}})), Error::Credentials { .. }));
         let quota =
             json!({"error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"}});
-        assert!(matches!(status(429, &quota), Error::Credentials { .. }));
-        assert!(matches!(status(400, &json!({"error": {"message": "Your credit balance is too low"}})), Error::Credentials { .. }));
+        assert!(matches!(status(429, &quota), Error::Quota { .. }));
+        assert!(matches!(from_event(&quota), Error::Quota { .. }));
+        assert!(matches!(status(400, &json!({"error": {"message": "Your credit balance is too low"}})), Error::Quota { .. }));
+        assert!(matches!(status(402, &json!({"error": {"message": "pay"}})), Error::Quota { .. }));
+        // A quota for a minute is a rate limit: it passes.
+        let limited = json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota exceeded for requests per minute",
+            "details": [{"@type": "x"}, {"retryDelay": "17.5s"}]}});
+        assert!(matches!(status(429, &limited), Error::Status { status: 429, retry_after: Some(17_500), .. }));
         assert!(matches!(from_event(&json!({"error": {"type": "authentication_error", "message": "no"}})), Error::Credentials { .. }));
+    }
+
+    #[test]
+    fn models_and_contents_that_are_refused() {
+        for body in [
+            json!({"error": {"message": "The model `x` does not exist or you do not have access to it.", "code": "model_not_found"}}),
+            json!({"type": "error", "error": {"type": "not_found_error", "message": "model: claude-x"}}),
+            json!({"error": "model \"x\" not found, try pulling it first"}),
+            json!({"error": {"code": 404, "message": "models/x is not found for API version v1beta", "status": "NOT_FOUND"}}),
+        ] {
+            assert!(matches!(status(404, &body), Error::ModelNotFound { .. }), "{body}");
+        }
+        assert!(matches!(status(404, &json!({"detail": "Not Found"})), Error::Status { status: 404, .. }));
+        let filtered = json!({"error": {"message": "The response was filtered", "code": "content_filter"}});
+        assert!(matches!(status(400, &filtered), Error::ContentFilter { .. }));
+        assert!(matches!(from_event(&filtered), Error::ContentFilter { .. }));
     }
 
     #[test]
@@ -300,9 +336,6 @@ mod tests {
         assert_eq!(retry_after(&headers(&[("retry-after", "soon")]), now), None);
         assert_eq!(retry_after(&headers(&[("retry-after", "-3")]), now), None);
         assert_eq!(retry_after(&headers(&[("retry-after-ms", "NaN"), ("retry-after", "2")]), now), Some(2000));
-        let google = json!([{"error": {"code": 429, "message": "quota", "status": "RESOURCE_EXHAUSTED",
-            "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}]}}]);
-        assert_eq!(status(429, &google), Error::Status { status: 429, message: "quota".to_owned(), retry_after: Some(34_500) });
     }
 
     proptest! {

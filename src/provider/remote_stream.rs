@@ -1,18 +1,18 @@
 //! The stream of a remote model in our terms: the request goes out, the bytes of the answer come in, deltas come out.
 //!
 //! The request is made here and not through genai, which couples it to decoders that this program cannot use: each of
-//! the files `remote_*_stream` says what is wrong with the one for its protocol, `remote_frames` what all share. The
-//! HTTP client is the one that genai would use.
+//! the files `remote_*_stream` says what is wrong with the one for its protocol, `remote_frames` what all share.
 
 use std::time::Duration;
 
 use futures::{Stream, stream};
-use reqwest::{RequestBuilder, Response};
+use reqwest::{RequestBuilder, Response, StatusCode};
 
 use super::{
     definition::{Delta, Error},
     remote_decode::{Decoding, Fault},
     remote_error,
+    remote_unreachable::{refused_by_proxy, unreachable},
     remote_wire::Wire,
 };
 
@@ -35,9 +35,11 @@ pub(super) struct Incoming {
 /// Sends the request; the answer has begun when this returns.
 pub(super) async fn open(request: RequestBuilder, wire: Wire, patience: Duration, service: String) -> Result<Incoming, Error> {
     let sent = tokio::time::timeout(patience, request.send()).await;
-    let response = sent
-        .map_err(|_| remote_error::silent(&service, "did not answer in time"))?
-        .map_err(|error| remote_error::from_transport(&error, &service))?;
+    let response =
+        sent.map_err(|_| remote_error::silent(&service, "did not answer in time"))?.map_err(|error| unreachable(&error, &service))?;
+    if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        return Err(refused_by_proxy(&service));
+    }
     if !response.status().is_success() {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = error_body(response, patience).await;
@@ -84,7 +86,7 @@ impl Incoming {
             Ok(Ok(Some(bytes))) => self.decoding.push(&bytes).map_err(|fault| self.error(fault)),
             Ok(Ok(None)) => self.decoding.end().map_err(|fault| self.error(fault)),
             // A connection that breaks after all has been said costs nothing.
-            Ok(Err(error)) => self.broken(|service| remote_error::from_transport(&error, service)),
+            Ok(Err(error)) => self.broken(|service| unreachable(&error, service)),
             Err(_) => self.broken(|service| remote_error::silent(service, "sent nothing for too long")),
         };
         self.ended = received.is_err() || self.decoding.has_ended();

@@ -11,6 +11,7 @@ use super::{
     credentials::Secret,
     definition::{Delta, Error, ModelMessage, ModelRequest, Provider, ToolSpec, UserContent},
     model_server::ModelServer,
+    network::Network,
     remote::{Remote, RemoteSettings},
     remote_client::Clients,
     remote_wire::Wire,
@@ -42,6 +43,7 @@ pub(super) fn settings(server: &ModelServer, api: Wire) -> RemoteSettings {
         api_key: Secret::new("sk-secret-key"),
         headers: BTreeMap::new(),
         timeout_ms: 20_000,
+        network: Network::default(),
     }
 }
 

@@ -31,7 +31,13 @@ pub fn is_retryable(error: &Error) -> bool {
         Error::Status { status, .. } => matches!(status, 408 | 409 | 429 | 500..),
         Error::Connection { .. } => true,
         Error::Stream { retryable, .. } => *retryable,
-        Error::Credentials { .. } | Error::ContextOverflow { .. } | Error::Request { .. } => false,
+        Error::Credentials { .. }
+        | Error::Quota { .. }
+        | Error::ModelNotFound { .. }
+        | Error::ContentFilter { .. }
+        | Error::Network { .. }
+        | Error::ContextOverflow { .. }
+        | Error::Request { .. } => false,
     }
 }
 
@@ -94,6 +100,10 @@ mod tests {
         assert!(is_retryable(&Error::Stream { message: message(), retryable: true }));
         assert!(!is_retryable(&Error::Stream { message: message(), retryable: false }));
         assert!(!is_retryable(&Error::Credentials { message: message() }));
+        assert!(!is_retryable(&Error::Quota { message: message() }));
+        assert!(!is_retryable(&Error::ModelNotFound { message: message() }));
+        assert!(!is_retryable(&Error::ContentFilter { message: message() }));
+        assert!(!is_retryable(&Error::Network { message: message(), hint: None }));
         assert!(!is_retryable(&Error::ContextOverflow { message: message() }));
         assert!(!is_retryable(&Error::Request { message: message() }));
     }

@@ -13,6 +13,7 @@ use super::{
     Error, ResolvedModel,
     sessions::Shared,
     turn::{Turn, part_id},
+    usage,
 };
 use crate::{
     provider::definition::FinishReason,
@@ -35,6 +36,8 @@ pub(super) fn new_answer(user: &UserMessage, cwd: &str, root: &str) -> Assistant
         cost: 0.0,
         tokens: Tokens::default(),
         finish: None,
+        variant: user.variant.clone(),
+        structured: None,
     }
 }
 
@@ -69,7 +72,7 @@ impl Turn {
         tokens: Tokens,
         tell_error: bool,
     ) -> Result<(), Error> {
-        let cost = cost(&tokens, &self.model);
+        let cost = usage::cost(&tokens, &self.model.info.cost);
         answer.time.completed = Some(now_ms());
         answer.tokens = tokens;
         answer.cost = cost;
@@ -93,8 +96,8 @@ impl Turn {
                 voice.message(write, &Message::Assistant(answer), None)?;
                 if tokens != Tokens::default() {
                     voice.session(write, |session| {
-                        session.cost += cost;
-                        add(&mut session.tokens, &tokens);
+                        session.cost = usage::sum(session.cost, cost);
+                        usage::add(&mut session.tokens, &tokens);
                     })?;
                 }
                 if let Some(error) = error
@@ -158,22 +161,4 @@ pub(super) fn finish_error(reason: FinishReason, model: &ResolvedModel) -> Optio
             ..MessageErrorData::default()
         },
     })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-fn cost(tokens: &Tokens, model: &ResolvedModel) -> f64 {
-    let price = &model.info.cost;
-    let million = |count: u64, price: f64| count as f64 * price / 1_000_000.0;
-    million(tokens.input, price.input)
-        + million(tokens.output + tokens.reasoning, price.output)
-        + million(tokens.cache.read, price.cache_read)
-        + million(tokens.cache.write, price.cache_write)
-}
-
-fn add(total: &mut Tokens, tokens: &Tokens) {
-    total.input += tokens.input;
-    total.output += tokens.output;
-    total.reasoning += tokens.reasoning;
-    total.cache.read += tokens.cache.read;
-    total.cache.write += tokens.cache.write;
 }

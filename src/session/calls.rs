@@ -16,7 +16,7 @@ use polytree_protocol::{
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Error, fold::Call, host::CallHost, turn::Turn};
+use super::{Error, fold::Call, host::CallHost, structured, turn::Turn};
 use crate::{
     permission,
     provider::definition::ToolSpec,
@@ -107,10 +107,12 @@ fn available(turn: &Turn) -> impl Iterator<Item = &Arc<dyn AnyTool>> {
     let rules = turn.rules(&[]);
     let switches = [&turn.workspace.tool_switches, &turn.agent.tools];
     let prompt = turn.user.tools.clone().unwrap_or_default();
-    turn.workspace.tools.iter().filter(move |tool| {
+    let offered = turn.workspace.tools.iter().filter(move |tool| {
         let name = tool.name();
         name != "invalid" && select::is_offered(name, &[switches[0], switches[1], &prompt], |kind| rules.denies_all(kind))
-    })
+    });
+    // By it the answer is given: no switch takes it away.
+    offered.chain(&turn.form_tool)
 }
 
 /// Arguments as a JSON object; no arguments are an empty one.
@@ -149,7 +151,8 @@ pub(super) async fn run(turn: &Arc<Turn>, message: &MessageId, calls: Vec<Call>,
             metadata: call.metadata,
         };
         if prepared.len() < MOST_CALLS {
-            let repeated = repeats.note(tool.name(), &input);
+            // How often an answer may be given wrongly is the prompt's to say.
+            let repeated = call.name != structured::TOOL && repeats.note(tool.name(), &input);
             prepared.push(Prepared { part, tool, input, repeated });
         } else {
             let text = format!(

@@ -46,6 +46,17 @@ pub enum Error {
     /// The prompt cannot be taken.
     #[error("{0}")]
     Input(String),
+    /// A field of the params cannot be taken.
+    #[error("`{field}`: {message}")]
+    Params {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it, and what was expected.
+        message: String,
+    },
+    /// The recording that was asked for cannot be written or played.
+    #[error("{0}")]
+    Recording(String),
     /// A limit of the prompt was passed.
     #[error("{what}")]
     TooLarge {

@@ -11,7 +11,7 @@ use std::{
 use polytree_protocol::{
     events::{EventPayload, SessionInfo},
     id::{MessageId, ProjectId, SessionId},
-    message::{MessageWithParts, Tokens},
+    message::{MessageWithParts, OutputFormat, PromptOptions, Tokens},
     provider::ModelRef,
     session::{PartInput, Session, SessionTime},
 };
@@ -155,6 +155,12 @@ pub struct Prompt {
     pub system: Option<String>,
     /// Tool switches.
     pub tools: Option<std::collections::BTreeMap<String, bool>>,
+    /// The variant of the model.
+    pub variant: Option<String>,
+    /// Sampling and the longest answer.
+    pub options: Option<PromptOptions>,
+    /// The form of the answer.
+    pub format: Option<OutputFormat>,
     /// The client's variables.
     pub environment: Environment,
     /// A digest of what the client asked for, to recognise the same call again.

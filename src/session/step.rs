@@ -6,29 +6,30 @@ use std::{future::Future, pin::Pin};
 use futures::StreamExt as _;
 use polytree_protocol::{
     id::MessageId,
-    message::{AssistantMessage, MessageError, MessageErrorData, MessageErrorName, MessageWithParts, Tokens},
+    message::{AssistantMessage, MessageError, MessageWithParts, Tokens},
     part::{Created, Part, RetryPart, Span, ToolFailed, ToolPart, ToolState},
     session::{SessionStatus, StatusRetry},
 };
 use serde_json::json;
 
 use super::{
-    Error, calls,
+    Error, calls, choices,
+    choices::Choices,
+    failure::message_error,
     fold::{Call, Change, Fold},
-    history, system,
+    history, structured, system,
     turn::{Turn, part_id},
 };
 use crate::{
     provider::{
         definition::{Delta, Error as ModelError, FinishReason, ModelMessage, ModelRequest, UserContent},
         retry::{self, RetryPolicy},
+        variants,
     },
     stdx::time::now_ms,
     storage,
 };
 
-/// The longest answer asked for where the model's limit is unknown or higher.
-const MOST_OUTPUT: u64 = 32_000;
 /// Above this much unwritten text the stream waits for the store.
 const MOST_PENDING: usize = 256 * 1024;
 /// An answer longer than this is none that anybody wants.
@@ -55,7 +56,7 @@ pub(super) async fn run(
     final_step: bool,
     failures: &mut u32,
 ) -> Result<StepEnd, Error> {
-    let request = request(turn, history, final_step);
+    let mut request = request(turn, history, final_step);
     let policy = RetryPolicy::default();
     loop {
         let mut fold = Fold::new(turn.session.id.clone(), answer.id.clone(), part_id);
@@ -68,10 +69,14 @@ pub(super) async fn run(
             Streamed::Aborted => return Ok(StepEnd::Aborted(answer)),
             Streamed::Failed(error) => error,
         };
+        if turn.form.as_ref().is_some_and(|form| form.stops_forcing(&error)) {
+            request = self::request(turn, history, final_step);
+            continue;
+        }
         *failures += 1;
         let attempt = *failures;
         let wait = retry::decide(policy, &error, attempt, jitter());
-        let message = message_error(&error, turn);
+        let message = message_error(&error, &turn.model.reference);
         let Some(wait) = wait else { return Ok(StepEnd::Failed(answer, message, false)) };
         announce_retry(turn, &answer.id, attempt, &message, wait).await?;
         let slept = tokio::select! {
@@ -199,25 +204,37 @@ fn request(turn: &Turn, history: &[MessageWithParts], final_step: bool) -> Model
             None => messages.push(ModelMessage::User(vec![UserContent::Text(reminder.to_owned())])),
         }
     }
+    let calls_tools = turn.model.info.tool_call;
     if final_step {
-        messages.push(ModelMessage::User(vec![UserContent::Text(
-            "This is the last step of this turn: answer with what you have, without calling tools.".into(),
-        )]));
+        let how =
+            if turn.form.is_some() && calls_tools { "by calling StructuredOutput and no other tool" } else { "without calling tools" };
+        messages.push(ModelMessage::User(vec![UserContent::Text(format!(
+            "This is the last step of this turn: answer with what you have, {how}."
+        ))]));
     }
     let prompt = turn.user.system.as_deref().or(turn.agent.prompt.as_deref());
-    let tools = if turn.model.info.tool_call && !final_step { calls::offered(turn) } else { Vec::new() };
-    let output = turn.model.info.limit.output;
-    let mut options = turn.model.options.clone();
-    options.extend(turn.agent.options.iter().map(|(key, value)| (key.clone(), value.clone())));
+    let mut tools = if calls_tools { calls::offered(turn) } else { Vec::new() };
+    if final_step {
+        tools.retain(|tool| turn.form.is_some() && tool.name == structured::TOOL);
+    }
+    let Choices { temperature, top_p, max_output_tokens, mut options } = choices::choices(&turn.user, &turn.agent, &turn.model);
+    let mut system = system::system(&turn.workspace, prompt, &turn.model.reference.to_string(), &system::day(now_ms()));
+    if let Some(form) = &turn.form {
+        system.push(form.instruction(calls_tools));
+        if form.forces() && !tools.is_empty() {
+            let forced = variants::must_call_a_tool(&turn.model.api, &options, &turn.model.info);
+            variants::merge(&mut options, &forced);
+        }
+    }
     ModelRequest {
         model: turn.model.reference.clone(),
         info: turn.model.info.clone(),
-        system: system::system(&turn.workspace, prompt, &turn.model.reference.to_string(), &system::day(now_ms())),
+        system,
         messages,
         tools,
-        temperature: turn.agent.temperature.filter(|_| turn.model.info.temperature),
-        top_p: turn.agent.top_p,
-        max_output_tokens: if output == 0 { MOST_OUTPUT } else { output.min(MOST_OUTPUT) },
+        temperature,
+        top_p,
+        max_output_tokens,
         options,
         cache_key: turn.session.id.to_string(),
     }
@@ -257,31 +274,6 @@ async fn announce_retry(turn: &Turn, message: &MessageId, attempt: u32, error: &
             Ok(())
         })
         .await
-}
-
-fn message_error(error: &ModelError, turn: &Turn) -> MessageError {
-    let provider = &turn.model.reference.provider_id;
-    let (name, status, hint) = match error {
-        ModelError::Credentials { .. } => (
-            MessageErrorName::ProviderAuthError,
-            None,
-            Some(format!("check the key of provider {provider:?} in the environment or the settings")),
-        ),
-        ModelError::Status { status, .. } => (MessageErrorName::ApiError, Some(*status), None),
-        ModelError::ContextOverflow { .. } => {
-            (MessageErrorName::ContextOverflowError, None, Some("start a new session, or use a model with a longer context".to_owned()))
-        }
-        ModelError::Connection { .. } => {
-            (MessageErrorName::ApiError, None, Some(format!("check the network and the address of provider {provider:?}")))
-        }
-        ModelError::Stream { .. } => (MessageErrorName::ApiError, None, None),
-        ModelError::Request { .. } => (MessageErrorName::UnknownError, None, None),
-    };
-    let is_retryable = Some(retry::is_retryable(error));
-    MessageError {
-        name,
-        data: MessageErrorData { message: error.to_string(), hint, provider_id: Some(provider.clone()), status_code: status, is_retryable },
-    }
 }
 
 /// A number from 0 to 1 that keeps many sessions from trying again at the same moment.

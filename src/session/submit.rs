@@ -10,9 +10,10 @@ use polytree_protocol::{
 use tokio::sync::oneshot;
 
 use super::{
-    Error, Prompt, Sessions, Submitted, input,
+    Error, Prompt, Sessions, Submitted, choices, input,
     mailbox::{Command, NewPrompt},
     store,
+    structured::Form,
     task::SessionTask,
 };
 use crate::{
@@ -40,7 +41,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Error::Conflict`], [`Error::DirectoryGone`], [`Error::UnknownAgent`], [`Error::UnknownModel`],
-    /// [`Error::QueueFull`], or what the settings or the attached files are at fault of.
+    /// [`Error::Params`], [`Error::QueueFull`], or what the settings or the attached files are at fault of.
     pub async fn submit(&self, session: Session, prompt: Prompt) -> Result<Submitted, Error> {
         // A turn that is to be started; whether it may, its caller has asked by `enter`.
         let _busy = self.shared.activity.begin();
@@ -59,7 +60,10 @@ impl Sessions {
         let agent = workspace.agent(prompt.agent.as_deref().or(session.agent.as_deref()))?;
         let model = workspace.models.choose(prompt.model.as_ref(), agent.model.as_ref(), session.model.as_ref())?;
         workspace.models.prepare(&model).await;
-        workspace.models.resolve(&model)?;
+        let resolved = workspace.models.resolve(&model)?;
+        let variant = choices::variant(prompt.variant.as_deref(), agent, &resolved)?;
+        choices::check(prompt.options.as_ref(), &resolved)?;
+        Form::of(prompt.format.as_ref())?;
         let chosen = prompt.message_id.is_some();
         let message_id = prompt.message_id.unwrap_or_else(|| MessageId::from_ulid(ids::next()));
         let parts = input::expand(&self.shared, &workspace, &session.id, &message_id, prompt.parts).await?;
@@ -71,6 +75,9 @@ impl Sessions {
             model,
             system: prompt.system,
             tools: prompt.tools,
+            variant,
+            options: prompt.options,
+            format: prompt.format,
         };
         let (reply, answer) = oneshot::channel();
         let prompt = NewPrompt { message, chosen, parts, digest: prompt.digest, environment: prompt.environment, workspace };

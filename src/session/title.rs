@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use polytree_protocol::{
-    message::{Message, MessageWithParts},
+    message::{Message, MessageWithParts, Tokens},
     part::Part,
 };
 use serde_json::Map;
 
-use super::{ResolvedModel, system, turn::Turn};
+use super::{ResolvedModel, system, turn::Turn, usage};
 use crate::{
     provider::definition::{Delta, ModelMessage, ModelRequest, UserContent},
     stdx::text::ellipsis,
@@ -65,8 +65,8 @@ pub(super) fn start(turn: &Arc<Turn>, history: &[MessageWithParts]) {
             tokio::select! {
                 () = tasks.token().cancelled() => return,
                 title = &mut asked => {
-                    if let Ok(Some(title)) = title {
-                        store(&turn, title).await;
+                    if let Ok((title, tokens)) = title {
+                        store(&turn, title, &model, tokens).await;
                     }
                     return;
                 }
@@ -76,7 +76,8 @@ pub(super) fn start(turn: &Arc<Turn>, history: &[MessageWithParts]) {
     }));
 }
 
-async fn ask(model: &ResolvedModel, cache_key: &str, text: String) -> Option<String> {
+/// A title, if there is one, and what it took to find it.
+async fn ask(model: &ResolvedModel, cache_key: &str, text: String) -> (Option<String>, Tokens) {
     let request = ModelRequest {
         model: model.reference.clone(),
         info: model.info.clone(),
@@ -90,18 +91,19 @@ async fn ask(model: &ResolvedModel, cache_key: &str, text: String) -> Option<Str
         cache_key: cache_key.to_owned(),
     };
     let mut deltas = model.provider.stream(request);
-    let mut title = String::new();
+    let (mut title, mut used) = (String::new(), Tokens::default());
     while let Some(delta) = deltas.next().await {
         match delta {
             Ok(Delta::Text(text)) if title.len() < 4000 => title.push_str(&text),
+            Ok(Delta::Finish { tokens, .. }) => used = tokens,
             Ok(_) => {}
             Err(error) => {
                 tracing::info!(%error, "no title");
-                return None;
+                return (None, used);
             }
         }
     }
-    clean(&title)
+    (clean(&title), used)
 }
 
 /// The first line that says something, without thinking, quotes and excess.
@@ -112,13 +114,19 @@ fn clean(text: &str) -> Option<String> {
     (!line.is_empty()).then(|| ellipsis(line, MOST))
 }
 
-async fn store(turn: &Turn, title: String) {
+async fn store(turn: &Turn, title: Option<String>, model: &ResolvedModel, tokens: Tokens) {
+    let cost = usage::cost(&tokens, &model.info.cost);
     let voice = turn.voice.clone();
     let written = turn.shared.database.write(move |write| {
         // The user may have named it meanwhile, or deleted it.
         let default = super::store::get_session(write, &voice.session_id)?.is_some_and(|session| session.title.starts_with(SESSION));
-        if default {
-            voice.session(write, |session| session.title = title)?;
+        let title = title.filter(|_| default);
+        if title.is_some() || tokens != Tokens::default() {
+            voice.session(write, |session| {
+                session.title = title.unwrap_or_else(|| std::mem::take(&mut session.title));
+                session.cost = usage::sum(session.cost, cost);
+                usage::add(&mut session.tokens, &tokens);
+            })?;
         }
         Ok::<_, crate::storage::Error>(())
     });

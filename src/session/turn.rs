@@ -6,7 +6,8 @@ use std::sync::Arc;
 use polytree_protocol::{
     agent::Agent,
     id::{MessageId, PartId, SessionId},
-    message::{AssistantMessage, Message, MessageError, MessageErrorData, MessageErrorName, MessageWithParts, Tokens, UserMessage},
+    message::{AssistantMessage, Message, MessageError, MessageWithParts, Tokens, UserMessage},
+    part::{Part, TextPart},
     permission::PermissionOutcome,
     session::Session,
 };
@@ -16,16 +17,19 @@ use super::{
     announce::Voice,
     answer::{abort_error, finish_error, new_answer},
     calls::{self, CallsEnd},
+    failure::start_error,
     progress::Progress,
     recover::{self, Cause},
     sessions::Shared,
     step::{self, StepEnd},
-    store, title,
+    store,
+    structured::{self, Form},
+    title,
 };
 use crate::{
     provider::definition::FinishReason,
     stdx::{ids, paths::AbsPath, tasks::Tasks, time::now_ms},
-    tool::context::Environment,
+    tool::{context::Environment, definition::AnyTool},
 };
 
 /// How a turn ended.
@@ -71,6 +75,10 @@ pub(super) struct Turn {
     pub user: UserMessage,
     pub agent: Agent,
     pub model: ResolvedModel,
+    /// The form that its answer is to have.
+    pub form: Option<Arc<Form>>,
+    /// The same as a tool.
+    pub form_tool: Option<Arc<dyn AnyTool>>,
     pub tasks: Tasks,
     /// For those who wonder what it is doing.
     pub progress: Arc<Progress>,
@@ -137,7 +145,10 @@ async fn prepare(
     let agent = workspace.agent(Some(&user.agent))?.clone();
     workspace.models.prepare(&user.model).await;
     let model = workspace.models.resolve(&user.model)?;
+    let form = Form::of(user.format.as_ref())?.map(Arc::new);
     Ok(Turn {
+        form_tool: form.clone().map(|form| form as _),
+        form,
         voice: Voice::new(&shared.events, &session),
         shared: Arc::clone(shared),
         session,
@@ -167,15 +178,6 @@ async fn read(
     };
     let workspace = shared.workspaces.open(&directory, environment).await?;
     Ok(Fresh { session, user, workspace })
-}
-
-fn start_error(error: &Error) -> MessageError {
-    let name = match error {
-        Error::UnknownModel { .. } => MessageErrorName::ProviderModelNotFoundError,
-        Error::Credentials { .. } => MessageErrorName::ProviderAuthError,
-        _ => MessageErrorName::UnknownError,
-    };
-    MessageError { name, data: MessageErrorData { message: error.to_string(), ..MessageErrorData::default() } }
 }
 
 /// The turn ends before the model is asked: because the settings changed while the prompt waited, or by an abort. Its
@@ -248,21 +250,97 @@ impl Turn {
                 StepEnd::Finished(answer, calls, reason, tokens) => {
                     failures = 0;
                     if calls.is_empty() {
-                        let error = finish_error(reason, &self.model);
-                        self.complete(answer, error, reason, tokens, true).await?;
-                        return Ok(Ended::Done);
+                        match self.after_words(answer, reason, tokens, &mut history).await? {
+                            // What has not the right form is no step.
+                            Next::Step => steps -= 1,
+                            Next::End(ended) => return Ok(ended),
+                        }
+                        continue;
                     }
+                    let gives = calls.iter().any(|call| call.name == structured::TOOL);
                     let end = calls::run(&self, &answer.id, calls, &mut repeats).await?;
-                    match self.after_calls(answer, end, reason, tokens, &mut history).await? {
-                        Next::Step => {}
-                        Next::End(ended) => return Ok(ended),
+                    let given = self.form.as_ref().filter(|_| gives && end == CallsEnd::Done).map(|form| (form, form.take()));
+                    let mut answer = answer;
+                    let mut again = !final_step;
+                    match given {
+                        None => {}
+                        Some((_, Some(value))) => {
+                            answer.structured = Some(value);
+                            again = false;
+                        }
+                        Some((form, None)) => match form.failed(None) {
+                            // The result of the call has told it.
+                            (_, true) => again = true,
+                            (error, false) => {
+                                self.complete(answer, Some(error), reason, tokens, true).await?;
+                                return Ok(Ended::Done);
+                            }
+                        },
                     }
-                    if final_step {
-                        return Ok(Ended::Done);
+                    match self.after_calls(answer, end, reason, tokens, &mut history).await? {
+                        Next::Step if again => {}
+                        Next::Step => return Ok(Ended::Done),
+                        Next::End(ended) => return Ok(ended),
                     }
                 }
             }
         }
+    }
+
+    /// An answer without calls ends the turn, unless it should have had another form.
+    async fn after_words(
+        &self,
+        mut answer: AssistantMessage,
+        reason: FinishReason,
+        tokens: Tokens,
+        history: &mut Vec<MessageWithParts>,
+    ) -> Result<Next, Error> {
+        let error = finish_error(reason, &self.model);
+        let Some(form) = self.form.as_ref().filter(|_| error.is_none()) else {
+            self.complete(answer, error, reason, tokens, true).await?;
+            return Ok(Next::End(Ended::Done));
+        };
+        let stored = self.stored(&answer.id).await?;
+        let spoken = stored.iter().flat_map(|message| &message.parts);
+        let text: String = spoken.filter_map(|part| if let Part::Text(part) = part { Some(part.text.as_str()) } else { None }).collect();
+        let why = match form.read(&text) {
+            Ok(value) => {
+                answer.structured = Some(value);
+                self.complete(answer, None, reason, tokens, true).await?;
+                return Ok(Next::End(Ended::Done));
+            }
+            Err(why) => why,
+        };
+        let (error, again) = form.failed(Some(&why));
+        self.complete(answer, Some(error), reason, tokens, !again).await?;
+        if !again {
+            return Ok(Next::End(Ended::Done));
+        }
+        // It stays on record as a failure; the model has to see what it was.
+        history.extend(stored);
+        let text = Form::reminder(&why, self.model.info.tool_call);
+        history.push(self.reminded(text));
+        Ok(Next::Step)
+    }
+
+    /// A word to the model that is not stored.
+    fn reminded(&self, text: String) -> MessageWithParts {
+        let id = MessageId::from_ulid(ids::next());
+        let part = Part::Text(TextPart {
+            id: part_id(),
+            session_id: self.session.id.clone(),
+            message_id: id.clone(),
+            text,
+            synthetic: true,
+            time: None,
+            metadata: None,
+        });
+        MessageWithParts { info: Message::User(UserMessage { id, ..self.user.clone() }), parts: vec![part], cursor: 0 }
+    }
+
+    async fn stored(&self, id: &MessageId) -> Result<Option<MessageWithParts>, Error> {
+        let (session_id, id) = (self.session.id.clone(), id.clone());
+        Ok(self.shared.database.read(move |c| store::get_message(c, &session_id, &id)).await?)
     }
 
     async fn after_calls(
@@ -283,10 +361,7 @@ impl Turn {
         if matches!(end, CallsEnd::Rejected) {
             return Ok(Next::End(Ended::Done));
         }
-        let session_id = self.session.id.clone();
-        if let Some(message) = self.shared.database.read(move |c| store::get_message(c, &session_id, &id)).await? {
-            history.push(message);
-        }
+        history.extend(self.stored(&id).await?);
         Ok(Next::Step)
     }
 

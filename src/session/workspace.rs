@@ -17,7 +17,7 @@ use super::Error;
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
-    provider::definition::Provider,
+    provider::{definition::Provider, variants::Variants},
     stdx::paths::AbsPath,
     tool::{context::Environment, definition::AnyTool, output::OutputLimits},
 };
@@ -33,6 +33,10 @@ pub struct ResolvedModel {
     pub provider: Arc<dyn Provider>,
     /// Further fields of every request.
     pub options: Map<String, Value>,
+    /// Fields that a prompt may have put over those, by name.
+    pub variants: Variants,
+    /// The wire protocol.
+    pub api: String,
 }
 
 /// The models of a directory.

@@ -34,7 +34,7 @@ pub mod todo;
 pub mod write;
 
 #[cfg(test)]
-mod test_host;
+pub(crate) mod test_host;
 
 use std::sync::Arc;
 

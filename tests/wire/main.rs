@@ -7,10 +7,13 @@ mod support {
     #[path = "../../support/model_server.rs"]
     pub mod model_server;
     pub mod served;
+    #[path = "../../support/way.rs"]
+    pub mod way;
 }
 
 mod abort;
 mod buffers;
+mod calls;
 mod command_line;
 mod conversation;
 mod crash;
@@ -32,7 +35,9 @@ mod projects;
 mod relay;
 mod sessions;
 mod store;
+mod structured;
 mod symbols;
+mod tapes;
 mod text;
 mod transport;
 mod versions;
