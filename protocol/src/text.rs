@@ -141,12 +141,12 @@ pub struct TextSubmatch {
     pub end: u64,
     /// The same in UTF-16 code units; absent where the numbers are the same because the text is ASCII.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub utf16: Option<TextRange>,
+    pub utf16: Option<Utf16Range>,
 }
 
 /// A part of a text, in UTF-16 code units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct TextRange {
+pub struct Utf16Range {
     /// Where it begins, from 0.
     pub start: u64,
     /// Where it ends.

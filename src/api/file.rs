@@ -42,6 +42,8 @@ impl Handler for FileRead {
         };
         let instance = select::instance_or_session(&context, &params, params.session_id.as_ref()).await?;
         let content = read::read(&place(&instance), &context.daemon.overlay, &params.path, form).await?;
+        let recent = context.daemon.finder.recent(&instance.project.id);
+        recent.note(instance.worktree(), &instance.directory.join(&params.path));
         Ok(file_content(content))
     }
 }

@@ -41,6 +41,9 @@ pub enum Error {
     /// It was exchanged or changed while it was read.
     #[error("{0} changed while it was read")]
     Changed(String),
+    /// A client holds a newer text of it and has not told that text.
+    #[error("an editor holds a newer text of {0} and has not told it yet")]
+    Untold(String),
     /// More than is given at once.
     #[error("{what}")]
     TooLarge {

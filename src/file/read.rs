@@ -8,7 +8,7 @@ use super::{
     text_file::{Encoding, TextFile, is_binary},
 };
 use crate::{
-    overlay::Overlay,
+    overlay::{Overlay, Policy},
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
@@ -80,7 +80,8 @@ pub async fn read(place: &Place, overlay: &Overlay, given: &str, form: Form) -> 
     for attempt in 1.. {
         let (at, path) = (place.clone(), given.to_owned());
         let real = Tasks::spawn_blocking(move || at.resolve(&path)).await??;
-        let unsaved = overlay.get(&real).map(|document| Arc::clone(&document.text));
+        let unsaved = overlay.settled(&real, Policy::default().patience).await.map_err(|_| Error::Untold(given.to_owned()))?;
+        let unsaved = unsaved.map(|document| Arc::clone(&document.text));
         let (source, path) = (real.clone(), given.to_owned());
         let is_unsaved = unsaved.is_some();
         let (mut content, before) = Tasks::spawn_blocking(move || load(&source, &path, unsaved, form)).await??;

@@ -27,7 +27,7 @@ use super::{
     remote_client::Clients,
     remote_wire::Wire,
     scripted::{Script, Scripted},
-    variants::{Variants, variants},
+    variants::Variants,
 };
 use crate::stdx::paths::AbsPath;
 

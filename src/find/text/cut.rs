@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use polytree_protocol::text::{TextRange, TextSubmatch};
+use polytree_protocol::text::{TextSubmatch, Utf16Range};
 
 /// The longest text of a line that is shown, in bytes.
 pub const SHOWN_BYTES: usize = 4096;
@@ -90,7 +90,7 @@ fn with_utf16(text: &str, found: Range<usize>) -> TextSubmatch {
     let start = units(0, found.start);
     let end = start + units(found.start, found.end);
     let utf16 = (start, end) != (found.start as u64, found.end as u64);
-    TextSubmatch { utf16: utf16.then_some(TextRange { start, end }), ..plain(found) }
+    TextSubmatch { utf16: utf16.then_some(Utf16Range { start, end }), ..plain(found) }
 }
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
 
     fn by_utf16(shown: &Shown<'_>) -> Vec<String> {
         let units: Vec<u16> = shown.text.encode_utf16().collect();
-        let range = |place: &TextSubmatch| place.utf16.unwrap_or(TextRange { start: place.start, end: place.end });
+        let range = |place: &TextSubmatch| place.utf16.unwrap_or(Utf16Range { start: place.start, end: place.end });
         let ranges = shown.submatches.iter().map(range);
         ranges
             .map(|place| String::from_utf16(&units[usize::try_from(place.start).unwrap()..usize::try_from(place.end).unwrap()]).unwrap())
@@ -123,7 +123,7 @@ mod tests {
         let last = line.rfind("word").unwrap();
         let shown = show(line.as_bytes(), &[first..first + 4, last..last + 4]);
         assert_eq!((found(&shown), by_utf16(&shown)), (vec!["word", "word"], vec!["word".to_owned(), "word".to_owned()]));
-        assert_eq!(shown.submatches[0], TextSubmatch { start: 7, end: 11, utf16: Some(TextRange { start: 4, end: 8 }) });
+        assert_eq!(shown.submatches[0], TextSubmatch { start: 7, end: 11, utf16: Some(Utf16Range { start: 4, end: 8 }) });
         assert_eq!(column(line.as_bytes(), first), 5);
         let shown = show(b"a word", std::slice::from_ref(&(2..6)));
         assert_eq!(shown.submatches, [TextSubmatch { start: 2, end: 6, utf16: None }]);

@@ -110,6 +110,7 @@ pub fn search<C: Collect>(place: &Place, query: &Query, filter: &Filter, overlay
         stop,
         collect,
         documents,
+        untold: overlay.untold_below(&place.from).into_iter().map(|path| path.as_path().to_owned()).collect(),
         new: HashSet::new(),
         root: None,
         files: AtomicU64::new(0),
@@ -127,6 +128,8 @@ struct Run<'a, C> {
     collect: &'a C,
     /// What editors hold, by path.
     documents: HashMap<PathBuf, Arc<Document>>,
+    /// What editors hold and have not told: what the disk has of them is not searched in its place.
+    untold: HashSet<PathBuf>,
     /// Those that were not on the disk when the search began, and are done.
     new: HashSet<PathBuf>,
     root: Option<open::Root>,
@@ -139,7 +142,9 @@ impl<C: Collect> Run<'_, C> {
         let from = &self.place.from;
         let mut searcher = FileSearcher::new(self.query);
         if !from.as_path().is_dir() {
-            if let Some(document) = self.documents.get(from.as_path()) {
+            if self.untold.contains(from.as_path()) {
+                self.unreadable.fetch_add(1, Ordering::Relaxed);
+            } else if let Some(document) = self.documents.get(from.as_path()) {
                 let _ = self.search(&mut searcher, from.as_path(), &Source::Text(&document.text));
             } else {
                 let file = open::regular(from).map(|(file, metadata)| (file, metadata.len()));
@@ -195,6 +200,10 @@ impl<C: Collect> Run<'_, C> {
             return if entry.depth() > 0 && self.collect.skips(path) { WalkState::Skip } else { WalkState::Continue };
         }
         if !kind.is_some_and(|kind| kind.is_file()) || !self.filter.takes(path) || self.collect.skips(path) {
+            return WalkState::Continue;
+        }
+        if self.untold.contains(path) {
+            self.unreadable.fetch_add(1, Ordering::Relaxed);
             return WalkState::Continue;
         }
         let searched = match self.documents.get(path) {

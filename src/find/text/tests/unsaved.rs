@@ -45,3 +45,13 @@ fn a_long_unsaved_text_is_searched_like_a_file() {
     tree.announce("a", "bin\0ary hit");
     assert_eq!(tree.lines("hit"), <[&str; 0]>::default());
 }
+
+#[test]
+fn a_text_that_was_not_told_is_not_searched_for_on_the_disk() {
+    let tree = Tree::of(&[("a", "old hit"), ("b", "hit")]);
+    let untold = tree.root.join("a");
+    tree.overlay.open(1, &untold, &untold, 1, None).unwrap();
+    let filter = Filter::new(&tree.root, &[], &[], &[]).unwrap();
+    let (items, summary) = tree.find(&plain("hit"), &filter, 10);
+    assert_eq!((items.iter().map(place_of).collect::<Vec<_>>(), summary.unreadable), (vec!["b".to_owned()], 1));
+}
