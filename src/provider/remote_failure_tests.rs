@@ -243,7 +243,7 @@ async fn a_protocol_without_a_key_shows_none() {
         let server = ModelServer::start().await;
         server.push(Answer::json(404, &json!({"error": "model 'm' not found"})));
         let (_, error) = failure(&remote(RemoteSettings { api_key: None, ..settings(&server, wire) }), request("m")).await;
-        assert_eq!(error, Error::Status { status: 404, message: "model 'm' not found".to_owned(), retry_after: None });
+        assert_eq!(error, Error::ModelNotFound { message: "model 'm' not found".to_owned() });
         let sent = server.request();
         assert!(["authorization", "x-api-key", "x-goog-api-key"].iter().all(|name| sent.header(name).is_none()), "{wire:?}");
     }

@@ -128,6 +128,10 @@ fn compare(tree: &Tree, asked: &Asked) -> Result<(), TestCaseError> {
                 text.clear();
                 places.clear();
             }
+            // Version 13 forgets within a line what stands before, and so where words begin.
+            if asked.options.pattern.contains("\\b") && !text.is_ascii() {
+                places.clear();
+            }
         }
         told
     };
