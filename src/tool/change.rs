@@ -119,7 +119,7 @@ pub async fn change(
     let changed = match step {
         Step::Written(changed) => changed,
         // The lock is held until the editor has answered.
-        Step::Editor(draft, document) => in_editor(context, file, draft, &document, guard, on_own_change, planner).await?,
+        Step::Editor(draft, document) => in_editor(context, file, *draft, &document, guard, on_own_change, planner).await?,
     };
     context.recent.note(&context.worktree, file.real());
     context.host.file_edited(context, file.real()).await;
@@ -184,7 +184,7 @@ enum Step {
     /// The file is written.
     Written(Changed),
     /// The editor is to be asked.
-    Editor(Draft, Arc<Document>),
+    Editor(Box<Draft>, Arc<Document>),
 }
 
 fn finish(
@@ -214,7 +214,7 @@ fn finish(
     };
     if let Some(Current { place: Place::Editor(document), .. }) = &draft.current {
         let document = Arc::clone(document);
-        return Ok(Step::Editor(draft, document));
+        return Ok(Step::Editor(Box::new(draft), document));
     }
     let stamp = write(file, &draft)?;
     context.file_times.record(file.real(), stamp);

@@ -16,11 +16,14 @@ use crate::{
 /// Of so many texts the symbols are kept; more are parsed at each query.
 const MOST_KEPT: usize = 512;
 
+/// By file, with the announcement that was parsed.
+type Parsed = HashMap<AbsPath, (Weak<Document>, Arc<File>)>;
+
 /// What was parsed already.
 #[derive(Default)]
 pub(super) struct Unsaved {
-    // By file; held for a look-up or an insert. An entry counts as long as the overlay holds that very announcement.
-    parsed: Mutex<HashMap<AbsPath, (Weak<Document>, Arc<File>)>>,
+    // Held for a look-up or an insert. An entry counts as long as the overlay holds that very announcement.
+    parsed: Mutex<Parsed>,
 }
 
 impl Unsaved {
@@ -63,7 +66,7 @@ impl Unsaved {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AbsPath, (Weak<Document>, Arc<File>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Parsed> {
         self.parsed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

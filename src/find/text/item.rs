@@ -69,20 +69,20 @@ mod tests {
     #[test]
     fn what_is_written_is_what_the_contract_says() {
         let long = format!("{}end", "x".repeat(10_000));
-        let cases: [(&[u8], Option<&[std::ops::Range<usize>]>); 6] = [
-            (b"a \"word\"\t", Some(&[3..7])),
-            (b"", Some(&[])),
-            ("ä word".as_bytes(), Some(&[3..7])),
-            (b"\xFF word", Some(&[2..6, 6..6])),
-            (long.as_bytes(), Some(&[5000..5002])),
-            (long.as_bytes(), None),
-        ];
-        for (bytes, matches) in cases {
+        let check = |bytes: &[u8], places: Option<&[(usize, usize)]>| {
+            let matches: Option<Vec<_>> = places.map(|places| places.iter().map(|&(from, to)| from..to).collect());
+            let matches = matches.as_deref();
             let mut json = Vec::new();
             Items::new("di r/\"n\u{1}ame").write(&Line { number: 7, bytes, matches }, &mut json);
             let item: TextItem = serde_json::from_slice(&json).unwrap();
             assert_eq!(serde_json::to_string(&item).unwrap(), String::from_utf8(json).unwrap());
             assert_eq!(matches!(item, TextItem::Match(_)), matches.is_some());
-        }
+        };
+        check(b"a \"word\"\t", Some(&[(3, 7)]));
+        check(b"", Some(&[]));
+        check("ä word".as_bytes(), Some(&[(3, 7)]));
+        check(b"\xFF word", Some(&[(2, 6), (6, 6)]));
+        check(long.as_bytes(), Some(&[(5000, 5002)]));
+        check(long.as_bytes(), None);
     }
 }

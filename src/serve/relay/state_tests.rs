@@ -356,7 +356,7 @@ fn a_client_does_not_notice_another_daemon() {
         daemon {"jsonrpc":"2.0","id":"relay:2","method":"event.subscribe","params":{"types":["session.idle"],"since":9}}
         daemon {"jsonrpc":"2.0","id":"p","method":"session.prompt","params":{"messageID":"msg_1","parts":"a"}}
     "#]]
-    .assert_eq(&said(&mut state, |state, up, down| state.resume(up, down)));
+    .assert_eq(&said(&mut state, State::resume));
     assert_eq!(daemon(&mut state, r#"{"jsonrpc":"2.0","id":"relay:1","result":{}}"#), "");
     assert_eq!(daemon(&mut state, r#"{"jsonrpc":"2.0","id":"relay:2","result":1}"#), "");
     assert_eq!(
@@ -375,7 +375,7 @@ fn a_client_does_not_notice_another_daemon() {
     ));
     // A subscription that cannot go on ends with the daemon's error, under the client's number.
     said(&mut state, |state, _, down| state.lost(down));
-    said(&mut state, |state, up, down| state.resume(up, down));
+    said(&mut state, State::resume);
     expect_test::expect![[r#"
         client {"jsonrpc":"2.0","method":"event","params":{"subscription":1,"error":{"code":1011,"message":"expired"}}}
     "#]]
@@ -407,7 +407,7 @@ fn numbers_of_subscriptions_are_the_daemons_own_on_its_side() {
     client(&mut state, r#"{"jsonrpc":"2.0","id":6,"method":"session.list"}"#);
     client(&mut state, r#"{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":6}}"#);
     assert!(said(&mut state, |state, _, down| state.lost(down)).contains(r#""id":6,"error":{"code":-32800"#));
-    assert_eq!(said(&mut state, |state, up, down| state.resume(up, down)), "");
+    assert_eq!(said(&mut state, State::resume), "");
     // What is no message of the contract is the daemon's to refuse.
     assert_eq!(client(&mut state, "no"), "daemon no\n");
     client(&mut state, r#"{"jsonrpc":"2.0","id":5,"method":"session.list"}"#);
@@ -440,7 +440,7 @@ fn announced_texts_are_asked_for_again() {
     assert_eq!(daemon(&mut state, edit), format!("client {edit}\n"));
     assert!(state.follows(), "a daemon that somebody else starts must know of them");
     assert!(said(&mut state, |state, _, down| state.lost(down)).contains(r#""id":6,"error":{"code":1009"#));
-    let resumed = said(&mut state, |state, up, down| state.resume(up, down));
+    let resumed = said(&mut state, State::resume);
     let time = resumed.split_once(r#""time":"#).unwrap().1.split_once(',').unwrap().0.to_owned();
     let mut lines: Vec<_> = resumed.lines().map(|line| line.replace(&time, "TIME")).collect();
     lines.sort();
@@ -476,6 +476,6 @@ fn a_search_ends_by_itself_or_with_its_daemon() {
         client {"jsonrpc":"2.0","method":"text.match","params":{"subscription":2,"error":{"code":1009,"message":"the connection to the daemon was lost before the subscription had come to its end","data":{"kind":"unavailable","hint":"open it again","retryAfter":500}}}}
     "#]]
     .assert_eq(&said(&mut state, |state, _, down| state.lost(down)));
-    assert_eq!(said(&mut state, |state, up, down| state.resume(up, down)), "");
+    assert_eq!(said(&mut state, State::resume), "");
     assert!(!state.follows() && !state.waits());
 }
