@@ -24,6 +24,7 @@ pub(crate) mod media_type;
 pub(crate) mod names;
 pub(crate) mod open;
 pub(crate) mod rules;
+mod tails;
 pub(crate) mod text_file;
 
 pub use error::Error;

@@ -14,7 +14,10 @@ use ignore::{
     gitignore::{Gitignore, GitignoreBuilder, gitconfig_excludes_path},
 };
 
-use super::ignore_rules::{MOST_BYTES, is_too_nested};
+use super::{
+    ignore_rules::{MOST_BYTES, is_too_nested},
+    tails::Tails,
+};
 use crate::stdx::paths::AbsPath;
 
 /// Which of the names that decide about ignoring a directory holds.
@@ -59,6 +62,10 @@ pub struct Rules {
     ignore: Gitignore,
     git_ignore: Gitignore,
     exclude: Gitignore,
+    /// What the names end with that git's files tell of.
+    tails: Tails,
+    /// The same for what also counts below the top of a repository.
+    lasting: Tails,
     /// The top of a repository: what git's files above it say does not count.
     is_top: bool,
     base: Arc<Base>,
@@ -99,7 +106,18 @@ impl Rules {
 
     fn first(base: Base) -> Arc<Self> {
         let empty = Gitignore::empty;
-        Arc::new(Self { above: None, ignore: empty(), git_ignore: empty(), exclude: empty(), is_top: false, base: Arc::new(base) })
+        let lasting = if base.global.is_empty() { Tails::default() } else { Tails::any() };
+        let git = Tails::default();
+        Arc::new(Self {
+            above: None,
+            ignore: empty(),
+            git_ignore: empty(),
+            exclude: empty(),
+            tails: git,
+            lasting,
+            is_top: false,
+            base: Arc::new(base),
+        })
     }
 
     /// The rules inside a directory of this one; `None` where a file of rules there cannot be read without harm, so that
@@ -122,15 +140,43 @@ impl Rules {
         if self.base.off || (!is_top && ignore.is_none() && git_ignore.is_none() && exclude.is_none()) {
             return Some(Arc::clone(self));
         }
+        let mut tails = Tails::default();
+        [&git_ignore, &exclude].into_iter().flatten().for_each(|text| tails.add(text));
+        let mut lasting = Tails::default();
+        ignore.iter().for_each(|text| lasting.add(text));
         let compiled = |text: Option<Vec<u8>>| text.map_or_else(Gitignore::empty, |text| compile(directory, &text));
         Some(Arc::new(Self {
             above: Some(Arc::clone(self)),
             ignore: compiled(ignore),
             git_ignore: compiled(git_ignore),
             exclude: compiled(exclude),
+            tails,
+            lasting,
             is_top,
             base: Arc::clone(&self.base),
         }))
+    }
+
+    /// Whether there is any rule.
+    #[must_use]
+    pub fn speaks(&self) -> bool {
+        !self.base.off && self.tails().any(|tails| !tails.is_empty())
+    }
+
+    /// Whether the rules may tell of a name in this directory: where they do not, it is not ignored.
+    #[must_use]
+    pub fn may_tell_of(&self, name: &[u8]) -> bool {
+        self.tails().any(|tails| tails.may_match(name))
+    }
+
+    /// Of all files that have a say here: what stands above the top of a repository has none in it, but for `.ignore`.
+    fn tails(&self) -> impl Iterator<Item = &Tails> {
+        let mut above_top = false;
+        std::iter::successors(Some(self), |rules| rules.above.as_deref()).flat_map(move |rules| {
+            let git = (!above_top).then_some(&rules.tails);
+            above_top |= rules.is_top;
+            std::iter::once(&rules.lasting).chain(git)
+        })
     }
 
     /// Whether a path in this directory is ignored.

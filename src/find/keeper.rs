@@ -333,11 +333,11 @@ impl Keeper {
             return;
         }
         let began = Instant::now();
-        let (root, tree) = (self.spot.root.clone(), Arc::clone(&self.tree));
+        let (root, tree, all_watched) = (self.spot.root.clone(), Arc::clone(&self.tree), self.tree.unwatched() == 0);
         let looked = self
             .blocking(move |_| {
                 let mut dirty = Dirty::default();
-                for node in tree.nodes().iter().filter(|node| is_unsafe(&tree, node) && walk::is_changed(&root, node)) {
+                for node in tree.nodes().iter().filter(|node| !all_watched && is_unsafe(&tree, node) && walk::is_changed(&root, node)) {
                     if node.watch == UNWATCHED {
                         note_changed(&mut dirty, &node.listing);
                     } else {

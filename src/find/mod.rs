@@ -7,6 +7,7 @@
 pub mod symbols;
 pub mod text;
 
+mod bound;
 mod branch;
 mod index;
 mod keeper;

@@ -2,13 +2,15 @@
 //! `'word` as it stands, `^word` at the beginning, `word$` at the end, `!word` not at all, `one | other` either. A word
 //! without capitals matches both cases.
 
-use memchr::{memchr, memmem::Finder};
 use nucleo_matcher::{
     Config, Matcher, Utf32Str,
     pattern::{Atom, AtomKind, CaseMatching, Normalization},
 };
 
-use super::listing::{self, Characters};
+use super::{
+    bound::{Sought, Trace},
+    listing::{self, Characters},
+};
 
 /// The longest query, in characters.
 pub const MOST_CHARACTERS: usize = 1000;
@@ -22,8 +24,6 @@ const WHOLE_NAME: u32 = 16;
 /// The most that the first character of a word gets, and each further one: the values of the matcher.
 const FIRST: u32 = 16 + 2 * 9;
 const FURTHER: u32 = 16 + 9;
-/// What a gap between characters costs at least.
-const GAP: u32 = 3;
 
 /// Why a query is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,8 +40,10 @@ pub enum Error {
 #[derive(Debug, Clone)]
 struct Word {
     atom: Atom,
-    /// Its text, to be sought as it stands before anything dearer is done; none where case or accents make that uncertain.
-    plain: Option<Finder<'static>>,
+    /// Its text; none where case or accents make it uncertain what matches.
+    plain: Option<Box<[u8]>>,
+    /// The same to be sought before anything dearer is done, where it may stand anywhere.
+    sought: Option<Sought>,
     /// A path, so that it is not sought in a name alone.
     has_slash: bool,
     length: usize,
@@ -54,39 +56,20 @@ impl Word {
         if self.atom.negative { 0 } else { FIRST + FURTHER * further + NAME }
     }
 
-    /// The most points that it can get for a path without capitals; `None` where it does not match.
-    fn most_for(&self, path: &[u8], name: usize) -> Option<u32> {
-        let most = self.most();
-        let Some(plain) = self.plain.as_ref().filter(|_| !self.atom.negative) else { return Some(most) };
-        match self.atom.kind {
-            AtomKind::Fuzzy | AtomKind::Substring => {}
-            _ => return Some(most),
+    /// The same looked at more closely; `None` where it does not match.
+    fn most_for(&self, folders: &Trace, name: &[u8], is_directory: bool) -> Option<u32> {
+        let Some(sought) = &self.sought else { return Some(self.most()) };
+        let as_it_stands = self.atom.kind == AtomKind::Substring;
+        let own = sought.most(&sought.follow(Trace::NONE, name), as_it_stands).map(|most| most + NAME);
+        // Nothing in the folders can be worth more than this.
+        if own.is_some_and(|own| own >= self.most() - NAME) {
+            return own;
         }
-        // Found from the end: names are worth more, and shorter than folders.
-        if plain.find(&path[name..]).is_some() {
-            return Some(most);
+        let mut trace = sought.follow(*folders, name);
+        if is_directory {
+            trace = sought.follow(trace, b"/");
         }
-        if plain.find(path).is_some() {
-            return Some(if self.is_sequence(&path[name..]) { most - GAP } else { most - NAME });
-        }
-        if self.atom.kind == AtomKind::Substring || !self.is_sequence(path) {
-            return None;
-        }
-        Some(if self.is_sequence(&path[name..]) { most - GAP } else { most - NAME - GAP })
-    }
-
-    /// Whether its characters come in this order.
-    fn is_sequence(&self, text: &[u8]) -> bool {
-        let mut rest = text;
-        self.plain.as_ref().is_none_or(|plain| {
-            plain.needle().iter().all(|byte| match memchr(*byte, rest) {
-                Some(at) => {
-                    rest = &rest[at + 1..];
-                    true
-                }
-                None => false,
-            })
-        })
+        own.max(sought.most(&trace, as_it_stands))
     }
 }
 
@@ -131,8 +114,9 @@ impl Query {
             }
             let text: String = atom.needle_text().chars().collect();
             let is_plain = text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_uppercase());
-            let plain = is_plain.then(|| Finder::new(&text).into_owned());
-            let word = Word { has_slash: text.contains('/'), plain, length, atom };
+            let is_anywhere = matches!(atom.kind, AtomKind::Fuzzy | AtomKind::Substring) && !atom.negative;
+            let sought = if is_plain && is_anywhere { Sought::new(&text) } else { None };
+            let word = Word { has_slash: text.contains('/'), plain: is_plain.then(|| text.into_bytes().into()), sought, length, atom };
             match groups.last_mut() {
                 Some(group) if continues => group.push(word),
                 _ => groups.push(vec![word]),
@@ -168,16 +152,30 @@ impl Query {
 }
 
 impl Query {
+    /// What there is to see of the folders above names, for [`Query::most_for`].
+    pub fn follow(&self, folders: &[u8], traces: &mut Vec<Trace>) {
+        let trace = |word: &Word| word.sought.as_ref().map_or(Trace::NONE, |sought| sought.follow(Trace::NONE, folders));
+        traces.clear();
+        traces.extend(self.groups.iter().flatten().map(trace));
+    }
+
     /// The most points that a path can get, looked at more closely than [`Query::most`] does; `None` where it does not match.
-    /// `path` is one of plain characters, made small; what is beyond ASCII always may get all.
+    /// `traces` are those of its folders; all of it is ASCII.
     #[must_use]
-    pub fn most_for(&self, path: &[u8], name: usize) -> Option<u32> {
-        let bare = path.len() - name - usize::from(path.ends_with(b"/"));
-        let mut all = self.most(bare, true) - self.most;
+    pub fn most_for(&self, traces: &[Trace], name: &[u8], is_directory: bool) -> Option<u32> {
+        let mut all = self.most(name.len(), true) - self.most;
+        let mut traces = traces.iter();
         for group in &self.groups {
-            all += group.iter().filter_map(|word| word.most_for(path, name)).max()?;
+            let most = |(word, trace): (&Word, &Trace)| word.most_for(trace, name, is_directory);
+            all += group.iter().zip(traces.by_ref()).filter_map(most).max()?;
         }
         Some(all)
+    }
+
+    /// Whether a path that can get so many points is likely to be among the best.
+    #[must_use]
+    pub fn is_promising(&self, most: u32) -> bool {
+        most >= self.most
     }
 }
 
@@ -282,9 +280,9 @@ impl Place<'_> {
     /// here.
     fn anywhere(text: Utf32Str<'_>, word: &Word, matcher: &mut Matcher) -> Option<u16> {
         if let (AtomKind::Substring, Utf32Str::Ascii(bytes), Some(plain)) = (word.atom.kind, text, &word.plain)
-            && plain.needle().iter().position(u8::is_ascii_lowercase).is_some_and(|first| first > 1)
+            && plain.iter().position(u8::is_ascii_lowercase).is_some_and(|first| first > 1)
         {
-            let at = bytes.windows(word.length).position(|window| window.eq_ignore_ascii_case(plain.needle()));
+            let at = bytes.windows(word.length).position(|window| window.eq_ignore_ascii_case(plain));
             return match at {
                 Some(at) => word.atom.score(text.slice(at..at + word.length), matcher),
                 None => word.atom.negative.then_some(0),

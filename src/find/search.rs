@@ -20,8 +20,8 @@ use crate::stdx::tasks::Tasks;
 
 /// So many directories are taken at a time.
 const CHUNK: usize = 32;
-/// A further processor is worth its start for so many names.
-const ENTRIES: usize = 10_000;
+/// A further processor is worth its start for so many directories.
+const DIRECTORIES: usize = 1000;
 /// What the file that was used last is worth more; each before it one less.
 const RECENT: u32 = 30;
 
@@ -75,11 +75,10 @@ pub async fn search(tree: Arc<Tree>, request: Request) -> Option<Vec<String>> {
     if range.is_empty() {
         return None;
     }
-    let entries: usize = tree.nodes()[range.clone()].iter().map(|node| node.listing.len()).sum();
     let search =
         Arc::new(Search { tree, range, request, next: AtomicUsize::new(0), least: AtomicU64::new(0), cancelled: AtomicBool::new(false) });
     let _cancel = Cancel(Arc::clone(&search));
-    let processors = std::thread::available_parallelism().map_or(1, usize::from).min(entries / ENTRIES + 1);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from).min(search.range.len() / DIRECTORIES + 1);
     let parts = (0..processors).map(|_| {
         let search = Arc::clone(&search);
         Tasks::spawn_blocking(move || if search.request.query.is_empty() { search.all() } else { search.matching() })
@@ -121,6 +120,74 @@ fn pack(score: u32, length: u32) -> u64 {
     u64::from(score) << 32 | u64::from(u32::MAX - length)
 }
 
+/// So many places are put off before they are looked at.
+const MOST_LATER: usize = 32 * 1024;
+
+/// A place in a tree that may be one of the best, with the most that its points and length can be worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Later {
+    most: u64,
+    node: usize,
+    entry: usize,
+}
+
+/// What one processor does. What promises most gets its points first, so that most of the rest needs none.
+struct Part<'a> {
+    search: &'a Search,
+    scorer: Scorer,
+    best: Best,
+    path: Vec<u8>,
+    later: Vec<Later>,
+}
+
+impl Part<'_> {
+    fn offer(&mut self, place: Later, is_promising: bool) {
+        if place.most < self.search.least.load(Ordering::Relaxed) {
+            return;
+        }
+        if is_promising {
+            self.look(place);
+            return;
+        }
+        self.later.push(place);
+        if self.later.len() >= MOST_LATER {
+            self.look_later();
+        }
+    }
+
+    fn look_later(&mut self) {
+        let mut later = std::mem::take(&mut self.later);
+        let least = self.search.least.load(Ordering::Relaxed);
+        later.retain(|place| place.most >= least);
+        later.sort_unstable_by(|one, other| other.cmp(one));
+        for place in later.drain(..) {
+            let is_over = place.most < self.search.least.load(Ordering::Relaxed) || self.search.cancelled.load(Ordering::Relaxed);
+            if is_over {
+                break;
+            }
+            self.look(place);
+        }
+        self.later = later;
+    }
+
+    fn look(&mut self, Later { node, entry, .. }: Later) {
+        let (search, path) = (self.search, &mut self.path);
+        search.prefix(node, path);
+        let start = path.len();
+        let (name, what) = search.tree.nodes()[node].listing.get(entry);
+        path.extend_from_slice(name);
+        if what == What::Directory {
+            path.push(b'/');
+        }
+        let Some(score) = self.scorer.score(&search.request.query, path, start) else { return };
+        let length = Reverse(u32::try_from(path.len()).unwrap_or(u32::MAX));
+        let candidate = Candidate { score, length, node: Reverse(node), entry: Reverse(entry) };
+        if let Some(worst) = self.best.push(candidate) {
+            search.least.fetch_max(pack(worst.score, worst.length.0), Ordering::Relaxed);
+        }
+    }
+}
+
 impl Search {
     /// The path of a directory relative to the one that is searched, with a slash at its end unless it is that one.
     fn prefix(&self, node: usize, path: &mut Vec<u8>) {
@@ -145,17 +212,16 @@ impl Search {
 
     fn matching(&self) -> Vec<Candidate> {
         let query = &self.request.query;
-        let needs = query.needs();
-        let (mut scorer, mut best, mut path) = (Scorer::default(), Best::new(self.request.limit), Vec::new());
-        let mut small = Vec::new();
+        let mut part =
+            Part { search: self, scorer: Scorer::default(), best: Best::new(self.request.limit), path: Vec::new(), later: Vec::new() };
+        let (mut folders, mut traces) = (Vec::new(), Vec::new());
         while let Some(chunk) = self.chunk() {
             for node in chunk {
-                self.prefix(node, &mut path);
-                let start = path.len();
-                small.clear();
-                small.extend(path.iter().map(u8::to_ascii_lowercase));
+                self.prefix(node, &mut folders);
                 // What the folders do not have the name must have.
-                let needs = needs & !listing::characters(&path);
+                let needs = query.needs() & !listing::characters(&folders);
+                let is_ascii = folders.is_ascii();
+                traces.clear();
                 let listing = &self.tree.nodes()[node].listing;
                 for entry in 0..listing.len() {
                     let characters = listing.characters(entry);
@@ -163,35 +229,26 @@ impl Search {
                         continue;
                     }
                     let (name, what) = listing.get(entry);
-                    let length = u32::try_from(start + name.len() + usize::from(what == What::Directory)).unwrap_or(u32::MAX);
-                    if !self.wants(what)
-                        || pack(query.most(name.len(), characters != listing::ALL), length) < self.least.load(Ordering::Relaxed)
-                    {
+                    let is_directory = what == What::Directory;
+                    let length = u32::try_from(folders.len() + name.len() + usize::from(is_directory)).unwrap_or(u32::MAX);
+                    let mut most = query.most(name.len(), characters != listing::ALL);
+                    if !self.wants(what) || pack(most, length) < self.least.load(Ordering::Relaxed) {
                         continue;
                     }
-                    path.truncate(start);
-                    path.extend_from_slice(name);
-                    if what == What::Directory {
-                        path.push(b'/');
-                    }
-                    if path.is_ascii() {
+                    if is_ascii && name.is_ascii() {
                         // Far cheaper than points, and mostly enough to see that they would be too few.
-                        small.truncate(start);
-                        small.extend(path[start..].iter().map(u8::to_ascii_lowercase));
-                        let most = query.most_for(&small, start);
-                        if most.is_none_or(|most| pack(most, length) < self.least.load(Ordering::Relaxed)) {
-                            continue;
+                        if traces.is_empty() {
+                            query.follow(&folders, &mut traces);
                         }
+                        let Some(closer) = query.most_for(&traces, name, is_directory) else { continue };
+                        most = closer;
                     }
-                    let Some(score) = scorer.score(query, &path, start) else { continue };
-                    let candidate = Candidate { score, length: Reverse(length), node: Reverse(node), entry: Reverse(entry) };
-                    if let Some(worst) = best.push(candidate) {
-                        self.least.fetch_max(pack(worst.score, worst.length.0), Ordering::Relaxed);
-                    }
+                    part.offer(Later { most: pack(most, length), node, entry }, query.is_promising(most));
                 }
             }
         }
-        best.into_vec()
+        part.look_later();
+        part.best.into_vec()
     }
 
     /// Without a query: what lies highest first, there directories first.

@@ -26,6 +26,9 @@ use crate::{
 
 /// More threads than this only wait for each other.
 const MOST_THREADS: usize = 8;
+/// A thread takes one of so many directories that wait, and at most so many at once.
+const SHARE: usize = 16;
+const MOST_AT_ONCE: usize = 32;
 /// A stamp that is younger than this when the names are read says nothing: the system's clock for files ticks slowly.
 const UNSURE_FOR: i64 = 50_000_000;
 
@@ -96,6 +99,8 @@ struct Walk<'a> {
 struct Queue {
     waiting: VecDeque<Work>,
     at_work: usize,
+    /// How many threads wait for directories.
+    idle: usize,
     cut: Option<Cut>,
 }
 
@@ -116,6 +121,7 @@ pub fn walk(
     let depth = directory.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).count();
     let mut first = Part::default();
     first.read(&walk, Work { directory: directory.to_vec(), rules, depth })?;
+    walk.add(&mut first.below);
     let mut parts = vec![first];
     // Most parts of a tree that is looked at again are small.
     if walk.queue().waiting.len() <= 1 {
@@ -144,22 +150,39 @@ impl Walk<'_> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads directories until there are none, or so many.
+    /// Reads directories until there are none, or somewhat more than so many.
     fn work(&self, most: usize) -> Part {
-        let mut part = Part::default();
-        for _ in 0..most {
-            let Some(work) = self.next() else { break };
+        let (mut part, mut works, mut done) = (Part::default(), Vec::new(), 0);
+        while done < most {
+            if !self.next(&mut works) {
+                break;
+            }
+            done += works.len();
             // Without it the others would wait for ever for one that has panicked.
             let _done = AtWork(self);
-            // What cannot be read holds nothing that anybody could open.
-            if let Err(error) = part.read(self, work) {
-                tracing::trace!(%error, "a directory was not read");
+            for work in works.drain(..) {
+                // What cannot be read holds nothing that anybody could open.
+                if let Err(error) = part.read(self, work) {
+                    tracing::trace!(%error, "a directory was not read");
+                }
             }
+            self.add(&mut part.below);
         }
         part
     }
 
-    fn next(&self) -> Option<Work> {
+    fn add(&self, below: &mut Vec<Work>) {
+        if !below.is_empty() {
+            let mut queue = self.queue();
+            queue.waiting.extend(below.drain(..));
+            if queue.idle > 0 {
+                self.changed.notify_all();
+            }
+        }
+    }
+
+    /// Takes the next directories; `false` when there are none any more.
+    fn next(&self, works: &mut Vec<Work>) -> bool {
         let mut queue = self.queue();
         loop {
             if self.cancel.load(Ordering::Relaxed) {
@@ -168,15 +191,20 @@ impl Walk<'_> {
                 queue.waiting.clear();
                 queue.cut = queue.cut.or(Some(Cut::Time));
             }
-            if let Some(work) = queue.waiting.pop_front() {
+            if !queue.waiting.is_empty() {
+                // Several at once, so that nobody waits for the others, and few where there are few, so that all have some.
+                let count = (queue.waiting.len() / SHARE).clamp(1, MOST_AT_ONCE);
+                works.extend(queue.waiting.drain(..count));
                 queue.at_work += 1;
-                return Some(work);
+                return true;
             }
             if queue.at_work == 0 {
                 self.changed.notify_all();
-                return None;
+                return false;
             }
+            queue.idle += 1;
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
         }
     }
 }
@@ -185,8 +213,11 @@ struct AtWork<'a, 'b>(&'a Walk<'b>);
 
 impl Drop for AtWork<'_, '_> {
     fn drop(&mut self) {
-        self.0.queue().at_work -= 1;
-        self.0.changed.notify_all();
+        let mut queue = self.0.queue();
+        queue.at_work -= 1;
+        if queue.idle > 0 && queue.at_work == 0 {
+            self.0.changed.notify_all();
+        }
     }
 }
 
@@ -195,12 +226,14 @@ struct Part {
     nodes: Vec<Node>,
     closed: Vec<Vec<u8>>,
     names: Names,
+    /// What is to be read next, before it is in the queue.
+    below: Vec<Work>,
 }
 
 impl Part {
     fn read(&mut self, walk: &Walk<'_>, work: Work) -> io::Result<()> {
         let Work { directory, rules, depth } = work;
-        let path = walk.root.join(names::as_path(&directory));
+        let path = walk.root.below(names::as_path(&directory).as_ref());
         let watch = walk.enter.enter(&path, &directory);
         let room = walk.bounds.entries.saturating_sub(walk.entries.load(Ordering::Relaxed));
         let read = match read(&path, &directory, &rules, &mut self.names, room) {
@@ -220,13 +253,11 @@ impl Part {
         let work = |(name, _): (&[u8], What)| {
             Some(Work { directory: read.listing.path(name), rules: Arc::clone(read.rules.as_ref()?), depth: depth + 1 })
         };
-        let below: Vec<Work> = found().filter(|_| !is_deepest).filter_map(work).collect();
+        self.below.extend(found().filter(|_| !is_deepest).filter_map(work));
         let cut = if read.cut { Some(Cut::Entries) } else { (is_deepest && found().next().is_some()).then_some(Cut::Depth) };
-        if !below.is_empty() || cut.is_some() {
+        if cut.is_some() {
             let mut queue = walk.queue();
-            queue.waiting.extend(below);
             queue.cut = queue.cut.or(cut);
-            walk.changed.notify_all();
         }
         self.nodes.push(Node { listing: Arc::new(read.listing), stamp: read.stamp, watch });
         Ok(())
@@ -261,6 +292,7 @@ pub fn read(path: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Na
         None => return Ok(Read { listing: Listing::new(directory, Vec::new()), rules: None, stamp: stamp_of(state), cut: false }),
     };
     let mut full = path.as_path().to_owned();
+    let speaks = rules.speaks();
     let kept = names.iter().filter_map(|(name, kind)| {
         let what = match kind {
             Kind::Directory => What::Directory,
@@ -270,10 +302,15 @@ pub fn read(path: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Na
         if name == b".git" {
             return None;
         }
-        full.push(names::as_path(name));
-        let is_ignored = rules.is_ignored(&full, what == What::Directory);
-        full.pop();
-        (!is_ignored).then_some((name, what))
+        if speaks && rules.may_tell_of(name) {
+            full.push(names::as_path(name));
+            let is_ignored = rules.is_ignored(&full, what == What::Directory);
+            full.pop();
+            if is_ignored {
+                return None;
+            }
+        }
+        Some((name, what))
     });
     let mut kept: Vec<(&[u8], What)> = kept.take(room.saturating_add(1)).collect();
     let cut = kept.len() > room;

@@ -34,6 +34,12 @@ impl AbsPath {
         Self(clean(&self.0.join(path)))
     }
 
+    /// The path of names below this one, as directories gave them, with nothing between them to be cleaned.
+    #[must_use]
+    pub fn below(&self, names: &Path) -> Self {
+        if names.as_os_str().is_empty() { self.clone() } else { Self(self.0.join(names)) }
+    }
+
     /// The path with every symlink resolved.
     ///
     /// # Errors
