@@ -104,7 +104,12 @@ impl Git {
         if let [_, b"sha1", top, index] = lines[..] {
             git.tree = AbsPath::new(os_string(top)).map(|top| WorkTree { top, index: directory.join(os_string(index)) });
         }
-        git.filters = filter_names(&keys.text()?).into_iter().map(|name| os_string(&name)).collect();
+        let keys = keys.text()?;
+        // Where git takes names that differ in case for the same one, it alone knows what it tracks.
+        if keys.split(|byte| *byte == 0).any(|key| key.eq_ignore_ascii_case(b"core.ignorecase")) {
+            git.tree = None;
+        }
+        git.filters = filter_names(&keys).into_iter().map(|name| os_string(&name)).collect();
         Ok(Some(git))
     }
 

@@ -2,7 +2,7 @@
 //! first. A link counts as what it leads to, as in editors. What git ignores is marked, by git's own rules: nested ignore
 //! files, the repository's and the user's; what is tracked is never ignored.
 
-use std::{cmp::Reverse, collections::BTreeSet, ffi::OsString};
+use std::{cmp::Reverse, collections::BTreeSet, ffi::OsString, io::Read as _};
 
 use super::{
     Error, Place,
@@ -91,16 +91,44 @@ async fn ignored(directory: &AbsPath, names: &Names) -> Result<BTreeSet<Vec<u8>>
     }
     let Some(git) = Git::in_directory(directory).await? else { return Ok(BTreeSet::new()) };
     // Without the dot a name could begin with a colon, which means something to git.
-    let input = names.iter().flat_map(|(name, ..)| [b"./", &git_bytes(name)[..], &[0]].concat()).collect();
-    match git.ask_with(&["check-ignore", "-z", "--stdin"], input).await? {
+    let input: Vec<u8> = names.iter().flat_map(|(name, ..)| [b"./", &git_bytes(name)[..], &[0]].concat()).collect();
+    let Some(tree) = git.tree().cloned() else { return ask(&git, &ALL, input).await };
+    if !Tasks::spawn_blocking(move || has_only_files_on_disk(&tree.index)).await? {
+        return ask(&git, &ALL, input).await;
+    }
+    // The index is large, and only what would be ignored may be saved by being in it.
+    let matched = ask(&git, &BY_RULES, input).await?;
+    if matched.is_empty() {
+        return Ok(matched);
+    }
+    ask(&git, &ALL, matched.iter().flat_map(|name| [b"./", &name[..], &[0]].concat()).collect()).await
+}
+
+const ALL: [&str; 3] = ["check-ignore", "-z", "--stdin"];
+const BY_RULES: [&str; 4] = ["check-ignore", "-z", "--no-index", "--stdin"];
+
+/// The names among those of the input of which git says that it ignores them.
+async fn ask(git: &Git, question: &[&str], input: Vec<u8>) -> Result<BTreeSet<Vec<u8>>, Error> {
+    match git.ask_with(question, input).await? {
         Answer::Yes(output) => {
             Ok(output.split(|byte| *byte == 0).filter_map(|path| path.strip_prefix(b"./")).map(<[u8]>::to_owned).collect())
         }
         Answer::No => Ok(BTreeSet::new()),
         // A list is of use without it, also in a broken repository.
         Answer::Failed(message) => {
-            tracing::debug!(%directory, message, "git does not tell what is ignored");
+            tracing::debug!(message, "git does not tell what is ignored");
             Ok(BTreeSet::new())
         }
     }
+}
+
+/// Whether no file of the index is kept off the disk, as an index of version 2 cannot have it. Of an ignore file that is,
+/// git reads the rules in the index. An index in two parts may have it in the other one.
+fn has_only_files_on_disk(index: &AbsPath) -> bool {
+    let mut head = [0; 8];
+    let opened = index.real().ok().and_then(|path| open::regular(&path).ok());
+    let is_plain = opened.is_some_and(|(mut file, _)| file.read_exact(&mut head).is_ok() && head == *b"DIRC\0\0\0\x02");
+    let is_part =
+        |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|entry| git_bytes(&entry.file_name()).starts_with(b"sharedindex."));
+    is_plain && index.parent().and_then(|git| std::fs::read_dir(git).ok()).is_some_and(|mut entries| !entries.any(is_part))
 }

@@ -18,6 +18,8 @@ mod index_scan;
 mod line_count;
 mod natural_order;
 mod status_output;
+mod tracked_directories;
+mod untracked;
 
 pub(crate) mod ignore_rules;
 pub(crate) mod media_type;

@@ -1,7 +1,7 @@
 //! Which files differ from the last commit, each once, as git itself sees it: the git program is asked, so every
 //! repository that git can read is read as git reads it. Two processes do it side by side, one for what is tracked and
-//! one for what is not. In large repositories the first is spared the looking at files that have not changed, which is most
-//! of its work. libgit2 is no help: in a repository of 100,000 files its status alone takes most of the time that git needs
+//! one for what is not. In large repositories the directories are first looked at without it, and it is asked only about
+//! the files that may differ and the names that it may not track, which spares it nearly all of its work. libgit2 is no help: in a repository of 100,000 files its status alone takes most of the time that git needs
 //! for status and diff.
 
 use std::{
@@ -13,8 +13,12 @@ use std::{
 use super::{
     Error,
     git_program::{Answer, Git, os_string},
-    head_patch, index_scan, line_count,
+    head_patch,
+    index_scan::{self, Scan},
+    line_count,
     status_output::{self, Difference},
+    tracked_directories::is_below,
+    untracked,
 };
 use crate::stdx::paths::AbsPath;
 
@@ -22,6 +26,12 @@ use crate::stdx::paths::AbsPath;
 const MOST_CHANGES: usize = 100_000;
 /// git compares at most so many new files with so many gone ones to find what was renamed; its own default.
 const RENAMES: &str = "-l1000";
+/// git is given the names of so many files: it compares each that it meets with each of them.
+const MOST_NAMED: usize = 300;
+/// No system takes arguments without end.
+const MOST_NAMED_BYTES: usize = 48 << 10;
+/// What makes a path a name from the top of the checkout that has no special signs.
+pub(super) const TOP: &[u8] = b":(top,literal)";
 
 /// A file that differs from the last commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,10 +71,10 @@ pub enum ChangeKind {
 /// When git cannot read the repository, or there are more changes than [`Error::TooLarge`] allows.
 pub async fn status(directory: &AbsPath) -> Result<Vec<Change>, Error> {
     let Some(git) = Git::in_directory(directory).await? else { return Ok(Vec::new()) };
-    let others = git.ask(&["ls-files", "-z", "-t", "--others", "--unmerged", "--exclude-standard"]);
-    let (tracked, others) = tokio::join!(tracked(&git, directory), others);
-    let (tracked, others) = (tracked?, others?.text()?);
-    let (untracked, conflicts) = status_output::others(&others);
+    let looked = Looked::at(&git, directory).await?;
+    let (tracked, others) =
+        tokio::join!(tracked(&git, looked.as_ref()), untracked::others(&git, looked.as_ref().map(|looked| &looked.scan)));
+    let (tracked, (untracked, conflicts)) = (tracked?, others?);
     if tracked.len() + untracked.len() + conflicts.len() > MOST_CHANGES {
         return Err(Error::TooLarge {
             what: format!("more than {MOST_CHANGES} files differ from the last commit"),
@@ -121,16 +131,73 @@ fn change(path: &[u8], difference: &Difference) -> Change {
     Change { path: os_string(path).into(), is_repository: false, added, removed, kind }
 }
 
+/// What was seen without git.
+struct Looked {
+    read: index_scan::Read,
+    scan: Scan,
+    /// The id of the last commit's tree.
+    head: Option<Vec<u8>>,
+}
+
+impl Looked {
+    /// Looks at and below the directory; `None` where git may as well look by itself.
+    async fn at(git: &Git, directory: &AbsPath) -> Result<Option<Self>, Error> {
+        let Some(tree) = git.tree() else { return Ok(None) };
+        let Some(read) = index_scan::read(tree).await else { return Ok(None) };
+        let head = git.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{tree}"]);
+        let (scan, head) = tokio::join!(index_scan::scan(&read, tree, directory), head);
+        let Some(scan) = scan else { return Ok(None) };
+        let head = if let Answer::Yes(id) = head? { Some(id.trim_ascii().to_owned()) } else { None };
+        Ok(Some(Self { read, scan, head }))
+    }
+
+    /// How the tracked files differ, where few of them may: git is asked about those alone, and not at all where there are
+    /// none. `None` where it has to be asked about all.
+    async fn few(&self, git: &Git) -> Result<Option<BTreeMap<Vec<u8>, Difference>>, Error> {
+        let Self { read, scan, head: Some(head) } = self else { return Ok(None) };
+        let index = &read.index;
+        if !index.is_common() || scan.changed.len() > MOST_NAMED {
+            return Ok(None);
+        }
+        let mut paths: BTreeSet<Vec<u8>> = scan.changed.iter().map(|file| index.path(*file).to_owned()).collect();
+        if index.tree().is_none_or(|tree| tree.as_bytes() != head) {
+            let head = os_string(head);
+            let options = ["diff-index", "--cached", "--name-only", "--no-renames", "--no-relative", "-z", "--ignore-submodules=dirty"];
+            let options: Vec<_> = options.into_iter().map(OsStr::new).chain([&head[..], OsStr::new("--")]).collect();
+            let Answer::Yes(staged) = git.ask(&options).await? else { return Ok(None) };
+            if !read.is_current() {
+                return Ok(None);
+            }
+            let staged = staged.split(|byte| *byte == 0).filter(|path| !path.is_empty() && is_below(path, &scan.below));
+            paths.extend(staged.map(<[u8]>::to_owned));
+        }
+        if paths.is_empty() {
+            return Ok(Some(BTreeMap::new()));
+        }
+        if paths.len() > MOST_NAMED || paths.iter().map(Vec::len).sum::<usize>() > MOST_NAMED_BYTES {
+            return Ok(None);
+        }
+        let files = paths.iter().filter_map(|path| index.find(path)).collect();
+        let Some(small) = read.of(files).await else { return Ok(None) };
+        let head = os_string(head);
+        let named: Vec<_> = paths.iter().map(|path| os_string(&[TOP, path].concat())).collect();
+        let arguments: Vec<&OsStr> = diff(&head).into_iter().chain(named.iter().map(|path| &path[..])).collect();
+        let Answer::Yes(output) = git.with_index(small.path()).ask(&arguments).await? else { return Ok(None) };
+        Ok(Some(status_output::differences(&output)))
+    }
+}
+
 /// How the tracked files differ.
-async fn tracked(git: &Git, directory: &AbsPath) -> Result<BTreeMap<Vec<u8>, Difference>, Error> {
-    let marked = match git.tree() {
-        Some(tree) => index_scan::marked(tree, directory).await,
-        None => None,
-    };
-    if let Some(marked) = marked
-        && let Answer::Yes(output) = git.with_index(marked.path()).ask(&diff("HEAD")).await?
-    {
-        return Ok(status_output::differences(&output));
+async fn tracked(git: &Git, looked: Option<&Looked>) -> Result<BTreeMap<Vec<u8>, Difference>, Error> {
+    if let Some(looked) = looked {
+        if let Some(found) = looked.few(git).await? {
+            return Ok(found);
+        }
+        if let Some(marked) = looked.read.marked(&looked.scan).await
+            && let Answer::Yes(output) = git.with_index(marked.path()).ask(&diff("HEAD")).await?
+        {
+            return Ok(status_output::differences(&output));
+        }
     }
     let failed = match git.ask(&diff("HEAD")).await? {
         Answer::Failed(message) => message,

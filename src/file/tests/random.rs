@@ -269,7 +269,7 @@ proptest! {
         let expected = expected(&root);
         prop_assert_eq!(status(&root), &expected[..]);
         // The same in other forms of the index; the last is one that git alone reads.
-        for form in ["--index-version=4", "--split-index"] {
+        for form in ["--index-version=4", "--index-version=3", "--untracked-cache", "--split-index"] {
             git(&root, &["update-index", form]);
             prop_assert_eq!(status(&root), &expected[..], "{}", form);
         }

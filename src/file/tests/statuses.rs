@@ -117,3 +117,89 @@ fn a_change_in_the_moment_of_the_index_is_seen() {
     fs::File::options().write(true).open(&index).unwrap().set_modified(moment).unwrap();
     assert_eq!(status(&root), ["M file +1 -1"]);
 }
+
+/// Whether status says what it says with an index that it leaves to git, whatever is special about the index.
+#[test]
+fn whatever_the_index_says() {
+    let sandbox = Sandbox::new();
+    let root = sandbox.make_directory("r");
+    git(&root, &["init", "--quiet"]);
+    for directory in ["a", "a/b", "a.b", "only ignored", "t"] {
+        fs::create_dir_all(root.join(directory)).unwrap();
+        for name in ["one", "two", "three.log"] {
+            fs::write(root.join(directory).join(name), format!("{directory}\n{name}\n")).unwrap();
+        }
+    }
+    fs::write(root.join(".gitignore"), "*.log\n/only ignored/\n/t/\n").unwrap();
+    git(&root, &["add", "-A"]);
+    git(&root, &["add", "-f", "t/one"]);
+    git(&root, &["commit", "--quiet", "--message=x"]);
+    // Without a stamp in the same moment.
+    git(&root, &["read-tree", "HEAD"]);
+    let moment = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
+    let same = |what: &str| {
+        let shown = [root.clone(), root.join("a"), root.join("t")].map(|directory| status(&directory));
+        git(&root, &["update-index", "--split-index"]);
+        let told = [root.clone(), root.join("a"), root.join("t")].map(|directory| status(&directory));
+        git(&root, &["update-index", "--no-split-index"]);
+        assert_eq!(shown, told, "{what}");
+        shown[0].clone()
+    };
+    assert_eq!(same("nothing"), [""; 0]);
+    git(&root, &["update-index", "--refresh"]);
+    fs::File::options().write(true).open(root.join("a/one")).unwrap().set_modified(moment).unwrap();
+    assert_eq!(same("touched"), [""; 0]);
+    fs::write(root.join("a.b/one"), "other\n").unwrap();
+    assert_eq!(same("edited"), ["M a.b/one +1 -2"]);
+    git(&root, &["update-index", "--assume-unchanged", "a.b/one"]);
+    assert_eq!(same("assumed unchanged"), [""; 0]);
+    git(&root, &["update-index", "--no-assume-unchanged", "a.b/one"]);
+    git(&root, &["update-index", "--skip-worktree", "a/b/two"]);
+    fs::remove_file(root.join("a/b/two")).unwrap();
+    assert_eq!(same("kept off the disk"), ["M a.b/one +1 -2"]);
+    git(&root, &["update-index", "--no-skip-worktree", "a/b/two"]);
+    fs::create_dir_all(root.join("a/b/two/deep")).unwrap();
+    fs::write(root.join("a/b/two/deep/new"), "1\n").unwrap();
+    fs::write(root.join("t/new"), "1\n").unwrap();
+    let both = ["M a.b/one +1 -2", "D a/b/two +0 -2", "A a/b/two/deep/new +1 -0"];
+    assert_eq!(same("a directory in the place of a file, a new file in an ignored directory"), both);
+    fs::write(root.join("intended"), "1\n").unwrap();
+    git(&root, &["add", "-N", "intended"]);
+    git(&root, &["mv", "a/two", "a.b/moved"]);
+    let all = ["M a.b/one +1 -2", "R a.b/moved +0 -0 <- a/two", "D a/b/two +0 -2", "A a/b/two/deep/new +1 -0", "A intended +1 -0"];
+    let mut shown = same("an intended and a renamed file");
+    shown.sort_by_key(|line| all.iter().position(|known| known == line));
+    assert_eq!(shown, all);
+    fs::rename(root.join("a.b"), root.join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", root.join("a.b")).unwrap();
+    let shown = same("a link in the place of a directory");
+    assert!(shown.contains(&"A a.b +1 -0".to_owned()), "{shown:?}");
+    git(&root, &["add", "-A"]);
+    git(&root, &["update-index", "--untracked-cache", "--index-version=4"]);
+    same("all staged");
+    git(&root, &["commit", "--quiet", "--message=y"]);
+    fs::create_dir_all(root.join("elsewhere/.git-no")).unwrap();
+    sandbox.repository("r/a/nested");
+    assert_eq!(same("a repository inside"), ["A a/nested/ +0 -0"]);
+}
+
+#[test]
+fn more_than_git_is_given_names_of() {
+    let sandbox = Sandbox::new();
+    let root = sandbox.make_directory("r");
+    git(&root, &["init", "--quiet"]);
+    for number in 0..700 {
+        fs::create_dir_all(root.join(format!("d{}", number % 7))).unwrap();
+        fs::write(root.join(format!("d{}/{number}", number % 7)), "x\n").unwrap();
+    }
+    git(&root, &["add", "-A"]);
+    git(&root, &["commit", "--quiet", "--message=x"]);
+    for number in 0..350 {
+        fs::write(root.join(format!("d{}/{number}", number % 7)), "y\ny\n").unwrap();
+        fs::create_dir(root.join(format!("new{number}"))).unwrap();
+        fs::write(root.join(format!("new{number}/x")), "x\n").unwrap();
+    }
+    let shown = status(&root);
+    let of = |start: &str, end: &str| shown.iter().filter(|line| line.starts_with(start) && line.ends_with(end)).count();
+    assert_eq!((shown.len(), of("M d", " +2 -1"), of("A new", "/x +1 -0")), (700, 350, 350));
+}

@@ -1,0 +1,64 @@
+//! Which files are there that git does not track and does not ignore. Where the directories have been looked at already,
+//! git only says which of the few names that are not in its index it ignores, and what is in directories of which it
+//! tracks nothing.
+
+use std::{collections::BTreeSet, ffi::OsStr};
+
+use super::{
+    Error,
+    git_program::{Answer, Git, os_string},
+    index_scan::Scan,
+    status::TOP,
+    status_output,
+};
+
+const LIST: [&str; 6] = ["ls-files", "-z", "-t", "--others", "--unmerged", "--exclude-standard"];
+/// With more directories git looks at everything as fast.
+const MOST_DIRECTORIES: usize = 100;
+/// No system takes arguments without end.
+const MOST_NAMED_BYTES: usize = 48 << 10;
+
+type Paths = BTreeSet<Vec<u8>>;
+
+/// The files that are not tracked, and the tracked ones that are in conflict.
+pub(super) async fn others(git: &Git, scan: Option<&Scan>) -> Result<(Paths, Paths), Error> {
+    if let Some(scan) = scan
+        && let Some(others) = &scan.others
+        && let Some(untracked) = of_known(git, scan, others).await?
+    {
+        // What is in conflict is not common, and then the others are not known.
+        return Ok((untracked, Paths::new()));
+    }
+    Ok(status_output::others(&git.ask(&LIST).await?.text()?))
+}
+
+/// Those of the names that git does not ignore, with what is in directories; `None` where git should look by itself.
+async fn of_known(git: &Git, scan: &Scan, others: &[(Vec<u8>, bool)]) -> Result<Option<Paths>, Error> {
+    if others.is_empty() {
+        return Ok(Some(Paths::new()));
+    }
+    let start = scan.below.len() + usize::from(!scan.below.is_empty());
+    // Without the dot a name could begin with a colon, which means something to git.
+    let input = others.iter().flat_map(|(path, _)| [b"./", &path[start..], &[0]].concat()).collect();
+    // None of the names is in the index, so it need not be read.
+    let output = match git.ask_with(&["check-ignore", "-z", "--no-index", "--stdin"], input).await? {
+        Answer::Yes(output) => output,
+        Answer::No => Vec::new(),
+        Answer::Failed(_) => return Ok(None),
+    };
+    let ignored: BTreeSet<&[u8]> = output.split(|byte| *byte == 0).filter_map(|path| path.strip_prefix(b"./")).collect();
+    let kept = || others.iter().filter(|(path, _)| !ignored.contains(&path[start..]));
+    let mut untracked: Paths = kept().filter(|(_, is_directory)| !is_directory).map(|(path, _)| path[start..].to_owned()).collect();
+    let directories: Vec<_> = kept().filter(|(_, is_directory)| *is_directory).map(|(path, _)| os_string(&[TOP, path].concat())).collect();
+    if directories.is_empty() {
+        return Ok(Some(untracked));
+    }
+    if directories.len() > MOST_DIRECTORIES || directories.iter().map(|path| path.len()).sum::<usize>() > MOST_NAMED_BYTES {
+        return Ok(None);
+    }
+    let arguments: Vec<&OsStr> =
+        LIST.iter().map(OsStr::new).chain([OsStr::new("--")]).chain(directories.iter().map(|path| &path[..])).collect();
+    let Answer::Yes(output) = git.ask(&arguments).await? else { return Ok(None) };
+    untracked.extend(status_output::others(&output).0);
+    Ok(Some(untracked))
+}
