@@ -171,8 +171,8 @@ fn read_file(path: &AbsPath) -> Option<(Index, Metadata)> {
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).ok()? + 1);
     file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
-    let index = Index::parse(bytes).filter(|index| index.len() >= FEWEST)?;
-    Some((index, metadata))
+    let index = Index::parse(bytes)?;
+    (FEWEST == 0 || index.len() >= FEWEST).then_some((index, metadata))
 }
 
 #[cfg(target_os = "linux")]
@@ -189,6 +189,7 @@ mod system {
 
     const BUFFER_BYTES: usize = 64 << 10;
 
+    #[expect(clippy::unnecessary_wraps, reason = "elsewhere it is not known")]
     pub fn modified(metadata: &Metadata) -> Option<(u32, u32)> {
         Some((low(metadata.mtime()), low(metadata.mtime_nsec())))
     }

@@ -224,7 +224,7 @@ const FIXED: [&str; 8] = [
     "-O/dev/null",
 ];
 
-fn diff<'a>(base: &'a (impl AsRef<OsStr> + ?Sized)) -> Vec<&'a OsStr> {
+fn diff(base: &(impl AsRef<OsStr> + ?Sized)) -> Vec<&OsStr> {
     let options = ["diff", "--raw", "--numstat", "-M", RENAMES, "--submodule=short"].into_iter().chain(FIXED);
     options.map(OsStr::new).chain([base.as_ref(), OsStr::new("--")]).collect()
 }
