@@ -24,7 +24,7 @@ use super::{
 use crate::stdx::{paths::AbsPath, tasks::Tasks};
 
 /// With fewer files git is as fast. Tests want to see it at work.
-const FEWEST: usize = if cfg!(test) { 0 } else { 2_000 };
+const FEWEST: usize = if cfg!(test) { 1 } else { 2_000 };
 /// A larger index is left to git.
 const MOST_BYTES: u64 = 512 << 20;
 /// The work is shared by so many threads.
@@ -172,7 +172,7 @@ fn read_file(path: &AbsPath) -> Option<(Index, Metadata)> {
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).ok()? + 1);
     file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
     let index = Index::parse(bytes)?;
-    (FEWEST == 0 || index.len() >= FEWEST).then_some((index, metadata))
+    (index.len() >= FEWEST).then_some((index, metadata))
 }
 
 #[cfg(target_os = "linux")]

@@ -126,7 +126,12 @@ fn take(root: &AbsPath, step: &Step) {
             drop(fs::create_dir_all(place.parent().unwrap()));
             drop(fs::write(place, PATTERNS[*pattern]));
         }
-        Step::Commit => git(root, &["commit", "--quiet", "--allow-empty", "--message=x"]),
+        Step::Commit => {
+            // With a conflict there is nothing to commit.
+            if command("git").current_dir(root).args(["ls-files", "-u"]).output().unwrap().stdout.is_empty() {
+                git(root, &["commit", "--quiet", "--allow-empty", "--message=x"]);
+            }
+        }
         Step::Conflict(path) => conflict(root, PATHS[*path]),
     }
 }
