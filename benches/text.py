@@ -107,7 +107,7 @@ def measure(name, directory, binary, runs):
     with tempfile.TemporaryDirectory() as home:
         daemon = Daemon(binary, home, directory)
         for title, pattern, flags in QUERIES[name]:
-            params = {"pattern": pattern, "limit": LIMIT, "case": "insensitive" if "-i" in flags else "sensitive", "word": "-w" in flags}
+            params = {"pattern": pattern, "limit": LIMIT, "letterCase": "insensitive" if "-i" in flags else "sensitive", "word": "-w" in flags}
             ours, theirs = [], []
             for _ in range(runs + 1):
                 elapsed, answer = daemon.call("text.find", params)

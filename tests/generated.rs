@@ -168,6 +168,20 @@ fn type_names_are_unique() {
     }
 }
 
+/// Generated clients make arguments of them.
+#[test]
+fn params_may_be_names_in_any_language() {
+    let reserved = [
+        "case", "class", "default", "delete", "end", "for", "from", "function", "if", "import", "in", "is", "new", "package", "return",
+        "switch", "this", "var", "with",
+    ];
+    for method in generated("schema/openrpc.json")["methods"].as_array().unwrap() {
+        for param in method["params"].as_array().unwrap() {
+            assert!(!reserved.contains(&param["name"].as_str().unwrap()), "{}: {}", method["name"], param["name"]);
+        }
+    }
+}
+
 #[test]
 fn everything_is_described() {
     for (path, definitions) in [("schema/schema.json", "$defs"), ("schema/config.json", "definitions")] {

@@ -35,7 +35,7 @@ params! {
         fixed: bool,
         /// Whether capital letters differ from small ones; `smart` if not said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        case: Option<TextCase>,
+        letter_case: Option<TextCase>,
         /// Only whole words: no word character on either side.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         word: bool,

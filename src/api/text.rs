@@ -149,7 +149,7 @@ fn compile(directory: AbsPath, params: TextFindParams, overlay: Arc<Overlay>) ->
     let query = Query::new(&Options {
         pattern: params.pattern,
         fixed: params.fixed,
-        case: params.case.unwrap_or_default(),
+        case: params.letter_case.unwrap_or_default(),
         word: params.word,
         multiline: params.multiline,
         context: context as usize,

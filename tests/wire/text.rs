@@ -32,8 +32,8 @@ async fn all_at_once() {
     );
     for (params, expected) in [
         (json!({ "pattern": "Two" }), vec!["src/b.rs:1"]),
-        (json!({ "pattern": "two", "case": "sensitive" }), vec!["a.txt:2"]),
-        (json!({ "pattern": "TWO", "case": "insensitive" }), vec!["a.txt:2", "src/b.rs:1"]),
+        (json!({ "pattern": "two", "letterCase": "sensitive" }), vec!["a.txt:2"]),
+        (json!({ "pattern": "TWO", "letterCase": "insensitive" }), vec!["a.txt:2", "src/b.rs:1"]),
         (json!({ "pattern": "t", "word": true }), vec![]),
         (json!({ "pattern": "e()", "fixed": true }), vec!["src/b.rs:2"]),
         (json!({ "pattern": "fn", "include": ["inner"] }), vec!["src/inner/a.rs:1"]),
@@ -75,7 +75,7 @@ async fn what_is_refused_says_why() {
         (json!({ "pattern": "a", "path": ".." }), "denied", "leads out of the directory"),
         (json!({ "pattern": "a", "path": "/etc/hostname" }), "denied", "leads out of the directory"),
         (json!({ "pattern": "a", "path": "b.txt" }), "not_found", "b.txt"),
-        (json!({ "pattern": "a", "case": "smrat" }), "invalid_params", "smart"),
+        (json!({ "pattern": "a", "letterCase": "smrat" }), "invalid_params", "smart"),
         (json!({ "pattern": "a", "directory": "/nowhere" }), "not_found", "/nowhere"),
         (json!({ "pattern": "a", "sessionID": "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV" }), "not_found", "ses_"),
     ] {
