@@ -23,8 +23,8 @@ fn around(inner: &BoxedStrategy<String>, frames: &'static [&'static str]) -> Box
         // Within single quotes, a quote of the command would end them.
         let (before, after) = frame.split_once('%').unwrap_or((frame, ""));
         let quotes = before.matches('\'').count() % 2 == 1 && after.contains('\'');
-        // Two parentheses that stand together are arithmetic.
-        let doubles = before.ends_with('(') && inner.starts_with('(');
+        // Two parentheses that stand together are arithmetic, and `&>` is a redirection.
+        let doubles = before.ends_with('(') && inner.starts_with('(') || before.ends_with('&') && inner.starts_with('>');
         if announces && inner.contains('\n') || quotes && inner.contains('\'') || doubles {
             return inner;
         }
