@@ -65,7 +65,8 @@ fn take(place: &Place, step: &Step, rules_file: &str) {
         Step::Remove(path) => fs::remove_file(full(path)).or_else(|_| fs::remove_dir_all(full(path))),
         Step::Rename(from, to) if from.is_empty() || to.is_empty() => Ok(()),
         Step::Rename(from, to) => fs::rename(full(from), in_parent(full(to))),
-        Step::Link(path) => std::os::unix::fs::symlink("/", in_parent(full(path))),
+        // What later steps do through it they do there, so it must be a place of the test's own.
+        Step::Link(path) => std::os::unix::fs::symlink(place.root.join("../beside"), in_parent(full(path))),
         Step::Exclude(pattern) => fs::write(place.root.join(".git/info/exclude"), pattern),
     };
 }
@@ -74,6 +75,7 @@ fn run(rounds: &[Vec<Step>], watches: usize, in_git: bool, git_rules: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let place = Place::new(watches).await;
+        fs::create_dir(place.root.join("../beside")).unwrap();
         if in_git {
             git(place.root.as_path(), &["init", "--quiet"]);
         }
