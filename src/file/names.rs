@@ -1,11 +1,9 @@
 //! The names in one directory with what they are, read as fast as the system gives them, for those who read very many
 //! directories. The buffers are used again and again.
 
-use std::{
-    ffi::OsStr,
-    io,
-    path::{Path, PathBuf},
-};
+#[cfg(not(target_os = "linux"))]
+use std::path::PathBuf;
+use std::{ffi::OsStr, io, path::Path};
 
 use super::open::Kind;
 use crate::stdx::paths::AbsPath;
@@ -32,12 +30,62 @@ pub struct State {
 #[cfg(target_os = "linux")]
 const BUFFER: usize = 32 * 1024;
 
+/// A directory that is open. What lies in it is reached from here without going through all names of its path again.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+pub struct Directory(rustix::fd::OwnedFd);
+
+#[cfg(target_os = "linux")]
+impl Directory {
+    /// Opens a directory at a real path.
+    ///
+    /// # Errors
+    /// When it is no directory, not readable, or reached through a symlink.
+    pub fn open(path: &AbsPath) -> io::Result<Self> {
+        super::open::system::open_directory(path).map(Self)
+    }
+
+    /// Opens a directory in this one by its name.
+    ///
+    /// # Errors
+    /// When it is no directory but perhaps a symlink to one, or not readable.
+    pub fn child(&self, name: &[u8]) -> io::Result<Self> {
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(Self(rustix::fs::openat(&self.0, name, flags, Mode::empty())?))
+    }
+}
+
+/// A directory whose names are to be read.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+pub struct Directory(PathBuf);
+
+#[cfg(not(target_os = "linux"))]
+impl Directory {
+    /// Takes a directory at a real path.
+    ///
+    /// # Errors
+    /// None here; reading the names fails.
+    pub fn open(path: &AbsPath) -> io::Result<Self> {
+        Ok(Self(path.as_path().to_owned()))
+    }
+
+    /// Takes a directory in this one by its name.
+    ///
+    /// # Errors
+    /// None here; reading the names fails.
+    pub fn child(&self, name: &[u8]) -> io::Result<Self> {
+        Ok(Self(self.0.join(as_path(name))))
+    }
+}
+
 impl Names {
     /// Reads a directory in place of what was read before. Gives how it was before its names were read.
     ///
     /// # Errors
-    /// When it is no directory, not readable, or reached through a symlink.
-    pub fn read(&mut self, directory: &AbsPath) -> io::Result<State> {
+    /// When the system cannot read it, or it is no directory.
+    pub fn read(&mut self, directory: &Directory) -> io::Result<State> {
         self.bytes.clear();
         self.entries.clear();
         self.fill(directory)
@@ -55,13 +103,12 @@ impl Names {
     }
 
     #[cfg(target_os = "linux")]
-    fn fill(&mut self, directory: &AbsPath) -> io::Result<State> {
+    fn fill(&mut self, Directory(directory): &Directory) -> io::Result<State> {
         use rustix::fs::{FileType, RawDir, fstat};
-        let descriptor = super::open::system::open_directory(directory)?;
-        let state = fstat(&descriptor)?;
+        let state = fstat(directory)?;
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.reserve(BUFFER);
-        let mut entries = RawDir::new(&descriptor, buffer.spare_capacity_mut());
+        let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
@@ -69,12 +116,9 @@ impl Names {
                 continue;
             }
             let kind = match entry.file_type() {
-                FileType::Directory => Kind::Directory,
-                FileType::RegularFile => Kind::File,
-                FileType::Symlink => Kind::Symlink,
                 // Some file systems do not tell.
-                FileType::Unknown => kind(&join(directory.as_path(), name)),
-                _ => Kind::Special,
+                FileType::Unknown => kind(stated(directory, name)),
+                known => kind(known),
             };
             self.push(name, kind);
         }
@@ -83,8 +127,8 @@ impl Names {
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn fill(&mut self, directory: &AbsPath) -> io::Result<State> {
-        let state = state(directory.as_path())?;
+    fn fill(&mut self, Directory(directory): &Directory) -> io::Result<State> {
+        let state = state(directory)?;
         for entry in std::fs::read_dir(directory)? {
             let entry = entry?;
             let kind = match entry.file_type() {
@@ -100,11 +144,18 @@ impl Names {
 }
 
 #[cfg(target_os = "linux")]
-fn kind(path: &Path) -> Kind {
-    match path.symlink_metadata() {
-        Ok(metadata) if metadata.is_dir() => Kind::Directory,
-        Ok(metadata) if metadata.is_symlink() => Kind::Symlink,
-        Ok(metadata) if metadata.is_file() => Kind::File,
+fn stated(directory: &rustix::fd::OwnedFd, name: &[u8]) -> rustix::fs::FileType {
+    use rustix::fs::{AtFlags, FileType, statat};
+    statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_or(FileType::Unknown, |state| FileType::from_raw_mode(state.st_mode))
+}
+
+#[cfg(target_os = "linux")]
+fn kind(kind: rustix::fs::FileType) -> Kind {
+    use rustix::fs::FileType;
+    match kind {
+        FileType::Directory => Kind::Directory,
+        FileType::RegularFile => Kind::File,
+        FileType::Symlink => Kind::Symlink,
         _ => Kind::Special,
     }
 }
@@ -129,12 +180,6 @@ pub fn state(directory: &Path) -> io::Result<State> {
 fn nanoseconds(seconds: i64, rest: impl Into<i128>) -> i64 {
     let all = i128::from(seconds) * 1_000_000_000 + rest.into();
     i64::try_from(all).unwrap_or(i64::MAX)
-}
-
-/// The path of a name as it was read.
-#[must_use]
-pub fn join(directory: &Path, name: &[u8]) -> PathBuf {
-    directory.join(as_path(name))
 }
 
 /// A name, or several with `/` between them, as a path.

@@ -37,6 +37,12 @@ impl Found {
     /// Nobody has looked: all may be there.
     pub const UNKNOWN: Self = Self { ignore: true, git_ignore: true, git: true, jj: true };
 
+    /// Whether there is any of them.
+    #[must_use]
+    pub fn is_any(self) -> bool {
+        self != Self::default()
+    }
+
     /// Notes a name of the directory.
     pub fn note(&mut self, name: &[u8]) {
         match name {
@@ -124,7 +130,7 @@ impl Rules {
     /// nobody may enter it.
     #[must_use]
     pub fn enter(self: &Arc<Self>, directory: &Path, found: Found) -> Option<Arc<Self>> {
-        if found == Found::default() {
+        if !found.is_any() {
             return Some(Arc::clone(self));
         }
         let read = |wanted: bool, path: PathBuf| if wanted { read(&path) } else { Ok(None) };

@@ -1,16 +1,20 @@
 //! The index of one worktree as others see it: it is asked for the names as they are now. A task of its own keeps it.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicI64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
 use polytree_protocol::id::ProjectId;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    keeper::{Keeper, Voice},
+    keeper::Keeper,
     tree::{Cut, Tree},
+    voice::Voice,
     walk::Bounds,
     watch::table::Allowance,
 };
@@ -42,6 +46,14 @@ pub struct Unreadable(pub String);
 /// What an asker gets.
 pub type Answer = Result<Arc<Tree>, Unreadable>;
 
+/// Somebody who asks for the names.
+pub struct Asker {
+    /// All that had happened by then must be in the answer.
+    pub since: Instant,
+    /// Who waits for it.
+    pub answer: oneshot::Sender<Answer>,
+}
+
 /// How an index stands.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
@@ -57,7 +69,7 @@ pub struct Standing {
 pub struct Index {
     /// What it is of.
     pub spot: Spot,
-    askers: mpsc::UnboundedSender<oneshot::Sender<Answer>>,
+    askers: mpsc::UnboundedSender<Asker>,
     standing: Arc<Mutex<Standing>>,
     used: AtomicI64,
     followers: AtomicUsize,
@@ -77,14 +89,14 @@ impl Index {
         Arc::new(Self { spot, askers, standing, used: AtomicI64::new(now_ms()), followers: AtomicUsize::new(0), tasks })
     }
 
-    /// The names as they are now: every change that had ended before is in it.
+    /// The names: every change that had ended by a moment is in it.
     ///
     /// # Errors
     /// When the root cannot be read.
-    pub async fn fresh(&self) -> Answer {
+    pub async fn fresh(&self, since: Instant) -> Answer {
         self.touch();
         let (sender, answer) = oneshot::channel();
-        let _ = self.askers.send(sender);
+        let _ = self.askers.send(Asker { since, answer: sender });
         let answer = answer.await.unwrap_or_else(|_| Err(Unreadable("the index was closed".into())));
         self.touch();
         answer

@@ -16,16 +16,17 @@ use polytree_protocol::{
     events::{BranchInfo, EventPayload, FileChangedInfo},
     find::FileEvent,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     branch::Head,
-    index::{Answer, Spot, Standing, Unreadable},
+    index::{Asker, Spot, Standing, Unreadable},
     listing::{self, What},
     refresh::{self, Dirty, refresh},
     told::Told,
     tree::{Node, Tree, UNWATCHED},
+    voice::Voice,
     walk::{self, Unwatched},
     watch::{
         Event, Notice,
@@ -33,10 +34,8 @@ use super::{
     },
 };
 use crate::{
-    event::{Events, Scope},
     file::{names, rules},
-    stdx::{paths::AbsPath, tasks::Tasks},
-    storage::{self, Database},
+    stdx::tasks::Tasks,
 };
 
 /// Changes are gathered for so long before they are looked at, unless somebody asks.
@@ -47,15 +46,6 @@ const LOOK: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// So many directories get their watches before askers are heard again.
 const WATCHES_AT_ONCE: usize = 512;
-
-/// Where events are told.
-#[derive(Clone)]
-pub struct Voice {
-    /// The store.
-    pub database: Arc<Database>,
-    /// The log of events.
-    pub events: Arc<Events>,
-}
 
 pub struct Keeper {
     spot: Spot,
@@ -79,6 +69,10 @@ pub struct Keeper {
     tell: Option<Instant>,
     looked: Instant,
     look_took: Duration,
+    /// What had happened before this is in the tree, also where nobody watches.
+    known: Instant,
+    /// How many directories nobody watches.
+    unwatched: usize,
 }
 
 impl Keeper {
@@ -110,10 +104,12 @@ impl Keeper {
             tell: None,
             looked: now,
             look_took: Duration::ZERO,
+            known: now,
+            unwatched: 0,
         }
     }
 
-    pub async fn run(mut self, mut asked: mpsc::UnboundedReceiver<oneshot::Sender<Answer>>, token: CancellationToken) {
+    pub async fn run(mut self, mut asked: mpsc::UnboundedReceiver<Asker>, token: CancellationToken) {
         let cancel = Arc::clone(&self.cancel);
         tokio::select! {
             () = token.cancelled() => {}
@@ -123,12 +119,11 @@ impl Keeper {
         cancel.store(true, Ordering::Relaxed);
     }
 
-    async fn keep(&mut self, asked: &mut mpsc::UnboundedReceiver<oneshot::Sender<Answer>>) {
+    async fn keep(&mut self, asked: &mut mpsc::UnboundedReceiver<Asker>) {
         self.begin().await;
         loop {
             let table = Arc::clone(&self.table);
             let next_look = self.looked + LOOK.max(self.look_took * 50);
-            let has_unwatched = self.tree.nodes().iter().any(|node| node.watch == UNWATCHED);
             tokio::select! {
                 biased;
                 // First, so that no stream of questions keeps them from ever happening.
@@ -140,14 +135,15 @@ impl Keeper {
                     while let Ok(asker) = asked.try_recv() {
                         askers.push(asker);
                     }
-                    self.freshen().await;
+                    let since = askers.iter().map(|asker| asker.since).max();
+                    self.freshen(since.unwrap_or_else(Instant::now)).await;
                     let answer = self.failure.clone().map_or_else(|| Ok(Arc::clone(&self.tree)), Err);
                     for asker in askers {
-                        let _ = asker.send(answer.clone());
+                        let _ = asker.answer.send(answer.clone());
                     }
                 }
                 () = table.ready() => self.notice(),
-                () = at(Some(next_look)), if self.offered.is_none() && (has_unwatched || self.failure.is_some()) => {
+                () = at(Some(next_look)), if self.offered.is_none() && (self.unwatched > 0 || self.failure.is_some()) => {
                     self.look(Duration::ZERO).await;
                     self.look_again().await;
                 }
@@ -187,7 +183,7 @@ impl Keeper {
         match read.and_then(|read: io::Result<_>| read) {
             Ok((tree, outside, head)) => {
                 tracing::debug!(root = %self.spot.root, entries = tree.entries(), took = ?began.elapsed(), "files are indexed");
-                (self.outside, self.head) = (outside, head);
+                (self.outside, self.head, self.known) = (outside, head, began);
                 self.take(tree);
             }
             Err(error) => self.fail(&error),
@@ -203,6 +199,7 @@ impl Keeper {
     fn fail(&mut self, error: &io::Error) {
         self.failure = Some(Unreadable(error.to_string()));
         self.tree = Arc::default();
+        self.unwatched = 0;
         self.publish(true);
     }
 
@@ -214,6 +211,7 @@ impl Keeper {
             tracing::warn!(root = %self.spot.root, ?cut, entries = tree.entries(), "the file index does not hold everything");
         }
         self.failure = None;
+        self.unwatched = tree.unwatched();
         self.tree = Arc::new(tree);
         self.publish(true);
     }
@@ -235,8 +233,7 @@ impl Keeper {
                     if table.is_full() || cancel.load(Ordering::Relaxed) {
                         break;
                     }
-                    let path = root.join(names::as_path(node.listing.directory()));
-                    let watch = walk::Enter::enter(&*table, &path, node.listing.directory());
+                    let watch = walk::Enter::enter(&*table, &root, node.listing.directory());
                     watched.push((start + place, watch, walk::is_changed(&root, node)));
                 }
                 watched
@@ -246,6 +243,7 @@ impl Keeper {
         for (place, watch, is_changed) in offered.unwrap_or_default() {
             let node = &mut tree.nodes_mut()[place];
             node.watch = watch;
+            self.unwatched -= usize::from(watch != UNWATCHED);
             if is_changed {
                 note_changed(&mut self.dirty, &node.listing);
             }
@@ -255,9 +253,8 @@ impl Keeper {
         }
         self.offered = Some(end).filter(|end| *end < self.tree.nodes().len() && !self.table.is_full());
         if self.offered.is_none() {
-            let unwatched = self.tree.unwatched();
-            if unwatched > 0 {
-                tracing::info!(root = %self.spot.root, unwatched, "directories that cannot be watched are looked at when needed");
+            if self.unwatched > 0 {
+                tracing::info!(root = %self.spot.root, unwatched = self.unwatched, "directories that cannot be watched are looked at when needed");
             }
             self.publish(true);
         }
@@ -316,11 +313,13 @@ impl Keeper {
         }
     }
 
-    /// Makes sure that whatever had happened before is known.
-    async fn freshen(&mut self) {
+    /// Makes sure that whatever had happened before a moment is known.
+    async fn freshen(&mut self, since: Instant) {
         self.notice();
-        // As long as watches are being given out, what has none yet must not be missed.
-        self.look(if self.offered.is_some() { Duration::ZERO } else { LOOK_AGAIN }).await;
+        if self.known < since {
+            // As long as watches are being given out, what has none yet must not be missed.
+            self.look(if self.offered.is_some() { Duration::ZERO } else { LOOK_AGAIN }).await;
+        }
         if !self.dirty.is_empty() || self.is_head_changed || self.failure.is_some() {
             self.look_again().await;
         }
@@ -329,11 +328,11 @@ impl Keeper {
     /// Looks at what nobody watches, unless that was done within this time.
     async fn look(&mut self, within: Duration) {
         let is_time = self.looked.elapsed() >= LOOK;
-        if self.looked.elapsed() < within || (!is_time && self.tree.unwatched() == 0) {
+        if self.looked.elapsed() < within || (!is_time && self.unwatched == 0) {
             return;
         }
         let began = Instant::now();
-        let (root, tree, all_watched) = (self.spot.root.clone(), Arc::clone(&self.tree), self.tree.unwatched() == 0);
+        let (root, tree, all_watched) = (self.spot.root.clone(), Arc::clone(&self.tree), self.unwatched == 0);
         let looked = self
             .blocking(move |_| {
                 let mut dirty = Dirty::default();
@@ -358,7 +357,7 @@ impl Keeper {
             self.dirty = Dirty::everything();
         }
         self.is_head_changed |= self.table.is_full();
-        (self.looked, self.look_took) = (Instant::now(), began.elapsed());
+        (self.looked, self.look_took, self.known) = (Instant::now(), began.elapsed(), began);
     }
 
     /// Looks again at what has changed, and notes what is to be told of it.
@@ -406,8 +405,8 @@ impl Keeper {
                     self.dirty.all.extend(moved.into_iter().filter(|directory| tree.position(directory).is_some()));
                     self.due.get_or_insert(Instant::now());
                 }
-                self.offered = self.offered.map(|_| 0).filter(|_| tree.unwatched() > 0 && !self.table.is_full());
                 self.take(tree);
+                self.offered = (self.unwatched > 0 && !self.table.is_full()).then_some(0);
                 if was_readable {
                     for (path, event) in changes {
                         self.told.note(path, event);
@@ -443,7 +442,7 @@ impl Keeper {
         if before.is_some() && branch(&before) != branch(&self.head) {
             let root = self.spot.root.clone();
             let payload = EventPayload::VcsBranchUpdated(BranchInfo { branch: branch(&self.head) });
-            self.write(vec![(root, payload)]).await;
+            self.voice.tell(&self.spot.project, vec![(root, payload)]).await;
         }
     }
 
@@ -460,21 +459,7 @@ impl Keeper {
         let events: Vec<_> = events.collect();
         self.tell = (!self.told.is_empty()).then(|| now + self.told.pause());
         if !events.is_empty() {
-            self.write(events).await;
-        }
-    }
-
-    async fn write(&self, payloads: Vec<(AbsPath, EventPayload)>) {
-        let (events, project) = (Arc::clone(&self.voice.events), self.spot.project.clone());
-        let told = self.voice.database.write::<_, storage::Error>(move |write| {
-            for (directory, payload) in payloads {
-                let scope = Scope { directory: Some(directory.to_string()), project_id: Some(project.clone()), session_id: None };
-                events.append(write, &scope, &payload)?;
-            }
-            Ok(())
-        });
-        if let Err(error) = told.await {
-            tracing::warn!(%error, "changed files could not be announced");
+            self.voice.tell(&self.spot.project, events).await;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The names in one directory, in one piece that never changes: worktrees in which a directory holds the same share it.
 //! Costs eight bytes a name beyond the names, and the directory's own path once.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::Arc};
 
 /// What is at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,21 +45,17 @@ const SETS: [Characters; 256] = {
     sets
 };
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    /// Where the name ends; it begins where the one before ends.
-    end: u32,
-    /// The name's characters, and whether it is a directory.
-    set: u32,
-}
+/// What stands before the entries, each a number of four bytes: how many entries there are, how long the directory's path
+/// is, the characters of that path, and those of all names together.
+const HEAD: usize = 16;
+/// An entry is two numbers of four bytes: where its name ends, which begins where the one before ends, and the name's
+/// characters with whether it is a directory.
+const ENTRY: usize = 8;
 
-/// The names in one directory, in the order of their bytes.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Listing {
-    directory: Box<[u8]>,
-    names: Box<[u8]>,
-    entries: Box<[Entry]>,
-}
+/// The names in one directory, in the order of their bytes. One piece of memory holds all: whoever looks through a hundred
+/// thousand names waits for memory more than for anything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing(Arc<[u8]>);
 
 impl Listing {
     /// The names of the directory at a path relative to the index's root; the root's own is empty. Names that would make it
@@ -67,45 +63,102 @@ impl Listing {
     #[must_use]
     pub fn new(directory: &[u8], mut found: Vec<(&[u8], What)>) -> Self {
         found.sort_unstable();
-        let mut names = Vec::with_capacity(found.iter().map(|(name, _)| name.len()).sum());
-        let mut entries = Vec::with_capacity(found.len());
-        for (name, what) in found {
-            let Ok(end) = u32::try_from(names.len() + name.len()) else { break };
-            names.extend_from_slice(name);
-            entries.push(Entry { end, set: characters(name) | if what == What::Directory { DIRECTORY } else { 0 } });
+        let mut end: usize = 0;
+        let fits = found.iter().take_while(|(name, _)| {
+            end += name.len();
+            u32::try_from(end).is_ok()
+        });
+        let count = fits.count();
+        found.truncate(count);
+        let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes();
+        let length = found.iter().map(|(name, _)| name.len()).sum::<usize>();
+        let mut bytes = Vec::with_capacity(HEAD + ENTRY * found.len() + directory.len() + length);
+        bytes.extend(number(found.len()));
+        bytes.extend(number(directory.len()));
+        bytes.extend(characters(directory).to_ne_bytes());
+        bytes.extend([0; 4]);
+        let (mut end, mut all) = (0, 0);
+        for (name, what) in &found {
+            end += name.len();
+            let set = characters(name);
+            all |= set;
+            bytes.extend(number(end));
+            bytes.extend((set | if *what == What::Directory { DIRECTORY } else { 0 }).to_ne_bytes());
         }
-        Self { directory: directory.into(), names: names.into(), entries: entries.into() }
+        bytes[HEAD - 4..HEAD].copy_from_slice(&all.to_ne_bytes());
+        bytes.extend_from_slice(directory);
+        found.iter().for_each(|(name, _)| bytes.extend_from_slice(name));
+        Self(bytes.into())
+    }
+
+    fn number(&self, at: usize) -> u32 {
+        self.0[at..].first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes))
+    }
+
+    fn length(&self) -> usize {
+        self.number(4) as usize
+    }
+
+    /// Where the names begin.
+    fn start(&self) -> usize {
+        HEAD + ENTRY * self.len() + self.length()
     }
 
     /// The path of the directory, relative to the index's root.
     #[must_use]
     pub fn directory(&self) -> &[u8] {
-        &self.directory
+        let end = self.start();
+        &self.0[end - self.length()..end]
+    }
+
+    /// The characters of the directory's path.
+    #[must_use]
+    pub fn directory_characters(&self) -> Characters {
+        self.number(8)
+    }
+
+    /// The characters of all names together.
+    #[must_use]
+    pub fn all_characters(&self) -> Characters {
+        self.number(12)
     }
 
     /// How many names there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.number(0) as usize
+    }
+
+    /// Whether the two are one piece of memory.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The name at a place in the order.
     #[must_use]
     pub fn get(&self, index: usize) -> (&[u8], What) {
-        let start = if index == 0 { 0 } else { self.entries[index - 1].end };
-        let entry = self.entries[index];
-        (&self.names[start as usize..entry.end as usize], entry.what())
-    }
-
-    /// The characters of the name at a place in the order.
-    #[must_use]
-    pub fn characters(&self, index: usize) -> Characters {
-        self.entries[index].set & ALL
+        let entry = HEAD + ENTRY * index;
+        let start = if index == 0 { 0 } else { self.number(entry - ENTRY) };
+        let names = &self.0[self.start()..];
+        (&names[start as usize..self.number(entry) as usize], what(self.number(entry + 4)))
     }
 
     /// All names in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], What)> {
-        (0..self.len()).map(|index| self.get(index))
+        self.entries().map(|(name, what, _)| (name, what))
+    }
+
+    /// All names in their order, with the characters of each.
+    pub fn entries(&self) -> impl Iterator<Item = (&[u8], What, Characters)> {
+        let (entries, _) = self.0[HEAD..HEAD + ENTRY * self.len()].as_chunks::<ENTRY>();
+        let names = &self.0[self.start()..];
+        let mut start = 0;
+        entries.iter().map(move |entry| {
+            let [a, b, c, d, set @ ..] = *entry;
+            let (end, set) = (u32::from_ne_bytes([a, b, c, d]) as usize, u32::from_ne_bytes(set));
+            (&names[std::mem::replace(&mut start, end)..end], what(set), set & ALL)
+        })
     }
 
     /// The place of a name.
@@ -127,26 +180,24 @@ impl Listing {
     /// The same without one name.
     #[must_use]
     pub fn without(&self, name: &[u8]) -> Self {
-        Self::new(&self.directory, self.iter().filter(|(other, _)| *other != name).collect())
+        Self::new(self.directory(), self.iter().filter(|(other, _)| *other != name).collect())
     }
 
     /// The path of a name, relative to the index's root.
     #[must_use]
     pub fn path(&self, name: &[u8]) -> Vec<u8> {
-        child(&self.directory, name)
+        child(self.directory(), name)
     }
 
-    /// The bytes that it takes.
+    /// The bytes that it takes, with the two counts of those who share it.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.directory.len() + self.names.len() + size_of_val(&*self.entries)
+        2 * size_of::<usize>() + self.0.len()
     }
 }
 
-impl Entry {
-    fn what(self) -> What {
-        if self.set & DIRECTORY == 0 { What::File } else { What::Directory }
-    }
+fn what(set: u32) -> What {
+    if set & DIRECTORY == 0 { What::File } else { What::Directory }
 }
 
 /// The path of a name in a directory; both relative to the index's root.
@@ -197,9 +248,13 @@ mod tests {
             found.reverse();
             let listing = Listing::new(b"a/b", found);
             prop_assert!(listing.iter().eq(names.iter().map(|(name, directory)| (&name[..], what(*directory)))));
-            for (index, (name, directory)) in names.iter().enumerate() {
+            prop_assert_eq!(listing.directory(), b"a/b");
+            prop_assert_eq!(listing.directory_characters(), characters(b"a/b"));
+            prop_assert_eq!(listing.all_characters(), names.keys().fold(0, |all, name| all | characters(name)));
+            for ((index, (name, directory)), (other, _, set)) in names.iter().enumerate().zip(listing.entries()) {
                 prop_assert_eq!(listing.find(name), Some((index, what(*directory))));
-                prop_assert_eq!(listing.characters(index), characters(name));
+                prop_assert_eq!(listing.get(index), (&name[..], what(*directory)));
+                prop_assert_eq!((other, set), (&name[..], characters(name)));
             }
             prop_assert_eq!(listing.find(&other).is_some(), names.contains_key(&other));
             prop_assert_eq!(listing.without(&other).len(), names.len() - usize::from(names.contains_key(&other)));

@@ -18,6 +18,7 @@ mod refresh;
 mod search;
 mod told;
 mod tree;
+mod voice;
 mod walk;
 mod watch;
 
@@ -25,15 +26,16 @@ use std::{
     collections::HashMap,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use polytree_protocol::id::ProjectId;
 
 use self::{
     index::{Index, Spot, Unreadable},
-    keeper::Voice,
     query::Query,
     search::Request,
+    voice::Voice,
     watch::table::Allowance,
 };
 use crate::{
@@ -136,7 +138,7 @@ impl Finder {
     /// # Errors
     /// When the query is too long, or the directory cannot be read.
     pub async fn find(&self, site: &Site, wanted: &Wanted) -> Result<Vec<String>, Error> {
-        let query = Query::parse(&wanted.query)?;
+        let (query, since) = (Query::parse(&wanted.query)?, Instant::now());
         let recent = self.recent(&site.project).list();
         let whole = Spot { root: site.worktree.clone(), project: site.project.clone(), git: site.git.clone() };
         // A directory that the checkout ignores, or that lies beyond what its index may hold, gets an index of its own.
@@ -145,7 +147,7 @@ impl Finder {
             let Ok(relative) = site.directory.as_path().strip_prefix(spot.root.as_path()) else { continue };
             let directory = bytes(relative);
             let recent = recent.clone();
-            let tree = self.index(&spot).fresh().await;
+            let tree = self.index(&spot).fresh(since).await;
             let tree = tree.map_err(|Unreadable(message)| Error::Unreadable { directory: spot.root.clone(), message })?;
             let request = Request { directory, query: query.clone(), limit: wanted.limit, what: wanted.what, recent };
             if let Some(found) = search::search(tree, request).await {

@@ -1,5 +1,6 @@
 //! Looks again at what may have changed in a worktree and makes the next tree from it. All that it reads it reads once,
-//! what has gone gives its watches back before what is new takes any, and listings that are as they were stay the same.
+//! what has gone gives its watches back before what is new takes any, what is only read again keeps them meanwhile, and
+//! listings that are as they were stay the same.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     file::{
-        names::{self, Names},
+        names::{self, Directory, Names},
         rules::{Found, Rules},
     },
     stdx::paths::AbsPath,
@@ -47,10 +48,17 @@ impl Dirty {
 pub trait Watches: Enter {
     /// The directory is no longer at this path: its watch is not needed, unless it has moved elsewhere meanwhile.
     fn leave(&self, watch: i32, directory: &[u8]);
+
+    /// Whether no more watches are to be had.
+    fn is_full(&self) -> bool;
 }
 
 impl Watches for walk::Unwatched {
     fn leave(&self, _: i32, _: &[u8]) {}
+
+    fn is_full(&self) -> bool {
+        true
+    }
 }
 
 struct Refresh<'a> {
@@ -135,7 +143,8 @@ impl Refresh<'_> {
         let path = self.root.join(names::as_path(directory));
         let held = self.tree.nodes()[place].listing.len();
         let room = (self.bounds.entries + held).saturating_sub(self.entries);
-        let read = match walk::read(&path, directory, &above, &mut Names::default(), room) {
+        let read = Directory::open(&path).and_then(|opened| walk::read(&opened, self.root, directory, &above, &mut Names::default(), room));
+        let read = match read {
             Ok(read) if read.rules.is_some() => read,
             Err(error) if directory.is_empty() => return Err(error),
             // It has gone, or nobody may enter it any more. If it is named still, the walk will tell.
@@ -144,10 +153,10 @@ impl Refresh<'_> {
             }
         };
         let node = &mut self.tree.nodes_mut()[place];
-        let before = std::mem::replace(&mut node.listing, Arc::new(read.listing));
+        let before = std::mem::replace(&mut node.listing, read.listing);
         node.stamp = read.stamp;
         self.entries = self.entries + node.listing.len() - held;
-        let after = Arc::clone(&node.listing);
+        let after = node.listing.clone();
         if read.cut {
             self.tree.cut = self.tree.cut.or(Some(super::tree::Cut::Entries));
         }
@@ -193,10 +202,16 @@ impl Refresh<'_> {
         let is_gone = |directory: &[u8]| is_below(directory, &gone);
         let rules: Vec<_> = fresh.iter().map(|directory| (directory.clone(), self.rules_above(directory))).collect();
         let mut nodes = self.tree.into_nodes();
+        // What happens while a directory is read again is told, if only it stays watched; where watches are short, it is not.
+        let stays_watched = |directory: &[u8]| !self.watches.is_full() && is_below(directory, &fresh);
+        let mut perhaps_gone = Vec::new();
         nodes.retain(|node| {
-            let stays = !is_gone(node.listing.directory());
-            if !stays {
-                self.watches.leave(node.watch, node.listing.directory());
+            let directory = node.listing.directory();
+            let stays = !is_gone(directory);
+            if !stays && stays_watched(directory) {
+                perhaps_gone.push((node.watch, node.listing.clone()));
+            } else if !stays {
+                self.watches.leave(node.watch, directory);
             }
             stays
         });
@@ -219,6 +234,11 @@ impl Refresh<'_> {
             }
         }
         let mut tree = close(Tree::new(nodes, cut), &closed);
+        for (watch, listing) in perhaps_gone {
+            if tree.get(listing.directory()).is_none_or(|node| node.watch != watch) {
+                self.watches.leave(watch, listing.directory());
+            }
+        }
         tree.share(self.old);
         Ok(tree)
     }
@@ -231,7 +251,7 @@ pub fn close(mut tree: Tree, closed: &[Vec<u8>]) -> Tree {
         let Some((parent, name)) = listing::split(directory) else { continue };
         if let Some(place) = tree.position(parent) {
             let node = &mut tree.nodes_mut()[place];
-            node.listing = Arc::new(node.listing.without(name));
+            node.listing = node.listing.without(name);
         }
     }
     tree

@@ -217,25 +217,27 @@ impl Search {
         let (mut folders, mut traces) = (Vec::new(), Vec::new());
         while let Some(chunk) = self.chunk() {
             for node in chunk {
-                self.prefix(node, &mut folders);
-                // What the folders do not have the name must have.
-                let needs = query.needs() & !listing::characters(&folders);
-                let is_ascii = folders.is_ascii();
-                traces.clear();
                 let listing = &self.tree.nodes()[node].listing;
-                for entry in 0..listing.len() {
-                    let characters = listing.characters(entry);
+                // What the folders do not have the names must have.
+                let needs = query.needs() & !listing.directory_characters();
+                if needs & !listing.all_characters() != 0 {
+                    continue;
+                }
+                self.prefix(node, &mut folders);
+                let is_plain = listing.directory_characters() != listing::ALL;
+                traces.clear();
+                for (entry, (name, what, characters)) in listing.entries().enumerate() {
                     if needs & !characters != 0 {
                         continue;
                     }
-                    let (name, what) = listing.get(entry);
                     let is_directory = what == What::Directory;
                     let length = u32::try_from(folders.len() + name.len() + usize::from(is_directory)).unwrap_or(u32::MAX);
                     let mut most = query.most(name.len(), characters != listing::ALL);
                     if !self.wants(what) || pack(most, length) < self.least.load(Ordering::Relaxed) {
                         continue;
                     }
-                    if is_ascii && name.is_ascii() {
+                    // Both are ASCII alone.
+                    if is_plain && characters != listing::ALL {
                         // Far cheaper than points, and mostly enough to see that they would be too few.
                         if traces.is_empty() {
                             query.follow(&folders, &mut traces);

@@ -1,7 +1,7 @@
 //! All directories of one worktree with their names: a sorted list of shared listings. A reader takes the whole as it is
 //! at one moment; only the index's own task makes the next.
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use super::listing::{self, Listing, What};
 
@@ -14,7 +14,7 @@ pub const UNSURE: i64 = i64::MIN;
 #[derive(Debug, Clone)]
 pub struct Node {
     /// Its names.
-    pub listing: Arc<Listing>,
+    pub listing: Listing,
     /// When its names were last changed, as the system said before they were read; in nanoseconds since 1970.
     pub stamp: i64,
     /// The number of its watch.
@@ -109,8 +109,7 @@ impl Tree {
     /// The bytes that it takes, shared ones too.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        // An `Arc` keeps two counts beside its value.
-        let shared: usize = self.nodes.iter().map(|node| node.listing.bytes() + 2 * size_of::<usize>()).sum();
+        let shared: usize = self.nodes.iter().map(|node| node.listing.bytes()).sum();
         shared + self.nodes.capacity() * size_of::<Node>()
     }
 
@@ -120,10 +119,10 @@ impl Tree {
         for node in &mut self.nodes {
             while others.next_if(|other| listing::order(other.listing.directory(), node.listing.directory()).is_lt()).is_some() {}
             if let Some(other) = others.peek()
-                && !Arc::ptr_eq(&other.listing, &node.listing)
+                && !other.listing.is_same(&node.listing)
                 && other.listing == node.listing
             {
-                node.listing = Arc::clone(&other.listing);
+                node.listing = other.listing.clone();
             }
         }
     }
@@ -132,7 +131,7 @@ impl Tree {
     pub fn difference(&self, later: &Self, mut tell: impl FnMut(Vec<u8>, bool)) {
         let (mut old, mut new) = (self.nodes.iter().peekable(), later.nodes.iter().peekable());
         loop {
-            let directory = |node: Option<&&Node>| node.map(|node| Arc::clone(&node.listing));
+            let directory = |node: Option<&&Node>| node.map(|node| node.listing.clone());
             let (before, after) = match (directory(old.peek()), directory(new.peek())) {
                 (None, None) => return,
                 (before, None) => (before, None),
@@ -149,9 +148,9 @@ impl Tree {
             if after.is_some() {
                 new.next();
             }
-            let same = matches!((&before, &after), (Some(before), Some(after)) if Arc::ptr_eq(before, after));
+            let same = matches!((&before, &after), (Some(before), Some(after)) if before.is_same(after));
             if !same {
-                names(before.as_deref(), after.as_deref(), &mut tell);
+                names(before.as_ref(), after.as_ref(), &mut tell);
             }
         }
     }
@@ -192,7 +191,7 @@ mod tests {
         }
         let nodes = directories.iter().map(|(directory, names)| {
             let found = names.iter().map(|(name, what)| (name.as_bytes(), *what)).collect();
-            Node { listing: Arc::new(Listing::new(directory.as_bytes(), found)), stamp: 0, watch: UNWATCHED }
+            Node { listing: Listing::new(directory.as_bytes(), found), stamp: 0, watch: UNWATCHED }
         });
         Tree::new(nodes.collect(), None)
     }
@@ -224,7 +223,7 @@ mod tests {
             prop_assert_eq!(yours.nodes().len(), tree(&other).nodes().len());
             for node in yours.nodes() {
                 let alike = mine.get(node.listing.directory()).filter(|mine| mine.listing == node.listing);
-                prop_assert_eq!(alike.is_some_and(|mine| Arc::ptr_eq(&mine.listing, &node.listing)), alike.is_some());
+                prop_assert_eq!(alike.is_some_and(|mine| mine.listing.is_same(&node.listing)), alike.is_some());
             }
             yours.difference(&tree(&other), |path, _| panic!("{path:?} was lost"));
         }

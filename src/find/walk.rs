@@ -1,9 +1,11 @@
 //! Reads the names of all directories of a worktree, or of a part of it, on all processors. Goes through the tree level by
-//! level, so that what a limit cuts off is what lies deepest.
+//! level, so that what a limit cuts off is what lies deepest; but what is little is read with all that lies below it, each
+//! directory from the one above it, which is far cheaper than by whole paths.
 
 use std::{
     collections::VecDeque,
     io,
+    path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,12 +14,12 @@ use std::{
 };
 
 use super::{
-    listing::{Listing, What},
+    listing::{self, Listing, What},
     tree::{Cut, Node, UNSURE, UNWATCHED},
 };
 use crate::{
     file::{
-        names::{self, Names, State},
+        names::{self, Directory, Names, State},
         open::Kind,
         rules::{self, Found, Rules},
     },
@@ -29,6 +31,10 @@ const MOST_THREADS: usize = 8;
 /// A thread takes one of so many directories that wait, and at most so many at once.
 const SHARE: usize = 16;
 const MOST_AT_ONCE: usize = 32;
+/// What holds less than this part of all names that may be read is little.
+const LITTLE: usize = 1000;
+/// A thread keeps at most so many directories open.
+const MOST_OPEN: usize = 16;
 /// A stamp that is younger than this when the names are read says nothing: the system's clock for files ticks slowly.
 const UNSURE_FOR: i64 = 50_000_000;
 
@@ -52,8 +58,8 @@ impl Bounds {
 
 /// Who is told of a directory before its names are read, so that no change after that is missed.
 pub trait Enter: Sync {
-    /// The number of the watch on the directory.
-    fn enter(&self, path: &AbsPath, directory: &[u8]) -> i32;
+    /// The number of the watch on the directory at a path relative to the root.
+    fn enter(&self, root: &AbsPath, directory: &[u8]) -> i32;
 }
 
 /// Nobody: the directories are watched later, or never.
@@ -90,6 +96,8 @@ struct Walk<'a> {
     enter: &'a dyn Enter,
     cancel: &'a AtomicBool,
     entries: AtomicUsize,
+    /// How many threads wait for directories.
+    idle: AtomicUsize,
     // Held to take a directory or to add those that were found.
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -99,8 +107,6 @@ struct Walk<'a> {
 struct Queue {
     waiting: VecDeque<Work>,
     at_work: usize,
-    /// How many threads wait for directories.
-    idle: usize,
     cut: Option<Cut>,
 }
 
@@ -117,10 +123,20 @@ pub fn walk(
     cancel: &AtomicBool,
 ) -> io::Result<Walked> {
     let until = Instant::now().checked_add(bounds.time).unwrap_or_else(Instant::now);
-    let walk = Walk { root, bounds, until, enter, cancel, entries: AtomicUsize::new(0), queue: Mutex::default(), changed: Condvar::new() };
+    let walk = Walk {
+        root,
+        bounds,
+        until,
+        enter,
+        cancel,
+        entries: AtomicUsize::new(0),
+        idle: AtomicUsize::new(0),
+        queue: Mutex::default(),
+        changed: Condvar::new(),
+    };
     let depth = directory.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).count();
     let mut first = Part::default();
-    first.read(&walk, Work { directory: directory.to_vec(), rules, depth })?;
+    first.read(&walk, Work { directory: directory.to_vec(), rules, depth }, None)?;
     walk.add(&mut first.below);
     let mut parts = vec![first];
     // Most parts of a tree that is looked at again are small.
@@ -152,32 +168,39 @@ impl Walk<'_> {
 
     /// Reads directories until there are none, or somewhat more than so many.
     fn work(&self, most: usize) -> Part {
-        let (mut part, mut works, mut done) = (Part::default(), Vec::new(), 0);
-        while done < most {
+        let (mut part, mut works) = (Part::default(), Vec::new());
+        while part.nodes.len() < most {
             if !self.next(&mut works) {
                 break;
             }
-            done += works.len();
             // Without it the others would wait for ever for one that has panicked.
             let _done = AtWork(self);
+            part.at_once = self.bounds.entries / LITTLE;
             for work in works.drain(..) {
-                // What cannot be read holds nothing that anybody could open.
-                if let Err(error) = part.read(self, work) {
-                    tracing::trace!(%error, "a directory was not read");
-                }
+                part.try_read(self, work, None);
             }
             self.add(&mut part.below);
         }
         part
     }
 
+    /// Whether what is found is to be put into the queue, and not read at once.
+    fn must_share(&self) -> bool {
+        self.idle.load(Ordering::Relaxed) > 0 || self.cancel.load(Ordering::Relaxed) || Instant::now() > self.until
+    }
+
     fn add(&self, below: &mut Vec<Work>) {
         if !below.is_empty() {
             let mut queue = self.queue();
             queue.waiting.extend(below.drain(..));
-            if queue.idle > 0 {
-                self.changed.notify_all();
-            }
+            self.wake();
+        }
+    }
+
+    /// With the queue held, so that nobody is about to wait.
+    fn wake(&self) {
+        if self.idle.load(Ordering::Relaxed) > 0 {
+            self.changed.notify_all();
         }
     }
 
@@ -202,9 +225,9 @@ impl Walk<'_> {
                 self.changed.notify_all();
                 return false;
             }
-            queue.idle += 1;
+            self.idle.fetch_add(1, Ordering::Relaxed);
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.idle -= 1;
+            self.idle.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -215,8 +238,8 @@ impl Drop for AtWork<'_, '_> {
     fn drop(&mut self) {
         let mut queue = self.0.queue();
         queue.at_work -= 1;
-        if queue.idle > 0 && queue.at_work == 0 {
-            self.0.changed.notify_all();
+        if queue.at_work == 0 {
+            self.0.wake();
         }
     }
 }
@@ -228,38 +251,69 @@ struct Part {
     names: Names,
     /// What is to be read next, before it is in the queue.
     below: Vec<Work>,
+    /// So many names may still be read before the queue is asked again.
+    at_once: usize,
+    /// How many directories are open.
+    open: usize,
 }
 
 impl Part {
-    fn read(&mut self, walk: &Walk<'_>, work: Work) -> io::Result<()> {
+    fn try_read(&mut self, walk: &Walk<'_>, work: Work, above: Option<&Directory>) {
+        // What cannot be read holds nothing that anybody could open.
+        if let Err(error) = self.read(walk, work, above) {
+            tracing::trace!(%error, "a directory was not read");
+        }
+    }
+
+    /// Reads a directory, from the one `above` it where that is open, and what lies below it where that is little.
+    fn read(&mut self, walk: &Walk<'_>, work: Work, above: Option<&Directory>) -> io::Result<()> {
         let Work { directory, rules, depth } = work;
-        let path = walk.root.below(names::as_path(&directory).as_ref());
-        let watch = walk.enter.enter(&path, &directory);
+        let watch = walk.enter.enter(walk.root, &directory);
         let room = walk.bounds.entries.saturating_sub(walk.entries.load(Ordering::Relaxed));
-        let read = match read(&path, &directory, &rules, &mut self.names, room) {
+        let opened = match (above, listing::split(&directory)) {
+            (Some(above), Some((_, name))) => above.child(name),
+            _ => Directory::open(&walk.root.below(names::as_path(&directory).as_ref())),
+        };
+        let read = opened.and_then(|opened| Ok((read(&opened, walk.root, &directory, &rules, &mut self.names, room)?, Some(opened))));
+        let (read, opened) = match read {
             Err(error) if !directory.is_empty() && !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 // It is there and named. What it holds is not for us, or the system is short of something for the moment.
                 let stamp = if error.kind() == io::ErrorKind::PermissionDenied { 0 } else { UNSURE };
-                Read { listing: Listing::new(&directory, Vec::new()), rules: Some(rules), stamp, cut: false }
+                (Read { listing: Listing::new(&directory, Vec::new()), rules: Some(rules), stamp, cut: false }, None)
             }
             read => read?,
         };
-        if read.rules.is_none() {
+        let Read { listing, rules, stamp, cut } = read;
+        walk.entries.fetch_add(listing.len(), Ordering::Relaxed);
+        self.at_once = self.at_once.saturating_sub(listing.len() + 1);
+        self.nodes.push(Node { listing: listing.clone(), stamp, watch });
+        let Some(rules) = rules else {
             self.closed.push(directory);
-        }
-        walk.entries.fetch_add(read.listing.len(), Ordering::Relaxed);
-        let found = || read.listing.iter().filter(|(_, what)| *what == What::Directory);
-        let is_deepest = depth >= walk.bounds.depth;
-        let work = |(name, _): (&[u8], What)| {
-            Some(Work { directory: read.listing.path(name), rules: Arc::clone(read.rules.as_ref()?), depth: depth + 1 })
+            return Ok(());
         };
-        self.below.extend(found().filter(|_| !is_deepest).filter_map(work));
-        let cut = if read.cut { Some(Cut::Entries) } else { (is_deepest && found().next().is_some()).then_some(Cut::Depth) };
+        let mut found = listing.iter().filter(|(_, what)| *what == What::Directory).map(|(name, _)| listing.path(name)).peekable();
+        let is_deepest = depth >= walk.bounds.depth;
+        let cut = if cut { Some(Cut::Entries) } else { (is_deepest && found.peek().is_some()).then_some(Cut::Depth) };
         if cut.is_some() {
             let mut queue = walk.queue();
             queue.cut = queue.cut.or(cut);
         }
-        self.nodes.push(Node { listing: Arc::new(read.listing), stamp: read.stamp, watch });
+        if is_deepest {
+            return Ok(());
+        }
+        self.open += 1;
+        for directory in found {
+            let work = Work { directory, rules: Arc::clone(&rules), depth: depth + 1 };
+            if self.at_once > 0 && self.open < MOST_OPEN && !walk.must_share() {
+                self.try_read(walk, work, opened.as_ref());
+            } else {
+                self.below.push(work);
+            }
+        }
+        self.open -= 1;
+        if walk.idle.load(Ordering::Relaxed) > 0 {
+            walk.add(&mut self.below);
+        }
         Ok(())
     }
 }
@@ -280,18 +334,21 @@ pub struct Read {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn read(path: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Names, room: usize) -> io::Result<Read> {
-    let state = names.read(path)?;
+pub fn read(opened: &Directory, root: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Names, room: usize) -> io::Result<Read> {
+    let state = names.read(opened)?;
     let mut found = Found::default();
     names.iter().for_each(|(name, _)| found.note(name));
+    // Most directories hold no rules, and nobody needs their paths.
+    let path = || root.below(names::as_path(directory).as_ref());
     let stamp = stamp(path, state, found);
-    let rules = match above.enter(path.as_path(), found) {
+    let entered = if found.is_any() { above.enter(path().as_path(), found) } else { Some(Arc::clone(above)) };
+    let rules = match entered {
         Some(rules) => rules,
         // The root is what was asked for, so it is read, but nothing that it says is believed.
         None if directory.is_empty() => above.switched_off(),
         None => return Ok(Read { listing: Listing::new(directory, Vec::new()), rules: None, stamp: stamp_of(state), cut: false }),
     };
-    let mut full = path.as_path().to_owned();
+    let mut full: Option<PathBuf> = None;
     let speaks = rules.speaks();
     let kept = names.iter().filter_map(|(name, kind)| {
         let what = match kind {
@@ -303,8 +360,9 @@ pub fn read(path: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Na
             return None;
         }
         if speaks && rules.may_tell_of(name) {
+            let full = full.get_or_insert_with(|| path().as_path().to_owned());
             full.push(names::as_path(name));
-            let is_ignored = rules.is_ignored(&full, what == What::Directory);
+            let is_ignored = rules.is_ignored(full, what == What::Directory);
             full.pop();
             if is_ignored {
                 return None;
@@ -319,12 +377,12 @@ pub fn read(path: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Na
 }
 
 /// What changes when the names of a directory change, or one of the files in it that decide what is ignored.
-fn stamp(path: &AbsPath, state: State, found: Found) -> i64 {
+fn stamp(path: impl Fn() -> AbsPath, state: State, found: Found) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
     if state.changed > now.saturating_sub(UNSURE_FOR) {
         return UNSURE;
     }
-    let mark = |is_there: bool, name: &str| if is_there { rules::mark(path.join(name).as_path()).cast_signed() } else { 0 };
+    let mark = |is_there: bool, name: &str| if is_there { rules::mark(path().join(name).as_path()).cast_signed() } else { 0 };
     stamp_of(state) ^ mark(found.ignore, ".ignore") ^ mark(found.git_ignore, ".gitignore").rotate_left(1)
 }
 
@@ -346,7 +404,7 @@ pub fn is_changed(root: &AbsPath, node: &Node) -> bool {
     node.stamp == UNSURE
         || match names::state(path.as_path()) {
             Ok(_) if node.stamp == 0 => false,
-            Ok(state) => stamp(&path, state, found) != node.stamp,
+            Ok(state) => stamp(|| path.clone(), state, found) != node.stamp,
             Err(_) => true,
         }
 }

@@ -26,10 +26,8 @@ async fn worktrees_share_what_is_alike() {
     assert_eq!(place.finder.find(&site, &wanted).await.unwrap(), ["src/part3/more.rs"]);
     let trees: Vec<_> = place.finder.indexes.lock().unwrap().values().map(|index| index.standing().tree).collect();
     let [one, other] = &trees[..] else { panic!("two worktrees, two indexes") };
-    let alike = one
-        .nodes()
-        .iter()
-        .filter(|node| other.get(node.listing.directory()).is_some_and(|other| Arc::ptr_eq(&other.listing, &node.listing)));
+    let alike =
+        one.nodes().iter().filter(|node| other.get(node.listing.directory()).is_some_and(|other| other.listing.is_same(&node.listing)));
     assert_eq!((alike.count(), one.nodes().len()), (21, 22), "all but the one that differs");
 }
 

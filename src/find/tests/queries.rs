@@ -24,7 +24,7 @@ fn tree(paths: &[String]) -> Arc<Tree> {
         }
     }
     let nodes = directories.into_iter().map(|(directory, names)| Node {
-        listing: Arc::new(Listing::new(directory.as_bytes(), names.into_iter().map(|(name, what)| (name.as_bytes(), what)).collect())),
+        listing: Listing::new(directory.as_bytes(), names.into_iter().map(|(name, what)| (name.as_bytes(), what)).collect()),
         stamp: 0,
         watch: UNWATCHED,
     });

@@ -81,7 +81,7 @@ impl Place {
     pub async fn names(&self) -> BTreeSet<Vec<u8>> {
         let site = self.site("");
         let spot = crate::find::Spot { root: site.worktree, project: site.project, git: site.git };
-        names(&self.finder.index(&spot).fresh().await.unwrap())
+        names(&self.finder.index(&spot).fresh(Instant::now()).await.unwrap())
     }
 
     /// Waits until everything is watched.
@@ -117,7 +117,7 @@ impl Place {
 /// The paths of files, and those of directories with a slash at the end.
 pub fn names(tree: &Tree) -> BTreeSet<Vec<u8>> {
     let of = |node: &crate::find::tree::Node| {
-        let listing = Arc::clone(&node.listing);
+        let listing = node.listing.clone();
         (0..listing.len()).map(move |entry| {
             let (name, what) = listing.get(entry);
             let mut path = listing.path(name);

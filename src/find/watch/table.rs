@@ -10,6 +10,7 @@ use std::{
 
 use super::{Notice, Refused, Watcher};
 use crate::{
+    file::names,
     find::{refresh::Watches, tree::UNWATCHED, walk::Enter},
     stdx::paths::AbsPath,
 };
@@ -98,9 +99,13 @@ impl Table {
         match added {
             // Of a directory that has moved here: the watch has moved with it, and is this one's now.
             Ok(watch) => {
-                if let Some(before) = inner.known.insert(watch, purpose) {
+                let before = inner.known.insert(watch, purpose);
+                if let Some(before) = before {
                     self.allowance.give_back(1);
-                    if let Watched::Directory(directory) = before {
+                    let is_other = inner.known.get(&watch) != Some(&before);
+                    if let Watched::Directory(directory) = before
+                        && is_other
+                    {
                         inner.moved.push(directory);
                     }
                 }
@@ -163,8 +168,8 @@ impl Table {
 }
 
 impl Enter for Table {
-    fn enter(&self, path: &AbsPath, directory: &[u8]) -> i32 {
-        self.add(path, Watched::Directory(directory.to_vec())).unwrap_or(UNWATCHED)
+    fn enter(&self, root: &AbsPath, directory: &[u8]) -> i32 {
+        self.add(&root.below(names::as_path(directory).as_ref()), Watched::Directory(directory.to_vec())).unwrap_or(UNWATCHED)
     }
 }
 
@@ -180,6 +185,10 @@ impl Watches for Table {
                 watcher.remove(watch);
             }
         }
+    }
+
+    fn is_full(&self) -> bool {
+        Self::is_full(self)
     }
 }
 
