@@ -57,16 +57,33 @@ impl Sought {
     #[must_use]
     pub fn follow(&self, mut trace: Trace, text: &[u8]) -> Trace {
         for byte in text {
-            let here = self.places[usize::from(*byte)];
-            trace.next <<= u32::from(u64::from(here) & trace.next != 0);
-            trace.run = (trace.run << 1 | 1) & here;
-            trace.runs |= trace.run;
-            trace.pairs |= (trace.before << 1) & here;
-            let is_inside = byte.is_ascii_lowercase() && trace.last.is_ascii_alphanumeric();
-            trace.starts |= if is_inside { 0 } else { here };
-            (trace.before, trace.last) = (here, *byte);
+            self.step(&mut trace, *byte);
         }
         trace
+    }
+
+    /// What is to be seen of a name by itself, and of the same behind its folders, which end with a slash or are none. Only
+    /// for a word without a slash, which nothing can match across one but in order.
+    #[must_use]
+    pub fn follow_name(&self, folders: &Trace, name: &[u8]) -> (Trace, Trace) {
+        let (mut own, mut next) = (Trace::NONE, folders.next);
+        for byte in name {
+            next <<= u32::from(u64::from(self.places[usize::from(*byte)]) & next != 0);
+            self.step(&mut own, *byte);
+        }
+        let (runs, pairs, starts) = (own.runs | folders.runs, own.pairs | folders.pairs, own.starts | folders.starts);
+        (own, Trace { next, runs, pairs, starts, ..own })
+    }
+
+    fn step(&self, trace: &mut Trace, byte: u8) {
+        let here = self.places[usize::from(byte)];
+        trace.next <<= u32::from(u64::from(here) & trace.next != 0);
+        trace.run = (trace.run << 1 | 1) & here;
+        trace.runs |= trace.run;
+        trace.pairs |= (trace.before << 1) & here;
+        let is_inside = byte.is_ascii_lowercase() & trace.last.is_ascii_alphanumeric();
+        trace.starts |= if is_inside { 0 } else { here };
+        (trace.before, trace.last) = (here, byte);
     }
 
     /// The most points that the word can get in the text; `None` where it does not match. `as_it_stands` when there may be
@@ -77,20 +94,16 @@ impl Sought {
         if !is_whole && (as_it_stands || trace.next >> self.length == 0) {
             return None;
         }
-        let start = |place: u32| trace.starts >> place & 1;
-        let mut most = MATCH + 2 * START * start(0);
-        let (mut may_lead, mut is_gapless) = (start(0), true);
-        for place in 1..self.length {
-            may_lead |= start(place);
-            most += MATCH;
-            if trace.pairs >> place & 1 != 0 {
-                most += if may_lead != 0 { START } else { NEIGHBOUR };
-            } else {
-                is_gapless = false;
-                most = most + START * start(place) - GAP;
-            }
-        }
-        Some(if is_gapless && !is_whole { most - GAP } else { most })
+        // Of all places but the first: those behind one that may begin a word get the more for a neighbour.
+        let further = u32::MAX >> (32 - self.length) & !1;
+        let led = if trace.starts == 0 { 0 } else { u32::MAX << trace.starts.trailing_zeros() };
+        let (pairs, others) = (trace.pairs & further, further & !trace.pairs);
+        let points = MATCH * self.length
+            + 2 * START * (trace.starts & 1)
+            + START * ((pairs & led) | (others & trace.starts)).count_ones()
+            + NEIGHBOUR * (pairs & !led).count_ones();
+        let gaps = if others == 0 { u32::from(!is_whole) } else { others.count_ones() };
+        Some(points - GAP * gaps)
     }
 }
 
@@ -114,7 +127,13 @@ mod tests {
             let points = atom.score(Utf32Str::Ascii(text.as_bytes()), &mut matcher).map(u32::from);
             let sought = Sought::new(&word).unwrap();
             let (first, rest) = text.as_bytes().split_at(at.index(text.len() + 1));
-            let most = sought.most(&sought.follow(sought.follow(Trace::NONE, first), rest), as_it_stands);
+            let whole = sought.follow(sought.follow(Trace::NONE, first), rest);
+            let most = sought.most(&whole, as_it_stands);
+            let name = text.rfind('/').map_or(0, |slash| slash + 1);
+            let (folders, name) = text.as_bytes().split_at(name);
+            let (own, behind) = sought.follow_name(&sought.follow(Trace::NONE, folders), name);
+            prop_assert_eq!(sought.most(&own, as_it_stands), sought.most(&sought.follow(Trace::NONE, name), as_it_stands));
+            prop_assert_eq!(sought.most(&behind, as_it_stands), most);
             // The matcher seeks some words that begin with signs in one case only.
             prop_assert!(points.is_none() || most.is_some());
             prop_assert!(points <= most, "{points:?} {most:?}");

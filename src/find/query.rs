@@ -60,16 +60,17 @@ impl Word {
     fn most_for(&self, folders: &Trace, name: &[u8], is_directory: bool) -> Option<u32> {
         let Some(sought) = &self.sought else { return Some(self.most()) };
         let as_it_stands = self.atom.kind == AtomKind::Substring;
-        let own = sought.most(&sought.follow(Trace::NONE, name), as_it_stands).map(|most| most + NAME);
+        if self.has_slash {
+            let whole = sought.follow(sought.follow(*folders, name), if is_directory { b"/" } else { b"" });
+            return sought.most(&whole, as_it_stands);
+        }
+        let (own, whole) = sought.follow_name(folders, name);
+        let own = sought.most(&own, as_it_stands).map(|most| most + NAME);
         // Nothing in the folders can be worth more than this.
         if own.is_some_and(|own| own >= self.most() - NAME) {
             return own;
         }
-        let mut trace = sought.follow(*folders, name);
-        if is_directory {
-            trace = sought.follow(trace, b"/");
-        }
-        own.max(sought.most(&trace, as_it_stands))
+        own.max(sought.most(&whole, as_it_stands))
     }
 }
 
@@ -152,11 +153,23 @@ impl Query {
 }
 
 impl Query {
-    /// What there is to see of the folders above names, for [`Query::most_for`].
-    pub fn follow(&self, folders: &[u8], traces: &mut Vec<Trace>) {
-        let trace = |word: &Word| word.sought.as_ref().map_or(Trace::NONE, |sought| sought.follow(Trace::NONE, folders));
-        traces.clear();
-        traces.extend(self.groups.iter().flatten().map(trace));
+    /// What there is to see of nothing, for [`Query::follow`].
+    pub fn begin(&self, traces: &mut Vec<Trace>) {
+        traces.extend(self.words().map(|_| Trace::NONE));
+    }
+
+    /// What there is to see of folders above names, for [`Query::most_for`]: goes on through `text` from what was seen of
+    /// the folders above, the last of `traces`, and puts it behind them.
+    pub fn follow(&self, text: &[u8], traces: &mut Vec<Trace>) {
+        let start = traces.len() - self.words().count();
+        for (place, word) in self.words().enumerate() {
+            let before = traces[start + place];
+            traces.push(word.sought.as_ref().map_or(Trace::NONE, |sought| sought.follow(before, text)));
+        }
+    }
+
+    fn words(&self) -> impl Iterator<Item = &Word> {
+        self.groups.iter().flatten()
     }
 
     /// The most points that a path can get, looked at more closely than [`Query::most`] does; `None` where it does not match.

@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{
+    bound::Trace,
     listing::{self, What},
     query::{Query, Scorer},
     tree::Tree,
@@ -188,6 +189,40 @@ impl Part<'_> {
     }
 }
 
+/// What was seen of the folders above the names looked at last, folder by folder: those of the next mostly begin alike.
+struct Seen {
+    folders: Vec<u8>,
+    /// Where in the text each of the folders ends, the first after nothing.
+    ends: Vec<usize>,
+    traces: Vec<Trace>,
+    width: usize,
+}
+
+impl Seen {
+    fn new(query: &Query) -> Self {
+        let mut traces = Vec::new();
+        query.begin(&mut traces);
+        Self { folders: Vec::new(), ends: vec![0], width: traces.len(), traces }
+    }
+
+    /// Where the traces of these folders begin.
+    fn start(&mut self, query: &Query, folders: &[u8]) -> usize {
+        let alike = folders.iter().zip(&self.folders).take_while(|(one, other)| one == other).count();
+        let levels = self.ends.partition_point(|end| *end <= alike);
+        self.ends.truncate(levels);
+        self.traces.truncate(levels * self.width);
+        let mut done = self.ends[levels - 1];
+        while let Some(length) = memchr::memchr(b'/', &folders[done..]) {
+            query.follow(&folders[done..=done + length], &mut self.traces);
+            done += length + 1;
+            self.ends.push(done);
+        }
+        self.folders.clear();
+        self.folders.extend_from_slice(folders);
+        self.traces.len() - self.width
+    }
+}
+
 impl Search {
     /// The path of a directory relative to the one that is searched, with a slash at its end unless it is that one.
     fn prefix(&self, node: usize, path: &mut Vec<u8>) {
@@ -214,7 +249,7 @@ impl Search {
         let query = &self.request.query;
         let mut part =
             Part { search: self, scorer: Scorer::default(), best: Best::new(self.request.limit), path: Vec::new(), later: Vec::new() };
-        let (mut folders, mut traces) = (Vec::new(), Vec::new());
+        let (mut folders, mut seen) = (Vec::new(), Seen::new(query));
         while let Some(chunk) = self.chunk() {
             for node in chunk {
                 let listing = &self.tree.nodes()[node].listing;
@@ -225,7 +260,7 @@ impl Search {
                 }
                 self.prefix(node, &mut folders);
                 let is_plain = listing.directory_characters() != listing::ALL;
-                traces.clear();
+                let mut traces = None;
                 for (entry, (name, what, characters)) in listing.entries().enumerate() {
                     if needs & !characters != 0 {
                         continue;
@@ -239,10 +274,8 @@ impl Search {
                     // Both are ASCII alone.
                     if is_plain && characters != listing::ALL {
                         // Far cheaper than points, and mostly enough to see that they would be too few.
-                        if traces.is_empty() {
-                            query.follow(&folders, &mut traces);
-                        }
-                        let Some(closer) = query.most_for(&traces, name, is_directory) else { continue };
+                        let start = *traces.get_or_insert_with(|| seen.start(query, &folders));
+                        let Some(closer) = query.most_for(&seen.traces[start..], name, is_directory) else { continue };
                         most = closer;
                     }
                     part.offer(Later { most: pack(most, length), node, entry }, query.is_promising(most));

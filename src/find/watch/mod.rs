@@ -1,8 +1,12 @@
 //! Tells of changes in directories, each watched by itself. Where the system cannot, or will not for so many, the index
 //! looks at the directories' times instead.
 //!
-//! On Linux this is inotify itself: the events that are wanted can be chosen, so that merely reading files wakes nobody,
-//! and a watch that moves with its directory is recognised. Elsewhere there are no watches yet.
+//! On Linux this is inotify itself, for what the crate `notify` does not offer. What the system has to tell can be taken at
+//! any moment, before a question is answered, where `notify` hands events over from a thread of its own when it gets to
+//! them, so that nobody knows whether something is still on its way. The events that are wanted can be chosen: `notify` 8
+//! also asks for each opening of a file (its pull request 612; from version 9 on that can be switched off), so that a
+//! search through all files would flood it. And a watch that moves with its directory is recognised. Elsewhere there are
+//! no watches yet.
 
 #[cfg(target_os = "linux")]
 mod linux;
