@@ -184,6 +184,9 @@ pub struct DiagnosisProjects {
     /// The checkouts whose file names are held for `file.find`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<DiagnosisIndex>,
+    /// The directories whose symbols are held for `symbol.find`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub symbols: Vec<DiagnosisSymbols>,
 }
 
 /// The file names of a checkout.
@@ -204,6 +207,26 @@ pub struct DiagnosisIndex {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<String>,
     /// When it was last used.
+    pub used: i64,
+}
+
+/// The symbols of a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DiagnosisSymbols {
+    /// The directory.
+    pub directory: String,
+    /// How many files it holds symbols of.
+    pub files: u64,
+    /// How many symbols they have.
+    pub symbols: u64,
+    /// The bytes that they take.
+    pub bytes: u64,
+    /// Why `symbol.find` does not see all: `reading` as long as they are read for the first time, `budget` when there are
+    /// more than may be held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<String>,
+    /// When they were last asked for.
     pub used: i64,
 }
 

@@ -44,8 +44,11 @@ impl Handler for BufferOpen {
         if !connection.announces(&context.daemon.overlay, Arc::new(Messenger(Arc::downgrade(connection)))) {
             return Err(Error::cancelled("the connection is closed"));
         }
+        let directory = select::directory(&context, &params);
+        let answer = Buffer { path: real.to_string(), version: params.version };
         context.daemon.overlay.open(connection.id(), &named, &real, params.version, params.text)?;
-        Ok(Buffer { path: real.to_string(), version: params.version })
+        note_recent(&context, directory, real);
+        Ok(answer)
     }
 }
 
@@ -80,6 +83,17 @@ impl Handler for BufferReply {
         context.daemon.overlay.reply(context.connection.id(), &params.edit_id, reply)?;
         Ok(true)
     }
+}
+
+/// Puts the file in front where files are found. Nothing waits for that.
+fn note_recent(context: &Context, directory: Result<AbsPath, Error>, file: AbsPath) {
+    let (daemon, Ok(directory)) = (Arc::clone(&context.daemon), directory) else { return };
+    let tasks = daemon.tasks.clone();
+    drop(tasks.spawn("recent file", async move {
+        if let Ok(instance) = daemon.projects.look(&directory).await {
+            daemon.finder.recent(&instance.project.id).note(instance.worktree(), &file);
+        }
+    }));
 }
 
 /// The path that the client means, as it spells it.

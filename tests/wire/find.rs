@@ -63,6 +63,12 @@ async fn what_a_tool_reads_is_found_first() {
     client.prompt(&session, "go").await;
     assert_eq!(client.call("file.find", json!({ "query": "notes" })).await, json!(["two/notes.md", "one/notes.md"]));
     assert_eq!(client.call("file.find", json!({ "query": "", "limit": 1 })).await, json!(["two/notes.md"]));
+    client.call("buffer.open", json!({ "path": "one/notes.md", "version": 1, "text": "open" })).await;
+    // The answer does not wait for it.
+    let mut tries = 0..10_000;
+    while client.call("file.find", json!({ "query": "notes" })).await != json!(["one/notes.md", "two/notes.md"]) {
+        assert!(tries.next().is_some(), "an open file never came first");
+    }
 }
 
 #[tokio::test]

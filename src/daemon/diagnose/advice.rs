@@ -42,6 +42,7 @@ pub const RULES: &[Rule] = &[
     work_advice::programs,
     work_advice::trust,
     work_advice::partial_indexes,
+    work_advice::partial_symbols,
     work_advice::unwatched_files,
 ];
 

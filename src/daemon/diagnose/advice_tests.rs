@@ -7,7 +7,7 @@ use polytree_protocol::{
     daemon::LogLevel,
     diagnose::{
         Diagnosis, DiagnosisChild, DiagnosisClient, DiagnosisHolder, DiagnosisIndex, DiagnosisLog, DiagnosisLogLine, DiagnosisModelCall,
-        DiagnosisOwner, DiagnosisProject, DiagnosisQuestion, DiagnosisSession, DiagnosisToolCall,
+        DiagnosisOwner, DiagnosisProject, DiagnosisQuestion, DiagnosisSession, DiagnosisSymbols, DiagnosisToolCall,
     },
     diagnose_machine::{DiagnosisDisk, DiagnosisMachine, DiagnosisProgram, DiagnosisProvider, DiagnosisSettings, DiagnosisShare},
     id::SessionId,
@@ -365,6 +365,21 @@ fn file_indexes() {
     "#]]
     .assert_eq(&after(|report| report.projects.indexes = vec![index(None, 40), index(Some("entries"), 60)]));
     assert_eq!(after(|report| report.projects.indexes = vec![index(None, 99)]), "");
+}
+
+#[test]
+fn symbol_indexes() {
+    let held = |partial: Option<&str>| DiagnosisSymbols {
+        directory: "/home/ann".into(),
+        symbols: 500_000,
+        partial: partial.map(str::to_owned),
+        ..DiagnosisSymbols::default()
+    };
+    expect![[r#"
+        Info symbols.partial: symbol.find sees only 500000 symbols of /home/ann: more are not held in memory
+            ask in a directory further down, or have .gitignore or .ignore name the source that nobody searches
+    "#]]
+    .assert_eq(&after(|report| report.projects.symbols = vec![held(Some("budget")), held(Some("reading")), held(None)]));
 }
 
 #[test]

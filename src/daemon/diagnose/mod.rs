@@ -91,6 +91,7 @@ pub async fn diagnose(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
     let looked = looked.unwrap_or_default();
     let mut projects = projects(known, open, looked.pending, asker).await;
     projects.indexes = parts::indexes(&daemon.finder);
+    projects.symbols = parts::symbols(&daemon.symbols);
     let mut report = Diagnosis {
         time: now,
         version: version().to_owned(),

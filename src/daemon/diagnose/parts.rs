@@ -9,7 +9,7 @@ use polytree_protocol::{
     daemon::LogLevel,
     diagnose::{
         DiagnosisCall, DiagnosisCalls, DiagnosisChild, DiagnosisIndex, DiagnosisLog, DiagnosisLogLine, DiagnosisModelCall,
-        DiagnosisProject, DiagnosisProjects, DiagnosisQuestion, DiagnosisSession, DiagnosisToolCall,
+        DiagnosisProject, DiagnosisProjects, DiagnosisQuestion, DiagnosisSession, DiagnosisSymbols, DiagnosisToolCall,
     },
     diagnose_machine::{
         DiagnosisFiles, DiagnosisMemory, DiagnosisProvider, DiagnosisRows, DiagnosisSettings, DiagnosisShare, DiagnosisStore,
@@ -22,7 +22,10 @@ use super::Asker;
 use crate::{
     config::Places,
     daemon::{Daemon, calls::Calls, clients::Description},
-    find::{Cut, Finder, IndexState},
+    find::{
+        Cut, Finder, IndexState,
+        symbols::{Partial, Symbols, SymbolsState},
+    },
     permission::OpenQuestion,
     project::{
         Projects,
@@ -160,7 +163,6 @@ pub(super) fn questions(open: Vec<OpenQuestion>) -> Vec<DiagnosisQuestion> {
     open.into_iter().take(MOST_LISTED).map(question).collect()
 }
 
-/// Those with open directories first, then the last used.
 /// The checkouts whose file names are held.
 pub(super) fn indexes(finder: &Finder) -> Vec<DiagnosisIndex> {
     let index = |state: IndexState| DiagnosisIndex {
@@ -182,12 +184,32 @@ pub(super) fn indexes(finder: &Finder) -> Vec<DiagnosisIndex> {
     finder.state().into_iter().map(index).collect()
 }
 
+/// The directories whose symbols are held.
+pub(super) fn symbols(symbols: &Symbols) -> Vec<DiagnosisSymbols> {
+    let of = |state: SymbolsState| DiagnosisSymbols {
+        directory: state.root.to_string(),
+        files: state.files as u64,
+        symbols: state.symbols as u64,
+        bytes: state.bytes as u64,
+        partial: state.partial.map(|partial| {
+            let word = match partial {
+                Partial::Reading => "reading",
+                Partial::Budget => "budget",
+            };
+            word.to_owned()
+        }),
+        used: state.used,
+    };
+    symbols.state().into_iter().map(of).collect()
+}
+
+/// Those with open directories first, then the last used.
 pub(super) fn projects(known: Vec<KnownProject>, open: &[OpenDirectory], pending: &BTreeMap<ProjectId, u64>) -> DiagnosisProjects {
     let is_open: BTreeSet<&ProjectId> = open.iter().map(|open| &open.project.id).collect();
     let count = known.len() as u64;
     let (first, rest): (Vec<_>, Vec<_>) = known.into_iter().partition(|project| is_open.contains(&project.id));
     let list = first.into_iter().chain(rest).take(MOST_LISTED).map(|known| project(&known, open, pending)).collect();
-    DiagnosisProjects { error: None, known: count, list, indexes: Vec::new() }
+    DiagnosisProjects { error: None, known: count, list, indexes: Vec::new(), symbols: Vec::new() }
 }
 
 /// Where the store does not answer: what is known without it.

@@ -1,7 +1,7 @@
 //! Rules over what works and waits: turns, questions, clients, programs, projects.
 
 use polytree_protocol::{
-    diagnose::{Diagnosis, DiagnosisIndex, DiagnosisSession},
+    diagnose::{Diagnosis, DiagnosisIndex, DiagnosisSession, DiagnosisSymbols},
     diagnose_machine::{Advice, Severity},
     session::SessionStatus,
 };
@@ -144,6 +144,23 @@ pub fn partial_indexes(report: &Diagnosis) -> Vec<Advice> {
         None => Vec::new(),
     };
     report.projects.indexes.iter().flat_map(of).collect()
+}
+
+/// Directories of which `symbol.find` does not see everything, now that they were read.
+pub fn partial_symbols(report: &Diagnosis) -> Vec<Advice> {
+    let of = |held: &DiagnosisSymbols| {
+        if held.partial.as_deref() != Some("budget") {
+            return Vec::new();
+        }
+        let text = format!("symbol.find sees only {} symbols of {}: more are not held in memory", held.symbols, held.directory);
+        found(
+            "symbols.partial",
+            Severity::Info,
+            text,
+            "ask in a directory further down, or have .gitignore or .ignore name the source that nobody searches",
+        )
+    };
+    report.projects.symbols.iter().flat_map(of).collect()
 }
 
 /// Directories that the system does not let us watch.

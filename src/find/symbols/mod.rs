@@ -74,6 +74,32 @@ pub struct Request {
     pub limit: usize,
 }
 
+/// Why not all symbols of a directory are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Partial {
+    /// They are being read for the first time.
+    Reading,
+    /// There are more than may be held.
+    Budget,
+}
+
+/// How the symbols of a directory stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SymbolsState {
+    /// The directory.
+    pub root: AbsPath,
+    /// How many files they are in.
+    pub files: usize,
+    /// How many there are.
+    pub symbols: usize,
+    /// The bytes that they take.
+    pub bytes: usize,
+    /// Why these are not all.
+    pub partial: Option<Partial>,
+    /// When they were last asked for, in milliseconds since 1970.
+    pub used: i64,
+}
+
 /// The symbols of all directories that somebody has asked for lately.
 pub struct Symbols {
     overlay: Arc<Overlay>,
@@ -157,11 +183,12 @@ impl Symbols {
         }
     }
 
-    /// How many directories, symbols and bytes are held.
+    /// How the symbols of each directory stand, by path.
     #[must_use]
-    pub fn held(&self) -> (usize, usize, usize) {
-        let projects = self.lock();
-        (projects.len(), projects.values().map(|project| project.symbols()).sum(), projects.values().map(|project| project.bytes()).sum())
+    pub fn state(&self) -> Vec<SymbolsState> {
+        let mut states: Vec<_> = self.lock().values().map(|project| project.standing()).collect();
+        states.sort_by(|one, other| one.root.cmp(&other.root));
+        states
     }
 
     /// The files of the index that holds the directory.

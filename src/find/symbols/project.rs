@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Partial, SymbolsState,
     extract::Extractor,
     table::{File, FileSymbols, Files},
     walk::{self, Listed},
@@ -51,6 +52,8 @@ pub(super) struct Project {
     used: AtomicI64,
     symbols: AtomicUsize,
     bytes: AtomicUsize,
+    /// Some file's symbols found no room.
+    is_cut: AtomicBool,
 }
 
 #[derive(Default)]
@@ -78,6 +81,7 @@ impl Project {
             used: AtomicI64::new(now_ms()),
             symbols: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            is_cut: AtomicBool::new(false),
         })
     }
 
@@ -102,6 +106,20 @@ impl Project {
     /// How many symbols it holds.
     pub fn symbols(&self) -> usize {
         self.symbols.load(Ordering::Relaxed)
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> SymbolsState {
+        let (is_read, files) = {
+            let state = self.lock();
+            (state.checked.is_some(), if state.checked.is_some() { state.files.len() } else { state.partial.len() })
+        };
+        let partial = match () {
+            () if !is_read => Some(Partial::Reading),
+            () if self.is_cut.load(Ordering::Relaxed) => Some(Partial::Budget),
+            () => None,
+        };
+        SymbolsState { root: self.root.clone(), files, symbols: self.symbols(), bytes: self.bytes(), partial, used: self.used() }
     }
 
     /// Ends all work for it.
@@ -249,6 +267,7 @@ impl Project {
         if symbols <= self.budget.symbols && bytes <= self.budget.bytes {
             return file;
         }
+        self.is_cut.store(true, Ordering::Relaxed);
         self.symbols.fetch_sub(file.symbols.len(), Ordering::Relaxed);
         self.bytes.fetch_sub(file.bytes(), Ordering::Relaxed);
         Arc::new(File { path: file.path.clone(), stamp: file.stamp, read: file.read, symbols: FileSymbols::default() })

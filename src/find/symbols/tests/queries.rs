@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
-        SymbolKind,
+        Partial, SymbolKind,
         project::{Budget, Project},
         rank::Query,
         search::{Wanted, search},
@@ -52,7 +52,7 @@ async fn ignored_files_are_left_out_unless_somebody_works_there() {
     assert_eq!(place.listed(request.clone()).await, ["out/b.rs target"]);
     request.directory = place.root.join("node_modules/p");
     assert_eq!(place.listed(request).await, ["node_modules/p/c.js target"]);
-    assert_eq!(place.symbols.held().0, 3);
+    assert_eq!(place.symbols.state().len(), 3);
 }
 
 #[cfg(unix)]
@@ -70,13 +70,14 @@ async fn symbolic_links_and_special_files_are_not_followed() {
 async fn what_nobody_asks_for_is_dropped() {
     let place = Place::new(&[("a.rs", "fn target() {}")]);
     assert_eq!(place.find("target").await.len(), 1);
-    let (projects, symbols, bytes) = place.symbols.held();
-    assert_eq!((projects, symbols), (1, 1));
-    assert!(bytes > 0);
+    let state = place.symbols.state();
+    let [held] = &state[..] else { panic!("{state:?}") };
+    assert_eq!((&held.root, held.files, held.symbols, held.partial), (&place.root, 1, 1, None));
+    assert!(held.bytes > 0);
     place.symbols.close_idle(now_ms() - 60_000);
-    assert_eq!(place.symbols.held().0, 1);
+    assert_eq!(place.symbols.state().len(), 1);
     place.symbols.close_idle(now_ms() + 1);
-    assert_eq!(place.symbols.held(), (0, 0, 0));
+    assert_eq!(place.symbols.state(), []);
     assert_eq!(place.find("target").await.len(), 1, "and read again");
 }
 
@@ -116,5 +117,6 @@ async fn a_project_has_no_more_symbols_than_its_budget() {
         let held: usize = files.iter().map(|file| file.symbols.len()).sum();
         assert_eq!((files.len(), project.symbols()), (50, held));
         assert!(held > 0 && held <= most, "{held}");
+        assert_eq!(project.standing().partial, (held < 100).then_some(Partial::Budget));
     }
 }
