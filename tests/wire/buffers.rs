@@ -223,6 +223,24 @@ async fn mistakes_are_told_and_leave_no_wrong_text() {
 }
 
 #[tokio::test]
+async fn what_is_sent_without_waiting_has_its_effect_in_order() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    for round in 0..20 {
+        let path = format!("new{round}.txt");
+        let open = client.send("buffer.open", json!({ "path": path, "version": 1, "text": "one\n" })).await;
+        let change = client.send("buffer.change", json!({ "path": path, "version": 2, "edits": [change(0, 0, 3, "two")] })).await;
+        let read = client.send("file.read", json!({ "path": path })).await;
+        assert_eq!(read.result().await["content"], "two\n");
+        assert_eq!((open.result().await["version"].clone(), change.result().await["version"].clone()), (json!(1), json!(2)));
+        let close = client.send("buffer.close", json!({ "path": path })).await;
+        let reopen = client.send("buffer.open", json!({ "path": path, "version": 1, "text": "three\n" })).await;
+        assert_eq!(close.result().await, true);
+        assert_eq!(reopen.result().await["version"], 1);
+    }
+}
+
+#[tokio::test]
 async fn a_daemon_that_dies_takes_no_wrong_text_into_the_next() {
     let fixture = Fixture::new().await;
     fixture.settings(&settings(&json!({ "reply_timeout": 60_000 })));
