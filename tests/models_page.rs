@@ -40,7 +40,11 @@ fn section(provider: &ProviderRow, text: &mut String) {
 }
 
 fn row(provider: &ProviderRow, place: usize, model: &ModelRow, text: &mut String) {
-    let price = |place: usize| model.cost.get(place).filter(|price| **price > 0.0).map(ToString::to_string).unwrap_or_default();
+    let shown = |prices: &[f64], place: usize| prices.get(place).filter(|price| **price > 0.0).map(ToString::to_string);
+    let price = |place: usize| match (shown(&model.cost, place), shown(&model.cost_over_200k, place)) {
+        (Some(price), Some(long)) => format!("{price} ({long} above 200k)"),
+        (price, _) => price.unwrap_or_default(),
+    };
     let words = [(Ability::Reasoning, "thinks"), (Ability::Images, "images"), (Ability::Documents, "documents")];
     let mut can: Vec<String> =
         words.iter().filter(|(ability, _)| model.can.contains(ability)).map(|(_, word)| (*word).to_owned()).collect();

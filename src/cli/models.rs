@@ -155,6 +155,10 @@ fn row(found: &ProviderListResult, provider: &Provider, id: &str, model: &Model)
         (true, false) => format!("${}/${}", cost.input, cost.output),
         (true, true) => format!("${}/${}, cached ${}", cost.input, cost.output, cost.cache_read),
     };
+    let price = match cost.context_over_200k {
+        Some(long) => format!("{price}; above 200k ${}/${}", long.input, long.output),
+        None => price,
+    };
     let name = format!("  {}", sanitize::line(&format!("{}/{id}", provider.id)));
     vec![name, paint(FAINT, &limit), paint(FAINT, &price), paint(FAINT, &abilities(model)), mark]
 }
@@ -172,7 +176,11 @@ fn missing(provider: &Provider) -> String {
 
 fn abilities(model: &Model) -> String {
     let words = [(model.reasoning, "thinks"), (model.attachment, "images"), (model.documents, "documents"), (!model.tool_call, "no tools")];
-    words.into_iter().filter(|(has, _)| *has).map(|(_, word)| word).collect::<Vec<_>>().join(", ")
+    let mut words: Vec<String> = words.into_iter().filter(|(has, _)| *has).map(|(_, word)| word.to_owned()).collect();
+    if !model.variants.is_empty() {
+        words.push(format!("variants {}", sanitize::line(&model.variants.join(" "))));
+    }
+    words.join(", ")
 }
 
 fn tokens(count: u64) -> String {

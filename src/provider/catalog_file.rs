@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use polytree_protocol::provider::{Model, ModelCost, ModelLimit};
+use polytree_protocol::provider::{LongContextCost, Model, ModelCost, ModelLimit};
 use serde::{Deserialize, Serialize};
 
 use crate::stdx::text::ellipsis;
@@ -86,6 +86,9 @@ pub struct ModelRow {
     /// at the end, where unknown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cost: Vec<f64>,
+    /// The same for a call that reads more than 200,000 tokens; empty where they are the same or unknown.
+    #[serde(default, rename = "costOver200k", skip_serializing_if = "Vec::is_empty")]
+    pub cost_over_200k: Vec<f64>,
     /// The day on which it came out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released: Option<String>,
@@ -217,14 +220,16 @@ impl ModelRow {
         self.can.retain(|ability| *ability != Ability::Other);
         let tokens = |count: u64| if count > MOST_TOKENS { 0 } else { count };
         self.limit = (tokens(self.limit.0), tokens(self.limit.1));
-        self.cost.truncate(4);
-        for price in &mut self.cost {
-            // Not a number is not in the range either.
-            if !(0.0..=HIGHEST_PRICE).contains(price) {
-                *price = 0.0;
+        for prices in [&mut self.cost, &mut self.cost_over_200k] {
+            prices.truncate(4);
+            for price in prices.iter_mut() {
+                // Not a number is not in the range either.
+                if !(0.0..=HIGHEST_PRICE).contains(price) {
+                    *price = 0.0;
+                }
+                // There is a negative zero.
+                *price = price.abs();
             }
-            // There is a negative zero.
-            *price = price.abs();
         }
         self.released = self.released.take().filter(|day| is_day(day));
     }
@@ -232,7 +237,12 @@ impl ModelRow {
     /// As clients see it.
     #[must_use]
     pub fn model(&self) -> Model {
-        let price = |place: usize| self.cost.get(place).copied().unwrap_or(0.0);
+        let four = |prices: &[f64]| [0, 1, 2, 3].map(|place| prices.get(place).copied().unwrap_or(0.0));
+        let [input, output, cache_read, cache_write] = four(&self.cost);
+        let long = (!self.cost_over_200k.is_empty()).then(|| {
+            let [input, output, cache_read, cache_write] = four(&self.cost_over_200k);
+            LongContextCost { input, output, cache_read, cache_write }
+        });
         Model {
             id: self.id.clone(),
             name: self.name.clone(),
@@ -243,7 +253,7 @@ impl ModelRow {
             temperature: self.can.contains(&Ability::Temperature),
             tool_call: self.can.contains(&Ability::Tools),
             release_date: self.released.clone(),
-            cost: ModelCost { input: price(0), output: price(1), cache_read: price(2), cache_write: price(3), ..ModelCost::default() },
+            cost: ModelCost { input, output, cache_read, cache_write, context_over_200k: long },
             limit: ModelLimit { context: self.limit.0, output: self.limit.1 },
             variants: Vec::new(),
         }
@@ -290,7 +300,7 @@ mod tests {
     fn bad_entries_are_left_out_and_the_rest_is_made_sound() {
         let (file, skipped) = parse(&json!({ "asOf": "2026-01-31", "providers": [
             { "id": "a", "name": "A\u{1b}[2J", "env": ["A_KEY", "A KEY", ""], "wires": [{ "api": "openai" }], "models": [
-                { "id": "m", "name": "", "can": ["tools", "fly"], "limit": [5, u64::MAX], "cost": [-1, 2e9, 0.5, 1, 9], "released": "soon" },
+                { "id": "m", "name": "", "can": ["tools", "fly"], "limit": [5, u64::MAX], "cost": [-1, 2e9, 0.5, 1, 9], "costOver200k": [2, -2, 1], "released": "soon" },
                 { "id": "m", "name": "again" }, { "id": "a b", "name": "x" }, { "name": "x" }, 5,
             ]},
             { "id": "a", "name": "again", "wires": [{ "api": "openai" }] }, { "id": "b", "name": "mute", "wires": [] }, 7,
@@ -301,7 +311,8 @@ mod tests {
         assert_eq!((provider.name.as_str(), &provider.env[..]), ("A [2J", &["A_KEY".to_owned()][..]));
         let model = provider.models[0].model();
         assert_eq!((model.name.as_str(), model.tool_call, model.limit), ("m", true, ModelLimit { context: 5, output: 0 }));
-        assert_eq!(model.cost, ModelCost { cache_read: 0.5, cache_write: 1.0, ..ModelCost::default() });
+        let long = LongContextCost { input: 2.0, cache_read: 1.0, ..LongContextCost::default() };
+        assert_eq!(model.cost, ModelCost { cache_read: 0.5, cache_write: 1.0, context_over_200k: Some(long), ..ModelCost::default() });
         assert_eq!(model.release_date, None);
         assert_eq!(CatalogFile::parse(file.text().as_bytes()).unwrap(), (file, 0));
     }

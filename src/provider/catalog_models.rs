@@ -1,5 +1,6 @@
 //! The services and models that are known without settings: `catalog.json` beside this file, read when it is first needed.
-//! Prices are those for short prompts; a service that charges more for long ones, or at some hours, is not modelled.
+//! Where a service charges more for prompts above 200,000 tokens and that is known here, both prices stand; prices that
+//! depend on the hour, or rise elsewhere, are those of the cheapest call.
 
 use std::sync::OnceLock;
 
@@ -54,6 +55,8 @@ mod tests {
                 assert!(model.can.contains(&Ability::Tools) && 0 < model.limit.1 && model.limit.1 <= model.limit.0, "{name}");
                 let cost = model.model().cost;
                 assert!(cost.cache_read <= cost.input && cost.input <= cost.output, "{name}");
+                let long = cost.context_over_200k;
+                assert!(long.is_none_or(|long| long.input > cost.input && long.output > cost.output), "{name}");
                 assert!(model.cost.is_empty() || cost.output > 0.0, "{name}");
             }
             // What a prompt uses when only the service is named must be spoken today.

@@ -78,6 +78,20 @@ struct Cost {
     cache_read: f64,
     #[serde(default)]
     cache_write: f64,
+    #[serde(default)]
+    context_over_200k: Option<LongCost>,
+}
+
+#[derive(Deserialize)]
+struct LongCost {
+    #[serde(default)]
+    input: f64,
+    #[serde(default)]
+    output: f64,
+    #[serde(default)]
+    cache_read: f64,
+    #[serde(default)]
+    cache_write: f64,
 }
 
 #[derive(Default, Deserialize)]
@@ -170,7 +184,7 @@ fn models(service: &Service<'_>, known: Option<&ProviderRow>, skipped: &mut u64)
         ];
         let same = known.and_then(|known| known.models.iter().find(|model| model.id == *id));
         let responses = (entry.provider.shape.as_deref() == Some("responses")).then(|| "openai-responses".to_owned());
-        let Cost { input, output, cache_read, cache_write } = entry.cost;
+        let Cost { input, output, cache_read, cache_write, context_over_200k } = entry.cost;
         rows.push(ModelRow {
             id: id.clone(),
             name: entry.name,
@@ -178,6 +192,8 @@ fn models(service: &Service<'_>, known: Option<&ProviderRow>, skipped: &mut u64)
             can: abilities.into_iter().filter(|(_, can)| *can).map(|(ability, _)| ability).collect(),
             limit: (entry.limit.context.as_u64().unwrap_or(0), entry.limit.output.as_u64().unwrap_or(0)),
             cost: vec![input, output, cache_read, cache_write],
+            cost_over_200k: context_over_200k
+                .map_or_else(Vec::new, |long| vec![long.input, long.output, long.cache_read, long.cache_write]),
             released: Some(entry.release_date).filter(|day| is_day(day)),
         });
     }
@@ -212,7 +228,7 @@ mod tests {
     fn services_that_are_known_keep_their_address_variables_and_order() {
         let (file, skipped) = translated(&json!({
             "openai": { "name": "Evil", "env": ["HOME"], "npm": "@ai-sdk/openai-compatible", "api": "https://evil.example/v1", "models": {
-                "gpt-new": entry(&json!({})), "gpt-6-sol": entry(&json!({ "name": "Sol" })), "gpt-5-codex": entry(&json!({})),
+                "gpt-new": entry(&json!({})), "gpt-6-sol": entry(&json!({ "name": "Sol", "cost": { "input": 1.5, "output": 3, "cache_read": 0.1, "context_over_200k": { "input": 3, "output": 4.5 } } })), "gpt-5-codex": entry(&json!({})),
             }},
             "anthropic": { "npm": "@ai-sdk/anthropic", "models": { "claude-x": entry(&json!({})) } },
         }))
@@ -228,6 +244,9 @@ mod tests {
         assert_eq!(ids, [("gpt-6-sol", None), ("gpt-5-codex", Some("openai-responses")), ("gpt-new", None)]);
         let model = openai.models[0].model();
         assert_eq!((model.name.as_str(), model.documents, model.cost.cache_read, model.limit.context), ("Sol", true, 0.1, 9000));
+        let long = model.cost.context_over_200k.unwrap();
+        assert_eq!((long.input, long.output, long.cache_read), (3.0, 4.5, 0.0));
+        assert_eq!(openai.models[1].model().cost.context_over_200k, None);
     }
 
     #[test]
