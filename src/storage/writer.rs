@@ -20,6 +20,10 @@ use super::{Error, checkpoint::Checkpointer};
 pub(super) const DELTA_PAUSE: Duration = Duration::from_micros(4800);
 /// How much longer it may wait where that spares waking the writer.
 const LENIENCE: Duration = Duration::from_micros(200);
+/// How much shorter it waits where the writer looks just then: not to wake it once more is worth more than company.
+const HASTE: Duration = Duration::from_millis(1);
+/// By how much the writer looks earlier than the last deltas came: one that comes sooner than expected must wake it.
+const EARLINESS: Duration = Duration::from_micros(400);
 /// The most jobs in one commit, so that the first of them does not wait too long.
 const BATCH: usize = 256;
 
@@ -230,12 +234,13 @@ fn run(connection: &Connection, shared: &(Mutex<Queue>, Condvar), mut checkpoint
 /// how long after a commit the last stream's next delta came, where that is a stream for which company is waited.
 fn next_batch((queue, wake): &(Mutex<Queue>, Condvar), gap: &mut Option<Duration>) -> Option<Vec<Job>> {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut haste = Duration::ZERO;
     loop {
         if queue.jobs.is_empty() && queue.closed {
             return None;
         }
         let (now, urgent, due) = (Instant::now(), queue.is_urgent(), queue.due());
-        if urgent || due.is_some_and(|due| due <= now) {
+        if urgent || due.is_some_and(|due| due <= now + haste) {
             *gap = queue.gap().filter(|gap| *gap < queue.pause);
             let count = queue.jobs.len().min(BATCH);
             let jobs = queue.jobs.drain(..count).map(|(_, job)| job).collect();
@@ -244,11 +249,14 @@ fn next_batch((queue, wake): &(Mutex<Queue>, Condvar), gap: &mut Option<Duration
             queue.busy = Some(now);
             return Some(jobs);
         }
-        let expected = gap.map(|gap| queue.last_commit + gap + queue.pause);
+        let expected = gap.map(|gap| queue.last_commit + gap.saturating_sub(EARLINESS) + queue.pause);
         queue.looks = due.or(expected).filter(|at| *at > now);
-        queue = match queue.looks {
-            Some(at) => wake.wait_timeout(queue, at - now).unwrap_or_else(PoisonError::into_inner).0,
-            None => wake.wait(queue).unwrap_or_else(PoisonError::into_inner),
+        (queue, haste) = match queue.looks {
+            Some(at) => {
+                let (queue, waited) = wake.wait_timeout(queue, at - now).unwrap_or_else(PoisonError::into_inner);
+                (queue, if waited.timed_out() { HASTE } else { Duration::ZERO })
+            }
+            None => (wake.wait(queue).unwrap_or_else(PoisonError::into_inner), Duration::ZERO),
         };
         queue.looks = None;
     }
