@@ -32,9 +32,9 @@ impl Ring {
         while start < end {
             let middle = if start == 0 { end.saturating_sub(step) } else { start.midpoint(end) };
             if is_before(&self.records[middle]) {
-                start = middle + 1
+                start = middle + 1;
             } else {
-                end = middle
+                end = middle;
             }
             step *= 2;
         }
