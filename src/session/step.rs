@@ -101,15 +101,15 @@ enum Streamed {
 async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &mut Fold) -> Result<Streamed, Error> {
     let _call = turn.progress.calls(&turn.model.reference);
     let mut deltas = turn.model.provider.stream(request);
-    let mut unwritten = Unwritten::new(&turn.shared.database, &turn.voice, message);
-    let mut received = 0;
+    let unwritten = Unwritten::new(&turn.shared.database, &turn.voice, message);
+    let (mut received, mut full) = (0, false);
     let ended = loop {
-        let full = unwritten.is_full();
         let ended = tokio::select! {
             biased;
             () = turn.tasks.token().cancelled() => Streamed::Aborted,
-            written = unwritten.next(), if full => {
-                written?;
+            room = unwritten.room(), if full => {
+                room?;
+                full = false;
                 continue;
             }
             delta = deltas.next(), if !full => match delta {
@@ -118,7 +118,7 @@ async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &
                     turn.progress.sign();
                     received += length(&delta);
                     if received <= MOST_ANSWER {
-                        unwritten.add(|changes| fold.push(delta, now_ms(), changes))?;
+                        full = unwritten.add(|changes| fold.push(delta, now_ms(), changes))?;
                         continue;
                     }
                     let message = format!("the answer is longer than {} MiB", MOST_ANSWER >> 20);
@@ -127,6 +127,7 @@ async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &
                 Some(Err(error)) => Streamed::Failed(error),
                 None => Streamed::Failed(ModelError::Connection { message: "the stream ended before the answer was complete".into() }),
             },
+            error = unwritten.failure(), if !full => return Err(error.into()),
         };
         break ended;
     };
@@ -137,7 +138,7 @@ async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &
             changes.extend(give_up_calls(turn, message, fold, now, matches!(ended, Streamed::Aborted)));
         }
     })?;
-    unwritten.finish().await?;
+    unwritten.written().await?;
     Ok(ended)
 }
 

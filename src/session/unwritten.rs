@@ -1,15 +1,10 @@
 //! What an answer has changed and the store has not taken yet. The writer takes all of it when it comes to it, so that a
-//! commit holds what came until that moment; and nobody is woken to hear that a commit held: who adds looks then.
+//! commit holds what came until that moment; and the session is not woken to hear that one held, only that one failed.
 
-use std::{
-    collections::VecDeque,
-    future::Future,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::FutureExt as _;
 use polytree_protocol::id::MessageId;
+use tokio::sync::Notify;
 
 use super::{announce::Voice, fold::Change};
 use crate::storage::{Database, Error, Write};
@@ -18,8 +13,6 @@ use crate::storage::{Database, Error, Write};
 const MOST: usize = 256 * 1024;
 /// What a change counts that is no text.
 const CHANGE: usize = 200;
-
-type Writing<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
 
 /// How soon the store shall take what is gathered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +28,49 @@ struct Gathered {
     changes: Vec<Change>,
     /// What the store was asked since it last took something.
     asked: Asked,
+    /// Writes that are queued or being committed.
+    under_way: usize,
+    failure: Option<Error>,
+    /// Somebody waits for a commit.
+    is_awaited: bool,
+}
+
+struct Shared {
+    // Held to add a change, to take them all, or to note an end; never across an await.
+    gathered: Mutex<Gathered>,
+    failed: Notify,
+    /// A write has ended, and that is awaited.
+    ended: Notify,
+}
+
+impl Shared {
+    fn gathered(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A write under way; it ends when this is dropped, which a closed store does too.
+struct UnderWay {
+    shared: Arc<Shared>,
+    result: Result<(), Error>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut gathered = self.shared.gathered();
+        gathered.under_way -= 1;
+        let failure = std::mem::replace(&mut self.result, Ok(())).err();
+        let has_failed = failure.is_some();
+        gathered.failure = gathered.failure.take().or(failure);
+        let is_awaited = std::mem::take(&mut gathered.is_awaited);
+        drop(gathered);
+        if has_failed {
+            self.shared.failed.notify_one();
+        }
+        if is_awaited {
+            self.shared.ended.notify_one();
+        }
+    }
 }
 
 /// The changes of one answer on their way to the store.
@@ -42,95 +78,103 @@ pub(super) struct Unwritten<'a> {
     database: &'a Database,
     voice: &'a Voice,
     message: &'a MessageId,
-    // Held to add a change or to take them all, never across an await.
-    gathered: Arc<Mutex<Gathered>>,
-    /// Oldest first: one that is being committed, and one that waits for it.
-    writings: VecDeque<Writing<'a>>,
+    shared: Arc<Shared>,
 }
 
 impl<'a> Unwritten<'a> {
     /// Nothing yet.
     pub fn new(database: &'a Database, voice: &'a Voice, message: &'a MessageId) -> Self {
-        let gathered = Arc::new(Mutex::new(Gathered { changes: Vec::new(), asked: Asked::Not }));
-        Self { database, voice, message, gathered, writings: VecDeque::new() }
+        let gathered = Gathered { changes: Vec::new(), asked: Asked::Not, under_way: 0, failure: None, is_awaited: false };
+        let shared = Arc::new(Shared { gathered: Mutex::new(gathered), failed: Notify::new(), ended: Notify::new() });
+        Self { database, voice, message, shared }
     }
 
-    /// Adds what `change` pushes. Deltas alone may wait for company; all else is committed at once, and what came before
-    /// it with it. Fails where an earlier write has failed.
-    pub fn add(&mut self, change: impl FnOnce(&mut Vec<Change>)) -> Result<(), Error> {
-        let wanted = {
-            let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-            change(&mut gathered.changes);
-            let wanted = match gathered.changes.as_slice() {
-                [] => Asked::Not,
-                changes if is_full(changes) || changes.iter().any(|change| !matches!(change, Change::Append { .. })) => Asked::Now,
-                _ => Asked::Delta,
-            };
-            let asked = gathered.asked;
-            gathered.asked = asked.max(wanted);
-            if wanted > asked { wanted } else { Asked::Not }
+    /// Adds what `change` pushes, and tells whether so much waits now that no more should be added. Deltas alone may wait
+    /// for company; all else is committed at once, and what came before it with it. Fails where an earlier write has.
+    pub fn add(&self, change: impl FnOnce(&mut Vec<Change>)) -> Result<bool, Error> {
+        let mut gathered = self.shared.gathered();
+        if let Some(error) = gathered.failure.take() {
+            return Err(error);
+        }
+        change(&mut gathered.changes);
+        let is_full = gathered.is_full();
+        let wanted = match gathered.changes.as_slice() {
+            [] => Asked::Not,
+            changes if is_full || changes.iter().any(|change| !matches!(change, Change::Append { .. })) => Asked::Now,
+            _ => Asked::Delta,
         };
-        if wanted != Asked::Not {
+        if wanted > gathered.asked {
+            gathered.asked = wanted;
+            gathered.under_way += 1;
+            drop(gathered);
             self.write(wanted);
         }
-        self.look()
+        Ok(is_full)
     }
 
-    /// Whether so much waits that no more should be added.
-    pub fn is_full(&self) -> bool {
-        is_full(&self.gathered.lock().unwrap_or_else(PoisonError::into_inner).changes)
+    /// Waits until a write fails. Cancel-safe.
+    pub async fn failure(&self) -> Error {
+        loop {
+            if let Some(error) = self.shared.gathered().failure.take() {
+                return error;
+            }
+            self.shared.failed.notified().await;
+        }
     }
 
-    /// Waits until the oldest write under way is committed. Cancel-safe.
-    pub async fn next(&mut self) -> Result<(), Error> {
-        let Some(writing) = self.writings.front_mut() else { return Ok(()) };
-        let written = writing.await;
-        self.writings.pop_front();
-        written
+    /// Waits until more can be added. Cancel-safe.
+    pub async fn room(&self) -> Result<(), Error> {
+        self.until(|gathered| !gathered.is_full()).await
     }
 
     /// Waits until everything is committed.
-    pub async fn finish(mut self) -> Result<(), Error> {
-        while !self.writings.is_empty() {
-            self.next().await?;
-        }
-        Ok(())
+    pub async fn written(&self) -> Result<(), Error> {
+        self.until(|gathered| gathered.under_way == 0).await
     }
 
-    fn write(&mut self, asked: Asked) {
-        let (gathered, voice, message) = (Arc::clone(&self.gathered), self.voice.clone(), self.message.clone());
+    async fn until(&self, is_so: impl Fn(&Gathered) -> bool) -> Result<(), Error> {
+        loop {
+            {
+                let mut gathered = self.shared.gathered();
+                if let Some(error) = gathered.failure.take() {
+                    return Err(error);
+                }
+                if is_so(&gathered) {
+                    return Ok(());
+                }
+                gathered.is_awaited = true;
+            }
+            self.shared.ended.notified().await;
+        }
+    }
+
+    fn write(&self, asked: Asked) {
+        let (shared, voice, message) = (Arc::clone(&self.shared), self.voice.clone(), self.message.clone());
         let job = move |write: &mut Write<'_>| {
             let changes = {
-                let mut gathered = gathered.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut gathered = shared.gathered();
                 gathered.asked = Asked::Not;
                 std::mem::take(&mut gathered.changes)
             };
             voice.changes(write, &message, changes)
         };
-        let writing: Writing<'a> = match asked {
-            Asked::Now => Box::pin(self.database.write(job)),
-            _ => Box::pin(self.database.write_delta(job)),
+        let mut under_way = UnderWay { shared: Arc::clone(&self.shared), result: Err(Error::Closed) };
+        let done = move |result| {
+            under_way.result = result;
+            drop(under_way);
         };
-        self.writings.push_back(writing);
-    }
-
-    /// Forgets the writes that are done. Looking at one for the first time is what queues it.
-    fn look(&mut self) -> Result<(), Error> {
-        let mut result = Ok(());
-        self.writings.retain_mut(|writing| match writing.now_or_never() {
-            None => true,
-            Some(written) => {
-                result = std::mem::replace(&mut result, Ok(())).and(written);
-                false
-            }
-        });
-        result
+        match asked {
+            Asked::Now => self.database.queue(job, done),
+            _ => self.database.queue_delta(job, done),
+        }
     }
 }
 
-fn is_full(changes: &[Change]) -> bool {
-    let size = |change: &Change| if let Change::Append { text, .. } = change { text.len() } else { CHANGE };
-    changes.iter().map(size).sum::<usize>() >= MOST
+impl Gathered {
+    fn is_full(&self) -> bool {
+        let size = |change: &Change| if let Change::Append { text, .. } = change { text.len() } else { CHANGE };
+        self.changes.iter().map(size).sum::<usize>() >= MOST
+    }
 }
 
 #[cfg(test)]
@@ -201,13 +245,13 @@ mod tests {
             Ok(())
         }));
         assert!(futures::poll!(&mut hold).is_pending());
-        let mut unwritten = Unwritten::new(&house.database, &house.voice, &house.message);
+        let unwritten = Unwritten::new(&house.database, &house.voice, &house.message);
         unwritten.add(|changes| changes.extend([house.put(""), house.append("a")])).unwrap();
         unwritten.add(|changes| changes.push(house.append("b"))).unwrap();
-        assert_eq!(unwritten.writings.len(), 1, "the first write takes all of it");
+        assert_eq!(unwritten.shared.gathered().under_way, 1, "the first write takes all of it");
         unwritten.add(|changes| changes.push(house.put("ab"))).unwrap();
         release.send(()).unwrap();
-        unwritten.finish().await.unwrap();
+        unwritten.written().await.unwrap();
         hold.await.unwrap();
         assert_eq!(house.told().await, ["message.part.updated ", "message.part.delta ab", "message.part.updated ab"]);
     }
@@ -215,7 +259,7 @@ mod tests {
     #[tokio::test]
     async fn every_delta_is_written_whether_or_not_one_before_it_is_done() {
         let house = House::new().await;
-        let mut unwritten = Unwritten::new(&house.database, &house.voice, &house.message);
+        let unwritten = Unwritten::new(&house.database, &house.voice, &house.message);
         unwritten.add(|changes| changes.push(house.put(""))).unwrap();
         let mut expected = String::new();
         for number in 0..100 {
@@ -223,23 +267,29 @@ mod tests {
             unwritten.add(|changes| changes.push(house.append(&text))).unwrap();
             expected.push_str(&text);
             if number % 10 == 0 {
-                unwritten.next().await.unwrap();
+                unwritten.written().await.unwrap();
             }
         }
-        unwritten.finish().await.unwrap();
+        unwritten.written().await.unwrap();
         assert_eq!(house.told().await, ["message.part.updated ".to_owned(), format!("message.part.delta {expected}")]);
     }
 
     #[tokio::test]
-    async fn more_than_enough_is_written_at_once_and_a_failure_is_told_to_who_adds_next() {
+    async fn more_than_enough_is_written_at_once_and_a_failure_is_told_at_once() {
         let house = House::new().await;
-        let mut unwritten = Unwritten::new(&house.database, &house.voice, &house.message);
-        unwritten.add(|changes| changes.extend([house.put(""), house.append(&"x".repeat(MOST))])).unwrap();
-        while unwritten.is_full() {
-            unwritten.next().await.unwrap();
-        }
+        let unwritten = Unwritten::new(&house.database, &house.voice, &house.message);
+        let is_full = unwritten.add(|changes| changes.extend([house.put(""), house.append(&"x".repeat(MOST))])).unwrap();
+        assert!(is_full);
+        unwritten.room().await.unwrap();
+        assert!(!unwritten.add(|changes| changes.push(house.append("y"))).unwrap());
+        unwritten.written().await.unwrap();
+        // Told without being asked, of a commit and of a closed store.
+        let nowhere = Change::Append { id: PartId::from_ulid(ids::next()), text: "z".to_owned() };
+        unwritten.add(|changes| changes.push(nowhere)).unwrap();
+        assert!(matches!(unwritten.failure().await, Error::Sqlite(_)));
         house.database.close();
-        let failed = unwritten.add(|changes| changes.push(house.append("late"))).and(unwritten.finish().await);
-        assert!(matches!(failed, Err(Error::Closed)), "{failed:?}");
+        unwritten.add(|changes| changes.push(house.append("late"))).unwrap();
+        assert!(matches!(unwritten.failure().await, Error::Closed));
+        unwritten.written().await.unwrap();
     }
 }

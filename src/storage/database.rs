@@ -90,6 +90,31 @@ impl Database {
         self.writer.submit(Urgency::Delta, job).await.unwrap_or_else(|_| Err(Error::Closed.into()))
     }
 
+    /// Like [`Database::write`], without waiting: once it is committed, `done` is called with the result, on the writer's
+    /// thread, so it must be quick. It is dropped without a call where the store is closed.
+    pub fn queue<T, E>(
+        &self,
+        job: impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+        done: impl FnOnce(Result<T, E>) + Send + 'static,
+    ) where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.writer.queue(Urgency::Now, job, done);
+    }
+
+    /// The same for the deltas of a stream, as [`Database::write_delta`].
+    pub fn queue_delta<T, E>(
+        &self,
+        job: impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+        done: impl FnOnce(Result<T, E>) + Send + 'static,
+    ) where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.writer.queue(Urgency::Delta, job, done);
+    }
+
     /// Runs the job on one snapshot of what is committed. Never waits for the writer.
     ///
     /// # Errors

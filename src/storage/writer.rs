@@ -157,32 +157,46 @@ impl Writer {
         E: From<Error> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
+        // Nobody may be waiting any more; the change stands all the same.
+        self.queue(urgency, job, move |result| drop(sender.send(result)));
+        receiver
+    }
+
+    /// Queues a job; its committed result is given to `done`, on the writer's thread.
+    pub fn queue<T, E>(
+        &self,
+        urgency: Urgency,
+        job: impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+        done: impl FnOnce(Result<T, E>) + Send + 'static,
+    ) where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
         let job: Job = Box::new(move |transaction| {
             let result = match transaction {
                 Ok(write) => guarded(write, job),
                 Err(error) => Err(E::from(Error::Sqlite(copy(error)))),
             };
             Box::new(move |committed| {
-                let result = match committed {
+                done(match committed {
                     Ok(()) => result,
                     Err(error) => result.and(Err(E::from(Error::Sqlite(copy(error))))),
-                };
-                // Nobody may be waiting any more; the change stands all the same.
-                let _ = sender.send(result);
+                });
             })
         });
         let (queue, wake) = &*self.shared;
         let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-        // After the close the job is dropped, which the receiver sees.
-        if !queue.closed {
-            queue.push(urgency, job);
-            let is_looked_at = queue.is_looked_at();
+        if queue.closed {
+            // The job is dropped, which who waits for it sees; not under the lock, for it may do something then.
             drop(queue);
-            if !is_looked_at {
-                wake.notify_one();
-            }
+            return;
         }
-        receiver
+        queue.push(urgency, job);
+        let is_looked_at = queue.is_looked_at();
+        drop(queue);
+        if !is_looked_at {
+            wake.notify_one();
+        }
     }
 
     /// What it is doing now. Waits for nothing.
