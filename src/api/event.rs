@@ -1,6 +1,6 @@
 //! The handlers of `event.*`.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use polytree_protocol::{
     errors::ErrorKind,
@@ -9,6 +9,7 @@ use polytree_protocol::{
     methods::{EventList, EventSubscribe, EventUnsubscribe},
 };
 use serde_json::{json, value::to_raw_value};
+use tokio::time::Instant;
 
 use super::{
     error::Error,
@@ -65,19 +66,27 @@ impl SubscriptionHandler for EventSubscribe {
         if send_unlogged(&sink, "server.connected", feed.position()).await.is_err() {
             return;
         }
+        let mut sent = Instant::now();
+        // Set again only when it is over: it would be costly to do that with every event.
+        let mut quiet = pin!(tokio::time::sleep(HEARTBEAT));
         loop {
             let next = tokio::select! {
                 next = feed.next() => next,
-                () = tokio::time::sleep(HEARTBEAT) => {
-                    if send_unlogged(&sink, "server.heartbeat", feed.position()).await.is_err() {
-                        return;
+                () = &mut quiet => {
+                    if sent.elapsed() >= HEARTBEAT {
+                        if send_unlogged(&sink, "server.heartbeat", feed.position()).await.is_err() {
+                            return;
+                        }
+                        sent = Instant::now();
                     }
+                    quiet.as_mut().reset(sent + HEARTBEAT);
                     continue;
                 }
                 () = sink.closed() => return,
             };
             match next {
                 Ok(events) => {
+                    sent = Instant::now();
                     for event in events {
                         if sink.send(&event).await.is_err() {
                             return;

@@ -22,6 +22,26 @@ struct Ring {
     floor: u64,
 }
 
+impl Ring {
+    /// Where the records after the cursor begin. Looked for from the end, where those who keep up read: the records lie
+    /// all over the memory, and to jump about in all of them costs more than what comes of it.
+    fn start_after(&self, cursor: u64) -> usize {
+        let is_before = |record: &Arc<Record>| record.cursor <= cursor;
+        let (mut start, mut end, mut step) = (0, self.records.len(), 1);
+        // What is before `start` comes before the cursor, what is from `end` on does not.
+        while start < end {
+            let middle = if start == 0 { end.saturating_sub(step) } else { start.midpoint(end) };
+            if is_before(&self.records[middle]) {
+                start = middle + 1;
+            } else {
+                end = middle;
+            }
+            step *= 2;
+        }
+        start
+    }
+}
+
 /// The live end of the log.
 pub(super) struct Bus {
     // Held for a push or a copy of some references, never across an await.
@@ -87,7 +107,7 @@ impl Bus {
         if cursor < ring.floor {
             return None;
         }
-        let start = ring.records.partition_point(|record| record.cursor <= cursor);
+        let start = ring.start_after(cursor);
         let mut bytes = 0;
         Some(
             ring.records
@@ -100,5 +120,27 @@ impl Bus {
                 .cloned()
                 .collect(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Scope;
+
+    #[test]
+    fn a_follower_gets_what_is_after_its_cursor_wherever_that_is() {
+        for count in 0..70u64 {
+            let bus = Bus::new(0);
+            for number in 1..=count {
+                let (kind, properties) = ("session.idle".to_owned(), "{}".to_owned());
+                bus.publish(Arc::new(Record { cursor: number * 2, kind, scope: Scope::default(), properties, time: 0 }));
+            }
+            for cursor in 0..=2 * count + 1 {
+                let found: Vec<u64> = bus.after(cursor).unwrap().iter().map(|record| record.cursor).collect();
+                let expected: Vec<u64> = (1..=count).map(|number| number * 2).filter(|other| *other > cursor).collect();
+                assert_eq!(found, expected, "{cursor} of {count}");
+            }
+        }
     }
 }

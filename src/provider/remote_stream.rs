@@ -3,10 +3,14 @@
 //! The request is made here and not through genai, which couples it to decoders that this program cannot use: each of
 //! the files `remote_*_stream` says what is wrong with the one for its protocol, `remote_frames` what all share.
 
-use std::time::Duration;
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use futures::{Stream, stream};
 use reqwest::{RequestBuilder, Response, StatusCode};
+use tokio::time::{Instant, Sleep};
 
 use super::{
     definition::{Delta, Error},
@@ -25,6 +29,8 @@ pub(super) struct Incoming {
     decoding: Decoding,
     /// The longest silence.
     patience: Duration,
+    /// Rings at the end of it, or before.
+    silence: Pin<Box<Sleep>>,
     /// The address as messages may name it.
     service: String,
     /// What comes after the last delta.
@@ -45,7 +51,8 @@ pub(super) async fn open(request: RequestBuilder, wire: Wire, patience: Duration
         let body = error_body(response, patience).await;
         return Err(remote_error::from_status(status, &String::from_utf8_lossy(&body), &headers));
     }
-    Ok(Incoming { response, decoding: Decoding::new(wire), patience, service, end: None, ended: false })
+    let silence = Box::pin(tokio::time::sleep(patience));
+    Ok(Incoming { response, decoding: Decoding::new(wire), patience, silence, service, end: None, ended: false })
 }
 
 /// As much of an error's body as comes in time; what is missing costs only words.
@@ -59,6 +66,26 @@ async fn error_body(mut response: Response, patience: Duration) -> Vec<u8> {
         }
     }
     body
+}
+
+/// Nothing came for too long.
+struct Silent;
+
+/// Waits for the next bytes. The clock is set again only when it has rung: that is costly to do for each delta.
+async fn in_time<T>(clock: &mut Pin<Box<Sleep>>, patience: Duration, next: impl Future<Output = T>) -> Result<T, Silent> {
+    let (since, mut next) = (Instant::now(), pin!(next));
+    loop {
+        tokio::select! {
+            biased;
+            next = &mut next => return Ok(next),
+            () = &mut *clock => {
+                if since.elapsed() >= patience {
+                    return Err(Silent);
+                }
+                clock.as_mut().reset(since + patience);
+            }
+        }
+    }
 }
 
 impl Incoming {
@@ -82,12 +109,12 @@ impl Incoming {
 
     /// Takes the next bytes. Deltas that came before an error are handed out before it.
     async fn receive(&mut self) {
-        let received = match tokio::time::timeout(self.patience, self.response.chunk()).await {
+        let received = match in_time(&mut self.silence, self.patience, self.response.chunk()).await {
             Ok(Ok(Some(bytes))) => self.decoding.push(&bytes).map_err(|fault| self.error(fault)),
             Ok(Ok(None)) => self.decoding.end().map_err(|fault| self.error(fault)),
             // A connection that breaks after all has been said costs nothing.
             Ok(Err(error)) => self.broken(|service| unreachable(&error, service)),
-            Err(_) => self.broken(|service| remote_error::silent(service, "sent nothing for too long")),
+            Err(Silent) => self.broken(|service| remote_error::silent(service, "sent nothing for too long")),
         };
         self.ended = received.is_err() || self.decoding.has_ended();
         self.end = received.err();

@@ -3,6 +3,7 @@
 pub mod rpc;
 
 mod answer;
+mod at_once;
 mod dispatch;
 mod outbox;
 mod params;

@@ -22,6 +22,7 @@ use tokio::{
 use tokio_util::sync::PollSender;
 
 use super::{
+    at_once::AtOnce,
     connection::{End, Engine},
     rpc::Rpc,
 };
@@ -78,10 +79,11 @@ pub fn input() -> impl AsyncRead + Unpin + Send {
     read_from(io::stdin())
 }
 
-/// Standard output. A thread of our own writes it, for the same reason.
+/// Standard output. What it does not take at once a thread of our own writes, for the same reason.
 #[must_use]
 pub fn output() -> impl AsyncWrite + Unpin + Send + 'static {
-    write_to(io::stdout())
+    let at_once = AtOnce::new(&io::stdout());
+    write_to(io::stdout(), at_once)
 }
 
 /// Waits until nobody can read the standard output any more, also while nothing is written. Where the system does not
@@ -157,7 +159,7 @@ impl AsyncRead for Chunks {
     }
 }
 
-fn write_to(mut sink: impl Write + Send + 'static) -> impl AsyncWrite + Unpin + Send + 'static {
+fn write_to(mut sink: impl Write + Send + 'static, at_once: Option<AtOnce>) -> impl AsyncWrite + Unpin + Send + 'static {
     let (sender, mut chunks) = mpsc::channel::<Vec<u8>>(2);
     let pending = Arc::new(Pending::default());
     let writing = pending.clone();
@@ -173,7 +175,7 @@ fn write_to(mut sink: impl Write + Send + 'static) -> impl AsyncWrite + Unpin + 
         drop(chunks);
         writing.waker.wake();
     });
-    Written { sender: PollSender::new(sender), pending }
+    Written { sender: PollSender::new(sender), pending, at_once }
 }
 
 /// How many chunks were given to the thread and are not written yet.
@@ -186,6 +188,7 @@ struct Pending {
 struct Written {
     sender: PollSender<Vec<u8>>,
     pending: Arc<Pending>,
+    at_once: Option<AtOnce>,
 }
 
 fn gone() -> io::Error {
@@ -194,6 +197,12 @@ fn gone() -> io::Error {
 
 impl AsyncWrite for Written {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // Never past what the thread has still to write.
+        if self.pending.count.load(Ordering::Acquire) == 0
+            && let Some(count) = self.at_once.as_ref().and_then(|at_once| at_once.write(bytes))
+        {
+            return Poll::Ready(Ok(count));
+        }
         ready!(self.sender.poll_reserve(context)).map_err(|_| gone())?;
         let chunk = &bytes[..bytes.len().min(16 * CHUNK)];
         self.pending.count.fetch_add(1, Ordering::Relaxed);
@@ -229,6 +238,11 @@ mod tests {
         serve::testing::{App, rpc},
     };
 
+    fn both_ways(pipe: io::PipeWriter) -> impl AsyncWrite + Unpin + Send + 'static {
+        let at_once = AtOnce::new(&pipe);
+        write_to(pipe, at_once)
+    }
+
     /// Runs a whole input through real pipes and gives the output.
     async fn run(app: &Arc<App>, requests: &str, interrupt: impl Future<Output = ()>) -> String {
         let tasks = Tasks::new();
@@ -237,7 +251,7 @@ mod tests {
         our_input.write_all(requests.as_bytes()).unwrap();
         drop(our_input);
         let connection = Arc::new(Connection::new(Door::Stdio, None, Arc::new(BTreeMap::new())));
-        let end = serve_streams(&rpc(app, &tasks), connection, &tasks, read_from(client_input), write_to(client_output), interrupt).await;
+        let end = serve_streams(&rpc(app, &tasks), connection, &tasks, read_from(client_input), both_ways(client_output), interrupt).await;
         assert_eq!(end, End::Input);
         tasks.cancel();
         tasks.finished().await;
@@ -273,28 +287,33 @@ mod tests {
     async fn a_client_that_has_gone_is_noticed() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let mut output = write_to(writer);
+        let mut output = both_ways(writer);
         let mut failed = output.write_all(b"x").await.is_err();
         failed |= output.flush().await.is_err();
         assert!(failed && output.flush().await.is_err());
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn large_chunks_pass_the_threads() {
-        let (reader, writer) = io::pipe().unwrap();
-        let sent: Vec<u8> = (0u8..=250).cycle().take(5_000_000).collect();
-        let mut output = write_to(writer);
-        let mut input = read_from(reader);
-        let mut received = vec![0; sent.len()];
-        let (written, read) = tokio::join!(
-            async {
-                output.write_all(&sent).await?;
-                output.flush().await
-            },
-            input.read_exact(&mut received)
-        );
-        written.unwrap();
-        read.unwrap();
-        assert!(sent == received);
+    async fn large_chunks_pass_in_order_by_the_thread_and_at_once() {
+        for is_at_once in [false, true] {
+            let (reader, writer) = io::pipe().unwrap();
+            let sent: Vec<u8> = (0u8..=250).cycle().take(5_000_000).collect();
+            let at_once = is_at_once.then(|| AtOnce::new(&writer)).flatten();
+            let mut output = write_to(writer, at_once);
+            let mut input = read_from(reader);
+            let mut received = vec![0; sent.len()];
+            let (written, read) = tokio::join!(
+                async {
+                    for piece in sent.chunks(70_001) {
+                        output.write_all(piece).await?;
+                    }
+                    output.flush().await
+                },
+                input.read_exact(&mut received)
+            );
+            written.unwrap();
+            read.unwrap();
+            assert!(sent == received);
+        }
     }
 }

@@ -27,6 +27,7 @@ mod system;
 mod task;
 mod title;
 mod turn;
+mod unwritten;
 mod usage;
 mod workspace;
 

@@ -1,8 +1,6 @@
 //! One model call: its request, its stream, its retries. Deltas are stored and sent while the next ones arrive: what
 //! comes during one commit goes into the next, so a fast model costs few commits and a slow one no delay.
 
-use std::{future::Future, pin::Pin};
-
 use futures::StreamExt as _;
 use polytree_protocol::{
     id::MessageId,
@@ -19,6 +17,7 @@ use super::{
     fold::{Call, Change, Fold},
     history, structured, system,
     turn::{Turn, part_id},
+    unwritten::Unwritten,
 };
 use crate::{
     provider::{
@@ -27,11 +26,8 @@ use crate::{
         variants,
     },
     stdx::time::now_ms,
-    storage,
 };
 
-/// Above this much unwritten text the stream waits for the store.
-const MOST_PENDING: usize = 256 * 1024;
 /// An answer longer than this is none that anybody wants.
 const MOST_ANSWER: usize = 16 * 1024 * 1024;
 /// What a call counts in the length of an answer beside its arguments.
@@ -102,54 +98,48 @@ enum Streamed {
     Aborted,
 }
 
-type Writing<'a> = Pin<Box<dyn Future<Output = Result<(), storage::Error>> + Send + 'a>>;
-
 async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &mut Fold) -> Result<Streamed, Error> {
     let _call = turn.progress.calls(&turn.model.reference);
     let mut deltas = turn.model.provider.stream(request);
-    let mut pending: Vec<Change> = Vec::new();
-    let mut writing: Option<Writing<'_>> = None;
-    let mut ended = None;
-    let mut received = 0;
-    loop {
-        if writing.is_none() && !pending.is_empty() {
-            writing = Some(write(turn, message, std::mem::take(&mut pending)));
-        }
-        if ended.is_some() && writing.is_none() {
-            break;
-        }
-        tokio::select! {
+    let unwritten = Unwritten::new(&turn.shared.database, &turn.voice, message);
+    let (mut received, mut full) = (0, false);
+    let ended = loop {
+        let ended = tokio::select! {
             biased;
-            () = turn.tasks.token().cancelled(), if ended.is_none() => ended = Some(Streamed::Aborted),
-            written = async { writing.as_mut().expect("guarded").await }, if writing.is_some() => {
-                writing = None;
-                written?;
+            () = turn.tasks.token().cancelled() => Streamed::Aborted,
+            room = unwritten.room(), if full => {
+                room?;
+                full = false;
+                continue;
             }
-            delta = deltas.next(), if ended.is_none() && size(&pending) < MOST_PENDING => match delta {
-                Some(Ok(Delta::Finish { reason, tokens })) => ended = Some(Streamed::Finished(reason, tokens)),
+            delta = deltas.next(), if !full => match delta {
+                Some(Ok(Delta::Finish { reason, tokens })) => Streamed::Finished(reason, tokens),
                 Some(Ok(delta)) => {
                     turn.progress.sign();
                     received += length(&delta);
-                    if received > MOST_ANSWER {
-                        let message = format!("the answer is longer than {} MiB", MOST_ANSWER >> 20);
-                        ended = Some(Streamed::Failed(ModelError::Stream { message, retryable: false }));
-                    } else {
-                        fold.push(delta, now_ms(), &mut pending);
+                    if received <= MOST_ANSWER {
+                        full = unwritten.add(|changes| fold.push(delta, now_ms(), changes))?;
+                        continue;
                     }
+                    let message = format!("the answer is longer than {} MiB", MOST_ANSWER >> 20);
+                    Streamed::Failed(ModelError::Stream { message, retryable: false })
                 }
-                Some(Err(error)) => ended = Some(Streamed::Failed(error)),
-                None => ended = Some(Streamed::Failed(ModelError::Connection { message: "the stream ended before the answer was complete".into() })),
+                Some(Err(error)) => Streamed::Failed(error),
+                None => Streamed::Failed(ModelError::Connection { message: "the stream ended before the answer was complete".into() }),
             },
+            error = unwritten.failure(), if !full => return Err(error.into()),
+        };
+        break ended;
+    };
+    unwritten.add(|changes| {
+        let now = now_ms();
+        fold.close(now, changes);
+        if !matches!(ended, Streamed::Finished(..)) {
+            changes.extend(give_up_calls(turn, message, fold, now, matches!(ended, Streamed::Aborted)));
         }
-        if ended.is_some() {
-            let now = now_ms();
-            fold.close(now, &mut pending);
-            if !matches!(ended, Some(Streamed::Finished(..))) {
-                pending.extend(give_up_calls(turn, message, fold, now, matches!(ended, Some(Streamed::Aborted))));
-            }
-        }
-    }
-    Ok(ended.unwrap_or(Streamed::Aborted))
+    })?;
+    unwritten.written().await?;
+    Ok(ended)
 }
 
 fn length(delta: &Delta) -> usize {
@@ -160,17 +150,6 @@ fn length(delta: &Delta) -> usize {
         Delta::ToolCallDone { name, arguments, .. } => name.len() + arguments.len() + CALL_LENGTH,
         Delta::Finish { .. } => 0,
     }
-}
-
-fn size(pending: &[Change]) -> usize {
-    pending.iter().map(|change| if let Change::Append { text, .. } = change { text.len() } else { 200 }).sum()
-}
-
-fn write<'a>(turn: &'a Turn, message: &MessageId, changes: Vec<Change>) -> Writing<'a> {
-    let (voice, message) = (turn.voice.clone(), message.clone());
-    let only_deltas = changes.iter().all(|change| matches!(change, Change::Append { .. }));
-    let job = move |write: &mut storage::Write<'_>| voice.changes(write, &message, changes);
-    if only_deltas { Box::pin(turn.shared.database.write_delta(job)) } else { Box::pin(turn.shared.database.write(job)) }
 }
 
 /// Calls that will never run, because the answer they stand in broke off, are closed.

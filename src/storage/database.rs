@@ -1,6 +1,9 @@
 //! The store as the rest of the daemon sees it: `write` a closure, `read` a closure.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rusqlite::Connection;
 
@@ -9,7 +12,7 @@ use super::{
     checkpoint::Checkpointer,
     migrations,
     readers::{Readers, ReadersState},
-    writer::{Urgency, Writer, WriterState},
+    writer::{DELTA_PAUSE, Urgency, Writer, WriterState},
 };
 
 /// What a commit survives.
@@ -35,10 +38,14 @@ impl Database {
     /// # Errors
     /// [`Error::Newer`] for a store of a newer program, which is left untouched; others as SQLite says.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, Error> {
+        Self::open_paced(path, durability, DELTA_PAUSE)
+    }
+
+    fn open_paced(path: &Path, durability: Durability, pause: Duration) -> Result<Self, Error> {
         migrations::refuse_newer(path)?;
         create_private(path)?;
         let mut connection = Connection::open(path)?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.busy_timeout(Duration::from_secs(5))?;
         let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         migrations::check(path, found as usize)?;
         let synchronous = match durability {
@@ -53,7 +60,7 @@ impl Database {
             migrations::run(&mut connection)?;
         }
         connection.execute_batch("PRAGMA foreign_keys = ON;")?;
-        let writer = Writer::start(connection, Checkpointer::new(path.to_owned()))
+        let writer = Writer::start(connection, Checkpointer::new(path.to_owned()), pause)
             .map_err(|source| Error::File { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), writer, readers: Readers::new(path.to_owned()) })
     }
@@ -71,7 +78,7 @@ impl Database {
         self.writer.submit(Urgency::Now, job).await.unwrap_or_else(|_| Err(Error::Closed.into()))
     }
 
-    /// Like [`Database::write`], for the deltas of a stream: the commit may wait up to 4 ms for company.
+    /// Like [`Database::write`], for the deltas of a stream: the commit may wait up to 5 ms for company.
     ///
     /// # Errors
     /// As [`Database::write`].
@@ -81,6 +88,31 @@ impl Database {
         E: From<Error> + Send + 'static,
     {
         self.writer.submit(Urgency::Delta, job).await.unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
+    /// Like [`Database::write`], without waiting: once it is committed, `done` is called with the result, on the writer's
+    /// thread, so it must be quick. It is dropped without a call where the store is closed.
+    pub fn queue<T, E>(
+        &self,
+        job: impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+        done: impl FnOnce(Result<T, E>) + Send + 'static,
+    ) where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.writer.queue(Urgency::Now, job, done);
+    }
+
+    /// The same for the deltas of a stream, as [`Database::write_delta`].
+    pub fn queue_delta<T, E>(
+        &self,
+        job: impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+        done: impl FnOnce(Result<T, E>) + Send + 'static,
+    ) where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.writer.queue(Urgency::Delta, job, done);
     }
 
     /// Runs the job on one snapshot of what is committed. Never waits for the writer.
@@ -174,6 +206,83 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_job_that_is_alone_in_its_batch_takes_its_changes_back_too() {
+        let (_directory, database) = store();
+        let announced = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        for number in 0..9 {
+            let announced = std::sync::Arc::clone(&announced);
+            let result = database.write(move |write| {
+                insert(write, &format!("test{number}"))?;
+                write.after_commit(move || {
+                    announced.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                });
+                match number % 3 {
+                    0 => Err(Error::Closed),
+                    1 => panic!("a defect in a job"),
+                    _ => Ok(number),
+                }
+            });
+            assert_eq!(result.await.is_ok(), number % 3 == 2, "{number}");
+            assert_eq!(database.read(count).await.unwrap(), (number + 1) / 3, "{number}");
+        }
+        assert_eq!(announced.load(std::sync::atomic::Ordering::SeqCst), 3);
+        assert_eq!(database.state().0.failure, None, "the store has not failed");
+    }
+
+    /// A store in which deltas wait for company longer than any test runs.
+    fn patient_store() -> (tempfile::TempDir, Database) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let database = Database::open_paced(&path, Durability::Process, Duration::from_secs(3600)).unwrap();
+        (directory, database)
+    }
+
+    #[tokio::test]
+    async fn what_is_urgent_waits_for_no_pause_and_takes_the_deltas_before_it_along() {
+        let (_directory, database) = patient_store();
+        for number in 0..3 {
+            let mut delta = Box::pin(database.write_delta(move |w| insert(w, &format!("testdelta{number}"))));
+            assert!(futures::poll!(&mut delta).is_pending());
+            database.write(move |w| insert(w, &format!("test{number}"))).await.unwrap();
+            delta.await.unwrap();
+            assert_eq!(database.read(count).await.unwrap(), 2 * (number + 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn many_deltas_wait_for_no_pause_and_a_close_waits_for_none_either() {
+        let (_directory, database) = patient_store();
+        let mut deltas =
+            Box::pin(futures::future::join_all((0..300).map(|n| database.write_delta(move |w| insert(w, &format!("test{n}"))))));
+        assert!(futures::poll!(&mut deltas).is_pending());
+        until(|| database.state().0 == WriterState { waiting: 44, ..WriterState::default() }).await;
+        assert_eq!(database.read(count).await.unwrap(), 256);
+        database.close();
+        assert!(deltas.await.into_iter().all(|delta| delta.is_ok()));
+    }
+
+    #[tokio::test]
+    async fn no_delta_is_forgotten_however_the_writer_waits() {
+        let (_directory, database) = store();
+        // One after the other: each comes while the writer looks by itself, or when it has just stopped to.
+        for number in 0..60 {
+            database.write_delta(move |w| insert(w, &format!("test{number}"))).await.unwrap();
+            if number % 20 == 0 {
+                database.write(move |w| insert(w, &format!("testmore{number}"))).await.unwrap();
+            }
+            if number % 7 == 0 {
+                until_quiet(&database).await;
+            }
+        }
+        assert_eq!(database.read(count).await.unwrap(), 63);
+    }
+
+    /// Until the writer has looked in vain, which takes a pause.
+    async fn until_quiet(database: &Database) {
+        until(|| !database.writer.looks()).await;
+    }
+
+    #[tokio::test]
     async fn deltas_are_committed_and_a_close_flushes() {
         let (directory, database) = store();
         futures::future::join_all((0..1000).map(|n| database.write_delta(move |w| insert(w, &format!("test{n}"))))).await;
@@ -221,7 +330,7 @@ mod tests {
     }
 
     async fn until(is_so: impl Fn() -> bool) {
-        let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let patience = std::time::Instant::now() + Duration::from_secs(60);
         while !is_so() {
             assert!(std::time::Instant::now() < patience, "it never came");
             tokio::task::yield_now().await;
