@@ -1,10 +1,18 @@
 //! Whatever is done to a tree, the index holds what a new walk sees, what the walker of the tools sees, and what git sees.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, path::PathBuf};
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, path::PathBuf, sync::atomic::AtomicBool};
 
 use proptest::prelude::*;
 
-use super::support::{Place, git, seen, walked};
+use super::support::{Place, git, names, seen, walked};
+use crate::{
+    file::rules::Rules,
+    find::{
+        tree::{Cut, Tree},
+        walk::{self, Bounds, Unwatched},
+    },
+    stdx::paths::AbsPath,
+};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -117,6 +125,30 @@ proptest! {
     fn with_few_watches_or_none(rounds in prop::collection::vec(prop::collection::vec(step(), 1..12), 1..4), watches in 0..6usize, in_git: bool) {
         run(&rounds, watches, in_git, true);
     }
+}
+
+#[test]
+fn what_a_limit_leaves_out_lies_deepest() {
+    let place = tempfile::tempdir().unwrap();
+    let root = AbsPath::new(place.path()).unwrap().real().unwrap();
+    for top in ["a", "b", "c"] {
+        fs::create_dir_all(root.join(format!("{top}/d/e"))).unwrap();
+        for directory in ["", "d/", "d/e/"] {
+            fs::write(root.join(format!("{top}/{directory}file")), "").unwrap();
+        }
+    }
+    let walked = |entries, depth| {
+        let bounds = Bounds { entries, depth, ..Bounds::REPOSITORY };
+        let walked = walk::walk(&root, b"", Rules::above(&root), bounds, &Unwatched, &AtomicBool::new(false)).unwrap();
+        let names = names(&Tree::new(walked.nodes, None)).into_iter().map(|name| String::from_utf8(name).unwrap());
+        (names.collect::<Vec<_>>(), walked.cut)
+    };
+    let two_levels = ["a/", "a/d/", "a/file", "b/", "b/d/", "b/file", "c/", "c/d/", "c/file"].map(str::to_owned).to_vec();
+    assert_eq!(walked(9, 9), (two_levels.clone(), Some(Cut::Entries)));
+    assert_eq!(walked(100, 1), (two_levels, Some(Cut::Depth)));
+    assert_eq!((walked(3, 9).0, walked(18, 9).1), (["a/", "b/", "c/"].map(str::to_owned).to_vec(), None));
+    // What is little is read with all that is below it; nothing is read twice or lost.
+    assert_eq!(walked(1_000_000, 9).0, walked(18, 9).0);
 }
 
 #[tokio::test]
