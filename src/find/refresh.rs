@@ -270,3 +270,58 @@ fn is_below(directory: &[u8], tops: &BTreeSet<Vec<u8>>) -> bool {
 fn listing_parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::successors(listing::split(path).map(|(parent, _)| parent), |above| listing::split(above).map(|(parent, _)| parent))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        sync::{Mutex, atomic::AtomicI32},
+    };
+
+    use super::*;
+
+    /// Gives a number to each directory, and remembers whose was given back.
+    #[derive(Default)]
+    struct Recorded {
+        next: AtomicI32,
+        numbers: Mutex<HashMap<Vec<u8>, i32>>,
+        left: Mutex<Vec<String>>,
+        is_full: bool,
+    }
+
+    impl Enter for Recorded {
+        fn enter(&self, _: &AbsPath, directory: &[u8]) -> i32 {
+            let next = || self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            *self.numbers.lock().unwrap().entry(directory.to_vec()).or_insert_with(next)
+        }
+    }
+
+    impl Watches for Recorded {
+        fn leave(&self, watch: i32, directory: &[u8]) {
+            assert_eq!(self.numbers.lock().unwrap().get(directory), Some(&watch));
+            self.left.lock().unwrap().push(String::from_utf8_lossy(directory).into_owned());
+        }
+
+        fn is_full(&self) -> bool {
+            self.is_full
+        }
+    }
+
+    #[test]
+    fn what_is_read_again_keeps_its_watch_unless_they_are_short() {
+        for (is_full, expected) in [(false, &["b", "b/c"][..]), (true, &["", "a", "b", "b/c"][..])] {
+            let place = tempfile::tempdir().unwrap();
+            let root = AbsPath::new(place.path()).unwrap().real().unwrap();
+            fs::create_dir_all(root.join("a")).unwrap();
+            fs::create_dir_all(root.join("b/c")).unwrap();
+            let (watches, cancel) = (Recorded { is_full, ..Recorded::default() }, AtomicBool::new(false));
+            let walked = walk::walk(&root, b"", Rules::above(&root), Bounds::REPOSITORY, &watches, &cancel).unwrap();
+            let old = Tree::new(walked.nodes, walked.cut);
+            fs::remove_dir_all(root.join("b")).unwrap();
+            let tree = refresh(&root, &old, &Dirty::everything(), Bounds::REPOSITORY, &watches, &cancel).unwrap();
+            let directories: Vec<_> = tree.nodes().iter().map(|node| node.listing.directory()).collect();
+            assert_eq!(directories, [&b""[..], b"a"]);
+            assert_eq!(*watches.left.lock().unwrap(), expected);
+        }
+    }
+}

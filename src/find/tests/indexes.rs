@@ -55,6 +55,16 @@ async fn when_more_happens_than_can_be_told_all_is_looked_at_again() {
 }
 
 #[tokio::test]
+async fn what_happens_before_all_is_watched_is_seen_too() {
+    let place = Place::new(1000).await;
+    place.write("a/one", "");
+    place.names().await;
+    // On this one thread nothing was watched yet.
+    place.write("a/two", "");
+    assert!(place.names().await.contains(&b"a/two"[..]));
+}
+
+#[tokio::test]
 async fn clients_are_told_what_happened_to_files() {
     let place = Place::new(1000).await;
     git(place.root.as_path(), &["init", "--quiet", "--initial-branch=main"]);
