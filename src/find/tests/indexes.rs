@@ -56,12 +56,14 @@ async fn when_more_happens_than_can_be_told_all_is_looked_at_again() {
 
 #[tokio::test]
 async fn what_happens_before_all_is_watched_is_seen_too() {
-    let place = Place::new(1000).await;
-    place.write("a/one", "");
+    let place = Place::new(10_000).await;
+    // Far more than are watched at once.
+    for number in 0..2000 {
+        fs::create_dir(place.root.join(format!("d{number:04}"))).unwrap();
+    }
     place.names().await;
-    // On this one thread nothing was watched yet.
-    place.write("a/two", "");
-    assert!(place.names().await.contains(&b"a/two"[..]));
+    place.write("d1999/new", "");
+    assert!(place.names().await.contains(&b"d1999/new"[..]));
 }
 
 #[tokio::test]
