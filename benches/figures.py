@@ -70,7 +70,8 @@ def measure(binary, work):
         daemon = Daemon(binary, home, first)
         daemon.call("project.list")
         starts.append(milliseconds(time.perf_counter() - daemon.started))
-        time.sleep(0.05)
+        # Idle is who has had nothing to do for a moment.
+        time.sleep(1.5)
         idle.append(daemon.pss_mib())
         daemon.end()
     daemon = Daemon(binary, home, first)

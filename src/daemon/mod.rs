@@ -24,6 +24,7 @@ use crate::{
     project::Projects,
     session::{self, Load, Sessions},
     stdx::{
+        memory,
         paths::AbsPath,
         tasks::Tasks,
         time::{Moment, now_ms},
@@ -35,6 +36,8 @@ use crate::{
 
 /// How often idle directories are closed and old events removed.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// When starting is over.
+const STARTED: Duration = Duration::from_millis(500);
 /// A directory that nobody has used for this long is closed.
 const IDLE_DIRECTORY_MS: i64 = 10 * 60 * 1000;
 /// An end of the daemon takes at most this long.
@@ -220,10 +223,16 @@ impl Daemon {
     }
 
     async fn keep_house(self: Arc<Self>, keeping: Keeping) {
+        let mut pause = STARTED;
         loop {
             tokio::select! {
                 () = self.tasks.token().cancelled() => return,
-                () = tokio::time::sleep(HOUSEKEEPING) => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            // What only starting or a turn long ago has needed need not stay.
+            let _ = Tasks::spawn_blocking(memory::forget_code).await;
+            if std::mem::replace(&mut pause, HOUSEKEEPING) == STARTED {
+                continue;
             }
             self.projects.close_idle(now_ms() - IDLE_DIRECTORY_MS);
             self.symbols.close_idle(now_ms() - IDLE_DIRECTORY_MS);
