@@ -70,20 +70,14 @@ struct Limit {
 
 #[derive(Default, Deserialize)]
 struct Cost {
+    #[serde(flatten)]
+    prices: Prices,
     #[serde(default)]
-    input: f64,
-    #[serde(default)]
-    output: f64,
-    #[serde(default)]
-    cache_read: f64,
-    #[serde(default)]
-    cache_write: f64,
-    #[serde(default)]
-    context_over_200k: Option<LongCost>,
+    context_over_200k: Option<Prices>,
 }
 
-#[derive(Deserialize)]
-struct LongCost {
+#[derive(Default, Deserialize)]
+struct Prices {
     #[serde(default)]
     input: f64,
     #[serde(default)]
@@ -92,6 +86,12 @@ struct LongCost {
     cache_read: f64,
     #[serde(default)]
     cache_write: f64,
+}
+
+impl Prices {
+    fn row(&self) -> Vec<f64> {
+        vec![self.input, self.output, self.cache_read, self.cache_write]
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -184,16 +184,14 @@ fn models(service: &Service<'_>, known: Option<&ProviderRow>, skipped: &mut u64)
         ];
         let same = known.and_then(|known| known.models.iter().find(|model| model.id == *id));
         let responses = (entry.provider.shape.as_deref() == Some("responses")).then(|| "openai-responses".to_owned());
-        let Cost { input, output, cache_read, cache_write, context_over_200k } = entry.cost;
         rows.push(ModelRow {
             id: id.clone(),
             name: entry.name,
             api: same.and_then(|model| model.api.clone()).or(responses),
             can: abilities.into_iter().filter(|(_, can)| *can).map(|(ability, _)| ability).collect(),
             limit: (entry.limit.context.as_u64().unwrap_or(0), entry.limit.output.as_u64().unwrap_or(0)),
-            cost: vec![input, output, cache_read, cache_write],
-            cost_over_200k: context_over_200k
-                .map_or_else(Vec::new, |long| vec![long.input, long.output, long.cache_read, long.cache_write]),
+            cost: entry.cost.prices.row(),
+            cost_over_200k: entry.cost.context_over_200k.as_ref().map_or_else(Vec::new, Prices::row),
             released: Some(entry.release_date).filter(|day| is_day(day)),
         });
     }
