@@ -1,0 +1,224 @@
+--- `:Polytree SUBCOMMAND [ARGUMENTS]`.
+local M = {}
+
+local function lazy(name)
+  return require("polytree." .. name)
+end
+
+---@class polytree.Command
+---@field run fun(arguments: string, range?: [integer, integer], bang: boolean)
+---@field about string
+---@field complete? fun(word: string): string[]
+
+---@type table<string, polytree.Command>
+M.commands = {
+  open = {
+    about = "show the conversation",
+    run = function()
+      require("polytree").open()
+    end,
+  },
+  prompt = {
+    about = "send TEXT, or write a prompt in a window; a range goes along",
+    run = function(text, range)
+      require("polytree").prompt({ text = text, range = range })
+    end,
+  },
+  new = {
+    about = "begin a session with TEXT, or with a window to write it",
+    run = function(text, range)
+      require("polytree").prompt({ text = text, range = range, new = true })
+    end,
+  },
+  sessions = {
+    about = "choose a session of the project",
+    run = function()
+      require("polytree").sessions()
+    end,
+  },
+  abort = {
+    about = "end the running turn and cancel the queue",
+    run = function()
+      require("polytree").abort()
+    end,
+  },
+  allow = {
+    about = "answer the question that is shown: this one time",
+    run = function()
+      require("polytree").answer("once")
+    end,
+  },
+  always = {
+    about = "answer the question that is shown: from now on, in this project",
+    run = function()
+      require("polytree").answer("always")
+    end,
+  },
+  reject = {
+    about = "answer the question that is shown: no; MESSAGE tells the model why",
+    run = function(message)
+      require("polytree").answer("reject", message)
+    end,
+  },
+  question = {
+    about = "go into the window of the question",
+    run = function()
+      require("polytree").start(function()
+        lazy("questions").enter()
+      end)
+    end,
+  },
+  diagnostics = {
+    about = "write a prompt that has the diagnostics of the buffer; with ! of all buffers",
+    run = function(text, _, bang)
+      local part = lazy("context").diagnostics(not bang and vim.api.nvim_get_current_buf() or nil)
+      if not part then
+        return lazy("log").notify("there are no diagnostics")
+      end
+      require("polytree").prompt({ text = text, parts = { part } })
+    end,
+  },
+  diff = {
+    about = "what differs from the last commit in a file (default: this one), beside it",
+    complete = function(word)
+      return vim.fn.getcompletion(word, "file")
+    end,
+    run = function(path)
+      lazy("diff").open(path ~= "" and path or nil)
+    end,
+  },
+  changes = {
+    about = "the files that differ from the last commit, in the quickfix list",
+    run = function()
+      lazy("diff").changes()
+    end,
+  },
+  output = {
+    about = "everything that the tool call under the cursor was given and answered",
+    run = function()
+      lazy("output").open()
+    end,
+  },
+  agent = {
+    about = "choose the agent of the next prompts, or set it by NAME",
+    run = function(name)
+      if name ~= "" then
+        lazy("prompt").choice.agent = name
+      else
+        lazy("pick").agent()
+      end
+    end,
+  },
+  model = {
+    about = "choose the model of the next prompts, or set it: PROVIDER/MODEL",
+    run = function(name)
+      if name ~= "" then
+        lazy("pick").set_model(name)
+      else
+        lazy("pick").model()
+      end
+    end,
+  },
+  rename = {
+    about = "name the session",
+    run = function(title)
+      if title == "" then
+        return lazy("log").notify("write the title behind the command", vim.log.levels.ERROR)
+      end
+      require("polytree").with_session(function(id)
+        lazy("client").request("session.update", { sessionID = id, title = title })
+      end)
+    end,
+  },
+  archive = {
+    about = "put the session into the archive",
+    run = function()
+      require("polytree").with_session(function(id)
+        lazy("client").request("session.update", { sessionID = id, archived = true }, function()
+          lazy("log").notify("archived")
+          if lazy("workspace").current == id then
+            lazy("workspace").current = nil
+          end
+        end)
+      end)
+    end,
+  },
+  log = {
+    about = "open the log of the plugin",
+    run = function()
+      vim.cmd.edit(vim.fn.fnameescape(lazy("log").path()))
+    end,
+  },
+  restart = {
+    about = "end the connection and connect again; turns go on",
+    run = function()
+      local client = lazy("client")
+      client.stop()
+      vim.defer_fn(function()
+        client.when_ready(function()
+          lazy("log").notify(client.client.state == "ready" and "connected" or client.client.problem or "not connected")
+        end)
+      end, 200)
+    end,
+  },
+}
+
+--- The sub-commands that begin with what was typed.
+---@param word string
+---@return string[]
+local function beginning_with(word)
+  local names = {}
+  for name in pairs(M.commands) do
+    if vim.startswith(name, word) then
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names)
+  return names
+end
+
+--- The sub-command that was probably meant.
+---@param word string
+---@return string[]
+local function nearest(word)
+  local found = vim.fn.matchfuzzy(vim.tbl_keys(M.commands), word)
+  return #found > 0 and { found[1] } or {}
+end
+
+--- Runs what was typed.
+---@param given table as `nvim_create_user_command` hands it
+function M.run(given)
+  local name, arguments = given.args:match("^(%S+)%s*(.*)$")
+  if not name then
+    name, arguments = given.range > 0 and "prompt" or "open", ""
+  end
+  local command = M.commands[name]
+  if not command then
+    local matches = beginning_with(name)
+    if #matches ~= 1 then
+      matches = #matches > 1 and matches or nearest(name)
+      local hint = #matches > 0 and "; did you mean " .. table.concat(matches, " or ") .. "?" or "; `:help :Polytree` lists them"
+      return require("polytree.log").notify(("there is no command `%s`%s"):format(name, hint), vim.log.levels.ERROR)
+    end
+    command = M.commands[matches[1]]
+  end
+  local range = given.range > 0 and { given.line1, given.line2 } or nil
+  command.run(arguments, range, given.bang)
+end
+
+---@param _ string
+---@param line string
+---@param position integer
+---@return string[]
+function M.complete(_, line, position)
+  line = line:sub(1, position)
+  local name, word = line:match("Polytree!?%s+(%S+)%s+(.*)$")
+  if name then
+    local command = M.commands[name]
+    return command and command.complete and command.complete(word) or {}
+  end
+  local start = line:match("Polytree!?%s+(%S*)$") or ""
+  return beginning_with(start)
+end
+
+return M

@@ -1,0 +1,175 @@
+--- Where a prompt is written: a floating window that keeps its draft until it is sent.
+local client = require("polytree.client")
+local config = require("polytree.config")
+local context = require("polytree.context")
+local log = require("polytree.log")
+local workspace = require("polytree.workspace")
+
+local M = {}
+
+local api = vim.api
+
+---@type integer?
+local buffer
+---@type table[] parts that go along, beside the text
+local attached = {}
+---@type { session_id?: string }
+local target = {}
+---@type { agent?: string, model?: table, variant?: string } chosen for the next prompts
+M.choice = {}
+
+---@return { providerID: string, modelID: string }?
+local function model()
+  if M.choice.model then
+    return M.choice.model
+  end
+  local provider, id = (config.values.model or ""):match("^([^/]+)/(.+)$")
+  return provider and { providerID = provider, modelID = id } or nil
+end
+
+--- Sends a prompt. Without a session one is created in the directory.
+---@param parts table[]
+---@param options? { session_id?: string, done?: fun(session_id: string), failed?: fun() }
+function M.send(parts, options)
+  options = options or {}
+  local params = {
+    sessionID = options.session_id,
+    directory = not options.session_id and client.directory() or nil,
+    parts = parts,
+    agent = M.choice.agent or config.values.agent,
+    model = model(),
+    variant = M.choice.variant or config.values.variant,
+  }
+  client.request("session.submit", params, function(result)
+    workspace.current = result.sessionID
+    if result.queued then
+      log.notify("the prompt waits until the running turn has ended")
+    end
+    if options.done then
+      options.done(result.sessionID)
+    end
+  end, function(err)
+    local hint = err.data and err.data.hint
+    log.notify(err.message .. (hint and (" (" .. hint .. ")") or ""), vim.log.levels.ERROR)
+    if options.failed then
+      options.failed()
+    end
+  end)
+end
+
+local function close()
+  if buffer then
+    for _, win in ipairs(vim.fn.win_findbuf(buffer)) do
+      api.nvim_win_close(win, true)
+    end
+  end
+end
+
+--- Sends what stands in the prompt's window. The draft is kept when that fails.
+function M.submit()
+  if not buffer or not api.nvim_buf_is_valid(buffer) then
+    return
+  end
+  local text = vim.trim(table.concat(api.nvim_buf_get_lines(buffer, 0, -1, false), "\n"))
+  if text == "" and #attached == 0 then
+    log.notify("the prompt is empty", vim.log.levels.WARN)
+    return
+  end
+  local parts = context.parse(text)
+  vim.list_extend(parts, attached)
+  local kept = attached
+  if vim.fn.mode() == "i" then
+    vim.cmd.stopinsert()
+  end
+  close()
+  M.send(parts, {
+    session_id = target.session_id,
+    done = function(session_id)
+      attached = {}
+      if buffer and api.nvim_buf_is_valid(buffer) then
+        api.nvim_buf_set_lines(buffer, 0, -1, false, {})
+      end
+      require("polytree.view").show(session_id, { enter = false })
+    end,
+    failed = function()
+      attached = kept
+    end,
+  })
+end
+
+---@return integer
+local function draft_buffer()
+  if buffer and api.nvim_buf_is_valid(buffer) then
+    return buffer
+  end
+  buffer = api.nvim_create_buf(false, true)
+  api.nvim_buf_set_name(buffer, "polytree://prompt")
+  vim.bo[buffer].bufhidden = "hide"
+  vim.bo[buffer].swapfile = false
+  vim.bo[buffer].filetype = "polytree_prompt"
+  local keys = config.values.keys
+  if keys.submit then
+    vim.keymap.set({ "n", "i" }, keys.submit, "<Plug>(polytree-submit)", { buffer = buffer, desc = "polytree: send the prompt", remap = true })
+  end
+  vim.keymap.set("n", "<CR>", "<Plug>(polytree-submit)", { buffer = buffer, desc = "polytree: send the prompt", remap = true })
+  if keys.close then
+    vim.keymap.set("n", keys.close, close, { buffer = buffer, desc = "polytree: close, keep the draft" })
+  end
+  require("polytree.complete").attach(buffer)
+  return buffer
+end
+
+--- Opens the prompt's window.
+---@param options? { session_id?: string, parts?: table[], text?: string }
+function M.open(options)
+  options = options or {}
+  target = { session_id = options.session_id }
+  vim.list_extend(attached, options.parts or {})
+  local buf = draft_buffer()
+  if options.text then
+    local lines = api.nvim_buf_get_lines(buf, 0, -1, false)
+    local new = vim.split(options.text, "\n", { plain = true })
+    api.nvim_buf_set_lines(buf, (#lines == 1 and lines[1] == "") and 0 or -1, -1, false, new)
+  end
+  local names = {}
+  for _, part in ipairs(attached) do
+    names[#names + 1] = part.filename or (part.type == "text" and vim.split(part.text, "\n")[1]) or part.type
+  end
+  local session = options.session_id and workspace.sessions[options.session_id]
+  local title = session and (session.title ~= "" and session.title or "this session") or "a new session"
+  title = title:gsub("%c", " ")
+  local existing = vim.fn.win_findbuf(buf)[1]
+  local width = math.min(100, math.floor(vim.o.columns * 0.8))
+  local window = {
+    relative = "editor",
+    row = math.max(0, vim.o.lines - 13 - vim.o.cmdheight),
+    col = math.floor((vim.o.columns - width) / 2),
+    width = width,
+    height = 8,
+    border = "rounded",
+    style = "minimal",
+    title = (" prompt to %s "):format(vim.fn.strcharpart(title, 0, width - 20)),
+    footer = (" %s sends%s "):format(config.values.keys.submit or "<CR>", #names > 0 and " · with " .. table.concat(names, ", "):sub(1, width - 20) or ""),
+    zindex = 55,
+  }
+  if existing then
+    api.nvim_win_set_config(existing, window)
+    api.nvim_set_current_win(existing)
+  else
+    api.nvim_open_win(buf, true, window)
+    vim.wo.wrap = true
+    vim.wo.linebreak = true
+  end
+  api.nvim_win_set_cursor(0, { api.nvim_buf_line_count(buf), 0 })
+  vim.cmd.startinsert({ bang = true })
+end
+
+--- Forgets the draft and what goes along with it.
+function M.clear()
+  attached = {}
+  if buffer and api.nvim_buf_is_valid(buffer) then
+    api.nvim_buf_set_lines(buffer, 0, -1, false, {})
+  end
+end
+
+return M

@@ -1,0 +1,224 @@
+--- Questions of tools: "may I run this?". One is shown at a time, whole; an answer goes to the one that is shown.
+local client = require("polytree.client")
+local config = require("polytree.config")
+local log = require("polytree.log")
+local workspace = require("polytree.workspace")
+
+local M = {}
+
+local api = vim.api
+
+---@class polytree.Shown
+---@field question table
+---@field win? integer
+---@field buf? integer
+
+---@type polytree.Shown?
+local shown
+--- An answer within this time after a question replaced another one is not taken, in milliseconds: it was
+--- meant for the one before.
+local SETTLE_MS = 300
+local shown_at = 0
+
+--- The question that an answer would go to.
+---@return table?
+function M.current()
+  return shown and shown.question
+end
+
+--- What the question is about, as lines: the command, or the whole diff.
+---@param question table
+---@return string[]
+function M.lines(question)
+  local metadata = type(question.metadata) == "table" and question.metadata or {}
+  local session = workspace.sessions[question.sessionID]
+  local lines = {}
+  local function add(text)
+    for _, line in ipairs(vim.split(text, "\n", { plain = true })) do
+      -- Control characters would hide what is really asked.
+      lines[#lines + 1] = (line:gsub("[%z\1-\8\11-\31\127]", function(character)
+        return ("<%02x>"):format(character:byte())
+      end))
+    end
+  end
+  add(("%s: may it do this?"):format(question.type))
+  if session and session.title ~= "" then
+    add("session: " .. session.title:gsub("%c", " "))
+  end
+  if session and session.directory ~= client.directory() then
+    add("directory: " .. session.directory)
+  end
+  if type(metadata.workdir) == "string" then
+    add("working directory: " .. metadata.workdir)
+  end
+  add("")
+  if type(metadata.command) == "string" then
+    add(metadata.command)
+  elseif type(metadata.diff) == "string" then
+    add(metadata.diff)
+  else
+    for _, pattern in ipairs(question.patterns) do
+      add(pattern)
+    end
+  end
+  if type(metadata.directories) == "table" and #metadata.directories > 0 then
+    add("")
+    add("outside of the worktree: " .. table.concat(metadata.directories, ", "))
+  end
+  if #question.always > 0 then
+    add("")
+    add("“always” would allow: " .. table.concat(question.always, ", "))
+  end
+  return lines
+end
+
+local function close()
+  if shown and shown.win and api.nvim_win_is_valid(shown.win) then
+    api.nvim_win_close(shown.win, true)
+  end
+  if shown and shown.buf and api.nvim_buf_is_valid(shown.buf) then
+    api.nvim_buf_delete(shown.buf, { force = true })
+  end
+  shown = nil
+end
+
+---@return string
+local function key_line()
+  local keys = config.values.keys
+  local words = {}
+  for _, name in ipairs({ "allow", "always", "reject" }) do
+    words[#words + 1] = ("%s%s"):format(keys[name] and keys[name] .. " " or ":Polytree ", name)
+  end
+  return table.concat(words, "  ")
+end
+
+---@param buf integer
+function M.map_keys(buf)
+  local keys = config.values.keys
+  for _, name in ipairs({ "allow", "always", "reject" }) do
+    if keys[name] then
+      vim.keymap.set("n", keys[name], ("<Plug>(polytree-%s)"):format(name), { buffer = buf, desc = "polytree: " .. name, remap = true })
+    end
+  end
+end
+
+---@param question table
+local function show(question)
+  close()
+  shown = { question = question }
+  shown_at = (vim.uv or vim.loop).hrtime()
+  if config.values.questions == "notify" then
+    log.notify(("%s asks: %s (:Polytree allow, always or reject)"):format(question.type, question.title), vim.log.levels.WARN)
+    return
+  end
+  local lines = M.lines(question)
+  local buf = api.nvim_create_buf(false, true)
+  api.nvim_buf_set_lines(buf, 0, -1, false, lines)
+  vim.bo[buf].modifiable = false
+  vim.bo[buf].bufhidden = "wipe"
+  vim.bo[buf].filetype = "polytree_question"
+  local metadata = type(question.metadata) == "table" and question.metadata or {}
+  if type(metadata.diff) == "string" then
+    vim.bo[buf].syntax = "diff"
+  end
+  local width = 40
+  for _, line in ipairs(lines) do
+    width = math.max(width, vim.fn.strdisplaywidth(line))
+  end
+  width = math.min(width, math.floor(vim.o.columns * 0.8))
+  local height = math.min(#lines, math.floor(vim.o.lines * 0.6))
+  local count = #workspace.questions
+  local win = api.nvim_open_win(buf, false, {
+    relative = "editor",
+    anchor = "SE",
+    row = vim.o.lines - vim.o.cmdheight - 1,
+    col = vim.o.columns,
+    width = width,
+    height = height,
+    border = "rounded",
+    style = "minimal",
+    title = (" polytree asks%s "):format(count > 1 and (" (1 of %d)"):format(count) or ""),
+    footer = (" %s%s "):format(key_line(), #lines > height and "  :Polytree question scrolls" or ""),
+    zindex = 60,
+    noautocmd = true,
+  })
+  vim.wo[win].wrap = true
+  vim.wo[win].winhighlight = "FloatBorder:DiagnosticWarn,FloatTitle:DiagnosticWarn,FloatFooter:DiagnosticWarn"
+  M.map_keys(buf)
+  vim.keymap.set("n", "q", "<C-w>p", { buffer = buf, desc = "polytree: back" })
+  shown.win, shown.buf = win, buf
+end
+
+--- Shows the oldest open question, or none.
+function M.update()
+  local first = workspace.questions[1]
+  if not first then
+    close()
+  elseif not shown or shown.question.id ~= first.id then
+    show(first)
+  end
+end
+
+--- Moves into the window of the question, where a long one can be scrolled.
+function M.enter()
+  if shown and shown.win and api.nvim_win_is_valid(shown.win) then
+    api.nvim_set_current_win(shown.win)
+  elseif workspace.questions[1] then
+    show(workspace.questions[1])
+  else
+    log.notify("no question is open")
+  end
+end
+
+--- Answers the question that is shown, or the one that is named.
+---@param response "once"|"always"|"reject"
+---@param options? { id?: string, message?: string }
+function M.answer(response, options)
+  options = options or {}
+  local question = M.current()
+  if options.id then
+    question = nil
+    for _, known in ipairs(workspace.questions) do
+      if known.id == options.id then
+        question = known
+      end
+    end
+  elseif question and ((vim.uv or vim.loop).hrtime() - shown_at) / 1e6 < SETTLE_MS and M.replaced then
+    log.notify("another question is shown now: look at it, then answer again", vim.log.levels.WARN)
+    return
+  end
+  if not question then
+    log.notify(options.id and "that question is not open any more" or "no question is open", vim.log.levels.WARN)
+    return
+  end
+  if response == "always" and #question.always == 0 then
+    log.notify("there is no “always” for this question: allow it once, or reject it", vim.log.levels.WARN)
+    return
+  end
+  client.request("permission.reply", {
+    sessionID = question.sessionID,
+    permissionID = question.id,
+    response = response,
+    message = options.message,
+  }, function()
+    workspace.forget_question(question.id)
+    M.replaced = #workspace.questions > 0
+    M.update()
+  end, function(err)
+    -- Somebody else was faster; what they said is told by `permission.replied`.
+    log.notify(err.message, vim.log.levels.WARN)
+    workspace.forget_question(question.id)
+    M.update()
+  end)
+end
+
+workspace.on("any", function()
+  local was = shown and shown.question.id
+  M.update()
+  local now = shown and shown.question.id
+  if was ~= now then
+    M.replaced = was ~= nil and now ~= nil
+  end
+end)
+
+return M

@@ -1,0 +1,232 @@
+--- What a message looks like, as lines of Markdown. Pure: the same state gives the same lines.
+---
+--- Each part is a block of its own. Details of a tool call and thoughts start with a marker, by which
+--- they are folded (`M.fold_level`) and highlighted (`syntax/polytree.vim`).
+local state = require("polytree.state")
+
+local M = {}
+
+M.DETAIL = "  │ "
+M.THOUGHT = "  ┊ "
+
+local MARKS = { pending = "…", running = "▶", completed = "✓", error = "✗" }
+--- More lines of a tool's output or input are left out; `:Polytree output` shows all.
+local MAX_DETAIL_LINES = 200
+--- A title above this many characters is cut.
+local MAX_TITLE = 100
+
+---@param text string
+---@return string[]
+local function split(text)
+  return vim.split((text:gsub("\r\n", "\n"):gsub("%z", "␀")), "\n", { plain = true })
+end
+
+---@param text string
+---@return string one line
+local function one_line(text)
+  text = vim.trim((text:gsub("%s+", " "):gsub("%c", "")))
+  if vim.fn.strchars(text) > MAX_TITLE then
+    text = vim.fn.strcharpart(text, 0, MAX_TITLE - 1) .. "…"
+  end
+  return text
+end
+
+---@param lines string[]
+---@param text string
+---@param prefix string
+local function add_prefixed(lines, text, prefix)
+  local all = split((text:gsub("\n+$", "")))
+  for index, line in ipairs(all) do
+    if index > MAX_DETAIL_LINES then
+      lines[#lines + 1] = prefix .. ("… %d more lines; `:Polytree output` shows all"):format(#all - MAX_DETAIL_LINES)
+      return
+    end
+    lines[#lines + 1] = prefix .. line
+  end
+end
+
+---@param time? integer milliseconds since 1970
+---@return string
+local function clock(time)
+  return time and os.date("%H:%M", math.floor(time / 1000)) --[[@as string]]
+    or ""
+end
+
+---@param number number
+---@return string
+function M.tokens(number)
+  if number >= 1e6 then
+    return ("%.1fM"):format(number / 1e6)
+  elseif number >= 1000 then
+    return ("%.1fk"):format(number / 1000)
+  end
+  return ("%d"):format(number)
+end
+
+---@param dollars number
+---@return string
+function M.cost(dollars)
+  return dollars >= 0.01 and ("$%.2f"):format(dollars) or ("$%.4f"):format(dollars)
+end
+
+--- The heading of a message.
+---@param info table
+---@param previous? table the message before it
+---@return string[]
+function M.heading(info, previous)
+  if info.role == "user" then
+    local state_name = info.state
+    local suffix = (state_name == "queued" or state_name == "cancelled") and (" · " .. state_name) or ""
+    return { ("## You · %s%s"):format(clock(info.time.created), suffix), "" }
+  end
+  if previous and previous.role == "assistant" and previous.parentID == info.parentID then
+    return {}
+  end
+  local model = info.modelID .. (info.variant and (" " .. info.variant) or "")
+  return { ("## %s · %s · %s"):format(info.agent, model, clock(info.time.created)), "" }
+end
+
+--- How a message ended, where that is worth a line.
+---@param info table
+---@return string[]
+function M.ending(info)
+  if info.role == "assistant" and info.error then
+    local lines = { "" }
+    local data = info.error.data or {}
+    for index, line in ipairs(split(("%s: %s"):format(info.error.name, data.message or ""))) do
+      lines[#lines + 1] = (index == 1 and "> **✗** " or "> ") .. line
+    end
+    if data.hint then
+      lines[#lines + 1] = "> " .. one_line(data.hint)
+    end
+    lines[#lines + 1] = ""
+    return lines
+  end
+  return {}
+end
+
+--- The most telling argument of a call.
+---@param tool string
+---@param input any
+---@return string
+local function subject(tool, input)
+  if type(input) ~= "table" then
+    return ""
+  end
+  local value = tool == "bash" and input.command
+    or input.filePath
+    or input.path
+    or input.pattern
+    or input.description
+    or input.url
+  return type(value) == "string" and value or ""
+end
+
+---@param part table
+---@return string
+function M.tool_title(part)
+  local call = part.state
+  local title = type(call.title) == "string" and call.title ~= "" and call.title or ""
+  if part.tool == "bash" or title == "" then
+    local words = subject(part.tool, call.input)
+    title = words ~= "" and words or title
+  end
+  local metadata = type(call.metadata) == "table" and call.metadata or {}
+  local extra = ""
+  if metadata.additions or metadata.deletions then
+    extra = (" (+%d -%d)"):format(metadata.additions or 0, metadata.deletions or 0)
+  elseif type(metadata.exit) == "number" and metadata.exit ~= 0 then
+    extra = (" (exit code %d)"):format(metadata.exit)
+  end
+  local mark = MARKS[call.status] or "?"
+  if call.status == "completed" and type(metadata.exit) == "number" and metadata.exit ~= 0 then
+    mark = MARKS.error
+  end
+  title = one_line(title):gsub("`", "ˋ")
+  return ("%s **%s**%s%s"):format(mark, part.tool, title ~= "" and (" `" .. title .. "`") or "", extra)
+end
+
+---@param part table
+---@return string[]
+local function tool_block(part)
+  local call = part.state
+  local lines = { M.tool_title(part) }
+  local metadata = type(call.metadata) == "table" and call.metadata or {}
+  if type(metadata.todos) == "table" then
+    for _, todo in ipairs(metadata.todos) do
+      local box = todo.status == "completed" and "[x]" or todo.status == "in_progress" and "[>]" or "[ ]"
+      lines[#lines + 1] = ("  - %s %s"):format(box, one_line(tostring(todo.content)))
+    end
+  elseif type(metadata.diff) == "string" and metadata.diff ~= "" then
+    add_prefixed(lines, metadata.diff, M.DETAIL)
+  elseif part.tool == "bash" and type(metadata.output) == "string" then
+    add_prefixed(lines, metadata.output, M.DETAIL)
+  elseif call.status == "completed" and type(call.output) == "string" and call.output ~= "" then
+    add_prefixed(lines, type(metadata.preview) == "string" and metadata.preview or call.output, M.DETAIL)
+  end
+  if call.status == "error" and type(call.error) == "string" then
+    add_prefixed(lines, call.error, M.DETAIL)
+  end
+  lines[#lines + 1] = ""
+  return lines
+end
+
+--- The lines of one part; none where there is nothing to see.
+---@param part table
+---@param role string of its message
+---@return string[]
+function M.part(part, role)
+  if part.type == "text" then
+    if part.synthetic then
+      return {}
+    end
+    local lines = split(state.text(part))
+    if #lines == 1 and lines[1] == "" then
+      return {}
+    end
+    if lines[#lines] ~= "" then
+      lines[#lines + 1] = ""
+    end
+    return lines
+  elseif part.type == "reasoning" then
+    local text = state.text(part)
+    if text == "" then
+      return {}
+    end
+    local span = part.time and part.time["end"] and part.time.start
+    local seconds = span and (" for %.0f s"):format((part.time["end"] - part.time.start) / 1000) or ""
+    local lines = { "*thought" .. seconds .. "*" }
+    add_prefixed(lines, text, M.THOUGHT)
+    lines[#lines + 1] = ""
+    return lines
+  elseif part.type == "tool" then
+    return tool_block(part)
+  elseif part.type == "file" and role == "user" then
+    local url = part.url or ""
+    local range = url:match("[?&]start=(%d+)")
+    local last = url:match("[?&]end=(%d+)")
+    local name = part.filename or url:sub(1, 60)
+    return { ("@%s%s"):format(name, range and (":" .. range .. "-" .. (last or "")) or ""), "" }
+  elseif part.type == "retry" then
+    local data = part.error and part.error.data or {}
+    return { ("> trying again: %s"):format(one_line(data.message or "")), "" }
+  elseif part.type == "compaction" then
+    return { "---", "*The conversation up to here was summarised.*", "" }
+  end
+  return {}
+end
+
+--- The fold level of a line.
+---@param line string
+---@param config polytree.Config
+---@return integer
+function M.fold_level(line, config)
+  if config.fold_tools and vim.startswith(line, M.DETAIL) then
+    return 1
+  elseif config.fold_reasoning and vim.startswith(line, M.THOUGHT) then
+    return 1
+  end
+  return 0
+end
+
+return M

@@ -1,0 +1,597 @@
+--- The conversation: a buffer with one block of lines for each heading and part, and the window that shows it.
+---
+--- Only blocks that changed are written; a text that streams in is appended. Changes are collected for
+--- `FLUSH_MS`, so that a fast model costs one write of the buffer for many deltas.
+local client = require("polytree.client")
+local config = require("polytree.config")
+local log = require("polytree.log")
+local render = require("polytree.render")
+local state = require("polytree.state")
+local workspace = require("polytree.workspace")
+
+local M = {}
+
+local FLUSH_MS = 40
+local api = vim.api
+local uv = vim.uv or vim.loop
+
+---@class polytree.Block
+---@field key string
+---@field message string the message that it belongs to
+---@field lines integer how many lines it has in the buffer
+---@field tail? string of a text: what stands behind its last line break
+
+---@class polytree.View
+---@field buf integer
+---@field session_id string
+---@field state polytree.State
+---@field blocks polytree.Block[]
+---@field by_key table<string, integer> index into `blocks`
+---@field subscription? polytree.Subscription
+---@field dirty table<string, true> messages to draw again
+---@field appended table<string, string[]> pieces by part id
+---@field scheduled boolean
+---@field slowest number longest run of a flush, in milliseconds
+---@field loaded boolean
+---@field loading? boolean older messages are being read
+---@field early table[] events that came before the first read
+---@field waiting fun()[] called after the first read
+
+---@type table<string, polytree.View> by session
+local views = {}
+M.views = views
+---@type table<integer, polytree.View> by buffer
+local by_buffer = {}
+
+---@param buf integer
+---@return polytree.View?
+function M.of_buffer(buf)
+  return by_buffer[buf]
+end
+
+---@param view polytree.View
+---@param write fun()
+local function modifying(view, write)
+  vim.bo[view.buf].modifiable = true
+  local undo_levels = vim.bo[view.buf].undolevels
+  vim.bo[view.buf].undolevels = -1
+  write()
+  vim.bo[view.buf].undolevels = undo_levels
+  vim.bo[view.buf].modifiable = false
+  vim.bo[view.buf].modified = false
+end
+
+--- Windows whose cursor stands on the last line follow the text.
+---@param view polytree.View
+---@return integer[]
+local function following(view)
+  local last = api.nvim_buf_line_count(view.buf)
+  return vim.tbl_filter(function(win)
+    return api.nvim_win_get_cursor(win)[1] >= last
+  end, vim.fn.win_findbuf(view.buf))
+end
+
+---@param view polytree.View
+---@param windows integer[]
+local function follow(view, windows)
+  local last = api.nvim_buf_line_count(view.buf)
+  for _, win in ipairs(windows) do
+    if api.nvim_win_is_valid(win) then
+      api.nvim_win_set_cursor(win, { last, 0 })
+    end
+  end
+end
+
+--- What stands behind the last line break of a text part, which `append` continues.
+---@param part table
+---@param lines string[] as it is drawn
+---@return string?
+local function tail_of(part, lines)
+  if part.type ~= "text" or #lines == 0 then
+    return nil
+  end
+  return state.text(part):sub(-1) == "\n" and "" or lines[#lines - 1]
+end
+
+--- What the conversation looks like as keys and lines.
+---@param view polytree.View
+---@return { key: string, lines: string[], message: string, tail?: string }[]
+local function layout(view)
+  local blocks = {}
+  local function add(key, lines, message, tail)
+    if #lines > 0 then
+      blocks[#blocks + 1] = { key = key, lines = lines, message = message, tail = tail }
+    end
+  end
+  local title = view.state.session and view.state.session.title or ""
+  add("title", { "# " .. (title ~= "" and title:gsub("%c", " ") or "New session"), "" }, "")
+  if not view.state.complete then
+    add("older", { ("*older messages: press %s*"):format(config.values.keys.older or "<Plug>(polytree-older)"), "" }, "")
+  end
+  local previous
+  for _, entry in ipairs(view.state.entries) do
+    local info = entry.info
+    add(info.id, render.heading(info, previous), info.id)
+    for _, part in ipairs(entry.parts) do
+      local part_lines = render.part(part, info.role)
+      add(part.id, part_lines, info.id, tail_of(part, part_lines))
+    end
+    add(info.id .. "/end", render.ending(info), info.id)
+    previous = info
+  end
+  return blocks
+end
+
+---@param view polytree.View
+local function index_blocks(view)
+  view.by_key = {}
+  for index, block in ipairs(view.blocks) do
+    view.by_key[block.key] = index
+  end
+end
+
+--- Writes the whole conversation.
+---@param view polytree.View
+local function draw_all(view)
+  local lines, blocks = {}, {}
+  for _, block in ipairs(layout(view)) do
+    blocks[#blocks + 1] = { key = block.key, lines = #block.lines, message = block.message, tail = block.tail }
+    vim.list_extend(lines, block.lines)
+  end
+  local windows = following(view)
+  modifying(view, function()
+    api.nvim_buf_set_lines(view.buf, 0, -1, false, lines)
+  end)
+  view.blocks = blocks
+  index_blocks(view)
+  follow(view, windows)
+end
+
+---@param view polytree.View
+---@param index integer
+---@return integer the first line of the block, from 0
+local function first_line(view, index)
+  local line = 0
+  for i = 1, index - 1 do
+    line = line + view.blocks[i].lines
+  end
+  return line
+end
+
+--- Draws one message again: its blocks are replaced where their lines differ.
+---@param view polytree.View
+---@param message string
+local function draw_message(view, message)
+  local wanted = {}
+  for index, entry in ipairs(view.state.entries) do
+    if entry.info.id == message then
+      local previous = view.state.entries[index - 1]
+      local function add(key, lines, tail)
+        if #lines > 0 then
+          wanted[#wanted + 1] = { key = key, lines = lines, tail = tail }
+        end
+      end
+      add(message, render.heading(entry.info, previous and previous.info))
+      for _, part in ipairs(entry.parts) do
+        local lines = render.part(part, entry.info.role)
+        add(part.id, lines, tail_of(part, lines))
+      end
+      add(message .. "/end", render.ending(entry.info))
+      break
+    end
+  end
+
+  local from, to
+  for index, block in ipairs(view.blocks) do
+    if block.message == message then
+      from, to = from or index, index
+    end
+  end
+  if not from then
+    -- New messages come last; one that became visible late finds its place by the order of the entries.
+    from = #view.blocks + 1
+    local seen = false
+    for _, entry in ipairs(view.state.entries) do
+      if seen then
+        local later = view.by_key[entry.info.id]
+        if later then
+          from = later
+          break
+        end
+      end
+      seen = seen or entry.info.id == message
+    end
+    to = from - 1
+  end
+
+  local line = first_line(view, from)
+  local is_same_shape = to - from + 1 == #wanted
+  for offset, block in ipairs(wanted) do
+    is_same_shape = is_same_shape and view.blocks[from + offset - 1].key == block.key
+  end
+  local blocks = {}
+  if is_same_shape then
+    for offset, block in ipairs(wanted) do
+      local known = view.blocks[from + offset - 1]
+      local now = api.nvim_buf_get_lines(view.buf, line, line + known.lines, false)
+      if not vim.deep_equal(now, block.lines) then
+        api.nvim_buf_set_lines(view.buf, line, line + known.lines, false, block.lines)
+        known.lines = #block.lines
+      end
+      known.tail = block.tail
+      line = line + known.lines
+    end
+    return
+  end
+  local count, lines = 0, {}
+  for index = from, to do
+    count = count + view.blocks[index].lines
+  end
+  for _, block in ipairs(wanted) do
+    vim.list_extend(lines, block.lines)
+    blocks[#blocks + 1] = { key = block.key, lines = #block.lines, message = message, tail = block.tail }
+  end
+  api.nvim_buf_set_lines(view.buf, line, line + count, false, lines)
+  local all = vim.list_slice(view.blocks, 1, from - 1)
+  vim.list_extend(all, blocks)
+  vim.list_extend(all, vim.list_slice(view.blocks, to + 1))
+  view.blocks = all
+  index_blocks(view)
+end
+
+--- Appends to a text that is on the screen already. Returns false where the message must be drawn again.
+---
+--- A block ends with one empty line. When the text itself ended with a line break, that line is the text's own
+--- last one, which the appended text continues.
+---@param view polytree.View
+---@param part table
+---@param text string
+---@return boolean
+local function append(view, part, text)
+  local index = view.by_key[part.id]
+  local block = index and view.blocks[index]
+  if not block or not block.tail or text:find("[%z\r]") then
+    return false
+  end
+  local stop = first_line(view, index) + block.lines
+  local replaced = block.tail == "" and 1 or 2
+  local lines = vim.split(block.tail .. text, "\n", { plain = true })
+  block.tail = lines[#lines]
+  if block.tail ~= "" then
+    lines[#lines + 1] = ""
+  end
+  api.nvim_buf_set_lines(view.buf, stop - replaced, stop, false, lines)
+  block.lines = block.lines - replaced + #lines
+  return true
+end
+
+---@param view polytree.View
+local function flush(view)
+  view.scheduled = false
+  if not api.nvim_buf_is_valid(view.buf) then
+    return
+  end
+  local started = uv.hrtime()
+  local windows = following(view)
+  modifying(view, function()
+    for part_id, pieces in pairs(view.appended) do
+      local message = pieces.message
+      if not view.dirty[message] then
+        local entry = view.state.by_id[message]
+        local part = entry and entry.by_id[part_id]
+        if part and not append(view, part, table.concat(pieces)) then
+          view.dirty[message] = true
+        end
+      end
+    end
+    view.appended = {}
+    -- In the order of the conversation, so that new messages land one below the other.
+    for _, entry in ipairs(view.state.entries) do
+      if view.dirty[entry.info.id] then
+        draw_message(view, entry.info.id)
+        view.dirty[entry.info.id] = nil
+      end
+    end
+    for message in pairs(view.dirty) do
+      draw_message(view, message)
+    end
+    view.dirty = {}
+  end)
+  follow(view, windows)
+  view.slowest = math.max(view.slowest, (uv.hrtime() - started) / 1e6)
+end
+
+---@param view polytree.View
+local function schedule(view)
+  if not view.scheduled then
+    view.scheduled = true
+    vim.defer_fn(function()
+      flush(view)
+    end, FLUSH_MS)
+  end
+end
+
+local on_event
+
+---@param view polytree.View
+---@param event table
+on_event = function(view, event)
+  if event.type == "polytree.gap" then
+    return M.load(view)
+  elseif event.type == "server.connected" then
+    -- Read only once the events are coming: what is in both is known by its cursor.
+    return not view.loaded and M.load(view)
+  elseif not view.loaded then
+    view.early[#view.early + 1] = event
+    return
+  end
+  local change = view.state:apply(event)
+  if not change then
+    return
+  end
+  if change.kind == "append" then
+    local pieces = view.appended[change.part] or { message = change.message }
+    pieces[#pieces + 1] = change.text
+    view.appended[change.part] = pieces
+    schedule(view)
+  elseif change.kind == "message" or change.kind == "part" or change.kind == "removed" then
+    view.dirty[change.message] = true
+    schedule(view)
+    if change.resolve then
+      M.read_message(view, change.message)
+    end
+  elseif change.kind == "session" then
+    modifying(view, function()
+      local title = view.state.session.title:gsub("%c", " ")
+      api.nvim_buf_set_lines(view.buf, 0, 1, false, { "# " .. title })
+    end)
+  elseif change.kind == "error" and view.state.error then
+    local data = view.state.error.data or {}
+    log.warn("session %s: %s: %s", view.session_id, view.state.error.name, data.message or "")
+  end
+  vim.cmd.redrawstatus()
+end
+
+--- Reads one message anew, for texts that travel as references.
+---@param view polytree.View
+---@param message string
+function M.read_message(view, message)
+  client.request("session.message", { sessionID = view.session_id, messageID = message }, function(read)
+    view.state:replace(read)
+    view.dirty[message] = true
+    schedule(view)
+  end, function(err)
+    log.warn("session.message: %s", err.message)
+  end)
+end
+
+--- Reads the last page of the session and draws it.
+---@param view polytree.View
+function M.load(view)
+  local page = config.values.page
+  client.request("session.get", { sessionID = view.session_id }, function(session)
+    client.request("session.messages", { sessionID = view.session_id, limit = page }, function(read)
+      if not api.nvim_buf_is_valid(view.buf) then
+        return
+      end
+      local fresh = state.new(view.session_id)
+      fresh.session = session
+      fresh.status = workspace.statuses[view.session_id] or { type = "idle" }
+      fresh:prepend(read, #read < page)
+      view.state, view.dirty, view.appended, view.loaded = fresh, {}, {}, true
+      draw_all(view)
+      follow(view, vim.fn.win_findbuf(view.buf))
+      local early = view.early
+      view.early = {}
+      for _, event in ipairs(early) do
+        on_event(view, event)
+      end
+      local waiting = view.waiting
+      view.waiting = {}
+      for _, done in ipairs(waiting) do
+        done()
+      end
+    end)
+  end)
+end
+
+--- Reads the page of messages before those that are shown. The text on the screen stays where it is.
+---@param view polytree.View
+---@param done? fun()
+function M.older(view, done)
+  local before = view.state:oldest()
+  if view.state.complete or not before or view.loading then
+    return
+  end
+  view.loading = true
+  local page = config.values.page
+  client.request("session.messages", { sessionID = view.session_id, limit = page, before = before }, function(read)
+    view.loading = false
+    local old = api.nvim_buf_line_count(view.buf)
+    local places = {}
+    for _, win in ipairs(vim.fn.win_findbuf(view.buf)) do
+      places[win] = api.nvim_win_get_cursor(win)
+    end
+    view.state:prepend(read, #read < page)
+    draw_all(view)
+    local added = api.nvim_buf_line_count(view.buf) - old
+    for win, place in pairs(places) do
+      api.nvim_win_set_cursor(win, { math.max(1, place[1] + added), place[2] })
+    end
+    if done then
+      done()
+    end
+  end, function(err)
+    view.loading = false
+    log.notify(err.message, vim.log.levels.ERROR)
+  end)
+end
+
+---@param session_id string
+---@return polytree.View
+local function create(session_id)
+  local buf = api.nvim_create_buf(false, true)
+  local view = {
+    buf = buf,
+    session_id = session_id,
+    state = state.new(session_id),
+    blocks = {},
+    by_key = {},
+    dirty = {},
+    appended = {},
+    scheduled = false,
+    slowest = 0,
+    loaded = false,
+    early = {},
+    waiting = {},
+  }
+  views[session_id], by_buffer[buf] = view, view
+  api.nvim_buf_set_name(buf, "polytree://" .. session_id)
+  vim.bo[buf].bufhidden = "hide"
+  vim.bo[buf].swapfile = false
+  vim.bo[buf].modifiable = false
+  vim.bo[buf].filetype = "polytree"
+  vim.b[buf].polytree_session = session_id
+  api.nvim_create_autocmd("BufWipeout", {
+    buffer = buf,
+    once = true,
+    callback = function()
+      views[session_id], by_buffer[buf] = nil, nil
+      if view.subscription then
+        client.unsubscribe(view.subscription)
+      end
+    end,
+  })
+  return view
+end
+
+---@return integer
+local function open_window()
+  local position = config.values.position
+  if position == "current" then
+    return api.nvim_get_current_win()
+  elseif position == "tab" then
+    vim.cmd.tabnew()
+    vim.bo.bufhidden = "wipe"
+    return api.nvim_get_current_win()
+  end
+  local is_column = position == "right" or position == "left"
+  local total = is_column and vim.o.columns or vim.o.lines
+  local size = config.values.size
+  size = size < 1 and math.floor(total * size) or math.floor(size)
+  vim.cmd((is_column and "vertical " or "") .. ((position == "right" or position == "below") and "botright " or "topleft ") .. "split")
+  local win = api.nvim_get_current_win()
+  if is_column then
+    api.nvim_win_set_width(win, size)
+  else
+    api.nvim_win_set_height(win, size)
+  end
+  return win
+end
+
+--- The window of the current tab page that shows a conversation.
+---@return integer?
+function M.window()
+  for _, win in ipairs(api.nvim_tabpage_list_wins(0)) do
+    if by_buffer[api.nvim_win_get_buf(win)] then
+      return win
+    end
+  end
+end
+
+---@param win integer
+local function set_window_options(win)
+  local options = {
+    wrap = true,
+    linebreak = true,
+    breakindent = true,
+    number = false,
+    relativenumber = false,
+    signcolumn = "no",
+    spell = false,
+    list = false,
+    conceallevel = 2,
+    foldmethod = "expr",
+    foldexpr = "v:lua.require'polytree.view'.fold()",
+    foldtext = "v:lua.require'polytree.view'.fold_text()",
+    foldlevel = 0,
+    foldenable = true,
+    winfixwidth = true,
+    statusline = "%{%v:lua.require'polytree'.view_statusline()%}",
+  }
+  for name, value in pairs(options) do
+    api.nvim_set_option_value(name, value, { scope = "local", win = win })
+  end
+end
+
+--- For 'foldexpr'.
+---@return integer
+function M.fold()
+  return render.fold_level(vim.fn.getline(vim.v.lnum), config.values)
+end
+
+--- For 'foldtext'.
+---@return string
+function M.fold_text()
+  local count = vim.v.foldend - vim.v.foldstart + 1
+  return ("  … %d line%s"):format(count, count == 1 and "" or "s")
+end
+
+--- Shows a session, in the window that already shows one where there is one.
+---@param session_id string
+---@param options? { enter?: boolean, done?: fun() }
+---@return polytree.View
+function M.show(session_id, options)
+  options = options or {}
+  local view = views[session_id]
+  local is_new = not view
+  view = view or create(session_id)
+  workspace.current = session_id
+
+  local here = api.nvim_get_current_win()
+  local win = M.window()
+  if not win or config.values.position == "current" then
+    win = open_window()
+  end
+  -- 'winfixbuf' is for the windows of others; in ours the session changes.
+  api.nvim_win_set_buf(win, view.buf)
+  set_window_options(win)
+  if options.enter == false and api.nvim_win_is_valid(here) then
+    api.nvim_set_current_win(here)
+  else
+    api.nvim_set_current_win(win)
+  end
+
+  if options.done then
+    if view.loaded then
+      options.done()
+    else
+      table.insert(view.waiting, options.done)
+    end
+  end
+  if is_new then
+    view.subscription = client.subscribe({ sessionID = session_id }, function(event)
+      if event.sessionID == session_id or event.type == "polytree.gap" or event.type == "server.connected" then
+        on_event(view, event)
+      end
+    end)
+  end
+  return view
+end
+
+--- Where a message's tool call under the cursor comes from.
+---@param view polytree.View
+---@param line integer from 1
+---@return table? part, table? info
+function M.part_at(view, line)
+  local first = 1
+  for _, block in ipairs(view.blocks) do
+    if line < first + block.lines then
+      local entry = view.state.by_id[block.message]
+      return entry and entry.by_id[block.key], entry and entry.info
+    end
+    first = first + block.lines
+  end
+end
+
+return M

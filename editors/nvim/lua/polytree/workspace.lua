@@ -1,0 +1,177 @@
+--- What is going on in the directory's project: sessions, what each is doing, and the questions that wait.
+local client = require("polytree.client")
+local events = require("polytree.events")
+
+local M = {}
+
+--- Not the deltas: a conversation that is shown follows its own messages.
+local TYPES = {
+  "session.created",
+  "session.updated",
+  "session.deleted",
+  "session.status",
+  "session.idle",
+  "permission.asked",
+  "permission.replied",
+  "file.edited",
+  "file.changed",
+}
+
+---@type table<string, table> sessions of the project by id
+M.sessions = {}
+---@type table<string, table> what those sessions do that are not idle
+M.statuses = {}
+---@type table[] open questions, oldest first
+M.questions = {}
+---@type string? the session that the next prompt goes to
+M.current = nil
+
+local subscription
+local handlers = {}
+
+--- Calls `done(event)` for each event of the type.
+---@param kind string
+---@param done fun(event: table)
+function M.on(kind, done)
+  handlers[kind] = handlers[kind] or {}
+  table.insert(handlers[kind], done)
+end
+
+local function tell(kind, event)
+  for _, done in ipairs(handlers[kind] or {}) do
+    done(event)
+  end
+end
+
+---@param id string
+function M.forget_question(id)
+  M.questions = vim.tbl_filter(function(question)
+    return question.id ~= id
+  end, M.questions)
+end
+
+---@param question table
+---@return boolean
+local function is_ours(question)
+  local session = M.sessions[question.sessionID]
+  return session ~= nil or question.sessionID == M.current
+end
+
+---@param event table
+local function on_event(event)
+  local properties = event.properties
+  if event.type == "session.created" or event.type == "session.updated" then
+    M.sessions[properties.info.id] = properties.info
+  elseif event.type == "session.deleted" then
+    M.sessions[properties.info.id] = nil
+    M.statuses[properties.info.id] = nil
+    if M.current == properties.info.id then
+      M.current = nil
+    end
+  elseif event.type == "session.status" then
+    M.statuses[properties.sessionID] = properties.status.type ~= "idle" and properties.status or nil
+    events.fire("Status", { sessionID = properties.sessionID, status = properties.status })
+  elseif event.type == "session.idle" then
+    events.fire("Idle", { sessionID = properties.sessionID })
+  elseif event.type == "permission.asked" then
+    if is_ours(properties) then
+      M.forget_question(properties.id)
+      table.insert(M.questions, properties)
+      events.fire("Question", { permissionID = properties.id, sessionID = properties.sessionID })
+    end
+  elseif event.type == "permission.replied" then
+    M.forget_question(properties.permissionID)
+  elseif event.type == "polytree.gap" then
+    M.read()
+  end
+  tell(event.type, event)
+  if event.type ~= "file.changed" and event.type ~= "file.edited" then
+    tell("any", event)
+  end
+end
+
+--- Reads sessions, statuses and questions anew.
+---@param done? fun()
+function M.read(done)
+  client.request("session.list", { directory = client.directory(), scope = "project", limit = 200 }, function(list)
+    M.sessions = {}
+    for _, session in ipairs(list) do
+      M.sessions[session.id] = session
+    end
+    client.request("session.status", {}, function(statuses)
+      M.statuses = statuses
+      client.request("permission.list", {}, function(questions)
+        M.questions = vim.tbl_filter(is_ours, questions)
+        tell("any", { type = "polytree.read" })
+        if done then
+          done()
+        end
+      end)
+    end)
+  end)
+end
+
+--- Follows the project; reads it first. Calling it again does nothing.
+---@param done? fun()
+function M.open(done)
+  if subscription then
+    return done and done()
+  end
+  client.when_ready(function()
+    if client.client.state ~= "ready" then
+      require("polytree.log").notify(client.client.problem or "polytree is not running", vim.log.levels.ERROR)
+      return
+    end
+    if not subscription then
+      local params = { directory = client.directory(), types = TYPES, since = client.client.server.cursor }
+      subscription = client.subscribe(params, on_event)
+      M.read(done)
+    elseif done then
+      done()
+    end
+  end)
+end
+
+--- The sessions of the project, the most recently updated first; children and archived ones left out.
+---@return table[]
+function M.list()
+  local list = {}
+  for _, session in pairs(M.sessions) do
+    if not session.parentID and not session.time.archived then
+      list[#list + 1] = session
+    end
+  end
+  table.sort(list, function(a, b)
+    return a.time.updated > b.time.updated
+  end)
+  return list
+end
+
+--- The newest session of exactly this directory.
+---@return table?
+function M.last_here()
+  local directory = client.directory()
+  for _, session in ipairs(M.list()) do
+    if session.directory == directory then
+      return session
+    end
+  end
+end
+
+--- The open questions of a session and its children.
+---@param session_id string
+---@return table[]
+function M.questions_of(session_id)
+  return vim.tbl_filter(function(question)
+    local id = question.sessionID
+    while id do
+      if id == session_id then
+        return true
+      end
+      id = M.sessions[id] and M.sessions[id].parentID
+    end
+    return false
+  end, M.questions)
+end
+
+return M

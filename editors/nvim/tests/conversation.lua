@@ -1,0 +1,292 @@
+local harness = require("polytree_test.harness")
+local model = require("polytree_test.model_server")
+
+local test, wait, equal, contains = harness.test, harness.wait, harness.equal, harness.contains
+
+--- A model server, a place, and the plugin pointed at both.
+local function begin(...)
+  local server = model.start()
+  server:script(...)
+  local place = harness.place(server.port)
+  harness.enter(place)
+  return server, place
+end
+
+test("a prompt streams its answer into the conversation", function()
+  local server = begin(function(reply)
+    reply:text("Hello")
+    reply:text(", *wor")
+    reply:text("ld*.\n\nSecond")
+    reply:text(" paragraph\n")
+    reply:text("- item")
+    reply:finish()
+  end)
+  vim.cmd("Polytree prompt say hello")
+  wait("the answer", function()
+    return harness.conversation():find("- item", 1, true)
+  end)
+  local text = harness.conversation():gsub("%d%d:%d%d", "12:00")
+  contains(text, "## You · 12:00\n\nsay hello\n")
+  contains(text, "## build · small · 12:00\n\nHello, *world*.\n\nSecond paragraph\n- item\n")
+  wait("the title", function()
+    return harness.conversation():find("# A title", 1, true)
+  end)
+  wait("idle", function()
+    return require("polytree").statusline():find("idle", 1, true)
+  end)
+  server:stop()
+end)
+
+test("a selection goes along, with text that is not saved", function()
+  local server, place = begin(model.say("seen"))
+  vim.cmd.edit(place.project .. "/src/main.txt")
+  vim.api.nvim_buf_set_lines(0, 1, 2, false, { "TWO, not saved" })
+  vim.cmd("Polytree open")
+  wait("the prompt", function()
+    return vim.bo.filetype == "polytree_prompt"
+  end)
+  vim.cmd("stopinsert | close")
+  vim.cmd("2,3Polytree prompt what is this?")
+  wait("the answer", function()
+    return harness.conversation():find("seen", 1, true)
+  end)
+  local request = vim.json.encode(server:turns()[1].messages)
+  contains(request, "TWO, not saved")
+  equal(request:find("one\\n", 1, true), nil, "lines outside of the selection")
+  contains(harness.conversation(), "@src/main.txt:2-3")
+  server:stop()
+end)
+
+test("a question is shown whole, answered by a key, and the command runs", function()
+  local server = begin(model.call("bash", { command = "echo from the tool > made.txt", description = "Make a file" }), model.say("made"))
+  vim.cmd("Polytree prompt make it")
+  local question = wait("the question", function()
+    return require("polytree.questions").current()
+  end)
+  equal(question.type, "bash")
+  local win = wait("its window", function()
+    for _, candidate in ipairs(vim.api.nvim_list_wins()) do
+      if vim.bo[vim.api.nvim_win_get_buf(candidate)].filetype == "polytree_question" then
+        return candidate
+      end
+    end
+  end)
+  local shown = table.concat(vim.api.nvim_buf_get_lines(vim.api.nvim_win_get_buf(win), 0, -1, false), "\n")
+  contains(shown, "echo from the tool > made.txt")
+  equal(vim.api.nvim_get_current_win() == win, false, "the question took the focus")
+  vim.cmd("Polytree open")
+  vim.api.nvim_feedkeys("ga", "xt", false)
+  wait("the answer", function()
+    return harness.conversation():find("made\n", 1, true)
+  end)
+  equal(harness.read(vim.fn.getcwd() .. "/made.txt"), "from the tool\n")
+  equal(vim.api.nvim_win_is_valid(win), false, "the question is still shown")
+  contains(harness.conversation(), "✓ **bash** `echo from the tool > made.txt`")
+  server:stop()
+end)
+
+test("a rejection with a reason is told to the model", function()
+  local server = begin(model.call("bash", { command = "rm -rf src", description = "Clean" }), model.say("I will not."))
+  vim.cmd("Polytree prompt clean up")
+  wait("the question", function()
+    return require("polytree.questions").current()
+  end)
+  vim.cmd("Polytree reject keep the sources")
+  wait("the answer", function()
+    return harness.conversation():find("I will not.", 1, true)
+  end)
+  contains(vim.json.encode(server.requests), "keep the sources")
+  contains(harness.conversation(), "✗ **bash** `rm -rf src`")
+  server:stop()
+end)
+
+test("an edit of an open file is made in the buffer, saved, and undone with u", function()
+  local server, place = begin(
+    model.call("read", { filePath = "src/main.txt" }),
+    model.call("edit", { filePath = "src/main.txt", oldString = "two", newString = "2" }),
+    model.say("edited")
+  )
+  vim.cmd.edit(place.project .. "/src/main.txt")
+  local buf = vim.api.nvim_get_current_buf()
+  vim.cmd("Polytree prompt change it")
+  wait("the question", function()
+    return require("polytree.questions").current()
+  end)
+  vim.cmd("Polytree allow")
+  wait("the answer", function()
+    return harness.conversation():find("edited\n", 1, true)
+  end)
+  equal(vim.api.nvim_buf_get_lines(buf, 0, -1, false), { "one", "2", "three" })
+  equal(harness.read(place.project .. "/src/main.txt"), "one\n2\nthree\n")
+  equal(vim.bo[buf].modified, false)
+  contains(harness.conversation(), "(+1 -1)")
+  vim.api.nvim_buf_call(buf, function()
+    vim.cmd("silent undo")
+  end)
+  equal(vim.api.nvim_buf_get_lines(buf, 0, -1, false), { "one", "two", "three" })
+  server:stop()
+end)
+
+test("unsaved text stays unsaved when a tool edits beside it", function()
+  local server, place = begin(
+    model.call("read", { filePath = "src/main.txt" }),
+    model.call("edit", { filePath = "src/main.txt", oldString = "three", newString = "3" }),
+    model.say("edited")
+  )
+  vim.cmd.edit(place.project .. "/src/main.txt")
+  local buf = vim.api.nvim_get_current_buf()
+  vim.cmd("Polytree open")
+  wait("the prompt", function()
+    return vim.bo.filetype == "polytree_prompt"
+  end)
+  vim.cmd("stopinsert | close")
+  vim.api.nvim_buf_set_lines(buf, 0, 1, false, { "ONE" })
+  vim.cmd("Polytree prompt change it")
+  wait("the question", function()
+    return require("polytree.questions").current()
+  end)
+  vim.cmd("Polytree allow")
+  wait("the answer", function()
+    return harness.conversation():find("edited\n", 1, true)
+  end)
+  equal(vim.api.nvim_buf_get_lines(buf, 0, -1, false), { "ONE", "two", "3" })
+  equal(vim.bo[buf].modified, true)
+  equal(harness.read(place.project .. "/src/main.txt"), "one\ntwo\nthree\n")
+  server:stop()
+end)
+
+test("a file that a command changed is read anew; unsaved text is not touched", function()
+  local server, place = begin(
+    model.call("bash", { command = "printf 'x\\ny\\n' > notes.txt; printf 'z\\n' > src/main.txt", description = "Write" }),
+    model.say("written")
+  )
+  vim.cmd.edit(place.project .. "/notes.txt")
+  local clean = vim.api.nvim_get_current_buf()
+  vim.cmd.edit(place.project .. "/src/main.txt")
+  local dirty = vim.api.nvim_get_current_buf()
+  vim.api.nvim_buf_set_lines(dirty, 0, 1, false, { "mine" })
+  vim.cmd("Polytree prompt write")
+  wait("the question", function()
+    return require("polytree.questions").current()
+  end)
+  vim.cmd("Polytree allow")
+  wait("the answer", function()
+    return harness.conversation():find("written\n", 1, true)
+  end)
+  wait("the file anew", function()
+    return vim.deep_equal(vim.api.nvim_buf_get_lines(clean, 0, -1, false), { "x", "y" })
+  end)
+  wait("the warning", function()
+    return vim.iter(harness.notified):any(function(notice)
+      return notice[1]:find("src/main.txt has changed on the disk", 1, true)
+    end)
+  end)
+  equal(vim.api.nvim_buf_get_lines(dirty, 0, -1, false), { "mine", "two", "three" })
+  server:stop()
+end)
+
+test("abort ends the turn", function()
+  local server = begin(function(reply)
+    reply:text("This goes on and on")
+  end)
+  vim.cmd("Polytree prompt talk")
+  wait("the text", function()
+    return harness.conversation():find("on and on", 1, true)
+  end)
+  vim.cmd("Polytree abort")
+  wait("the end", function()
+    return harness.conversation():find("MessageAbortedError", 1, true)
+  end)
+  contains(vim.inspect(harness.notified), "aborted")
+  server:stop()
+end)
+
+test("a daemon that is killed in mid-stream is found again, and nothing is missing or doubled", function()
+  local release
+  local server, place = begin(function(reply)
+    reply:text("before ")
+    release = reply
+  end, model.say("after the restart"))
+  vim.cmd("Polytree prompt talk")
+  wait("the text", function()
+    return harness.conversation():find("before", 1, true)
+  end)
+  local pid
+  require("polytree.client").request("server.info", {}, function(info)
+    pid = info.pid
+  end)
+  wait("the process", function()
+    return pid
+  end)
+  vim.uv.kill(pid, "sigkill")
+  wait("the interruption", function()
+    return harness.conversation():find("MessageInterruptedError", 1, true)
+  end)
+  vim.cmd("Polytree prompt go on")
+  wait("the second answer", function()
+    return harness.conversation():find("after the restart", 1, true)
+  end)
+  local text = harness.conversation()
+  equal(select(2, text:gsub("before", "")), 1, text)
+  equal(select(2, text:gsub("## You", "")), 2, text)
+  equal(release ~= nil and place ~= nil, true)
+  server:stop()
+end)
+
+test("a missing program is said, with what to do", function()
+  local place = harness.place()
+  harness.enter(place, { command = { "no-such-polytree", "stdio" } })
+  vim.cmd("Polytree prompt hello")
+  wait("the message", function()
+    return #harness.notified > 0
+  end)
+  contains(harness.notified[1][1], "cannot start `no-such-polytree`: it is not on PATH")
+  equal(require("polytree").statusline(), "polytree: not running")
+end)
+
+test("2,000 deltas arrive whole while they are drawn as they come", function()
+  local server = begin(function(reply)
+    reply:text("word0 ")
+    local number = 0
+    local timer = vim.uv.new_timer()
+    local function send()
+      for _ = 1, 20 do
+        number = number + 1
+        reply:text(("word%d%s"):format(number, number % 10 == 0 and "\n" or " "))
+      end
+      if number >= 2000 then
+        timer:stop()
+        timer:close()
+        reply:finish()
+      end
+    end
+    -- Only once somebody looks: what is streamed before is read whole.
+    local function begin_streaming()
+      if harness.conversation():find("word0", 1, true) then
+        timer:start(0, 5, vim.schedule_wrap(function()
+          if not timer:is_closing() then
+            send()
+          end
+        end))
+      else
+        vim.defer_fn(begin_streaming, 10)
+      end
+    end
+    begin_streaming()
+  end)
+  vim.cmd("Polytree prompt talk")
+  local seen = {}
+  wait("the last word", function()
+    seen[select(2, harness.conversation():gsub("word%d+", ""))] = true
+    return harness.conversation():find("word2000", 1, true)
+  end)
+  local expected = {}
+  for number = 0, 2000 do
+    expected[#expected + 1] = ("word%d%s"):format(number, number > 0 and number % 10 == 0 and "\n" or " ")
+  end
+  contains(harness.conversation(), table.concat(expected):gsub("%s+$", ""))
+  equal(vim.tbl_count(seen) > 5, true, "the text came in one piece")
+  local view = require("polytree.view").of_buffer(vim.api.nvim_win_get_buf(require("polytree.view").window()))
+  io.stdout:write(("        longest runs: messages %.1f ms, drawing %.1f ms\n"):format(require("polytree.rpc").slowest, view.slowest))
+  server:stop()
+end)
