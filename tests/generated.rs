@@ -48,7 +48,7 @@ fn the_committed_files_are_current() {
 fn two_runs_give_the_same_bytes() {
     for (first, second) in documents().iter().zip(documents()) {
         assert!(first.text == second.text, "{}", first.path);
-        assert!(first.text.ends_with("}\n") && !first.text.contains(" \n"), "{}", first.path);
+        assert!(first.text.ends_with('\n') && !first.text.contains(" \n"), "{}", first.path);
     }
 }
 
@@ -77,7 +77,7 @@ fn the_openrpc_document_fits_the_meta_schema() {
 
 #[test]
 fn every_reference_leads_somewhere() {
-    for document in documents() {
+    for document in documents().iter().filter(|document| document.path.ends_with(".json")) {
         let value = generated(document.path);
         visit(&value, &mut |schema| {
             if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {

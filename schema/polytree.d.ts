@@ -1,0 +1,2810 @@
+// The types of the polytree protocol. Generated; see README.md.
+/** What a rule says. */
+export type Action = "allow" | "ask" | "deny"
+/** What is worth doing. */
+export type Advice = {
+  /** The stable name of the rule that found it, such as `disk.full`. */
+  id: string
+  /** How grave it is. */
+  severity: Severity
+  /** What was found. */
+  text: string
+  /** What to do about it. */
+  hint?: string | null
+}
+/** A persona: its prompt, model, tools and permissions. */
+export type Agent = {
+  /** The name by which a prompt asks for it. */
+  name: string
+  /** What it is for. */
+  description?: string | null
+  /** Who may start it. */
+  mode: AgentMode
+  /** Shipped with the daemon. */
+  builtIn: boolean
+  /** The model it prefers. */
+  model?: ModelRef | null
+  /** Replaces the built-in system prompt. */
+  prompt?: string | null
+  /** Sampling temperature. */
+  temperature?: number | null
+  /** Nucleus sampling. */
+  topP?: number | null
+  /** The longest answer, in tokens. */
+  maxOutputTokens?: number | null
+  /** The variant of the model, for prompts that name none. */
+  variant?: string | null
+  /** The most model calls in one turn. */
+  steps?: number | null
+  /** Tools switched on or off by name or wildcard. */
+  tools: { [key: string]: boolean }
+  /** Its permission rules, in order; the last match wins. */
+  permission: Array<Rule>
+  /** Further options for the provider. */
+  options: { [key: string]: unknown }
+}
+/** An agent in the settings. Keys that are not listed are passed to the provider as options of the model. */
+export type AgentConfig = {
+  /** Takes the agent away. */
+  disable?: boolean | null
+  /** The model it prefers, as `provider/model`. */
+  model?: string | null
+  /** Replaces the built-in system prompt. */
+  prompt?: string | null
+  /** What it is for; models read it when they choose an agent for a task. */
+  description?: string | null
+  /** Sampling temperature. */
+  temperature?: number | null
+  /** Nucleus sampling. */
+  top_p?: number | null
+  /** Who may start it; default `all`. */
+  mode?: AgentMode | null
+  /** The longest answer, in tokens. */
+  max_output_tokens?: number | null
+  /** The variant of the model, such as `high`, for prompts that name none. */
+  variant?: string | null
+  /** The most model calls in one turn. */
+  steps?: number | null
+  /** Tools switched on or off by name or wildcard. */
+  tools?: { [key: string]: boolean }
+  /** Its permission rules, after the general ones. */
+  permission?: PermissionConfig
+}
+/** Params of `agent.list`. */
+export type AgentListParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Who may start an agent. */
+export type AgentMode = "primary" | "subagent" | "all"
+/** A mention of an agent. */
+export type AgentPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** The agent's name. */
+  name: string
+  /** Where in the prompt it was mentioned; not interpreted by the daemon. */
+  source?: unknown
+}
+/** An answer: one model call. */
+export type AssistantMessage = {
+  /** The message's id. */
+  id: MessageId
+  /** The session. */
+  sessionID: SessionId
+  /** The user message that it answers. */
+  parentID: MessageId
+  /** When; `completed` once nothing more can come. */
+  time: MessageTime
+  /** How it failed. */
+  error?: MessageError | null
+  /** The agent. */
+  agent: string
+  /** The agent, under the specification's older name. */
+  mode: string
+  /** The model's provider. */
+  providerID: string
+  /** The model. */
+  modelID: string
+  /** Where it worked. */
+  path: MessagePath
+  /** It is a summary of what came before. */
+  summary?: boolean
+  /** What it cost, in US dollars. */
+  cost: number
+  /** What it used. */
+  tokens: Tokens
+  /** Why the model stopped: `stop`, `tool-calls`, `length`, `content-filter` or `other`. */
+  finish?: string | null
+  /** The variant of the model. */
+  variant?: string | null
+  /** The answer in the form that the prompt asked for. */
+  structured?: unknown
+}
+/** A file that a tool gives to the model. */
+export type Attachment = {
+  /** The media type. */
+  mime: string
+  /** A `data:` address. */
+  url: string
+  /** The name for people. */
+  filename?: string | null
+}
+/** Where a provider's keys come from. */
+export type AuthEntry = {
+  /** The provider's id. */
+  providerID: string
+  /** The provider's name for people; its id where no provider of that id is known here. */
+  name: string
+  /** All places in which a key for it stands; the first is the one that is used. */
+  keys: Array<KeyPlace>
+}
+/** The kind of a key. */
+export type AuthKind = "api"
+/** Params of `auth.list`. */
+export type AuthListParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `auth.remove`. */
+export type AuthRemoveParams = {
+  /** The provider. */
+  providerID: string
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `auth.set`. */
+export type AuthSetParams = {
+  /** The provider. */
+  providerID: string
+  /** The kind of key; `api` is the only one. */
+  type: AuthKind
+  /** The key. */
+  key: KeyText
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** A branch. */
+export type BranchInfo = {
+  /** Its short name; absent when the checkout is on a commit and on no branch. */
+  branch?: string | null
+}
+/** An announced file. */
+export type Buffer = {
+  /** Its absolute real path. */
+  path: string
+  /** The announced number of its text. */
+  version: number
+}
+/** Params of `buffer.change`. */
+export type BufferChangeParams = {
+  /** The file, as it was opened. */
+  path: string
+  /** The number of the text with all edits made: greater than the one before. Another one is refused as `conflict` with the announced one in `data.version`, and changes nothing. */
+  version: number
+  /** The changes, applied in order: each to what those before it have left. When they do not fit the announced text they are refused, and the text is not known until it is announced as a whole again: by `buffer.open`, or by a change without a range. */
+  edits: Array<TextChange>
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `buffer.close`. */
+export type BufferCloseParams = {
+  /** The file, as it was opened. */
+  path: string
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Changes of files that an editor holds open. */
+export type BufferConfig = {
+  /** What becomes of a change when the editor does not answer in time, or goes before it has. */
+  unanswered?: Unanswered
+  /** How long an editor is waited for, in milliseconds; at most 600,000. It also bounds the wait for a text that an editor holds and has not told yet. */
+  reply_timeout?: number
+}
+/** An edit of an announced text that its client is asked to make. */
+export type BufferEditInfo = {
+  /** Names the edit in `buffer.reply`. */
+  editID: EditId
+  /** The file's absolute real path. */
+  path: string
+  /** The number of the text that the edits are meant for. */
+  version: number
+  /** The edits, whole lines where they can be, from the last place in the text to the first: applied in order or all at once, the result is the same. Each has a range. */
+  edits: Array<TextChange>
+  /** For how many milliseconds an answer is waited for. Who is later must not make the edit. */
+  timeout: number
+  /** The session whose tool edits. */
+  sessionID: SessionId
+}
+/** Params of `buffer.open`. */
+export type BufferOpenParams = {
+  /** The file that the text will be saved to, absolute or relative to the directory. It need not exist. Every file may be announced: whether a tool may read it is asked when it does. */
+  path: string
+  /** The client's number for this state of the text; it grows with each change. */
+  version: number
+  /** The whole text, at most 32 MiB; all texts of a connection together at most 256 MiB. Absent: the client holds the file open and cannot tell its text yet; who wants to read the file waits for the text a moment and is then refused, so that nobody takes what is on the disk for the newest. */
+  text?: string | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `buffer.reply`. */
+export type BufferReplyParams = {
+  /** The edit. */
+  editID: EditId
+  /** Whether the client has made it. It must not when its text was not at the edit's version any more. */
+  applied: boolean
+  /** The number of the text with the edit made; needed when it was. The daemon reads the edited text from then on and expects the client's own `buffer.change` to this or a later number. */
+  version?: number | null
+  /** Whether the client has written the edited text to the disk as well; default false. When not, the model is told that commands see the older file. */
+  saved?: boolean | null
+  /** Why it was not made; the model reads this. */
+  message?: string | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Files whose announced texts are not known any more. */
+export type BufferResetInfo = {
+  /** The paths, as the client has given them. Each is to be announced again with `buffer.open`, or closed. */
+  paths: Array<string>
+}
+/** Tokens of the provider's prompt cache. */
+export type CacheTokens = {
+  /** Read from it. */
+  read: number
+  /** Written to it. */
+  write: number
+}
+/** Where names, limits and prices come from. */
+export type CatalogInfo = {
+  /** Part of the program, or fetched. */
+  source: CatalogSource
+  /** The day that it describes, as `YYYY-MM-DD`. */
+  asOf: string
+  /** Where it was fetched from. */
+  url?: string | null
+}
+/** Where a catalogue comes from. */
+export type CatalogSource = "built-in" | "fetched"
+/** A client's name and version. */
+export type ClientInfo = {
+  /** The program. */
+  name: string
+  /** Its version. */
+  version?: string | null
+}
+/** The history before this point was summarised. */
+export type CompactionPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** Not asked for by the user. */
+  auto: boolean
+}
+/** The settings of a directory, merged from all files. */
+export type Config = {
+  /** The address of this file's JSON Schema, for editors; has no effect. */
+  "$schema"?: string | null
+  /** The model for prompts, as `provider/model`. */
+  model?: string | null
+  /** The model for small jobs such as titles, as `provider/model`. Default: the cheapest of the prompt's provider that is small by its name, else the prompt's own. */
+  small_model?: string | null
+  /** The agent of prompts that name none; default `build`. */
+  default_agent?: string | null
+  /** Agents by name: changes to built-in ones, and new ones. */
+  agent?: { [key: string]: AgentConfig }
+  /** Providers by id: changes to known ones, and new ones. */
+  provider?: { [key: string]: ProviderConfig }
+  /** Ids of providers that are never used. */
+  disabled_providers?: Array<string>
+  /** Ids of the only providers that may be used; absent: all. */
+  enabled_providers?: Array<string> | null
+  /** Where `polytree models --refresh` fetches the catalogue of models; only in the user's own settings. */
+  models_url?: string | null
+  /** Where model servers on this machine are looked for when models are listed: `ollama`, `llamacpp`, `lmstudio` or `vllm`, and an address on loopback such as `http://127.0.0.1:11434`, or `off`; only in the user's own settings. */
+  local_servers?: { [key: string]: string }
+  /** Paths and glob patterns of further files with instructions for the model. Relative ones are looked up in the directory and in all above it up to the worktree; absolute ones and those with `~/` count only in the user's own settings. */
+  instructions?: Array<string> | null
+  /** What tools may do without asking. */
+  permission?: PermissionConfig
+  /** Tools switched on or off by name or wildcard. */
+  tools?: { [key: string]: boolean }
+  /** The user's name for display; default: the name of the account. */
+  username?: string | null
+  /** The daemon's store; only in the user's own settings. */
+  storage?: StorageConfig
+  /** The daemon itself; only in the user's own settings. */
+  server?: ServerConfig
+  /** How much of a tool's output the model gets to read. */
+  tool_output?: ToolOutputConfig
+  /** Changes of files that an editor holds open. */
+  buffer?: BufferConfig
+  /** A file to which every exchange with a model is appended, for `replay`; absolute, or with `~/`; only in the user's own settings. */
+  record?: string | null
+  /** A recording that answers instead of the models; absolute, or with `~/`; only in the user's own settings. */
+  replay?: string | null
+}
+/** Params of `config.get`. */
+export type ConfigGetParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** When something was created. */
+export type Created = {
+  /** Milliseconds since 1970. */
+  created: number
+}
+/** Result of `server.diagnose`. Times are milliseconds since 1970, sizes are bytes, durations end in `Ms`. A part that could not be had has an `error` beside what there is. `polytree doctor` makes the same report where no daemon runs; then `pid`, `started` and `uptimeMs` are absent. */
+export type Diagnosis = {
+  /** When this was found. */
+  time: number
+  /** The executable's version. */
+  version: string
+  /** The version of this contract. */
+  protocolVersion: number
+  /** The daemon's process. */
+  pid?: number | null
+  /** When it started. */
+  started?: number | null
+  /** For how long it has been running. */
+  uptimeMs?: number | null
+  /** Whose daemon it is. */
+  owner: DiagnosisOwner
+  /** Where it listens. */
+  listeners: Array<DiagnosisListener>
+  /** Who is connected. */
+  clients: Array<DiagnosisClient>
+  /** The known projects and the directories that are open. */
+  projects: DiagnosisProjects
+  /** The sessions that are not idle. */
+  sessions: Array<DiagnosisSession>
+  /** What waits inside the daemon. */
+  queues: DiagnosisQueues
+  /** The questions that nobody has answered. */
+  questions: DiagnosisQuestions
+  /** The programs that it runs. */
+  children: Array<DiagnosisChild>
+  /** Its memory, and who has it. */
+  memory: DiagnosisMemory
+  /** What it keeps on disk. */
+  store: DiagnosisStore
+  /** The calls since it started. */
+  calls: DiagnosisCalls
+  /** Its log. */
+  log: DiagnosisLog
+  /** The machine around it. */
+  machine: DiagnosisMachine
+  /** The settings and models of the directory. */
+  settings: DiagnosisSettings
+  /** What is worth doing, the gravest first. */
+  advice: Array<Advice>
+}
+/** A call that took long. */
+export type DiagnosisCall = {
+  /** The method. */
+  method: string
+  /** The connection that it came by. */
+  connectionID: number
+  /** How long it took. */
+  durationMs: number
+  /** When it ended. */
+  ended: number
+  /** The kind of its error; absent when it succeeded. */
+  error?: string | null
+}
+/** The calls since the daemon started. */
+export type DiagnosisCalls = {
+  /** All of them. */
+  total: number
+  /** Failed ones by the kind of the error. */
+  failed: { [key: string]: number }
+  /** The slowest of the last hour, the slowest first, at most 20. Methods that wait for the end of a turn by their nature are left out. */
+  slowest: Array<DiagnosisCall>
+}
+/** A program that the daemon runs. */
+export type DiagnosisChild = {
+  /** The process. */
+  pid: number
+  /** The program's name, without its arguments. */
+  program: string
+  /** Since when. */
+  since: number
+  /** The session that it runs for. */
+  sessionID?: string | null
+  /** The tool call that it runs for. */
+  callID?: string | null
+  /** How many processes it has become, where the system tells. */
+  processes?: number | null
+  /** The memory that these have together, where the system tells. */
+  resident?: number | null
+}
+/** A connected client. */
+export type DiagnosisClient = {
+  /** The connection, as `server.initialize` names it. */
+  id: number
+  /** The way it came. */
+  door: DiagnosisDoor
+  /** The program, where it said so. */
+  name?: string | null
+  /** The program's version, where it said so. */
+  version?: string | null
+  /** The directory that its requests mean when they name none. */
+  directory?: string | null
+  /** When it came. */
+  since: number
+  /** Open subscriptions. */
+  subscriptions: number
+  /** Requests in flight. */
+  requests: number
+  /** Bytes that wait to be written to it. */
+  waitingBytes: number
+  /** For how long it has taken nothing of what waits; 0 when nothing waits. */
+  stalledMs: number
+  /** This client is the one that asked. */
+  asks?: boolean
+}
+/** A disk. */
+export type DiagnosisDisk = {
+  /** What the user may still write. */
+  free: number
+  /** Its size. */
+  total: number
+}
+/** Which way a client came. */
+export type DiagnosisDoor = "stdio" | "local" | "websocket" | "http"
+/** Files of one kind. */
+export type DiagnosisFiles = {
+  /** How many. */
+  count: number
+  /** Their bytes. */
+  bytes: number
+  /** There are more than were counted. */
+  more?: boolean
+}
+/** A process that owns a data directory and does not answer. */
+export type DiagnosisHolder = {
+  /** The process. */
+  pid: number
+  /** Its version. */
+  version: string
+  /** Why it could not be asked. */
+  problem: string
+}
+/** The file names of a checkout. */
+export type DiagnosisIndex = {
+  /** The top of the checkout. */
+  directory: string
+  /** How many names it holds, of files and directories. */
+  entries: number
+  /** The bytes that they take; worktrees of a project share what is alike. */
+  bytes: number
+  /** How many directories are watched. */
+  watched: number
+  /** How many are not, so that they are looked at when needed, and changed contents in them are not told of. */
+  unwatched: number
+  /** Why `file.find` does not see everything: `entries`, `depth` or `time` ran out. */
+  partial?: string | null
+  /** When it was last used. */
+  used: number
+}
+/** A place where the daemon listens. */
+export type DiagnosisListener = {
+  /** A path or an address. */
+  address: string
+  /** Since when. */
+  since: number
+}
+/** The log. */
+export type DiagnosisLog = {
+  /** How much is logged: `off`, `error`, `warn`, `info`, `debug` or `trace`. */
+  level: string
+  /** Errors since the daemon started. */
+  errors: number
+  /** Warnings since the daemon started. */
+  warnings: number
+  /** The last errors and warnings, oldest first, at most 50. */
+  last: Array<DiagnosisLogLine>
+}
+/** A line of the log. */
+export type DiagnosisLogLine = {
+  /** When. */
+  time: number
+  /** How grave. */
+  level: LogLevel
+  /** Where in the program. */
+  target: string
+  /** What, without secrets. */
+  message: string
+}
+/** The machine around the daemon. */
+export type DiagnosisMachine = {
+  /** Why some of it is not known. */
+  error?: string | null
+  /** The directories for settings, data and sockets. */
+  places: Array<DiagnosisPlace>
+  /** The disk under the data directory. */
+  disk?: DiagnosisDisk | null
+  /** git. */
+  git?: DiagnosisProgram | null
+  /** The shell that commands run in. */
+  shell?: DiagnosisProgram | null
+  /** How far the clock was moved since the daemon started; forward is positive. */
+  clockMovedMs?: number | null
+}
+/** The daemon's memory. What the system does not tell is absent. */
+export type DiagnosisMemory = {
+  /** What the process has. */
+  resident?: number | null
+  /** The same, with what others share counted in part. */
+  proportional?: number | null
+  /** The most it has had. */
+  peak?: number | null
+  /** What of it was moved to the disk. */
+  swapped?: number | null
+  /** What the daemon knows to have. */
+  accounted: Array<DiagnosisShare>
+  /** What it does not know of: the program itself, stacks, the allocator, and everything that nobody counts. */
+  rest?: number | null
+}
+/** A model call that runs. */
+export type DiagnosisModelCall = {
+  /** `provider/model`. */
+  model: string
+  /** Since when. */
+  since: number
+}
+/** Whose daemon it is. */
+export type DiagnosisOwner = {
+  /** The user's number. */
+  userID?: number | null
+  /** The user's name. */
+  userName?: string | null
+  /** The data directory that it owns. */
+  dataDirectory: string
+  /** How it was started; absent where none runs. */
+  start?: DiagnosisStart | null
+  /** Who has the data directory's lock but could not be asked; only where this was not told by a daemon. */
+  holder?: DiagnosisHolder | null
+}
+/** A directory of the daemon. */
+export type DiagnosisPlace = {
+  /** What it is for: `config`, `data` or `runtime`. */
+  name: string
+  /** Where it is. */
+  path: string
+  /** It is there. */
+  exists: boolean
+  /** Its permissions in octal, such as `700`; where the system has such. */
+  mode?: string | null
+  /** It belongs to the user. */
+  own: boolean
+  /** It can be written to. */
+  writable: boolean
+  /** The kind of network file system that it is on. */
+  network?: string | null
+}
+/** A program that the daemon needs. */
+export type DiagnosisProgram = {
+  /** Where it is; absent when it was not found. */
+  path?: string | null
+  /** Its version, where it told. */
+  version?: string | null
+}
+/** A project. */
+export type DiagnosisProject = {
+  /** The project's id. */
+  id: ProjectId
+  /** The main checkout. */
+  worktree: string
+  /** Its directories that are open. */
+  open: Array<string>
+  /** When it was last used. */
+  used: number
+  /** The directory is gone. */
+  missing?: boolean
+  /** The project's own settings may be used. */
+  trusted: boolean
+  /** Files of its open directories that wait for trust. */
+  pending: number
+}
+/** The known projects. */
+export type DiagnosisProjects = {
+  /** Why the list is not complete. */
+  error?: string | null
+  /** How many are known. */
+  known: number
+  /** Those with open directories, then the last used ones; at most 100. */
+  list: Array<DiagnosisProject>
+  /** The checkouts whose file names are held for `file.find`. */
+  indexes?: Array<DiagnosisIndex>
+  /** The directories whose symbols are held for `symbol.find`. */
+  symbols?: Array<DiagnosisSymbols>
+}
+/** A provider. */
+export type DiagnosisProvider = {
+  /** The provider's id. */
+  id: string
+  /** It can be used: it has its key or needs none. */
+  connected: boolean
+  /** The names of the variables that may hold its key. */
+  env: Array<string>
+  /** How many models it has. */
+  models: number
+}
+/** An open question. */
+export type DiagnosisQuestion = {
+  /** The question's id. */
+  id: PermissionId
+  /** The session that asks. */
+  sessionID: SessionId
+  /** The permission's type, such as `bash` or `edit`. */
+  type: string
+  /** Since when it waits. */
+  since: number
+  /** The session's directory. */
+  directory: string
+}
+/** The open questions. */
+export type DiagnosisQuestions = {
+  /** Why the list is not complete. */
+  error?: string | null
+  /** The oldest first, at most 100. What they ask for is told by `permission.list`. */
+  list: Array<DiagnosisQuestion>
+}
+/** What waits inside the daemon. */
+export type DiagnosisQueues = {
+  /** Changes that wait for the store's writer. */
+  writer: number
+  /** For how long the writer has been at the commit under way; 0 when it is at none. */
+  writerBusyMs: number
+  /** Questions that wait for one of the store's readers. */
+  readers: number
+  /** For how long the slowest of the reads under way has been running; 0 when there is none. */
+  readerBusyMs: number
+  /** Messages that wait to be written to clients. */
+  outboxMessages: number
+  /** Their bytes. */
+  outboxBytes: number
+  /** Prompts that wait for the turns before them. */
+  prompts: number
+}
+/** Rows of the store. */
+export type DiagnosisRows = {
+  /** Sessions. */
+  sessions: number
+  /** Messages. */
+  messages: number
+  /** Parts of messages. */
+  parts: number
+  /** Logged events. */
+  events: number
+  /** Some of these are upper bounds, because counting would have taken too long. */
+  approximate?: boolean
+  /** The bytes of the logged events. */
+  eventBytes: number
+  /** The oldest cursor that can be read from. */
+  oldestCursor: number
+  /** The newest one. */
+  newestCursor: number
+}
+/** A session that is not idle. */
+export type DiagnosisSession = {
+  /** The session's id. */
+  id: SessionId
+  /** Its directory, where it is known without asking the store. */
+  directory?: string | null
+  /** Busy, waiting for an answer, or about to try again. */
+  status: SessionStatus
+  /** When the turn began; absent while none runs. */
+  since?: number | null
+  /** The prompt that is answered. */
+  messageID?: MessageId | null
+  /** The model call that runs. */
+  model?: DiagnosisModelCall | null
+  /** The tool calls that run. */
+  tools: Array<DiagnosisToolCall>
+  /** When the model or a tool last gave a sign of life. */
+  sign?: number | null
+  /** Prompts that wait for this turn to end. */
+  queued: number
+}
+/** The settings and models of the directory for the client that asks. */
+export type DiagnosisSettings = {
+  /** Why they cannot be used. */
+  error?: string | null
+  /** The file at fault. */
+  file?: string | null
+  /** The line in it, from 1. */
+  line?: number | null
+  /** The column in that line, from 1. */
+  column?: number | null
+  /** The directory that they hold in; absent where only the user's own were looked at. */
+  directory?: string | null
+  /** The files that were read, lowest first. */
+  files: Array<string>
+  /** The model of a prompt that names none, as `provider/model`. */
+  model?: string | null
+  /** Why that model cannot be used. */
+  modelError?: string | null
+  /** The providers. */
+  providers: Array<DiagnosisProvider>
+}
+/** A part of the memory. */
+export type DiagnosisShare = {
+  /** Who has it: `events`, `outboxes`, `directories`, `sessions`, `files`, `store` or `log`. */
+  owner: string
+  /** How much. */
+  bytes: number
+  /** Of how many things; absent where they are not counted. */
+  count?: number | null
+  /** Reckoned from the count, not measured. */
+  estimated?: boolean
+}
+/** How a daemon was started. */
+export type DiagnosisStart = "detached" | "foreground" | "standalone"
+/** What is kept on disk. */
+export type DiagnosisStore = {
+  /** Why it could not be read. */
+  error?: string | null
+  /** Why the last commit failed; gone with the next one that holds. */
+  commitError?: string | null
+  /** The database. */
+  database: DiagnosisFiles
+  /** Its write-ahead log. */
+  wal: DiagnosisFiles
+  /** Long outputs of tools. */
+  outputs: DiagnosisFiles
+  /** Log files. */
+  logs: DiagnosisFiles
+  /** Rows by table; absent when the store could not be read. */
+  rows?: DiagnosisRows | null
+  /** The result of SQLite's quick check: `ok`, or what is broken; only where no daemon runs. */
+  check?: string | null
+}
+/** The symbols of a directory. */
+export type DiagnosisSymbols = {
+  /** The directory. */
+  directory: string
+  /** How many files it holds symbols of. */
+  files: number
+  /** How many symbols they have. */
+  symbols: number
+  /** The bytes that they take. */
+  bytes: number
+  /** Why `symbol.find` does not see all: `reading` as long as they are read for the first time, `budget` when there are more than may be held. */
+  partial?: string | null
+  /** When they were last asked for. */
+  used: number
+}
+/** A tool call that runs. */
+export type DiagnosisToolCall = {
+  /** The call. */
+  callID: string
+  /** The tool. */
+  tool: string
+  /** Since when. */
+  since: number
+}
+/** What a committed change survives. */
+export type Durability = "process" | "power"
+/** An edit that an editor is asked to make. */
+export type EditId = string
+/** The `data` of an error object. */
+export type ErrorData = {
+  /** The stable word that clients test. */
+  kind: ErrorKind
+  /** What to do next, where there is something. */
+  hint?: string | null
+  /** When to try again, in milliseconds. */
+  retryAfter?: number | null
+  /** The limit that was passed, in bytes or items. */
+  limit?: number | null
+  /** The oldest kept cursor. */
+  oldest?: number | null
+  /** The cursor that was asked for. */
+  cursor?: number | null
+  /** The announced number of the text that was to be changed. */
+  version?: number | null
+  /** The directory that is gone. */
+  directory?: string | null
+  /** The protocol versions that are supported. */
+  supported?: Array<number> | null
+  /** The settings file at fault. */
+  file?: string | null
+  /** The line in that file, from 1. */
+  line?: number | null
+  /** The column in that line, from 1. */
+  column?: number | null
+  /** The process that owns the data directory. */
+  pid?: number | null
+}
+/** The stable word of an error: `data.kind` on the wire. */
+export type ErrorKind = "parse_error" | "invalid_request" | "method_not_found" | "invalid_params" | "internal" | "not_found" | "busy" | "conflict" | "denied" | "invalid_state" | "credentials" | "provider" | "too_large" | "unavailable" | "directory_required" | "cursor_expired" | "unsupported_version" | "config" | "overloaded" | "cancelled"
+/** Something that happened. */
+export type Event = {
+  /** Its place in the order of all events of the daemon; 0 for what is told to one connection alone and is not kept. */
+  cursor: number
+  /** When, in milliseconds since 1970. */
+  time: number
+  /** A row of the event table. */
+  type: string
+  /** Where. */
+  directory?: string | null
+  /** In which project. */
+  projectID?: ProjectId | null
+  /** In which session. */
+  sessionID?: SessionId | null
+  /** What the row of the event table says. */
+  properties: unknown
+}
+/** Params of `event.list`. A `directory` means that directory or below. */
+export type EventListParams = {
+  /** Only this session and its descendants. */
+  sessionID?: SessionId | null
+  /** Only these types. */
+  types?: Array<string> | null
+  /** Only those after this cursor; 0: from the oldest kept. */
+  since: number
+  /** How many at most: 1 to 10000, default 1000. */
+  limit?: number | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Result of `event.list`. */
+export type EventListResult = {
+  /** The events, oldest first. */
+  events: Array<Event>
+  /** Every matching event up to here is contained in this and earlier answers. */
+  cursor: number
+  /** There are more after `cursor`. */
+  more: boolean
+}
+/** `type` and `properties` of an event, for each row of the event table. */
+export type EventPayload = {
+  /** The event. */
+  type: "server.connected"
+  /** What the event tells. */
+  properties: NoProperties
+} | {
+  /** The event. */
+  type: "server.heartbeat"
+  /** What the event tells. */
+  properties: NoProperties
+} | {
+  /** The event. */
+  type: "project.updated"
+  /** What the event tells. */
+  properties: ProjectInfo
+} | {
+  /** The event. */
+  type: "session.created"
+  /** What the event tells. */
+  properties: SessionInfo
+} | {
+  /** The event. */
+  type: "session.updated"
+  /** What the event tells. */
+  properties: SessionInfo
+} | {
+  /** The event. */
+  type: "session.deleted"
+  /** What the event tells. */
+  properties: SessionInfo
+} | {
+  /** The event. */
+  type: "session.status"
+  /** What the event tells. */
+  properties: SessionStatusInfo
+} | {
+  /** The event. */
+  type: "session.idle"
+  /** What the event tells. */
+  properties: SessionOnly
+} | {
+  /** The event. */
+  type: "session.error"
+  /** What the event tells. */
+  properties: SessionErrorInfo
+} | {
+  /** The event. */
+  type: "session.queue.updated"
+  /** What the event tells. */
+  properties: SessionQueueInfo
+} | {
+  /** The event. */
+  type: "message.updated"
+  /** What the event tells. */
+  properties: MessageInfo
+} | {
+  /** The event. */
+  type: "message.removed"
+  /** What the event tells. */
+  properties: MessageRemovedInfo
+} | {
+  /** The event. */
+  type: "message.part.updated"
+  /** What the event tells. */
+  properties: PartInfo
+} | {
+  /** The event. */
+  type: "message.part.delta"
+  /** What the event tells. */
+  properties: PartDelta
+} | {
+  /** The event. */
+  type: "message.part.removed"
+  /** What the event tells. */
+  properties: PartRemovedInfo
+} | {
+  /** The event. */
+  type: "permission.asked"
+  /** What the event tells. */
+  properties: Permission
+} | {
+  /** The event. */
+  type: "permission.replied"
+  /** What the event tells. */
+  properties: PermissionRepliedInfo
+} | {
+  /** The event. */
+  type: "todo.updated"
+  /** What the event tells. */
+  properties: TodoInfo
+} | {
+  /** The event. */
+  type: "file.edited"
+  /** What the event tells. */
+  properties: FilePath
+} | {
+  /** The event. */
+  type: "file.changed"
+  /** What the event tells. */
+  properties: FileChangedInfo
+} | {
+  /** The event. */
+  type: "vcs.branch.updated"
+  /** What the event tells. */
+  properties: BranchInfo
+} | {
+  /** The event. */
+  type: "buffer.edit"
+  /** What the event tells. */
+  properties: BufferEditInfo
+} | {
+  /** The event. */
+  type: "buffer.reset"
+  /** What the event tells. */
+  properties: BufferResetInfo
+}
+/** Params of `event.subscribe`. A `directory` means that directory or below. */
+export type EventSubscribeParams = {
+  /** Only this session and its descendants. */
+  sessionID?: SessionId | null
+  /** Only these types. */
+  types?: Array<string> | null
+  /** Every matching event after this cursor, first from the log, then live; 0: from the oldest kept. */
+  since?: number | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `event.unsubscribe`. */
+export type EventUnsubscribeParams = {
+  /** The subscription's id. */
+  subscription: number
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** A file that differs from the last commit. */
+export type File = {
+  /** Its path relative to the directory that the request means. A repository inside this one that is not part of it ends with `/`. */
+  path: string
+  /** Lines that it has and the last commit has not; 0 where git counts none, as in binary files. */
+  added: number
+  /** Lines that the last commit has and it has not. */
+  removed: number
+  /** How it differs. */
+  status: FileStatus
+  /** Where it was in the last commit, when it was renamed. */
+  from?: string | null
+}
+/** What happened to a file. */
+export type FileChangedInfo = {
+  /** The absolute path. */
+  path: string
+  /** What happened. */
+  event: FileEvent
+}
+/** How a file stores its characters. */
+export type FileCharset = "utf-16le" | "utf-16be" | "windows-1252"
+/** A file as it was read. Where an editor has announced text that it has not saved, that text is what was read. */
+export type FileContent = {
+  /** What `content` is. */
+  type: FileContentType
+  /** The file's text as it is, nothing trimmed and a byte order mark as U+FEFF; its bytes in base64; or a unified patch with all lines as context. */
+  content: string
+  /** How `content` is encoded; absent for text. */
+  encoding?: FileEncoding | null
+  /** The media type of what is no text, and of SVG images. */
+  mime?: string | null
+  /** How the file stores its characters where that is not UTF-8. */
+  charset?: FileCharset | null
+  /** There are lines after those that were asked for. */
+  more?: boolean
+  /** BLAKE3 of the bytes that were read, in hexadecimal: of the whole file or announced text, or of the lines asked for. */
+  version: string
+}
+/** What the content of a file is given as. */
+export type FileContentType = "raw" | "patch"
+/** How content that is no text is encoded. */
+export type FileEncoding = "base64"
+/** What happened to a file. */
+export type FileEvent = "add" | "change" | "unlink"
+/** Params of `file.find`. */
+export type FileFindParams = {
+  /** The session whose directory is meant, in place of `directory`. */
+  sessionID?: SessionId | null
+  /** What to find, in the language of fzf: words of which all must match, as fuzzy sequences; `'word` as it stands, `^word` at the beginning, `word$` at the end, `!word` not at all, `one | other` either. Without capitals both cases match. Empty: the files that were used last, then what lies highest. */
+  query: string
+  /** At most so many paths: 1 to 1,000; 50 if not said. */
+  limit?: number | null
+  /** Only files or only directories; both if not said. */
+  type?: FindType | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** The form in which a file is wanted. */
+export type FileForm = "auto" | "raw"
+/** Params of `file.list`. */
+export type FileListParams = {
+  /** The directory to list: relative to the directory that the request means, or absolute; empty or `.` is that directory itself. It must lie in the worktree. */
+  path: string
+  /** The session whose directory is meant. */
+  sessionID?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** An entry of a directory. */
+export type FileNode = {
+  /** Its name. */
+  name: string
+  /** Its path relative to the directory that the request means, with `/` between names and none at the end. */
+  path: string
+  /** Its absolute path. */
+  absolute: string
+  /** What it is; of a symbolic link, what it leads to. */
+  type: FileNodeType
+  /** It is a symbolic link. */
+  symlink?: boolean
+  /** git ignores it: it matches an ignore rule and is not tracked. */
+  ignored: boolean
+}
+/** What an entry of a directory is. */
+export type FileNodeType = "file" | "directory"
+/** A file or image that the user attached. */
+export type FilePart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** The media type. */
+  mime: string
+  /** The name for people. */
+  filename?: string | null
+  /** `file:`, `data:` or another address. */
+  url: string
+  /** Where in the prompt it was mentioned; not interpreted by the daemon. */
+  source?: unknown
+}
+/** A file. */
+export type FilePath = {
+  /** The absolute path. */
+  path: string
+}
+/** Params of `file.read`. */
+export type FileReadParams = {
+  /** The file: relative to the directory that the request means, or absolute. It must lie in the worktree. */
+  path: string
+  /** The session whose directory is meant. */
+  sessionID?: SessionId | null
+  /** In which form; default: `auto`. */
+  as?: FileForm | null
+  /** The first line to read, from 1. With `offset` or `limit` the answer is those lines as they are, never a patch. */
+  offset?: number | null
+  /** How many lines to read at most; default: all that follow. */
+  limit?: number | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** How a file differs from the last commit. */
+export type FileStatus = "added" | "deleted" | "modified" | "renamed"
+/** Params of `file.status`. */
+export type FileStatusParams = {
+  /** The session whose directory is meant. */
+  sessionID?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** What is to be found. */
+export type FindType = "file" | "directory"
+/** A remembered "always". */
+export type Grant = {
+  /** The grant's id, for `permission.revoke`. */
+  id: GrantId
+  /** The project it holds in. */
+  projectID: ProjectId
+  /** The permission's type. */
+  type: string
+  /** What is allowed. */
+  pattern: string
+  /** When it was given. */
+  time: PermissionTime
+}
+/** A remembered permission. */
+export type GrantId = string
+/** A place in which a provider's key stands. */
+export type KeyPlace = {
+  /** The kind of place. */
+  source: KeySource
+  /** The variable, where it is the environment. */
+  variable?: string | null
+}
+/** Where a key comes from. */
+export type KeySource = "settings" | "environment" | "stored"
+/** A key on its way. It prints as `***`, and what is no text is refused without being repeated. */
+export type KeyText = string
+/** How grave a log line is. */
+export type LogLevel = "debug" | "info" | "warn" | "error"
+/** Params of `log.write`. */
+export type LogWriteParams = {
+  /** Who writes. */
+  service: string
+  /** How grave it is. */
+  level: LogLevel
+  /** The line. */
+  message: string
+  /** Further fields. */
+  extra?: unknown
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Prices in US dollars for a million tokens, of calls with a long context; 0 where unknown. */
+export type LongContextCost = {
+  /** Input tokens. */
+  input?: number
+  /** Output tokens. */
+  output?: number
+  /** Input tokens read from the provider's cache. */
+  cache_read?: number
+  /** Input tokens written to the provider's cache. */
+  cache_write?: number
+}
+/** A message. */
+export type Message = (UserMessage & {
+  role: "user"
+}) | (AssistantMessage & {
+  role: "assistant"
+})
+/** How a message failed. */
+export type MessageError = {
+  /** Which failure. */
+  name: MessageErrorName
+  /** What is known about it. */
+  data: MessageErrorData
+}
+/** What is known about a failure. */
+export type MessageErrorData = {
+  /** For people. */
+  message: string
+  /** What to do next. */
+  hint?: string | null
+  /** The provider. */
+  providerID?: string | null
+  /** The HTTP status of the service. */
+  statusCode?: number | null
+  /** Whether trying again may help. */
+  isRetryable?: boolean | null
+  /** The model, where it is the one that is not known. */
+  modelID?: string | null
+  /** How often the model was asked again for an answer in the right form. */
+  retries?: number | null
+}
+/** The name of a failure. */
+export type MessageErrorName = "ProviderAuthError" | "QuotaExceededError" | "RateLimitError" | "OverloadedError" | "APIError" | "ContextOverflowError" | "ContentFilterError" | "MessageOutputLengthError" | "MessageAbortedError" | "MessageInterruptedError" | "ProviderModelNotFoundError" | "StructuredOutputError" | "UnknownError"
+/** A message. */
+export type MessageId = string
+/** A message. */
+export type MessageInfo = {
+  /** The message. */
+  info: Message
+}
+/** Where an assistant message worked. */
+export type MessagePath = {
+  /** The session's directory. */
+  cwd: string
+  /** The checkout in use. */
+  root: string
+}
+/** A removed message. */
+export type MessageRemovedInfo = {
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+}
+/** Times of an assistant message, in milliseconds since 1970. */
+export type MessageTime = {
+  /** When it began. */
+  created: number
+  /** When it ended. */
+  completed?: number | null
+}
+/** A message with its parts, as read in one snapshot of the store. */
+export type MessageWithParts = {
+  /** The message. */
+  info: Message
+  /** Its parts in the order in which they were stored. */
+  parts: Array<Part>
+  /** The event cursor of the snapshot: events of this message up to it are already contained. */
+  cursor: number
+}
+/** A model. */
+export type Model = {
+  /** The id at the provider. */
+  id: string
+  /** The name for people. */
+  name: string
+  /** The wire protocol, where it is not the provider's. */
+  api?: string | null
+  /** Takes images. */
+  attachment: boolean
+  /** Takes documents, such as PDF files. */
+  documents?: boolean
+  /** Thinks before it answers. */
+  reasoning: boolean
+  /** Takes a temperature. */
+  temperature: boolean
+  /** Can call tools. */
+  tool_call: boolean
+  /** The day on which it came out, as `YYYY-MM-DD`; absent where unknown. */
+  release_date?: string | null
+  /** Prices. */
+  cost: ModelCost
+  /** Limits. */
+  limit: ModelLimit
+  /** The names of its variants, such as how much it thinks; a prompt chooses one by `variant`. */
+  variants?: Array<string>
+}
+/** A model in the settings: what is absent is as the catalogue has it, or for a model that it does not know: tools yes, all else no, limits and prices unknown. */
+export type ModelConfig = {
+  /** The name for people. */
+  name?: string | null
+  /** Takes images. */
+  attachment?: boolean | null
+  /** Takes documents, such as PDF files. */
+  documents?: boolean | null
+  /** Thinks before it answers. */
+  reasoning?: boolean | null
+  /** Takes a temperature. */
+  temperature?: boolean | null
+  /** Can call tools. */
+  tool_call?: boolean | null
+  /** Limits in tokens. */
+  limit?: ModelLimit | null
+  /** Prices in US dollars for a million tokens. */
+  cost?: ModelCost | null
+  /** Further fields of each request's body. */
+  options?: { [key: string]: unknown }
+  /** Variants by name: further fields of the request's body for prompts that ask for one; `false` takes a built-in one away. */
+  variants?: { [key: string]: unknown }
+}
+/** Prices in US dollars for a million tokens; 0 where unknown. */
+export type ModelCost = {
+  /** Input tokens. */
+  input?: number
+  /** Output tokens. */
+  output?: number
+  /** Input tokens read from the provider's cache. */
+  cache_read?: number
+  /** Input tokens written to the provider's cache. */
+  cache_write?: number
+  /** The prices of a call that reads more than 200,000 tokens, those from the cache included; absent: the same. */
+  context_over_200k?: LongContextCost | null
+}
+/** Limits in tokens; 0 where unknown. */
+export type ModelLimit = {
+  /** The context window. */
+  context?: number
+  /** The longest answer. */
+  output?: number
+}
+/** Params of `model.list`. */
+export type ModelListParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** A model of a provider. */
+export type ModelRef = {
+  /** The provider's id. */
+  providerID: string
+  /** The model's id at that provider; may contain slashes. */
+  modelID: string
+}
+/** Params of `model.refresh`. */
+export type ModelRefreshParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Result of `model.refresh`. */
+export type ModelRefreshResult = {
+  /** The catalogue from now on. */
+  catalog: CatalogInfo
+  /** How many services it names. */
+  providers: number
+  /** How many models it names. */
+  models: number
+  /** How many entries were left out because they are malformed. */
+  skipped: number
+}
+/** No properties. */
+export type NoProperties = { [key: string]: unknown }
+/** The form of an answer. */
+export type OutputFormat = {
+  type: "text"
+} | {
+  type: "json_schema"
+  /** The JSON Schema: at most 64 KiB, references only within it (`#/$defs/…`). */
+  schema: { [key: string]: unknown }
+  /** What the answer is, in a word; the model reads it. */
+  name?: string | null
+  /** How often the model may try again after an answer that is not valid: 0 to 10, default 2. */
+  retries?: number | null
+}
+/** A part of a message. */
+export type Part = (TextPart & {
+  type: "text"
+}) | (ReasoningPart & {
+  type: "reasoning"
+}) | (FilePart & {
+  type: "file"
+}) | (ToolPart & {
+  type: "tool"
+}) | (StepStartPart & {
+  type: "step-start"
+}) | (StepFinishPart & {
+  type: "step-finish"
+}) | (SnapshotPart & {
+  type: "snapshot"
+}) | (PatchPart & {
+  type: "patch"
+}) | (AgentPart & {
+  type: "agent"
+}) | (SubtaskPart & {
+  type: "subtask"
+}) | (RetryPart & {
+  type: "retry"
+}) | (CompactionPart & {
+  type: "compaction"
+})
+/** What was appended to a part. */
+export type PartDelta = {
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** The part. */
+  partID: PartId
+  /** The field that grew: `text`, or `output` of a running tool. */
+  field: string
+  /** What was appended. */
+  delta: string
+}
+/** A part of a message. */
+export type PartId = string
+/** A part. */
+export type PartInfo = {
+  /** The part. */
+  part: Part
+}
+/** A part of a prompt. */
+export type PartInput = {
+  type: "text"
+  /** The part's id. */
+  id?: PartId | null
+  /** The text. */
+  text: string
+  /** Not typed by the user. */
+  synthetic?: boolean
+} | {
+  type: "file"
+  /** The part's id. */
+  id?: PartId | null
+  /** The media type; `text/plain` is read as text, `application/x-directory` is listed. */
+  mime: string
+  /** The name for people. */
+  filename?: string | null
+  /** `file:///absolute/path`, optionally with `?start=LINE&end=LINE` (from 1), or a `data:` address. */
+  url: string
+  /** Where in the prompt it was mentioned; kept, not interpreted. */
+  source?: unknown
+} | {
+  type: "agent"
+  /** The part's id. */
+  id?: PartId | null
+  /** The agent's name. */
+  name: string
+  /** Where in the prompt it was mentioned; kept, not interpreted. */
+  source?: unknown
+}
+/** A removed part. */
+export type PartRemovedInfo = {
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** The part. */
+  partID: PartId
+}
+/** The files that a step changed. */
+export type PatchPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** The state before. */
+  hash: string
+  /** Absolute paths. */
+  files: Array<string>
+}
+/** Params of `path.get`. */
+export type PathGetParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Result of `path.get`. */
+export type PathGetResult = {
+  /** The user's home. */
+  home: string
+  /** The user's settings. */
+  config: string
+  /** The store, logs and keys. */
+  data: string
+  /** The checkout in use. */
+  worktree: string
+  /** The directory. */
+  directory: string
+}
+/** An open permission question. */
+export type Permission = {
+  /** The question's id. */
+  id: PermissionId
+  /** The session that asks. */
+  sessionID: SessionId
+  /** The assistant message that holds the tool call. */
+  messageID: MessageId
+  /** The tool call. */
+  callID: string
+  /** The permission's type, such as `bash` or `edit`. */
+  type: string
+  /** What is asked for. */
+  patterns: Array<string>
+  /** What "always" would grant. */
+  always: Array<string>
+  /** One line for people. */
+  title: string
+  /** More about the call: the command, the diff, the path. */
+  metadata: unknown
+  /** When it was asked. */
+  time: PermissionTime
+}
+/** Permission rules: an action for everything, or a map from a permission type to an action or to a map from patterns to actions. The order of keys is kept; of the matching rules the last one wins. */
+export type PermissionConfig = Action | {
+  /** Reading files. */
+  read?: PermissionSetting
+  /** Changing files, with whatever tool. */
+  edit?: PermissionSetting
+  /** Running commands. */
+  bash?: PermissionSetting
+  /** Searching in files. */
+  grep?: PermissionSetting
+  /** Finding files by name. */
+  glob?: PermissionSetting
+  /** Listing directories. */
+  list?: PermissionSetting
+  /** Fetching web pages. */
+  webfetch?: PermissionSetting
+  /** Starting child sessions; patterns are names of agents. */
+  task?: PermissionSetting
+  /** Loading skills. */
+  skill?: PermissionSetting
+  /** Keeping the task list. */
+  todo?: PermissionSetting
+  /** Asking the user questions. */
+  question?: PermissionSetting
+  /** Touching files outside the worktree; patterns are directories. */
+  external_directory?: PermissionSetting
+  /** Making the same call again and again. */
+  repeat?: PermissionSetting
+  /** Calling tools of MCP servers. */
+  mcp?: PermissionSetting
+  /** Calling tools of plugins. */
+  plugin?: PermissionSetting
+  /** Leaving the sandbox. */
+  sandbox?: PermissionSetting
+  /** Everything. */
+  "*"?: PermissionSetting
+}
+/** Params of `permission.grants`. */
+export type PermissionGrantsParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** A permission question. */
+export type PermissionId = string
+/** Params of `permission.list`. */
+export type PermissionListParams = {
+  /** Only this session and its descendants. */
+  sessionID?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** How a question ended. */
+export type PermissionOutcome = "once" | "always" | "reject" | "aborted" | "expired"
+/** How a permission question ended. */
+export type PermissionRepliedInfo = {
+  /** The session. */
+  sessionID: SessionId
+  /** The question. */
+  permissionID: PermissionId
+  /** How it ended. */
+  response: PermissionOutcome
+}
+/** Params of `permission.reply`. */
+export type PermissionReplyParams = {
+  /** The session that asked. */
+  sessionID: SessionId
+  /** The question. */
+  permissionID: PermissionId
+  /** The answer. */
+  response: PermissionResponse
+  /** With `reject`: what the model is told; the turn then goes on. */
+  message?: string | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** An answer of the user. */
+export type PermissionResponse = "once" | "always" | "reject"
+/** Params of `permission.revoke`. */
+export type PermissionRevokeParams = {
+  /** The grant to take back. */
+  id: GrantId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** What the settings say about one permission type: an action for everything, or a map from patterns to actions. */
+export type PermissionSetting = Action | { [key: string]: Action }
+/** When a question was asked. */
+export type PermissionTime = {
+  /** Milliseconds since 1970. */
+  created: number
+}
+/** A repository with all its worktrees, or a directory outside git. */
+export type Project = {
+  /** The project's id; the same for all worktrees of one clone. */
+  id: ProjectId
+  /** The main checkout, as an absolute real path. */
+  worktree: string
+  /** The version control system. */
+  vcs?: Vcs | null
+  /** A name for people. */
+  name?: string | null
+  /** The directory is gone. */
+  missing?: boolean
+  /** The project's own settings may be used. */
+  trusted: boolean
+  /** Files that wait for trust: new or changed since it was given. */
+  pending?: Array<string>
+  /** When. */
+  time: ProjectTime
+}
+/** Params of `project.current`. */
+export type ProjectCurrentParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** A project. */
+export type ProjectId = string
+/** A project. */
+export type ProjectInfo = {
+  /** The project. */
+  info: Project
+}
+/** Params of `project.init`. */
+export type ProjectInitParams = {
+  /** Initialise a git repository where there is none. */
+  git?: boolean | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `project.list`. */
+export type ProjectListParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Times of a project, in milliseconds since 1970. */
+export type ProjectTime = {
+  /** First seen. */
+  created: number
+  /** Last used. */
+  updated: number
+  /** When its AGENTS.md was written by `session.init`. */
+  initialized?: number | null
+}
+/** Params of `project.trust`. */
+export type ProjectTrustParams = {
+  /** Whether the project's own settings, agents, commands and plugins may be used. */
+  trusted: boolean
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `project.update`. */
+export type ProjectUpdateParams = {
+  /** The new name; empty takes it away. */
+  name: string
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** How a model samples and how long its answers may be, for one turn; what is absent is as the agent has it. */
+export type PromptOptions = {
+  /** Sampling temperature, from 0 to 2; only for models that take one. */
+  temperature?: number | null
+  /** Nucleus sampling, above 0 and up to 1; only for models that take a temperature. */
+  topP?: number | null
+  /** The longest answer in tokens, from 1; beyond the model's own limit that one counts. */
+  maxOutputTokens?: number | null
+}
+/** A model service. */
+export type Provider = {
+  /** The id, such as `anthropic`. */
+  id: string
+  /** The name for people. */
+  name: string
+  /** The environment variables that may hold its key. */
+  env: Array<string>
+  /** The wire protocol: `openai`, `openai-responses`, `anthropic`, `gemini`, `ollama`, or one that only this daemon knows. */
+  api: string
+  /** Where its key comes from; absent: it has none. */
+  key?: KeySource | null
+  /** A server that was found running on this machine. It is never chosen by itself: name one of its models to use it. */
+  local?: boolean
+  /** Its models by id. */
+  models: { [key: string]: Model }
+}
+/** A provider in the settings. */
+export type ProviderConfig = {
+  /** The wire protocol: `openai` (Chat Completions, and whatever is compatible with it), `openai-responses`, `anthropic`, `gemini`, `ollama` (its own protocol, which is told the model's context limit), or `scripted`. */
+  api?: string | null
+  /** The name for people. */
+  name?: string | null
+  /** The environment variables that may hold its key; the first one that is set counts. */
+  env?: Array<string> | null
+  /** How it is reached. */
+  options?: ProviderOptions
+  /** Its models by id: changes to known ones, and new ones. */
+  models?: { [key: string]: ModelConfig }
+}
+/** Params of `provider.list`. */
+export type ProviderListParams = {
+  /** Also the services that only a refreshed catalogue knows, and that neither the settings nor a stored key name. */
+  all?: boolean | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Result of `provider.list`. */
+export type ProviderListResult = {
+  /** All known providers. */
+  providers: Array<Provider>
+  /** The model used of each provider when only the provider is named. */
+  default: { [key: string]: string }
+  /** The ids of the providers that can be used now. */
+  connected: Array<string>
+  /** Where names, limits and prices come from. */
+  catalog?: CatalogInfo
+  /** What is wrong with the catalogue's copy or the key store, for people; nothing else is affected by it. */
+  problems?: Array<string>
+}
+/** How a provider is reached. Keys that are not listed are merged into the body of each request. */
+export type ProviderOptions = {
+  /** The key; better as `{env:NAME}` or `{file:PATH}`. */
+  apiKey?: string | null
+  /** The address before the paths of the wire protocol, such as `http://127.0.0.1:8080/v1`; default: where the protocol's maker serves it, for `ollama` `http://127.0.0.1:11434`. */
+  baseURL?: string | null
+  /** Further HTTP headers. */
+  headers?: { [key: string]: string }
+  /** How long the service may be silent, in milliseconds; default 300,000. */
+  timeout?: number | null
+  /** How long a connection may take to be made, in milliseconds; default 30,000. */
+  connectTimeout?: number | null
+  /** The proxy, such as `http://user:password@host:3128` or `socks5://host:1080`; `none` for none. Default: what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY of the client say. Loopback is never asked for by a proxy. */
+  proxy?: string | null
+  /** A file with certificates (PEM) of authorities that are trusted beside the system's; absolute, or with `~/`. */
+  ca?: string | null
+}
+/** A question of the model to the user. */
+export type QuestionId = string
+/** What the model thought. */
+export type ReasoningPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** The text, exactly as it came. */
+  text: string
+  /** What the provider attached, such as its signature. */
+  metadata?: unknown
+  /** When it was streamed. */
+  time: Span
+}
+/** A model call failed and is tried again. */
+export type RetryPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** Which attempt failed, from 1. */
+  attempt: number
+  /** How it failed. */
+  error: MessageError
+  /** When. */
+  time: Created
+}
+/** One permission rule: of the matching ones the last wins. */
+export type Rule = {
+  /** The permission's type, such as `bash` or `edit`; `*` for all. */
+  permission: string
+  /** What it applies to: a wildcard pattern over a command, path or address. */
+  pattern: string
+  /** What then. */
+  action: Action
+}
+/** The daemon itself. Read when it starts. */
+export type ServerConfig = {
+  /** How long a daemon that was started in passing stays when it has no client, no turn that runs, no prompt that waits, and no listener on the network, in milliseconds; 0: for ever. */
+  idle_timeout?: number
+}
+/** Params of `server.diagnose`. The settings that are checked are those of the directory. */
+export type ServerDiagnoseParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `server.info`. */
+export type ServerInfoParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Result of `server.info`. */
+export type ServerInfoResult = {
+  /** The executable's version. */
+  version: string
+  /** The version of this contract. */
+  protocolVersion: number
+  /** The daemon's process. */
+  pid: number
+  /** When it started, in milliseconds since 1970. */
+  started: number
+  /** The data directory that it owns. */
+  dataDirectory: string
+  /** Where it listens: the local socket and network addresses. */
+  listen: Array<string>
+}
+/** Params of `server.initialize`. */
+export type ServerInitializeParams = {
+  /** Who connects. */
+  clientInfo?: ClientInfo | null
+  /** The version of this contract that the client speaks. */
+  protocolVersion?: number | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Result of `server.initialize`. */
+export type ServerInitializeResult = {
+  /** The daemon. */
+  serverInfo: ServerName
+  /** The version of this contract. */
+  protocolVersion: number
+  /** This connection, as diagnostics name it. */
+  connectionID: number
+  /** The connection's default directory. */
+  directory?: string | null
+  /** The project of that directory. */
+  project?: Project | null
+  /** The newest event cursor. */
+  cursor: number
+  /** Every method that can be called. */
+  methods: Array<string>
+}
+/** Params of `server.listen`. */
+export type ServerListenParams = {
+  /** `HOST:PORT` or `[IPV6]:PORT`; port 0 takes a free one. */
+  address: string
+  /** Origins whose pages may connect, such as `https://app.example`; the daemon's own pages always may. */
+  allowOrigins?: Array<string> | null
+  /** Names, with or without a port, by which clients may reach the listener beside those of loopback. */
+  allowHosts?: Array<string> | null
+  /** The path below which everything is served, such as `/polytree`. */
+  basePath?: string | null
+  /** Believe the `X-Forwarded-*` headers: only behind a proxy that sets them. */
+  trustForwarded?: boolean | null
+  /** The absolute path of the certificate chain in PEM form; with `key`, the listener speaks TLS. */
+  certificate?: string | null
+  /** The absolute path of the certificate's private key in PEM form. */
+  key?: string | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Result of `server.listen`. */
+export type ServerListenResult = {
+  /** Where it listens, with the real port. */
+  url: string
+  /** The file that holds the token which clients must show. */
+  tokenFile: string
+}
+/** The daemon's name and version. */
+export type ServerName = {
+  /** Always `polytree`. */
+  name: string
+  /** The executable's version. */
+  version: string
+}
+/** Params of `server.stop`. */
+export type ServerStopParams = {
+  /** Whether turns may end first; default `wait`. */
+  mode?: StopMode | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Result of `server.stop`. */
+export type ServerStopResult = {
+  /** Always true: the daemon ends, and its socket and lock are free when it has. */
+  stopping: boolean
+  /** How many turns it waits for. */
+  running: number
+}
+/** One conversation. */
+export type Session = {
+  /** The session's id. */
+  id: SessionId
+  /** The project. */
+  projectID: ProjectId
+  /** Where it works, as an absolute real path. */
+  directory: string
+  /** The directory is gone. */
+  missing?: boolean
+  /** The session that started it. */
+  parentID?: SessionId | null
+  /** What it is about. */
+  title: string
+  /** The daemon's version that created it. */
+  version: string
+  /** The agent for prompts that name none. */
+  agent?: string | null
+  /** The model for prompts that name none. */
+  model?: ModelRef | null
+  /** Where it is shared. */
+  share?: SessionShare | null
+  /** An undo that can still be taken back. */
+  revert?: SessionRevert | null
+  /** What all its model calls cost, in US dollars. */
+  cost: number
+  /** What all its model calls used. */
+  tokens: Tokens
+  /** When. */
+  time: SessionTime
+}
+/** Params of `session.abort`. */
+export type SessionAbortParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.children`. */
+export type SessionChildrenParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.create`. */
+export type SessionCreateParams = {
+  /** The id that the session shall have: the same id with the same params again returns that session. */
+  id?: SessionId | null
+  /** The session that this one belongs to. */
+  parentID?: SessionId | null
+  /** What it is about; default: named by the first prompt. */
+  title?: string | null
+  /** The agent for prompts that name none. */
+  agent?: string | null
+  /** The model for prompts that name none. */
+  model?: ModelRef | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.delete`. */
+export type SessionDeleteParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** How a turn failed. */
+export type SessionErrorInfo = {
+  /** The session. */
+  sessionID: SessionId
+  /** How. */
+  error: MessageError
+}
+/** Params of `session.get`. */
+export type SessionGetParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** A session. */
+export type SessionId = string
+/** A session. */
+export type SessionInfo = {
+  /** The session. */
+  info: Session
+}
+/** Params of `session.list`. */
+export type SessionListParams = {
+  /** Which sessions; default `project`. */
+  scope?: SessionScope | null
+  /** Only those whose title contains this, upper or lower case. */
+  search?: string | null
+  /** How many at most: 1 to 1000, default 100. */
+  limit?: number | null
+  /** Only those after this one in the list's order. */
+  before?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.message`. */
+export type SessionMessageParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.messages`. */
+export type SessionMessagesParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** Only the last so many, from 1. */
+  limit?: number | null
+  /** Only those before this message. */
+  before?: MessageId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** A session's id. */
+export type SessionOnly = {
+  /** The session. */
+  sessionID: SessionId
+}
+/** Params of `session.prompt`. */
+export type SessionPromptParams = {
+  /** The session; without it one is created in the directory. */
+  sessionID?: SessionId | null
+  /** What is asked: parts, or a plain text. */
+  parts: string | Array<PartInput>
+  /** The id that the user message shall have: the same id with the same params again joins that turn. */
+  messageID?: MessageId | null
+  /** The model; default: the agent's, the session's last, the settings'. */
+  model?: ModelRef | null
+  /** The agent; default: the session's, else `build`. */
+  agent?: string | null
+  /** Replaces the agent's system prompt. */
+  system?: string | null
+  /** Tools switched on or off, by name or wildcard. */
+  tools?: { [key: string]: boolean } | null
+  /** The variant of the model, such as `high`; default: the agent's. `variants` of a model names them. */
+  variant?: string | null
+  /** How the model samples and how long its answers may be; default: as the agent has it. */
+  options?: PromptOptions | null
+  /** The form of the answer; default: words. */
+  format?: OutputFormat | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** A session's queue. */
+export type SessionQueueInfo = {
+  /** The session. */
+  sessionID: SessionId
+  /** The user messages that wait, in order. */
+  queue: Array<MessageId>
+}
+/** An undo that can still be taken back. */
+export type SessionRevert = {
+  /** The first message that is undone. */
+  messageID: MessageId
+  /** The first part that is undone. */
+  partID?: PartId | null
+  /** The state of the work tree before the undo. */
+  snapshot?: string | null
+  /** What the undo changed. */
+  diff?: string | null
+}
+/** Which sessions a list holds. */
+export type SessionScope = "directory" | "project" | "all"
+/** Where a session is shared. */
+export type SessionShare = {
+  /** The address. */
+  url: string
+}
+/** What a session is doing. */
+export type SessionStatus = {
+  type: "idle"
+} | {
+  type: "busy"
+} | (StatusWaiting & {
+  type: "waiting"
+}) | (StatusRetry & {
+  type: "retry"
+})
+/** A session's status. */
+export type SessionStatusInfo = {
+  /** The session. */
+  sessionID: SessionId
+  /** Its status now. */
+  status: SessionStatus
+}
+/** Params of `session.status`. */
+export type SessionStatusParams = {
+  /** Only this session and its descendants. */
+  sessionID?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.submit`. */
+export type SessionSubmitParams = {
+  /** The session; without it one is created in the directory. */
+  sessionID?: SessionId | null
+  /** What is asked: parts, or a plain text. */
+  parts: string | Array<PartInput>
+  /** The id that the user message shall have: the same id with the same params again joins that turn. */
+  messageID?: MessageId | null
+  /** The model; default: the agent's, the session's last, the settings'. */
+  model?: ModelRef | null
+  /** The agent; default: the session's, else `build`. */
+  agent?: string | null
+  /** Replaces the agent's system prompt. */
+  system?: string | null
+  /** Tools switched on or off, by name or wildcard. */
+  tools?: { [key: string]: boolean } | null
+  /** The variant of the model, such as `high`; default: the agent's. `variants` of a model names them. */
+  variant?: string | null
+  /** How the model samples and how long its answers may be; default: as the agent has it. */
+  options?: PromptOptions | null
+  /** The form of the answer; default: words. */
+  format?: OutputFormat | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Result of `session.submit`. */
+export type SessionSubmitResult = {
+  /** The session, which may have been created by this call. */
+  sessionID: SessionId
+  /** The stored user message. */
+  messageID: MessageId
+  /** It waits for a running turn to end. */
+  queued: boolean
+}
+/** Times of a session, in milliseconds since 1970. */
+export type SessionTime = {
+  /** When it was created. */
+  created: number
+  /** When it last changed. */
+  updated: number
+  /** When it was archived. */
+  archived?: number | null
+}
+/** Params of `session.update`. */
+export type SessionUpdateParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The new title. */
+  title?: string | null
+  /** Archive it, or take it out of the archive. */
+  archived?: boolean | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** How grave an advice is. */
+export type Severity = "error" | "warning" | "info"
+/** A recorded state of the work tree. */
+export type SnapshotPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** Its id. */
+  snapshot: string
+}
+/** A span of time; without `end` it still runs. */
+export type Span = {
+  /** Milliseconds since 1970. */
+  start: number
+  /** Milliseconds since 1970. */
+  end?: number | null
+}
+/** When a failed model call is tried again. */
+export type StatusRetry = {
+  /** Which attempt failed, from 1. */
+  attempt: number
+  /** How it failed. */
+  message: string
+  /** When it is tried again, in milliseconds since 1970. */
+  next: number
+}
+/** What a waiting session waits for. */
+export type StatusWaiting = {
+  /** The permission question. */
+  permissionID?: PermissionId | null
+  /** The model's question. */
+  questionID?: QuestionId | null
+  /** Since when, in milliseconds since 1970. */
+  since: number
+}
+/** A model call has ended. */
+export type StepFinishPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** Why: `stop`, `tool-calls`, `length`, `content-filter`, `error` or `other`. */
+  reason: string
+  /** The state of the work tree after it. */
+  snapshot?: string | null
+  /** What this call cost, in US dollars. */
+  cost: number
+  /** What this call used. */
+  tokens: Tokens
+}
+/** A model call begins. */
+export type StepStartPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** The state of the work tree before it. */
+  snapshot?: string | null
+}
+/** How the daemon stops. */
+export type StopMode = "wait" | "now"
+/** The daemon's store. */
+export type StorageConfig = {
+  /** What a committed change survives. */
+  durability?: Durability
+  /** How many days the event log goes back. */
+  log_days?: number
+  /** How large the event log may become, in bytes. */
+  log_bytes?: number
+}
+/** Work for a child session. */
+export type SubtaskPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** What the child is asked. */
+  prompt: string
+  /** A few words for people. */
+  description: string
+  /** The agent that does it. */
+  agent: string
+  /** The model that it uses. */
+  model?: ModelRef | null
+}
+/** A definition in a file. */
+export type Symbol = {
+  /** Its name. */
+  name: string
+  /** Its kind, a number of the language server protocol's `SymbolKind`; another name for a type is 26. */
+  kind: number
+  /** The name of what contains it: a type, a module, a package, a function. */
+  containerName?: string | null
+  /** The file, relative to the directory. */
+  path: string
+  /** Where the whole definition is. */
+  location: SymbolLocation
+  /** Where the name is. */
+  selectionRange: SymbolRange
+}
+/** Params of `symbol.find`. */
+export type SymbolFindParams = {
+  /** The name, or some of its letters in their order; a capital letter means that the case of letters counts. Several words must all be in it. What stands before `::`, `.`, `#` or `->` is looked for in the name of what contains the symbol. Empty: what is at the top of each file, in the order of the files. */
+  query: string
+  /** At most so many: from 1 to 1000; default 50. */
+  limit?: number | null
+  /** Only these kinds, as numbers of the language server protocol's `SymbolKind` (1 to 26); default: all. */
+  kinds?: Array<number> | null
+  /** Only in this file or below this directory, relative to the directory or absolute; it must be inside of it. */
+  path?: string | null
+  /** The session whose directory is meant. */
+  sessionID?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** A place in a file. */
+export type SymbolLocation = {
+  /** The file as a `file://` address, percent-encoded. */
+  uri: string
+  /** The part of it. */
+  range: SymbolRange
+}
+/** A position in a text. */
+export type SymbolPosition = {
+  /** The line, from 0. */
+  line: number
+  /** The column, from 0, in UTF-16 units. */
+  character: number
+}
+/** A part of a text. */
+export type SymbolRange = {
+  /** Where it begins. */
+  start: SymbolPosition
+  /** Where it ends; what stands there is no longer in it. */
+  end: SymbolPosition
+}
+/** How capital and small letters compare. */
+export type TextCase = "smart" | "sensitive" | "insensitive"
+/** One change of a text. */
+export type TextChange = {
+  /** What is replaced; absent: the whole text. */
+  range?: TextRange | null
+  /** What stands there then. */
+  text: string
+}
+/** A line without a match beside one with. */
+export type TextContext = {
+  /** The file, relative to the directory, with `/` between names. */
+  path: string
+  /** The number of the line, from 1. */
+  line: number
+  /** The line without its ending, at most 4 KiB of it. */
+  text: string
+  /** How many bytes stand after `text`, where some were cut off. */
+  after?: number | null
+  /** True where bytes were replaced, so that `text` is not what the file holds. */
+  lossy?: boolean | null
+}
+/** How a search went. */
+export type TextEnd = {
+  /** How many files were searched, binary ones included. */
+  files: number
+  /** How many items `match` were given. */
+  matches: number
+  /** Whether there are more. */
+  truncated: boolean
+  /** How many files could not be read. */
+  unreadable: number
+  /** How long it took, in milliseconds. */
+  elapsed: number
+}
+/** Params of `text.find` and `text.subscribe`. What ignore files name is not searched, hidden files are, and what editors hold unsaved is searched in place of what the disk holds. */
+export type TextFindParams = {
+  /** The regular expression, in the syntax of Rust's `regex` crate; with `fixed` the text itself. Without `multiline` it matches within lines. */
+  pattern: string
+  /** Search in this session's directory. */
+  sessionID?: SessionId | null
+  /** The pattern is the text to find and no regular expression. */
+  fixed?: boolean
+  /** Whether capital letters differ from small ones; `smart` if not said. */
+  letterCase?: TextCase | null
+  /** Only whole words: no word character on either side. */
+  word?: boolean
+  /** Matches may go over several lines. Files over 64 MiB are left out then. */
+  multiline?: boolean
+  /** Only files that one of these patterns fits, or a directory that they are in. Patterns are written as in an ignore file, relative to the directory: `*.rs`, `src/** /*.ts`, `docs`. They bring back nothing ignored. */
+  include?: Array<string>
+  /** Neither files nor directories that one of these patterns fits; written like those of `include`. */
+  exclude?: Array<string>
+  /** Only files of these types, by ripgrep's names: `rust`, `py`, `ts`; `all` is every file whose type is known. */
+  types?: Array<string>
+  /** How many lines before and after each match are given too, as items `context`; at most 100. */
+  context?: number | null
+  /** The file or directory to search, below the directory; relative to it or absolute. A file is searched also where it is ignored. */
+  path?: string | null
+  /** How many matches at most: 1 to 100000, 1000 if not said. `text.find` gives the first ones by path and line, and never more than 28 MiB. */
+  limit?: number | null
+  /** How many matches at most in one file; all if not said. */
+  limitPerFile?: number | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** What a search gives. */
+export type TextItem = (TextMatch & {
+  type: "match"
+}) | (TextContext & {
+  type: "context"
+}) | (TextTruncated & {
+  type: "truncated"
+}) | (TextEnd & {
+  type: "end"
+})
+/** A line with matches; with `multiline` the lines that the matches go over. */
+export type TextMatch = {
+  /** The file, relative to the directory, with `/` between names. */
+  path: string
+  /** The number of the line, or of the first one, from 1. */
+  line: number
+  /** Where in it the first match begins, from 1, in UTF-16 code units of the whole line: an LSP position's `character` is one less. */
+  column: number
+  /** The text without its last line ending, at most 4 KiB of it: of a longer one the part around the first match. What is no UTF-8 is replaced by U+FFFD. */
+  text: string
+  /** The matches in `text`. Those beyond its end are left out. */
+  submatches: Array<TextSubmatch>
+  /** How many bytes of the line stand before `text`, where some were cut off. */
+  before?: number | null
+  /** How many bytes stand after `text`, where some were cut off. */
+  after?: number | null
+  /** True where bytes were replaced, so that `text` is not what the file holds. */
+  lossy?: boolean | null
+}
+/** Text of the user or the model. */
+export type TextPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** The text, exactly as it came. */
+  text: string
+  /** Added by the daemon, not typed by the user. */
+  synthetic?: boolean
+  /** When it was streamed. */
+  time?: Span | null
+  /** What the provider attached. */
+  metadata?: unknown
+}
+/** A place between two characters of a text. */
+export type TextPosition = {
+  /** The line, from 0. Lines end with `\n`, `\r\n` or `\r` and with nothing else. */
+  line: number
+  /** How many UTF-16 code units of the line stand before the place. Beyond the line's end it means the end, before the line break. */
+  character: number
+}
+/** A part of a text. */
+export type TextRange = {
+  /** Where it begins. */
+  start: TextPosition
+  /** Where it ends; not before its start. */
+  end: TextPosition
+}
+/** Where in a text a match stands. */
+export type TextSubmatch = {
+  /** Where it begins, in bytes of the text's UTF-8, from 0. */
+  start: number
+  /** Where it ends. */
+  end: number
+  /** The same in UTF-16 code units; absent where the numbers are the same because the text is ASCII. */
+  utf16?: Utf16Range | null
+}
+/** There are more matches than were asked for, or than fit into one answer. */
+export type TextTruncated = {
+  /** How many matches were given. */
+  limit: number
+}
+/** Params of `text.unsubscribe`. */
+export type TextUnsubscribeParams = {
+  /** The subscription's id. */
+  subscription: number
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** One entry of the task list. */
+export type Todo = {
+  /** What is to be done. */
+  content: string
+  /** `pending`, `in_progress`, `completed` or `cancelled`. */
+  status: string
+  /** `high`, `medium` or `low`. */
+  priority: string
+}
+/** A task list. */
+export type TodoInfo = {
+  /** The session. */
+  sessionID: SessionId
+  /** The whole list. */
+  todos: Array<Todo>
+}
+/** Tokens, as the provider counted them; `input` excludes what came from the cache. */
+export type Tokens = {
+  /** Read, not from the cache. */
+  input: number
+  /** Written, without the thinking. */
+  output: number
+  /** Thought. */
+  reasoning: number
+  /** The provider's cache. */
+  cache: CacheTokens
+}
+/** A call that gave a result. */
+export type ToolCompleted = {
+  /** The arguments. */
+  input: unknown
+  /** What the model reads. */
+  output: string
+  /** One line for people. */
+  title: string
+  /** More for clients. */
+  metadata: unknown
+  /** When it ran. */
+  time: Span
+  /** Images and files for the model. */
+  attachments?: Array<Attachment>
+}
+/** A call that failed. */
+export type ToolFailed = {
+  /** The arguments. */
+  input: unknown
+  /** What the model reads. */
+  error: string
+  /** More for clients; `aborted: true` where the turn was aborted. */
+  metadata?: unknown
+  /** When it ran. */
+  time: Span
+}
+/** A tool that a model is offered. */
+export type ToolInfo = {
+  /** The name that the model calls. */
+  id: string
+  /** What the model reads about it. */
+  description: string
+  /** The JSON Schema of its arguments. */
+  parameters: unknown
+}
+/** Params of `tool.list`. */
+export type ToolListParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** How much of a tool's output the model gets to read; the rest goes to a file. */
+export type ToolOutputConfig = {
+  /** The most lines. */
+  max_lines?: number
+  /** The most bytes. */
+  max_bytes?: number
+}
+/** A tool call and its result. */
+export type ToolPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** The provider's id of the call. */
+  callID: string
+  /** The tool's name. */
+  tool: string
+  /** How far it is. */
+  state: ToolState
+  /** What the provider attached to the call, to be sent back with it. */
+  metadata?: unknown
+}
+/** A call that has not started. */
+export type ToolPending = {
+  /** The arguments, once complete. */
+  input?: { [key: string]: unknown }
+  /** The arguments as the model wrote them. */
+  raw?: string
+}
+/** A call that runs. */
+export type ToolRunning = {
+  /** The arguments. */
+  input: unknown
+  /** One line for people. */
+  title?: string | null
+  /** What the tool tells while it runs. */
+  metadata?: unknown
+  /** Since when. */
+  time: Span
+}
+/** How far a tool call is. */
+export type ToolState = (ToolPending & {
+  status: "pending"
+}) | (ToolRunning & {
+  status: "running"
+}) | (ToolCompleted & {
+  status: "completed"
+}) | (ToolFailed & {
+  status: "error"
+})
+/** What becomes of a tool's change when the editor that holds the file open does not answer. */
+export type Unanswered = "refuse" | "disk"
+/** A model of a provider that can be used. */
+export type UsableModel = {
+  /** The provider's id. */
+  providerID: string
+  /** The model's id at that provider. */
+  modelID: string
+  /** It is the one used when only the provider is named. */
+  default: boolean
+  /** It is served on this machine, by a server that was found running. */
+  local?: boolean
+  /** What is known about it. */
+  info: Model
+}
+/** A prompt. */
+export type UserMessage = {
+  /** The message's id. */
+  id: MessageId
+  /** The session. */
+  sessionID: SessionId
+  /** When. */
+  time: Created
+  /** The agent that was asked. */
+  agent: string
+  /** The model that was asked. */
+  model: ModelRef
+  /** Replaces the agent's system prompt for this turn. */
+  system?: string | null
+  /** Tools switched on or off for this turn, by name or wildcard. */
+  tools?: { [key: string]: boolean } | null
+  /** The variant of the model that was asked for. */
+  variant?: string | null
+  /** How the model was to sample, and how long its answers might be. */
+  options?: PromptOptions | null
+  /** The form that the answer was to have. */
+  format?: OutputFormat | null
+}
+/** A part of a text, in UTF-16 code units. */
+export type Utf16Range = {
+  /** Where it begins, from 0. */
+  start: number
+  /** Where it ends. */
+  end: number
+}
+/** A version control system. */
+export type Vcs = "git"
+
+/** An event whose `properties` are told by its `type`. */
+export type AnyEvent = Omit<Event, 'type' | 'properties'> & EventPayload
+
+/** Params and result of each method. */
+export interface Methods {
+  /** Introduces the client and tells what this daemon is and can do; optional. */
+  "server.initialize": { params: ServerInitializeParams; result: ServerInitializeResult }
+  /** Tells version, process, data directory and listeners. */
+  "server.info": { params: ServerInfoParams; result: ServerInfoResult }
+  /** Tells everything about the daemon's state, and what is worth doing about it. */
+  "server.diagnose": { params: ServerDiagnoseParams; result: Diagnosis }
+  /** Ends the daemon, at once or after the turns that run; answers before. */
+  "server.stop": { params: ServerStopParams; result: ServerStopResult }
+  /** Listens for WebSocket and HTTP clients; the same address again answers the same. Only for local clients. */
+  "server.listen": { params: ServerListenParams; result: ServerListenResult }
+  /** Writes a line to the daemon's log. */
+  "log.write": { params: LogWriteParams; result: boolean }
+  /** Tells the directories in use. */
+  "path.get": { params: PathGetParams; result: PathGetResult }
+  /** Lists all known projects, most recently used first. */
+  "project.list": { params: ProjectListParams; result: Array<Project> }
+  /** Tells the project of the directory. */
+  "project.current": { params: ProjectCurrentParams; result: Project }
+  /** Registers the directory as a project; may create it and initialise git. */
+  "project.init": { params: ProjectInitParams; result: Project }
+  /** Changes the project's name. */
+  "project.update": { params: ProjectUpdateParams; result: Project }
+  /** Trusts or distrusts the settings, agents, commands and plugins in the project's files. */
+  "project.trust": { params: ProjectTrustParams; result: Project }
+  /** Creates a session. */
+  "session.create": { params: SessionCreateParams; result: Session }
+  /** Lists sessions, the most recently updated first. */
+  "session.list": { params: SessionListParams; result: Array<Session> }
+  /** Reads one session. */
+  "session.get": { params: SessionGetParams; result: Session }
+  /** Changes a session's title or archives it. */
+  "session.update": { params: SessionUpdateParams; result: Session }
+  /** Deletes a session, its children and their messages; running turns end first. */
+  "session.delete": { params: SessionDeleteParams; result: boolean }
+  /** Lists the direct children of a session, oldest first. */
+  "session.children": { params: SessionChildrenParams; result: Array<Session> }
+  /** Lists the messages of a session, oldest first. */
+  "session.messages": { params: SessionMessagesParams; result: Array<MessageWithParts> }
+  /** Reads one message. */
+  "session.message": { params: SessionMessageParams; result: MessageWithParts }
+  /** Sends a prompt and waits until its turn has ended. */
+  "session.prompt": { params: SessionPromptParams; result: MessageWithParts }
+  /** Sends a prompt and answers as soon as it is stored. */
+  "session.submit": { params: SessionSubmitParams; result: SessionSubmitResult }
+  /** Ends the running turn and cancels the queue; tells whether anything was running. */
+  "session.abort": { params: SessionAbortParams; result: boolean }
+  /** Tells the status of every session that is not idle. */
+  "session.status": { params: SessionStatusParams; result: { [key: string]: SessionStatus } }
+  /** Lists one directory: directories first, then as people sort names. */
+  "file.list": { params: FileListParams; result: Array<FileNode> }
+  /** Reads a file; where it differs from the last commit, as a patch with all its lines. */
+  "file.read": { params: FileReadParams; result: FileContent }
+  /** Tells which files differ from the last commit. */
+  "file.status": { params: FileStatusParams; result: Array<File> }
+  /** Finds files and directories by name, the best first, relative to the directory; directories end with `/`. */
+  "file.find": { params: FileFindParams; result: Array<string> }
+  /** Lists the open permission questions. */
+  "permission.list": { params: PermissionListParams; result: Array<Permission> }
+  /** Answers a permission question. */
+  "permission.reply": { params: PermissionReplyParams; result: Session }
+  /** Lists what "always" has granted in the project. */
+  "permission.grants": { params: PermissionGrantsParams; result: Array<Grant> }
+  /** Takes a grant back. */
+  "permission.revoke": { params: PermissionRevokeParams; result: boolean }
+  /** Finds symbols of the directory's files by their names, best first; no language server is needed. */
+  "symbol.find": { params: SymbolFindParams; result: Array<Symbol> }
+  /** Announces the text of a file that the client holds open: it is read before the disk. */
+  "buffer.open": { params: BufferOpenParams; result: Buffer }
+  /** Announces a change of an announced text. */
+  "buffer.change": { params: BufferChangeParams; result: Buffer }
+  /** Ends an announced text: the disk is read again. Tells whether it was announced. */
+  "buffer.close": { params: BufferCloseParams; result: boolean }
+  /** Answers the event `buffer.edit`. */
+  "buffer.reply": { params: BufferReplyParams; result: boolean }
+  /** Lists providers and their models. */
+  "provider.list": { params: ProviderListParams; result: ProviderListResult }
+  /** Lists the models of all providers that can be used. */
+  "model.list": { params: ModelListParams; result: Array<UsableModel> }
+  /** Fetches the catalogue of models anew; nothing is ever fetched without being asked for. */
+  "model.refresh": { params: ModelRefreshParams; result: ModelRefreshResult }
+  /** Stores a provider's key, which counts from the next prompt on. */
+  "auth.set": { params: AuthSetParams; result: boolean }
+  /** Removes a provider's stored key; tells whether there was one. */
+  "auth.remove": { params: AuthRemoveParams; result: boolean }
+  /** Tells which providers have keys and where those come from; never a key. */
+  "auth.list": { params: AuthListParams; result: Array<AuthEntry> }
+  /** Tells the settings in force, secrets masked. */
+  "config.get": { params: ConfigGetParams; result: Config }
+  /** Lists the agents. */
+  "agent.list": { params: AgentListParams; result: Array<Agent> }
+  /** Lists the tools that a model is offered. */
+  "tool.list": { params: ToolListParams; result: Array<ToolInfo> }
+  /** Searches the contents of files. */
+  "text.find": { params: TextFindParams; result: Array<TextItem> }
+  /** Searches the contents of files and sends what is found as it is found. Notifications have method `text.match`. */
+  "text.subscribe": { params: TextFindParams; result: number }
+  /** Ends a search; nothing arrives of it after the answer. */
+  "text.unsubscribe": { params: TextUnsubscribeParams; result: boolean }
+  /** Reads logged events after a cursor. */
+  "event.list": { params: EventListParams; result: EventListResult }
+  /** Ends a subscription; nothing arrives on it after the answer. */
+  "event.unsubscribe": { params: EventUnsubscribeParams; result: boolean }
+  /** Opens a stream of events: first from the log, then live. Notifications have method `event`. */
+  "event.subscribe": { params: EventSubscribeParams; result: number }
+}
