@@ -11,7 +11,12 @@ require("polytree.questions").map_keys(buf)
 for _, name in ipairs({ "abort", "prompt", "older" }) do
   local key = config.values.keys[name]
   if key then
-    vim.keymap.set("n", key, ("<Plug>(polytree-%s)"):format(name), { buffer = buf, desc = "polytree: " .. name, remap = true })
+    vim.keymap.set(
+      "n",
+      key,
+      ("<Plug>(polytree-%s)"):format(name),
+      { buffer = buf, desc = "polytree: " .. name, remap = true }
+    )
   end
 end
 local close = config.values.keys.close

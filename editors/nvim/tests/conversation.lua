@@ -58,7 +58,10 @@ test("a selection goes along, with text that is not saved", function()
 end)
 
 test("a question is shown whole, answered by a key, and the command runs", function()
-  local server = begin(model.call("bash", { command = "echo from the tool > made.txt", description = "Make a file" }), model.say("made"))
+  local server = begin(
+    model.call("bash", { command = "echo from the tool > made.txt", description = "Make a file" }),
+    model.say("made")
+  )
   vim.cmd("Polytree prompt make it")
   local question = wait("the question", function()
     return require("polytree.questions").current()
@@ -157,7 +160,10 @@ end)
 
 test("a file that a command changed is read anew; unsaved text is not touched", function()
   local server, place = begin(
-    model.call("bash", { command = "printf 'x\\ny\\n' > notes.txt; printf 'z\\n' > src/main.txt", description = "Write" }),
+    model.call(
+      "bash",
+      { command = "printf 'x\\ny\\n' > notes.txt; printf 'z\\n' > src/main.txt", description = "Write" }
+    ),
     model.say("written")
   )
   vim.cmd.edit(place.project .. "/notes.txt")
@@ -263,11 +269,15 @@ test("2,000 deltas arrive whole while they are drawn as they come", function()
     -- Only once somebody looks: what is streamed before is read whole.
     local function begin_streaming()
       if harness.conversation():find("word0", 1, true) then
-        timer:start(0, 5, vim.schedule_wrap(function()
-          if not timer:is_closing() then
-            send()
-          end
-        end))
+        timer:start(
+          0,
+          5,
+          vim.schedule_wrap(function()
+            if not timer:is_closing() then
+              send()
+            end
+          end)
+        )
       else
         vim.defer_fn(begin_streaming, 10)
       end
@@ -287,6 +297,82 @@ test("2,000 deltas arrive whole while they are drawn as they come", function()
   contains(harness.conversation(), table.concat(expected):gsub("%s+$", ""))
   equal(vim.tbl_count(seen) > 5, true, "the text came in one piece")
   local view = require("polytree.view").of_buffer(vim.api.nvim_win_get_buf(require("polytree.view").window()))
-  io.stdout:write(("        longest runs: messages %.1f ms, drawing %.1f ms\n"):format(require("polytree.rpc").slowest, view.slowest))
+  io.stdout:write(
+    ("        longest runs: messages %.1f ms, drawing %.1f ms\n"):format(require("polytree.rpc").slowest, view.slowest)
+  )
   server:stop()
+end)
+
+test("checkhealth connects and says what it found", function()
+  local place = harness.place()
+  harness.enter(place)
+  vim.cmd("checkhealth polytree")
+  local text = table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), "\n")
+  contains(text, "connected to polytree")
+  contains(text, place.project)
+end)
+
+test("older messages are loaded above, and the text on the screen stays", function()
+  local server, place = begin()
+  harness.enter(place, { page = 4 })
+  local session
+  for number = 1, 5 do
+    server:script(model.say(("answer %d"):format(number)))
+    local finished
+    require("polytree.client").request("session.prompt", {
+      sessionID = session,
+      directory = place.project,
+      parts = { { type = "text", text = ("question %d"):format(number) } },
+    }, function(read)
+      session, finished = read.info.sessionID, true
+    end)
+    wait("the turn", function()
+      return finished
+    end)
+  end
+  vim.cmd("Polytree open")
+  wait("the last page", function()
+    return harness.conversation():find("answer 5", 1, true)
+  end)
+  equal(harness.conversation():find("question 1", 1, true), nil)
+  contains(harness.conversation(), "older messages")
+  for _ = 1, 2 do
+    local before = vim.api.nvim_buf_line_count(0)
+    vim.cmd.normal(vim.keycode("gO"))
+    wait("older messages", function()
+      return vim.api.nvim_buf_line_count(0) > before
+    end)
+  end
+  local order = {}
+  for word in harness.conversation():gmatch("question %d") do
+    order[#order + 1] = word
+  end
+  equal(order, { "question 1", "question 2", "question 3", "question 4", "question 5" })
+  equal(harness.conversation():find("older messages", 1, true), nil)
+  server:stop()
+end)
+
+test("`@` completes files by the in-process language server", function()
+  local place = harness.place()
+  harness.enter(place)
+  vim.cmd("Polytree prompt")
+  wait("the prompt", function()
+    return vim.bo.filetype == "polytree_prompt"
+  end)
+  vim.api.nvim_buf_set_lines(0, 0, -1, false, { "see @mai" })
+  local result
+  wait("the language server", function()
+    return #vim.lsp.get_clients({ bufnr = 0, name = "polytree" }) == 1
+  end)
+  vim.lsp.buf_request(0, "textDocument/completion", {
+    textDocument = vim.lsp.util.make_text_document_params(),
+    position = { line = 0, character = 8 },
+  }, function(_, answer)
+    result = answer
+  end)
+  wait("the completion", function()
+    return result
+  end)
+  equal(result.items[1].textEdit.newText, "src/main.txt")
+  vim.cmd.stopinsert()
 end)

@@ -41,7 +41,14 @@ function M.wait(what, check, timeout)
         buffers[#buffers + 1] = table.concat(vim.api.nvim_buf_get_lines(buf, 0, -1, false), "\n")
       end
     end
-    error(("waited in vain for %s\nnotified: %s\nconversation:\n%s"):format(what, vim.inspect(M.notified), table.concat(buffers, "\n---\n")), 2)
+    error(
+      ("waited in vain for %s\nnotified: %s\nconversation:\n%s"):format(
+        what,
+        vim.inspect(M.notified),
+        table.concat(buffers, "\n---\n")
+      ),
+      2
+    )
   end
   return result
 end
@@ -97,7 +104,9 @@ function M.place(port)
     )
   end
   local function git(...)
-    local result = vim.system({ "git", "-c", "user.name=Test", "-c", "user.email=test@example.com", ... }, { cwd = project }):wait()
+    local result = vim
+      .system({ "git", "-c", "user.name=Test", "-c", "user.email=test@example.com", ... }, { cwd = project })
+      :wait()
     assert(result.code == 0, result.stderr)
   end
   git("init", "-q", "-b", "main")

@@ -39,7 +39,11 @@ function Reply:call(name, arguments)
     ["function"] = { name = name, arguments = vim.json.encode(arguments) },
   }
   self.index = self.index + 1
-  self:chunk({ id = "c", object = "chat.completion.chunk", choices = { { index = 0, delta = { tool_calls = { call } } } } })
+  self:chunk({
+    id = "c",
+    object = "chat.completion.chunk",
+    choices = { { index = 0, delta = { tool_calls = { call } } } },
+  })
 end
 
 ---@param reason? string
@@ -104,7 +108,10 @@ function M.start()
       local head_end = received:find("\r\n\r\n", 1, true)
       local length = head_end and tonumber(received:sub(1, head_end):lower():match("content%-length:%s*(%d+)"))
       if length and #received >= head_end + 3 + length then
-        local body = vim.json.decode(received:sub(head_end + 4, head_end + 3 + length), { luanil = { object = true, array = true } })
+        local body = vim.json.decode(
+          received:sub(head_end + 4, head_end + 3 + length),
+          { luanil = { object = true, array = true } }
+        )
         received = ""
         vim.schedule(function()
           answer(self, client, body)

@@ -16,11 +16,20 @@ test("a delta is never applied twice, whatever is read in between", function()
   local text = require("polytree.state").text
   local info = { id = "msg_2", role = "assistant", sessionID = "ses_1", parentID = "msg_1" }
   state:prepend({ { info = info, parts = { part("prt_1", { text = "ab" }) }, cursor = 10 } }, true)
-  equal(state:apply(event(9, "message.part.delta", { messageID = "msg_2", partID = "prt_1", field = "text", delta = "b" })), nil)
-  equal(state:apply(event(11, "message.part.delta", { messageID = "msg_2", partID = "prt_1", field = "text", delta = "c" })).kind, "append")
+  equal(
+    state:apply(event(9, "message.part.delta", { messageID = "msg_2", partID = "prt_1", field = "text", delta = "b" })),
+    nil
+  )
+  equal(
+    state:apply(event(11, "message.part.delta", { messageID = "msg_2", partID = "prt_1", field = "text", delta = "c" })).kind,
+    "append"
+  )
   equal(text(state.by_id.msg_2.by_id.prt_1), "abc")
   state:replace({ info = info, parts = { part("prt_1", { text = "abcd" }) }, cursor = 12 })
-  equal(state:apply(event(12, "message.part.delta", { messageID = "msg_2", partID = "prt_1", field = "text", delta = "d" })), nil)
+  equal(
+    state:apply(event(12, "message.part.delta", { messageID = "msg_2", partID = "prt_1", field = "text", delta = "d" })),
+    nil
+  )
   equal(text(state.by_id.msg_2.by_id.prt_1), "abcd")
 end)
 
@@ -39,7 +48,13 @@ test("a tool's call is one line with foldable details, and hides nothing in cont
   local lines = render.part({
     type = "tool",
     tool = "bash",
-    state = { status = "completed", input = { command = "cat a\27[2J `b`" }, title = "x", output = "one\ntwo", metadata = { exit = 3 } },
+    state = {
+      status = "completed",
+      input = { command = "cat a\27[2J `b`" },
+      title = "x",
+      output = "one\ntwo",
+      metadata = { exit = 3 },
+    },
   }, "assistant")
   equal(lines[1], "✗ **bash** `cat a[2J ˋbˋ` (exit code 3)")
   equal(lines[2], "  │ one")
@@ -79,7 +94,8 @@ end)
 test("@path names files that exist, with lines", function()
   local place = harness.place()
   harness.enter(place)
-  local parts = require("polytree.context").parse("look at @src/main.txt:2-3, @notes.txt. mail a@notes.txt and @nothing")
+  local parts =
+    require("polytree.context").parse("look at @src/main.txt:2-3, @notes.txt. mail a@notes.txt and @nothing")
   local urls = vim.tbl_map(function(item)
     return item.url or item.type
   end, parts)
@@ -132,4 +148,27 @@ test("nothing is loaded or started before the first use", function()
     equal(vim.startswith(name, "polytree."), false, name)
   end
   equal(require("polytree").statusline(), "")
+end)
+
+test("the help has a tag for each command and each mapping, and every setting", function()
+  local root = vim.fs.dirname(vim.fs.dirname(vim.fs.normalize(debug.getinfo(1, "S").source:sub(2))))
+  local help = harness.read(root .. "/doc/polytree.txt")
+  for name in pairs(require("polytree.command").commands) do
+    if not help:find("Polytree%[?!?%]? " .. name) then
+      error("no help about :Polytree " .. name)
+    end
+  end
+  local function look(settings, indent)
+    for name, value in pairs(settings) do
+      contains(help, ("\n%s%s = "):format(indent, name))
+      if type(value) == "table" and not vim.islist(value) then
+        look(value, indent .. "  ")
+      end
+    end
+  end
+  look(require("polytree.config").defaults, "      ")
+  vim.cmd.helptags(root .. "/doc")
+  local tags = harness.read(root .. "/doc/tags")
+  vim.fn.delete(root .. "/doc/tags")
+  contains(tags, ":Polytree\t")
 end)

@@ -272,7 +272,12 @@ local function reload(path)
     -- Our own write of an edit is no change by others.
     if stat and vim.b[buf].polytree_warned ~= stat.mtime.sec .. "." .. stat.mtime.nsec then
       vim.b[buf].polytree_warned = stat.mtime.sec .. "." .. stat.mtime.nsec
-      log.notify(("%s has changed on the disk and has unsaved text here: `:e!` reads it anew"):format(vim.fn.fnamemodify(path, ":.")), vim.log.levels.WARN)
+      log.notify(
+        ("%s has changed on the disk and has unsaved text here: `:e!` reads it anew"):format(
+          vim.fn.fnamemodify(path, ":.")
+        ),
+        vim.log.levels.WARN
+      )
     end
     return
   end

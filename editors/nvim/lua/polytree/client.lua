@@ -151,7 +151,8 @@ local function on_exit(code, signal, stderr)
     return
   end
   if was == "starting" then
-    local reason = stderr ~= "" and stderr or ("`%s` ended with code %d"):format(table.concat(config.values.command, " "), code)
+    local reason = stderr ~= "" and stderr
+      or ("`%s` ended with code %d"):format(table.concat(config.values.command, " "), code)
     fail(reason)
   end
   attempts = attempts + 1
@@ -166,7 +167,9 @@ end
 ---@param command string
 ---@return string
 local function missing(command)
-  return ("cannot start `%s`: it is not on PATH. Install polytree, or set `command` in require('polytree').setup()"):format(command)
+  return ("cannot start `%s`: it is not on PATH. Install polytree, or set `command` in require('polytree').setup()"):format(
+    command
+  )
 end
 
 start = function()
@@ -237,7 +240,8 @@ end
 function M.request(method, params, done, failed)
   M.when_ready(function()
     if client.state ~= "ready" then
-      local err = { code = 1009, message = client.problem or "polytree is not running", data = { kind = "unavailable" } }
+      local err =
+        { code = 1009, message = client.problem or "polytree is not running", data = { kind = "unavailable" } }
       if failed then
         return failed(err)
       end

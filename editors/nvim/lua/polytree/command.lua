@@ -197,7 +197,8 @@ function M.run(given)
     local matches = beginning_with(name)
     if #matches ~= 1 then
       matches = #matches > 1 and matches or nearest(name)
-      local hint = #matches > 0 and "; did you mean " .. table.concat(matches, " or ") .. "?" or "; `:help :Polytree` lists them"
+      local hint = #matches > 0 and "; did you mean " .. table.concat(matches, " or ") .. "?"
+        or "; `:help :Polytree` lists them"
       return require("polytree.log").notify(("there is no command `%s`%s"):format(name, hint), vim.log.levels.ERROR)
     end
     command = M.commands[matches[1]]

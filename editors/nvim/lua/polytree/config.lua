@@ -91,7 +91,9 @@ function M.set(given)
     return "`command` must be a list with the program first"
   end
   if not POSITIONS[values.position] then
-    return ("`position` must be one of right, left, below, above, tab, current, not %s"):format(vim.inspect(values.position))
+    return ("`position` must be one of right, left, below, above, tab, current, not %s"):format(
+      vim.inspect(values.position)
+    )
   end
   if not ({ debug = 1, info = 1, warn = 1, error = 1 })[values.log_level] then
     return "`log_level` must be debug, info, warn or error"

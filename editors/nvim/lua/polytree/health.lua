@@ -32,7 +32,13 @@ function M.check()
   end
   if client.client.state == "ready" then
     local server = client.client.server
-    health.ok(("connected to %s %s, protocol %d"):format(server.serverInfo.name, server.serverInfo.version, server.protocolVersion))
+    health.ok(
+      ("connected to %s %s, protocol %d"):format(
+        server.serverInfo.name,
+        server.serverInfo.version,
+        server.protocolVersion
+      )
+    )
     health.info("directory: " .. client.directory())
     local diagnosis
     client.request("server.diagnose", {}, function(result)

@@ -65,7 +65,10 @@ function M.prompt(options)
   options = options or {}
   local parts = vim.deepcopy(options.parts or {})
   if options.range then
-    table.insert(parts, require("polytree.context").selection(vim.api.nvim_get_current_buf(), options.range[1], options.range[2]))
+    table.insert(
+      parts,
+      require("polytree.context").selection(vim.api.nvim_get_current_buf(), options.range[1], options.range[2])
+    )
   end
   start(function()
     local id = not options.new and (options.session_id or current_session()) or nil

@@ -35,9 +35,15 @@ function M.open()
   add("error", call.error)
   vim.cmd("botright new")
   local buf = api.nvim_get_current_buf()
-  api.nvim_buf_set_lines(buf, 0, -1, false, vim.tbl_map(function(line)
-    return (line:gsub("[%z\n]", "␀"))
-  end, lines))
+  api.nvim_buf_set_lines(
+    buf,
+    0,
+    -1,
+    false,
+    vim.tbl_map(function(line)
+      return (line:gsub("[%z\n]", "␀"))
+    end, lines)
+  )
   vim.bo[buf].buftype = "nofile"
   vim.bo[buf].bufhidden = "wipe"
   vim.bo[buf].swapfile = false

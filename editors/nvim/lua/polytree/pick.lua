@@ -40,11 +40,15 @@ function M.session(done)
     if #sessions == 0 then
       return log.notify("there is no session yet; :Polytree prompt begins one")
     end
-    vim.ui.select(sessions, { prompt = "Session", format_item = session_line, kind = "polytree_session" }, function(session)
-      if session then
-        done(session)
+    vim.ui.select(
+      sessions,
+      { prompt = "Session", format_item = session_line, kind = "polytree_session" },
+      function(session)
+        if session then
+          done(session)
+        end
       end
-    end)
+    )
   end)
 end
 
@@ -83,7 +87,10 @@ function M.set_model(name)
         return log.notify("model of the next prompts: " .. name)
       end
     end
-    log.notify(('there is no model "%s"; :Polytree model shows those that can be used'):format(name), vim.log.levels.ERROR)
+    log.notify(
+      ('there is no model "%s"; :Polytree model shows those that can be used'):format(name),
+      vim.log.levels.ERROR
+    )
   end)
 end
 

@@ -109,9 +109,19 @@ local function draft_buffer()
   vim.bo[buffer].filetype = "polytree_prompt"
   local keys = config.values.keys
   if keys.submit then
-    vim.keymap.set({ "n", "i" }, keys.submit, "<Plug>(polytree-submit)", { buffer = buffer, desc = "polytree: send the prompt", remap = true })
+    vim.keymap.set(
+      { "n", "i" },
+      keys.submit,
+      "<Plug>(polytree-submit)",
+      { buffer = buffer, desc = "polytree: send the prompt", remap = true }
+    )
   end
-  vim.keymap.set("n", "<CR>", "<Plug>(polytree-submit)", { buffer = buffer, desc = "polytree: send the prompt", remap = true })
+  vim.keymap.set(
+    "n",
+    "<CR>",
+    "<Plug>(polytree-submit)",
+    { buffer = buffer, desc = "polytree: send the prompt", remap = true }
+  )
   if keys.close then
     vim.keymap.set("n", keys.close, close, { buffer = buffer, desc = "polytree: close, keep the draft" })
   end
@@ -149,7 +159,10 @@ function M.open(options)
     border = "rounded",
     style = "minimal",
     title = (" prompt to %s "):format(vim.fn.strcharpart(title, 0, width - 20)),
-    footer = (" %s sends%s "):format(config.values.keys.submit or "<CR>", #names > 0 and " · with " .. table.concat(names, ", "):sub(1, width - 20) or ""),
+    footer = (" %s sends%s "):format(
+      config.values.keys.submit or "<CR>",
+      #names > 0 and " · with " .. table.concat(names, ", "):sub(1, width - 20) or ""
+    ),
     zindex = 55,
   }
   if existing then

@@ -36,9 +36,11 @@ function M.lines(question)
   local function add(text)
     for _, line in ipairs(vim.split(text, "\n", { plain = true })) do
       -- Control characters would hide what is really asked.
-      lines[#lines + 1] = (line:gsub("[%z\1-\8\11-\31\127]", function(character)
-        return ("<%02x>"):format(character:byte())
-      end))
+      lines[#lines + 1] = (
+        line:gsub("[%z\1-\8\11-\31\127]", function(character)
+          return ("<%02x>"):format(character:byte())
+        end)
+      )
     end
   end
   add(("%s: may it do this?"):format(question.type))
@@ -89,7 +91,7 @@ local function key_line()
   for _, name in ipairs({ "allow", "always", "reject" }) do
     words[#words + 1] = ("%s%s"):format(keys[name] and keys[name] .. " " or ":Polytree ", name)
   end
-  return table.concat(words, "  ")
+  return table.concat(words, "  ") .. "  (elsewhere :Polytree allow …)"
 end
 
 ---@param buf integer
@@ -97,7 +99,12 @@ function M.map_keys(buf)
   local keys = config.values.keys
   for _, name in ipairs({ "allow", "always", "reject" }) do
     if keys[name] then
-      vim.keymap.set("n", keys[name], ("<Plug>(polytree-%s)"):format(name), { buffer = buf, desc = "polytree: " .. name, remap = true })
+      vim.keymap.set(
+        "n",
+        keys[name],
+        ("<Plug>(polytree-%s)"):format(name),
+        { buffer = buf, desc = "polytree: " .. name, remap = true }
+      )
     end
   end
 end
@@ -108,7 +115,10 @@ local function show(question)
   shown = { question = question }
   shown_at = (vim.uv or vim.loop).hrtime()
   if config.values.questions == "notify" then
-    log.notify(("%s asks: %s (:Polytree allow, always or reject)"):format(question.type, question.title), vim.log.levels.WARN)
+    log.notify(
+      ("%s asks: %s (:Polytree allow, always or reject)"):format(question.type, question.title),
+      vim.log.levels.WARN
+    )
     return
   end
   local lines = M.lines(question)

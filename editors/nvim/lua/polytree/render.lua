@@ -35,7 +35,11 @@ end
 ---@param text string
 ---@param prefix string
 local function add_prefixed(lines, text, prefix)
-  local all = split((text:gsub("\n+$", "")))
+  text = text:gsub("%s+$", "")
+  if text == "" then
+    return
+  end
+  local all = split(text)
   for index, line in ipairs(all) do
     if index > MAX_DETAIL_LINES then
       lines[#lines + 1] = prefix .. ("… %d more lines; `:Polytree output` shows all"):format(#all - MAX_DETAIL_LINES)
@@ -48,8 +52,7 @@ end
 ---@param time? integer milliseconds since 1970
 ---@return string
 local function clock(time)
-  return time and os.date("%H:%M", math.floor(time / 1000)) --[[@as string]]
-    or ""
+  return time and os.date("%H:%M", math.floor(time / 1000)) --[[@as string]] or ""
 end
 
 ---@param number number

@@ -106,7 +106,11 @@ local function layout(view)
   local title = view.state.session and view.state.session.title or ""
   add("title", { "# " .. (title ~= "" and title:gsub("%c", " ") or "New session"), "" }, "")
   if not view.state.complete then
-    add("older", { ("*older messages: press %s*"):format(config.values.keys.older or "<Plug>(polytree-older)"), "" }, "")
+    add(
+      "older",
+      { ("*older messages: press %s*"):format(config.values.keys.older or "<Plug>(polytree-older)"), "" },
+      ""
+    )
   end
   local previous
   for _, entry in ipairs(view.state.entries) do
@@ -479,7 +483,11 @@ local function open_window()
   local total = is_column and vim.o.columns or vim.o.lines
   local size = config.values.size
   size = size < 1 and math.floor(total * size) or math.floor(size)
-  vim.cmd((is_column and "vertical " or "") .. ((position == "right" or position == "below") and "botright " or "topleft ") .. "split")
+  vim.cmd(
+    (is_column and "vertical " or "")
+      .. ((position == "right" or position == "below") and "botright " or "topleft ")
+      .. "split"
+  )
   local win = api.nvim_get_current_win()
   if is_column then
     api.nvim_win_set_width(win, size)
