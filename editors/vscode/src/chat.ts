@@ -1,0 +1,376 @@
+// The chat: a webview that shows one session. What it shows is sent in pieces; deltas are collected for FLUSH_MS.
+import { randomBytes } from 'node:crypto'
+import * as path from 'node:path'
+import * as vscode from 'vscode'
+import type { AnyEvent, PartInput } from '@polytree/protocol'
+import type { Client } from './client'
+import { parsePrompt } from './context'
+import { Conversation } from './conversation'
+import type { Project } from './project'
+import type { EntryView, FromPage, ToPage } from './webview/messages'
+
+/** How many messages are read at a time. */
+const PAGE = 50
+const FLUSH_MS = 30
+
+export interface PromptChoice {
+  agent?: string
+  model?: { providerID: string; modelID: string }
+  variant?: string
+}
+
+export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
+  private view: vscode.WebviewView | undefined
+  private isReady = false
+  private conversation: Conversation | undefined
+  private following: vscode.Disposable | undefined
+  private early: AnyEvent[] | undefined
+  private pieces = new Map<string, { messageID: string; text: string[] }>()
+  private timer: NodeJS.Timeout | undefined
+  private attached: { name: string; part: PartInput }[] = []
+  private draft = { text: '', focus: false }
+  private readonly listening: vscode.Disposable[] = []
+  /** Longest run of our handling of an event, in milliseconds, for those who measure. */
+  slowest = 0
+  choice: PromptChoice = {}
+
+  constructor(
+    private readonly extension: vscode.Uri,
+    private readonly client: Client,
+    private readonly project: Project,
+    private readonly log: vscode.LogOutputChannel,
+  ) {
+    this.listening.push(
+      client.onState(() => this.sendState()),
+      project.onChange(() => this.sendProject()),
+    )
+  }
+
+  get sessionID(): string | undefined {
+    return this.conversation?.sessionID
+  }
+
+  get visible(): boolean {
+    return this.view?.visible ?? false
+  }
+
+  // ---- the page
+
+  resolveWebviewView(view: vscode.WebviewView): void {
+    this.view = view
+    this.isReady = false
+    view.webview.options = { enableScripts: true, localResourceRoots: [vscode.Uri.joinPath(this.extension, 'dist'), vscode.Uri.joinPath(this.extension, 'media')] }
+    view.webview.onDidReceiveMessage((message: FromPage) => {
+      this.receive(message).catch((error: Error) => {
+        this.log.error(error.message)
+        void vscode.window.showErrorMessage(`polytree: ${error.message}`)
+      })
+    })
+    view.onDidDispose(() => {
+      this.view = undefined
+      this.isReady = false
+    })
+    view.webview.html = this.html(view.webview)
+  }
+
+  private html(webview: vscode.Webview): string {
+    const nonce = randomBytes(16).toString('base64')
+    const file = (...parts: string[]) => webview.asWebviewUri(vscode.Uri.joinPath(this.extension, ...parts)).toString()
+    return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src ${webview.cspSource}; script-src 'nonce-${nonce}'; img-src ${webview.cspSource} data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="${file('media', 'chat.css')}">
+<title>polytree</title>
+</head>
+<body>
+<main id="messages" role="log" aria-label="Conversation" tabindex="0"></main>
+<section id="questions" aria-live="assertive" aria-label="Questions"></section>
+<form id="prompt" aria-label="Prompt">
+<div id="attached"></div>
+<textarea id="text" rows="3" aria-label="Prompt" placeholder="Ask polytree. @ adds files, Enter sends"></textarea>
+<ul id="files" role="listbox" aria-label="Files" hidden></ul>
+<div id="bar"><button type="button" id="agent"></button><button type="button" id="model"></button><span id="status" role="status"></span><button type="button" id="abort" hidden>Abort</button><button type="submit" id="send">Send</button></div>
+</form>
+<script nonce="${nonce}" src="${file('dist', 'webview.js')}"></script>
+</body>
+</html>`
+  }
+
+  private send(message: ToPage): void {
+    if (this.isReady) void this.view?.webview.postMessage(message)
+  }
+
+  private async receive(message: FromPage): Promise<void> {
+    switch (message.type) {
+      case 'ready':
+        this.isReady = true
+        this.sendState()
+        await this.project.open().catch((error: Error) => this.log.warn(error.message))
+        this.sendAll()
+        this.sendProject()
+        this.sendAttached()
+        this.send({ type: 'draft', ...this.draft })
+        this.draft = { text: '', focus: false }
+        if (!this.conversation) await this.showLast()
+        return
+      case 'submit': {
+        const sent = await this.submit(await parsePrompt(this.client.directory, message.text)).catch((error: Error) => {
+          this.send({ type: 'sent', ok: false })
+          throw error
+        })
+        this.send({ type: 'sent', ok: Boolean(sent) })
+        return
+      }
+      case 'abort':
+        return void (await this.abort())
+      case 'older':
+        return await this.older()
+      case 'answer': {
+        const question = this.project.questions.find((one) => one.id === message.permissionID)
+        if (question) await this.project.answer(question, message.response, message.message)
+        return
+      }
+      case 'detach':
+        this.attached.splice(message.index, 1)
+        this.sendAttached()
+        return
+      case 'find': {
+        const paths = await this.client.request('file.find', { directory: this.client.directory, query: message.query, limit: 20 })
+        this.send({ type: 'files', query: message.query, paths })
+        return
+      }
+      case 'open': {
+        const uri = vscode.Uri.file(path.resolve(this.client.directory, message.path))
+        const at = message.line ? { selection: new vscode.Range(message.line - 1, 0, message.line - 1, 0) } : {}
+        await vscode.window.showTextDocument(uri, { preview: true, ...at })
+        return
+      }
+      case 'command':
+        await vscode.commands.executeCommand(message.command === 'questions' ? 'polytree.questions.focus' : `polytree.${message.command}`)
+    }
+  }
+
+  private sendState(): void {
+    this.send({ type: 'state', connection: this.client.state, problem: this.client.problem })
+  }
+
+  private sendProject(): void {
+    const id = this.conversation?.sessionID
+    const session = (id && this.project.sessions.get(id)) || this.conversation?.session
+    const status = (id && this.project.statuses.get(id)) || ({ type: 'idle' } as const)
+    void vscode.commands.executeCommand('setContext', 'polytree.busy', status.type !== 'idle')
+    if (this.view) this.view.description = session?.title ?? ''
+    this.send({ type: 'session', ...(session ? { session } : {}), status, choice: this.words() })
+    const own = id ? this.project.questionsOf(id) : []
+    this.send({ type: 'questions', own, elsewhere: this.project.questions.length - own.length })
+  }
+
+  private sendAttached(): void {
+    this.send({ type: 'attached', attached: this.attached.map(({ name }) => ({ name })) })
+  }
+
+  private sendAll(): void {
+    const { entries = [], complete = true } = this.conversation ?? {}
+    this.send({ type: 'all', entries: entries.map(shown), complete })
+  }
+
+  /** What the next prompt will use, in words. */
+  private words(): { agent: string; model: string } {
+    const settings = vscode.workspace.getConfiguration('polytree')
+    const model = this.choice.model ? `${this.choice.model.providerID}/${this.choice.model.modelID}` : settings.get('model', '')
+    const used = this.conversation?.session?.model
+    return {
+      agent: this.choice.agent || settings.get('agent', '') || this.conversation?.session?.agent || 'build',
+      model: [model || (used ? `${used.providerID}/${used.modelID}` : 'default model'), this.choice.variant].filter(Boolean).join(' '),
+    }
+  }
+
+  chosen(): void {
+    this.sendProject()
+  }
+
+  // ---- the session
+
+  /** Shows a session. */
+  async show(sessionID: string): Promise<void> {
+    if (this.conversation?.sessionID === sessionID) return
+    this.following?.dispose()
+    const conversation = new Conversation(sessionID)
+    this.conversation = conversation
+    this.early = []
+    this.pieces.clear()
+    this.sendAll()
+    this.sendProject()
+    this.following = this.client.subscribe(
+      { sessionID },
+      {
+        event: (event) => {
+          if (this.conversation !== conversation) return
+          if (event.type === 'server.connected') {
+            // Read only once the events are coming: what is in both is known by its cursor.
+            if (this.early) void this.load(conversation)
+          } else if (event.sessionID === sessionID) {
+            if (this.early) this.early.push(event)
+            else this.take(event)
+          }
+        },
+        gap: () => {
+          this.early = []
+          void this.load(conversation)
+        },
+      },
+    )
+  }
+
+  private async load(conversation: Conversation): Promise<void> {
+    const { sessionID } = conversation
+    try {
+      const session = await this.client.request('session.get', { sessionID })
+      const read = await this.client.request('session.messages', { sessionID, limit: PAGE })
+      if (this.conversation !== conversation) return
+      const fresh = Object.assign(conversation, new Conversation(sessionID), { session })
+      fresh.prepend(read, read.length < PAGE)
+      const early = this.early ?? []
+      this.early = undefined
+      this.sendAll()
+      this.sendProject()
+      for (const event of early) this.take(event)
+    } catch (error) {
+      this.log.error(`reading the session: ${(error as Error).message}`)
+    }
+  }
+
+  private async older(): Promise<void> {
+    const conversation = this.conversation
+    const before = conversation?.entries[0]?.info.id
+    if (!conversation || !before || conversation.complete) return
+    const read = await this.client.request('session.messages', { sessionID: conversation.sessionID, limit: PAGE, before })
+    if (this.conversation !== conversation) return
+    const known = new Set(conversation.entries.map((entry) => entry.info.id))
+    conversation.prepend(read, read.length < PAGE)
+    const entries = conversation.entries.filter((entry) => !known.has(entry.info.id)).map(shown)
+    this.send({ type: 'older', entries, complete: conversation.complete })
+  }
+
+  private take(event: AnyEvent): void {
+    const started = performance.now()
+    const conversation = this.conversation
+    const change = conversation?.apply(event)
+    if (!conversation || !change) return
+    if (change.type === 'append') {
+      const piece = this.pieces.get(change.partID) ?? { messageID: change.messageID, text: [] }
+      piece.text.push(change.text)
+      this.pieces.set(change.partID, piece)
+      this.timer ??= setTimeout(() => this.flush(), FLUSH_MS)
+    } else {
+      this.flush()
+      this.tell(conversation, change)
+    }
+    this.slowest = Math.max(this.slowest, performance.now() - started)
+  }
+
+  private tell(conversation: Conversation, change: NonNullable<ReturnType<Conversation['apply']>>): void {
+    switch (change.type) {
+      case 'message': {
+        const entry = conversation.entry(change.messageID)
+        if (entry) this.send({ type: 'entry', entry: shown(entry) })
+        return
+      }
+      case 'part': {
+        const part = conversation.entry(change.messageID)?.parts.find((one) => one.id === change.partID)
+        if (part) this.send({ type: 'part', messageID: change.messageID, part })
+        if (change.unresolved) void this.resolve(conversation, change.messageID)
+        return
+      }
+      case 'removed':
+        this.send({ type: 'removed', messageID: change.messageID, ...(change.partID ? { partID: change.partID } : {}) })
+        return
+      case 'session':
+      case 'status':
+        this.sendProject()
+    }
+  }
+
+  /** Reads a message whose long texts travelled as references. */
+  private async resolve(conversation: Conversation, messageID: string): Promise<void> {
+    const read = await this.client.request('session.message', { sessionID: conversation.sessionID, messageID }).catch(() => undefined)
+    if (!read || this.conversation !== conversation) return
+    conversation.replace(read)
+    this.send({ type: 'entry', entry: shown(read) })
+  }
+
+  private flush(): void {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    for (const [partID, { messageID, text }] of this.pieces) this.send({ type: 'append', messageID, partID, text: text.join('') })
+    this.pieces.clear()
+  }
+
+  private async showLast(): Promise<void> {
+    if (this.project.sessions.size === 0 && this.client.state === 'ready') await this.project.read()
+    const last = this.project.list().find((session) => session.directory === this.client.directory)
+    if (last && !this.conversation) await this.show(last.id)
+  }
+
+  /** Sends a prompt to the session that is shown, or to a new one. Answers the session. */
+  async submit(parts: PartInput[], sessionID = this.conversation?.sessionID): Promise<string | undefined> {
+    const settings = vscode.workspace.getConfiguration('polytree')
+    const agent = this.choice.agent || settings.get('agent', '')
+    const [, providerID, modelID] = /^([^/]+)\/(.+)$/.exec(settings.get('model', '')) ?? []
+    const model = this.choice.model ?? (providerID && modelID ? { providerID, modelID } : undefined)
+    const result = await this.client.request('session.submit', {
+      ...(sessionID ? { sessionID } : { directory: this.client.directory }),
+      parts: [...parts, ...this.attached.map(({ part }) => part)],
+      ...(agent ? { agent } : {}),
+      ...(model ? { model } : {}),
+      ...(this.choice.variant ? { variant: this.choice.variant } : {}),
+    })
+    this.attached = []
+    this.sendAttached()
+    await this.show(result.sessionID)
+    return result.sessionID
+  }
+
+  async abort(): Promise<boolean> {
+    const sessionID = this.conversation?.sessionID
+    return sessionID ? await this.client.request('session.abort', { sessionID }) : false
+  }
+
+  /** Begins a new session with the next prompt. */
+  fresh(): void {
+    this.following?.dispose()
+    this.following = undefined
+    this.conversation = undefined
+    this.sendAll()
+    this.sendProject()
+  }
+
+  /** Puts a part beside the next prompt. */
+  attach(name: string, part: PartInput): void {
+    this.attached.push({ name, part })
+    this.sendAttached()
+  }
+
+  /** Shows the chat with a draft in its prompt. */
+  async compose(text = ''): Promise<void> {
+    this.draft = { text, focus: true }
+    await vscode.commands.executeCommand('polytree.chat.focus')
+    if (this.isReady) {
+      this.send({ type: 'draft', ...this.draft })
+      this.draft = { text: '', focus: false }
+    }
+  }
+
+  dispose(): void {
+    clearTimeout(this.timer)
+    this.following?.dispose()
+    for (const one of this.listening) one.dispose()
+  }
+}
+
+function shown({ info, parts }: EntryView): EntryView {
+  return { info, parts }
+}

@@ -1,0 +1,64 @@
+// What goes along with a prompt: the selection, files, diagnostics.
+import * as path from 'node:path'
+import * as vscode from 'vscode'
+import type { PartInput } from '@polytree/protocol'
+
+/** More diagnostics are counted, not listed. */
+const MAX_DIAGNOSTICS = 50
+
+/** A file, or some lines of it (from 1), as a part of a prompt. */
+export function filePart(directory: string, uri: vscode.Uri, lines?: [number, number], isDirectory = false): PartInput {
+  const url = `file://${uri.fsPath.split(path.sep).map(encodeURIComponent).join('/')}`
+  return {
+    type: 'file',
+    mime: isDirectory ? 'application/x-directory' : 'text/plain',
+    filename: path.relative(directory, uri.fsPath) || '.',
+    url: lines ? `${url}?start=${lines[0]}&end=${lines[1]}` : url,
+  }
+}
+
+/** The selected lines. Of a file they are read by the daemon, with their unsaved text; of anything else the text goes along. */
+export function selectionPart(directory: string, editor: vscode.TextEditor): PartInput {
+  const { selection, document } = editor
+  const last = selection.end.character === 0 && selection.end.line > selection.start.line ? selection.end.line : selection.end.line + 1
+  if (document.uri.scheme === 'file') return filePart(directory, document.uri, [selection.start.line + 1, last])
+  const text = document.getText(selection)
+  return { type: 'text', synthetic: true, text: `Lines ${selection.start.line + 1} to ${last} of ${document.uri.toString()}:\n${text}` }
+}
+
+const SEVERITY = ['error', 'warning', 'information', 'hint']
+
+/** The problems of a file (or some of them) as text for the model; undefined where there are none. */
+export function diagnosticsPart(directory: string, uri: vscode.Uri, only?: readonly vscode.Diagnostic[]): PartInput | undefined {
+  const found = [...(only ?? vscode.languages.getDiagnostics(uri))].sort((a, b) => a.severity - b.severity)
+  if (found.length === 0) return undefined
+  const name = path.relative(directory, uri.fsPath)
+  const lines = found.slice(0, MAX_DIAGNOSTICS).map((item) => {
+    const place = `${name}:${item.range.start.line + 1}:${item.range.start.character + 1}`
+    const source = item.source ? ` [${item.source}]` : ''
+    return `${place}: ${SEVERITY[item.severity] ?? 'problem'}: ${item.message.replaceAll('\n', ' ')}${source}`
+  })
+  if (found.length > MAX_DIAGNOSTICS) lines.push(`… and ${found.length - MAX_DIAGNOSTICS} more`)
+  return { type: 'text', synthetic: true, text: ['Diagnostics of the editor:', ...lines].join('\n') }
+}
+
+/** The parts of a prompt: its text, and a file for each `@path` in it that exists. `@path:3-9` names lines. */
+export async function parsePrompt(directory: string, text: string): Promise<PartInput[]> {
+  const parts: PartInput[] = [{ type: 'text', text }]
+  const seen = new Set<string>()
+  for (const match of text.matchAll(/(?<=^|[\s("'`])@([^\s"'`]+)/g)) {
+    const word = (match[1] ?? '').replace(/[.,;:!?)]+$/, '')
+    const [, name = '', first, last] = /^(.+?)(?::(\d+)(?:-(\d+))?)?$/.exec(word) ?? []
+    if (!name || seen.has(word)) continue
+    seen.add(word)
+    const uri = vscode.Uri.file(path.resolve(directory, name))
+    try {
+      const stat = await vscode.workspace.fs.stat(uri)
+      const lines: [number, number] | undefined = first ? [Number(first), Number(last ?? first)] : undefined
+      parts.push(filePart(directory, uri, lines, stat.type === vscode.FileType.Directory))
+    } catch {
+      // Not a file: an address, a name, a decorator.
+    }
+  }
+  return parts
+}

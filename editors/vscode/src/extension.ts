@@ -1,0 +1,263 @@
+// polytree for VS Code: what is defined by package.json, put together.
+import { homedir } from 'node:os'
+import * as vscode from 'vscode'
+import type { Session } from '@polytree/protocol'
+import { Buffers } from './buffers'
+import { Chat } from './chat'
+import { Client } from './client'
+import { diagnosticsPart, filePart, parsePrompt, selectionPart } from './context'
+import { Project } from './project'
+import { ChangeTree, HeadTexts, QuestionTree, SessionTree } from './trees'
+
+/** What `polytree.prompt` takes from key bindings and other extensions. */
+interface PromptArguments {
+  text?: string
+  sessionID?: string
+  context?: 'selection' | 'file' | 'diagnostics'
+}
+
+/** What other extensions get from `activate`. */
+export interface Api {
+  client: Client
+  project: Project
+  chat: Chat
+}
+
+export function activate(context: vscode.ExtensionContext): Api {
+  const log = vscode.window.createOutputChannel('polytree', { log: true })
+  const directory = vscode.workspace.workspaceFolders?.[0]?.uri.fsPath ?? homedir()
+  const client = new Client(directory, log)
+  const project = new Project(client)
+  const chat = new Chat(context.extensionUri, client, project, log)
+  const changes = new ChangeTree(client, project)
+  context.subscriptions.push(
+    log,
+    client,
+    project,
+    chat,
+    new Buffers(client, log),
+    vscode.window.registerWebviewViewProvider('polytree.chat', chat, { webviewOptions: { retainContextWhenHidden: true } }),
+    vscode.window.registerTreeDataProvider('polytree.sessions', new SessionTree(client, project)),
+    vscode.window.registerTreeDataProvider('polytree.questions', new QuestionTree(project)),
+    vscode.window.registerTreeDataProvider('polytree.changes', changes),
+    vscode.workspace.registerTextDocumentContentProvider(HeadTexts.SCHEME, new HeadTexts(client)),
+    vscode.languages.registerCodeActionsProvider({ scheme: 'file' }, new FixProblems(), {
+      providedCodeActionKinds: [vscode.CodeActionKind.QuickFix],
+    }),
+    statusBar(client, project, chat),
+    questionNotices(project, chat),
+  )
+  commands(context, { client, project, chat }, changes, log)
+  return { client, project, chat }
+}
+
+function statusBar(client: Client, project: Project, chat: Chat): vscode.Disposable {
+  const item = vscode.window.createStatusBarItem('polytree.status', vscode.StatusBarAlignment.Left, 10)
+  item.name = 'polytree'
+  item.command = 'polytree.open'
+  const update = () => {
+    const waiting = project.questions.length
+    const busy = [...project.statuses.values()].filter((status) => status.type !== 'idle').length
+    void vscode.commands.executeCommand('setContext', 'polytree.hasQuestions', waiting > 0)
+    item.backgroundColor = waiting > 0 ? new vscode.ThemeColor('statusBarItem.warningBackground') : undefined
+    const session = chat.sessionID ? project.sessions.get(chat.sessionID) : undefined
+    const cost = session ? ` $${session.cost.toFixed(2)}` : ''
+    if (client.state === 'failed') item.text = '$(error) polytree'
+    else if (waiting > 0) item.text = `$(question) polytree: ${waiting} question${waiting === 1 ? '' : 's'}`
+    else if (busy > 0) item.text = `$(sync~spin) polytree: ${busy} busy${cost}`
+    else item.text = `$(comment-discussion) polytree${cost}`
+    item.tooltip = client.state === 'failed' ? client.problem : 'polytree: open the chat'
+  }
+  update()
+  item.show()
+  return vscode.Disposable.from(item, client.onState(update), project.onChange(update))
+}
+
+/** Tells of questions that cannot be seen: the chat shows its own. An answer goes to the question that was told. */
+function questionNotices(project: Project, chat: Chat): vscode.Disposable {
+  const told = new Set<string>()
+  return project.onChange(() => {
+    if (!vscode.workspace.getConfiguration('polytree').get('notifyQuestions', true)) return
+    for (const question of project.questions) {
+      if (told.has(question.id)) continue
+      told.add(question.id)
+      if (chat.visible && chat.sessionID === question.sessionID) continue
+      const subject = question.patterns.join(' ')
+      // A long command cannot be judged in a notification: it is looked at in the chat.
+      const isWhole = subject.length <= 200 && !subject.includes('\n')
+      const choices = isWhole ? ['Allow Once', 'Reject', 'Show'] : ['Show']
+      const message = isWhole ? `polytree asks (${question.type}): ${subject}` : `polytree asks: ${question.type}`
+      void vscode.window.showWarningMessage(message, ...choices).then(async (choice) => {
+        if (choice === 'Allow Once') await project.answer(question, 'once')
+        else if (choice === 'Reject') await project.answer(question, 'reject')
+        else if (choice === 'Show') await vscode.commands.executeCommand('polytree.open', { sessionID: question.sessionID })
+      }, () => {})
+    }
+  })
+}
+
+/** "Fix with polytree" for problems that language servers report. */
+class FixProblems implements vscode.CodeActionProvider {
+  provideCodeActions(document: vscode.TextDocument, _range: vscode.Range, { diagnostics }: vscode.CodeActionContext): vscode.CodeAction[] {
+    if (diagnostics.length === 0) return []
+    const action = new vscode.CodeAction('Fix with polytree', vscode.CodeActionKind.QuickFix)
+    action.diagnostics = [...diagnostics]
+    action.command = { command: 'polytree.fix', title: 'Fix with polytree', arguments: [document.uri, diagnostics] }
+    return [action]
+  }
+}
+
+function commands(context: vscode.ExtensionContext, { client, project, chat }: Api, changes: ChangeTree, log: vscode.LogOutputChannel): void {
+  const add = (name: string, run: (...given: never[]) => unknown) => {
+    const guarded = async (...given: never[]) => {
+      try {
+        return await run(...given)
+      } catch (error) {
+        log.error(`${name}: ${(error as Error).message}`)
+        void vscode.window.showErrorMessage(`polytree: ${(error as Error).message}`)
+        return undefined
+      }
+    }
+    context.subscriptions.push(vscode.commands.registerCommand(`polytree.${name}`, guarded))
+  }
+
+  add('open', async (given?: { sessionID?: string }) => {
+    await vscode.commands.executeCommand('polytree.chat.focus')
+    await project.open()
+    if (given?.sessionID) await chat.show(given.sessionID)
+  })
+  add('new', async () => {
+    chat.fresh()
+    await chat.compose()
+  })
+  add('prompt', async ({ text, sessionID, context: about }: PromptArguments = {}) => {
+    await project.open()
+    const editor = vscode.window.activeTextEditor
+    if (about === 'selection' && editor) attachSelection(editor)
+    else if (about === 'file' && editor) chat.attach(vscode.workspace.asRelativePath(editor.document.uri), filePart(client.directory, editor.document.uri))
+    else if (about === 'diagnostics' && editor) attachProblems(editor.document.uri)
+    if (!text) return void (await chat.compose())
+    return { sessionID: await chat.submit(await parsePrompt(client.directory, text), sessionID) }
+  })
+  add('promptSelection', async () => {
+    const editor = vscode.window.activeTextEditor
+    if (editor) attachSelection(editor)
+    await chat.compose()
+  })
+  add('promptDiagnostics', async () => {
+    const editor = vscode.window.activeTextEditor
+    if (!editor || !attachProblems(editor.document.uri)) return void vscode.window.showInformationMessage('polytree: this file has no problems.')
+    await chat.compose('Fix these problems.')
+  })
+  add('fix', async (uri: vscode.Uri, diagnostics: vscode.Diagnostic[]) => {
+    const part = diagnosticsPart(client.directory, uri, diagnostics)
+    if (!part) return
+    await vscode.commands.executeCommand('polytree.chat.focus')
+    await project.open()
+    await chat.submit([{ type: 'text', text: 'Fix this problem.' }, part, filePart(client.directory, uri)])
+  })
+  add('addFile', async (uri: vscode.Uri | undefined = vscode.window.activeTextEditor?.document.uri) => {
+    if (!uri) return
+    const { type } = await vscode.workspace.fs.stat(uri)
+    chat.attach(vscode.workspace.asRelativePath(uri), filePart(client.directory, uri, undefined, type === vscode.FileType.Directory))
+    await chat.compose()
+  })
+  add('abort', async () => await chat.abort())
+  add('sessions', async () => {
+    await project.open()
+    await project.read()
+    const items = project.list().map((session) => ({ label: session.title || 'Untitled', description: project.statuses.get(session.id)?.type ?? '', detail: session.directory, session }))
+    const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Session', matchOnDetail: true })
+    if (chosen) await vscode.commands.executeCommand('polytree.open', { sessionID: chosen.session.id })
+  })
+  add('rename', async (session: Session | undefined = chat.sessionID ? project.sessions.get(chat.sessionID) : undefined) => {
+    if (!session) return
+    const title = await vscode.window.showInputBox({ prompt: 'Title of the session', value: session.title })
+    if (title) await client.request('session.update', { sessionID: session.id, title })
+  })
+  add('archive', async (session: Session | undefined = chat.sessionID ? project.sessions.get(chat.sessionID) : undefined) => {
+    if (!session) return
+    await client.request('session.update', { sessionID: session.id, archived: true })
+    if (chat.sessionID === session.id) chat.fresh()
+  })
+
+  const reply = (response: 'once' | 'always' | 'reject') => async (given?: { id?: string }) => {
+    // From a list: that question. From the palette: one that is chosen, never the one that happens to be first.
+    const question = given?.id ? project.questions.find((one) => one.id === given.id) : await chooseQuestion()
+    if (question) await project.answer(question, response)
+  }
+  add('allow', reply('once'))
+  add('always', reply('always'))
+  add('reject', reply('reject'))
+  add('answer', async (given?: { permissionID?: string; response?: 'once' | 'always' | 'reject' }) => {
+    const question = given?.permissionID ? project.questions.find((one) => one.id === given.permissionID) : await chooseQuestion()
+    if (!question) {
+      if (given?.permissionID) throw new Error('that question is not open any more')
+      return
+    }
+    const response = given?.response ?? (await chooseResponse(question.always.length > 0))
+    if (response) await project.answer(question, response)
+  })
+
+  add('model', async () => {
+    const models = await client.request('model.list', { directory: client.directory })
+    const items = models.map((model) => ({ label: `${model.providerID}/${model.modelID}`, description: model.info.name, model }))
+    const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Model of the next prompts' })
+    if (!chosen) return
+    const { providerID, modelID, info } = chosen.model
+    chat.choice = { ...chat.choice, model: { providerID, modelID } }
+    delete chat.choice.variant
+    const variants = info.variants ?? []
+    if (variants.length > 0) {
+      const variant = await vscode.window.showQuickPick(['default', ...variants], { placeHolder: 'Variant' })
+      if (variant && variant !== 'default') chat.choice.variant = variant
+    }
+    chat.chosen()
+  })
+  add('agent', async () => {
+    const agents = await client.request('agent.list', { directory: client.directory })
+    const items = agents.filter((agent) => agent.mode !== 'subagent').map((agent) => ({ label: agent.name, description: agent.description ?? '' }))
+    const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Agent of the next prompts' })
+    if (chosen) chat.choice = { ...chat.choice, agent: chosen.label }
+    chat.chosen()
+  })
+  add('diff', async (uri: vscode.Uri | undefined = vscode.window.activeTextEditor?.document.uri, status?: string) => {
+    if (!uri) return
+    await client.connect()
+    if (status === 'added') return void (await vscode.window.showTextDocument(uri))
+    const left = uri.with({ scheme: HeadTexts.SCHEME })
+    await vscode.commands.executeCommand('vscode.diff', left, uri, `${vscode.workspace.asRelativePath(uri)} (last commit)`, { preview: true })
+  })
+  add('refreshChanges', () => changes.refresh())
+  add('restart', async () => {
+    await client.restart()
+    if (client.state !== 'ready') throw new Error(client.problem)
+    await project.open()
+  })
+  add('log', () => log.show())
+
+  function attachSelection(editor: vscode.TextEditor): void {
+    const { start, end } = editor.selection
+    chat.attach(`${vscode.workspace.asRelativePath(editor.document.uri)}:${start.line + 1}-${end.line + 1}`, selectionPart(client.directory, editor))
+  }
+
+  function attachProblems(uri: vscode.Uri): boolean {
+    const part = diagnosticsPart(client.directory, uri)
+    if (part) chat.attach(`problems of ${vscode.workspace.asRelativePath(uri)}`, part)
+    return part !== undefined
+  }
+
+  async function chooseQuestion() {
+    const items = project.questions.map((question) => ({ label: question.patterns[0] ?? question.title, description: question.type, question }))
+    return (await vscode.window.showQuickPick(items, { placeHolder: 'Question' }))?.question
+  }
+
+  async function chooseResponse(canAlways: boolean): Promise<'once' | 'always' | 'reject' | undefined> {
+    const items = [
+      { label: 'Allow Once', response: 'once' as const },
+      ...(canAlways ? [{ label: 'Always Allow', response: 'always' as const }] : []),
+      { label: 'Reject', response: 'reject' as const },
+    ]
+    return (await vscode.window.showQuickPick(items, { placeHolder: 'Answer' }))?.response
+  }
+}

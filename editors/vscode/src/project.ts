@@ -1,0 +1,139 @@
+// What is going on in the directory's project: sessions, what each is doing, and the questions that wait.
+import * as vscode from 'vscode'
+import type { AnyEvent, Permission, Session, SessionStatus } from '@polytree/protocol'
+import type { Client } from './client'
+
+/** Not the deltas: a conversation that is shown follows its own messages. */
+const TYPES = [
+  'session.created',
+  'session.updated',
+  'session.deleted',
+  'session.status',
+  'permission.asked',
+  'permission.replied',
+  'file.edited',
+  'file.changed',
+]
+
+export class Project implements vscode.Disposable {
+  readonly sessions = new Map<string, Session>()
+  readonly statuses = new Map<string, SessionStatus>()
+  /** Open questions, oldest first. */
+  questions: Permission[] = []
+  private following: vscode.Disposable | undefined
+  private reading: Promise<void> | undefined
+  private readonly changed = new vscode.EventEmitter<void>()
+  /** Sessions, statuses or questions have changed. */
+  readonly onChange = this.changed.event
+  private readonly files = new vscode.EventEmitter<string>()
+  /** A file was changed, by a tool or by anybody. */
+  readonly onFile = this.files.event
+
+  constructor(private readonly client: Client) {}
+
+  /** Reads the project and follows it. */
+  async open(): Promise<void> {
+    await this.client.connect()
+    if (this.client.state !== 'ready') throw new Error(this.client.problem)
+    this.following ??= this.client.subscribe(
+      { directory: this.client.directory, types: TYPES },
+      { event: (event) => this.take(event), gap: () => void this.read() },
+    )
+  }
+
+  read(): Promise<void> {
+    this.reading ??= this.readAll().finally(() => {
+      this.reading = undefined
+    })
+    return this.reading
+  }
+
+  private async readAll(): Promise<void> {
+    const directory = this.client.directory
+    const list = await this.client.request('session.list', { directory, scope: 'project', limit: 200 })
+    const statuses = await this.client.request('session.status', {})
+    const questions = await this.client.request('permission.list', {})
+    this.sessions.clear()
+    for (const session of list) this.sessions.set(session.id, session)
+    this.statuses.clear()
+    for (const [id, status] of Object.entries(statuses)) this.statuses.set(id, status)
+    this.questions = questions.filter((question) => this.sessions.has(question.sessionID))
+    this.changed.fire()
+  }
+
+  private take(event: AnyEvent): void {
+    switch (event.type) {
+      case 'server.connected':
+        // Read only once the events are coming, so that none falls between.
+        void this.read().catch(() => {})
+        return
+      case 'session.created':
+      case 'session.updated':
+        this.sessions.set(event.properties.info.id, event.properties.info)
+        break
+      case 'session.deleted':
+        this.sessions.delete(event.properties.info.id)
+        break
+      case 'session.status':
+        if (event.properties.status.type === 'idle') this.statuses.delete(event.properties.sessionID)
+        else this.statuses.set(event.properties.sessionID, event.properties.status)
+        break
+      case 'permission.asked':
+        if (!this.sessions.has(event.properties.sessionID)) return
+        this.forget(event.properties.id)
+        this.questions.push(event.properties)
+        break
+      case 'permission.replied':
+        this.forget(event.properties.permissionID)
+        break
+      case 'file.edited':
+      case 'file.changed':
+        this.files.fire(event.properties.path)
+        return
+      default:
+        return
+    }
+    this.changed.fire()
+  }
+
+  private forget(id: string): void {
+    this.questions = this.questions.filter((question) => question.id !== id)
+  }
+
+  /** The sessions of the project, the most recently updated first; children and archived ones left out. */
+  list(): Session[] {
+    const shown = [...this.sessions.values()].filter((session) => !session.parentID && !session.time.archived)
+    return shown.sort((a, b) => b.time.updated - a.time.updated)
+  }
+
+  /** The open questions of a session and its children. */
+  questionsOf(sessionID: string): Permission[] {
+    return this.questions.filter((question) => {
+      for (let id: string | null | undefined = question.sessionID; id; id = this.sessions.get(id)?.parentID) {
+        if (id === sessionID) return true
+      }
+      return false
+    })
+  }
+
+  /** Answers a question; what somebody else has answered meanwhile is taken off the list and told. */
+  async answer(question: Permission, response: 'once' | 'always' | 'reject', message?: string): Promise<void> {
+    try {
+      await this.client.request('permission.reply', {
+        sessionID: question.sessionID,
+        permissionID: question.id,
+        response,
+        ...(message ? { message } : {}),
+      })
+    } finally {
+      this.forget(question.id)
+      this.changed.fire()
+    }
+  }
+
+  dispose(): void {
+    this.following?.dispose()
+    this.changed.dispose()
+    this.files.dispose()
+  }
+}

@@ -1,0 +1,371 @@
+// The chat's page. It holds nothing that the extension does not: what it shows comes in messages.
+import type { Permission } from '@polytree/protocol'
+import { cost, tokens, visible } from './format'
+import { render } from './markdown'
+import type { EntryView, FromPage, ToPage } from './messages'
+import { element, entryElement, lines, partElement, updateEntry } from './parts'
+
+declare function acquireVsCodeApi(): { postMessage(message: FromPage): void; getState(): unknown; setState(state: unknown): void }
+
+const editor = acquireVsCodeApi()
+const find = <T extends HTMLElement>(id: string) => document.getElementById(id) as T
+const messages = find('messages')
+const questions = find('questions')
+const prompt = find<HTMLFormElement>('prompt')
+const input = find<HTMLTextAreaElement>('text')
+const files = find<HTMLUListElement>('files')
+const attached = find('attached')
+const status = find('status')
+const abort = find<HTMLButtonElement>('abort')
+
+const send = (message: FromPage) => editor.postMessage(message)
+
+// ---- the conversation
+
+/** Texts that grow, by part: rendered at most once a frame. */
+const growing = new Map<string, { text: string; scheduled: boolean }>()
+const entries = new Map<string, EntryView>()
+
+function atEnd(): boolean {
+  return messages.scrollHeight - messages.scrollTop - messages.clientHeight < 60
+}
+
+/** Changes the conversation; who reads its end goes on seeing it. */
+function changing(change: () => void): void {
+  const follow = atEnd()
+  change()
+  if (follow) messages.scrollTop = messages.scrollHeight
+}
+
+const article = (id: string) => messages.querySelector<HTMLElement>(`article[data-message="${CSS.escape(id)}"]`)
+
+function showAll(all: EntryView[], complete: boolean): void {
+  entries.clear()
+  growing.clear()
+  messages.replaceChildren()
+  if (!complete) messages.append(olderButton())
+  for (const entry of all) {
+    entries.set(entry.info.id, entry)
+    messages.append(entryElement(entry))
+  }
+  if (all.length === 0) messages.append(element('p', { class: 'empty' }, 'Ask about this project, or have something changed. polytree asks before it does anything.'))
+  messages.scrollTop = messages.scrollHeight
+}
+
+function olderButton(): HTMLElement {
+  const button = element('button', { type: 'button', class: 'older' }, 'Load older messages')
+  button.addEventListener('click', () => {
+    button.setAttribute('disabled', '')
+    send({ type: 'older' })
+  })
+  return button
+}
+
+function showOlder(older: EntryView[], complete: boolean): void {
+  const height = messages.scrollHeight
+  messages.querySelector('.older')?.remove()
+  messages.prepend(...(complete ? [] : [olderButton()]), ...older.map(entryElement))
+  for (const entry of older) entries.set(entry.info.id, entry)
+  messages.scrollTop += messages.scrollHeight - height
+}
+
+function showEntry(entry: EntryView): void {
+  entries.set(entry.info.id, entry)
+  for (const part of entry.parts) growing.delete(part.id)
+  const known = article(entry.info.id)
+  if (known) return updateEntry(known, entry)
+  messages.querySelector('.empty')?.remove()
+  messages.append(entryElement(entry))
+}
+
+function showPart(messageID: string, part: EntryView['parts'][number]): void {
+  const entry = entries.get(messageID)
+  const list = article(messageID)?.querySelector('.parts')
+  if (!entry || !list) return
+  const index = entry.parts.findIndex((one) => one.id === part.id)
+  if (index < 0) entry.parts.push(part)
+  else entry.parts[index] = part
+  growing.delete(part.id)
+  const known = list.querySelector<HTMLElement>(`[data-part="${CSS.escape(part.id)}"]`)
+  const made = partElement(part, entry.info.role, known ?? undefined)
+  if (known && made) known.replaceWith(made)
+  else if (known) known.remove()
+  else if (made) list.append(made)
+}
+
+function append(messageID: string, partID: string, more: string): void {
+  const part = entries.get(messageID)?.parts.find((one) => one.id === partID)
+  if (!part || !('text' in part)) return
+  const growth = growing.get(partID) ?? { text: String(part.text), scheduled: false }
+  growth.text += more
+  growing.set(partID, growth)
+  if (growth.scheduled) return
+  growth.scheduled = true
+  // A longer text is rendered less often: its cost grows with its length.
+  const wait = Math.min(500, growth.text.length / 200)
+  setTimeout(() => requestAnimationFrame(() => changing(() => grow(messageID, partID, growth))), wait)
+}
+
+function grow(messageID: string, partID: string, growth: { text: string; scheduled: boolean }): void {
+  growth.scheduled = false
+  if (growing.get(partID) !== growth) return
+  const entry = entries.get(messageID)
+  const part = entry?.parts.find((one) => one.id === partID)
+  if (!entry || !part || !('text' in part)) return
+  part.text = growth.text
+  const known = article(messageID)?.querySelector<HTMLElement>(`[data-part="${CSS.escape(partID)}"]`)
+  if (known?.classList.contains('text')) render(growth.text, known)
+  else showPart(messageID, part)
+  growing.set(partID, growth)
+}
+
+function remove(messageID: string, partID?: string): void {
+  if (!partID) {
+    entries.delete(messageID)
+    article(messageID)?.remove()
+    return
+  }
+  const entry = entries.get(messageID)
+  if (entry) entry.parts = entry.parts.filter((part) => part.id !== partID)
+  article(messageID)?.querySelector(`[data-part="${CSS.escape(partID)}"]`)?.remove()
+}
+
+// What a person has opened or closed stays so when the part changes.
+messages.addEventListener('click', (event) => {
+  const target = event.target as HTMLElement
+  const block = target.closest('summary')?.parentElement
+  if (block) block.dataset['touched'] = 'true'
+  const link = target.closest('a')
+  const address = link?.getAttribute('href') ?? ''
+  if (link && !/^[a-z]+:/i.test(address)) {
+    event.preventDefault()
+    const [, path = '', line] = /^([^#]*)(?:#L?(\d+))?/.exec(decodeURIComponent(address)) ?? []
+    if (path) send({ type: 'open', path, ...(line ? { line: Number(line) } : {}) })
+  }
+})
+
+// ---- questions
+
+function questionElement(question: Permission): HTMLElement {
+  const metadata = (question.metadata ?? {}) as { command?: unknown; diff?: unknown; workdir?: unknown; directories?: unknown }
+  const box = element('div', { class: 'ask', role: 'group', 'aria-label': 'Question', 'data-question': question.id })
+  box.append(element('h3', {}, `${question.type}: may it do this?`))
+  if (typeof metadata.workdir === 'string') box.append(element('p', {}, `in ${visible(metadata.workdir)}`))
+  if (typeof metadata.diff === 'string') box.append(lines('diff', metadata.diff, Number.POSITIVE_INFINITY))
+  else box.append(lines('text', typeof metadata.command === 'string' ? metadata.command : question.patterns.join('\n'), Number.POSITIVE_INFINITY))
+  if (Array.isArray(metadata.directories) && metadata.directories.length > 0) {
+    box.append(element('p', { class: 'warning' }, `outside of the worktree: ${visible(metadata.directories.join(', '))}`))
+  }
+  const reason = element('input', { type: 'text', placeholder: 'Why not? (told to the model)', 'aria-label': 'Reason for the rejection' })
+  const button = (label: string, response: 'once' | 'always' | 'reject', key: string) => {
+    const made = element('button', { type: 'button', class: response, title: `${label} (${key})`, 'data-key': key }, label)
+    made.addEventListener('click', () => {
+      const message = response === 'reject' && reason.value ? { message: reason.value } : {}
+      send({ type: 'answer', permissionID: question.id, response, ...message })
+    })
+    return made
+  }
+  const buttons = [button('Allow once', 'once', 'Alt+Y')]
+  if (question.always.length > 0) {
+    const always = button('Always', 'always', 'Alt+A')
+    always.title = `Always allow in this project: ${question.always.join(', ')}`
+    buttons.push(always)
+    box.append(element('p', { class: 'always' }, `“Always” would allow: ${visible(question.always.join(', '))}`))
+  }
+  buttons.push(button('Reject', 'reject', 'Alt+N'))
+  box.append(element('div', { class: 'buttons' }, ...buttons, reason))
+  return box
+}
+
+function showQuestions(own: Permission[], elsewhere: number): void {
+  const known = new Map([...questions.querySelectorAll<HTMLElement>('.ask')].map((box) => [box.dataset['question'], box]))
+  const boxes: HTMLElement[] = own.map((question) => known.get(question.id) ?? questionElement(question))
+  if (elsewhere > 0) {
+    const link = element('button', { type: 'button', class: 'elsewhere' }, `${elsewhere} question${elsewhere === 1 ? '' : 's'} in other sessions`)
+    link.addEventListener('click', () => send({ type: 'command', command: 'questions' }))
+    boxes.push(link)
+  }
+  questions.replaceChildren(...boxes)
+}
+
+// Keys answer the question that is on the screen, and only after it has been there for a moment.
+let shownAt = 0
+let shownID: string | undefined
+new MutationObserver(() => {
+  const id = questions.querySelector<HTMLElement>('.ask')?.dataset['question']
+  if (id !== shownID) shownAt = performance.now()
+  shownID = id
+}).observe(questions, { childList: true })
+
+document.addEventListener('keydown', (event) => {
+  if (!event.altKey || event.ctrlKey || event.metaKey) return
+  const key = `Alt+${event.code.replace('Key', '')}`
+  const button = questions.querySelector<HTMLButtonElement>(`.ask:first-child button[data-key="${CSS.escape(key)}"]`)
+  if (!button) return
+  event.preventDefault()
+  if (performance.now() - shownAt > 300) button.click()
+})
+
+// ---- the prompt
+
+function grown(): void {
+  input.style.height = 'auto'
+  input.style.height = `${Math.min(input.scrollHeight, 300)}px`
+  editor.setState({ draft: input.value })
+}
+
+/** The `@word` that the cursor stands behind. */
+function mention(): { start: number; query: string } | undefined {
+  const match = /(?:^|[\s("'`])@([^\s"'`]*)$/.exec(input.value.slice(0, input.selectionStart))
+  return match ? { start: input.selectionStart - (match[1] ?? '').length, query: match[1] ?? '' } : undefined
+}
+
+function hideFiles(): void {
+  files.hidden = true
+  files.replaceChildren()
+  input.removeAttribute('aria-activedescendant')
+}
+
+function take(path: string): void {
+  const at = mention()
+  if (!at) return
+  input.setRangeText(path, at.start, input.selectionStart, 'end')
+  if (path.endsWith('/')) send({ type: 'find', query: path })
+  else {
+    input.setRangeText(' ', input.selectionStart, input.selectionStart, 'end')
+    hideFiles()
+  }
+  input.focus()
+  grown()
+}
+
+function showFiles(query: string, paths: string[]): void {
+  if (mention()?.query !== query) return
+  const items = paths.map((path, index) => {
+    const item = element('li', { role: 'option', id: `file-${index}`, 'aria-selected': String(index === 0) }, path)
+    item.addEventListener('mousedown', (event) => {
+      event.preventDefault()
+      take(path)
+    })
+    return item
+  })
+  files.replaceChildren(...items)
+  files.hidden = items.length === 0
+  if (items.length > 0) input.setAttribute('aria-activedescendant', 'file-0')
+}
+
+function move(step: number): void {
+  const items = [...files.children]
+  const index = items.findIndex((item) => item.getAttribute('aria-selected') === 'true')
+  const next = (index + step + items.length) % items.length
+  items.forEach((item, at) => item.setAttribute('aria-selected', String(at === next)))
+  items[next]?.scrollIntoView({ block: 'nearest' })
+  input.setAttribute('aria-activedescendant', `file-${next}`)
+}
+
+input.addEventListener('input', () => {
+  grown()
+  const at = mention()
+  if (at) send({ type: 'find', query: at.query })
+  else hideFiles()
+})
+
+input.addEventListener('keydown', (event) => {
+  if (!files.hidden) {
+    if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
+      event.preventDefault()
+      return move(event.key === 'ArrowDown' ? 1 : -1)
+    }
+    if (event.key === 'Tab' || (event.key === 'Enter' && !event.shiftKey)) {
+      event.preventDefault()
+      return take(files.querySelector('[aria-selected="true"]')?.textContent ?? '')
+    }
+    if (event.key === 'Escape') return hideFiles()
+  }
+  if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+    event.preventDefault()
+    prompt.requestSubmit()
+  }
+})
+
+let sending = ''
+prompt.addEventListener('submit', (event) => {
+  event.preventDefault()
+  const text = input.value.trim()
+  if (!text || sending) return
+  sending = input.value
+  send({ type: 'submit', text })
+})
+
+abort.addEventListener('click', () => send({ type: 'abort' }))
+find('agent').addEventListener('click', () => send({ type: 'command', command: 'agent' }))
+find('model').addEventListener('click', () => send({ type: 'command', command: 'model' }))
+
+// ---- what the extension says
+
+function receive(message: ToPage): void {
+  switch (message.type) {
+    case 'state': {
+      const isDown = message.connection === 'failed'
+      document.body.classList.toggle('down', isDown)
+      document.querySelector('.problem')?.remove()
+      if (isDown) {
+        const again = element('button', { type: 'button' }, 'Connect again')
+        again.addEventListener('click', () => send({ type: 'command', command: 'restart' }))
+        prompt.before(element('div', { class: 'problem', role: 'alert' }, message.problem, ' ', again))
+      }
+      return
+    }
+    case 'session': {
+      const { session, status: now, choice } = message
+      const words: string[] = [now.type === 'retry' ? `trying again: ${now.message}` : now.type]
+      if (session) {
+        const { input: read, output, reasoning, cache } = session.tokens
+        words.push(`${tokens(read + cache.read + cache.write)} in, ${tokens(output + reasoning)} out`, cost(session.cost))
+      }
+      status.textContent = words.join(' · ')
+      abort.hidden = now.type === 'idle'
+      find('agent').textContent = choice.agent
+      find('model').textContent = choice.model
+      return
+    }
+    case 'all':
+      return showAll(message.entries, message.complete)
+    case 'older':
+      return showOlder(message.entries, message.complete)
+    case 'entry':
+      return changing(() => showEntry(message.entry))
+    case 'part':
+      return changing(() => showPart(message.messageID, message.part))
+    case 'append':
+      return append(message.messageID, message.partID, message.text)
+    case 'removed':
+      return changing(() => remove(message.messageID, message.partID))
+    case 'questions':
+      return changing(() => showQuestions(message.own, message.elsewhere))
+    case 'attached': {
+      const chips = message.attached.map(({ name }, index) => {
+        const away = element('button', { type: 'button', 'aria-label': `Remove ${name}` }, '×')
+        away.addEventListener('click', () => send({ type: 'detach', index }))
+        return element('span', { class: 'chip' }, name, away)
+      })
+      return attached.replaceChildren(...chips)
+    }
+    case 'draft':
+      if (message.text) input.value = message.text
+      if (message.focus) input.focus()
+      return grown()
+    case 'files':
+      return showFiles(message.query, message.paths)
+    case 'sent':
+      // The draft is kept when it could not be sent, and when it was changed meanwhile.
+      if (message.ok && input.value === sending) input.value = ''
+      sending = ''
+      grown()
+  }
+}
+
+window.addEventListener('message', (event: MessageEvent<ToPage>) => receive(event.data))
+const kept = editor.getState() as { draft?: string } | undefined
+input.value = kept?.draft ?? ''
+send({ type: 'ready' })
