@@ -63,6 +63,8 @@ mod remote_compatible_tests;
 #[cfg(test)]
 mod remote_failure_tests;
 #[cfg(test)]
+mod remote_key_tests;
+#[cfg(test)]
 mod remote_network_tests;
 #[cfg(test)]
 mod remote_openai_tests;
