@@ -17,7 +17,7 @@ use super::{
 pub(super) struct Answer {
     ready: VecDeque<Delta>,
     /// The kind of text that came last, and what it may go on with.
-    channel: Channel,
+    voice: Voice,
     joiner: Joiner,
     calls: Calls,
     /// How much decoders keep, in bytes.
@@ -32,13 +32,13 @@ pub(super) struct Answer {
 
 /// Kinds of text.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
-enum Channel {
+enum Voice {
     #[default]
     Text,
     Reasoning,
 }
 
-impl Channel {
+impl Voice {
     fn delta(self, text: String) -> Delta {
         match self {
             Self::Text => Delta::Text(text),
@@ -50,12 +50,12 @@ impl Channel {
 impl Answer {
     /// More text.
     pub(super) fn text(&mut self, text: Text) {
-        self.push_text(Channel::Text, text);
+        self.speak(Voice::Text, text);
     }
 
     /// More thinking.
     pub(super) fn reasoning(&mut self, text: Text) {
-        self.push_text(Channel::Reasoning, text);
+        self.speak(Voice::Reasoning, text);
     }
 
     /// The signature of the thinking so far.
@@ -89,7 +89,7 @@ impl Answer {
 
     /// The text so far is complete: half a character at its end is told as such.
     pub(super) fn end_text(&mut self) {
-        self.ready.extend(self.joiner.rest().map(|half| self.channel.delta(half.to_string())));
+        self.ready.extend(self.joiner.rest().map(|half| self.voice.delta(half.to_string())));
     }
 
     /// A decoder keeps so many bytes more, until the answer's end at the longest.
@@ -143,18 +143,18 @@ impl Answer {
         self.ready.push_back(Delta::Finish { reason, tokens: self.tokens });
     }
 
-    fn push_text(&mut self, channel: Channel, text: Text) {
+    fn speak(&mut self, voice: Voice, text: Text) {
         if text.is_empty() {
             return;
         }
         self.spoke = true;
-        if channel != self.channel {
+        if voice != self.voice {
             self.end_text();
-            self.channel = channel;
+            self.voice = voice;
         }
         let text = self.joiner.join(text);
         if !text.is_empty() {
-            self.ready.push_back(channel.delta(text));
+            self.ready.push_back(voice.delta(text));
         }
     }
 }
