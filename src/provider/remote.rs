@@ -11,12 +11,12 @@ use super::{
     definition::{Delta, Error, ModelRequest, Provider},
     network::Network,
     remote_anthropic,
-    remote_client::{Address, Clients},
+    remote_client::{self, Address, Clients},
     remote_error, remote_gemini, remote_ollama, remote_openai, remote_responses,
     remote_stream::{self, Incoming},
     remote_wire::Wire,
 };
-use crate::stdx::tasks::Tasks;
+use crate::stdx::{redact::is_secret_name, tasks::Tasks};
 
 /// How long a service may send nothing, in milliseconds, where the settings do not say.
 pub const DEFAULT_TIMEOUT_MS: u64 = 300_000;
@@ -65,7 +65,9 @@ impl Remote {
         }
         let body = Value::Object(body).to_string();
         let client = self.client(address).await?;
-        let call = self.headers().into_iter().fold(client.post(url), |call, (name, value)| call.header(name, value));
+        let headers = self.headers();
+        let url = remote_client::without_what_headers_show(url, settings.api_key.as_ref(), headers.contains_key("authorization"));
+        let call = headers.into_iter().fold(client.post(url), |call, (name, value)| call.header(name, value));
         remote_stream::open(call.body(body), wire, Duration::from_millis(settings.timeout_ms), service).await
     }
 
@@ -85,7 +87,9 @@ impl Remote {
             ("accept".to_owned(), settings.api.accepts().to_owned()),
             ("content-type".to_owned(), "application/json".to_owned()),
         ]);
-        if let Some(key) = &settings.api_key {
+        // A key that one of the further headers shows already is not shown again.
+        let shows = |key: &Secret| settings.headers.iter().any(|(name, value)| is_secret_name(name) && is_last_word(value, key));
+        if let Some(key) = settings.api_key.as_ref().filter(|key| !shows(key)) {
             let (name, before) = settings.api.key_header();
             headers.insert(name.to_owned(), format!("{before}{}", key.expose()));
         }
@@ -104,6 +108,11 @@ impl Remote {
         let headers = self.settings.headers.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
         self.settings.api_key.iter().chain(headers).fold(text, |text, secret| secret.redact(text))
     }
+}
+
+/// Whether a header's value is the key, perhaps behind a scheme.
+fn is_last_word(value: &Secret, key: &Secret) -> bool {
+    value.expose().split_ascii_whitespace().next_back() == Some(key.expose())
 }
 
 /// The request in the protocol's terms, all but `stream`.

@@ -132,6 +132,7 @@ impl Incoming {
             Fault::Said(body) => remote_error::from_event(&body),
             Fault::Malformed(what) => remote_error::no_protocol(&self.service, &what),
             Fault::Garbled(message) => Error::Stream { message, retryable: true },
+            Fault::TooLong => Error::answer_too_long(),
             Fault::Cut => remote_error::cut(&self.service),
         }
     }
