@@ -18,6 +18,8 @@ pub(super) fn presentable(mut error: Error, redact: impl FnOnce(String) -> Strin
     | Error::Network { message, .. }
     | Error::Status { message, .. }
     | Error::Connection { message }
+    | Error::Unreachable { message, .. }
+    | Error::Empty { message }
     | Error::ContextOverflow { message }
     | Error::Stream { message, .. }
     | Error::Request { message }) = &mut error;

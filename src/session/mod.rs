@@ -7,6 +7,7 @@ mod announce;
 mod answer;
 mod calls;
 mod choices;
+mod circles;
 mod error;
 mod failure;
 mod fold;

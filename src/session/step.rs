@@ -22,7 +22,7 @@ use super::{
 use crate::{
     provider::{
         definition::{Delta, Error as ModelError, FinishReason, ModelMessage, ModelRequest, UserContent},
-        retry::{self, RetryPolicy},
+        retry::Failures,
         variants,
     },
     stdx::time::now_ms,
@@ -37,44 +37,44 @@ const CALL_LENGTH: usize = 8 * 1024;
 pub(super) enum StepEnd {
     /// Well: its calls, why it stopped, what it used.
     Finished(AssistantMessage, Vec<Call>, FinishReason, Tokens),
-    /// Badly; with `true` it broke after it had begun to speak and is worth another message.
-    Failed(AssistantMessage, MessageError, bool),
+    /// Badly, with what it used; with `true` it is worth another message.
+    Failed(AssistantMessage, MessageError, bool, Tokens),
     /// It was cut off.
     Aborted(AssistantMessage),
 }
 
 /// Calls the model until an answer is complete, waiting and trying again where that may help.
-/// `failures` counts the calls in a row that have failed, also in messages before this one.
+/// `failures` are the calls in a row that have failed, also in messages before this one.
 pub(super) async fn run(
     turn: &Turn,
     answer: AssistantMessage,
     history: &[MessageWithParts],
     final_step: bool,
-    failures: &mut u32,
+    failures: &mut Failures,
 ) -> Result<StepEnd, Error> {
     let mut request = request(turn, history, final_step);
-    let policy = RetryPolicy::default();
     loop {
         let mut fold = Fold::new(turn.session.id.clone(), answer.id.clone(), part_id);
         let ended = stream(turn, &answer.id, request.clone(), &mut fold).await?;
-        let error = match ended {
+        let (error, tokens) = match ended {
+            Streamed::Finished(reason, tokens) if is_empty(&fold, reason) => {
+                (ModelError::Empty { message: format!("{} ended its answer without a word and without a call", turn.model.reference) }, tokens)
+            }
             Streamed::Finished(reason, tokens) => {
-                let reason = if fold.calls.is_empty() { reason } else { FinishReason::ToolCalls };
+                let reason = if fold.calls.is_empty() || reason == FinishReason::Length { reason } else { FinishReason::ToolCalls };
                 return Ok(StepEnd::Finished(answer, fold.calls, reason, tokens));
             }
             Streamed::Aborted => return Ok(StepEnd::Aborted(answer)),
-            Streamed::Failed(error) => error,
+            Streamed::Failed(error) => (error, Tokens::default()),
         };
         if turn.form.as_ref().is_some_and(|form| form.stops_forcing(&error)) {
             request = self::request(turn, history, final_step);
             continue;
         }
-        *failures += 1;
-        let attempt = *failures;
-        let wait = retry::decide(policy, &error, attempt, jitter());
+        let wait = failures.add(&error, jitter());
         let message = message_error(&error, &turn.model.reference);
-        let Some(wait) = wait else { return Ok(StepEnd::Failed(answer, message, false)) };
-        announce_retry(turn, &answer.id, attempt, &message, wait).await?;
+        let Some(wait) = wait else { return Ok(StepEnd::Failed(answer, message, false, tokens)) };
+        announce_retry(turn, &answer.id, failures.count(), &message, wait).await?;
         let slept = tokio::select! {
             () = turn.tasks.token().cancelled() => false,
             () = tokio::time::sleep(std::time::Duration::from_millis(wait)) => true,
@@ -86,10 +86,18 @@ pub(super) async fn run(
             let voice = turn.voice.clone();
             turn.shared.database.write::<_, Error>(move |write| Ok(voice.status(write, status)?)).await?;
         }
-        if fold.has_spoken() {
-            return Ok(StepEnd::Failed(answer, message, true));
+        // What a client has seen, or what has cost something, stays on record.
+        if fold.has_spoken() || tokens != Tokens::default() {
+            return Ok(StepEnd::Failed(answer, message, true, tokens));
         }
     }
+}
+
+/// Whether an answer that ended well says nothing: thinking alone is no answer. An answer that was withheld, or used up
+/// its output limit, has an error of its own.
+fn is_empty(fold: &Fold, reason: FinishReason) -> bool {
+    let should_speak = matches!(reason, FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other);
+    should_speak && fold.calls.is_empty() && !fold.has_text()
 }
 
 enum Streamed {
