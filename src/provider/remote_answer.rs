@@ -19,6 +19,8 @@ pub(super) struct Answer {
     reason: Option<FinishReason>,
     refused: bool,
     spoke: bool,
+    /// How often something has come that belongs to the answer.
+    progress: u64,
     /// The usage so far.
     pub(super) tokens: Tokens,
 }
@@ -48,17 +50,20 @@ impl Answer {
     /// A piece of a call.
     pub(super) fn fragment(&mut self, fragment: Fragment) {
         self.spoke = true;
+        self.progress += u64::from(fragment != Fragment { index: fragment.index, ..Fragment::default() });
         self.ready.extend(self.calls.add(fragment));
     }
 
     /// A call that came as a whole.
     pub(super) fn call(&mut self, id: Option<String>, name: String, arguments: String, metadata: Option<Value>) {
         self.spoke = true;
+        self.progress += 1;
         self.ready.push_back(self.calls.add_whole(id, name, arguments, metadata));
     }
 
     /// The service has said why the answer ends.
     pub(super) fn ends(&mut self, reason: FinishReason) {
+        self.progress += u64::from(self.reason.is_none());
         self.reason = Some(reason);
     }
 
@@ -70,6 +75,11 @@ impl Answer {
     /// Whether the model has said anything.
     pub(super) fn has_spoken(&self) -> bool {
         self.spoke
+    }
+
+    /// A number that grows with all that belongs to the answer; pings and empty deltas leave it as it is.
+    pub(super) fn progress(&self) -> u64 {
+        self.progress
     }
 
     /// The next delta.
@@ -94,6 +104,7 @@ impl Answer {
     fn push(&mut self, text: String, delta: impl FnOnce(String) -> Delta) {
         if !text.is_empty() {
             self.spoke = true;
+            self.progress += 1;
             self.ready.push_back(delta(text));
         }
     }

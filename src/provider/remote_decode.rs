@@ -15,6 +15,7 @@ use super::{
     remote_ollama_stream::OllamaDecoder,
     remote_openai_stream::OpenAiDecoder,
     remote_responses_stream::ResponsesDecoder,
+    remote_shapes,
     remote_wire::Wire,
 };
 
@@ -58,6 +59,8 @@ pub(super) struct Decoding {
     answer: Answer,
     /// The mark that ends every answer of this protocol may come without a reason before it.
     lenient: bool,
+    /// A frame has come.
+    framed: bool,
     ended: bool,
 }
 
@@ -70,13 +73,23 @@ impl Decoding {
             Wire::Gemini => (Framing::Events, Box::new(GeminiDecoder)),
             Wire::Ollama => (Framing::Lines, Box::new(OllamaDecoder)),
         };
-        Self { frames: Frames::new(framing), decoder, answer: Answer::default(), lenient: wire == Wire::OpenAi, ended: false }
+        Self {
+            frames: Frames::new(framing),
+            decoder,
+            answer: Answer::default(),
+            lenient: wire == Wire::OpenAi,
+            framed: false,
+            ended: false,
+        }
     }
 
     /// Takes the next bytes. After an error, or once it [has ended](Self::has_ended), nothing more is taken.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let Self { frames, decoder, answer, lenient, .. } = self;
-        let wanted = frames.push(bytes, &mut |frame| read(frame, decoder.as_mut(), answer, *lenient))?;
+        let Self { frames, decoder, answer, lenient, framed, .. } = self;
+        let wanted = frames.push(bytes, &mut |frame| {
+            *framed |= frame.data.trim_start().starts_with(['{', '[']);
+            read(frame, decoder.as_mut(), answer, *lenient)
+        })?;
         if wanted == Wanted::Enough {
             self.finish();
         }
@@ -105,6 +118,21 @@ impl Decoding {
         self.answer.pop()
     }
 
+    /// Whether anything has come that looks like a frame of the protocol.
+    pub(super) fn has_framed(&self) -> bool {
+        self.framed
+    }
+
+    /// Whether the service has said why the answer ends.
+    pub(super) fn is_complete(&self) -> bool {
+        self.answer.is_complete()
+    }
+
+    /// Grows with all that belongs to the answer.
+    pub(super) fn progress(&self) -> u64 {
+        self.answer.progress()
+    }
+
     /// Whether `Finish` has been made.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
@@ -119,7 +147,19 @@ impl Decoding {
 fn read(frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer, lenient: bool) -> Result<Wanted, Fault> {
     let data = frame.data.trim();
     match data.as_bytes().first() {
-        Some(b'{') => decoder.read(Frame { data, ..frame }, answer),
+        Some(b'{') => {
+            let before = answer.progress();
+            let wanted = decoder.read(Frame { data, ..frame }, answer);
+            // What adds nothing to the answer, or is not understood, may be an error in a shape that the protocol does not have.
+            if matches!(wanted, Ok(Wanted::More) | Err(Fault::Malformed(_)))
+                && answer.progress() == before
+                && let Ok(value) = serde_json::from_str::<Value>(data)
+                && remote_shapes::is_error(&value)
+            {
+                return Err(Fault::Said(value));
+            }
+            wanted
+        }
         Some(b'[') if data == "[DONE]" => {
             // Where the protocol has a mark of its own, this one is only what a proxy adds.
             if lenient || answer.is_complete() { Ok(Wanted::Enough) } else { Ok(Wanted::More) }
