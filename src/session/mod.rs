@@ -10,6 +10,7 @@ mod choices;
 mod circles;
 mod error;
 mod failure;
+mod fit;
 mod fold;
 mod history;
 mod host;

@@ -14,6 +14,7 @@ use super::{
     Error, calls, choices,
     choices::Choices,
     failure::message_error,
+    fit,
     fold::{Call, Change, Fold},
     history, structured, system,
     turn::{Turn, part_id},
@@ -57,9 +58,10 @@ pub(super) async fn run(
         let mut fold = Fold::new(turn.session.id.clone(), answer.id.clone(), part_id);
         let ended = stream(turn, &answer.id, request.clone(), &mut fold).await?;
         let (error, tokens) = match ended {
-            Streamed::Finished(reason, tokens) if is_empty(&fold, reason) => {
-                (ModelError::Empty { message: format!("{} ended its answer without a word and without a call", turn.model.reference) }, tokens)
-            }
+            Streamed::Finished(reason, tokens) if is_empty(&fold, reason) => (
+                ModelError::Empty { message: format!("{} ended its answer without a word and without a call", turn.model.reference) },
+                tokens,
+            ),
             Streamed::Finished(reason, tokens) => {
                 let reason = if fold.calls.is_empty() || reason == FinishReason::Length { reason } else { FinishReason::ToolCalls };
                 return Ok(StepEnd::Finished(answer, fold.calls, reason, tokens));
@@ -213,7 +215,7 @@ fn request(turn: &Turn, history: &[MessageWithParts], final_step: bool) -> Model
             variants::merge(&mut options, &forced);
         }
     }
-    ModelRequest {
+    let mut request = ModelRequest {
         model: turn.model.reference.clone(),
         info: turn.model.info.clone(),
         system,
@@ -224,7 +226,9 @@ fn request(turn: &Turn, history: &[MessageWithParts], final_step: bool) -> Model
         max_output_tokens,
         options,
         cache_key: turn.session.id.to_string(),
-    }
+    };
+    request.max_output_tokens = fit::longest_answer(max_output_tokens, &request, history);
+    request
 }
 
 fn reminder(turn: &Turn, history: &[MessageWithParts]) -> Option<&'static str> {
