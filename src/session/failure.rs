@@ -8,8 +8,9 @@ use polytree_protocol::{
 use super::{Error, circles::Circle};
 use crate::provider::{definition::Error as ModelError, retry};
 
-/// What is written on an answer whose model call has failed.
-pub(super) fn message_error(error: &ModelError, model: &ModelRef) -> MessageError {
+/// What is written on an answer whose model call has failed. `unset` says which variable of the provider's settings is not
+/// set, if there is one.
+pub(super) fn message_error(error: &ModelError, model: &ModelRef, unset: Option<&str>) -> MessageError {
     let ModelRef { provider_id: provider, model_id } = model;
     let (name, hint) = match error {
         ModelError::Credentials { .. } => {
@@ -47,6 +48,15 @@ pub(super) fn message_error(error: &ModelError, model: &ModelRef) -> MessageErro
         ModelError::Status { .. } | ModelError::Stream { .. } => (Name::ApiError, None),
         ModelError::Request { .. } => (Name::UnknownError, None),
     };
+    // A refused key, an address that is none or nobody's: that is why.
+    let explains = matches!(
+        error,
+        ModelError::Credentials { .. }
+            | ModelError::Request { .. }
+            | ModelError::Unreachable { .. }
+            | ModelError::Status { status: 400..=499, .. }
+    );
+    let hint = unset.filter(|_| explains).map(str::to_owned).or(hint);
     let status = if let ModelError::Status { status, .. } = error { Some(*status) } else { None };
     MessageError {
         data: MessageErrorData {
@@ -135,7 +145,7 @@ mod tests {
         ]
         .iter()
         .map(|error| {
-            let MessageError { name, data } = message_error(error, &ModelRef::parse("p/m").unwrap());
+            let MessageError { name, data } = message_error(error, &ModelRef::parse("p/m").unwrap(), None);
             format!("{name:?} {:?} {:?}: {:.50}\n", data.status_code, data.is_retryable.unwrap(), data.hint.unwrap_or_default())
         })
         .collect();
@@ -160,5 +170,9 @@ mod tests {
             UnknownError None false: 
         "#]]
         .assert_eq(&told);
+        let unset = |error: &ModelError| message_error(error, &ModelRef::parse("p/m").unwrap(), Some("KEY is not set")).data.hint;
+        assert_eq!(unset(&ModelError::Credentials { message: said("no") }).as_deref(), Some("KEY is not set"));
+        assert_eq!(unset(&status(400, "no", None)).as_deref(), Some("KEY is not set"));
+        assert_eq!(unset(&status(503, "x", None)), None);
     }
 }

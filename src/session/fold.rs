@@ -65,7 +65,17 @@ pub struct Fold {
 impl Fold {
     /// An empty answer; `next_id` makes the parts' ids.
     pub fn new(session_id: SessionId, message_id: MessageId, next_id: fn() -> PartId) -> Self {
-        Self { session_id, message_id, open: None, length: 0, started: Vec::new(), spoken: false, has_text: false, calls: Vec::new(), next_id }
+        Self {
+            session_id,
+            message_id,
+            open: None,
+            length: 0,
+            started: Vec::new(),
+            spoken: false,
+            has_text: false,
+            calls: Vec::new(),
+            next_id,
+        }
     }
 
     /// Takes the next delta at the time `now`. `Finish` changes nothing here.

@@ -74,7 +74,7 @@ pub(super) async fn run(
             continue;
         }
         let wait = failures.add(&error, jitter());
-        let message = message_error(&error, &turn.model.reference);
+        let message = message_error(&error, &turn.model.reference, turn.model.unset.as_deref());
         let Some(wait) = wait else { return Ok(StepEnd::Failed(answer, message, false, tokens)) };
         announce_retry(turn, &answer.id, failures.count(), &message, wait).await?;
         let slept = tokio::select! {
