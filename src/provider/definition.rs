@@ -9,6 +9,12 @@ use polytree_protocol::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// The longest answer, in bytes, with everything that belongs to it: text, thinking, signatures and calls.
+pub const MOST_ANSWER: usize = 16 * 1024 * 1024;
+/// What a call counts in the length of an answer beside its arguments: it costs a part, two events and perhaps a task,
+/// however short it is.
+pub const CALL_LENGTH: usize = 8 * 1024;
+
 /// One call of a model.
 #[derive(Debug, Clone)]
 pub struct ModelRequest {
@@ -274,6 +280,14 @@ pub enum Error {
         /// What is wrong, and what to do.
         message: String,
     },
+}
+
+impl Error {
+    /// The answer is longer than [`MOST_ANSWER`].
+    #[must_use]
+    pub fn answer_too_long() -> Self {
+        Self::Stream { message: format!("the answer is longer than {} MiB", MOST_ANSWER >> 20), retryable: false }
+    }
 }
 
 /// A model service. Implementations keep no state of a call outside the stream that they return; dropping the

@@ -32,6 +32,7 @@ mod remote_error;
 mod remote_frames;
 mod remote_gemini;
 mod remote_gemini_stream;
+mod remote_json;
 mod remote_media;
 mod remote_ollama;
 mod remote_ollama_stream;
@@ -43,6 +44,7 @@ mod remote_responses_stream;
 mod remote_shapes;
 mod remote_shorten;
 mod remote_stream;
+mod remote_text;
 mod remote_unreachable;
 pub mod remote_wire;
 
@@ -65,6 +67,8 @@ mod remote_anthropic_tests;
 mod remote_compatible_tests;
 #[cfg(test)]
 mod remote_failure_tests;
+#[cfg(test)]
+mod remote_key_tests;
 #[cfg(test)]
 mod remote_network_tests;
 #[cfg(test)]

@@ -11,12 +11,12 @@ use super::{
     definition::{Delta, Error, ModelRequest, Provider},
     network::Network,
     remote_anthropic,
-    remote_client::{Address, Clients},
+    remote_client::{self, Address, Clients},
     remote_error, remote_gemini, remote_ollama, remote_openai, remote_responses,
     remote_stream::{self, Incoming},
     remote_wire::Wire,
 };
-use crate::stdx::tasks::Tasks;
+use crate::stdx::{redact::is_secret_name, tasks::Tasks};
 
 /// How long a service may send nothing, in milliseconds, where the settings do not say.
 pub const DEFAULT_TIMEOUT_MS: u64 = 300_000;
@@ -64,9 +64,11 @@ impl Remote {
             body.insert("stream".to_owned(), Value::Bool(true));
         }
         let client = self.client(address).await?;
+        let headers = self.headers();
+        let url = remote_client::without_what_headers_show(url, settings.api_key.as_ref(), headers.contains_key("authorization"));
         let patience = Duration::from_millis(settings.timeout_ms);
         let send = |body: String| {
-            let call = self.headers().into_iter().fold(client.post(url.clone()), |call, (name, value)| call.header(name, value));
+            let call = headers.iter().fold(client.post(url.clone()), |call, (name, value)| call.header(name, value));
             remote_stream::open(call.body(body), wire, patience, service.clone())
         };
         let text = serde_json::to_string(&body).unwrap_or_default();
@@ -98,7 +100,9 @@ impl Remote {
             ("accept".to_owned(), settings.api.accepts().to_owned()),
             ("content-type".to_owned(), "application/json".to_owned()),
         ]);
-        if let Some(key) = &settings.api_key {
+        // A key that one of the further headers shows already is not shown again.
+        let shows = |key: &Secret| settings.headers.iter().any(|(name, value)| is_secret_name(name) && is_last_word(value, key));
+        if let Some(key) = settings.api_key.as_ref().filter(|key| !shows(key)) {
             let (name, before) = settings.api.key_header();
             headers.insert(name.to_owned(), format!("{before}{}", key.expose()));
         }
@@ -122,6 +126,11 @@ impl Remote {
 fn is_about_summaries(message: &str) -> bool {
     let message = message.to_lowercase();
     message.contains("reasoning summaries") || message.contains("reasoning.summary")
+}
+
+/// Whether a header's value is the key, perhaps behind a scheme.
+fn is_last_word(value: &Secret, key: &Secret) -> bool {
+    value.expose().split_ascii_whitespace().next_back() == Some(key.expose())
 }
 
 /// The request in the protocol's terms, all but `stream`.

@@ -7,48 +7,80 @@ use polytree_protocol::message::Tokens;
 use serde_json::Value;
 
 use super::{
-    definition::{Delta, FinishReason},
+    definition::{Delta, FinishReason, MOST_ANSWER},
     remote_calls::{Calls, Fragment},
+    remote_text::{Joiner, Text},
 };
 
 /// An answer in the making.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     ready: VecDeque<Delta>,
+    /// The kind of text that came last, and what it may go on with.
+    voice: Voice,
+    joiner: Joiner,
     calls: Calls,
+    /// How much decoders keep, in bytes.
+    kept: usize,
+    choice: Option<u64>,
     reason: Option<FinishReason>,
     refused: bool,
     spoke: bool,
     /// How often something has come that belongs to the answer.
     progress: u64,
+    /// What is an error if nothing follows it.
+    suspect: Option<Value>,
     /// The usage so far.
     pub(super) tokens: Tokens,
 }
 
+/// Kinds of text.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+enum Voice {
+    #[default]
+    Text,
+    Reasoning,
+}
+
+impl Voice {
+    fn delta(self, text: String) -> Delta {
+        match self {
+            Self::Text => Delta::Text(text),
+            Self::Reasoning => Delta::Reasoning(text),
+        }
+    }
+}
+
 impl Answer {
     /// More text.
-    pub(super) fn text(&mut self, text: String) {
-        self.push(text, Delta::Text);
+    pub(super) fn text(&mut self, text: Text) {
+        self.speak(Voice::Text, text);
     }
 
     /// More thinking.
-    pub(super) fn reasoning(&mut self, text: String) {
-        self.push(text, Delta::Reasoning);
+    pub(super) fn reasoning(&mut self, text: Text) {
+        self.speak(Voice::Reasoning, text);
     }
 
     /// The signature of the thinking so far.
     pub(super) fn signature(&mut self, signature: String) {
-        self.push(signature, Delta::ReasoningSignature);
+        if !signature.is_empty() {
+            self.end_text();
+            self.spoke = true;
+            self.progress += 1;
+            self.ready.push_back(Delta::ReasoningSignature(signature));
+        }
     }
 
     /// More of what the model says instead of an answer: text, and the reason for the end.
-    pub(super) fn refusal(&mut self, text: String) {
-        self.refused = true;
-        self.push(text, Delta::Text);
+    pub(super) fn refusal(&mut self, text: Text) {
+        self.refused |= !text.is_empty();
+        self.text(text);
     }
 
     /// A piece of a call.
     pub(super) fn fragment(&mut self, fragment: Fragment) {
+        self.end_text();
         self.spoke = true;
         self.progress += u64::from(fragment != Fragment { index: fragment.index, ..Fragment::default() });
         self.ready.extend(self.calls.add(fragment));
@@ -56,9 +88,30 @@ impl Answer {
 
     /// A call that came as a whole.
     pub(super) fn call(&mut self, id: Option<String>, name: String, arguments: String, metadata: Option<Value>) {
+        self.end_text();
         self.spoke = true;
         self.progress += 1;
         self.ready.push_back(self.calls.add_whole(id, name, arguments, metadata));
+    }
+
+    /// The text so far is complete: half a character at its end is told as such.
+    pub(super) fn end_text(&mut self) {
+        self.ready.extend(self.joiner.rest().map(|half| self.voice.delta(half.to_string())));
+    }
+
+    /// A decoder keeps so many bytes more, until the answer's end at the longest.
+    pub(super) fn keep(&mut self, bytes: usize) {
+        self.kept += bytes;
+    }
+
+    /// Whether what is kept is longer than an answer may be. Text is handed on and not kept.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.kept + self.calls.length() > MOST_ANSWER
+    }
+
+    /// Whether a choice of this number is the one that is read: only one is ever asked for, and the first to come is taken.
+    pub(super) fn is_ours(&mut self, choice: Option<u64>) -> bool {
+        choice.is_none_or(|choice| *self.choice.get_or_insert(choice) == choice)
     }
 
     /// The service has said why the answer ends.
@@ -77,9 +130,19 @@ impl Answer {
         self.spoke
     }
 
+    /// Something has come that is an error if nothing follows it.
+    pub(super) fn suspect(&mut self, value: Value) {
+        self.suspect = Some(value);
+    }
+
+    /// The error of an answer that has not begun.
+    pub(super) fn suspected(&mut self) -> Option<Value> {
+        self.suspect.take().filter(|_| !self.spoke)
+    }
+
     /// A number that grows with all that belongs to the answer; pings and empty deltas leave it as it is.
     pub(super) fn progress(&self) -> u64 {
-        self.progress
+        self.progress + self.kept as u64
     }
 
     /// The next delta.
@@ -89,8 +152,10 @@ impl Answer {
 
     /// The answer has ended well.
     pub(super) fn finish(&mut self) {
-        let has_calls = !self.calls.is_empty();
-        self.ready.extend(self.calls.finish());
+        self.end_text();
+        let calls = self.calls.finish();
+        let has_calls = !calls.is_empty();
+        self.ready.extend(calls);
         // Some services say `stop` after calls, and some announce calls that never came.
         let reason = match self.reason.unwrap_or(FinishReason::Other) {
             FinishReason::Stop | FinishReason::Other if has_calls => FinishReason::ToolCalls,
@@ -101,11 +166,19 @@ impl Answer {
         self.ready.push_back(Delta::Finish { reason, tokens: self.tokens });
     }
 
-    fn push(&mut self, text: String, delta: impl FnOnce(String) -> Delta) {
+    fn speak(&mut self, voice: Voice, text: Text) {
+        if text.is_empty() {
+            return;
+        }
+        self.spoke = true;
+        if voice != self.voice {
+            self.end_text();
+            self.voice = voice;
+        }
+        let text = self.joiner.join(text);
         if !text.is_empty() {
-            self.spoke = true;
             self.progress += 1;
-            self.ready.push_back(delta(text));
+            self.ready.push_back(voice.delta(text));
         }
     }
 }
@@ -171,7 +244,7 @@ mod tests {
     #[test]
     fn a_refusal_is_text_and_a_reason() {
         let mut answer = Answer::default();
-        answer.refusal("I cannot".to_owned());
+        answer.refusal("I cannot".to_owned().into());
         answer.ends(FinishReason::Stop);
         answer.finish();
         assert_eq!(answer.pop(), Some(Delta::Text("I cannot".to_owned())));

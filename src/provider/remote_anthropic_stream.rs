@@ -3,16 +3,12 @@
 //! Not read by genai, which gives all arguments of a call again with each of their pieces, so that a long call in small
 //! pieces costs quadratic time; see `remote_frames` for the lines.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
-use serde_json::Value;
-
 use super::{
     remote_answer::{Answer, reason},
     remote_calls::Fragment,
-    remote_decode::{Decode, Fault, parse},
+    remote_decode::{Decode, Fault},
     remote_frames::{Frame, Wanted},
+    remote_json::Json,
 };
 
 /// Marks a signature that stands for a block of thinking which the service keeps secret. Signatures are base64, so
@@ -28,134 +24,82 @@ pub(super) struct AnthropicDecoder {
     calls: Vec<Option<u64>>,
 }
 
-/// All events in one: what an event does not have is absent.
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Cow<'a, str>,
-    index: Option<u64>,
-    #[serde(borrow)]
-    delta: Option<Piece<'a>>,
-    content_block: Option<Block>,
-    message: Option<Message>,
-    usage: Option<Usage>,
-    // A message that came without streaming.
-    content: Option<Vec<Block>>,
-    stop_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Piece<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Cow<'a, str>,
-    text: Option<String>,
-    thinking: Option<String>,
-    signature: Option<String>,
-    partial_json: Option<String>,
-    stop_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Message {
-    usage: Option<Usage>,
-}
-
-#[derive(Deserialize)]
-struct Block {
-    #[serde(rename = "type")]
-    kind: String,
-    id: Option<String>,
-    name: Option<String>,
-    input: Option<Value>,
-    text: Option<String>,
-    thinking: Option<String>,
-    signature: Option<String>,
-    data: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Usage {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-    output_tokens_details: Option<OutputDetails>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct OutputDetails {
-    thinking_tokens: Option<u64>,
-}
-
 impl Decode for AnthropicDecoder {
-    fn read(&mut self, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
-        let event: Event<'_> = parse(frame.data)?;
-        match event.kind.as_ref() {
-            "content_block_delta" => {
-                if let Some(delta) = event.delta {
-                    self.delta(event.index, delta, answer);
-                }
-            }
-            "content_block_start" => {
-                if let Some(block) = event.content_block {
-                    self.block(event.index, block, answer);
-                }
-            }
+    fn read(&mut self, json: Json<'_>, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
+        // A message that came without streaming has its content and its reason itself.
+        let [kind, index, delta, block, message, usage, content, stop_reason, error] =
+            json.fields(["type", "index", "delta", "content_block", "message", "usage", "content", "stop_reason", "error"]);
+        let kind = kind.name();
+        match if kind.is_empty() { frame.event.unwrap_or_default() } else { kind.as_ref() } {
+            "content_block_delta" => self.delta(index.count(), delta, answer),
+            "content_block_start" => self.block(index.count(), block, answer),
             "content_block_stop" => self.sign(answer),
-            "message_start" => count(event.message.and_then(|message| message.usage), answer),
+            "message_start" => count(message.field("usage"), answer),
             "message_delta" => {
-                count(event.usage, answer);
-                if let Some(word) = event.delta.and_then(|delta| delta.stop_reason) {
+                count(usage, answer);
+                let word = delta.field("stop_reason").name();
+                if !word.is_empty() {
                     answer.ends(reason(&word));
                 }
             }
             "message_stop" => return Ok(Wanted::Enough),
             "message" => {
-                for (index, block) in (0..).zip(event.content.into_iter().flatten()) {
+                for (index, block) in (0..).zip(content.objects()) {
                     self.block(Some(index), block, answer);
                     self.sign(answer);
                 }
-                count(event.usage, answer);
-                answer.ends(reason(&event.stop_reason.unwrap_or_default()));
+                count(usage, answer);
+                answer.ends(reason(&stop_reason.name()));
                 return Ok(Wanted::Enough);
             }
-            "error" => return Err(Fault::Said(parse(frame.data)?)),
-            "" if frame.event == Some("error") || frame.data.contains("\"error\"") => return Err(Fault::Said(parse(frame.data)?)),
+            "error" => return Err(Fault::Said(json.value())),
+            "" if error.is_something() => return Err(Fault::Said(json.value())),
             // Pings, and whatever will be invented.
             _ => {}
         }
         Ok(Wanted::More)
     }
+
+    fn knows(&self, event: &str) -> bool {
+        event == "error" || event.starts_with("content_block_") || event.starts_with("message_")
+    }
 }
 
 impl AnthropicDecoder {
-    fn delta(&mut self, index: Option<u64>, delta: Piece<'_>, answer: &mut Answer) {
-        match delta.kind.as_ref() {
-            "text_delta" => answer.text(delta.text.unwrap_or_default()),
-            "thinking_delta" => answer.reasoning(delta.thinking.unwrap_or_default()),
-            "signature_delta" => self.signature.push_str(&delta.signature.unwrap_or_default()),
+    fn delta(&mut self, index: Option<u64>, delta: Json<'_>, answer: &mut Answer) {
+        let [kind, text, thinking, signature, arguments] = delta.fields(["type", "text", "thinking", "signature", "partial_json"]);
+        match kind.name().as_ref() {
+            "text_delta" | "" => answer.text(text.text()),
+            "thinking_delta" => answer.reasoning(thinking.text()),
+            "signature_delta" => {
+                answer.keep(signature.len());
+                self.signature.push_str(&signature.name());
+            }
             "input_json_delta" if self.calls.contains(&index) => {
-                answer.fragment(Fragment { index, arguments: delta.partial_json.unwrap_or_default(), ..Fragment::default() });
+                let mut fragment = Fragment { index, ..Fragment::default() };
+                fragment.argue(arguments);
+                answer.fragment(fragment);
             }
             _ => {}
         }
     }
 
-    fn block(&mut self, index: Option<u64>, block: Block, answer: &mut Answer) {
-        match block.kind.as_str() {
-            "text" => answer.text(block.text.unwrap_or_default()),
+    fn block(&mut self, index: Option<u64>, block: Json<'_>, answer: &mut Answer) {
+        let [kind, id, name, input, text, thinking, signature, data] =
+            block.fields(["type", "id", "name", "input", "text", "thinking", "signature", "data"]);
+        match kind.name().as_ref() {
+            "text" | "" => answer.text(text.text()),
             "thinking" => {
-                answer.reasoning(block.thinking.unwrap_or_default());
-                self.signature = block.signature.unwrap_or_default();
+                answer.reasoning(thinking.text());
+                answer.keep(signature.len());
+                self.signature = signature.name().into_owned();
             }
-            "redacted_thinking" => answer.signature(format!("{REDACTED}{}", block.data.unwrap_or_default())),
+            "redacted_thinking" => answer.signature(format!("{REDACTED}{}", data.name())),
             "tool_use" => {
-                self.calls.push(index);
-                let whole = block.input.filter(|input| input.as_object().is_some_and(|input| !input.is_empty()));
-                let whole = whole.map(|input| input.to_string());
-                answer.fragment(Fragment { index, id: block.id, name: block.name, whole, ..Fragment::default() });
+                if !self.calls.contains(&index) {
+                    self.calls.push(index);
+                }
+                answer.fragment(Fragment { index, id: id.word(), name: name.word(), whole: input.arguments(), ..Fragment::default() });
             }
             _ => {}
         }
@@ -167,36 +111,39 @@ impl AnthropicDecoder {
 }
 
 /// Counts are cumulative: a later one replaces an earlier one, and what is not repeated stays.
-fn count(usage: Option<Usage>, answer: &mut Answer) {
-    let Some(usage) = usage else { return };
+fn count(usage: Json<'_>, answer: &mut Answer) {
+    let [input, output, read, written, details] =
+        usage.fields(["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens_details"]);
     let tokens = &mut answer.tokens;
-    let written = tokens.output + tokens.reasoning;
-    tokens.reasoning = usage.output_tokens_details.unwrap_or_default().thinking_tokens.unwrap_or(tokens.reasoning);
-    tokens.output = usage.output_tokens.unwrap_or(written).saturating_sub(tokens.reasoning);
-    tokens.input = usage.input_tokens.unwrap_or(tokens.input);
-    tokens.cache.read = usage.cache_read_input_tokens.unwrap_or(tokens.cache.read);
-    tokens.cache.write = usage.cache_creation_input_tokens.unwrap_or(tokens.cache.write);
+    let so_far = tokens.output + tokens.reasoning;
+    tokens.reasoning = details.field("thinking_tokens").count().unwrap_or(tokens.reasoning);
+    tokens.output = output.count().unwrap_or(so_far).saturating_sub(tokens.reasoning);
+    tokens.input = input.count().unwrap_or(tokens.input);
+    tokens.cache.read = read.count().unwrap_or(tokens.cache.read);
+    tokens.cache.write = written.count().unwrap_or(tokens.cache.write);
 }
 
 #[cfg(test)]
 mod tests {
     use polytree_protocol::message::{CacheTokens, Tokens};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     #[test]
     fn usage_is_cumulative() {
         let mut answer = Answer::default();
-        let usage = |value| Some(serde_json::from_value::<Usage>(value).unwrap());
-        count(
-            usage(json!({"input_tokens": 7, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20, "output_tokens": 1})),
-            &mut answer,
-        );
-        count(usage(json!({"output_tokens": 50, "output_tokens_details": {"thinking_tokens": 30}})), &mut answer);
+        let mut counted = |usage: Value| {
+            count(Json::parse(&usage.to_string()).unwrap().0, &mut answer);
+            answer.tokens
+        };
+        counted(json!({"input_tokens": 7, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20, "output_tokens": 1}));
         let expected = Tokens { input: 7, output: 20, reasoning: 30, cache: CacheTokens { read: 100, write: 20 } };
-        assert_eq!(answer.tokens, expected);
-        count(usage(json!({})), &mut answer);
-        assert_eq!(answer.tokens, expected);
+        assert_eq!(counted(json!({"output_tokens": 50, "output_tokens_details": {"thinking_tokens": 30}})), expected);
+        assert_eq!(counted(json!({})), expected);
+        assert_eq!(
+            counted(json!({"input_tokens": -1, "output_tokens": 50.0, "cache_read_input_tokens": "100", "output_tokens_details": 5})),
+            expected
+        );
     }
 }

@@ -1,12 +1,18 @@
 //! Puts tool calls together from the fragments in which services stream them. Pure.
 //!
 //! Guarantees: calls come out in the order in which they began, each with an id that is not empty and unique in the
-//! answer, and with its arguments exactly as they were written.
+//! answer, and with its arguments exactly as they were written, but for halves of characters, which become U+FFFD.
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 use ulid::Ulid;
 
-use super::definition::Delta;
+use super::{
+    definition::{CALL_LENGTH, Delta},
+    remote_json::Json,
+    remote_text::{Joiner, Text, mended},
+};
 
 /// A piece of a call as it came over the wire; everything may be missing.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,11 +24,26 @@ pub(super) struct Fragment {
     /// The tool.
     pub(super) name: Option<String>,
     /// More of the arguments.
-    pub(super) arguments: String,
+    pub(super) arguments: Text,
     /// The arguments as a whole, for services that send them with the call's start; fragments win over them.
     pub(super) whole: Option<String>,
     /// What the service wants back with the call.
     pub(super) metadata: Option<Value>,
+}
+
+impl Fragment {
+    /// Takes arguments as services write them: pieces of a text, or at once as an object.
+    pub(super) fn argue(&mut self, arguments: Json<'_>) {
+        if arguments.is_object() {
+            self.whole = arguments.arguments();
+        } else {
+            self.arguments = arguments.text();
+        }
+    }
+
+    fn has_arguments(&self) -> bool {
+        !self.arguments.is_empty() || self.whole.is_some()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -33,33 +54,45 @@ struct Call {
     id: Option<String>,
     name: String,
     arguments: String,
+    joiner: Joiner,
     whole: Option<String>,
     metadata: Option<Value>,
+}
+
+impl Call {
+    /// What is kept of it, in bytes, but for the metadata.
+    fn length(&self) -> usize {
+        self.given_id.len() + self.name.len() + self.arguments.len() + self.whole.as_ref().map_or(0, String::len)
+    }
 }
 
 /// The calls of one answer.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     calls: Vec<Call>,
+    length: usize,
 }
 
 impl Calls {
     /// Takes a fragment; gives the start of the call as soon as its name is known.
     pub(super) fn add(&mut self, fragment: Fragment) -> Option<Delta> {
         let place = self.place_of(&fragment).unwrap_or_else(|| {
+            self.length += CALL_LENGTH;
             self.calls.push(Call { index: fragment.index, ..Call::default() });
             self.calls.len() - 1
         });
         let call = &mut self.calls[place];
+        let length = call.length();
         if call.given_id.is_empty() {
             call.given_id = fragment.id.unwrap_or_default();
         }
         if call.name.is_empty() {
             call.name = fragment.name.unwrap_or_default();
         }
-        call.arguments.push_str(&fragment.arguments);
+        call.arguments.push_str(&call.joiner.join(fragment.arguments));
         call.whole = fragment.whole.or(call.whole.take());
         call.metadata = fragment.metadata.or(call.metadata.take());
+        self.length = self.length + call.length() - length;
         if call.name.is_empty() || call.id.is_some() {
             return None;
         }
@@ -71,14 +104,16 @@ impl Calls {
     /// Takes a call that came as a whole, whatever its id; gives its start.
     pub(super) fn add_whole(&mut self, given_id: Option<String>, name: String, arguments: String, metadata: Option<Value>) -> Delta {
         let given_id = given_id.unwrap_or_default();
-        self.calls.push(Call { given_id, name: name.clone(), arguments, metadata, ..Call::default() });
+        let call = Call { given_id, name: name.clone(), arguments, metadata, ..Call::default() };
+        self.length += CALL_LENGTH + call.length();
+        self.calls.push(call);
         let call_id = self.identify(self.calls.len() - 1);
         Delta::ToolCallStart { call_id, name }
     }
 
-    /// Whether there is any call.
-    pub(super) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+    /// How long the calls are by now, as an answer's length is counted.
+    pub(super) fn length(&self) -> usize {
+        self.length
     }
 
     /// All calls, complete.
@@ -90,10 +125,17 @@ impl Calls {
         }
         std::mem::take(&mut self.calls)
             .into_iter()
-            .map(|call| {
-                let written = Some(call.arguments).filter(|arguments| !arguments.trim().is_empty());
+            // Nothing but the announcement of a call is none.
+            .filter(|call| !call.name.is_empty() || !call.arguments.is_empty() || call.whole.is_some())
+            .map(|mut call| {
+                call.arguments.extend(call.joiner.rest());
                 // A call without arguments is often written as nothing at all.
+                let written = Some(call.arguments).filter(|arguments| !matches!(arguments.trim(), "" | "null"));
                 let arguments = written.or(call.whole).unwrap_or_else(|| "{}".to_owned());
+                let arguments = match mended(&arguments) {
+                    Cow::Borrowed(_) => arguments,
+                    Cow::Owned(mended) => mended,
+                };
                 Delta::ToolCallDone { call_id: call.id.unwrap_or_default(), name: call.name, arguments, metadata: call.metadata }
             })
             .collect()
@@ -119,8 +161,8 @@ impl Calls {
             None => {
                 name.is_some()
                     && call.given_id.is_empty()
-                    && !fragment.arguments.is_empty()
-                    && serde_json::from_str::<serde::de::IgnoredAny>(&call.arguments).is_ok()
+                    && fragment.has_arguments()
+                    && (call.whole.is_some() || serde_json::from_str::<serde::de::IgnoredAny>(&call.arguments).is_ok())
             }
         };
         (!is_another).then_some(place)
@@ -146,7 +188,7 @@ mod tests {
 
     fn fragment(index: u64, id: &str, name: &str, arguments: &str) -> Fragment {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Fragment { index: Some(index), id: some(id), name: some(name), arguments: arguments.to_owned(), ..Fragment::default() }
+        Fragment { index: Some(index), id: some(id), name: some(name), arguments: arguments.to_owned().into(), ..Fragment::default() }
     }
 
     fn run(fragments: impl IntoIterator<Item = Fragment>) -> (Vec<String>, Vec<(String, String, String)>) {

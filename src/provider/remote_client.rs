@@ -11,6 +11,7 @@ use std::{
 use reqwest::{Certificate, ClientBuilder, Proxy, Url};
 
 use super::{
+    credentials::Secret,
     definition::Error,
     network::{self, NamedProxy, Network, Source},
 };
@@ -92,6 +93,25 @@ impl Address {
     pub(super) fn is_at(&self, domain: &str) -> bool {
         self.base.host_str().is_some_and(|host| network::is_at(host, domain))
     }
+}
+
+/// The address of a request without what its headers show already: the key, and, beside an `authorization` header, a user
+/// and a password, which would become a second one.
+pub(super) fn without_what_headers_show(mut url: Url, key: Option<&Secret>, has_authorization: bool) -> Url {
+    let is_key = |text: &str| key.is_some_and(|key| key.expose() == text);
+    if has_authorization || is_key(url.username()) || url.password().is_some_and(is_key) {
+        // Both fail only for addresses without a host, which have neither.
+        let _ = (url.set_username(""), url.set_password(None));
+    }
+    if url.query_pairs().any(|(_, value)| is_key(&value)) {
+        let kept: Vec<_> =
+            url.query_pairs().filter(|(_, value)| !is_key(value)).map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        url.set_query(None);
+        if !kept.is_empty() {
+            url.query_pairs_mut().extend_pairs(kept);
+        }
+    }
+    url
 }
 
 /// What a client is made of. Files are known by their state too, so that a changed one counts at the next call.
@@ -237,7 +257,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::provider::{credentials::Secret, network::NetworkSettings};
+    use crate::provider::network::NetworkSettings;
 
     #[test]
     fn paths_are_appended_to_the_base() {

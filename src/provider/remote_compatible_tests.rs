@@ -158,3 +158,55 @@ async fn a_call_in_very_many_pieces_costs_linear_time() {
     let items = items(&remote(settings(&server, Wire::OpenAi)), request("m")).await;
     assert!(matches!(&items[1], Ok(super::definition::Delta::ToolCallDone { arguments, .. }) if arguments.len() == 500_000));
 }
+
+#[tokio::test]
+async fn thinking_beside_an_empty_field_of_thinking() {
+    let body = [
+        choice("{\"reasoning_content\":\"\",\"reasoning\":\"a\"}"),
+        choice("{\"reasoning\":\"\",\"reasoning_content\":\"b\",\"content\":\"\"}"),
+        choice("{\"reasoning\":\"c\",\"reasoning_content\":\"c\",\"content\":\"x\"}"),
+        STOP.to_owned(),
+    ]
+    .concat();
+    let expected = expect![[r#"
+        think "a"
+        think "b"
+        think "c"
+        text "x"
+        finish stop: input 0, cached 0, written 0, output 0, reasoning 0
+    "#]];
+    check(&body, expected).await;
+}
+
+#[tokio::test]
+async fn of_several_choices_one_is_read() {
+    let other = "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"},\"finish_reason\":\"length\"}]}\n\n";
+    let both = "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"}},{\"index\":0,\"delta\":{\"content\":\"b\"}}]}\n\n";
+    let body = [&choice("{\"content\":\"a\"}"), other, both, other, STOP, other].map(ToString::to_string).concat();
+    let expected = expect![[r#"
+        text "a"
+        text "b"
+        finish stop: input 0, cached 0, written 0, output 0, reasoning 0
+    "#]];
+    check(&body, expected).await;
+}
+
+#[tokio::test]
+async fn arguments_as_an_object_before_their_pieces() {
+    let body = [
+        &choice("{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"read\",\"arguments\":{}}}]}"),
+        &choice("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\\\":1}\"}},null,{}]}"),
+        &choice("{\"tool_calls\":[{\"index\":1,\"id\":\"b\",\"function\":{\"name\":\"list\",\"arguments\":\"null\"}}]}"),
+        STOP,
+    ]
+    .map(ToString::to_string)
+    .concat();
+    let expected = expect![[r#"
+        start a read
+        start b list
+        done a read {"a":1}
+        done b list {}
+        finish tool-calls: input 0, cached 0, written 0, output 0, reasoning 0
+    "#]];
+    check(&body, expected).await;
+}

@@ -1,10 +1,10 @@
 //! From the bytes of an answer to deltas: frames, the protocol's decoder, and the rules that all protocols share. Pure.
 //!
 //! An answer ends with `Finish` or with an error: one that simply stops is a broken connection, never a success. What is
-//! no JSON at all is a sign of life and skipped; what begins as JSON and is none is an error.
+//! no JSON at all is a sign of life and skipped. What begins as JSON and is none is an error, unless it is an event of a
+//! name that the protocol does not know. What is odd within JSON costs a field, never the answer (`remote_json`).
 
-use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
 use super::{
     definition::Delta,
@@ -12,10 +12,11 @@ use super::{
     remote_anthropic_stream::AnthropicDecoder,
     remote_frames::{Broken, Frame, Frames, Framing, LONGEST_FRAME, Wanted},
     remote_gemini_stream::GeminiDecoder,
+    remote_json::Json,
     remote_ollama_stream::OllamaDecoder,
     remote_openai_stream::OpenAiDecoder,
     remote_responses_stream::ResponsesDecoder,
-    remote_shapes,
+    remote_shapes::{self, Shape},
     remote_wire::Wire,
 };
 
@@ -28,6 +29,8 @@ pub(super) enum Fault {
     Malformed(String),
     /// The model wrote something that the service could not read; asking again may help.
     Garbled(String),
+    /// More is kept of it than an answer may be long.
+    TooLong,
     /// It stopped in the middle.
     Cut,
 }
@@ -36,20 +39,19 @@ impl From<Broken> for Fault {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::TooLong => Self::Malformed(format!("a piece of more than {} MiB", LONGEST_FRAME >> 20)),
-            Broken::Encoding => Self::Malformed("bytes that are no UTF-8".to_owned()),
         }
     }
 }
 
 /// A protocol's way of saying things.
 pub(super) trait Decode: Send {
-    /// Reads the JSON of one frame. `Enough` is the protocol's mark for the end of an answer.
-    fn read(&mut self, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault>;
-}
+    /// Reads an object that a frame carries. `Enough` is the protocol's mark for the end of an answer.
+    fn read(&mut self, json: Json<'_>, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault>;
 
-/// Parses a frame.
-pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Fault> {
-    serde_json::from_str(json).map_err(|error| Fault::Malformed(error.to_string()))
+    /// Whether an event of this name is one that is read.
+    fn knows(&self, event: &str) -> bool {
+        event == "error"
+    }
 }
 
 /// One answer.
@@ -110,7 +112,8 @@ impl Decoding {
             self.finish();
             return Ok(());
         }
-        Err(Fault::Cut)
+        answer.end_text();
+        Err(answer.suspected().map_or(Fault::Cut, Fault::Said))
     }
 
     /// The next delta.
@@ -145,33 +148,47 @@ impl Decoding {
 }
 
 fn read(frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer, lenient: bool) -> Result<Wanted, Fault> {
-    let data = frame.data.trim();
-    match data.as_bytes().first() {
-        Some(b'{') => {
-            let before = answer.progress();
-            let wanted = decoder.read(Frame { data, ..frame }, answer);
-            // What adds nothing to the answer, or is not understood, may be an error in a shape that the protocol does not have.
-            if matches!(wanted, Ok(Wanted::More) | Err(Fault::Malformed(_)))
-                && answer.progress() == before
-                && let Ok(value) = serde_json::from_str::<Value>(data)
-                && remote_shapes::is_error(&value)
-            {
-                return Err(Fault::Said(value));
-            }
-            wanted
-        }
-        Some(b'[') if data == "[DONE]" => {
-            // Where the protocol has a mark of its own, this one is only what a proxy adds.
-            if lenient || answer.is_complete() { Ok(Wanted::Enough) } else { Ok(Wanted::More) }
-        }
-        Some(b'[') => {
-            for element in parse::<Vec<&RawValue>>(data)? {
-                if read(Frame { data: element.get(), ..frame }, decoder, answer, lenient)? == Wanted::Enough {
-                    return Ok(Wanted::Enough);
-                }
-            }
-            Ok(Wanted::More)
-        }
-        _ => Ok(Wanted::More),
+    let mut data = frame.data.trim_ascii();
+    if data == "[DONE]" {
+        // Where the protocol has a mark of its own, this one is only what a proxy adds.
+        return Ok(if lenient || answer.is_complete() { Wanted::Enough } else { Wanted::More });
     }
+    // Usually one value; several where the empty line between two events is missing.
+    while data.starts_with(['{', '[']) {
+        let Some((json, rest)) = Json::parse(data) else {
+            let is_unknown = frame.event.is_some_and(|event| !decoder.knows(event));
+            return if is_unknown { Ok(Wanted::More) } else { Err(Fault::Malformed(what_is_wrong(data))) };
+        };
+        let elements = json.is_list().then(|| json.objects()).into_iter().flatten();
+        for object in json.is_object().then_some(json).into_iter().chain(elements) {
+            if read_object(object, frame, decoder, answer)? == Wanted::Enough {
+                return Ok(Wanted::Enough);
+            }
+            if answer.is_too_long() {
+                return Err(Fault::TooLong);
+            }
+        }
+        data = rest.trim_ascii_start();
+    }
+    Ok(Wanted::More)
+}
+
+fn read_object(object: Json<'_>, frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer) -> Result<Wanted, Fault> {
+    let before = answer.progress();
+    let wanted = decoder.read(object, frame, answer);
+    // What adds nothing to the answer, or is not understood, may be an error in a shape that the protocol does not have.
+    if matches!(wanted, Ok(Wanted::More) | Err(Fault::Malformed(_))) && answer.progress() == before {
+        let value = object.value();
+        match remote_shapes::shape(&value) {
+            Shape::Error => return Err(Fault::Said(value)),
+            Shape::Message => answer.suspect(value),
+            Shape::Piece => {}
+        }
+    }
+    wanted
+}
+
+/// Why a text is no JSON.
+fn what_is_wrong(text: &str) -> String {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).err().map_or_else(|| "broken JSON".to_owned(), |error| error.to_string())
 }

@@ -6,8 +6,9 @@
 //! an end in memory for as long as it goes on, and genai copies it again with each piece that arrives.
 //!
 //! Liberal in what it takes, because services are careless: lines end with LF, CR LF or CR; the blank after `data:` may
-//! be missing; comments and unknown fields are skipped; JSON may stand on a line without `data:`, or be the whole body
-//! where a service answers without streaming; the last frame needs no empty line behind it.
+//! be missing; comments and unknown fields are skipped; bytes that are no UTF-8 become U+FFFD; JSON may stand on a line
+//! without `data:`, or be the whole body where a service answers without streaming; the last frame needs no empty line
+//! behind it.
 
 use super::remote_shorten::Shortener;
 
@@ -44,8 +45,6 @@ pub(super) struct Frame<'a> {
 pub(super) enum Broken {
     /// A frame is longer than [`LONGEST_FRAME`].
     TooLong,
-    /// It is no UTF-8.
-    Encoding,
 }
 
 /// Whether a frame was the last one that is wanted.
@@ -168,7 +167,7 @@ impl Frames {
             }
             (_, None) => {}
             (_, Some(_)) => {
-                self.field().map_err(E::from)?;
+                self.field();
                 self.line.clear();
                 return Ok(Wanted::More);
             }
@@ -178,14 +177,14 @@ impl Frames {
     }
 
     /// Takes a line of an event.
-    fn field(&mut self) -> Result<(), Broken> {
+    fn field(&mut self) {
         let colon = memchr::memchr(b':', &self.line).unwrap_or(self.line.len());
         let value = self.line.get(colon + 1..).unwrap_or_default();
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match &self.line[..colon] {
             b"event" => {
                 self.event.clear();
-                self.event.push_str(str::from_utf8(value).map_err(|_| Broken::Encoding)?);
+                self.event.push_str(&String::from_utf8_lossy(value));
             }
             b"data" if self.has_data => {
                 self.data.push(b'\n');
@@ -200,7 +199,6 @@ impl Frames {
             }
             _ => {}
         }
-        Ok(())
     }
 
     fn dispatch<E: From<Broken>>(&mut self, each: &mut impl FnMut(Frame<'_>) -> Result<Wanted, E>) -> Result<Wanted, E> {
@@ -209,9 +207,10 @@ impl Frames {
             self.shortened = false;
             return Ok(Wanted::More);
         }
-        let data = str::from_utf8(&self.data).map_err(|_| E::from(Broken::Encoding))?;
+        let data = String::from_utf8_lossy(&self.data);
         let event = Some(self.event.as_str()).filter(|event| !event.is_empty());
-        let wanted = each(Frame { event, data, shortened: self.shortened })?;
+        let wanted = each(Frame { event, data: &data, shortened: self.shortened })?;
+        drop(data);
         self.event.clear();
         self.data.clear();
         self.has_data = false;
@@ -298,8 +297,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text() {
-        assert_eq!(frames(Framing::Events, &[b"data: \xff\n\n"]), Err(Broken::Encoding));
+    fn bytes_that_are_no_text_are_replaced() {
+        let seen = frames(Framing::Events, &[b"event: \xffx\ndata: a\xf0\x9f", b"b\xc3\n\n"]).unwrap();
+        assert_eq!(seen, [(Some("\u{fffd}x".to_owned()), "a\u{fffd}b\u{fffd}".to_owned())]);
     }
 
     proptest! {

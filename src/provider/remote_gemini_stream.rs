@@ -5,133 +5,74 @@
 //! an answer: it ends with the body, after a reason has been named.
 
 use polytree_protocol::message::{CacheTokens, Tokens};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
     definition::FinishReason,
     remote_answer::{Answer, reason},
-    remote_decode::{Decode, Fault, parse},
+    remote_decode::{Decode, Fault},
     remote_frames::{Frame, Wanted},
+    remote_json::Json,
 };
 
 /// Reads chunks.
 #[derive(Debug)]
 pub(super) struct GeminiDecoder;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Chunk {
-    candidates: Option<Vec<Candidate>>,
-    prompt_feedback: Option<Feedback>,
-    usage_metadata: Option<Usage>,
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Candidate {
-    content: Option<Content>,
-    finish_reason: Option<String>,
-    finish_message: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Content {
-    parts: Option<Vec<Part>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Part {
-    text: Option<String>,
-    #[serde(default)]
-    thought: bool,
-    thought_signature: Option<String>,
-    function_call: Option<Call>,
-}
-
-#[derive(Deserialize)]
-struct Call {
-    id: Option<String>,
-    #[serde(default)]
-    name: String,
-    args: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Feedback {
-    block_reason: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Usage {
-    prompt_token_count: Option<u64>,
-    tool_use_prompt_token_count: Option<u64>,
-    candidates_token_count: Option<u64>,
-    thoughts_token_count: Option<u64>,
-    cached_content_token_count: Option<u64>,
-}
-
 impl Decode for GeminiDecoder {
-    fn read(&mut self, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
-        let chunk: Chunk = parse(frame.data)?;
-        if chunk.error.is_some() {
-            return Err(Fault::Said(parse(frame.data)?));
+    fn read(&mut self, json: Json<'_>, _: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
+        let [candidates, feedback, usage, error] = json.fields(["candidates", "promptFeedback", "usageMetadata", "error"]);
+        if error.is_something() {
+            return Err(Fault::Said(json.value()));
         }
-        if let Some(usage) = chunk.usage_metadata {
-            answer.tokens = tokens(&usage);
+        if usage.is_object() {
+            answer.tokens = tokens(usage);
         }
-        // Only one candidate is ever asked for.
-        if let Some(candidate) = chunk.candidates.into_iter().flatten().next() {
-            for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
-                read_part(part, answer);
-            }
-            match candidate.finish_reason.as_deref() {
-                None | Some("" | "FINISH_REASON_UNSPECIFIED") => {}
-                Some(word @ ("MALFORMED_FUNCTION_CALL" | "MALFORMED_RESPONSE" | "UNEXPECTED_TOOL_CALL")) => {
-                    let detail = candidate.finish_message.unwrap_or_else(|| "the model wrote a call that cannot be read".to_owned());
+        if let Some(candidate) = candidates.objects().find(|candidate| answer.is_ours(candidate.field("index").count())) {
+            let [content, finish_reason, message] = candidate.fields(["content", "finishReason", "finishMessage"]);
+            content.field("parts").objects().for_each(|part| read_part(part, answer));
+            match finish_reason.name().as_ref() {
+                "" | "FINISH_REASON_UNSPECIFIED" => {}
+                word @ ("MALFORMED_FUNCTION_CALL" | "MALFORMED_RESPONSE" | "UNEXPECTED_TOOL_CALL") => {
+                    let detail = message.word().unwrap_or_else(|| "the model wrote a call that cannot be read".to_owned());
                     return Err(Fault::Garbled(format!("{detail} ({word})")));
                 }
-                Some(word) => answer.ends(reason(word)),
+                word => answer.ends(reason(word)),
             }
         }
-        if chunk.prompt_feedback.and_then(|feedback| feedback.block_reason).is_some() {
+        if !feedback.field("blockReason").name().is_empty() {
             answer.ends(FinishReason::ContentFilter);
         }
         Ok(Wanted::More)
     }
 }
 
-fn read_part(part: Part, answer: &mut Answer) {
-    if let Some(call) = part.function_call {
-        let arguments = call.args.filter(|args| !args.is_null()).map_or_else(|| "{}".to_owned(), |args| args.to_string());
-        let id = call.id.filter(|id| !id.is_empty());
+fn read_part(part: Json<'_>, answer: &mut Answer) {
+    let [text, thought, signature, call] = part.fields(["text", "thought", "thoughtSignature", "functionCall"]);
+    let signature = signature.name().into_owned();
+    if call.is_object() {
+        let [id, name, arguments] = call.fields(["id", "name", "args"]);
+        let arguments = arguments.arguments().unwrap_or_else(|| "{}".to_owned());
+        let id = id.word();
+        answer.keep(signature.len());
         // Both go back with the call; an id that the service did not give is not shown to it.
-        let mut metadata = Map::new();
-        metadata.extend(part.thought_signature.map(|signature| ("thoughtSignature".to_owned(), Value::String(signature))));
-        metadata.extend(id.clone().map(|id| ("id".to_owned(), Value::String(id))));
-        answer.call(id, call.name, arguments, (!metadata.is_empty()).then_some(Value::Object(metadata)));
+        let signature = Some(signature).filter(|signature| !signature.is_empty());
+        let fields = [("thoughtSignature", signature), ("id", id.clone())];
+        let metadata: Map<_, _> = fields.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::String(text?)))).collect();
+        answer.call(id, name.word().unwrap_or_default(), arguments, (!metadata.is_empty()).then_some(Value::Object(metadata)));
         return;
     }
-    let text = part.text.unwrap_or_default();
-    if part.thought {
-        answer.reasoning(text);
+    if thought.is_true() {
+        answer.reasoning(text.text());
     } else {
-        answer.text(text);
+        answer.text(text.text());
     }
-    answer.signature(part.thought_signature.unwrap_or_default());
+    answer.signature(signature);
 }
 
-fn tokens(usage: &Usage) -> Tokens {
-    let read = usage.cached_content_token_count.unwrap_or(0);
-    let prompt = usage.prompt_token_count.unwrap_or(0) + usage.tool_use_prompt_token_count.unwrap_or(0);
-    Tokens {
-        input: prompt.saturating_sub(read),
-        output: usage.candidates_token_count.unwrap_or(0),
-        reasoning: usage.thoughts_token_count.unwrap_or(0),
-        cache: CacheTokens { read, write: 0 },
-    }
+fn tokens(usage: Json<'_>) -> Tokens {
+    let [prompt, tools, output, reasoning, read] = usage
+        .fields(["promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "cachedContentTokenCount"])
+        .map(|count| count.count().unwrap_or(0));
+    Tokens { input: (prompt + tools).saturating_sub(read), output, reasoning, cache: CacheTokens { read, write: 0 } }
 }

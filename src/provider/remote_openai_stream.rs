@@ -4,15 +4,15 @@
 //! frame that is no JSON, and copies all arguments again with each piece; see `remote_frames` for the lines.
 
 use polytree_protocol::message::{CacheTokens, Tokens};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     definition::FinishReason,
     remote_answer::{Answer, reason},
     remote_calls::Fragment,
-    remote_decode::{Decode, Fault, parse},
+    remote_decode::{Decode, Fault},
     remote_frames::{Frame, Wanted},
+    remote_json::Json,
 };
 
 /// Marks a signature that is a list of OpenRouter's `reasoning_details`. Other signatures are base64.
@@ -25,143 +25,103 @@ pub(super) struct OpenAiDecoder {
     details: Vec<Value>,
 }
 
-// What is odd in some service is a `Value`, so that an unexpected type costs a field and not the call.
-#[derive(Deserialize)]
-struct Chunk {
-    choices: Option<Vec<Choice>>,
-    usage: Option<Value>,
-    error: Option<Value>,
-    x_groq: Option<Value>,
-    object: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    delta: Option<Piece>,
-    // In an answer that was not streamed.
-    message: Option<Piece>,
-    finish_reason: Option<Value>,
-    usage: Option<Value>,
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Piece {
-    content: Option<Value>,
-    reasoning_content: Option<Value>,
-    reasoning: Option<Value>,
-    reasoning_details: Option<Value>,
-    refusal: Option<Value>,
-    tool_calls: Option<Vec<Call>>,
-    function_call: Option<Function>,
-}
-
-#[derive(Deserialize)]
-struct Call {
-    index: Option<Value>,
-    id: Option<Value>,
-    function: Option<Function>,
-    extra_content: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Function {
-    name: Option<Value>,
-    arguments: Option<Value>,
-}
-
 impl Decode for OpenAiDecoder {
-    fn read(&mut self, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
-        let chunk: Chunk = parse(frame.data)?;
-        let is_error = frame.event == Some("error") || chunk.object.as_ref().is_some_and(|object| object == "error");
-        if is_error || chunk.error.as_ref().is_some_and(is_something) {
-            return Err(Fault::Said(parse(frame.data)?));
+    fn read(&mut self, json: Json<'_>, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
+        let [choices, usage, error, groq, object] = json.fields(["choices", "usage", "error", "x_groq", "object"]);
+        if frame.event == Some("error") || object.name() == "error" || error.is_something() {
+            return Err(Fault::Said(json.value()));
         }
-        let choices = chunk.choices.unwrap_or_default();
-        let is_tail = choices.is_empty();
-        // Only one choice is ever asked for.
-        let choice = choices.into_iter().next();
-        let usage = [chunk.usage, chunk.x_groq.map(|mut groq| groq["usage"].take())];
-        let own = choice.as_ref().and_then(|choice| choice.usage.clone());
-        if let Some(usage) = usage.into_iter().flatten().chain(own).find(Value::is_object) {
+        let mut is_tail = true;
+        let mut ours = None;
+        for choice in choices.objects() {
+            is_tail = false;
+            let [index, delta, message, finish_reason, usage, error] =
+                choice.fields(["index", "delta", "message", "finish_reason", "usage", "error"]);
+            if ours.is_none() && answer.is_ours(index.count()) {
+                // There is a message instead of a delta in an answer that was not streamed.
+                ours = Some((if delta.is_object() { delta } else { message }, finish_reason, usage, error));
+            }
+        }
+        let own = ours.map(|(_, _, usage, _)| usage);
+        if let Some(usage) = [usage, groq.field("usage")].into_iter().chain(own).find(|usage| usage.is_object()) {
             answer.tokens = tokens(usage);
             // A chunk with nothing but the usage is the last one, also of services that give no reason.
             if is_tail && answer.has_spoken() && !answer.is_complete() {
                 answer.ends(FinishReason::Other);
             }
         }
-        let Some(choice) = choice else { return Ok(Wanted::More) };
-        if let Some(error) = choice.error.filter(is_something) {
-            return Err(Fault::Said(json!({ "error": error })));
+        let Some((piece, finish_reason, _, error)) = ours else { return Ok(Wanted::More) };
+        if error.is_something() {
+            return Err(Fault::Said(json!({ "error": error.value() })));
         }
-        if let Some(piece) = choice.delta.or(choice.message) {
-            self.piece(piece, answer);
-        }
-        match choice.finish_reason {
-            Some(Value::String(word)) if word == "error" => {
+        self.piece(piece, answer);
+        match finish_reason.name().as_ref() {
+            "" => {}
+            "error" => {
                 return Err(Fault::Said(
                     json!({"error": {"message": "the service ended the answer with an error", "type": "server_error"}}),
                 ));
             }
-            Some(Value::String(word)) if !word.is_empty() => {
+            word => {
                 self.sign(answer);
-                answer.ends(reason(&word));
+                answer.ends(reason(word));
             }
-            _ => {}
         }
         Ok(Wanted::More)
     }
 }
 
 impl OpenAiDecoder {
-    fn piece(&mut self, piece: Piece, answer: &mut Answer) {
-        let reasoning = [piece.reasoning_content, piece.reasoning].into_iter().flatten().find_map(text);
-        if let Some(reasoning) = reasoning.filter(|text| !text.is_empty()) {
-            answer.reasoning(reasoning);
+    fn piece(&mut self, piece: Json<'_>, answer: &mut Answer) {
+        let [content, reasoning_content, reasoning, details, refusal, calls, old_call] =
+            piece.fields(["content", "reasoning_content", "reasoning", "reasoning_details", "refusal", "tool_calls", "function_call"]);
+        // Some services have both, one of them empty.
+        if let Some(thinking) = [reasoning_content, reasoning].into_iter().map(Json::text).find(|text| !text.is_empty()) {
+            answer.reasoning(thinking);
         }
-        if let Some(Value::Array(details)) = piece.reasoning_details {
-            self.details.extend(details);
+        for detail in details.objects() {
+            answer.keep(detail.len());
+            self.details.push(detail.value());
         }
-        match piece.content {
-            Some(Value::String(text)) if !text.is_empty() => {
-                self.sign(answer);
-                answer.text(text);
-            }
-            Some(Value::Array(parts)) => {
-                for part in parts {
-                    self.part(&part, answer);
-                }
-            }
-            _ => {}
+        if content.is_list() {
+            content.elements().for_each(|part| self.part(part, answer));
+        } else {
+            self.part(content, answer);
         }
-        if let Some(refusal) = piece.refusal.and_then(text) {
-            answer.refusal(refusal);
-        }
-        let old =
-            piece.function_call.map(|function| Call { index: Some(json!(0)), id: None, function: Some(function), extra_content: None });
-        for call in piece.tool_calls.into_iter().flatten().chain(old) {
+        answer.refusal(refusal.text());
+        if old_call.is_object() {
             self.sign(answer);
-            answer.fragment(fragment(call));
+            let mut fragment = Fragment { index: Some(0), ..Fragment::default() };
+            function(old_call, &mut fragment);
+            answer.fragment(fragment);
+        }
+        for call in calls.objects() {
+            self.sign(answer);
+            let [index, id, called, extra] = call.fields(["index", "id", "function", "extra_content"]);
+            let metadata = extra.is_something().then(|| json!({ "extra_content": extra.value() }));
+            answer.keep(extra.len());
+            let mut fragment = Fragment { index: index.count(), id: id.word(), metadata, ..Fragment::default() };
+            function(called, &mut fragment);
+            answer.fragment(fragment);
         }
     }
 
-    /// A part of a content that is a list, as Mistral sends it.
-    fn part(&mut self, part: &Value, answer: &mut Answer) {
-        match part["type"].as_str() {
-            Some("thinking") => match &part["thinking"] {
-                Value::String(text) => answer.reasoning(text.clone()),
-                Value::Array(parts) => {
-                    parts.iter().filter_map(|part| part["text"].as_str()).for_each(|text| answer.reasoning(text.to_owned()));
-                }
-                _ => {}
-            },
-            Some("text") | None => {
-                if let Some(text) = part["text"].as_str().filter(|text| !text.is_empty()) {
-                    self.sign(answer);
-                    answer.text(text.to_owned());
-                }
+    /// The content, or a part of one that is a list, as Mistral sends it.
+    fn part(&mut self, part: Json<'_>, answer: &mut Answer) {
+        let text = if part.is_object() {
+            let [kind, text, thinking] = part.fields(["type", "text", "thinking"]);
+            match kind.name().as_ref() {
+                "thinking" if thinking.is_list() => return thinking.objects().for_each(|part| answer.reasoning(part.field("text").text())),
+                "thinking" => return answer.reasoning(thinking.text()),
+                "text" | "output_text" | "" => text.text(),
+                _ => return,
             }
-            Some(_) => {}
+        } else {
+            part.text()
+        };
+        if !text.is_empty() {
+            self.sign(answer);
+            answer.text(text);
         }
     }
 
@@ -198,45 +158,31 @@ fn joined(pieces: Vec<Value>) -> Vec<Value> {
     details
 }
 
-fn fragment(call: Call) -> Fragment {
-    let function = call.function.unwrap_or(Function { name: None, arguments: None });
-    let arguments = match function.arguments {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text,
-        Some(value) => value.to_string(),
-    };
-    let index = call.index.and_then(|index| index.as_u64().or_else(|| index.as_str()?.parse().ok()));
-    let metadata = call.extra_content.filter(|extra| !extra.is_null()).map(|extra| json!({ "extra_content": extra }));
-    Fragment { index, id: call.id.and_then(text), name: function.name.and_then(text), arguments, whole: None, metadata }
-}
-
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-fn is_something(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Object(object) => !object.is_empty(),
-        _ => true,
-    }
+fn function(function: Json<'_>, fragment: &mut Fragment) {
+    let [name, arguments] = function.fields(["name", "arguments"]);
+    fragment.name = name.word();
+    fragment.argue(arguments);
 }
 
 /// The counts of a usage object, whatever else is in it.
-fn tokens(usage: Value) -> Tokens {
-    let count = |place: &str| usage.pointer(place).and_then(Value::as_u64);
-    let read = count("/prompt_tokens_details/cached_tokens").or(count("/prompt_cache_hit_tokens")).or(count("/cached_tokens")).unwrap_or(0);
-    let write = count("/prompt_tokens_details/cache_write_tokens").unwrap_or(0);
-    let prompt = count("/prompt_tokens").unwrap_or(0);
-    let completion = count("/completion_tokens").unwrap_or(0);
-    let reasoning = count("/completion_tokens_details/reasoning_tokens").unwrap_or(0);
+fn tokens(usage: Json<'_>) -> Tokens {
+    let [prompt, completion, total, hit, cached, prompt_details, completion_details] = usage.fields([
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "prompt_cache_hit_tokens",
+        "cached_tokens",
+        "prompt_tokens_details",
+        "completion_tokens_details",
+    ]);
+    let [cached_detail, written] = prompt_details.fields(["cached_tokens", "cache_write_tokens"]);
+    let read = [cached_detail, hit, cached].into_iter().find_map(Json::count).unwrap_or(0);
+    let write = written.count().unwrap_or(0);
+    let prompt = prompt.count().unwrap_or(0);
+    let completion = completion.count().unwrap_or(0);
+    let reasoning = completion_details.field("reasoning_tokens").count().unwrap_or(0);
     // Most services count thinking as part of the completion, some beside it; the total tells which.
-    let is_beside = reasoning > completion || reasoning > 0 && count("/total_tokens") == Some(prompt + completion + reasoning);
+    let is_beside = reasoning > completion || reasoning > 0 && total.count() == Some(prompt + completion + reasoning);
     let output = if is_beside { completion } else { completion - reasoning };
     Tokens { input: prompt.saturating_sub(read + write), output, reasoning, cache: CacheTokens { read, write } }
 }
@@ -251,6 +197,7 @@ mod tests {
 
     #[test]
     fn usage_is_taken_apart() {
+        let tokens = |usage: Value| tokens(Json::parse(&usage.to_string()).unwrap().0);
         assert_eq!(tokens(json!({"prompt_tokens": 10, "completion_tokens": 5})), of(10, 5, 0, 0, 0));
         let details = json!({"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
             "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10}, "completion_tokens_details": {"reasoning_tokens": 30}});
@@ -260,6 +207,10 @@ mod tests {
         assert_eq!(tokens(json!({"prompt_tokens": 10, "prompt_cache_hit_tokens": 4})), of(6, 0, 0, 4, 0));
         assert_eq!(tokens(json!({"prompt_tokens": 1, "prompt_tokens_details": {"cached_tokens": 4}})), of(0, 0, 0, 4, 0));
         assert_eq!(tokens(json!({"prompt_tokens_details": null, "queue_time": 0.1, "completion_tokens": "odd"})), Tokens::default());
+        assert_eq!(
+            tokens(json!({"prompt_tokens": 3.0, "completion_tokens": "2", "prompt_tokens_details": {"cached_tokens": -1}})),
+            of(3, 2, 0, 0, 0)
+        );
     }
 
     #[test]

@@ -6,15 +6,15 @@
 use std::borrow::Cow;
 
 use polytree_protocol::message::{CacheTokens, Tokens};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     definition::FinishReason,
     remote_answer::{Answer, reason},
     remote_calls::Fragment,
-    remote_decode::{Decode, Fault, parse},
+    remote_decode::{Decode, Fault},
     remote_frames::{Frame, Wanted},
+    remote_json::Json,
 };
 
 /// Reads events.
@@ -26,145 +26,82 @@ pub(super) struct ResponsesDecoder {
     has_text: bool,
 }
 
-/// All events in one: what an event does not have is absent.
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Cow<'a, str>,
-    delta: Option<String>,
-    output_index: Option<u64>,
-    summary_index: Option<u64>,
-    item: Option<Item>,
-    response: Option<Response>,
-    // A response that came without streaming.
-    object: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    #[serde(rename = "type", default)]
-    kind: String,
-    call_id: Option<String>,
-    name: Option<String>,
-    arguments: Option<String>,
-    encrypted_content: Option<String>,
-    content: Option<Vec<Content>>,
-}
-
-#[derive(Deserialize)]
-struct Content {
-    #[serde(rename = "type", default)]
-    kind: String,
-    text: Option<String>,
-    refusal: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Response {
-    status: Option<String>,
-    error: Option<Value>,
-    incomplete_details: Option<Incomplete>,
-    output: Option<Vec<Item>>,
-    usage: Option<Usage>,
-}
-
-#[derive(Deserialize)]
-struct Incomplete {
-    reason: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Usage {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    input_tokens_details: Option<InputDetails>,
-    output_tokens_details: Option<OutputDetails>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct InputDetails {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct OutputDetails {
-    reasoning_tokens: Option<u64>,
-}
-
 impl Decode for ResponsesDecoder {
-    fn read(&mut self, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
+    fn read(&mut self, json: Json<'_>, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
         // Repetitions of what has come in pieces; long, and nothing in them is new.
         if matches!(frame.event, Some("response.output_text.done" | "response.content_part.done" | "response.reasoning_summary_text.done"))
         {
             return Ok(Wanted::More);
         }
-        let event: Event<'_> = parse(frame.data)?;
-        match event.kind.as_ref() {
+        let [kind, delta, output_index, summary_index, item, response, object, error] =
+            json.fields(["type", "delta", "output_index", "summary_index", "item", "response", "object", "error"]);
+        let index = output_index.count().unwrap_or(0);
+        let kind = kind.name();
+        let is_response = object.name() == "response";
+        match if kind.is_empty() && !is_response { frame.event.unwrap_or_default() } else { kind.as_ref() } {
             "response.output_text.delta" => {
                 self.has_text = true;
-                answer.text(event.delta.unwrap_or_default());
+                answer.text(delta.text());
             }
             "response.refusal.delta" => {
                 self.has_text = true;
-                answer.refusal(event.delta.unwrap_or_default());
+                answer.refusal(delta.text());
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                let part = (event.output_index.unwrap_or(0), event.summary_index.unwrap_or(0));
-                let delta = event.delta.unwrap_or_default();
+                let part = (index, summary_index.count().unwrap_or(0));
                 let begins = self.part.is_some_and(|last| last.0 == part.0 && last != part);
-                answer.reasoning(if begins { format!("\n\n{delta}") } else { delta });
+                answer.reasoning(if begins { delta.text().behind("\n\n") } else { delta.text() });
                 self.part = Some(part);
             }
             "response.function_call_arguments.delta" => {
-                let index = Some(event.output_index.unwrap_or(0));
-                answer.fragment(Fragment { index, arguments: event.delta.unwrap_or_default(), ..Fragment::default() });
+                let mut fragment = Fragment { index: Some(index), ..Fragment::default() };
+                fragment.argue(delta);
+                answer.fragment(fragment);
             }
-            "response.output_item.added" => {
-                if let Some(item) = event.item.filter(|item| item.kind == "function_call") {
-                    Self::call(event.output_index.unwrap_or(0), item, false, answer);
-                }
+            "response.output_item.added" if item.field("type").name() == "function_call" => Self::call(index, item, false, answer),
+            "response.output_item.done" => self.item(index, item, frame.shortened, answer),
+            kind @ ("response.completed" | "response.incomplete" | "response.failed" | "response.done") => {
+                return self.end(kind, response, frame.shortened, answer);
             }
-            "response.output_item.done" => {
-                if let Some(item) = event.item {
-                    self.item(event.output_index.unwrap_or(0), item, frame.shortened, answer);
-                }
-            }
-            "response.completed" | "response.incomplete" | "response.failed" | "response.done" => {
-                let response = event.response.ok_or_else(|| Fault::Malformed("an end without a response".to_owned()))?;
-                return self.end(response, frame.shortened, answer);
-            }
-            "" if event.object.as_deref() == Some("response") => return self.end(parse(frame.data)?, frame.shortened, answer),
-            "error" => return Err(Fault::Said(parse(frame.data)?)),
-            "" if frame.event == Some("error") || frame.data.contains("\"error\"") => return Err(Fault::Said(parse(frame.data)?)),
+            "" if is_response => return self.end("", json, frame.shortened, answer),
+            "error" => return Err(Fault::Said(json.value())),
+            "" if error.is_something() => return Err(Fault::Said(json.value())),
             _ => {}
         }
         Ok(Wanted::More)
+    }
+
+    fn knows(&self, event: &str) -> bool {
+        event == "error" || event.starts_with("response.")
     }
 }
 
 impl ResponsesDecoder {
     /// A call's beginning, or the call as a whole, of which its pieces win over the repetition.
-    fn call(index: u64, item: Item, done: bool, answer: &mut Answer) {
-        let arguments = item.arguments.filter(|arguments| !arguments.is_empty());
-        let (whole, arguments) = if done { (arguments, String::new()) } else { (None, arguments.unwrap_or_default()) };
-        answer.fragment(Fragment { index: Some(index), id: item.call_id, name: item.name, arguments, whole, metadata: None });
+    fn call(index: u64, item: Json<'_>, done: bool, answer: &mut Answer) {
+        let [id, name, arguments] = item.fields(["call_id", "name", "arguments"]);
+        let mut fragment = Fragment { index: Some(index), id: id.word(), name: name.word(), ..Fragment::default() };
+        if done {
+            fragment.whole = arguments.arguments();
+        } else {
+            fragment.argue(arguments);
+        }
+        answer.fragment(fragment);
     }
 
     /// A complete item.
-    fn item(&mut self, index: u64, item: Item, shortened: bool, answer: &mut Answer) {
-        match item.kind.as_str() {
+    fn item(&mut self, index: u64, item: Json<'_>, shortened: bool, answer: &mut Answer) {
+        let [kind, signature, content] = item.fields(["type", "encrypted_content", "content"]);
+        match kind.name().as_ref() {
             "function_call" if !shortened => Self::call(index, item, true, answer),
             // A cut signature would be refused; thinking without one is not sent back.
-            "reasoning" if !shortened => answer.signature(item.encrypted_content.unwrap_or_default()),
+            "reasoning" if !shortened => answer.signature(signature.name().into_owned()),
             "message" if !shortened && !self.has_text => {
-                for content in item.content.into_iter().flatten() {
-                    match content.kind.as_str() {
-                        "output_text" => answer.text(content.text.unwrap_or_default()),
-                        "refusal" => answer.refusal(content.refusal.unwrap_or_default()),
+                for content in content.objects() {
+                    let [kind, text, refusal] = content.fields(["type", "text", "refusal"]);
+                    match kind.name().as_ref() {
+                        "output_text" => answer.text(text.text()),
+                        "refusal" => answer.refusal(refusal.text()),
                         _ => {}
                     }
                 }
@@ -174,40 +111,48 @@ impl ResponsesDecoder {
         }
     }
 
-    fn end(&mut self, response: Response, shortened: bool, answer: &mut Answer) -> Result<Wanted, Fault> {
-        if let Some(usage) = response.usage {
+    /// The last event of that kind. What is missing in the response is taken from the kind.
+    fn end(&mut self, kind: &str, response: Json<'_>, shortened: bool, answer: &mut Answer) -> Result<Wanted, Fault> {
+        let [status, error, details, output, usage] = response.fields(["status", "error", "incomplete_details", "output", "usage"]);
+        if usage.is_object() {
             answer.tokens = tokens(usage);
         }
-        let status = response.status.unwrap_or_default();
-        if status == "failed" || response.error.as_ref().is_some_and(|error| !error.is_null()) {
-            let error = response.error.unwrap_or_else(|| json!({"code": "server_error", "message": "the service gave the answer up"}));
-            return Err(Fault::Said(json!({ "error": error })));
+        let status = match status.name() {
+            status if status.is_empty() => Cow::Borrowed(kind.trim_start_matches("response.")),
+            status => status,
+        };
+        if status == "failed" || error.is_something() {
+            let missing = || json!({"code": "server_error", "message": "the service gave the answer up"});
+            return Err(Fault::Said(json!({ "error": if error.is_something() { error.value() } else { missing() } })));
         }
         // Some services send only the end, or a whole response.
         if !answer.has_spoken() {
-            for (index, item) in (0..).zip(response.output.into_iter().flatten()) {
+            for (index, item) in (0..).zip(output.objects()) {
                 self.has_text = false;
                 self.item(index, item, shortened, answer);
             }
         }
-        let word = response.incomplete_details.and_then(|details| details.reason);
-        answer.ends(match (status.as_str(), word) {
-            ("incomplete", Some(word)) => reason(&word),
-            ("incomplete" | "cancelled", None) => FinishReason::Other,
+        let word = if details.is_object() { details.field("reason").name() } else { details.name() };
+        answer.ends(match (status.as_ref(), word.as_ref()) {
+            // The limit is the usual reason, and the only one that an answer can be continued after.
+            ("incomplete", "") => FinishReason::Length,
+            ("incomplete", word) => reason(word),
+            ("cancelled", _) => FinishReason::Other,
             _ => FinishReason::Stop,
         });
         Ok(Wanted::Enough)
     }
 }
 
-fn tokens(usage: Usage) -> Tokens {
-    let details = usage.input_tokens_details.unwrap_or_default();
-    let cache = CacheTokens { read: details.cached_tokens.unwrap_or(0), write: details.cache_write_tokens.unwrap_or(0) };
-    let reasoning = usage.output_tokens_details.unwrap_or_default().reasoning_tokens.unwrap_or(0);
+fn tokens(usage: Json<'_>) -> Tokens {
+    let [input, output, input_details, output_details] =
+        usage.fields(["input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details"]);
+    let [read, write] = input_details.fields(["cached_tokens", "cache_write_tokens"]).map(|count| count.count().unwrap_or(0));
+    let reasoning = output_details.field("reasoning_tokens").count().unwrap_or(0);
     Tokens {
-        input: usage.input_tokens.unwrap_or(0).saturating_sub(cache.read + cache.write),
-        output: usage.output_tokens.unwrap_or(0).saturating_sub(reasoning),
+        input: input.count().unwrap_or(0).saturating_sub(read + write),
+        output: output.count().unwrap_or(0).saturating_sub(reasoning),
         reasoning,
-        cache,
+        cache: CacheTokens { read, write },
     }
 }

@@ -99,31 +99,45 @@ fn code(value: &Value) -> Option<String> {
     }
 }
 
+/// What JSON is that stands where a piece of an answer should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A piece of an answer, or something that is not known.
+    Piece,
+    /// A message and nothing else: an error if nothing follows.
+    Message,
+    /// An error.
+    Error,
+}
+
 /// Whether JSON that stands where a piece of an answer should is an error, in whatever shape. What names something of a
-/// protocol is left to that protocol, except an error beside it.
-pub(super) fn is_error(value: &Value) -> bool {
-    let Value::Object(object) = value else { return false };
-    let text = |field: &str| object.get(field).and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
+/// protocol is left to that protocol.
+pub(super) fn shape(value: &Value) -> Shape {
+    let Value::Object(object) = value else { return Shape::Piece };
     if value.pointer("/base_resp/status_code").and_then(Value::as_i64).is_some_and(|code| code != 0) {
-        return true;
+        return Shape::Error;
     }
     let word = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
     let speaks = ["choices", "candidates", "done", "usage", "usageMetadata", "response", "delta", "item", "content_block"];
     let is_named = !word("type").is_empty() && !word("type").contains("error") || word("object").contains("chunk");
     if is_named || speaks.iter().any(|field| object.contains_key(*field)) {
-        return false;
+        return Shape::Piece;
     }
-    match object.get("error") {
-        Some(Value::String(text)) if !text.trim().is_empty() => return true,
-        Some(Value::Object(error)) if !error.is_empty() => return true,
-        _ => {}
+    let says = |field: &str| match object.get(field) {
+        Some(Value::String(text)) => !text.trim().is_empty(),
+        Some(Value::Object(inner)) => !inner.is_empty(),
+        Some(Value::Array(list)) => !list.is_empty(),
+        _ => false,
+    };
+    let fields = ["error", "detail", "errors", "error_msg", "errorMessage", "error_message", "error_description"];
+    if fields.into_iter().any(says) {
+        return Shape::Error;
     }
-    let has_list = |field: &str| object.get(field).and_then(Value::as_array).is_some_and(|list| !list.is_empty());
-    let details = object.get("detail").is_some_and(Value::is_object);
-    ["detail", "message", "msg", "error_msg", "errorMessage", "error_message", "error_description"].iter().any(|field| text(field))
-        || details
-        || has_list("detail")
-        || has_list("errors")
+    if word("message").trim().is_empty() && word("msg").trim().is_empty() {
+        return Shape::Piece;
+    }
+    let coded = ["code", "status", "statusCode", "status_code", "error_code", "success", "type", "object"];
+    if coded.iter().any(|field| object.contains_key(*field)) { Shape::Error } else { Shape::Message }
 }
 
 #[cfg(test)]
@@ -175,14 +189,14 @@ mod tests {
             json!({"detail": [{"msg": "field required"}]}),
             json!({"code": 1113, "message": "no credit"}),
             json!({"code": 1001, "msg": "token expired", "success": false}),
-            json!({"message": "Unauthorized"}),
+            json!({"message": "Unauthorized", "statusCode": 401}),
             json!({"errors": [{"message": "bad"}]}),
             json!({"error": "bad"}),
             json!({"error": {"metadata": {"raw": "bad"}}}),
             json!({"base_resp": {"status_code": 1004, "status_msg": "login fail"}, "choices": null}),
             json!({"type": "invalid_request_error", "message": "bad"}),
         ] {
-            assert!(is_error(&body), "{body}");
+            assert_eq!(shape(&body), Shape::Error, "{body}");
         }
         for body in [
             json!({"type": "ping", "message": "still here"}),
@@ -196,7 +210,8 @@ mod tests {
             json!({}),
             json!(["detail"]),
         ] {
-            assert!(!is_error(&body), "{body}");
+            assert_eq!(shape(&body), Shape::Piece, "{body}");
         }
+        assert_eq!(shape(&json!({"message": "loading"})), Shape::Message);
     }
 }

@@ -144,7 +144,10 @@ impl Incoming {
             Ok(Ok(None)) => self.over(remote_error::cut),
             // A connection that breaks after all has been said costs nothing.
             Ok(Err(error)) => self.over(|service| unreachable(&error, service)),
-            Err(Silent) => self.over(|service| remote_error::silent(service, "sent nothing of an answer for too long")),
+            Err(Silent) if allowance < self.patience => {
+                self.over(|service| remote_error::silent(service, "sent signs of life and nothing of an answer for too long"))
+            }
+            Err(Silent) => self.over(|service| remote_error::silent(service, "sent nothing for too long")),
         };
         let progress = self.decoding.progress();
         self.waited = if progress == self.progress { self.waited + since.elapsed() } else { Duration::ZERO };
@@ -175,6 +178,7 @@ impl Incoming {
             Fault::Said(body) => remote_error::from_event(&body),
             Fault::Malformed(what) => remote_error::no_protocol(&self.service, &what),
             Fault::Garbled(message) => Error::Stream { message, retryable: true },
+            Fault::TooLong => Error::answer_too_long(),
             Fault::Cut => remote_error::cut(&self.service),
         }
     }

@@ -22,17 +22,12 @@ use super::{
 };
 use crate::{
     provider::{
-        definition::{Delta, Error as ModelError, FinishReason, ModelMessage, ModelRequest, UserContent},
+        definition::{CALL_LENGTH, Delta, Error as ModelError, FinishReason, MOST_ANSWER, ModelMessage, ModelRequest, UserContent},
         retry::Failures,
         variants,
     },
     stdx::time::now_ms,
 };
-
-/// An answer longer than this is none that anybody wants.
-const MOST_ANSWER: usize = 16 * 1024 * 1024;
-/// What a call counts in the length of an answer beside its arguments.
-const CALL_LENGTH: usize = 8 * 1024;
 
 /// How a model call ended; the answer is still open.
 pub(super) enum StepEnd {
@@ -131,8 +126,7 @@ async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &
                         full = unwritten.add(|changes| fold.push(delta, now_ms(), changes))?;
                         continue;
                     }
-                    let message = format!("the answer is longer than {} MiB", MOST_ANSWER >> 20);
-                    Streamed::Failed(ModelError::Stream { message, retryable: false })
+                    Streamed::Failed(ModelError::answer_too_long())
                 }
                 Some(Err(error)) => Streamed::Failed(error),
                 None => Streamed::Failed(ModelError::Connection { message: "the stream ended before the answer was complete".into() }),
@@ -155,7 +149,6 @@ async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &
 fn length(delta: &Delta) -> usize {
     match delta {
         Delta::Text(text) | Delta::Reasoning(text) | Delta::ReasoningSignature(text) => text.len(),
-        // Every call costs a part, two events and perhaps a task, however short it is.
         Delta::ToolCallStart { name, .. } => name.len() + CALL_LENGTH,
         Delta::ToolCallDone { name, arguments, .. } => name.len() + arguments.len() + CALL_LENGTH,
         Delta::Finish { .. } => 0,

@@ -4,6 +4,9 @@
 
 mod anthropic;
 mod gemini;
+mod limits;
+mod mutations;
+mod odd;
 mod ollama;
 mod openai;
 mod requests;

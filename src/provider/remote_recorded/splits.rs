@@ -11,7 +11,7 @@ use crate::provider::{
 };
 
 /// The deltas of a stream in these pieces, and the fault that ended it.
-fn decode<'a>(wire: Wire, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Delta>, Option<Fault>) {
+pub(super) fn decode<'a>(wire: Wire, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Delta>, Option<Fault>) {
     let mut decoding = Decoding::new(wire);
     let mut fault = None;
     for piece in pieces {
