@@ -195,6 +195,9 @@ pub struct DiagnosisSettings {
     pub model_error: Option<String>,
     /// The providers.
     pub providers: Vec<DiagnosisProvider>,
+    /// The variables that the settings name and that are not set, as sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unset: Vec<String>,
 }
 
 /// A provider.

@@ -63,9 +63,12 @@ pub struct ProviderListResult {
     /// Where names, limits and prices come from.
     #[serde(default)]
     pub catalog: CatalogInfo,
-    /// What is wrong with the catalogue's copy or the key store, for people; nothing else is affected by it.
+    /// What is wrong with the catalogue's copy, the key store or the variables that the settings name, for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+    /// The model of a prompt that names none, in a session and with an agent that name none either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<ModelRef>,
 }
 
 /// Where a catalogue comes from.

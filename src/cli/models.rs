@@ -79,6 +79,7 @@ fn lines(found: &ProviderListResult, all: bool) -> Vec<serde_json::Value> {
                 "modelID": id,
                 "connected": connected,
                 "default": found.default.get(&provider.id) == Some(id),
+                "used": is_used(found, provider, id),
                 "local": provider.local,
                 "key": provider.key,
                 "env": provider.env,
@@ -141,9 +142,18 @@ fn origin(found: &ProviderListResult) -> String {
     }
 }
 
+/// Whether a prompt that names no model uses it.
+fn is_used(found: &ProviderListResult, provider: &Provider, id: &str) -> bool {
+    found.used.as_ref().is_some_and(|used| used.provider_id == provider.id && used.model_id == id)
+}
+
 fn row(found: &ProviderListResult, provider: &Provider, id: &str, model: &Model) -> Vec<String> {
     let is_default = found.default.get(&provider.id).is_some_and(|default| default == id) && !provider.local;
-    let mark = if is_default { paint(CODE, "default") } else { String::new() };
+    let mark = match (is_used(found, provider, id), is_default) {
+        (true, _) => paint(GOOD, "used"),
+        (false, true) => paint(CODE, "default"),
+        (false, false) => String::new(),
+    };
     let limit = match (model.limit.context, model.limit.output) {
         (0, _) => String::new(),
         (context, 0) => format!("{} context", tokens(context)),

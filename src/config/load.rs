@@ -192,7 +192,8 @@ impl<'a> Work<'a> {
             layers.flat_map(|layer| layer.config.permission.rules()).collect()
         };
         let (user_rules, project_rules) = (rules(true), rules(false));
-        let settings = Settings { config, user_rules, project_rules, files: self.files, layers: self.layers, masked };
+        let settings =
+            Settings { config, user_rules, project_rules, files: self.files, layers: self.layers, unset: self.merged.unset(), masked };
         Ok(Loaded { settings: Arc::new(settings), stamps: self.stamps, variables: self.variables, project_files: self.project_files, read })
     }
 

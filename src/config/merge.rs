@@ -16,9 +16,9 @@ pub fn merge(base: Node, over: Node) -> Node {
                     None => entries.push(change),
                 }
             }
-            Node { position: over.position, secret: over.secret, value: NodeValue::Map(entries) }
+            Node { position: over.position, secret: over.secret, unset: over.unset, value: NodeValue::Map(entries) }
         }
-        (_, value) => Node { position: over.position, secret: over.secret, value },
+        (_, value) => Node { position: over.position, secret: over.secret, unset: over.unset, value },
     }
 }
 

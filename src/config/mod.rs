@@ -25,6 +25,7 @@ use std::{fmt, io};
 pub use load::Loader;
 pub use places::Places;
 use polytree_protocol::{config::Config, permission::Rule};
+pub use tree::Unset;
 
 use crate::stdx::paths::AbsPath;
 
@@ -41,10 +42,17 @@ pub struct Settings {
     pub files: Vec<AbsPath>,
     /// What each source says by itself, lowest first.
     pub layers: Vec<Layer>,
+    /// The variables that they name and that are not set.
+    pub unset: Vec<Unset>,
     masked: Config,
 }
 
 impl Settings {
+    /// The variables that what is below a provider's id names and that are not set.
+    pub fn unset_of(&self, provider: &str) -> impl Iterator<Item = &Unset> {
+        self.unset.iter().filter(move |unset| matches!(&unset.path[..], [first, id, ..] if first == "provider" && id == provider))
+    }
+
     /// The settings for clients: no secret in them.
     #[must_use]
     pub fn shown(&self) -> Config {

@@ -34,7 +34,7 @@ pub fn substitute(node: &mut Node, references: &mut References<'_>) -> Result<()
     let position = node.position;
     match &mut node.value {
         NodeValue::Text(text) => {
-            if let Some(new) = expand(text, position, references)? {
+            if let Some(new) = expand(text, position, references, &mut node.unset)? {
                 node.secret = !OWN_WORDS.contains(&new.as_str());
                 *text = new;
             }
@@ -46,8 +46,8 @@ pub fn substitute(node: &mut Node, references: &mut References<'_>) -> Result<()
     }
 }
 
-/// The text with its references replaced; `None` when it has none.
-fn expand(text: &str, position: Position, references: &mut References<'_>) -> Result<Option<String>, Problem> {
+/// The text with its references replaced; `None` when it has none. Variables that are not set are added to `unset`.
+fn expand(text: &str, position: Position, references: &mut References<'_>, unset: &mut Vec<String>) -> Result<Option<String>, Problem> {
     let mut out = String::new();
     let mut rest = text;
     let mut any = false;
@@ -57,7 +57,13 @@ fn expand(text: &str, position: Position, references: &mut References<'_>) -> Re
         let reference = from[1..].find('}').map(|end| (&from[1..=end], &from[end + 2..]));
         let value = match reference {
             Some((inner, after)) => match inner.split_once(':') {
-                Some(("env", name)) => Some((references.variable(name), after)),
+                Some(("env", name)) => {
+                    let value = references.variable(name);
+                    if value.trim().is_empty() && !unset.iter().any(|known| known == name) {
+                        unset.push(name.to_owned());
+                    }
+                    Some((value, after))
+                }
                 Some(("file", path)) => {
                     let value = references.file(path).map_err(|message| Problem { position, message })?;
                     Some((value, after))
@@ -176,6 +182,28 @@ mod tests {
         check("{environment:KEY} {} {a:b}", "{environment:KEY} {} {a:b}", false);
         check("{{env:KEY}}", "{se\"cret}}", true);
         check("ünï", "ünï", false);
+    }
+
+    #[test]
+    fn variables_that_are_not_set_are_known_where_they_count() {
+        let fixture = Fixture::new();
+        let read = |text: &str| {
+            let mut node = parse_json(text).unwrap();
+            substitute(&mut node, &mut fixture.references(None)).unwrap();
+            node
+        };
+        let below = read(r#"{"a": {"b": ["x", "{env:NONE} {env:KEY} {env:NONE}"]}, "c": "{env:GONE}", "d": "{env:KEY}"}"#);
+        let told: Vec<String> = below.unset().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "the variable NONE, which a.b.1 in the settings names, is not set",
+                "the variable GONE, which c in the settings names, is not set"
+            ]
+        );
+        // What is replaced by a later file no longer counts.
+        let merged = super::super::merge::merge(below, read(r#"{"a": {"b": []}, "c": "plain", "e": "{env:LATE}"}"#));
+        assert_eq!(merged.unset().iter().map(|unset| unset.variable.as_str()).collect::<Vec<_>>(), ["LATE"]);
     }
 
     #[test]

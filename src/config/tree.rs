@@ -45,6 +45,8 @@ pub struct Node {
     pub position: Position,
     /// It came from the environment or another file: never shown.
     pub secret: bool,
+    /// The variables that it names and that are not set.
+    pub unset: Vec<String>,
     /// What it is.
     pub value: NodeValue,
 }
@@ -66,6 +68,22 @@ pub enum NodeValue {
     Map(Vec<Entry>),
 }
 
+/// A variable that settings name and that is not set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unset {
+    /// The keys that lead to the value that names it.
+    pub path: Vec<String>,
+    /// The variable.
+    pub variable: String,
+}
+
+impl fmt::Display for Unset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, variable } = self;
+        write!(f, "the variable {variable}, which {} in the settings names, is not set", path.join("."))
+    }
+}
+
 /// One key of an object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
@@ -80,7 +98,7 @@ pub struct Entry {
 impl Node {
     /// A value that is no secret.
     pub fn new(position: Position, value: NodeValue) -> Self {
-        Self { position, secret: false, value }
+        Self { position, secret: false, unset: Vec::new(), value }
     }
 
     /// An object without keys.
@@ -106,6 +124,23 @@ impl Node {
             NodeValue::Map(entries) => entries.iter().find(|entry| entry.key == key),
             _ => None,
         }
+    }
+
+    /// All variables that are named here and not set, each with the keys that lead to where it is named.
+    pub fn unset(&self) -> Vec<Unset> {
+        let mut found: Vec<_> = self.unset.iter().map(|variable| Unset { path: Vec::new(), variable: variable.clone() }).collect();
+        let mut below = |key: &str, node: &Self| {
+            found.extend(node.unset().into_iter().map(|mut unset| {
+                unset.path.insert(0, key.to_owned());
+                unset
+            }));
+        };
+        match &self.value {
+            NodeValue::List(items) => items.iter().enumerate().for_each(|(place, item)| below(&place.to_string(), item)),
+            NodeValue::Map(entries) => entries.iter().for_each(|entry| below(&entry.key, &entry.value)),
+            _ => {}
+        }
+        found
     }
 
     /// Where the key at the end of a path of keys stands; as far as the path exists.

@@ -39,6 +39,8 @@ pub(super) struct DirectoryModels {
     catalog: Catalog,
     settings: CatalogSettings,
     problems: Vec<String>,
+    /// Which variables of a provider's settings are not set, in words, by its id.
+    unset: HashMap<String, String>,
     /// What the last look at the server of a prompt's model has shown. Never held across an await.
     looks: Mutex<HashMap<Kind, Arc<Look>>>,
     configured: Option<ModelRef>,
@@ -52,7 +54,13 @@ pub(super) struct DirectoryModels {
 impl DirectoryModels {
     pub fn new(pool: &Arc<Pool>, settings: &Settings, environment: &Environment, everything: bool) -> Self {
         let config = &settings.config;
-        let (addresses, problems) = local_servers::addresses(&config.local_servers, environment);
+        let (addresses, mut problems) = local_servers::addresses(&config.local_servers, environment);
+        let told = |id: &String| {
+            let told: Vec<String> = settings.unset_of(id).map(ToString::to_string).collect();
+            (!told.is_empty()).then(|| (id.clone(), told.join("; ")))
+        };
+        let unset: HashMap<String, String> = config.provider.keys().filter_map(told).collect();
+        problems.extend(config.provider.keys().flat_map(|id| settings.unset_of(id)).map(ToString::to_string));
         let mut settings = CatalogSettings { everything, ..catalog_settings(config) };
         // What the settings have elsewhere is not looked for here.
         let is_here = |kind: Kind| settings.providers.get(kind.id()).is_none_or(|own| own.base_url.is_none() && own.api.is_none());
@@ -62,6 +70,7 @@ impl DirectoryModels {
             catalog: Catalog::new(Arc::clone(pool), &settings),
             settings,
             problems,
+            unset,
             looks: Mutex::default(),
             configured: config.model.as_deref().and_then(ModelRef::parse),
             configured_small: config.small_model.as_deref().and_then(ModelRef::parse),
@@ -87,6 +96,7 @@ impl DirectoryModels {
     pub fn list(&self) -> ProviderListResult {
         let mut list = self.catalog.list(&self.environment);
         list.problems.extend(self.problems.iter().cloned());
+        list.used = Some(self.default());
         list
     }
 
@@ -121,7 +131,16 @@ impl DirectoryModels {
         }
         match self.catalog.resolve(model, &self.environment) {
             Ok(_) => None,
-            Err(Error::NotFound(message) | Error::Credentials(message) | Error::Settings(message)) => Some(message),
+            Err(Error::Credentials(message)) => Some(self.with_unset(model, message)),
+            Err(Error::NotFound(message) | Error::Settings(message)) => Some(message),
+        }
+    }
+
+    /// Says which variable is not set, where that may be the cause.
+    fn with_unset(&self, model: &ModelRef, message: String) -> String {
+        match self.unset.get(&model.provider_id) {
+            Some(unset) => format!("{message}; {unset}"),
+            None => message,
         }
     }
 
@@ -198,14 +217,17 @@ impl Models for DirectoryModels {
             Error::NotFound(message) => {
                 session::Error::UnknownModel { message, hint: Some("provider.list and `polytree models` name what there is".into()) }
             }
-            Error::Credentials(message) => session::Error::Credentials { message, hint: None },
+            Error::Credentials(message) => {
+                session::Error::Credentials { message: self.with_unset(model, message), hint: self.unset.get(&model.provider_id).cloned() }
+            }
             Error::Settings(message) => session::Error::UnknownModel { message, hint: None },
         })?;
         let Resolved { mut provider, model: info, options, variants, api } = resolved;
         if let Some(Tape::Record(recorder)) = tape {
             provider = Arc::new(Recorded { inner: provider, recorder: Arc::clone(recorder), cleaner: cleaner() });
         }
-        Ok(ResolvedModel { reference: model.clone(), info, provider, options, variants, api })
+        let unset = self.unset.get(&model.provider_id).cloned();
+        Ok(ResolvedModel { reference: model.clone(), info, provider, options, variants, api, unset })
     }
 
     fn small(&self, model: &ModelRef) -> ModelRef {

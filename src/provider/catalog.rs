@@ -255,6 +255,7 @@ impl Catalog {
             connected: self.connected(environment),
             catalog: self.info.clone(),
             problems: self.problems.clone(),
+            used: None,
         }
     }
 

@@ -10,11 +10,12 @@ use polytree_protocol::{
 
 use super::{
     catalog::ProviderSettings,
-    catalog_file::{ModelRow, ProviderRow},
+    catalog_file::{ModelRow, ProviderRow, WireRow},
     catalog_models::unknown_model,
     credentials::{self, Secret},
     local_servers::{Addresses, Kind},
     offline as offline_model,
+    remote_client::Address,
     remote_wire::Wire,
     variants::{Variants, variants},
 };
@@ -99,10 +100,15 @@ pub(super) fn stored_place() -> KeyPlace {
 
 /// A service of the catalogue; `None` while none of its wire protocols is spoken here, unless the settings name another.
 pub(super) fn known(row: &ProviderRow, models: &[ModelRow], settings: ProviderSettings) -> Option<Entry> {
-    let spoken = row.wires.iter().find(|wire| match &settings.api {
+    // Elsewhere than at its maker's, Chat Completions is what is served.
+    let is_elsewhere =
+        settings.base_url.as_ref().is_some_and(|url| !Address::parse(url).is_ok_and(|address| address.is_at("api.openai.com")));
+    let is_first_choice = |wire: &&WireRow| match &settings.api {
         Some(api) => wire.api == *api,
-        None => Wire::parse(&wire.api).is_some(),
-    });
+        None => Wire::parse(&wire.api).is_some_and(|wire| !(is_elsewhere && wire == Wire::OpenAiResponses)),
+    };
+    let is_spoken = |wire: &&WireRow| settings.api.is_none() && Wire::parse(&wire.api).is_some();
+    let spoken = row.wires.iter().find(is_first_choice).or_else(|| row.wires.iter().find(is_spoken));
     let wire = spoken.or_else(|| settings.api.as_ref().and(row.wires.first()))?;
     let is_spoken = |model: &&ModelRow| model.api.as_deref().is_none_or(|api| Wire::parse(api).is_some());
     let usable = || models.iter().filter(is_spoken);

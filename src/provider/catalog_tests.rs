@@ -42,6 +42,33 @@ fn the_order_of_choice_is_fixed() {
 }
 
 #[test]
+fn openai_thinks_while_it_uses_tools_at_its_own_address_and_is_compatible_elsewhere() {
+    let wire = |settings: ProviderSettings, id: &str| {
+        let catalog = catalog([("openai", settings)]);
+        let resolved = catalog
+            .resolve(&model(&format!("openai/{id}")), &environment(&[("OPENAI_API_KEY", "1")]))
+            .unwrap_or_else(|error| panic!("{error}"));
+        let high = resolved.variants.iter().find(|(name, _)| name == "high").map(|(_, fields)| Value::Object(fields.clone()).to_string());
+        (resolved.api, high.unwrap_or_default())
+    };
+    let at = |url: &str| ProviderSettings { base_url: Some(url.to_owned()), ..ProviderSettings::default() };
+    for own in [ProviderSettings::default(), at("https://api.openai.com/v1"), at("https://eu.api.openai.com/v1/")] {
+        let (api, high) = wire(own, "gpt-6-sol");
+        assert_eq!(api, "openai-responses");
+        assert!(high.contains("\"reasoning\"") && !high.contains("reasoning_effort"), "{high}");
+    }
+    for other in
+        [at("http://127.0.0.1:8080/v1"), at("https://me.openai.azure.com/openai/v1"), at("https://api.openai.com.evil.test/v1"), at("odd")]
+    {
+        let (api, high) = wire(other, "gpt-6-sol");
+        assert_eq!((api.as_str(), high.as_str()), ("openai", "{\"reasoning_effort\":\"high\"}"));
+    }
+    // What the settings name is used, and some models have one protocol only.
+    assert_eq!(wire(ProviderSettings { api: Some("openai".to_owned()), ..ProviderSettings::default() }, "gpt-6-sol").0, "openai");
+    assert_eq!(wire(at("http://127.0.0.1:8080/v1"), "gpt-5-pro").0, "openai-responses");
+}
+
+#[test]
 fn providers_can_be_switched_off_but_not_the_offline_one() {
     let key = environment(&[("OPENAI_API_KEY", "1"), ("ANTHROPIC_API_KEY", "2")]);
     let only = |settings: CatalogSettings| Catalog::new(Arc::default(), &settings).connected(&key);

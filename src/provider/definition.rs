@@ -246,6 +246,20 @@ pub enum Error {
         /// What broke.
         message: String,
     },
+    /// Nobody answers at the address: the host is unknown, or a program on this machine does not run.
+    #[error("{message}")]
+    Unreachable {
+        /// What was tried.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The answer ended well, but holds neither text nor a call.
+    #[error("{message}")]
+    Empty {
+        /// Which model.
+        message: String,
+    },
     /// The history is longer than the model's context.
     #[error("{message}")]
     ContextOverflow {

@@ -63,12 +63,25 @@ impl Remote {
         if wire.has_stream_field() {
             body.insert("stream".to_owned(), Value::Bool(true));
         }
-        let body = Value::Object(body).to_string();
         let client = self.client(address).await?;
         let headers = self.headers();
         let url = remote_client::without_what_headers_show(url, settings.api_key.as_ref(), headers.contains_key("authorization"));
-        let call = headers.into_iter().fold(client.post(url), |call, (name, value)| call.header(name, value));
-        remote_stream::open(call.body(body), wire, Duration::from_millis(settings.timeout_ms), service).await
+        let patience = Duration::from_millis(settings.timeout_ms);
+        let send = |body: String| {
+            let call = headers.iter().fold(client.post(url.clone()), |call, (name, value)| call.header(name, value));
+            remote_stream::open(call.body(body), wire, patience, service.clone())
+        };
+        let text = serde_json::to_string(&body).unwrap_or_default();
+        match send(text).await {
+            // Summaries of thinking are for verified organisations only; the answer without them is the same.
+            Err(Error::Status { status: 400, message, .. }) if wire == Wire::OpenAiResponses && is_about_summaries(&message) => {
+                if let Some(Value::Object(reasoning)) = body.get_mut("reasoning") {
+                    reasoning.shift_remove("summary");
+                }
+                send(serde_json::to_string(&body).unwrap_or_default()).await
+            }
+            opened => opened,
+        }
     }
 
     async fn client(&self, address: Address) -> Result<reqwest::Client, Error> {
@@ -108,6 +121,11 @@ impl Remote {
         let headers = self.settings.headers.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
         self.settings.api_key.iter().chain(headers).fold(text, |text, secret| secret.redact(text))
     }
+}
+
+fn is_about_summaries(message: &str) -> bool {
+    let message = message.to_lowercase();
+    message.contains("reasoning summaries") || message.contains("reasoning.summary")
 }
 
 /// Whether a header's value is the key, perhaps behind a scheme.

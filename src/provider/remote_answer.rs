@@ -26,6 +26,10 @@ pub(super) struct Answer {
     reason: Option<FinishReason>,
     refused: bool,
     spoke: bool,
+    /// How often something has come that belongs to the answer.
+    progress: u64,
+    /// What is an error if nothing follows it.
+    suspect: Option<Value>,
     /// The usage so far.
     pub(super) tokens: Tokens,
 }
@@ -63,6 +67,7 @@ impl Answer {
         if !signature.is_empty() {
             self.end_text();
             self.spoke = true;
+            self.progress += 1;
             self.ready.push_back(Delta::ReasoningSignature(signature));
         }
     }
@@ -77,6 +82,7 @@ impl Answer {
     pub(super) fn fragment(&mut self, fragment: Fragment) {
         self.end_text();
         self.spoke = true;
+        self.progress += u64::from(fragment != Fragment { index: fragment.index, ..Fragment::default() });
         self.ready.extend(self.calls.add(fragment));
     }
 
@@ -84,6 +90,7 @@ impl Answer {
     pub(super) fn call(&mut self, id: Option<String>, name: String, arguments: String, metadata: Option<Value>) {
         self.end_text();
         self.spoke = true;
+        self.progress += 1;
         self.ready.push_back(self.calls.add_whole(id, name, arguments, metadata));
     }
 
@@ -109,6 +116,7 @@ impl Answer {
 
     /// The service has said why the answer ends.
     pub(super) fn ends(&mut self, reason: FinishReason) {
+        self.progress += u64::from(self.reason.is_none());
         self.reason = Some(reason);
     }
 
@@ -120,6 +128,21 @@ impl Answer {
     /// Whether the model has said anything.
     pub(super) fn has_spoken(&self) -> bool {
         self.spoke
+    }
+
+    /// Something has come that is an error if nothing follows it.
+    pub(super) fn suspect(&mut self, value: Value) {
+        self.suspect = Some(value);
+    }
+
+    /// The error of an answer that has not begun.
+    pub(super) fn suspected(&mut self) -> Option<Value> {
+        self.suspect.take().filter(|_| !self.spoke)
+    }
+
+    /// A number that grows with all that belongs to the answer; pings and empty deltas leave it as it is.
+    pub(super) fn progress(&self) -> u64 {
+        self.progress + self.kept as u64
     }
 
     /// The next delta.
@@ -154,6 +177,7 @@ impl Answer {
         }
         let text = self.joiner.join(text);
         if !text.is_empty() {
+            self.progress += 1;
             self.ready.push_back(voice.delta(text));
         }
     }

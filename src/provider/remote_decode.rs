@@ -16,6 +16,7 @@ use super::{
     remote_ollama_stream::OllamaDecoder,
     remote_openai_stream::OpenAiDecoder,
     remote_responses_stream::ResponsesDecoder,
+    remote_shapes::{self, Shape},
     remote_wire::Wire,
 };
 
@@ -60,6 +61,8 @@ pub(super) struct Decoding {
     answer: Answer,
     /// The mark that ends every answer of this protocol may come without a reason before it.
     lenient: bool,
+    /// A frame has come.
+    framed: bool,
     ended: bool,
 }
 
@@ -72,13 +75,23 @@ impl Decoding {
             Wire::Gemini => (Framing::Events, Box::new(GeminiDecoder)),
             Wire::Ollama => (Framing::Lines, Box::new(OllamaDecoder)),
         };
-        Self { frames: Frames::new(framing), decoder, answer: Answer::default(), lenient: wire == Wire::OpenAi, ended: false }
+        Self {
+            frames: Frames::new(framing),
+            decoder,
+            answer: Answer::default(),
+            lenient: wire == Wire::OpenAi,
+            framed: false,
+            ended: false,
+        }
     }
 
     /// Takes the next bytes. After an error, or once it [has ended](Self::has_ended), nothing more is taken.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let Self { frames, decoder, answer, lenient, .. } = self;
-        let wanted = frames.push(bytes, &mut |frame| read(frame, decoder.as_mut(), answer, *lenient))?;
+        let Self { frames, decoder, answer, lenient, framed, .. } = self;
+        let wanted = frames.push(bytes, &mut |frame| {
+            *framed |= frame.data.trim_start().starts_with(['{', '[']);
+            read(frame, decoder.as_mut(), answer, *lenient)
+        })?;
         if wanted == Wanted::Enough {
             self.finish();
         }
@@ -100,12 +113,27 @@ impl Decoding {
             return Ok(());
         }
         answer.end_text();
-        Err(Fault::Cut)
+        Err(answer.suspected().map_or(Fault::Cut, Fault::Said))
     }
 
     /// The next delta.
     pub(super) fn pop(&mut self) -> Option<Delta> {
         self.answer.pop()
+    }
+
+    /// Whether anything has come that looks like a frame of the protocol.
+    pub(super) fn has_framed(&self) -> bool {
+        self.framed
+    }
+
+    /// Whether the service has said why the answer ends.
+    pub(super) fn is_complete(&self) -> bool {
+        self.answer.is_complete()
+    }
+
+    /// Grows with all that belongs to the answer.
+    pub(super) fn progress(&self) -> u64 {
+        self.answer.progress()
     }
 
     /// Whether `Finish` has been made.
@@ -133,7 +161,7 @@ fn read(frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer, lenient
         };
         let elements = json.is_list().then(|| json.objects()).into_iter().flatten();
         for object in json.is_object().then_some(json).into_iter().chain(elements) {
-            if decoder.read(object, frame, answer)? == Wanted::Enough {
+            if read_object(object, frame, decoder, answer)? == Wanted::Enough {
                 return Ok(Wanted::Enough);
             }
             if answer.is_too_long() {
@@ -143,6 +171,21 @@ fn read(frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer, lenient
         data = rest.trim_ascii_start();
     }
     Ok(Wanted::More)
+}
+
+fn read_object(object: Json<'_>, frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer) -> Result<Wanted, Fault> {
+    let before = answer.progress();
+    let wanted = decoder.read(object, frame, answer);
+    // What adds nothing to the answer, or is not understood, may be an error in a shape that the protocol does not have.
+    if matches!(wanted, Ok(Wanted::More) | Err(Fault::Malformed(_))) && answer.progress() == before {
+        let value = object.value();
+        match remote_shapes::shape(&value) {
+            Shape::Error => return Err(Fault::Said(value)),
+            Shape::Message => answer.suspect(value),
+            Shape::Piece => {}
+        }
+    }
+    wanted
 }
 
 /// Why a text is no JSON.

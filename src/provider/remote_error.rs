@@ -4,7 +4,12 @@
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::{definition::Error, http_date};
+use super::{
+    definition::Error,
+    http_date,
+    remote_causes::{is_about_the_key, is_about_the_model, is_about_the_quota, is_filtered, is_overflow, is_passing},
+    remote_shapes::{code_of, message_of},
+};
 use crate::stdx::{text::ellipsis, time::now_ms};
 
 const LONGEST_MESSAGE: usize = 2000;
@@ -18,6 +23,8 @@ pub(super) fn presentable(mut error: Error, redact: impl FnOnce(String) -> Strin
     | Error::Network { message, .. }
     | Error::Status { message, .. }
     | Error::Connection { message }
+    | Error::Unreachable { message, .. }
+    | Error::Empty { message }
     | Error::ContextOverflow { message }
     | Error::Stream { message, .. }
     | Error::Request { message }) = &mut error;
@@ -58,14 +65,15 @@ pub(super) fn from_status(status: u16, body: &str, headers: &HeaderMap) -> Error
     let said = said.unwrap_or_default();
     match status {
         402 => Error::Quota { message },
-        400 | 403 | 429 if is_about_the_quota(&code, &said) => Error::Quota { message },
+        400..=499 if is_about_the_quota(&code, &said) => Error::Quota { message },
+        // Before what it may be besides: a service that is short of something says so of the model too.
+        400 | 422 | 500 | 502 | 503 if is_overflow(&code, &said) => Error::ContextOverflow { message },
         400 | 403 if is_filtered(&code) => Error::ContentFilter { message },
         401 | 403 => Error::Credentials { message },
         400 | 429 if is_about_the_key(&code, &said) => Error::Credentials { message },
         400 | 404 if is_about_the_model(&code, &said) => Error::ModelNotFound { message },
         // Too many bytes is cured like too many tokens: by a shorter history.
         413 => Error::ContextOverflow { message },
-        400 | 422 | 500 if is_overflow(&code, &said) => Error::ContextOverflow { message },
         _ => Error::Status { status, message, retry_after: retry_after(headers, now_ms()).or_else(|| retry_delay(&body)) },
     }
 }
@@ -88,7 +96,7 @@ pub(super) fn from_event(body: &Value) -> Error {
     if is_overflow(&code, &message) {
         return Error::ContextOverflow { message };
     }
-    let refused = code.split(' ').any(|word| matches!(word, "authentication_error" | "permission_error" | "401" | "403"));
+    let refused = code.split(' ').any(|word| matches!(word, "authentication_error" | "permission_error" | "unauthorized" | "401" | "403"));
     if is_about_the_quota(&code, &message) {
         return Error::Quota { message };
     }
@@ -101,95 +109,29 @@ pub(super) fn from_event(body: &Value) -> Error {
     if is_about_the_model(&code, &message) {
         return Error::ModelNotFound { message };
     }
-    Error::Stream { retryable: is_passing(&code), message }
+    Error::Stream { retryable: is_passing(&code, &message), message }
 }
 
-/// Whether an error of that type or code goes away by itself.
-fn is_passing(code: &str) -> bool {
-    let named = ["overloaded", "api_error", "server_error", "internal", "rate_limit", "timeout", "unavailable"];
-    named.iter().any(|word| code.contains(word)) || code.split(' ').any(|word| matches!(word.parse(), Ok(408 | 409 | 429 | 500..=599)))
-}
-
-fn is_overflow(code: &str, message: &str) -> bool {
-    let message = message.to_lowercase();
-    let phrases = [
-        "prompt is too long",
-        "maximum context length",
-        "context length exceeded",
-        "context window",
-        "exceed context limit",
-        "available context size",
-        "input is too long",
-        "input length exceeds",
-        "input token count",
-        "reduce the length of the messages",
-    ];
-    code.contains("context_length_exceeded")
-        || code.contains("exceed_context_size")
-        || code.contains("model_max_prompt_tokens_exceeded")
-        || phrases.iter().any(|phrase| message.contains(phrase))
-}
-
-/// A refused key, whatever the status.
-fn is_about_the_key(code: &str, message: &str) -> bool {
-    let message = message.to_lowercase();
-    let phrases = ["invalid api key", "incorrect api key", "api key not valid"];
-    code.contains("invalid_api_key") || phrases.iter().any(|phrase| message.contains(phrase))
-}
-
-/// An empty account, whatever the status: waiting does not help.
-fn is_about_the_quota(code: &str, message: &str) -> bool {
-    let message = message.to_lowercase();
-    let codes = ["insufficient_quota", "billing_error", "billing_not_active", "billing_hard_limit_reached"];
-    let phrases = ["credit balance is too low", "insufficient credits"];
-    codes.iter().any(|word| code.contains(word)) || phrases.iter().any(|phrase| message.contains(phrase))
-}
-
-fn is_filtered(code: &str) -> bool {
-    ["content_filter", "content_policy_violation", "moderation_blocked", "responsibleaipolicyviolation"]
-        .iter()
-        .any(|word| code.contains(word))
-}
-
-/// A model that the service does not have, or not for this account.
-fn is_about_the_model(code: &str, message: &str) -> bool {
-    let message = message.to_lowercase();
-    let phrases = ["not found", "does not exist", "not a valid model", "unknown model"];
-    code.contains("model_not_found")
-        || message.starts_with("model: ")
-        || message.contains("model") && phrases.iter().any(|phrase| message.contains(phrase))
-}
-
-/// What the body says for people, wherever services put it.
-fn message_of(body: &Value) -> Option<String> {
-    let places = [
-        "/error/message",
-        "/error/error/message",
-        "/message",
-        "/error",
-        "/detail",
-        "/detail/0/msg",
-        "/errors/0/message",
-        "/0/error/message",
-    ];
-    let found = places.iter().find_map(|place| body.pointer(place).and_then(Value::as_str));
-    let text = found.or_else(|| body.as_str().filter(|text| !text.trim_start().starts_with('<')))?;
+/// What stands in the place of an answer, where it is no protocol at all: a web page, or a text.
+pub(super) fn from_text(service: &str, text: &str) -> Error {
     let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
+    if !text.starts_with('<') {
+        return from_event(&Value::String(text.to_owned()));
+    }
+    let title = title_of(text).map(|title| format!(" ({title:?})")).unwrap_or_default();
+    Error::Network {
+        message: format!("{service} answered with a web page instead of an answer of a model{title}"),
+        hint: Some("check the base URL of the provider; a proxy or a login page on the way may have answered in its place".to_owned()),
+    }
 }
 
-/// Type and code of an error body, in one text.
-fn code_of(body: &Value) -> String {
-    let error = body.get("error").filter(|error| error.is_object()).unwrap_or(body);
-    let mut words = Vec::new();
-    for field in ["type", "code", "status"] {
-        match error.get(field) {
-            Some(Value::String(word)) if word != "error" => words.push(word.to_lowercase()),
-            Some(Value::Number(number)) => words.push(number.to_string()),
-            _ => {}
-        }
-    }
-    words.join(" ")
+fn title_of(page: &str) -> Option<String> {
+    let lower = page.to_ascii_lowercase();
+    let start = lower.find("<title")?;
+    let start = start + lower[start..].find('>')? + 1;
+    let end = start + lower[start..].find('<')?;
+    let title = page[start..end].split_whitespace().collect::<Vec<_>>().join(" ");
+    (!title.is_empty()).then(|| ellipsis(&title, 100))
 }
 
 /// When the service wants to be asked again, in milliseconds after `now` (milliseconds since 1970).

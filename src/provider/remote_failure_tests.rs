@@ -151,7 +151,8 @@ async fn nobody_listens() {
         RemoteSettings { base_url: Some(format!("http://me:secret@{address}/v1?key=hidden")), ..settings(&server, Wire::OpenAi) };
     let (_, error) = failure(&remote(settings), request("m")).await;
     assert!(
-        matches!(&error, Error::Connection { message } if message.starts_with(&format!("could not reach http://{address}: "))),
+        matches!(&error, Error::Unreachable { message, hint: Some(hint) }
+            if message.starts_with(&format!("could not reach http://{address}: ")) && hint.starts_with("is the server running?")),
         "{error:?}"
     );
     assert!(!error.to_string().contains("secret") && !error.to_string().contains("hidden"), "{error}");
@@ -182,10 +183,113 @@ async fn dropping_the_stream_ends_the_call() {
 
 #[tokio::test]
 async fn what_is_no_stream_at_all() {
-    let (_, error) = failed(Wire::OpenAi, Answer::body(200, "text/html", "<html>welcome</html>")).await;
-    assert!(matches!(error, Error::Connection { .. }), "{error:?}");
-    let (_, error) = failed(Wire::OpenAi, Answer::json(200, &Value::Null)).await;
-    assert!(matches!(error, Error::Connection { .. }), "{error:?}");
+    for wire in Wire::ALL {
+        let page = Answer::body(200, "text/html", "<!doctype html>\n<html><title>Log\n in</title>data: x</html>");
+        let (_, error) = failed(wire, page.hang()).await;
+        assert!(
+            matches!(&error, Error::Network { message, hint: Some(_) } if message.ends_with("a web page instead of an answer of a model (\"Log in\")")),
+            "{wire:?}: {error:?}"
+        );
+        let (_, error) = failed(wire, Answer::body(200, "text/plain", "no healthy upstream")).await;
+        assert_eq!(error, Error::Stream { message: "no healthy upstream".to_owned(), retryable: true }, "{wire:?}");
+        let (_, error) = failed(wire, Answer::body(200, "text/plain", "prompt is too long: 3 tokens > 2").hang()).await;
+        assert!(matches!(error, Error::ContextOverflow { .. }), "{wire:?}: {error:?}");
+        let (_, error) = failed(wire, Answer::json(200, &Value::Null)).await;
+        assert_eq!(error, Error::Stream { message: "null".to_owned(), retryable: false }, "{wire:?}");
+        // Nothing at all is a broken connection.
+        let (_, error) = failed(wire, Answer::body(200, "text/event-stream", "")).await;
+        assert!(matches!(error, Error::Connection { .. }), "{wire:?}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn errors_in_every_shape_in_the_place_of_an_answer() {
+    let raw = json!({"error": {"message": "insufficient credits"}}).to_string();
+    let shapes = [
+        json!({"detail": "credit balance is too low"}),
+        json!({"detail": [{"msg": "insufficient balance"}]}),
+        json!({"code": 1113, "message": "no"}),
+        json!({"code": 1113, "msg": "no", "success": false}),
+        json!({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}),
+        json!({"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": raw}}}),
+        json!({"error": "insufficient credits"}),
+        json!({"errors": [{"message": "insufficient credits"}]}),
+        json!({"message": "insufficient credits", "code": "x"}),
+    ];
+    let mut calls = Vec::new();
+    for wire in Wire::ALL {
+        for body in &shapes {
+            let framed = if wire == Wire::Ollama { format!("{body}\n") } else { format!("data: {body}\n\n") };
+            for answer in [Answer::json(200, body), Answer::json(200, body).hang(), Answer::sse([framed]).hang()] {
+                calls.push(async move {
+                    let (_, error) = failed(wire, answer).await;
+                    assert!(matches!(error, Error::Quota { .. }), "{wire:?} {body}: {error:?}");
+                });
+            }
+        }
+    }
+    futures::future::join_all(calls).await;
+}
+
+#[tokio::test]
+async fn a_message_alone_is_an_error_if_nothing_follows() {
+    let message = |wire: Wire| match wire {
+        Wire::Ollama => "{\"message\":\"insufficient credits\"}\n".to_owned(),
+        _ => "data: {\"message\":\"insufficient credits\"}\n\n".to_owned(),
+    };
+    for wire in Wire::ALL {
+        let (_, error) = failed(wire, Answer::sse([message(wire)])).await;
+        assert!(matches!(error, Error::Quota { .. }), "{wire:?}: {error:?}");
+    }
+    let server = ModelServer::start().await;
+    server.push(Answer::sse([message(Wire::OpenAi), openai::text("a"), openai::finish("stop")]));
+    assert_eq!(super::remote_testing::deltas(&remote(settings(&server, Wire::OpenAi)), request("m")).await[0], text("a"));
+}
+
+#[tokio::test]
+async fn a_finished_answer_ends_although_the_connection_stays_open() {
+    let anthropic = |frames: &[Value]| Answer::sse(frames.iter().map(openai::frame));
+    let said = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}});
+    let stop = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}});
+    let gemini = json!({"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}], "usageMetadata": {"candidatesTokenCount": 7}});
+    let ping = || ": still here\n\n".to_owned();
+    let pinging = Answer::sse([openai::text("a"), openai::finish("stop"), openai::usage(1, 7)].into_iter().chain((0..100).map(|_| ping())));
+    for (wire, answer) in [
+        (Wire::OpenAi, Answer::sse([openai::text("a"), openai::finish("stop"), openai::usage(1, 7)]).hang()),
+        (Wire::OpenAi, pinging.pace(Duration::from_millis(100))),
+        (Wire::Anthropic, anthropic(&[said, stop]).hang()),
+        (Wire::Gemini, anthropic(&[gemini]).hang()),
+    ] {
+        let server = ModelServer::start().await;
+        server.push(answer);
+        let since = tokio::time::Instant::now();
+        let deltas = super::remote_testing::deltas(&remote(settings(&server, wire)), request("m")).await;
+        let tokens = deltas.last().map(|delta| if let Delta::Finish { tokens, .. } = delta { tokens.output } else { 0 });
+        assert_eq!((&deltas[0], tokens), (&text("a"), Some(7)), "{wire:?}");
+        assert!(since.elapsed() < Duration::from_secs(8), "{wire:?}: {:?}", since.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn signs_of_life_alone_are_no_progress() {
+    let empty = || openai::frame(&json!({"choices": [{"index": 0, "delta": {"content": ""}}]}));
+    let call =
+        || openai::frame(&json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": ""}}]}}]}));
+    let endless = |frame: &dyn Fn() -> String| Answer::sse((0..200).map(|_| frame())).pace(Duration::from_millis(50));
+    let bytes = Answer::sse([format!("data: {}", "x".repeat(200))]).trickle(1).pace(Duration::from_millis(50));
+    let server = ModelServer::start().await;
+    let impatient = || RemoteSettings { timeout_ms: 500, ..settings(&server, Wire::OpenAi) };
+    for answer in [endless(&|| ": ping\n\n".to_owned()), endless(&empty), endless(&call), bytes] {
+        server.push(answer);
+        let since = tokio::time::Instant::now();
+        let (_, error) = failure(&remote(impatient()), request("m")).await;
+        assert!(matches!(&error, Error::Connection { message } if message.contains("signs of life")), "{error:?}");
+        assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    }
+    // Whatever adds to the answer is.
+    let slow = (0..20).map(|_| openai::call(0, "a", "read", "1")).chain([openai::finish("tool_calls")]);
+    server.push(Answer::sse(slow).pace(Duration::from_millis(100)));
+    assert_eq!(super::remote_testing::deltas(&remote(impatient()), request("m")).await.len(), 3);
 }
 
 #[tokio::test]
@@ -228,6 +332,22 @@ async fn what_does_not_fit_and_keys_are_known_in_every_protocol() {
     );
     let (_, error) = failed(Wire::OpenAiResponses, Answer::sse([frame])).await;
     assert!(matches!(error, Error::ContextOverflow { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_organisation_that_is_not_verified_gets_its_answer_without_summaries() {
+    let server = ModelServer::start().await;
+    let message = "Your organization must be verified to generate reasoning summaries.";
+    server.push(Answer::json(400, &json!({"error": {"message": message, "param": "reasoning.summary", "code": "unsupported_value"}})));
+    let done = json!({"type": "response.completed", "response": {"status": "completed", "output": []}});
+    server.push(Answer::sse([openai::frame(&json!({"type": "response.output_text.delta", "delta": "a"})), openai::frame(&done)]));
+    let mut request = request("m");
+    request.info.reasoning = true;
+    request.options = json!({"reasoning": {"effort": "high"}}).as_object().unwrap().clone();
+    let deltas = super::remote_testing::deltas(&remote(settings(&server, Wire::OpenAiResponses)), request).await;
+    assert_eq!(deltas[0], text("a"));
+    let asked: Vec<Value> = server.requests().into_iter().map(|request| request.body["reasoning"].clone()).collect();
+    assert_eq!(asked, [json!({"summary": "auto", "effort": "high"}), json!({"effort": "high"})]);
 }
 
 #[tokio::test]

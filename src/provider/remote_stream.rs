@@ -16,12 +16,18 @@ use super::{
     definition::{Delta, Error},
     remote_decode::{Decoding, Fault},
     remote_error,
+    remote_opening::Opening,
     remote_unreachable::{refused_by_proxy, unreachable},
     remote_wire::Wire,
 };
 
 /// The longest error body that is read, in bytes.
 const LONGEST_ERROR: usize = 256 * 1024;
+/// After the service has said why its answer ends, it has so long for the usage and the end of the stream. The same for
+/// what follows a text that is no answer.
+const GRACE: Duration = Duration::from_secs(3);
+/// Signs of life that add nothing to the answer keep it for this many times the longest silence.
+const SIGNS_OF_LIFE: u32 = 2;
 
 /// An answer that is coming in.
 pub(super) struct Incoming {
@@ -30,7 +36,13 @@ pub(super) struct Incoming {
     /// The longest silence.
     patience: Duration,
     /// Rings at the end of it, or before.
-    silence: Pin<Box<Sleep>>,
+    clock: Pin<Box<Sleep>>,
+    /// How far the answer is.
+    progress: u64,
+    /// How long has been waited since something was last added to it. Time in which nobody wants more is not waiting.
+    waited: Duration,
+    /// The body so far, while nothing in it is of the protocol.
+    opening: Opening,
     /// The address as messages may name it.
     service: String,
     /// What comes after the last delta.
@@ -51,14 +63,16 @@ pub(super) async fn open(request: RequestBuilder, wire: Wire, patience: Duration
         let body = error_body(response, patience).await;
         return Err(remote_error::from_status(status, &String::from_utf8_lossy(&body), &headers));
     }
-    let silence = Box::pin(tokio::time::sleep(patience));
-    Ok(Incoming { response, decoding: Decoding::new(wire), patience, silence, service, end: None, ended: false })
+    let clock = Box::pin(tokio::time::sleep(patience));
+    let (decoding, opening) = (Decoding::new(wire), Opening::default());
+    Ok(Incoming { response, decoding, patience, clock, progress: 0, waited: Duration::ZERO, opening, service, end: None, ended: false })
 }
 
 /// As much of an error's body as comes in time; what is missing costs only words.
 async fn error_body(mut response: Response, patience: Duration) -> Vec<u8> {
     let mut body = Vec::new();
-    while let Ok(Ok(Some(bytes))) = tokio::time::timeout(patience, response.chunk()).await {
+    let until = Instant::now() + patience;
+    while let Ok(Ok(Some(bytes))) = tokio::time::timeout_at(until, response.chunk()).await {
         let room = LONGEST_ERROR - body.len();
         body.extend_from_slice(&bytes[..bytes.len().min(room)]);
         if body.len() == LONGEST_ERROR {
@@ -71,18 +85,22 @@ async fn error_body(mut response: Response, patience: Duration) -> Vec<u8> {
 /// Nothing came for too long.
 struct Silent;
 
-/// Waits for the next bytes. The clock is set again only when it has rung: that is costly to do for each delta.
-async fn in_time<T>(clock: &mut Pin<Box<Sleep>>, patience: Duration, next: impl Future<Output = T>) -> Result<T, Silent> {
-    let (since, mut next) = (Instant::now(), pin!(next));
+/// Waits for the next bytes. The clock is set again only when it has rung or would ring too late: that is costly to do
+/// for each delta.
+async fn in_time<T>(clock: &mut Pin<Box<Sleep>>, until: Instant, next: impl Future<Output = T>) -> Result<T, Silent> {
+    let mut next = pin!(next);
+    if clock.deadline() > until {
+        clock.as_mut().reset(until);
+    }
     loop {
         tokio::select! {
             biased;
             next = &mut next => return Ok(next),
             () = &mut *clock => {
-                if since.elapsed() >= patience {
+                if Instant::now() >= until {
                     return Err(Silent);
                 }
-                clock.as_mut().reset(since + patience);
+                clock.as_mut().reset(until);
             }
         }
     }
@@ -107,22 +125,50 @@ impl Incoming {
         }
     }
 
+    /// How long to wait for the next bytes.
+    fn allowance(&self) -> Duration {
+        if self.decoding.is_complete() {
+            return GRACE.saturating_sub(self.waited);
+        }
+        let silence = if self.opening.could_be_all() { GRACE.min(self.patience) } else { self.patience };
+        silence.min(self.patience.saturating_mul(SIGNS_OF_LIFE).saturating_sub(self.waited))
+    }
+
     /// Takes the next bytes. Deltas that came before an error are handed out before it.
     async fn receive(&mut self) {
-        let received = match in_time(&mut self.silence, self.patience, self.response.chunk()).await {
-            Ok(Ok(Some(bytes))) => self.decoding.push(&bytes).map_err(|fault| self.error(fault)),
-            Ok(Ok(None)) => self.decoding.end().map_err(|fault| self.error(fault)),
+        let (since, allowance) = (Instant::now(), self.allowance());
+        // Bytes that are always ready must not keep the clock from being looked at.
+        let next = if allowance.is_zero() { Err(Silent) } else { in_time(&mut self.clock, since + allowance, self.response.chunk()).await };
+        let received = match next {
+            Ok(Ok(Some(bytes))) => self.push(&bytes),
+            Ok(Ok(None)) => self.over(remote_error::cut),
             // A connection that breaks after all has been said costs nothing.
-            Ok(Err(error)) => self.broken(|service| unreachable(&error, service)),
-            Err(Silent) => self.broken(|service| remote_error::silent(service, "sent nothing for too long")),
+            Ok(Err(error)) => self.over(|service| unreachable(&error, service)),
+            Err(Silent) if allowance < self.patience => {
+                self.over(|service| remote_error::silent(service, "sent signs of life and nothing of an answer for too long"))
+            }
+            Err(Silent) => self.over(|service| remote_error::silent(service, "sent nothing for too long")),
         };
+        let progress = self.decoding.progress();
+        self.waited = if progress == self.progress { self.waited + since.elapsed() } else { Duration::ZERO };
+        self.progress = progress;
         self.ended = received.is_err() || self.decoding.has_ended();
         self.end = received.err();
     }
 
-    fn broken(&mut self, error: impl FnOnce(&str) -> Error) -> Result<(), Error> {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.decoding.push(bytes).map_err(|fault| self.error(fault))?;
+        self.opening.add(bytes, self.decoding.has_framed());
+        Ok(())
+    }
+
+    /// Nothing more will come: the answer is complete, or there is an error.
+    fn over(&mut self, error: impl FnOnce(&str) -> Error) -> Result<(), Error> {
         match self.decoding.end() {
-            Err(Fault::Cut) => Err(error(&self.service)),
+            Err(Fault::Cut) => match self.opening.text() {
+                Some(text) => Err(remote_error::from_text(&self.service, &text)),
+                None => Err(error(&self.service)),
+            },
             other => other.map_err(|fault| self.error(fault)),
         }
     }

@@ -4,7 +4,7 @@
 
 use std::error::Error as _;
 
-use super::definition::Error;
+use super::{definition::Error, network};
 
 const TRUST_HINT: &str = "if that is right, name the authority's certificate (a PEM file) in options.ca of the provider in the settings, or in SSL_CERT_FILE or NODE_EXTRA_CA_CERTS";
 const PROXY_HINT: &str =
@@ -22,11 +22,12 @@ pub(super) fn unreachable(error: &reqwest::Error, service: &str) -> Error {
         let cause = chain.pop().unwrap_or_else(|| "unknown cause".to_owned());
         return Error::Request { message: format!("the request to {service} cannot be made: {cause}") };
     }
-    explain(&chain, error.is_connect(), error.is_timeout(), service)
+    let is_here = error.url().and_then(reqwest::Url::host_str).is_some_and(network::is_loopback);
+    explain(&chain, error.is_connect(), error.is_timeout(), is_here, service)
 }
 
 /// The causes from the outermost to the innermost.
-fn explain(chain: &[String], is_connect: bool, is_timeout: bool, service: &str) -> Error {
+fn explain(chain: &[String], is_connect: bool, is_timeout: bool, is_here: bool, service: &str) -> Error {
     let cause = chain.last().map_or("unknown cause", String::as_str);
     let told = |word: &str| chain.iter().any(|text| text.contains(word));
     let misled = |message: String, hint: &str| Error::Network { message, hint: Some(hint.to_owned()) };
@@ -51,10 +52,16 @@ fn explain(chain: &[String], is_connect: bool, is_timeout: bool, service: &str) 
         let hint = "if it serves plain HTTP, begin the base URL of the provider with http://";
         return misled(format!("{service} does not speak TLS"), hint);
     }
+    if told("dns error") && !told("tunnel error") {
+        let hint = "check the base URL of the provider, and whether this machine is on the network".to_owned();
+        return Error::Unreachable { message: format!("could not reach {service}: no such host ({cause})"), hint: Some(hint) };
+    }
+    if is_here && is_connect && told("refused") && !told("tunnel error") {
+        let hint = "is the server running? Start it, or check the host and port in the base URL of the provider".to_owned();
+        return Error::Unreachable { message: format!("could not reach {service}: {cause}"), hint: Some(hint) };
+    }
     let message = if told("tunnel error: unsuccessful") {
         format!("the proxy on the way did not connect to {service}")
-    } else if told("dns error") {
-        format!("could not reach {service}: no such host ({cause})")
     } else if is_connect && is_timeout {
         format!("could not reach {service}: no connection in time")
     } else if is_connect {
@@ -94,7 +101,8 @@ mod tests {
         .iter()
         .map(|chain| {
             let chain: Vec<_> = chain.iter().map(|text| (*text).to_owned()).collect();
-            match explain(&chain, true, false, "https://m.test") {
+            match explain(&chain, true, false, true, "https://m.test") {
+                Error::Unreachable { message, hint } => format!("{message}\n  unreachable: {:.40}\n", hint.unwrap_or_default()),
                 Error::Network { message, hint } => format!("{message}\n  {:.40}\n", hint.unwrap_or_default()),
                 error => format!("{error}\n"),
             }
@@ -102,7 +110,9 @@ mod tests {
         .collect();
         expect_test::expect![[r#"
             could not reach https://m.test: no such host (failed to lookup address information: Name or service not known)
+              unreachable: check the base URL of the provider, and 
             could not reach https://m.test: Connection refused (os error 111)
+              unreachable: is the server running? Start it, or chec
             https://m.test is not trusted: its certificate comes from an authority that is not known here (unknown issuer)
               if that is right, name the authority's c
             https://m.test is not trusted: its certificate is for another name (certificate not valid for name "m.test"; certificate is only valid for a.test)
@@ -119,5 +129,8 @@ mod tests {
             could not reach https://m.test: unknown cause
         "#]]
         .assert_eq(&told);
+        // A server elsewhere may be about to start again.
+        let refused = ["tcp connect error".to_owned(), "Connection refused (os error 111)".to_owned()];
+        assert!(matches!(explain(&refused, true, false, false, "https://m.test"), Error::Connection { .. }));
     }
 }

@@ -24,12 +24,51 @@ impl Default for RetryPolicy {
     }
 }
 
+/// Short waits for what is told by the first few tries: an empty answer, a server that does not run.
+const QUICK: RetryPolicy = RetryPolicy { base_ms: 500, cap_ms: 2_000, attempts: 3 };
+/// A server that does not run, or an unknown host, is tried once more.
+const UNREACHABLE_RETRIES: u32 = 1;
+
+/// The calls in a row that have failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Failures {
+    all: u32,
+    empty: u32,
+    unreachable: u32,
+}
+
+impl Failures {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.all
+    }
+
+    /// Counts a failure; gives how long to wait before the next try, in milliseconds, or `None` to give up. For `jitter`
+    /// see [`decide`].
+    pub fn add(&mut self, error: &Error, jitter: f64) -> Option<u64> {
+        self.all += 1;
+        let (policy, attempt) = match error {
+            Error::Empty { .. } => {
+                self.empty += 1;
+                (QUICK, self.empty)
+            }
+            Error::Unreachable { .. } => {
+                self.unreachable += 1;
+                (RetryPolicy { attempts: UNREACHABLE_RETRIES, ..QUICK }, self.unreachable)
+            }
+            _ => (RetryPolicy::default(), self.all),
+        };
+        decide(policy, error, attempt, jitter)
+    }
+}
+
 /// Whether trying the same call again may help.
 #[must_use]
 pub fn is_retryable(error: &Error) -> bool {
     match error {
         Error::Status { status, .. } => matches!(status, 408 | 409 | 429 | 500..),
-        Error::Connection { .. } => true,
+        Error::Connection { .. } | Error::Unreachable { .. } | Error::Empty { .. } => true,
         Error::Stream { retryable, .. } => *retryable,
         Error::Credentials { .. }
         | Error::Quota { .. }
@@ -106,6 +145,25 @@ mod tests {
         assert!(!is_retryable(&Error::Network { message: message(), hint: None }));
         assert!(!is_retryable(&Error::ContextOverflow { message: message() }));
         assert!(!is_retryable(&Error::Request { message: message() }));
+    }
+
+    #[test]
+    fn what_the_first_tries_tell_is_not_tried_for_minutes() {
+        let tries = |error: &Error| {
+            let mut failures = Failures::default();
+            let waits: Vec<u64> = std::iter::from_fn(|| failures.add(error, 0.0)).collect();
+            assert_eq!(failures.count() as usize, waits.len() + 1);
+            waits
+        };
+        assert_eq!(tries(&Error::Unreachable { message: String::new(), hint: None }), [500]);
+        assert_eq!(tries(&Error::Empty { message: String::new() }), [500, 1000, 2000]);
+        assert_eq!(tries(&Error::Connection { message: String::new() }).len(), 8);
+        // Failures of other kinds before it take no try away.
+        let mut failures = Failures::default();
+        for _ in 0..5 {
+            failures.add(&status(503, None), 0.0).unwrap();
+        }
+        assert_eq!(failures.add(&Error::Empty { message: String::new() }, 0.0), Some(500));
     }
 
     proptest! {

@@ -1,7 +1,6 @@
 //! The tool calls of one answer: repaired where the model erred, run side by side, closed whatever happens.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,24 +15,29 @@ use polytree_protocol::{
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Error, fold::Call, host::CallHost, structured, turn::Turn};
+use super::{
+    Error, choices,
+    circles::{self, Circles},
+    fold::Call,
+    host::CallHost,
+    structured,
+    turn::Turn,
+};
 use crate::{
     permission,
     provider::definition::ToolSpec,
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
     tool::{
         context::{Ask, ToolContext},
-        definition::{AnyTool, ToolError, ToolOutput},
+        definition::{AnyTool, Tool as _, ToolError, ToolOutput, erase},
         file_times::Stamp,
+        invalid::Invalid,
         output, select,
     },
 };
 
 /// After an abort a tool has this long to give what it has.
 const ABORT_GRACE: Duration = Duration::from_millis(30);
-/// The same call this many times in a row is asked about.
-const REPEATS: usize = 3;
-
 /// So many calls of an answer work at once; the others wait. Waiting for a person is no work.
 const AT_ONCE: usize = 8;
 /// So many calls of one answer are run; a model that wants more has lost its way, and is told so.
@@ -77,25 +81,6 @@ pub(super) enum CallsEnd {
     Left,
 }
 
-/// The last calls of a turn, to notice a model that goes in circles.
-#[derive(Default)]
-pub(super) struct Repeats(VecDeque<(String, Value)>);
-
-impl Repeats {
-    /// Notes a call; true when it is the same as the ones before it.
-    fn note(&mut self, tool: &str, input: &Value) -> bool {
-        self.0.push_back((tool.to_owned(), input.clone()));
-        if self.0.len() > REPEATS {
-            self.0.pop_front();
-        }
-        let circles = self.0.len() == REPEATS && self.0.iter().all(|(name, known)| name == tool && known == input);
-        if circles {
-            self.0.clear();
-        }
-        circles
-    }
-}
-
 /// The tools that the model is offered.
 pub(super) fn offered(turn: &Turn) -> Vec<ToolSpec> {
     available(turn)
@@ -134,12 +119,32 @@ struct Prepared {
     repeated: bool,
 }
 
-/// Runs the calls of an answer.
-pub(super) async fn run(turn: &Arc<Turn>, message: &MessageId, calls: Vec<Call>, repeats: &mut Repeats) -> Result<CallsEnd, Error> {
+/// Runs the calls of an answer. With `at_limit` it ended at the output limit: then the last call may have been cut.
+pub(super) async fn run(
+    turn: &Arc<Turn>,
+    message: &MessageId,
+    calls: Vec<Call>,
+    at_limit: bool,
+    circles: &mut Circles,
+) -> Result<CallsEnd, Error> {
     let tools: Vec<_> = available(turn).cloned().collect();
     let (mut prepared, mut beyond) = (Vec::new(), Vec::new());
-    for call in calls {
-        let (tool, input) = repair(turn, &tools, &call.name, &call.arguments);
+    let last = calls.len().saturating_sub(1);
+    let (mut was_cut, mut usable) = (false, false);
+    for (place, call) in calls.into_iter().enumerate() {
+        let (tool, input, cut) = match repair(&tools, &call.name, &call.arguments) {
+            Ok((tool, input)) => (tool, input, false),
+            Err(_) if at_limit && place == last => {
+                let (tool, input) = invalid(turn, &call.name, &cut_call(turn));
+                (tool, input, true)
+            }
+            Err(problem) => {
+                let (tool, input) = invalid(turn, &call.name, &problem);
+                (tool, input, false)
+            }
+        };
+        was_cut |= cut;
+        usable |= tool.name() != Invalid::NAME;
         let running = ToolRunning { input: input.clone(), title: None, metadata: None, time: Span { start: now_ms(), end: None } };
         let mut part = ToolPart {
             id: call.part_id,
@@ -152,7 +157,7 @@ pub(super) async fn run(turn: &Arc<Turn>, message: &MessageId, calls: Vec<Call>,
         };
         if prepared.len() < MOST_CALLS {
             // How often an answer may be given wrongly is the prompt's to say.
-            let repeated = call.name != structured::TOOL && repeats.note(tool.name(), &input);
+            let repeated = !cut && call.name != structured::TOOL && circles.call(tool.name(), &input);
             prepared.push(Prepared { part, tool, input, repeated });
         } else {
             let text = format!(
@@ -162,6 +167,7 @@ pub(super) async fn run(turn: &Arc<Turn>, message: &MessageId, calls: Vec<Call>,
             beyond.push(Part::Tool(part));
         }
     }
+    circles.answer(was_cut, usable);
     execute(turn, prepared, beyond).await
 }
 
@@ -176,7 +182,7 @@ pub(super) async fn take_up(turn: &Arc<Turn>, message: &MessageId, parts: Vec<Pa
         let input = running.input.clone();
         let (tool, input) = match turn.workspace.tools.iter().find(|tool| tool.name() == part.tool) {
             Some(tool) => (Arc::clone(tool), input),
-            None => repair(turn, &tools, &part.tool, &input.to_string()),
+            None => repair(&tools, &part.tool, &input.to_string()).unwrap_or_else(|problem| invalid(turn, &part.tool, &problem)),
         };
         running.metadata = None;
         prepared.push(Prepared { part, tool, input, repeated: false });
@@ -202,24 +208,35 @@ async fn remember_files(turn: &Turn, message: &MessageId) -> Result<(), Error> {
     Ok(())
 }
 
-/// The tool and arguments that the model meant, or the tool that tells it what was wrong.
-fn repair(turn: &Turn, tools: &[Arc<dyn AnyTool>], name: &str, arguments: &str) -> (Arc<dyn AnyTool>, Value) {
+/// The tool and arguments that the model meant.
+///
+/// # Errors
+/// What is wrong with the call, for the model.
+fn repair(tools: &[Arc<dyn AnyTool>], name: &str, arguments: &str) -> Result<(Arc<dyn AnyTool>, Value), String> {
     let lower = name.to_lowercase();
     let found = tools.iter().find(|tool| tool.name() == name).or_else(|| tools.iter().find(|tool| tool.name() == lower)).cloned();
-    let problem = match (found, parse_input(arguments)) {
-        (None, _) => {
-            let known: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
-            format!("There is no tool `{name}`. The tools are: {}.", known.join(", "))
-        }
-        (Some(_), Err(problem)) => problem,
-        (Some(tool), Ok(input)) => match tool.check(&input) {
-            Ok(()) => return (tool, input),
-            Err(problem) => problem,
-        },
+    let Some(tool) = found else {
+        let known: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
+        return Err(format!("There is no tool `{name}`. The tools are: {}.", known.join(", ")));
     };
-    let invalid = turn.workspace.tools.iter().find(|tool| tool.name() == "invalid");
-    let input = json!({ "tool": name, "error": problem });
-    (invalid.cloned().unwrap_or_else(|| crate::tool::definition::erase(crate::tool::invalid::Invalid)), input)
+    let input = parse_input(arguments)?;
+    tool.check(&input).map(|()| (tool, input))
+}
+
+/// The tool that tells the model what was wrong with a call.
+fn invalid(turn: &Turn, name: &str, problem: &str) -> (Arc<dyn AnyTool>, Value) {
+    let invalid = turn.workspace.tools.iter().find(|tool| tool.name() == Invalid::NAME);
+    (invalid.cloned().unwrap_or_else(|| erase(Invalid)), json!({ "tool": name, "error": problem }))
+}
+
+/// What the model is told of a call that the output limit has cut off.
+fn cut_call(turn: &Turn) -> String {
+    let limit = choices::choices(&turn.user, &turn.agent, &turn.model).max_output_tokens;
+    format!(
+        "Your answer reached the output limit (at most {limit} tokens), which cut this call off in the middle of its arguments: it was not \
+         run. Do not repeat it as it was. Make it shorter: write a long file in several calls, each with a part of it, or change \
+         only the lines that differ."
+    )
 }
 
 async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: Vec<Part>) -> Result<CallsEnd, Error> {
@@ -358,7 +375,7 @@ async fn ask_repeated(call: &Prepared, context: &ToolContext) -> Result<(), Tool
         patterns: vec![name.clone()],
         always: vec![name.clone()],
         force: false,
-        title: format!("The model called {name} with the same arguments {REPEATS} times"),
+        title: format!("The model called {name} with the same arguments {} times", circles::REPEATS),
         metadata: json!({ "tool": name, "input": call.input }),
     };
     context.host.ask(context, ask).await

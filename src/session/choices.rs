@@ -132,6 +132,7 @@ mod tests {
             options: fields(json!({ "a": { "x": 1 }, "b": 1 })),
             variants: vec![("low".to_owned(), fields(json!({ "a": { "y": 2 } }))), ("high".to_owned(), fields(json!({ "b": 9 })))],
             api: "openai".to_owned(),
+            unset: None,
         }
     }
 

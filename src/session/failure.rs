@@ -5,11 +5,12 @@ use polytree_protocol::{
     provider::ModelRef,
 };
 
-use super::Error;
+use super::{Error, circles::Circle};
 use crate::provider::{definition::Error as ModelError, retry};
 
-/// What is written on an answer whose model call has failed.
-pub(super) fn message_error(error: &ModelError, model: &ModelRef) -> MessageError {
+/// What is written on an answer whose model call has failed. `unset` says which variable of the provider's settings is not
+/// set, if there is one.
+pub(super) fn message_error(error: &ModelError, model: &ModelRef, unset: Option<&str>) -> MessageError {
     let ModelRef { provider_id: provider, model_id } = model;
     let (name, hint) = match error {
         ModelError::Credentials { .. } => {
@@ -31,7 +32,8 @@ pub(super) fn message_error(error: &ModelError, model: &ModelRef) -> MessageErro
         ModelError::ContextOverflow { .. } => {
             (Name::ContextOverflowError, Some("start a new session, or use a model with a longer context".to_owned()))
         }
-        ModelError::Network { hint, .. } => (Name::ApiError, hint.clone()),
+        ModelError::Network { hint, .. } | ModelError::Unreachable { hint, .. } => (Name::ApiError, hint.clone()),
+        ModelError::Empty { .. } => (Name::ApiError, Some("ask again in other words, or use another model".to_owned())),
         ModelError::Connection { .. } => (Name::ApiError, Some(format!("check the network and the address of provider {provider:?}"))),
         ModelError::Status { .. } | ModelError::Stream { .. } if is_overload(error) => {
             (Name::OverloadedError, Some("try again in some minutes, or use another model".to_owned()))
@@ -46,6 +48,15 @@ pub(super) fn message_error(error: &ModelError, model: &ModelRef) -> MessageErro
         ModelError::Status { .. } | ModelError::Stream { .. } => (Name::ApiError, None),
         ModelError::Request { .. } => (Name::UnknownError, None),
     };
+    // A refused key, an address that is none or nobody's: that is why.
+    let explains = matches!(
+        error,
+        ModelError::Credentials { .. }
+            | ModelError::Request { .. }
+            | ModelError::Unreachable { .. }
+            | ModelError::Status { status: 400..=499, .. }
+    );
+    let hint = unset.filter(|_| explains).map(str::to_owned).or(hint);
     let status = if let ModelError::Status { status, .. } = error { Some(*status) } else { None };
     MessageError {
         data: MessageErrorData {
@@ -59,6 +70,29 @@ pub(super) fn message_error(error: &ModelError, model: &ModelRef) -> MessageErro
         },
         name,
     }
+}
+
+/// What is written on the answer of a turn that is ended because the model goes in circles.
+pub(super) fn circle_error(circle: Circle, model: &ModelRef) -> MessageError {
+    let (name, message, hint) = match circle {
+        Circle::Cut(times) => (
+            Name::MessageOutputLengthError,
+            format!("{model} reached its output limit in the middle of a tool call, {times} times in a row"),
+            "ask for smaller steps, or raise the model's limit.output in the settings",
+        ),
+        Circle::Unusable(times) => (
+            Name::UnknownError,
+            format!("{model} made {times} answers in a row with tool calls that cannot be run"),
+            "use another model, or ask in other words",
+        ),
+        Circle::Same(tool, times) => (
+            Name::UnknownError,
+            format!("{model} called {tool} {times} times in a row with the same arguments"),
+            "tell it what to do instead, or use another model",
+        ),
+    };
+    let provider_id = Some(model.provider_id.clone());
+    MessageError { name, data: MessageErrorData { message, hint: Some(hint.to_owned()), provider_id, ..MessageErrorData::default() } }
 }
 
 /// A service that says so, by its status or in words.
@@ -97,6 +131,8 @@ mod tests {
             ModelError::ContextOverflow { message: said("no") },
             ModelError::Network { message: said("no"), hint: Some(said("do this")) },
             ModelError::Connection { message: said("no") },
+            ModelError::Unreachable { message: said("no"), hint: Some(said("start it")) },
+            ModelError::Empty { message: said("no") },
             status(529, "x", None),
             status(503, "The server is Overloaded", None),
             status(503, "x", None),
@@ -109,7 +145,7 @@ mod tests {
         ]
         .iter()
         .map(|error| {
-            let MessageError { name, data } = message_error(error, &ModelRef::parse("p/m").unwrap());
+            let MessageError { name, data } = message_error(error, &ModelRef::parse("p/m").unwrap(), None);
             format!("{name:?} {:?} {:?}: {:.50}\n", data.status_code, data.is_retryable.unwrap(), data.hint.unwrap_or_default())
         })
         .collect();
@@ -121,6 +157,8 @@ mod tests {
             ContextOverflowError None false: start a new session, or use a model with a longer 
             ApiError None false: do this
             ApiError None true: check the network and the address of provider "p"
+            ApiError None true: start it
+            ApiError None true: ask again in other words, or use another model
             OverloadedError Some(529) true: try again in some minutes, or use another model
             OverloadedError Some(503) true: try again in some minutes, or use another model
             ApiError Some(503) true: 
@@ -132,5 +170,9 @@ mod tests {
             UnknownError None false: 
         "#]]
         .assert_eq(&told);
+        let unset = |error: &ModelError| message_error(error, &ModelRef::parse("p/m").unwrap(), Some("KEY is not set")).data.hint;
+        assert_eq!(unset(&ModelError::Credentials { message: said("no") }).as_deref(), Some("KEY is not set"));
+        assert_eq!(unset(&status(400, "no", None)).as_deref(), Some("KEY is not set"));
+        assert_eq!(unset(&status(503, "x", None)), None);
     }
 }

@@ -56,6 +56,7 @@ pub struct Fold {
     length: usize,
     started: Vec<(String, String, PartId)>,
     spoken: bool,
+    has_text: bool,
     /// The complete calls, in the model's order.
     pub calls: Vec<Call>,
     next_id: fn() -> PartId,
@@ -64,12 +65,23 @@ pub struct Fold {
 impl Fold {
     /// An empty answer; `next_id` makes the parts' ids.
     pub fn new(session_id: SessionId, message_id: MessageId, next_id: fn() -> PartId) -> Self {
-        Self { session_id, message_id, open: None, length: 0, started: Vec::new(), spoken: false, calls: Vec::new(), next_id }
+        Self {
+            session_id,
+            message_id,
+            open: None,
+            length: 0,
+            started: Vec::new(),
+            spoken: false,
+            has_text: false,
+            calls: Vec::new(),
+            next_id,
+        }
     }
 
     /// Takes the next delta at the time `now`. `Finish` changes nothing here.
     pub fn push(&mut self, delta: Delta, now: i64, out: &mut Vec<Change>) {
         self.spoken |= !matches!(&delta, Delta::Finish { .. });
+        self.has_text |= matches!(&delta, Delta::Text(text) if !text.trim_start().is_empty());
         match delta {
             Delta::Text(text) if text.is_empty() => {}
             Delta::Text(text) => {
@@ -139,6 +151,11 @@ impl Fold {
     /// Whether anything has come that a client has seen.
     pub fn has_spoken(&self) -> bool {
         self.spoken
+    }
+
+    /// Whether the model has written text that is more than white space.
+    pub fn has_text(&self) -> bool {
+        self.has_text
     }
 
     fn open_reasoning(&mut self, now: i64, out: &mut Vec<Change>) {

@@ -14,6 +14,7 @@ use super::{
     Error, calls, choices,
     choices::Choices,
     failure::message_error,
+    fit,
     fold::{Call, Change, Fold},
     history, structured, system,
     turn::{Turn, part_id},
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     provider::{
         definition::{CALL_LENGTH, Delta, Error as ModelError, FinishReason, MOST_ANSWER, ModelMessage, ModelRequest, UserContent},
-        retry::{self, RetryPolicy},
+        retry::Failures,
         variants,
     },
     stdx::time::now_ms,
@@ -32,44 +33,45 @@ use crate::{
 pub(super) enum StepEnd {
     /// Well: its calls, why it stopped, what it used.
     Finished(AssistantMessage, Vec<Call>, FinishReason, Tokens),
-    /// Badly; with `true` it broke after it had begun to speak and is worth another message.
-    Failed(AssistantMessage, MessageError, bool),
+    /// Badly, with what it used; with `true` it is worth another message.
+    Failed(AssistantMessage, MessageError, bool, Tokens),
     /// It was cut off.
     Aborted(AssistantMessage),
 }
 
 /// Calls the model until an answer is complete, waiting and trying again where that may help.
-/// `failures` counts the calls in a row that have failed, also in messages before this one.
+/// `failures` are the calls in a row that have failed, also in messages before this one.
 pub(super) async fn run(
     turn: &Turn,
     answer: AssistantMessage,
     history: &[MessageWithParts],
     final_step: bool,
-    failures: &mut u32,
+    failures: &mut Failures,
 ) -> Result<StepEnd, Error> {
     let mut request = request(turn, history, final_step);
-    let policy = RetryPolicy::default();
     loop {
         let mut fold = Fold::new(turn.session.id.clone(), answer.id.clone(), part_id);
         let ended = stream(turn, &answer.id, request.clone(), &mut fold).await?;
-        let error = match ended {
+        let (error, tokens) = match ended {
+            Streamed::Finished(reason, tokens) if is_empty(&fold, reason) => (
+                ModelError::Empty { message: format!("{} ended its answer without a word and without a call", turn.model.reference) },
+                tokens,
+            ),
             Streamed::Finished(reason, tokens) => {
-                let reason = if fold.calls.is_empty() { reason } else { FinishReason::ToolCalls };
+                let reason = if fold.calls.is_empty() || reason == FinishReason::Length { reason } else { FinishReason::ToolCalls };
                 return Ok(StepEnd::Finished(answer, fold.calls, reason, tokens));
             }
             Streamed::Aborted => return Ok(StepEnd::Aborted(answer)),
-            Streamed::Failed(error) => error,
+            Streamed::Failed(error) => (error, Tokens::default()),
         };
         if turn.form.as_ref().is_some_and(|form| form.stops_forcing(&error)) {
             request = self::request(turn, history, final_step);
             continue;
         }
-        *failures += 1;
-        let attempt = *failures;
-        let wait = retry::decide(policy, &error, attempt, jitter());
-        let message = message_error(&error, &turn.model.reference);
-        let Some(wait) = wait else { return Ok(StepEnd::Failed(answer, message, false)) };
-        announce_retry(turn, &answer.id, attempt, &message, wait).await?;
+        let wait = failures.add(&error, jitter());
+        let message = message_error(&error, &turn.model.reference, turn.model.unset.as_deref());
+        let Some(wait) = wait else { return Ok(StepEnd::Failed(answer, message, false, tokens)) };
+        announce_retry(turn, &answer.id, failures.count(), &message, wait).await?;
         let slept = tokio::select! {
             () = turn.tasks.token().cancelled() => false,
             () = tokio::time::sleep(std::time::Duration::from_millis(wait)) => true,
@@ -81,10 +83,18 @@ pub(super) async fn run(
             let voice = turn.voice.clone();
             turn.shared.database.write::<_, Error>(move |write| Ok(voice.status(write, status)?)).await?;
         }
-        if fold.has_spoken() {
-            return Ok(StepEnd::Failed(answer, message, true));
+        // What a client has seen, or what has cost something, stays on record.
+        if fold.has_spoken() || tokens != Tokens::default() {
+            return Ok(StepEnd::Failed(answer, message, true, tokens));
         }
     }
+}
+
+/// Whether an answer that ended well says nothing: thinking alone is no answer. An answer that was withheld, or used up
+/// its output limit, has an error of its own.
+fn is_empty(fold: &Fold, reason: FinishReason) -> bool {
+    let should_speak = matches!(reason, FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other);
+    should_speak && fold.calls.is_empty() && !fold.has_text()
 }
 
 enum Streamed {
@@ -198,7 +208,7 @@ fn request(turn: &Turn, history: &[MessageWithParts], final_step: bool) -> Model
             variants::merge(&mut options, &forced);
         }
     }
-    ModelRequest {
+    let mut request = ModelRequest {
         model: turn.model.reference.clone(),
         info: turn.model.info.clone(),
         system,
@@ -209,7 +219,9 @@ fn request(turn: &Turn, history: &[MessageWithParts], final_step: bool) -> Model
         max_output_tokens,
         options,
         cache_key: turn.session.id.to_string(),
-    }
+    };
+    request.max_output_tokens = fit::longest_answer(max_output_tokens, &request, history);
+    request
 }
 
 fn reminder(turn: &Turn, history: &[MessageWithParts]) -> Option<&'static str> {

@@ -17,7 +17,8 @@ use super::{
     announce::Voice,
     answer::{abort_error, finish_error, new_answer},
     calls::{self, CallsEnd},
-    failure::start_error,
+    circles::Circles,
+    failure::{circle_error, start_error},
     progress::Progress,
     recover::{self, Cause},
     sessions::Shared,
@@ -27,7 +28,7 @@ use super::{
     title,
 };
 use crate::{
-    provider::definition::FinishReason,
+    provider::{definition::FinishReason, retry::Failures},
     stdx::{ids, paths::AbsPath, tasks::Tasks, time::now_ms},
     tool::{context::Environment, definition::AnyTool},
 };
@@ -217,10 +218,10 @@ async fn end_before_start(
 impl Turn {
     async fn run(self: Arc<Self>, open: Option<MessageWithParts>, last: &mut Option<MessageId>) -> Result<Ended, Error> {
         let mut history = self.history().await?;
-        let mut repeats = calls::Repeats::default();
+        let mut circles = Circles::default();
         let mut steps: u32 = 0;
         // Calls that failed since the last one that did not, over all messages.
-        let mut failures = 0;
+        let mut failures = Failures::default();
         if let Some(open) = open {
             history.retain(|message| message.info.id() != open.info.id());
             let Message::Assistant(answer) = open.info else { return Ok(Ended::Done) };
@@ -238,8 +239,8 @@ impl Turn {
             let answer = self.begin().await?;
             *last = Some(answer.id.clone());
             match step::run(&self, answer, &history, final_step, &mut failures).await? {
-                StepEnd::Failed(answer, error, again) => {
-                    self.complete(answer, Some(error.clone()), FinishReason::Other, Tokens::default(), !again).await?;
+                StepEnd::Failed(answer, error, again, tokens) => {
+                    self.complete(answer, Some(error.clone()), FinishReason::Other, tokens, !again).await?;
                     if !again {
                         return Ok(Ended::Done);
                     }
@@ -248,7 +249,7 @@ impl Turn {
                 }
                 StepEnd::Aborted(answer) => return self.abort(answer).await.map(|()| Ended::Aborted),
                 StepEnd::Finished(answer, calls, reason, tokens) => {
-                    failures = 0;
+                    failures = Failures::default();
                     if calls.is_empty() {
                         match self.after_words(answer, reason, tokens, &mut history).await? {
                             // What has not the right form is no step.
@@ -258,7 +259,11 @@ impl Turn {
                         continue;
                     }
                     let gives = calls.iter().any(|call| call.name == structured::TOOL);
-                    let end = calls::run(&self, &answer.id, calls, &mut repeats).await?;
+                    let end = calls::run(&self, &answer.id, calls, reason == FinishReason::Length, &mut circles).await?;
+                    if let Some(circle) = circles.given_up().filter(|_| end == CallsEnd::Done) {
+                        self.complete(answer, Some(circle_error(circle, &self.model.reference)), reason, tokens, true).await?;
+                        return Ok(Ended::Done);
+                    }
                     let given = self.form.as_ref().filter(|_| gives && end == CallsEnd::Done).map(|form| (form, form.take()));
                     let mut answer = answer;
                     let mut again = !final_step;

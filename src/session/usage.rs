@@ -16,12 +16,14 @@ pub(super) fn cost(tokens: &Tokens, price: &ModelCost) -> f64 {
     let read = tokens.input.saturating_add(tokens.cache.read).saturating_add(tokens.cache.write);
     let ModelCost { input, output, cache_read, cache_write, context_over_200k } = *price;
     let price = context_over_200k.filter(|_| read > LONG_CONTEXT).unwrap_or(LongContextCost { input, output, cache_read, cache_write });
+    // A price that is not known is that of input: tokens from a cache are seldom free, and never dearer than they say.
+    let or_input = |cached: f64| if cached > 0.0 { cached } else { price.input };
     let parts = [
         (tokens.input, price.input),
         (tokens.output, price.output),
         (tokens.reasoning, price.output),
-        (tokens.cache.read, price.cache_read),
-        (tokens.cache.write, price.cache_write),
+        (tokens.cache.read, or_input(price.cache_read)),
+        (tokens.cache.write, or_input(price.cache_write)),
     ]
     .into_iter()
     .map(|(count, price)| u128::from(count).saturating_mul(parts(price / 1e6)))
@@ -91,6 +93,17 @@ mod tests {
     }
 
     #[test]
+    fn cached_tokens_without_a_price_cost_what_input_costs() {
+        let price = ModelCost { input: 3.0, output: 15.0, ..ModelCost::default() };
+        assert_eq!(cost(&tokens(20_000, 0, 0, 100_000, 0), &price).to_string(), "0.36");
+        assert_eq!(cost(&tokens(0, 0, 0, 0, 100_000), &price).to_string(), "0.3");
+        let long = LongContextCost { input: 6.0, output: 22.5, ..LongContextCost::default() };
+        let price = ModelCost { cache_read: 0.3, context_over_200k: Some(long), ..price };
+        assert_eq!(cost(&tokens(0, 0, 0, 300_000, 0), &price).to_string(), "1.8");
+        assert_eq!(cost(&tokens(0, 0, 0, 100_000, 0), &price).to_string(), "0.03");
+    }
+
+    #[test]
     fn nonsense_costs_nothing_and_breaks_nothing() {
         for price in [-1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(cost(&tokens(1, 1, 1, 1, 1), &ModelCost { input: price, output: price, ..ModelCost::default() }).to_string(), "0");
@@ -120,7 +133,8 @@ mod tests {
                 // As it is kept between two calls.
                 total = serde_json::from_str(&serde_json::to_string(&total).unwrap()).unwrap();
                 // Prices are whole millionths of a dollar for a million tokens.
-                exact += [(input, price.0), (output + reasoning, price.1), (read, price.2), (write, price.3)]
+                let or_input = |cached: u64| if cached > 0 { cached } else { price.0 };
+                exact += [(input, price.0), (output + reasoning, price.1), (read, or_input(price.2)), (write, or_input(price.3))]
                     .iter()
                     .map(|(count, price)| u128::from(*count) * u128::from(*price))
                     .sum::<u128>();

@@ -37,6 +37,8 @@ pub struct ResolvedModel {
     pub variants: Variants,
     /// The wire protocol.
     pub api: String,
+    /// What the settings of its provider name and is not set, in words.
+    pub unset: Option<String>,
 }
 
 /// The models of a directory.

@@ -40,4 +40,5 @@ mod symbols;
 mod tapes;
 mod text;
 mod transport;
+mod turns;
 mod versions;

@@ -122,11 +122,12 @@ async fn models_say_what_is_missing() {
         ],
         "default": { "local": "tiny" },
         "connected": ["local"],
+        "used": { "providerID": "local", "modelID": "a/b" },
     });
     let seen = ask(&["models"], Person::default(), vec![("provider.list", found.clone())]).await;
     expect![[r#"
         local (LOCAL) connected
-          local/a/b   131k context               images
+          local/a/b   131k context               images  used
           local/tiny                $0.25/$1.25  images  default
         far (FAR) not connected: set one of FAR_KEY, FAR_TOKEN, or run `polytree auth login far`
         Prices in US dollars for a million tokens, read and written.
@@ -134,6 +135,7 @@ async fn models_say_what_is_missing() {
     .assert_eq(&seen.out);
     let seen = ask(&["models", "--all", "--json"], Person::default(), vec![("provider.list", found)]).await;
     let lines: Vec<Value> = seen.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines[0]["used"].as_bool(), lines[1]["used"].as_bool()), (Some(true), Some(false)));
     assert_eq!(
         (lines.len(), &lines[1]["default"], &lines[2]["model"], &lines[2]["connected"]),
         (3, &json!(true), &json!("far/big"), &json!(false))

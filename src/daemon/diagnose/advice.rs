@@ -20,6 +20,7 @@ pub const RULES: &[Rule] = &[
     holder,
     version,
     settings,
+    unset_variables,
     model,
     store_broken,
     commit,
@@ -122,6 +123,11 @@ fn settings(report: &Diagnosis) -> Vec<Advice> {
     let file = report.settings.file.as_deref().unwrap_or("the settings");
     let hint = format!("correct {file}; until then prompts are refused, everything else works");
     found("settings.invalid", Severity::Error, format!("the settings cannot be used: {error}"), &hint)
+}
+
+fn unset_variables(report: &Diagnosis) -> Vec<Advice> {
+    let hint = "set it in the environment that the command or the editor is started in, or take it out of the settings";
+    report.settings.unset.iter().flat_map(|text| found("settings.variable", Severity::Warning, text.clone(), hint)).collect()
 }
 
 fn model(report: &Diagnosis) -> Vec<Advice> {

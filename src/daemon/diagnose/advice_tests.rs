@@ -129,6 +129,11 @@ fn settings_and_models() {
             DiagnosisSettings { error: Some("/a.json:1:2: odd".into()), file: Some("/a.json".into()), ..DiagnosisSettings::default() };
     }));
     expect![[r#"
+        Warning settings.variable: the variable KEY, which model in the settings names, is not set
+            set it in the environment that the command or the editor is started in, or take it out of the settings
+    "#]]
+    .assert_eq(&after(|report| report.settings.unset = vec!["the variable KEY, which model in the settings names, is not set".into()]));
+    expect![[r#"
         Error model.unusable: the model test/main cannot be used: the provider test has no key: set TEST_KEY
             `polytree models --all` tells what each provider needs
     "#]]

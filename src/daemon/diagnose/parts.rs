@@ -322,6 +322,7 @@ pub(super) fn settings(outlook: Outlook, asker: &Asker) -> DiagnosisSettings {
     DiagnosisSettings {
         directory: asker.directory.as_ref().map(ToString::to_string),
         files: outlook.settings.files.iter().map(ToString::to_string).collect(),
+        unset: outlook.settings.unset.iter().map(ToString::to_string).collect(),
         model: Some(outlook.model.to_string()),
         model_error: outlook.problem.map(|problem| asker.clean(&problem)),
         providers: outlook

@@ -1,0 +1,152 @@
+//! Notices a model that goes in circles: the same call again and again, answers in which no call can be run, calls that
+//! the output limit cuts off each time. Pure.
+
+use serde_json::{Value, json};
+
+use crate::tool::{definition::Tool as _, invalid::Invalid};
+
+/// The same call this many times in a row is asked about.
+pub(super) const REPEATS: usize = 3;
+/// After this many in a row, whoever allowed them, the turn ends.
+const MOST_REPEATS: usize = 60;
+/// After this many answers in a row whose last call was cut off by the output limit, the turn ends.
+const MOST_CUT: usize = 3;
+/// After this many answers in a row in which no call could be run, the turn ends.
+const MOST_UNUSABLE: usize = 10;
+
+/// Fields of a call that change nothing of what it does.
+const BESIDE: [&str; 2] = ["description", "id"];
+
+/// The last calls of a turn.
+#[derive(Debug, Default)]
+pub(super) struct Circles {
+    last: Option<(String, Value)>,
+    same: usize,
+    cut: usize,
+    unusable: usize,
+}
+
+/// Why a turn is ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Circle {
+    /// The output limit has cut off the calls of so many answers in a row.
+    Cut(usize),
+    /// No call of so many answers in a row could be run.
+    Unusable(usize),
+    /// That tool was called so many times in a row with the same arguments.
+    Same(String, usize),
+}
+
+impl Circles {
+    /// Notes a call; true when a person should be asked, because it is the same as the ones before it.
+    pub(super) fn call(&mut self, tool: &str, input: &Value) -> bool {
+        let call = (tool.to_owned(), essence(tool, input));
+        if self.last.as_ref() == Some(&call) {
+            self.same += 1;
+        } else {
+            self.same = 1;
+            self.last = Some(call);
+        }
+        self.same.is_multiple_of(REPEATS)
+    }
+
+    /// Notes an answer: whether its last call was cut off, and whether any of its calls can be run.
+    pub(super) fn answer(&mut self, cut: bool, usable: bool) {
+        self.cut = if cut { self.cut + 1 } else { 0 };
+        self.unusable = if usable { 0 } else { self.unusable + 1 };
+    }
+
+    /// Why the turn must not go on.
+    pub(super) fn given_up(&self) -> Option<Circle> {
+        if self.cut >= MOST_CUT {
+            return Some(Circle::Cut(self.cut));
+        }
+        if self.unusable >= MOST_UNUSABLE {
+            return Some(Circle::Unusable(self.unusable));
+        }
+        let (tool, _) = self.last.as_ref().filter(|_| self.same >= MOST_REPEATS)?;
+        Some(Circle::Same(tool.clone(), self.same))
+    }
+}
+
+/// What is compared of a call: an error without its positions and ids, arguments without what only describes them.
+fn essence(tool: &str, input: &Value) -> Value {
+    if tool == Invalid::NAME {
+        let error = input["error"].as_str().unwrap_or_default();
+        return json!([input["tool"], without_positions(error)]);
+    }
+    without_description(input)
+}
+
+fn without_description(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let essential = object.iter().filter(|(key, _)| !BESIDE.contains(&key.as_str()));
+            Value::Object(essential.map(|(key, value)| (key.clone(), without_description(value))).collect())
+        }
+        Value::Array(list) => list.iter().map(without_description).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Every word that holds a digit becomes the same.
+fn without_positions(text: &str) -> String {
+    let word = |word: &str| if word.contains(|c: char| c.is_ascii_digit()) { "#".to_owned() } else { word.to_owned() };
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asks(calls: &[(&str, Value)]) -> Vec<bool> {
+        let mut circles = Circles::default();
+        calls.iter().map(|(tool, input)| circles.call(tool, input)).collect()
+    }
+
+    #[test]
+    fn the_third_same_call_in_a_row_is_asked_about() {
+        let read = |offset: u64| ("read", json!({ "filePath": "a", "offset": offset }));
+        assert_eq!(asks(&[read(1), read(1), read(1), read(1), read(1), read(1)]), [false, false, true, false, false, true]);
+        // Reading on is progress.
+        assert_eq!(asks(&[read(1), read(2), read(3), read(4)]), [false; 4]);
+        assert_eq!(asks(&[read(1), read(1), ("list", json!({})), read(1)]), [false; 4]);
+    }
+
+    #[test]
+    fn a_position_or_an_id_makes_no_other_call() {
+        let invalid = |error: &str| ("invalid", json!({ "tool": "write", "error": error }));
+        let positions = [invalid("EOF at line 1 column 9"), invalid("EOF at line 1 column 10"), invalid("EOF at line 12 column 11")];
+        assert_eq!(asks(&positions), [false, false, true]);
+        let ids = [invalid("no task ses_01AB"), invalid("no task ses_02CD"), invalid("no task ses_03EF")];
+        assert_eq!(asks(&ids), [false, false, true]);
+        assert_eq!(asks(&[invalid("no field `a`"), invalid("no field `b`"), invalid("no field `c`")]), [false; 3]);
+        let todo = |id: u64| ("todowrite", json!({ "todos": [{ "id": id, "content": "x" }] }));
+        assert_eq!(asks(&[todo(1), todo(2), todo(3)]), [false, false, true]);
+        let bash = |why: &str| ("bash", json!({ "command": "make", "description": why }));
+        assert_eq!(asks(&[bash("a"), bash("b"), bash("c")]), [false, false, true]);
+    }
+
+    #[test]
+    fn circles_end_whoever_allows_them() {
+        let mut circles = Circles::default();
+        circles.answer(true, false);
+        circles.answer(true, true);
+        assert_eq!(circles.given_up(), None);
+        circles.answer(true, false);
+        assert_eq!(circles.given_up(), Some(Circle::Cut(MOST_CUT)));
+        circles.answer(false, true);
+        assert_eq!(circles.given_up(), None);
+        for _ in 0..MOST_UNUSABLE {
+            assert_eq!(circles.given_up(), None);
+            circles.answer(false, false);
+        }
+        assert_eq!(circles.given_up(), Some(Circle::Unusable(MOST_UNUSABLE)));
+        let mut circles = Circles::default();
+        for _ in 0..MOST_REPEATS {
+            assert_eq!(circles.given_up(), None);
+            circles.call("list", &json!({}));
+        }
+        assert_eq!(circles.given_up(), Some(Circle::Same("list".to_owned(), MOST_REPEATS)));
+    }
+}
