@@ -11,11 +11,14 @@ pub mod select;
 
 pub mod file_times;
 pub mod path;
+pub mod unfinished;
 
 mod announced;
 mod change;
 mod file_lock;
 mod save;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod save_attributes;
 mod walk;
 
 pub mod bash;

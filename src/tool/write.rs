@@ -176,6 +176,38 @@ mod tests {
         assert!(!place.worktree.join("f").as_path().exists());
     }
 
+    #[tokio::test]
+    async fn a_project_that_is_gone_is_not_made_again() {
+        let place = Place::new();
+        let tool = tools().0;
+        let moved = place.outside.join("moved");
+        // While the user thinks, and before.
+        let (from, to) = (place.worktree.clone(), moved.clone());
+        place.host.answer("edit", Answer::After(Arc::new(move || fs::rename(&from, &to).unwrap())));
+        for _ in 0..2 {
+            let error = place.call(&tool, write("src/new.txt", "x")).await.unwrap_err().to_string();
+            assert!(error.contains("is gone") && error.contains("not written"), "{error}");
+            assert!(!place.worktree.as_path().exists());
+        }
+        assert_eq!(place.host.kinds(), ["edit"], "nobody is asked about what cannot be done");
+        // Of what was unmounted, an empty directory on another file system stays.
+        fs::rename(&moved, &place.worktree).unwrap();
+        place.host.answer("edit", Answer::After(Arc::new(|| ())));
+        let mut elsewhere = place.context.clone();
+        elsewhere.device = elsewhere.device.map(|device| device + 1);
+        let unmounted = tool.call(&elsewhere, write("src/new.txt", "x")).await;
+        assert_eq!(unmounted.is_err(), elsewhere.device.is_some());
+        // A session in a directory of the project.
+        let mut below = place.context.clone();
+        below.directory = place.worktree.join("sub");
+        for path in ["new.txt", "../else/new.txt"] {
+            assert!(tool.call(&below, write(path, "x")).await.is_err());
+        }
+        assert_eq!(fs::read_dir(&place.worktree).unwrap().count(), 0);
+        fs::create_dir(&below.directory).unwrap();
+        tool.call(&below, write("../else/new.txt", "x")).await.unwrap();
+    }
+
     #[cfg(unix)]
     #[tokio::test]
     async fn through_a_link_its_target_is_written() {
