@@ -4,6 +4,7 @@ pub mod children;
 pub mod detach;
 pub mod human;
 pub mod ids;
+pub mod lookalike;
 pub mod memory;
 pub mod paths;
 pub mod private_file;

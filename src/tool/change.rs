@@ -123,11 +123,15 @@ pub async fn change(
     let document = announced::text(context, file).await?;
     let (of, at, again) = (context.clone(), file.clone(), planner.clone());
     let (step, guard) = with_lock(guard, move || finish(&of, &at, document, first, on_own_change, &*again)).await?;
-    let changed = match step {
+    let mut changed = match step {
         Step::Written(changed) => changed,
         // The lock is held until the editor has answered.
         Step::Editor(draft, document) => in_editor(context, file, *draft, &document, guard, on_own_change, planner).await?,
     };
+    if let Some(note) = file.note() {
+        changed.report.push(' ');
+        changed.report.push_str(note);
+    }
     context.recent.note(&context.worktree, file.real());
     context.host.file_edited(context, file.real()).await;
     Ok(changed)

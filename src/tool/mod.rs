@@ -11,6 +11,7 @@ pub mod select;
 
 pub mod file_times;
 pub mod path;
+mod path_lookalike;
 pub mod unfinished;
 
 mod announced;

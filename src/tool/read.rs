@@ -110,12 +110,16 @@ impl Tool for Read {
             .await?;
         let window = Window { first: args.offset.unwrap_or(1).max(1), limit: args.limit.unwrap_or(DEFAULT_LIMIT).max(1) };
         let document = announced::text(context, &file).await?;
-        let context = context.clone();
-        blocking(move || match document {
+        let (context, note) = (context.clone(), file.note().map(str::to_owned));
+        let mut output = blocking(move || match document {
             Some(document) => read_announced(&context, &file, window, &document.text),
             None => read(&context, &file, window),
         })
-        .await
+        .await?;
+        if let Some(note) = note {
+            let _ = write!(output.output, "\n({note})");
+        }
+        Ok(output)
     }
 }
 

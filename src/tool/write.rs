@@ -208,6 +208,21 @@ mod tests {
         tool.call(&below, write("../else/new.txt", "x")).await.unwrap();
     }
 
+    #[tokio::test]
+    async fn the_name_that_looks_the_same_is_written_and_told() {
+        let place = Place::new();
+        let (tool, read) = tools();
+        place.write("it\u{2019}s a\u{a0}b.txt", "old");
+        let error = place.call(&tool, write("it's a b.txt", "new")).await.unwrap_err().to_string();
+        assert!(error.contains("not read it"), "{error}");
+        let output = place.call(&read, json!({ "filePath": "it's a b.txt" })).await.unwrap().output;
+        assert!(output.contains("1: old") && output.contains("U+2019"), "{output}");
+        let output = place.call(&tool, write("it's a b.txt", "new")).await.unwrap().output;
+        assert!(output.contains("was taken for"), "{output}");
+        assert_eq!(place.read("it\u{2019}s a\u{a0}b.txt"), b"new");
+        assert_eq!(fs::read_dir(&place.worktree).unwrap().count(), 1);
+    }
+
     #[cfg(unix)]
     #[tokio::test]
     async fn through_a_link_its_target_is_written() {
