@@ -2,6 +2,7 @@
 
 pub mod children;
 pub mod detach;
+pub mod encoding;
 pub mod human;
 pub mod ids;
 pub mod lookalike;

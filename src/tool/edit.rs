@@ -84,18 +84,18 @@ fn plan(shown: &str, current: Option<&Current>, args: &EditArgs) -> Result<Plann
         let report = format!("Created {shown}.");
         return Ok(Planned { bytes: args.new_string.clone().into_bytes(), texts: (String::new(), args.new_string.clone()), report });
     }
-    let refuse = |error| ToolError::failed(format!("{shown} cannot be edited: {error}."));
-    let file = TextFile::decode(bytes).map_err(refuse)?;
-    let (text, report) = edited(shown, &file.text, args).map_err(ToolError::Failed)?;
-    let encoded = file.encoding.encode(&text).map_err(|error| {
-        let hint = "Use a character that it has, or replace the whole file with the write tool, which then stores it as UTF-8.";
+    let file = TextFile::decode(bytes).map_err(|error| ToolError::failed(format!("{shown} cannot be edited: {error}.")))?;
+    let refused = |error| {
+        let hint = "Ask the user which encoding the file has, and convert it with a command such as iconv before you edit it.";
         ToolError::failed(format!("{shown} was not changed: {error}. {hint}"))
-    })?;
-    let mut report = report;
-    if file.encoding == Encoding::Windows1252 {
-        report.push_str(" The file is stored as windows-1252 and stays so.");
+    };
+    file.check_new(&args.new_string).map_err(refused)?;
+    let (text, mut report) = edited(shown, &file.text, args).map_err(ToolError::Failed)?;
+    let encoded = file.encode(&text).map_err(refused)?;
+    if let Encoding::Legacy(encoding) = file.encoding {
+        let _ = write!(report, " The file looks like {} and stays so; this is a guess from its bytes.", encoding.name());
     }
-    Ok(Planned { bytes: encoded, texts: (file.text, text), report })
+    Ok(Planned { bytes: encoded, texts: (file.shown(&file.text), file.shown(&text)), report })
 }
 
 /// The text with the change made, and what to tell about it.

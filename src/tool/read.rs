@@ -178,7 +178,11 @@ fn read(context: &ToolContext, file: &Checked, window: Window) -> Result<ToolOut
         source.seen();
     }
     check_window(file, window, &page)?;
-    Ok(render(file, window, &page, extent))
+    let mut output = render(file, window, &page, extent);
+    if let Some(note) = &page.note {
+        let _ = write!(output.output, "\n({note})");
+    }
+    Ok(output)
 }
 
 /// A file that is being read, and what is learned about it on the way.
@@ -241,7 +245,11 @@ fn page(source: &mut Source<'_>, head: Vec<u8>, window: Window) -> Result<(Page,
         let text =
             TextFile::decode(&bytes).map_err(|error| ToolError::failed(format!("{} cannot be read: {error}.", source.file.shown())))?;
         reader.push(text.text.as_bytes());
+        return Ok((Page { note: text.note(), ..reader.finish() }, Extent::Whole));
     } else {
+        if encoding == Encoding::Utf8Mark {
+            reader = reader.after_mark();
+        }
         reader.push(&head[encoding.mark().len()..]);
         let mut buffer = vec![0; 64 * 1024];
         let is_large = source.metadata.len() > WHOLE_BYTES;
