@@ -186,7 +186,8 @@ async fn characters_that_the_encoding_lacks() {
     place.write("a", b"gr\xFCn\r\nrot\r\n");
     read(&place, "a").await;
     let error = place.call(&tool(), edit("a", "rot", "→")).await.unwrap_err().to_string();
-    assert!(error.contains("windows-1252") && error.contains('→'), "{error}");
+    assert!(error.contains("windows-1252") && error.contains('→') && error.contains("iconv"), "{error}");
+    assert!(!error.contains("write tool"), "whoever writes what was shown of a wrong guess loses the text: {error}");
     place.call(&tool(), edit("a", "grün\nrot", "blau\nweiß")).await.unwrap();
     assert_eq!(place.read("a"), b"blau\r\nwei\xDF\r\n");
 }
@@ -209,8 +210,40 @@ async fn stray_bytes_and_legacy_letters_stay() {
     }
     place.write("a", b"caf\xC3\xA9 \xC3\xA8 \xFF x\n");
     read(&place, "a").await;
+    let error = place.call(&tool(), edit("a", "café è \u{fffd} x", "y")).await.unwrap_err().to_string();
+    assert!(error.contains("1: café è \u{fffd} x") && error.contains("the byte FF"), "{error}");
     let error = place.call(&tool(), edit("a", "x", "\u{10ffff}")).await.unwrap_err().to_string();
     assert!(error.contains("not changed"), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_seen_is_named() {
+    let place = Place::new();
+    place.write("a", "total\u{a0}= 1\ncafe\u{301} = 2\nit\u{2019}s 3\nzero\u{200b}width\n");
+    read(&place, "a").await;
+    for (old, told) in [
+        ("total = 1", "Line 1 differs in what cannot be seen: the file has U+00A0 (no-break space), oldString has U+0020 (space)."),
+        ("caf\u{e9} = 2", "the file has U+0065 'e' U+0301 (combining mark), oldString has U+00E9 'é'"),
+        ("it's 3", "the file has U+2019 (right single quotation mark)"),
+        ("zerowidth", "the file has U+200B (zero width space)"),
+    ] {
+        let error = place.call(&tool(), edit("a", old, "x")).await.unwrap_err().to_string();
+        assert!(error.contains(told) && error.contains("nearest text"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_without_end_is_aborted() {
+    let place = Place::new();
+    place.write("a", "a ".repeat(1_000_000));
+    read(&place, "a").await;
+    let cancel = place.context.cancel.clone();
+    let tool = tool();
+    let (result, ()) = tokio::join!(place.call(&tool, edit("a", &("a  ".repeat(300_000) + "b"), "x")), async {
+        tokio::task::yield_now().await;
+        cancel.cancel();
+    });
+    assert_eq!(result, Err(ToolError::Aborted));
 }
 
 /// Lines with any endings in any encoding: the n-th line is quoted loosely, and everything else must stay.
@@ -240,9 +273,9 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             read(&place, "f").await;
-            place.call(&tool(), edit("f", &format!("\t{}\n", marked.replace(' ', "  ")), "NEW\n")).await.unwrap();
+            place.call(&tool(), edit("f", &format!("\t{}\n", marked.replace(' ', "  ")), "\tNEW\n")).await.unwrap();
         });
-        lines[at].0 = "NEW".to_owned();
+        lines[at].0 = "  NEW".to_owned();
         prop_assert_eq!(place.read("f"), stored(&lines, encoding));
     }
 }

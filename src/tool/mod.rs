@@ -27,6 +27,8 @@ pub mod bash_commands;
 mod bash_directories;
 mod bash_output;
 pub mod edit;
+mod edit_budget;
+mod edit_indent;
 mod edit_lines;
 mod edit_match;
 pub mod glob;
