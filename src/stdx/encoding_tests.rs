@@ -1,3 +1,5 @@
+//! Encodings told apart, guessed, and kept.
+
 use encoding_rs::{
     BIG5, EUC_JP, EUC_KR, GBK, IBM866, ISO_8859_2, KOI8_R, SHIFT_JIS, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252, WINDOWS_1254,
 };
