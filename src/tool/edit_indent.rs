@@ -83,15 +83,15 @@ fn by_width<'a>(known: &BTreeMap<&str, &str>, unknown: &[&'a str], file: &Lines<
 /// By what stands before all known ones, in the file or in the quotation: this keeps mixtures, as of comments with stars.
 fn by_prefix<'a>(known: &BTreeMap<&str, &str>, unknown: &[&'a str]) -> Option<BTreeMap<&'a str, String>> {
     let (quoted, line) = known.first_key_value()?;
-    let shift: Box<dyn Fn(&str) -> Option<String>> = if let Some(more) = line.strip_suffix(quoted) {
-        known.iter().all(|(quoted, line)| line.strip_suffix(quoted) == Some(more)).then_some(())?;
-        Box::new(move |indentation| Some(format!("{more}{indentation}")))
-    } else {
-        let less = quoted.strip_suffix(line)?;
-        known.iter().all(|(quoted, line)| quoted.strip_suffix(line) == Some(less)).then_some(())?;
-        Box::new(move |indentation| indentation.strip_prefix(less).map(str::to_owned))
+    let (less, more) = match (line.strip_suffix(quoted), quoted.strip_suffix(line)) {
+        (Some(more), _) => ("", more),
+        (None, Some(less)) => (less, ""),
+        (None, None) => return None,
     };
-    unknown.iter().map(|indentation| shift(indentation).filter(|made| !made.contains(" \t")).map(|made| (*indentation, made))).collect()
+    let shift = |indentation: &str| indentation.strip_prefix(less).map(|rest| format!("{more}{rest}"));
+    let is_common = known.iter().all(|(quoted, line)| shift(quoted).as_deref() == Some(*line));
+    let certain = |indentation: &&'a str| Some((*indentation, shift(indentation).filter(|made| !made.contains(" \t"))?));
+    is_common.then(|| unknown.iter().map(certain).collect()).flatten()
 }
 
 /// What all of these consist of; nothing inside where all are empty, nothing at all where they are mixed.

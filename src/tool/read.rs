@@ -246,21 +246,20 @@ fn page(source: &mut Source<'_>, head: Vec<u8>, window: Window) -> Result<(Page,
             TextFile::decode(&bytes).map_err(|error| ToolError::failed(format!("{} cannot be read: {error}.", source.file.shown())))?;
         reader.push(text.text.as_bytes());
         return Ok((Page { note: text.note(), ..reader.finish() }, Extent::Whole));
-    } else {
-        if encoding == Encoding::Utf8Mark {
-            reader = reader.after_mark();
+    }
+    if encoding == Encoding::Utf8Mark {
+        reader = reader.after_mark();
+    }
+    reader.push(&head[encoding.mark().len()..]);
+    let mut buffer = vec![0; 64 * 1024];
+    let is_large = source.metadata.len() > WHOLE_BYTES;
+    loop {
+        if is_large && reader.is_done() {
+            return Ok((reader.leave(), Extent::Part));
         }
-        reader.push(&head[encoding.mark().len()..]);
-        let mut buffer = vec![0; 64 * 1024];
-        let is_large = source.metadata.len() > WHOLE_BYTES;
-        loop {
-            if is_large && reader.is_done() {
-                return Ok((reader.leave(), Extent::Part));
-            }
-            match source.next(&mut buffer)? {
-                [] => break,
-                bytes => reader.push(bytes),
-            }
+        match source.next(&mut buffer)? {
+            [] => break,
+            bytes => reader.push(bytes),
         }
     }
     Ok((reader.finish(), Extent::Whole))

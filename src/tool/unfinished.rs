@@ -13,6 +13,7 @@ const MOST: usize = 10_000;
 const PATH_BYTES: u64 = 64 * 1024;
 
 /// The name of a temporary file.
+#[must_use]
 pub fn name(id: Ulid) -> String {
     format!(".polytree-{id}.tmp")
 }
@@ -24,6 +25,7 @@ pub struct Note(Option<AbsPath>);
 impl Note {
     /// Notes the temporary file that is about to be made in a directory. Without a note it would merely stay after a kill,
     /// so that is all that happens where the note cannot be written.
+    #[must_use]
     pub fn new(notes: &AbsPath, directory: &AbsPath, id: Ulid) -> Self {
         let at = notes.join(id.to_string());
         let write = || {
