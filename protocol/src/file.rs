@@ -101,9 +101,13 @@ pub struct FileContent {
     /// The media type of what is no text, and of SVG images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime: Option<String>,
-    /// How the file stores its characters where that is not UTF-8.
+    /// How the file stores its characters where that is not UTF-8: the encoding's name in the Encoding Standard, in lower
+    /// case, such as `utf-16le` (which the file itself tells) or `gbk` (which is guessed from its bytes).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub charset: Option<FileCharset>,
+    pub charset: Option<String>,
+    /// Some bytes are not valid in that encoding, or in UTF-8, and are U+FFFD in `content`: saving it would lose them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lossy: bool,
     /// There are lines after those that were asked for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
@@ -127,20 +131,6 @@ pub enum FileContentType {
 pub enum FileEncoding {
     /// Base64 with padding.
     Base64,
-}
-
-/// How a file stores its characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum FileCharset {
-    /// UTF-16, little end first, after a byte order mark.
-    #[serde(rename = "utf-16le")]
-    Utf16Le,
-    /// UTF-16, big end first, after a byte order mark.
-    #[serde(rename = "utf-16be")]
-    Utf16Be,
-    /// One byte each, as in Western European files of old.
-    #[serde(rename = "windows-1252")]
-    Windows1252,
 }
 
 /// A file that differs from the last commit.

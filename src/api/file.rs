@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use polytree_protocol::{
-    file::{File, FileCharset, FileContent, FileContentType, FileEncoding, FileForm, FileNode, FileNodeType, FileStatus},
+    file::{File, FileContent, FileContentType, FileEncoding, FileForm, FileNode, FileNodeType, FileStatus},
     methods::{FileList, FileRead, FileStatusGet},
 };
 
@@ -80,6 +80,7 @@ fn file_content(read: Content) -> FileContent {
         encoding: None,
         mime: None,
         charset: charset(read.encoding),
+        lossy: read.is_lossy,
         more: read.more,
         version: read.version.to_hex().to_string(),
     };
@@ -101,12 +102,10 @@ fn file_content(read: Content) -> FileContent {
     content
 }
 
-fn charset(encoding: Encoding) -> Option<FileCharset> {
+fn charset(encoding: Encoding) -> Option<String> {
     match encoding {
         Encoding::Utf8 | Encoding::Utf8Mark => None,
-        Encoding::Utf16Le => Some(FileCharset::Utf16Le),
-        Encoding::Utf16Be => Some(FileCharset::Utf16Be),
-        Encoding::Windows1252 => Some(FileCharset::Windows1252),
+        other => Some(other.name().to_ascii_lowercase()),
     }
 }
 

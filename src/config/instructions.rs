@@ -8,7 +8,7 @@ use super::{
     Settings, files, folders, glob,
     places::{self, Environment, Places},
 };
-use crate::stdx::{paths::AbsPath, text};
+use crate::stdx::{encoding::TextFile, paths::AbsPath, text};
 
 /// The file names, the first one that exists anywhere on the way decides.
 const NAMES: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
@@ -101,8 +101,9 @@ fn read(path: AbsPath) -> Option<Instruction> {
     let (bytes, _) = files::read_regular(path.as_path(), MAX_READ)
         .inspect_err(|error| tracing::warn!(%path, %error, "cannot read instructions"))
         .ok()?;
-    let whole = String::from_utf8_lossy(&bytes);
-    let whole = whole.strip_prefix('\u{feff}').unwrap_or(&whole).trim();
+    let file = TextFile::decode(&bytes).inspect_err(|error| tracing::warn!(%path, %error, "cannot read instructions")).ok()?;
+    let whole = file.shown(&file.text);
+    let whole = whole.trim();
     if whole.is_empty() {
         return None;
     }
@@ -111,7 +112,8 @@ fn read(path: AbsPath) -> Option<Instruction> {
         0 => String::new(),
         rest => format!("\n\n(Only the first {} KiB of this file are shown; {rest} more bytes stand in it.)", MAX_BYTES / 1024),
     };
-    Some(Instruction { text: format!("Instructions from {path}:\n\n{kept}{note}"), path })
+    let guess = file.note().map(|note| format!("\n\n({note})")).unwrap_or_default();
+    Some(Instruction { text: format!("Instructions from {path}:\n\n{kept}{note}{guess}"), path })
 }
 
 #[cfg(test)]
@@ -214,6 +216,26 @@ mod tests {
         link("../secret.md", "w/AGENTS.md");
         link("real.md", "w/a/CLAUDE.md");
         assert_eq!(fixture.paths(), "w/a/CLAUDE.md");
+    }
+
+    #[test]
+    fn texts_are_decoded_as_the_read_tool_does() {
+        let fixture = Fixture::new(&[]);
+        let at = fixture.root().join("w/AGENTS.md");
+        for (bytes, shown, noted) in [
+            (&b"\xEF\xBB\xBFgr\xC3\xBCn"[..], "grün", ""),
+            (b"\xFF\xFEg\0r\0\xFC\0n\0", "grün", ""),
+            (b"\xd6\xd0\xce\xc4\xd7\xa2\xca\xcd", "中文注释", "GBK"),
+            (b"caf\xC3\xA9 na\xC3\xAFve \xFF", "café naïve \u{fffd}", "U+FFFD"),
+        ] {
+            std::fs::write(at.as_path(), bytes).unwrap();
+            let found = fixture.discover();
+            let (head, text) = found[0].text.split_once("\n\n").unwrap();
+            assert!(head.ends_with("AGENTS.md:") && text.starts_with(shown) && text.contains(noted), "{text}");
+            assert_eq!(text == shown, noted.is_empty());
+        }
+        std::fs::write(at.as_path(), b"\0\x01\x02").unwrap();
+        assert!(fixture.discover().is_empty());
     }
 
     #[test]

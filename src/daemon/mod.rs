@@ -31,7 +31,7 @@ use crate::{
         version::version,
     },
     storage::{self, Database, Durability, Kind, Owner, Ownership, Room},
-    tool::{context::Environment, output},
+    tool::{context::Environment, output, unfinished},
 };
 
 /// How often idle directories are closed and old events removed.
@@ -174,6 +174,8 @@ impl Daemon {
         socket: Option<AbsPath>,
     ) -> Result<Arc<Self>, Error> {
         let keeping = Keeping::read(&places, environment);
+        // Before anything of this process can be among them.
+        let unfinished = unfinished::left(&places.data.join("unfinished"));
         let database = Arc::new(Database::open(places.data.join("polytree.db").as_path(), keeping.durability)?);
         let events = Events::open(Arc::clone(&database)).await?;
         let broker = Arc::new(Broker::new(Arc::clone(&database), Arc::clone(&events)));
@@ -215,6 +217,10 @@ impl Daemon {
             database,
             ownership,
         });
+        if !unfinished.is_empty() {
+            // A directory on a server that does not answer holds nobody up.
+            drop(Tasks::spawn_blocking(move || unfinished::remove(&unfinished)));
+        }
         drop(daemon.tasks.spawn("housekeeping", Arc::clone(&daemon).keep_house(keeping)));
         drop(
             daemon.tasks.spawn("edits", edits::tell(Arc::clone(&daemon.events), Arc::clone(&daemon.symbols), daemon.tasks.token().clone())),

@@ -116,7 +116,9 @@ impl Found {
         let has_hunks = self.patch.windows(4).any(|window| window == b"\n@@ ");
         has_hunks.then(|| match std::str::from_utf8(&self.patch) {
             Ok(text) => text.to_owned(),
-            Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(&self.patch).0.into_owned(),
+            // A patch is no binary file, but a NUL far inside of its file would make it look like one.
+            Err(_) => TextFile::decode(&self.patch)
+                .map_or_else(|_| String::from_utf8_lossy(&self.patch).into_owned(), |patch| patch.shown(&patch.text)),
         })
     }
 }
@@ -166,7 +168,8 @@ async fn patch_to(
     let converts = !found.patch.windows(2).any(|pair| pair == b"\r\n");
     let (file, text) = (file.clone(), text.to_owned());
     let compare = move || {
-        let old = TextFile::decode(&old).ok()?.text;
+        let old = TextFile::decode(&old).ok()?;
+        let old = old.shown(&old.text);
         // Where git turns the line ends of this file, it would do so with the text when it is saved.
         let turned = text.contains("\r\n")
             && converts

@@ -233,16 +233,16 @@ pub(crate) mod system {
         open(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
-    /// The directory, made with its parents where it is missing.
-    pub fn open_or_make_directory(path: &AbsPath) -> io::Result<OwnedFd> {
+    /// The directory, made with its parents where it is missing; `root` is not made, and nothing above it.
+    pub fn open_or_make_directory(path: &AbsPath, root: Option<&AbsPath>) -> io::Result<OwnedFd> {
         let missing = match open(path, OFlags::RDONLY | OFlags::DIRECTORY) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => error,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && root != Some(path) => error,
             // A directory may let us write into it and yet not let us list it.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return open(path, SEARCH),
             other => return other,
         };
         let (Some(parent), Some(name)) = (path.parent(), path.as_path().file_name()) else { return Err(missing) };
-        match mkdirat(open_or_make_directory(&parent)?, name, Mode::from_raw_mode(0o777)) {
+        match mkdirat(open_or_make_directory(&parent, root)?, name, Mode::from_raw_mode(0o777)) {
             Ok(()) | Err(Errno::EXIST) => open(path, OFlags::RDONLY | OFlags::DIRECTORY),
             Err(error) => Err(error.into()),
         }
@@ -376,7 +376,7 @@ mod tests {
         assert!(matches!(regular(&root.join("link/b/file")), Err(Error::Moved)));
         assert!(matches!(regular(&root.join("a/last")), Err(Error::Moved)));
         assert!(directory(&root.join("link"), 10).is_err());
-        assert!(system::open_or_make_directory(&root.join("link/new")).is_err());
+        assert!(system::open_or_make_directory(&root.join("link/new"), None).is_err());
         assert!(!root.join("a/new").as_path().exists());
     }
 
@@ -414,7 +414,10 @@ mod tests {
     #[test]
     fn lists_and_makes_directories() {
         let (_keep, root) = place();
-        system::open_or_make_directory(&root.join("a/c/d/e")).unwrap();
+        system::open_or_make_directory(&root.join("a/c/d/e"), None).unwrap();
+        system::open_or_make_directory(&root.join("a/c/x"), Some(&root.join("a/c"))).unwrap();
+        assert!(system::open_or_make_directory(&root.join("gone/d/e"), Some(&root.join("gone"))).is_err());
+        assert!(!root.join("gone").as_path().exists());
         let (mut names, extent) = directory(&root.join("a"), 2).unwrap();
         names.sort();
         assert_eq!(extent, Extent::Whole);

@@ -42,6 +42,8 @@ pub struct Content {
     pub body: Body,
     /// How it is stored.
     pub encoding: Encoding,
+    /// Whether the text lacks some of the bytes.
+    pub is_lossy: bool,
     /// Whether there are lines after those that were wanted.
     pub more: bool,
     /// BLAKE3 of the bytes that were read.
@@ -153,7 +155,7 @@ fn load(real: &AbsPath, given: &str, unsaved: Option<Arc<str>>, form: Form) -> R
         }
     };
     let window = window.within(given)?;
-    let Some((mut text, encoding)) = text_of(&window.bytes) else {
+    let Some((mut text, encoding, is_lossy)) = text_of(&window.bytes) else {
         let guess = || mime_guess::from_path(real.as_path()).first_or_octet_stream().to_string();
         let mime = media_type::of_head(&head).map_or_else(guess, str::to_owned);
         let body = Body::Bytes { bytes: window.bytes.clone(), mime };
@@ -164,20 +166,20 @@ fn load(real: &AbsPath, given: &str, unsaved: Option<Arc<str>>, form: Form) -> R
     {
         let lines = self::window(text.as_bytes(), first, limit).map_err(failed)?;
         text = String::from_utf8_lossy(&lines.bytes).into_owned();
-        return Ok((Content { more: lines.more, ..content(Body::Text { text, mime: None }, encoding, &window) }, Some(metadata)));
+        return Ok((Content { is_lossy, more: lines.more, ..content(Body::Text { text, mime: None }, encoding, &window) }, Some(metadata)));
     }
-    Ok((content(Body::Text { text, mime: text_mime(real) }, encoding, &window), Some(metadata)))
+    Ok((Content { is_lossy, ..content(Body::Text { text, mime: text_mime(real) }, encoding, &window) }, Some(metadata)))
 }
 
 fn content(body: Body, encoding: Encoding, window: &Window) -> Content {
-    Content { body, encoding, more: window.more, version: blake3::hash(&window.bytes) }
+    Content { body, encoding, is_lossy: false, more: window.more, version: blake3::hash(&window.bytes) }
 }
 
-/// The text with its mark; `None` for what is no text.
-fn text_of(bytes: &[u8]) -> Option<(String, Encoding)> {
+/// The text with its mark, and whether it lacks some bytes; `None` for what is no text.
+fn text_of(bytes: &[u8]) -> Option<(String, Encoding, bool)> {
     let file = TextFile::decode(bytes).ok()?;
     let mark = if file.encoding.mark().is_empty() { "" } else { "\u{feff}" };
-    Some((format!("{mark}{}", file.text), file.encoding))
+    Some((format!("{mark}{}", file.shown(&file.text)), file.encoding, file.is_lossy() || file.strays > 0))
 }
 
 /// The one kind of text that is something else to those who show it.

@@ -33,7 +33,11 @@ use crate::{
         tapes::Tapes,
     },
     session::{self, Workspace, Workspaces},
-    stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
+    stdx::{
+        paths::{self, AbsPath},
+        tasks::Tasks,
+        time::now_ms,
+    },
     storage::{Database, Write},
     tool::{self, context::Environment, definition::AnyTool, output::OutputLimits},
 };
@@ -351,6 +355,8 @@ impl Projects {
             environment: Arc::clone(environment),
             // One for each project: what one has printed is nothing for the others.
             output_directory: self.places.data.join("output").join(instance.project.id.as_str()),
+            unfinished: self.places.data.join("unfinished"),
+            device: paths::device(directory),
             output_limits: OutputLimits::new(config.tool_output.max_lines, config.tool_output.max_bytes),
         }))
     }

@@ -390,6 +390,8 @@ fn context(turn: &Arc<Turn>, part: &ToolPart, host: &Arc<CallHost>) -> ToolConte
         directory: turn.workspace.directory.clone(),
         worktree: turn.workspace.worktree.clone(),
         output_directory: turn.workspace.output_directory.clone(),
+        unfinished: turn.workspace.unfinished.clone(),
+        device: turn.workspace.device,
         output_limits: turn.workspace.output_limits,
         cancel: host.batch().tasks.token().clone(),
         environment: Arc::clone(&turn.workspace.environment),

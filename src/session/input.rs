@@ -60,6 +60,8 @@ pub(super) async fn expand(
         directory: workspace.directory.clone(),
         worktree: workspace.worktree.clone(),
         output_directory: workspace.output_directory.clone(),
+        unfinished: workspace.unfinished.clone(),
+        device: workspace.device,
         output_limits: workspace.output_limits,
         cancel,
         environment: Arc::clone(&workspace.environment),

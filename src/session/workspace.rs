@@ -100,6 +100,10 @@ pub struct Workspace {
     pub environment: Environment,
     /// Where oversized outputs are kept.
     pub output_directory: AbsPath,
+    /// Where temporary files of writes are noted while they are there.
+    pub unfinished: AbsPath,
+    /// The file system that the directory is on, by its number.
+    pub device: Option<u64>,
     /// How much of a tool's output the model gets.
     pub output_limits: OutputLimits,
 }

@@ -2,8 +2,10 @@
 
 pub mod children;
 pub mod detach;
+pub mod encoding;
 pub mod human;
 pub mod ids;
+pub mod lookalike;
 pub mod memory;
 pub mod paths;
 pub mod private_file;

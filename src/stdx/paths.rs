@@ -6,6 +6,21 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+/// The file system that a path is on, by its number; `None` where the path names nothing, or systems have no such numbers.
+#[must_use]
+pub fn device(path: &AbsPath) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::metadata(path).ok().map(|metadata| metadata.dev())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
 /// An absolute, lexically clean path: no `.`, no `..`, no trailing slash. It may name nothing.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AbsPath(PathBuf);

@@ -42,7 +42,7 @@ pub fn is_on_disk(file: &Checked, text: &str) -> bool {
     if handle.take(MAX_BYTES).read_to_end(&mut bytes).is_err() {
         return false;
     }
-    bytes == text.as_bytes() || TextFile::decode(&bytes).is_ok_and(|file| file.text == text)
+    bytes == text.as_bytes() || TextFile::decode(&bytes).is_ok_and(|file| !file.is_lossy() && file.text == text)
 }
 
 /// What an editor was asked for.

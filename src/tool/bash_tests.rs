@@ -111,6 +111,8 @@ impl Fixture {
             directory: worktree.clone(),
             worktree,
             output_directory: path("output"),
+            unfinished: path("unfinished"),
+            device: None,
             output_limits: crate::tool::output::OutputLimits::default(),
             cancel,
             environment: Arc::new(environment),

@@ -13,9 +13,16 @@ use super::{
     file_lock::{self, FileGuard},
     file_times::{Stale, Stamp},
     path::{Checked, blocking},
-    save::{self, Over},
+    save::{self, Ground, Over},
 };
-use crate::{file::open, overlay::Document, stdx::text::unified_diff};
+use crate::{
+    file::open,
+    overlay::Document,
+    stdx::{
+        paths::{self, AbsPath},
+        text::unified_diff,
+    },
+};
 
 /// Larger files are not changed by tools: they are read into memory as a whole.
 pub(super) const MAX_BYTES: u64 = 32 * 1024 * 1024;
@@ -116,11 +123,15 @@ pub async fn change(
     let document = announced::text(context, file).await?;
     let (of, at, again) = (context.clone(), file.clone(), planner.clone());
     let (step, guard) = with_lock(guard, move || finish(&of, &at, document, first, on_own_change, &*again)).await?;
-    let changed = match step {
+    let mut changed = match step {
         Step::Written(changed) => changed,
         // The lock is held until the editor has answered.
         Step::Editor(draft, document) => in_editor(context, file, *draft, &document, guard, on_own_change, planner).await?,
     };
+    if let Some(note) = file.note() {
+        changed.report.push(' ');
+        changed.report.push_str(note);
+    }
     context.recent.note(&context.worktree, file.real());
     context.host.file_edited(context, file.real()).await;
     Ok(changed)
@@ -153,6 +164,7 @@ async fn with_lock<T: Send + 'static>(
 
 fn draft(context: &ToolContext, file: &Checked, document: Option<Arc<Document>>, planner: &Planner) -> Result<Draft, ToolError> {
     let current = load(file, document)?;
+    check_project(context, file)?;
     if let Some(current) = &current {
         context.file_times.check(file.real(), &current.stamp).map_err(|stale| stale_error(file, stale))?;
         check_writable(file, &current.place)?;
@@ -216,21 +228,43 @@ fn finish(
         let document = Arc::clone(document);
         return Ok(Step::Editor(Box::new(draft), document));
     }
-    let stamp = write(file, &draft)?;
+    let stamp = write(context, file, &draft)?;
     context.file_times.record(file.real(), stamp);
     Ok(Step::Written(changed(draft, None)))
 }
 
 /// Puts the planned bytes on the disk.
-fn write(file: &Checked, draft: &Draft) -> Result<Stamp, ToolError> {
+fn write(context: &ToolContext, file: &Checked, draft: &Draft) -> Result<Stamp, ToolError> {
+    check_project(context, file)?;
     let over = match &draft.current {
         Some(Current { place: Place::Disk(metadata), .. }) => Over::File(metadata),
         _ => Over::Nothing,
     };
     let failed = |error: open::Error| ToolError::failed(format!("{} cannot be written: {error}", file.shown()));
-    save::save(file.real(), &draft.planned.bytes, over).map_err(failed)?;
+    let ground = Ground { root: project_root(context, file), notes: &context.unfinished };
+    save::save(file.real(), &draft.planned.bytes, over, ground).map_err(failed)?;
     let metadata = std::fs::symlink_metadata(file.real()).map_err(|error| failed(error.into()))?;
     Ok(Stamp::new(&draft.planned.bytes, &metadata))
+}
+
+/// The directory of the project that the file is in: it must be there, and is never made.
+fn project_root<'a>(context: &'a ToolContext, file: &Checked) -> Option<&'a AbsPath> {
+    [&context.directory, &context.worktree].into_iter().find(|root| file.real().is_within(root))
+}
+
+/// The project must be where it was when the turn began, and not only a directory of its name: of a disk that was
+/// unmounted an empty one stays.
+fn check_project(context: &ToolContext, file: &Checked) -> Result<(), ToolError> {
+    let Some(root) = project_root(context, file) else { return Ok(()) };
+    let is_where_it_was = context.device.is_none() || paths::device(&context.directory) == context.device;
+    if is_where_it_was && context.directory.as_path().is_dir() && root.as_path().is_dir() {
+        return Ok(());
+    }
+    Err(ToolError::failed(format!(
+        "{} was not written: the project's directory {} is gone (deleted, renamed or unmounted) and is not made again. Tell the user.",
+        file.shown(),
+        context.directory
+    )))
 }
 
 fn changed(draft: Draft, note: Option<&str>) -> Changed {
@@ -294,7 +328,7 @@ fn on_disk(context: &ToolContext, file: &Checked, why: &str, on_own_change: OnOw
         check_writable(file, &current.place).map_err(refused)?;
     }
     let draft = Draft::new(file, current, planner).map_err(refused)?;
-    let stamp = write(file, &draft)?;
+    let stamp = write(context, file, &draft)?;
     let mut note = format!("It was changed on the disk alone, because {why}.");
     if context.overlay.get(file.real()).is_some() {
         // What the session knows is still the editor's text, which is what it reads.

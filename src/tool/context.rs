@@ -38,6 +38,10 @@ pub struct ToolContext {
     pub worktree: AbsPath,
     /// Where oversized outputs are kept (mode 0700); reading below it needs no `external_directory`.
     pub output_directory: AbsPath,
+    /// Where temporary files of writes are noted while they are there.
+    pub unfinished: AbsPath,
+    /// The file system that the directory was on when the turn began, by its number.
+    pub device: Option<u64>,
     /// How much of an output the model gets.
     pub output_limits: OutputLimits,
     /// Cancelled when the turn is aborted.

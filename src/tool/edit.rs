@@ -1,6 +1,6 @@
 //! Replaces text in a file. All bytes outside of the place that was found stay as they are.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -11,16 +11,22 @@ use super::{
     change::{self, Current, OnOwnChange, Planned},
     context::ToolContext,
     definition::{Tool, ToolError, ToolOutput},
+    edit_budget::{Budget, Stop},
+    edit_lines::{self, MAX_PLACES},
     edit_match::{self, Match, Scope},
     path::{self, Purpose},
 };
 use crate::{
     file::text_file::{Encoding, TextFile, Unified},
-    stdx::text::ellipsis,
+    stdx::{encoding::stray_byte, lookalike, text::ellipsis},
 };
 
 /// How many lines of the file an error quotes, and how many places it lists.
 const QUOTED: usize = 20;
+/// How many differences that cannot be seen an error names.
+const NAMED: usize = 5;
+/// How long the search for the place may take, in steps of about a nanosecond.
+const STEPS: u64 = 500_000_000;
 
 /// Replaces text in a file.
 pub struct Edit;
@@ -52,7 +58,8 @@ impl Tool for Edit {
         }
         let file = path::check(context, &args.file_path, Purpose::Write).await?;
         let shown = file.shown().to_owned();
-        let planner = move |current: Option<&Current>| plan(&shown, current, &args);
+        let cancel = context.cancel.clone();
+        let planner = move |current: Option<&Current>| plan(&shown, current, &args, &mut Budget::new(STEPS, &cancel));
         let changed = change::change(context, &file, OnOwnChange::PlanAgain, Arc::new(planner)).await?;
         Ok(ToolOutput {
             title: file.shown().to_owned(),
@@ -68,7 +75,7 @@ impl Tool for Edit {
     }
 }
 
-fn plan(shown: &str, current: Option<&Current>, args: &EditArgs) -> Result<Planned, ToolError> {
+fn plan(shown: &str, current: Option<&Current>, args: &EditArgs, budget: &mut Budget<'_>) -> Result<Planned, ToolError> {
     let bytes = match current {
         Some(current) => current.bytes.as_slice(),
         None if args.old_string.is_empty() => b"",
@@ -84,67 +91,77 @@ fn plan(shown: &str, current: Option<&Current>, args: &EditArgs) -> Result<Plann
         let report = format!("Created {shown}.");
         return Ok(Planned { bytes: args.new_string.clone().into_bytes(), texts: (String::new(), args.new_string.clone()), report });
     }
-    let refuse = |error| ToolError::failed(format!("{shown} cannot be edited: {error}."));
-    let file = TextFile::decode(bytes).map_err(refuse)?;
-    let (text, report) = edited(shown, &file.text, args).map_err(ToolError::Failed)?;
-    let encoded = file.encoding.encode(&text).map_err(|error| {
-        let hint = "Use a character that it has, or replace the whole file with the write tool, which then stores it as UTF-8.";
+    let file = TextFile::decode(bytes).map_err(|error| ToolError::failed(format!("{shown} cannot be edited: {error}.")))?;
+    let refused = |error| {
+        let hint = "Ask the user which encoding the file has, and convert it with a command such as iconv before you edit it.";
         ToolError::failed(format!("{shown} was not changed: {error}. {hint}"))
-    })?;
-    let mut report = report;
-    if file.encoding == Encoding::Windows1252 {
-        report.push_str(" The file is stored as windows-1252 and stays so.");
+    };
+    file.check_new(&args.new_string).map_err(refused)?;
+    let (text, mut report) = edited(shown, &file.text, args, budget)?;
+    let encoded = file.encode(&text).map_err(refused)?;
+    if let Encoding::Legacy(encoding) = file.encoding {
+        let _ = write!(report, " The file looks like {} and stays so; this is a guess from its bytes.", encoding.name());
     }
-    Ok(Planned { bytes: encoded, texts: (file.text, text), report })
+    Ok(Planned { bytes: encoded, texts: (file.shown(&file.text), file.shown(&text)), report })
 }
 
 /// The text with the change made, and what to tell about it.
-fn edited(shown: &str, original: &str, args: &EditArgs) -> Result<(String, String), String> {
+fn edited(shown: &str, original: &str, args: &EditArgs, budget: &mut Budget<'_>) -> Result<(String, String), ToolError> {
     let unified = Unified::new(original);
     let (old, new) = (args.old_string.replace("\r\n", "\n"), args.new_string.replace("\r\n", "\n"));
     if old == new {
-        return Err("oldString and newString differ in their line endings only; line endings are kept as the file has them.".to_owned());
+        let text = "oldString and newString differ in their line endings only; line endings are kept as the file has them.";
+        return Err(ToolError::failed(text));
     }
     let scope = if args.replace_all { Scope::All } else { Scope::One };
-    let found = edit_match::find(&unified.text, &old, &new, scope).map_err(|error| explain(shown, &unified.text, &error))?;
-    if found.ranges.len() > edit_match::MAX_REPLACED {
-        return Err(format!("oldString occurs more than {} times in {shown}, too many for this tool.", edit_match::MAX_REPLACED));
+    let too_long = || ToolError::failed(format!("{shown} would have more than {} bytes, too many for this tool.", change::MAX_BYTES));
+    let limit = usize::try_from(change::MAX_BYTES).unwrap_or(usize::MAX);
+    let found = edit_match::find(&unified.text, &old, &new, scope, limit, budget).map_err(|error| match error {
+        edit_match::Error::Stopped(Stop::Aborted) => ToolError::Aborted,
+        edit_match::Error::TooLong => too_long(),
+        error => ToolError::Failed(explain(shown, &unified.text, &old, &error)),
+    })?;
+    if found.places.len() > MAX_PLACES {
+        return Err(ToolError::failed(format!("oldString occurs more than {MAX_PLACES} times in {shown}, too many for this tool.")));
     }
     // Counted before it is made: replacing a letter everywhere by a page would take more memory than there is.
-    let removed: usize = found.ranges.iter().map(std::ops::Range::len).sum();
-    let size = (original.len() - removed) as u64 + (found.ranges.len() as u64).saturating_mul(found.new.len() as u64);
-    if size > change::MAX_BYTES {
-        return Err(format!("{shown} would have more than {} bytes, too many for this tool.", change::MAX_BYTES));
+    let removed: usize = found.places.iter().map(|(range, _)| range.len()).sum();
+    let added = found.places.iter().fold(0_u64, |sum, (_, new)| sum.saturating_add(new.len() as u64));
+    if ((original.len() - removed) as u64).saturating_add(added) > change::MAX_BYTES {
+        return Err(too_long());
     }
     let mut text = String::new();
     let mut from = 0;
-    for range in &found.ranges {
+    for (range, new) in &found.places {
         let place = unified.original(range);
         text.push_str(&original[from..place.start]);
-        text.push_str(&unified.with_endings_of(range, &found.new));
+        text.push_str(&unified.with_endings_of(range, new));
         from = place.end;
     }
     text.push_str(&original[from..]);
     if text == original {
-        return Err(format!("{shown} already reads as newString would make it, so nothing was changed."));
+        return Err(ToolError::failed(format!("{shown} already reads as newString would make it, so nothing was changed.")));
     }
     Ok((text, report(shown, &unified.text, &found)))
 }
 
 fn report(shown: &str, text: &str, found: &Match) -> String {
-    let first = found.ranges.first().map_or(1, |range| line_number(text, range.start));
-    let mut report = match found.ranges.len() {
+    let first = found.places.first().map_or(1, |(range, _)| line_number(text, range.start));
+    let mut report = match found.places.len() {
         1 => format!("Edited {shown} at line {first}."),
         count => format!("Edited {shown}: replaced {count} places, the first at line {first}."),
     };
     if let Some(tolerance) = found.strategy.tolerance() {
-        let _ =
-            write!(report, " oldString did not match exactly; it was found by overlooking {tolerance}. Check the place if that matters.");
+        let _ = write!(report, " oldString did not match exactly; it was found by overlooking {tolerance}.");
+        if found.is_shifted {
+            report.push_str(" newString was given the indentation that the file has there.");
+        }
+        report.push_str(" Check the place if that matters.");
     }
     report
 }
 
-fn explain(shown: &str, text: &str, error: &edit_match::Error) -> String {
+fn explain(shown: &str, text: &str, old: &str, error: &edit_match::Error) -> String {
     match error {
         edit_match::Error::Ambiguous { lines } => {
             let mut places: Vec<_> = lines.iter().take(QUOTED).map(|line| (line + 1).to_string()).collect();
@@ -157,22 +174,60 @@ fn explain(shown: &str, text: &str, error: &edit_match::Error) -> String {
                 places.join(", ")
             )
         }
-        edit_match::Error::NotFound { closest } => {
+        edit_match::Error::Indentation { lines } => format!(
+            "oldString stands at lines {} to {} of {shown}, but with another indentation, and it is not certain which one newString must have. Quote these lines with their own indentation, and write newString with it too:{}",
+            lines.start + 1,
+            lines.end,
+            quoted(text, lines)
+        ),
+        edit_match::Error::NotFound { closest, unescaped } => {
             let mut message = format!("oldString was not found in {shown}, even with differences in white space overlooked.");
+            if let Some(line) = unescaped {
+                let _ = write!(message, " Without its backslash escapes it stands at line {}: write both texts without them.", line + 1);
+            }
             if let Some(lines) = closest {
-                let _ = write!(message, " The nearest text is at lines {} to {}:", lines.start + 1, lines.end);
-                for (index, line) in text.lines().enumerate().skip(lines.start).take(lines.len().min(QUOTED)) {
-                    let _ = write!(message, "\n{}: {}", index + 1, ellipsis(line, 300));
-                }
-                if lines.len() > QUOTED {
-                    let _ = write!(message, "\n({} more lines)", lines.len() - QUOTED);
-                }
+                let _ = write!(message, " The nearest text is at lines {} to {}:{}", lines.start + 1, lines.end, quoted(text, lines));
+                message.push_str(&hidden_differences(text, lines, old));
                 message.push('\n');
             }
             message.push_str(" Read the file again and quote the text exactly as it stands there, without line numbers.");
             message
         }
+        edit_match::Error::Stopped(_) | edit_match::Error::TooLong => format!(
+            "oldString was not found in {shown} letter by letter, and there is too much to compare to look for it with other white space. Quote fewer lines, exactly as they stand there."
+        ),
     }
+}
+
+/// The lines with their numbers, as many as are quoted.
+fn quoted(text: &str, lines: &Range<usize>) -> String {
+    let mut quoted = String::new();
+    for (index, line) in text.lines().enumerate().skip(lines.start).take(lines.len().min(QUOTED)) {
+        let line = line.replace(|character| stray_byte(character).is_some(), "\u{fffd}");
+        let _ = write!(quoted, "\n{}: {}", index + 1, ellipsis(&line, 300));
+    }
+    if lines.len() > QUOTED {
+        let _ = write!(quoted, "\n({} more lines)", lines.len() - QUOTED);
+    }
+    quoted
+}
+
+/// Names the characters in which lines of the file differ from the quoted ones though they look the same.
+fn hidden_differences(text: &str, lines: &Range<usize>, old: &str) -> String {
+    let mut told = String::new();
+    let pairs = text.lines().enumerate().skip(lines.start).zip(old.split('\n'));
+    let named = pairs.filter_map(|((index, line), old)| {
+        let (line, old) = (line.trim_matches(edit_lines::BLANK), old.trim_matches(edit_lines::BLANK));
+        let common = line.chars().zip(old.chars()).take_while(|(one, other)| one == other).count();
+        let byte = line.chars().nth(common).and_then(stray_byte);
+        let stray = byte.map(|byte| (format!("the byte {byte:02X}, which is not UTF-8 and cannot be quoted"), "something else".to_owned()));
+        let (file, old) = stray.or_else(|| lookalike::difference(line, old).map(|(_, file, old)| (file, old)))?;
+        Some((index + 1, file, old))
+    });
+    for (number, file, old) in named.take(NAMED) {
+        let _ = write!(told, "\nLine {number} differs in what cannot be seen: the file has {file}, oldString has {old}.");
+    }
+    told
 }
 
 fn line_number(text: &str, offset: usize) -> usize {

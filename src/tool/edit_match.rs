@@ -1,18 +1,19 @@
-//! Finding the text that a model wants to replace, though it rarely quotes it letter by letter. Pure. Looser ways are
-//! tried only where stricter ones find nothing, and every way must name one place; what lies outside of that place is
-//! never touched.
+//! Finding the text that a model wants to replace, though it rarely quotes its white space letter by letter. Pure. Looser
+//! ways are tried only where stricter ones find nothing; none overlooks more than white space, every one must name one
+//! place, and what lies outside of that place is never touched.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
-use super::edit_lines::{Lines, collapse, dedent, similarity, unescape};
+use super::{
+    edit_budget::{Budget, Stop},
+    edit_indent,
+    edit_lines::{BLANK, Lines, MAX_PLACES, closest, collapse, dedent, indentation, is_blank, trim, unescape, words},
+};
 
-/// How alike the middle lines of a block must be, on average, where only its first and last line are equal.
-const BLOCK_SIMILARITY: f64 = 0.8;
-
-/// More places than this are not looked for where one is wanted.
-const MAX_PLACES: usize = 10_000;
-/// More places than this are not replaced at once.
-pub const MAX_REPLACED: usize = 1_000_000;
+/// More places than this are not counted where one is wanted.
+const MAX_COUNTED: usize = 10_000;
+/// The budget of looking for what comes nearest, once nothing was found.
+const CLOSEST_STEPS: u64 = 200_000_000;
 
 /// How the text was found, strictest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,15 +22,11 @@ pub enum Strategy {
     Exact,
     /// Lines equal but for white space at both ends.
     LineTrimmed,
-    /// First and last line equal, as many lines, the middle nearly equal.
-    BlockAnchor,
+    /// The same, and of several such places the one whose indentation has the same shape.
+    SameShape,
     /// Equal but for the amount of white space.
     WhitespaceNormalised,
-    /// Lines equal but for a common indentation.
-    IndentationFlexible,
-    /// Equal once backslash escapes in the quoted text are read.
-    EscapeNormalised,
-    /// Equal but for white space around the whole.
+    /// Equal but for blank lines or white space around the whole.
     TrimmedBoundary,
 }
 
@@ -39,11 +36,8 @@ impl Strategy {
     pub fn tolerance(self) -> Option<&'static str> {
         match self {
             Self::Exact => None,
-            Self::LineTrimmed => Some("white space at the ends of its lines"),
-            Self::BlockAnchor => Some("small differences in the lines between its first and last"),
+            Self::LineTrimmed | Self::SameShape => Some("white space at the beginnings and ends of its lines"),
             Self::WhitespaceNormalised => Some("the amount of white space"),
-            Self::IndentationFlexible => Some("the indentation"),
-            Self::EscapeNormalised => Some("backslash escapes"),
             Self::TrimmedBoundary => Some("white space around it"),
         }
     }
@@ -61,12 +55,12 @@ pub enum Scope {
 /// Where to put what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Match {
-    /// The places: byte ranges, ascending, apart from each other.
-    pub ranges: Vec<Range<usize>>,
-    /// What to put there.
-    pub new: String,
+    /// The places, ascending, apart from each other, each with what to put there.
+    pub places: Vec<(Range<usize>, Arc<str>)>,
     /// How they were found.
     pub strategy: Strategy,
+    /// Whether the new text was given another indentation.
+    pub is_shifted: bool,
 }
 
 /// Why nothing is replaced.
@@ -77,6 +71,8 @@ pub enum Error {
     NotFound {
         /// The lines that come nearest, from 0, if any do.
         closest: Option<Range<usize>>,
+        /// The line, from 0, where it would be without its backslash escapes.
+        unescaped: Option<usize>,
     },
     /// The text names several places.
     #[error("found more than once")]
@@ -84,114 +80,182 @@ pub enum Error {
         /// The lines on which they begin, from 0, ascending.
         lines: Vec<usize>,
     },
+    /// The text was found with another indentation, and which one the new text must have is not certain.
+    #[error("the indentation of the new text is not certain")]
+    Indentation {
+        /// The lines, from 0.
+        lines: Range<usize>,
+    },
+    /// The new text would be longer than is allowed.
+    #[error("too long")]
+    TooLong,
+    /// The search was ended.
+    #[error(transparent)]
+    Stopped(#[from] Stop),
 }
 
-/// Finds `old`, which is not empty, in `text`. Both have line feeds at line ends.
+/// A place that may be meant; `lines` where it begins with whole lines, whose indentation the new text takes.
+struct Candidate {
+    range: Range<usize>,
+    first: Option<usize>,
+}
+
+/// Finds `old`, which is not empty, in `text`. Both have line feeds at line ends. All new texts together have at most
+/// `limit` bytes, but for exact places.
 ///
 /// # Errors
-/// When there is no place, or with [`Scope::One`] more than one.
-pub fn find(text: &str, old: &str, new: &str, scope: Scope) -> Result<Match, Error> {
-    let lines = Lines::new(text);
-    let exact = occurrences(text, old, scope);
-    let chosen = |strategy, ranges: Vec<Range<usize>>, new: &str| Ok(Match { ranges: apart(ranges), new: new.to_owned(), strategy });
+/// When there is no place, with [`Scope::One`] more than one, or when it takes too long.
+pub fn find(text: &str, old: &str, new: &str, scope: Scope, limit: usize, budget: &mut Budget<'_>) -> Result<Match, Error> {
+    let exact = occurrences(text, old, scope, budget)?;
     match (exact.len(), scope) {
         (0, _) => {}
-        (1, _) | (_, Scope::All) => return chosen(Strategy::Exact, exact, new),
-        _ => return Err(ambiguous(&lines, &exact)),
+        (1, _) | (_, Scope::All) => {
+            let new: Arc<str> = new.into();
+            let places = apart(exact).into_iter().map(|range| (range, Arc::clone(&new))).collect();
+            return Ok(Match { places, strategy: Strategy::Exact, is_shifted: false });
+        }
+        _ => return Err(ambiguous(&Lines::new(text), exact.iter())),
     }
     // Nothing but white space is no mark by which to find a place.
     if old.trim().is_empty() {
-        return Err(Error::NotFound { closest: None });
+        return Err(Error::NotFound { closest: None, unescaped: None });
     }
-    let quoted = Lines::new(old);
-    let mut several: Option<Vec<Range<usize>>> = None;
-    for strategy in [
-        Strategy::LineTrimmed,
-        Strategy::BlockAnchor,
-        Strategy::WhitespaceNormalised,
-        Strategy::IndentationFlexible,
-        Strategy::EscapeNormalised,
-        Strategy::TrimmedBoundary,
-    ] {
-        let ranges = candidates(strategy, &lines, &quoted, scope);
-        let new = replacement(strategy, old, new);
-        match (&several, ranges.len()) {
-            (_, 0) => {}
-            (None, 1) => return chosen(strategy, ranges, &new),
-            // Alike is not equal: never more than one such place at once.
-            (None, _) if scope == Scope::All && strategy != Strategy::BlockAnchor => return chosen(strategy, ranges, &new),
-            (None, _) => several = Some(ranges),
-            // A later way is no proof of its own, but it may decide between the places of an earlier one.
-            (Some(places), 1) if places.contains(&ranges[0]) => return chosen(strategy, ranges, &new),
-            (Some(_), _) => {}
+    let lines = Lines::new(text);
+    let trimmed = without_blank_lines(old, new);
+    for (old, new, is_trimmed) in std::iter::once((old, new, false)).chain(trimmed.map(|(old, new)| (old, new, true))) {
+        let quoted = Lines::new(old);
+        for strategy in [Strategy::LineTrimmed, Strategy::WhitespaceNormalised, Strategy::TrimmedBoundary] {
+            let mut found = candidates(strategy, &lines, &quoted, scope, is_trimmed, budget)?;
+            let mut told = if is_trimmed { Strategy::TrimmedBoundary } else { strategy };
+            if scope == Scope::One && strategy == Strategy::LineTrimmed && found.len() > 1 {
+                let bare = dedent(quoted.lines());
+                let is_alike = |first: usize| dedent(&lines.lines()[first..first + quoted.len()]) == bare;
+                budget.spend(found.len().saturating_mul(old.len()))?;
+                let mut alike = found.iter().filter(|candidate| candidate.first.is_some_and(is_alike));
+                if let (Some(only), None) = (alike.next(), alike.next()) {
+                    found = vec![Candidate { range: only.range.clone(), first: only.first }];
+                    told = Strategy::SameShape;
+                }
+            }
+            match (found.len(), scope) {
+                (0, _) => {}
+                (1, _) | (_, Scope::All) => return chosen(told, found, &lines, &quoted, new, limit),
+                _ => return Err(ambiguous(&lines, found.iter().map(|candidate| &candidate.range))),
+            }
         }
     }
-    match several {
-        Some(places) => Err(ambiguous(&lines, &places)),
-        None => Err(Error::NotFound { closest: super::edit_lines::closest(&lines, &quoted) }),
-    }
+    let read = unescape(old);
+    let unescaped = if read == old || read.trim().is_empty() { None } else { text.find(&read).map(|at| lines.line_of(at)) };
+    let closest = closest(&lines, &Lines::new(old), &mut budget.renewed(CLOSEST_STEPS));
+    Err(Error::NotFound { closest, unescaped })
 }
 
-fn ambiguous(lines: &Lines<'_>, places: &[Range<usize>]) -> Error {
-    let mut found: Vec<_> = places.iter().map(|range| lines.line_of(range.start)).collect();
+fn chosen(
+    strategy: Strategy,
+    found: Vec<Candidate>,
+    lines: &Lines<'_>,
+    quoted: &Lines<'_>,
+    new: &str,
+    limit: usize,
+) -> Result<Match, Error> {
+    let mut left = limit;
+    let mut is_shifted = false;
+    let mut places = Vec::new();
+    let mut end = 0;
+    for Candidate { range, first } in found {
+        if range.start < end {
+            continue;
+        }
+        end = range.end;
+        let put = match first {
+            None => new.to_owned(),
+            Some(first) => {
+                let pairs = quoted.lines().iter().copied().zip(lines.lines()[first..].iter().copied());
+                let refused = Error::Indentation { lines: first..first + quoted.len() };
+                edit_indent::shifted(pairs, new, lines, left).ok_or(refused)?
+            }
+        };
+        left = left.checked_sub(put.len()).ok_or(Error::TooLong)?;
+        is_shifted |= put != new;
+        places.push((range, put.into()));
+    }
+    Ok(Match { places, strategy, is_shifted })
+}
+
+fn ambiguous<'a>(lines: &Lines<'_>, places: impl Iterator<Item = &'a Range<usize>>) -> Error {
+    let mut found: Vec<_> = places.map(|range| lines.line_of(range.start)).collect();
     found.dedup();
     Error::Ambiguous { lines: found }
 }
 
-fn candidates(strategy: Strategy, lines: &Lines<'_>, quoted: &Lines<'_>, scope: Scope) -> Vec<Range<usize>> {
-    let (text, old) = (lines.text, quoted.text);
-    let ranges = |starts: Vec<usize>| starts.into_iter().map(|start| lines.window(start, quoted)).collect();
-    match strategy {
-        Strategy::Exact => occurrences(text, old, scope),
-        Strategy::LineTrimmed => ranges(lines.windows_by_key(quoted, str::trim)),
-        Strategy::BlockAnchor => ranges(block_anchors(lines, quoted)),
-        Strategy::WhitespaceNormalised if quoted.len() == 1 => (0..lines.len()).flat_map(|index| pieces(lines, index, quoted)).collect(),
-        Strategy::WhitespaceNormalised => ranges(lines.windows_by_key(quoted, collapse)),
-        Strategy::IndentationFlexible => {
-            let bare = dedent(quoted.lines());
-            let starts = lines.windows_by_key(quoted, str::trim);
-            ranges(starts.into_iter().filter(|start| dedent(&lines.lines()[*start..start + quoted.len()]) == bare).collect())
+fn candidates(
+    strategy: Strategy,
+    lines: &Lines<'_>,
+    quoted: &Lines<'_>,
+    scope: Scope,
+    is_trimmed: bool,
+    budget: &mut Budget<'_>,
+) -> Result<Vec<Candidate>, Stop> {
+    let whole = |starts: Vec<usize>| {
+        starts.into_iter().map(|start| Candidate { range: lines.window(start, quoted), first: Some(start) }).collect::<Vec<_>>()
+    };
+    Ok(match strategy {
+        Strategy::LineTrimmed | Strategy::SameShape => whole(lines.windows_by_key(quoted, budget, trim)?),
+        Strategy::WhitespaceNormalised if quoted.len() == 1 => pieces(lines, quoted, budget)?,
+        Strategy::WhitespaceNormalised => whole(lines.windows_by_key(quoted, budget, collapse)?),
+        // Without its blank lines the text may begin or end within a line.
+        Strategy::TrimmedBoundary if is_trimmed => {
+            let ranges = occurrences(lines.text, quoted.text, scope, budget)?;
+            ranges.into_iter().map(|range| Candidate { range, first: None }).collect()
         }
-        Strategy::EscapeNormalised => match unescape(old) {
-            read if read == old || read.trim().is_empty() => Vec::new(),
-            read => occurrences(text, &read, scope),
-        },
-        Strategy::TrimmedBoundary => match old.trim() {
-            trimmed if trimmed == old => Vec::new(),
-            trimmed => occurrences(text, trimmed, scope),
-        },
-    }
+        Strategy::Exact | Strategy::TrimmedBoundary => Vec::new(),
+    })
 }
 
-/// The model's text was quoted in the same manner as the text that it replaces, so it is read in the same manner.
-fn replacement(strategy: Strategy, old: &str, new: &str) -> String {
-    match strategy {
-        Strategy::EscapeNormalised => unescape(new),
-        Strategy::TrimmedBoundary => {
-            let before = &old[..old.len() - old.trim_start().len()];
-            let after = &old[old.trim_end().len()..];
-            let rest = new.strip_prefix(before).unwrap_or(new);
-            rest.strip_suffix(after).unwrap_or(rest).to_owned()
-        }
-        _ => new.to_owned(),
+/// The quoted text without blank lines around it, and the new one without as many; `None` where there are none.
+fn without_blank_lines<'a>(old: &'a str, new: &'a str) -> Option<(&'a str, &'a str)> {
+    let lines: Vec<_> = old.split_inclusive('\n').collect();
+    let is_empty = |line: &&&str| is_blank(line.trim_end_matches('\n'));
+    let (before, after) = (lines.iter().take_while(is_empty).count(), lines.iter().rev().take_while(is_empty).count());
+    if before + after == 0 || before == lines.len() {
+        return None;
     }
+    let cut = |text: &'a str| {
+        let (mut lines, mut rest): (Vec<_>, _) = (text.split_inclusive('\n').collect(), text);
+        let first = lines.iter().take(before).take_while(is_empty).map(|line| line.len()).sum::<usize>();
+        rest = &rest[first..];
+        for _ in 0..after {
+            match lines.pop() {
+                Some(line) if is_empty(&&line) && line.len() <= rest.len() => rest = &rest[..rest.len() - line.len()],
+                _ => break,
+            }
+        }
+        rest
+    };
+    Some((cut(old), cut(new)))
 }
 
 /// The places where `part` stands. Where one is wanted those that overlap are included, since each of them could be meant.
-fn occurrences(text: &str, part: &str, scope: Scope) -> Vec<Range<usize>> {
+fn occurrences(text: &str, part: &str, scope: Scope, budget: &mut Budget<'_>) -> Result<Vec<Range<usize>>, Stop> {
+    budget.spend(text.len() + part.len())?;
+    let finder = memchr::memmem::Finder::new(part);
     if scope == Scope::All {
-        return text.match_indices(part).map(|(at, part)| at..at + part.len()).take(MAX_REPLACED + 1).collect();
+        return Ok(finder.find_iter(text.as_bytes()).map(|at| at..at + part.len()).take(MAX_PLACES + 1).collect());
     }
     let mut ranges = Vec::new();
     let mut from = 0;
-    while let Some(at) = text[from..].find(part)
-        && ranges.len() < MAX_PLACES
+    while let Some(at) = finder.find(&text.as_bytes()[from..])
+        && ranges.len() < MAX_COUNTED
     {
         let start = from + at;
         ranges.push(start..start + part.len());
         from = start + text[start..].chars().next().map_or(1, char::len_utf8);
+        // Two are too many already, so all that is lost is how many more there are.
+        if budget.spend(part.len()).is_err() && ranges.len() > 1 {
+            break;
+        }
     }
-    ranges
+    Ok(ranges)
 }
 
 fn apart(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
@@ -206,57 +270,64 @@ fn apart(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     ranges
 }
 
-fn block_anchors(lines: &Lines<'_>, quoted: &Lines<'_>) -> Vec<usize> {
-    let (all, old) = (lines.lines(), quoted.lines());
-    let [first, middle @ .., last] = old else { return Vec::new() };
-    if middle.is_empty() || first.trim().is_empty() || last.trim().is_empty() {
-        return Vec::new();
-    }
-    let close = |window: &&[&str]| {
-        if window[0].trim() != first.trim() || window[window.len() - 1].trim() != last.trim() {
-            return false;
+/// The places within lines where the one quoted line's words stand in a row.
+fn pieces(lines: &Lines<'_>, quoted: &Lines<'_>, budget: &mut Budget<'_>) -> Result<Vec<Candidate>, Stop> {
+    let old = quoted.lines()[0];
+    let mut others = words(old);
+    let Some(first) = others.next() else { return Ok(Vec::new()) };
+    let others: Vec<_> = others.collect();
+    let finder = memchr::memmem::Finder::new(first);
+    let mut found = Vec::new();
+    for (index, line) in lines.lines().iter().enumerate() {
+        budget.spend(1 + line.len())?;
+        let mut from = 0;
+        while let Some(at) = finder.find(&line.as_bytes()[from..]).map(|at| from + at) {
+            from = at + first.chars().next().map_or(1, char::len_utf8);
+            let mut end = at + first.len();
+            let in_a_row = others.iter().all(|word| {
+                let rest = &line[end..];
+                let next = rest.trim_start_matches(BLANK);
+                let fits = next.len() < rest.len() && next.starts_with(word);
+                end += rest.len() - next.len() + if fits { word.len() } else { 0 };
+                fits
+            });
+            budget.spend(end - at)?;
+            if in_a_row && let Some(piece) = piece(lines, index, at..end, quoted) {
+                found.push(piece);
+                if found.len() > MAX_PLACES {
+                    return Err(Stop::Spent);
+                }
+            }
         }
-        let sum: f64 = middle.iter().zip(&window[1..]).map(|(old, line)| similarity(old.trim(), line.trim())).sum();
-        #[expect(clippy::cast_precision_loss, reason = "a number of lines is far below 2^52")]
-        let average = sum / middle.len() as f64;
-        average >= BLOCK_SIMILARITY
-    };
-    all.windows(old.len()).enumerate().filter(|(_, window)| close(window)).map(|(start, _)| start).collect()
+    }
+    Ok(found)
 }
 
-/// The places in one line where the quoted line's words stand in a row.
-fn pieces(lines: &Lines<'_>, index: usize, quoted: &Lines<'_>) -> Vec<Range<usize>> {
-    let (offset, line) = (lines.start(index), lines.lines()[index]);
-    let old = quoted.lines()[0];
-    let words: Vec<_> = old.split_whitespace().collect();
-    let Some((first, others)) = words.split_first() else { return Vec::new() };
-    let mut found = Vec::new();
-    for at in occurrences(line, first, Scope::One) {
-        let mut end = at.end;
-        let in_a_row = others.iter().all(|word| {
-            let rest = &line[end..];
-            let next = rest.trim_start();
-            let fits = next.len() < rest.len() && next.starts_with(word);
-            end += rest.len() - next.len() + word.len();
-            fits
-        });
-        if !in_a_row {
-            continue;
+/// The place of words in a line with the white space that was quoted around them.
+fn piece(lines: &Lines<'_>, index: usize, words: Range<usize>, quoted: &Lines<'_>) -> Option<Candidate> {
+    let (offset, line, old) = (lines.start(index), lines.lines()[index], quoted.lines()[0]);
+    let (before, after) = (&line[..words.start], &line[words.end..]);
+    let is_spaced = |text: &str| text.chars().next_back().is_none_or(|last| !last.is_alphanumeric() && last != '_');
+    let (mut start, mut first) = (words.start, None);
+    if !indentation(old).is_empty() {
+        // White space that was quoted need not be there, but a word does not begin in the middle of another.
+        if !is_spaced(before) {
+            return None;
         }
-        // White space around is replaced only where the model quoted some.
-        let start = if old.starts_with(char::is_whitespace) { line[..at.start].trim_end().len() } else { at.start };
-        let spaces_after = line[end..].len() - line[end..].trim_start().len();
-        let ends_line = line[end..].trim().is_empty();
-        if quoted.ends_with_newline() {
-            if ends_line {
-                found.push(offset + start..lines.end_with_newline(index));
-            }
-            continue;
-        }
-        let end = if old.ends_with(char::is_whitespace) { end + spaces_after } else { end };
-        found.push(offset + start..offset + end);
+        start = before.trim_end_matches(BLANK).len();
+        first = is_blank(before).then_some(index);
     }
-    found
+    let end = if quoted.ends_with_newline() {
+        is_blank(after).then(|| lines.end_with_newline(index))?
+    } else if old.ends_with(BLANK) {
+        if after.chars().next().is_some_and(|next| next.is_alphanumeric() || next == '_') {
+            return None;
+        }
+        offset + line.len() - after.trim_start_matches(BLANK).len()
+    } else {
+        offset + words.end
+    };
+    Some(Candidate { range: offset + start..end, first })
 }
 
 #[cfg(test)]

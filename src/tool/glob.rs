@@ -16,6 +16,7 @@ use super::{
 use crate::{
     file::{ignore_rules::walker, open::Extent},
     find::text::{Entry, PathPattern, modified, newest_first, walk},
+    stdx::lookalike,
 };
 
 /// More paths are not given at once.
@@ -44,6 +45,8 @@ impl Tool for Glob {
     async fn run(&self, context: &ToolContext, args: GlobArgs) -> Result<ToolOutput, ToolError> {
         let (base, rest) = split_absolute(&args.pattern);
         let pattern = PathPattern::new(rest)?;
+        // Names on the disk may look as the pattern does and be written otherwise.
+        let folded = PathPattern::new(&lookalike::fold(rest))?;
         let place = walk::place(context, base.or(args.path.as_deref())).await?;
         if !place.real().as_path().is_dir() {
             return Err(ToolError::failed(format!("{} is not a directory.", place.named())));
@@ -71,7 +74,7 @@ impl Tool for Glob {
                 |entry| {
                     // A link to a directory is one itself and holds no files of this project.
                     let is_file = entry.file_type().is_some_and(|kind| kind.is_file() || (kind.is_symlink() && !entry.path().is_dir()));
-                    if is_file && pattern.is_match(root.as_path(), entry.path()) {
+                    if is_file && (pattern.is_match(root.as_path(), entry.path()) || is_alike(&folded, root.as_path(), entry.path())) {
                         files.push(Entry { modified: modified(&entry), path: entry.into_path() });
                     }
                 },
@@ -82,6 +85,13 @@ impl Tool for Glob {
         newest_first(&mut files);
         Ok(render(&args.pattern, &files, extent))
     }
+}
+
+/// Whether the pattern, folded, matches what the path looks like.
+fn is_alike(folded: &PathPattern, root: &Path, path: &Path) -> bool {
+    let (below, name) = (path.strip_prefix(root).unwrap_or(path), path.to_string_lossy());
+    // Only names beyond ASCII look like others.
+    !name.is_ascii() && folded.is_match(root, &root.join(lookalike::fold(&below.to_string_lossy())))
 }
 
 fn render(pattern: &str, files: &[Entry], extent: Extent) -> ToolOutput {
@@ -179,6 +189,17 @@ mod tests {
         for input in [json!({ "pattern": "*", "path": "missing" }), json!({ "pattern": "[" })] {
             assert!(place.call(&erase(Glob), input).await.is_err());
         }
+    }
+
+    #[tokio::test]
+    async fn names_that_look_as_the_pattern_does() {
+        let place = Place::new();
+        place.write("Gro\u{308}\u{df}e/a\u{a0}b.txt", "");
+        for pattern in ["**/a b.txt", "Gr\u{f6}\u{df}e/*.txt", "Gr\u{f6}\u{df}e/a ?.{txt,md}", "a\u{a0}b.txt"] {
+            assert_eq!(glob(&place, json!({ "pattern": pattern })).await, "TREE/Gro\u{308}\u{df}e/a\u{a0}b.txt", "{pattern}");
+        }
+        assert_eq!(glob(&place, json!({ "pattern": "*.txt", "path": "Gr\u{f6}\u{df}e" })).await, "TREE/Gro\u{308}\u{df}e/a\u{a0}b.txt");
+        assert_eq!(glob(&place, json!({ "pattern": "ab.txt" })).await, "No files found");
     }
 
     #[cfg(unix)]

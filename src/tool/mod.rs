@@ -11,11 +11,15 @@ pub mod select;
 
 pub mod file_times;
 pub mod path;
+mod path_lookalike;
+pub mod unfinished;
 
 mod announced;
 mod change;
 mod file_lock;
 mod save;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod save_attributes;
 mod walk;
 
 pub mod bash;
@@ -23,6 +27,8 @@ pub mod bash_commands;
 mod bash_directories;
 mod bash_output;
 pub mod edit;
+mod edit_budget;
+mod edit_indent;
 mod edit_lines;
 mod edit_match;
 pub mod glob;

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{
     context::{Ask, ToolContext},
     definition::ToolError,
+    path_lookalike::{self, Found},
 };
 use crate::stdx::{
     paths::{AbsPath, home},
@@ -30,6 +31,7 @@ pub struct Checked {
     real: AbsPath,
     shown: String,
     patterns: Vec<String>,
+    note: Option<String>,
 }
 
 impl Checked {
@@ -56,6 +58,12 @@ impl Checked {
     pub fn patterns(&self) -> Vec<String> {
         self.patterns.clone()
     }
+
+    /// What the model must know: another name was taken than the one it wrote.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
 }
 
 /// Resolves the path and asks for leave where it leads outside.
@@ -64,13 +72,24 @@ impl Checked {
 /// When the path cannot be resolved, or leave is refused.
 pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Result<Checked, ToolError> {
     let named = absolute(context, text)?;
+    let last = text.rsplit(['/', std::path::MAIN_SEPARATOR]).next().unwrap_or_default();
+    if purpose == Purpose::Write && matches!(last, "" | "." | "..") {
+        return Err(ToolError::failed(format!(
+            "{text} names a directory. Give the path of a file; directories are made with their files."
+        )));
+    }
+    // What only an editor has yet is not on the disk.
+    let is_announced = context.overlay.get(&named).is_some();
     let (from, worktree) = (named.clone(), context.worktree.clone());
-    let failed = format!("{named} cannot be resolved");
-    let (real, folder, protected) = blocking(move || {
-        let real = resolve(&from).map_err(|error| ToolError::failed(format!("{failed}: {error}")))?;
+    let (named, note, several, real, folder, protected) = blocking(move || {
+        let none = |path| Found { path, notes: Vec::new(), several: None };
+        let Found { path: named, notes, several } = if is_announced { none(from) } else { path_lookalike::find(&from) };
+        let note = (!notes.is_empty()).then(|| notes.join(" "));
+        let failed = format!("{named} cannot be resolved");
+        let real = resolve(&named).map_err(|error| ToolError::failed(format!("{failed}: {error}")))?;
         let folder = if real.as_path().is_dir() { real.clone() } else { real.parent().unwrap_or_else(|| real.clone()) };
         let protected = purpose == Purpose::Write && is_git_internal(&real, &worktree);
-        Ok((real, folder, protected))
+        Ok((named, note, several, real, folder, protected))
     })
     .await?;
     let kept = purpose == Purpose::Read && real.is_within(&context.output_directory);
@@ -96,13 +115,16 @@ pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Resul
             )
             .await?;
     }
+    if let Some(several) = several {
+        return Err(ToolError::Failed(several));
+    }
     let shown = real.relative_to(&context.worktree);
     let mut patterns = vec![shown.clone()];
     let other = named.relative_to(&context.worktree);
     if other != shown {
         patterns.push(other);
     }
-    Ok(Checked { named, real, shown, patterns })
+    Ok(Checked { named, real, shown, patterns, note })
 }
 
 /// Runs blocking work on the pool for it.
@@ -236,6 +258,40 @@ mod tests {
         symlink("prod.txt", place.worktree.join(".env")).unwrap();
         let checked = check(&place.context, ".env", Purpose::Read).await.unwrap();
         assert_eq!(checked.patterns(), ["prod.txt", ".env"]);
+    }
+
+    #[tokio::test]
+    async fn names_that_look_the_same_are_taken_and_told() {
+        let place = Place::new();
+        place.write("Gro\u{308}\u{df}e/a\u{a0}b", "x");
+        let checked = check(&place.context, "Gr\u{f6}\u{df}e/a b", Purpose::Write).await.unwrap();
+        assert_eq!((checked.shown(), checked.patterns().len()), ("Gro\u{308}\u{df}e/a\u{a0}b", 1));
+        assert!(checked.note().unwrap().contains("no-break space"));
+        let checked = check(&place.context, "Gr\u{f6}\u{df}e/new", Purpose::Write).await.unwrap();
+        assert_eq!(checked.shown(), "Gro\u{308}\u{df}e/new");
+        place.write("Gro\u{308}\u{df}e/a\u{2009}b", "y");
+        for purpose in [Purpose::Read, Purpose::Write] {
+            let error = check(&place.context, "Gr\u{f6}\u{df}e/a b", purpose).await.unwrap_err().to_string();
+            assert!(error.contains("several names"), "{error}");
+        }
+        // What is in a place outside is not told to one who may not look there.
+        for name in ["c\u{a0}d", "c\u{2009}d"] {
+            fs::write(place.outside.join(name), "x").unwrap();
+        }
+        place.host.answer("external_directory", Answer::Deny);
+        let asked = place.outside.join("c d").to_string();
+        assert!(matches!(check(&place.context, &asked, Purpose::Read).await, Err(ToolError::Denied(_))));
+    }
+
+    #[tokio::test]
+    async fn a_directory_is_not_written() {
+        let place = Place::new();
+        for text in ["new/", "a/b//", "~/x/", "new/.", "new/.."] {
+            let error = check(&place.context, text, Purpose::Write).await.unwrap_err().to_string();
+            assert!(error.contains("names a directory"), "{error}");
+            check(&place.context, text, Purpose::Read).await.unwrap();
+        }
+        assert_eq!(fs::read_dir(&place.worktree).unwrap().count(), 0);
     }
 
     #[tokio::test]

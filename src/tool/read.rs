@@ -110,12 +110,16 @@ impl Tool for Read {
             .await?;
         let window = Window { first: args.offset.unwrap_or(1).max(1), limit: args.limit.unwrap_or(DEFAULT_LIMIT).max(1) };
         let document = announced::text(context, &file).await?;
-        let context = context.clone();
-        blocking(move || match document {
+        let (context, note) = (context.clone(), file.note().map(str::to_owned));
+        let mut output = blocking(move || match document {
             Some(document) => read_announced(&context, &file, window, &document.text),
             None => read(&context, &file, window),
         })
-        .await
+        .await?;
+        if let Some(note) = note {
+            let _ = write!(output.output, "\n({note})");
+        }
+        Ok(output)
     }
 }
 
@@ -174,7 +178,11 @@ fn read(context: &ToolContext, file: &Checked, window: Window) -> Result<ToolOut
         source.seen();
     }
     check_window(file, window, &page)?;
-    Ok(render(file, window, &page, extent))
+    let mut output = render(file, window, &page, extent);
+    if let Some(note) = &page.note {
+        let _ = write!(output.output, "\n({note})");
+    }
+    Ok(output)
 }
 
 /// A file that is being read, and what is learned about it on the way.
@@ -237,18 +245,21 @@ fn page(source: &mut Source<'_>, head: Vec<u8>, window: Window) -> Result<(Page,
         let text =
             TextFile::decode(&bytes).map_err(|error| ToolError::failed(format!("{} cannot be read: {error}.", source.file.shown())))?;
         reader.push(text.text.as_bytes());
-    } else {
-        reader.push(&head[encoding.mark().len()..]);
-        let mut buffer = vec![0; 64 * 1024];
-        let is_large = source.metadata.len() > WHOLE_BYTES;
-        loop {
-            if is_large && reader.is_done() {
-                return Ok((reader.leave(), Extent::Part));
-            }
-            match source.next(&mut buffer)? {
-                [] => break,
-                bytes => reader.push(bytes),
-            }
+        return Ok((Page { note: text.note(), ..reader.finish() }, Extent::Whole));
+    }
+    if encoding == Encoding::Utf8Mark {
+        reader = reader.after_mark();
+    }
+    reader.push(&head[encoding.mark().len()..]);
+    let mut buffer = vec![0; 64 * 1024];
+    let is_large = source.metadata.len() > WHOLE_BYTES;
+    loop {
+        if is_large && reader.is_done() {
+            return Ok((reader.leave(), Extent::Part));
+        }
+        match source.next(&mut buffer)? {
+            [] => break,
+            bytes => reader.push(bytes),
         }
     }
     Ok((reader.finish(), Extent::Whole))

@@ -1,9 +1,10 @@
 //! A window of lines out of a file of any size, taken from its bytes as they come: only the window is kept in memory.
 //! Pure.
 
-use encoding_rs::WINDOWS_1252;
-
-use crate::file::text_file::Encoding;
+use crate::{
+    file::text_file::{self, Encoding},
+    stdx::encoding::Detector,
+};
 
 /// Longer lines are cut.
 pub const LINE_CHARACTERS: usize = 2000;
@@ -20,8 +21,7 @@ pub struct Reader {
     kept: Vec<Vec<u8>>,
     kept_bytes: usize,
     full: bool,
-    decoder: encoding_rs::Decoder,
-    is_utf8: bool,
+    detector: Detector,
 }
 
 /// The lines of the window.
@@ -33,12 +33,12 @@ pub struct Page {
     pub total: usize,
     /// Whether the page ends early because it is full, before the lines that were asked for.
     pub full: bool,
-    /// How the file is stored.
-    pub encoding: Encoding,
+    /// What has to be known of how the file is stored.
+    pub note: Option<String>,
 }
 
 impl Reader {
-    /// For `limit` lines from line `first`, from 1. The bytes must be UTF-8 or one byte a character, without a mark.
+    /// For `limit` lines from line `first`, from 1. The bytes must be of an encoding in which a line feed is one byte, without a mark.
     #[must_use]
     pub fn new(first: usize, limit: usize) -> Self {
         Self {
@@ -50,14 +50,19 @@ impl Reader {
             kept: Vec::new(),
             kept_bytes: 0,
             full: false,
-            decoder: encoding_rs::UTF_8.new_decoder_without_bom_handling(),
-            is_utf8: true,
+            detector: Detector::default(),
         }
+    }
+
+    /// The same for a file that begins with the mark of UTF-8.
+    #[must_use]
+    pub fn after_mark(self) -> Self {
+        Self { detector: Detector::after_mark(), ..self }
     }
 
     /// Takes the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.validate(bytes, Last::No);
+        self.detector.push(bytes);
         let mut rest = bytes;
         while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
             self.extend(&rest[..at]);
@@ -76,7 +81,6 @@ impl Reader {
     /// Ends the file. A last line without a line feed counts.
     #[must_use]
     pub fn finish(mut self) -> Page {
-        self.validate(&[], Last::Yes);
         if !self.line_is_empty {
             self.end_line();
         }
@@ -91,15 +95,14 @@ impl Reader {
     }
 
     fn page(self) -> Page {
-        let mut page = Page {
-            lines: Vec::new(),
-            total: self.number - 1,
-            full: self.full,
-            encoding: if self.is_utf8 { Encoding::Utf8 } else { Encoding::Windows1252 },
-        };
+        let (encoding, strays) = self.detector.finish();
+        let mut page = Page { lines: Vec::new(), total: self.number - 1, full: self.full, note: text_file::note(encoding, strays) };
         let mut bytes = 0;
         for line in &self.kept {
-            let text = if self.is_utf8 { String::from_utf8_lossy(line) } else { WINDOWS_1252.decode_without_bom_handling(line).0 };
+            let text = match encoding {
+                Encoding::Legacy(encoding) => encoding.decode_without_bom_handling(line).0,
+                _ => String::from_utf8_lossy(line),
+            };
             let text = cut(&text);
             bytes += text.len() + 8;
             // The first line is always given: a page without lines would never end.
@@ -140,25 +143,6 @@ impl Reader {
         self.line_is_empty = true;
         self.number += 1;
     }
-
-    fn validate(&mut self, mut bytes: &[u8], last: Last) {
-        let mut scratch = [0_u8; 4096];
-        while self.is_utf8 {
-            let (result, read, _) = self.decoder.decode_to_utf8_without_replacement(bytes, &mut scratch, last == Last::Yes);
-            bytes = &bytes[read..];
-            match result {
-                encoding_rs::DecoderResult::InputEmpty => break,
-                encoding_rs::DecoderResult::OutputFull => {}
-                encoding_rs::DecoderResult::Malformed(..) => self.is_utf8 = false,
-            }
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Last {
-    Yes,
-    No,
 }
 
 fn cut(line: &str) -> String {
@@ -195,7 +179,7 @@ mod tests {
     proptest! {
         #[test]
         fn as_if_the_whole_text_were_split(text in "[a\u{e4}\r\n]{0,60}", first in 1..8usize, limit in 1..8usize, chunk in 1..9usize, latin: bool) {
-            let bytes = if latin { WINDOWS_1252.encode(&text).0.into_owned() } else { text.clone().into_bytes() };
+            let bytes = if latin { encoding_rs::WINDOWS_1252.encode(&text).0.into_owned() } else { text.clone().into_bytes() };
             let result = page(&bytes, first, limit, chunk);
             let all: Vec<_> = text.split_terminator('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
             prop_assert_eq!(result.total, all.len());

@@ -1,30 +1,55 @@
-//! Putting a file in place as a whole: readers see the old bytes or the new ones, never a mixture. Mode and, where we
-//! may, owner are kept. A hard link is separated from its siblings, as git does: package stores share files that way,
+//! Putting a file in place as a whole: readers see the old bytes or the new ones, never a mixture. Mode, attributes and,
+//! where we may, owner are kept. A hard link is separated from its siblings, as git does: package stores share files that way,
 //! and an edit of one project must not reach the others. Nothing is flushed to the disk; the operating system does that.
 
+#[cfg(unix)]
+use std::{
+    ffi::OsStr,
+    fs::File,
+    os::fd::{AsRawFd as _, OwnedFd},
+};
 use std::{
     fs::Metadata,
     io::{self, Write as _},
 };
 
-use crate::file::open::{Error, system};
-use crate::stdx::paths::AbsPath;
+#[cfg(unix)]
+use rustix::{
+    fs::{AtFlags, CWD, Mode, OFlags, fchmod, fchown, linkat, openat, renameat, statat, unlinkat},
+    io::Errno,
+};
+
+#[cfg(unix)]
+use super::unfinished::{self, Note};
+use crate::{
+    file::open::{Error, system},
+    stdx::paths::AbsPath,
+};
 
 /// What stands at the path before.
 #[derive(Debug, Clone, Copy)]
 pub enum Over<'a> {
     /// Nothing; parents are made as needed, and a file that appeared meanwhile is not replaced.
     Nothing,
-    /// This file, whose mode and owner are kept.
+    /// This file, whose mode, owner and attributes are kept.
     File(&'a Metadata),
+}
+
+/// Where a file is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'a> {
+    /// A directory that must be there: it is not made, and neither is what is above it.
+    pub root: Option<&'a AbsPath>,
+    /// Where temporary files are noted while they are there.
+    pub notes: &'a AbsPath,
 }
 
 /// Whether the file is not meant to be written: nobody's write bit is set, or not ours.
 #[cfg(unix)]
 #[must_use]
 pub fn is_read_only(real: &AbsPath, metadata: &Metadata) -> bool {
-    use rustix::fs::{Access, AtFlags, CWD, accessat};
-    metadata.permissions().readonly() || accessat(CWD, real.as_path(), Access::WRITE_OK, AtFlags::EACCESS) == Err(rustix::io::Errno::ACCESS)
+    use rustix::fs::{Access, accessat};
+    metadata.permissions().readonly() || accessat(CWD, real.as_path(), Access::WRITE_OK, AtFlags::EACCESS) == Err(Errno::ACCESS)
 }
 
 /// Whether the file is not meant to be written.
@@ -39,60 +64,155 @@ pub fn is_read_only(_: &AbsPath, metadata: &Metadata) -> bool {
 /// # Errors
 /// When a component became a symlink, the place cannot be written, or (over nothing) something is there.
 #[cfg(unix)]
-pub fn save(real: &AbsPath, bytes: &[u8], over: Over<'_>) -> Result<(), Error> {
-    use rustix::{
-        fs::{AtFlags, Mode, OFlags, fchmod, fchown, openat, renameat, unlinkat},
-        io::Errno,
-    };
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-
+pub fn save(real: &AbsPath, bytes: &[u8], over: Over<'_>, ground: Ground<'_>) -> Result<(), Error> {
     let (Some(parent), Some(name)) = (real.parent(), real.as_path().file_name()) else { return Err(Error::Directory) };
-    let directory = system::open_or_make_directory(&parent)?;
-    let temporary = format!(".polytree-{}.tmp", ulid::Ulid::generate());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = system::open_or_make_directory(&parent, ground.root)?;
     // A new file gets what the umask leaves; a replacement is private until it has the mode of the old one.
     let mode = Mode::from_raw_mode(if matches!(over, Over::Nothing) { 0o666 } else { 0o600 });
-    let opened = match (openat(&directory, &temporary, flags, mode), over) {
-        // The file may be writable where its directory is not.
-        (Err(Errno::ACCESS | Errno::PERM | Errno::ROFS), Over::File(_)) => return in_place(real, bytes),
-        (opened, _) => opened.map_err(io::Error::from)?,
+    let target = Target { real, parent: &parent, directory: &directory, name, over, ground };
+    let result = match target.unnamed(mode) {
+        Ok(Some(file)) => target.fill(file, bytes).and_then(|file| target.link(&file)),
+        Ok(None) => Err(Failure::Unnamed),
+        Err(error) => Err(error),
     };
-    let mut file = std::fs::File::from(opened);
-    let result = (|| {
-        file.write_all(bytes)?;
-        match over {
-            Over::Nothing => rename_over_nothing(&directory, &temporary, name)?,
-            Over::File(old) => {
-                let new = file.metadata()?;
-                if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-                    // Only root may give files away, so this is tried and not required.
-                    let _ = fchown(&file, Some(rustix::fs::Uid::from_raw(old.uid())), Some(rustix::fs::Gid::from_raw(old.gid())));
-                }
-                fchmod(&file, Mode::from_raw_mode(old.permissions().mode() & 0o7777))?;
-                renameat(&directory, &temporary, &directory, name)?;
-            }
+    let result = match result {
+        Err(Failure::Unnamed) => target.named(mode, bytes),
+        other => other,
+    };
+    match (result, over) {
+        (Ok(()), _) => Ok(()),
+        // The file may be writable where its directory is not, one that is itself a mount point cannot be replaced, and
+        // what a new file cannot have the old one keeps.
+        (Err(Failure::Directory(Errno::ACCESS | Errno::PERM | Errno::ROFS) | Failure::Attributes), Over::File(_)) => in_place(real, bytes),
+        (Err(Failure::Io(error)), Over::File(_))
+            if matches!(error.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::BUSY | Errno::XDEV)) =>
+        {
+            in_place(real, bytes)
         }
-        io::Result::Ok(())
-    })();
-    if let Err(error) = result {
-        // Best effort: the error that matters is the first one.
-        let _ = unlinkat(&directory, &temporary, AtFlags::empty());
-        let raw = error.raw_os_error().map(Errno::from_raw_os_error);
-        return match (raw, over) {
-            // A file that is itself a mount point cannot be replaced, only filled.
-            (Some(Errno::BUSY | Errno::XDEV), Over::File(_)) => in_place(real, bytes),
-            _ => Err(error.into()),
-        };
+        (Err(Failure::Io(error)), _) => Err(error.into()),
+        (Err(Failure::Directory(error)), _) => Err(io::Error::from(error).into()),
+        (Err(Failure::Attributes | Failure::Unnamed), _) => Err(io::Error::from(io::ErrorKind::Unsupported).into()),
     }
-    Ok(())
+}
+
+/// Why a new file is not in its place.
+#[cfg(unix)]
+enum Failure {
+    /// The directory takes no new file.
+    Directory(Errno),
+    /// The new file cannot have what the old one has.
+    Attributes,
+    /// Files without a name cannot be made here.
+    Unnamed,
+    Io(io::Error),
 }
 
 #[cfg(unix)]
-fn rename_over_nothing(directory: &std::os::fd::OwnedFd, temporary: &str, name: &std::ffi::OsStr) -> io::Result<()> {
-    use rustix::{
-        fs::{AtFlags, renameat, statat},
-        io::Errno,
-    };
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+#[cfg(unix)]
+impl From<Errno> for Failure {
+    fn from(error: Errno) -> Self {
+        Self::Io(error.into())
+    }
+}
+
+/// A place in an open directory.
+#[cfg(unix)]
+struct Target<'a> {
+    real: &'a AbsPath,
+    parent: &'a AbsPath,
+    directory: &'a OwnedFd,
+    name: &'a OsStr,
+    over: Over<'a>,
+    ground: Ground<'a>,
+}
+
+#[cfg(unix)]
+impl Target<'_> {
+    /// A new file without a name, which goes with the process; `None` where there are none.
+    #[cfg(target_os = "linux")]
+    fn unnamed(&self, mode: Mode) -> Result<Option<File>, Failure> {
+        match openat(self.directory, ".", OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC, mode) {
+            Ok(file) => Ok(Some(file.into())),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT | Errno::NOSYS) => Ok(None),
+            Err(error) => Err(Failure::Directory(error)),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as on Linux")]
+    fn unnamed(&self, _: Mode) -> Result<Option<File>, Failure> {
+        Ok(None)
+    }
+
+    /// Gives the new file its content and what the old one has.
+    fn fill(&self, mut file: File, bytes: &[u8]) -> Result<File, Failure> {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        file.write_all(bytes)?;
+        if let Over::File(old) = self.over {
+            let new = file.metadata()?;
+            if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+                // Only root may give files away, so this is tried and not required.
+                let _ = fchown(&file, Some(rustix::fs::Uid::from_raw(old.uid())), Some(rustix::fs::Gid::from_raw(old.gid())));
+            }
+            // Before the mode: the bits of the group are the mask of an access list.
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            system::open_file(self.real).and_then(|old| super::save_attributes::copy(&old, &file)).map_err(|_| Failure::Attributes)?;
+            fchmod(&file, Mode::from_raw_mode(old.permissions().mode() & 0o7777))?;
+        }
+        Ok(file)
+    }
+
+    /// Gives a file without a name the one that it shall have.
+    fn link(&self, file: &File) -> Result<(), Failure> {
+        let link = |name: &OsStr| {
+            let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+            linkat(CWD, open, self.directory, name, AtFlags::SYMLINK_FOLLOW).map_err(|error| match error {
+                // Without /proc, or where links are forbidden.
+                Errno::NOENT | Errno::PERM | Errno::OPNOTSUPP | Errno::XDEV => Failure::Unnamed,
+                other => other.into(),
+            })
+        };
+        match self.over {
+            Over::Nothing => link(self.name),
+            Over::File(_) => self.through_temporary(|temporary| link(temporary.as_ref())),
+        }
+    }
+
+    /// The whole with a file that has a name from the beginning.
+    fn named(&self, mode: Mode, bytes: &[u8]) -> Result<(), Failure> {
+        self.through_temporary(|temporary| {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = openat(self.directory, temporary, flags, mode).map_err(Failure::Directory)?;
+            self.fill(file.into(), bytes).map(drop)
+        })
+    }
+
+    /// Has a temporary file made and gives it its name.
+    fn through_temporary(&self, make: impl FnOnce(&str) -> Result<(), Failure>) -> Result<(), Failure> {
+        let id = ulid::Ulid::generate();
+        let temporary = unfinished::name(id);
+        let note = Note::new(self.ground.notes, self.parent, id);
+        let result = make(&temporary).and_then(|()| match self.over {
+            Over::Nothing => Ok(rename_over_nothing(self.directory, &temporary, self.name)?),
+            Over::File(_) => Ok(renameat(self.directory, &temporary, self.directory, self.name)?),
+        });
+        // The error that matters is the first one. What stays is noted.
+        let is_gone = result.is_ok() || matches!(unlinkat(self.directory, &temporary, AtFlags::empty()), Ok(()) | Err(Errno::NOENT));
+        if is_gone {
+            note.done();
+        }
+        result
+    }
+}
+
+#[cfg(unix)]
+fn rename_over_nothing(directory: &OwnedFd, temporary: &str, name: &OsStr) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     match rustix::fs::renameat_with(directory, temporary, directory, name, rustix::fs::RenameFlags::NOREPLACE) {
         Err(Errno::NOSYS | Errno::INVAL) => {}
@@ -110,8 +230,11 @@ fn rename_over_nothing(directory: &std::os::fd::OwnedFd, temporary: &str, name: 
 /// # Errors
 /// When the place cannot be written or (over nothing) something is there.
 #[cfg(not(unix))]
-pub fn save(real: &AbsPath, bytes: &[u8], over: Over<'_>) -> Result<(), Error> {
+pub fn save(real: &AbsPath, bytes: &[u8], over: Over<'_>, ground: Ground<'_>) -> Result<(), Error> {
     let Some(parent) = real.parent() else { return Err(Error::Directory) };
+    if ground.root.is_some_and(|root| !root.as_path().is_dir()) {
+        return Err(io::Error::from(io::ErrorKind::NotFound).into());
+    }
     std::fs::create_dir_all(&parent)?;
     let mut file = tempfile::NamedTempFile::new_in(&parent)?;
     file.write_all(bytes)?;
@@ -133,75 +256,5 @@ fn in_place(real: &AbsPath, bytes: &[u8]) -> Result<(), Error> {
 }
 
 #[cfg(all(test, unix))]
-mod tests {
-    use std::{
-        fs,
-        os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
-    };
-
-    use super::*;
-
-    fn place() -> (tempfile::TempDir, AbsPath) {
-        let directory = tempfile::tempdir().unwrap();
-        let root = AbsPath::new(directory.path()).unwrap().real().unwrap();
-        (directory, root)
-    }
-
-    fn names(root: &AbsPath) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn a_new_file_with_its_parents() {
-        let (_keep, root) = place();
-        save(&root.join("a/b/c.txt"), b"hello", Over::Nothing).unwrap();
-        assert_eq!(fs::read(root.join("a/b/c.txt")).unwrap(), b"hello");
-        assert_eq!(names(&root.join("a/b")), ["c.txt"]);
-    }
-
-    #[test]
-    fn what_appeared_meanwhile_is_not_replaced() {
-        let (_keep, root) = place();
-        fs::write(root.join("file"), "theirs").unwrap();
-        assert!(save(&root.join("file"), b"ours", Over::Nothing).is_err());
-        assert_eq!(fs::read(root.join("file")).unwrap(), b"theirs");
-        symlink("elsewhere", root.join("link")).unwrap();
-        assert!(save(&root.join("link"), b"ours", Over::Nothing).is_err());
-        assert_eq!(names(&root), ["file", "link"]);
-    }
-
-    #[test]
-    fn mode_is_kept_and_hard_links_are_separated() {
-        let (_keep, root) = place();
-        let (path, other) = (root.join("tool"), root.join("other"));
-        fs::write(&path, "old").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o751)).unwrap();
-        fs::hard_link(&path, &other).unwrap();
-        save(&path, b"new", Over::File(&fs::metadata(&path).unwrap())).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o751);
-        assert_eq!(fs::read(&other).unwrap(), b"old");
-        assert_eq!(names(&root), ["other", "tool"]);
-    }
-
-    #[test]
-    fn a_file_without_write_bits_is_read_only() {
-        let (_keep, root) = place();
-        let path = root.join("file");
-        fs::write(&path, "old").unwrap();
-        assert!(!is_read_only(&path, &fs::metadata(&path).unwrap()));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
-        assert!(is_read_only(&path, &fs::metadata(&path).unwrap()));
-    }
-
-    #[test]
-    fn a_parent_that_became_a_symlink_is_not_followed() {
-        let (_keep, root) = place();
-        fs::create_dir(root.join("outside")).unwrap();
-        symlink(root.join("outside"), root.join("inside")).unwrap();
-        assert!(save(&root.join("inside/file"), b"x", Over::Nothing).is_err());
-        assert_eq!(names(&root.join("outside")), Vec::<String>::new());
-    }
-}
+#[path = "save_tests.rs"]
+mod tests;

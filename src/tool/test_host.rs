@@ -19,7 +19,7 @@ use super::{
     definition::{AnyTool, ToolError, ToolOutput},
     file_times::FileTimes,
 };
-use crate::stdx::paths::AbsPath;
+use crate::stdx::paths::{self, AbsPath};
 
 /// What the test host answers to a kind of question.
 #[derive(Clone)]
@@ -136,6 +136,8 @@ impl Place {
             directory: worktree.clone(),
             worktree: worktree.clone(),
             output_directory,
+            unfinished: root.join("unfinished"),
+            device: paths::device(&worktree),
             output_limits: super::output::OutputLimits::default(),
             cancel: CancellationToken::new(),
             environment: Arc::new(BTreeMap::new()),

@@ -1,6 +1,6 @@
 //! Writes a whole file. An existing one must have been read, and keeps its encoding and line endings.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -37,7 +37,7 @@ impl Tool for Write {
     async fn run(&self, context: &ToolContext, args: WriteArgs) -> Result<ToolOutput, ToolError> {
         let file = path::check(context, &args.file_path, Purpose::Write).await?;
         let shown = file.shown().to_owned();
-        let planner = move |current: Option<&Current>| Ok(plan(&shown, current, &args.content));
+        let planner = move |current: Option<&Current>| plan(&shown, current, &args.content);
         let changed = change::change(context, &file, OnOwnChange::Refuse, Arc::new(planner)).await?;
         Ok(ToolOutput {
             title: file.shown().to_owned(),
@@ -54,23 +54,36 @@ impl Tool for Write {
     }
 }
 
-fn plan(shown: &str, current: Option<&Current>, content: &str) -> Planned {
+fn plan(shown: &str, current: Option<&Current>, content: &str) -> Result<Planned, ToolError> {
     let lines = content.lines().count();
     let Some(current) = current else {
         let report = format!("Created {shown} ({lines} lines).");
-        return Planned { bytes: content.as_bytes().to_vec(), texts: (String::new(), content.to_owned()), report };
+        return Ok(Planned { bytes: content.as_bytes().to_vec(), texts: (String::new(), content.to_owned()), report });
     };
-    let report = format!("Wrote {shown} ({lines} lines).");
+    let mut report = format!("Wrote {shown} ({lines} lines).");
     // What is no text has no conventions to keep.
     let Ok(old) = TextFile::decode(&current.bytes) else {
-        return Planned { bytes: content.as_bytes().to_vec(), texts: (String::new(), content.to_owned()), report };
+        return Ok(Planned { bytes: content.as_bytes().to_vec(), texts: (String::new(), content.to_owned()), report });
     };
+    let refused = |why: String| {
+        ToolError::failed(format!(
+            "{shown} was not changed: {why}. To change a part, use the edit tool. To change the encoding, make sure with the user which one it is, and convert the file with a command such as iconv."
+        ))
+    };
+    // The content was made from what was shown of the file: what could not be shown would be lost.
+    if old.is_lossy() || (old.strays > 0 && content.contains('\u{fffd}')) {
+        return Err(refused(format!("some of its bytes are not valid {} and would be lost", old.encoding.name())));
+    }
     let text = like(&old.text, content);
     // A mark in the content itself would be doubled.
     let text = if old.encoding.mark().is_empty() { text } else { text.trim_start_matches('\u{feff}').to_owned() };
-    let encoding = if old.encoding == Encoding::Windows1252 && old.encoding.encode(&text).is_err() { Encoding::Utf8 } else { old.encoding };
-    let bytes = encoding.encode(&text).unwrap_or_else(|_| text.clone().into_bytes());
-    Planned { bytes, texts: (old.text, text), report }
+    let bytes = old.encoding.encode(&text).map_err(|error| refused(error.to_string()))?;
+    let _ = match (old.encoding, old.strays) {
+        (Encoding::Legacy(encoding), _) => write!(report, " It is stored as {}, which its bytes looked like before.", encoding.name()),
+        (_, 0) => Ok(()),
+        (_, count) => write!(report, " It is all valid UTF-8 now; {count} bytes of the old content were not."),
+    };
+    Ok(Planned { bytes, texts: (old.shown(&old.text), text), report })
 }
 
 /// The content with the line endings of the old text where that has one kind and the content says nothing about it.
@@ -144,12 +157,31 @@ mod tests {
             (b"\xEF\xBB\xBFa\n", "x\n", b"\xEF\xBB\xBFx\n"),
             (b"\xFF\xFEa\0", "x", b"\xFF\xFEx\0"),
             (b"gr\xFCn", "röt", b"r\xF6t"),
-            (b"gr\xFCn", "→", "→".as_bytes()),
+            (b"\xd6\xd0\xce\xc4\xd7\xa2\xca\xcd", "中", b"\xd6\xd0"),
+            (b"\xC3\xA9\xC3\xA8\xFF\n", "é\n", b"\xC3\xA9\n"),
         ] {
             place.write("f", old);
             place.call(&read, json!({ "filePath": "f" })).await.unwrap();
             place.call(&tool, write("f", content)).await.unwrap();
             assert_eq!(place.read("f"), new, "{old:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_shown_wrong_is_not_written_back() {
+        let place = Place::new();
+        let (tool, read) = tools();
+        for (old, content) in [
+            // A letter that the encoding lacks: as UTF-8, whatever was shown wrong would be wrong for good.
+            (&b"gr\xFCn"[..], "gr\u{fc}n \u{2192}"),
+            (b"\xC3\xA9\xC3\xA8\xFF\n", "\u{e9}\u{e8}\u{fffd}\n"),
+            (b"\xFF\xFEa\0b", "a"),
+        ] {
+            place.write("f", old);
+            place.call(&read, json!({ "filePath": "f" })).await.unwrap();
+            let error = place.call(&tool, write("f", content)).await.unwrap_err().to_string();
+            assert!(error.contains("was not changed") && error.contains("iconv"), "{error}");
+            assert_eq!(place.read("f"), old);
         }
     }
 
@@ -174,6 +206,53 @@ mod tests {
         place.host.answer("edit", Answer::After(Arc::new(move || cancel.cancel())));
         assert_eq!(place.call(&tools().0, write("f", "x")).await, Err(ToolError::Aborted));
         assert!(!place.worktree.join("f").as_path().exists());
+    }
+
+    #[tokio::test]
+    async fn a_project_that_is_gone_is_not_made_again() {
+        let place = Place::new();
+        let tool = tools().0;
+        let moved = place.outside.join("moved");
+        // While the user thinks, and before.
+        let (from, to) = (place.worktree.clone(), moved.clone());
+        place.host.answer("edit", Answer::After(Arc::new(move || fs::rename(&from, &to).unwrap())));
+        for _ in 0..2 {
+            let error = place.call(&tool, write("src/new.txt", "x")).await.unwrap_err().to_string();
+            assert!(error.contains("is gone") && error.contains("not written"), "{error}");
+            assert!(!place.worktree.as_path().exists());
+        }
+        assert_eq!(place.host.kinds(), ["edit"], "nobody is asked about what cannot be done");
+        // Of what was unmounted, an empty directory on another file system stays.
+        fs::rename(&moved, &place.worktree).unwrap();
+        place.host.answer("edit", Answer::After(Arc::new(|| ())));
+        let mut elsewhere = place.context.clone();
+        elsewhere.device = elsewhere.device.map(|device| device + 1);
+        let unmounted = tool.call(&elsewhere, write("src/new.txt", "x")).await;
+        assert_eq!(unmounted.is_err(), elsewhere.device.is_some());
+        // A session in a directory of the project.
+        let mut below = place.context.clone();
+        below.directory = place.worktree.join("sub");
+        for path in ["new.txt", "../else/new.txt"] {
+            assert!(tool.call(&below, write(path, "x")).await.is_err());
+        }
+        assert_eq!(fs::read_dir(&place.worktree).unwrap().count(), 0);
+        fs::create_dir(&below.directory).unwrap();
+        tool.call(&below, write("../else/new.txt", "x")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_name_that_looks_the_same_is_written_and_told() {
+        let place = Place::new();
+        let (tool, read) = tools();
+        place.write("it\u{2019}s a\u{a0}b.txt", "old");
+        let error = place.call(&tool, write("it's a b.txt", "new")).await.unwrap_err().to_string();
+        assert!(error.contains("not read it"), "{error}");
+        let output = place.call(&read, json!({ "filePath": "it's a b.txt" })).await.unwrap().output;
+        assert!(output.contains("1: old") && output.contains("U+2019"), "{output}");
+        let output = place.call(&tool, write("it's a b.txt", "new")).await.unwrap().output;
+        assert!(output.contains("was taken for"), "{output}");
+        assert_eq!(place.read("it\u{2019}s a\u{a0}b.txt"), b"new");
+        assert_eq!(fs::read_dir(&place.worktree).unwrap().count(), 1);
     }
 
     #[cfg(unix)]

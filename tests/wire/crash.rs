@@ -158,3 +158,25 @@ async fn queued_prompts_are_kept_and_do_not_start_by_themselves() {
     let said: Vec<String> = messages.as_array().unwrap().iter().map(text).collect();
     assert_eq!(said, ["1", "x", "2", "3", "to 2", "to 3"]);
 }
+
+#[tokio::test]
+async fn the_temporary_file_of_a_killed_write_is_removed_by_the_next_daemon() {
+    let fixture = Fixture::new().await;
+    let id = ulid::Ulid::generate();
+    let (temporary, other) = (fixture.path(&format!("repo/.polytree-{id}.tmp")), fixture.path("repo/.polytree-other.tmp"));
+    for path in [&temporary, &other] {
+        std::fs::write(path, "half").unwrap();
+    }
+    std::fs::create_dir(fixture.path("data/unfinished")).unwrap();
+    let note = fixture.path("data/unfinished").join(id.to_string());
+    std::fs::write(&note, fixture.path("repo").as_os_str().as_encoded_bytes()).unwrap();
+    let mut client = Client::start(&fixture);
+    client.session().await;
+    let gone = async {
+        while temporary.exists() || note.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), gone).await.expect("it stays");
+    assert!(other.exists(), "only what was noted is removed");
+}

@@ -66,11 +66,13 @@ fn encodings_and_what_is_no_text() {
     let sandbox = Sandbox::new();
     let root = sandbox.repository("r");
     let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
-    let cases: [(&str, &[u8], Option<&str>, Encoding); 6] = [
+    let cases: [(&str, &[u8], Option<&str>, Encoding); 8] = [
         ("utf8", "gr\u{fc}n\r\n".as_bytes(), Some("gr\u{fc}n\r\n"), Encoding::Utf8),
         ("mark", b"\xEF\xBB\xBFa\n", Some("\u{feff}a\n"), Encoding::Utf8Mark),
-        ("latin", b"gr\xFCn\n", Some("gr\u{fc}n\n"), Encoding::Windows1252),
+        ("latin", b"gr\xFCn\n", Some("gr\u{fc}n\n"), Encoding::Legacy(encoding_rs::WINDOWS_1252)),
         ("wide", b"\xFF\xFEa\0\n\0b\0", Some("\u{feff}a\nb"), Encoding::Utf16Le),
+        ("gbk", b"\xd6\xd0\xce\xc4\xd7\xa2\xca\xcd\n", Some("中文注释\n"), Encoding::Legacy(encoding_rs::GBK)),
+        ("stray", b"\xC3\xA9\xC3\xA8\xFF\n", Some("éè\u{fffd}\n"), Encoding::Utf8),
         ("image.bin", png, None, Encoding::Utf8),
         ("empty", b"", Some(""), Encoding::Utf8),
     ];
@@ -82,6 +84,7 @@ fn encodings_and_what_is_no_text() {
             None => Body::Bytes { bytes: bytes.to_vec(), mime: "image/png".into() },
         };
         assert_eq!((content.body, content.encoding, content.version), (expected, encoding, blake3::hash(bytes)), "{name}");
+        assert_eq!(content.is_lossy, name == "stray", "{name}");
     }
     assert_eq!(lines(&root, "wide", 2, 5), ("b".into(), false));
     fs::write(root.join("picture.svg"), "<svg/>").unwrap();
@@ -91,7 +94,7 @@ fn encodings_and_what_is_no_text() {
     );
     git(&root, &["add", "-A"]);
     git(&root, &["commit", "--quiet", "--message=x"]);
-    for (name, bytes, ..) in cases.iter().take(4) {
+    for (name, bytes, ..) in cases.iter().take(6) {
         let more: &[u8] = if *name == "wide" { b"\n\0c\0" } else { b"c" };
         fs::write(root.join(name), [bytes, more].concat()).unwrap();
         let patch = read(&root, name);
