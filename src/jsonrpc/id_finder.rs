@@ -166,7 +166,7 @@ mod tests {
 
         #[test]
         fn it_is_the_id_that_a_parser_sees(before in "[a-z{}\\[\\],:]{0,20}", number in 0u64..1000, nested in any::<bool>()) {
-            let params = serde_json::json!({ "id": before, "x": [before.clone(), { "id": 1 }] });
+            let params = serde_json::json!({ "id": before, "x": [before, { "id": 1 }] });
             let text = if nested { serde_json::json!({ "a": params, "id": number, "z": before }) } else { serde_json::json!({ "id": number }) };
             prop_assert_eq!(find(text.to_string().as_bytes(), 3), Some(Id::Number(number)));
         }

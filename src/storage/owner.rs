@@ -126,7 +126,7 @@ impl Ownership {
     /// # Errors
     /// When the lock file cannot be written.
     pub fn listen_at(&self, socket: &Path) -> std::io::Result<()> {
-        self.me.lock().unwrap_or_else(PoisonError::into_inner).socket = socket.to_owned();
+        socket.clone_into(&mut self.me.lock().unwrap_or_else(PoisonError::into_inner).socket);
         self.write(None, false)
     }
 

@@ -212,7 +212,7 @@ async fn settings_that_are_read_only_are_read() {
     let fixture = Fixture::new().await;
     std::fs::set_permissions(fixture.path("config"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let place = if rustix::process::geteuid().is_root() { "unshare --mount" } else { "unshare --map-root-user --mount" };
-    let mount = format!("{place} sh -c 'mount --bind config config && mount -o remount,ro,bind config && {{}}'", place = place);
+    let mount = format!("{place} sh -c 'mount --bind config config && mount -o remount,ro,bind config && {{}}'");
     let shell = |line: String| {
         let mut shell = command_of(Path::new("/bin/sh"), &fixture, &["-c", &line, env!("CARGO_BIN_EXE_polytree")]);
         shell.current_dir(fixture.path(""));

@@ -86,12 +86,11 @@ impl Listener {
         let options = ListenerOptions::new().name(address.name().map_err(Error::io(path))?);
         #[cfg(unix)]
         let options = interprocess::os::unix::local_socket::ListenerOptionsExt::mode(options, 0o600);
-        #[cfg_attr(not(unix), expect(unused_mut, reason = "only a file is removed by us"))]
         let mut socket = options.create_tokio().map_err(Error::io(path))?;
+        // The library would remove whatever has this path by then.
+        socket.do_not_reclaim_name_on_drop();
         #[cfg(unix)]
         {
-            // The library would remove whatever has this path by then.
-            socket.do_not_reclaim_name_on_drop();
             // Systems that do not take a mode at binding: the directory has kept others out until here.
             use std::os::unix::fs::PermissionsExt as _;
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(Error::io(path))?;
