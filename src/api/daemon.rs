@@ -60,7 +60,7 @@ impl Handler for ServerInfo {
             started: daemon.started,
             data_directory: daemon.places.data.to_string(),
             listen: daemon
-                .socket
+                .socket()
                 .iter()
                 .map(ToString::to_string)
                 .chain(daemon.listeners.list().into_iter().map(|listener| listener.url))

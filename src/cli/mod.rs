@@ -74,7 +74,7 @@ pub fn fail(failure: &Failure) -> Exit {
 /// The line that `serve` greets with.
 #[must_use]
 pub fn serving(daemon: &crate::daemon::Daemon) -> String {
-    let socket = daemon.socket.as_ref().map(|socket| format!(", socket {socket}")).unwrap_or_default();
+    let socket = daemon.socket().map(|socket| format!(", socket {socket}")).unwrap_or_default();
     format!("polytree {} serves {}: process {}{socket}", version(), daemon.places.data, std::process::id())
 }
 

@@ -138,14 +138,16 @@ impl Places {
         Ok(Self { config, data, runtime })
     }
 
-    /// Makes the directories that are missing and closes those of ours that others can look into.
+    /// Makes the directories that are missing and closes those of ours that others can look into. Settings are only read,
+    /// so a directory of settings that is read-only, or somebody else's, is no more than warned of.
     ///
     /// # Errors
-    /// When one cannot be made, belongs to somebody else, or the data directory is on a network file system.
+    /// When another one cannot be made, belongs to somebody else, or the data directory is on a network file system.
     pub fn create(&self) -> Result<(), Error> {
-        for (path, name) in
-            [(&self.config, "POLYTREE_CONFIG_DIR"), (&self.data, "POLYTREE_DATA_DIR"), (&self.runtime, "POLYTREE_RUNTIME_DIR")]
-        {
+        if let Err(error) = make_private(&self.config, "POLYTREE_CONFIG_DIR") {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the directory of your settings is only read");
+        }
+        for (path, name) in [(&self.data, "POLYTREE_DATA_DIR"), (&self.runtime, "POLYTREE_RUNTIME_DIR")] {
             make_private(path, name)?;
         }
         match network_file_system(&self.data) {
@@ -333,6 +335,30 @@ mod tests {
         std::fs::write(root.join("data").as_path(), "").unwrap();
         let places = Places { config: root.join("config"), data: root.join("data"), runtime: root.join("runtime") };
         assert!(matches!(places.create(), Err(Error::Directory { path, .. }) if path == places.data));
+    }
+
+    #[test]
+    fn settings_that_cannot_be_made_or_closed_are_no_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = AbsPath::new(directory.path()).unwrap();
+        std::fs::write(root.join("file").as_path(), "").unwrap();
+        let places = Places { config: root.join("file/config"), data: root.join("data"), runtime: root.join("data") };
+        places.create().unwrap();
+        // Somebody else's, and open to all: as a mount from another machine may look.
+        #[cfg(unix)]
+        if rustix::process::geteuid().is_root() {
+            use std::os::unix::fs::{PermissionsExt as _, chown};
+            let foreign = |name: &str| {
+                let path = root.join(name);
+                std::fs::create_dir(path.as_path()).unwrap();
+                std::fs::set_permissions(path.as_path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+                chown(path.as_path(), Some(65534), None).unwrap();
+                path
+            };
+            Places { config: foreign("config"), ..places.clone() }.create().unwrap();
+            let data = foreign("foreign");
+            assert!(matches!(Places { data, ..places }.create(), Err(Error::Foreign { .. })), "what is written must be ours");
+        }
     }
 
     #[test]

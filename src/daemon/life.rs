@@ -4,7 +4,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     session::Load,
     stdx::version::{is_newer, version},
-    storage::Kind,
+    storage::{Kind, Ownership},
 };
 
 /// Whose work the daemon must not cut off.
@@ -39,6 +39,8 @@ pub enum Reason {
     Stop,
     /// For a newer version.
     Room(String),
+    /// Its data directory was removed or replaced.
+    Lost,
 }
 
 /// What a newer client is told.
@@ -61,6 +63,8 @@ struct Orders {
     room: Option<String>,
     /// It leaves, for whatever reason: newcomers are sent away.
     leaving: bool,
+    /// Its data directory has gone: what it would store is lost.
+    lost: bool,
 }
 
 /// The daemon's life.
@@ -73,7 +77,11 @@ pub struct Life {
     // Plain mutex: nothing is awaited while it is held.
     orders: Mutex<Orders>,
     ordered: watch::Sender<()>,
+    place: OnceLock<Arc<Ownership>>,
 }
+
+/// How often it is looked whether the data directory is still there.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Life {
     /// The life of a daemon of this kind that does this work. `idle` is how long it stays when nobody needs it.
@@ -85,7 +93,38 @@ impl Life {
         clients: watch::Receiver<usize>,
         listeners: watch::Receiver<usize>,
     ) -> Arc<Self> {
-        Arc::new(Self { kind, idle, work, clients, listeners, orders: Mutex::default(), ordered: watch::Sender::default() })
+        Arc::new(Self {
+            kind,
+            idle,
+            work,
+            clients,
+            listeners,
+            orders: Mutex::default(),
+            ordered: watch::Sender::default(),
+            place: OnceLock::new(),
+        })
+    }
+
+    /// From now on the daemon leaves when this place has gone. Said once.
+    pub fn depend_on(&self, place: Arc<Ownership>) {
+        let _ = self.place.set(place);
+    }
+
+    /// Whether the data directory has gone. It is looked up each time, so nothing is taken that would be lost; the first
+    /// time it has gone, the daemon is told to leave.
+    pub fn is_lost(&self) -> bool {
+        if self.place.get().is_none_or(|place| place.is_in_place()) {
+            return self.orders().lost;
+        }
+        let mut orders = self.orders();
+        if !std::mem::replace(&mut orders.lost, true) {
+            tracing::warn!("the data directory was removed or replaced: the daemon leaves");
+            orders.leaving = true;
+            drop(orders);
+            self.work.close();
+            self.ordered.send_replace(());
+        }
+        true
     }
 
     /// What kind of process it is.
@@ -160,6 +199,9 @@ impl Life {
             }
             work.mark_unchanged();
             ordered.mark_unchanged();
+            if self.is_lost() {
+                return Reason::Lost;
+            }
             if let Some(version) = self.promised_room() {
                 return Reason::Room(version);
             }
@@ -185,10 +227,18 @@ impl Life {
                         Ok(()) = listeners.changed() => {}
                         Ok(()) = work.changed() => {}
                         Ok(()) = ordered.changed() => {}
+                        () = self.lost() => continue,
                     }
                     quiet_since = Instant::now();
                 }
             }
+        }
+    }
+
+    /// Waits until the data directory has gone.
+    async fn lost(&self) {
+        while !self.is_lost() {
+            tokio::time::sleep(LOOK).await;
         }
     }
 

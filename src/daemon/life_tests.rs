@@ -81,7 +81,7 @@ proptest! {
                 match reason {
                     Reason::Idle => prop_assert!(clients == 0 && idle.is_some_and(|idle| quiet >= idle)),
                     Reason::Room(version) => prop_assert_eq!(Some(version), room),
-                    Reason::Stop => unreachable!(),
+                    Reason::Stop | Reason::Lost => unreachable!(),
                 }
             }
             Decision::Stay(left) => {
@@ -100,6 +100,24 @@ macro_rules! stays {
     ($end:ident) => {
         futures::poll!(&mut $end).is_pending()
     };
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_leaves_whose_data_directory_has_gone() {
+    use crate::storage::{Owner, Ownership};
+    for kind in [Kind::Detached, Kind::Foreground, Kind::Standalone] {
+        let directory = tempfile::tempdir().unwrap();
+        let owner = Owner { pid: 1, version: "1".into(), socket: "/x".into(), kind };
+        let Daemon { life, work, clients, .. } = daemon(kind);
+        clients.send_replace(1);
+        life.depend_on(Arc::new(Ownership::take(directory.path(), &owner).unwrap().unwrap()));
+        let end = life.end();
+        tokio::pin!(end);
+        assert!(!life.is_lost() && stays!(end));
+        drop(directory);
+        assert_eq!(tokio::time::timeout(2 * LOOK, end).await, Ok(Reason::Lost), "it looks by itself");
+        assert!(life.is_lost() && life.is_leaving() && work.load.lock().unwrap().1);
+    }
 }
 
 #[tokio::test]

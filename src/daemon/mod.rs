@@ -7,7 +7,10 @@ mod edits;
 pub mod life;
 pub mod listeners;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use self::{
     calls::Calls,
@@ -134,8 +137,6 @@ pub struct Daemon {
     pub searches: Arc<Turns>,
     /// When it started, in milliseconds since 1970.
     pub started: i64,
-    /// Where it listens.
-    pub socket: Option<AbsPath>,
     /// Who is connected.
     pub clients: Arc<Clients>,
     /// Where it listens on the network.
@@ -149,7 +150,9 @@ pub struct Daemon {
     /// The root of the tree of work.
     pub tasks: Tasks,
     pub(crate) database: Arc<Database>,
-    ownership: Ownership,
+    ownership: Arc<Ownership>,
+    // Plain mutex: held for single operations.
+    socket: Mutex<Option<AbsPath>>,
 }
 
 impl Daemon {
@@ -173,6 +176,7 @@ impl Daemon {
         environment: &Environment,
         socket: Option<AbsPath>,
     ) -> Result<Arc<Self>, Error> {
+        let ownership = Arc::new(ownership);
         let keeping = Keeping::read(&places, environment);
         // Before anything of this process can be among them.
         let unfinished = unfinished::left(&places.data.join("unfinished"));
@@ -196,6 +200,7 @@ impl Daemon {
         let (clients, listeners) = (Arc::<Clients>::default(), Arc::<Listeners>::default());
         let work = Arc::new(sessions.clone());
         let life = Life::new(ownership.kind(), keeping.idle, work, clients.count(), listeners.count());
+        life.depend_on(Arc::clone(&ownership));
         let daemon = Arc::new(Self {
             places,
             events,
@@ -207,7 +212,7 @@ impl Daemon {
             finder,
             searches: Arc::default(),
             started: now_ms(),
-            socket,
+            socket: Mutex::new(socket),
             clients,
             listeners,
             life,
@@ -256,6 +261,20 @@ impl Daemon {
             })
             .await;
         }
+    }
+
+    /// Where it listens on this machine, if it does.
+    #[must_use]
+    pub fn socket(&self) -> Option<AbsPath> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes where the daemon listens from now on, for those who look for it.
+    pub fn listen_at(&self, socket: &AbsPath) {
+        if let Err(error) = self.ownership.listen_at(socket.as_path()) {
+            tracing::warn!(%error, "it could not be noted where the daemon listens");
+        }
+        *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket.clone());
     }
 
     /// Notes for whom the daemon leaves, for older ones that come before that one.

@@ -2,10 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
-};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 /// The largest number that can be an id: what a double holds exactly.
@@ -89,43 +86,6 @@ pub fn parse(text: &str) -> Message<'_> {
             Err(error) => Message::NotJson(error.to_string()),
         },
         request => Message::Single(request),
-    }
-}
-
-/// The id of a request whose beginning this is, if it comes before what is missing.
-#[must_use]
-pub fn id_of_prefix(prefix: &[u8]) -> Option<Id> {
-    let text = match str::from_utf8(prefix) {
-        Ok(text) => text,
-        Err(error) => str::from_utf8(&prefix[..error.valid_up_to()]).unwrap_or_default(),
-    };
-    let mut id = None;
-    // An error is certain: the text is cut. What was read until then has been noted.
-    let _ = serde_json::Deserializer::from_str(text).deserialize_map(FindId(&mut id));
-    id
-}
-
-struct FindId<'a>(&'a mut Option<Id>);
-
-impl<'de> Visitor<'de> for FindId<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a request")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        let mut id = None;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            // Only now it is certain that the number before was not cut.
-            self.0.clone_from(&id);
-            if key == "id" {
-                id = Id::parse(map.next_value::<&RawValue>()?.get());
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -254,17 +214,6 @@ mod tests {
     fn deep_params_are_not_our_matter() {
         let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
         assert!(matches!(parse(&deep), Message::Single(Ok(_))));
-    }
-
-    #[test]
-    fn the_id_of_a_cut_request() {
-        assert_eq!(id_of_prefix(br#"{"jsonrpc":"2.0","id":7,"method":"a","params":{"x":"aaa"#), Some(Id::Number(7)));
-        assert_eq!(id_of_prefix(b"{\"id\":\"x\",\"params\":{\"x\":\"\xc3"), Some(Id::Text("x".into())));
-        assert_eq!(id_of_prefix(br#"{"params":{"id":1,"x":"aaa"#), None);
-        assert_eq!(id_of_prefix(br#"{"id":null,"params":["#), None);
-        assert_eq!(id_of_prefix(br#"[{"id":1,"params":["#), None);
-        assert_eq!(id_of_prefix(b"{\"id\":1"), None);
-        assert_eq!(id_of_prefix(b"\xff"), None);
     }
 
     proptest! {

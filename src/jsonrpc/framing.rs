@@ -4,20 +4,22 @@
 
 use std::ops::Range;
 
+use super::{envelope::Id, id_finder::IdFinder};
+
 /// The largest message, in bytes, in either direction.
 pub const MESSAGE_LIMIT: usize = 32 * 1024 * 1024;
 
 /// The largest block of headers, in bytes.
 const HEADER_LIMIT: usize = 8 * 1024;
 
-/// How much of an oversize message is kept, to find the request's id in it.
-const PREFIX: usize = 4 * 1024;
-
 /// How much room a read gets at least.
 const READ: usize = 64 * 1024;
 
 const LENGTH_HEADER: &[u8] = b"content-length";
 const HEADER_START: &[u8] = b"content-";
+
+/// A byte order mark: it stands for nothing, wherever a message or its headers begin.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How messages are told apart in a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +56,8 @@ impl Framing {
 pub enum Frame<'a> {
     /// A message; not yet known to be text, let alone JSON.
     Message(&'a [u8]),
-    /// A message over the limit, with its beginning.
-    TooLarge(&'a [u8]),
+    /// A message over the limit, with the id of the request that it is.
+    TooLarge(Option<&'a Id>),
     /// Headers without a usable length, or too long; the stream goes on at the next `Content-Length`.
     BadHeaders,
     /// The stream ended within a message.
@@ -65,7 +67,7 @@ pub enum Frame<'a> {
 #[derive(Debug)]
 enum Found {
     Message(Range<usize>),
-    TooLarge(Range<usize>),
+    TooLarge,
     BadHeaders,
     Truncated,
 }
@@ -85,8 +87,7 @@ enum State {
     SkipLine,
     Headers(Block),
     Body(usize),
-    /// Before the body of an oversize message, whose beginning is waited for.
-    LargeBody(u64),
+    /// Within the body of an oversize message.
     SkipBody(u64),
     /// After unusable headers: the next length header is looked for.
     Resync,
@@ -111,6 +112,8 @@ pub struct Decoder {
     /// Up to here there is no line end.
     scanned: usize,
     state: State,
+    /// Sees the oversize message that is skipped.
+    finder: IdFinder,
 }
 
 impl Default for Decoder {
@@ -123,7 +126,7 @@ impl Decoder {
     /// A decoder for messages of at most `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, buffer: Vec::new(), start: 0, scanned: 0, state: State::Undecided }
+        Self { limit, buffer: Vec::new(), start: 0, scanned: 0, state: State::Undecided, finder: IdFinder::default() }
     }
 
     /// Another limit from now on; for a stream whose first message has its own.
@@ -158,6 +161,12 @@ impl Decoder {
         &mut self.buffer
     }
 
+    /// How many bytes were appended and not given out.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
     /// Whether everything that was appended has been given out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -179,7 +188,7 @@ impl Decoder {
             State::Undecided | State::Line if !blank => Found::Message(rest),
             State::Headers(block) if block.lines > 0 || !blank => Found::Truncated,
             State::Body(_) => Found::Truncated,
-            State::LargeBody(_) => Found::TooLarge(rest),
+            State::SkipLine | State::SkipBody(_) => Found::TooLarge,
             _ => return None,
         };
         Some(self.frame(found))
@@ -188,7 +197,7 @@ impl Decoder {
     fn frame(&self, found: Found) -> Frame<'_> {
         match found {
             Found::Message(range) => Frame::Message(&self.buffer[range]),
-            Found::TooLarge(range) => Frame::TooLarge(&self.buffer[range]),
+            Found::TooLarge => Frame::TooLarge(self.finder.id()),
             Found::BadHeaders => Frame::BadHeaders,
             Found::Truncated => Frame::Truncated,
         }
@@ -205,9 +214,10 @@ impl Decoder {
                 }
                 State::SkipLine => {
                     let end = self.line_end();
-                    self.start = end.map_or(self.buffer.len(), |end| end + 1);
+                    self.skip(end.map_or(self.buffer.len(), |end| end + 1));
                     end?;
                     self.state = State::Line;
+                    return Some(Found::TooLarge);
                 }
                 State::Headers(_) => {
                     if let Progress::Found(found) = self.header()? {
@@ -224,23 +234,17 @@ impl Decoder {
                     self.state = State::Headers(Block::default());
                     return Some(Found::Message(body));
                 }
-                State::LargeBody(length) => {
-                    let prefix = self.start..self.start + PREFIX.min(self.limit);
-                    if prefix.end > self.buffer.len() {
-                        return None;
-                    }
-                    self.state = State::SkipBody(length);
-                    return Some(Found::TooLarge(prefix));
-                }
                 State::SkipBody(left) => {
                     let here = self.buffer.len() - self.start;
                     let skipped = usize::try_from(left).map_or(here, |left| left.min(here));
-                    self.advance(self.start + skipped);
+                    self.skip(self.start + skipped);
                     let left = left - skipped as u64;
-                    self.state = if left == 0 { State::Headers(Block::default()) } else { State::SkipBody(left) };
                     if left > 0 {
+                        self.state = State::SkipBody(left);
                         return None;
                     }
+                    self.state = State::Headers(Block::default());
+                    return Some(Found::TooLarge);
                 }
                 State::Resync => self.resync()?,
             }
@@ -250,6 +254,12 @@ impl Decoder {
     fn advance(&mut self, to: usize) {
         self.start = to;
         self.scanned = to;
+    }
+
+    /// Drops a piece of an oversize message.
+    fn skip(&mut self, to: usize) {
+        self.finder.take(&self.buffer[self.start..to]);
+        self.advance(to);
     }
 
     /// The index of the next line feed.
@@ -268,6 +278,13 @@ impl Decoder {
         let blank = self.buffer[self.start..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         self.advance(self.start + blank);
         let seen = &self.buffer[self.start..];
+        if seen.starts_with(MARK) {
+            self.advance(self.start + MARK.len());
+            return self.decide();
+        }
+        if MARK.starts_with(seen) {
+            return None;
+        }
         let common = seen.iter().zip(HEADER_START).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
         if common == HEADER_START.len() {
             self.state = State::Headers(Block::default());
@@ -284,16 +301,13 @@ impl Decoder {
         let line = self.start..end.unwrap_or(self.buffer.len());
         let bytes = &self.buffer[line.clone()];
         let length = bytes.len() - usize::from(bytes.last() == Some(&b'\r'));
-        let large = length > self.limit;
-        if large {
-            match end {
-                Some(end) => self.advance(end + 1),
-                None => self.state = State::SkipLine,
-            }
-            return Some(Progress::Found(Found::TooLarge(line.start..line.start + PREFIX.min(self.limit))));
+        if length > self.limit {
+            self.finder = IdFinder::default();
+            self.state = State::SkipLine;
+            return Some(Progress::Further);
         }
         let end = end?;
-        let blank = bytes.iter().all(u8::is_ascii_whitespace);
+        let blank = bytes.strip_prefix(MARK).unwrap_or(bytes).iter().all(u8::is_ascii_whitespace);
         self.advance(end + 1);
         Some(if blank { Progress::Further } else { Progress::Found(Found::Message(line.start..line.start + length)) })
     }
@@ -308,7 +322,8 @@ impl Decoder {
             self.advance(from);
             return Some(Progress::Found(Found::BadHeaders));
         }
-        let line = self.buffer[self.start..end?].trim_ascii();
+        let line = &self.buffer[self.start..end?];
+        let line = line.strip_prefix(MARK).unwrap_or(line).trim_ascii();
         block.bytes += next - self.start;
         if !line.is_empty() {
             block.lines += 1;
@@ -327,7 +342,8 @@ impl Decoder {
             }
             Some(length) => {
                 let small = usize::try_from(length).ok().filter(|&length| length <= self.limit);
-                self.state = small.map_or(State::LargeBody(length), State::Body);
+                self.finder = IdFinder::default();
+                self.state = small.map_or(State::SkipBody(length), State::Body);
             }
         }
         Some(Progress::Further)

@@ -10,7 +10,7 @@ const LIMIT: usize = 40;
 fn show(frame: Frame<'_>) -> String {
     match frame {
         Frame::Message(bytes) => format!("message {:?}", String::from_utf8_lossy(bytes)),
-        Frame::TooLarge(prefix) => format!("too large {:?}", String::from_utf8_lossy(prefix)),
+        Frame::TooLarge(id) => format!("too large {id:?}"),
         other => format!("{other:?}"),
     }
 }
@@ -72,10 +72,10 @@ fn a_long_line_is_skipped() {
         &format!("{long}\r\n{long}y\r\n{long}yy\n{{}}\n{long}yyyyy"),
         &expect![[r#"
             message "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-            too large "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-            too large "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+            too large None
+            too large None
             message "{}"
-            too large "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx""#]],
+            too large None"#]],
     );
 }
 
@@ -95,10 +95,44 @@ fn a_large_body_is_skipped() {
     check(
         &format!("Content-Length: 50\r\n\r\n{}Content-Length: 2\r\n\r\n{{}}", "x".repeat(50)),
         &expect![[r#"
-            too large "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+            too large None
             message "{}""#]],
     );
-    check("Content-Length: 50\r\n\r\nxxx", &expect![[r#"too large "xxx""#]]);
+    check("Content-Length: 50\r\n\r\nxxx", &expect!["too large None"]);
+}
+
+#[test]
+fn the_id_of_an_oversize_message_is_found_behind_everything_else() {
+    let body = format!(r#"{{"params":{{"id":1,"x":"{}"}},"id":7}}"#, "x".repeat(LIMIT));
+    check(
+        &format!("{body}\n{{}}\n{body}"),
+        &expect![[r#"
+            too large Some(Number(7))
+            message "{}"
+            too large Some(Number(7))"#]],
+    );
+    check(
+        &format!("Content-Length: {}\r\n\r\n{body}Content-Length: 100\r\n\r\n{}", body.len(), "x".repeat(100)),
+        &expect![[r"
+            too large Some(Number(7))
+            too large None"]],
+    );
+}
+
+#[test]
+fn byte_order_marks_stand_for_nothing() {
+    check(
+        "\u{feff}{\"a\":1}\n\u{feff}\r\n\u{feff}[2]\n",
+        &expect![[r#"
+            message "{\"a\":1}"
+            message "\u{feff}[2]""#]],
+    );
+    check(
+        "\r\n\u{feff}\u{feff}Content-Length: 2\r\n\r\n{}\u{feff}content-length: 5\r\n\r\n\u{feff}{}",
+        &expect![[r#"
+            message "{}"
+            message "\u{feff}{}""#]],
+    );
 }
 
 #[test]
@@ -140,6 +174,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         "[a-z{}\n]{0,60}".prop_map(|body| format!("Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()),
         (0u32..100).prop_map(|length| format!("content-length: {length}\n\n").into_bytes()),
         Just(b"Content-".to_vec()),
+        Just(MARK.to_vec()),
         Just(b"\n".to_vec()),
         prop::collection::vec(any::<u8>(), 0..20),
     ]

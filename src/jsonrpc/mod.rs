@@ -2,4 +2,5 @@
 
 pub mod envelope;
 pub mod framing;
+pub mod id_finder;
 pub mod peer;

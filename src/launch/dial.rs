@@ -13,9 +13,10 @@ use super::{
     error::Error,
 };
 use crate::{
+    config::Places,
     daemon::life::Making,
     serve::local::{self, Address, Greeted, Hello, NotGreeted, Welcome},
-    stdx::{time::now_ms, version},
+    stdx::{paths::AbsPath, time::now_ms, version},
     storage::{Kind, Look, Owner, Ownership, Room},
 };
 
@@ -34,31 +35,43 @@ pub struct Dialed {
     pub notice: Option<String>,
 }
 
-/// Reaches the daemon of the data directory, and starts one where nobody owns it. Costs a connection and one exchange
-/// of lines where a daemon runs. May be called again whenever the connection is lost; needs no more of the runtime than
-/// its drivers.
+/// When a daemon is started where none runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Always.
+    Always,
+    /// Not when the last one was told to stop.
+    UnlessStopped,
+}
+
+/// Reaches the daemon of the data directory, and starts one where nobody owns it. Costs a look at its lock file, a
+/// connection and one exchange of lines where a daemon runs. May be called again whenever the connection is lost; needs
+/// no more of the runtime than its drivers.
 ///
 /// # Errors
-/// When the owner does not answer within five seconds or does not serve this version, or no daemon can be started.
-pub async fn dial(surroundings: &Surroundings) -> Result<Dialed, Error> {
+/// When the owner does not answer within five seconds or does not serve this version, or no daemon is started.
+pub async fn dial(surroundings: &Surroundings, start: Start) -> Result<Dialed, Error> {
     let data = &surroundings.places.data;
-    let address = Address::new(&surroundings.places.runtime, data);
     let mut deadline = Instant::now() + PATIENCE;
     let mut room_until = None;
     // For a while: it makes room for us.
     let mut refused = None;
     let mut pause = Pause::default();
     loop {
-        match timeout_at(deadline, greet(surroundings, &address)).await {
-            // It leaves, and the next one is ours.
-            Ok(Ok(Greeted { welcome: Welcome { room: Some(Making::Now), .. }, .. })) => {}
-            Ok(Ok(greeted)) => return Ok(dialed(&address, greeted)),
-            Ok(Err(NotGreeted::Refused(error))) if error.retry_after().is_none() => return Err(Error::Refused(error)),
-            Ok(Err(NotGreeted::Refused(error))) => refused = Some(error),
-            Ok(Err(NotGreeted::Silent(error))) => tracing::debug!(%error, "nobody answers on the socket"),
-            Err(_) => {}
-        }
         let look = Ownership::look(data.as_path());
+        if let Look::Owned(owner) = &look
+            && let Some(address) = address(&surroundings.places, owner.as_ref())
+        {
+            match timeout_at(deadline, greet(surroundings, &address)).await {
+                // It leaves, and the next one is ours.
+                Ok(Ok(Greeted { welcome: Welcome { room: Some(Making::Now), .. }, .. })) => {}
+                Ok(Ok(greeted)) => return Ok(dialed(&address, greeted)),
+                Ok(Err(NotGreeted::Refused(error))) if error.retry_after().is_none() => return Err(Error::Refused(error)),
+                Ok(Err(NotGreeted::Refused(error))) => refused = Some(error),
+                Ok(Err(NotGreeted::Silent(error))) => tracing::debug!(%error, "nobody answers on the socket"),
+                Err(_) => {}
+            }
+        }
         if Instant::now() >= deadline {
             if let Some(error) = refused {
                 return Err(Error::Refused(error));
@@ -67,9 +80,13 @@ pub async fn dial(surroundings: &Surroundings) -> Result<Dialed, Error> {
             return Err(Error::Silent { data: data.clone(), owner, waited: PATIENCE });
         }
         if let Look::Free(room) = look {
+            if start == Start::UnlessStopped && Ownership::was_stopped(data.as_path()) {
+                return Err(Error::Stopped { data: data.clone() });
+            }
             if room_until.is_none()
                 && let Some(wait) = room.and_then(|room| to_wait(&room, version::version(), now_ms()))
             {
+                tracing::debug!(version = %version::version(), "the place is left to a newer version");
                 // The newer daemon has its own time to start.
                 room_until = Some(Instant::now() + wait);
                 deadline += wait;
@@ -88,13 +105,20 @@ pub async fn dial(surroundings: &Surroundings) -> Result<Dialed, Error> {
 /// # Errors
 /// When it does not serve this version.
 pub async fn find(surroundings: &Surroundings) -> Result<Option<Dialed>, Error> {
-    let address = Address::new(&surroundings.places.runtime, &surroundings.places.data);
+    let Look::Owned(owner) = Ownership::look(surroundings.places.data.as_path()) else { return Ok(None) };
+    let Some(address) = address(&surroundings.places, owner.as_ref()) else { return Ok(None) };
     match timeout_at(Instant::now() + PATIENCE, greet(surroundings, &address)).await {
         Ok(Ok(Greeted { welcome: Welcome { room: Some(Making::Now), .. }, .. })) => Ok(None),
         Ok(Ok(greeted)) => Ok(Some(dialed(&address, greeted))),
         Ok(Err(NotGreeted::Refused(error))) => Err(Error::Refused(error)),
         Ok(Err(NotGreeted::Silent(_))) | Err(_) => Ok(None),
     }
+}
+
+/// Where the owner of the data directory listens: where its lock file says, else where it listens by default.
+pub(super) fn address(places: &Places, owner: Option<&Owner>) -> Option<Address> {
+    let named = owner.and_then(|owner| Address::at(AbsPath::new(&owner.socket)?));
+    named.or_else(|| Address::candidates(&places.runtime, &places.data).into_iter().next())
 }
 
 async fn greet(surroundings: &Surroundings, address: &Address) -> Result<Greeted, NotGreeted> {

@@ -51,6 +51,12 @@ pub enum Error {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// None is started, because the last one was told to stop.
+    #[error("the daemon for {data} was told to stop and is not started again by itself")]
+    Stopped {
+        /// The data directory.
+        data: AbsPath,
+    },
     /// The owner is no daemon that can be stopped.
     #[error("the data directory {data} is used by process {pid}, which runs its own daemon and ends it itself")]
     Embedded {
@@ -81,6 +87,7 @@ impl Error {
             }
             Self::Refused(error) => error.hint().map(ToOwned::to_owned),
             Self::Program { .. } => Some("install polytree again, or run it where it is now".to_owned()),
+            Self::Stopped { .. } => Some("the next request starts it again".to_owned()),
             Self::Socket(_) => Some("POLYTREE_RUNTIME_DIR moves the socket".to_owned()),
         }
     }

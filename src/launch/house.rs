@@ -6,7 +6,7 @@ use super::{Error, Surroundings, signals::Signals};
 use crate::{
     daemon::{Daemon, Ending},
     serve::{
-        local::{Address, Listener},
+        local::{self, Address, Listener},
         rpc::Rpc,
         web::Doors,
     },
@@ -16,6 +16,9 @@ use crate::{
 
 /// How long the doors may take to close.
 const CLOSING: Duration = Duration::from_millis(400);
+
+/// How long to wait until the socket is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// With which code a daemon ends that was told twice.
 const TOLD_TWICE: i32 = 143;
@@ -32,9 +35,10 @@ impl House {
     /// there until the daemon serves.
     pub async fn open(surroundings: &Surroundings, kind: Kind) -> Result<Self, Error> {
         let Surroundings { places, environment, .. } = surroundings;
-        let address = Address::new(&places.runtime, &places.data);
-        let ownership = Daemon::own(places, kind, address.path())?;
-        let listener = match Listener::bind(address.clone()).await {
+        let addresses = Address::candidates(&places.runtime, &places.data);
+        let first = addresses.first().ok_or(local::Error::Nowhere)?;
+        let ownership = Daemon::own(places, kind, first.path())?;
+        let listener = match Listener::bind_first(&addresses).await {
             Ok(listener) => Some(listener),
             // Nobody else would ever find it.
             Err(error) if kind == Kind::Detached => return Err(error.into()),
@@ -43,13 +47,15 @@ impl House {
                 None
             }
         };
-        let socket = listener.is_some().then(|| address.path().clone());
+        let socket = listener.as_ref().map(|listener| listener.address().path().clone());
+        if let Some(socket) = socket.as_ref().filter(|socket| *socket != first.path()) {
+            ownership.listen_at(socket.as_path()).map_err(local::Error::io(socket))?;
+        }
         let daemon = Daemon::start(ownership, places.clone(), environment, socket).await?;
         let doors = Tasks::new();
         let rpc = Rpc::new(Arc::clone(&daemon), &doors);
         if let Some(listener) = listener {
-            let (rpc, tasks) = (rpc.clone(), doors.clone());
-            drop(doors.spawn("local socket", async move { listener.serve(&rpc, &tasks).await }));
+            drop(doors.spawn("local socket", listen(Arc::clone(&daemon), rpc.clone(), doors.clone(), listener, addresses)));
         }
         if let Some(wishes) = daemon.listeners.wishes() {
             let network = Doors::new(rpc.clone(), &doors, Arc::clone(&daemon.listeners), &places.data);
@@ -76,5 +82,27 @@ impl House {
         }
         // The lock is let go by the kernel, with the process: whoever waits for it waits for the real end.
         std::mem::forget(self.daemon);
+    }
+}
+
+/// Serves the local socket until the doors close. A socket whose file was removed is made again, elsewhere if need be.
+async fn listen(daemon: Arc<Daemon>, rpc: Rpc, doors: Tasks, mut listener: Listener, addresses: Vec<Address>) {
+    loop {
+        tokio::select! {
+            () = listener.serve(&rpc, &doors) => return,
+            () = listener.removed() => {}
+        }
+        listener = loop {
+            match Listener::bind_first(&addresses).await {
+                Ok(listener) => break listener,
+                Err(error) => tracing::warn!(%error, "the local socket was removed and cannot be made again yet"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = doors.token().cancelled() => return,
+            }
+        };
+        tracing::warn!(path = %listener.address().path(), "the local socket was removed and is made again");
+        daemon.listen_at(listener.address().path());
     }
 }

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use self::{
     detached::{say_cannot, say_failed},
-    dial::{Dialed, PATIENCE, dial},
+    dial::{Dialed, PATIENCE, Start, dial},
     error::{Error, told},
     relay::relay,
     stop::stop,
@@ -50,7 +50,7 @@ pub async fn standalone(surroundings: Surroundings) -> Result<(), Error> {
     let mut signals = Signals::listen();
     let house = House::open(&surroundings, Kind::Standalone).await?;
     let connection = Arc::new(Connection::new(Door::Stdio, Some(surroundings.directory), surroundings.environment));
-    let daemon = Arc::clone(&house.daemon);
+    let (daemon, life) = (Arc::clone(&house.daemon), Arc::clone(&house.daemon.life));
     let interrupt = async move { daemon.interrupt(Ending::Abort).await };
     let ending = tokio::select! {
         end = stdio::serve_stdio(&house.rpc, connection, &house.doors, interrupt) => {
@@ -58,6 +58,10 @@ pub async fn standalone(surroundings: Surroundings) -> Result<(), Error> {
             Ending::Abort
         }
         () = signals.next() => Ending::Leave,
+        reason = life.end() => {
+            tracing::info!(?reason, "the daemon ends");
+            Ending::Leave
+        }
     };
     house.close(ending, &mut signals).await;
     Ok(())
@@ -95,7 +99,7 @@ async fn live(surroundings: Surroundings, kind: Kind, ready: impl FnOnce(&Daemon
     match reason {
         Some(Reason::Room(version)) => house.daemon.make_room(version),
         Some(Reason::Stop) | None => house.daemon.note_stop(),
-        Some(Reason::Idle) => {}
+        Some(Reason::Idle | Reason::Lost) => {}
     }
     house.close(Ending::Leave, &mut signals).await;
     Ok(())
@@ -122,7 +126,7 @@ impl Backing {
 /// # Errors
 /// As [`dial`].
 pub async fn reach(surroundings: &Surroundings, tell: impl FnOnce(&str)) -> Result<(cli::Daemon, Backing), Error> {
-    let Dialed { input, output, notice, .. } = dial(surroundings).await?;
+    let Dialed { input, output, notice, .. } = dial(surroundings, Start::Always).await?;
     if let Some(notice) = notice {
         tell(&notice);
     }
@@ -162,7 +166,8 @@ pub async fn inside(surroundings: &Surroundings) -> Result<(cli::Daemon, Backing
     let connection = Arc::new(Connection::new(Door::Local, Some(surroundings.directory.clone()), Arc::clone(&surroundings.environment)));
     let (rpc, doors) = (house.rpc.clone(), house.doors.clone());
     drop(house.doors.spawn("inner connection", async move {
-        let end: End = stdio::serve_streams(&rpc, connection, &doors, far_input, far_output, std::future::ready(())).await;
+        let end: End =
+            stdio::serve_streams(&rpc, connection, &doors, (far_input, std::future::pending()), far_output, std::future::ready(())).await;
         tracing::debug!(?end, "the inner connection has ended");
     }));
     let tasks = Tasks::new();

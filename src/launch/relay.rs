@@ -2,7 +2,7 @@
 
 use super::{
     Surroundings,
-    dial::{self, dial, find},
+    dial::{self, Start, dial, find},
     error::Error,
 };
 use crate::{
@@ -12,7 +12,6 @@ use crate::{
         stdio,
     },
     stdx::{memory, paths::AbsPath},
-    storage::Ownership,
 };
 
 /// When a client may try again without a daemon, in milliseconds.
@@ -46,7 +45,11 @@ impl<T: Fn(&str)> Dial for Dialer<T> {
             self.surroundings.directory = directory.clone();
         }
         let dialed = match want {
-            Want::Started => Some(dial(&self.surroundings).await?),
+            Want::Started => Some(dial(&self.surroundings, Start::Always).await?),
+            Want::Again => match dial(&self.surroundings, Start::UnlessStopped).await {
+                Err(Error::Stopped { .. }) => None,
+                dialed => Some(dialed?),
+            },
             Want::Running => find(&self.surroundings).await?,
         };
         // Starting took most of the program, passing messages on takes little of it.
@@ -66,9 +69,5 @@ impl<T: Fn(&str)> Dial for Dialer<T> {
             Some(hint) => told.hint(hint),
             None => told,
         }
-    }
-
-    fn was_stopped(&self) -> bool {
-        Ownership::was_stopped(self.surroundings.places.data.as_path())
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Surroundings,
-    dial::{PATIENCE, Pause},
+    dial::{PATIENCE, Pause, address},
     error::Error,
 };
 use crate::{
@@ -58,36 +58,65 @@ pub async fn stop(surroundings: &Surroundings, mode: StopMode, tell: impl Fn(&st
 /// Finds the daemon and tells it; gives its process and how many turns it waits for. `None` where there is none.
 async fn ask(surroundings: &Surroundings, mode: StopMode) -> Result<Option<(u32, usize)>, Error> {
     let data = &surroundings.places.data;
-    let address = Address::new(&surroundings.places.runtime, data);
-    let hello = Hello::new(Some(&surroundings.directory), std::collections::BTreeMap::new());
+    // As no version at all: a daemon that made room for a newer one would be followed by that one at once.
+    let mut hello = Hello::new(Some(&surroundings.directory), std::collections::BTreeMap::new());
+    let version = std::mem::take(&mut hello.executable_version);
     let deadline = Instant::now() + PATIENCE;
     let mut pause = Pause::default();
     loop {
-        let Look::Owned(owner) = Ownership::look(data.as_path()) else { return Ok(None) };
-        if let Some(owner @ Owner { kind: Kind::Standalone, .. }) = owner {
-            return Err(Error::Embedded { data: data.clone(), pid: owner.pid });
-        }
-        match timeout_at(deadline, local::greet(&address, &hello)).await {
-            Ok(Ok(Greeted { welcome: Welcome { pid, room: Some(Making::Now), .. }, .. })) => return Ok(Some((pid, 0))),
-            Ok(Ok(Greeted { welcome, input, output })) => {
-                let tasks = Tasks::new();
-                let (peer, _) = Peer::start(input, output, &tasks);
-                let answer = peer.request::<ServerStop>(&ServerStopParams { mode: Some(mode), ..ServerStopParams::default() }).await;
-                tasks.cancel();
-                match answer {
-                    Ok(stopping) => return Ok(Some((welcome.pid, stopping.running))),
-                    Err(peer::Error::Refused(error)) => return Err(Error::Refused(error)),
-                    // It has gone by itself meanwhile, or is about to.
-                    Err(error) => tracing::debug!(%error, "the daemon did not answer"),
-                }
+        let look = Ownership::look(data.as_path());
+        let addresses = match &look {
+            Look::Owned(Some(owner @ Owner { kind: Kind::Standalone, .. })) => {
+                return Err(Error::Embedded { data: data.clone(), pid: owner.pid });
             }
-            Ok(Err(NotGreeted::Refused(error))) if error.retry_after().is_none() => return Err(Error::Refused(error)),
-            Ok(Err(error)) => tracing::debug!(%error, "the daemon cannot be told to stop"),
-            Err(_) => {}
+            Look::Owned(owner) => address(&surroundings.places, owner.as_ref()).into_iter().collect(),
+            // A daemon whose data directory was removed may still listen.
+            Look::Free(_) => Address::candidates(&surroundings.places.runtime, data),
+        };
+        let mut is_silent = true;
+        for address in &addresses {
+            match timeout_at(deadline, local::greet(address, &hello)).await {
+                Ok(Ok(Greeted { welcome: Welcome { pid, room: Some(Making::Now), .. }, .. })) => return Ok(Some((pid, 0))),
+                Ok(Ok(Greeted { welcome, input, output })) => {
+                    let tasks = Tasks::new();
+                    let (peer, _) = Peer::start(input, output, &tasks);
+                    let answer = peer.request::<ServerStop>(&ServerStopParams { mode: Some(mode), ..ServerStopParams::default() }).await;
+                    if answer.is_ok() && matches!(look, Look::Free(_)) {
+                        // No lock tells when it has gone.
+                        let _ = timeout_at(deadline, peer.closed()).await;
+                    }
+                    tasks.cancel();
+                    match answer {
+                        Ok(stopping) => return Ok(Some((welcome.pid, stopping.running))),
+                        Err(peer::Error::Refused(error)) => return Err(Error::Refused(error)),
+                        // It has gone by itself meanwhile, or is about to.
+                        Err(error) => tracing::debug!(%error, "the daemon did not answer"),
+                    }
+                    is_silent = false;
+                }
+                Ok(Err(NotGreeted::Refused(_))) if hello.executable_version.is_empty() => {
+                    // One that speaks another protocol only makes room.
+                    hello.executable_version.clone_from(&version);
+                    is_silent = false;
+                }
+                Ok(Err(NotGreeted::Refused(error))) if error.retry_after().is_none() => return Err(Error::Refused(error)),
+                Ok(Err(NotGreeted::Silent(error))) if is_nobody(&error) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "the daemon cannot be told to stop");
+                    is_silent = false;
+                }
+                Err(_) => is_silent = false,
+            }
         }
-        if Instant::now() >= deadline {
-            return Err(Error::Silent { data: data.clone(), owner, waited: PATIENCE });
+        match look {
+            Look::Free(_) if is_silent || Instant::now() >= deadline => return Ok(None),
+            Look::Owned(owner) if Instant::now() >= deadline => return Err(Error::Silent { data: data.clone(), owner, waited: PATIENCE }),
+            _ => pause.take(deadline).await,
         }
-        pause.take(deadline).await;
     }
+}
+
+/// Whether this says that nobody listens there.
+fn is_nobody(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
 }

@@ -74,13 +74,12 @@ pub fn too_large(limit: usize) -> Error {
 /// The text of a message, or the answer that a frame without any deserves.
 pub fn text(frame: Frame<'_>) -> Result<&str, MethodResponse> {
     match frame {
-        Frame::Message(bytes) => {
-            str::from_utf8(bytes).map_err(|error| failure(Id::Null, &Error::parse(format!("the message is not UTF-8: {error}"))))
-        }
-        Frame::TooLarge(prefix) => {
-            let id = id(envelope::id_of_prefix(prefix).as_ref());
-            Err(failure(id, &Error::too_large("the message is too large", MESSAGE_LIMIT as u64)))
-        }
+        Frame::Message(bytes) => match str::from_utf8(bytes) {
+            // Some write a byte order mark before what they send.
+            Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
+            Err(error) => Err(failure(Id::Null, &Error::parse(format!("the message is not UTF-8: {error}")))),
+        },
+        Frame::TooLarge(request) => Err(failure(id(request), &Error::too_large("the message is too large", MESSAGE_LIMIT as u64))),
         Frame::BadHeaders => Err(failure(Id::Null, &Error::parse("the headers of the message have no usable `Content-Length`"))),
         Frame::Truncated => Err(failure(Id::Null, &Error::parse("the input ended within a message"))),
     }

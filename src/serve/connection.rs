@@ -13,13 +13,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    answer,
     dispatch::Dispatcher,
     outbox::{self, Encoder, Outbox},
     rpc::{LAST_NOTIFICATIONS, Rpc},
 };
 use crate::{
-    api::{connection::Connection, error::Error, sink::Closed},
+    api::{connection::Connection, sink::Closed},
     daemon::clients::Presence,
     jsonrpc::framing::{Decoder, Frame, Framing},
     stdx::tasks::Tasks,
@@ -119,14 +118,6 @@ impl Engine {
         self.dispatcher.receive(frame).await
     }
 
-    /// Answers what is no request at all.
-    ///
-    /// # Errors
-    /// When the client has gone.
-    pub async fn refuse(&self, error: &Error) -> Result<(), Closed> {
-        self.outbox.answer(answer::failure(answer::id(None), error).into_json()).await
-    }
-
     /// The way out, for bytes that are no messages.
     #[must_use]
     pub fn outbox(&self) -> &Outbox {
@@ -169,6 +160,11 @@ impl Engine {
             () = self.dispatcher.idle() => {}
             () = self.outbox.closed() => {}
         }
+    }
+
+    /// Writes nothing more: the client has gone, or does not read.
+    pub fn abandon(&self) {
+        self.give_up.cancel();
     }
 
     /// Ends subscriptions and requests, and writes what is still queued. Turns go on: they are not the connection's.

@@ -39,6 +39,9 @@ use crate::{
 /// How many requests of one connection may be in flight.
 pub const REQUEST_LIMIT: u32 = 1024;
 
+/// When the next daemon can be there, in milliseconds.
+const NEXT_DAEMON: u64 = 500;
+
 /// How many entries a batch may have.
 pub const BATCH_LIMIT: usize = 100;
 
@@ -280,6 +283,13 @@ impl Dispatcher {
             return Ok(Step::Nothing);
         }
         let callback = self.rpc.methods().method(&request.method).ok_or_else(|| self.rpc.unknown_method(&request.method))?;
+        if self.rpc.life().is_lost() && !request.method.starts_with("server.") {
+            return Err(Error::unavailable(
+                "the data directory was removed or replaced while the daemon ran: it cannot store anything and leaves",
+            )
+            .hint("send it again: the next daemon starts with a new data directory")
+            .retry_after(NEXT_DAEMON));
+        }
         let overloaded = |what: &str, limit: u32| {
             Error::overloaded(format!("too many {what} at once on this connection; the limit is {limit}"), limit.into())
         };

@@ -17,7 +17,7 @@ use futures::task::AtomicWaker;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::mpsc,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::PollSender;
 
@@ -44,22 +44,36 @@ const CHUNK: usize = 64 * 1024;
 /// `interrupt` is awaited when the client ends its input or goes: it must end the turns and store that they were
 /// interrupted.
 pub async fn serve_stdio(rpc: &Rpc, connection: Arc<Connection>, tasks: &Tasks, interrupt: impl Future<Output = ()>) -> End {
-    serve_streams(rpc, connection, tasks, input(), output(), interrupt).await
+    serve_streams(rpc, connection, tasks, (input(), input_ended()), output(), interrupt).await
 }
 
-/// [`serve_stdio`] over other streams.
+/// [`serve_stdio`] over other streams; beside the input, what tells that its other end was closed, even while what was
+/// sent before is not read because the client does not read its answers.
 pub async fn serve_streams(
     rpc: &Rpc,
     connection: Arc<Connection>,
     tasks: &Tasks,
-    mut input: impl AsyncRead + Unpin,
+    (mut input, ended): (impl AsyncRead + Unpin, impl Future<Output = ()>),
     output: impl AsyncWrite + Unpin + Send + 'static,
     interrupt: impl Future<Output = ()>,
 ) -> End {
     let engine = Engine::start(rpc, connection, tasks, output);
-    let end = engine.read(&mut Decoder::default(), &mut input).await;
+    let (end, deadline) = {
+        let mut decoder = Decoder::default();
+        let mut reading = std::pin::pin!(engine.read(&mut decoder, &mut input));
+        let end = tokio::select! {
+            biased;
+            end = &mut reading => Some(end),
+            () = ended => None,
+        };
+        let deadline = Instant::now() + QUICK;
+        match end {
+            Some(end) => (end, deadline),
+            None => (timeout_at(deadline, reading).await.unwrap_or(End::Gone), deadline),
+        }
+    };
     if end != End::Gone {
-        let in_time = timeout(QUICK, engine.idle()).await.is_ok();
+        let in_time = timeout_at(deadline, engine.idle()).await.is_ok();
         tracing::debug!(?end, in_time, "the end of standard input");
     }
     if timeout(INTERRUPT, interrupt).await.is_err() {
@@ -68,6 +82,9 @@ pub async fn serve_streams(
     if end != End::Gone {
         // Waiters of interrupted turns have their answers by now.
         let _ = timeout(ANSWERS, engine.idle()).await;
+    }
+    if end == End::Gone {
+        engine.abandon();
     }
     engine.close().await;
     end
@@ -90,29 +107,48 @@ pub fn output() -> impl AsyncWrite + Unpin + Send + 'static {
 /// tell, it waits for ever: writing will show it.
 pub async fn output_gone() {
     #[cfg(unix)]
-    {
-        use rustix::event::{PollFd, PollFlags, poll};
-        let (sender, gone) = tokio::sync::oneshot::channel();
-        std::thread::spawn(move || {
-            let output = io::stdout();
-            loop {
-                // No flag is asked for: errors and hang-ups are told always.
-                let mut watched = [PollFd::new(&output, PollFlags::empty())];
-                match poll(&mut watched, None) {
-                    Ok(_) if !watched[0].revents().is_empty() => break,
-                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                    // What cannot be watched is not.
-                    Err(_) => return,
-                }
-            }
-            // When the relay is over, nobody wants to know.
-            let _ = sender.send(());
-        });
-        if gone.await.is_ok() {
-            return;
-        }
-    }
+    left(io::stdout(), rustix::event::PollFlags::empty()).await;
+    #[cfg(not(unix))]
     std::future::pending::<()>().await;
+}
+
+/// Waits until nobody can write to the standard input any more, also while something is left to be read. Where the
+/// system does not tell, it waits for ever: reading will show it.
+pub async fn input_ended() {
+    #[cfg(unix)]
+    left(io::stdin(), HALF_CLOSED).await;
+    #[cfg(not(unix))]
+    std::future::pending::<()>().await;
+}
+
+/// What is asked for to learn that the other side of a socket sends no more.
+#[cfg(target_os = "linux")]
+const HALF_CLOSED: rustix::event::PollFlags = rustix::event::PollFlags::RDHUP;
+#[cfg(all(unix, not(target_os = "linux")))]
+const HALF_CLOSED: rustix::event::PollFlags = rustix::event::PollFlags::empty();
+
+/// Waits until the other end of a pipe or socket was closed; for ever where the system does not tell.
+#[cfg(unix)]
+async fn left(stream: impl std::os::fd::AsFd + Send + 'static, asked: rustix::event::PollFlags) {
+    use rustix::event::{PollFd, poll};
+    let (sender, left) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        loop {
+            // Errors and hang-ups are told without being asked for.
+            let mut watched = [PollFd::new(&stream, asked)];
+            match poll(&mut watched, None) {
+                Ok(_) if !watched[0].revents().is_empty() => break,
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                // What cannot be watched is not.
+                Err(_) => return,
+            }
+        }
+        // Nobody wants to know any more when everything is over.
+        let _ = sender.send(());
+    });
+    if left.await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 fn read_from(mut source: impl Read + Send + 'static) -> impl AsyncRead + Unpin + Send {
@@ -251,7 +287,15 @@ mod tests {
         our_input.write_all(requests.as_bytes()).unwrap();
         drop(our_input);
         let connection = Arc::new(Connection::new(Door::Stdio, None, Arc::new(BTreeMap::new())));
-        let end = serve_streams(&rpc(app, &tasks), connection, &tasks, read_from(client_input), both_ways(client_output), interrupt).await;
+        let end = serve_streams(
+            &rpc(app, &tasks),
+            connection,
+            &tasks,
+            (read_from(client_input), std::future::pending()),
+            both_ways(client_output),
+            interrupt,
+        )
+        .await;
         assert_eq!(end, End::Input);
         tasks.cancel();
         tasks.finished().await;
@@ -281,6 +325,41 @@ mod tests {
                 r#"{"jsonrpc":"2.0","id":3,"error":{"code":-32800,"message":"the request was cancelled","data":{"kind":"cancelled"}}}"#,
             ]
         );
+    }
+
+    #[cfg(unix)]
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_client_that_reads_nothing_is_left_at_the_end_of_its_input() {
+        let (app, tasks) = (Arc::new(App::default()), Tasks::new());
+        let (client_input, mut our_input) = io::pipe().unwrap();
+        let (_our_output, client_output) = io::pipe().unwrap();
+        let watched = client_input.try_clone().unwrap();
+        // As much as is taken: more than is ever read while the answers wait.
+        rustix::fs::fcntl_setfl(&our_input, rustix::fs::OFlags::NONBLOCK).unwrap();
+        std::thread::spawn(move || {
+            let mut refused = 0;
+            for id in 0.. {
+                let request = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"test.large","params":{{"bytes":5000}}}}"#);
+                // The reader makes room for a while.
+                while our_input.write_all(format!("{request}\n").as_bytes()).is_err() && refused < 200 {
+                    std::thread::sleep(Duration::from_millis(2));
+                    refused += 1;
+                }
+                if refused == 200 {
+                    return;
+                }
+            }
+        });
+        let connection = Arc::new(Connection::new(Door::Stdio, None, Arc::new(BTreeMap::new())));
+        let ended = Arc::new(std::sync::Mutex::new(None));
+        let input = (read_from(client_input), async {
+            left(watched, HALF_CLOSED).await;
+            *ended.lock().unwrap() = Some(std::time::Instant::now());
+        });
+        let end = serve_streams(&rpc(&app, &tasks), connection, &tasks, input, both_ways(client_output), std::future::ready(())).await;
+        assert_eq!(end, End::Gone, "it does not read what it has asked for");
+        let ended = ended.lock().unwrap().expect("its end is seen while there is more to read");
+        assert!(ended.elapsed() < Duration::from_secs(2), "{:?}", ended.elapsed());
     }
 
     #[tokio::test(flavor = "multi_thread")]

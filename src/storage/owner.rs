@@ -6,6 +6,7 @@ use std::{
     fs::{File, TryLockError},
     io::{Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -77,7 +78,10 @@ struct Content {
 #[derive(Debug)]
 pub struct Ownership {
     file: File,
-    me: Owner,
+    path: PathBuf,
+    kind: Kind,
+    /// Plain mutex: held for reading and writing one small file.
+    me: Mutex<Owner>,
 }
 
 impl Ownership {
@@ -112,9 +116,36 @@ impl Ownership {
             }
             std::thread::sleep(LOOKERS.1);
         }
-        let ownership = Self { file, me: me.clone() };
+        let ownership = Self { file, path: path.clone(), kind: me.kind, me: Mutex::new(me.clone()) };
         ownership.write(None, false).map_err(failed)?;
         Ok(Ok(ownership))
+    }
+
+    /// Notes where the owner listens now.
+    ///
+    /// # Errors
+    /// When the lock file cannot be written.
+    pub fn listen_at(&self, socket: &Path) -> std::io::Result<()> {
+        socket.clone_into(&mut self.me.lock().unwrap_or_else(PoisonError::into_inner).socket);
+        self.write(None, false)
+    }
+
+    /// Whether the lock file is still where others look for it. When the directory was removed or replaced, what is
+    /// written into it is lost, and another process may own the next one.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt as _;
+            let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+            match (std::fs::metadata(&self.path).map(identity), self.file.metadata().map(identity)) {
+                (Ok(there), Ok(held)) => there == held,
+                (Err(error), _) => !matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory),
+                (_, Err(_)) => true,
+            }
+        }
+        #[cfg(not(unix))]
+        self.path.exists()
     }
 
     /// Notes that the owner goes, so that a newer one can come; for those who come after the lock is let go.
@@ -141,7 +172,8 @@ impl Ownership {
     }
 
     fn write(&self, room: Option<Room>, stopped: bool) -> std::io::Result<()> {
-        let text = serde_json::to_string(&Content { owner: self.me.clone(), room, stopped })?;
+        let owner = self.me.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let text = serde_json::to_string(&Content { owner, room, stopped })?;
         let mut file = &self.file;
         file.set_len(0)?;
         file.rewind()?;
@@ -151,7 +183,7 @@ impl Ownership {
     /// What kind of process this is.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.me.kind
+        self.kind
     }
 
     /// Tells who owns the directory now.
@@ -215,6 +247,33 @@ mod tests {
         drop(first);
         assert_eq!(Ownership::look(directory.path()), Look::Free(None));
         assert!(Ownership::take(directory.path(), &me(3)).unwrap().is_ok());
+    }
+
+    #[test]
+    fn others_learn_where_the_owner_listens_now() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Ownership::take(directory.path(), &me(1)).unwrap().unwrap();
+        first.listen_at(Path::new("/run/y")).unwrap();
+        assert_eq!(Ownership::look(directory.path()), Look::Owned(Some(Owner { socket: "/run/y".into(), ..me(1) })));
+    }
+
+    #[test]
+    fn an_owner_notices_that_its_directory_has_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("data");
+        for replaced in [false, true] {
+            std::fs::create_dir(&directory).unwrap();
+            let owner = Ownership::take(&directory, &me(1)).unwrap().unwrap();
+            assert!(owner.is_in_place());
+            if replaced {
+                std::fs::rename(&directory, root.path().join("old")).unwrap();
+                std::fs::create_dir(&directory).unwrap();
+                drop(Ownership::take(&directory, &me(2)).unwrap().unwrap());
+            } else {
+                std::fs::remove_dir_all(&directory).unwrap();
+            }
+            assert!(!owner.is_in_place());
+        }
     }
 
     #[test]

@@ -137,10 +137,10 @@ async fn what_does_not_work_is_an_exit_code() {
 
         error: the settings cannot be used: HOME/config/polytree.json:#:#: `model`: found #, expected a string
         hint: correct HOME/config/polytree.json; until then prompts are refused, everything else works
-        error: others can look into the config directory HOME/config (mode #)
-        hint: chmod # HOME/config
         error: others can look into the data directory HOME/data (mode #)
         hint: chmod # HOME/data
+        warning: others can look into the config directory HOME/config (mode #)
+        hint: chmod # HOME/config
     "#]]
     .assert_eq(&masked(&fixture, &page));
     assert_eq!(code, 1);

@@ -237,6 +237,8 @@ fn places(report: &Diagnosis) -> Vec<Advice> {
 fn place(place: &DiagnosisPlace) -> Vec<Advice> {
     let DiagnosisPlace { name, path, .. } = place;
     let variable = format!("POLYTREE_{}_DIR", name.to_uppercase());
+    // Settings are only read.
+    let severity = if name == "config" { Severity::Warning } else { Severity::Error };
     let mut all = Vec::new();
     if let Some(kind) = place.network.as_deref().filter(|_| name == "data") {
         let text = format!("the data directory {path} is on a network file system ({kind}), where the store's locks are not reliable");
@@ -244,7 +246,7 @@ fn place(place: &DiagnosisPlace) -> Vec<Advice> {
     }
     if !place.own {
         let text = format!("the {name} directory {path} belongs to another user");
-        all.extend(found("places.foreign", Severity::Error, text, &format!("set {variable} to a directory of your own")));
+        all.extend(found("places.foreign", severity, text, &format!("set {variable} to a directory of your own")));
     } else if !place.writable && name != "config" {
         all.extend(found(
             "places.unwritable",
@@ -256,7 +258,7 @@ fn place(place: &DiagnosisPlace) -> Vec<Advice> {
     let open = place.mode.as_deref().and_then(|mode| u32::from_str_radix(mode, 8).ok()).is_some_and(|mode| mode & 0o077 != 0);
     if open && place.own {
         let text = format!("others can look into the {name} directory {path} (mode {})", place.mode.as_deref().unwrap_or_default());
-        all.extend(found("places.open", Severity::Error, text, &format!("chmod 700 {path}")));
+        all.extend(found("places.open", severity, text, &format!("chmod 700 {path}")));
     }
     all
 }

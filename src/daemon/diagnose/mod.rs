@@ -238,7 +238,7 @@ fn owner(daemon: &Daemon) -> DiagnosisOwner {
 }
 
 fn listeners(daemon: &Daemon) -> Vec<DiagnosisListener> {
-    let socket = daemon.socket.iter().map(|socket| DiagnosisListener { address: socket.to_string(), since: daemon.started });
+    let socket = daemon.socket().into_iter().map(|socket| DiagnosisListener { address: socket.to_string(), since: daemon.started });
     let network = daemon.listeners.list().into_iter().map(|listener| DiagnosisListener { address: listener.url, since: listener.since });
     socket.chain(network).collect()
 }

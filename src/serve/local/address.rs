@@ -1,5 +1,6 @@
-//! Where the socket is: always the same place for the same data directory, short enough for every system, in a
-//! directory that nobody else can enter.
+//! Where the socket is: in a directory that nobody else can enter, with a path short enough for every system. The
+//! daemon tries a few places and its lock file names the one it listens at, so that clients with other variables, or
+//! another spelling of the data directory, find the same daemon.
 
 use std::io;
 
@@ -30,6 +31,9 @@ pub enum Error {
         /// What is there.
         reason: &'static str,
     },
+    /// No path is short enough.
+    #[error("no path for the local socket is short enough")]
+    Nowhere,
     /// The system refused.
     #[error("cannot use the local socket {path}")]
     Io {
@@ -41,7 +45,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn io(path: &AbsPath) -> impl FnOnce(io::Error) -> Self + '_ {
+    pub(crate) fn io(path: &AbsPath) -> impl FnOnce(io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.clone(), source }
     }
 }
@@ -54,18 +58,31 @@ pub struct Address {
 }
 
 impl Address {
-    /// The address of the daemon that owns `data`: in `runtime`, or below `/tmp` where that path is too long.
+    /// The places where the daemon that owns `data` can listen, the best first: in `runtime`, in `data`, and below `/tmp`
+    /// where those paths are too long or hold no sockets. Links are resolved: each spelling gives the same places.
+    #[cfg(unix)]
     #[must_use]
-    pub fn new(runtime: &AbsPath, data: &AbsPath) -> Self {
+    pub fn candidates(runtime: &AbsPath, data: &AbsPath) -> Vec<Self> {
+        let (runtime, data) = (resolved(runtime), resolved(data));
         let name = &blake3::hash(data.as_path().as_os_str().as_encoded_bytes()).to_hex()[..16];
-        let path = runtime.join(format!("daemon-{name}.sock"));
-        if path.as_path().as_os_str().len() <= PATH_LIMIT {
-            return Self { directory: runtime.clone(), path };
-        }
-        let directory = short_directory(runtime);
-        let both = [runtime, data].map(|path| path.as_path().as_os_str().as_encoded_bytes()).join(&0);
-        let path = directory.join(format!("{}.sock", &blake3::hash(&both).to_hex()[..32]));
-        Self { directory, path }
+        let both = [&runtime, &data].map(|path| path.as_path().as_os_str().as_encoded_bytes()).join(&0);
+        let short = short_directory().join(format!("{}.sock", &blake3::hash(&both).to_hex()[..32]));
+        let paths = [runtime.join(format!("daemon-{name}.sock")), data.join("daemon.sock"), short];
+        paths.into_iter().filter(|path| path.as_path().as_os_str().len() <= PATH_LIMIT).filter_map(Self::at).collect()
+    }
+
+    /// The place where the daemon that owns `data` listens. A pipe's name has no useful limit and depends on nothing but
+    /// the data directory, so there is one: the lock file of a running daemon cannot be read here.
+    #[cfg(windows)]
+    #[must_use]
+    pub fn candidates(_: &AbsPath, data: &AbsPath) -> Vec<Self> {
+        Self::at(data.real_or_nearest().join("daemon.sock")).into_iter().collect()
+    }
+
+    /// The address with this path, such as a lock file names.
+    #[must_use]
+    pub fn at(path: AbsPath) -> Option<Self> {
+        Some(Self { directory: path.parent()?, path })
     }
 
     /// The socket's path.
@@ -97,15 +114,20 @@ impl Address {
 }
 
 #[cfg(unix)]
-fn short_directory(_: &AbsPath) -> AbsPath {
+fn short_directory() -> AbsPath {
     let uid = rustix::process::geteuid().as_raw();
     AbsPath::new(format!("/tmp/polytree-{uid}")).expect("it is absolute")
 }
 
-#[cfg(windows)]
-fn short_directory(runtime: &AbsPath) -> AbsPath {
-    // A pipe's name has no such limit: it is made of a hash.
-    runtime.clone()
+/// The real path. A link that another user has made is left as it is, and is refused when it is used.
+#[cfg(unix)]
+fn resolved(directory: &AbsPath) -> AbsPath {
+    use std::os::unix::fs::MetadataExt as _;
+    let trusted = |uid| uid == 0 || uid == rustix::process::geteuid().as_raw();
+    match std::fs::symlink_metadata(directory) {
+        Ok(metadata) if metadata.is_symlink() && !trusted(metadata.uid()) => directory.clone(),
+        _ => directory.real_or_nearest(),
+    }
 }
 
 /// Makes a directory of mode 0700, or takes one that is ours; others are then locked out of it.
@@ -140,19 +162,31 @@ mod tests {
     }
 
     #[test]
-    fn one_place_for_each_data_directory() {
+    fn the_places_are_those_of_the_data_directory() {
         let (runtime, long) = (path("/run/user/1/polytree"), path(&format!("/{}", "x".repeat(100))));
-        let address = Address::new(&runtime, &path("/data"));
-        assert_eq!(address, Address::new(&runtime, &path("/data/")));
-        assert_ne!(address, Address::new(&runtime, &path("/other")));
-        assert!(address.path().is_within(&runtime));
+        let addresses = Address::candidates(&runtime, &path("/data"));
+        assert_eq!(addresses, Address::candidates(&runtime, &path("/data/")));
+        assert_ne!(addresses[0], Address::candidates(&runtime, &path("/other"))[0]);
+        assert!(addresses[0].path().is_within(&runtime));
+        assert_eq!(addresses[1].path(), &path("/data/daemon.sock"));
+        assert!(addresses[2].path().to_string().starts_with("/tmp/polytree-"), "{addresses:?}");
+        assert_eq!(addresses.len(), 3);
 
-        let short = Address::new(&long, &path("/data"));
-        assert_eq!(short, Address::new(&long, &path("/data")));
-        assert_ne!(short, Address::new(&long, &path("/other")));
-        assert_ne!(short, Address::new(&path(&format!("/{}", "y".repeat(100))), &path("/data")));
-        assert!(short.path().to_string().starts_with("/tmp/polytree-"), "{}", short.path());
-        assert!(short.path().to_string().len() < 100);
+        let short = Address::candidates(&long, &long);
+        assert_ne!(short, Address::candidates(&long, &path(&format!("/{}", "y".repeat(100)))));
+        assert!(short.len() == 1 && short[0].path().to_string().starts_with("/tmp/polytree-"), "{short:?}");
+        assert!(short[0].path().to_string().len() < 100);
+    }
+
+    #[test]
+    fn each_spelling_gives_the_same_places() {
+        let temporary = tempfile::tempdir().unwrap();
+        let root = path(temporary.path().to_str().unwrap()).real().unwrap();
+        std::fs::create_dir(root.join("real").as_path()).unwrap();
+        symlink("real", root.join("link").as_path()).unwrap();
+        let of = |name: &str| Address::candidates(&root.join(name).join("run"), &root.join(name).join("data"));
+        assert_eq!(of("link"), of("real"), "although neither is there yet");
+        assert!(of("link")[0].path().is_within(&root.join("real")));
     }
 
     #[test]

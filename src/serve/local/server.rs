@@ -42,13 +42,37 @@ const SOON: u64 = 100;
 /// How long answers may still take when the daemon stops.
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
 
+/// How often it is looked whether the socket's file is still there.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// The listening socket. Dropping it removes its file.
 pub struct Listener {
     socket: Socket,
     address: Address,
+    /// What tells its file from one that another process has put in its place.
+    #[cfg(unix)]
+    file: Option<(u64, u64)>,
 }
 
 impl Listener {
+    /// Listens at the first of these addresses where that is possible.
+    ///
+    /// # Errors
+    /// The first failure, when it is possible at none.
+    pub async fn bind_first(addresses: &[Address]) -> Result<Self, Error> {
+        let mut first = None;
+        for address in addresses {
+            match Self::bind(address.clone()).await {
+                Ok(listener) => return Ok(listener),
+                Err(error) => {
+                    tracing::debug!(path = %address.path(), "cannot listen here: {error}");
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        Err(first.unwrap_or(Error::Nowhere))
+    }
+
     /// Listens. The caller must own the data directory: a socket file that is still there belongs to a dead daemon
     /// then, and is replaced.
     ///
@@ -62,14 +86,42 @@ impl Listener {
         let options = ListenerOptions::new().name(address.name().map_err(Error::io(path))?);
         #[cfg(unix)]
         let options = interprocess::os::unix::local_socket::ListenerOptionsExt::mode(options, 0o600);
-        let socket = options.create_tokio().map_err(Error::io(path))?;
+        let mut socket = options.create_tokio().map_err(Error::io(path))?;
+        // The library would remove whatever has this path by then.
+        socket.do_not_reclaim_name_on_drop();
         #[cfg(unix)]
         {
             // Systems that do not take a mode at binding: the directory has kept others out until here.
             use std::os::unix::fs::PermissionsExt as _;
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(Error::io(path))?;
         }
-        Ok(Self { socket, address })
+        Ok(Self {
+            #[cfg(unix)]
+            file: identity(path),
+            socket,
+            address,
+        })
+    }
+
+    /// Waits until the socket's file has gone, as when a runtime directory is emptied: nobody can reach it any more.
+    pub async fn removed(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if !self.is_in_place() {
+                return;
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    fn is_in_place(&self) -> bool {
+        self.file.is_none() || identity(self.address.path()) == self.file
+    }
+
+    #[cfg(windows)]
+    fn is_in_place(&self) -> bool {
+        // A pipe's name has no file that could be removed.
+        true
     }
 
     /// Where it listens.
@@ -79,7 +131,7 @@ impl Listener {
     }
 
     /// Serves clients until `tasks` is cancelled.
-    pub async fn serve(self, rpc: &Rpc, tasks: &Tasks) {
+    pub async fn serve(&self, rpc: &Rpc, tasks: &Tasks) {
         loop {
             let accepted = tokio::select! {
                 () = tasks.token().cancelled() => return,
@@ -98,6 +150,23 @@ impl Listener {
             }
         }
     }
+}
+
+#[cfg(unix)]
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if self.is_in_place() {
+            // One that cannot be removed is replaced by the next daemon.
+            let _ = std::fs::remove_file(self.address.path());
+        }
+    }
+}
+
+/// The device and the number of a file.
+#[cfg(unix)]
+fn identity(path: &crate::stdx::paths::AbsPath) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 async fn welcome(rpc: &Rpc, tasks: &Tasks, stream: LocalSocketStream) {
@@ -121,6 +190,8 @@ async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unp
     let connection = match said.unwrap_or_else(|_| Err(Some(late()))) {
         Ok(hello) => {
             let life = rpc.life();
+            // Whoever comes lets the daemon notice at once that its place has gone.
+            life.is_lost();
             let room = life.make_room(&hello.executable_version);
             if life.is_leaving() && room != Some(Making::Now) {
                 // To be looked for again when the lock is free.

@@ -35,6 +35,12 @@ const PAUSES: [Duration; 5] =
 /// How often a daemon is looked for that somebody else may have started.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// How long a failure to find a daemon answers what is asked after it.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// When a client may ask again, in milliseconds.
+const RETRY_AFTER: u64 = 1000;
+
 /// Both directions of a connection to a daemon that has been greeted.
 pub struct Dialed {
     /// What it sends.
@@ -48,6 +54,8 @@ pub struct Dialed {
 pub enum Want {
     /// One that runs already.
     Running,
+    /// One that is started if need be, but not after one that was told to stop.
+    Again,
     /// One that is started if need be.
     Started,
 }
@@ -58,7 +66,7 @@ pub trait Dial {
     type Error: std::fmt::Debug;
 
     /// Connects to the daemon and says hello, with the default directory that the client has chosen meanwhile. `None`
-    /// when none runs and none was to be started. It must come to an end by itself.
+    /// when none runs and none was to be started. It must come to an end by itself, and may be dropped before.
     ///
     /// # Errors
     /// Why there is no daemon.
@@ -66,9 +74,6 @@ pub trait Dial {
 
     /// What clients are told of such an error.
     fn explain(&self, error: &Self::Error) -> Error;
-
-    /// Whether the last daemon was told to stop, so that it is not started again without need.
-    fn was_stopped(&self) -> bool;
 }
 
 /// Serves the client until it goes (`gone` ends), or has ended its input and has all its answers. `unique` begins the ids
@@ -108,7 +113,17 @@ struct Relay<R> {
 
 impl<R: AsyncRead + Unpin> Relay<R> {
     async fn run<D: Dial>(mut self, dial: &mut D) -> Result<(), D::Error> {
-        let mut dialed = dial.dial(Want::Started, None).await?;
+        let mut dialed = {
+            let first = dial.dial(Want::Started, None);
+            tokio::pin!(first);
+            loop {
+                tokio::select! {
+                    biased;
+                    dialed = &mut first => break dialed?,
+                    () = self.input.fill(), if !self.input.is_full() => if self.input.is_over() { return Ok(()) },
+                }
+            }
+        };
         let mut failures = 0;
         while let Some(connection) = dialed {
             let connected = Instant::now();
@@ -136,9 +151,16 @@ impl<R: AsyncRead + Unpin> Relay<R> {
     }
 
     /// Finds the next daemon: at once where something waits for it, else when the client says something, or when somebody
-    /// else has started one. `None` when the client has ended.
-    async fn reconnect(&mut self, dial: &mut impl Dial, mut failures: usize) -> Option<Dialed> {
-        let since = Instant::now();
+    /// else has started one. The client is read all the while. `None` when it has ended.
+    async fn reconnect<D: Dial>(&mut self, dial: &mut D, mut failures: usize) -> Option<Dialed> {
+        let mut last = Instant::now();
+        let mut failed: Option<D::Error> = None;
+        // Since when an answer of the next daemon is waited for, and whether one was in vain.
+        let (mut asked_since, mut in_vain) = (None, false);
+        // The last daemon was told to stop, and nothing was asked since.
+        let mut stopped = false;
+        // What is left of the input when all was refused: the beginning of a message.
+        let mut rest = 0;
         loop {
             let (waits, follows) = {
                 let state = self.state.borrow();
@@ -147,26 +169,70 @@ impl<R: AsyncRead + Unpin> Relay<R> {
             if self.input.is_over() && !waits {
                 return None;
             }
-            let want = if waits || self.input.holds() || (follows && !dial.was_stopped()) { Want::Started } else { Want::Running };
-            if want == Want::Running {
-                // Whatever the client says next, it wants an answer.
-                tokio::select! {
-                    () = self.input.fill() => continue,
-                    () = tokio::time::sleep(LOOK), if follows => {}
+            let holds = self.input.len() > rest;
+            let mut deadline = None;
+            if waits || holds {
+                let until = *asked_since.get_or_insert_with(Instant::now) + PATIENCE;
+                let failed_just_now = in_vain && failed.is_some() && last.elapsed() < FRESH;
+                if self.input.is_full() || Instant::now() >= until || failed_just_now {
+                    in_vain = true;
+                    asked_since = None;
+                    self.refuse(&failed.as_ref().map_or_else(silent, |error| dial.explain(error))).await;
+                    rest = self.input.len();
+                    continue;
                 }
-            } else {
-                tokio::time::sleep(PAUSES[failures.clamp(1, PAUSES.len()) - 1]).await;
+                deadline = Some(until);
+            }
+            let want = match () {
+                () if holds => Want::Started,
+                () if !stopped && (waits || follows) => Want::Again,
+                () => Want::Running,
+            };
+            let due = match want {
+                Want::Running => Instant::now() + LOOK,
+                // Whoever asks after that does not wait for the next time.
+                _ if in_vain && deadline.is_some() => Instant::now(),
+                _ => last + PAUSES[failures.clamp(1, PAUSES.len()) - 1],
+            };
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(due), if want != Want::Running || follows => {}
+                () = at(deadline) => continue,
+                () = self.input.fill() => continue,
             }
             let directory = self.state.borrow().directory().and_then(AbsPath::new);
-            match dial.dial(want, directory.as_ref()).await {
-                Ok(Some(dialed)) => return Some(dialed),
-                Ok(None) => {}
-                Err(error) => {
-                    failures += 1;
-                    if since.elapsed() >= PATIENCE {
-                        self.refuse(&dial.explain(&error)).await;
+            let dialed = {
+                let attempt = dial.dial(want, directory.as_ref());
+                tokio::pin!(attempt);
+                loop {
+                    tokio::select! {
+                        biased;
+                        dialed = &mut attempt => break Some(dialed),
+                        () = self.input.fill(), if !self.input.is_full() => {
+                            if self.input.is_over() && !waits {
+                                return None;
+                            }
+                            deadline.get_or_insert_with(|| *asked_since.get_or_insert_with(Instant::now) + PATIENCE);
+                        }
+                        () = at(deadline) => break None,
                     }
                 }
+            };
+            last = Instant::now();
+            match dialed {
+                Some(Ok(Some(dialed))) => return Some(dialed),
+                Some(Ok(None)) if want == Want::Again => {
+                    stopped = true;
+                    self.input.answer(|answers| self.state.borrow_mut().give_up(&was_stopped(), answers));
+                    self.input.flush(&self.output).await;
+                }
+                Some(Ok(None)) => {}
+                Some(Err(error)) => {
+                    failures += 1;
+                    failed = Some(error);
+                }
+                // It is told at the deadline.
+                None => {}
             }
         }
     }
@@ -177,6 +243,24 @@ impl<R: AsyncRead + Unpin> Relay<R> {
         self.input.answer(|answers| self.state.borrow_mut().give_up(why, answers));
         self.input.flush(&self.output).await;
     }
+}
+
+/// Waits until then, where there is such a time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Nobody answers, and nothing else is known.
+fn silent() -> Error {
+    Error::unavailable("no daemon has answered in time").retry_after(RETRY_AFTER)
+}
+
+/// What was under way when a daemon went that was told to stop.
+fn was_stopped() -> Error {
+    Error::unavailable("the daemon was told to stop before it answered").hint("the next request starts it again").retry_after(RETRY_AFTER)
 }
 
 #[cfg(test)]

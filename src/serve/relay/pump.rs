@@ -14,7 +14,7 @@ use tokio::{
 
 use super::state::{Outgoing, State};
 use crate::{
-    jsonrpc::framing::{Decoder, Frame, Framing},
+    jsonrpc::framing::{Decoder, Frame, Framing, MESSAGE_LIMIT},
     serve::answer,
 };
 
@@ -43,9 +43,14 @@ impl<R: AsyncRead + Unpin> Input<R> {
         self.ended && self.decoder.is_empty()
     }
 
-    /// Whether something was read and not taken.
-    pub fn holds(&self) -> bool {
-        !self.decoder.is_empty()
+    /// How many bytes were read and not taken.
+    pub fn len(&self) -> usize {
+        self.decoder.len()
+    }
+
+    /// Whether as much waits as is ever held without a daemon.
+    pub fn is_full(&self) -> bool {
+        self.len() > MESSAGE_LIMIT + PIECE
     }
 
     /// Waits for more; at the end it waits for ever. Nothing is lost when this is dropped.

@@ -285,7 +285,10 @@ impl State {
                     self.send(daemon, Errand::Nothing, UNSUBSCRIBE, json!({ "subscription": theirs }));
                 }
             }
-            (None, Some(error)) => self.break_down(number, error, client),
+            (None, Some(error)) => match self.subscriptions.start_over(number, error) {
+                Some((method, params)) => self.send(daemon, Errand::Reopen(number), &method, Value::Object(params)),
+                None => self.break_down(number, error, client),
+            },
             (None, None) => {}
         }
     }
@@ -297,6 +300,7 @@ impl State {
         if subscription.cursor.is_some() {
             subscription.cursor = subscription.cursor.max(head.cursor);
         }
+        subscription.renewed = false;
         if std::mem::take(&mut subscription.greeted) && head.kind == GREETING {
             return;
         }

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::{Map, Value, value::RawValue};
 
 /// One subscription.
 #[derive(Debug)]
@@ -18,8 +19,10 @@ pub struct Subscription {
     pub cursor: Option<u64>,
     /// The daemon's number; none while it is opened again.
     daemon: Option<u64>,
-    /// It was opened again, so the daemon's greeting is nothing new to the client.
+    /// It was opened again where it had ended, so the daemon's greeting is nothing new to the client.
     pub greeted: bool,
+    /// It goes on in another store: the daemon's greeting is the first that the client hears of that.
+    pub renewed: bool,
     /// The client has ended it while the daemon's number was not known.
     pub ending: bool,
 }
@@ -49,6 +52,7 @@ impl Subscriptions {
             cursor,
             daemon: Some(daemon),
             greeted: false,
+            renewed: false,
             ending: false,
         };
         self.by_client.insert(self.last, subscription);
@@ -81,9 +85,33 @@ impl Subscriptions {
     pub fn reopened(&mut self, client: u64, daemon: u64) -> Option<&mut Subscription> {
         let subscription = self.by_client.get_mut(&client)?;
         subscription.daemon = Some(daemon);
-        subscription.greeted = true;
+        subscription.greeted = !subscription.renewed;
         self.by_daemon.insert(daemon, client);
         Some(subscription)
+    }
+
+    /// Where the daemon's log has never come as far as the client has seen, its store is another one, such as after the data
+    /// directory was removed. The subscription goes on with that one from now on, and begins with its greeting, whose
+    /// smaller cursor tells the client. Gives what opens it; `None` when the error says something else.
+    pub fn start_over(&mut self, client: u64, error: &RawValue) -> Option<(Box<str>, Map<String, Value>)> {
+        #[derive(Deserialize)]
+        struct Refusal {
+            data: Expired,
+        }
+        #[derive(Deserialize)]
+        struct Expired {
+            kind: String,
+            oldest: u64,
+        }
+        let Refusal { data } = serde_json::from_str(error.get()).ok()?;
+        let subscription = self.by_client.get_mut(&client)?;
+        if data.kind != "cursor_expired" || subscription.cursor.is_none_or(|cursor| cursor < data.oldest) {
+            return None;
+        }
+        (subscription.cursor, subscription.renewed) = (Some(0), true);
+        let mut params = subscription.params.clone();
+        params.remove("since");
+        Some((subscription.method.clone(), params))
     }
 
     /// Removes the one with the client's number.
@@ -110,7 +138,11 @@ impl Subscriptions {
     pub fn reopening(&self) -> impl Iterator<Item = (u64, &str, Map<String, Value>)> {
         self.by_client.iter().map(|(client, subscription)| {
             let mut params = subscription.params.clone();
-            params.insert("since".to_owned(), subscription.cursor.into());
+            if subscription.renewed {
+                params.remove("since");
+            } else {
+                params.insert("since".to_owned(), subscription.cursor.into());
+            }
             (*client, subscription.method.as_ref(), params)
         })
     }

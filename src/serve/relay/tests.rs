@@ -11,11 +11,13 @@ struct Daemons {
     attempts: VecDeque<Result<DuplexStream, Error>>,
     wanted: Vec<Want>,
     stopped: bool,
+    /// How long each attempt takes.
+    pace: Duration,
 }
 
 impl Daemons {
     fn new(attempts: impl IntoIterator<Item = Result<DuplexStream, Error>>) -> Self {
-        Self { attempts: attempts.into_iter().collect(), wanted: Vec::new(), stopped: false }
+        Self { attempts: attempts.into_iter().collect(), wanted: Vec::new(), stopped: false, pace: Duration::ZERO }
     }
 }
 
@@ -24,7 +26,8 @@ impl Dial for Daemons {
 
     async fn dial(&mut self, want: Want, _: Option<&AbsPath>) -> Result<Option<Dialed>, Error> {
         self.wanted.push(want);
-        if want == Want::Running {
+        tokio::time::sleep(self.pace).await;
+        if want == Want::Running || (want == Want::Again && self.stopped) {
             return Ok(None);
         }
         let stream = self.attempts.pop_front().unwrap_or_else(|| Err(Error::unavailable("no daemon")))?;
@@ -34,10 +37,6 @@ impl Dial for Daemons {
 
     fn explain(&self, error: &Error) -> Error {
         Error::unavailable(error.message())
-    }
-
-    fn was_stopped(&self) -> bool {
-        self.stopped
     }
 }
 
@@ -113,7 +112,7 @@ async fn what_waits_is_asked_again_and_nothing_of_an_answer_is_lost() {
     })
     .await;
     assert_eq!(end.unwrap(), End::Input);
-    assert_eq!(daemons.wanted, [Want::Started; 3]);
+    assert_eq!(daemons.wanted, [Want::Started, Want::Again, Want::Again]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,13 +137,16 @@ async fn without_any_daemon_requests_are_answered_in_time() {
             writes.write_all(list(id).as_bytes()).await.unwrap();
             let started = Instant::now();
             tokio::select! {
-                refused = next(&mut reads) => assert!(refused.contains(&format!("\"id\":{id},")), "{refused}"),
+                refused = next(&mut reads) => {
+                    assert!(refused.contains(&format!("\"id\":{id},")), "{refused}");
+                    tokio::time::sleep(FRESH).await;
+                }
                 served = next(&mut heard_last) => {
                     assert_eq!(served, list(id).trim());
                     break;
                 }
             }
-            assert!(started.elapsed() <= PATIENCE, "{:?}", started.elapsed());
+            assert!(started.elapsed() <= PATIENCE + FRESH, "{:?}", started.elapsed());
             id += 1;
         }
         writes.shutdown().await.unwrap();
@@ -181,14 +183,109 @@ async fn a_stopped_daemon_is_started_again_only_when_it_is_needed() {
     })
     .await;
     assert_eq!(end.unwrap(), End::Input);
-    let started: Vec<_> = daemons.wanted.iter().map(|want| *want == Want::Started).collect();
-    assert!(started.starts_with(&[true, false, false]), "looked for, but not started, while nobody asks: {started:?}");
+    assert_eq!(
+        daemons.wanted[..4],
+        [Want::Started, Want::Again, Want::Running, Want::Running],
+        "looked for, but not started, while nobody asks"
+    );
+}
+
+/// Opens a subscription and reads until it is open.
+async fn follow(reads: &mut Lines, writes: &mut WriteHalf<DuplexStream>, heard: &mut Lines, says: &mut WriteHalf<DuplexStream>) {
+    writes.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":\"follow\",\"method\":\"event.subscribe\"}\n").await.unwrap();
+    next(heard).await;
+    says.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":\"follow\",\"result\":9}\n").await.unwrap();
+    let greeting = r#"{"jsonrpc":"2.0","method":"event","params":{"subscription":9,"result":{"cursor":3,"type":"server.connected"}}}"#;
+    says.write_all(format!("{greeting}\n").as_bytes()).await.unwrap();
+    assert_eq!(next(reads).await, r#"{"jsonrpc":"2.0","id":"follow","result":1}"#);
+    assert!(next(reads).await.contains("server.connected"));
+}
+
+/// Fails at once, or takes as long as a daemon may that does not answer.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_follows_is_read_while_no_daemon_can_start() {
+    for pace in [Duration::ZERO, PATIENCE, 20 * PATIENCE] {
+        let (first, mut heard, mut says) = daemon();
+        let mut daemons = Daemons { pace, ..Daemons::new([Ok(first)]) };
+        let end = serve(&mut daemons, async |mut reads, mut writes| {
+            follow(&mut reads, &mut writes, &mut heard, &mut says).await;
+            drop((heard, says));
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            for id in 1..4 {
+                let started = Instant::now();
+                writes.write_all(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"session.list\"}}\n").as_bytes()).await.unwrap();
+                let answer = next(&mut reads).await;
+                assert!(answer.contains(&format!("\"id\":{id},")) && answer.contains("unavailable"), "{answer}");
+                assert!(started.elapsed() <= PATIENCE, "{pace:?}: {:?}", started.elapsed());
+            }
+            let started = Instant::now();
+            writes.shutdown().await.unwrap();
+            assert_eq!(reads.next_line().await.unwrap(), None);
+            assert_eq!(started.elapsed(), Duration::ZERO, "it ends with its input");
+        })
+        .await;
+        assert_eq!(end.unwrap(), End::Input);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stopped_daemon_has_not_answered_starts_no_other() {
+    let (first, mut heard, mut says) = daemon();
+    let mut daemons = Daemons::new([Ok(first)]);
+    daemons.stopped = true;
+    let end = serve(&mut daemons, async |mut reads, mut writes| {
+        follow(&mut reads, &mut writes, &mut heard, &mut says).await;
+        writes.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.list\"}\n").await.unwrap();
+        next(&mut heard).await;
+        drop((heard, says));
+        let answer = next(&mut reads).await;
+        assert!(answer.contains("told to stop") && answer.contains("retryAfter"), "{answer}");
+        writes.shutdown().await.unwrap();
+    })
+    .await;
+    assert_eq!(end.unwrap(), End::Input);
+    assert_eq!(daemons.wanted[..2], [Want::Started, Want::Again]);
+    assert!(!daemons.wanted[2..].contains(&Want::Started));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_goes_on_in_another_store_and_ends_where_events_were_missed() {
+    for (oldest, is_missed) in [(0, false), (5, true)] {
+        let ((first, mut heard, mut says), (second, mut heard_next, mut next_says)) = (daemon(), daemon());
+        let mut daemons = Daemons::new([Ok(first), Ok(second)]);
+        let end = serve(&mut daemons, async |mut reads, mut writes| {
+            follow(&mut reads, &mut writes, &mut heard, &mut says).await;
+            drop((heard, says));
+            let asked: serde_json::Value = serde_json::from_str(&next(&mut heard_next).await).unwrap();
+            assert_eq!(asked["params"], serde_json::json!({ "since": 3 }));
+            let data = serde_json::json!({ "kind": "cursor_expired", "cursor": 3, "oldest": oldest });
+            let refusal =
+                serde_json::json!({ "jsonrpc": "2.0", "id": asked["id"], "error": { "code": 1011, "message": "", "data": data } });
+            next_says.write_all(format!("{refusal}\n").as_bytes()).await.unwrap();
+            if is_missed {
+                let told = next(&mut reads).await;
+                assert!(told.contains("cursor_expired") && told.contains("\"subscription\":1"), "{told}");
+            } else {
+                let asked: serde_json::Value = serde_json::from_str(&next(&mut heard_next).await).unwrap();
+                assert_eq!((&asked["method"], &asked["params"]), (&"event.subscribe".into(), &serde_json::json!({})));
+                next_says.write_all(format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":4}}\n", asked["id"]).as_bytes()).await.unwrap();
+                let greeting =
+                    r#"{"jsonrpc":"2.0","method":"event","params":{"subscription":4,"result":{"cursor":1,"type":"server.connected"}}}"#;
+                next_says.write_all(format!("{greeting}\n").as_bytes()).await.unwrap();
+                assert_eq!(next(&mut reads).await, greeting.replace("\"subscription\":4", "\"subscription\":1"));
+            }
+            writes.shutdown().await.unwrap();
+            drop((heard_next, next_says));
+        })
+        .await;
+        assert_eq!(end.unwrap(), End::Input);
+    }
 }
 
 #[tokio::test]
 async fn without_a_first_daemon_there_is_no_relay() {
     let mut daemons = Daemons::new([Err(Error::unavailable("the disk is full"))]);
-    let end = serve(&mut daemons, async |_, _| {}).await;
+    let end = serve(&mut daemons, async |mut reads, _writes| assert_eq!(reads.next_line().await.unwrap(), None)).await;
     assert_eq!(end.unwrap_err().message(), "the disk is full");
 }
 

@@ -34,6 +34,10 @@ pub mod code {
     pub const GOING_AWAY: u16 = 1001;
     /// A frame that must not be.
     pub const PROTOCOL: u16 = 1002;
+    /// A message of a kind that is not taken.
+    pub const UNSUPPORTED: u16 = 1003;
+    /// Text that is no UTF-8.
+    pub const NOT_TEXT: u16 = 1007;
     /// The client may not be here any more.
     pub const POLICY: u16 = 1008;
     /// A frame that nobody would wait for.
@@ -53,7 +57,7 @@ pub enum Event<'a> {
     Ping(&'a [u8]),
     /// A sign of life.
     Pong,
-    /// It ends the connection, with its code where it gave a usable one.
+    /// It ends the connection, with its code where it gave one.
     Close(Option<u16>),
     /// It does not keep to the protocol; nothing after it can be understood.
     Broken(u16, &'static str),
@@ -137,7 +141,13 @@ impl Decoder {
             Found::TooLarge => Event::TooLarge(&self.fragments),
             Found::Ping(range) => Event::Ping(&self.buffer[range]),
             Found::Pong => Event::Pong,
-            Found::Close(range) => Event::Close(close_code(&self.buffer[range])),
+            Found::Close(range) => match close_code(&self.buffer[range]) {
+                Ok(code) => Event::Close(code),
+                Err((code, reason)) => {
+                    self.state = State::Broken;
+                    Event::Broken(code, reason)
+                }
+            },
             Found::Broken(code, reason) => {
                 self.state = State::Broken;
                 Event::Broken(code, reason)
@@ -258,10 +268,18 @@ fn broken(error: &Error) -> Found {
     Found::Broken(code, reason)
 }
 
-/// The code in a close frame, where it is one that may be sent.
-fn close_code(payload: &[u8]) -> Option<u16> {
-    let code = u16::from_be_bytes([*payload.first()?, *payload.get(1)?]);
-    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999).then_some(code)
+/// The code in a close frame; else what is wrong with it, as a code and words. Codes that are never sent, such as 1005, are
+/// wrong.
+fn close_code(payload: &[u8]) -> Result<Option<u16>, (u16, &'static str)> {
+    match payload {
+        [] => Ok(None),
+        [high, low, reason @ ..] => match u16::from_be_bytes([*high, *low]) {
+            code @ (1000..=1003 | 1007..=1014 | 3000..=4999) if str::from_utf8(reason).is_ok() => Ok(Some(code)),
+            1000..=1003 | 1007..=1014 | 3000..=4999 => Err((code::NOT_TEXT, "the reason of a close frame is not UTF-8")),
+            _ => Err((code::PROTOCOL, "a code that is never sent in a close frame")),
+        },
+        _ => Err((code::PROTOCOL, "half a code in a close frame")),
+    }
 }
 
 /// A text frame's bytes.

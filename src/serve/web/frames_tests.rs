@@ -106,7 +106,17 @@ fn what_breaks_the_protocol_ends_it() {
         assert_eq!(decode(100, [stream.as_slice()]), [expected], "{bytes:?}");
     }
     assert_eq!(decode(9, [sent(0x88, &[], [0; 4]).as_slice()]), ["Close(None)"]);
-    assert_eq!(decode(9, [sent(0x88, &[0x03, 0xed], [0; 4]).as_slice()]), ["Close(None)"], "1005 is never sent");
+    for (payload, expected) in [
+        (&[0x03][..], "Broken(1002, \"half a code in a close frame\")"),
+        (&[0x03, 0xed], "Broken(1002, \"a code that is never sent in a close frame\")"),
+        (&[0x03, 0xe7], "Broken(1002, \"a code that is never sent in a close frame\")"),
+        (&[0x07, 0xd0], "Broken(1002, \"a code that is never sent in a close frame\")"),
+        (&[0x03, 0xe8, 0xff], "Broken(1007, \"the reason of a close frame is not UTF-8\")"),
+        (&[0x03, 0xf3, b'b', b'y', b'e'], "Close(Some(1011))"),
+        (&[0x0b, 0xb8], "Close(Some(3000))"),
+    ] {
+        assert_eq!(decode(9, [sent(0x88, payload, [0; 4]).as_slice()]), [expected]);
+    }
 }
 
 #[test]

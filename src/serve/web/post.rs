@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     api::connection::{Connection, Door},
-    jsonrpc::framing::{Frame, MESSAGE_LIMIT},
+    jsonrpc::{
+        framing::{Frame, MESSAGE_LIMIT},
+        id_finder::IdFinder,
+    },
     serve::{
         dispatch::Dispatcher,
         outbox::{Outbox, Outgoing},
@@ -29,9 +32,6 @@ use crate::{
 
 /// How much of an oversize body is read, so that its client comes to reading the refusal.
 const SKIP_LIMIT: u64 = 1 << 30;
-
-/// How much of an oversize body is kept, to find the request's id in it.
-const PREFIX: usize = 4 * 1024;
 
 /// How much room is made for a body at once, whatever length was announced.
 const ROOM: u64 = 64 * 1024;
@@ -53,7 +53,10 @@ pub async fn post(site: &Site, directory: Option<AbsPath>, request: Request<Inco
         Err(response) => return *response,
     };
     let connection = Arc::new(Connection::new(Door::Http, directory, site.environment.clone()));
-    let frame = if body.too_large { Frame::TooLarge(&body.bytes) } else { Frame::Message(&body.bytes) };
+    let frame = match &body {
+        Body::Whole(bytes) => Frame::Message(bytes),
+        Body::TooLarge(finder) => Frame::TooLarge(finder.id()),
+    };
     match call(site, connection, frame).await {
         Some(answer) => json(StatusCode::OK, &answer),
         None => {
@@ -97,16 +100,16 @@ impl Drop for Leaving {
     }
 }
 
-struct Body {
-    /// The whole, or the beginning of what is too large.
-    bytes: Vec<u8>,
-    too_large: bool,
+enum Body {
+    Whole(Vec<u8>),
+    /// It was not kept.
+    TooLarge(IdFinder),
 }
 
 /// Reads a body; `patience` is how long it may pause.
 async fn read(mut incoming: Incoming, patience: Duration) -> Result<Body, Box<Response<HttpBody>>> {
     let announced = incoming.size_hint().lower();
-    let mut body = Body { bytes: Vec::with_capacity(usize::try_from(announced.min(ROOM)).unwrap_or_default()), too_large: false };
+    let mut body = Body::Whole(Vec::with_capacity(usize::try_from(announced.min(ROOM)).unwrap_or_default()));
     let mut length = 0;
     let refuse = |status, text| Err(Box::new(said(status, text)));
     while !incoming.is_end_stream() {
@@ -118,16 +121,18 @@ async fn read(mut incoming: Incoming, patience: Duration) -> Result<Body, Box<Re
         };
         let Ok(data) = frame.into_data() else { continue };
         length += data.len() as u64;
-        if !body.too_large && length > MESSAGE_LIMIT as u64 {
-            body.too_large = true;
-            let missing = PREFIX.saturating_sub(body.bytes.len()).min(data.len());
-            body.bytes.extend_from_slice(&data[..missing]);
-            body.bytes.truncate(PREFIX);
-            body.bytes.shrink_to_fit();
-        } else if !body.too_large {
-            body.bytes.extend_from_slice(&data);
-        } else if length > SKIP_LIMIT {
+        if length > SKIP_LIMIT {
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, "a body of that size is never read");
+        }
+        match &mut body {
+            Body::Whole(bytes) if length <= MESSAGE_LIMIT as u64 => bytes.extend_from_slice(&data),
+            Body::Whole(bytes) => {
+                let mut finder = IdFinder::default();
+                finder.take(bytes);
+                finder.take(&data);
+                body = Body::TooLarge(finder);
+            }
+            Body::TooLarge(finder) => finder.take(&data),
         }
     }
     Ok(body)

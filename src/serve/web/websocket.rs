@@ -32,11 +32,11 @@ use super::{
     listener::Site,
 };
 use crate::{
-    api::{
-        connection::{Connection, Door},
-        error::Error,
+    api::connection::{Connection, Door},
+    jsonrpc::{
+        framing::{Frame, MESSAGE_LIMIT},
+        id_finder::IdFinder,
     },
-    jsonrpc::framing::{Frame, MESSAGE_LIMIT},
     serve::connection::{End, Engine},
     stdx::paths::AbsPath,
 };
@@ -154,9 +154,14 @@ async fn receive(engine: &Engine, decoder: &mut Decoder, reader: &mut (impl Asyn
     loop {
         while let Some(event) = decoder.next() {
             let taken = match event {
+                Event::Text(text) if str::from_utf8(text).is_err() => return Over::Closed(code::NOT_TEXT, "a text message is not UTF-8"),
                 Event::Text(text) => engine.receive(Frame::Message(text)).await,
-                Event::TooLarge(beginning) => engine.receive(Frame::TooLarge(beginning)).await,
-                Event::Binary => engine.refuse(&Error::invalid_request("a binary message; JSON-RPC messages are text messages here")).await,
+                Event::TooLarge(beginning) => {
+                    let mut finder = IdFinder::default();
+                    finder.take(beginning);
+                    engine.receive(Frame::TooLarge(finder.id())).await
+                }
+                Event::Binary => return Over::Closed(code::UNSUPPORTED, "JSON-RPC messages are text messages here"),
                 Event::Ping(payload) => engine.outbox().control(pong(payload)).await,
                 Event::Pong => Ok(()),
                 Event::Close(code) => return Over::Closed(code.unwrap_or(code::NORMAL), ""),

@@ -58,6 +58,14 @@ impl Client {
         Self::spawn(fixture, "repo", &["stdio"], variables)
     }
 
+    /// The same with another copy of the executable.
+    #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
+    pub fn relay_of(executable: &std::path::Path, fixture: &Fixture) -> Self {
+        let mut command = Command::new(executable);
+        command.arg("stdio");
+        Self::run(command, fixture, "repo", &[])
+    }
+
     /// Starts `polytree stdio --standalone` with more variables.
     pub fn start_with(fixture: &Fixture, directory: &str, variables: &[(&str, &str)]) -> Self {
         Self::spawn(fixture, directory, &["stdio", "--standalone"], variables)
@@ -101,7 +109,7 @@ impl Client {
     /// The same with a hello of one's own.
     pub async fn greet(fixture: &Fixture, hello: &Hello) -> Result<Self, NotGreeted> {
         let [runtime, data] = ["run", "data"].map(|name| AbsPath::new(fixture.path(name)).unwrap());
-        let Greeted { input, output, .. } = wait(greet(&Address::new(&runtime, &data), hello)).await?;
+        let Greeted { input, output, .. } = wait(greet(&Address::candidates(&runtime, &data)[0], hello)).await?;
         Ok(Self::over(input, output))
     }
 

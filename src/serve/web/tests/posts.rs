@@ -82,6 +82,12 @@ async fn a_body_that_is_too_large_is_refused_with_its_id() {
     let (status, answer) = web.post(&body_text).await;
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!((status, &answer["id"], &answer["error"]["data"]["kind"]), (200, &7.into(), &"too_large".into()));
+    let last = format!(r#"{{"params":{{"value":"{}"}},"method":"test.echo","id":9,"jsonrpc":"2.0"}}"#, "x".repeat(33 << 20));
+    assert!(web.post(&last).await.1.contains(r#""id":9,"#));
+    assert_eq!(
+        web.post("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"test.echo\"}").await.1,
+        r#"{"jsonrpc":"2.0","id":1,"result":null}"#
+    );
     // In chunks, where nobody says the length before.
     let mut stream = TcpStream::connect(web.address).await.unwrap();
     let head = head(&web, 0).replace("Content-Length: 0", "Transfer-Encoding: chunked");

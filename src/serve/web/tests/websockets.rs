@@ -59,13 +59,26 @@ async fn a_client_that_goes_takes_its_requests_with_it() {
 }
 
 #[tokio::test]
-async fn binary_and_oversize_messages_are_refused_and_the_connection_goes_on() {
+async fn what_is_no_text_closes_with_the_code_that_says_so() {
     let web = Web::start().await;
     let mut socket = web.connect().await;
     socket.0.send(Message::binary(vec![0; 100_000])).await.unwrap();
-    let refusal = socket.receive().await;
-    assert_eq!((&refusal["id"], &refusal["error"]["code"]), (&Value::Null, &json!(-32600)));
-    assert!(refusal["error"]["message"].as_str().unwrap().contains("binary"), "{refusal}");
+    assert_eq!(socket.farewell().await.map(|(code, _)| code), Some(1003));
+    let mut socket = web.connect().await;
+    // A text frame with a byte that is no UTF-8, masked with zeros.
+    socket.0.get_mut().write_all(&[0x81, 0x83, 0, 0, 0, 0, b'"', 0xff, b'"']).await.unwrap();
+    assert_eq!(socket.farewell().await.map(|(code, _)| code), Some(1007));
+    let mut socket = web.connect().await;
+    socket.0.get_mut().write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xed]).await.unwrap();
+    assert_eq!(socket.farewell().await.map(|(code, _)| code), Some(1002), "1005 is never sent, nor said back");
+    web.stop().await;
+}
+
+#[tokio::test]
+async fn oversize_messages_are_refused_and_the_connection_goes_on() {
+    let web = Web::start().await;
+    let mut socket = web.connect().await;
+    assert_eq!(socket.ask(&format!("\u{feff}{ECHO}")).await, ECHOED);
     let large = "x".repeat(33 << 20);
     let refusal: Value = serde_json::from_str(
         &socket.ask(&format!(r#"{{"jsonrpc":"2.0","id":2,"method":"test.echo","params":{{"value":"{large}"}}}}"#)).await,
