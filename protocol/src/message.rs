@@ -72,6 +72,7 @@ pub struct UserMessage {
     /// The model that was asked.
     pub model: ModelRef,
     /// Replaces the agent's system prompt for this turn.
+    #[schemars(extend("x-long" = true))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
     /// Tools switched on or off for this turn, by name or wildcard.

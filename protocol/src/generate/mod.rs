@@ -5,6 +5,7 @@
 
 mod json_schema;
 mod layout;
+mod long_text;
 mod openrpc;
 
 use serde_json::Value;
