@@ -224,6 +224,11 @@ fn is_tag(property: &str, schema: &Value) -> bool {
 
 /// An object, an array, a value, a reference, a nullable one of these, a string enum, or a tagged union.
 fn has_one_shape(schema: &Value) -> bool {
+    if let [text, blob] = schema["oneOf"].as_array().map(Vec::as_slice).unwrap_or_default()
+        && blob["$ref"] == "#/$defs/BlobRef"
+    {
+        return has_one_shape(text);
+    }
     if let Some(variants) = schema["anyOf"].as_array() {
         return matches!(variants.as_slice(), [_, null] if null["type"] == "null");
     }
@@ -332,6 +337,55 @@ fn events_fit_the_schema() {
     }
     assert!(!payload_validator.is_valid(&json!({ "type": "session.status", "properties": {} })));
     assert!(!payload_validator.is_valid(&json!({ "type": "session.started", "properties": {} })));
+}
+
+#[test]
+fn a_long_text_may_be_a_reference_in_events_only() {
+    let (events, messages, parts) = (validator("EventPayload"), validator("MessageWithParts"), validator("Part"));
+    let id = |prefix: &str| format!("{prefix}_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    let part = |text: Value| json!({ "type": "text", "id": id("prt"), "sessionID": id("ses"), "messageID": id("msg"), "text": text });
+    let tool = |state: Value| json!({ "type": "tool", "id": id("prt"), "sessionID": id("ses"), "messageID": id("msg"), "callID": "1", "tool": "read", "state": state });
+    let blob = |place: &str| json!({ "ref": place, "bytes": 70_000 });
+    let done = |output: Value| {
+        tool(json!({ "status": "completed", "input": {}, "output": output, "title": "", "metadata": {}, "time": { "start": 1 } }))
+    };
+    for (text, reference) in [(part("short".into()), part(blob("/part/text"))), (done("short".into()), done(blob("/part/state/output")))] {
+        for part in [&text, &reference] {
+            let event = json!({ "type": "message.part.updated", "properties": { "part": part } });
+            assert!(events.is_valid(&event), "{event}");
+        }
+        assert!(parts.is_valid(&text) && !parts.is_valid(&reference), "{reference}");
+    }
+    assert!(!events.is_valid(&json!({ "type": "message.part.updated", "properties": { "part": part(json!({ "ref": "/part/text" })) } })));
+    let question = json!({
+        "id": id("per"), "sessionID": id("ses"), "messageID": id("msg"), "callID": "1", "type": "bash", "patterns": [blob("/patterns/0")],
+        "always": [], "title": "t", "metadata": {}, "time": { "created": 1 },
+    });
+    assert!(events.is_valid(&json!({ "type": "permission.asked", "properties": question })));
+    assert!(!validator("Permission").is_valid(&question));
+    assert!(messages.is_valid(&json!({ "info": user_message(), "parts": [part("short".into())], "cursor": 1 })));
+}
+
+fn user_message() -> Value {
+    json!({
+        "role": "user", "id": "msg_01ARZ3NDEKTSV4RRFFQ69G5FAV", "sessionID": "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV", "time": { "created": 1 },
+        "state": "queued", "agent": "build", "model": { "providerID": "p", "modelID": "m" },
+    })
+}
+
+#[test]
+fn a_reference_has_no_keywords_beside_it_and_types_are_named() {
+    for (path, definitions) in [("schema/schema.json", "/$defs"), ("schema/openrpc.json", "/components/schemas")] {
+        let document = generated(path);
+        visit(&document, &mut |schema| {
+            let Some(object) = schema.as_object().filter(|object| object.contains_key("$ref")) else { return };
+            assert_eq!(object.len(), 1, "{path}: many generators of types read nothing but the reference in {schema}");
+        });
+        for (name, definition) in document.pointer(definitions).unwrap().as_object().unwrap() {
+            assert_eq!(definition["title"], name.as_str(), "{path}");
+        }
+        assert!(!document.to_string().contains("x-long"), "{path}");
+    }
 }
 
 #[test]

@@ -18,7 +18,33 @@ params! {
         /// Every matching event after this cursor, first from the log, then live; 0: from the oldest kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         since: Option<u64>,
+        /// How texts over 64 KiB come: as a reference, which is the default, or inline.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blobs: Option<Blobs>,
     }
+}
+
+/// How long texts come in events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Blobs {
+    /// A `BlobRef` stands in the place of the text.
+    #[default]
+    Reference,
+    /// Whole. A `BlobRef` remains only where the text is not stored any more: a later event tells what became of it.
+    Inline,
+}
+
+/// Stands in an event for a text of more than 64 KiB. `session.message` gives the whole text, `permission.list` that of
+/// a question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlobRef {
+    /// The place of the text in the event's properties, as a JSON pointer.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The length of the text in bytes of UTF-8.
+    pub bytes: u64,
 }
 
 params! {

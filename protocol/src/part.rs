@@ -65,6 +65,7 @@ parts! {
     /// Text of the user or the model.
     Text "text" TextPart {
         /// The text, exactly as it came.
+        #[schemars(extend("x-long" = true))]
         text: String,
         /// Added by the daemon, not typed by the user.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -80,6 +81,7 @@ parts! {
     /// What the model thought.
     Reasoning "reasoning" ReasoningPart {
         /// The text, exactly as it came.
+        #[schemars(extend("x-long" = true))]
         text: String,
         /// What the provider attached, such as its signature.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,6 +98,7 @@ parts! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         filename: Option<String>,
         /// `file:`, `data:` or another address.
+        #[schemars(extend("x-long" = true))]
         url: String,
         /// Where in the prompt it was mentioned; not interpreted by the daemon.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,6 +165,7 @@ parts! {
     /// Work for a child session.
     Subtask "subtask" SubtaskPart {
         /// What the child is asked.
+        #[schemars(extend("x-long" = true))]
         prompt: String,
         /// A few words for people.
         description: String,
@@ -227,6 +231,7 @@ pub struct ToolPending {
     #[serde(default)]
     pub input: BTreeMap<String, Value>,
     /// The arguments as the model wrote them.
+    #[schemars(extend("x-long" = true))]
     #[serde(default)]
     pub raw: String,
 }
@@ -237,6 +242,7 @@ pub struct ToolRunning {
     /// The arguments.
     pub input: Value,
     /// One line for people.
+    #[schemars(extend("x-long" = true))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// What the tool tells while it runs.
@@ -252,8 +258,10 @@ pub struct ToolCompleted {
     /// The arguments.
     pub input: Value,
     /// What the model reads.
+    #[schemars(extend("x-long" = true))]
     pub output: String,
     /// One line for people.
+    #[schemars(extend("x-long" = true))]
     pub title: String,
     /// More for clients.
     pub metadata: Value,
@@ -270,6 +278,7 @@ pub struct Attachment {
     /// The media type.
     pub mime: String,
     /// A `data:` address.
+    #[schemars(extend("x-long" = true))]
     pub url: String,
     /// The name for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -282,6 +291,7 @@ pub struct ToolFailed {
     /// The arguments.
     pub input: Value,
     /// What the model reads.
+    #[schemars(extend("x-long" = true))]
     pub error: String,
     /// More for clients; `aborted: true` where the turn was aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -115,10 +115,13 @@ pub struct Permission {
     #[serde(rename = "type")]
     pub kind: String,
     /// What is asked for.
+    #[schemars(extend("x-long" = true))]
     pub patterns: Vec<String>,
     /// What "always" would grant.
+    #[schemars(extend("x-long" = true))]
     pub always: Vec<String>,
     /// One line for people.
+    #[schemars(extend("x-long" = true))]
     pub title: String,
     /// More about the call: the command, the diff, the path.
     pub metadata: Value,

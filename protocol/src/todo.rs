@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Todo {
     /// What is to be done.
+    #[schemars(extend("x-long" = true))]
     pub content: String,
     /// `pending`, `in_progress`, `completed` or `cancelled`.
     pub status: String,

@@ -1,10 +1,10 @@
 //! The handlers of `event.*`.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use polytree_protocol::{
     errors::ErrorKind,
-    event::{Event, EventListResult, EventSubscribeParams},
+    event::{Blobs, Event, EventListResult, EventSubscribeParams},
     events::EVENTS,
     methods::{EventList, EventSubscribe, EventUnsubscribe},
 };
@@ -14,10 +14,12 @@ use tokio::time::Instant;
 use super::{
     error::Error,
     handler::{Context, Handler, SubscriptionHandler},
+    inline::inline,
     select,
     sink::Sink,
 };
 use crate::{
+    daemon::Daemon,
     event::{self, Filter, Subscription},
     find::Follower,
     stdx::time::now_ms,
@@ -52,17 +54,27 @@ impl Handler for EventList {
     }
 }
 
+/// What a subscription sends from.
+pub struct Feed {
+    events: Subscription,
+    /// Where long texts are read that are to come inline.
+    store: Option<Arc<Daemon>>,
+    _follower: Option<Follower>,
+}
+
 impl SubscriptionHandler for EventSubscribe {
     const NOTIFICATION: &'static str = "event";
-    type Feed = (Subscription, Option<Follower>);
+    type Feed = Feed;
 
     async fn open(context: Context, params: Self::Params) -> Result<Self::Feed, Error> {
         let follower = follow(&context, &params).await?;
         let filter = Filter::new(select::narrowing(&params)?, params.project_id, params.session_id, checked(params.types)?);
-        Ok((context.daemon.events.follow(params.since, filter).await?, follower))
+        let events = context.daemon.events.follow(params.since, filter).await?;
+        let store = (params.blobs == Some(Blobs::Inline)).then(|| Arc::clone(&context.daemon));
+        Ok(Feed { events, store, _follower: follower })
     }
 
-    async fn run((mut feed, _follower): Self::Feed, sink: Sink) {
+    async fn run(Feed { events: mut feed, store, _follower }: Self::Feed, sink: Sink) {
         if send_unlogged(&sink, "server.connected", feed.position()).await.is_err() {
             return;
         }
@@ -88,6 +100,10 @@ impl SubscriptionHandler for EventSubscribe {
                 Ok(events) => {
                     sent = Instant::now();
                     for event in events {
+                        let event = match &store {
+                            Some(daemon) => inline(daemon, event).await,
+                            None => event,
+                        };
                         if sink.send(&event).await.is_err() {
                             return;
                         }

@@ -9,6 +9,7 @@ pub mod sink;
 pub mod traffic;
 
 mod convert;
+mod inline;
 mod select;
 
 pub mod auth;

@@ -1,5 +1,6 @@
 //! Long texts do not travel in events: above a limit a reference stands in their place, which `session.message` resolves.
 
+use polytree_protocol::event::BlobRef;
 use serde_json::{Value, json};
 
 /// Texts above this many bytes are replaced.
@@ -19,15 +20,19 @@ pub(super) fn replace(properties: String) -> String {
 pub(super) fn refer(properties: String, place: &str, bytes: usize) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(&properties) else { return properties };
     if let Some(text) = value.pointer_mut(place) {
-        *text = json!({ "ref": place, "bytes": bytes });
+        *text = reference(place, bytes);
     }
     value.to_string()
+}
+
+fn reference(place: &str, bytes: usize) -> Value {
+    json!(BlobRef { reference: place.to_owned(), bytes: bytes as u64 })
 }
 
 fn visit(value: &mut Value, path: &mut String) {
     let length = path.len();
     match value {
-        Value::String(text) if text.len() > LIMIT => *value = json!({ "ref": path, "bytes": text.len() }),
+        Value::String(text) if text.len() > LIMIT => *value = reference(path, text.len()),
         Value::Array(items) => {
             for (index, item) in items.iter_mut().enumerate() {
                 path.push_str(&format!("/{index}"));

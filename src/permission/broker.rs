@@ -199,6 +199,14 @@ impl Broker {
         Ok(())
     }
 
+    /// A question, also one that was answered.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn get(&self, id: PermissionId) -> Result<Option<Permission>, Error> {
+        self.database.read(move |connection| Ok(store::get(connection, &id)?.map(|row| row.permission))).await
+    }
+
     /// All open questions with the directories of their sessions, oldest first.
     ///
     /// # Errors

@@ -4,9 +4,11 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use polytree_protocol::{
     auth::{AuthEntry, KeyText},
     events::{EventPayload, ProjectInfo},
@@ -44,6 +46,12 @@ use crate::{
 
 /// The most open directories; beyond it the longest unused are closed.
 const MOST_OPEN: usize = 512;
+
+/// In a list, a project whose files cannot be read in this time has none that wait for trust.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// So many projects are looked at side by side.
+const LOOKS: usize = 8;
 
 /// How exact the time of a project's last use is.
 const TOUCH_MS: i64 = 1000;
@@ -157,6 +165,7 @@ impl Projects {
         location: git_layout::Location,
         purpose: Use,
     ) -> Result<(registry::Seen, HashSet<TrustedFile>), Error> {
+        let files = look_for_files(location.worktree().clone(), directory.clone()).await;
         let (events, directory) = (Arc::clone(&self.events), directory.to_string());
         self.database
             .write(move |write| {
@@ -165,7 +174,7 @@ impl Projects {
                     Use::Begin => registry::claim(write, &location, now_ms())?,
                 };
                 if seen.changed {
-                    tell(write, &events, &seen.project, Some(directory))?;
+                    tell(write, &events, &seen.project, directory, &files)?;
                 }
                 let trusted = trusted_files(write, &seen.project.id)?;
                 Ok((seen, trusted))
@@ -183,8 +192,37 @@ impl Projects {
     /// # Errors
     /// When the store fails.
     pub async fn list(&self) -> Result<Vec<Project>, Error> {
-        let known = self.database.read::<_, Error>(|connection| Ok(registry::list(connection)?)).await?;
-        Ok(known.iter().map(|project| project.to_wire(Vec::new())).collect())
+        let known = self.database.read::<_, Error>(|connection| {
+            let known = registry::list(connection)?.into_iter();
+            known.map(|project| Ok((trusted_files(connection, &project.id)?, project))).collect::<Result<Vec<_>, Error>>()
+        });
+        let described = known.await?.into_iter().map(|(trusted, project)| async move {
+            let files = tokio::time::timeout(PATIENCE, self.files_of(&project, None)).await.unwrap_or_default();
+            project.to_wire(trust::pending(&files, &trusted))
+        });
+        Ok(futures::stream::iter(described).buffered(LOOKS).collect().await)
+    }
+
+    /// The files that count for the project: in its main checkout, in its directories that are open, and in `directory`,
+    /// which is given with its checkout.
+    async fn files_of(&self, project: &registry::KnownProject, directory: Option<(AbsPath, AbsPath)>) -> Vec<TrustedFile> {
+        let mut places = vec![(project.worktree.clone(), project.worktree.clone())];
+        places.extend(directory);
+        {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let own = open.values().filter(|instance| instance.project.id == project.id);
+            places.extend(own.map(|instance| (instance.worktree().clone(), instance.directory.clone())));
+        }
+        let look = move || {
+            let mut files: Vec<TrustedFile> = Vec::new();
+            for file in places.iter().flat_map(|(worktree, directory)| trust::files_that_count(worktree, directory)) {
+                if !files.contains(&file) {
+                    files.push(file);
+                }
+            }
+            files
+        };
+        Tasks::spawn_blocking(look).await.unwrap_or_default()
     }
 
     /// A known project.
@@ -242,11 +280,12 @@ impl Projects {
         instance: &Instance,
         change: impl FnOnce(&Write<'_>, &ProjectId) -> Result<Option<registry::KnownProject>, registry::Error> + Send + 'static,
     ) -> Result<(), Error> {
+        let files = self.files_of(&instance.project, Some((instance.worktree().clone(), instance.directory.clone()))).await;
         let (events, id, directory) = (Arc::clone(&self.events), instance.project.id.clone(), instance.directory.to_string());
         self.database
             .write(move |write| {
                 let project = change(write, &id)?.ok_or_else(|| Error::UnknownProject(id.clone()))?;
-                tell(write, &events, &project, Some(directory))
+                tell(write, &events, &project, directory, &files)
             })
             .await
     }
@@ -388,13 +427,24 @@ pub(super) fn trusted_files(connection: &rusqlite::Connection, id: &ProjectId) -
     Ok(files.map(|(path, digest)| TrustedFile { path, digest }).collect())
 }
 
-async fn files_that_count(instance: &Arc<Instance>) -> Vec<TrustedFile> {
-    let instance = Arc::clone(instance);
-    Tasks::spawn_blocking(move || trust::files_that_count(instance.worktree(), &instance.directory)).await.unwrap_or_default()
+async fn files_that_count(instance: &Instance) -> Vec<TrustedFile> {
+    look_for_files(instance.worktree().clone(), instance.directory.clone()).await
 }
 
-fn tell(write: &mut Write<'_>, events: &Arc<Events>, project: &registry::KnownProject, directory: Option<String>) -> Result<(), Error> {
-    let scope = Scope { directory, project_id: Some(project.id.clone()), session_id: None };
-    events.append(write, &scope, &EventPayload::ProjectUpdated(ProjectInfo { info: project.to_wire(Vec::new()) }))?;
+async fn look_for_files(worktree: AbsPath, directory: AbsPath) -> Vec<TrustedFile> {
+    Tasks::spawn_blocking(move || trust::files_that_count(&worktree, &directory)).await.unwrap_or_default()
+}
+
+/// Tells of a project; `files` are those that count for it.
+fn tell(
+    write: &mut Write<'_>,
+    events: &Arc<Events>,
+    project: &registry::KnownProject,
+    directory: String,
+    files: &[TrustedFile],
+) -> Result<(), Error> {
+    let pending = trust::pending(files, &trusted_files(write, &project.id)?);
+    let scope = Scope { directory: Some(directory), project_id: Some(project.id.clone()), session_id: None };
+    events.append(write, &scope, &EventPayload::ProjectUpdated(ProjectInfo { info: project.to_wire(pending) }))?;
     Ok(())
 }

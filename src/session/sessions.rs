@@ -14,6 +14,7 @@ use polytree_protocol::{
     message::{MessageWithParts, OutputFormat, PromptOptions, Tokens},
     provider::ModelRef,
     session::{PartInput, Session, SessionTime},
+    todo::Todo,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -362,6 +363,15 @@ impl Sessions {
                 Ok(store::list_messages(connection, &id, limit, before.as_ref())?)
             })
             .await
+    }
+
+    /// The task list of a session.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn todos(&self, id: &SessionId) -> Result<Vec<Todo>, Error> {
+        let id = id.clone();
+        Ok(self.shared.database.read(move |connection| store::todos(connection, &id)).await?)
     }
 
     /// One message.

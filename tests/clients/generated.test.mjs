@@ -1,5 +1,6 @@
-// The OpenRPC document with the tools of its makers: their validator, and a TypeScript client from their generator that
-// talks to the daemon over WebSocket and checks every call against the document first.
+// The schemas with the tools of others: types by json-schema-to-typescript; for the OpenRPC document its makers'
+// validator, and a TypeScript client from their generator that talks to the daemon over WebSocket and checks every call
+// against the document first.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
@@ -36,6 +37,49 @@ test('required params stand before optional ones', () => {
     const flags = params.map(({ required }) => Boolean(required))
     assert.deepEqual(flags, [...flags].sort((a, b) => Number(b) - Number(a)), name)
   }
+})
+
+/** What reads messages and events without a cast: it compiles only when the types have all fields. */
+const READER = `
+import type { EventPayload, MessageWithParts, SessionStatus, TextItem } from './polytree'
+export function said(messages: MessageWithParts[]): string {
+  let all = ''
+  for (const { info, parts } of messages) {
+    const id: string = info.id
+    const state: 'queued' | 'running' | 'answered' | 'cancelled' | undefined = info.role === 'user' ? info.state : undefined
+    const cost: number = info.role === 'assistant' ? info.cost : 0
+    all += [id, state, cost].join()
+    for (const part of parts) {
+      if (part.type === 'text') all += part.text.trim()
+      else if (part.type === 'tool' && part.state.status === 'completed') all += part.callID + part.state.output.trim()
+      else if (part.type === 'tool' && part.state.status === 'error') all += part.state.error.trim()
+    }
+  }
+  return all
+}
+export function bytes(event: EventPayload): number {
+  if (event.type === 'message.part.updated') {
+    const { part } = event.properties
+    if (part.type === 'text') return typeof part.text === 'string' ? part.text.length : part.text.bytes
+  }
+  return event.type === 'message.part.delta' ? event.properties.delta.length : 0
+}
+export const wakes = (status: SessionStatus): number => (status.type === 'retry' ? status.next : 0)
+export const path = (item: TextItem): string => (item.type === 'match' ? item.path : '')
+// @ts-expect-error a field that is not there
+export const wrong = (message: MessageWithParts) => message.info.nothing
+`
+
+test('types from the schema are complete', async (t) => {
+  const { compile } = tool('json-schema-to-typescript')
+  const folder = temporary(t)
+  const schema = JSON.parse(fs.readFileSync(path.join(checkout, 'schema/schema.json'), 'utf8'))
+  const options = { unreachableDefinitions: true, additionalProperties: false, format: false }
+  fs.writeFileSync(path.join(folder, 'polytree.ts'), await compile(schema, 'Polytree', options))
+  fs.writeFileSync(path.join(folder, 'reader.ts'), READER)
+  const typescript = path.join(tools, 'npm/node_modules/typescript/bin/tsc')
+  const checked = spawnSync(process.execPath, [typescript, '--strict', '--noEmit', '--target', 'es2022', 'reader.ts'], { encoding: 'utf8', cwd: folder })
+  assert.equal(checked.stdout + checked.stderr, '')
 })
 
 /** Generates the client and returns its class. */

@@ -177,8 +177,9 @@ test('a text is cut into blocks', () => {
   const { blocksOf } = modules
   assert.deepEqual(blocksOf('one\ntwo\n\n# head\n- a\n- b\n```rs\nlet x;\n\n# no head\n```\nend'), ['one\ntwo', '# head', '- a\n- b', '```rs\nlet x;\n\n# no head\n```', 'end'])
   assert.deepEqual(blocksOf('```\nstill open\n\n'), ['```\nstill open\n\n'])
+  assert.deepEqual(blocksOf('1. a\n\n   ```\n   b\n\n   c\n   ```\n2. d\n\nend'), ['1. a\n\n   ```\n   b\n\n   c\n   ```\n2. d', 'end'])
   // What has been drawn stays as it is while the text grows.
-  const text = 'Some *words*.\n\n- item\n- item\n\n~~~\ncode\n~~~\n\nlast'
+  const text = 'Some *words*.\n\n- item\n\n  more\n- item\n\n~~~\ncode\n~~~\n\nTitle\n===\n> quote\n\nsee:\n|a|b|\n|-|-|\n|1|2|\n\nlast'
   for (let end = 0; end < text.length; end++) {
     const [some, more] = [blocksOf(text.slice(0, end)), blocksOf(text)]
     assert.deepEqual(some.slice(0, -1), more.slice(0, Math.max(0, some.length - 1)), `after ${end} characters`)

@@ -109,3 +109,50 @@ async fn after_an_unsubscribe_nothing_more_arrives() {
     let event = client.event(|event| event["type"] != "server.connected").await;
     assert_eq!(event["sessionID"], two, "the first session's event came after the unsubscribe");
 }
+
+/// What the events say of the text of the parts that are longer than 64 KiB.
+fn long_texts(events: &[Value]) -> Vec<&Value> {
+    let parts = events.iter().filter(|event| event["type"] == "message.part.updated").map(|event| &event["properties"]["part"]);
+    let texts = parts.flat_map(|part| [&part["text"], &part["state"]["output"]]);
+    texts.filter(|text| text.is_object() || text.as_str().is_some_and(|text| text.len() > 64 * 1024)).collect()
+}
+
+#[tokio::test]
+async fn long_texts_come_as_references_or_inline_as_a_client_wants() {
+    let fixture = Fixture::new().await;
+    let (question, answer) = ("q".repeat(70_000), "\"a\u{e4}\n".repeat(20_000));
+    let command = format!("touch {}", "x".repeat(70_000));
+    fixture.models.push(Answer::openai_calls(&[("c", "bash", json!({ "command": command, "description": "x" }))]));
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    let wanted = client.subscribe(json!({ "sessionID": session, "blobs": "inline" })).await;
+    client.call("session.submit", json!({ "sessionID": session, "parts": question })).await;
+    let mut events = client.events_until("permission.asked").await;
+    let asked = events.last().unwrap()["properties"].clone();
+    assert_eq!(asked, client.call("permission.list", json!({})).await[0], "a question is whole");
+    assert_eq!(asked["patterns"], json!([command]));
+    client.call("permission.reply", json!({ "sessionID": session, "permissionID": asked["id"], "response": "reject" })).await;
+    events.extend(client.events_until("session.idle").await);
+    let frames: Vec<String> =
+        answer.lines().collect::<Vec<_>>().chunks(500).map(|lines| openai::text(&(lines.join("\n") + "\n"))).collect();
+    fixture.models.push(Answer::sse(frames.into_iter().chain([openai::finish("stop")])));
+    client.call("session.submit", json!({ "sessionID": session, "parts": "go on" })).await;
+    events.extend(client.events_until("session.idle").await);
+    assert_eq!(long_texts(&events), [&json!(question), &json!(answer)]);
+    client.call("event.unsubscribe", json!({ "subscription": wanted })).await;
+    // The log gives the same, and references to who does not ask.
+    let mut replay = async |params: Value| {
+        let number = client.subscribe(params).await;
+        let mut events = client.events_until("session.idle").await;
+        events.extend(client.events_until("session.idle").await);
+        client.call("event.unsubscribe", json!({ "subscription": number })).await;
+        events
+    };
+    assert_eq!(long_texts(&replay(json!({ "since": 0, "blobs": "inline" })).await), [&json!(question), &json!(answer)]);
+    let bare = replay(json!({ "since": 0 })).await;
+    let reference = |bytes: usize| json!({ "ref": "/part/text", "bytes": bytes });
+    assert_eq!(long_texts(&bare), [&reference(70_000), &reference(answer.len())]);
+    let asked = bare.iter().find(|event| event["type"] == "permission.asked").unwrap();
+    assert_eq!(asked["properties"]["patterns"][0], json!({ "ref": "/patterns/0", "bytes": command.len() }));
+    assert_eq!(client.refused("event.subscribe", json!({ "blobs": "whole" })).await["code"], -32602);
+}

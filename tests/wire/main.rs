@@ -32,6 +32,7 @@ mod moments;
 mod network;
 mod permissions;
 mod projects;
+mod prompt_state;
 mod reach;
 mod relay;
 mod sessions;

@@ -142,3 +142,29 @@ async fn agents_and_tools_are_listed() {
         .await;
     assert!(error["message"].as_str().unwrap().contains("main"), "{error}");
 }
+
+#[tokio::test]
+async fn lists_and_events_name_the_files_that_wait_for_trust() {
+    let fixture = Fixture::new().await;
+    std::fs::create_dir(fixture.path("repo/below")).unwrap();
+    std::fs::write(fixture.path("repo/polytree.json"), "{}").unwrap();
+    std::fs::write(fixture.path("repo/below/polytree.json"), "{}").unwrap();
+    let mut client = Client::start(&fixture);
+    client.subscribe(json!({ "types": ["project.updated"] })).await;
+    client.session().await;
+    assert_eq!(client.event_of("project.updated").await["properties"]["info"]["pending"], json!(["polytree.json"]));
+    assert_eq!(client.call("project.list", json!({})).await[0]["pending"], json!(["polytree.json"]));
+    // A directory that is open counts too.
+    client.call("project.current", json!({ "directory": fixture.path("repo/below") })).await;
+    let both = json!(["polytree.json", "below/polytree.json"]);
+    assert_eq!(client.call("project.list", json!({})).await[0]["pending"], both);
+    let trust = json!({ "trusted": true, "directory": fixture.path("repo/below") });
+    client.call("project.trust", trust).await;
+    let trusted = |info: &Value| info["trusted"] == true && info.get("pending").is_none();
+    client.event(|event| trusted(&event["properties"]["info"])).await;
+    assert!(trusted(&client.call("project.list", json!({})).await[0]));
+    std::fs::write(fixture.path("repo/polytree.json"), "{ }").unwrap();
+    assert_eq!(client.call("project.list", json!({})).await[0]["pending"], json!(["polytree.json"]), "a changed file waits again");
+    client.call("project.trust", json!({ "trusted": false })).await;
+    client.event(|event| event["properties"]["info"]["trusted"] == false && event["properties"]["info"]["pending"].is_array()).await;
+}

@@ -10,6 +10,7 @@ use schemars::{
 };
 use serde_json::{Map, Value, json};
 
+use super::long_text::{LONG, event_properties};
 use crate::{PROTOCOL_VERSION, config::Config, errors::ErrorData, events::EVENTS, methods::METHODS};
 
 /// `schema.json`: every type of the contract by name.
@@ -30,12 +31,7 @@ pub fn settings() -> Value {
     let mut schema = generator.into_root_schema_for::<Config>();
     schema.insert("title".to_owned(), "polytree settings".into());
     if let Some(Value::Object(definitions)) = schema.get_mut("definitions") {
-        definitions.sort_keys();
-        for (name, definition) in definitions.iter_mut() {
-            if let Value::Object(definition) = definition {
-                definition.shift_insert(0, "title".to_owned(), name.as_str().into());
-            }
-        }
+        title(definitions);
     }
     // Not JSON Schema, but read by the language servers that check JSON in editors.
     schema.insert("allowComments".to_owned(), true.into());
@@ -52,7 +48,7 @@ pub fn visit_contract(generator: &mut SchemaGenerator) {
     let events: Vec<Value> = EVENTS
         .iter()
         .map(|event| {
-            let properties = (event.properties)(generator);
+            let properties = event_properties(event, generator);
             json!({
                 "type": "object",
                 "description": event.summary,
@@ -72,8 +68,18 @@ pub fn visit_contract(generator: &mut SchemaGenerator) {
 /// The schemas that the generator has collected, by name.
 pub fn sorted_definitions(generator: &mut SchemaGenerator) -> Map<String, Value> {
     let mut definitions = generator.take_definitions(true);
-    definitions.sort_keys();
+    title(&mut definitions);
     definitions
+}
+
+/// Sorts definitions and gives each its name as a title, by which generators of types call them.
+fn title(definitions: &mut Map<String, Value>) {
+    definitions.sort_keys();
+    for (name, definition) in definitions {
+        if let Value::Object(definition) = definition {
+            definition.shift_insert(0, "title".to_owned(), name.as_str().into());
+        }
+    }
 }
 
 fn described(mut schema: Schema, description: &str) -> Schema {
@@ -95,11 +101,19 @@ impl Transform for Tidy {
         if object.get("default").is_some_and(Value::is_null) {
             object.shift_remove("default");
         }
+        object.shift_remove(LONG);
         // Rust's names of numbers are no formats of JSON Schema, and strict validators refuse what they do not know.
         if object.get("format").and_then(Value::as_str).is_some_and(|format| RUST_NUMBERS.contains(&format))
             && object.shift_remove("format").is_some_and(|format| format == "uint32")
         {
             object.entry("maximum").or_insert(u32::MAX.into());
+        }
+        // Many generators of types read nothing of what stands beside a reference.
+        if object.len() > 1
+            && let Some(reference) = object.shift_remove("$ref")
+            && let Some(all) = object.entry("allOf").or_insert_with(|| json!([])).as_array_mut()
+        {
+            all.push(json!({ "$ref": reference }));
         }
         if let Some(Value::String(description)) = object.shift_remove("description") {
             object.shift_insert(0, "description".to_owned(), paragraphs(&description).into());

@@ -5,6 +5,7 @@
 
 mod json_schema;
 mod layout;
+mod long_text;
 mod lua;
 mod openrpc;
 mod shape;

@@ -4,7 +4,10 @@
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::json_schema::{Tidy, paragraphs, sorted_definitions, visit_contract};
+use super::{
+    json_schema::{Tidy, paragraphs, sorted_definitions, visit_contract},
+    long_text::event_properties,
+};
 use crate::{
     PROTOCOL_VERSION,
     errors::{ErrorData, ErrorKind},
@@ -25,7 +28,7 @@ pub fn document() -> Value {
     let events: Vec<Value> = EVENTS
         .iter()
         .map(|event| {
-            let properties = (event.properties)(&mut generator);
+            let properties = event_properties(event, &mut generator);
             json!({ "type": event.name, "summary": event.summary, "logged": event.logged, "properties": properties })
         })
         .collect();

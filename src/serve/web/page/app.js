@@ -18,7 +18,7 @@ const LETTERS = 'polytree.letters'
 
 const model = new Model()
 const follower = new Follower(model)
-const transcript = new Transcript(model, () => attempt(() => follower.older()))
+const transcript = new Transcript(model, () => attempt(() => follower.older()), (entry) => prompt.sendAgain(entry))
 const list = new SessionList(model, {
   search: (text) => attempt(() => readSessions(text ? { search: text } : null)),
   more: () => attempt(() => readSessions({ before: oldest() })),
@@ -42,6 +42,8 @@ let wasLive = false
 
 model.onLists = () => {
   list.draw()
+  asks.draw()
+  prompt.drawChoices()
   drawSession()
 }
 model.onAsks = () => asks.draw()
@@ -147,6 +149,16 @@ async function readSession(sessionID) {
   if (!sessionID) return
   model.addSessions([await follower.call('session.get', { sessionID })])
   void prompt.offer()
+  await readProject(sessionID)
+}
+
+/** Which files wait for trust depends on the session's directory, and files change by themselves. @param {string} sessionID */
+async function readProject(sessionID) {
+  const session = model.sessions.get(sessionID)
+  if (!session || session.missing) return
+  const project = await follower.call('project.current', { directory: session.directory })
+  model.projects.set(project.id, project)
+  model.onLists()
 }
 
 /** @param {string | null} sessionID */
@@ -160,6 +172,7 @@ function choose(sessionID) {
   if (sessionID && follower.state === 'live') {
     void attempt(() => follower.reload())
     if (!model.sessions.has(sessionID)) void attempt(() => readSession(sessionID))
+    else void attempt(() => readProject(sessionID))
   }
   list.draw()
   asks.draw()
@@ -208,7 +221,7 @@ const KEYS = {
   i: ['writes a prompt', () => prompt.focus()],
   j: ['goes to the next session', () => list.step(1)],
   k: ['goes to the session before', () => list.step(-1)],
-  q: ['goes to the first question', () => asks.focus()],
+  q: ['goes to the first question of this session', () => asks.focus()],
   s: ['stops the turn', stop],
   e: ['goes to the end of the conversation', () => transcript.toEnd()],
   d: ['tells about the daemon and who is connected', () => dialogs.daemon(follower)],

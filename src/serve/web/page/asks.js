@@ -1,8 +1,8 @@
-// Open questions of the whole daemon: those of the chosen session first, the others with the way to them.
+// Open questions: those of the chosen session and of its children to be answered, all others as one line with the way to them.
 /** @import { Permission } from 'polytree' */
 /** @import { Model } from './model.js' */
-import { arrange, atNextFrame, byId, h, say } from './dom.js'
-import { ago, shortPath } from './format.js'
+import { arrange, atNextFrame, byId, fill, h, say } from './dom.js'
+import { ago, counted } from './format.js'
 import { diffView } from './parts.js'
 
 /** @typedef {(permission: Permission, response: 'once' | 'always' | 'reject', message?: string) => Promise<void>} Reply */
@@ -10,8 +10,9 @@ import { diffView } from './parts.js'
 export class Asks {
   #region = byId('asks')
   #list = byId('ask-list')
+  #elsewhere = byId('elsewhere')
   #badge = byId('ask-count')
-  /** @type {Map<string, { element: HTMLElement, where: HTMLElement }>} */
+  /** @type {Map<string, HTMLElement>} */
   #cards = new Map()
   /** The chosen session. @type {string | null} */
   chosen = null
@@ -23,54 +24,65 @@ export class Asks {
   constructor(model, reply) {
     this.model = model
     this.reply = reply
-    this.#badge.addEventListener('click', () => this.focus())
+    this.#badge.addEventListener('click', () => {
+      if (this.#list.childElementCount) this.focus()
+      else this.#elsewhere.querySelector('a')?.click()
+    })
   }
 
   draw() {
     atNextFrame(this, () => this.#draw())
   }
 
-  /** Goes to the first question. */
+  /** Goes to the first question of the chosen session. */
   focus() {
     this.#list.querySelector('button')?.focus()
   }
 
+  /** Whether a session is the chosen one or one of its children. @param {string | undefined} sessionID */
+  #isHere(sessionID) {
+    for (let id = sessionID; id; id = this.model.sessions.get(id)?.parentID ?? undefined) if (id === this.chosen) return true
+    return false
+  }
+
   #draw() {
-    const open = [...this.model.permissions.values()]
-    const isHere = (/** @type {Permission} */ { sessionID }) => (sessionID === this.chosen ? 0 : 1)
-    open.sort((a, b) => isHere(a) - isHere(b) || a.time.created - b.time.created)
+    const open = [...this.model.permissions.values()].sort((a, b) => a.time.created - b.time.created)
+    const here = open.filter(({ sessionID }) => this.#isHere(sessionID))
     const hadFocus = this.#list.contains(document.activeElement)
     for (const id of this.#cards.keys()) if (!this.model.permissions.has(id)) this.#cards.delete(id)
-    arrange(this.#list, open.map((permission) => this.#card(permission)))
-    this.#region.hidden = open.length === 0
+    arrange(this.#list, here.map((permission) => this.#card(permission)))
+    this.#region.hidden = here.length === 0
+    this.#drawElsewhere(open.filter((permission) => !here.includes(permission)))
     this.#badge.hidden = open.length === 0
-    say(this.#badge, open.length === 1 ? '1 question' : `${open.length} questions`)
+    say(this.#badge, counted(open.length, 'question'))
     document.title = open.length ? `(${open.length}) polytree` : 'polytree'
     // Who answers by keyboard goes on with the next question, or back to writing.
     if (hadFocus && !this.#list.contains(document.activeElement)) {
-      if (open.length) this.focus()
+      if (here.length) this.focus()
       else byId('prompt').focus()
     }
   }
 
+  /** @param {Permission[]} open */
+  #drawElsewhere(open) {
+    const sessions = [...new Set(open.map(({ sessionID }) => sessionID))].map((id) => ({ id, title: this.model.sessions.get(id)?.title ?? id }))
+    const shown = JSON.stringify([this.chosen !== null, open.length, sessions])
+    if (this.#elsewhere.dataset.shown === shown) return
+    this.#elsewhere.dataset.shown = shown
+    const links = sessions.map(({ id, title }) => h('a', { href: `#session=${id}` }, title))
+    this.#elsewhere.hidden = open.length === 0
+    fill(this.#elsewhere, `${counted(open.length, 'question')}${this.chosen === null ? '' : ' elsewhere'}: `, ...links.flatMap((link, index) => (index ? [', ', link] : [link])))
+  }
+
   /** @param {Permission} permission */
   #card(permission) {
-    let card = this.#cards.get(permission.id)
-    if (!card) {
-      card = this.#newCard(permission)
-      this.#cards.set(permission.id, card)
-    }
-    const elsewhere = permission.sessionID !== this.chosen
-    card.element.classList.toggle('elsewhere', elsewhere)
-    card.where.hidden = !elsewhere
-    const session = this.model.sessions.get(permission.sessionID)
-    say(card.where, session ? `${session.title} · ${shortPath(session.directory)}` : permission.sessionID)
-    return card.element
+    const card = this.#cards.get(permission.id) ?? this.#newCard(permission)
+    this.#cards.set(permission.id, card)
+    return card
   }
 
   /** @param {Permission} permission */
   #newCard(permission) {
-    const where = h('a', { class: 'where', href: `#session=${permission.sessionID}` })
     const reason = h('input', { type: 'text', placeholder: 'Why not, or what instead (optional)', 'aria-label': 'Reason for the refusal', autocomplete: 'off' })
     const problem = h('p', { class: 'error', role: 'alert', hidden: true })
     /** @type {HTMLButtonElement[]} */
@@ -96,7 +108,7 @@ export class Asks {
     const element = h(
       'article',
       { class: 'ask', 'aria-label': `Question: ${permission.title}` },
-      h('p', { class: 'ask-head' }, h('span', { class: 'kind' }, permission.type), h('strong', {}, permission.title), h('span', { class: 'quiet' }, ago(permission.time.created)), where),
+      h('p', { class: 'ask-head' }, h('span', { class: 'kind' }, permission.type), h('strong', {}, permission.title), h('span', { class: 'quiet' }, ago(permission.time.created))),
       detail(permission),
       h(
         'div',
@@ -110,7 +122,7 @@ export class Asks {
     reason.addEventListener('keydown', (event) => {
       if (event.key === 'Enter') void answer('reject')()
     })
-    return { element, where }
+    return element
   }
 }
 

@@ -88,7 +88,7 @@ export class Connection {
    * @param {number} since
    */
   async subscribe(since) {
-    this.#subscription = await this.call('event.subscribe', { since })
+    this.#subscription = await this.call('event.subscribe', { since, blobs: 'inline' })
   }
 
   close() {

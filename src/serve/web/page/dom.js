@@ -1,6 +1,6 @@
 // Elements without markup in strings: what comes from the daemon only ever becomes a text node or a property.
 
-/** @typedef {Node | string | number | null | undefined | false} Child */
+/** @typedef {Node | string | number | null | undefined | false | (Node | string)[]} Child */
 
 /**
  * Makes an element. Properties that begin with `on` are listeners, `class` and everything with a dash or without a
@@ -19,13 +19,15 @@ export function h(tag, properties = {}, ...children) {
     else if (name in element && !name.includes('-')) Reflect.set(element, name, value)
     else element.setAttribute(name, value === true ? '' : String(value))
   }
-  element.append(...kept(children))
+  add(element, children)
   return element
 }
 
-/** @param {Child[]} children @returns {(Node | string)[]} */
-function kept(children) {
-  return children.filter((child) => child !== null && child !== undefined && child !== false).map((child) => (child instanceof Node ? child : String(child)))
+/** One by one: a call with hundreds of thousands of arguments fails. @param {Element} element @param {Child[]} children */
+function add(element, children) {
+  for (const child of children.flat()) {
+    if (child !== null && child !== undefined && child !== false) element.append(child instanceof Node ? child : String(child))
+  }
 }
 
 /**
@@ -34,7 +36,8 @@ function kept(children) {
  * @param {...Child} children
  */
 export function fill(element, ...children) {
-  element.replaceChildren(...kept(children))
+  element.replaceChildren()
+  add(element, children)
 }
 
 /**

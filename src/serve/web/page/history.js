@@ -8,7 +8,7 @@
 /** @typedef {{ info: Message, parts: Part[], cursor: number, output: Map<string, string> }} Entry */
 
 /**
- * Puts a mark where a text was too long for an event; says whether there was one.
+ * Puts a mark where a text is too long for an event and has changed since; says whether there was one.
  * @param {any} value
  * @returns {boolean}
  */
@@ -123,9 +123,9 @@ export class History {
   #apply(event) {
     switch (event.type) {
       case 'message.updated': {
-        const info = event.properties.info
+        const long = withoutReferences(event.properties.info)
+        const info = /** @type {Message} */ (event.properties.info)
         const entry = this.#byId.get(info.id)
-        const long = withoutReferences(info)
         if (entry) this.#change(entry, event, long, () => (entry.info = info))
         else this.#append(info, event.cursor, long)
         break
@@ -134,9 +134,10 @@ export class History {
         this.#remove(event.properties.messageID, event.cursor)
         break
       case 'message.part.updated': {
-        const part = event.properties.part
+        const long = withoutReferences(event.properties.part)
+        const part = /** @type {Part} */ (event.properties.part)
         const entry = this.#byId.get(part.messageID)
-        if (entry) this.#change(entry, event, withoutReferences(part), () => this.#setPart(entry, part))
+        if (entry) this.#change(entry, event, long, () => this.#setPart(entry, part))
         break
       }
       case 'message.part.delta': {

@@ -123,7 +123,8 @@ export class Model {
         break
       }
       case 'permission.asked':
-        this.permissions.set(event.properties.id, event.properties)
+        // Questions always come whole: their text does not change.
+        this.permissions.set(event.properties.id, /** @type {Permission} */ (event.properties))
         this.onAsks()
         break
       case 'permission.replied':

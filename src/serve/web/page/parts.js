@@ -103,9 +103,10 @@ function toolCall() {
   const word = h('span', { class: 'unseen' })
   const name = h('span', { class: 'tool-name' })
   const title = h('span', { class: 'tool-title' })
+  const problem = h('span', { class: 'tool-problem' })
   const time = h('span', { class: 'quiet' })
   const body = h('div', { class: 'tool-body' })
-  const element = h('details', { class: 'fold tool' }, h('summary', {}, mark, word, name, title, time), body)
+  const element = h('details', { class: 'fold tool' }, h('summary', {}, mark, word, name, title, problem, time), body)
   /** @type {(() => void) | null} */
   let drawBody = null
   element.addEventListener('toggle', () => element.open && drawBody?.())
@@ -113,9 +114,13 @@ function toolCall() {
     element,
     draw(/** @type {ToolPart} */ part, entry) {
       const { state } = part
+      const wrong = problemOf(state)
+      const shown = STATES[wrong ? 'error' : state.status]
       element.dataset.status = state.status
-      say(mark, STATES[state.status].mark)
-      say(word, `${STATES[state.status].word}: `)
+      element.classList.toggle('failed', wrong !== '')
+      say(mark, shown.mark)
+      say(word, `${shown.word}: `)
+      say(problem, wrong)
       say(name, part.tool)
       say(title, titleOf(part))
       say(time, 'time' in state && state.time.end ? duration(state.time.end - state.time.start) : '')
@@ -124,6 +129,18 @@ function toolCall() {
       if (element.open) drawBody()
     },
   }
+}
+
+/** Why a call has failed, in a few words; empty when it has not. @param {ToolPart['state']} state */
+export function problemOf(state) {
+  if (state.status === 'error') return state.error.trimStart().split('\n', 1)[0]?.slice(0, 300) || 'failed'
+  const { exit } = metadataOf(state)
+  return state.status === 'completed' && typeof exit === 'number' && exit !== 0 ? `exit code ${exit}` : ''
+}
+
+/** @param {ToolPart['state']} state */
+function metadataOf(state) {
+  return /** @type {Record<string, unknown>} */ ('metadata' in state && state.metadata ? state.metadata : {})
 }
 
 /** @param {ToolPart} part */
@@ -140,18 +157,28 @@ function titleOf({ tool, state }) {
  * @param {string} streamed output so far
  */
 function drawTool(body, { state }, streamed) {
-  const metadata = /** @type {Record<string, unknown>} */ ('metadata' in state && state.metadata ? state.metadata : {})
+  const metadata = metadataOf(state)
   const input = Object.entries(/** @type {Record<string, unknown>} */ (state.input ?? {}))
   /** @type {(HTMLElement | null)[]} */
   const sections = []
   const diff = typeof metadata.diff === 'string' ? metadata.diff : ''
   if (input.length) sections.push(h('dl', { class: 'input' }, ...input.flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, valueOf(value))])))
   if (diff) sections.push(diffView(diff))
-  if (state.status === 'completed') sections.push(state.output && !diff ? long(state.output, 'output') : null)
+  const { preview } = metadata
+  if (state.status === 'completed' && typeof preview === 'string') sections.push(long(preview, 'output'), forModel(state.output))
+  else if (state.status === 'completed') sections.push(state.output && !diff ? long(state.output, 'output') : null)
   else if (state.status === 'error') sections.push(long(state.error, 'output error'))
   else sections.push(long(streamed || (typeof metadata.output === 'string' ? metadata.output : ''), 'output'))
   if (state.status === 'completed') for (const { mime, url, filename } of state.attachments ?? []) sections.push(file(mime, url, filename ?? mime))
   fill(body, ...sections)
+}
+
+/** What was written for the model, made when it is opened. @param {string} text */
+function forModel(text) {
+  const body = h('pre', { tabIndex: 0 })
+  const element = h('details', { class: 'fold' }, h('summary', {}, 'As the model reads it'), body)
+  element.addEventListener('toggle', () => element.open && drawLong(body, text))
+  return element
 }
 
 /** @param {unknown} value */

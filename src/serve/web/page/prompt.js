@@ -1,6 +1,7 @@
 // Writing to the chosen session: text, files, agent and model. What was sent arrives once, over lost connections too,
 // because the page gives the message its id. What is being written outlives a reload.
-/** @import { PartInput, SessionSubmitParams } from 'polytree' */
+/** @import { Agent, Config, ModelRef, PartInput, ProviderListResult, SessionSubmitParams } from 'polytree' */
+/** @import { Entry } from './history.js' */
 /** @import { Follower } from './follow.js' */
 /** @import { Model } from './model.js' */
 import { byId, fill, h } from './dom.js'
@@ -25,6 +26,10 @@ export class Prompt {
   #sessionID = null
   /** The directory whose agents and models are offered. */
   #offered = ''
+  /** @type {{ agents: Agent[], providers: ProviderListResult | null, config: Config | null }} */
+  #offer = { agents: [], providers: null, config: null }
+  /** What the user has chosen for the next prompt; empty: what the daemon would take. */
+  #picked = { agent: '', model: '' }
 
   /**
    * @param {Model} model
@@ -47,6 +52,11 @@ export class Prompt {
       event.preventDefault()
       void this.#attach(files)
     })
+    this.#agent.addEventListener('change', () => {
+      this.#picked.agent = this.#agent.value
+      this.drawChoices()
+    })
+    this.#model.addEventListener('change', () => (this.#picked.model = this.#model.value))
     byId('attach').addEventListener('click', () => this.#files.click())
     this.#files.addEventListener('change', () => {
       void this.#attach(this.#files.files)
@@ -67,6 +77,7 @@ export class Prompt {
     this.#drawAttached()
     this.#input.value = sessionID ? (sessionStorage.getItem(`draft.${sessionID}`) ?? '') : ''
     this.#offered = ''
+    this.#picked = { agent: '', model: '' }
     void this.offer()
   }
 
@@ -87,16 +98,31 @@ export class Prompt {
     if (!session || this.follower.state !== 'live' || this.#offered === session.directory) return
     this.#offered = session.directory
     const { directory } = session
-    const [agents, providers] = await Promise.all([
+    const [agents, providers, config] = await Promise.all([
       this.follower.call('agent.list', { directory }).catch(() => []),
       this.follower.call('provider.list', { directory }).catch(() => null),
+      this.follower.call('config.get', { directory }).catch(() => null),
     ])
     if (this.#offered !== directory) return
+    this.#offer = { agents, providers, config }
     const own = agents.filter(({ mode }) => mode !== 'subagent')
-    fill(this.#agent, h('option', { value: '' }, 'Agent: as before'), ...own.map(({ name, description }) => h('option', { value: name, title: description }, name)))
+    fill(this.#agent, ...own.map(({ name, description }) => h('option', { value: name, title: description }, name)))
     const usable = (providers?.providers ?? []).filter(({ id }) => providers?.connected.includes(id))
-    const groups = usable.map(({ id, name, models }) => h('optgroup', { label: name }, ...Object.values(models).map((model) => h('option', { value: `${id}/${model.id}` }, model.name))))
-    fill(this.#model, h('option', { value: '' }, 'Model: as before'), ...groups)
+    fill(this.#model, ...usable.map(({ id, name, models }) => h('optgroup', { label: name }, ...Object.values(models).map((model) => h('option', { value: `${id}/${model.id}` }, model.name)))))
+    this.drawChoices()
+  }
+
+  /** Shows the agent and the model that the next prompt will have. */
+  drawChoices() {
+    const session = this.model.sessions.get(this.#sessionID ?? '')
+    if (!session || this.#offered !== session.directory) return
+    const { agents, providers, config } = this.#offer
+    const agent = this.#picked.agent || session.agent || config?.default_agent || 'build'
+    const usable = providers?.connected.find((id) => providers.default[id] && !providers.providers.some((provider) => provider.id === id && provider.local))
+    const first = usable ? `${usable}/${providers?.default[usable]}` : ''
+    const model = this.#picked.model || written(agents.find(({ name }) => name === agent)?.model ?? session.model) || config?.model || first
+    select(this.#agent, agent)
+    select(this.#model, model)
   }
 
   /** @param {KeyboardEvent} event */
@@ -132,9 +158,11 @@ export class Prompt {
     if (text.trim()) parts.push({ type: 'text', text })
     /** @type {SessionSubmitParams} */
     const params = { sessionID, messageID: newId('msg'), parts }
-    if (this.#agent.value) params.agent = this.#agent.value
-    const slash = this.#model.value.indexOf('/')
-    if (slash > 0) params.model = { providerID: this.#model.value.slice(0, slash), modelID: this.#model.value.slice(slash + 1) }
+    const { agent, model } = this.#picked
+    if (agent) params.agent = agent
+    const slash = model.indexOf('/')
+    if (slash > 0) params.model = { providerID: model.slice(0, slash), modelID: model.slice(slash + 1) }
+    this.#picked = { agent: '', model: '' }
     const attached = this.#attached
     this.#attached = []
     this.#drawAttached()
@@ -147,6 +175,8 @@ export class Prompt {
     } catch (error) {
       this.tell(messageOf(error))
       if (this.#sessionID === sessionID && this.#input.value === '') {
+        this.#picked = { agent, model }
+        this.drawChoices()
         this.#input.value = text
         this.#attached = attached
         this.#drawAttached()
@@ -154,6 +184,24 @@ export class Prompt {
     } finally {
       this.#sending--
       this.draw()
+    }
+  }
+
+  /** Sends what a cancelled prompt had, to the same agent and model. @param {Entry} entry */
+  async sendAgain({ info, parts: stored }) {
+    if (info.role !== 'user') return
+    const { sessionID, agent, model, variant } = info
+    /** @type {PartInput[]} */
+    const parts = []
+    for (const part of stored) {
+      if (part.type === 'text' && !part.synthetic) parts.push({ type: 'text', text: part.text })
+      else if (part.type === 'file') parts.push({ type: 'file', mime: part.mime, url: part.url, filename: part.filename })
+      else if (part.type === 'agent') parts.push({ type: 'agent', name: part.name })
+    }
+    try {
+      await this.follower.callUntilAnswered('session.submit', { sessionID, messageID: newId('msg'), parts, agent, model, variant })
+    } catch (error) {
+      this.tell(messageOf(error))
     }
   }
 
@@ -184,6 +232,15 @@ export class Prompt {
     )
     fill(byId('attached'), ...items)
   }
+}
+
+/** @param {ModelRef | null | undefined} model */
+const written = (model) => (model ? `${model.providerID}/${model.modelID}` : '')
+
+/** Chooses what need not be in the list: a service may be gone. @param {HTMLSelectElement} list @param {string} value */
+function select(list, value) {
+  if (value && ![...list.options].some((option) => option.value === value)) list.prepend(h('option', { value }, value))
+  list.value = value
 }
 
 /** @param {File} file @returns {Promise<string>} */

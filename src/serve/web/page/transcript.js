@@ -31,9 +31,11 @@ export class Transcript {
   /**
    * @param {Model} model
    * @param {() => Promise<void>} readOlder
+   * @param {(entry: Entry) => void} sendAgain
    */
-  constructor(model, readOlder) {
+  constructor(model, readOlder, sendAgain) {
     this.model = model
+    this.sendAgain = sendAgain
     this.#scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true })
     this.#jump.addEventListener('click', () => this.toEnd())
     this.#older.addEventListener('click', () => {
@@ -82,7 +84,7 @@ export class Transcript {
     for (const id of history.changed) this.#drawMessage(id)
     if (history.changed.size) this.#arrange(history)
     history.changed.clear()
-    for (const entry of history.entries) this.#drawQueued(entry, history)
+    for (const entry of history.entries) this.#drawPrompt(entry, history)
     this.#older.hidden = !history.more
     byId('no-messages').hidden = !history.loaded || history.entries.length > 0
     byId('reading').hidden = history.loaded
@@ -137,14 +139,21 @@ export class Transcript {
     drawFoot(view, entry)
   }
 
-  /** Says of a prompt that it waits for the turns before it. @param {Entry} entry @param {History} history */
-  #drawQueued({ info }, history) {
-    if (info.role !== 'user') return
-    const place = this.model.queue(history.sessionID).indexOf(info.id)
+  /** Says of a prompt that it waits for the turns before it, or will never be answered. @param {Entry} entry @param {History} history */
+  #drawPrompt(entry, history) {
+    const { info } = entry
     const view = this.#views.get(info.id)
-    if (!view) return
-    view.element.classList.toggle('queued', place >= 0)
-    say(view.foot, place >= 0 ? `queued, number ${place + 1}` : '')
+    if (info.role !== 'user' || !view) return
+    const place = this.model.queue(history.sessionID).indexOf(info.id)
+    const isQueued = place >= 0 || info.state === 'queued'
+    const isCancelled = !isQueued && info.state === 'cancelled'
+    view.element.classList.toggle('queued', isQueued)
+    view.element.classList.toggle('cancelled', isCancelled)
+    if (!isCancelled) say(view.foot, place >= 0 ? `queued, number ${place + 1}` : isQueued ? 'queued' : '')
+    else if (!view.foot.childElementCount) {
+      const again = h('button', { type: 'button', class: 'small', onclick: () => this.sendAgain(entry) }, 'Send again')
+      fill(view.foot, 'cancelled before it was answered ', again)
+    }
   }
 
   #drawState() {
