@@ -5,6 +5,7 @@ pub mod detach;
 pub mod human;
 pub mod ids;
 pub mod memory;
+pub mod nearest;
 pub mod paths;
 pub mod private_file;
 pub mod process;
