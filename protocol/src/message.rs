@@ -64,6 +64,9 @@ pub struct UserMessage {
     pub session_id: SessionId,
     /// When.
     pub time: Created,
+    /// Whether it waits, is being answered, or what became of it. Only old events in the log lack it.
+    #[serde(default)]
+    pub state: PromptState,
     /// The agent that was asked.
     pub agent: String,
     /// The model that was asked.
@@ -83,6 +86,21 @@ pub struct UserMessage {
     /// The form that the answer was to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<OutputFormat>,
+}
+
+/// How far a prompt is. Each change is told by `message.updated`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PromptState {
+    /// It waits for the turns before it.
+    Queued,
+    /// Its turn runs, or waits for a person.
+    Running,
+    /// Its turn has ended: with an answer, an error or an abort, as the last assistant message of this parent says.
+    #[default]
+    Answered,
+    /// It was taken out of the queue and will never be answered.
+    Cancelled,
 }
 
 /// How a model samples and how long its answers may be, for one turn; what is absent is as the agent has it.

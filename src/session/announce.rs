@@ -61,6 +61,20 @@ impl Voice {
         Ok(())
     }
 
+    /// Tells the state of a prompt after what this transaction has done.
+    pub fn prompt_state(&self, write: &mut Write<'_>, prompt: &MessageId) -> Result<(), Error> {
+        let Some(info) = store::get_info(write, &self.session_id, prompt)? else { return Ok(()) };
+        self.tell(write, &EventPayload::MessageUpdated(MessageInfo { info })).map(drop)
+    }
+
+    /// Takes a prompt out of the queue and begins its turn.
+    pub fn begin_turn(&self, write: &mut Write<'_>, prompt: &MessageId) -> Result<(), Error> {
+        store::dequeue(write, prompt)?;
+        store::set_turn(write, &self.session_id, prompt)?;
+        self.prompt_state(write, prompt)?;
+        self.queue(write)
+    }
+
     /// Stores a part whole and tells of it.
     pub fn part(&self, write: &mut Write<'_>, part: &Part) -> Result<(), Error> {
         store::put_part(write, part)?;

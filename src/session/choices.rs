@@ -112,6 +112,7 @@ mod tests {
 
     use polytree_protocol::{
         id::{MessageId, SessionId},
+        message::PromptState,
         part::Created,
         provider::{Model, ModelLimit, ModelRef},
     };
@@ -141,6 +142,7 @@ mod tests {
 
     fn user(variant: Option<&str>, options: PromptOptions) -> UserMessage {
         UserMessage {
+            state: PromptState::Running,
             id: MessageId::default(),
             session_id: SessionId::default(),
             time: Created { created: 0 },

@@ -120,6 +120,7 @@ pub(super) async fn settle(shared: &Shared, id: &SessionId, cause: Cause) -> Res
             if let Some(prompt) = &turn {
                 requeued = close_turn(write, &voice, prompt, &cause)?;
                 store::clear_turn(write, &session.id)?;
+                voice.prompt_state(write, prompt)?;
             }
             if matches!(cause, Cause::Abort) {
                 cancel_queue(write, &voice)?;
@@ -143,6 +144,7 @@ pub(super) fn cancel_queue(write: &mut Write<'_>, voice: &Voice) -> Result<(), E
     let waiting = store::queue(write, &voice.session_id)?;
     for id in &waiting {
         store::dequeue(write, id)?;
+        voice.prompt_state(write, id)?;
     }
     if !waiting.is_empty() {
         voice.queue(write)?;

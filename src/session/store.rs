@@ -2,7 +2,7 @@
 
 use polytree_protocol::{
     id::{MessageId, PartId, ProjectId, SessionId},
-    message::{Message, MessageWithParts},
+    message::{Message, MessageWithParts, PromptState},
     part::{Part, ToolState},
     session::{Session, SessionScope},
     todo::Todo,
@@ -233,16 +233,42 @@ pub fn append_part(connection: &Connection, id: &PartId, cursor: u64, field: &st
 
 /// Reads one message with its parts.
 pub fn get_message(connection: &Connection, session: &SessionId, id: &MessageId) -> Result<Option<MessageWithParts>, Error> {
+    let Some(info) = get_info(connection, session, id)? else { return Ok(None) };
+    Ok(Some(MessageWithParts { info, parts: parts(connection, id.as_str())?, cursor: newest_cursor(connection)? }))
+}
+
+/// Reads one message without its parts.
+pub fn get_info(connection: &Connection, session: &SessionId, id: &MessageId) -> Result<Option<Message>, Error> {
     let data: Option<String> = connection
         .prepare_cached("SELECT data FROM message WHERE id = ?1 AND session_id = ?2")?
         .query_row([id.as_str(), session.as_str()], |row| row.get(0))
         .optional()?;
-    let Some(data) = data else { return Ok(None) };
-    Ok(Some(MessageWithParts {
-        info: serde_json::from_str(&data)?,
-        parts: parts(connection, id.as_str())?,
-        cursor: newest_cursor(connection)?,
-    }))
+    data.map(|data| info(connection, &data)).transpose()
+}
+
+fn info(connection: &Connection, data: &str) -> Result<Message, Error> {
+    let mut message = serde_json::from_str(data)?;
+    if let Message::User(user) = &mut message {
+        user.state = prompt_state(connection, &user.id)?;
+    }
+    Ok(message)
+}
+
+/// The state of a prompt follows from the queue, the turn and the answers. What its row says about it is not used.
+fn prompt_state(connection: &Connection, prompt: &MessageId) -> Result<PromptState, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM queue WHERE message_id = ?1),
+                EXISTS (SELECT 1 FROM turn JOIN message USING (session_id) WHERE message.id = ?1 AND turn.message_id = ?1)
+                OR EXISTS (SELECT 1 FROM message WHERE parent_id = ?1 AND open),
+                EXISTS (SELECT 1 FROM message WHERE parent_id = ?1)",
+    )?;
+    let facts = statement.query_row([prompt.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(match facts {
+        (true, _, _) => PromptState::Queued,
+        (_, true, _) => PromptState::Running,
+        (_, _, true) => PromptState::Answered,
+        _ => PromptState::Cancelled,
+    })
 }
 
 /// Reads the last `limit` messages of a session before `before`, oldest first.
@@ -261,7 +287,7 @@ pub fn list_messages(
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let id: String = row.get(0)?;
-        found.push(MessageWithParts { info: serde_json::from_str(&row.get::<_, String>(1)?)?, parts: parts(connection, &id)?, cursor });
+        found.push(MessageWithParts { info: info(connection, &row.get::<_, String>(1)?)?, parts: parts(connection, &id)?, cursor });
     }
     found.reverse();
     Ok(found)

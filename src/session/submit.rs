@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use polytree_protocol::{
     id::{MessageId, SessionId},
+    message::PromptState,
     part::Created,
     session::{Session, SessionStatus},
 };
@@ -71,6 +72,7 @@ impl Sessions {
             id: message_id.clone(),
             session_id: session.id.clone(),
             time: Created { created: now_ms() },
+            state: PromptState::Queued,
             agent: agent.name.clone(),
             model,
             system: prompt.system,

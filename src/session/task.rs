@@ -13,7 +13,7 @@ use std::{
 use polytree_protocol::{
     events::{EventPayload, SessionInfo},
     id::{MessageId, SessionId},
-    message::{Message, MessageWithParts},
+    message::{Message, MessageWithParts, PromptState},
     permission::PermissionOutcome,
     session::SessionStatus,
 };
@@ -192,9 +192,10 @@ impl SessionTask {
     }
 
     async fn prompt(&mut self, prompt: NewPrompt) -> Accepted {
-        let NewPrompt { message, chosen, parts, digest, environment, workspace } = prompt;
+        let NewPrompt { mut message, chosen, parts, digest, environment, workspace } = prompt;
         self.make_ready(&environment).await?;
         let queued = self.current.is_some() || !self.queue.is_empty();
+        message.state = if queued { PromptState::Queued } else { PromptState::Running };
         if self.queue.len() >= MOST_QUEUED {
             return Err(Error::QueueFull);
         }
@@ -289,9 +290,7 @@ impl SessionTask {
         let written = self.shared.database.write::<_, Error>(move |write| {
             let session = store::get_session(write, &id)?.ok_or_else(|| Error::UnknownSession(id.clone()))?;
             let voice = Voice::new(&events, &session);
-            store::dequeue(write, &message)?;
-            store::set_turn(write, &id, &message)?;
-            voice.queue(write)?;
+            voice.begin_turn(write, &message)?;
             if let Some(status) = status {
                 voice.status(write, status)?;
             }
@@ -343,16 +342,19 @@ impl SessionTask {
         current.tasks.cancel();
         let cancelled: Vec<MessageId> = if aborted { self.queue.drain(..).map(|(id, _)| id).collect() } else { Vec::new() };
         // A daemon that is about to stop starts no more turns; what waits is kept in the store.
-        let more = !self.queue.is_empty() && !self.shared.activity.is_closed();
+        let next = self.queue.front().map(|(id, _)| id.clone()).filter(|_| !self.shared.activity.is_closed());
+        let more = next.is_some();
+        let mut begun = next.is_some();
         let (end, ended) = match outcome.unstored {
             None => {
-                let ended = self.store_end(aborted && !leaving, more).await.map_err(|error| error.to_string());
+                let ended = self.store_end(&current.message_id, aborted && !leaving, next).await.map_err(|error| error.to_string());
                 (outcome.last.map_or(TurnEnd::Deleted, TurnEnd::Message), ended)
             }
             Some(error) => (TurnEnd::Unstored(error.clone()), Err(error)),
         };
         if let Err(error) = ended {
             tracing::error!(error, session = %self.id, "the end of a turn could not be stored");
+            begun = false;
             self.shared.statuses.clear(&self.id);
             let cause = if aborted && !leaving { Cause::Abort } else { Cause::Store(error.clone()) };
             self.unsettled = Some(Unsettled::new(cause));
@@ -369,17 +371,20 @@ impl SessionTask {
         if self.unsettled.is_some() {
             return;
         }
-        if more {
+        if begun && let Some((message_id, environment)) = self.queue.pop_front() {
+            self.start_turn(message_id, environment, None, None);
+        } else if more {
             self.start_first().await;
         } else {
             self.leave_queue();
         }
     }
 
-    /// Tells that the turn has ended, and that the session is idle unless there is more to do. A daemon that ends keeps
-    /// the queue for the next one.
-    async fn store_end(&mut self, cancels_queue: bool, more: bool) -> Result<(), Error> {
-        let status = if more { None } else { self.shared.statuses.clear(&self.id) };
+    /// Ends the turn of a prompt and begins the next one in the same commit; without a next one the session is idle. A
+    /// daemon that ends keeps the queue for the next daemon.
+    async fn store_end(&mut self, ended: &MessageId, cancels_queue: bool, next: Option<MessageId>) -> Result<(), Error> {
+        let status = if next.is_some() { None } else { self.shared.statuses.clear(&self.id) };
+        let ended = ended.clone();
         let (events, broker, id) = (Arc::clone(&self.shared.events), Arc::clone(&self.shared.broker), self.id.clone());
         self.shared
             .database
@@ -391,13 +396,16 @@ impl SessionTask {
                 if cancels_queue {
                     recover::cancel_queue(write, &voice)?;
                 }
-                if !more {
-                    store::clear_turn(write, &id)?;
-                }
+                store::clear_turn(write, &id)?;
+                voice.prompt_state(write, &ended)?;
                 if let Some(status) = status {
                     voice.status(write, status)?;
                 }
-                Ok(voice.idle(write)?)
+                voice.idle(write)?;
+                if let Some(next) = next {
+                    voice.begin_turn(write, &next)?;
+                }
+                Ok(())
             })
             .await
     }

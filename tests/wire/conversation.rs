@@ -67,6 +67,7 @@ async fn a_turn_reads_a_file_and_answers() {
         message.part.updated step-finish
         message.updated "assistant" completed=true finish="stop"
         session.updated
+        message.updated "user" completed=false finish=null
         session.status "idle"
         session.idle"#]]
     .assert_eq(&events.join("\n"));

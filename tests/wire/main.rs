@@ -32,6 +32,7 @@ mod moments;
 mod network;
 mod permissions;
 mod projects;
+mod prompt_state;
 mod relay;
 mod sessions;
 mod store;
