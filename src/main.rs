@@ -1,6 +1,6 @@
 //! The executable: reads the command line, starts what it asks for, and gives its exit code.
 
-use std::{collections::BTreeMap, ffi::OsString, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, ffi::OsString, io::Write as _, process::ExitCode, sync::Arc};
 
 use polytree::{
     cli::{self, Args, Command, Exit, Failure, Input, Patient, Screen, ServeArgs},
@@ -45,7 +45,8 @@ fn runtime(args: &Args) -> std::io::Result<Runtime> {
 
 async fn run(args: Args) -> Result<Exit, Failure> {
     if let Command::Completions(wanted) = &args.command {
-        cli::completions(wanted.shell, &mut std::io::stdout());
+        let mut out = std::io::stdout().lock();
+        out.write_all(&cli::completions(wanted.shell)).and_then(|()| out.flush())?;
         return Ok(Exit::Done);
     }
     if let Command::Doctor(wanted) = &args.command {

@@ -38,7 +38,7 @@ macro_rules! for_each_method {
             call ProjectInit = "project.init" (project::ProjectInitParams) -> project::Project, POST "/project/init", retry read;
             /// Changes the project's name.
             call ProjectUpdate = "project.update" (project::ProjectUpdateParams) -> project::Project, - "", retry read;
-            /// Trusts or distrusts the settings, agents, commands and plugins in the project's files.
+            /// Trusts or distrusts the settings and agents in the project's files.
             call ProjectTrust = "project.trust" (project::ProjectTrustParams) -> project::Project, - "", retry read;
 
             /// Creates a session.

@@ -35,7 +35,7 @@ params! {
 params! {
     /// Params of `project.trust`.
     ProjectTrustParams {
-        /// Whether the project's own settings, agents, commands and plugins may be used.
+        /// Whether the project's own settings and agents may be used.
         trusted: bool,
     }
 }

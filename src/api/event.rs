@@ -22,7 +22,7 @@ use crate::{
     daemon::Daemon,
     event::{self, Filter, Subscription},
     find::Follower,
-    stdx::time::now_ms,
+    stdx::{nearest, time::now_ms},
 };
 
 /// A subscription on which nothing was sent for this long gets a heartbeat.
@@ -144,14 +144,8 @@ async fn send_unlogged(sink: &Sink, kind: &str, cursor: u64) -> Result<(), ()> {
 fn checked(types: Option<Vec<String>>) -> Result<Option<Vec<String>>, Error> {
     for kind in types.iter().flatten() {
         if !EVENTS.iter().any(|event| event.name == kind) {
-            let nearest = EVENTS
-                .iter()
-                .map(|event| event.name)
-                .max_by(|a, b| strsim::jaro_winkler(a, kind).total_cmp(&strsim::jaro_winkler(b, kind)));
-            return Err(Error::invalid_params(format!(
-                "`types` holds {kind:?}, which is no event type; the nearest is {:?}",
-                nearest.unwrap_or_default()
-            )));
+            let near = nearest::one(kind, EVENTS.iter().map(|event| event.name)).map(|near| format!("; the nearest is {near:?}"));
+            return Err(Error::invalid_params(format!("`types` holds {kind:?}, which is no event type{}", near.unwrap_or_default())));
         }
     }
     Ok(types)

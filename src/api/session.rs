@@ -1,6 +1,6 @@
 //! The handlers of `session.*`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use polytree_protocol::{
     id::SessionId,
@@ -18,7 +18,7 @@ use super::{
     select,
 };
 use crate::{
-    project::Instance,
+    project::{Instance, directory},
     session::{self, NewSession, Prompt, SessionQuery, Submitted, TurnEnd},
 };
 
@@ -196,11 +196,37 @@ async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submit
         environment: context.connection.environment(),
         digest,
     };
-    if is_new { submit_first(context, session, prompt).await } else { Ok(context.daemon.sessions.submit(session, prompt).await?) }
+    let directory = session.directory.clone();
+    let submitted =
+        if is_new { submit_first(context, session, prompt).await } else { context.daemon.sessions.submit(session, prompt).await };
+    match submitted {
+        Ok(submitted) => Ok(submitted),
+        Err(session::Error::UnknownAgent { name, known }) => {
+            let file = untrusted_agent(context, &directory, &name).await;
+            let error = Error::from(session::Error::UnknownAgent { name, known });
+            Err(match file {
+                Some(file) => {
+                    error.hint(format!("{file} waits for trust: `polytree trust --list` shows it, `polytree trust` lets it be used"))
+                }
+                None => error,
+            })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The file of the project that has no effect before it is trusted, and in which the agent may be defined.
+async fn untrusted_agent(context: &Context, directory: &str, name: &str) -> Option<String> {
+    let directory = directory::resolve(directory).ok()?;
+    let instance = context.daemon.projects.look(&directory).await.ok()?;
+    let pending = context.daemon.projects.describe(&instance).await.ok()?.pending;
+    let stem = |file: &&String| Path::new(file).file_stem().is_some_and(|stem| stem == name || stem == "polytree");
+    // A file of that name is the better guess than the settings.
+    pending.iter().filter(stem).min_by_key(|file| Path::new(file).file_stem().is_some_and(|stem| stem != name)).cloned()
 }
 
 /// Stores the first prompt of a session that was made for it. Nothing is stored when it fails, so the session goes too.
-async fn submit_first(context: &Context, session: Session, prompt: Prompt) -> Result<Submitted, Error> {
+async fn submit_first(context: &Context, session: Session, prompt: Prompt) -> Result<Submitted, session::Error> {
     let sessions = &context.daemon.sessions;
     let (made, again) = (session.id.clone(), prompt.message_id.is_some().then(|| prompt.clone()));
     let error = match sessions.submit(session, prompt).await {
@@ -215,9 +241,9 @@ async fn submit_first(context: &Context, session: Session, prompt: Prompt) -> Re
         && let Some(message) = &prompt.message_id
         && let Some(id) = sessions.find_prompt(message, &prompt.digest).await?
     {
-        return Ok(sessions.submit(sessions.get(&id).await?, prompt).await?);
+        return sessions.submit(sessions.get(&id).await?, prompt).await;
     }
-    Err(error.into())
+    Err(error)
 }
 
 /// The session that the same prompt, sent before, has created.
@@ -257,7 +283,7 @@ impl Handler for SessionStatusGet {
 
 /// Whether a directory is the narrowing one or below it.
 pub(super) fn is_below(directory: &str, narrowing: Option<&str>) -> bool {
-    narrowing.is_none_or(|above| std::path::Path::new(directory).starts_with(above))
+    narrowing.is_none_or(|above| Path::new(directory).starts_with(above))
 }
 
 /// A session and its descendants.

@@ -1,12 +1,18 @@
 //! What can be typed.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{
+    CommandFactory as _, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use polytree_protocol::{id::SessionId, listen::ServerListenParams, provider::ModelRef};
 
-use super::{client::Failure, tape::TapeArgs};
-use crate::stdx::paths::AbsPath;
+use super::{client::Failure, sanitize, tape::TapeArgs};
+use crate::stdx::{nearest, paths::AbsPath, text::ellipsis};
 
 /// The page of `polytree --help`: commands in groups, examples at the end.
 const HELP: &str = "\
@@ -21,9 +27,10 @@ const HELP: &str = "\
 \u{1b}[1mSet up:\u{1b}[0m
   models       Show the models that can be used, and what is missing for the others
   auth         Store, list and remove the keys of model services
-  trust        Let the agent use the settings, agents, commands and plugins in this project's files
+  trust        Let the agent use the settings and agents in this project's files
   doctor       Tell how the daemon is and what is worth doing about it
   completions  Print the completions of a shell
+  help         Print this message or the help of the given subcommand(s)
 
 \u{1b}[1mServe editors and programs:\u{1b}[0m
   serve        Run the daemon in the foreground
@@ -47,7 +54,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 the daemon is not available, 4 a permis
 
 /// One daemon, every worktree: a coding agent for editors, programs and the terminal.
 #[derive(Debug, Parser)]
-#[command(name = "polytree", version, help_template = HELP, subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(name = "polytree", version, help_template = HELP, subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = false)]
 pub struct Args {
     /// Work in this directory instead of the current one
     #[arg(long, value_name = "DIR", global = true)]
@@ -155,7 +162,7 @@ pub enum ClientCommand {
     /// data directory that only you can read.
     #[command(subcommand)]
     Auth(AuthCommand),
-    /// Let the agent use the settings, agents, commands and plugins in this project's files
+    /// Let the agent use the settings and agents in this project's files
     ///
     /// A repository's own files are not used before you trust it, because they can make the agent run commands. Trust covers
     /// the files as they are now: changed and new ones wait until you trust again. Look at them first with `polytree trust --list`.
@@ -189,6 +196,9 @@ pub struct RunArgs {
     /// Attach a file or some of its lines (PATH:LINE or PATH:START-END); may be given more than once
     #[arg(long = "file", short, value_name = "PATH[:LINES]")]
     pub files: Vec<String>,
+    /// Send the session's last prompt again that was cancelled before its turn began
+    #[arg(long, conflicts_with_all = ["prompt", "files", "title"])]
+    pub again: bool,
     /// Answer yes, once, to everything the agent asks leave for; what a rule denies stays denied
     #[arg(long, short)]
     pub yes: bool,
@@ -420,14 +430,55 @@ pub enum Shell {
     Fish,
 }
 
-/// Writes the completions of a shell.
-pub fn completions(shell: Shell, out: &mut dyn std::io::Write) {
+/// What was typed.
+///
+/// # Errors
+/// For `--help`, `--version` and what is not understood: what to print, and the exit code.
+pub(super) fn read(typed: Vec<OsString>) -> Result<Args, clap::Error> {
+    Args::try_parse_from(&typed).map_err(|error| match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
+        (ErrorKind::InvalidSubcommand, Some(ContextValue::String(word))) => unknown_command(word, &typed),
+        _ => error,
+    })
+}
+
+/// Names the command that may have been meant; a word that is like none is taken for the first of a question.
+fn unknown_command(word: &str, typed: &[OsString]) -> clap::Error {
+    let mut command = Args::command();
+    command.build();
+    let mut path = vec![command.get_name().to_owned()];
+    let typed: Vec<String> = typed.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let at = typed.iter().position(|text| text == word).unwrap_or(typed.len());
+    for text in &typed[..at] {
+        if let Some(found) = command.find_subcommand(text) {
+            path.push(text.clone());
+            command = found.clone();
+        }
+    }
+    let shown = ellipsis(&sanitize::line(word), 60);
+    let near = (!word.contains(char::is_whitespace)).then(|| nearest::one(word, command.get_subcommands().map(clap::Command::get_name)));
+    let meant = if let Some(near) = near.flatten() {
+        format!("; did you mean `{} {near}`?", path.join(" "))
+    } else if path.len() == 1 {
+        let question = typed[at.min(typed.len())..].iter().take_while(|text| !text.starts_with('-')).cloned().collect::<Vec<_>>().join(" ");
+        format!("; did you mean `polytree run {:?}`?", ellipsis(&sanitize::line(&question), 200))
+    } else {
+        String::new()
+    };
+    command.error(ErrorKind::InvalidSubcommand, format!("there is no command `{} {shown}`{meant}", path.join(" ")))
+}
+
+/// The completions of a shell.
+#[must_use]
+pub fn completions(shell: Shell) -> Vec<u8> {
     let shell = match shell {
         Shell::Bash => clap_complete::Shell::Bash,
         Shell::Zsh => clap_complete::Shell::Zsh,
         Shell::Fish => clap_complete::Shell::Fish,
     };
-    clap_complete::generate(shell, &mut Args::command(), "polytree", out);
+    // The generator panics where it cannot write, so it writes to memory.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "polytree", &mut script);
+    script
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::*;
 use crate::provider::tapes::{REPLAY, REPLAY_TIMED};
 
 fn parse(line: &str) -> Result<Args, String> {
-    Args::try_parse_from(std::iter::once("polytree").chain(line.split_whitespace())).map_err(|error| error.to_string())
+    read(std::iter::once("polytree").chain(line.split_whitespace()).map(OsString::from).collect()).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -71,7 +71,13 @@ fn what_is_refused_says_why() {
         ("sessions list -n 0", "1..=1000"),
         ("sessions delete", "<ID>"),
         ("completions tcsh", "possible values: bash, zsh, fish"),
-        ("frobnicate", "unrecognized subcommand"),
+        ("frobnicate", "there is no command `polytree frobnicate`; did you mean `polytree run \"frobnicate\"`?"),
+        ("rnu x", "did you mean `polytree run`?"),
+        ("--standalone why does it fail --yes", "did you mean `polytree run \"why does it fail\"`?"),
+        ("sessions lst", "there is no command `polytree sessions lst`; did you mean `polytree sessions list`?"),
+        ("sessions frobnicate", "there is no command `polytree sessions frobnicate`\n"),
+        ("help", "Exit codes"),
+        ("help run", "What to ask"),
     ] {
         let error = parse(line).map(drop).unwrap_err();
         assert!(error.contains(reason), "{line}: {error}");
@@ -81,9 +87,7 @@ fn what_is_refused_says_why() {
 #[test]
 fn completions_name_the_commands() {
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        let mut script = Vec::new();
-        completions(shell, &mut script);
-        let script = String::from_utf8(script).unwrap();
+        let script = String::from_utf8(completions(shell)).unwrap();
         assert!(script.contains("sessions") && script.contains("standalone"), "{shell:?}");
     }
 }

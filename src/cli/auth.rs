@@ -11,13 +11,12 @@ use super::{
     args::{AuthCommand, AuthListArgs},
     client::{Daemon, Exit, Failure},
     input::{Input, Piped},
-    models::nearest,
     sanitize,
     screen::Screen,
     style::{FAINT, GOOD, STRONG, WARNING, paint},
     table,
 };
-use crate::stdx::paths::AbsPath;
+use crate::stdx::{nearest, paths::AbsPath};
 
 /// Runs the command.
 ///
@@ -52,7 +51,7 @@ async fn login(
         None => asked(&providers, screen, input).await?,
     };
     let Some(provider) = providers.iter().find(|provider| provider.id == id) else {
-        let near = nearest(&id, providers.iter().map(|provider| provider.id.as_str()));
+        let near = nearest::one(&id, providers.iter().map(|provider| provider.id.as_str()));
         return Err(Failure::Usage(format!(
             "there is no provider `{}`{}; `polytree models` lists them, and one of your own needs an entry under `provider` in the settings",
             sanitize::line(&id),

@@ -101,9 +101,9 @@ impl Follow {
             || (self.stage == Stage::Ended && self.answers.is_empty())
     }
 
-    /// What the turn used, as one line; `None` when no model was called.
+    /// What the turn used, fact by fact; `None` when no model was called.
     #[must_use]
-    pub fn usage(&self) -> Option<String> {
+    pub fn usage(&self) -> Option<Vec<String>> {
         let last = self.last()?;
         let mut words = vec![last.agent.clone(), format!("{}/{}", last.provider_id, last.model_id)];
         let tokens = self.tokens();
@@ -121,7 +121,7 @@ impl Follow {
             let tenths = (end - self.asked).max(0) / 100;
             words.push(format!("{}.{} s", tenths / 10, tenths % 10));
         }
-        Some(words.join(" · "))
+        Some(words)
     }
 
     fn tokens(&self) -> Tokens {

@@ -6,12 +6,19 @@ use anstyle::Style;
 
 use super::{
     markdown_inline::{self as inline, Scan},
+    markdown_table as table,
     sanitize::Sanitizer,
     style::{CODE, FAINT, STRONG, paint},
 };
 
 /// An undecided line longer than this is taken as it stands.
-const LONGEST_WAIT: usize = 8 * 1024;
+const LONGEST_WAIT: usize = 4 * 1024;
+/// A marker that has not found its partner after so many bytes of an unfinished line is none.
+const LONGEST_MARKUP: usize = 1024;
+/// A table with more rows is shown in parts.
+const MOST_ROWS: usize = 1000;
+/// The most quotes within quotes; further markers are text.
+const MOST_QUOTES: usize = 8;
 
 /// Renders one text that comes in pieces. Gives styled text; control characters of the source are gone.
 #[derive(Debug, Default)]
@@ -21,6 +28,10 @@ pub struct Markdown {
     place: Place,
     /// Inside a list deep indentation is no code.
     in_list: bool,
+    /// The rows of a table whose end was not seen yet.
+    rows: Vec<String>,
+    /// The columns of the terminal, where tables are to fit into them.
+    width: Option<usize>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
@@ -32,10 +43,19 @@ enum Place {
     Line { style: Style, previous: Option<char> },
     /// In a line that is shown as it is.
     Verbatim { style: Style },
-    /// At the start of a line of a code block, which ends with at least so many of the marker.
-    Fence { marker: char, length: usize },
+    /// At the start of a line of a code block.
+    Fence(Fence),
     /// In such a line.
-    FenceLine { marker: char, length: usize },
+    FenceLine(Fence),
+}
+
+/// A code block, whose end is at least so many of the marker.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Fence {
+    marker: char,
+    length: usize,
+    /// In how many quotes it stands.
+    quotes: usize,
 }
 
 /// What a line is, and how many bytes of its beginning say so.
@@ -54,6 +74,12 @@ enum Kind {
 }
 
 impl Markdown {
+    /// For a terminal with so many columns.
+    #[must_use]
+    pub fn new(width: usize) -> Self {
+        Self { width: Some(width), ..Self::default() }
+    }
+
     /// What can be shown after the next piece.
     pub fn push(&mut self, text: &str) -> String {
         let clean = self.sanitizer.push(text);
@@ -63,43 +89,43 @@ impl Markdown {
 
     /// The rest, at the end of the text; the next piece begins a new one.
     pub fn finish(&mut self) -> String {
-        let rest = self.advance(true);
-        *self = Self::default();
+        let ends_line = self.pending.is_empty();
+        let mut rest = self.advance(true);
+        let mut table = self.end_table();
+        if !ends_line && table.ends_with('\n') {
+            table.pop();
+        }
+        rest.push_str(&table);
+        *self = Self { width: self.width, ..Self::default() };
         rest
     }
 
     fn advance(&mut self, last: bool) -> String {
         let mut shown = String::new();
-        while !self.pending.is_empty() {
-            let pending = std::mem::take(&mut self.pending);
-            let newline = pending.find('\n');
-            let line = &pending[..newline.unwrap_or(pending.len())];
+        let pending = std::mem::take(&mut self.pending);
+        let mut rest = pending.as_str();
+        while !rest.is_empty() {
+            let newline = rest.find('\n');
+            let line = &rest[..newline.unwrap_or(rest.len())];
             let ended = newline.is_some() || last || line.len() > LONGEST_WAIT;
-            let consumed = self.step(line, ended, &mut shown);
-            let Some(consumed) = consumed else {
-                self.pending = pending;
-                break;
-            };
-            let mut rest = &pending[consumed..];
-            let line_is_done = consumed == line.len() && newline.is_some() && self.is_in_line();
-            if line_is_done {
-                rest = &rest[1..];
+            let Some(consumed) = self.step(line, ended, &mut shown) else { break };
+            let line_is_done = consumed == line.len() && newline.is_some();
+            rest = &rest[consumed + usize::from(line_is_done)..];
+            // Of some lines nothing is shown, not even their end.
+            if line_is_done && self.is_in_line() {
                 shown.push('\n');
                 self.place = match self.place {
-                    Place::FenceLine { marker, length } => Place::Fence { marker, length },
+                    Place::FenceLine(fence) => Place::Fence(fence),
                     _ => Place::LineStart,
                 };
-            } else if consumed == line.len() && newline.is_some() {
-                // A line of which nothing is shown, not even its end.
-                rest = &rest[1..];
             }
-            self.pending = rest.to_owned();
         }
+        rest.clone_into(&mut self.pending);
         shown
     }
 
     fn is_in_line(&self) -> bool {
-        matches!(self.place, Place::Line { .. } | Place::Verbatim { .. } | Place::FenceLine { .. })
+        matches!(self.place, Place::Line { .. } | Place::Verbatim { .. } | Place::FenceLine(_))
     }
 
     /// Shows what is certain of the line, of which `ended` tells that nothing more comes. Gives the bytes that are
@@ -108,7 +134,7 @@ impl Markdown {
         match self.place {
             Place::LineStart => self.start(line, ended, shown),
             Place::Line { style, previous } => {
-                let Scan { output, consumed, previous } = inline::scan(line, ended, style, previous);
+                let Scan { output, consumed, previous } = inline::scan(line, ended || line.len() > LONGEST_MARKUP, style, previous);
                 shown.push_str(&output);
                 self.place = Place::Line { style, previous };
                 (consumed > 0 || line.is_empty()).then_some(consumed)
@@ -117,30 +143,65 @@ impl Markdown {
                 shown.push_str(&paint(style, line));
                 Some(line.len())
             }
-            Place::FenceLine { .. } => {
+            Place::FenceLine(_) => {
                 shown.push_str(&paint(CODE, line));
                 Some(line.len())
             }
-            Place::Fence { marker, length } => {
-                let trimmed = line.trim();
-                if trimmed.chars().all(|c| c == marker) && !ended {
-                    return None;
-                }
-                if trimmed.len() >= length && trimmed.chars().all(|c| c == marker) {
-                    self.place = Place::LineStart;
-                    return Some(line.len());
-                }
-                if !trimmed.is_empty() {
-                    shown.push_str("    ");
-                }
-                self.place = Place::FenceLine { marker, length };
-                Some(0)
-            }
+            Place::Fence(fence) => self.fence(fence, line, ended, shown),
         }
     }
 
+    /// The start of a line of a code block.
+    fn fence(&mut self, fence: Fence, line: &str, ended: bool, shown: &mut String) -> Option<usize> {
+        let mut skip = 0;
+        for _ in 0..fence.quotes {
+            match classify(&line[skip..], ended, self.in_list)? {
+                Kind::Quote { skip: more } => skip += more,
+                // The quote has ended, and the block with it.
+                _ => {
+                    self.place = Place::LineStart;
+                    return self.start(line, ended, shown);
+                }
+            }
+        }
+        let trimmed = line[skip..].trim();
+        let is_marker = trimmed.chars().all(|c| c == fence.marker);
+        if is_marker && !ended {
+            return None;
+        }
+        if is_marker && trimmed.len() >= fence.length {
+            self.place = Place::LineStart;
+            return Some(line.len());
+        }
+        shown.push_str(&paint(FAINT, &"│ ".repeat(fence.quotes)));
+        if !trimmed.is_empty() {
+            shown.push_str("    ");
+        }
+        self.place = Place::FenceLine(fence);
+        Some(skip)
+    }
+
     fn start(&mut self, line: &str, ended: bool, shown: &mut String) -> Option<usize> {
-        let kind = classify(line, ended, self.in_list)?;
+        let (mut at, mut quotes) = (0, 0);
+        let kind = loop {
+            match classify(&line[at..], ended, self.in_list)? {
+                Kind::Quote { skip } if quotes < MOST_QUOTES => (at, quotes) = (at + skip, quotes + 1),
+                kind => break kind,
+            }
+        };
+        if kind == Kind::Table && quotes == 0 && line.len() <= LONGEST_WAIT {
+            if !ended {
+                return None;
+            }
+            self.rows.push(line.to_owned());
+            if self.rows.len() >= MOST_ROWS {
+                shown.push_str(&self.end_table());
+            }
+            return Some(line.len());
+        }
+        shown.push_str(&self.end_table());
+        let line = &line[at..];
+        let normal = if quotes > 0 { Style::new().italic() } else { Style::new() };
         let text = |style| Place::Line { style, previous: None };
         let indented = line.starts_with([' ', '\t']);
         self.in_list = match kind {
@@ -148,51 +209,57 @@ impl Markdown {
             Kind::Blank => self.in_list,
             _ => self.in_list && indented,
         };
-        match kind {
-            Kind::Text | Kind::Ordered | Kind::Blank => {
+        let bars = paint(FAINT, &"│ ".repeat(quotes));
+        if !matches!(kind, Kind::Fence { .. }) {
+            shown.push_str(&bars);
+        }
+        let skip = match kind {
+            Kind::Text | Kind::Ordered | Kind::Blank | Kind::Quote { .. } => {
                 let indent = line.len() - line.trim_start().len();
                 shown.push_str(&line[..indent]);
-                self.place = text(Style::new());
-                Some(indent)
+                self.place = text(normal);
+                indent
             }
             Kind::Table => {
                 self.place = Place::Verbatim { style: Style::new() };
-                Some(0)
+                0
             }
             Kind::Verbatim => {
                 self.place = Place::Verbatim { style: CODE };
-                Some(0)
+                0
             }
             Kind::Rule => {
                 shown.push_str(&paint(FAINT, &"─".repeat(24)));
                 self.place = text(Style::new());
-                Some(line.len())
+                line.len()
             }
             Kind::Heading { level, skip } => {
                 self.place = text(if level == 1 { STRONG.underline() } else { STRONG });
-                Some(skip)
-            }
-            Kind::Quote { skip } => {
-                shown.push_str(&paint(FAINT, "│ "));
-                self.place = text(Style::new().italic());
-                Some(skip)
+                skip
             }
             Kind::Bullet { indent, skip } => {
                 shown.push_str(&line[..indent]);
                 shown.push_str("• ");
-                self.place = text(Style::new());
-                Some(skip)
+                self.place = text(normal);
+                skip
             }
             Kind::Fence { marker, length } => {
                 let label = line.trim_start().trim_start_matches(marker).trim();
                 if !label.is_empty() {
+                    shown.push_str(&bars);
                     shown.push_str(&paint(FAINT, &format!("  {label}")));
                     shown.push('\n');
                 }
-                self.place = Place::Fence { marker, length };
-                Some(line.len())
+                self.place = Place::Fence(Fence { marker, length, quotes });
+                line.len()
             }
-        }
+        };
+        Some(at + skip)
+    }
+
+    /// The table whose rows have come so far, if any have.
+    fn end_table(&mut self) -> String {
+        table::render(&std::mem::take(&mut self.rows), self.width)
     }
 }
 
@@ -207,6 +274,12 @@ fn classify(line: &str, ended: bool, in_list: bool) -> Option<Kind> {
     if columns >= 4 && !in_list {
         return Some(Kind::Verbatim);
     }
+    if first == '>' {
+        if !ended && trimmed.len() == 1 {
+            return None;
+        }
+        return Some(Kind::Quote { skip: indent + 1 + usize::from(trimmed[1..].starts_with(' ')) });
+    }
     let run = trimmed.chars().take_while(|c| *c == first).count();
     let open = !ended && run == trimmed.len();
     match first {
@@ -220,12 +293,6 @@ fn classify(line: &str, ended: bool, in_list: bool) -> Option<Kind> {
         '#' if run > 6 => Some(Kind::Text),
         '#' if open => None,
         '#' => Some(if trimmed[run..].starts_with(' ') { Kind::Heading { level: run, skip: indent + run + 1 } } else { Kind::Text }),
-        '>' => {
-            if !ended && trimmed.len() == 1 {
-                return None;
-            }
-            Some(Kind::Quote { skip: indent + 1 + usize::from(trimmed[1..].starts_with(' ')) })
-        }
         '-' | '*' | '+' | '_' => {
             if trimmed.chars().all(|c| c == first || c == ' ') {
                 if !ended {
@@ -235,7 +302,7 @@ fn classify(line: &str, ended: bool, in_list: bool) -> Option<Kind> {
                     return Some(Kind::Rule);
                 }
             }
-            let is_bullet = first != '_' && trimmed[1..].starts_with(' ');
+            let is_bullet = first != '_' && trimmed[1..].starts_with([' ', '\t']);
             Some(if is_bullet { Kind::Bullet { indent, skip: indent + 2 } } else { Kind::Text })
         }
         '|' => Some(Kind::Table),

@@ -1,10 +1,13 @@
 //! Emphasis, code and links within one line of Markdown. Stricter than the standard where the standard would take
 //! stars out of arithmetic, globs or pointers: a marker counts only with its partner, on the same line, around a text
-//! that begins and ends with something to see, and not in the middle of a word. Underscores are never markers.
+//! that begins and ends with something to see, and not in the middle of a word. Underscores are never markers. The time
+//! is linear in the length of the text, whatever stands in it.
+
+use std::{collections::HashMap, fmt::Write as _};
 
 use anstyle::Style;
 
-use super::style::{CODE, FAINT, paint};
+use super::style::{CODE, FAINT};
 
 /// How far a line could be shown.
 pub struct Scan {
@@ -19,150 +22,283 @@ pub struct Scan {
 /// Shows as much of the text as is certain; all of it when it has `ended`.
 #[must_use]
 pub fn scan(text: &str, ended: bool, style: Style, previous: Option<char>) -> Scan {
-    let mut scan = Scan { output: String::new(), consumed: 0, previous };
-    while scan.consumed < text.len() {
-        let rest = &text[scan.consumed..];
-        let plain = rest.find(['\\', '`', '*', '~', '[']).unwrap_or(rest.len());
-        if plain > 0 {
-            scan.take(&rest[..plain], &paint(style, &rest[..plain]));
+    let (tokens, certain) = Tokenizer::new(text, ended).run(previous);
+    let line = Line { text, closers: closers(&tokens), tokens };
+    let mut output = String::with_capacity(certain + 16);
+    // A marker that may still find its partner keeps back everything behind it.
+    let open = line.tokens.iter().enumerate();
+    let mut next = 0;
+    let mut end = line.tokens.len();
+    for (index, token) in open {
+        if index < next || ended {
             continue;
         }
-        match special(rest, ended, style, scan.previous) {
-            Some((bytes, shown)) => scan.take(&rest[..bytes], &shown),
-            None => break,
+        match (token.kind, line.closers[index]) {
+            (Kind::Run { opens: true, .. }, Some(closer)) => next = closer + 1,
+            (Kind::Run { opens: true, .. }, None) => {
+                end = index;
+                break;
+            }
+            _ => {}
         }
     }
-    scan
+    line.render(0, end, style, &mut output);
+    let consumed = line.tokens.get(end).map_or(certain, |token| token.from);
+    Scan { output, consumed, previous: text[..consumed].chars().next_back().or(previous) }
 }
 
-impl Scan {
-    fn take(&mut self, source: &str, shown: &str) {
-        self.output.push_str(shown);
-        self.consumed += source.len();
-        self.previous = source.chars().next_back().or(self.previous);
+/// A piece of the text.
+struct Token {
+    from: usize,
+    to: usize,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Shown as it is.
+    Plain,
+    /// A backslash and what it makes ordinary.
+    Escape,
+    /// Code between markers of that length.
+    Code(usize),
+    /// `[text](address)`, its text ending at that byte.
+    Link(usize),
+    /// A marker of emphasis. At most one of these kinds is open within another of the same kind.
+    Run { emphasis: usize, opens: bool, closes: bool },
+}
+
+/// The kinds of emphasis.
+const EMPHASES: usize = 4;
+
+fn emphasis(marker: char, run: usize) -> Option<usize> {
+    match (marker, run) {
+        ('*', 1..=3) => Some(run - 1),
+        ('~', 2) => Some(3),
+        _ => None,
     }
 }
 
-/// What begins at a marker: the bytes that it covers and how it is shown; `None` when more must be seen.
-fn special(rest: &str, ended: bool, style: Style, previous: Option<char>) -> Option<(usize, String)> {
-    let marker = rest.chars().next()?;
-    let run = run_length(rest, marker);
-    let literal = |bytes: usize| Some((bytes, paint(style, &rest[..bytes])));
-    if !ended && run == rest.len() {
-        return None;
+fn emphasised(style: Style, emphasis: usize) -> Style {
+    match emphasis {
+        0 => style.italic(),
+        1 => style.bold(),
+        2 => style.bold().italic(),
+        _ => style.strikethrough(),
     }
-    match marker {
-        '\\' => match rest[1..].chars().next() {
-            Some(next @ ('`' | '*' | '_' | '~' | '[' | ']' | '#' | '|' | '<' | '>')) => {
-                Some((1 + next.len_utf8(), paint(style, next.encode_utf8(&mut [0; 4]))))
-            }
-            _ => literal(1),
-        },
-        '`' => match code_end(rest, run, ended) {
-            Some(end) => Some((end, paint(merged(style, CODE), &rest[run..end - run]))),
-            None if ended => literal(run),
-            None => None,
-        },
-        '*' | '~' => {
-            let emphasis = match (marker, run) {
-                ('*', 1) => style.italic(),
-                ('*', 2) => style.bold(),
-                ('*', 3) => style.bold().italic(),
-                ('~', 2) => style.strikethrough(),
-                _ => return literal(run),
-            };
-            let opens = rest[run..].chars().next().is_some_and(|c| !c.is_whitespace()) && !previous.is_some_and(char::is_alphanumeric);
-            if !opens {
-                return literal(run);
-            }
-            match emphasis_end(rest, marker, run, ended) {
-                End::At(end) => Some((end + run, scan(&rest[run..end], true, emphasis, None).output)),
-                End::Unknown => None,
-                End::Nowhere => literal(run),
+}
+
+/// For each token that opens an emphasis, the first one behind it that closes the same.
+fn closers(tokens: &[Token]) -> Vec<Option<usize>> {
+    let mut found = vec![None; tokens.len()];
+    let mut next = [None; EMPHASES];
+    for (index, token) in tokens.iter().enumerate().rev() {
+        if let Kind::Run { emphasis, opens, closes } = token.kind {
+            found[index] = next[emphasis].filter(|_| opens);
+            if closes {
+                next[emphasis] = Some(index);
             }
         }
-        _ => link(rest, ended, style, previous),
     }
+    found
 }
 
-fn run_length(text: &str, marker: char) -> usize {
-    text.bytes().take_while(|byte| char::from(*byte) == marker).count()
+struct Line<'a> {
+    text: &'a str,
+    tokens: Vec<Token>,
+    closers: Vec<Option<usize>>,
 }
 
-/// Where the code span ends that the text begins with, its closing marker included. A marker at the very end may still
-/// grow into another one.
-fn code_end(text: &str, run: usize, ended: bool) -> Option<usize> {
-    let mut at = run;
-    while let Some(found) = text[at..].find('`') {
-        at += found;
-        let closing = run_length(&text[at..], '`');
-        at += closing;
-        if closing == run && (ended || at < text.len()) {
-            return Some(at);
+impl Line<'_> {
+    /// Shows the tokens of a range. Nested no deeper than there are kinds of emphasis: a kind does not stand in itself.
+    fn render(&self, from: usize, to: usize, style: Style, output: &mut String) {
+        let mut index = from;
+        // What is shown as it is, in one piece.
+        let mut literal = self.tokens.get(from).map_or(0, |token| token.from);
+        while index < to {
+            let token = &self.tokens[index];
+            let closer = self.closers[index].filter(|closer| *closer < to);
+            if matches!(token.kind, Kind::Plain) || (matches!(token.kind, Kind::Run { .. }) && closer.is_none()) {
+                index += 1;
+                continue;
+            }
+            push(output, style, &self.text[literal..token.from]);
+            let (source, mut end) = (&self.text[token.from..token.to], token.to);
+            match (token.kind, closer) {
+                (Kind::Escape, _) => push(output, style, &source[1..]),
+                (Kind::Code(run), _) => push(output, merged(style, CODE), &source[run..source.len() - run]),
+                (Kind::Link(close), _) => {
+                    let text = &self.text[token.from + 1..close];
+                    output.push_str(&scan(text, true, style.underline(), None).output);
+                    push(output, merged(style, FAINT), &format!(" ({})", &self.text[close + 2..token.to - 1]));
+                }
+                (Kind::Run { emphasis, .. }, Some(closer)) => {
+                    self.render(index + 1, closer, emphasised(style, emphasis), output);
+                    end = self.tokens[closer].to;
+                    index = closer;
+                }
+                (Kind::Plain | Kind::Run { .. }, _) => {}
+            }
+            literal = end;
+            index += 1;
         }
+        let end = if to > from { self.tokens[to - 1].to } else { literal };
+        push(output, style, &self.text[literal..end.max(literal)]);
     }
-    None
 }
 
-enum End {
-    /// The closing marker begins here.
-    At(usize),
+/// Cuts a text into tokens, from left to right. What was looked for in vain, or found far away, is not looked for again.
+struct Tokenizer<'a> {
+    text: &'a str,
+    ended: bool,
+    /// The runs of backticks by their length, the last first.
+    ticks: HashMap<usize, Vec<usize>>,
+    /// The next closing bracket, as far as it was looked for.
+    close: Option<usize>,
+    /// What stands behind a closing bracket.
+    address: Option<(usize, Address)>,
+}
+
+/// What stands behind a closing bracket.
+#[derive(Clone, Copy)]
+enum Address {
+    /// An address; the link ends before this byte.
+    End(usize),
+    /// None.
+    Missing,
     /// More must be seen.
     Unknown,
-    /// There is none.
-    Nowhere,
 }
 
-fn emphasis_end(text: &str, marker: char, run: usize, ended: bool) -> End {
-    let mut at = run;
-    let none = if ended { End::Nowhere } else { End::Unknown };
-    while let Some(found) = text[at..].find([marker, '`']) {
-        at += found;
-        let character = text[at..].chars().next();
-        if character == Some('`') {
-            let ticks = run_length(&text[at..], '`');
-            match code_end(&text[at..], ticks, ended) {
-                Some(end) => at += end,
-                None if ended => at += ticks,
-                None => return End::Unknown,
+impl<'a> Tokenizer<'a> {
+    fn new(text: &'a str, ended: bool) -> Self {
+        let mut ticks: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut at = 0;
+        while let Some(found) = text[at..].find('`') {
+            let run = run_length(&text[at + found..], b'`');
+            at += found + run;
+            // A marker at the very end may still grow into another one.
+            if ended || at < text.len() {
+                ticks.entry(run).or_default().push(at - run);
             }
-            continue;
         }
-        let closing = run_length(&text[at..], marker);
-        let after = text[at + closing..].chars().next();
-        if after.is_none() && !ended {
-            return End::Unknown;
+        for positions in ticks.values_mut() {
+            positions.reverse();
         }
-        let before = text[..at].chars().next_back();
-        if closing == run && before.is_some_and(|c| !c.is_whitespace()) && !after.is_some_and(char::is_alphanumeric) {
-            return End::At(at);
-        }
-        at += closing;
+        Self { text, ended, ticks, close: Some(0), address: None }
     }
-    none
+
+    /// The tokens, and how many bytes they cover: what follows is not certain yet.
+    fn run(mut self, previous: Option<char>) -> (Vec<Token>, usize) {
+        let (mut tokens, mut at): (Vec<Token>, usize) = (Vec::new(), 0);
+        let mut before = previous;
+        while at < self.text.len() {
+            let rest = &self.text[at..];
+            let plain = rest.find(['\\', '`', '*', '~', '[']).unwrap_or(rest.len());
+            let token = if plain > 0 { Some((plain, Kind::Plain)) } else { self.special(at, before) };
+            let Some((length, kind)) = token else { break };
+            match tokens.last_mut() {
+                Some(last) if matches!((last.kind, kind), (Kind::Plain, Kind::Plain)) => last.to += length,
+                _ => tokens.push(Token { from: at, to: at + length, kind }),
+            }
+            before = rest[..length].chars().next_back();
+            at += length;
+        }
+        (tokens, at)
+    }
+
+    /// What begins at a special character: its length and kind; `None` when more must be seen.
+    fn special(&mut self, at: usize, before: Option<char>) -> Option<(usize, Kind)> {
+        let rest = &self.text[at..];
+        let marker = rest.chars().next()?;
+        // The others stand for themselves.
+        let run = if matches!(marker, '\\' | '[') { 1 } else { run_length(rest, rest.as_bytes()[0]) };
+        let next = rest[run..].chars().next();
+        if next.is_none() && !self.ended {
+            return None;
+        }
+        match marker {
+            '\\' => match rest[1..].chars().next() {
+                Some('`' | '*' | '_' | '~' | '[' | ']' | '#' | '|' | '<' | '>') => Some((2, Kind::Escape)),
+                _ => Some((1, Kind::Plain)),
+            },
+            '`' => match self.code_end(at + run, run) {
+                Some(end) => Some((end - at, Kind::Code(run))),
+                None => self.ended.then_some((run, Kind::Plain)),
+            },
+            '*' | '~' => {
+                let opens = next.is_some_and(|c| !c.is_whitespace()) && !before.is_some_and(char::is_alphanumeric);
+                let closes = before.is_some_and(|c| !c.is_whitespace()) && !next.is_some_and(char::is_alphanumeric);
+                let kind = emphasis(marker, run).filter(|_| opens || closes);
+                Some((run, kind.map_or(Kind::Plain, |emphasis| Kind::Run { emphasis, opens, closes })))
+            }
+            // An index and a call in code look the same.
+            _ if before.is_some_and(|c| c.is_alphanumeric() || c == ']' || c == ')') => Some((1, Kind::Plain)),
+            _ => {
+                let Some(close) = self.next_close(at) else { return self.ended.then_some((1, Kind::Plain)) };
+                match self.address(close) {
+                    Address::Unknown => None,
+                    Address::End(end) if close > at + 1 => Some((end - at, Kind::Link(close))),
+                    Address::End(_) | Address::Missing => Some((1, Kind::Plain)),
+                }
+            }
+        }
+    }
+
+    /// Where the code ends that begins with a marker of that length before `from`, its closing marker included.
+    fn code_end(&mut self, from: usize, run: usize) -> Option<usize> {
+        let positions = self.ticks.get_mut(&run)?;
+        while positions.last().is_some_and(|position| *position < from) {
+            positions.pop();
+        }
+        positions.last().map(|position| position + run)
+    }
+
+    fn next_close(&mut self, at: usize) -> Option<usize> {
+        if self.close.is_some_and(|close| close <= at) {
+            self.close = self.text[at..].find(']').map(|found| at + found);
+        }
+        self.close
+    }
+
+    fn address(&mut self, close: usize) -> Address {
+        if let Some((known, address)) = self.address
+            && known == close
+        {
+            return address;
+        }
+        let address = self.read_address(close + 1);
+        self.address = Some((close, address));
+        address
+    }
+
+    fn read_address(&self, at: usize) -> Address {
+        let missing = if self.ended { Address::Missing } else { Address::Unknown };
+        match self.text[at..].chars().next() {
+            None => return missing,
+            Some('(') => {}
+            Some(_) => return Address::Missing,
+        }
+        let address = &self.text[at + 1..];
+        match address.find([')', '(', ' ']) {
+            None => missing,
+            Some(end) if end > 0 && address[end..].starts_with(')') => Address::End(at + 1 + end + 1),
+            Some(_) => Address::Missing,
+        }
+    }
 }
 
-/// `[text](address)`: the text underlined, the address behind it.
-fn link(rest: &str, ended: bool, style: Style, previous: Option<char>) -> Option<(usize, String)> {
-    let literal = Some((1, paint(style, "[")));
-    // An index and a call in code look the same.
-    if previous.is_some_and(|c| c.is_alphanumeric() || c == ']' || c == ')') {
-        return literal;
+fn run_length(text: &str, marker: u8) -> usize {
+    text.bytes().take_while(|byte| *byte == marker).count()
+}
+
+fn push(output: &mut String, style: Style, text: &str) {
+    if style.is_plain() || text.is_empty() {
+        output.push_str(text);
+    } else {
+        // Writing to a string does not fail.
+        let _ = write!(output, "{style}{text}{style:#}");
     }
-    let missing = || if ended { literal.clone() } else { None };
-    let Some(close) = rest.find(']') else { return missing() };
-    let Some(after) = rest[close + 1..].chars().next() else { return missing() };
-    if after != '(' || close == 1 {
-        return literal;
-    }
-    let address = &rest[close + 2..];
-    let Some(end) = address.find([')', '(', ' ']) else { return missing() };
-    if !address[end..].starts_with(')') || end == 0 {
-        return literal;
-    }
-    let shown =
-        scan(&rest[1..close], true, style.underline(), None).output + &paint(merged(style, FAINT), &format!(" ({})", &address[..end]));
-    Some((close + 2 + end + 1, shown))
 }
 
 /// The style with the colour and effects of another on top.

@@ -144,9 +144,117 @@ fn escape_sequences_of_the_model_do_not_get_through() {
     assert_eq!(whole("a\u{1b}[2J\u{1b}]0;x\u{7}b"), "ab");
 }
 
+#[test]
+fn tables_line_up_when_they_have_ended() {
+    let mut markdown = Markdown::default();
+    assert_eq!(markdown.push("Look:\n\n| a | b |\n|---|--:|\n| long one | 1 |\n"), "Look:\n\n");
+    expect![[r#"
+        <b>a<>       <faint> │ <b>b<>
+        <faint>─────────┼──<>
+        long one<faint> │ <>1
+
+    "#]]
+    .assert_eq(&readable(&markdown.push("\n")));
+    assert_eq!(whole("| a |\n|--\n| b"), whole("| a |\n|--\n| b\n").trim_end_matches('\n'));
+}
+
+#[test]
+fn lists_code_and_quotes_nest() {
+    let page = "1. one\n   - two\n     1. three\n        - four\n\n     still three\n2. code:\n   ```sh\n   ls\n     -l\n   ```\n   after\n\n> quoted\n> - **item**\n>   - nested\n>\n> > deeper `code`\n>\n> ```rust\n> fn a() {}\n> ```\nend\n\n> ```\n> open\nend\n";
+    expect![[r#"
+        1. one
+           • two
+             1. three
+                • four
+
+             still three
+        2. code:
+        <faint>  sh<>
+            <code>   ls<>
+            <code>     -l<>
+           after
+
+        <faint>│ <i>quoted<>
+        <faint>│ <>• <b i>item<>
+        <faint>│ <>  • <i>nested<>
+        <faint>│ <>
+        <faint>│ │ <i>deeper <i code>code<>
+        <faint>│ <>
+        <faint>│   rust<>
+        <faint>│ <>    <code>fn a() {}<>
+        end
+
+        <faint>│ <>    <code>open<>
+        end
+    "#]]
+    .assert_eq(&readable(&whole(page)));
+}
+
+/// Much of what could be looked through again at every character. In release a megabyte takes less than 100 ms;
+/// with time that grows by the square it would be minutes.
+#[test]
+fn time_is_linear() {
+    let size = if cfg!(debug_assertions) { 1 << 17 } else { 1 << 20 };
+    let deep: String = (0..2000).map(|depth| format!("{}- item\n", "  ".repeat(depth % 250))).collect();
+    let ticks: String = (1..1400).map(|run| "`".repeat(run) + " ").collect();
+    let texts = [
+        "`",
+        "[",
+        "*",
+        "_",
+        "<",
+        ">",
+        "> ",
+        "~",
+        "|",
+        "#",
+        "- ",
+        "\\",
+        "(",
+        "[a",
+        "[]",
+        "[](",
+        "[a](",
+        "*a ",
+        " *a",
+        "**a ",
+        "*a **b ***c ~~d ",
+        "` ``",
+        "`a*",
+        "a\n",
+        "\n",
+        "> a\n",
+        "| a\n",
+        "|-|\n",
+        "```\n",
+        "1. ",
+        "    ",
+        &deep,
+        &ticks,
+    ];
+    for piece in texts {
+        let text = piece.repeat(size / piece.len() + 1);
+        let began = std::time::Instant::now();
+        drop(whole(&text));
+        let took = began.elapsed();
+        assert!(took.as_secs() < 20, "{:?}: {took:?}", &piece[..piece.len().min(20)]);
+        if !cfg!(debug_assertions) {
+            let most = if piece.len() == 1 || piece == deep { 100 } else { 500 };
+            assert!(took.as_millis() < most, "{:?}: {took:?}", &piece[..piece.len().min(20)]);
+        }
+    }
+    // In pieces as a model sends them.
+    let began = std::time::Instant::now();
+    let mut markdown = Markdown::default();
+    for _ in 0..size / 64 {
+        markdown.push("*a [");
+    }
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
 /// What is neither a marker nor what stands for one.
 fn content(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace() && !"#>-+*_~`[]()\\│•─".contains(*c)).collect()
+    text.chars().filter(|c| !c.is_whitespace() && !"#>-+*_~`[]()\\│•─┼|:".contains(*c)).collect()
 }
 
 fn markdownish() -> impl Strategy<Value = String> {
@@ -163,6 +271,8 @@ fn markdownish() -> impl Strategy<Value = String> {
         1 => Just("```rs\n".to_owned()),
         1 => Just("---".to_owned()),
         1 => Just("|".to_owned()),
+        1 => Just("> > ".to_owned()),
+        1 => Just("| a | b |\n|---|:-:|\n| c".to_owned()),
         1 => Just("[a](b)".to_owned()),
         3 => prop::sample::select(vec!["*", "**", "***", "`", "``", "~~", "~", "[", "]", "(", ")", "\\", "_"]).prop_map(str::to_owned),
     ];

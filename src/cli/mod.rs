@@ -5,14 +5,17 @@ mod args;
 mod ask;
 mod attach;
 mod auth;
+mod begin;
 mod client;
 mod decode;
 mod doctor;
 mod doctor_page;
+mod excerpt;
 mod follow;
 mod input;
 mod markdown;
 mod markdown_inline;
+mod markdown_table;
 mod models;
 mod run;
 mod sanitize;
@@ -34,14 +37,12 @@ pub use input::{Input, Interrupts, Piped, Typed};
 pub use screen::{Output, Screen};
 pub use tape::TapeArgs;
 
-use clap::Parser as _;
-
 use crate::stdx::{paths::AbsPath, version::version};
 
 /// What was typed. Does not return for `--help`, `--version` and what is not understood.
 #[must_use]
 pub fn parse() -> Args {
-    Args::parse()
+    args::read(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
 }
 
 /// Runs a command that asks a daemon. Relative paths and requests mean `directory` (see [`Args::directory`]).
@@ -64,10 +65,13 @@ pub async fn run_client(command: ClientCommand, daemon: Daemon, mut screen: Scre
     }
 }
 
-/// Tells the person why a command cannot even begin, such as a directory or a daemon that is not there.
+/// Tells the person why a command cannot even begin, such as a directory or a daemon that is not there. When nobody
+/// reads the output any more nothing is said.
 #[must_use]
 pub fn fail(failure: &Failure) -> Exit {
-    Screen::standard().status(&failure.shown());
+    if !failure.is_broken_pipe() {
+        Screen::standard().status(&failure.shown());
+    }
     failure.exit()
 }
 

@@ -14,7 +14,7 @@ use super::{
     style::{CODE, FAINT, GOOD, STRONG, WARNING, paint},
     table,
 };
-use crate::stdx::{human, paths::AbsPath};
+use crate::stdx::{human, nearest, paths::AbsPath};
 
 /// Runs the command.
 ///
@@ -39,7 +39,7 @@ pub async fn run(args: ModelsArgs, daemon: &Daemon, screen: &mut Screen, directo
     }
     for wanted in &args.providers {
         if !found.providers.iter().any(|provider| provider.id == *wanted) {
-            let near = nearest(wanted, found.providers.iter().map(|provider| provider.id.as_str()));
+            let near = nearest::one(wanted, found.providers.iter().map(|provider| provider.id.as_str()));
             let near = near.map(|near| format!(", the nearest is `{}`", sanitize::line(near))).unwrap_or_default();
             return Err(Failure::Usage(format!("there is no provider `{}`{near}", sanitize::line(wanted))));
         }
@@ -54,12 +54,6 @@ pub async fn run(args: ModelsArgs, daemon: &Daemon, screen: &mut Screen, directo
         screen.styled(&page(&found, open))?;
     }
     Ok(Exit::Done)
-}
-
-/// What resembles the given name most.
-pub(super) fn nearest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |name: &str| strsim::jaro_winkler(given, name);
-    names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
 }
 
 /// Connected providers first, each kind in the daemon's order.

@@ -3,30 +3,24 @@
 
 use std::time::Duration;
 
-use polytree_protocol::{event::EventSubscribeParams, method::Method as _};
 use polytree_protocol::{
     id::{MessageId, SessionId},
-    methods::{
-        EventSubscribe, PermissionList, ProjectTrust, SessionAbort, SessionCreate, SessionDelete, SessionGet, SessionList, SessionSubmit,
-    },
-    permission::PermissionListParams,
-    project::ProjectTrustParams,
-    session::{
-        PartInput, Session, SessionAbortParams, SessionCreateParams, SessionDeleteParams, SessionGetParams, SessionListParams,
-        SessionScope, SessionSubmitParams,
-    },
+    methods::SessionAbort,
+    session::SessionAbortParams,
 };
 use serde_json::{Value, json};
 
 use super::{
     args::RunArgs,
     attach,
+    begin::{Begun, begin},
     client::{Daemon, Exit, Failure, shown},
     follow::{Follow, Stage},
     input::Input,
     sanitize,
     screen::Screen,
     style::{FAINT, WARNING, paint},
+    table,
     watch::Watch,
 };
 use crate::stdx::{ids, paths::AbsPath};
@@ -53,7 +47,7 @@ pub async fn run(args: RunArgs, daemon: Daemon, mut screen: Screen, mut input: I
                 screen.status(&failure.shown());
             }
             if let (Failure::Closed, Some(session)) = (failure, &report.session) {
-                screen.status(&paint(FAINT, &format!("hint: the turn may go on without this command: polytree sessions show {session}")));
+                screen.status(&paint(FAINT, &format!("hint: the turn may go on: polytree sessions show {session}")));
             }
             failure.exit()
         }
@@ -79,9 +73,11 @@ pub async fn run(args: RunArgs, daemon: Daemon, mut screen: Screen, mut input: I
 
 /// What the last line of `--json` tells.
 #[derive(Default)]
-struct Report {
-    session: Option<SessionId>,
-    message: Option<MessageId>,
+pub(super) struct Report {
+    /// The session, once there is one.
+    pub session: Option<SessionId>,
+    /// The last answer, else the prompt.
+    pub message: Option<MessageId>,
     error: Option<Value>,
 }
 
@@ -93,14 +89,19 @@ async fn go(
     directory: &AbsPath,
     report: &mut Report,
 ) -> Result<Exit, Failure> {
-    let piped = read_pipe(screen, input).await?;
-    let parts = attach::parts(&args.prompt, piped.as_deref(), &args.files, directory)?;
+    let parts = if args.again {
+        Vec::new()
+    } else {
+        let piped = read_pipe(screen, input).await?;
+        attach::parts(&args.prompt, piped.as_deref(), &args.files, directory)?
+    };
     let prompt = MessageId::from_ulid(ids::next());
-    let (begun, interrupted) = begin_or_interrupt(begin(args, &daemon, directory, &prompt, parts, report), input).await?;
-    let Begun { session, questions, queued } = begun;
+    let (begun, interrupted) = begin_or_interrupt(begin(args, &daemon, screen, directory, &prompt, parts, report), input).await?;
+    let Begun { session, questions, queued, media } = begun;
     let place = AbsPath::new(&session.directory).unwrap_or_else(|| directory.clone());
     let follow = Follow::new(session.id.clone(), prompt);
     let mut watch = Watch::new(args, daemon, screen, input, follow, place);
+    watch.media = media;
     let watched = if !interrupted {
         watch.until_the_end(questions).await
     } else {
@@ -148,13 +149,6 @@ async fn read_pipe(screen: &mut Screen, input: &mut Input) -> Result<Option<Stri
     text.map_err(|error| Failure::Usage(format!("the standard input cannot be read: {error}")))
 }
 
-/// A prompt that is stored.
-struct Begun {
-    session: Session,
-    questions: Vec<polytree_protocol::permission::Permission>,
-    queued: bool,
-}
-
 /// Waits until the prompt is stored, and tells whether the user does not want it any more. An interrupt does not cut it
 /// off at once: if it was sent already, its turn has to be aborted.
 async fn begin_or_interrupt(begin: impl Future<Output = Result<Begun, Failure>>, input: &mut Input) -> Result<(Begun, bool), Failure> {
@@ -168,79 +162,6 @@ async fn begin_or_interrupt(begin: impl Future<Output = Result<Begun, Failure>>,
         () = input.interrupts.next() => Err(Failure::Interrupted),
         () = tokio::time::sleep(LAST_ABORT) => Err(Failure::Interrupted),
     }
-}
-
-/// Everything up to the stored prompt. The subscription comes before the prompt, so that nothing of its turn is missed.
-async fn begin(
-    args: &RunArgs,
-    daemon: &Daemon,
-    directory: &AbsPath,
-    prompt: &MessageId,
-    parts: Vec<PartInput>,
-    report: &mut Report,
-) -> Result<Begun, Failure> {
-    let here = Some(directory.to_string());
-    if args.trust {
-        daemon
-            .request::<ProjectTrust>(&ProjectTrustParams { trusted: true, directory: here.clone(), ..ProjectTrustParams::default() })
-            .await?;
-    }
-    let is_new = args.session.is_none() && !args.resume;
-    let session = match &args.session {
-        Some(id) => daemon.request::<SessionGet>(&SessionGetParams { session_id: id.clone(), ..SessionGetParams::default() }).await?,
-        None if args.resume => latest(daemon, here).await?,
-        None => {
-            let params = SessionCreateParams { title: args.title.clone(), directory: here, ..SessionCreateParams::default() };
-            daemon.request::<SessionCreate>(&params).await?
-        }
-    };
-    report.session = Some(session.id.clone());
-    let events = EventSubscribeParams { session_id: Some(session.id.clone()), ..EventSubscribeParams::default() };
-    daemon.peer.call(EventSubscribe::NAME, &events).await?;
-    let questions = if is_new {
-        Vec::new()
-    } else {
-        let params = PermissionListParams { session_id: Some(session.id.clone()), ..PermissionListParams::default() };
-        daemon.request::<PermissionList>(&params).await?
-    };
-    let submit = SessionSubmitParams {
-        session_id: Some(session.id.clone()),
-        parts,
-        message_id: Some(prompt.clone()),
-        model: args.model.clone(),
-        agent: args.agent.clone(),
-        variant: args.variant.clone(),
-        ..SessionSubmitParams::default()
-    };
-    match daemon.request::<SessionSubmit>(&submit).await {
-        Ok(submitted) => {
-            report.message = Some(submitted.message_id);
-            Ok(Begun { session, questions, queued: submitted.queued })
-        }
-        Err(failure) => {
-            // A session in which nothing could be asked is of no use to anybody.
-            if is_new {
-                let params = SessionDeleteParams { session_id: session.id.clone(), ..SessionDeleteParams::default() };
-                if daemon.request::<SessionDelete>(&params).await.is_ok() {
-                    report.session = None;
-                }
-            }
-            Err(failure)
-        }
-    }
-}
-
-/// The session that was used last in the directory.
-async fn latest(daemon: &Daemon, directory: Option<String>) -> Result<Session, Failure> {
-    let params = SessionListParams { scope: Some(SessionScope::Directory), directory, ..SessionListParams::default() };
-    let sessions = daemon.request::<SessionList>(&params).await?;
-    let found = sessions.into_iter().find(|session| session.time.archived.is_none() && session.parent_id.is_none());
-    found.ok_or_else(|| {
-        Failure::Failed(
-            "there is no session in this directory to go on with".to_owned(),
-            Some("leave out --continue to begin one".to_owned()),
-        )
-    })
 }
 
 /// The last words, and how it all ended.
@@ -258,13 +179,16 @@ fn conclude(
         if screen.is_shared() {
             screen.blank();
         }
-        screen.status(&paint(FAINT, &format!("{} · {}", sanitize::line(&usage), follow.session)));
+        let facts = usage.iter().map(|fact| sanitize::line(fact)).chain([follow.session.to_string()]);
+        for line in table::facts(facts, screen.width) {
+            screen.status(&paint(FAINT, &line));
+        }
     }
     if follow.stage == Stage::Deleted {
         return Err(Failure::Failed("the session was deleted".to_owned(), None));
     }
     if interrupted {
-        screen.status(&format!("{}; the session is kept: polytree run --session {} …", paint(WARNING, "aborted"), follow.session));
+        screen.status(&format!("{}; the session is kept: polytree run -s {} …", paint(WARNING, "aborted"), follow.session));
         return Ok(Exit::Interrupted);
     }
     if let Some(error) = follow.error() {
@@ -273,7 +197,8 @@ fn conclude(
         return Ok(Exit::Failed);
     }
     if follow.was_aborted() {
-        return Err(Failure::Failed("the prompt was cancelled before its turn began".to_owned(), None));
+        let hint = format!("to send it again: polytree run -s {} --again", follow.session);
+        return Err(Failure::Failed("the prompt was cancelled before its turn began".to_owned(), Some(hint)));
     }
     Ok(if refused { Exit::Refused } else { Exit::Done })
 }

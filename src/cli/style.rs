@@ -28,8 +28,7 @@ pub fn paint(style: Style, text: &str) -> String {
 /// header lines are left out, because the place where it is shown names the file.
 #[must_use]
 pub fn diff(patch: &str, indent: &str, most: usize) -> String {
-    let all: Vec<&str> = patch.lines().collect();
-    let lines = &all[all.iter().position(|line| line.starts_with("@@")).unwrap_or(0)..];
+    let lines = diff_lines(patch);
     let mut shown = String::new();
     for line in lines.iter().take(most) {
         let style = match line.bytes().next() {
@@ -48,6 +47,14 @@ pub fn diff(patch: &str, indent: &str, most: usize) -> String {
         shown.push('\n');
     }
     shown
+}
+
+/// The lines of a unified diff below its file's two header lines.
+#[must_use]
+pub fn diff_lines(patch: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = patch.lines().collect();
+    lines.drain(..lines.iter().position(|line| line.starts_with("@@")).unwrap_or(0));
+    lines
 }
 
 #[cfg(test)]

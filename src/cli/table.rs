@@ -1,12 +1,13 @@
 //! Columns that line up.
 
 use anstream::adapter::strip_str;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Lines of a table: each column as wide as its widest cell, two blanks between columns, nothing behind the last.
 /// Cells may be styled.
 #[must_use]
 pub fn render(rows: &[Vec<String>]) -> String {
-    let width = |cell: &String| strip_str(cell).to_string().chars().count();
+    let width = |cell: &String| strip_str(cell).to_string().width();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> =
         (0..columns).map(|column| rows.iter().filter_map(|row| row.get(column)).map(width).max().unwrap_or(0)).collect();
@@ -22,6 +23,22 @@ pub fn render(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Facts with dots between them, on as many lines of at most `width` columns as they need. No fact is cut.
+#[must_use]
+pub fn facts(facts: impl IntoIterator<Item = String>, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for fact in facts {
+        match lines.last_mut() {
+            Some(line) if line.width() + 3 + fact.width() <= width => {
+                line.push_str(" · ");
+                line.push_str(&fact);
+            }
+            _ => lines.push(fact),
+        }
+    }
+    lines
 }
 
 /// How long ago something was, in milliseconds since 1970 both.
@@ -51,6 +68,14 @@ mod tests {
         ];
         assert_eq!(strip_str(&render(&rows)).to_string(), "ä     x  1\nlong\nb        2\n");
         assert_eq!(render(&[]), "");
+    }
+
+    #[test]
+    fn facts_fit() {
+        let words = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert_eq!(facts(words(&["build", "a/b", "2.0 s"]), 19), ["build · a/b · 2.0 s"]);
+        assert_eq!(facts(words(&["build", "a/b", "2.0 s", "longer than all"]), 13), ["build · a/b", "2.0 s", "longer than all"]);
+        assert!(facts(Vec::new(), 80).is_empty());
     }
 
     #[test]

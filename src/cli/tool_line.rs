@@ -22,12 +22,12 @@ pub fn has_started(state: &ToolState) -> bool {
     !matches!(state, ToolState::Pending(_))
 }
 
-/// `● read src/main.rs`, in at most `width` columns.
+/// `● read src/main.rs`, in at most `width` columns; of a call that could not be made, which and why.
 #[must_use]
 pub fn start(part: &ToolPart, directory: &AbsPath, width: usize) -> String {
-    let about = about(part, directory);
-    let room = width.saturating_sub(part.tool.chars().count() + 4).max(16);
-    let name = sanitize::line(&part.tool);
+    let (name, about) = bad_call(part).unwrap_or_else(|| (part.tool.clone(), about(part, directory)));
+    let room = width.saturating_sub(name.chars().count() + 4).max(16);
+    let name = sanitize::line(&name);
     let about = ellipsis(&sanitize::line(&about), room);
     format!("{} {} {}", paint(CODE, "●"), paint(STRONG, &name), about).trim_end().to_owned()
 }
@@ -35,8 +35,23 @@ pub fn start(part: &ToolPart, directory: &AbsPath, width: usize) -> String {
 /// The call's name and subject, for a result that does not stand below its start.
 #[must_use]
 pub fn label(part: &ToolPart, directory: &AbsPath) -> String {
-    let about = ellipsis(&sanitize::line(&about(part, directory)), 40);
-    format!("{} {about}", sanitize::line(&part.tool)).trim_end().to_owned()
+    let (name, about) = bad_call(part).unwrap_or_else(|| (part.tool.clone(), about(part, directory)));
+    let about = ellipsis(&sanitize::line(&about), 40);
+    format!("{} {about}", sanitize::line(&name)).trim_end().to_owned()
+}
+
+/// The tool that the model meant, and why it could not be called. Such a call is one of the tool `invalid`.
+fn bad_call(part: &ToolPart) -> Option<(String, String)> {
+    if part.tool != "invalid" {
+        return None;
+    }
+    let input = input(&part.state);
+    let (tool, error) = (input.get("tool")?.as_str()?, input.get("error")?.as_str()?);
+    // What the name has said, and what only the model is told.
+    let reason = error.strip_prefix(&format!("The arguments of the tool `{tool}` are not valid")).unwrap_or(error);
+    let reason = reason.strip_suffix(" Please call it again with arguments that satisfy its schema.").unwrap_or(reason);
+    let reason = reason.trim_start_matches([':', ' ']);
+    Some((format!("{tool} (bad call):"), reason.strip_suffix('.').unwrap_or(reason).to_owned()))
 }
 
 fn about(part: &ToolPart, directory: &AbsPath) -> String {
@@ -208,6 +223,12 @@ mod tests {
             completed("todowrite", json!({ "todos": [1, 2] }), json!({})),
             completed("mcp_thing", json!({ "query": "a very long question that does not fit on a line" }), json!({})),
             completed("mcp_thing", json!({}), json!({})),
+            completed(
+                "invalid",
+                json!({ "tool": "bash", "error": "The arguments of the tool `bash` are not valid: missing field `command`. Please call it again with arguments that satisfy its schema." }),
+                json!({}),
+            ),
+            completed("invalid", json!({ "tool": "shell", "error": "There is no tool `shell`. The tools are: read, write." }), json!({})),
         ];
         expect![[r#"
             ● read src/a.rs -> 1 line
@@ -223,6 +244,8 @@ mod tests {
             ● todowrite 2 tasks
             ● mcp_thing {"query":"a very long question that does not...
             ● mcp_thing
+            ● bash (bad call): missing field `command`
+            ● shell (bad call): There is no tool `shell`. The tools ...
         "#]]
         .assert_eq(&lines.concat());
     }

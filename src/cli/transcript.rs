@@ -1,6 +1,9 @@
 //! A stored conversation as text: the same look as a running turn, on one stream. Pure.
 
+use std::collections::{HashMap, HashSet};
+
 use polytree_protocol::{
+    id::MessageId,
     message::{Message, MessageWithParts},
     part::{Part, ToolState},
     session::Session,
@@ -8,30 +11,56 @@ use polytree_protocol::{
 
 use super::{
     client::shown,
+    excerpt::Excerpt,
     follow::count,
     markdown::Markdown,
     sanitize,
     style::{FAINT, STRONG, THOUGHT, WARNING, paint},
-    table::ago,
-    tool_line,
+    table, tool_line,
 };
 use crate::stdx::paths::AbsPath;
 
-/// How wide tool calls may be.
-const WIDTH: usize = 100;
-/// The most lines of a command's output.
-const MOST_OUTPUT_LINES: usize = 20;
+/// The messages as they belong together: below each prompt its answers. They are stored as they came, and a prompt may
+/// come while the one before it is being answered.
+#[must_use]
+pub fn in_order(mut messages: Vec<MessageWithParts>) -> Vec<MessageWithParts> {
+    let prompts: HashMap<MessageId, usize> =
+        messages.iter().enumerate().map(|(index, message)| (message.info.id().clone(), index)).collect();
+    let mut places: HashMap<MessageId, usize> = prompts.clone();
+    for message in &messages {
+        if let Message::Assistant(answer) = &message.info
+            && let Some(prompt) = prompts.get(&answer.parent_id)
+        {
+            places.insert(answer.id.clone(), *prompt);
+        }
+    }
+    messages.sort_by_key(|message| places.get(message.info.id()).copied());
+    messages
+}
+
+/// The prompts without an answer.
+#[must_use]
+pub fn unanswered(messages: &[MessageWithParts]) -> HashSet<MessageId> {
+    let mut prompts: HashSet<MessageId> = HashSet::new();
+    for message in messages {
+        match &message.info {
+            Message::User(prompt) => drop(prompts.insert(prompt.id.clone())),
+            Message::Assistant(answer) => drop(prompts.remove(&answer.parent_id)),
+        }
+    }
+    prompts
+}
 
 /// The lines above a conversation.
 #[must_use]
-pub fn heading(session: &Session, now: i64) -> String {
+pub fn heading(session: &Session, now: i64, width: usize) -> String {
     let mut lines = vec![paint(STRONG, &sanitize::line(&session.title))];
     let mut facts = vec![session.id.to_string(), sanitize::line(&session.directory)];
     if session.missing {
         facts.push("the directory is gone".to_owned());
     }
-    facts.push(ago(session.time.updated, now));
-    lines.push(paint(FAINT, &facts.join(" · ")));
+    facts.push(table::ago(session.time.updated, now));
+    lines.extend(table::facts(facts, width).iter().map(|line| paint(FAINT, line)));
     let mut used: Vec<String> = Vec::new();
     used.extend(session.agent.as_deref().map(sanitize::line));
     used.extend(session.model.as_ref().map(|model| sanitize::line(&model.to_string())));
@@ -44,14 +73,14 @@ pub fn heading(session: &Session, now: i64) -> String {
         used.push(format!("${:.4}", session.cost));
     }
     if !used.is_empty() {
-        lines.push(paint(FAINT, &used.join(" · ")));
+        lines.extend(table::facts(used, width).iter().map(|line| paint(FAINT, line)));
     }
     lines.join("\n") + "\n"
 }
 
-/// A message; Markdown is rendered where there are styles to render it with.
+/// A message on lines of at most `width` columns; Markdown is rendered where there are styles to render it with.
 #[must_use]
-pub fn message(message: &MessageWithParts, directory: &AbsPath, styled: bool) -> String {
+pub fn message(message: &MessageWithParts, directory: &AbsPath, styled: bool, width: usize) -> String {
     let mut blocks: Vec<String> = Vec::new();
     let is_user = matches!(message.info, Message::User(_));
     for part in &message.parts {
@@ -72,20 +101,17 @@ pub fn message(message: &MessageWithParts, directory: &AbsPath, styled: bool) ->
                 let name = part.filename.as_deref().unwrap_or(if part.url.starts_with("data:") { "attachment" } else { &part.url });
                 blocks.push(paint(FAINT, &format!("  attached: {} ({})", sanitize::line(name), sanitize::line(&part.mime))));
             }
-            Part::Text(part) if !part.text.trim().is_empty() => blocks.push(text(&part.text, styled)),
+            Part::Text(part) if !part.text.trim().is_empty() => blocks.push(text(&part.text, styled, width)),
             Part::Reasoning(part) if !part.text.trim().is_empty() => {
                 let lines = sanitize::text(part.text.trim());
                 blocks.push(format!("thinking: {lines}").lines().map(|line| paint(THOUGHT, line)).collect::<Vec<_>>().join("\n"));
             }
             Part::Tool(part) => {
-                let mut lines = vec![tool_line::start(part, directory, WIDTH)];
+                let mut lines = vec![tool_line::start(part, directory, width)];
                 if let Some(output) = tool_line::output(part) {
-                    let output = sanitize::text(output);
-                    lines.extend(output.lines().take(MOST_OUTPUT_LINES).map(|line| paint(FAINT, &format!("  │ {line}"))));
-                    let all = output.lines().count();
-                    if all > MOST_OUTPUT_LINES {
-                        lines.push(paint(FAINT, &format!("  … {} more lines", all - MOST_OUTPUT_LINES)));
-                    }
+                    let mut excerpt = Excerpt::default();
+                    lines.extend(excerpt.push(output));
+                    lines.extend(excerpt.finish());
                 }
                 if matches!(part.state, ToolState::Pending(_) | ToolState::Running(_)) {
                     lines.push(paint(WARNING, "  not finished"));
@@ -106,9 +132,9 @@ pub fn message(message: &MessageWithParts, directory: &AbsPath, styled: bool) ->
     blocks.iter().map(|block| format!("\n{block}\n")).collect()
 }
 
-fn text(text: &str, styled: bool) -> String {
+fn text(text: &str, styled: bool, width: usize) -> String {
     let shown = if styled {
-        let mut markdown = Markdown::default();
+        let mut markdown = Markdown::new(width);
         markdown.push(text) + &markdown.finish()
     } else {
         sanitize::text(text)

@@ -14,6 +14,7 @@ use polytree_protocol::{
 };
 
 use super::{
+    excerpt::Excerpt,
     follow::Follow,
     markdown::Markdown,
     sanitize::{self, Sanitizer},
@@ -22,9 +23,6 @@ use super::{
     tool_line,
 };
 use crate::stdx::{paths::AbsPath, time::now_ms};
-
-/// The most lines of a command's output that are shown.
-const MOST_OUTPUT_LINES: usize = 20;
 
 /// What was shown last; a blank line stands between two kinds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,24 +54,21 @@ pub struct View {
 struct Call {
     label: String,
     ended: bool,
-    /// Of the output, what stands after the last line end.
-    line: String,
-    cleaner: Sanitizer,
-    lines: usize,
+    excerpt: Excerpt,
     streamed: bool,
 }
 
 impl View {
-    /// Shows a turn of the session, which works in the directory.
+    /// Shows a turn of the session, which works in the directory, on a screen of so many columns.
     #[must_use]
-    pub fn new(root: SessionId, directory: AbsPath) -> Self {
+    pub fn new(root: SessionId, directory: AbsPath, width: usize) -> Self {
         Self {
             directory,
             root,
             last: Block::Nothing,
             shown: HashMap::new(),
             thoughts: HashSet::new(),
-            markdown: Markdown::default(),
+            markdown: Markdown::new(width),
             cleaner: Sanitizer::default(),
             calls: HashMap::new(),
             last_call: None,
@@ -255,19 +250,15 @@ impl View {
         let mut lines = Vec::new();
         if let Some(call) = self.calls.get_mut(&part.id) {
             call.ended = true;
-            if !call.line.is_empty() {
-                let line = std::mem::take(&mut call.line);
-                call.lines += 1;
-                if call.lines <= MOST_OUTPUT_LINES {
-                    lines.push(output_line(&line));
-                }
-            }
-            if call.lines > MOST_OUTPUT_LINES {
-                lines.push(paint(FAINT, &format!("  … {} more lines", call.lines - MOST_OUTPUT_LINES)));
-            }
+            lines = call.excerpt.finish();
+        }
+        // What ends a call that ran beside others says whose it is.
+        let is_last = self.last_call.as_ref() == Some(&part.id);
+        if !lines.is_empty() && !is_last {
+            lines.insert(0, paint(FAINT, &format!("  {}:", tool_line::label(part, &self.directory))));
+            self.last_call = Some(part.id.clone());
         }
         let mut results = tool_line::result(&part.state);
-        // The result of a call that ran beside others says whose it is.
         if let Some(first) = results.first_mut()
             && self.last_call.as_ref() != Some(&part.id)
         {
@@ -297,16 +288,7 @@ impl View {
     fn output(&mut self, id: &PartId, text: &str, screen: &mut Screen) -> io::Result<()> {
         let Some(call) = self.calls.get_mut(id) else { return Ok(()) };
         call.streamed = true;
-        let clean = call.cleaner.push(text);
-        call.line.push_str(&clean);
-        let mut lines = Vec::new();
-        while let Some(end) = call.line.find('\n') {
-            let line: String = call.line.drain(..=end).collect();
-            call.lines += 1;
-            if call.lines <= MOST_OUTPUT_LINES {
-                lines.push(output_line(line.trim_end_matches('\n')));
-            }
-        }
+        let mut lines = call.excerpt.push(text);
         if !lines.is_empty() {
             if self.last_call.as_ref() != Some(id) {
                 lines.insert(0, paint(FAINT, &format!("  {}:", call.label)));
@@ -317,8 +299,4 @@ impl View {
         }
         Ok(())
     }
-}
-
-fn output_line(line: &str) -> String {
-    paint(FAINT, &format!("  │ {line}"))
 }

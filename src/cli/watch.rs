@@ -4,8 +4,9 @@ use std::{collections::HashSet, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use polytree_protocol::{
-    events::EventPayload,
+    events::{EventPayload, MessageInfo},
     id::PermissionId,
+    message::Message,
     methods::{PermissionReply, SessionAbort},
     permission::{Permission, PermissionOutcome, PermissionReplyParams},
     session::SessionAbortParams,
@@ -14,7 +15,8 @@ use serde_json::Value;
 
 use super::{
     args::RunArgs,
-    ask::{self, Answer, Questions},
+    ask::{self, Answer, Questions, Typed},
+    begin::Media,
     client::{Daemon, Failure},
     decode::{self, Decoder},
     follow::{Follow, Stage},
@@ -55,6 +57,8 @@ pub struct Watch<'a> {
     pub refused: bool,
     /// The user wants no more.
     pub interrupted: bool,
+    /// What is attached that the model may not take.
+    pub(super) media: Media,
     json: bool,
     who: Who,
     screen: &'a mut Screen,
@@ -81,10 +85,11 @@ impl<'a> Watch<'a> {
         };
         Self {
             daemon,
-            view: View::new(follow.session.clone(), directory),
+            view: View::new(follow.session.clone(), directory, screen.width),
             follow,
             refused: false,
             interrupted: false,
+            media: Media::default(),
             json: args.json,
             who,
             screen,
@@ -150,6 +155,11 @@ impl<'a> Watch<'a> {
             self.view.show(&event, &self.follow, self.screen)?;
         }
         match event {
+            EventPayload::MessageUpdated(MessageInfo { info: Message::User(message) }) if message.id == self.follow.prompt => {
+                if let Some(left_out) = std::mem::take(&mut self.media).left_out(&message.model) {
+                    self.say(&format!("{} {left_out}", paint(WARNING, "warning:")))?;
+                }
+            }
             EventPayload::PermissionAsked(question) => self.asked(question)?,
             EventPayload::PermissionReplied(replied) => {
                 let current = self.questions.current().map(ask::short);
@@ -190,8 +200,9 @@ impl<'a> Watch<'a> {
                 self.answer(question, Answer::Once);
             }
             Who::Nobody => {
-                let hint = paint(FAINT, "(there is no terminal to ask at; --yes allows)");
-                self.say(&format!("{} {} {hint}", paint(BAD, "refused:"), ask::short(&question)))?;
+                let rule = ask::rule(&question).map(|rule| format!(", or in your settings: {rule}")).unwrap_or_default();
+                let hint = paint(FAINT, &format!("hint: there is no terminal to ask at; to allow it: --yes{rule}"));
+                self.say(&format!("{} {}\n{hint}", paint(BAD, "refused:"), ask::short(&question)))?;
                 self.answer(question, Answer::Reject(None));
             }
             Who::Person => {
@@ -217,17 +228,23 @@ impl<'a> Watch<'a> {
     fn typed(&mut self, line: Option<String>) -> Result<(), Failure> {
         self.screen.line_was_typed();
         let Some(question) = self.questions.current() else { return Ok(()) };
-        let answer = if let Some(line) = line {
+        let typed = if let Some(line) = line {
             ask::parse(&line, question)
         } else {
             // The terminal has gone, or the person does not want to answer.
             self.who = Who::Nobody;
             self.screen.blank();
-            Some(Answer::Reject(None))
+            Typed::Answer(Answer::Reject(None))
         };
-        let Some(answer) = answer else {
-            self.screen.status_piece(&ask::choices(question));
-            return Ok(());
+        let answer = match typed {
+            Typed::Answer(answer) => answer,
+            Typed::View | Typed::Unclear => {
+                let child = self.view.child(&question.session_id);
+                let text = if typed == Typed::View { ask::whole(question, child) } else { ask::help(question) };
+                self.screen.status(&text);
+                self.screen.status_piece(&ask::choices(question));
+                return Ok(());
+            }
         };
         if let Some(question) = self.questions.take() {
             self.answer(question, answer);
@@ -281,7 +298,8 @@ impl<'a> Watch<'a> {
         self.screen.end_error_line();
         if self.follow.stage == Stage::Queued {
             // Aborting would end the turn of somebody else's prompt.
-            self.say(&format!("the prompt stays in the queue of {}", self.follow.session))?;
+            let session = &self.follow.session;
+            self.say(&format!("the prompt stays in the queue\nwhat becomes of it: polytree sessions show {session}"))?;
             return Err(Failure::Interrupted);
         }
         self.say(&paint(FAINT, "aborting (Ctrl-C again to leave at once)"))?;

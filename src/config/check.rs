@@ -4,8 +4,7 @@ use polytree_protocol::config::{AgentConfig, Config, ProviderOptions};
 use polytree_protocol::provider::ModelRef;
 use serde_json::Value;
 
-use super::typed::nearest;
-use crate::stdx::paths::AbsPath;
+use crate::stdx::{nearest, paths::AbsPath};
 
 /// A mistake and the keys that lead to it.
 #[derive(Debug, PartialEq, Eq)]
@@ -120,7 +119,7 @@ fn provider_options(options: &ProviderOptions) -> Result<(), (&str, String)> {
     // Free keys hide spelling mistakes; another spelling of a key that we know is surely one.
     for key in options.options.keys() {
         let fold = |text: &str| text.to_lowercase().replace(['_', '-'], "");
-        if let Some(meant) = nearest(key, &["apiKey", "baseURL", "headers", "timeout", "connectTimeout", "proxy", "ca"])
+        if let Some(meant) = nearest::one(key, ["apiKey", "baseURL", "headers", "timeout", "connectTimeout", "proxy", "ca"])
             .filter(|name| fold(name) == fold(key))
         {
             return Err((key, format!("unknown key; did you mean `{meant}`?")));

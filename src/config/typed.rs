@@ -10,6 +10,7 @@ use serde::{
 };
 
 use super::tree::{Entry, Node, NodeValue, Position, Problem};
+use crate::stdx::nearest;
 
 /// What stands where a secret is.
 pub const MASK: &str = "***";
@@ -115,17 +116,8 @@ fn choices(names: &[&str]) -> String {
     }
 }
 
-/// The name that was probably meant.
-pub fn nearest<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
-    let fold = |text: &str| text.to_lowercase().replace(['_', '-', '$'], "");
-    let given = fold(given);
-    let distance = |name: &&str| strsim::damerau_levenshtein(&given, &fold(name));
-    let best = names.iter().copied().min_by_key(|name| distance(name))?;
-    (distance(&best) <= 1 + given.chars().count() / 3).then_some(best)
-}
-
 fn with_suggestion(given: &str, names: &[&str]) -> String {
-    match nearest(given, names) {
+    match nearest::one(given, names.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("expected {}", choices(names)),
     }

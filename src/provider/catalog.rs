@@ -29,7 +29,7 @@ use super::{
     scripted::{Script, Scripted},
     variants::Variants,
 };
-use crate::stdx::paths::AbsPath;
+use crate::stdx::{nearest as near, paths::AbsPath};
 
 /// Why a model cannot be had.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -362,12 +362,12 @@ impl Catalog {
     fn find(&self, model: &ModelRef) -> Result<(&Entry, &Model), Error> {
         let Some(entry) = self.entries.iter().find(|entry| entry.info.id == model.provider_id) else {
             let nearest = nearest(&model.provider_id, self.entries.iter().map(|entry| entry.info.id.as_str()));
-            return Err(Error::NotFound(format!("there is no model provider `{}`; {nearest}", model.provider_id)));
+            return Err(Error::NotFound(format!("there is no model provider `{}`{nearest}", model.provider_id)));
         };
         let info = entry.info.models.get(&model.model_id).ok_or_else(|| {
             let nearest = nearest(&model.model_id, entry.info.models.keys().map(String::as_str));
             Error::NotFound(format!(
-                "the provider `{}` has no model `{}`; {nearest}. A model that is missing here can be added in the settings under provider.{}.models",
+                "the provider `{}` has no model `{}`{nearest}. A model that is missing here can be added in the settings under provider.{}.models",
                 entry.info.id, model.model_id, entry.info.id
             ))
         })?;
@@ -432,12 +432,16 @@ fn is_small(id: &str) -> bool {
     id.split(|c: char| !c.is_alphanumeric()).any(|word| ["haiku", "mini", "nano", "flash", "small", "luna", "lite"].contains(&word))
 }
 
-/// The ids most like the given one, as a clause.
+/// The ids that resemble the given one, as a clause; where none does, how many there are.
 fn nearest<'a>(given: &str, ids: impl Iterator<Item = &'a str>) -> String {
-    let mut ids: Vec<_> = ids.map(|id| (strsim::jaro_winkler(given, id), id)).collect();
-    ids.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    let names: Vec<_> = ids.iter().take(3).map(|(_, id)| format!("`{id}`")).collect();
-    if names.is_empty() { "it has none yet".to_owned() } else { format!("the nearest are {}", names.join(", ")) }
+    let ids: Vec<&str> = ids.collect();
+    let names: Vec<_> = near::all(given, ids.iter().copied()).iter().take(3).map(|id| format!("`{id}`")).collect();
+    match (names.as_slice(), ids.len()) {
+        ([], 0) => "; it has none yet".to_owned(),
+        ([], _) => String::new(),
+        ([one], _) => format!("; the nearest is {one}"),
+        _ => format!("; the nearest are {}", names.join(", ")),
+    }
 }
 
 #[cfg(test)]

@@ -112,8 +112,10 @@ fn unknown_names_get_the_nearest() {
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("{text} was found"),
     };
-    assert!(error("antropic/x").starts_with("there is no model provider `antropic`; the nearest are `anthropic`, "));
-    assert!(error("local/qwem").contains("has no model `qwem`; the nearest are `qwen`, `a/b`. A model"));
+    assert_eq!(error("antropic/x"), "there is no model provider `antropic`; the nearest is `anthropic`");
+    assert_eq!(error("nosuch/x"), "there is no model provider `nosuch`");
+    assert!(error("local/qwem").contains("has no model `qwem`; the nearest is `qwen`. A model"));
+    assert!(error("local/zzz").contains("has no model `zzz`. A model"));
     assert!(error("bare/x").contains("it has none yet"));
     assert!(catalog.resolve(&model("local/a/b"), &environment(&[])).is_ok());
 }

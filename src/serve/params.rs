@@ -1,15 +1,17 @@
 //! The rules for params: by name, nothing unknown, nothing of another type. A refusal names the field, what was
 //! expected and the nearest valid name.
 
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use crate::api::error::Error;
+use crate::{api::error::Error, stdx::nearest};
 
 /// Reads the params of a request; without params they are `{}`.
 ///
 /// # Errors
 /// `invalid_params`.
-pub fn parse<P: DeserializeOwned>(json: Option<&str>) -> Result<P, Error> {
+pub fn parse<P: DeserializeOwned + JsonSchema>(json: Option<&str>) -> Result<P, Error> {
     let json = json.unwrap_or("{}");
     if !json.starts_with('{') {
         return Err(Error::invalid_params(match json.as_bytes().first() {
@@ -21,10 +23,13 @@ pub fn parse<P: DeserializeOwned>(json: Option<&str>) -> Result<P, Error> {
     serde_json::from_str(json).map_err(|_| explain::<P>(json))
 }
 
-fn explain<P: DeserializeOwned>(json: &str) -> Error {
+fn explain<P: DeserializeOwned + JsonSchema>(json: &str) -> Error {
     match serde_path_to_error::deserialize::<_, P>(&mut serde_json::Deserializer::from_str(json)) {
         Ok(_) => Error::invalid_params("params must be one object"),
-        Err(error) => Error::invalid_params(describe(&error.path().to_string(), &error.inner().to_string())),
+        Err(error) => {
+            let (path, message) = (error.path().to_string(), error.inner().to_string());
+            Error::invalid_params(describe(&path, &message) + &shape::<P>(&message).unwrap_or_default())
+        }
     }
 }
 
@@ -37,9 +42,10 @@ fn describe(path: &str, message: &str) -> String {
     if message.starts_with("unknown field") && !names.is_empty() {
         let given = names.remove(0);
         let field = within(parent, given);
-        return match nearest(given, names.iter().copied()) {
+        return match nearest::one(given, names.iter().copied()) {
             Some(near) => format!("unknown field `{field}`, the nearest valid name is `{near}`; expected one of {}", list(&names)),
-            None => format!("unknown field `{field}`: no fields are expected"),
+            None if names.is_empty() => format!("unknown field `{field}`: no fields are expected"),
+            None => format!("unknown field `{field}`; expected one of {}", list(&names)),
         };
     }
     if message.starts_with("missing field") && !names.is_empty() {
@@ -49,13 +55,28 @@ fn describe(path: &str, message: &str) -> String {
     let place = if path == "." { "params".to_owned() } else { format!("field `{path}`") };
     if message.starts_with("unknown variant") && !names.is_empty() {
         let given = names.remove(0);
-        let near = nearest(given, names.iter().copied()).unwrap_or_default();
-        return format!("{place}: unknown value `{given}`, the nearest valid one is `{near}`; expected one of {}", list(&names));
+        let near = nearest::one(given, names.iter().copied()).map(|near| format!(", the nearest valid one is `{near}`"));
+        return format!("{place}: unknown value `{given}`{}; expected one of {}", near.unwrap_or_default(), list(&names));
     }
     match message.rsplit_once(", expected ") {
         Some((what, expected)) => format!("{place}: {what}, expected {}", plain(expected)),
         None => format!("{place}: {message}"),
     }
+}
+
+/// What the object looks like that was expected, where it is one with few fields.
+fn shape<P: JsonSchema>(message: &str) -> Option<String> {
+    let name = message.rsplit_once(" at line ").map_or(message, |(message, _)| message).rsplit_once(", expected struct ")?.1;
+    let schema = SchemaGenerator::default().into_root_schema_for::<P>().to_value();
+    let object = schema.get("$defs")?.get(name)?;
+    let required = object.get("required")?.as_array()?;
+    let field = |name: &Value| {
+        let name = name.as_str()?;
+        let kind = object.get("properties")?.get(name)?.get("type").and_then(Value::as_str).unwrap_or("…");
+        Some(format!("{name:?}: {kind}"))
+    };
+    let fields: Vec<String> = required.iter().filter_map(field).collect();
+    (!fields.is_empty()).then(|| format!(" {{{}}}", fields.join(", ")))
 }
 
 /// The words in backticks.
@@ -65,13 +86,6 @@ fn quoted(message: &str) -> Vec<&str> {
 
 fn list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// The name that resembles the given one most.
-pub fn nearest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let given = given.to_lowercase();
-    let likeness = |name: &str| strsim::jaro_winkler(&given, &name.to_lowercase());
-    names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
 }
 
 /// A type as a client knows it.
@@ -90,26 +104,26 @@ fn plain(expected: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use expect_test::{Expect, expect};
-    use polytree_protocol::{daemon::LogWriteParams, event::EventListParams};
+    use polytree_protocol::{daemon::LogWriteParams, event::EventListParams, session::SessionSubmitParams};
     use serde::Deserialize;
 
     use super::*;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     struct Nested {
         #[expect(dead_code, reason = "only read by serde")]
         inner: Vec<Inner>,
     }
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields, rename_all = "camelCase")]
     struct Inner {
         #[expect(dead_code, reason = "only read by serde")]
         first_name: String,
     }
 
-    fn check<P: DeserializeOwned + std::fmt::Debug>(json: &str, expect: &Expect) {
+    fn check<P: DeserializeOwned + JsonSchema + std::fmt::Debug>(json: &str, expect: &Expect) {
         expect.assert_eq(parse::<P>(Some(json)).unwrap_err().message());
     }
 
@@ -128,6 +142,18 @@ mod tests {
     }
 
     #[test]
+    fn what_resembles_nothing_is_compared_with_nothing() {
+        check::<EventListParams>(
+            r#"{"since":1,"colour":"x"}"#,
+            &expect!["unknown field `colour`; expected one of `sessionID`, `types`, `since`, `limit`, `directory`, `projectID`"],
+        );
+        check::<LogWriteParams>(
+            r#"{"service":"a","message":"b","level":"purple"}"#,
+            &expect!["field `level`: unknown value `purple`; expected one of `debug`, `info`, `warn`, `error`"],
+        );
+    }
+
+    #[test]
     fn wrong_types_name_the_field_and_what_was_expected() {
         check::<EventListParams>(
             r#"{"since":"1"}"#,
@@ -139,7 +165,14 @@ mod tests {
             &expect!["field `types[1]`: invalid type: integer `2`, expected a string"],
         );
         check::<EventListParams>(r#"{"since":1,"types":{}}"#, &expect!["field `types`: invalid type: map, expected an array"]);
-        check::<Nested>(r#"{"inner":[1]}"#, &expect!["field `inner[0]`: invalid type: integer `1`, expected an object"]);
+        check::<Nested>(
+            r#"{"inner":[1]}"#,
+            &expect![[r#"field `inner[0]`: invalid type: integer `1`, expected an object {"firstName": string}"#]],
+        );
+        check::<SessionSubmitParams>(
+            r#"{"parts":"hi","model":"openai/gpt"}"#,
+            &expect![[r#"field `model`: invalid type: string "openai/gpt", expected an object {"providerID": string, "modelID": string}"#]],
+        );
         check::<LogWriteParams>(
             r#"{"service":"a","message":"b","level":"wran"}"#,
             &expect![

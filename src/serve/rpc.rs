@@ -35,7 +35,7 @@ use crate::{
     },
     daemon::{Daemon, calls::Calls, clients::Clients, life::Life},
     jsonrpc::framing::MESSAGE_LIMIT,
-    stdx::tasks::Tasks,
+    stdx::{nearest, tasks::Tasks},
 };
 
 /// The largest answer, in bytes.
@@ -109,14 +109,8 @@ impl Rpc {
     #[must_use]
     pub fn unknown_method(&self, name: &str) -> Error {
         let error = Error::new(ErrorKind::MethodNotFound, format!("unknown method `{}`", crate::stdx::text::ellipsis(name, 100)));
-        // A tie is decided by the alphabet, not by the map.
-        let mut names: Vec<_> = self.methods.method_names().collect();
-        names.sort_unstable();
-        match params::nearest(name, names.into_iter()) {
-            // What resembles nothing was no slip of the pen.
-            Some(near) if strsim::jaro_winkler(name, near) > 0.7 && !name.starts_with("$/") => {
-                error.hint(format!("the nearest method is `{near}`"))
-            }
+        match nearest::one(name, self.methods.method_names()) {
+            Some(near) if !name.starts_with("$/") => error.hint(format!("the nearest method is `{near}`")),
             _ => error,
         }
     }

@@ -7,6 +7,7 @@ pub mod human;
 pub mod ids;
 pub mod lookalike;
 pub mod memory;
+pub mod nearest;
 pub mod paths;
 pub mod private_file;
 pub mod process;

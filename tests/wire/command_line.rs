@@ -141,3 +141,71 @@ async fn serve_ends_at_a_signal_within_two_seconds_and_marks_what_was_cut_off() 
     let messages = client.call("session.messages", json!({ "sessionID": sessions[0]["id"] })).await;
     assert_eq!(messages[1]["info"]["error"]["name"], "MessageInterruptedError");
 }
+
+#[tokio::test]
+async fn an_agent_in_a_file_that_waits_for_trust_is_named() {
+    let fixture = Fixture::new().await;
+    std::fs::create_dir_all(fixture.path("repo/.polytree/agent")).unwrap();
+    std::fs::write(fixture.path("repo/.polytree/agent/review.md"), "---\ndescription: reviews\n---\nReview it.\n").unwrap();
+    let (code, _, err) = polytree(&fixture, &["run", "-a", "review", "go"]).await;
+    assert_eq!(code, 1, "{err}");
+    assert!(err.starts_with(".polytree/agent/review.md waits for trust: polytree trust --list\n"), "{err}");
+    assert!(err.contains("there is no agent \"review\"") && err.contains("hint: .polytree/agent/review.md waits for trust"), "{err}");
+    let (_, _, err) = polytree(&fixture, &["run", "-a", "other", "go"]).await;
+    assert!(err.contains("hint: agent.list names them"), "{err}");
+    polytree(&fixture, &["trust"]).await;
+    fixture.models.push(Answer::openai_text("reviewed"));
+    let (code, out, err) = polytree(&fixture, &["run", "-a", "review", "go"]).await;
+    assert!(code == 0 && out == "reviewed\n" && !err.contains("waits for trust"), "{err}");
+}
+
+#[tokio::test]
+async fn completions_that_nobody_reads_end_quietly() {
+    let fixture = Fixture::new().await;
+    let mut line = command(&fixture, &["completions", "zsh"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = line.stdout(writer).output().await.unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(1), ""));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = command(&fixture, &["completions", "bash"]).stdout(full).output().await.unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && err.starts_with("error: the output cannot be written: No space left"), "{err}");
+    let (code, out, _) = polytree(&fixture, &["completions", "fish"]).await;
+    assert!(code == 0 && out.contains("complete -c polytree"));
+}
+
+#[tokio::test]
+async fn a_question_without_its_command_is_a_hint() {
+    let fixture = Fixture::new().await;
+    let (code, _, err) = polytree(&fixture, &["why does it fail?"]).await;
+    assert!(code == 2 && err.contains("did you mean `polytree run \"why does it fail?\"`?"), "{err}");
+    let (code, out, _) = polytree(&fixture, &["help"]).await;
+    assert!(code == 0 && out.contains("Exit codes"), "{out}");
+}
+
+#[tokio::test]
+async fn a_prompt_that_was_cancelled_in_the_queue_is_told_and_sent_again() {
+    let fixture = Fixture::new().await;
+    fixture.models.push(Answer::sse([openai::text("half")]).hang());
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    client.subscribe(json!({ "sessionID": session })).await;
+    let _turn = client.send("session.prompt", json!({ "sessionID": session, "parts": "first" })).await;
+    fixture.models.arrived(1).await;
+    let waiting = command(&fixture, &["run", "--session", &session, "second"]).spawn().unwrap();
+    client.event(|event| event["type"] == "session.queue.updated").await;
+    client.call("session.abort", json!({ "sessionID": session })).await;
+    let output = waiting.wait_with_output().await.unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("the prompt was cancelled before its turn began\n") && err.contains("--again"), "{err}");
+    let (_, shown, _) = polytree(&fixture, &["sessions", "show", &session]).await;
+    let (prompt, note) = (shown.find("> second").unwrap(), shown.find("cancelled; send again").unwrap());
+    assert!(shown.find("half").unwrap() < prompt && prompt < note, "{shown}");
+    fixture.models.push(Answer::openai_text("answered"));
+    let (code, out, err) = polytree(&fixture, &["run", "--session", &session, "--again"]).await;
+    assert_eq!((code, out.as_str()), (0, "answered\n"), "{err}");
+    let sent = fixture.models.requests().into_iter().rev().find(|request| request.body["model"] == "main").unwrap().body.to_string();
+    assert!(sent.contains("second"), "{sent}");
+}

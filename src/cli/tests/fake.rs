@@ -132,7 +132,7 @@ pub async fn play(line: &[&str], person: Person, script: impl Script) -> Seen {
     let out = writer(person.closes_at);
     let err = if person.terminal { out.clone() } else { writer(None) };
     let stream = |writer: &Writer| Output::new(Box::new(writer.clone()), person.terminal, person.terminal);
-    let screen = Screen::new(stream(&out), stream(&err), 70);
+    let screen = Screen::new(stream(&out), stream(&err), 80);
     let piped = person.pipe.map_or(Piped::Nothing, |text| Piped::Text(text.to_owned()));
     let input = Input { typed: person.terminal.then(|| Typed::scripted(typed)), piped, interrupts: Interrupts::Scripted(interrupts) };
 

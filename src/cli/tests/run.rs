@@ -4,8 +4,8 @@ use expect_test::expect;
 use serde_json::{Value, json};
 
 use super::fake::{
-    Person, Reply, assistant, delta, error, event, id, idle, part, play, question, replied, ses, session, text, told, told_part, tool,
-    turn, user, with,
+    Person, assistant, delta, error, event, id, idle, part, play, question, replied, ses, session, text, told, told_part, tool, turn, user,
+    with,
 };
 use crate::cli::Exit;
 
@@ -57,11 +57,7 @@ async fn a_turn_on_a_terminal() {
           │ 3
           │ 4
           │ 5
-          │ 6
-          │ 7
-          │ 8
-          │ 9
-          │ 10
+          … 5 more lines
           │ 11
           │ 12
           │ 13
@@ -72,7 +68,11 @@ async fn a_turn_on_a_terminal() {
           │ 18
           │ 19
           │ 20
-          … 5 more lines
+          │ 21
+          │ 22
+          │ 23
+          │ 24
+          │ 25
           exit code 2
         ● edit src/a.rs
           +1 -1
@@ -87,11 +87,12 @@ async fn a_turn_on_a_terminal() {
           rust
             fn a() {}
 
-        build · local/small · 2,400 tokens in, 68 out · $0.0024 · 3.2 s · ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
+        build · local/small · 2,400 tokens in, 68 out · $0.0024 · 3.2 s
+        ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
     "#]]
     .assert_eq(&seen.out);
     assert_eq!(seen.exit, Exit::Done);
-    assert_eq!(seen.methods(), "session.create event.subscribe session.submit");
+    assert_eq!(seen.methods(), "session.create project.current event.subscribe session.submit");
     assert_eq!(seen.params("session.submit")[0]["parts"], json!([{ "type": "text", "text": "fix it" }]));
     assert_eq!(seen.params("event.subscribe")[0]["sessionID"], ses());
 }
@@ -121,121 +122,6 @@ async fn nothing_to_ask() {
     let seen = play(&["run"], Person::at_terminal(), turn(done)).await;
     assert_eq!((seen.exit, seen.methods()), (Exit::Usage, String::new()));
     assert!(seen.out.contains("error: nothing to ask"), "{}", seen.out);
-}
-
-/// A turn in which a command waits for leave; the answer decides how it goes on.
-fn asking(commands: &'static [(&'static str, &'static str)]) -> impl super::fake::Script {
-    let mut open: Vec<&str> = commands.iter().map(|(letters, _)| *letters).collect();
-    let mut prompt = Value::Null;
-    let script = turn(move |_| commands.iter().map(|(letters, command)| event("permission.asked", question(letters, command))).collect());
-    with(
-        move |method: &str, params: &Value| -> Option<Reply> {
-            if method == "session.submit" {
-                prompt = params["messageID"].clone();
-            }
-            if method != "permission.reply" {
-                return None;
-            }
-            let answered = commands.iter().find(|(letters, _)| params["permissionID"] == id("per", letters)).unwrap().0;
-            open.retain(|letters| *letters != answered);
-            let mut events = vec![replied(answered, params["response"].as_str().unwrap())];
-            if open.is_empty() {
-                events.extend(text("CA", "BA", &["The end."]));
-                events.extend(done(&prompt));
-            }
-            Some((Ok(session("AA", "A title")), events))
-        },
-        script,
-    )
-}
-
-#[tokio::test]
-async fn questions_are_answered_at_the_terminal() {
-    let person = Person { types: vec![Some("x"), Some("y"), Some("use make check")], ..Person::at_terminal() };
-    let seen = play(&["run", "go"], person, asking(&[("DA", "make"), ("DB", "make all\nrm -rf /")])).await;
-    expect![[r#"
-        ? bash: make
-            make
-          always would allow: make *
-          [y]es, [a]lways, [n]o, or what to do instead:   [y]es, [a]lways, [n]o, or what to do instead: ? bash: make all rm -rf /
-            make all
-            rm -rf /
-          always would allow: make *
-          [y]es, [a]lways, [n]o, or what to do instead: 
-        The end.
-
-        build · local/small · 1,200 tokens in, 34 out · $0.0012 · 3.2 s · ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
-    "#]]
-    .assert_eq(&seen.out);
-    // Whoever says what to do instead has not refused: the turn goes on.
-    assert_eq!(seen.exit, Exit::Done);
-    let replies: Vec<_> =
-        seen.params("permission.reply").iter().map(|params| format!("{} {}", params["response"], params["message"])).collect();
-    assert_eq!(replies, [r#""once" null"#, r#""reject" "use make check""#]);
-}
-
-#[tokio::test]
-async fn a_refusal_is_an_exit_code() {
-    for (line, person, response) in [
-        (vec!["run", "go"], Person { types: vec![Some("no")], ..Person::at_terminal() }, "reject"),
-        (vec!["run", "go"], Person { types: vec![None], ..Person::at_terminal() }, "reject"),
-        (vec!["run", "go"], Person::default(), "reject"),
-        (vec!["run", "go", "--yes"], Person::default(), "once"),
-        (vec!["run", "go", "--yes"], Person::at_terminal(), "once"),
-        (vec!["run", "go"], Person { types: vec![Some("a")], ..Person::at_terminal() }, "always"),
-    ] {
-        let seen = play(&line, person, asking(&[("DA", "make")])).await;
-        assert_eq!(seen.params("permission.reply")[0]["response"], response, "{line:?} {}", seen.out);
-        assert_eq!(seen.exit, if response == "reject" { Exit::Refused } else { Exit::Done }, "{line:?}");
-    }
-}
-
-#[tokio::test]
-async fn without_a_terminal_the_refusal_is_told() {
-    let seen = play(&["run", "go"], Person::default(), asking(&[("DA", "make")])).await;
-    expect![[r#"
-        refused: bash: make (there is no terminal to ask at; --yes allows)
-        build · local/small · 1,200 tokens in, 34 out · $0.0012 · 3.2 s · ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
-    "#]]
-    .assert_eq(&seen.err);
-    assert_eq!(seen.out, "The end.\n");
-}
-
-#[tokio::test]
-async fn somebody_else_answers_first() {
-    let script = turn(|prompt| {
-        let mut events = vec![event("permission.asked", question("DA", "make")), replied("DA", "once")];
-        events.extend(text("CA", "BA", &["Made."]));
-        events.extend(done(prompt));
-        events
-    });
-    let seen = play(&["run", "go"], Person::at_terminal(), script).await;
-    expect![[r#"
-        ? bash: make
-            make
-          always would allow: make *
-          [y]es, [a]lways, [n]o, or what to do instead: 
-        allowed elsewhere: bash: make
-
-        Made.
-
-        build · local/small · 1,200 tokens in, 34 out · $0.0012 · 3.2 s · ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
-    "#]]
-    .assert_eq(&seen.out);
-    assert_eq!((seen.exit, seen.params("permission.reply").len()), (Exit::Done, 0));
-}
-
-#[tokio::test]
-async fn questions_that_were_open_before_are_asked_too() {
-    let script = with(
-        |method: &str, _: &Value| (method == "permission.list").then(|| (Ok(json!([question("DA", "make")])), vec![])),
-        asking(&[("DA", "make")]),
-    );
-    let person = Person { types: vec![Some("y")], ..Person::at_terminal() };
-    let seen = play(&["run", "--continue", "go"], person, script).await;
-    assert_eq!((seen.exit, seen.params("permission.reply").len()), (Exit::Done, 1), "{}", seen.out);
-    assert_eq!(seen.methods(), "session.list event.subscribe permission.list session.submit permission.reply");
-    assert_eq!(seen.params("session.list")[0], &json!({ "scope": "directory", "directory": "/work/app" }));
 }
 
 fn abortable() -> impl super::fake::Script {
@@ -275,44 +161,12 @@ async fn ctrl_c_aborts_the_turn_and_keeps_the_session() {
 
           bash sleep 99: aborted
 
-        build · local/small · 1,200 tokens in, 34 out · $0.0012 · 0.1 s · ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
-        aborted; the session is kept: polytree run --session ses_01ARZ3NDEKTSV4RRFFQ69G5FAA …
+        build · local/small · 1,200 tokens in, 34 out · $0.0012 · 0.1 s
+        ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
+        aborted; the session is kept: polytree run -s ses_01ARZ3NDEKTSV4RRFFQ69G5FAA …
     "#]]
     .assert_eq(&seen.out);
     assert_eq!((seen.exit, seen.params("session.abort").len()), (Exit::Interrupted, 1));
-}
-
-#[tokio::test]
-async fn ctrl_c_takes_an_open_question_back() {
-    let mut prompt = Value::Null;
-    let script = with(
-        move |method: &str, params: &Value| match method {
-            "session.submit" => {
-                prompt = params["messageID"].clone();
-                None
-            }
-            "session.abort" => {
-                let aborted = json!({ "name": "MessageAbortedError", "data": { "message": "the turn was aborted" } });
-                Some((Ok(json!(true)), vec![replied("DA", "aborted"), told(assistant("BA", &prompt, Some(1100), aborted)), idle()]))
-            }
-            _ => None,
-        },
-        turn(|_| vec![event("permission.asked", question("DA", "make"))]),
-    );
-    let person = Person { interrupts_at: vec!["what to do instead"], ..Person::at_terminal() };
-    let seen = play(&["run", "go"], person, script).await;
-    expect![[r"
-        ? bash: make
-            make
-          always would allow: make *
-          [y]es, [a]lways, [n]o, or what to do instead: 
-        aborting (Ctrl-C again to leave at once)
-
-        build · local/small · 1,200 tokens in, 34 out · $0.0012 · 0.1 s · ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
-        aborted; the session is kept: polytree run --session ses_01ARZ3NDEKTSV4RRFFQ69G5FAA …
-    "]]
-    .assert_eq(&seen.out);
-    assert_eq!(seen.exit, Exit::Interrupted);
 }
 
 #[tokio::test]
@@ -389,7 +243,7 @@ async fn a_lost_daemon_is_told() {
     assert_eq!(seen.exit, Exit::Unavailable);
     expect![[r#"
         error: the connection to the daemon was lost
-        hint: the turn may go on without this command: polytree sessions show ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
+        hint: the turn may go on: polytree sessions show ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
     "#]]
     .assert_eq(&seen.err);
 }
@@ -474,14 +328,15 @@ async fn a_child_works_and_asks() {
         ● task look around
           ● grep fn
 
-        ? bash: make
+        ? bash
           asked by the subagent "look around"
             make
           always would allow: make *
           [y]es, [a]lways, [n]o, or what to do instead: 
         allowed elsewhere: bash: make
 
-        build · local/small · 1,200 tokens in, 34 out · $0.0012 · 3.2 s · ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
+        build · local/small · 1,200 tokens in, 34 out · $0.0012 · 3.2 s
+        ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
     "#]]
     .assert_eq(&seen.out);
     assert_eq!(seen.exit, Exit::Done);
