@@ -77,7 +77,7 @@ impl AnthropicDecoder {
             }
             "input_json_delta" if self.calls.contains(&index) => {
                 let mut fragment = Fragment { index, ..Fragment::default() };
-                fragment.argue(arguments);
+                fragment.set_arguments(arguments);
                 answer.fragment(fragment);
             }
             _ => {}

@@ -11,7 +11,7 @@ use ulid::Ulid;
 use super::{
     definition::{CALL_LENGTH, Delta},
     remote_json::Json,
-    remote_text::{Joiner, Text, mended},
+    remote_text::{Joiner, Text, replace_lone_surrogates},
 };
 
 /// A piece of a call as it came over the wire; everything may be missing.
@@ -33,7 +33,7 @@ pub(super) struct Fragment {
 
 impl Fragment {
     /// Takes arguments as services write them: pieces of a text, or at once as an object.
-    pub(super) fn argue(&mut self, arguments: Json<'_>) {
+    pub(super) fn set_arguments(&mut self, arguments: Json<'_>) {
         if arguments.is_object() {
             self.whole = arguments.arguments();
         } else {
@@ -132,9 +132,9 @@ impl Calls {
                 // A call without arguments is often written as nothing at all.
                 let written = Some(call.arguments).filter(|arguments| !matches!(arguments.trim(), "" | "null"));
                 let arguments = written.or(call.whole).unwrap_or_else(|| "{}".to_owned());
-                let arguments = match mended(&arguments) {
+                let arguments = match replace_lone_surrogates(&arguments) {
                     Cow::Borrowed(_) => arguments,
-                    Cow::Owned(mended) => mended,
+                    Cow::Owned(replaced) => replaced,
                 };
                 Delta::ToolCallDone { call_id: call.id.unwrap_or_default(), name: call.name, arguments, metadata: call.metadata }
             })

@@ -28,7 +28,7 @@ impl Decode for GeminiDecoder {
         if usage.is_object() {
             answer.tokens = tokens(usage);
         }
-        if let Some(candidate) = candidates.objects().find(|candidate| answer.is_ours(candidate.field("index").count())) {
+        if let Some(candidate) = candidates.objects().find(|candidate| answer.is_the_choice(candidate.field("index").count())) {
             let [content, finish_reason, message] = candidate.fields(["content", "finishReason", "finishMessage"]);
             content.field("parts").objects().for_each(|part| read_part(part, answer));
             match finish_reason.name().as_ref() {

@@ -37,7 +37,7 @@ impl Decode for OpenAiDecoder {
             is_tail = false;
             let [index, delta, message, finish_reason, usage, error] =
                 choice.fields(["index", "delta", "message", "finish_reason", "usage", "error"]);
-            if ours.is_none() && answer.is_ours(index.count()) {
+            if ours.is_none() && answer.is_the_choice(index.count()) {
                 // There is a message instead of a delta in an answer that was not streamed.
                 ours = Some((if delta.is_object() { delta } else { message }, finish_reason, usage, error));
             }
@@ -161,7 +161,7 @@ fn joined(pieces: Vec<Value>) -> Vec<Value> {
 fn function(function: Json<'_>, fragment: &mut Fragment) {
     let [name, arguments] = function.fields(["name", "arguments"]);
     fragment.name = name.word();
-    fragment.argue(arguments);
+    fragment.set_arguments(arguments);
 }
 
 /// The counts of a usage object, whatever else is in it.

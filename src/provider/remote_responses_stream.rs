@@ -50,12 +50,12 @@ impl Decode for ResponsesDecoder {
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
                 let part = (index, summary_index.count().unwrap_or(0));
                 let begins = self.part.is_some_and(|last| last.0 == part.0 && last != part);
-                answer.reasoning(if begins { delta.text().behind("\n\n") } else { delta.text() });
+                answer.reasoning(if begins { delta.text().with_prefix("\n\n") } else { delta.text() });
                 self.part = Some(part);
             }
             "response.function_call_arguments.delta" => {
                 let mut fragment = Fragment { index: Some(index), ..Fragment::default() };
-                fragment.argue(delta);
+                fragment.set_arguments(delta);
                 answer.fragment(fragment);
             }
             "response.output_item.added" if item.field("type").name() == "function_call" => Self::call(index, item, false, answer),
@@ -84,7 +84,7 @@ impl ResponsesDecoder {
         if done {
             fragment.whole = arguments.arguments();
         } else {
-            fragment.argue(arguments);
+            fragment.set_arguments(arguments);
         }
         answer.fragment(fragment);
     }

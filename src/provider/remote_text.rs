@@ -38,10 +38,10 @@ impl Text {
         text
     }
 
-    /// The text with another one before it.
-    pub(super) fn behind(mut self, text: &str) -> Self {
+    /// The text with a prefix.
+    pub(super) fn with_prefix(mut self, prefix: &str) -> Self {
         let half = self.before.take().map(|_| REPLACEMENT);
-        self.text = text.chars().chain(half).chain(self.text.chars()).collect();
+        self.text = prefix.chars().chain(half).chain(self.text.chars()).collect();
         self
     }
 }
@@ -142,7 +142,7 @@ impl Text {
 }
 
 /// JSON in which the escapes of lone halves are replaced, so that every reader takes it.
-pub(super) fn mended(json: &str) -> Cow<'_, str> {
+pub(super) fn replace_lone_surrogates(json: &str) -> Cow<'_, str> {
     let mut mended = String::new();
     let (mut place, mut copied) = (0, 0);
     while let Some(backslash) = memchr::memchr(b'\\', &json.as_bytes()[place..]) {
@@ -203,9 +203,9 @@ mod tests {
     }
 
     #[test]
-    fn a_text_before_a_text() {
-        assert_eq!(unescape("b\\ud83d").behind("a "), Text { before: None, text: "a b".to_owned(), after: Some(0xd83d) });
-        assert_eq!(unescape("\\ude00b").behind("a ").whole(), "a \u{fffd}b");
+    fn a_prefix() {
+        assert_eq!(unescape("b\\ud83d").with_prefix("a "), Text { before: None, text: "a b".to_owned(), after: Some(0xd83d) });
+        assert_eq!(unescape("\\ude00b").with_prefix("a ").whole(), "a \u{fffd}b");
     }
 
     #[test]
@@ -217,7 +217,7 @@ mod tests {
             (r#"{"a":"\\\ud83d"}"#, r#"{"a":"\\\ufffd"}"#),
             ("{\"a\":\"\\ä\\u00e4\\ud8", "{\"a\":\"\\ä\\u00e4\\ud8"),
         ] {
-            assert_eq!(mended(json), expected);
+            assert_eq!(replace_lone_surrogates(json), expected);
         }
     }
 
@@ -234,7 +234,7 @@ mod tests {
             let expected = String::from_utf16_lossy(&units);
             prop_assert_eq!(joined(pieces.iter().map(String::as_str)), expected.as_str());
             let json = format!("\"{}\"", escaped.concat());
-            let strict: String = serde_json::from_str(&mended(&json)).unwrap();
+            let strict: String = serde_json::from_str(&replace_lone_surrogates(&json)).unwrap();
             prop_assert_eq!(strict, expected);
         }
 
@@ -242,13 +242,13 @@ mod tests {
         fn valid_strings_are_read_as_serde_reads_them(text in any::<String>()) {
             let json = serde_json::to_string(&text).unwrap();
             prop_assert_eq!(unescape(&json[1..json.len() - 1]).whole(), text.as_str());
-            prop_assert_eq!(mended(&json), json.as_str());
+            prop_assert_eq!(replace_lone_surrogates(&json), json.as_str());
         }
 
         #[test]
         fn no_text_breaks_it(text in "(\\\\|u|d83d|de00|ä|x|\"){0,20}") {
             unescape(&text);
-            mended(&text);
+            replace_lone_surrogates(&text);
         }
     }
 }

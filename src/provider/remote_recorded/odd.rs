@@ -3,6 +3,7 @@
 use super::{shown, splits::decode};
 use crate::provider::{
     definition::{Delta, Error},
+    remote_decode::Fault,
     remote_wire::Wire,
 };
 
@@ -240,6 +241,40 @@ fn events_without_an_empty_line_between_them() {
         let stream = said(wire, "a").replace("\n\n", "\n") + &said(wire, "b") + &end(wire);
         assert_eq!(heard(wire, stream.as_bytes()).0, "ab", "{wire:?}");
     }
+}
+
+#[test]
+fn characters_that_should_be_escaped() {
+    for wire in Wire::ALL {
+        let stream = said(wire, "a\t\u{1}\u{2028}b\\x\\'") + &end(wire);
+        assert_eq!(heard(wire, stream.as_bytes()).0, "a\t\u{1}\u{2028}bx'", "{wire:?}");
+    }
+}
+
+#[test]
+fn responses_that_end_without_details() {
+    let wire = Wire::OpenAiResponses;
+    for (end, expected) in [
+        (
+            r#"{"type":"response.incomplete","response":{"status":"incomplete","incomplete_details":{"reason":"content_filter"}}}"#,
+            "content-filter",
+        ),
+        (r#"{"type":"response.incomplete","response":{"status":"incomplete","incomplete_details":"max_output_tokens"}}"#, "length"),
+        (r#"{"type":"response.incomplete","response":{"status":"incomplete","incomplete_details":null}}"#, "length"),
+        (r#"{"type":"response.incomplete","response":{"status":"incomplete","incomplete_details":{}}}"#, "length"),
+        (r#"{"type":"response.incomplete","response":{"status":7,"incomplete_details":[7]}}"#, "length"),
+        (r#"{"type":"response.incomplete","response":null}"#, "length"),
+        (r#"{"type":"response.incomplete"}"#, "length"),
+        (r#"{"type":"response.completed"}"#, "stop"),
+        (r#"{"type":"response.completed","response":"x"}"#, "stop"),
+        (r#"{"type":"response.done","response":{"status":"cancelled"}}"#, "other"),
+    ] {
+        let (deltas, fault) = decode(wire, [(said(wire, "x") + &event(wire, end)).as_bytes()]);
+        assert_eq!((&deltas[0], fault), (&Delta::Text("x".to_owned()), None), "{end}");
+        assert!(matches!(&deltas[1..], [Delta::Finish { reason, .. }] if reason.word() == expected), "{end}: {deltas:?}");
+    }
+    let (_, fault) = decode(wire, [event(wire, r#"{"type":"response.failed","response":null}"#).as_bytes()]);
+    assert!(matches!(fault, Some(Fault::Said(_))), "{fault:?}");
 }
 
 #[test]
