@@ -17,7 +17,7 @@ use super::{
 pub(super) struct Answer {
     ready: VecDeque<Delta>,
     /// The kind of text that came last, and what it may go on with.
-    voice: Voice,
+    channel: Channel,
     joiner: Joiner,
     calls: Calls,
     /// How much decoders keep, in bytes.
@@ -36,13 +36,13 @@ pub(super) struct Answer {
 
 /// Kinds of text.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
-enum Voice {
+enum Channel {
     #[default]
     Text,
     Reasoning,
 }
 
-impl Voice {
+impl Channel {
     fn delta(self, text: String) -> Delta {
         match self {
             Self::Text => Delta::Text(text),
@@ -54,12 +54,12 @@ impl Voice {
 impl Answer {
     /// More text.
     pub(super) fn text(&mut self, text: Text) {
-        self.speak(Voice::Text, text);
+        self.push_text(Channel::Text, text);
     }
 
     /// More thinking.
     pub(super) fn reasoning(&mut self, text: Text) {
-        self.speak(Voice::Reasoning, text);
+        self.push_text(Channel::Reasoning, text);
     }
 
     /// The signature of the thinking so far.
@@ -96,7 +96,7 @@ impl Answer {
 
     /// The text so far is complete: half a character at its end is told as such.
     pub(super) fn end_text(&mut self) {
-        self.ready.extend(self.joiner.rest().map(|half| self.voice.delta(half.to_string())));
+        self.ready.extend(self.joiner.rest().map(|half| self.channel.delta(half.to_string())));
     }
 
     /// A decoder keeps so many bytes more, until the answer's end at the longest.
@@ -166,19 +166,19 @@ impl Answer {
         self.ready.push_back(Delta::Finish { reason, tokens: self.tokens });
     }
 
-    fn speak(&mut self, voice: Voice, text: Text) {
+    fn push_text(&mut self, channel: Channel, text: Text) {
         if text.is_empty() {
             return;
         }
         self.spoke = true;
-        if voice != self.voice {
+        if channel != self.channel {
             self.end_text();
-            self.voice = voice;
+            self.channel = channel;
         }
         let text = self.joiner.join(text);
         if !text.is_empty() {
             self.progress += 1;
-            self.ready.push_back(voice.delta(text));
+            self.ready.push_back(channel.delta(text));
         }
     }
 }
