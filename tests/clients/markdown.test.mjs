@@ -80,3 +80,24 @@ test('the time for a hostile text grows with its length only', { skip }, async (
   }, '`'.repeat(1e6))
   assert.ok(best < 100, `1 MB of backticks took ${best} ms`)
 })
+
+test('a wide table on a phone scrolls, and no word is broken', { skip }, async (t) => {
+  const { page } = await fixture(t, { viewport: { width: 390, height: 844 } })
+  const columns = Array.from({ length: 12 }, (_, index) => `alphabetical${index}`)
+  const text = `|${columns.join('|')}|\n|${columns.map(() => '-').join('|')}|\n|${columns.join('|')}|`
+  const { lines, scrolls, fits } = await page.evaluate(async (source) => {
+    const { drawMarkdown } = await import('/markdown.js')
+    const parent = document.createElement('div')
+    parent.className = 'markdown'
+    document.body.prepend(parent)
+    drawMarkdown(parent, source)
+    const box = parent.querySelector('.scrolls')
+    const range = document.createRange()
+    const lines = [...parent.querySelectorAll('th, td')].map((cell) => {
+      range.selectNodeContents(cell)
+      return range.getClientRects().length
+    })
+    return { lines: Math.max(...lines), scrolls: box.scrollWidth > box.clientWidth, fits: parent.scrollWidth <= innerWidth }
+  }, text)
+  assert.deepEqual({ lines, scrolls, fits }, { lines: 1, scrolls: true, fits: true })
+})
