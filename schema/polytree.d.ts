@@ -176,6 +176,15 @@ export type AuthSetParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** Stands in an event for a text of more than 64 KiB. `session.message` gives the whole text, `permission.list` that of a question. */
+export type BlobRef = {
+  /** The place of the text in the event's properties, as a JSON pointer. */
+  ref: string
+  /** The length of the text in bytes of UTF-8. */
+  bytes: number
+}
+/** How long texts come in events. */
+export type Blobs = "reference" | "inline"
 /** A branch. */
 export type BranchInfo = {
   /** Its short name; absent when the checkout is on a commit and on no branch. */
@@ -752,6 +761,8 @@ export type DiagnosisSettings = {
   modelError?: string | null
   /** The providers. */
   providers: Array<DiagnosisProvider>
+  /** The variables that the settings name and that are not set, as sentences. */
+  unset?: Array<string>
 }
 /** A part of the memory. */
 export type DiagnosisShare = {
@@ -861,6 +872,32 @@ export type Event = {
   /** What the row of the event table says. */
   properties: unknown
 }
+/** A file that a tool gives to the model. */
+export type EventAttachment = {
+  /** The media type. */
+  mime: string
+  /** A `data:` address. */
+  url: string | BlobRef
+  /** The name for people. */
+  filename?: string | null
+}
+/** A file or image that the user attached. */
+export type EventFilePart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** The media type. */
+  mime: string
+  /** The name for people. */
+  filename?: string | null
+  /** `file:`, `data:` or another address. */
+  url: string | BlobRef
+  /** Where in the prompt it was mentioned; not interpreted by the daemon. */
+  source?: unknown
+}
 /** Params of `event.list`. A `directory` means that directory or below. */
 export type EventListParams = {
   /** Only this session and its descendants. */
@@ -884,6 +921,48 @@ export type EventListResult = {
   cursor: number
   /** There are more after `cursor`. */
   more: boolean
+}
+/** A message. */
+export type EventMessage = (EventUserMessage & {
+  role: "user"
+}) | (AssistantMessage & {
+  role: "assistant"
+})
+/** A message. */
+export type EventMessageInfo = {
+  /** The message. */
+  info: EventMessage
+}
+/** A part of a message. */
+export type EventPart = (EventTextPart & {
+  type: "text"
+}) | (EventReasoningPart & {
+  type: "reasoning"
+}) | (EventFilePart & {
+  type: "file"
+}) | (EventToolPart & {
+  type: "tool"
+}) | (StepStartPart & {
+  type: "step-start"
+}) | (StepFinishPart & {
+  type: "step-finish"
+}) | (SnapshotPart & {
+  type: "snapshot"
+}) | (PatchPart & {
+  type: "patch"
+}) | (AgentPart & {
+  type: "agent"
+}) | (EventSubtaskPart & {
+  type: "subtask"
+}) | (RetryPart & {
+  type: "retry"
+}) | (CompactionPart & {
+  type: "compaction"
+})
+/** A part. */
+export type EventPartInfo = {
+  /** The part. */
+  part: EventPart
 }
 /** `type` and `properties` of an event, for each row of the event table. */
 export type EventPayload = {
@@ -940,7 +1019,7 @@ export type EventPayload = {
   /** The event. */
   type: "message.updated"
   /** What the event tells. */
-  properties: MessageInfo
+  properties: EventMessageInfo
 } | {
   /** The event. */
   type: "message.removed"
@@ -950,7 +1029,7 @@ export type EventPayload = {
   /** The event. */
   type: "message.part.updated"
   /** What the event tells. */
-  properties: PartInfo
+  properties: EventPartInfo
 } | {
   /** The event. */
   type: "message.part.delta"
@@ -965,7 +1044,7 @@ export type EventPayload = {
   /** The event. */
   type: "permission.asked"
   /** What the event tells. */
-  properties: Permission
+  properties: EventPermission
 } | {
   /** The event. */
   type: "permission.replied"
@@ -975,7 +1054,7 @@ export type EventPayload = {
   /** The event. */
   type: "todo.updated"
   /** What the event tells. */
-  properties: TodoInfo
+  properties: EventTodoInfo
 } | {
   /** The event. */
   type: "file.edited"
@@ -1002,6 +1081,44 @@ export type EventPayload = {
   /** What the event tells. */
   properties: BufferResetInfo
 }
+/** An open permission question. */
+export type EventPermission = {
+  /** The question's id. */
+  id: PermissionId
+  /** The session that asks. */
+  sessionID: SessionId
+  /** The assistant message that holds the tool call. */
+  messageID: MessageId
+  /** The tool call. */
+  callID: string
+  /** The permission's type, such as `bash` or `edit`. */
+  type: string
+  /** What is asked for. */
+  patterns: Array<string | BlobRef>
+  /** What "always" would grant. */
+  always: Array<string | BlobRef>
+  /** One line for people. */
+  title: string | BlobRef
+  /** More about the call: the command, the diff, the path. */
+  metadata: unknown
+  /** When it was asked. */
+  time: PermissionTime
+}
+/** What the model thought. */
+export type EventReasoningPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** The text, exactly as it came. */
+  text: string | BlobRef
+  /** What the provider attached, such as its signature. */
+  metadata?: unknown
+  /** When it was streamed. */
+  time: Span
+}
 /** Params of `event.subscribe`. A `directory` means that directory or below. */
 export type EventSubscribeParams = {
   /** Only this session and its descendants. */
@@ -1010,11 +1127,134 @@ export type EventSubscribeParams = {
   types?: Array<string> | null
   /** Every matching event after this cursor, first from the log, then live; 0: from the oldest kept. */
   since?: number | null
+  /** How texts over 64 KiB come: as a reference, which is the default, or inline. */
+  blobs?: Blobs | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** Work for a child session. */
+export type EventSubtaskPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** What the child is asked. */
+  prompt: string | BlobRef
+  /** A few words for people. */
+  description: string
+  /** The agent that does it. */
+  agent: string
+  /** The model that it uses. */
+  model?: ModelRef | null
+}
+/** Text of the user or the model. */
+export type EventTextPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** The text, exactly as it came. */
+  text: string | BlobRef
+  /** Added by the daemon, not typed by the user. */
+  synthetic?: boolean
+  /** When it was streamed. */
+  time?: Span | null
+  /** What the provider attached. */
+  metadata?: unknown
+}
+/** One entry of the task list. */
+export type EventTodo = {
+  /** What is to be done. */
+  content: string | BlobRef
+  /** `pending`, `in_progress`, `completed` or `cancelled`. */
+  status: string
+  /** `high`, `medium` or `low`. */
+  priority: string
+}
+/** A task list. */
+export type EventTodoInfo = {
+  /** The session. */
+  sessionID: SessionId
+  /** The whole list. */
+  todos: Array<EventTodo>
+}
+/** A call that gave a result. */
+export type EventToolCompleted = {
+  /** The arguments. */
+  input: unknown
+  /** What the model reads. */
+  output: string | BlobRef
+  /** One line for people. */
+  title: string | BlobRef
+  /** More for clients. */
+  metadata: unknown
+  /** When it ran. */
+  time: Span
+  /** Images and files for the model. */
+  attachments?: Array<EventAttachment>
+}
+/** A call that failed. */
+export type EventToolFailed = {
+  /** The arguments. */
+  input: unknown
+  /** What the model reads. */
+  error: string | BlobRef
+  /** More for clients; `aborted: true` where the turn was aborted. */
+  metadata?: unknown
+  /** When it ran. */
+  time: Span
+}
+/** A tool call and its result. */
+export type EventToolPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** The provider's id of the call. */
+  callID: string
+  /** The tool's name. */
+  tool: string
+  /** How far it is. */
+  state: EventToolState
+  /** What the provider attached to the call, to be sent back with it. */
+  metadata?: unknown
+}
+/** A call that has not started. */
+export type EventToolPending = {
+  /** The arguments, once complete. */
+  input?: { [key: string]: unknown }
+  /** The arguments as the model wrote them. */
+  raw?: string | BlobRef
+}
+/** A call that runs. */
+export type EventToolRunning = {
+  /** The arguments. */
+  input: unknown
+  /** One line for people. */
+  title?: (string | null) | BlobRef
+  /** What the tool tells while it runs. */
+  metadata?: unknown
+  /** Since when. */
+  time: Span
+}
+/** How far a tool call is. */
+export type EventToolState = (EventToolPending & {
+  status: "pending"
+}) | (EventToolRunning & {
+  status: "running"
+}) | (EventToolCompleted & {
+  status: "completed"
+}) | (EventToolFailed & {
+  status: "error"
+})
 /** Params of `event.unsubscribe`. */
 export type EventUnsubscribeParams = {
   /** The subscription's id. */
@@ -1023,6 +1263,31 @@ export type EventUnsubscribeParams = {
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
+}
+/** A prompt. */
+export type EventUserMessage = {
+  /** The message's id. */
+  id: MessageId
+  /** The session. */
+  sessionID: SessionId
+  /** When. */
+  time: Created
+  /** Whether it waits, is being answered, or what became of it. Only old events in the log lack it. */
+  state?: PromptState
+  /** The agent that was asked. */
+  agent: string
+  /** The model that was asked. */
+  model: ModelRef
+  /** Replaces the agent's system prompt for this turn. */
+  system?: (string | null) | BlobRef
+  /** Tools switched on or off for this turn, by name or wildcard. */
+  tools?: { [key: string]: boolean } | null
+  /** The variant of the model that was asked for. */
+  variant?: string | null
+  /** How the model was to sample, and how long its answers might be. */
+  options?: PromptOptions | null
+  /** The form that the answer was to have. */
+  format?: OutputFormat | null
 }
 /** A file that differs from the last commit. */
 export type File = {
@@ -1044,8 +1309,6 @@ export type FileChangedInfo = {
   /** What happened. */
   event: FileEvent
 }
-/** How a file stores its characters. */
-export type FileCharset = "utf-16le" | "utf-16be" | "windows-1252"
 /** A file as it was read. Where an editor has announced text that it has not saved, that text is what was read. */
 export type FileContent = {
   /** What `content` is. */
@@ -1056,8 +1319,10 @@ export type FileContent = {
   encoding?: FileEncoding | null
   /** The media type of what is no text, and of SVG images. */
   mime?: string | null
-  /** How the file stores its characters where that is not UTF-8. */
-  charset?: FileCharset | null
+  /** How the file stores its characters where that is not UTF-8: the encoding's name in the Encoding Standard, in lower case, such as `utf-16le` (which the file itself tells) or `gbk` (which is guessed from its bytes). */
+  charset?: string | null
+  /** Some bytes are not valid in that encoding, or in UTF-8, and are U+FFFD in `content`: saving it would lose them. */
+  lossy?: boolean
   /** There are lines after those that were asked for. */
   more?: boolean
   /** BLAKE3 of the bytes that were read, in hexadecimal: of the whole file or announced text, or of the lines asked for. */
@@ -1560,25 +1825,25 @@ export type PermissionConfig = Action | {
   glob?: PermissionSetting
   /** Listing directories. */
   list?: PermissionSetting
-  /** Fetching web pages. */
+  /** Fetching web pages; not used yet. */
   webfetch?: PermissionSetting
-  /** Starting child sessions; patterns are names of agents. */
+  /** Starting child sessions; patterns are names of agents. Not used yet. */
   task?: PermissionSetting
-  /** Loading skills. */
+  /** Loading skills; not used yet. */
   skill?: PermissionSetting
   /** Keeping the task list. */
   todo?: PermissionSetting
-  /** Asking the user questions. */
+  /** Asking the user questions; not used yet. */
   question?: PermissionSetting
   /** Touching files outside the worktree; patterns are directories. */
   external_directory?: PermissionSetting
   /** Making the same call again and again. */
   repeat?: PermissionSetting
-  /** Calling tools of MCP servers. */
+  /** Calling tools of MCP servers; not used yet. */
   mcp?: PermissionSetting
-  /** Calling tools of plugins. */
+  /** Calling tools of plugins; not used yet. */
   plugin?: PermissionSetting
-  /** Leaving the sandbox. */
+  /** Leaving the sandbox; not used yet. */
   sandbox?: PermissionSetting
   /** Everything. */
   "*"?: PermissionSetting
@@ -1705,7 +1970,7 @@ export type ProjectTime = {
 }
 /** Params of `project.trust`. */
 export type ProjectTrustParams = {
-  /** Whether the project's own settings, agents, commands and plugins may be used. */
+  /** Whether the project's own settings and agents may be used. */
   trusted: boolean
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
@@ -1730,6 +1995,8 @@ export type PromptOptions = {
   /** The longest answer in tokens, from 1; beyond the model's own limit that one counts. */
   maxOutputTokens?: number | null
 }
+/** How far a prompt is. Each change is told by `message.updated`. */
+export type PromptState = "queued" | "running" | "answered" | "cancelled"
 /** A model service. */
 export type Provider = {
   /** The id, such as `anthropic`. */
@@ -1779,8 +2046,10 @@ export type ProviderListResult = {
   connected: Array<string>
   /** Where names, limits and prices come from. */
   catalog?: CatalogInfo
-  /** What is wrong with the catalogue's copy or the key store, for people; nothing else is affected by it. */
+  /** What is wrong with the catalogue's copy, the key store or the variables that the settings name, for people. */
   problems?: Array<string>
+  /** The model of a prompt that names none, in a session and with an agent that name none either. */
+  used?: ModelRef | null
 }
 /** How a provider is reached. Keys that are not listed are merged into the body of each request. */
 export type ProviderOptions = {
@@ -2673,6 +2942,8 @@ export type UserMessage = {
   sessionID: SessionId
   /** When. */
   time: Created
+  /** Whether it waits, is being answered, or what became of it. Only old events in the log lack it. */
+  state?: PromptState
   /** The agent that was asked. */
   agent: string
   /** The model that was asked. */
@@ -2725,7 +2996,7 @@ export interface Methods {
   "project.init": { params: ProjectInitParams; result: Project }
   /** Changes the project's name. */
   "project.update": { params: ProjectUpdateParams; result: Project }
-  /** Trusts or distrusts the settings, agents, commands and plugins in the project's files. */
+  /** Trusts or distrusts the settings and agents in the project's files. */
   "project.trust": { params: ProjectTrustParams; result: Project }
   /** Creates a session. */
   "session.create": { params: SessionCreateParams; result: Session }

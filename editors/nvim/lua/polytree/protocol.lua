@@ -112,6 +112,14 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
+--- Stands in an event for a text of more than 64 KiB. `session.message` gives the whole text, `permission.list` that of a question.
+---@class polytree.protocol.BlobRef
+---@field ref string The place of the text in the event's properties, as a JSON pointer.
+---@field bytes integer The length of the text in bytes of UTF-8.
+
+--- How long texts come in events.
+---@alias polytree.protocol.Blobs "reference"|"inline"
+
 --- A branch.
 ---@class polytree.protocol.BranchInfo
 ---@field branch? string|nil Its short name; absent when the checkout is on a commit and on no branch.
@@ -468,6 +476,7 @@
 ---@field model? string|nil The model of a prompt that names none, as `provider/model`.
 ---@field modelError? string|nil Why that model cannot be used.
 ---@field providers polytree.protocol.DiagnosisProvider[] The providers.
+---@field unset? string[] The variables that the settings name and that are not set, as sentences.
 
 --- A part of the memory.
 ---@class polytree.protocol.DiagnosisShare
@@ -540,6 +549,22 @@
 ---@field sessionID? polytree.protocol.SessionId|nil In which session.
 ---@field properties any What the row of the event table says.
 
+--- A file that a tool gives to the model.
+---@class polytree.protocol.EventAttachment
+---@field mime string The media type.
+---@field url string|polytree.protocol.BlobRef A `data:` address.
+---@field filename? string|nil The name for people.
+
+--- A file or image that the user attached.
+---@class polytree.protocol.EventFilePart
+---@field id polytree.protocol.PartId The part's id.
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The message.
+---@field mime string The media type.
+---@field filename? string|nil The name for people.
+---@field url string|polytree.protocol.BlobRef `file:`, `data:` or another address.
+---@field source? any Where in the prompt it was mentioned; not interpreted by the daemon.
+
 --- Params of `event.list`. A `directory` means that directory or below.
 ---@class polytree.protocol.EventListParams
 ---@field sessionID? polytree.protocol.SessionId|nil Only this session and its descendants.
@@ -554,6 +579,48 @@
 ---@field events polytree.protocol.Event[] The events, oldest first.
 ---@field cursor integer Every matching event up to here is contained in this and earlier answers.
 ---@field more boolean There are more after `cursor`.
+
+--- A message.
+---@class polytree.protocol.EventMessage.1: polytree.protocol.EventUserMessage
+---@field role "user"
+---@class polytree.protocol.EventMessage.2: polytree.protocol.AssistantMessage
+---@field role "assistant"
+---@alias polytree.protocol.EventMessage polytree.protocol.EventMessage.1|polytree.protocol.EventMessage.2
+
+--- A message.
+---@class polytree.protocol.EventMessageInfo
+---@field info polytree.protocol.EventMessage The message.
+
+--- A part of a message.
+---@class polytree.protocol.EventPart.1: polytree.protocol.EventTextPart
+---@field type "text"
+---@class polytree.protocol.EventPart.2: polytree.protocol.EventReasoningPart
+---@field type "reasoning"
+---@class polytree.protocol.EventPart.3: polytree.protocol.EventFilePart
+---@field type "file"
+---@class polytree.protocol.EventPart.4: polytree.protocol.EventToolPart
+---@field type "tool"
+---@class polytree.protocol.EventPart.5: polytree.protocol.StepStartPart
+---@field type "step-start"
+---@class polytree.protocol.EventPart.6: polytree.protocol.StepFinishPart
+---@field type "step-finish"
+---@class polytree.protocol.EventPart.7: polytree.protocol.SnapshotPart
+---@field type "snapshot"
+---@class polytree.protocol.EventPart.8: polytree.protocol.PatchPart
+---@field type "patch"
+---@class polytree.protocol.EventPart.9: polytree.protocol.AgentPart
+---@field type "agent"
+---@class polytree.protocol.EventPart.10: polytree.protocol.EventSubtaskPart
+---@field type "subtask"
+---@class polytree.protocol.EventPart.11: polytree.protocol.RetryPart
+---@field type "retry"
+---@class polytree.protocol.EventPart.12: polytree.protocol.CompactionPart
+---@field type "compaction"
+---@alias polytree.protocol.EventPart polytree.protocol.EventPart.1|polytree.protocol.EventPart.2|polytree.protocol.EventPart.3|polytree.protocol.EventPart.4|polytree.protocol.EventPart.5|polytree.protocol.EventPart.6|polytree.protocol.EventPart.7|polytree.protocol.EventPart.8|polytree.protocol.EventPart.9|polytree.protocol.EventPart.10|polytree.protocol.EventPart.11|polytree.protocol.EventPart.12
+
+--- A part.
+---@class polytree.protocol.EventPartInfo
+---@field part polytree.protocol.EventPart The part.
 
 --- `type` and `properties` of an event, for each row of the event table.
 ---@class polytree.protocol.EventPayload.1
@@ -588,13 +655,13 @@
 ---@field properties polytree.protocol.SessionQueueInfo What the event tells.
 ---@class polytree.protocol.EventPayload.11
 ---@field type "message.updated" The event.
----@field properties polytree.protocol.MessageInfo What the event tells.
+---@field properties polytree.protocol.EventMessageInfo What the event tells.
 ---@class polytree.protocol.EventPayload.12
 ---@field type "message.removed" The event.
 ---@field properties polytree.protocol.MessageRemovedInfo What the event tells.
 ---@class polytree.protocol.EventPayload.13
 ---@field type "message.part.updated" The event.
----@field properties polytree.protocol.PartInfo What the event tells.
+---@field properties polytree.protocol.EventPartInfo What the event tells.
 ---@class polytree.protocol.EventPayload.14
 ---@field type "message.part.delta" The event.
 ---@field properties polytree.protocol.PartDelta What the event tells.
@@ -603,13 +670,13 @@
 ---@field properties polytree.protocol.PartRemovedInfo What the event tells.
 ---@class polytree.protocol.EventPayload.16
 ---@field type "permission.asked" The event.
----@field properties polytree.protocol.Permission What the event tells.
+---@field properties polytree.protocol.EventPermission What the event tells.
 ---@class polytree.protocol.EventPayload.17
 ---@field type "permission.replied" The event.
 ---@field properties polytree.protocol.PermissionRepliedInfo What the event tells.
 ---@class polytree.protocol.EventPayload.18
 ---@field type "todo.updated" The event.
----@field properties polytree.protocol.TodoInfo What the event tells.
+---@field properties polytree.protocol.EventTodoInfo What the event tells.
 ---@class polytree.protocol.EventPayload.19
 ---@field type "file.edited" The event.
 ---@field properties polytree.protocol.FilePath What the event tells.
@@ -627,19 +694,136 @@
 ---@field properties polytree.protocol.BufferResetInfo What the event tells.
 ---@alias polytree.protocol.EventPayload polytree.protocol.EventPayload.1|polytree.protocol.EventPayload.2|polytree.protocol.EventPayload.3|polytree.protocol.EventPayload.4|polytree.protocol.EventPayload.5|polytree.protocol.EventPayload.6|polytree.protocol.EventPayload.7|polytree.protocol.EventPayload.8|polytree.protocol.EventPayload.9|polytree.protocol.EventPayload.10|polytree.protocol.EventPayload.11|polytree.protocol.EventPayload.12|polytree.protocol.EventPayload.13|polytree.protocol.EventPayload.14|polytree.protocol.EventPayload.15|polytree.protocol.EventPayload.16|polytree.protocol.EventPayload.17|polytree.protocol.EventPayload.18|polytree.protocol.EventPayload.19|polytree.protocol.EventPayload.20|polytree.protocol.EventPayload.21|polytree.protocol.EventPayload.22|polytree.protocol.EventPayload.23
 
+--- An open permission question.
+---@class polytree.protocol.EventPermission
+---@field id polytree.protocol.PermissionId The question's id.
+---@field sessionID polytree.protocol.SessionId The session that asks.
+---@field messageID polytree.protocol.MessageId The assistant message that holds the tool call.
+---@field callID string The tool call.
+---@field type string The permission's type, such as `bash` or `edit`.
+---@field patterns (string|polytree.protocol.BlobRef)[] What is asked for.
+---@field always (string|polytree.protocol.BlobRef)[] What "always" would grant.
+---@field title string|polytree.protocol.BlobRef One line for people.
+---@field metadata any More about the call: the command, the diff, the path.
+---@field time polytree.protocol.PermissionTime When it was asked.
+
+--- What the model thought.
+---@class polytree.protocol.EventReasoningPart
+---@field id polytree.protocol.PartId The part's id.
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The message.
+---@field text string|polytree.protocol.BlobRef The text, exactly as it came.
+---@field metadata? any What the provider attached, such as its signature.
+---@field time polytree.protocol.Span When it was streamed.
+
 --- Params of `event.subscribe`. A `directory` means that directory or below.
 ---@class polytree.protocol.EventSubscribeParams
 ---@field sessionID? polytree.protocol.SessionId|nil Only this session and its descendants.
 ---@field types? string[]|nil Only these types.
 ---@field since? integer|nil Every matching event after this cursor, first from the log, then live; 0: from the oldest kept.
+---@field blobs? polytree.protocol.Blobs|nil How texts over 64 KiB come: as a reference, which is the default, or inline.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Work for a child session.
+---@class polytree.protocol.EventSubtaskPart
+---@field id polytree.protocol.PartId The part's id.
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The message.
+---@field prompt string|polytree.protocol.BlobRef What the child is asked.
+---@field description string A few words for people.
+---@field agent string The agent that does it.
+---@field model? polytree.protocol.ModelRef|nil The model that it uses.
+
+--- Text of the user or the model.
+---@class polytree.protocol.EventTextPart
+---@field id polytree.protocol.PartId The part's id.
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The message.
+---@field text string|polytree.protocol.BlobRef The text, exactly as it came.
+---@field synthetic? boolean Added by the daemon, not typed by the user.
+---@field time? polytree.protocol.Span|nil When it was streamed.
+---@field metadata? any What the provider attached.
+
+--- One entry of the task list.
+---@class polytree.protocol.EventTodo
+---@field content string|polytree.protocol.BlobRef What is to be done.
+---@field status string `pending`, `in_progress`, `completed` or `cancelled`.
+---@field priority string `high`, `medium` or `low`.
+
+--- A task list.
+---@class polytree.protocol.EventTodoInfo
+---@field sessionID polytree.protocol.SessionId The session.
+---@field todos polytree.protocol.EventTodo[] The whole list.
+
+--- A call that gave a result.
+---@class polytree.protocol.EventToolCompleted
+---@field input any The arguments.
+---@field output string|polytree.protocol.BlobRef What the model reads.
+---@field title string|polytree.protocol.BlobRef One line for people.
+---@field metadata any More for clients.
+---@field time polytree.protocol.Span When it ran.
+---@field attachments? polytree.protocol.EventAttachment[] Images and files for the model.
+
+--- A call that failed.
+---@class polytree.protocol.EventToolFailed
+---@field input any The arguments.
+---@field error string|polytree.protocol.BlobRef What the model reads.
+---@field metadata? any More for clients; `aborted: true` where the turn was aborted.
+---@field time polytree.protocol.Span When it ran.
+
+--- A tool call and its result.
+---@class polytree.protocol.EventToolPart
+---@field id polytree.protocol.PartId The part's id.
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The message.
+---@field callID string The provider's id of the call.
+---@field tool string The tool's name.
+---@field state polytree.protocol.EventToolState How far it is.
+---@field metadata? any What the provider attached to the call, to be sent back with it.
+
+--- A call that has not started.
+---@class polytree.protocol.EventToolPending
+---@field input? table<string, any> The arguments, once complete.
+---@field raw? string|polytree.protocol.BlobRef The arguments as the model wrote them.
+
+--- A call that runs.
+---@class polytree.protocol.EventToolRunning
+---@field input any The arguments.
+---@field title? string|nil|polytree.protocol.BlobRef One line for people.
+---@field metadata? any What the tool tells while it runs.
+---@field time polytree.protocol.Span Since when.
+
+--- How far a tool call is.
+---@class polytree.protocol.EventToolState.1: polytree.protocol.EventToolPending
+---@field status "pending"
+---@class polytree.protocol.EventToolState.2: polytree.protocol.EventToolRunning
+---@field status "running"
+---@class polytree.protocol.EventToolState.3: polytree.protocol.EventToolCompleted
+---@field status "completed"
+---@class polytree.protocol.EventToolState.4: polytree.protocol.EventToolFailed
+---@field status "error"
+---@alias polytree.protocol.EventToolState polytree.protocol.EventToolState.1|polytree.protocol.EventToolState.2|polytree.protocol.EventToolState.3|polytree.protocol.EventToolState.4
 
 --- Params of `event.unsubscribe`.
 ---@class polytree.protocol.EventUnsubscribeParams
 ---@field subscription integer The subscription's id.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- A prompt.
+---@class polytree.protocol.EventUserMessage
+---@field id polytree.protocol.MessageId The message's id.
+---@field sessionID polytree.protocol.SessionId The session.
+---@field time polytree.protocol.Created When.
+---@field state? polytree.protocol.PromptState Whether it waits, is being answered, or what became of it. Only old events in the log lack it.
+---@field agent string The agent that was asked.
+---@field model polytree.protocol.ModelRef The model that was asked.
+---@field system? string|nil|polytree.protocol.BlobRef Replaces the agent's system prompt for this turn.
+---@field tools? table<string, boolean>|nil Tools switched on or off for this turn, by name or wildcard.
+---@field variant? string|nil The variant of the model that was asked for.
+---@field options? polytree.protocol.PromptOptions|nil How the model was to sample, and how long its answers might be.
+---@field format? polytree.protocol.OutputFormat|nil The form that the answer was to have.
 
 --- A file that differs from the last commit.
 ---@class polytree.protocol.File
@@ -654,16 +838,14 @@
 ---@field path string The absolute path.
 ---@field event polytree.protocol.FileEvent What happened.
 
---- How a file stores its characters.
----@alias polytree.protocol.FileCharset "utf-16le"|"utf-16be"|"windows-1252"
-
 --- A file as it was read. Where an editor has announced text that it has not saved, that text is what was read.
 ---@class polytree.protocol.FileContent
 ---@field type polytree.protocol.FileContentType What `content` is.
 ---@field content string The file's text as it is, nothing trimmed and a byte order mark as U+FEFF; its bytes in base64; or a unified patch with all lines as context.
 ---@field encoding? polytree.protocol.FileEncoding|nil How `content` is encoded; absent for text.
 ---@field mime? string|nil The media type of what is no text, and of SVG images.
----@field charset? polytree.protocol.FileCharset|nil How the file stores its characters where that is not UTF-8.
+---@field charset? string|nil How the file stores its characters where that is not UTF-8: the encoding's name in the Encoding Standard, in lower case, such as `utf-16le` (which the file itself tells) or `gbk` (which is guessed from its bytes).
+---@field lossy? boolean Some bytes are not valid in that encoding, or in UTF-8, and are U+FFFD in `content`: saving it would lose them.
 ---@field more? boolean There are lines after those that were asked for.
 ---@field version string BLAKE3 of the bytes that were read, in hexadecimal: of the whole file or announced text, or of the lines asked for.
 
@@ -1023,16 +1205,16 @@
 ---@field grep? polytree.protocol.PermissionSetting Searching in files.
 ---@field glob? polytree.protocol.PermissionSetting Finding files by name.
 ---@field list? polytree.protocol.PermissionSetting Listing directories.
----@field webfetch? polytree.protocol.PermissionSetting Fetching web pages.
----@field task? polytree.protocol.PermissionSetting Starting child sessions; patterns are names of agents.
----@field skill? polytree.protocol.PermissionSetting Loading skills.
+---@field webfetch? polytree.protocol.PermissionSetting Fetching web pages; not used yet.
+---@field task? polytree.protocol.PermissionSetting Starting child sessions; patterns are names of agents. Not used yet.
+---@field skill? polytree.protocol.PermissionSetting Loading skills; not used yet.
 ---@field todo? polytree.protocol.PermissionSetting Keeping the task list.
----@field question? polytree.protocol.PermissionSetting Asking the user questions.
+---@field question? polytree.protocol.PermissionSetting Asking the user questions; not used yet.
 ---@field external_directory? polytree.protocol.PermissionSetting Touching files outside the worktree; patterns are directories.
 ---@field ["repeat"]? polytree.protocol.PermissionSetting Making the same call again and again.
----@field mcp? polytree.protocol.PermissionSetting Calling tools of MCP servers.
----@field plugin? polytree.protocol.PermissionSetting Calling tools of plugins.
----@field sandbox? polytree.protocol.PermissionSetting Leaving the sandbox.
+---@field mcp? polytree.protocol.PermissionSetting Calling tools of MCP servers; not used yet.
+---@field plugin? polytree.protocol.PermissionSetting Calling tools of plugins; not used yet.
+---@field sandbox? polytree.protocol.PermissionSetting Leaving the sandbox; not used yet.
 ---@field ["*"]? polytree.protocol.PermissionSetting Everything.
 ---@alias polytree.protocol.PermissionConfig polytree.protocol.Action|polytree.protocol.PermissionConfig.2
 
@@ -1126,7 +1308,7 @@
 
 --- Params of `project.trust`.
 ---@class polytree.protocol.ProjectTrustParams
----@field trusted boolean Whether the project's own settings, agents, commands and plugins may be used.
+---@field trusted boolean Whether the project's own settings and agents may be used.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1141,6 +1323,9 @@
 ---@field temperature? number|nil Sampling temperature, from 0 to 2; only for models that take one.
 ---@field topP? number|nil Nucleus sampling, above 0 and up to 1; only for models that take a temperature.
 ---@field maxOutputTokens? integer|nil The longest answer in tokens, from 1; beyond the model's own limit that one counts.
+
+--- How far a prompt is. Each change is told by `message.updated`.
+---@alias polytree.protocol.PromptState "queued"|"running"|"answered"|"cancelled"
 
 --- A model service.
 ---@class polytree.protocol.Provider
@@ -1172,7 +1357,8 @@
 ---@field default table<string, string> The model used of each provider when only the provider is named.
 ---@field connected string[] The ids of the providers that can be used now.
 ---@field catalog? polytree.protocol.CatalogInfo Where names, limits and prices come from.
----@field problems? string[] What is wrong with the catalogue's copy or the key store, for people; nothing else is affected by it.
+---@field problems? string[] What is wrong with the catalogue's copy, the key store or the variables that the settings name, for people.
+---@field used? polytree.protocol.ModelRef|nil The model of a prompt that names none, in a session and with an agent that name none either.
 
 --- How a provider is reached. Keys that are not listed are merged into the body of each request.
 ---@class polytree.protocol.ProviderOptions
@@ -1762,6 +1948,7 @@
 ---@field id polytree.protocol.MessageId The message's id.
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field time polytree.protocol.Created When.
+---@field state? polytree.protocol.PromptState Whether it waits, is being answered, or what became of it. Only old events in the log lack it.
 ---@field agent string The agent that was asked.
 ---@field model polytree.protocol.ModelRef The model that was asked.
 ---@field system? string|nil Replaces the agent's system prompt for this turn.
