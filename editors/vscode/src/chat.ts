@@ -205,7 +205,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     this.sendAll()
     this.sendProject()
     this.following = this.client.subscribe(
-      { sessionID },
+      { sessionID, blobs: 'inline' },
       {
         event: (event) => {
           if (this.conversation !== conversation) return

@@ -2,11 +2,11 @@
 //
 // Messages are read with the cursor at which they were read; events of a message up to that cursor are already in it and
 // are passed over, so that reading and following never doubles or loses a delta.
-import type { AnyEvent, Message, MessageWithParts, Part, Session, SessionStatus } from '@polytree/protocol'
+import type { AnyEvent, EventMessage, EventPart, MessageWithParts, Session, SessionStatus } from '@polytree/protocol'
 
 export interface Entry {
-  info: Message
-  parts: Part[]
+  info: EventMessage
+  parts: EventPart[]
   cursor: number
 }
 
@@ -67,7 +67,7 @@ export class Conversation {
         // An older message that is not loaded: its id, a ULID, says so.
         const oldest = this.entries[0]?.info.id
         if (event.cursor <= this.cursor || (oldest !== undefined && !this.complete && info.id < oldest)) return undefined
-        const entry = { info, parts: [], cursor: 0 }
+        const entry: Entry = { info, parts: [], cursor: 0 }
         this.byId.set(info.id, entry)
         this.entries.push(entry)
         return { type: 'message', messageID: info.id }
@@ -87,7 +87,7 @@ export class Conversation {
         const part = entry?.parts.find((known) => known.id === partID)
         if (!entry || !part || event.cursor <= entry.cursor) return undefined
         if (field !== 'text' || !('text' in part)) return undefined
-        part.text += delta
+        if (typeof part.text === 'string') part.text += delta
         return { type: 'append', messageID, partID, text: delta }
       }
       case 'message.part.removed': {
@@ -116,8 +116,13 @@ export class Conversation {
 }
 
 /** Whether a long text of the part travelled as a reference, which `session.message` resolves. */
-function hasReference(part: Part): boolean {
+function hasReference(part: EventPart): boolean {
   const values: unknown[] = 'text' in part ? [part.text] : []
   if (part.type === 'tool') values.push(...Object.values(part.state))
-  return values.some((value) => typeof value === 'object' && value !== null && 'ref' in value && 'bytes' in value)
+  return values.some(isReference)
+}
+
+/** Whether a value is a `BlobRef`: a text that is too long for an event. */
+export function isReference(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'ref' in value && 'bytes' in value
 }

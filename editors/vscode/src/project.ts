@@ -2,6 +2,7 @@
 import * as vscode from 'vscode'
 import type { AnyEvent, Permission, Session, SessionStatus } from '@polytree/protocol'
 import type { Client } from './client'
+import { isReference } from './conversation'
 
 /** Not the deltas: a conversation that is shown follows its own messages. */
 const TYPES = [
@@ -36,7 +37,7 @@ export class Project implements vscode.Disposable {
     await this.client.connect()
     if (this.client.state !== 'ready') throw new Error(this.client.problem)
     this.following ??= this.client.subscribe(
-      { directory: this.client.directory, types: TYPES },
+      { directory: this.client.directory, types: TYPES, blobs: 'inline' },
       { event: (event) => this.take(event), gap: () => void this.read() },
     )
   }
@@ -81,7 +82,9 @@ export class Project implements vscode.Disposable {
       case 'permission.asked':
         if (!this.sessions.has(event.properties.sessionID)) return
         this.forget(event.properties.id)
-        this.questions.push(event.properties)
+        // A question is shown whole or not at all.
+        if (Object.values(event.properties.metadata ?? {}).some(isReference)) return void this.read().catch(() => {})
+        this.questions.push(event.properties as Permission)
         break
       case 'permission.replied':
         this.forget(event.properties.permissionID)

@@ -578,7 +578,7 @@ function M.show(session_id, options)
     end
   end
   if is_new then
-    view.subscription = client.subscribe({ sessionID = session_id }, function(event)
+    view.subscription = client.subscribe({ sessionID = session_id, blobs = "inline" }, function(event)
       if event.sessionID == session_id or event.type == "polytree.gap" or event.type == "server.connected" then
         on_event(view, event)
       end

@@ -76,6 +76,12 @@ local function on_event(event)
   elseif event.type == "permission.asked" then
     if is_ours(properties) then
       M.forget_question(properties.id)
+      for _, value in pairs(type(properties.metadata) == "table" and properties.metadata or {}) do
+        if type(value) == "table" and value.ref and value.bytes then
+          -- Too long for an event, but a question is shown whole or not at all.
+          return M.read()
+        end
+      end
       table.insert(M.questions, properties)
       events.fire("Question", { permissionID = properties.id, sessionID = properties.sessionID })
     end
@@ -123,7 +129,8 @@ function M.open(done)
       return
     end
     if not subscription then
-      local params = { directory = client.directory(), types = TYPES, since = client.client.server.cursor }
+      local params =
+        { directory = client.directory(), types = TYPES, blobs = "inline", since = client.client.server.cursor }
       subscription = client.subscribe(params, on_event)
       M.read(done)
     elseif done then

@@ -1,5 +1,5 @@
 // Words about parts of a conversation. Pure.
-import type { AssistantMessage, ToolPart, UserMessage } from '@polytree/protocol'
+import type { EventMessage, EventToolPart } from '@polytree/protocol'
 
 export function cost(dollars: number): string {
   return `$${dollars >= 0.01 ? dollars.toFixed(2) : dollars.toFixed(4)}`
@@ -15,9 +15,9 @@ export function clock(time: number): string {
   return `${String(date.getHours()).padStart(2, '0')}:${String(date.getMinutes()).padStart(2, '0')}`
 }
 
-export function heading(info: UserMessage | AssistantMessage): string {
-  if ('parentID' in info) return [info.agent, info.modelID, info.variant, clock(info.time.created)].filter(Boolean).join(' · ')
-  const state = 'state' in info && (info.state === 'queued' || info.state === 'cancelled') ? ` · ${String(info.state)}` : ''
+export function heading(info: EventMessage): string {
+  if (info.role === 'assistant') return [info.agent, info.modelID, info.variant, clock(info.time.created)].filter(Boolean).join(' · ')
+  const state = info.state === 'queued' || info.state === 'cancelled' ? ` · ${info.state}` : ''
   return `You · ${clock(info.time.created)}${state}`
 }
 
@@ -32,13 +32,13 @@ export function text(value: unknown): string {
 }
 
 /** How a call stands, for its icon. A command that ended with another exit code than 0 has failed. */
-export function outcome({ state }: ToolPart): 'pending' | 'running' | 'completed' | 'error' {
+export function outcome({ state }: EventToolPart): 'pending' | 'running' | 'completed' | 'error' {
   const exit = 'metadata' in state ? bag(state.metadata)['exit'] : undefined
   return state.status === 'completed' && typeof exit === 'number' && exit !== 0 ? 'error' : state.status
 }
 
 /** The most telling argument of a call, on one line. */
-export function subject({ tool, state }: ToolPart): string {
+export function subject({ tool, state }: EventToolPart): string {
   const input = bag(state.input)
   const named = tool === 'bash' ? input['command'] : (input['filePath'] ?? input['path'] ?? input['pattern'] ?? input['description'])
   const title = 'title' in state ? text(state.title) : ''
@@ -46,7 +46,7 @@ export function subject({ tool, state }: ToolPart): string {
 }
 
 /** What stands behind the subject: changed lines, an exit code, the first line of an error. */
-export function remark({ state }: ToolPart): string {
+export function remark({ state }: EventToolPart): string {
   const metadata = 'metadata' in state ? bag(state.metadata) : {}
   if ('additions' in metadata || 'deletions' in metadata) return `+${Number(metadata['additions'] ?? 0)} −${Number(metadata['deletions'] ?? 0)}`
   if (typeof metadata['exit'] === 'number' && metadata['exit'] !== 0) return `exit code ${metadata['exit']}`
@@ -54,7 +54,7 @@ export function remark({ state }: ToolPart): string {
 }
 
 /** What a person wants to see of a call: its diff, else its output. */
-export function details({ tool, state }: ToolPart): { kind: 'diff' | 'text'; text: string } | undefined {
+export function details({ tool, state }: EventToolPart): { kind: 'diff' | 'text'; text: string } | undefined {
   const metadata = 'metadata' in state ? bag(state.metadata) : {}
   if (text(metadata['diff'])) return { kind: 'diff', text: text(metadata['diff']) }
   if (state.status === 'error') return { kind: 'text', text: text(state.error) }

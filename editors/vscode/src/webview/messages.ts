@@ -1,9 +1,9 @@
 // What the chat's page and the extension say to each other.
-import type { Message, Part, Permission, Session, SessionStatus } from '@polytree/protocol'
+import type { EventMessage, EventPart, Permission, Session, SessionStatus } from '@polytree/protocol'
 
 export interface EntryView {
-  info: Message
-  parts: Part[]
+  info: EventMessage
+  parts: EventPart[]
 }
 
 /** A part that goes along with the next prompt, by its name. */
@@ -23,7 +23,7 @@ export type ToPage =
   | { type: 'all'; entries: EntryView[]; complete: boolean }
   | { type: 'older'; entries: EntryView[]; complete: boolean }
   | { type: 'entry'; entry: EntryView; after?: string }
-  | { type: 'part'; messageID: string; part: Part }
+  | { type: 'part'; messageID: string; part: EventPart }
   | { type: 'append'; messageID: string; partID: string; text: string }
   | { type: 'removed'; messageID: string; partID?: string }
   | { type: 'questions'; own: Permission[]; elsewhere: number }

@@ -1,5 +1,5 @@
 // A message and its parts as elements.
-import type { Part, ToolPart } from '@polytree/protocol'
+import type { EventPart, EventToolPart } from '@polytree/protocol'
 import { details, heading, outcome, remark, subject, text, visible } from './format'
 import { render } from './markdown'
 import type { EntryView } from './messages'
@@ -30,7 +30,7 @@ export function lines(kind: 'diff' | 'text', content: string, limit = MAX_LINES)
   return element('pre', { class: `lines ${kind}` }, ...shown)
 }
 
-function tool(part: ToolPart, wasOpen: boolean | undefined): HTMLElement {
+function tool(part: EventToolPart, wasOpen: boolean | undefined): HTMLElement {
   const how = outcome(part)
   const summary = element('summary', {}, element('span', { class: `icon ${how}`, 'aria-label': how }, ICONS[how]), ` ${part.tool} `)
   const about = subject(part)
@@ -55,13 +55,13 @@ function tool(part: ToolPart, wasOpen: boolean | undefined): HTMLElement {
 }
 
 /** The element of a part; undefined where there is nothing to see. */
-export function partElement(part: Part, role: string, before?: HTMLElement): HTMLElement | undefined {
+export function partElement(part: EventPart, role: string, before?: HTMLElement): HTMLElement | undefined {
   const made = partContent(part, role, before)
   if (made) made.dataset['part'] = part.id
   return made
 }
 
-function partContent(part: Part, role: string, before?: HTMLElement): HTMLElement | undefined {
+function partContent(part: EventPart, role: string, before?: HTMLElement): HTMLElement | undefined {
   switch (part.type) {
     case 'text': {
       if (part.synthetic) return undefined
@@ -84,9 +84,9 @@ function partContent(part: Part, role: string, before?: HTMLElement): HTMLElemen
     case 'tool':
       return tool(part, before instanceof HTMLDetailsElement && before.dataset['touched'] ? before.open : undefined)
     case 'file': {
-      const range = /[?&]start=(\d+)(?:&end=(\d+))?/.exec(part.url)
+      const range = /[?&]start=(\d+)(?:&end=(\d+))?/.exec(text(part.url))
       const place = range ? `:${range[1]}-${range[2] ?? ''}` : ''
-      return role === 'user' ? element('div', { class: 'file' }, `@${part.filename ?? part.url.slice(0, 60)}${place}`) : undefined
+      return role === 'user' ? element('div', { class: 'file' }, `@${text(part.filename) || text(part.url).slice(0, 60)}${place}`) : undefined
     }
     case 'retry':
       return element('div', { class: 'retry' }, `trying again: ${part.error.data.message}`)
