@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Error, Place, SessionQuery, Workspaces, activity::Activity, announce::Voice, mailbox::Command, progress::AllProgress, recover,
-    status::Statuses, store,
+    status::Statuses, store, title,
 };
 use crate::{
     event::Events,
@@ -255,7 +255,8 @@ impl Sessions {
                     project_id: new.project_id,
                     directory: new.directory,
                     missing: false,
-                    title: new.title.unwrap_or_else(|| super::title::default_title(new.parent_id.is_some(), now)),
+                    title: (new.title.map(|title| title::given(&title)).filter(|title| !title.is_empty()))
+                        .unwrap_or_else(|| title::default_title(new.parent_id.is_some(), now)),
                     parent_id: new.parent_id,
                     version: version().to_owned(),
                     agent: new.agent,
@@ -322,7 +323,7 @@ impl Sessions {
             .write(move |write| {
                 voice.session(write, |session| {
                     if let Some(title) = title {
-                        session.title = title;
+                        session.title = title::given(&title);
                     }
                     match archived {
                         Some(true) => session.time.archived = session.time.archived.or(Some(now_ms())),
