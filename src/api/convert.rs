@@ -16,7 +16,8 @@ use crate::{
 impl From<storage::Error> for Error {
     fn from(error: storage::Error) -> Self {
         if error.is_unavailable() {
-            return Error::unavailable(error.to_string()).retry_after(1000).hint("check the disk and the data directory").caused_by(error);
+            let hint = error.hint();
+            return with_hint(Error::unavailable(error.to_string()).retry_after(1000), hint).caused_by(error);
         }
         Error::internal(error)
     }

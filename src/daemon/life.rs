@@ -39,6 +39,8 @@ pub enum Reason {
     Stop,
     /// For a newer version.
     Room(String),
+    /// Its store is damaged: the next daemon sets it aside and begins a new one.
+    Damaged,
 }
 
 /// What a newer client is told.
@@ -61,6 +63,8 @@ struct Orders {
     room: Option<String>,
     /// It leaves, for whatever reason: newcomers are sent away.
     leaving: bool,
+    /// The store is damaged.
+    damaged: bool,
 }
 
 /// The daemon's life.
@@ -104,6 +108,19 @@ impl Life {
     pub fn leave(&self) {
         self.orders().leaving = true;
         self.work.close();
+    }
+
+    /// The store is damaged: a daemon of its own process takes no more work and leaves. Inside another program, which alone
+    /// can end it, it goes on and tells everybody who asks.
+    pub fn damaged(&self) {
+        if self.kind == Kind::Standalone {
+            return;
+        }
+        let mut orders = self.orders();
+        (orders.damaged, orders.leaving) = (true, true);
+        drop(orders);
+        self.work.close();
+        self.ordered.send_replace(());
     }
 
     /// Tells the daemon to stop; gives the number of turns that are waited for. `None` where the daemon is part of
@@ -160,6 +177,9 @@ impl Life {
             }
             work.mark_unchanged();
             ordered.mark_unchanged();
+            if self.orders().damaged {
+                return Reason::Damaged;
+            }
             if let Some(version) = self.promised_room() {
                 return Reason::Room(version);
             }

@@ -30,7 +30,7 @@ use crate::{
         time::{Moment, now_ms},
         version::version,
     },
-    storage::{self, Database, Durability, Kind, Owner, Ownership, Room},
+    storage::{self, Database, Durability, Kind, Owner, Ownership, Room, aside::SetAside},
     tool::{context::Environment, output},
 };
 
@@ -102,6 +102,9 @@ impl Error {
         }
     }
 }
+            Self::Storage(error) | Self::Event(event::Error::Storage(error)) | Self::Session(session::Error::Storage(error)) => {
+                error.hint()
+            }
 
 /// How a daemon ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,12 +227,55 @@ impl Daemon {
 
     async fn keep_house(self: Arc<Self>, keeping: Keeping) {
         let mut pause = STARTED;
+        drop(daemon.tasks.spawn("memory", Arc::clone(&daemon).give_back()));
+        drop(daemon.tasks.spawn("damage", Arc::clone(&daemon).watch_damage()));
         loop {
             tokio::select! {
                 () = self.tasks.token().cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
             // What only starting or a turn long ago has needed need not stay.
+    /// The damaged store that was set aside when this daemon started.
+    #[must_use]
+    pub fn set_aside(&self) -> Option<&SetAside> {
+        self.database.set_aside()
+    }
+
+    /// Leaves once the store shows damage: nothing can be stored any more, and only the next start can begin a new one.
+    async fn watch_damage(self: Arc<Self>) {
+        tokio::select! {
+            () = self.tasks.token().cancelled() => {}
+            () = self.database.is_damaged() => self.life.damaged(),
+        }
+    }
+
+    /// Once nothing runs any more, gives back the memory that work has taken: caches of the store, and what the allocator
+    /// keeps between smaller blocks.
+    async fn give_back(self: Arc<Self>) {
+        let mut changed = self.sessions.changed();
+        let (mut least, mut is_quiet) = (u64::MAX, false);
+        loop {
+            // While nothing changes at all this waits for ever.
+            let pause = async { if is_quiet { std::future::pending().await } else { tokio::time::sleep(QUIET).await } };
+            tokio::select! {
+                () = self.tasks.token().cancelled() => return,
+                Ok(()) = changed.changed() => is_quiet = false,
+                () = pause => {
+                    is_quiet = true;
+                    if self.sessions.load().running > 0 {
+                        continue;
+                    }
+                    let Some(taken) = memory::anonymous() else { return };
+                    if taken.saturating_sub(GROWN) > least {
+                        self.database.shrink().await;
+                        let _ = Tasks::spawn_blocking(memory::give_back).await;
+                    }
+                    least = least.min(memory::anonymous().unwrap_or(taken));
+                }
+            }
+        }
+    }
+
             let _ = Tasks::spawn_blocking(memory::forget_code).await;
             if std::mem::replace(&mut pause, HOUSEKEEPING) == STARTED {
                 continue;
@@ -240,6 +286,8 @@ impl Daemon {
             if let Err(error) = self.events.trim(now_ms() - keeping.log_ms, keeping.log_bytes).await {
                 tracing::warn!(%error, "old events could not be removed");
             }
+                // Where it is large, the start has not looked through it. Damage is found by whoever waits for it.
+                let _ = self.database.look_through().await;
             let outputs = self.places.data.join("output");
             let _ = Tasks::spawn_blocking(move || {
                 for project in std::fs::read_dir(&outputs).into_iter().flatten().flatten() {

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Error, Surroundings, signals::Signals};
 use crate::{
+    cli::Screen,
     daemon::{Daemon, Ending},
     serve::{
         local::{Address, Listener},
@@ -45,6 +46,9 @@ impl House {
         };
         let socket = listener.is_some().then(|| address.path().clone());
         let daemon = Daemon::start(ownership, places.clone(), environment, socket).await?;
+        if let Some(aside) = daemon.set_aside() {
+            Screen::standard().status(&format!("polytree: {aside}"));
+        }
         let doors = Tasks::new();
         let rpc = Rpc::new(Arc::clone(&daemon), &doors);
         if let Some(listener) = listener {

@@ -95,7 +95,7 @@ async fn live(surroundings: Surroundings, kind: Kind, ready: impl FnOnce(&Daemon
     match reason {
         Some(Reason::Room(version)) => house.daemon.make_room(version),
         Some(Reason::Stop) | None => house.daemon.note_stop(),
-        Some(Reason::Idle) => {}
+        Some(Reason::Idle | Reason::Damaged) => {}
     }
     house.close(Ending::Leave, &mut signals).await;
     Ok(())
