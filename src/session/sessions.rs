@@ -106,8 +106,38 @@ impl Shared {
     }
 
     pub async fn session(&self, id: &SessionId) -> Result<Session, Error> {
-        let wanted = id.clone();
-        self.database.read(move |c| store::get_session(c, &wanted)).await?.ok_or_else(|| Error::UnknownSession(id.clone()))
+        let read = || {
+            let wanted = id.clone();
+            self.database
+                .read::<_, Error>(move |c| Ok((store::get_session(c, &wanted)?, store::linked_checkouts(c, std::iter::once(&wanted))?)))
+        };
+        let (mut session, checkouts) = read().await?;
+        if self.has_moved(checkouts).await {
+            session = read().await?.0;
+        }
+        session.ok_or_else(|| Error::UnknownSession(id.clone()))
+    }
+
+    /// Follows worktrees that git has moved. Where that fails, they are only missing.
+    async fn has_moved(&self, checkouts: Vec<i64>) -> bool {
+        if checkouts.is_empty() {
+            return false;
+        }
+        self.workspaces.follow(checkouts).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "it could not be looked where worktrees are");
+            false
+        })
+    }
+
+    /// Reads sessions, once more where the directory of one was missing and has been found.
+    async fn all<F: Future<Output = Result<Vec<Session>, Error>>>(&self, read: impl Fn() -> F) -> Result<Vec<Session>, Error> {
+        let sessions = read().await?;
+        let missing: Vec<SessionId> = sessions.iter().filter(|session| session.missing).map(|session| session.id.clone()).collect();
+        if missing.is_empty() {
+            return Ok(sessions);
+        }
+        let checkouts = self.database.read(move |c| store::linked_checkouts(c, missing.iter())).await?;
+        if self.has_moved(checkouts).await { read().await } else { Ok(sessions) }
     }
 }
 
@@ -287,9 +317,9 @@ impl Sessions {
     /// # Errors
     /// [`Error::UnknownSession`] for a `before` that is not there.
     pub async fn list(&self, query: SessionQuery) -> Result<Vec<Session>, Error> {
-        self.shared
-            .database
-            .read(move |connection| {
+        let read = || {
+            let query = query.clone();
+            self.shared.database.read(move |connection| {
                 if let Some(before) = &query.before
                     && store::get_session(connection, before)?.is_none()
                 {
@@ -297,7 +327,8 @@ impl Sessions {
                 }
                 Ok(store::list_sessions(connection, &query)?)
             })
-            .await
+        };
+        self.shared.all(read).await
     }
 
     /// The direct children of a session, oldest first.
@@ -306,8 +337,11 @@ impl Sessions {
     /// [`Error::UnknownSession`].
     pub async fn children(&self, id: &SessionId) -> Result<Vec<Session>, Error> {
         self.get(id).await?;
-        let id = id.clone();
-        Ok(self.shared.database.read(move |c| store::children(c, &id)).await?)
+        let read = || {
+            let id = id.clone();
+            self.shared.database.read(move |c| Ok(store::children(c, &id)?))
+        };
+        self.shared.all(read).await
     }
 
     /// Changes a session's title or archives it.

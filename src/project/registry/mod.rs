@@ -9,7 +9,7 @@ mod place;
 mod seen;
 mod trust;
 
-pub use checkout::{CheckoutId, KnownCheckout, checkouts, resolve_checkout};
+pub use checkout::{CheckoutId, KnownCheckout, checkouts, follow_checkout, moved_checkout, resolve_checkout};
 pub use seen::{Seen, claim, find, peek};
 pub use trust::{Trust, distrust, trust, trusted};
 
