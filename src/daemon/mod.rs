@@ -283,7 +283,7 @@ impl Daemon {
             self.projects.close_idle(now_ms() - IDLE_DIRECTORY_MS);
             self.symbols.close_idle(now_ms() - IDLE_DIRECTORY_MS);
             self.finder.close_idle(now_ms() - IDLE_DIRECTORY_MS);
-            if let Err(error) = self.events.trim(now_ms() - keeping.log_ms, keeping.log_bytes).await {
+            if let Err(error) = self.events.trim(keeping.log_ms, keeping.log_bytes).await {
                 tracing::warn!(%error, "old events could not be removed");
             }
                 // Where it is large, the start has not looked through it. Damage is found by whoever waits for it.
