@@ -24,7 +24,7 @@ use crate::{
     project::Projects,
     session::{self, Load, Sessions},
     stdx::{
-        memory,
+        descriptors, memory,
         paths::AbsPath,
         tasks::Tasks,
         time::{Moment, now_ms},
@@ -40,6 +40,10 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 const STARTED: Duration = Duration::from_millis(500);
 /// A directory that nobody has used for this long is closed.
 const IDLE_DIRECTORY_MS: i64 = 10 * 60 * 1000;
+/// When nothing has changed for this long, work is over for the moment.
+const QUIET: Duration = Duration::from_secs(1);
+/// So much more memory than at rest is worth giving back.
+const GROWN: u64 = 2 << 20;
 /// An end of the daemon takes at most this long.
 const ENDING: Duration = Duration::from_millis(1500);
 
@@ -98,13 +102,13 @@ impl Error {
                 };
                 Some(format!("one daemon serves a data directory, and `polytree run` and the other commands reach it by themselves; {end}"))
             }
+            Self::Storage(error) | Self::Event(event::Error::Storage(error)) | Self::Session(session::Error::Storage(error)) => {
+                error.hint()
+            }
             _ => None,
         }
     }
 }
-            Self::Storage(error) | Self::Event(event::Error::Storage(error)) | Self::Session(session::Error::Storage(error)) => {
-                error.hint()
-            }
 
 /// How a daemon ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +165,10 @@ impl Daemon {
     /// # Errors
     /// [`Error::Owned`] when another process has the directory; others when it cannot be used.
     pub fn own(places: &Places, kind: Kind, socket: &AbsPath) -> Result<Ownership, Error> {
+        memory::keep_little();
+        if let Err(error) = descriptors::raise() {
+            tracing::warn!(%error, "the limit of open files could not be raised");
+        }
         places.create()?;
         let me = Owner { pid: std::process::id(), version: version().to_owned(), socket: socket.as_path().to_owned(), kind };
         Ownership::take(places.data.as_path(), &me)?.map_err(|owner| Error::Owned { data: places.data.clone(), owner })
@@ -219,22 +227,14 @@ impl Daemon {
             ownership,
         });
         drop(daemon.tasks.spawn("housekeeping", Arc::clone(&daemon).keep_house(keeping)));
+        drop(daemon.tasks.spawn("memory", Arc::clone(&daemon).give_back()));
+        drop(daemon.tasks.spawn("damage", Arc::clone(&daemon).watch_damage()));
         drop(
             daemon.tasks.spawn("edits", edits::tell(Arc::clone(&daemon.events), Arc::clone(&daemon.symbols), daemon.tasks.token().clone())),
         );
         Ok(daemon)
     }
 
-    async fn keep_house(self: Arc<Self>, keeping: Keeping) {
-        let mut pause = STARTED;
-        drop(daemon.tasks.spawn("memory", Arc::clone(&daemon).give_back()));
-        drop(daemon.tasks.spawn("damage", Arc::clone(&daemon).watch_damage()));
-        loop {
-            tokio::select! {
-                () = self.tasks.token().cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-            // What only starting or a turn long ago has needed need not stay.
     /// The damaged store that was set aside when this daemon started.
     #[must_use]
     pub fn set_aside(&self) -> Option<&SetAside> {
@@ -276,8 +276,18 @@ impl Daemon {
         }
     }
 
+    async fn keep_house(self: Arc<Self>, keeping: Keeping) {
+        let mut pause = STARTED;
+        loop {
+            tokio::select! {
+                () = self.tasks.token().cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            // What only starting or a turn long ago has needed need not stay.
             let _ = Tasks::spawn_blocking(memory::forget_code).await;
             if std::mem::replace(&mut pause, HOUSEKEEPING) == STARTED {
+                // Where it is large, the start has not looked through it. Damage is found by whoever waits for it.
+                let _ = self.database.look_through().await;
                 continue;
             }
             self.projects.close_idle(now_ms() - IDLE_DIRECTORY_MS);
@@ -286,8 +296,6 @@ impl Daemon {
             if let Err(error) = self.events.trim(keeping.log_ms, keeping.log_bytes).await {
                 tracing::warn!(%error, "old events could not be removed");
             }
-                // Where it is large, the start has not looked through it. Damage is found by whoever waits for it.
-                let _ = self.database.look_through().await;
             let outputs = self.places.data.join("output");
             let _ = Tasks::spawn_blocking(move || {
                 for project in std::fs::read_dir(&outputs).into_iter().flatten().flatten() {

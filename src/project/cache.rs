@@ -117,7 +117,7 @@ impl Projects {
         let location = Tasks::spawn_blocking(move || git_layout::locate(&path))
             .await
             .map_err(|_| Error::Directory("the directory could not be looked at".into()))?;
-        let location = location.map_err(|error| Error::Directory(format!("{directory}: {error}")))?;
+        let location = location.map_err(|source| Error::Unseen { directory: directory.clone(), source })?;
         let wanted = location.clone();
         let found = self.database.read::<_, Error>(move |connection| {
             let Some(seen) = registry::find(connection, &wanted)? else { return Ok(None) };

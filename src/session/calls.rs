@@ -53,7 +53,12 @@ pub(super) struct Batch {
 
 impl Batch {
     fn new(turn: &Turn) -> Arc<Self> {
-        Arc::new(Self { tasks: turn.tasks.child(), slots: Arc::new(Semaphore::new(AT_ONCE)), refused: AtomicBool::new(false), failure: Mutex::default() })
+        Arc::new(Self {
+            tasks: turn.tasks.child(),
+            slots: Arc::new(Semaphore::new(AT_ONCE)),
+            refused: AtomicBool::new(false),
+            failure: Mutex::default(),
+        })
     }
 
     /// Something could not be stored, so the turn ends: every call is cancelled now, however long it would still run.

@@ -33,6 +33,7 @@ mod network;
 mod permissions;
 mod projects;
 mod relay;
+mod resources;
 mod sessions;
 mod store;
 mod structured;
