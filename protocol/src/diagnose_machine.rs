@@ -63,9 +63,21 @@ pub struct DiagnosisStore {
     /// Rows by table; absent when the store could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<DiagnosisRows>,
-    /// The result of SQLite's quick check: `ok`, or what is broken; only where no daemon runs.
+    /// The result of SQLite's quick check: `ok`, or what is broken. Where a daemon runs: only the damage that it has met.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
+    /// Damaged stores that were set aside when a daemon started, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<DiagnosisSetAside>,
+}
+
+/// A damaged store that was set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct DiagnosisSetAside {
+    /// The file; its name ends with the time in UTC.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: u64,
 }
 
 /// Files of one kind.

@@ -27,7 +27,7 @@ params! {
 params! {
     /// Params of `project.update`.
     ProjectUpdateParams {
-        /// The new name; empty takes it away.
+        /// The new name, kept as one line of at most 500 characters without control characters; empty takes it away.
         name: String,
     }
 }

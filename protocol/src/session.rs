@@ -28,7 +28,7 @@ pub struct Session {
     /// The session that started it.
     #[serde(default, rename = "parentID", skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<SessionId>,
-    /// What it is about.
+    /// What it is about: one line of at most 500 characters.
     pub title: String,
     /// The daemon's version that created it.
     pub version: String,
@@ -148,7 +148,8 @@ params! {
         /// The session that this one belongs to.
         #[serde(default, rename = "parentID", skip_serializing_if = "Option::is_none")]
         parent_id: Option<SessionId>,
-        /// What it is about; default: named by the first prompt.
+        /// What it is about; default: named by the first prompt. Kept as one line of at most 500 characters, without control
+        /// characters.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         title: Option<String>,
         /// The agent for prompts that name none.
@@ -208,7 +209,7 @@ params! {
         /// The session.
         #[serde(rename = "sessionID")]
         session_id: SessionId,
-        /// The new title.
+        /// The new title; kept as one line of at most 500 characters, without control characters.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         title: Option<String>,
         /// Archive it, or take it out of the archive.

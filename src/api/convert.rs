@@ -10,13 +10,16 @@ use crate::{
     find::{self, symbols},
     overlay, permission, project,
     provider::{catalog_cache, key_store},
-    session, storage,
+    session,
+    stdx::descriptors,
+    storage,
 };
 
 impl From<storage::Error> for Error {
     fn from(error: storage::Error) -> Self {
         if error.is_unavailable() {
-            return Error::unavailable(error.to_string()).retry_after(1000).hint("check the disk and the data directory").caused_by(error);
+            let hint = error.hint();
+            return with_hint(Error::unavailable(error.to_string()).retry_after(1000), hint).caused_by(error);
         }
         Error::internal(error)
     }
@@ -56,6 +59,9 @@ impl From<symbols::Error> for Error {
 
 impl From<config::Error> for Error {
     fn from(error: config::Error) -> Self {
+        if descriptors::are_exhausted(&error) {
+            return out_of_descriptors(error);
+        }
         let (file, position) = (error.file().map(str::to_owned), error.position());
         Error::new(ErrorKind::Config, error.to_string()).with(|data| {
             data.file = file;
@@ -99,7 +105,8 @@ impl From<project::Error> for Error {
             project::Error::Keys(error) => error.into(),
             project::Error::Catalog(error) => error.into(),
             project::Error::Git(error) => Error::new(ErrorKind::InvalidState, error.to_string()).caused_by(error),
-            project::Error::Directory(message) => Error::new(ErrorKind::NotFound, message),
+            project::Error::Unseen { ref source, .. } if descriptors::is_exhaustion(source) => out_of_descriptors(error),
+            project::Error::Unseen { .. } | project::Error::Directory(_) => Error::new(ErrorKind::NotFound, error.to_string()),
         }
     }
 }
@@ -141,6 +148,10 @@ impl From<session::Error> for Error {
             E::UnknownModel { hint, .. } => with_hint(Error::new(ErrorKind::NotFound, text), hint),
             E::Credentials { hint, .. } => with_hint(Error::new(ErrorKind::Credentials, text), hint),
             E::Conflict(_) => Error::conflict(text),
+            E::Unseen { ref source, .. } if descriptors::is_exhaustion(source) => out_of_descriptors(error),
+            E::Unseen { ref directory, .. } => {
+                Error::new(ErrorKind::NotFound, text).with(|data| data.directory = Some(directory.to_string()))
+            }
             E::DirectoryGone(directory) => Error::new(ErrorKind::NotFound, text).with(|data| data.directory = Some(directory)),
             E::Input(_) => Error::invalid_params(format!("`parts`: {text}")),
             E::Params { .. } => Error::invalid_params(text),
@@ -220,6 +231,14 @@ impl From<find::text::Error> for Error {
             E::UnknownType { .. } => Error::invalid_params(format!("`types`: {text}")),
         }
     }
+}
+
+/// Nothing is wrong with what was asked for: others have taken all descriptors, and will give some back.
+fn out_of_descriptors(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::unavailable(error.to_string())
+        .retry_after(1000)
+        .hint("too many clients are connected, or the limit of open files is too low: close some, or raise it with `ulimit -n`")
+        .caused_by(error)
 }
 
 fn with_hint(error: Error, hint: Option<String>) -> Error {

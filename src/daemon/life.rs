@@ -41,6 +41,8 @@ pub enum Reason {
     Room(String),
     /// Its data directory was removed or replaced.
     Lost,
+    /// Its store is damaged: the next daemon sets it aside and begins a new one.
+    Damaged,
 }
 
 /// What a newer client is told.
@@ -65,6 +67,8 @@ struct Orders {
     leaving: bool,
     /// Its data directory has gone: what it would store is lost.
     lost: bool,
+    /// The store is damaged.
+    damaged: bool,
 }
 
 /// The daemon's life.
@@ -145,6 +149,19 @@ impl Life {
         self.work.close();
     }
 
+    /// The store is damaged: a daemon of its own process takes no more work and leaves. Inside another program, which alone
+    /// can end it, it goes on and tells everybody who asks.
+    pub fn damaged(&self) {
+        if self.kind == Kind::Standalone {
+            return;
+        }
+        let mut orders = self.orders();
+        (orders.damaged, orders.leaving) = (true, true);
+        drop(orders);
+        self.work.close();
+        self.ordered.send_replace(());
+    }
+
     /// Tells the daemon to stop; gives the number of turns that are waited for. `None` where the daemon is part of
     /// another program, which alone can end it.
     #[must_use]
@@ -201,6 +218,9 @@ impl Life {
             ordered.mark_unchanged();
             if self.is_lost() {
                 return Reason::Lost;
+            }
+            if self.orders().damaged {
+                return Reason::Damaged;
             }
             if let Some(version) = self.promised_room() {
                 return Reason::Room(version);

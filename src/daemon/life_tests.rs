@@ -81,7 +81,7 @@ proptest! {
                 match reason {
                     Reason::Idle => prop_assert!(clients == 0 && idle.is_some_and(|idle| quiet >= idle)),
                     Reason::Room(version) => prop_assert_eq!(Some(version), room),
-                    Reason::Stop | Reason::Lost => unreachable!(),
+                    Reason::Stop | Reason::Lost | Reason::Damaged => unreachable!(),
                 }
             }
             Decision::Stay(left) => {

@@ -27,13 +27,13 @@ use crate::{
     project::Projects,
     session::{self, Load, Sessions},
     stdx::{
-        memory,
+        descriptors, memory,
         paths::AbsPath,
         tasks::Tasks,
         time::{Moment, now_ms},
         version::version,
     },
-    storage::{self, Database, Durability, Kind, Owner, Ownership, Room},
+    storage::{self, Database, Durability, Kind, Owner, Ownership, Room, aside::SetAside},
     tool::{context::Environment, output, unfinished},
 };
 
@@ -43,6 +43,10 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 const STARTED: Duration = Duration::from_millis(500);
 /// A directory that nobody has used for this long is closed.
 const IDLE_DIRECTORY_MS: i64 = 10 * 60 * 1000;
+/// When nothing has changed for this long, work is over for the moment.
+const QUIET: Duration = Duration::from_secs(1);
+/// So much more memory than at rest is worth giving back.
+const GROWN: u64 = 2 << 20;
 /// An end of the daemon takes at most this long.
 const ENDING: Duration = Duration::from_millis(1500);
 
@@ -100,6 +104,9 @@ impl Error {
                     _ => "`polytree stop` ends that one".to_owned(),
                 };
                 Some(format!("one daemon serves a data directory, and `polytree run` and the other commands reach it by themselves; {end}"))
+            }
+            Self::Storage(error) | Self::Event(event::Error::Storage(error)) | Self::Session(session::Error::Storage(error)) => {
+                error.hint()
             }
             _ => None,
         }
@@ -161,6 +168,10 @@ impl Daemon {
     /// # Errors
     /// [`Error::Owned`] when another process has the directory; others when it cannot be used.
     pub fn own(places: &Places, kind: Kind, socket: &AbsPath) -> Result<Ownership, Error> {
+        memory::keep_little();
+        if let Err(error) = descriptors::raise() {
+            tracing::warn!(%error, "the limit of open files could not be raised");
+        }
         places.create()?;
         let me = Owner { pid: std::process::id(), version: version().to_owned(), socket: socket.as_path().to_owned(), kind };
         Ownership::take(places.data.as_path(), &me)?.map_err(|owner| Error::Owned { data: places.data.clone(), owner })
@@ -227,10 +238,53 @@ impl Daemon {
             drop(Tasks::spawn_blocking(move || unfinished::remove(&unfinished)));
         }
         drop(daemon.tasks.spawn("housekeeping", Arc::clone(&daemon).keep_house(keeping)));
+        drop(daemon.tasks.spawn("memory", Arc::clone(&daemon).give_back()));
+        drop(daemon.tasks.spawn("damage", Arc::clone(&daemon).watch_damage()));
         drop(
             daemon.tasks.spawn("edits", edits::tell(Arc::clone(&daemon.events), Arc::clone(&daemon.symbols), daemon.tasks.token().clone())),
         );
         Ok(daemon)
+    }
+
+    /// The damaged store that was set aside when this daemon started.
+    #[must_use]
+    pub fn set_aside(&self) -> Option<&SetAside> {
+        self.database.set_aside()
+    }
+
+    /// Leaves once the store shows damage: nothing can be stored any more, and only the next start can begin a new one.
+    async fn watch_damage(self: Arc<Self>) {
+        tokio::select! {
+            () = self.tasks.token().cancelled() => {}
+            () = self.database.is_damaged() => self.life.damaged(),
+        }
+    }
+
+    /// Once nothing runs any more, gives back the memory that work has taken: caches of the store, and what the allocator
+    /// keeps between smaller blocks.
+    async fn give_back(self: Arc<Self>) {
+        let mut changed = self.sessions.changed();
+        let (mut least, mut is_quiet) = (u64::MAX, false);
+        loop {
+            // While nothing changes at all this waits for ever.
+            let pause = async { if is_quiet { std::future::pending().await } else { tokio::time::sleep(QUIET).await } };
+            tokio::select! {
+                () = self.tasks.token().cancelled() => return,
+                Ok(()) = changed.changed() => is_quiet = false,
+                () = pause => {
+                    is_quiet = true;
+                    if self.sessions.load().running > 0 {
+                        continue;
+                    }
+                    let Some(taken) = memory::anonymous() else { return };
+                    if taken.saturating_sub(GROWN) > least {
+                        self.database.shrink().await;
+                        let _ = Tasks::spawn_blocking(memory::give_back).await;
+                    }
+                    least = least.min(memory::anonymous().unwrap_or(taken));
+                }
+            }
+        }
     }
 
     async fn keep_house(self: Arc<Self>, keeping: Keeping) {
@@ -243,12 +297,14 @@ impl Daemon {
             // What only starting or a turn long ago has needed need not stay.
             let _ = Tasks::spawn_blocking(memory::forget_code).await;
             if std::mem::replace(&mut pause, HOUSEKEEPING) == STARTED {
+                // Where it is large, the start has not looked through it. Damage is found by whoever waits for it.
+                let _ = self.database.look_through().await;
                 continue;
             }
             self.projects.close_idle(now_ms() - IDLE_DIRECTORY_MS);
             self.symbols.close_idle(now_ms() - IDLE_DIRECTORY_MS);
             self.finder.close_idle(now_ms() - IDLE_DIRECTORY_MS);
-            if let Err(error) = self.events.trim(now_ms() - keeping.log_ms, keeping.log_bytes).await {
+            if let Err(error) = self.events.trim(keeping.log_ms, keeping.log_bytes).await {
                 tracing::warn!(%error, "old events could not be removed");
             }
             let outputs = self.places.data.join("output");

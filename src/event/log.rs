@@ -8,9 +8,9 @@ use polytree_protocol::{
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Filter, Record, Scope, Subscription, blob, bus::Bus};
+use super::{Filter, Record, Scope, Subscription, age, blob, bus::Bus};
 use crate::{
-    stdx::time::now_ms,
+    stdx::time::{Moment, now_ms},
     storage::{self, Database, Write},
 };
 
@@ -78,6 +78,8 @@ pub struct Events {
     // Only the writer thread takes it, inside its transaction.
     counter: Mutex<Counter>,
     pub(super) bus: Bus,
+    /// When the log was last looked through for old events. Held to exchange it.
+    looked: Mutex<Option<Moment>>,
 }
 
 impl Events {
@@ -102,7 +104,7 @@ impl Events {
             })
             .await?;
         let bus = Bus::new(counter.reserved);
-        Ok(Arc::new(Self { database, counter: Mutex::new(counter), bus }))
+        Ok(Arc::new(Self { database, counter: Mutex::new(counter), bus, looked: Mutex::default() }))
     }
 
     /// Appends an event to the caller's transaction; it is announced once that is committed. Returns its cursor.
@@ -231,13 +233,17 @@ impl Events {
             .await
     }
 
-    /// Removes the oldest events until the log is within both limits.
+    /// Removes the oldest events until the log is within both limits. Called now and then: how old an event is goes by the
+    /// time that passes in between, whatever the clock does.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub async fn trim(&self, oldest_time: i64, most_bytes: u64) -> Result<(), storage::Error> {
+    pub async fn trim(&self, most_ms: i64, most_bytes: u64) -> Result<(), storage::Error> {
+        let now = Moment::now();
+        let last = self.looked.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        let old = self.database.write(move |write| age::advance(write, last, now, most_ms)).await?;
         loop {
-            let removed = self.database.write(move |write| trim_some(write, oldest_time, most_bytes)).await?;
+            let removed = self.database.write(move |write| trim_some(write, old, most_bytes)).await?;
             if !removed {
                 return Ok(());
             }
@@ -246,7 +252,7 @@ impl Events {
 }
 
 /// Removes at most a thousand events in one transaction, so that nobody waits long for the writer.
-fn trim_some(write: &Write<'_>, oldest_time: i64, most_bytes: u64) -> Result<bool, storage::Error> {
+fn trim_some(write: &Write<'_>, old: u64, most_bytes: u64) -> Result<bool, storage::Error> {
     let newest_total: u64 =
         write.query_row("SELECT coalesce(max(total), 0) FROM (SELECT total FROM event ORDER BY cursor DESC LIMIT 1)", [], |row| {
             row.get(0)
@@ -254,9 +260,9 @@ fn trim_some(write: &Write<'_>, oldest_time: i64, most_bytes: u64) -> Result<boo
     let floor = newest_total.saturating_sub(most_bytes);
     let last: Option<u64> = write
         .prepare_cached(
-            "SELECT max(cursor) FROM (SELECT cursor, time, total FROM event ORDER BY cursor LIMIT 1000) WHERE time < ?1 OR total < ?2",
+            "SELECT max(cursor) FROM (SELECT cursor, total FROM event ORDER BY cursor LIMIT 1000) WHERE cursor <= ?1 OR total < ?2",
         )?
-        .query_row(params![oldest_time, floor], |row| row.get(0))?;
+        .query_row(params![old, floor], |row| row.get(0))?;
     let Some(last) = last else { return Ok(false) };
     write.prepare_cached("DELETE FROM event WHERE cursor <= ?1")?.execute([last])?;
     set_meta(write, "trimmed", last)?;

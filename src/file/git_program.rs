@@ -21,6 +21,11 @@ use crate::stdx::{paths::AbsPath, process};
 
 /// The longest that git may take; a pipe in place of an ignore file would keep it for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest that git may take to say where a repository is and what its settings are called.
+const PLACE_PATIENCE: Duration = Duration::from_secs(5);
+/// Files that git reads whatever it is asked. It would wait for whoever writes into a pipe in their place.
+const READ_ALWAYS: [&str; 8] =
+    ["HEAD", "config.worktree", "index", "info/attributes", "info/exclude", "objects/info/alternates", "packed-refs", "shallow"];
 /// git says no more than this at once.
 const ANSWER_BYTES: usize = 64 << 20;
 
@@ -61,6 +66,17 @@ pub(super) struct WorkTree {
     pub index: AbsPath,
 }
 
+/// Fails where a file that git reads is no file.
+fn refuse_pipes(git_dir: &AbsPath) -> Result<(), Error> {
+    for name in READ_ALWAYS {
+        let path = git_dir.join(name);
+        if std::fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+            return Err(Error::Special { path: path.to_string(), word: "pipe, socket or device" });
+        }
+    }
+    Ok(())
+}
+
 /// How git answered.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -91,7 +107,8 @@ impl Git {
         // A setting may place the work tree elsewhere; git answers false where the directory is not in it.
         let place = git.ask(&["rev-parse", "--is-inside-work-tree", "--show-object-format", "--show-toplevel", "--git-path", "index"]);
         let keys = git.ask(&["config", "--list", "--name-only", "-z"]);
-        let (place, keys) = tokio::try_join!(place, keys)?;
+        let late = |_| Error::Slow(PLACE_PATIENCE.as_secs());
+        let (place, keys) = tokio::time::timeout(PLACE_PATIENCE, futures::future::try_join(place, keys)).await.map_err(late)??;
         if matches!(&place, Answer::Failed(message) if is_nowhere(message)) {
             return Ok(None);
         }
@@ -102,7 +119,11 @@ impl Git {
         }
         // A line end in a name makes more lines; then nothing is known, and nothing needs it.
         if let [_, b"sha1", top, index] = lines[..] {
-            git.tree = AbsPath::new(os_string(top)).map(|top| WorkTree { top, index: directory.join(os_string(index)) });
+            let index = directory.join(os_string(index));
+            if let Some(git_dir) = index.parent() {
+                refuse_pipes(&git_dir)?;
+            }
+            git.tree = AbsPath::new(os_string(top)).map(|top| WorkTree { top, index });
         }
         let keys = keys.text()?;
         // Where git takes names that differ in case for the same one, it alone knows what it tracks.

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{Surroundings, error::Error};
-use crate::{daemon, stdx::detach};
+use crate::{cli::Screen, daemon, stdx::detach, storage::aside};
 
 /// How the started process is called.
 const ARGUMENTS: [&str; 2] = ["serve", "--detached"];
@@ -92,6 +92,8 @@ pub(super) async fn start(surroundings: &Surroundings, deadline: Instant) -> Res
     let program = replaced(program, Path::exists);
     let environment =
         surroundings.environment.iter().filter(|(name, _)| is_needed(name)).map(|(name, value)| (name.as_str(), value.as_str()));
+    let store = surroundings.places.data.join("polytree.db");
+    let damaged = aside::all(store.as_path());
     let mut child = detach::spawn(&program, &ARGUMENTS, environment)
         .map_err(|source| Error::Program { program: program.display().to_string(), source })?;
     tracing::debug!(pid = child.id(), "a daemon was started");
@@ -111,7 +113,13 @@ pub(super) async fn start(surroundings: &Surroundings, deadline: Instant) -> Res
         Ok(Some(status)) => format!("it ended with {status}"),
         Err(error) => format!("it cannot be heard: {error}"),
         Ok(None) => match serde_json::from_str(&line) {
-            Ok(Word::Ready) => return Ok(Started::Ready),
+            Ok(Word::Ready) => {
+                // It has no terminal to say so itself.
+                for path in aside::all(store.as_path()).iter().filter(|path| !damaged.contains(path)) {
+                    Screen::standard().status(&format!("polytree: {}", aside::notice(path, None)));
+                }
+                return Ok(Started::Ready);
+            }
             Ok(Word::Owned) => return Ok(Started::Owned),
             Ok(Word::Failed { message, hint }) => return Err(Error::Start { message, hint }),
             Err(_) => format!("it said {:?}", line.trim()),

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Error, Surroundings, signals::Signals};
 use crate::{
+    cli::Screen,
     daemon::{Daemon, Ending},
     serve::{
         local::{self, Address, Listener},
@@ -52,6 +53,9 @@ impl House {
             ownership.listen_at(socket.as_path()).map_err(local::Error::io(socket))?;
         }
         let daemon = Daemon::start(ownership, places.clone(), environment, socket).await?;
+        if let Some(aside) = daemon.set_aside() {
+            Screen::standard().status(&format!("polytree: {aside}"));
+        }
         let doors = Tasks::new();
         let rpc = Rpc::new(Arc::clone(&daemon), &doors);
         if let Some(listener) = listener {

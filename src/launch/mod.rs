@@ -99,7 +99,7 @@ async fn live(surroundings: Surroundings, kind: Kind, ready: impl FnOnce(&Daemon
     match reason {
         Some(Reason::Room(version)) => house.daemon.make_room(version),
         Some(Reason::Stop) | None => house.daemon.note_stop(),
-        Some(Reason::Idle | Reason::Lost) => {}
+        Some(Reason::Idle | Reason::Lost | Reason::Damaged) => {}
     }
     house.close(Ending::Leave, &mut signals).await;
     Ok(())

@@ -129,7 +129,7 @@ impl Projects {
         let location = Tasks::spawn_blocking(move || git_layout::locate(&path))
             .await
             .map_err(|_| Error::Directory("the directory could not be looked at".into()))?;
-        let location = location.map_err(|error| Error::Directory(format!("{directory}: {error}")))?;
+        let location = location.map_err(|source| Error::Unseen { directory: directory.clone(), source })?;
         let wanted = location.clone();
         let found = self.database.read::<_, Error>(move |connection| {
             let Some(seen) = registry::find(connection, &wanted)? else { return Ok(None) };
@@ -401,17 +401,43 @@ impl Projects {
     }
 }
 
+fn of_session(error: Error) -> session::Error {
+    match error {
+        Error::Config(error) => session::Error::Config(error),
+        Error::Storage(error) => session::Error::Storage(error),
+        Error::Unseen { directory, source } => session::Error::Unseen { directory, source },
+        other => session::Error::Input(other.to_string()),
+    }
+}
+
 #[async_trait]
 impl Workspaces for Projects {
     async fn open(&self, directory: &AbsPath, environment: &Environment) -> Result<Arc<Workspace>, session::Error> {
-        let failed = |error| match error {
-            Error::Config(error) => session::Error::Config(error),
-            Error::Storage(error) => session::Error::Storage(error),
-            other => session::Error::Input(other.to_string()),
-        };
-        let instance = self.look(directory).await.map_err(failed)?;
-        self.touch(&instance).await.map_err(failed)?;
-        self.workspace(&instance, environment).map_err(failed)
+        let instance = self.look(directory).await.map_err(of_session)?;
+        self.touch(&instance).await.map_err(of_session)?;
+        self.workspace(&instance, environment).map_err(of_session)
+    }
+
+    async fn follow(&self, checkouts: Vec<i64>) -> Result<bool, session::Error> {
+        let look = self.database.read::<_, Error>(move |connection| {
+            let mut moved = Vec::new();
+            for id in checkouts.into_iter().map(registry::CheckoutId) {
+                moved.extend(registry::moved_checkout(connection, id)?.map(|path| (id, path)));
+            }
+            Ok(moved)
+        });
+        let moved = look.await.map_err(of_session)?;
+        if moved.is_empty() {
+            return Ok(false);
+        }
+        let follow = self.database.write::<_, Error>(move |write| {
+            for (id, path) in &moved {
+                tracing::info!(%path, "a worktree was moved");
+                registry::follow_checkout(write, *id, path)?;
+            }
+            Ok(true)
+        });
+        follow.await.map_err(of_session)
     }
 }
 

@@ -6,6 +6,7 @@ use super::{git, registry};
 use crate::{
     config,
     provider::{catalog_cache, key_store},
+    stdx::paths::AbsPath,
     storage,
 };
 
@@ -18,6 +19,14 @@ pub enum Error {
     /// The directory cannot be used.
     #[error("{0}")]
     Directory(String),
+    /// The directory could not be looked at.
+    #[error("{directory}: {source}")]
+    Unseen {
+        /// The directory.
+        directory: AbsPath,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// git cannot.
     #[error(transparent)]
     Git(#[from] git::Error),

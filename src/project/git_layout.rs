@@ -103,6 +103,10 @@ impl Location {
 /// # Errors
 /// When the directory is not there, is no directory, or cannot be asked for.
 pub fn locate(directory: &AbsPath) -> io::Result<Location> {
+    small_file::certain(|| look_up(directory))
+}
+
+fn look_up(directory: &AbsPath) -> io::Result<Location> {
     if !fs::metadata(directory)?.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }

@@ -2,10 +2,13 @@
 //! never reads more than it was told to.
 
 use std::{
+    cell::Cell,
     fs::{File, OpenOptions},
     io::{self, Read as _},
     path::Path,
 };
+
+use crate::stdx::descriptors;
 
 /// What to do when the name is a symbolic link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,12 +19,28 @@ pub enum Links {
     Refuse,
 }
 
+thread_local! {
+    /// A file could not be opened on this thread because there were no more descriptors.
+    static EXHAUSTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Looks at something by its small files, where a file that cannot be read counts as one that is not there. Fails where
+/// one could not be opened only because there are no more descriptors: nothing can be said then.
+///
+/// # Errors
+/// As the look itself, or when there are no more descriptors.
+pub fn certain<T>(look: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    EXHAUSTED.set(false);
+    let seen = look();
+    if EXHAUSTED.take() { Err(io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error())) } else { seen }
+}
+
 /// The whole content of a regular file of at most `limit` bytes.
 ///
 /// # Errors
 /// When it cannot be opened, is no regular file, or is longer (`InvalidData`).
 pub fn read(path: &Path, limit: u64, links: Links) -> io::Result<Vec<u8>> {
-    let file = open(path, links)?;
+    let file = open(path, links).inspect_err(|error| EXHAUSTED.set(EXHAUSTED.get() || descriptors::is_exhaustion(error)))?;
     // Asked of the open file, not of the path, so that nothing can be exchanged between the question and the reading.
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));

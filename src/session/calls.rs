@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -51,11 +51,24 @@ pub(super) struct Batch {
     slots: Arc<Semaphore>,
     /// The user has refused one of them: what has not begun will not.
     refused: AtomicBool,
+    /// Why something that a call told while it ran could not be stored. Held to set it or to take it.
+    failure: Mutex<Option<Error>>,
 }
 
 impl Batch {
     fn new(turn: &Turn) -> Arc<Self> {
-        Arc::new(Self { tasks: turn.tasks.child(), slots: Arc::new(Semaphore::new(AT_ONCE)), refused: AtomicBool::new(false) })
+        Arc::new(Self {
+            tasks: turn.tasks.child(),
+            slots: Arc::new(Semaphore::new(AT_ONCE)),
+            refused: AtomicBool::new(false),
+            failure: Mutex::default(),
+        })
+    }
+
+    /// Something could not be stored, so the turn ends: every call is cancelled now, however long it would still run.
+    pub(super) fn fail(&self, error: Error) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.tasks.cancel();
     }
 
     /// Waits until another call may work; `None` when they are cancelled before.
@@ -260,7 +273,7 @@ async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: Vec<Part>) -
         let handle = batch.tasks.spawn("tool", one(Arc::clone(turn), call, context, Arc::clone(&host)));
         running.push((handle, host));
     }
-    let (mut end, mut failure) = (CallsEnd::Done, None);
+    let mut end = CallsEnd::Done;
     let grace = after_abort(&batch);
     tokio::pin!(grace);
     let mut grace_is_over = false;
@@ -279,10 +292,7 @@ async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: Vec<Part>) -
             Some(Ok(Finished::Result)) => {}
             Some(Ok(Finished::Rejected)) => end = if end == CallsEnd::Done { CallsEnd::Rejected } else { end },
             // Its end is not in the store. Nothing may run on behind the turn's back.
-            Some(Err(error)) => {
-                batch.tasks.cancel();
-                failure = failure.or(Some(error));
-            }
+            Some(Err(error)) => batch.fail(error),
             // It was cut off, or the tool has a defect that made it panic.
             Some(Ok(Finished::Aborted)) | None => {
                 if turn.shared.is_leaving() && host.is_waiting() {
@@ -295,14 +305,13 @@ async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: Vec<Part>) -
                         Err(ToolError::failed("the tool failed because of a defect of polytree; its log has the details"))
                     });
                     if let Err(error) = closed.await {
-                        batch.tasks.cancel();
-                        failure = failure.or(Some(error));
+                        batch.fail(error);
                     }
                 }
             }
         }
     }
-    if let Some(failure) = failure {
+    if let Some(failure) = batch.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(failure);
     }
     if end != CallsEnd::Left && turn.tasks.token().is_cancelled() {

@@ -2,7 +2,7 @@
 
 use polytree_protocol::id::{MessageId, SessionId};
 
-use crate::{config, event, permission, storage};
+use crate::{config, event, permission, stdx::paths::AbsPath, storage};
 
 /// How a call on a session fails.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,14 @@ pub enum Error {
     /// No such message in the session.
     #[error("there is no message {0} in this session")]
     UnknownMessage(MessageId),
+    /// The directory could not be looked at.
+    #[error("{directory}: {source}")]
+    Unseen {
+        /// The directory.
+        directory: AbsPath,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The id is in use for something else.
     #[error("{0}")]
     Conflict(String),

@@ -211,6 +211,7 @@ impl Host for CallHost {
         }
         if let Err(error) = self.write(part.clone()).await {
             tracing::warn!(%error, "progress of a tool could not be stored");
+            self.batch.fail(error.into());
         }
     }
 
@@ -228,6 +229,7 @@ impl Host for CallHost {
         let voice = self.turn.voice.clone();
         if let Err(error) = self.turn.shared.database.write_delta::<_, storage::Error>(move |write| voice.delta(write, delta)).await {
             tracing::warn!(%error, "output of a tool could not be stored");
+            self.batch.fail(error.into());
         }
     }
 
@@ -240,6 +242,7 @@ impl Host for CallHost {
             .write::<_, storage::Error>(move |write| voice.tell(write, &EventPayload::FileEdited(FilePath { path })).map(drop));
         if let Err(error) = told.await {
             tracing::warn!(%error, "an edit could not be announced");
+            self.batch.fail(error.into());
         }
     }
 

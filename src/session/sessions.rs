@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Error, Place, SessionQuery, Workspaces, activity::Activity, announce::Voice, mailbox::Command, progress::AllProgress, recover,
-    status::Statuses, store,
+    status::Statuses, store, title,
 };
 use crate::{
     event::Events,
@@ -107,8 +107,38 @@ impl Shared {
     }
 
     pub async fn session(&self, id: &SessionId) -> Result<Session, Error> {
-        let wanted = id.clone();
-        self.database.read(move |c| store::get_session(c, &wanted)).await?.ok_or_else(|| Error::UnknownSession(id.clone()))
+        let read = || {
+            let wanted = id.clone();
+            self.database
+                .read::<_, Error>(move |c| Ok((store::get_session(c, &wanted)?, store::linked_checkouts(c, std::iter::once(&wanted))?)))
+        };
+        let (mut session, checkouts) = read().await?;
+        if self.has_moved(checkouts).await {
+            session = read().await?.0;
+        }
+        session.ok_or_else(|| Error::UnknownSession(id.clone()))
+    }
+
+    /// Follows worktrees that git has moved. Where that fails, they are only missing.
+    async fn has_moved(&self, checkouts: Vec<i64>) -> bool {
+        if checkouts.is_empty() {
+            return false;
+        }
+        self.workspaces.follow(checkouts).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "it could not be looked where worktrees are");
+            false
+        })
+    }
+
+    /// Reads sessions, once more where the directory of one was missing and has been found.
+    async fn all<F: Future<Output = Result<Vec<Session>, Error>>>(&self, read: impl Fn() -> F) -> Result<Vec<Session>, Error> {
+        let sessions = read().await?;
+        let missing: Vec<SessionId> = sessions.iter().filter(|session| session.missing).map(|session| session.id.clone()).collect();
+        if missing.is_empty() {
+            return Ok(sessions);
+        }
+        let checkouts = self.database.read(move |c| store::linked_checkouts(c, missing.iter())).await?;
+        if self.has_moved(checkouts).await { read().await } else { Ok(sessions) }
     }
 }
 
@@ -256,7 +286,8 @@ impl Sessions {
                     project_id: new.project_id,
                     directory: new.directory,
                     missing: false,
-                    title: new.title.unwrap_or_else(|| super::title::default_title(new.parent_id.is_some(), now)),
+                    title: (new.title.map(|title| title::given(&title)).filter(|title| !title.is_empty()))
+                        .unwrap_or_else(|| title::default_title(new.parent_id.is_some(), now)),
                     parent_id: new.parent_id,
                     version: version().to_owned(),
                     agent: new.agent,
@@ -287,9 +318,9 @@ impl Sessions {
     /// # Errors
     /// [`Error::UnknownSession`] for a `before` that is not there.
     pub async fn list(&self, query: SessionQuery) -> Result<Vec<Session>, Error> {
-        self.shared
-            .database
-            .read(move |connection| {
+        let read = || {
+            let query = query.clone();
+            self.shared.database.read(move |connection| {
                 if let Some(before) = &query.before
                     && store::get_session(connection, before)?.is_none()
                 {
@@ -297,7 +328,8 @@ impl Sessions {
                 }
                 Ok(store::list_sessions(connection, &query)?)
             })
-            .await
+        };
+        self.shared.all(read).await
     }
 
     /// The direct children of a session, oldest first.
@@ -306,8 +338,11 @@ impl Sessions {
     /// [`Error::UnknownSession`].
     pub async fn children(&self, id: &SessionId) -> Result<Vec<Session>, Error> {
         self.get(id).await?;
-        let id = id.clone();
-        Ok(self.shared.database.read(move |c| store::children(c, &id)).await?)
+        let read = || {
+            let id = id.clone();
+            self.shared.database.read(move |c| Ok(store::children(c, &id)?))
+        };
+        self.shared.all(read).await
     }
 
     /// Changes a session's title or archives it.
@@ -323,7 +358,7 @@ impl Sessions {
             .write(move |write| {
                 voice.session(write, |session| {
                     if let Some(title) = title {
-                        session.title = title;
+                        session.title = title::given(&title);
                     }
                     match archived {
                         Some(true) => session.time.archived = session.time.archived.or(Some(now_ms())),

@@ -67,6 +67,19 @@ pub fn get_session(connection: &Connection, id: &SessionId) -> Result<Option<Ses
     rows.next()?.map(session).transpose()
 }
 
+/// The linked worktrees that these sessions are in, as rows of the project registry: git may have moved them.
+pub fn linked_checkouts<'a>(connection: &Connection, ids: impl Iterator<Item = &'a SessionId>) -> Result<Vec<i64>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT project_checkout.id FROM session JOIN project_checkout ON project_checkout.id = session.checkout_id
+         WHERE session.id = ?1 AND project_checkout.key LIKE 'linked:%'",
+    )?;
+    let mut found = std::collections::BTreeSet::new();
+    for id in ids {
+        found.extend(statement.query_row([id.as_str()], |row| row.get::<_, i64>(0)).optional()?);
+    }
+    Ok(found.into_iter().collect())
+}
+
 /// Changes a session in place; `None` when it is gone.
 pub fn update_session(connection: &Connection, id: &SessionId, change: impl FnOnce(&mut Session)) -> Result<Option<Session>, Error> {
     let Some(mut session) = get_session(connection, id)? else { return Ok(None) };

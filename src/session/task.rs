@@ -194,11 +194,15 @@ impl SessionTask {
     async fn prompt(&mut self, prompt: NewPrompt) -> Accepted {
         let NewPrompt { mut message, chosen, parts, digest, environment, workspace } = prompt;
         self.make_ready(&environment).await?;
-        let queued = self.current.is_some() || !self.queue.is_empty();
-        message.state = if queued { PromptState::Queued } else { PromptState::Running };
+        if self.queue.len() >= MOST_QUEUED {
+            // After a restart nothing else would start a queue that is full: every prompt would be refused for ever.
+            self.start_next().await;
+        }
         if self.queue.len() >= MOST_QUEUED {
             return Err(Error::QueueFull);
         }
+        let queued = self.current.is_some() || !self.queue.is_empty();
+        message.state = if queued { PromptState::Queued } else { PromptState::Running };
         let message_id = message.id.clone();
         // Set before it is stored, so that a turn's first status can never come before it; taken back if it is not stored.
         let status = if queued { None } else { self.shared.statuses.set(&self.id, SessionStatus::Busy) };

@@ -12,7 +12,7 @@ use serde_json::Map;
 use super::{ResolvedModel, system, turn::Turn, usage};
 use crate::{
     provider::definition::{Delta, ModelMessage, ModelRequest, UserContent},
-    stdx::text::ellipsis,
+    stdx::text::{ellipsis, one_line},
 };
 
 const PROMPT: &str = "You name conversations. Answer with nothing but a title for the conversation that begins with the user's message: at most 50 characters, one line, in the language of the message, no quotes, no full stop. Say what the user wants, never answer or refuse it.";
@@ -23,8 +23,10 @@ const CHILD: &str = "Child session - ";
 const WORTH_WAITING: Duration = Duration::from_secs(5);
 /// A model that has found no name by then finds none.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Stored titles have at most this many characters.
+/// A title that a model has found has at most this many characters.
 const MOST: usize = 100;
+/// A title that a client gives has at most this many.
+const MOST_GIVEN: usize = 500;
 
 /// The title until there is a better one.
 pub(super) fn default_title(child: bool, now: i64) -> String {
@@ -32,6 +34,11 @@ pub(super) fn default_title(child: bool, now: i64) -> String {
     let time =
         format!("{}T{:02}:{:02}:{:02}.{:03}Z", system::day(now), seconds / 3600, seconds / 60 % 60, seconds % 60, now.rem_euclid(1000));
     format!("{}{time}", if child { CHILD } else { SESSION })
+}
+
+/// A title as a client may give it: one line without control characters, so that lists and terminals can show it.
+pub(super) fn given(title: &str) -> String {
+    one_line(title, MOST_GIVEN)
 }
 
 /// Asks for a title beside the first turn. Never waited for; a failure only means that the default stays.
@@ -109,8 +116,10 @@ async fn ask(model: &ResolvedModel, cache_key: &str, text: String) -> (Option<St
 /// The first line that says something, without thinking, quotes and excess.
 fn clean(text: &str) -> Option<String> {
     let spoken = text.rsplit_once("</think>").map_or(text, |(_, spoken)| spoken);
-    let line = spoken.lines().map(str::trim).find(|line| !line.is_empty())?;
-    let line = line.trim_matches(|c: char| c.is_whitespace() || "\"'`#*".contains(c));
+    let lines = spoken.lines().map(|line| one_line(line, MOST_GIVEN));
+    let marks = |c: char| c.is_whitespace() || "\"'`#*".contains(c);
+    let line = lines.into_iter().find(|line| !line.is_empty())?;
+    let line = line.trim_matches(marks);
     (!line.is_empty()).then(|| ellipsis(line, MOST))
 }
 
@@ -144,6 +153,8 @@ mod tests {
         assert_eq!(clean("<think>hm\nhm</think>\n\n\"Fix the parser\"\nmore").as_deref(), Some("Fix the parser"));
         assert_eq!(clean("# **Bold**").as_deref(), Some("Bold"));
         assert_eq!(clean(" \n\"\"\n"), None);
+        assert_eq!(clean("\u{1b}]0;x\u{7}\n\nnext").as_deref(), Some("]0;x"));
+        assert_eq!(clean("\u{1b}\u{202e}\nFix\u{9b}2J it").as_deref(), Some("Fix 2J it"));
         assert_eq!(clean(&"x".repeat(300)).unwrap().len(), 100);
     }
 

@@ -124,4 +124,6 @@ impl Workspace {
 pub trait Workspaces: Send + Sync {
     /// The workspace of a directory as it is now, for a client with the given variables.
     async fn open(&self, directory: &AbsPath, environment: &Environment) -> Result<Arc<Workspace>, Error>;
+    /// Looks where these checkouts (rows of the project registry) are now, and remembers it; tells whether any has moved.
+    async fn follow(&self, checkouts: Vec<i64>) -> Result<bool, Error>;
 }

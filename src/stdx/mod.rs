@@ -1,6 +1,7 @@
 //! What the standard library lacks. Knows no word of ours: anything here could stand in another program.
 
 pub mod children;
+pub mod descriptors;
 pub mod detach;
 pub mod encoding;
 pub mod human;

@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     children::{self, Labels},
+    descriptors,
     paths::AbsPath,
 };
 
@@ -24,6 +25,7 @@ use super::{
 pub fn command(program: impl AsRef<OsStr>, directory: &AbsPath) -> Command {
     let mut command = Command::new(program);
     command.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    descriptors::restore(&mut command);
     command
 }
 

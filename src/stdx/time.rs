@@ -42,6 +42,24 @@ impl Moment {
         Self { wall: now_ms(), steady: steady_ms() }
     }
 
+    /// A moment that tests choose.
+    #[cfg(test)]
+    pub fn at(wall: i64, steady: Option<i64>) -> Self {
+        Self { wall, steady }
+    }
+
+    /// The clock that nobody can move.
+    #[cfg(test)]
+    pub fn steady_ms(self) -> Option<i64> {
+        self.steady
+    }
+
+    /// The wall clock, in milliseconds since 1970.
+    #[must_use]
+    pub fn wall_ms(self) -> i64 {
+        self.wall
+    }
+
     /// By how many milliseconds the wall clock was moved from this moment to that one; forward is positive. `None` where
     /// the system does not tell.
     #[must_use]

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    Error, migrations,
+    Error, damage,
     size::{self, Rows},
 };
 
@@ -28,18 +28,32 @@ pub fn check(path: &Path, patience: Duration) -> Result<Option<Checked>, Error> 
     if !path.try_exists().map_err(|source| Error::File { path: path.to_owned(), source })? {
         return Ok(None);
     }
-    migrations::refuse_newer(path)?;
+    // The numbers of a broken store mean nothing.
+    let broken = |result| Ok(Some(Checked { result, whole: false, rows: Rows::default() }));
+    if let Some(problem) = damage::examine(path)? {
+        return broken(problem);
+    }
     let connection = open(path)?;
     connection.busy_timeout(Duration::from_secs(1))?;
-    let result = quick_check(&connection, patience)?;
-    let whole = result == "ok";
-    // The numbers of a broken store mean nothing.
-    let rows = if whole { size::rows(&connection)? } else { Rows::default() };
-    Ok(Some(Checked { result, whole, rows }))
+    match quick(&connection, patience)? {
+        Looked::Whole => Ok(Some(Checked { result: "ok".to_owned(), whole: true, rows: size::rows(&connection)? })),
+        Looked::Broken(problem) => broken(problem),
+        Looked::Unfinished => broken(format!("not finished within {} s", patience.as_secs())),
+    }
+}
+
+/// What looking through a store has found.
+pub(super) enum Looked {
+    /// Nothing is broken.
+    Whole,
+    /// What is broken.
+    Broken(String),
+    /// It would have taken too long.
+    Unfinished,
 }
 
 /// A store that was closed well is read as it lies there: opening it as usual would leave files behind.
-fn open(path: &Path) -> Result<Connection, Error> {
+pub(super) fn open(path: &Path) -> Result<Connection, Error> {
     let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -60,7 +74,17 @@ fn open(path: &Path) -> Result<Connection, Error> {
     })
 }
 
-fn quick_check(connection: &Connection, patience: Duration) -> Result<String, Error> {
+/// Whether all pages are well formed; what it costs goes with the size of the store.
+pub(super) fn quick(connection: &Connection, patience: Duration) -> Result<Looked, Error> {
+    run(connection, "PRAGMA quick_check(5)", patience)
+}
+
+/// The same, and whether the indexes hold what the tables do.
+pub(super) fn thorough(connection: &Connection, patience: Duration) -> Result<Looked, Error> {
+    run(connection, "PRAGMA integrity_check(5)", patience)
+}
+
+fn run(connection: &Connection, pragma: &str, patience: Duration) -> Result<Looked, Error> {
     let interrupt = connection.get_interrupt_handle();
     let (done, ended) = std::sync::mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
@@ -68,17 +92,16 @@ fn quick_check(connection: &Connection, patience: Duration) -> Result<String, Er
             interrupt.interrupt();
         }
     });
-    let found: rusqlite::Result<Vec<String>> = connection.prepare("PRAGMA quick_check(5)").and_then(|mut statement| {
+    let found: rusqlite::Result<Vec<String>> = connection.prepare(pragma).and_then(|mut statement| {
         let rows = statement.query_map([], |row| row.get(0))?;
         rows.collect()
     });
     drop(done);
     let _ = watch.join();
     match found {
-        Ok(lines) => Ok(lines.join("; ")),
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => {
-            Ok(format!("not finished within {} s", patience.as_secs()))
-        }
+        Ok(lines) if lines == ["ok"] => Ok(Looked::Whole),
+        Ok(lines) => Ok(Looked::Broken(lines.join("; "))),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => Ok(Looked::Unfinished),
         Err(error) => Err(error.into()),
     }
 }
@@ -132,6 +155,6 @@ mod tests {
         assert!(!matches!(check(&path, PATIENCE), Ok(Some(Checked { whole: true, .. }))));
         std::fs::write(&path, b"this is no store, whatever its name says; it is only some text that is long enough to be read as a header")
             .unwrap();
-        assert!(check(&path, PATIENCE).is_err());
+        assert!(!check(&path, PATIENCE).unwrap().unwrap().whole);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -9,11 +10,15 @@ use rusqlite::Connection;
 
 use super::{
     Error, Write,
+    aside::{self, SetAside},
+    check::{self, Looked},
     checkpoint::Checkpointer,
+    damage::{self, Damage},
     migrations,
     readers::{Readers, ReadersState},
     writer::{DELTA_PAUSE, Urgency, Writer, WriterState},
 };
+use crate::stdx::text::one_line;
 
 /// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,39 +35,99 @@ pub struct Database {
     path: PathBuf,
     writer: Writer,
     readers: Readers,
+    damage: Arc<Damage>,
+    aside: Option<SetAside>,
 }
 
+/// For how long the store is looked through while it is in use.
+const CHECK_PATIENCE: Duration = Duration::from_secs(10);
+
 impl Database {
-    /// Opens the store, creates it where there is none (mode 0600), and brings its tables up to date.
+    /// Opens the store, creates it where there is none (mode 0600), and brings its tables up to date. A damaged one is set
+    /// aside and a new one created, see [`Database::set_aside`].
     ///
     /// # Errors
-    /// [`Error::Newer`] for a store of a newer program, which is left untouched; others as SQLite says.
+    /// [`Error::Newer`], [`Error::Foreign`] and [`Error::Locked`] for a store that is left untouched; others as SQLite says.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, Error> {
         Self::open_paced(path, durability, DELTA_PAUSE)
     }
 
     fn open_paced(path: &Path, durability: Durability, pause: Duration) -> Result<Self, Error> {
-        migrations::refuse_newer(path)?;
+        let aside = damage::at_start(path)?.map(|problem| aside::set_aside(path, &problem)).transpose()?;
+        let mut opened = match Self::open_whole(path, durability, pause) {
+            Err(error) if aside.is_none() && error.is_damage() => {
+                let aside = aside::set_aside(path, &error.to_string())?;
+                Self { aside: Some(aside), ..Self::open_whole(path, durability, pause)? }
+            }
+            opened => opened?,
+        };
+        damage::settled(path);
+        opened.aside = opened.aside.or(aside);
+        Ok(opened)
+    }
+
+    fn open_whole(path: &Path, durability: Durability, pause: Duration) -> Result<Self, Error> {
+        let opening = |error| Error::opening(path, error);
         create_private(path)?;
         let mut connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        connection.busy_timeout(damage::LOCK_PATIENCE)?;
+        let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(opening)?;
         migrations::check(path, found as usize)?;
         let synchronous = match durability {
             Durability::Process => "NORMAL",
             Durability::Power => "FULL",
         };
-        connection.execute_batch(&format!(
+        let settings = format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304; PRAGMA wal_autocheckpoint = 16384;"
-        ))?;
+        );
+        connection.execute_batch(&settings).map_err(opening)?;
         connection.set_prepared_statement_cache_capacity(64);
         if found as usize != migrations::KNOWN {
             migrations::run(&mut connection)?;
         }
+        // Whether another program holds the lock is told now, not to the first prompt. Where the disk cannot be written
+        // everything can still be read.
+        match connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK;").map_err(opening) {
+            Err(error @ Error::Locked { .. }) => return Err(error),
+            Err(error) if error.is_damage() => return Err(error),
+            _ => {}
+        }
         connection.execute_batch("PRAGMA foreign_keys = ON;")?;
+        connection.busy_timeout(Duration::from_secs(5))?;
         let writer = Writer::start(connection, Checkpointer::new(path.to_owned()), pause)
             .map_err(|source| Error::File { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), writer, readers: Readers::new(path.to_owned()) })
+        let damage = Arc::new(Damage::none(path));
+        Ok(Self { path: path.to_owned(), writer, readers: Readers::new(path.to_owned()), damage, aside: None })
+    }
+
+    /// The damaged store that was set aside when this one was opened.
+    #[must_use]
+    pub fn set_aside(&self) -> Option<&SetAside> {
+        self.aside.as_ref()
+    }
+
+    /// What is wrong with the store, if it has shown damage while it was in use: from then on every write fails.
+    #[must_use]
+    pub fn damage(&self) -> Option<String> {
+        self.damage.found()
+    }
+
+    /// Waits until the store shows damage.
+    pub async fn is_damaged(&self) {
+        self.damage.appears().await;
+    }
+
+    /// Looks through all of the store, for at most some seconds; what is found counts like damage that a read meets.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], or when the store cannot be read.
+    pub async fn look_through(&self) -> Result<(), Error> {
+        let path = self.path.clone();
+        self.read(move |connection| match check::quick(connection, CHECK_PATIENCE)? {
+            Looked::Broken(problem) => Err(Error::Damaged { path, problem: one_line(&problem, 300) }),
+            Looked::Whole | Looked::Unfinished => Ok(()),
+        })
+        .await
     }
 
     /// Runs the job in the writer's transaction and returns once it is committed. Jobs run in the order of the calls.
@@ -72,10 +137,10 @@ impl Database {
     pub async fn write<T, E>(&self, job: impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<Error> + Send + 'static,
+        E: std::error::Error + From<Error> + Send + 'static,
     {
         // Queued before the first await: the order of calls is the order of commits.
-        self.writer.submit(Urgency::Now, job).await.unwrap_or_else(|_| Err(Error::Closed.into()))
+        self.committed(self.writer.submit(Urgency::Now, self.careful(job)).await)
     }
 
     /// Like [`Database::write`], for the deltas of a stream: the commit may wait up to 5 ms for company.
@@ -85,9 +150,31 @@ impl Database {
     pub async fn write_delta<T, E>(&self, job: impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<Error> + Send + 'static,
+        E: std::error::Error + From<Error> + Send + 'static,
     {
-        self.writer.submit(Urgency::Delta, job).await.unwrap_or_else(|_| Err(Error::Closed.into()))
+        self.committed(self.writer.submit(Urgency::Delta, self.careful(job)).await)
+    }
+
+    /// The job, which is not run on a store that has shown damage.
+    fn careful<T, E>(
+        &self,
+        job: impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+    ) -> impl FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static
+    where
+        E: std::error::Error + From<Error> + 'static,
+    {
+        let damage = Arc::clone(&self.damage);
+        move |write| {
+            damage.check()?;
+            job(write).inspect_err(|error| damage.look(error))
+        }
+    }
+
+    fn committed<T, E>(&self, answer: Result<Result<T, E>, tokio::sync::oneshot::error::RecvError>) -> Result<T, E>
+    where
+        E: std::error::Error + From<Error> + 'static,
+    {
+        answer.unwrap_or_else(|_| Err(Error::Closed.into())).inspect_err(|error| self.damage.look(error))
     }
 
     /// Like [`Database::write`], without waiting: once it is committed, `done` is called with the result, on the writer's
@@ -98,9 +185,10 @@ impl Database {
         done: impl FnOnce(Result<T, E>) + Send + 'static,
     ) where
         T: Send + 'static,
-        E: From<Error> + Send + 'static,
+        E: std::error::Error + From<Error> + Send + 'static,
     {
-        self.writer.queue(Urgency::Now, job, done);
+        let damage = Arc::clone(&self.damage);
+        self.writer.queue(Urgency::Now, self.careful(job), move |result| done(result.inspect_err(|error| damage.look(error))));
     }
 
     /// The same for the deltas of a stream, as [`Database::write_delta`].
@@ -110,9 +198,10 @@ impl Database {
         done: impl FnOnce(Result<T, E>) + Send + 'static,
     ) where
         T: Send + 'static,
-        E: From<Error> + Send + 'static,
+        E: std::error::Error + From<Error> + Send + 'static,
     {
-        self.writer.queue(Urgency::Delta, job, done);
+        let damage = Arc::clone(&self.damage);
+        self.writer.queue(Urgency::Delta, self.careful(job), move |result| done(result.inspect_err(|error| damage.look(error))));
     }
 
     /// Runs the job on one snapshot of what is committed. Never waits for the writer.
@@ -122,13 +211,22 @@ impl Database {
     pub async fn read<T, E>(&self, job: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<Error> + Send + 'static,
+        E: std::error::Error + From<Error> + Send + 'static,
     {
         let (sender, receiver) = tokio::sync::oneshot::channel();
+        let damage = Arc::clone(&self.damage);
         self.readers.submit(Box::new(move |connection| {
-            let _ = sender.send(connection.map_err(E::from).and_then(job));
+            let _ = sender.send(connection.map_err(E::from).and_then(job).inspect_err(|error| damage.look(error)));
         }));
         receiver.await.unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
+    /// Frees what the connections keep of pages that were read, where it can be done without waiting for much.
+    pub async fn shrink(&self) {
+        const SHRINK: &str = "PRAGMA shrink_memory";
+        let read = || self.read::<_, Error>(|connection| Ok(connection.execute_batch(SHRINK)?));
+        // What cannot be freed is kept, as it would be without this.
+        let _ = tokio::join!(self.write::<_, Error>(|write| Ok(write.execute_batch(SHRINK)?)), read(), read());
     }
 
     /// The file.
@@ -160,268 +258,5 @@ fn create_private(path: &Path) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn store() -> (tempfile::TempDir, Database) {
-        let directory = tempfile::tempdir().unwrap();
-        let database = Database::open(&directory.path().join("store.db"), Durability::Process).unwrap();
-        (directory, database)
-    }
-
-    fn count(connection: &Connection) -> Result<u64, Error> {
-        Ok(connection.query_row("SELECT count(*) FROM meta WHERE key LIKE 'test%'", [], |row| row.get(0))?)
-    }
-
-    fn insert(write: &Write<'_>, key: &str) -> Result<(), Error> {
-        write.execute("INSERT INTO meta (key, value) VALUES (?1, 1)", [key])?;
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn a_failing_job_takes_only_its_own_changes_back() {
-        let (_directory, database) = store();
-        let (announced, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        let jobs = (0..20).map(|number| {
-            let announced = announced.clone();
-            database.write(move |write| {
-                insert(write, &format!("test{number}"))?;
-                write.after_commit(move || announced.send(number).unwrap());
-                match number % 3 {
-                    0 => Err(Error::Closed),
-                    1 => panic!("a defect in a job"),
-                    _ => Ok(number),
-                }
-            })
-        });
-        let results: Vec<Result<i32, Error>> = futures::future::join_all(jobs).await;
-        assert_eq!(results.into_iter().filter_map(Result::ok).collect::<Vec<_>>(), [2, 5, 8, 11, 14, 17]);
-        assert_eq!(database.read(count).await.unwrap(), 6);
-        drop(announced);
-        let mut order = Vec::new();
-        while let Ok(number) = heard.try_recv() {
-            order.push(number);
-        }
-        assert_eq!(order, [2, 5, 8, 11, 14, 17], "only committed jobs are announced, in order");
-    }
-
-    #[tokio::test]
-    async fn a_job_that_is_alone_in_its_batch_takes_its_changes_back_too() {
-        let (_directory, database) = store();
-        let announced = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
-        for number in 0..9 {
-            let announced = std::sync::Arc::clone(&announced);
-            let result = database.write(move |write| {
-                insert(write, &format!("test{number}"))?;
-                write.after_commit(move || {
-                    announced.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                });
-                match number % 3 {
-                    0 => Err(Error::Closed),
-                    1 => panic!("a defect in a job"),
-                    _ => Ok(number),
-                }
-            });
-            assert_eq!(result.await.is_ok(), number % 3 == 2, "{number}");
-            assert_eq!(database.read(count).await.unwrap(), (number + 1) / 3, "{number}");
-        }
-        assert_eq!(announced.load(std::sync::atomic::Ordering::SeqCst), 3);
-        assert_eq!(database.state().0.failure, None, "the store has not failed");
-    }
-
-    /// A store in which deltas wait for company longer than any test runs.
-    fn patient_store() -> (tempfile::TempDir, Database) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("store.db");
-        let database = Database::open_paced(&path, Durability::Process, Duration::from_secs(3600)).unwrap();
-        (directory, database)
-    }
-
-    #[tokio::test]
-    async fn what_is_urgent_waits_for_no_pause_and_takes_the_deltas_before_it_along() {
-        let (_directory, database) = patient_store();
-        for number in 0..3 {
-            let mut delta = Box::pin(database.write_delta(move |w| insert(w, &format!("testdelta{number}"))));
-            assert!(futures::poll!(&mut delta).is_pending());
-            database.write(move |w| insert(w, &format!("test{number}"))).await.unwrap();
-            delta.await.unwrap();
-            assert_eq!(database.read(count).await.unwrap(), 2 * (number + 1));
-        }
-    }
-
-    #[tokio::test]
-    async fn many_deltas_wait_for_no_pause_and_a_close_waits_for_none_either() {
-        let (_directory, database) = patient_store();
-        let mut deltas =
-            Box::pin(futures::future::join_all((0..300).map(|n| database.write_delta(move |w| insert(w, &format!("test{n}"))))));
-        assert!(futures::poll!(&mut deltas).is_pending());
-        until(|| database.state().0 == WriterState { waiting: 44, ..WriterState::default() }).await;
-        assert_eq!(database.read(count).await.unwrap(), 256);
-        database.close();
-        assert!(deltas.await.into_iter().all(|delta| delta.is_ok()));
-    }
-
-    #[tokio::test]
-    async fn no_delta_is_forgotten_however_the_writer_waits() {
-        let (_directory, database) = store();
-        // One after the other: each comes while the writer looks by itself, or when it has just stopped to.
-        for number in 0..60 {
-            database.write_delta(move |w| insert(w, &format!("test{number}"))).await.unwrap();
-            if number % 20 == 0 {
-                database.write(move |w| insert(w, &format!("testmore{number}"))).await.unwrap();
-            }
-            if number % 7 == 0 {
-                until_quiet(&database).await;
-            }
-        }
-        assert_eq!(database.read(count).await.unwrap(), 63);
-    }
-
-    /// Until the writer has looked in vain, which takes a pause.
-    async fn until_quiet(database: &Database) {
-        until(|| !database.writer.looks()).await;
-    }
-
-    #[tokio::test]
-    async fn deltas_are_committed_and_a_close_flushes() {
-        let (directory, database) = store();
-        futures::future::join_all((0..1000).map(|n| database.write_delta(move |w| insert(w, &format!("test{n}"))))).await;
-        assert_eq!(database.read(count).await.unwrap(), 1000);
-        let late = database.write_delta(move |w| insert(w, "testlate"));
-        database.close();
-        late.await.unwrap_err();
-        let again = Database::open(&directory.path().join("store.db"), Durability::Power).unwrap();
-        assert_eq!(again.read(count).await.unwrap(), 1000);
-    }
-
-    #[tokio::test]
-    async fn it_tells_what_it_is_doing_even_while_everything_hangs() {
-        let (_directory, database) = store();
-        let gate = std::sync::Arc::new(std::sync::Barrier::new(4));
-        let reads: Vec<_> = (0..3)
-            .map(|number| {
-                let gate = std::sync::Arc::clone(&gate);
-                database.read::<(), Error>(move |_| {
-                    if number < 2 {
-                        gate.wait();
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        let held = std::sync::Arc::clone(&gate);
-        let write = database.write::<(), Error>(move |_| {
-            held.wait();
-            Ok(())
-        });
-        let mut work = Box::pin(async { futures::join!(futures::future::join_all(reads), write) });
-        // The jobs are queued at the first poll; then the threads take theirs.
-        assert!(futures::poll!(&mut work).is_pending());
-        until(|| database.state().0.busy.is_some()).await;
-        let mut late = Box::pin(database.write(|write| insert(write, "test")));
-        assert!(futures::poll!(&mut late).is_pending());
-        until(|| database.state().1.waiting == 1).await;
-        let (writer, readers) = database.state();
-        assert_eq!((writer.waiting, writer.failure, readers.busy.is_some()), (1, None, true));
-        gate.wait();
-        let (reads, write) = work.await;
-        assert!(reads.iter().all(Result::is_ok) && write.is_ok() && late.await.is_ok());
-        until(|| database.state() == Default::default()).await;
-    }
-
-    async fn until(is_so: impl Fn() -> bool) {
-        let patience = std::time::Instant::now() + Duration::from_secs(60);
-        while !is_so() {
-            assert!(std::time::Instant::now() < patience, "it never came");
-            tokio::task::yield_now().await;
-        }
-    }
-    #[tokio::test]
-    async fn a_failed_commit_is_remembered_until_one_holds() {
-        let (_directory, database) = store();
-        // Ends the transaction under the writer, so that the commit finds none.
-        let _: Result<(), Error> = database.write(|write| Ok(write.execute_batch("ROLLBACK")?)).await;
-        until(|| database.state().0.failure.is_some_and(|failure| !failure.is_empty())).await;
-        database.write(|write| insert(write, "test")).await.unwrap();
-        until(|| database.state().0.failure.is_none()).await;
-    }
-
-    #[tokio::test]
-    async fn a_disk_that_fills_up_fails_jobs_and_never_lies_about_them() {
-        let (_directory, database) = store();
-        let limit: i64 = database
-            .write::<_, Error>(|write| {
-                let pages: i64 = write.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-                Ok(write.query_row(&format!("PRAGMA max_page_count = {}", pages + 8), [], |row| row.get(0))?)
-            })
-            .await
-            .unwrap();
-        let (announced, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        // The writer is held until everything is queued, so that all of it is one batch.
-        let (release, held) = std::sync::mpsc::channel::<()>();
-        let hold = database.write::<_, Error>(move |_| {
-            let _ = held.recv();
-            Ok(())
-        });
-        let jobs = (0..40).map(|number| {
-            let announced = announced.clone();
-            database.write::<_, Error>(move |write| {
-                insert(write, &format!("test{number}"))?;
-                write.after_commit(move || announced.send(number).unwrap());
-                if number % 10 == 5 {
-                    write.execute("INSERT INTO meta (key, value) VALUES (?1, zeroblob(?2))", (format!("big{number}"), limit * 4096))?;
-                }
-                Ok(number)
-            })
-        });
-        let jobs = futures::future::join_all(jobs);
-        let (_, results) = tokio::join!(hold, async {
-            let jobs = std::pin::pin!(jobs);
-            // Polled once, every job is queued.
-            let (first, jobs) = match futures::future::select(jobs, std::future::ready(())).await {
-                futures::future::Either::Left((results, _)) => (Some(results), None),
-                futures::future::Either::Right(((), jobs)) => (None, Some(jobs)),
-            };
-            release.send(()).unwrap();
-            match jobs {
-                Some(jobs) => jobs.await,
-                None => first.unwrap(),
-            }
-        });
-        drop(announced);
-        let stored: Vec<i32> = results.iter().filter_map(|result| result.as_ref().ok()).copied().collect();
-        assert!(results.iter().filter_map(|result| result.as_ref().err()).all(Error::is_unavailable), "{results:?}");
-        let mut order = Vec::new();
-        while let Ok(number) = heard.try_recv() {
-            order.push(number);
-        }
-        assert_eq!(order, stored, "announced is what was answered well");
-        assert_eq!(database.read(count).await.unwrap(), stored.len() as u64, "and that is what is there");
-        assert!(stored.contains(&39) && !stored.contains(&35), "{stored:?}");
-        database.write::<_, Error>(|write| insert(write, "testlast")).await.unwrap();
-    }
-
-    #[test]
-    fn a_newer_store_is_refused_and_left_untouched() {
-        let (directory, database) = store();
-        drop(database);
-        let path = directory.path().join("store.db");
-        Connection::open(&path).unwrap().execute_batch("PRAGMA journal_mode = DELETE; PRAGMA user_version = 999;").unwrap();
-        let before = std::fs::read(&path).unwrap();
-        let error = Database::open(&path, Durability::Process).err().unwrap();
-        assert!(error.to_string().contains("version 999"), "{error}");
-        assert_eq!(std::fs::read(&path).unwrap(), before);
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no log beside it");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn nobody_else_may_read_it() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let (directory, _database) = store();
-        for entry in std::fs::read_dir(directory.path()).unwrap() {
-            let entry = entry.unwrap();
-            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
-        }
-    }
-}
+#[path = "database_tests.rs"]
+mod tests;

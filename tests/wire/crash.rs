@@ -180,3 +180,47 @@ async fn the_temporary_file_of_a_killed_write_is_removed_by_the_next_daemon() {
     tokio::time::timeout(std::time::Duration::from_secs(30), gone).await.expect("it stays");
     assert!(other.exists(), "only what was noted is removed");
 }
+
+/// Puts as many prompts into the queue as may wait, by copying the one that does.
+fn fill_queue(fixture: &Fixture) {
+    let connection = rusqlite::Connection::open(fixture.path("data/polytree.db")).unwrap();
+    connection
+        .execute_batch(
+            "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 999),
+                 waiting AS (SELECT message.* FROM queue JOIN message ON message.id = queue.message_id)
+             INSERT INTO message (id, session_id, data)
+             SELECT new, session_id, replace(data, waiting.id, new)
+             FROM (SELECT n, 'msg_01ARZ3NDEKTSV4RRF' || printf('%09d', n) AS new FROM number), waiting ORDER BY n;
+             INSERT INTO queue (session_id, message_id) SELECT session_id, id FROM message WHERE id LIKE 'msg_01ARZ3NDEKTSV4RRF%';",
+        )
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_full_queue_is_started_by_the_next_prompt_and_emptied_by_an_abort() {
+    for started in [false, true] {
+        let fixture = Fixture::new().await;
+        fixture.models.push(Answer::sse([openai::text("x")]).hang());
+        let mut client = Client::start(&fixture);
+        let session = client.session().await;
+        client.subscribe(json!({ "sessionID": session })).await;
+        client.call("session.submit", json!({ "sessionID": session, "parts": "1" })).await;
+        client.event_of("message.part.delta").await;
+        client.call("session.submit", json!({ "sessionID": session, "parts": "2" })).await;
+        client.kill().await;
+        fill_queue(&fixture);
+
+        let mut client = Client::start(&fixture);
+        let submit = json!({ "sessionID": session, "parts": "3" });
+        if started {
+            fixture.models.push(Answer::sse([openai::text("y")]).hang());
+            client.subscribe(json!({ "sessionID": session })).await;
+            assert_eq!(client.call("session.submit", submit.clone()).await["queued"], true, "the first of the queue has begun");
+            assert_eq!(client.refused("session.submit", submit).await["data"]["kind"], "overloaded");
+            client.event_of("message.part.delta").await;
+        }
+        client.call("session.abort", json!({ "sessionID": session })).await;
+        fixture.models.push(Answer::openai_text("to 4"));
+        assert_eq!(text(&client.prompt(&session, "4").await), "to 4", "nothing waits any more");
+    }
+}

@@ -160,8 +160,9 @@ async fn a_client_that_does_not_read() {
     let report = until(&mut client, |report| sloth(report)["subscriptions"] == 1 && sloth(report)["waitingBytes"] == 0).await;
     assert_eq!(sloth(&report)["door"], "local");
     // More than the socket takes.
+    fixture.models.push(Answer::sse([openai::text("x")]).hang());
     for _ in 0..60 {
-        client.call("session.update", json!({ "sessionID": session, "title": "x".repeat(60_000) })).await;
+        client.call("session.submit", json!({ "sessionID": session, "parts": "x".repeat(60_000) })).await;
     }
     let report = until(&mut client, |report| {
         let (slow, me) = (sloth(report), &report["clients"][0]);

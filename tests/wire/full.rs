@@ -113,3 +113,42 @@ async fn a_question_that_cannot_be_stored_fails_the_call_and_stays_nowhere() {
     assert!(fixture.path("repo/made").exists());
     assert_eq!(client.call("permission.list", json!({})).await, json!([]));
 }
+
+#[tokio::test]
+async fn a_command_that_prints_is_ended_with_the_first_output_that_cannot_be_stored() {
+    let fixture = Fixture::new().await;
+    fixture.settings(&json!({ "permission": "allow" }));
+    let prints = "echo $$ > pid; while :; do echo line; sleep 0.05; done";
+    fixture.models.push(Answer::openai_calls(&[
+        ("a", "bash", json!({ "command": prints, "description": "x" })),
+        ("b", "bash", json!({ "command": "echo $$ > other; sleep 600; echo late > late", "description": "x" })),
+    ]));
+    let mut client = Client::start_without_signal(&fixture);
+    let session = client.session().await;
+    let turn = client.send("session.prompt", json!({ "sessionID": session, "parts": "1" })).await;
+    let pid = |name: &str| {
+        let text = std::fs::read_to_string(fixture.path(&format!("repo/{name}"))).unwrap_or_default();
+        text.trim().parse().ok().and_then(rustix::process::Pid::from_raw)
+    };
+    while pid("pid").is_none() || pid("other").is_none() {
+        tokio::task::yield_now().await;
+    }
+    client.limit_files(Some(0));
+    let failed = turn.answer().await;
+    assert_eq!(failed["error"]["data"]["kind"], "unavailable", "{failed}");
+    assert_eq!(client.call("session.status", json!({})).await, json!({}));
+    for name in ["pid", "other"] {
+        // The group is killed; that it is also reaped takes a moment.
+        while pid(name).is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok()) {
+            tokio::task::yield_now().await;
+        }
+    }
+    client.limit_files(None);
+    fixture.models.push(Answer::openai_text("next"));
+    assert_eq!(text(&client.prompt(&session, "2").await), "next");
+    let messages = client.call("session.messages", json!({ "sessionID": session })).await;
+    for tool in parts(&messages[1], "tool") {
+        assert_eq!(tool["state"]["status"], "error", "{tool}");
+    }
+    assert!(!fixture.path("repo/late").exists());
+}

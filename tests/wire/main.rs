@@ -35,6 +35,7 @@ mod projects;
 mod prompt_state;
 mod reach;
 mod relay;
+mod resources;
 mod sessions;
 mod store;
 mod structured;

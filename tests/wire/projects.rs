@@ -168,3 +168,61 @@ async fn lists_and_events_name_the_files_that_wait_for_trust() {
     client.call("project.trust", json!({ "trusted": false })).await;
     client.event(|event| event["properties"]["info"]["trusted"] == false && event["properties"]["info"]["pending"].is_array()).await;
 }
+
+#[tokio::test]
+async fn a_session_follows_its_worktree_when_git_moves_it() {
+    let fixture = Fixture::new().await;
+    fixture.git("repo", &["worktree", "add", "--quiet", "-b", "w", "../w"]);
+    let mut client = Client::start(&fixture);
+    std::fs::create_dir(fixture.path("w/deep")).unwrap();
+    let place = |name: &str| fixture.path(name).canonicalize().unwrap().display().to_string();
+    let top = client.call("session.create", json!({ "directory": place("w") })).await["id"].clone();
+    let deep = client.call("session.create", json!({ "directory": place("w/deep"), "parentID": top })).await["id"].clone();
+
+    fixture.git("repo", &["worktree", "move", "../w", "../w2"]);
+    let listed = client.call("session.list", json!({ "scope": "all" })).await;
+    let directories: Vec<&str> = listed.as_array().unwrap().iter().map(|session| session["directory"].as_str().unwrap()).collect();
+    assert_eq!(directories, [place("w2/deep"), place("w2")]);
+    assert!(listed.as_array().unwrap().iter().all(|session| session.get("missing").is_none()), "{listed}");
+
+    // Another worktree at the old place is nothing to a session that was there; and a new process finds it too.
+    fixture.git("repo", &["worktree", "move", "../w2", "../w3"]);
+    fixture.git("repo", &["worktree", "add", "--quiet", "-b", "other", "../w2"]);
+    client.end().await;
+    let mut client = Client::start(&fixture);
+    let found = client.call("session.get", json!({ "sessionID": deep })).await;
+    assert_eq!((found["directory"].as_str().unwrap(), found.get("missing")), (place("w3/deep").as_str(), None));
+    fixture.models.push(Answer::openai_text("hi"));
+    assert_eq!(text(&client.prompt(top.as_str().unwrap(), "hello").await), "hi");
+    assert_eq!(client.call("session.children", json!({ "sessionID": top })).await[0]["directory"], place("w3/deep"));
+
+    // One that takes the name of a removed one is another.
+    fixture.git("repo", &["worktree", "remove", "--force", "../w3"]);
+    fixture.git("repo", &["worktree", "add", "--quiet", "-b", "next", "../else/w"]);
+    let gone = client.call("session.get", json!({ "sessionID": top })).await;
+    assert_eq!(gone["missing"], true, "{gone}");
+}
+
+#[tokio::test]
+async fn a_pipe_in_a_git_directory_holds_up_only_what_needs_it() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    for (number, name) in ["HEAD", "index", "config", "commondir", "packed-refs", "polytree-id", "info/exclude"].into_iter().enumerate() {
+        let directory = format!("other{number}");
+        fixture.git(".", &["clone", "--quiet", "repo", &directory]);
+        let pipe = fixture.path(&format!("{directory}/.git/{name}"));
+        let _ = std::fs::remove_file(&pipe);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let place = json!({ "directory": fixture.path(&directory) });
+        let status = client.send("file.status", place.clone()).await;
+        let session = client.call("session.create", place).await["id"].as_str().unwrap().to_owned();
+        for _ in 0..2 {
+            fixture.models.push(Answer::openai_text("hi"));
+            assert_eq!(text(&client.prompt(&session, "hello").await), "hi", "{name}");
+        }
+        let answer = status.answer().await;
+        if ["index", "config", "packed-refs", "info/exclude"].contains(&name) {
+            assert_eq!(answer["error"]["data"]["kind"], "invalid_state", "{name}: {answer}");
+        }
+    }
+}

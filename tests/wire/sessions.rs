@@ -111,3 +111,26 @@ async fn messages_are_paged_from_the_end() {
     let before = client.call("session.messages", json!({ "sessionID": session, "limit": 3, "before": last[0]["info"]["id"] })).await;
     assert_eq!(texts(&before), ["a0", "q1", "a1"]);
 }
+
+#[tokio::test]
+async fn titles_and_names_are_one_short_line_whoever_gives_them() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    client.subscribe(json!({ "types": ["session.updated"] })).await;
+    let long = "x".repeat(12_000_000);
+    let hostile = "\u{1b}[2J\u{202e}Mine\u{7}\nand\tyours";
+    for (given, kept) in [(long.as_str(), format!("{}...", "x".repeat(497)).as_str()), (hostile, "[2JMine and yours")] {
+        let made = client.call("session.create", json!({ "title": given })).await;
+        assert_eq!(made["title"], kept);
+        let renamed = client.call("session.update", json!({ "sessionID": made["id"], "title": format!("{given}!") })).await;
+        assert_eq!(renamed["title"], if kept.ends_with("...") { kept.to_owned() } else { format!("{kept}!") });
+        let named = client.call("project.update", json!({ "name": given })).await;
+        assert_eq!(named["name"], kept);
+    }
+    assert_eq!(client.call("session.list", json!({})).await.as_array().unwrap().len(), 2);
+    let digest = json!({ "id": ID, "title": hostile });
+    let made = client.call("session.create", digest.clone()).await;
+    assert_eq!(client.call("session.create", digest).await, made, "the same params are the same session");
+    let blank = client.call("session.create", json!({ "title": "\u{1b}\n" })).await;
+    assert!(blank["title"].as_str().unwrap().starts_with("New session - "), "{blank}");
+}

@@ -23,6 +23,7 @@ pub const RULES: &[Rule] = &[
     unset_variables,
     model,
     store_broken,
+    set_aside,
     commit,
     store_size,
     store_slow,
@@ -159,10 +160,28 @@ fn store_broken(report: &Diagnosis) -> Vec<Advice> {
             found("store.unchecked", Severity::Info, format!("the check of the store was {result}"), "")
         }
         Some(result) => {
-            let hint = "make a copy of the data directory before anything else; then `sqlite3 polytree.db .recover` may save what is in it";
+            let hint = "the next start of the daemon renames it to polytree.db.damaged-TIME and begins a new one; `sqlite3 FILE .recover` may save what is in it";
             found("store.broken", Severity::Error, format!("the store is damaged: {result}"), hint)
         }
     }
+}
+
+/// They are no fault any more, but sessions are missing that somebody may look for.
+fn set_aside(report: &Diagnosis) -> Vec<Advice> {
+    let all = &report.store.set_aside;
+    let Some(last) = all.last() else { return Vec::new() };
+    let count = if all.len() == 1 {
+        "a damaged store was set aside as".to_owned()
+    } else {
+        format!("{} damaged stores were set aside, the last as", all.len())
+    };
+    let text = format!("{count} {} ({}); what was in it is not in the present store", last.path, size(last.bytes));
+    found(
+        "store.set_aside",
+        Severity::Warning,
+        text,
+        "`sqlite3 FILE .recover` may save what is in it; delete it, with its -wal and -shm, when it is not needed",
+    )
 }
 
 fn commit(report: &Diagnosis) -> Vec<Advice> {

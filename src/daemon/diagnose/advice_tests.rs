@@ -9,7 +9,9 @@ use polytree_protocol::{
         Diagnosis, DiagnosisChild, DiagnosisClient, DiagnosisHolder, DiagnosisIndex, DiagnosisLog, DiagnosisLogLine, DiagnosisModelCall,
         DiagnosisOwner, DiagnosisProject, DiagnosisQuestion, DiagnosisSession, DiagnosisSymbols, DiagnosisToolCall,
     },
-    diagnose_machine::{DiagnosisDisk, DiagnosisMachine, DiagnosisProgram, DiagnosisProvider, DiagnosisSettings, DiagnosisShare},
+    diagnose_machine::{
+        DiagnosisDisk, DiagnosisMachine, DiagnosisProgram, DiagnosisProvider, DiagnosisSetAside, DiagnosisSettings, DiagnosisShare,
+    },
     id::SessionId,
     session::{SessionStatus, StatusRetry, StatusWaiting},
 };
@@ -159,10 +161,20 @@ fn the_store() {
     .assert_eq(&after(|report| report.store.error = Some("no answer within 400 ms".into())));
     expect![[r#"
         Error store.broken: the store is damaged: row 7 missing from index x
-            make a copy of the data directory before anything else; then `sqlite3 polytree.db .recover` may save what is in it
+            the next start of the daemon renames it to polytree.db.damaged-TIME and begins a new one; `sqlite3 FILE .recover` may save what is in it
     "#]]
     .assert_eq(&after(|report| report.store.check = Some("row 7 missing from index x".into())));
     assert_eq!(after(|report| report.store.check = Some("ok".into())), "");
+    let aside = |name: &str| DiagnosisSetAside { path: format!("/data/polytree.db.damaged-{name}"), bytes: 3 * MEBI };
+    expect![[r#"
+        Warning store.set_aside: a damaged store was set aside as /data/polytree.db.damaged-1 (3.0 MiB); what was in it is not in the present store
+            `sqlite3 FILE .recover` may save what is in it; delete it, with its -wal and -shm, when it is not needed
+    "#]]
+    .assert_eq(&after(|report| report.store.set_aside = vec![aside("1")]));
+    assert!(
+        after(|report| report.store.set_aside = vec![aside("1"), aside("2")])
+            .contains("2 damaged stores were set aside, the last as /data/polytree.db.damaged-2")
+    );
     expect![[r#"
         Info store.unchecked: the check of the store was not finished within 20 s
     "#]]

@@ -138,6 +138,7 @@ pub async fn diagnose(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
             error: rows.as_ref().err().map(|error| asker.clean(error)),
             commit_error: writer.failure.map(|error| asker.clean(&error)),
             rows: rows.ok().map(parts::rows),
+            check: daemon.database.damage().map(|problem| asker.clean(&problem)),
             ..looked.store
         },
         calls: parts::calls(&daemon.calls),

@@ -61,6 +61,6 @@ fn look_into(places: &Places, store: &mut DiagnosisStore) {
             store.rows = found.whole.then(|| parts::rows(found.rows));
             store.check = Some(found.result);
         }
-        Err(error) => store.error = Some(error.to_string()),
+        Err(error) => store.error = Some(error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}: {hint}"))),
     }
 }

@@ -12,7 +12,8 @@ use polytree_protocol::{
         DiagnosisProject, DiagnosisProjects, DiagnosisQuestion, DiagnosisSession, DiagnosisSymbols, DiagnosisToolCall,
     },
     diagnose_machine::{
-        DiagnosisFiles, DiagnosisMemory, DiagnosisProvider, DiagnosisRows, DiagnosisSettings, DiagnosisShare, DiagnosisStore,
+        DiagnosisFiles, DiagnosisMemory, DiagnosisProvider, DiagnosisRows, DiagnosisSetAside, DiagnosisSettings, DiagnosisShare,
+        DiagnosisStore,
     },
     id::ProjectId,
     session::SessionStatus,
@@ -40,7 +41,10 @@ use crate::{
         recent,
         tasks::Tasks,
     },
-    storage::size::{self, Rows},
+    storage::{
+        aside,
+        size::{self, Rows},
+    },
 };
 
 /// The longest list of projects and of questions.
@@ -102,8 +106,13 @@ pub(super) fn files(places: &Places) -> DiagnosisStore {
         wal: one("polytree.db-wal"),
         outputs: below("output"),
         logs: below("log"),
+        set_aside: aside::all(places.data.join("polytree.db").as_path()).iter().map(|path| set_aside(path)).collect(),
         ..DiagnosisStore::default()
     }
+}
+
+fn set_aside(path: &std::path::Path) -> DiagnosisSetAside {
+    DiagnosisSetAside { path: path.display().to_string(), bytes: std::fs::metadata(path).map_or(0, |found| found.len()) }
 }
 
 fn walk(directory: &AbsPath, found: &mut DiagnosisFiles) {

@@ -128,7 +128,7 @@ async fn the_log_is_trimmed_from_its_oldest_end_and_says_so() {
     for _ in 0..50 {
         sent.push(emit(&database, &events, &session(1), 1000).await);
     }
-    events.trim(0, 20_000).await.unwrap();
+    events.trim(i64::MAX / 2, 20_000).await.unwrap();
     let kept = events.list(0, 1000, Filter::default()).await.unwrap();
     assert!(kept.records.iter().map(|r| r.properties.len()).sum::<usize>() <= 21_000);
     assert_eq!(kept.cursor, *sent.last().unwrap());

@@ -54,6 +54,33 @@ pub fn checkouts(conn: &Connection, project: &ProjectId) -> Result<Vec<KnownChec
     stored.into_iter().map(|stored| look(conn, stored)).collect()
 }
 
+/// Where a linked worktree is since git has moved it, by its repository's own record. `None` when it is where it was last
+/// seen, or nobody knows. Looks at the disk.
+///
+/// # Errors
+/// When the store fails.
+pub fn moved_checkout(conn: &Connection, id: CheckoutId) -> Result<Option<AbsPath>> {
+    let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM project_checkout WHERE id = ?1"))?;
+    let Some(stored) = statement.query_row([id.0], from_row).optional()? else { return Ok(None) };
+    let Some(name) = stored.key.as_ref().and_then(|key| key.strip_prefix(LINKED)) else { return Ok(None) };
+    let Some(place) = place::git_of(conn, &stored.project)? else { return Ok(None) };
+    let common_dir = place.sighting.path;
+    let Some(found) = git_layout::linked_worktree(&common_dir, name).filter(|found| *found != stored.path) else { return Ok(None) };
+    // git gives the name of a removed worktree to the next one, whose record is another directory.
+    let record = Stamp::of(&common_dir.join("worktrees").join(name));
+    let is_same = record.is_ok_and(|record| record.inode == stored.stamp.inode && record.born == stored.stamp.born);
+    Ok(is_same.then_some(found))
+}
+
+/// Remembers where a checkout is now.
+///
+/// # Errors
+/// When the store fails.
+pub fn follow_checkout(conn: &Connection, id: CheckoutId, to: &AbsPath) -> Result<()> {
+    conn.execute("UPDATE project_checkout SET path = ?2 WHERE id = ?1", (id.0, text(to)?))?;
+    Ok(())
+}
+
 fn look(conn: &Connection, stored: Stored) -> Result<KnownCheckout> {
     let Stored { id, project, key, path, .. } = stored;
     let known = |path, missing| KnownCheckout { id, project: project.clone(), path, missing };

@@ -9,7 +9,7 @@ mod place;
 mod seen;
 mod trust;
 
-pub use checkout::{CheckoutId, KnownCheckout, checkouts, resolve_checkout};
+pub use checkout::{CheckoutId, KnownCheckout, checkouts, follow_checkout, moved_checkout, resolve_checkout};
 pub use seen::{Seen, claim, find, peek};
 pub use trust::{Trust, distrust, trust, trusted};
 
@@ -19,7 +19,10 @@ use polytree_protocol::{
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, types::Type};
 
-use crate::stdx::paths::AbsPath;
+use crate::stdx::{paths::AbsPath, text::one_line};
+
+/// A project's name has at most this many characters.
+const MOST_NAME: usize = 500;
 
 /// The tables, as one migration.
 pub const SCHEMA: &str = include_str!("../../storage/migrations/0002_project.sql");
@@ -113,12 +116,12 @@ pub fn get(conn: &Connection, id: &ProjectId) -> Result<Option<KnownProject>> {
     Ok(statement.query_row([id.as_str()], from_row).optional()?)
 }
 
-/// Gives the project a name, an empty one takes it away. `None` if there is no such project.
+/// Gives the project a name, an empty one takes it away. It is kept as one line without control characters. `None` if there is no such project.
 ///
 /// # Errors
 /// When the store fails.
 pub fn rename(conn: &Connection, id: &ProjectId, name: &str, now: i64) -> Result<Option<KnownProject>> {
-    let name = Some(name).filter(|name| !name.is_empty());
+    let name = Some(one_line(name, MOST_NAME)).filter(|name| !name.is_empty());
     conn.execute("UPDATE project SET name = ?2, updated = max(updated, ?3) WHERE id = ?1", (id.as_str(), name, now))?;
     get(conn, id)
 }

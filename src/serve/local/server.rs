@@ -26,7 +26,7 @@ use crate::{
         connection::{End, Engine},
         rpc::Rpc,
     },
-    stdx::{tasks::Tasks, version::version},
+    stdx::{descriptors, tasks::Tasks, version::version},
     storage::Kind,
 };
 
@@ -188,6 +188,12 @@ async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unp
     };
     let late = || Refusal::invalid_request("no hello came in time");
     let connection = match said.unwrap_or_else(|_| Err(Some(late()))) {
+        Ok(_) if descriptors::are_short() => {
+            let text = "so many clients are connected that the daemon keeps its last descriptors for them";
+            Err(Some(
+                Refusal::unavailable(text).retry_after(1000).hint("close some of them, or raise the limit of open files with `ulimit -n`"),
+            ))
+        }
         Ok(hello) => {
             let life = rpc.life();
             // Whoever comes lets the daemon notice at once that its place has gone.

@@ -19,7 +19,11 @@ use super::{
     options::{Options, invalid},
     place::Host,
 };
-use crate::{daemon::listeners::Error, serve::rpc::Rpc, stdx::tasks::Tasks};
+use crate::{
+    daemon::listeners::Error,
+    serve::rpc::Rpc,
+    stdx::{descriptors, tasks::Tasks},
+};
 
 /// The largest head of a request, in bytes.
 const HEAD: usize = 16 * 1024;
@@ -142,7 +146,7 @@ pub async fn serve(site: Arc<Site>, socket: TcpListener, tls: Option<TlsAcceptor
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
+        let Some(place) = places.clone().try_acquire_owned().ok().filter(|_| !descriptors::are_short()) else {
             tracing::warn!("a network connection too many was refused");
             turn_away(stream, tls.is_some());
             continue;

@@ -91,6 +91,14 @@ impl Client {
         Self::run(command, fixture, "repo", &[])
     }
 
+    /// The same as [`Client::start`] after a command of the shell that sets limits, such as `ulimit -n 64`.
+    #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
+    pub fn start_within(fixture: &Fixture, limits: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{limits}; exec \"$0\" stdio --standalone"), env!("CARGO_BIN_EXE_polytree")]);
+        Self::run(command, fixture, "repo", &[])
+    }
+
     fn run(mut command: Command, fixture: &Fixture, directory: &str, variables: &[(&str, &str)]) -> Self {
         command.current_dir(fixture.path(directory)).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).envs(fixture.environment()).envs(variables.iter().copied());
@@ -259,6 +267,15 @@ impl Client {
         use rustix::process::{Pid, Resource, Rlimit, prlimit};
         let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap());
         prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
+    }
+
+    /// Lets the daemon open no more descriptors than it has, as if others had taken all; `false` takes that back.
+    pub fn exhaust_descriptors(&self, exhaust: bool) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap());
+        let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+        let current = if exhaust { Some(3) } else { maximum };
+        prlimit(pid, Resource::Nofile, Rlimit { current, maximum }).unwrap();
     }
 
     /// The process.
