@@ -3,11 +3,11 @@
 use polytree_protocol::{
     event::EventSubscribeParams,
     id::MessageId,
-    message::{Message, MessageWithParts, UserMessage},
+    message::{Message, MessageWithParts, PromptState, UserMessage},
     method::Method as _,
     methods::{
         EventSubscribe, PermissionList, ProjectCurrent, ProjectTrust, ProviderList, SessionCreate, SessionDelete, SessionGet, SessionList,
-        SessionMessages, SessionStatusGet, SessionSubmit,
+        SessionMessages, SessionSubmit,
     },
     part::Part,
     permission::{Permission, PermissionListParams},
@@ -15,7 +15,7 @@ use polytree_protocol::{
     provider::{ModelRef, Provider, ProviderListParams},
     session::{
         AgentInput, FileInput, PartInput, Session, SessionCreateParams, SessionDeleteParams, SessionGetParams, SessionListParams,
-        SessionMessagesParams, SessionScope, SessionStatus, SessionStatusParams, SessionSubmitParams, TextInput,
+        SessionMessagesParams, SessionScope, SessionSubmitParams, TextInput,
     },
 };
 
@@ -26,7 +26,7 @@ use super::{
     sanitize,
     screen::Screen,
     style::{WARNING, paint},
-    table, transcript,
+    table,
 };
 use crate::stdx::{paths::AbsPath, text::ellipsis, time::now_ms};
 
@@ -191,25 +191,15 @@ struct Again {
     parts: Vec<Part>,
 }
 
-/// The last prompt of the session, when it was cancelled before its turn began.
+/// The last prompt of the session that was cancelled before its turn began.
 async fn cancelled(daemon: &Daemon, session: &Session) -> Result<Again, Failure> {
-    let id = session.id.clone();
-    let busy = daemon
-        .request::<SessionStatusGet>(&SessionStatusParams { session_id: Some(id.clone()), ..SessionStatusParams::default() })
-        .await?
-        .remove(&id.to_string())
-        .is_some_and(|status| status != SessionStatus::Idle);
-    if busy {
-        let hint = "wait until its turn has ended".to_owned();
-        return Err(Failure::Failed("the session is busy: its prompts may still have their turn".to_owned(), Some(hint)));
-    }
-    let messages = daemon.request::<SessionMessages>(&SessionMessagesParams { session_id: id, ..SessionMessagesParams::default() }).await?;
-    let unanswered = transcript::unanswered(&messages);
+    let params = SessionMessagesParams { session_id: session.id.clone(), ..SessionMessagesParams::default() };
+    let messages = daemon.request::<SessionMessages>(&params).await?;
     let last = messages.into_iter().rev().find_map(|MessageWithParts { info, parts, .. }| match info {
-        Message::User(message) if unanswered.contains(&message.id) => Some(Again { message, parts }),
+        Message::User(message) if message.state == PromptState::Cancelled => Some(Again { message, parts }),
         _ => None,
     });
-    last.ok_or_else(|| Failure::Failed("every prompt of this session had its turn".to_owned(), None))
+    last.ok_or_else(|| Failure::Failed("no prompt of this session was cancelled".to_owned(), None))
 }
 
 impl Again {

@@ -3,7 +3,7 @@
 use polytree_protocol::{
     events::EventPayload,
     id::{MessageId, SessionId},
-    message::{AssistantMessage, Message, MessageError, MessageErrorName, Tokens},
+    message::{AssistantMessage, Message, MessageError, MessageErrorName, PromptState, Tokens},
 };
 
 /// How far a prompt is.
@@ -45,6 +45,7 @@ impl Follow {
     pub fn note(&mut self, event: &EventPayload) {
         match event {
             EventPayload::MessageUpdated(updated) => match &updated.info {
+                Message::User(message) if message.id == self.prompt && message.state == PromptState::Cancelled => self.stage = Stage::Ended,
                 Message::User(message) if message.id == self.prompt && self.stage == Stage::Sent => {
                     self.stage = Stage::Running;
                     self.asked = message.time.created;

@@ -1,11 +1,8 @@
 //! `polytree sessions`: list, show, delete.
 
 use polytree_protocol::{
-    methods::{SessionDelete, SessionGet, SessionList, SessionMessages, SessionStatusGet},
-    session::{
-        Session, SessionDeleteParams, SessionGetParams, SessionListParams, SessionMessagesParams, SessionScope, SessionStatus,
-        SessionStatusParams,
-    },
+    methods::{SessionDelete, SessionGet, SessionList, SessionMessages},
+    session::{Session, SessionDeleteParams, SessionGetParams, SessionListParams, SessionMessagesParams, SessionScope},
 };
 
 use super::{
@@ -100,23 +97,8 @@ async fn show(args: SessionsShowArgs, daemon: &Daemon, screen: &mut Screen) -> R
     let directory =
         AbsPath::new(&session.directory).ok_or_else(|| Failure::Failed("the session has no absolute directory".to_owned(), None))?;
     let styled = screen.out.colour;
-    let unanswered = transcript::unanswered(&messages);
-    let status = match unanswered.is_empty() {
-        true => None,
-        false => {
-            let params = SessionStatusParams { session_id: Some(session.id.clone()), ..SessionStatusParams::default() };
-            daemon.request::<SessionStatusGet>(&params).await?.remove(&session.id.to_string())
-        }
-    };
-    let note = match status {
-        None | Some(SessionStatus::Idle) => format!("cancelled; send again: polytree run -s {} --again", session.id),
-        Some(_) => "not answered yet".to_owned(),
-    };
     for message in &transcript::in_order(messages) {
         screen.styled(&transcript::message(message, &directory, styled, screen.width))?;
-        if unanswered.contains(message.info.id()) {
-            screen.styled(&format!("\n  {}\n", paint(WARNING, &note)))?;
-        }
     }
     Ok(Exit::Done)
 }

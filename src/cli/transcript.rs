@@ -1,10 +1,10 @@
 //! A stored conversation as text: the same look as a running turn, on one stream. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use polytree_protocol::{
     id::MessageId,
-    message::{Message, MessageWithParts},
+    message::{Message, MessageWithParts, PromptState},
     part::{Part, ToolState},
     session::Session,
 };
@@ -36,19 +36,6 @@ pub fn in_order(mut messages: Vec<MessageWithParts>) -> Vec<MessageWithParts> {
     }
     messages.sort_by_key(|message| places.get(message.info.id()).copied());
     messages
-}
-
-/// The prompts without an answer.
-#[must_use]
-pub fn unanswered(messages: &[MessageWithParts]) -> HashSet<MessageId> {
-    let mut prompts: HashSet<MessageId> = HashSet::new();
-    for message in messages {
-        match &message.info {
-            Message::User(prompt) => drop(prompts.insert(prompt.id.clone())),
-            Message::Assistant(answer) => drop(prompts.remove(&answer.parent_id)),
-        }
-    }
-    prompts
 }
 
 /// The lines above a conversation.
@@ -122,6 +109,16 @@ pub fn message(message: &MessageWithParts, directory: &AbsPath, styled: bool, wi
             }
             Part::Compaction(_) => blocks.push(paint(FAINT, "  the history before this was summarised")),
             _ => {}
+        }
+    }
+    if let Message::User(prompt) = &message.info {
+        let session = &prompt.session_id;
+        match prompt.state {
+            PromptState::Queued => blocks.push(paint(WARNING, "  waits for its turn")),
+            PromptState::Cancelled => {
+                blocks.push(paint(WARNING, &format!("  cancelled; send again: polytree run -s {session} --again")));
+            }
+            PromptState::Running | PromptState::Answered => {}
         }
     }
     if let Message::Assistant(assistant) = &message.info

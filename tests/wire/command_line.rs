@@ -165,10 +165,10 @@ async fn completions_that_nobody_reads_end_quietly() {
     let mut line = command(&fixture, &["completions", "zsh"]);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = line.stdout(writer).output().await.unwrap();
+    let output = line.stdout(writer).spawn().unwrap().wait_with_output().await.unwrap();
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(1), ""));
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = command(&fixture, &["completions", "bash"]).stdout(full).output().await.unwrap();
+    let output = command(&fixture, &["completions", "bash"]).stdout(full).spawn().unwrap().wait_with_output().await.unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && err.starts_with("error: the output cannot be written: No space left"), "{err}");
     let (code, out, _) = polytree(&fixture, &["completions", "fish"]).await;

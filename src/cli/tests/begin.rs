@@ -76,31 +76,26 @@ async fn whoever_attaches_an_image_for_a_model_that_sees_none_is_told() {
     assert!(seen.params("provider.list").is_empty());
 }
 
-/// A session with an answered prompt and one that was cancelled in the queue.
-fn with_a_cancelled_prompt(status: Value) -> impl super::fake::Script {
+/// A session with an answered prompt and one that came meanwhile.
+fn with_a_prompt_that_is(state: &str) -> impl super::fake::Script {
     let (first, second) = (json!(id("msg", "PA")), json!(id("msg", "PB")));
+    let mut waiting = user(&second);
+    waiting["state"] = json!(state);
     let messages = json!([
         { "info": user(&first), "cursor": 1, "parts": [part("text", "CA", "PA", json!({ "text": "one" }))] },
-        { "info": user(&second), "cursor": 1, "parts": [
+        { "info": waiting, "cursor": 1, "parts": [
             part("text", "CB", "PB", json!({ "text": "two" })),
             part("text", "CC", "PB", json!({ "text": "added", "synthetic": true })),
             part("file", "CD", "PB", json!({ "mime": "text/plain", "filename": "a", "url": "file:///a" })),
         ] },
         { "info": assistant("BA", &first, Some(2), Value::Null), "cursor": 1, "parts": [part("text", "CE", "BA", json!({ "text": "first" }))] },
     ]);
-    with(
-        move |method: &str, _: &Value| match method {
-            "session.messages" => Some((Ok(messages.clone()), vec![])),
-            "session.status" => Some((Ok(json!({ ses(): status })), vec![])),
-            _ => None,
-        },
-        turn(done),
-    )
+    with(move |method: &str, _: &Value| (method == "session.messages").then(|| (Ok(messages.clone()), vec![])), turn(done))
 }
 
 #[tokio::test]
 async fn a_cancelled_prompt_is_sent_again() {
-    let seen = play(&["run", "-c", "--again"], Person::default(), with_a_cancelled_prompt(json!({ "type": "idle" }))).await;
+    let seen = play(&["run", "-c", "--again"], Person::default(), with_a_prompt_that_is("cancelled")).await;
     assert_eq!(seen.exit, Exit::Done, "{}", seen.err);
     let sent = seen.params("session.submit")[0];
     assert_eq!(
@@ -109,7 +104,7 @@ async fn a_cancelled_prompt_is_sent_again() {
     );
     assert_eq!((&sent["agent"], &sent["model"]["modelID"]), (&json!("build"), &json!("small")));
     // What may still have its turn is not sent twice.
-    let seen = play(&["run", "-c", "--again"], Person::default(), with_a_cancelled_prompt(json!({ "type": "busy" }))).await;
+    let seen = play(&["run", "-c", "--again"], Person::default(), with_a_prompt_that_is("queued")).await;
     assert_eq!((seen.exit, seen.params("session.submit").len()), (Exit::Failed, 0), "{}", seen.err);
     let seen = play(&["run", "--again"], Person::default(), turn(done)).await;
     assert_eq!((seen.exit, seen.methods()), (Exit::Usage, String::new()), "{}", seen.err);
@@ -119,7 +114,7 @@ async fn a_cancelled_prompt_is_sent_again() {
 async fn answers_stand_below_their_prompts() {
     let session_id = ses();
     let shown = async |status: &str| {
-        let seen = play(&["sessions", "show", &session_id], Person::default(), with_a_cancelled_prompt(json!({ "type": status }))).await;
+        let seen = play(&["sessions", "show", &session_id], Person::default(), with_a_prompt_that_is(status)).await;
         seen.out.lines().skip(2).map(|line| format!("{line}\n")).collect::<String>()
     };
     expect![[r#"
@@ -134,8 +129,8 @@ async fn answers_stand_below_their_prompts() {
 
           cancelled; send again: polytree run -s ses_01ARZ3NDEKTSV4RRFFQ69G5FAA --again
     "#]]
-    .assert_eq(&shown("idle").await);
-    assert!(shown("busy").await.contains("\n  not answered yet\n"));
+    .assert_eq(&shown("cancelled").await);
+    assert!(shown("queued").await.contains("\n  waits for its turn\n"));
 }
 
 #[tokio::test]
@@ -147,7 +142,9 @@ async fn whoever_waits_in_the_queue_is_told_that_the_prompt_was_cancelled() {
             }
             let prompt = &params["messageID"];
             let queue = |ids: Value| event("session.queue.updated", json!({ "sessionID": ses(), "queue": ids }));
-            let events = vec![told(user(prompt)), queue(json!([prompt])), queue(json!([])), idle()];
+            let mut cancelled = user(prompt);
+            cancelled["state"] = json!("cancelled");
+            let events = vec![told(user(prompt)), queue(json!([prompt])), queue(json!([])), told(cancelled)];
             Some((Ok(json!({ "sessionID": ses(), "messageID": prompt, "queued": true })), events))
         },
         turn(done),
