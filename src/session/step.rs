@@ -54,6 +54,8 @@ pub(super) async fn run(
 ) -> Result<StepEnd, Error> {
     let mut request = request(turn, history, final_step);
     let policy = RetryPolicy::default();
+    // Told when the service has refused the request and is asked again without attachments.
+    let mut bare: Option<RetryPart> = None;
     loop {
         let mut fold = Fold::new(turn.session.id.clone(), answer.id.clone(), part_id);
         let ended = stream(turn, &answer.id, request.clone(), &mut fold).await?;
@@ -67,13 +69,30 @@ pub(super) async fn run(
         };
         if turn.form.as_ref().is_some_and(|form| form.stops_forcing(&error)) {
             request = self::request(turn, history, final_step);
+            if bare.is_some() {
+                history::leave_out_attachments(&mut request.messages);
+            }
             continue;
         }
         *failures += 1;
         let attempt = *failures;
         let wait = retry::decide(policy, &error, attempt, jitter());
-        let message = message_error(&error, &turn.model.reference);
-        let Some(wait) = wait else { return Ok(StepEnd::Failed(answer, message, false)) };
+        let mut message = message_error(&error, &turn.model.reference);
+        let Some(wait) = wait else {
+            let refused = is_about_the_request(&error) && !fold.has_spoken();
+            if refused && history::leave_out_attachments(&mut request.messages) {
+                message.data.hint = Some(WITHOUT_ATTACHMENTS.to_owned());
+                let part = RetryPart { without_attachments: true, ..retry_part(turn, &answer.id, attempt, &message) };
+                put(turn, Part::Retry(part.clone())).await?;
+                bare = Some(part);
+                continue;
+            }
+            if let Some(part) = bare.filter(|_| refused) {
+                // It was not the attachments: later requests have them again.
+                put(turn, Part::Retry(RetryPart { without_attachments: false, ..part })).await?;
+            }
+            return Ok(StepEnd::Failed(answer, message, false));
+        };
         announce_retry(turn, &answer.id, attempt, &message, wait).await?;
         let slept = tokio::select! {
             () = turn.tasks.token().cancelled() => false,
@@ -90,6 +109,40 @@ pub(super) async fn run(
             return Ok(StepEnd::Failed(answer, message, true));
         }
     }
+}
+
+const WITHOUT_ATTACHMENTS: &str =
+    "the request is sent again without the attached images and documents; attach what is still needed in another size or format";
+
+/// Whether the service has refused what the request holds, and not who asks or how often.
+fn is_about_the_request(error: &ModelError) -> bool {
+    match error {
+        ModelError::Status { status, .. } => *status != 429,
+        ModelError::Stream { .. } | ModelError::ContentFilter { .. } | ModelError::ContextOverflow { .. } => true,
+        ModelError::Credentials { .. }
+        | ModelError::Quota { .. }
+        | ModelError::ModelNotFound { .. }
+        | ModelError::Network { .. }
+        | ModelError::Connection { .. }
+        | ModelError::Request { .. } => false,
+    }
+}
+
+fn retry_part(turn: &Turn, message: &MessageId, attempt: u32, error: &MessageError) -> RetryPart {
+    RetryPart {
+        id: part_id(),
+        session_id: turn.session.id.clone(),
+        message_id: message.clone(),
+        attempt,
+        error: error.clone(),
+        without_attachments: false,
+        time: Created { created: now_ms() },
+    }
+}
+
+async fn put(turn: &Turn, part: Part) -> Result<(), Error> {
+    let voice = turn.voice.clone();
+    turn.shared.database.write::<_, Error>(move |write| Ok(voice.part(write, &part)?)).await
 }
 
 enum Streamed {
@@ -231,14 +284,7 @@ fn reminder(turn: &Turn, history: &[MessageWithParts]) -> Option<&'static str> {
 
 async fn announce_retry(turn: &Turn, message: &MessageId, attempt: u32, error: &MessageError, wait: u64) -> Result<(), Error> {
     let now = now_ms();
-    let part = Part::Retry(RetryPart {
-        id: part_id(),
-        session_id: turn.session.id.clone(),
-        message_id: message.clone(),
-        attempt,
-        error: error.clone(),
-        time: Created { created: now },
-    });
+    let part = Part::Retry(retry_part(turn, message, attempt, error));
     let next = now + i64::try_from(wait).unwrap_or(i64::MAX / 2);
     let status = SessionStatus::Retry(StatusRetry { attempt, message: error.data.message.clone(), next });
     let status = turn.shared.statuses.set(&turn.session.id, status);
