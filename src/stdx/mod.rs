@@ -8,6 +8,7 @@ pub mod memory;
 pub mod paths;
 pub mod private_file;
 pub mod process;
+pub mod process_table;
 pub mod recent;
 pub mod redact;
 pub mod tasks;
