@@ -741,6 +741,13 @@ export type DiagnosisSession = {
   /** Prompts that wait for this turn to end. */
   queued: number
 }
+/** A damaged store that was set aside. */
+export type DiagnosisSetAside = {
+  /** The file; its name ends with the time in UTC. */
+  path: string
+  /** Its bytes. */
+  bytes: number
+}
 /** The settings and models of the directory for the client that asks. */
 export type DiagnosisSettings = {
   /** Why they cannot be used. */
@@ -793,8 +800,10 @@ export type DiagnosisStore = {
   logs: DiagnosisFiles
   /** Rows by table; absent when the store could not be read. */
   rows?: DiagnosisRows | null
-  /** The result of SQLite's quick check: `ok`, or what is broken; only where no daemon runs. */
+  /** The result of SQLite's quick check: `ok`, or what is broken. Where a daemon runs: only the damage that it has met. */
   check?: string | null
+  /** Damaged stores that were set aside when a daemon started, the oldest first. */
+  setAside?: Array<DiagnosisSetAside>
 }
 /** The symbols of a directory. */
 export type DiagnosisSymbols = {
@@ -1979,7 +1988,7 @@ export type ProjectTrustParams = {
 }
 /** Params of `project.update`. */
 export type ProjectUpdateParams = {
-  /** The new name; empty takes it away. */
+  /** The new name, kept as one line of at most 500 characters without control characters; empty takes it away. */
   name: string
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
@@ -2097,6 +2106,8 @@ export type RetryPart = {
   attempt: number
   /** How it failed. */
   error: MessageError
+  /** The service refused the request, and it is sent again without the images and documents of the conversation. This model is not sent those again. */
+  withoutAttachments?: boolean
   /** When. */
   time: Created
 }
@@ -2234,7 +2245,7 @@ export type Session = {
   missing?: boolean
   /** The session that started it. */
   parentID?: SessionId | null
-  /** What it is about. */
+  /** What it is about: one line of at most 500 characters. */
   title: string
   /** The daemon's version that created it. */
   version: string
@@ -2277,7 +2288,7 @@ export type SessionCreateParams = {
   id?: SessionId | null
   /** The session that this one belongs to. */
   parentID?: SessionId | null
-  /** What it is about; default: named by the first prompt. */
+  /** What it is about; default: named by the first prompt. Kept as one line of at most 500 characters, without control characters. */
   title?: string | null
   /** The agent for prompts that name none. */
   agent?: string | null
@@ -2491,7 +2502,7 @@ export type SessionTime = {
 export type SessionUpdateParams = {
   /** The session. */
   sessionID: SessionId
-  /** The new title. */
+  /** The new title; kept as one line of at most 500 characters, without control characters. */
   title?: string | null
   /** Archive it, or take it out of the archive. */
   archived?: boolean | null

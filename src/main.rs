@@ -12,6 +12,7 @@ use polytree::{
     },
     logging,
     stdx::detach,
+    tool::umask,
 };
 use polytree_protocol::daemon::StopMode;
 use tokio::runtime::{Builder, Runtime};
@@ -126,6 +127,7 @@ fn unprepared(args: &Args) -> Result<Surroundings, Failure> {
     let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     let mut environment: BTreeMap<String, String> = std::env::vars_os().filter_map(text).collect();
     environment.extend(args.command.tape().into_iter().flat_map(|tape| tape.variables(&directory)));
+    umask::enter(&mut environment);
     let environment = Arc::new(environment);
     let places = Places::discover(&environment).map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
     Ok(Surroundings { environment, directory, places })

@@ -182,6 +182,10 @@ parts! {
         attempt: u32,
         /// How it failed.
         error: MessageError,
+        /// The service refused the request, and it is sent again without the images and documents of the conversation. This
+        /// model is not sent those again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        without_attachments: bool,
         /// When.
         time: Created,
     }

@@ -22,6 +22,7 @@ mod tracked_directories;
 mod untracked;
 
 pub(crate) mod ignore_rules;
+pub(crate) mod image;
 pub(crate) mod media_type;
 pub(crate) mod names;
 pub(crate) mod open;

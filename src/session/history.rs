@@ -17,11 +17,15 @@ pub fn to_model(messages: &[MessageWithParts], model: &ModelRef) -> Vec<ModelMes
         .iter()
         .rposition(|message| matches!(&message.info, Message::Assistant(info) if info.summary && info.error.is_none()))
         .unwrap_or(0);
+    let refused = messages.iter().rposition(|message| has_refused_attachments(message, model));
     let mut history: Vec<ModelMessage> = Vec::new();
-    for message in &messages[start..] {
+    for (index, message) in messages.iter().enumerate().skip(start) {
+        if Some(index) == refused {
+            leave_out_attachments(&mut history);
+        }
         match &message.info {
             Message::User(_) => {
-                let content: Vec<UserContent> = message.parts.iter().filter_map(user_content).collect();
+                let content: Vec<UserContent> = message.parts.iter().filter_map(|part| user_content(part, &message.parts)).collect();
                 if content.is_empty() {
                     continue;
                 }
@@ -50,10 +54,57 @@ pub fn to_model(messages: &[MessageWithParts], model: &ModelRef) -> Vec<ModelMes
     history
 }
 
-fn user_content(part: &Part) -> Option<UserContent> {
+/// Whether this is an answer for which that model's service was asked again without attachments.
+fn has_refused_attachments(message: &MessageWithParts, model: &ModelRef) -> bool {
+    let Message::Assistant(info) = &message.info else { return false };
+    info.provider_id == model.provider_id
+        && info.model_id == model.model_id
+        && message.parts.iter().any(|part| matches!(part, Part::Retry(retry) if retry.without_attachments))
+}
+
+/// Puts a sentence in the place of each image and document; false where there are none.
+pub(super) fn leave_out_attachments(history: &mut [ModelMessage]) -> bool {
+    let sentence = |media: &Media| {
+        let name = media.filename.as_deref().unwrap_or("without a name");
+        format!("[An attachment ({name}, {}) was left out: the model service refused it.]", media.mime)
+    };
+    let mut any = false;
+    for message in history {
+        match message {
+            ModelMessage::User(content) => {
+                for piece in content {
+                    if let UserContent::Media(media) = piece {
+                        *piece = UserContent::Text(sentence(media));
+                        any = true;
+                    }
+                }
+            }
+            ModelMessage::Tool(results) => {
+                for result in results {
+                    for media in std::mem::take(&mut result.media) {
+                        result.output.push('\n');
+                        result.output.push_str(&sentence(&media));
+                        any = true;
+                    }
+                }
+            }
+            ModelMessage::Assistant(_) => {}
+        }
+    }
+    any
+}
+
+/// Beside a file that is not sent stands a text that says so, whose metadata names the file's part by this key.
+pub(super) const NOT_SENT: &str = "notSent";
+
+fn user_content(part: &Part, beside: &[Part]) -> Option<UserContent> {
     match part {
         Part::Text(part) if !part.text.is_empty() => Some(UserContent::Text(part.text.clone())),
-        Part::File(part) => media(part).map(UserContent::Media),
+        Part::File(part) => {
+            let says_so =
+                |other: &Part| matches!(other, Part::Text(text) if text.metadata.as_ref().is_some_and(|m| m[NOT_SENT] == part.id.as_str()));
+            if beside.iter().any(says_so) { None } else { media(part).map(UserContent::Media) }
+        }
         _ => None,
     }
 }
@@ -108,14 +159,14 @@ fn push_answer(history: &mut Vec<ModelMessage>, parts: &[Part], same_model: bool
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     /// Thinking, text and a call of the model `p/m`.
     fn answer() -> MessageWithParts {
         let place = json!({"id": "prt_01ARZ3NDEKTSV4RRFFQ69G5FAV", "sessionID": "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV", "messageID": "msg_01ARZ3NDEKTSV4RRFFQ69G5FAV"});
-        let part = |fields: serde_json::Value| {
+        let part = |fields: Value| {
             let mut part = place.clone();
             part.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
             part

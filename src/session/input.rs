@@ -14,9 +14,12 @@ use polytree_protocol::{
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Workspace, sessions::Shared, turn::part_id};
+use super::{Error, Workspace, history::NOT_SENT, sessions::Shared, turn::part_id};
 use crate::{
-    file::open,
+    file::{
+        image::{self, Unfit},
+        open,
+    },
     stdx::{paths::AbsPath, tasks::Tasks},
     tool::{
         context::{Ask, Host, ToolContext},
@@ -120,6 +123,35 @@ impl Expander<'_> {
         self.parts.push(Part::Agent(AgentPart { id: id.unwrap_or_else(part_id), session_id, message_id, name, source }));
     }
 
+    /// An image is given the type that it has. One that services refuse is stored, and a text beside it says that it is
+    /// not sent: in the history it would make each further request fail.
+    fn push_media(&mut self, mut input: FileInput, mut url: String, bytes: &[u8]) -> Result<(), Error> {
+        let declared = input.mime.to_ascii_lowercase();
+        let is_image = matches!(declared.as_str(), "image/png" | "image/jpeg" | "image/jpg" | "image/gif" | "image/webp")
+            || declared.starts_with("image/") && image::check(bytes) != Err(Unfit::Unknown);
+        let unfit = match image::check(bytes) {
+            _ if !is_image => None,
+            Ok(mime) => {
+                if mime != input.mime {
+                    mime.clone_into(&mut input.mime);
+                    url = data_url(mime, bytes);
+                }
+                None
+            }
+            Err(unfit) => Some(unfit),
+        };
+        let name = input.filename.clone().unwrap_or_else(|| "attached".to_owned());
+        let id = input.id.get_or_insert_with(part_id).clone();
+        self.push_file(input, url)?;
+        if let Some(unfit) = unfit {
+            self.text(None, format!("The image {name:?} is not sent to the model: {unfit}."), true)?;
+            if let Some(Part::Text(text)) = self.parts.last_mut() {
+                text.metadata = Some(json!({ NOT_SENT: id }));
+            }
+        }
+        Ok(())
+    }
+
     fn push_file(&mut self, input: FileInput, url: String) -> Result<(), Error> {
         self.count(&url)?;
         let (session_id, message_id) = (self.context.session_id.clone(), self.context.message_id.clone());
@@ -184,9 +216,9 @@ impl Expander<'_> {
                 bytes.map_err(|_| Error::Closing)??
             }
         };
-        let url = format!("data:{};base64,{}", input.mime, base64::engine::general_purpose::STANDARD.encode(bytes));
         self.text(None, format!("The user attached the file {path}"), true)?;
-        self.push_file(input, url)
+        let url = data_url(&input.mime, &bytes);
+        self.push_media(input, url, &bytes)
     }
 
     /// The text that an editor holds of the file, where one does.
@@ -212,9 +244,23 @@ impl Expander<'_> {
             self.text(None, format!("The user attached the text {name:?}:"), true)?;
             self.text(None, text, true)?;
         }
+        if input.mime.to_ascii_lowercase().starts_with("image/") {
+            let bytes = if head.ends_with(";base64") {
+                // What cannot be decoded here can be decoded nowhere, and counts as an image without content.
+                base64::engine::general_purpose::STANDARD.decode(body).unwrap_or_default()
+            } else {
+                percent_decode(body).into_bytes()
+            };
+            let url = if head.ends_with(";base64") { input.url.clone() } else { data_url(&input.mime, &bytes) };
+            return self.push_media(input, url, &bytes);
+        }
         let url = input.url.clone();
         self.push_file(input, url)
     }
+}
+
+fn data_url(mime: &str, bytes: &[u8]) -> String {
+    format!("data:{mime};base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes))
 }
 
 /// `start` and `end` count lines from 1 and are both included.

@@ -49,6 +49,8 @@ pub(super) async fn run(
     failures: &mut Failures,
 ) -> Result<StepEnd, Error> {
     let mut request = request(turn, history, final_step);
+    // Told when the service has refused the request and is asked again without attachments.
+    let mut bare: Option<RetryPart> = None;
     loop {
         let mut fold = Fold::new(turn.session.id.clone(), answer.id.clone(), part_id);
         let ended = stream(turn, &answer.id, request.clone(), &mut fold).await?;
@@ -66,12 +68,30 @@ pub(super) async fn run(
         };
         if turn.form.as_ref().is_some_and(|form| form.stops_forcing(&error)) {
             request = self::request(turn, history, final_step);
+            if bare.is_some() {
+                history::leave_out_attachments(&mut request.messages);
+            }
             continue;
         }
         let wait = failures.add(&error, jitter());
-        let message = message_error(&error, &turn.model.reference, turn.model.unset.as_deref());
-        let Some(wait) = wait else { return Ok(StepEnd::Failed(answer, message, false, tokens)) };
-        announce_retry(turn, &answer.id, failures.count(), &message, wait).await?;
+        let attempt = failures.count();
+        let mut message = message_error(&error, &turn.model.reference, turn.model.unset.as_deref());
+        let Some(wait) = wait else {
+            let refused = is_about_the_request(&error) && !fold.has_spoken();
+            if refused && history::leave_out_attachments(&mut request.messages) {
+                message.data.hint = Some(WITHOUT_ATTACHMENTS.to_owned());
+                let part = RetryPart { without_attachments: true, ..retry_part(turn, &answer.id, attempt, &message) };
+                put(turn, Part::Retry(part.clone())).await?;
+                bare = Some(part);
+                continue;
+            }
+            if let Some(part) = bare.filter(|_| refused) {
+                // It was not the attachments: later requests have them again.
+                put(turn, Part::Retry(RetryPart { without_attachments: false, ..part })).await?;
+            }
+            return Ok(StepEnd::Failed(answer, message, false, tokens));
+        };
+        announce_retry(turn, &answer.id, attempt, &message, wait).await?;
         let slept = tokio::select! {
             () = turn.tasks.token().cancelled() => false,
             () = tokio::time::sleep(std::time::Duration::from_millis(wait)) => true,
@@ -95,6 +115,43 @@ pub(super) async fn run(
 fn is_empty(fold: &Fold, reason: FinishReason) -> bool {
     let should_speak = matches!(reason, FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other);
     should_speak && fold.calls.is_empty() && !fold.has_text()
+}
+
+const WITHOUT_ATTACHMENTS: &str =
+    "the request is sent again without the attached images and documents; attach what is still needed in another size or format";
+
+/// Whether the service has refused what the request holds, and not who asks or how often.
+fn is_about_the_request(error: &ModelError) -> bool {
+    match error {
+        // A service that is busy or broken says nothing about the request; some answer 500 to what they cannot read.
+        ModelError::Status { status, .. } => (400..=500).contains(status) && !matches!(status, 408 | 429),
+        ModelError::Stream { .. } | ModelError::ContentFilter { .. } | ModelError::ContextOverflow { .. } => true,
+        ModelError::Credentials { .. }
+        | ModelError::Quota { .. }
+        | ModelError::ModelNotFound { .. }
+        | ModelError::Network { .. }
+        | ModelError::Connection { .. }
+        | ModelError::Unreachable { .. }
+        | ModelError::Empty { .. }
+        | ModelError::Request { .. } => false,
+    }
+}
+
+fn retry_part(turn: &Turn, message: &MessageId, attempt: u32, error: &MessageError) -> RetryPart {
+    RetryPart {
+        id: part_id(),
+        session_id: turn.session.id.clone(),
+        message_id: message.clone(),
+        attempt,
+        error: error.clone(),
+        without_attachments: false,
+        time: Created { created: now_ms() },
+    }
+}
+
+async fn put(turn: &Turn, part: Part) -> Result<(), Error> {
+    let voice = turn.voice.clone();
+    turn.shared.database.write::<_, Error>(move |write| Ok(voice.part(write, &part)?)).await
 }
 
 enum Streamed {
@@ -236,14 +293,7 @@ fn reminder(turn: &Turn, history: &[MessageWithParts]) -> Option<&'static str> {
 
 async fn announce_retry(turn: &Turn, message: &MessageId, attempt: u32, error: &MessageError, wait: u64) -> Result<(), Error> {
     let now = now_ms();
-    let part = Part::Retry(RetryPart {
-        id: part_id(),
-        session_id: turn.session.id.clone(),
-        message_id: message.clone(),
-        attempt,
-        error: error.clone(),
-        time: Created { created: now },
-    });
+    let part = Part::Retry(retry_part(turn, message, attempt, error));
     let next = now + i64::try_from(wait).unwrap_or(i64::MAX / 2);
     let status = SessionStatus::Retry(StatusRetry { attempt, message: error.data.message.clone(), next });
     let status = turn.shared.statuses.set(&turn.session.id, status);

@@ -12,6 +12,7 @@ pub mod nearest;
 pub mod paths;
 pub mod private_file;
 pub mod process;
+pub mod process_table;
 pub mod recent;
 pub mod redact;
 pub mod tasks;

@@ -17,6 +17,7 @@ use super::{
     children::{self, Labels},
     descriptors,
     paths::AbsPath,
+    process_table,
 };
 
 /// Prepares a program that runs in `directory` with no standard input and piped outputs.
@@ -29,14 +30,34 @@ pub fn command(program: impl AsRef<OsStr>, directory: &AbsPath) -> Command {
     command
 }
 
-/// Starts the program in a process group of its own, which ends with the returned value.
+/// Starts the program with this mask for the permissions of new files.
+#[cfg(unix)]
+pub fn set_umask(command: &mut Command, mask: u32) {
+    // The type of a mode differs between systems; nine bits fit into each.
+    let mode = rustix::fs::Mode::from_bits_truncate((mask & 0o777) as _);
+    #[expect(unsafe_code, reason = "only a process itself can set its mask")]
+    // SAFETY: between fork and exec the closure makes one system call, which is safe there; it allocates nothing.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::umask(mode);
+            Ok(())
+        });
+    }
+}
+
+/// There is no such mask elsewhere.
+#[cfg(not(unix))]
+pub fn set_umask(_: &mut Command, _: u32) {}
+
+/// Starts the program in a session and a process group of its own: it has no terminal, and the group ends with the
+/// returned value.
 ///
 /// # Errors
 /// When the program cannot be started.
 pub fn spawn_group(command: Command) -> io::Result<Box<dyn ChildWrapper>> {
     let mut wrap = CommandWrap::from(command);
     #[cfg(unix)]
-    wrap.wrap(process_wrap::tokio::ProcessGroup::leader());
+    wrap.wrap(process_wrap::tokio::ProcessSession);
     #[cfg(windows)]
     wrap.wrap(process_wrap::tokio::JobObject);
     wrap.spawn()
@@ -100,6 +121,7 @@ async fn read_up_to(pipe: Option<impl AsyncRead + Unpin>, most: usize) -> io::Re
 #[derive(Debug)]
 pub struct Group {
     child: Box<dyn ChildWrapper>,
+    number: Option<u32>,
     #[cfg(unix)]
     id: Option<rustix::process::Pid>,
     _entry: Option<children::Entry>,
@@ -125,10 +147,17 @@ impl Group {
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
         Ok(Self {
             _entry: child.id().map(|pid| children::enter(pid, program, labels)),
+            number: child.id(),
             child,
             #[cfg(unix)]
             id,
         })
+    }
+
+    /// The number of the program's process, which was its group's too. It may belong to others once all have ended.
+    #[must_use]
+    pub fn number(&self) -> Option<u32> {
+        self.number
     }
 
     /// Waits until the program itself has ended; what it has started may go on. May be dropped and called again.
@@ -156,11 +185,15 @@ impl Group {
         let _ = self.child.start_kill();
     }
 
-    /// Whether anything in the group still runs.
+    /// Whether anything in the group still runs. What has ended and was not reaped yet does not.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         #[cfg(unix)]
-        return self.id.is_some_and(|id| rustix::process::test_kill_process_group(id).is_ok());
+        return self.id.is_some_and(|id| {
+            let group = id.as_raw_nonzero().get().unsigned_abs();
+            // A zombie can be signalled too.
+            rustix::process::test_kill_process_group(id).is_ok() && process_table::is_group_alive(group).unwrap_or(true)
+        });
         #[cfg(not(unix))]
         return false;
     }

@@ -11,13 +11,18 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::{
     bash_commands::{Analysis, Dialect, analyse},
     bash_directories::{Surroundings, external_directory, external_patterns},
+    bash_environment,
     bash_output::{Decoder, Keeper, Kept, Limits},
+    bash_screen::Screen,
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
+    umask,
 };
 use crate::stdx::{
     paths::AbsPath,
-    process::{Group, SharedOutput, command, find_program},
+    process::{Group, SharedOutput, command, find_program, set_umask},
+    process_table::{self, Process},
+    tasks::Tasks,
     text::{ellipsis, suffix},
 };
 
@@ -30,12 +35,17 @@ const GRACE: Duration = Duration::from_secs(2);
 const GRACE_AFTER_ABORT: Duration = Duration::from_millis(200);
 /// How long what the shell leaves behind may still write.
 const AFTER_EXIT: Duration = Duration::from_millis(100);
-const LIMITS: Limits = Limits { head: 20_000, tail: 30_000, file: 64 * 1024 * 1024 };
+/// A longer output is not kept whole.
+const MOST_KEPT: u64 = 64 * 1024 * 1024;
 /// Clients are not sent more than this while it runs; the result holds the end.
 const STREAMED: usize = 1024 * 1024;
 /// More questions than this about one line help nobody.
 const MAX_PATTERNS: usize = 1_000;
 const PREVIEW: usize = 8_000;
+/// A variable by which what a call has started is known again.
+const CALL: &str = "POLYTREE_CALL";
+/// So many processes that go on are named.
+const MOST_NAMED: usize = 10;
 
 /// The tool.
 #[derive(Debug, Default, Clone, Copy)]
@@ -51,6 +61,7 @@ pub struct BashArgs {
     #[serde(default)]
     timeout: Option<u64>,
     /// What it does, in five to ten words, for the user.
+    #[serde(default)]
     description: String,
     /// The directory to run in, absolute or relative to the session's directory, which it is if left out.
     #[serde(default)]
@@ -90,7 +101,7 @@ impl Tool for Bash {
         let title = title(&args);
         let metadata = json!({ "command": args.command, "description": args.description });
         context.host.progress(context, Some(title.clone()), metadata).await;
-        let limit = args.timeout.unwrap_or(DEFAULT_TIMEOUT).clamp(1, MAX_TIMEOUT);
+        let limit = args.timeout.filter(|limit| *limit > 0).unwrap_or(DEFAULT_TIMEOUT).min(MAX_TIMEOUT);
         let finished = execute(context, shell.as_os_str(), &args.command, &directory, Duration::from_millis(limit)).await?;
         if finished.end == End::Aborted {
             return Err(ToolError::Aborted);
@@ -178,17 +189,18 @@ struct Finished {
     kept: Kept,
     status: Option<ExitStatus>,
     end: End,
+    /// Processes that it has started and that still run.
+    gone_on: Vec<Process>,
 }
 
 async fn execute(context: &ToolContext, shell: &OsStr, line: &str, directory: &AbsPath, limit: Duration) -> Result<Finished, ToolError> {
     let not_started = |error: std::io::Error| ToolError::failed(format!("The shell could not be started: {error}."));
     let mut command = command(shell, directory);
-    command.args(["-c", "--", line]).env_clear().envs(context.environment.iter());
-    command.env_remove("OLDPWD").env("PWD", directory.as_path());
-    command.envs([("TERM", "dumb"), ("PAGER", "cat"), ("GIT_PAGER", "cat"), ("GIT_TERMINAL_PROMPT", "0")]);
-    // A repository may name a program that every `git status` would run.
-    if !context.environment.contains_key("GIT_CONFIG_COUNT") {
-        command.envs([("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "core.fsmonitor"), ("GIT_CONFIG_VALUE_0", "false")]);
+    command.args(["-c", "--", line]).env_clear().envs(bash_environment::variables(&context.environment));
+    let call = ulid::Ulid::generate().to_string();
+    command.env("PWD", directory.as_path()).env(CALL, &call);
+    if let Some(mask) = umask::of(&context.environment) {
+        set_umask(&mut command, mask);
     }
     let output = SharedOutput::of(&mut command).map_err(not_started)?;
     let labels = vec![("session", context.session_id.to_string()), ("call", context.call_id.clone())];
@@ -198,20 +210,26 @@ async fn execute(context: &ToolContext, shell: &OsStr, line: &str, directory: &A
         group,
         output,
         is_open: true,
+        buffer: vec![0; 64 * 1024],
         decoder: Decoder::default(),
-        keeper: Keeper::new(context.output_directory.clone(), LIMITS),
+        screen: Screen::default(),
+        keeper: Keeper::new(context.output_directory.clone(), Limits::new(context.output_limits, MOST_KEPT)),
         streamed: 0,
         status: None,
     };
     let end = run.finish(Instant::now() + limit).await;
     run.group.kill();
-    let rest = run.decoder.finish();
+    let mut rest = run.decoder.finish();
+    rest = run.screen.push(&rest) + &run.screen.finish();
     run.keeper.push(&rest).await;
-    Ok(Finished { kept: run.keeper.finish().await, status: run.status, end })
+    let number = run.group.number();
+    let gone_on = Tasks::spawn_blocking(move || number.map(|group| process_table::escaped(group, CALL, &call)).unwrap_or_default());
+    Ok(Finished { kept: run.keeper.finish().await, status: run.status, end, gone_on: gone_on.await.unwrap_or_default() })
 }
 
 enum Event {
-    Output(Vec<u8>),
+    /// So many bytes are in the buffer.
+    Output(usize),
     Closed,
     Exited(ExitStatus),
 }
@@ -223,7 +241,9 @@ struct Run<'a> {
     output: SharedOutput,
     /// Whether more output may come.
     is_open: bool,
+    buffer: Vec<u8>,
     decoder: Decoder,
+    screen: Screen,
     keeper: Keeper,
     streamed: usize,
     status: Option<ExitStatus>,
@@ -244,9 +264,15 @@ impl Run<'_> {
             End::Aborted => GRACE_AFTER_ABORT,
         };
         self.group.terminate();
+        if natural == End::Aborted {
+            // Nobody wants to read what it still prints; a flood that is not read stands still.
+            let _ = timeout(grace, self.group.wait()).await;
+            self.group.kill();
+            return natural;
+        }
         tokio::select! {
             biased;
-            () = cancel.cancelled(), if natural == End::TimedOut => {}
+            () = cancel.cancelled() => {}
             () = sleep(grace) => {}
             () = self.quiet_end() => {}
         }
@@ -265,7 +291,8 @@ impl Run<'_> {
         let last = Instant::now() + AFTER_EXIT;
         while self.is_open || self.group.is_alive() {
             if Instant::now() >= last {
-                return End::LeftBehind;
+                // Who has left the group may hold the pipe, and is not ended.
+                return if self.group.is_alive() { End::LeftBehind } else { End::Exited };
             }
             // Nobody tells when the last process of a group ends.
             let event = timeout(Duration::from_millis(5), self.next()).await;
@@ -286,10 +313,9 @@ impl Run<'_> {
 
     /// What happens next; for ever nothing once all has ended. May be dropped: nothing is lost.
     async fn next(&mut self) -> Event {
-        let mut buffer = [0; 8 * 1024];
         tokio::select! {
-            read = self.output.read(&mut buffer), if self.is_open => match read {
-                Ok(count) if count > 0 => Event::Output(buffer[..count].to_vec()),
+            read = self.output.read(&mut self.buffer), if self.is_open => match read {
+                Ok(count) if count > 0 => Event::Output(count),
                 _ => Event::Closed,
             },
             // Where the system does not tell how it ended, it has ended all the same.
@@ -300,15 +326,15 @@ impl Run<'_> {
 
     async fn handle(&mut self, event: Event, streams: bool) {
         match event {
-            Event::Output(bytes) => self.take(&bytes, streams).await,
+            Event::Output(count) => self.take(count, streams).await,
             Event::Closed => self.is_open = false,
             Event::Exited(status) => self.status = Some(status),
         }
     }
 
-    async fn take(&mut self, bytes: &[u8], streams: bool) {
-        let text = self.decoder.push(bytes);
-        self.keeper.push(&text).await;
+    async fn take(&mut self, count: usize, streams: bool) {
+        let text = self.decoder.push(&self.buffer[..count]);
+        self.keeper.push(&self.screen.push(&text)).await;
         if !streams || text.is_empty() || self.streamed >= STREAMED {
             return;
         }
@@ -321,7 +347,7 @@ impl Run<'_> {
 }
 
 fn result(args: &BashArgs, title: String, limit: u64, finished: Finished) -> ToolOutput {
-    let Finished { kept, status, end } = finished;
+    let Finished { kept, status, end, gone_on } = finished;
     let exit = if end == End::TimedOut { None } else { status.and_then(|status| status.code()) };
     let mut notes = Vec::new();
     match (end, status) {
@@ -337,12 +363,18 @@ fn result(args: &BashArgs, title: String, limit: u64, finished: Finished) -> Too
     if end == End::LeftBehind {
         notes.push("[Processes that the command had left running in the background were ended.]".to_owned());
     }
+    if let Some(note) = note_of(&gone_on) {
+        notes.push(note);
+    }
     let mut metadata = json!({
         "exit": exit,
         "description": args.description,
         "output": suffix(&kept.text, PREVIEW),
         "truncated": kept.truncated,
     });
+    if !gone_on.is_empty() {
+        metadata["running"] = gone_on.iter().map(|process| json!({ "pid": process.pid, "command": shortened(process) })).collect();
+    }
     if let Some(path) = &kept.path {
         metadata["outputPath"] = json!(path);
     }
@@ -355,6 +387,22 @@ fn result(args: &BashArgs, title: String, limit: u64, finished: Finished) -> Too
         output.push('\n');
     }
     ToolOutput { title, output, metadata, attachments: Vec::new() }
+}
+
+fn shortened(process: &Process) -> String {
+    ellipsis(&process.command.split_whitespace().collect::<Vec<_>>().join(" "), 100)
+}
+
+/// What goes on after the call, because it has made itself independent of it.
+fn note_of(gone_on: &[Process]) -> Option<String> {
+    let named: Vec<String> = gone_on.iter().take(MOST_NAMED).map(|process| format!("{} ({})", process.pid, shortened(process))).collect();
+    let more = match gone_on.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!named.is_empty()).then(|| {
+        format!("[Still running, because they have left the process group of the command: {}{more}. End those that are not needed with `kill`.]", named.join(", "))
+    })
 }
 
 #[cfg(all(test, unix))]

@@ -4,7 +4,12 @@ use std::{collections::VecDeque, io, path::PathBuf};
 
 use tokio::{fs::File, io::AsyncWriteExt as _};
 
+use super::output::{self, OutputLimits};
 use crate::stdx::paths::AbsPath;
+
+/// So much of what is shown is for notes: where the whole is, how the command ended, what goes on.
+const NOTE_LINES: usize = 10;
+const NOTE_BYTES: usize = 3_000;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy)]
@@ -13,8 +18,20 @@ pub(super) struct Limits {
     pub head: usize,
     /// Bytes kept from the end.
     pub tail: usize,
+    /// Of a longer output, lines kept from the beginning and from the end.
+    pub lines: (usize, usize),
     /// Bytes written to the file at most.
     pub file: u64,
+}
+
+impl Limits {
+    /// Limits that leave room for notes; the end of an output tells more than its beginning.
+    pub(super) fn new(shown: OutputLimits, file: u64) -> Self {
+        let bytes = shown.bytes - NOTE_BYTES.min(shown.bytes / 2);
+        let lines = shown.lines - NOTE_LINES.min(shown.lines / 2);
+        let (head, first) = (bytes / 5 * 2, (lines / 5 * 2).max(1));
+        Self { head, tail: bytes - head, lines: (first, lines - first), file }
+    }
 }
 
 /// Bytes that arrive in any portions become text: characters are never torn, what is not UTF-8 is replaced, zeros are left out.
@@ -64,6 +81,7 @@ pub(super) struct Keeper {
     head: String,
     tail: VecDeque<u8>,
     total: u64,
+    lines: usize,
     file: Option<(File, PathBuf, u64)>,
     problem: Option<String>,
 }
@@ -82,12 +100,13 @@ pub(super) struct Kept {
 impl Keeper {
     /// Keeps what is too long in a new file in `directory`.
     pub(super) fn new(directory: AbsPath, limits: Limits) -> Self {
-        Self { limits, directory, head: String::new(), tail: VecDeque::new(), total: 0, file: None, problem: None }
+        Self { limits, directory, head: String::new(), tail: VecDeque::new(), total: 0, lines: 0, file: None, problem: None }
     }
 
     /// Takes more text. Memory stays within the limits; a file that cannot be written costs only the file.
     pub(super) async fn push(&mut self, text: &str) {
         self.total += text.len() as u64;
+        self.lines += text.bytes().filter(|byte| *byte == b'\n').count();
         if self.file.is_none() && self.problem.is_none() && self.is_too_long() {
             let opened = self.open().await;
             self.note(opened);
@@ -105,7 +124,7 @@ impl Keeper {
     }
 
     fn is_too_long(&self) -> bool {
-        self.total > (self.limits.head + self.limits.tail) as u64
+        self.total > (self.limits.head + self.limits.tail) as u64 || self.lines > self.limits.lines.0 + self.limits.lines.1
     }
 
     fn note(&mut self, result: io::Result<()>) {
@@ -117,6 +136,7 @@ impl Keeper {
 
     /// Begins the file with what is in memory, which is everything so far.
     async fn open(&mut self) -> io::Result<()> {
+        output::make_private(&self.directory)?;
         // Such files can be read and written by the owner only.
         let (file, path) =
             tempfile::Builder::new().prefix("bash-").suffix(".txt").tempfile_in(&self.directory)?.keep().map_err(|error| error.error)?;
@@ -144,10 +164,21 @@ impl Keeper {
         // The cut may have gone through a character.
         let start = bytes.iter().take(4).take_while(|byte| (**byte & 0xc0) == 0x80).count();
         let tail = String::from_utf8_lossy(&bytes[start..]);
-        let missing = self.total.saturating_sub((self.head.len() + tail.len()) as u64);
-        if missing == 0 {
-            return Kept { text: format!("{}{tail}", self.head), truncated: false, path: None };
-        }
+        let (first, last) = self.limits.lines;
+        let (head, tail) = if self.total > (self.head.len() + tail.len()) as u64 {
+            (
+                output::first_part(&self.head, first, self.limits.head).to_owned(),
+                output::last_part(&tail, last, self.limits.tail).to_owned(),
+            )
+        } else {
+            let whole = format!("{}{tail}", self.head);
+            if self.lines <= first + last {
+                return Kept { text: whole, truncated: false, path: None };
+            }
+            let head = output::first_part(&whole, first, self.limits.head);
+            (head.to_owned(), output::last_part(&whole[head.len()..], last, self.limits.tail).to_owned())
+        };
+        let missing = self.total - (head.len() + tail.len()) as u64;
         let place = match (&self.file, &self.problem) {
             (Some((_, path, written)), _) if *written < self.total => {
                 format!("The first {written} bytes of {} are in {}, the rest was dropped.", self.total, path.display())
@@ -157,7 +188,8 @@ impl Keeper {
         };
         let hint = format!("[{missing} bytes left out here. {place} Read or search that file for the part you need.]");
         let hint = if self.file.is_some() { hint } else { format!("[{missing} bytes left out here. {place}]") };
-        Kept { text: format!("{}\n\n{hint}\n\n{tail}", self.head), truncated: true, path: self.file.map(|(_, path, _)| path) }
+        let head = head.trim_end_matches('\n');
+        Kept { text: format!("{head}\n\n{hint}\n\n{tail}"), truncated: true, path: self.file.map(|(_, path, _)| path) }
     }
 }
 
@@ -186,8 +218,10 @@ mod tests {
         }
     }
 
+    const LIMITS: Limits = Limits { head: 4, tail: 6, lines: (2, 3), file: 20 };
+
     async fn keep(directory: &tempfile::TempDir, portions: &[&str]) -> super::Kept {
-        let mut keeper = Keeper::new(AbsPath::new(directory.path()).unwrap(), Limits { head: 4, tail: 6, file: 20 });
+        let mut keeper = Keeper::new(AbsPath::new(directory.path()).unwrap(), LIMITS);
         for portion in portions {
             keeper.push(portion).await;
         }
@@ -218,6 +252,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn many_short_lines_are_long_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let made = AbsPath::new(directory.path().join("made/here")).unwrap();
+        let mut keeper = Keeper::new(made.clone(), Limits { head: 4000, tail: 6000, file: 10_000, ..LIMITS });
+        for number in 1..=9 {
+            keeper.push(&format!("{number}\n")).await;
+        }
+        let kept = keeper.finish().await;
+        let path = kept.path.unwrap();
+        assert!(AbsPath::new(&path).unwrap().is_within(&made), "the directory is made");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+        assert!(kept.text.starts_with("1\n2\n\n[8 bytes left out here. All 18 bytes are in "), "{}", kept.text);
+        assert!(kept.truncated && kept.text.ends_with("]\n\n7\n8\n9\n"), "{}", kept.text);
+    }
+
+    #[tokio::test]
     async fn the_file_is_bounded() {
         let directory = tempfile::tempdir().unwrap();
         let kept = keep(&directory, &["0123456789"; 5]).await;
@@ -228,8 +278,8 @@ mod tests {
     #[tokio::test]
     async fn without_a_place_for_the_file_the_ends_are_still_there() {
         let directory = tempfile::tempdir().unwrap();
-        let gone = AbsPath::new(directory.path().join("gone")).unwrap();
-        let mut keeper = Keeper::new(gone, Limits { head: 4, tail: 6, file: 20 });
+        std::fs::write(directory.path().join("file"), "").unwrap();
+        let mut keeper = Keeper::new(AbsPath::new(directory.path().join("file/below")).unwrap(), LIMITS);
         keeper.push("0123456789abcdef").await;
         let kept = keeper.finish().await;
         assert!(kept.text.contains("could not be kept in a file"), "{}", kept.text);

@@ -133,6 +133,13 @@ impl Fixture {
         Bash.run(&self.context, serde_json::from_value::<BashArgs>(args).unwrap()).await
     }
 
+    /// Adds a variable of the client.
+    fn set(&mut self, name: &str, value: &str) {
+        let mut environment = (*self.context.environment).clone();
+        environment.insert(name.to_owned(), value.to_owned());
+        self.context.environment = Arc::new(environment);
+    }
+
     fn streamed(&self) -> String {
         self.host.output.lock().unwrap().clone()
     }
@@ -251,7 +258,8 @@ async fn what_is_left_in_the_background_does_not_hold_the_call() {
 async fn a_flood_is_bounded_in_memory_and_kept_on_disk() {
     let fixture = Fixture::new();
     let output = fixture.run("yes | head -c 3000000; echo; echo the end").await.unwrap();
-    assert!(output.output.len() < 60_000);
+    assert!(output.output.len() < fixture.context.output_limits.bytes);
+    assert_eq!(crate::tool::output::cap(&fixture.context, "bash", output.clone()).await, output, "it is not kept twice");
     assert!(output.output.starts_with("y\ny\n") && output.output.ends_with("\nthe end\n"));
     assert!(output.output.contains("All 3000009 bytes are in "));
     assert_eq!(output.metadata["truncated"], true);
@@ -265,7 +273,7 @@ async fn a_flood_is_bounded_in_memory_and_kept_on_disk() {
 #[tokio::test]
 async fn bytes_that_are_no_text_do_no_harm() {
     let output = Fixture::new().run("printf 'a\\000b\\377c\\033[1mx'; printf '\\342'; sleep 0.05; printf '\\202\\254'").await.unwrap();
-    assert_eq!(output.output, "ab\u{fffd}c\u{1b}[1mx€");
+    assert_eq!(output.output, "ab\u{fffd}cx€");
 }
 
 #[tokio::test]
@@ -274,4 +282,111 @@ async fn a_command_that_looks_like_an_option_is_a_command() {
     assert_eq!(output.output, "ran\n");
     assert!(Fixture::new().run("  ").await.is_err());
     assert!(Fixture::new().run("a\0b").await.is_err());
+}
+
+#[tokio::test]
+async fn the_first_long_output_of_a_project_is_kept_and_named() {
+    let mut fixture = Fixture::new();
+    fixture.context.output_directory = fixture.context.output_directory.join("project/new");
+    let output = fixture.run("seq 1 30000; exit 3").await.unwrap();
+    let path = output.metadata["outputPath"].as_str().unwrap();
+    assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 30_000);
+    assert!(output.output.contains(&format!("All 168894 bytes are in {path}.")), "{}", output.output);
+    assert!(output.output.starts_with("1\n2\n") && output.output.ends_with("\n30000\n[exit code 3]\n"));
+    assert!(output.output.lines().count() <= fixture.context.output_limits.lines);
+    assert_eq!(crate::tool::output::cap(&fixture.context, "bash", output.clone()).await, output);
+}
+
+#[tokio::test]
+async fn progress_is_given_as_its_last_state() {
+    let fixture = Fixture::new();
+    let output = fixture.run("for i in $(seq 1 500); do printf '\\rat %d' $i; done; printf '\\n\\033[32mok\\033[0m\\n'").await.unwrap();
+    assert_eq!(output.output, "at 500\nok\n");
+    assert!(fixture.streamed().starts_with("\rat 1\rat 2"), "clients that show it can draw it");
+}
+
+#[tokio::test]
+async fn variables_that_say_where_git_was_do_not_reach_a_command() {
+    let mut fixture = Fixture::new();
+    let other = fixture.top.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    fixture.run("git init -q . && git init -q ../other").await.unwrap();
+    fixture.set("GIT_DIR", other.join(".git").to_str().unwrap());
+    fixture.set("GIT_WORK_TREE", other.to_str().unwrap());
+    fixture.set("GIT_INDEX_FILE", other.join(".git/index").to_str().unwrap());
+    let output = fixture.run("git rev-parse --show-toplevel; touch f; git add f; ls ../other/.git/index").await.unwrap();
+    assert!(output.output.starts_with(&format!("{}\n", fixture.context.worktree)), "{}", output.output);
+    assert!(output.output.contains("No such file") && fixture.context.worktree.join(".git/index").as_path().exists(), "{}", output.output);
+}
+
+#[tokio::test]
+async fn no_editor_and_no_pager_waits_for_a_person() {
+    let mut fixture = Fixture::new();
+    for name in ["EDITOR", "VISUAL", "GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "PAGER", "GIT_PAGER", "MANPAGER"] {
+        fixture.set(name, "sleep 60 #");
+    }
+    for (name, value) in [("GIT_AUTHOR_NAME", "a"), ("GIT_AUTHOR_EMAIL", "a"), ("GIT_COMMITTER_NAME", "a"), ("GIT_COMMITTER_EMAIL", "a")] {
+        fixture.set(name, value);
+    }
+    let begun = Instant::now();
+    let output = fixture.run("git init -q . && git config core.editor 'sleep 60 #' && git commit --allow-empty").await.unwrap();
+    assert!(output.output.contains("problem with the editor") && output.output.ends_with("[exit code 1]\n"), "{}", output.output);
+    let output = fixture
+        .run("git commit -q --allow-empty -m one && git commit -q --amend; git tag -a v1; git rebase -i --root; git -p log --format=%s")
+        .await
+        .unwrap();
+    assert!(output.output.ends_with("\none\n"), "{}", output.output);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_command_has_a_session_of_its_own_and_so_no_terminal() {
+    let output =
+        Fixture::new().run("read -r line < /proc/$$/stat; set -- $line; [ \"$6\" = $$ ] && [ \"$7\" = 0 ] && echo alone").await.unwrap();
+    assert_eq!(output.output, "alone\n");
+}
+
+#[tokio::test]
+async fn the_mask_of_the_client_holds() {
+    for (mask, mode) in [("0077", "600"), ("0002", "664"), ("0027", "640")] {
+        let mut fixture = Fixture::new();
+        fixture.set(crate::tool::umask::VARIABLE, mask);
+        let output = fixture.run("touch f; stat -c %a f; echo \"[$POLYTREE_UMASK]\"").await.unwrap();
+        assert_eq!(output.output, format!("{mode}\n[]\n"));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn processes_that_leave_the_group_are_named() {
+    for (command, limit) in [
+        ("setsid sleep 4000 & echo begun; sleep 0.2", 5000),
+        ("(setsid sh -c 'sleep 4000 & exit' >/dev/null 2>&1 </dev/null); echo begun", 5000),
+        ("setsid sleep 4000 & echo begun; sleep 60", 300),
+    ] {
+        let output = Fixture::new().call(json!({ "command": command, "timeout": limit })).await.unwrap();
+        let running = output.metadata["running"].as_array().unwrap();
+        let pid = i32::try_from(running[0]["pid"].as_i64().unwrap()).unwrap();
+        let told = format!("[Still running, because they have left the process group of the command: {pid} (sleep 4000).");
+        assert!(output.output.contains(&told), "{command}: {}", output.output);
+        assert!(!output.output.contains("background were ended"), "{command}: {}", output.output);
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL).unwrap();
+    }
+    let output = Fixture::new().run("true & (sleep 0.01 &); exec > >(cat); echo one").await.unwrap();
+    assert_eq!((output.output.as_str(), output.metadata.get("running")), ("one\n", None));
+}
+
+#[tokio::test]
+async fn a_timeout_of_nothing_is_the_usual_one() {
+    let output = Fixture::new().call(json!({ "command": "sleep 0.1; echo done", "timeout": 0 })).await.unwrap();
+    assert_eq!(output.output, "done\n");
+}
+
+#[tokio::test]
+async fn an_abort_ends_a_flood_that_ignores_it() {
+    let fixture = Fixture::with(&[("*", "*", Action::Allow)], Some("0123456789"));
+    let begun = Instant::now();
+    assert_eq!(fixture.run("trap '' TERM; yes 0123456789").await.unwrap_err(), ToolError::Aborted);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }

@@ -25,7 +25,9 @@ mod walk;
 pub mod bash;
 pub mod bash_commands;
 mod bash_directories;
+mod bash_environment;
 mod bash_output;
+mod bash_screen;
 pub mod edit;
 mod edit_budget;
 mod edit_indent;
@@ -37,6 +39,7 @@ pub mod list;
 pub mod read;
 mod read_lines;
 pub mod todo;
+pub mod umask;
 pub mod write;
 
 #[cfg(test)]

@@ -49,7 +49,9 @@ const HEAD_PERCENT: usize = 60;
 pub async fn cap(context: &ToolContext, tool_name: &str, output: ToolOutput) -> ToolOutput {
     // A page of a file is limited already, and keeping it as a file would lead the model in a circle.
     let limits = context.output_limits;
-    if tool_name == "read" || !is_too_long(&output.output, limits) {
+    // What a tool has kept whole and shortened by itself is not kept again in that form.
+    let is_kept = output.metadata.get("outputPath").is_some();
+    if tool_name == "read" || is_kept || !is_too_long(&output.output, limits) {
         return output;
     }
     let directory = context.output_directory.clone();
@@ -105,16 +107,19 @@ fn file_name(call_id: &str) -> String {
     if name.is_empty() { "call".to_owned() } else { name }
 }
 
-fn keep(directory: &AbsPath, path: &AbsPath, text: &str) -> io::Result<()> {
+/// Makes a directory for the owner alone, with its parents.
+pub(super) fn make_private(directory: &AbsPath) -> io::Result<()> {
     let mut make = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut make, 0o700);
+    make.recursive(true).create(directory)
+}
+
+fn keep(directory: &AbsPath, path: &AbsPath, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-        make.mode(0o700);
-        options.mode(0o600);
-    }
-    make.recursive(true).create(directory)?;
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    make_private(directory)?;
     options.write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
@@ -133,7 +138,7 @@ fn preview(text: &str, hint: &str, limits: OutputLimits) -> String {
 }
 
 /// The first lines within the limits; of a line that is too long by itself its beginning.
-fn first_part(text: &str, lines: usize, bytes: usize) -> &str {
+pub(super) fn first_part(text: &str, lines: usize, bytes: usize) -> &str {
     let end = text.match_indices('\n').nth(lines - 1).map_or(text.len(), |(at, _)| at + 1);
     let part = prefix(&text[..end], bytes);
     match part.rfind('\n') {
@@ -143,7 +148,7 @@ fn first_part(text: &str, lines: usize, bytes: usize) -> &str {
 }
 
 /// The last lines within the limits; of a line that is too long by itself its end.
-fn last_part(text: &str, lines: usize, bytes: usize) -> &str {
+pub(super) fn last_part(text: &str, lines: usize, bytes: usize) -> &str {
     let body = text.strip_suffix('\n').unwrap_or(text);
     let start = body.rmatch_indices('\n').nth(lines - 1).map_or(0, |(at, _)| at + 1);
     let part = suffix(&text[start..], bytes);

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     file::{
+        image::{self, Unfit},
         media_type,
         open::{self, Extent},
         text_file::{Encoding, TextFile, is_binary},
@@ -34,8 +35,8 @@ use crate::{
 const DEFAULT_LIMIT: usize = 2000;
 const PREVIEW_LINES: usize = 20;
 const SUGGESTIONS: usize = 3;
-/// Larger images and documents are not sent to models.
-const ATTACHMENT_BYTES: u64 = 5 * 1024 * 1024;
+/// Larger documents are not sent to models.
+const DOCUMENT_BYTES: u64 = 5 * 1024 * 1024;
 /// UTF-16 is decoded as a whole, so there is a limit to it.
 const UTF16_BYTES: u64 = 32 * 1024 * 1024;
 /// Of larger files, which no tool changes, nothing is read after the page that was asked for.
@@ -293,13 +294,21 @@ fn render(file: &Checked, window: Window, page: &Page, extent: Extent) -> ToolOu
 
 fn attach(mut source: Source<'_>, head: Vec<u8>, mime: &str) -> Result<ToolOutput, ToolError> {
     let file = source.file;
-    if source.metadata.len() > ATTACHMENT_BYTES {
-        let text = format!("{} ({mime}) has {} bytes; at most {ATTACHMENT_BYTES} can be attached.", file.shown(), source.metadata.len());
-        return Err(ToolError::failed(text));
+    let is_image = mime.starts_with("image/");
+    let most = if is_image { image::MOST_BYTES as u64 } else { DOCUMENT_BYTES };
+    let size = source.metadata.len();
+    if size > most {
+        let why =
+            if is_image { Unfit::TooLarge(size).to_string() } else { format!("it has {size} bytes, and at most {most} can be attached") };
+        return Err(ToolError::failed(format!("{} ({mime}) cannot be attached: {why}.", file.shown())));
     }
-    let bytes = source.rest(head, ATTACHMENT_BYTES)?;
+    let bytes = source.rest(head, most)?;
+    // A service that refuses it would refuse every later request of the session too.
+    if is_image && let Err(unfit) = image::check(&bytes) {
+        return Err(ToolError::failed(format!("{} ({mime}) cannot be attached: {unfit}.", file.shown())));
+    }
     source.seen();
-    let what = if mime.starts_with("image/") { "image" } else { "PDF document" };
+    let what = if is_image { "image" } else { "PDF document" };
     let filename = file.named().as_path().file_name().map(|name| name.to_string_lossy().into_owned());
     Ok(ToolOutput {
         title: file.shown().to_owned(),

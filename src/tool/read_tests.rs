@@ -144,7 +144,7 @@ async fn what_is_missing_or_no_text() {
 #[tokio::test]
 async fn images_are_attached() {
     let place = Place::new();
-    let png = [b"\x89PNG\r\n\x1a\n".as_slice(), &[0; 100]].concat();
+    let png = image::tests::png(20, 20, 100);
     place.write("logo", &png);
     let output = place.call(&tool(), json!({ "filePath": "logo" })).await.unwrap();
     let attachment = &output.attachments[0];

@@ -12,6 +12,7 @@ mod support {
 }
 
 mod abort;
+mod attachments;
 mod buffers;
 mod calls;
 mod command_line;

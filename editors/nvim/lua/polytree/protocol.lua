@@ -465,6 +465,11 @@
 ---@field sign? integer|nil When the model or a tool last gave a sign of life.
 ---@field queued integer Prompts that wait for this turn to end.
 
+--- A damaged store that was set aside.
+---@class polytree.protocol.DiagnosisSetAside
+---@field path string The file; its name ends with the time in UTC.
+---@field bytes integer Its bytes.
+
 --- The settings and models of the directory for the client that asks.
 ---@class polytree.protocol.DiagnosisSettings
 ---@field error? string|nil Why they cannot be used.
@@ -497,7 +502,8 @@
 ---@field outputs polytree.protocol.DiagnosisFiles Long outputs of tools.
 ---@field logs polytree.protocol.DiagnosisFiles Log files.
 ---@field rows? polytree.protocol.DiagnosisRows|nil Rows by table; absent when the store could not be read.
----@field check? string|nil The result of SQLite's quick check: `ok`, or what is broken; only where no daemon runs.
+---@field check? string|nil The result of SQLite's quick check: `ok`, or what is broken. Where a daemon runs: only the damage that it has met.
+---@field setAside? polytree.protocol.DiagnosisSetAside[] Damaged stores that were set aside when a daemon started, the oldest first.
 
 --- The symbols of a directory.
 ---@class polytree.protocol.DiagnosisSymbols
@@ -1314,7 +1320,7 @@
 
 --- Params of `project.update`.
 ---@class polytree.protocol.ProjectUpdateParams
----@field name string The new name; empty takes it away.
+---@field name string The new name, kept as one line of at most 500 characters without control characters; empty takes it away.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1389,6 +1395,7 @@
 ---@field messageID polytree.protocol.MessageId The message.
 ---@field attempt integer Which attempt failed, from 1.
 ---@field error polytree.protocol.MessageError How it failed.
+---@field withoutAttachments? boolean The service refused the request, and it is sent again without the images and documents of the conversation. This model is not sent those again.
 ---@field time polytree.protocol.Created When.
 
 --- One permission rule: of the matching ones the last wins.
@@ -1477,7 +1484,7 @@
 ---@field directory string Where it works, as an absolute real path.
 ---@field missing? boolean The directory is gone.
 ---@field parentID? polytree.protocol.SessionId|nil The session that started it.
----@field title string What it is about.
+---@field title string What it is about: one line of at most 500 characters.
 ---@field version string The daemon's version that created it.
 ---@field agent? string|nil The agent for prompts that name none.
 ---@field model? polytree.protocol.ModelRef|nil The model for prompts that name none.
@@ -1503,7 +1510,7 @@
 ---@class polytree.protocol.SessionCreateParams
 ---@field id? polytree.protocol.SessionId|nil The id that the session shall have: the same id with the same params again returns that session.
 ---@field parentID? polytree.protocol.SessionId|nil The session that this one belongs to.
----@field title? string|nil What it is about; default: named by the first prompt.
+---@field title? string|nil What it is about; default: named by the first prompt. Kept as one line of at most 500 characters, without control characters.
 ---@field agent? string|nil The agent for prompts that name none.
 ---@field model? polytree.protocol.ModelRef|nil The model for prompts that name none.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
@@ -1647,7 +1654,7 @@
 --- Params of `session.update`.
 ---@class polytree.protocol.SessionUpdateParams
 ---@field sessionID polytree.protocol.SessionId The session.
----@field title? string|nil The new title.
+---@field title? string|nil The new title; kept as one line of at most 500 characters, without control characters.
 ---@field archived? boolean|nil Archive it, or take it out of the archive.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
