@@ -33,6 +33,8 @@ pub struct Page {
     pub total: usize,
     /// Whether the page ends early because it is full, before the lines that were asked for.
     pub full: bool,
+    /// Which of the lines are cut, counted from 0.
+    pub cut: Vec<usize>,
     /// How the file is stored.
     pub encoding: Encoding,
 }
@@ -95,17 +97,21 @@ impl Reader {
             lines: Vec::new(),
             total: self.number - 1,
             full: self.full,
+            cut: Vec::new(),
             encoding: if self.is_utf8 { Encoding::Utf8 } else { Encoding::Windows1252 },
         };
         let mut bytes = 0;
         for line in &self.kept {
             let text = if self.is_utf8 { String::from_utf8_lossy(line) } else { WINDOWS_1252.decode_without_bom_handling(line).0 };
-            let text = cut(&text);
+            let (text, is_cut) = cut(&text);
             bytes += text.len() + 8;
             // The first line is always given: a page without lines would never end.
             if bytes > PAGE_BYTES && !page.lines.is_empty() {
                 page.full = true;
                 break;
+            }
+            if is_cut {
+                page.cut.push(page.lines.len());
             }
             page.lines.push(text);
         }
@@ -161,10 +167,11 @@ enum Last {
     No,
 }
 
-fn cut(line: &str) -> String {
+/// The line, or its beginning, and whether that is all that is given.
+fn cut(line: &str) -> (String, bool) {
     match line.char_indices().nth(LINE_CHARACTERS) {
-        Some((at, _)) => format!("{}...", &line[..at]),
-        None => line.to_owned(),
+        Some((at, _)) => (format!("{}...", &line[..at]), true),
+        None => (line.to_owned(), false),
     }
 }
 
@@ -183,7 +190,7 @@ mod tests {
     #[test]
     fn long_lines_and_full_pages() {
         let long = page("ü".repeat(3000).as_bytes(), 1, 10, 7);
-        assert_eq!(long.lines, ["ü".repeat(2000) + "..."]);
+        assert_eq!((long.lines, long.cut), (vec!["ü".repeat(2000) + "..."], vec![0]));
         assert_eq!(page("a".repeat(2000).as_bytes(), 1, 10, 64).lines, ["a".repeat(2000)]);
         let text = format!("{}\n", "y".repeat(1000)).repeat(100);
         let many = page(text.as_bytes(), 1, 2000, 1000);
