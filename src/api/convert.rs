@@ -191,7 +191,7 @@ impl From<file::Error> for Error {
         match error {
             E::Path(_) => Error::invalid_params(text),
             E::Outside { .. } => Error::denied(text).hint("give a path in the worktree, or another `directory`"),
-            E::NotFound(_) => Error::new(ErrorKind::NotFound, text),
+            E::NotFound(_) | E::Dangling { .. } => Error::new(ErrorKind::NotFound, text),
             E::Directory(_) => Error::new(ErrorKind::InvalidState, text).hint("file.list lists it"),
             E::NotDirectory(_) => Error::new(ErrorKind::InvalidState, text).hint("file.read reads it"),
             E::Special { .. } => Error::new(ErrorKind::InvalidState, text),

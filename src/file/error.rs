@@ -21,6 +21,16 @@ pub enum Error {
     /// There is nothing.
     #[error("there is no file {0}")]
     NotFound(String),
+    /// It is, or leads through, a link to nothing.
+    #[error("{path} leads through the symbolic link {link}, whose target {target} does not exist or leads in a circle")]
+    Dangling {
+        /// As it was given.
+        path: String,
+        /// The link.
+        link: String,
+        /// Where it leads.
+        target: String,
+    },
     /// A file was expected.
     #[error("{0} is a directory")]
     Directory(String),

@@ -128,6 +128,15 @@ fn stamp(metadata: &Metadata) -> impl PartialEq {
     }
 }
 
+/// The error where a link on the way leads to nothing: to the opening it looks like one that was put there meanwhile.
+fn dangling(real: &AbsPath, given: &str) -> Option<Error> {
+    let leads_nowhere =
+        |path: &AbsPath| path.as_path().symlink_metadata().is_ok_and(|found| found.is_symlink()) && !path.as_path().exists();
+    let link = real.ancestors().find(leads_nowhere)?;
+    let target = std::fs::read_link(link.as_path()).ok()?.display().to_string();
+    Some(Error::Dangling { path: given.to_owned(), link: link.to_string(), target })
+}
+
 /// The content, and of a file on disk what was known of it before it was read.
 fn load(real: &AbsPath, given: &str, unsaved: Option<Arc<str>>, form: Form) -> Result<(Content, Option<Metadata>), Error> {
     if let Some(text) = unsaved {
@@ -139,7 +148,8 @@ fn load(real: &AbsPath, given: &str, unsaved: Option<Arc<str>>, form: Form) -> R
         let text = String::from_utf8_lossy(&window.bytes).into_owned();
         return Ok((content(Body::Text { text, mime: text_mime(real) }, Encoding::Utf8, &window), None));
     }
-    let (mut file, metadata) = open::regular(real).map_err(|error| Error::opening(given, error))?;
+    let (mut file, metadata) =
+        open::regular(real).map_err(|error| dangling(real, given).unwrap_or_else(|| Error::opening(given, error)))?;
     let failed = |error| Error::io(given, error);
     let mut head = Vec::new();
     file.by_ref().take(8192).read_to_end(&mut head).map_err(failed)?;

@@ -113,13 +113,15 @@ fn available(turn: &Turn) -> impl Iterator<Item = &Arc<dyn AnyTool>> {
     offered.chain(&turn.form_tool)
 }
 
-/// Arguments as a JSON object; no arguments are an empty one.
+/// Arguments as a JSON object; no arguments are an empty one. Some models encode the object once more, as text.
 pub(super) fn parse_input(arguments: &str) -> Result<Value, String> {
     if arguments.trim().is_empty() {
         return Ok(json!({}));
     }
     match serde_json::from_str(arguments) {
         Ok(Value::Object(input)) => Ok(Value::Object(input)),
+        Ok(Value::Null) => Ok(json!({})),
+        Ok(Value::String(text)) => parse_input(&text),
         Ok(_) => Err("the arguments are not a JSON object".to_owned()),
         Err(error) => Err(format!("the arguments are not valid JSON: {error}")),
     }
@@ -233,7 +235,8 @@ fn repair(tools: &[Arc<dyn AnyTool>], name: &str, arguments: &str) -> Result<(Ar
         return Err(format!("There is no tool `{name}`. The tools are: {}.", known.join(", ")));
     };
     let input = parse_input(arguments)?;
-    tool.check(&input).map(|()| (tool, input))
+    let input = tool.check(&input)?;
+    Ok((tool, input))
 }
 
 /// The tool that tells the model what was wrong with a call.
@@ -431,6 +434,27 @@ pub(super) fn closed(running: &ToolRunning, result: Result<ToolOutput, ToolError
                 fields["aborted"] = Value::Bool(true);
             }
             ToolState::Error(ToolFailed { input: running.input.clone(), error: error.to_string(), metadata, time })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_an_object_however_often_they_were_encoded() {
+        let object = json!({ "filePath": "a" });
+        let mut arguments = object.to_string();
+        for _ in 0..3 {
+            assert_eq!(parse_input(&arguments), Ok(object.clone()), "{arguments}");
+            arguments = json!(arguments).to_string();
+        }
+        for nothing in ["", " ", "null", "\"\"", "\"null\""] {
+            assert_eq!(parse_input(nothing), Ok(json!({})), "{nothing}");
+        }
+        for wrong in ["[1]", "\"text\"", "{", "5"] {
+            assert!(parse_input(wrong).is_err(), "{wrong}");
         }
     }
 }

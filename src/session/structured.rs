@@ -203,13 +203,13 @@ impl AnyTool for Form {
         self.parameters.clone()
     }
 
-    fn check(&self, input: &Value) -> Result<(), String> {
+    fn check(&self, input: &Value) -> Result<Value, String> {
         let checked = match (self.is_wrapped, input.get(FIELD)) {
             (false, _) => self.fits(input),
             (true, Some(answer)) => self.fits(answer),
             (true, None) => Err(format!("the field `{FIELD}` is missing")),
         };
-        checked.map_err(|why| {
+        checked.map(|()| input.clone()).map_err(|why| {
             *self.mistake.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
             format!("The answer does not satisfy the schema: {why}. Call `{TOOL}` again with an answer that does.")
         })

@@ -61,8 +61,8 @@ pub struct BashArgs {
     #[serde(default)]
     timeout: Option<u64>,
     /// What it does, in five to ten words, for the user.
-    #[serde(default)]
-    description: String,
+    #[schemars(required)]
+    description: Option<String>,
     /// The directory to run in, absolute or relative to the session's directory, which it is if left out.
     #[serde(default)]
     workdir: Option<String>,
@@ -112,7 +112,7 @@ impl Tool for Bash {
 
 /// The command line in one line, where there is no description.
 fn title(args: &BashArgs) -> String {
-    let text = if args.description.trim().is_empty() { &args.command } else { &args.description };
+    let text = args.description.as_ref().filter(|text| !text.trim().is_empty()).unwrap_or(&args.command);
     ellipsis(&text.split_whitespace().collect::<Vec<_>>().join(" "), 200)
 }
 

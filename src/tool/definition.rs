@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::context::ToolContext;
+use super::{context::ToolContext, lenient};
 
 /// What a call gives back.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -73,11 +73,11 @@ pub trait AnyTool: Send + Sync {
     fn description(&self) -> &str;
     /// The JSON Schema of its arguments.
     fn parameters(&self) -> Value;
-    /// Checks the arguments.
+    /// Checks the arguments, and gives them as they were meant where that is certain.
     ///
     /// # Errors
     /// A sentence that the model can act on.
-    fn check(&self, input: &Value) -> Result<(), String>;
+    fn check(&self, input: &Value) -> Result<Value, String>;
     /// Parses the arguments and does it.
     async fn call(&self, context: &ToolContext, input: Value) -> Result<ToolOutput, ToolError>;
 }
@@ -106,15 +106,31 @@ impl<T: Tool> AnyTool for Erased<T> {
         schema
     }
 
-    fn check(&self, input: &Value) -> Result<(), String> {
-        parse::<T>(input).map(drop)
+    fn check(&self, input: &Value) -> Result<Value, String> {
+        self.read(input).map(|(input, _)| input)
     }
 
     async fn call(&self, context: &ToolContext, input: Value) -> Result<ToolOutput, ToolError> {
-        let args = parse::<T>(&input).map_err(ToolError::Failed)?;
+        let (_, args) = self.read(&input).map_err(ToolError::Failed)?;
         self.0.run(context, args).await
     }
 }
+
+impl<T: Tool> Erased<T> {
+    /// Arguments that satisfy the schema are taken as they are; of others the error names what was written.
+    fn read(&self, input: &Value) -> Result<(Value, T::Args), String> {
+        let strict = parse::<T>(input);
+        if let Ok(args) = strict {
+            return Ok((input.clone(), args));
+        }
+        let repaired = lenient::repaired(&self.parameters(), input);
+        let args = parse::<T>(&repaired).or(strict)?;
+        Ok((repaired, args))
+    }
+}
+
+/// What the types of numbers of this program are called.
+const WHOLE: &str = "expected a whole number that is not negative";
 
 fn parse<T: Tool>(input: &Value) -> Result<T::Args, String> {
     serde_path_to_error::deserialize(input).map_err(|error| {
@@ -123,7 +139,7 @@ fn parse<T: Tool>(input: &Value) -> Result<T::Args, String> {
         format!(
             "The arguments of the tool `{}` are not valid{place}: {}. Please call it again with arguments that satisfy its schema.",
             T::NAME,
-            error.into_inner()
+            error.into_inner().to_string().replace("expected usize", WHOLE).replace("expected u64", WHOLE)
         )
     })
 }

@@ -179,6 +179,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn brackets_may_be_part_of_a_name() {
+        let place = Place::new();
+        touch(&place, "app/[slug]/page.tsx", 1);
+        touch(&place, "app/s/page.tsx", 0);
+        let absolute = place.worktree.join("app/[slug]/page.tsx").to_string();
+        for pattern in ["app/[slug]/page.tsx", "app/[slug]/*.{ts,tsx}", &absolute] {
+            assert_eq!(glob(&place, json!({ "pattern": pattern })).await, "TREE/app/[slug]/page.tsx\nTREE/app/s/page.tsx", "{pattern}");
+        }
+    }
+
+    #[tokio::test]
     async fn absolute_patterns_and_places_outside() {
         let place = Place::new();
         fs::create_dir(place.outside.join("d")).unwrap();

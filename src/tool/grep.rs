@@ -29,14 +29,15 @@ use crate::{
         ignore_rules::{sees, walker},
         open::{self, Extent},
     },
-    find::text::{Entry, Error, FileSearcher, Line, Options, Outcome, PathPattern, Query, Source, modified, newest_first, walk},
+    find::text::{Entry, Error, FileSearcher, Line, Options, Outcome, PathPattern, Query, Source, modified, newest_first, walk, window},
     overlay::Overlay,
     stdx::paths::AbsPath,
 };
 
 /// More matches are not given at once.
 const MAX_MATCHES: usize = 100;
-const LINE_CHARACTERS: usize = 2000;
+/// Longer lines are cut.
+const LINE_BYTES: usize = 2000;
 const MAX_THREADS: usize = 8;
 /// The longest that one call searches.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -74,7 +75,7 @@ impl Tool for Grep {
 
     async fn run(&self, context: &ToolContext, args: GrepArgs) -> Result<ToolOutput, ToolError> {
         let query = query(&args.pattern)?;
-        let include = args.include.as_deref().map(PathPattern::new).transpose()?;
+        let include = args.include.as_deref().filter(|include| !include.trim().is_empty()).map(PathPattern::new).transpose()?;
         let place = walk::place(context, args.path.as_deref()).await?;
         context
             .host
@@ -266,14 +267,16 @@ impl Search<'_> {
     }
 }
 
-/// A line as the model reads it.
+/// A line as the model reads it: of a long one what is around its first match, and which part of it that is.
 fn shown(line: &Line<'_>) -> String {
-    // No character has more than four bytes.
-    let text = String::from_utf8_lossy(&line.bytes[..line.bytes.len().min(4 * LINE_CHARACTERS + 4)]);
-    match text.char_indices().nth(LINE_CHARACTERS) {
-        Some((at, _)) => format!("{}...", &text[..at]),
-        None => text.into_owned(),
+    let window = window(line.bytes, line.matches.and_then(<[_]>::first), LINE_BYTES);
+    let text = String::from_utf8_lossy(&line.bytes[window.clone()]);
+    let (start, end, length) = (window.start, window.end, line.bytes.len());
+    if end - start == length {
+        return text.into_owned();
     }
+    let [before, after] = [start > 0, end < length].map(|is_cut| if is_cut { "..." } else { "" });
+    format!("{before}{text}{after} [bytes {} to {end} of the {length} of this line]", start + 1)
 }
 
 fn render(pattern: &str, hits: &[Hit], note: &str) -> ToolOutput {

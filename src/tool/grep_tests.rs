@@ -139,7 +139,7 @@ async fn caps_on_matches_and_lines() {
     assert!(output.output.contains("/f14:") && !output.output.contains("/f15:"));
     place.write("long", "y".repeat(5000));
     let output = place.call(&tool(), json!({ "pattern": "yy" })).await.unwrap().output;
-    assert!(output.ends_with(&format!("Line 1: {}...", "y".repeat(2000))), "{output}");
+    assert!(output.ends_with(&format!("Line 1: {}... [bytes 1 to 2000 of the 5000 of this line]", "y".repeat(2000))), "{output}");
 }
 
 #[tokio::test]
@@ -267,4 +267,29 @@ async fn what_an_editor_holds_is_searched_in_place_of_the_disk() {
     place.host.answer("read", Answer::DenyContaining("new/file"));
     let output = place.call(&tool(), json!({ "pattern": "needle" })).await.unwrap().output;
     assert!(!output.contains("nothing") && output.contains("Matches in 1 files are not shown"), "{output}");
+}
+
+#[tokio::test]
+async fn of_a_long_line_the_part_around_the_match_is_shown() {
+    let place = Place::new();
+    for (name, around, start) in [("min.js", "x", 8745), ("u.txt", "ü", 17_745)] {
+        place.write(name, format!("{}NEEDLE=42;{}", around.repeat(9000), around.repeat(9000)));
+        let output = place.call(&erase(Grep), json!({ "pattern": "NEEDLE", "path": name })).await.unwrap().output;
+        let (line, shown) = output.split_once("Line 1: ...").unwrap();
+        assert!(line.contains("Found 1 match") && shown.contains(&format!("{around}NEEDLE=42;{around}")), "{output}");
+        let length = 10 + 18_000 * around.len();
+        assert!(shown.ends_with(&format!("... [bytes {start} to {} of the {length} of this line]", start + 1999)), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn an_include_may_be_a_name_with_brackets() {
+    let place = Place::new();
+    for path in ["app/[slug]/page.tsx", "app/[...all]/page.tsx", "api/{id}/page.tsx", "app/s/page.tsx"] {
+        place.write(path, "needle");
+    }
+    for (include, found) in [("app/[slug]/*.tsx", 2), ("app/[...all]/page.tsx", 1), ("api/{id}/**", 1), ("", 4), (" ", 4)] {
+        let output = place.call(&erase(Grep), json!({ "pattern": "needle", "include": include })).await.unwrap().output;
+        assert_eq!(output.matches("Line 1:").count(), found, "{include}: {output}");
+    }
 }

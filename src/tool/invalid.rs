@@ -49,7 +49,7 @@ pub fn resolve(tools: &[Arc<dyn AnyTool>], name: &str, input: Value) -> (Arc<dyn
     let find = |name: &str| tools.iter().find(|tool| tool.name() == name && name != Invalid::NAME);
     let error = if let Some(tool) = find(name).or_else(|| find(&name.to_lowercase())) {
         match tool.check(&input) {
-            Ok(()) => return (tool.clone(), input),
+            Ok(input) => return (tool.clone(), input),
             Err(error) => error,
         }
     } else {

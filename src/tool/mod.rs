@@ -6,6 +6,7 @@ pub mod context;
 pub mod definition;
 
 pub mod invalid;
+mod lenient;
 pub mod output;
 pub mod select;
 
@@ -100,6 +101,8 @@ const fn is_same(one: &[u8], other: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -114,9 +117,48 @@ mod tests {
             let parameters = tool.parameters();
             assert!(!tool.description().trim().is_empty(), "{}", tool.name());
             assert_eq!(parameters["type"], "object", "{}", tool.name());
+            let names: Vec<_> = parameters["required"].as_array().into_iter().flatten().collect();
+            assert!(tool.name() != "bash" || names == ["command", "description"], "asked for, though not insisted on: {names:?}");
             for (name, field) in parameters["properties"].as_object().unwrap() {
                 assert!(field.get("description").is_some(), "{} {name} has no description", tool.name());
             }
+        }
+    }
+    #[test]
+    fn arguments_are_read_as_they_were_meant() {
+        let todo = json!([{ "content": "a", "status": "pending", "priority": "high" }]);
+        for (name, input, read) in [
+            ("todowrite", json!({ "todos": todo.to_string() }), json!({ "todos": todo })),
+            ("list", json!({ "ignore": "[\"*.txt\"]" }), json!({ "ignore": ["*.txt"] })),
+            ("list", json!({ "ignore": "*.txt", "path": null }), json!({ "ignore": ["*.txt"], "path": null })),
+            ("bash", json!({ "command": "ls", "timeout": "5000" }), json!({ "command": "ls", "timeout": 5000 })),
+            (
+                "bash",
+                json!({ "command": "ls", "timeout": 5000.0, "description": null }),
+                json!({ "command": "ls", "timeout": 5000, "description": null }),
+            ),
+            (
+                "edit",
+                json!({ "filePath": "a", "oldString": "", "newString": "x", "replaceAll": "true" }),
+                json!({ "filePath": "a", "oldString": "", "newString": "x", "replaceAll": true }),
+            ),
+            (
+                "edit",
+                json!({ "filePath": "a", "oldString": "", "newString": "x", "replaceAll": null }),
+                json!({ "filePath": "a", "oldString": "", "newString": "x" }),
+            ),
+            ("read", json!({ "filePath": "a", "offset": "", "limit": "None" }), json!({ "filePath": "a" })),
+            ("read", json!({ "filePath": "a", "offset": "12", "limit": 3.0 }), json!({ "filePath": "a", "offset": 12, "limit": 3 })),
+            ("grep", json!({ "pattern": 42, "include": "" }), json!({ "pattern": "42", "include": "" })),
+        ] {
+            let tool = builtin().into_iter().find(|tool| tool.name() == name).unwrap();
+            assert_eq!(tool.check(&input), Ok(read), "{name} {input}");
+        }
+        for (name, input) in
+            [("read", json!({ "filePath": "a", "offset": -1 })), ("bash", json!({ "command": null })), ("bash", json!({ "cmd": "ls" }))]
+        {
+            let tool = builtin().into_iter().find(|tool| tool.name() == name).unwrap();
+            assert!(tool.check(&input).is_err(), "{name} {input}");
         }
     }
 }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use polytree_protocol::part::Attachment;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     definition::{Tool, ToolError, ToolOutput},
     file_times::Stamp,
     path::{self, Checked, Purpose, blocking},
-    read_lines::{PAGE_BYTES, Page, Reader},
+    read_lines::{LINE_CHARACTERS, PAGE_BYTES, Page, Reader},
 };
 use crate::{
     file::{
@@ -58,29 +58,11 @@ pub struct ReadArgs {
     /// The file or directory, absolute or relative to the working directory.
     file_path: String,
     /// The first line to give, from 1.
-    #[serde(default, deserialize_with = "lenient_number")]
+    #[serde(default)]
     offset: Option<usize>,
     /// How many lines to give, 2000 if not said.
-    #[serde(default, deserialize_with = "lenient_number")]
+    #[serde(default)]
     limit: Option<usize>,
-}
-
-/// Models write numbers as text now and then.
-fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
-    let value = Option::<Value>::deserialize(deserializer)?;
-    let number = match &value {
-        None => return Ok(None),
-        Some(Value::Number(number)) => number.as_u64().or_else(|| number.as_f64().filter(|f| f.fract() == 0.0 && *f >= 0.0).map(whole)),
-        Some(Value::String(text)) => text.trim().parse().ok(),
-        Some(_) => None,
-    };
-    let number = number.and_then(|number| usize::try_from(number).ok());
-    number.map(Some).ok_or_else(|| serde::de::Error::custom("expected a whole number that is not negative"))
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only called with whole numbers from 0; huge ones saturate")]
-fn whole(number: f64) -> u64 {
-    number as u64
 }
 
 #[async_trait]
@@ -282,14 +264,30 @@ fn render(file: &Checked, window: Window, page: &Page, extent: Extent) -> ToolOu
         () if more => format!("(Lines {} to {} of {}. Go on with offset {next}.)", window.first, next - 1, page.total),
         () => format!("(End of file, {} lines in total.)", page.total),
     };
-    let _ = write!(output, "\n{note}\n</content>");
+    let _ = write!(output, "\n{note}");
+    if let Some(note) = cut_note(window, page) {
+        let _ = write!(output, "\n{note}");
+    }
+    output.push_str("\n</content>");
     let preview = page.lines.iter().take(PREVIEW_LINES).map(String::as_str).collect::<Vec<_>>().join("\n");
     ToolOutput {
         title: file.shown().to_owned(),
         output,
-        metadata: json!({ "preview": preview, "truncated": more, "lines": page.total }),
+        metadata: json!({ "preview": preview, "truncated": more || !page.cut.is_empty(), "lines": page.total }),
         attachments: Vec::new(),
     }
+}
+
+/// Says which lines go on beyond what is given of them, and how to see the rest.
+fn cut_note(window: Window, page: &Page) -> Option<String> {
+    let first = window.first + page.cut.first()?;
+    let which = match page.cut.len() {
+        1 => format!("Line {first} goes on: it is"),
+        count => format!("{count} lines go on, the first of them line {first}: they are"),
+    };
+    Some(format!(
+        "({which} cut after {LINE_CHARACTERS} characters. grep shows the part around a match; a command such as `sed -n {first}p FILE | cut -c 2001-4000` shows any part.)"
+    ))
 }
 
 fn attach(mut source: Source<'_>, head: Vec<u8>, mime: &str) -> Result<ToolOutput, ToolError> {

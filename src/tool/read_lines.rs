@@ -33,6 +33,8 @@ pub struct Page {
     pub total: usize,
     /// Whether the page ends early because it is full, before the lines that were asked for.
     pub full: bool,
+    /// Which of the lines are cut, counted from 0.
+    pub cut: Vec<usize>,
     /// What has to be known of how the file is stored.
     pub note: Option<String>,
 }
@@ -96,19 +98,23 @@ impl Reader {
 
     fn page(self) -> Page {
         let (encoding, strays) = self.detector.finish();
-        let mut page = Page { lines: Vec::new(), total: self.number - 1, full: self.full, note: text_file::note(encoding, strays) };
+        let note = text_file::note(encoding, strays);
+        let mut page = Page { lines: Vec::new(), total: self.number - 1, full: self.full, cut: Vec::new(), note };
         let mut bytes = 0;
         for line in &self.kept {
             let text = match encoding {
                 Encoding::Legacy(encoding) => encoding.decode_without_bom_handling(line).0,
                 _ => String::from_utf8_lossy(line),
             };
-            let text = cut(&text);
+            let (text, is_cut) = cut(&text);
             bytes += text.len() + 8;
             // The first line is always given: a page without lines would never end.
             if bytes > PAGE_BYTES && !page.lines.is_empty() {
                 page.full = true;
                 break;
+            }
+            if is_cut {
+                page.cut.push(page.lines.len());
             }
             page.lines.push(text);
         }
@@ -145,10 +151,11 @@ impl Reader {
     }
 }
 
-fn cut(line: &str) -> String {
+/// The line, or its beginning, and whether that is all that is given.
+fn cut(line: &str) -> (String, bool) {
     match line.char_indices().nth(LINE_CHARACTERS) {
-        Some((at, _)) => format!("{}...", &line[..at]),
-        None => line.to_owned(),
+        Some((at, _)) => (format!("{}...", &line[..at]), true),
+        None => (line.to_owned(), false),
     }
 }
 
@@ -167,7 +174,7 @@ mod tests {
     #[test]
     fn long_lines_and_full_pages() {
         let long = page("ü".repeat(3000).as_bytes(), 1, 10, 7);
-        assert_eq!(long.lines, ["ü".repeat(2000) + "..."]);
+        assert_eq!((long.lines, long.cut), (vec!["ü".repeat(2000) + "..."], vec![0]));
         assert_eq!(page("a".repeat(2000).as_bytes(), 1, 10, 64).lines, ["a".repeat(2000)]);
         let text = format!("{}\n", "y".repeat(1000)).repeat(100);
         let many = page(text.as_bytes(), 1, 2000, 1000);

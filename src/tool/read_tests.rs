@@ -72,7 +72,7 @@ async fn files_by_lines() {
         </content>"]],
     )
     .await;
-    check(&place, json!({ "filePath": "a.txt", "limit": "many" }), expect!["error: The arguments of the tool `read` are not valid at `limit`: expected a whole number that is not negative. Please call it again with arguments that satisfy its schema."]).await;
+    check(&place, json!({ "filePath": "a.txt", "limit": "many" }), expect![[r#"error: The arguments of the tool `read` are not valid at `limit`: invalid type: string "many", expected a whole number that is not negative. Please call it again with arguments that satisfy its schema."#]]).await;
 }
 
 #[tokio::test]
@@ -224,4 +224,21 @@ async fn of_a_huge_file_only_the_page_is_read() {
     assert!(began.elapsed().as_secs() < 10);
     // Only a part was seen, so it may not be overwritten; it is too large for that anyway.
     assert!(place.context.file_times.last(&place.worktree.join("huge")).is_none());
+}
+
+#[tokio::test]
+async fn a_line_that_goes_on_is_said_to() {
+    let place = Place::new();
+    place.write("long", format!("short\n{}\nshort\n{}", "x".repeat(9000), "y".repeat(2001)));
+    let output = place.call(&tool(), json!({ "filePath": "long" })).await.unwrap();
+    assert!(
+        output
+            .output
+            .contains("(End of file, 4 lines in total.)\n(2 lines go on, the first of them line 2: they are cut after 2000 characters.")
+    );
+    assert_eq!(output.metadata["truncated"], true);
+    let output = place.call(&tool(), json!({ "filePath": "long", "offset": 3 })).await.unwrap();
+    assert!(output.output.contains("\n(Line 4 goes on: it is cut after 2000 characters."), "{}", output.output);
+    let output = place.call(&tool(), json!({ "filePath": "long", "limit": 1 })).await.unwrap();
+    assert!(!output.output.contains("cut after"), "{}", output.output);
 }

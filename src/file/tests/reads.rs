@@ -150,3 +150,20 @@ fn unsaved_text_counts_more_than_the_disk() {
     announce("file", "text\r\nx\r\n");
     assert!(matches!(read("file", Form::Patch).body, Body::Patch(patch) if patch.ends_with("@@ -1 +1,2 @@\n text\n+x\n")));
 }
+
+#[test]
+fn a_link_to_nothing_is_said_to_be_one() {
+    let sandbox = Sandbox::new();
+    let root = sandbox.repository("r");
+    for (link, target) in [("dangling", "nowhere"), ("circle", "circle"), ("directory", "gone/away"), ("outside", "/nowhere/at/all")] {
+        std::os::unix::fs::symlink(target, root.join(link)).unwrap();
+        for given in [link.to_owned(), format!("{link}/file")] {
+            for form in [Form::Patch, Form::Whole, Form::Lines { first: 1, limit: 9 }] {
+                let error = read_as(&root, &given, form).unwrap_err();
+                assert!(matches!(&error, Error::Dangling { link: named, .. } if *named == root.join(link).to_string()), "{given}: {error}");
+                assert!(error.to_string().contains(&format!("whose target {target} does not exist")), "{given}: {error}");
+            }
+        }
+    }
+    assert!(matches!(read_as(&root, "nothing", Form::Patch).unwrap_err(), Error::NotFound(_)));
+}

@@ -26,7 +26,7 @@ pub struct Shown<'a> {
 
 /// What to show of a line with matches at these places, which are in order.
 pub fn show<'a>(line: &'a [u8], matches: &[Range<usize>]) -> Shown<'a> {
-    let window = window(line, matches.first());
+    let window = window(line, matches.first(), SHOWN_BYTES);
     let shown = &line[window.clone()];
     let matches = matches.iter().filter(|found| found.start <= window.end && found.end >= window.start);
     let inside = matches.map(|found| found.start.max(window.start) - window.start..found.end.min(window.end) - window.start);
@@ -65,14 +65,15 @@ pub fn column(line: &[u8], place: usize) -> u64 {
     before.utf8_chunks().map(|chunk| units(chunk.valid()) + usize::from(!chunk.invalid().is_empty())).sum::<usize>() as u64 + 1
 }
 
-/// The part of a line that is shown: all, or its beginning, or what is around the first match.
-fn window(line: &[u8], first: Option<&Range<usize>>) -> Range<usize> {
-    if line.len() <= SHOWN_BYTES {
+/// The part of a line that is shown, of at most `most` bytes: all, or its beginning, or what is around the first match.
+#[must_use]
+pub fn window(line: &[u8], first: Option<&Range<usize>>, most: usize) -> Range<usize> {
+    if line.len() <= most {
         return 0..line.len();
     }
-    let start = first.filter(|first| first.end > SHOWN_BYTES).map_or(0, |first| first.start.saturating_sub(LEAD));
+    let start = first.filter(|first| first.end > most).map_or(0, |first| first.start.saturating_sub(LEAD));
     let start = boundary(line, start);
-    start..boundary(line, (start + SHOWN_BYTES).min(line.len()))
+    start..boundary(line, (start + most).min(line.len()))
 }
 
 /// The nearest place at or before `place` where a character begins, if one is as near as one can be.

@@ -7,7 +7,7 @@ use ignore::{
     types::{Types, TypesBuilder},
 };
 
-use super::error::Error;
+use super::{error::Error, literal::readings};
 use crate::{file::ignore_rules::is_too_nested, stdx::paths::AbsPath};
 
 /// How many names are told of those that resemble an unknown one.
@@ -66,7 +66,9 @@ fn patterns(root: &AbsPath, field: &'static str, patterns: &[String]) -> Result<
         if is_too_nested(pattern.as_bytes()) {
             return Err(wrong("it has too many nested braces".to_owned()));
         }
-        builder.add_line(None, pattern.strip_prefix("./").unwrap_or(pattern)).map_err(|error| wrong(error.to_string()))?;
+        for reading in readings(pattern.strip_prefix("./").unwrap_or(pattern)) {
+            builder.add_line(None, &reading).map_err(|error| wrong(error.to_string()))?;
+        }
     }
     let whole = || Error::Glob { field, pattern: patterns.join(" "), reason: "together they are too large".to_owned() };
     builder.build().map(Some).map_err(|_| whole())
@@ -113,6 +115,11 @@ mod tests {
             ("src/", "lib/src/a.rs", true),
             ("/src/", "lib/src/a.rs", false),
             ("*.{rs,md}", "a.md", true),
+            ("app/[slug]/", "app/[slug]/page.tsx", true),
+            ("[...all].ts", "app/[...all].ts", true),
+            ("api/{id}/*.ts", "api/{id}/get.ts", true),
+            ("app/[slug]/*", "app/s/page.tsx", true),
+            ("app/[slug]/*", "app/[other]/page.tsx", false),
         ] {
             assert_eq!(filter(&[include], &[], &[]).unwrap().takes(&Path::new("/root").join(path)), taken, "{include} {path}");
         }

@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod filter;
 mod item;
+mod literal;
 mod ordered;
 mod query;
 mod search;
@@ -17,6 +18,7 @@ mod walk;
 mod tests;
 
 pub use self::{
+    cut::window,
     error::Error,
     file::{FileSearcher, Line, Outcome, Source},
     filter::Filter,

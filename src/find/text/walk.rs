@@ -6,10 +6,10 @@ use std::{
     time::SystemTime,
 };
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ignore::{DirEntry, WalkBuilder};
 
-use super::error::Error;
+use super::{error::Error, literal::readings};
 use crate::file::{ignore_rules::is_too_nested, open::Extent};
 
 /// A walk ends after this many entries: what is larger is no project but a disk.
@@ -57,12 +57,12 @@ pub fn newest_first(files: &mut [Entry]) {
 /// A pattern for paths: without a slash it is about names at any depth, with one about the path from the root on.
 #[derive(Debug, Clone)]
 pub struct PathPattern {
-    matcher: GlobMatcher,
+    matcher: GlobSet,
     about_names: bool,
 }
 
 impl PathPattern {
-    /// Parses the pattern: `*`, `**`, `?`, `[a-z]`, `{a,b}`.
+    /// Parses the pattern: `*`, `**`, `?`, `[a-z]`, `{a,b}`; a file that has such brackets in its name matches too.
     ///
     /// # Errors
     /// When it is malformed.
@@ -72,9 +72,11 @@ impl PathPattern {
             return Err(wrong("it has too many nested braces".to_owned()));
         }
         let clean = pattern.trim_start_matches("./");
-        let glob = GlobBuilder::new(clean.trim_start_matches('/')).literal_separator(true).build();
-        let glob = glob.map_err(|error| wrong(error.kind().to_string()))?;
-        Ok(Self { matcher: glob.compile_matcher(), about_names: !clean.contains('/') })
+        let mut globs = GlobSetBuilder::new();
+        for reading in readings(clean.trim_start_matches('/')) {
+            globs.add(GlobBuilder::new(&reading).literal_separator(true).build().map_err(|error| wrong(error.kind().to_string()))?);
+        }
+        Ok(Self { matcher: globs.build().map_err(|error| wrong(error.kind().to_string()))?, about_names: !clean.contains('/') })
     }
 
     /// Whether a path below the root matches.
@@ -102,6 +104,15 @@ mod tests {
             ("/a.rs", "a.rs", true),
             ("/a.rs", "src/a.rs", false),
             ("*", ".hidden", true),
+            ("[slug].tsx", "app/[slug].tsx", true),
+            ("[slug].tsx", "app/s.tsx", true),
+            ("app/[slug]/*.{ts,tsx}", "app/[slug]/page.tsx", true),
+            ("app/[...all]/**", "app/[...all]/deep/page.tsx", true),
+            ("app/[[...all]]/*", "app/[[...all]]/page.tsx", true),
+            ("api/{id}/*.ts", "api/{id}/get.ts", true),
+            ("api/{id}/[a-c].ts", "api/{id}/b.ts", true),
+            ("{a,b}.ts", "{a,b}.ts", true),
+            ("app/[slug]/x", "app/[other]/x", false),
         ] {
             let root = Path::new("/root");
             assert_eq!(PathPattern::new(pattern).unwrap().is_match(root, &root.join(path)), matches, "{pattern} {path}");
