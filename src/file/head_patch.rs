@@ -40,8 +40,11 @@ pub(super) async fn against_head(file: &AbsPath, given: Option<&str>) -> Result<
     match (given, &found.difference) {
         (Some(text), _) => patch_to(&git, file, text, &found, origin).await,
         (None, None) => Ok(None),
-        // Taken out of the index but still there.
+        // Taken out of the index but still there. What was a link or a submodule has no lines to compare with.
         (None, Some((path, difference))) if difference.letter == b'D' => {
+            if !difference.old_mode.starts_with(b"100") {
+                return Ok(None);
+            }
             let (old, file) = (blob(&git, &difference.old_id).await?, file.clone());
             let path = path.clone();
             Ok(Tasks::spawn_blocking(move || content(&file).and_then(|new| patch(&path, &old, &path, &new))).await?)

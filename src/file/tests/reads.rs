@@ -45,6 +45,19 @@ fn text_as_it_is_and_a_patch_where_it_differs() {
 }
 
 #[test]
+fn a_file_in_place_of_a_link_has_no_lines_to_compare_with() {
+    let sandbox = Sandbox::new();
+    let root = sandbox.repository("r");
+    std::os::unix::fs::symlink("file", root.join("link")).unwrap();
+    git(&root, &["add", "-A"]);
+    git(&root, &["commit", "--quiet", "--message=x"]);
+    fs::remove_file(root.join("link")).unwrap();
+    fs::write(root.join("link"), "now text\n").unwrap();
+    git(&root, &["rm", "--quiet", "--cached", "link"]);
+    assert_eq!(read(&root, "link"), "now text\n", "the link's target is no older text of the file");
+}
+
+#[test]
 fn a_renamed_file_is_compared_with_where_it_was() {
     let sandbox = Sandbox::new();
     let root = sandbox.repository("r");
