@@ -160,9 +160,9 @@ fn wrap(styled: &str, width: usize) -> Vec<String> {
     while let Some(character) = rest.chars().next() {
         if let Some(sequence) = (character == '\u{1b}').then(|| rest.find('m')).flatten().map(|end| &rest[..=end]) {
             if sequence == "\u{1b}[0m" {
-                style.clear()
+                style.clear();
             } else {
-                style.push_str(sequence)
+                style.push_str(sequence);
             }
             line.push_str(sequence);
             rest = &rest[sequence.len()..];

@@ -200,8 +200,8 @@ impl<'a> Watch<'a> {
                 self.answer(question, Answer::Once);
             }
             Who::Nobody => {
-                let rule = ask::rule(&question).map(|rule| format!(", or in your settings: {rule}")).unwrap_or_default();
-                let hint = paint(FAINT, &format!("hint: there is no terminal to ask at; to allow it: --yes{rule}"));
+                let rule = ask::rule(&question).map(|rule| format!(", or this in your settings:\n  {rule}")).unwrap_or_default();
+                let hint = paint(FAINT, &format!("hint: there is no terminal to ask at; what allows it: --yes{rule}"));
                 self.say(&format!("{} {}\n{hint}", paint(BAD, "refused:"), ask::short(&question)))?;
                 self.answer(question, Answer::Reject(None));
             }

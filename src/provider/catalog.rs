@@ -432,12 +432,14 @@ fn is_small(id: &str) -> bool {
     id.split(|c: char| !c.is_alphanumeric()).any(|word| ["haiku", "mini", "nano", "flash", "small", "luna", "lite"].contains(&word))
 }
 
-/// The ids that resemble the given one, as a clause; where none does, how many there are.
+/// The ids that resemble the given one, as a clause; where none does, all of them if they are few.
 fn nearest<'a>(given: &str, ids: impl Iterator<Item = &'a str>) -> String {
     let ids: Vec<&str> = ids.collect();
-    let names: Vec<_> = near::all(given, ids.iter().copied()).iter().take(3).map(|id| format!("`{id}`")).collect();
+    let quoted = |ids: &[&str]| ids.iter().take(3).map(|id| format!("`{id}`")).collect::<Vec<_>>();
+    let names = quoted(&near::all(given, ids.iter().copied()));
     match (names.as_slice(), ids.len()) {
         ([], 0) => "; it has none yet".to_owned(),
+        ([], 1..=3) => format!("; known are {}", quoted(&ids).join(", ")),
         ([], _) => String::new(),
         ([one], _) => format!("; the nearest is {one}"),
         _ => format!("; the nearest are {}", names.join(", ")),

@@ -115,7 +115,7 @@ fn unknown_names_get_the_nearest() {
     assert_eq!(error("antropic/x"), "there is no model provider `antropic`; the nearest is `anthropic`");
     assert_eq!(error("nosuch/x"), "there is no model provider `nosuch`");
     assert!(error("local/qwem").contains("has no model `qwem`; the nearest is `qwen`. A model"));
-    assert!(error("local/zzz").contains("has no model `zzz`. A model"));
+    assert!(error("local/zzz").contains("has no model `zzz`; known are `a/b`, `qwen`. A model"));
     assert!(error("bare/x").contains("it has none yet"));
     assert!(catalog.resolve(&model("local/a/b"), &environment(&[])).is_ok());
 }

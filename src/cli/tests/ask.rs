@@ -87,7 +87,8 @@ async fn without_a_terminal_the_refusal_is_told() {
     let seen = play(&["run", "go"], Person::default(), asking(&[("DA", "make")])).await;
     expect![[r#"
         refused: bash: make
-        hint: there is no terminal to ask at; to allow it: --yes, or in your settings: {"permission":{"bash":{"make *":"allow"}}}
+        hint: there is no terminal to ask at; what allows it: --yes, or this in your settings:
+          {"permission":{"bash":{"make *":"allow"}}}
         build · local/small · 1,200 tokens in, 34 out · $0.0012 · 3.2 s
         ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
     "#]]
