@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{Surroundings, error::Error};
-use crate::{cli::Screen, daemon, stdx::detach, storage::aside};
+use crate::{cli::Screen, daemon, stdx::detach, storage::aside, tool::umask};
 
 /// How the started process is called.
 const ARGUMENTS: [&str; 2] = ["serve", "--detached"];
@@ -56,6 +56,8 @@ const NOT_NEEDED: &[&str] = &[
     "POLYTREE_RECORD",
     "POLYTREE_REPLAY",
     "POLYTREE_REPLAY_TIMED",
+    // A client's mask holds for its turns, not for the daemon.
+    umask::VARIABLE,
 ];
 
 fn is_needed(name: &str) -> bool {

@@ -122,13 +122,16 @@ async fn a_large_checkout_is_told_in_few_events() {
     let mut client = Client::start(&fixture);
     client.subscribe(json!({ "types": ["file.changed"] })).await;
     client.call("file.find", json!({ "query": "a" })).await;
+    let began = std::time::Instant::now();
     fixture.git("repo", &["checkout", "-q", "large"]);
     write(&fixture, "repo/last.txt", "");
     client
         .event(|event| event["properties"]["path"].as_str().is_some_and(|path| path.ends_with("last.txt") || path.ends_with("repo")))
         .await;
     let page = client.call("event.list", json!({ "since": 0, "types": ["file.changed"], "limit": 10_000 })).await;
-    assert!(page["events"].as_array().unwrap().len() <= 600, "{}", page["events"].as_array().unwrap().len());
+    let told = page["events"].as_array().unwrap().len();
+    // 500 at once and 50 a second; a slow machine takes a while for the checkout.
+    assert!(told as u64 <= 600 + 50 * began.elapsed().as_secs(), "{told} after {:?}", began.elapsed());
     let found = client.call("file.find", json!({ "query": "file2999", "limit": 1 })).await;
     assert_eq!(found, json!(["generated/part29/file2999.rs"]));
 }
