@@ -264,7 +264,7 @@ impl Daemon {
     /// keeps between smaller blocks.
     async fn give_back(self: Arc<Self>) {
         let mut changed = self.sessions.changed();
-        let (mut least, mut is_quiet) = (u64::MAX, false);
+        let (mut least, mut is_quiet) = (memory::anonymous().unwrap_or(u64::MAX), true);
         loop {
             // While nothing changes at all this waits for ever.
             let pause = async { if is_quiet { std::future::pending().await } else { tokio::time::sleep(QUIET).await } };
@@ -294,11 +294,14 @@ impl Daemon {
                 () = self.tasks.token().cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
+            let has_started = std::mem::replace(&mut pause, HOUSEKEEPING) == STARTED;
+            if has_started {
+                // Damage is told to whoever waits for it.
+                let _ = self.database.look_through().await;
+            }
             // What only starting or a turn long ago has needed need not stay.
             let _ = Tasks::spawn_blocking(memory::forget_code).await;
-            if std::mem::replace(&mut pause, HOUSEKEEPING) == STARTED {
-                // Where it is large, the start has not looked through it. Damage is found by whoever waits for it.
-                let _ = self.database.look_through().await;
+            if has_started {
                 continue;
             }
             self.projects.close_idle(now_ms() - IDLE_DIRECTORY_MS);

@@ -1,5 +1,7 @@
 //! The log: appended in the caller's transaction, read by cursor, trimmed by age and size from its oldest end only.
 
+mod age;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use polytree_protocol::{
@@ -8,7 +10,7 @@ use polytree_protocol::{
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Filter, Record, Scope, Subscription, age, blob, bus::Bus};
+use super::{Filter, Record, Scope, Subscription, blob, bus::Bus};
 use crate::{
     stdx::time::{Moment, now_ms},
     storage::{self, Database, Write},

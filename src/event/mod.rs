@@ -2,7 +2,6 @@
 //! its newest records. A follower reads the ring while it keeps up and the log when it does not, so nothing is
 //! buffered for a slow one and nothing can be lost, reordered or sent twice.
 
-mod age;
 mod blob;
 mod bus;
 mod filter;

@@ -44,12 +44,14 @@ impl Moment {
 
     /// A moment that tests choose.
     #[cfg(test)]
+    #[must_use]
     pub fn at(wall: i64, steady: Option<i64>) -> Self {
         Self { wall, steady }
     }
 
     /// The clock that nobody can move.
     #[cfg(test)]
+    #[must_use]
     pub fn steady_ms(self) -> Option<i64> {
         self.steady
     }

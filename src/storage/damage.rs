@@ -21,7 +21,7 @@ use super::{
 use crate::stdx::text::one_line;
 
 /// Stores up to this many bytes are looked through at every start, which takes some milliseconds.
-const SMALL: u64 = 4 << 20;
+pub(super) const SMALL: u64 = 4 << 20;
 /// How long a store is looked through that showed damage while it was in use; a daemon must answer within seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long another program may hold the lock of a store that is opened.

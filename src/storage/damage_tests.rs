@@ -3,6 +3,9 @@
 use super::*;
 use crate::storage::{Database, Durability, aside};
 
+/// What happens to a store.
+type Accident = dyn Fn(&Place);
+
 struct Place {
     directory: tempfile::TempDir,
     path: PathBuf,
@@ -55,10 +58,9 @@ async fn rows(database: &Database) -> Result<u64, Error> {
 
 #[tokio::test]
 async fn a_damaged_store_is_set_aside_whole_and_a_new_one_serves() {
-    let text = b"this is not a database, but a text of some length. ".repeat(400);
-    type Accident<'a> = &'a dyn Fn(&Place);
-    let cases: [(&str, Accident<'_>); 6] = [
-        ("a text", &|place| fs::write(&place.path, &text).unwrap()),
+    const TEXT: &[u8] = b"this is not a database, but a text of some length. ";
+    let cases: [(&str, &Accident); 6] = [
+        ("a text", &|place| fs::write(&place.path, TEXT.repeat(400)).unwrap()),
         ("a short text", &|place| fs::write(&place.path, "lost").unwrap()),
         ("cut", &|place| {
             let bytes = fs::read(&place.path).unwrap();
@@ -79,7 +81,7 @@ async fn a_damaged_store_is_set_aside_whole_and_a_new_one_serves() {
         let database = place.open().unwrap_or_else(|error| panic!("{name}: {error}"));
         let aside = database.set_aside().unwrap_or_else(|| panic!("{name}: it was not seen")).clone();
         assert_eq!(fs::read(&aside.path).unwrap(), spoilt, "{name}");
-        assert_eq!(aside::all(&place.path), [aside.path.clone()], "{name}");
+        assert_eq!(aside::all(&place.path), std::slice::from_ref(&aside.path), "{name}");
         assert_eq!(rows(&database).await.unwrap(), 0, "{name}");
         fill(&database, 1).await.unwrap();
         database.close();
@@ -127,7 +129,7 @@ async fn what_is_foreign_newer_or_locked_is_told_and_left_alone() {
         fs::remove_file(&place.path).unwrap();
         Connection::open(&place.path).unwrap().execute_batch("CREATE TABLE moz_places (id); PRAGMA user_version = 2;").unwrap();
     };
-    let cases: [(&str, Box<dyn Fn(&Place)>); 3] = [
+    let cases: [(&str, Box<Accident>); 3] = [
         ("another application", Box::new(other)),
         ("another application", Box::new(change("PRAGMA application_id = 252006674;"))),
         ("has version 999", Box::new(change("PRAGMA user_version = 999;"))),
@@ -140,8 +142,8 @@ async fn what_is_foreign_newer_or_locked_is_told_and_left_alone() {
         assert!(error.to_string().contains(text) && error.is_unavailable() && error.hint().is_some(), "{error}");
         assert_eq!((fs::read(&place.path).unwrap(), place.names()), (before, vec!["store.db".to_owned()]), "{text}");
     }
-    let place = Place::new(1).await;
     for mode in ["WAL", "DELETE"] {
+        let place = Place::new(1).await;
         let holder = Connection::open(&place.path).unwrap();
         holder.execute_batch(&format!("PRAGMA journal_mode = {mode}; BEGIN EXCLUSIVE;")).unwrap();
         let error = place.open().err().unwrap();

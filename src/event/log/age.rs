@@ -90,7 +90,7 @@ mod tests {
     impl Log {
         fn new() -> Self {
             let connection = Connection::open_in_memory().unwrap();
-            connection.execute_batch(include_str!("../storage/migrations/0001_first.sql")).unwrap();
+            connection.execute_batch(include_str!("../../storage/migrations/0001_first.sql")).unwrap();
             Self { connection, now: Moment::at(50 * YEAR, Some(0)), last: None }
         }
 
