@@ -162,10 +162,12 @@ async fn a_daemon_inside_a_command_ends_with_it_and_needs_the_place_for_itself()
 #[tokio::test]
 async fn a_daemon_that_cannot_start_says_why() {
     let fixture = Fixture::new().await;
-    std::fs::write(fixture.path("data/polytree.db"), "this is no database").unwrap();
+    let foreign = rusqlite::Connection::open(fixture.path("data/polytree.db")).unwrap();
+    foreign.execute_batch("CREATE TABLE bookmarks (id)").unwrap();
+    drop(foreign);
     let (code, _, err) = polytree(&fixture, &["sessions", "list"]).await;
     assert_eq!(code, 3, "{err}");
-    assert!(err.contains("the daemon did not start: ") && err.contains("not a database"), "{err}");
+    assert!(err.contains("the daemon did not start: ") && err.contains("another application"), "{err}");
     assert_eq!(owner(&fixture), None);
 }
 
