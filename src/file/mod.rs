@@ -25,6 +25,8 @@ pub(crate) mod ignore_rules;
 pub(crate) mod image;
 pub(crate) mod media_type;
 pub(crate) mod names;
+#[cfg(unix)]
+pub(crate) mod new_mode;
 pub(crate) mod open;
 pub(crate) mod rules;
 mod tails;

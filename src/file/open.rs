@@ -155,7 +155,7 @@ pub(crate) mod system {
     };
 
     use super::{Extent, Kind};
-    use crate::stdx::paths::AbsPath;
+    use crate::{file::new_mode, stdx::paths::AbsPath};
 
     const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
     const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOCTTY).union(OFlags::NOFOLLOW);
@@ -233,8 +233,9 @@ pub(crate) mod system {
         open(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
-    /// The directory, made with its parents where it is missing; `root` is not made, and nothing above it.
-    pub fn open_or_make_directory(path: &AbsPath, root: Option<&AbsPath>) -> io::Result<OwnedFd> {
+    /// The directory, made with its parents where it is missing, by the client's mask; `root` is not made, and nothing
+    /// above it.
+    pub fn open_or_make_directory(path: &AbsPath, root: Option<&AbsPath>, mask: Option<u32>) -> io::Result<OwnedFd> {
         let missing = match open(path, OFlags::RDONLY | OFlags::DIRECTORY) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && root != Some(path) => error,
             // A directory may let us write into it and yet not let us list it.
@@ -242,8 +243,15 @@ pub(crate) mod system {
             other => return other,
         };
         let (Some(parent), Some(name)) = (path.parent(), path.as_path().file_name()) else { return Err(missing) };
-        match mkdirat(open_or_make_directory(&parent, root)?, name, Mode::from_raw_mode(0o777)) {
-            Ok(()) | Err(Errno::EXIST) => open(path, OFlags::RDONLY | OFlags::DIRECTORY),
+        let above = open_or_make_directory(&parent, root, mask)?;
+        let wanted = new_mode::wanted(&above, 0o777, mask);
+        match mkdirat(&above, name, wanted.unwrap_or(new_mode::mode(0o777))) {
+            Ok(()) => {
+                let made = open(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+                wanted.map_or(Ok(()), |wanted| new_mode::give(&made, wanted))?;
+                Ok(made)
+            }
+            Err(Errno::EXIST) => open(path, OFlags::RDONLY | OFlags::DIRECTORY),
             Err(error) => Err(error.into()),
         }
     }
@@ -376,7 +384,7 @@ mod tests {
         assert!(matches!(regular(&root.join("link/b/file")), Err(Error::Moved)));
         assert!(matches!(regular(&root.join("a/last")), Err(Error::Moved)));
         assert!(directory(&root.join("link"), 10).is_err());
-        assert!(system::open_or_make_directory(&root.join("link/new"), None).is_err());
+        assert!(system::open_or_make_directory(&root.join("link/new"), None, None).is_err());
         assert!(!root.join("a/new").as_path().exists());
     }
 
@@ -414,9 +422,9 @@ mod tests {
     #[test]
     fn lists_and_makes_directories() {
         let (_keep, root) = place();
-        system::open_or_make_directory(&root.join("a/c/d/e"), None).unwrap();
-        system::open_or_make_directory(&root.join("a/c/x"), Some(&root.join("a/c"))).unwrap();
-        assert!(system::open_or_make_directory(&root.join("gone/d/e"), Some(&root.join("gone"))).is_err());
+        system::open_or_make_directory(&root.join("a/c/d/e"), None, None).unwrap();
+        system::open_or_make_directory(&root.join("a/c/x"), Some(&root.join("a/c")), None).unwrap();
+        assert!(system::open_or_make_directory(&root.join("gone/d/e"), Some(&root.join("gone")), None).is_err());
         assert!(!root.join("gone").as_path().exists());
         let (mut names, extent) = directory(&root.join("a"), 2).unwrap();
         names.sort();

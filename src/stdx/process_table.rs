@@ -83,12 +83,13 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "a child that nobody waits for")]
     fn leader(program: &str, argument: &str) -> std::process::Child {
         let mut command = std::process::Command::new(program);
-        command.arg(argument).env("TEST_CALL", "a b").process_group(0).stdin(Stdio::null()).spawn().unwrap()
+        command.arg(argument).env("TEST_CALL", "a b").process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     #[test]
     fn a_zombie_is_not_alive() {
-        let mut child = leader("sleep", "0");
+        let mut child = leader("true", "");
         let pid = child.id();
         while stat(pid).unwrap().0 != b'Z' {
             std::thread::yield_now();

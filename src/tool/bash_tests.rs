@@ -357,23 +357,36 @@ async fn the_mask_of_the_client_holds() {
     }
 }
 
+/// Ends a process, also where the test fails.
+#[cfg(target_os = "linux")]
+struct Ended(i32);
+
+#[cfg(target_os = "linux")]
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(self.0).unwrap(), rustix::process::Signal::KILL);
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn processes_that_leave_the_group_are_named() {
+    let waits = "until [ -s pid ]; do sleep 0.01; done";
     for (command, limit) in [
-        ("setsid sleep 4000 & echo begun; sleep 0.2", 5000),
-        ("(setsid sh -c 'sleep 4000 & exit' >/dev/null 2>&1 </dev/null); echo begun", 5000),
-        ("setsid sleep 4000 & echo begun; sleep 60", 300),
+        (format!("setsid sh -c 'echo $$ > pid; exec sleep 4000' & {waits}"), 60_000),
+        (format!("(setsid sh -c 'sh -c \"echo \\$\\$ > pid; exec sleep 4000\" & exit' >/dev/null 2>&1 </dev/null); {waits}"), 60_000),
+        (format!("setsid sh -c 'echo $$ > pid; exec sleep 4000' & {waits}; sleep 60"), 3000),
     ] {
-        let output = Fixture::new().call(json!({ "command": command, "timeout": limit })).await.unwrap();
-        let running = output.metadata["running"].as_array().unwrap();
-        let pid = i32::try_from(running[0]["pid"].as_i64().unwrap()).unwrap();
-        let told = format!("[Still running, because they have left the process group of the command: {pid} (sleep 4000).");
+        let fixture = Fixture::new();
+        let output = fixture.call(json!({ "command": command, "timeout": limit })).await.unwrap();
+        let pid = std::fs::read_to_string(fixture.context.worktree.join("pid")).unwrap().trim().parse().unwrap();
+        let _ended = Ended(pid);
+        let told = format!("[Still running, because they have left the process group of the command: {pid} (");
         assert!(output.output.contains(&told), "{command}: {}", output.output);
+        assert_eq!(output.metadata["running"][0]["pid"], pid, "{command}");
         assert!(!output.output.contains("background were ended"), "{command}: {}", output.output);
-        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL).unwrap();
     }
-    let output = Fixture::new().run("true & (sleep 0.01 &); exec > >(cat); echo one").await.unwrap();
+    let output = Fixture::new().run("true & wait; echo one").await.unwrap();
     assert_eq!((output.output.as_str(), output.metadata.get("running")), ("one\n", None));
 }
 

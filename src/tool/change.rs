@@ -14,6 +14,7 @@ use super::{
     file_times::{Stale, Stamp},
     path::{Checked, blocking},
     save::{self, Ground, Over},
+    umask,
 };
 use crate::{
     file::open,
@@ -241,7 +242,7 @@ fn write(context: &ToolContext, file: &Checked, draft: &Draft) -> Result<Stamp, 
         _ => Over::Nothing,
     };
     let failed = |error: open::Error| ToolError::failed(format!("{} cannot be written: {error}", file.shown()));
-    let ground = Ground { root: project_root(context, file), notes: &context.unfinished };
+    let ground = Ground { root: project_root(context, file), notes: &context.unfinished, mask: umask::of(&context.environment) };
     save::save(file.real(), &draft.planned.bytes, over, ground).map_err(failed)?;
     let metadata = std::fs::symlink_metadata(file.real()).map_err(|error| failed(error.into()))?;
     Ok(Stamp::new(&draft.planned.bytes, &metadata))

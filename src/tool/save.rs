@@ -21,6 +21,8 @@ use rustix::{
 
 #[cfg(unix)]
 use super::unfinished::{self, Note};
+#[cfg(unix)]
+use crate::file::new_mode;
 use crate::{
     file::open::{Error, system},
     stdx::paths::AbsPath,
@@ -42,6 +44,8 @@ pub struct Ground<'a> {
     pub root: Option<&'a AbsPath>,
     /// Where temporary files are noted while they are there.
     pub notes: &'a AbsPath,
+    /// The mask of the client for the permissions of new files, where it is known.
+    pub mask: Option<u32>,
 }
 
 /// Whether the file is not meant to be written: nobody's write bit is set, or not ours.
@@ -66,9 +70,12 @@ pub fn is_read_only(_: &AbsPath, metadata: &Metadata) -> bool {
 #[cfg(unix)]
 pub fn save(real: &AbsPath, bytes: &[u8], over: Over<'_>, ground: Ground<'_>) -> Result<(), Error> {
     let (Some(parent), Some(name)) = (real.parent(), real.as_path().file_name()) else { return Err(Error::Directory) };
-    let directory = system::open_or_make_directory(&parent, ground.root)?;
-    // A new file gets what the umask leaves; a replacement is private until it has the mode of the old one.
-    let mode = Mode::from_raw_mode(if matches!(over, Over::Nothing) { 0o666 } else { 0o600 });
+    let directory = system::open_or_make_directory(&parent, ground.root, ground.mask)?;
+    // A new file gets what the mask leaves; a replacement is private until it has the mode of the old one.
+    let mode = match over {
+        Over::Nothing => new_mode::wanted(&directory, 0o666, ground.mask).unwrap_or(new_mode::mode(0o666)),
+        Over::File(_) => new_mode::mode(0o600),
+    };
     let target = Target { real, parent: &parent, directory: &directory, name, over, ground };
     let result = match target.unnamed(mode) {
         Ok(Some(file)) => target.fill(file, bytes).and_then(|file| target.link(&file)),
@@ -164,6 +171,8 @@ impl Target<'_> {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             system::open_file(self.real).and_then(|old| super::save_attributes::copy(&old, &file)).map_err(|_| Failure::Attributes)?;
             fchmod(&file, Mode::from_raw_mode(old.permissions().mode() & 0o7777))?;
+        } else if let Some(wanted) = new_mode::wanted(self.directory, 0o666, self.ground.mask) {
+            new_mode::give(&file, wanted)?;
         }
         Ok(file)
     }

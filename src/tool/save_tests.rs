@@ -11,7 +11,7 @@ use super::{Ground, *};
 fn save(real: &AbsPath, bytes: &[u8], over: Over<'_>) -> Result<(), Error> {
     let keep = tempfile::tempdir().unwrap();
     let notes = AbsPath::new(keep.path()).unwrap().join("notes");
-    let saved = super::save(real, bytes, over, Ground { root: None, notes: &notes });
+    let saved = super::save(real, bytes, over, Ground { root: None, notes: &notes, mask: None });
     assert_eq!(unfinished::left(&notes), [], "no note stays");
     saved
 }
@@ -84,13 +84,31 @@ fn a_parent_that_became_a_symlink_is_not_followed() {
 fn a_root_that_is_gone_is_not_made() {
     let (_keep, root) = place();
     let (project, notes) = (root.join("project"), root.join("notes"));
-    let ground = Ground { root: Some(&project), notes: &notes };
+    let ground = Ground { root: Some(&project), notes: &notes, mask: None };
     assert!(super::save(&project.join("src/new"), b"x", Over::Nothing, ground).is_err());
     assert!(super::save(&project.join("new"), b"x", Over::Nothing, ground).is_err());
     assert_eq!(names(&root), Vec::<String>::new());
     fs::create_dir(&project).unwrap();
     super::save(&project.join("src/new"), b"x", Over::Nothing, ground).unwrap();
     assert_eq!(names(&project.join("src")), ["new"]);
+}
+
+#[test]
+fn new_files_and_directories_have_the_mask_of_the_client() {
+    let (_keep, root) = place();
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o2755)).unwrap();
+    let mode = |path: &AbsPath| format!("{:o}", fs::metadata(path).unwrap().mode() & 0o7777);
+    for (mask, file, directory) in [(0o077, "600", "2700"), (0o002, "664", "2775"), (0o027, "640", "2750")] {
+        let (path, notes) = (root.join(format!("{mask:o}/below/file")), root.join("notes"));
+        let ground = Ground { root: None, notes: &notes, mask: Some(mask) };
+        super::save(&path, b"x", Over::Nothing, ground).unwrap();
+        let above = path.parent().unwrap();
+        assert_eq!([mode(&path), mode(&above), mode(&above.parent().unwrap())], [file, directory, directory], "{mask:o}");
+        // What was there keeps its own.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
+        super::save(&path, b"y", Over::File(&fs::metadata(&path).unwrap()), ground).unwrap();
+        assert_eq!(mode(&path), "604");
+    }
 }
 
 /// Where files without a name cannot be made, such as on some network file systems.
@@ -100,7 +118,7 @@ fn with_a_temporary_name_it_is_the_same() {
     let (path, notes) = (root.join("file"), root.join("notes"));
     let directory = system::open_directory(&root).unwrap();
     let save = |over, bytes: &[u8]| {
-        let ground = Ground { root: None, notes: &notes };
+        let ground = Ground { root: None, notes: &notes, mask: None };
         let target = Target { real: &path, parent: &root, directory: &directory, name: OsStr::new("file"), over, ground };
         target.named(Mode::from_raw_mode(0o600), bytes)
     };

@@ -45,4 +45,5 @@ mod tapes;
 mod text;
 mod transport;
 mod turns;
+mod umask;
 mod versions;
