@@ -376,3 +376,123 @@ test("`@` completes files by the in-process language server", function()
   equal(result.items[1].textEdit.newText, "src/main.txt")
   vim.cmd.stopinsert()
 end)
+
+--- Opens the file, has a tool change it, and answers its question.
+---@param name string
+---@param bytes string
+---@param input table of the tool
+---@param tool string
+---@return string bytes of the file, integer buf
+local function changed_by_tool(name, bytes, tool, input)
+  local server, place = begin(
+    model.call("read", { filePath = name }),
+    model.call(tool, vim.tbl_extend("force", { filePath = name }, input)),
+    model.say("changed")
+  )
+  harness.write(place.project .. "/" .. name, bytes)
+  vim.cmd.edit(place.project .. "/" .. name)
+  local buf = vim.api.nvim_get_current_buf()
+  vim.cmd("Polytree prompt change it")
+  wait("the question", function()
+    return require("polytree.questions").current()
+  end)
+  vim.cmd("Polytree allow")
+  wait("the answer", function()
+    return harness.conversation():find("changed\n", 1, true)
+  end)
+  local after = harness.read(place.project .. "/" .. name)
+  server:stop()
+  return after, buf
+end
+
+for _, case in ipairs({
+  { "a carriage return inside of a line", "a\rb\ntwo\nthree\nfour\n", "three", "3", "a\rb\ntwo\n3\nfour\n" },
+  { "mixed line ends", "one\r\ntwo\nthree\r\n", "two", "2", "one\r\n2\nthree\r\n" },
+  { "dos line ends", "one\r\ntwo\r\nthree\r\n", "two", "2", "one\r\n2\r\nthree\r\n" },
+  { "no line break at the end", "one\ntwo", "one", "1", "1\ntwo" },
+  { "a byte order mark", "\xef\xbb\xbfone\ntwo\n", "two", "2", "\xef\xbb\xbfone\n2\n" },
+  {
+    "latin-1",
+    "caf\xe9 caf\xe9 \xe0 la cr\xe8me\ntwo\n",
+    "two",
+    "\xc3\xa9",
+    "caf\xe9 caf\xe9 \xe0 la cr\xe8me\n\xe9\n",
+  },
+}) do
+  test("an edit of an open file keeps its bytes: " .. case[1], function()
+    equal(changed_by_tool("x.txt", case[2], "edit", { oldString = case[3], newString = case[4] }), case[5])
+  end)
+end
+
+test("a write to an empty open file adds no line", function()
+  local after, buf = changed_by_tool("empty.txt", "", "write", { content = "new\n" })
+  equal(after, "new\n")
+  wait("the buffer", function()
+    return vim.deep_equal(vim.api.nvim_buf_get_lines(buf, 0, -1, false), { "new" })
+  end)
+end)
+
+test("what others have written a moment ago is not overwritten by an edit in the editor", function()
+  local server, place = begin(
+    model.call("read", { filePath = "notes.txt" }),
+    model.call("edit", { filePath = "notes.txt", oldString = "beta", newString = "BETA" }),
+    model.say("tried")
+  )
+  vim.cmd.edit(place.project .. "/notes.txt")
+  vim.cmd("Polytree prompt change it")
+  wait("the question", function()
+    return require("polytree.questions").current()
+  end)
+  -- No event and no 'autoread' has told the editor of it yet.
+  require("polytree.buffers").reload = function() end
+  harness.write(place.project .. "/notes.txt", "by others\nalpha\nbeta\n")
+  vim.cmd("Polytree allow")
+  wait("the answer", function()
+    return harness.conversation():find("tried\n", 1, true)
+  end)
+  contains(harness.read(place.project .. "/notes.txt"), "by others\nalpha\n")
+  server:stop()
+end)
+
+test("an answer that comes with the next question is not taken for it", function()
+  local server, place = begin(
+    model.call("bash", { command = "touch one", description = "One" }),
+    model.call("bash", { command = "touch two", description = "Two" }),
+    model.say("both")
+  )
+  vim.cmd("Polytree prompt go")
+  local first = wait("the first question", function()
+    return require("polytree.questions").current()
+  end)
+  vim.cmd("Polytree allow")
+  wait("the second question", function()
+    local question = require("polytree.questions").current()
+    return question and question.id ~= first.id
+  end)
+  vim.cmd("Polytree allow")
+  contains(vim.inspect(harness.notified), "another question is shown now")
+  vim.wait(350)
+  equal(vim.uv.fs_stat(place.project .. "/two"), nil)
+  vim.cmd("Polytree allow")
+  wait("the answer", function()
+    return harness.conversation():find("both\n", 1, true)
+  end)
+  server:stop()
+end)
+
+test("the draft that is typed while a prompt is sent is kept", function()
+  local server = begin(model.say("one"))
+  vim.cmd("Polytree prompt")
+  wait("the prompt", function()
+    return vim.bo.filetype == "polytree_prompt"
+  end)
+  local buf = vim.api.nvim_get_current_buf()
+  vim.api.nvim_buf_set_lines(buf, 0, -1, false, { "first" })
+  require("polytree.prompt").submit()
+  vim.api.nvim_buf_set_lines(buf, 0, -1, false, { "first", "and more" })
+  wait("the answer", function()
+    return harness.conversation():find("one\n", 1, true)
+  end)
+  equal(vim.api.nvim_buf_get_lines(buf, 0, -1, false), { "first", "and more" })
+  server:stop()
+end)

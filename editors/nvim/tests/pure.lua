@@ -172,3 +172,24 @@ test("the help has a tag for each command and each mapping, and every setting", 
   vim.fn.delete(root .. "/doc/tags")
   contains(tags, ":Polytree\t")
 end)
+
+test("spaces do not push the rest of a command out of sight", function()
+  local lines = require("polytree.questions").lines({
+    type = "bash",
+    sessionID = "ses_1",
+    patterns = {},
+    always = {},
+    title = "x",
+    metadata = { command = "echo x" .. (" "):rep(1900) .. "; touch y" },
+  })
+  contains(table.concat(lines, "\n"), "echo x<1900 spaces>; touch y")
+end)
+
+test("names with line breaks stay on their line", function()
+  local render = require("polytree.render")
+  local lines = render.part({ type = "file", filename = "a\nb.txt", url = "file:///a%0Ab.txt" }, "user")
+  equal(lines, { "@a b.txt", "" })
+  for _, line in ipairs(render.heading({ role = "assistant", agent = "a\nb", modelID = "m", time = { created = 0 } })) do
+    equal(line:find("\n", 1, true), nil)
+  end
+end)

@@ -16,16 +16,30 @@ local uv = vim.uv or vim.loop
 ---@field version integer
 ---@field lines integer
 ---@field stale boolean the text is about to be sent whole
+---@field is_empty boolean the text was announced as empty, which a buffer shows as one empty line
 
 ---@type table<integer, polytree.Announced>
 local announced = {}
 M.announced = announced
 local group = api.nvim_create_augroup("polytree.buffers", { clear = true })
 
+--- Whether the buffer holds exactly the text that it would save: UTF-8 without a mark, and no line break that is none for
+--- Neovim. Files of other kinds are left to the daemon, which keeps their encoding and their line breaks.
+---@param buf integer
+---@return boolean
+local function is_plain(buf)
+  local options = vim.bo[buf]
+  return not options.binary
+    and not options.readonly
+    and not options.bomb
+    and options.fileformat ~= "mac"
+    and (options.fileencoding == "" or options.fileencoding == "utf-8")
+end
+
 ---@param buf integer
 ---@return string? path where the buffer is one to announce
 local function eligible(buf)
-  if not api.nvim_buf_is_loaded(buf) or vim.bo[buf].buftype ~= "" or vim.bo[buf].binary then
+  if not api.nvim_buf_is_loaded(buf) or vim.bo[buf].buftype ~= "" or not is_plain(buf) then
     return nil
   end
   local name = api.nvim_buf_get_name(buf)
@@ -47,22 +61,28 @@ end
 ---@param buf integer
 ---@return string
 local function line_break(buf)
-  return vim.bo[buf].fileformat == "dos" and "\r\n" or vim.bo[buf].fileformat == "mac" and "\r" or "\n"
+  return vim.bo[buf].fileformat == "dos" and "\r\n" or "\n"
 end
 
 --- Whether the text has no line break at its end.
 ---@param buf integer
 ---@return boolean
 local function is_open_ended(buf)
-  return not vim.bo[buf].endofline and not vim.bo[buf].fixendofline
+  return not vim.bo[buf].endofline
 end
 
+--- Lines as they would be saved; nil where one holds a line break that Neovim does not see as one.
 ---@param buf integer
 ---@param first integer
 ---@param last integer
----@return string
+---@return string?
 local function text_of(buf, first, last)
   local lines = api.nvim_buf_get_lines(buf, first, last, false)
+  for _, line in ipairs(lines) do
+    if line:find("[\r\n]") then
+      return nil
+    end
+  end
   if #lines == 0 then
     return ""
   end
@@ -70,11 +90,14 @@ local function text_of(buf, first, last)
   return table.concat(lines, separator) .. separator
 end
 
---- The text as it would be saved.
+--- The text as it would be saved; nil where the daemon would count its lines otherwise.
 ---@param buf integer
----@return string
+---@return string?
 local function whole(buf)
   local text = text_of(buf, 0, -1)
+  if not text then
+    return nil
+  end
   if is_open_ended(buf) then
     text = text:sub(1, -#line_break(buf) - 1)
   end
@@ -89,20 +112,25 @@ local function whole(buf)
 end
 
 ---@param buf integer
-local function send_whole(buf)
-  local entry = announced[buf]
-  entry.version = api.nvim_buf_get_changedtick(buf)
-  entry.lines = api.nvim_buf_line_count(buf)
-  client.send_now("buffer.open", { path = entry.path, version = entry.version, text = whole(buf) })
-end
-
----@param buf integer
 local function close(buf)
   local entry = announced[buf]
   if entry then
     announced[buf] = nil
     client.send_now("buffer.close", { path = entry.path })
   end
+end
+
+---@param buf integer
+local function send_whole(buf)
+  local entry = announced[buf]
+  local text = whole(buf)
+  if not text then
+    return close(buf)
+  end
+  entry.version = api.nvim_buf_get_changedtick(buf)
+  entry.lines = api.nvim_buf_line_count(buf)
+  entry.is_empty = text == ""
+  client.send_now("buffer.open", { path = entry.path, version = entry.version, text = text })
 end
 
 --- Sends the text whole once the change that is being made is complete.
@@ -130,19 +158,23 @@ end
 local function on_lines(buf, entry, tick, first, last, new_last)
   local expected = entry.lines - (last - first) + (new_last - first)
   local count = api.nvim_buf_line_count(buf)
-  if entry.stale or is_open_ended(buf) or expected ~= count or tick <= entry.version then
+  if entry.stale or entry.is_empty or is_open_ended(buf) or expected ~= count or tick <= entry.version then
     -- Deleting everything leaves one empty line that is not told; text without a last line break is not made of
     -- whole lines.
     return send_whole_later(buf, entry)
   end
-  entry.version, entry.lines = tick, count
+  local text = text_of(buf, first, new_last)
+  if not text then
+    return close(buf)
+  end
+  entry.version, entry.lines, entry.is_empty = tick, count, false
   client.send_now("buffer.change", {
     path = entry.path,
     version = tick,
     edits = {
       {
         range = { start = { line = first, character = 0 }, ["end"] = { line = last, character = 0 } },
-        text = text_of(buf, first, new_last),
+        text = text,
       },
     },
   }, function(err)
@@ -169,9 +201,12 @@ local function announce(buf)
   if size > config.values.announce_limit then
     return
   end
-  local entry = { path = path, version = 0, lines = 0, stale = false }
+  local entry = { path = path, version = 0, lines = 0, stale = false, is_empty = false }
   announced[buf] = entry
   send_whole(buf)
+  if announced[buf] ~= entry then
+    return
+  end
   api.nvim_buf_attach(buf, false, {
     on_lines = function(_, _, tick, first, last, new_last)
       if announced[buf] ~= entry then
@@ -218,7 +253,58 @@ local function buffer_of(path)
   end
 end
 
---- Makes the edits of a tool in the buffer, as one undo step, and answers.
+--- Whether the file on the disk is what an unmodified buffer shows: others may have written it a moment ago.
+---@param buf integer
+---@param path string
+---@return boolean
+local function is_as_on_disk(buf, path)
+  local file = io.open(path, "rb")
+  local text = file and file:read("*a") or ""
+  if file then
+    file:close()
+  end
+  return text == whole(buf)
+end
+
+--- Saves a buffer as it is, without adding a line break at its end.
+---@param buf integer
+---@return boolean
+local function save(buf)
+  local options = vim.bo[buf]
+  local fixes = options.fixendofline
+  options.fixendofline = false
+  local ok, why = pcall(api.nvim_buf_call, buf, function()
+    vim.cmd("silent lockmarks noautocmd write")
+  end)
+  options.fixendofline = fixes
+  if not ok then
+    log.warn("saving %s: %s", api.nvim_buf_get_name(buf), tostring(why))
+  end
+  return ok and not options.modified
+end
+
+--- Makes the edits in the buffer, as one step of undo.
+---@param buf integer
+---@param entry polytree.Announced
+---@param changes table[]
+---@return boolean
+local function apply(buf, entry, changes)
+  if entry.is_empty and #changes == 1 then
+    -- The empty line that an empty buffer shows is none of the file's.
+    local lines = vim.split((changes[1].text:gsub("\r\n", "\n")), "\n", { plain = true })
+    if #lines > 1 and lines[#lines] == "" then
+      table.remove(lines)
+    end
+    return (pcall(api.nvim_buf_set_lines, buf, 0, -1, false, lines))
+  end
+  local edits = {}
+  for _, change in ipairs(changes) do
+    edits[#edits + 1] = { range = change.range, newText = change.text }
+  end
+  return (pcall(vim.lsp.util.apply_text_edits, edits, buf, "utf-16"))
+end
+
+--- Answers an edit of a tool: makes it in the buffer, or says why not.
 ---@param event table
 local function on_edit(event)
   local edit = event.properties
@@ -231,38 +317,39 @@ local function on_edit(event)
     return refuse("the editor has closed the file")
   elseif entry.stale or entry.version ~= edit.version then
     return refuse("the user is editing the file; read it again")
-  elseif not vim.bo[buf].modifiable then
-    return refuse("the user's buffer is not modifiable")
+  elseif not vim.bo[buf].modifiable or not is_plain(buf) then
+    return refuse("the user's buffer cannot be changed")
+  end
+  for _, change in ipairs(edit.edits) do
+    if (change.text:gsub("\r\n", "")):find("\r") then
+      return refuse("the text has line breaks that the editor cannot show")
+    end
   end
   local was_modified = vim.bo[buf].modified
-  local edits = {}
-  for _, change in ipairs(edit.edits) do
-    edits[#edits + 1] = { range = change.range, newText = change.text }
+  if not was_modified and not is_as_on_disk(buf, edit.path) then
+    vim.schedule(function()
+      M.reload(edit.path)
+    end)
+    return refuse("the file on the disk has changed; read it again")
   end
-  local ok, why = pcall(vim.lsp.util.apply_text_edits, edits, buf, "utf-16")
-  if not ok then
-    log.error("buffer.edit %s: %s", edit.path, why)
+  if not apply(buf, entry, edit.edits) then
+    log.error("buffer.edit %s could not be made", edit.path)
     return refuse("the edit could not be made in the editor")
   end
-  local saved = false
-  if not was_modified then
-    -- The file on the disk was the same as the buffer: it stays so.
-    saved = pcall(api.nvim_buf_call, buf, function()
-      vim.cmd("silent lockmarks noautocmd write!")
-    end) and not vim.bo[buf].modified
+  if entry.stale then
+    -- What is told later is told now: the answer names its version.
+    entry.stale = false
+    send_whole(buf)
   end
-  client.send_now("buffer.reply", {
-    editID = edit.editID,
-    applied = true,
-    version = entry.version,
-    saved = saved,
-  })
+  -- The file on the disk was the same as the buffer: it stays so.
+  local saved = not was_modified and save(buf)
+  client.send_now("buffer.reply", { editID = edit.editID, applied = true, version = entry.version, saved = saved })
   events.fire("Edited", { path = edit.path, buf = buf })
 end
 
 --- Reads the buffer of a file anew where it has no unsaved text; says so where it has.
 ---@param path string
-local function reload(path)
+function M.reload(path)
   local buf = buffer_of(path)
   if not buf or not config.values.reload then
     return
@@ -333,11 +420,11 @@ function M.start()
   end)
   client.on("ready", announce_all)
   workspace.on("file.edited", function(event)
-    reload(event.properties.path)
+    M.reload(event.properties.path)
   end)
   workspace.on("file.changed", function(event)
     if event.properties.event ~= "unlink" then
-      reload(event.properties.path)
+      M.reload(event.properties.path)
     end
   end)
   announce_all()

@@ -77,7 +77,8 @@ function M.submit()
   end
   local parts = context.parse(text)
   vim.list_extend(parts, attached)
-  local kept = attached
+  local sent, sent_attached = table.concat(api.nvim_buf_get_lines(buffer, 0, -1, false), "\n"), attached
+  attached = {}
   if vim.fn.mode() == "i" then
     vim.cmd.stopinsert()
   end
@@ -85,14 +86,18 @@ function M.submit()
   M.send(parts, {
     session_id = target.session_id,
     done = function(session_id)
-      attached = {}
-      if buffer and api.nvim_buf_is_valid(buffer) then
+      -- What was typed meanwhile is the next prompt.
+      if
+        buffer
+        and api.nvim_buf_is_valid(buffer)
+        and table.concat(api.nvim_buf_get_lines(buffer, 0, -1, false), "\n") == sent
+      then
         api.nvim_buf_set_lines(buffer, 0, -1, false, {})
       end
       require("polytree.view").show(session_id, { enter = false })
     end,
     failed = function()
-      attached = kept
+      attached = vim.list_extend(sent_attached, attached)
     end,
   })
 end

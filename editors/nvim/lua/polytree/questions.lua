@@ -15,10 +15,20 @@ local api = vim.api
 
 ---@type polytree.Shown?
 local shown
---- An answer within this time after a question replaced another one is not taken, in milliseconds: it was
+--- An answer within this time after a question came soon after another one is not taken, in milliseconds: it was
 --- meant for the one before.
 local SETTLE_MS = 300
+--- How long ago the other one may have been there, in milliseconds.
+local RECENT_MS = 2000
+--- A run of more spaces is told by its length, in characters: it would push what follows out of sight.
+local MAX_SPACES = 20
 local shown_at = 0
+local closed_at = -math.huge
+
+---@return number milliseconds
+local function now()
+  return (vim.uv or vim.loop).hrtime() / 1e6
+end
 
 --- The question that an answer would go to.
 ---@return table?
@@ -36,11 +46,13 @@ function M.lines(question)
   local function add(text)
     for _, line in ipairs(vim.split(text, "\n", { plain = true })) do
       -- Control characters would hide what is really asked.
-      lines[#lines + 1] = (
-        line:gsub("[%z\1-\8\11-\31\127]", function(character)
-          return ("<%02x>"):format(character:byte())
-        end)
-      )
+      line = line:gsub("[%z\1-\8\11-\31\127]", function(character)
+        return ("<%02x>"):format(character:byte())
+      end)
+      line = line:gsub("[ \t]+", function(spaces)
+        return #spaces > MAX_SPACES and ("<%d spaces>"):format(#spaces) or spaces
+      end)
+      lines[#lines + 1] = line
     end
   end
   add(("%s: may it do this?"):format(question.type))
@@ -75,6 +87,9 @@ function M.lines(question)
 end
 
 local function close()
+  if shown then
+    closed_at = now()
+  end
   if shown and shown.win and api.nvim_win_is_valid(shown.win) then
     api.nvim_win_close(shown.win, true)
   end
@@ -113,7 +128,7 @@ end
 local function show(question)
   close()
   shown = { question = question }
-  shown_at = (vim.uv or vim.loop).hrtime()
+  shown_at = now()
   if config.values.questions == "notify" then
     log.notify(
       ("%s asks: %s (:Polytree allow, always or reject)"):format(question.type, question.title),
@@ -136,7 +151,12 @@ local function show(question)
     width = math.max(width, vim.fn.strdisplaywidth(line))
   end
   width = math.min(width, math.floor(vim.o.columns * 0.8))
-  local height = math.min(#lines, math.floor(vim.o.lines * 0.6))
+  local rows = 0
+  for _, line in ipairs(lines) do
+    rows = rows + math.max(1, math.ceil(vim.fn.strdisplaywidth(line) / width))
+  end
+  local height = math.min(rows, math.floor(vim.o.lines * 0.6))
+  local hint = rows > height and (" %d more lines: :Polytree question "):format(rows - height) or ""
   local count = #workspace.questions
   local win = api.nvim_open_win(buf, false, {
     relative = "editor",
@@ -148,7 +168,8 @@ local function show(question)
     border = "rounded",
     style = "minimal",
     title = (" polytree asks%s "):format(count > 1 and (" (1 of %d)"):format(count) or ""),
-    footer = (" %s%s "):format(key_line(), #lines > height and "  :Polytree question scrolls" or ""),
+    -- That there is more comes first: a narrow screen cuts the end.
+    footer = hint .. (" %s "):format(key_line()),
     zindex = 60,
     noautocmd = true,
   })
@@ -193,7 +214,7 @@ function M.answer(response, options)
         question = known
       end
     end
-  elseif question and ((vim.uv or vim.loop).hrtime() - shown_at) / 1e6 < SETTLE_MS and M.replaced then
+  elseif question and now() - shown_at < SETTLE_MS and shown_at - closed_at < RECENT_MS then
     log.notify("another question is shown now: look at it, then answer again", vim.log.levels.WARN)
     return
   end
@@ -212,7 +233,6 @@ function M.answer(response, options)
     message = options.message,
   }, function()
     workspace.forget_question(question.id)
-    M.replaced = #workspace.questions > 0
     M.update()
   end, function(err)
     -- Somebody else was faster; what they said is told by `permission.replied`.
@@ -222,13 +242,6 @@ function M.answer(response, options)
   end)
 end
 
-workspace.on("any", function()
-  local was = shown and shown.question.id
-  M.update()
-  local now = shown and shown.question.id
-  if was ~= now then
-    M.replaced = was ~= nil and now ~= nil
-  end
-end)
+workspace.on("any", M.update)
 
 return M

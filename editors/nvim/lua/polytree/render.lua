@@ -86,7 +86,7 @@ function M.heading(info, previous)
     return {}
   end
   local model = info.modelID .. (info.variant and (" " .. info.variant) or "")
-  return { ("## %s · %s · %s"):format(info.agent, model, clock(info.time.created)), "" }
+  return { one_line(("## %s · %s · %s"):format(info.agent, model, clock(info.time.created))), "" }
 end
 
 --- How a message ended, where that is worth a line.
@@ -146,7 +146,7 @@ function M.tool_title(part)
     mark = MARKS.error
   end
   title = one_line(title):gsub("`", "ˋ")
-  return ("%s **%s**%s%s"):format(mark, part.tool, title ~= "" and (" `" .. title .. "`") or "", extra)
+  return ("%s **%s**%s%s"):format(mark, one_line(part.tool), title ~= "" and (" `" .. title .. "`") or "", extra)
 end
 
 ---@param part table
@@ -205,10 +205,10 @@ function M.part(part, role)
   elseif part.type == "tool" then
     return tool_block(part)
   elseif part.type == "file" and role == "user" then
-    local url = part.url or ""
+    local url = type(part.url) == "string" and part.url or ""
     local range = url:match("[?&]start=(%d+)")
     local last = url:match("[?&]end=(%d+)")
-    local name = part.filename or url:sub(1, 60)
+    local name = one_line(part.filename or url:sub(1, 60))
     return { ("@%s%s"):format(name, range and (":" .. range .. "-" .. (last or "")) or ""), "" }
   elseif part.type == "retry" then
     local data = part.error and part.error.data or {}

@@ -55,10 +55,13 @@ local function modifying(view, write)
   vim.bo[view.buf].modifiable = true
   local undo_levels = vim.bo[view.buf].undolevels
   vim.bo[view.buf].undolevels = -1
-  write()
+  local ok, why = xpcall(write, debug.traceback)
   vim.bo[view.buf].undolevels = undo_levels
   vim.bo[view.buf].modifiable = false
   vim.bo[view.buf].modified = false
+  if not ok then
+    log.error("drawing the conversation: %s", why)
+  end
 end
 
 --- Windows whose cursor stands on the last line follow the text.
@@ -147,6 +150,8 @@ local function draw_all(view)
     api.nvim_buf_set_lines(view.buf, 0, -1, false, lines)
   end)
   view.blocks = blocks
+  -- What was about to be drawn is in it.
+  view.dirty, view.appended = {}, {}
   index_blocks(view)
   follow(view, windows)
 end
