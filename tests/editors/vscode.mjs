@@ -133,6 +133,14 @@ async function ask(text) {
   await input.press('Enter')
 }
 
+/** Answers the question that is shown, as late as a person who has read it: an answer that comes at once is not taken. */
+async function answer(response) {
+  const button = chat().locator(`.ask button.${response}`)
+  await button.waitFor()
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  await button.click()
+}
+
 async function openFile(name) {
   await page.keyboard.press('Control+P')
   await page.locator('.quick-input-widget .quick-input-box input').fill(name)
@@ -185,10 +193,41 @@ await test('a question is shown whole, answered in the chat, and the command run
   assert.match(await question.locator('pre').innerText(), /echo from the tool > made\.txt/)
   await page.locator('.statusbar-item', { hasText: '1 question' }).waitFor()
   await picture('question')
-  await question.locator('button.once').click()
+  await answer('once')
   await said('It is made.').waitFor()
   assert.equal(fs.readFileSync(path.join(project, 'made.txt'), 'utf8'), 'from the tool\n')
   await question.waitFor({ state: 'detached' })
+})
+
+await test('two quick clicks answer one question', async () => {
+  model.script(
+    call('bash', { command: 'touch one', description: 'One' }),
+    call('bash', { command: 'touch two', description: 'Two' }),
+    say('Both are there.'),
+  )
+  await ask('make two')
+  const button = chat().locator('.ask button.once')
+  await chat().locator('.ask pre', { hasText: 'touch one' }).waitFor()
+  await answer('once')
+  await chat().locator('.ask pre', { hasText: 'touch two' }).waitFor()
+  await button.dispatchEvent('click')
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  assert.ok(!fs.existsSync(path.join(project, 'two')), 'the second click was taken for the second question')
+  await answer('once')
+  await said('Both are there.').waitFor()
+})
+
+await test('a question of another session is told without what the model has written', async () => {
+  model.script(call('bash', { command: 'echo [Show more](command:workbench.action.closeWindow)', description: 'x' }))
+  await ask('ask me later')
+  await chat().locator('.ask').waitFor()
+  await command('New Session')
+  await chat().locator('.elsewhere', { hasText: '1 question in other sessions' }).waitFor()
+  assert.equal(await page.locator('.notifications-toasts a').count(), 0, 'a link of the model is in a notification')
+  await page.locator('.pane-header', { hasText: 'Questions' }).waitFor()
+  await page.locator('.monaco-list-row', { hasText: 'echo' }).first().click()
+  await answer('reject')
+  await chat().locator('.ask').waitFor({ state: 'detached' })
 })
 
 await test('a rejection with its reason is told to the model', async () => {
@@ -196,7 +235,7 @@ await test('a rejection with its reason is told to the model', async () => {
   await ask('clean up')
   const question = chat().locator('.ask')
   await question.locator('input').fill('keep the sources')
-  await question.locator('button.reject').click()
+  await answer('reject')
   await said('I leave it.').waitFor()
   assert.ok(JSON.stringify(model.requests).includes('keep the sources'), 'the reason was not told')
   assert.ok(fs.existsSync(path.join(project, 'src/main.txt')))
@@ -212,7 +251,7 @@ await test('an edit of an open file is made in the editor and saved; unsaved tex
   await ask('change it')
   const question = chat().locator('.ask')
   await question.locator('.added', { hasText: '+2' }).waitFor()
-  await question.locator('button.once').click()
+  await answer('once')
   await said('Edited.').waitFor()
   await lines.filter({ hasText: '2' }).waitFor()
   await until('the file', () => fs.readFileSync(path.join(project, 'src/main.txt'), 'utf8') === 'one\n2\nthree\n')

@@ -30,6 +30,9 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   private attached: { name: string; part: PartInput }[] = []
   private draft = { text: '', focus: false }
   private readonly listening: vscode.Disposable[] = []
+  private readonly changed = new vscode.EventEmitter<void>()
+  /** Which session is shown, or whether it can be seen, may have changed. */
+  readonly onChange = this.changed.event
   /** Longest run of our handling of an event, in milliseconds, for those who measure. */
   slowest = 0
   choice: PromptChoice = {}
@@ -63,9 +66,10 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     view.webview.onDidReceiveMessage((message: FromPage) => {
       this.receive(message).catch((error: Error) => {
         this.log.error(error.message)
-        void vscode.window.showErrorMessage(`polytree: ${error.message}`)
+        void vscode.window.showErrorMessage(`polytree: ${error.message.replace(/[[\]()]/g, ' ')}`)
       })
     })
+    view.onDidChangeVisibility(() => this.changed.fire())
     view.onDidDispose(() => {
       this.view = undefined
       this.isReady = false
@@ -143,7 +147,10 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
         return
       }
       case 'open': {
+        // A link of a model leads to files of the workspace and nowhere else.
         const uri = vscode.Uri.file(path.resolve(this.client.directory, message.path))
+        const inside = path.relative(this.client.directory, uri.fsPath)
+        if (inside.startsWith('..') || path.isAbsolute(inside)) return
         const at = message.line ? { selection: new vscode.Range(message.line - 1, 0, message.line - 1, 0) } : {}
         await vscode.window.showTextDocument(uri, { preview: true, ...at })
         return
@@ -166,6 +173,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     this.send({ type: 'session', ...(session ? { session } : {}), status, choice: this.words() })
     const own = id ? this.project.questionsOf(id) : []
     this.send({ type: 'questions', own, elsewhere: this.project.questions.length - own.length })
+    this.changed.fire()
   }
 
   private sendAttached(): void {
@@ -173,6 +181,8 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   }
 
   private sendAll(): void {
+    // What was about to be appended is in it.
+    this.flush()
     const { entries = [], complete = true } = this.conversation ?? {}
     this.send({ type: 'all', entries: entries.map(shown), complete })
   }
@@ -298,6 +308,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   private async resolve(conversation: Conversation, messageID: string): Promise<void> {
     const read = await this.client.request('session.message', { sessionID: conversation.sessionID, messageID }).catch(() => undefined)
     if (!read || this.conversation !== conversation) return
+    this.flush()
     conversation.replace(read)
     this.send({ type: 'entry', entry: shown(read) })
   }

@@ -1,7 +1,7 @@
 // polytree for VS Code: what is defined by package.json, put together.
 import { homedir } from 'node:os'
 import * as vscode from 'vscode'
-import type { Session } from '@polytree/protocol'
+import type { Permission, Session } from '@polytree/protocol'
 import { Buffers } from './buffers'
 import { Chat } from './chat'
 import { Client } from './client'
@@ -58,7 +58,10 @@ function statusBar(client: Client, project: Project, chat: Chat): vscode.Disposa
   const update = () => {
     const waiting = project.questions.length
     const busy = [...project.statuses.values()].filter((status) => status.type !== 'idle').length
+    const own = chat.visible && chat.sessionID ? project.questionsOf(chat.sessionID).length : 0
     void vscode.commands.executeCommand('setContext', 'polytree.hasQuestions', waiting > 0)
+    // The chat shows its own: the list is for those of other sessions.
+    void vscode.commands.executeCommand('setContext', 'polytree.hasQuestionsElsewhere', waiting > own)
     item.backgroundColor = waiting > 0 ? new vscode.ThemeColor('statusBarItem.warningBackground') : undefined
     const session = chat.sessionID ? project.sessions.get(chat.sessionID) : undefined
     const cost = session ? ` $${session.cost.toFixed(2)}` : ''
@@ -70,10 +73,15 @@ function statusBar(client: Client, project: Project, chat: Chat): vscode.Disposa
   }
   update()
   item.show()
-  return vscode.Disposable.from(item, client.onState(update), project.onChange(update))
+  return vscode.Disposable.from(item, client.onState(update), project.onChange(update), chat.onChange(update))
 }
 
-/** Tells of questions that cannot be seen: the chat shows its own. An answer goes to the question that was told. */
+/** Text of others for a notification or a list, which take `[a](b)` for a link and `$(a)` for an icon. */
+function plainText(text: string): string {
+  return text.replace(/[[\]()$]/g, ' ').slice(0, 200)
+}
+
+/** Tells of questions that cannot be seen: the chat shows its own. */
 function questionNotices(project: Project, chat: Chat): vscode.Disposable {
   const told = new Set<string>()
   return project.onChange(() => {
@@ -82,15 +90,11 @@ function questionNotices(project: Project, chat: Chat): vscode.Disposable {
       if (told.has(question.id)) continue
       told.add(question.id)
       if (chat.visible && chat.sessionID === question.sessionID) continue
-      const subject = question.patterns.join(' ')
-      // A long command cannot be judged in a notification: it is looked at in the chat.
-      const isWhole = subject.length <= 200 && !subject.includes('\n')
-      const choices = isWhole ? ['Allow Once', 'Reject', 'Show'] : ['Show']
-      const message = isWhole ? `polytree asks (${question.type}): ${subject}` : `polytree asks: ${question.type}`
-      void vscode.window.showWarningMessage(message, ...choices).then(async (choice) => {
-        if (choice === 'Allow Once') await project.answer(question, 'once')
-        else if (choice === 'Reject') await project.answer(question, 'reject')
-        else if (choice === 'Show') await vscode.commands.executeCommand('polytree.open', { sessionID: question.sessionID })
+      // What is asked is looked at in the chat, whole: a notification is short, and takes Markdown for links.
+      const title = plainText(project.sessions.get(question.sessionID)?.title ?? '')
+      const message = `polytree: a tool (${plainText(question.type)}) asks for permission in "${title}"`
+      void vscode.window.showWarningMessage(message, 'Show').then(async (choice) => {
+        if (choice === 'Show') await vscode.commands.executeCommand('polytree.open', { sessionID: question.sessionID })
       }, () => {})
     }
   })
@@ -114,7 +118,7 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
         return await run(...given)
       } catch (error) {
         log.error(`${name}: ${(error as Error).message}`)
-        void vscode.window.showErrorMessage(`polytree: ${(error as Error).message}`)
+        void vscode.window.showErrorMessage(`polytree: ${plainText((error as Error).message)}`)
         return undefined
       }
     }
@@ -166,7 +170,7 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
   add('sessions', async () => {
     await project.open()
     await project.read()
-    const items = project.list().map((session) => ({ label: session.title || 'Untitled', description: project.statuses.get(session.id)?.type ?? '', detail: session.directory, session }))
+    const items = project.list().map((session) => ({ label: plainText(session.title) || 'Untitled', description: project.statuses.get(session.id)?.type ?? '', detail: session.directory, session }))
     const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Session', matchOnDetail: true })
     if (chosen) await vscode.commands.executeCommand('polytree.open', { sessionID: chosen.session.id })
   })
@@ -181,16 +185,23 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
     if (chat.sessionID === session.id) chat.fresh()
   })
 
-  const reply = (response: 'once' | 'always' | 'reject') => async (given?: { id?: string }) => {
-    // From a list: that question. From the palette: one that is chosen, never the one that happens to be first.
-    const question = given?.id ? project.questions.find((one) => one.id === given.id) : await chooseQuestion()
+  /** The question that is on the screen; where there is none, the oldest is shown and nothing is answered. */
+  const onScreen = async (): Promise<Permission | undefined> => {
+    const own = chat.visible && chat.sessionID ? project.questionsOf(chat.sessionID)[0] : undefined
+    const first = project.questions[0]
+    if (own || !first) return own
+    await vscode.commands.executeCommand('polytree.open', { sessionID: first.sessionID })
+    return undefined
+  }
+  const reply = (response: 'once' | 'always' | 'reject') => async () => {
+    const question = await onScreen()
     if (question) await project.answer(question, response)
   }
   add('allow', reply('once'))
   add('always', reply('always'))
   add('reject', reply('reject'))
   add('answer', async (given?: { permissionID?: string; response?: 'once' | 'always' | 'reject' }) => {
-    const question = given?.permissionID ? project.questions.find((one) => one.id === given.permissionID) : await chooseQuestion()
+    const question = given?.permissionID ? project.questions.find((one) => one.id === given.permissionID) : await onScreen()
     if (!question) {
       if (given?.permissionID) throw new Error('that question is not open any more')
       return
@@ -245,11 +256,6 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
     const part = diagnosticsPart(client.directory, uri)
     if (part) chat.attach(`problems of ${vscode.workspace.asRelativePath(uri)}`, part)
     return part !== undefined
-  }
-
-  async function chooseQuestion() {
-    const items = project.questions.map((question) => ({ label: question.patterns[0] ?? question.title, description: question.type, question }))
-    return (await vscode.window.showQuickPick(items, { placeHolder: 'Question' }))?.question
   }
 
   async function chooseResponse(canAlways: boolean): Promise<'once' | 'always' | 'reject' | undefined> {

@@ -49,7 +49,7 @@ export class QuestionTree implements vscode.TreeDataProvider<Permission> {
   }
 
   getTreeItem(question: Permission): vscode.TreeItem {
-    const item = new vscode.TreeItem(question.patterns[0] ?? question.title)
+    const item = new vscode.TreeItem(question.patterns[0] ?? question.type)
     item.id = question.id
     item.description = `${question.type} · ${this.project.sessions.get(question.sessionID)?.title ?? ''}`
     item.tooltip = question.patterns.join('\n')

@@ -160,6 +160,7 @@ function questionElement(question: Permission): HTMLElement {
   const button = (label: string, response: 'once' | 'always' | 'reject', key: string) => {
     const made = element('button', { type: 'button', class: response, title: `${label} (${key})`, 'data-key': key }, label)
     made.addEventListener('click', () => {
+      if (isTooSoon()) return
       const message = response === 'reject' && reason.value ? { message: reason.value } : {}
       send({ type: 'answer', permissionID: question.id, response, ...message })
     })
@@ -188,14 +189,19 @@ function showQuestions(own: Permission[], elsewhere: number): void {
   questions.replaceChildren(...boxes)
 }
 
-// Keys answer the question that is on the screen, and only after it has been there for a moment.
+// An answer goes to the question that was read: one that comes just after another question was there is not taken.
 let shownAt = 0
+let closedAt = Number.NEGATIVE_INFINITY
 let shownID: string | undefined
 new MutationObserver(() => {
   const id = questions.querySelector<HTMLElement>('.ask')?.dataset['question']
-  if (id !== shownID) shownAt = performance.now()
+  if (id === shownID) return
+  if (shownID) closedAt = performance.now()
+  shownAt = performance.now()
   shownID = id
 }).observe(questions, { childList: true })
+
+const isTooSoon = () => performance.now() - shownAt < 300 && shownAt - closedAt < 2000
 
 document.addEventListener('keydown', (event) => {
   if (!event.altKey || event.ctrlKey || event.metaKey) return
@@ -203,7 +209,7 @@ document.addEventListener('keydown', (event) => {
   const button = questions.querySelector<HTMLButtonElement>(`.ask:first-child button[data-key="${CSS.escape(key)}"]`)
   if (!button) return
   event.preventDefault()
-  if (performance.now() - shownAt > 300) button.click()
+  button.click()
 })
 
 // ---- the prompt
