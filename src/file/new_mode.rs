@@ -29,7 +29,7 @@ pub fn give(new: impl AsFd, wanted: Mode) -> io::Result<()> {
         return Ok(());
     }
     // A directory may have got its group's bit from the one that it is in.
-    fchmod(&new, had - all | wanted)
+    fchmod(&new, (had - all) | wanted)
 }
 
 #[cfg(target_os = "linux")]

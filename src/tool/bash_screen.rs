@@ -22,7 +22,7 @@ enum Escape {
     /// In a string such as a title, which BEL or ESC `\` ends.
     Text,
     /// After an ESC in such a string.
-    TextEscape,
+    TextEnd,
 }
 
 /// A screen that only remembers its last lines.
@@ -126,7 +126,7 @@ impl Screen {
             },
             Escape::Text => match character {
                 '\u{7}' => self.escape = Escape::None,
-                '\u{1b}' => self.escape = Escape::TextEscape,
+                '\u{1b}' => self.escape = Escape::TextEnd,
                 // A title is one line; this one has never ended.
                 '\n' => {
                     self.escape = Escape::None;
@@ -134,7 +134,7 @@ impl Screen {
                 }
                 _ => {}
             },
-            Escape::TextEscape => self.escape = if character == '\\' { Escape::None } else { Escape::Text },
+            Escape::TextEnd => self.escape = if character == '\\' { Escape::None } else { Escape::Text },
         }
     }
 
