@@ -163,9 +163,12 @@ impl Target<'_> {
         file.write_all(bytes)?;
         if let Over::File(old) = self.over {
             let new = file.metadata()?;
-            if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-                // Only root may give files away, so this is tried and not required.
-                let _ = fchown(&file, Some(rustix::fs::Uid::from_raw(old.uid())), Some(rustix::fs::Gid::from_raw(old.gid())));
+            // Only root may give files away. One of somebody else is written where it stands, so that its owner and its
+            // group keep their access.
+            let group = Some(rustix::fs::Gid::from_raw(old.gid())).filter(|_| new.gid() != old.gid());
+            let owner = Some(rustix::fs::Uid::from_raw(old.uid())).filter(|_| new.uid() != old.uid());
+            if (owner.is_some() || group.is_some()) && fchown(&file, owner, group).is_err() {
+                return Err(Failure::Attributes);
             }
             // Before the mode: the bits of the group are the mask of an access list.
             #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -200,3 +200,30 @@ mod attributes {
         assert!(attribute(&root.join("new"), "system.posix_acl_access").is_some(), "a new file has the directory's");
     }
 }
+
+/// Nobody but root can give files away: an edit by somebody else must not take them from their owner or their group.
+#[test]
+fn a_file_of_somebody_else_keeps_its_owner_and_its_group() {
+    const PLACE: &str = "POLYTREE_TEST_PLACE";
+    let keep = tempfile::tempdir().unwrap();
+    let body = || {
+        let Some(place) = std::env::var_os(PLACE) else { return };
+        let path = AbsPath::new(place).unwrap().join("file");
+        save(&path, b"changed", Over::File(&fs::metadata(&path).unwrap())).unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), metadata.uid(), metadata.gid()), (b"changed".to_vec(), 1, 54321));
+    };
+    if !rustix::process::geteuid().is_root() && std::env::var_os(PLACE).is_none() {
+        // Without root there is nobody else to be.
+        return;
+    }
+    let prepare = |command: &mut std::process::Command| {
+        use std::os::unix::process::CommandExt as _;
+        fs::set_permissions(keep.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        fs::write(keep.path().join("file"), "first and longer").unwrap();
+        fs::set_permissions(keep.path().join("file"), fs::Permissions::from_mode(0o666)).unwrap();
+        std::os::unix::fs::chown(keep.path().join("file"), Some(1), Some(54321)).unwrap();
+        command.uid(65534).gid(65534).env(PLACE, keep.path());
+    };
+    crate::project::tests::support::again("tool::save::tests::a_file_of_somebody_else_keeps_its_owner_and_its_group", prepare, body);
+}
