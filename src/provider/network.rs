@@ -115,7 +115,7 @@ fn variable<'a>(environment: &'a BTreeMap<String, String>, names: &[&'a str]) ->
 /// Whether the host is this machine.
 pub(super) fn is_loopback(host: &str) -> bool {
     match ip(host) {
-        Some(ip) => ip.is_loopback() || ip.is_unspecified(),
+        Some(ip) => ip.to_canonical().is_loopback() || ip.to_canonical().is_unspecified(),
         None => is_at(host, "localhost"),
     }
 }
@@ -203,6 +203,8 @@ mod tests {
             (Some("none"), &all[..], "https://m.test", None),
             (Some("http://mine"), &all[..], "http://127.0.0.1:8080/v1", None),
             (None, &all[..], "https://[::1]/v1", None),
+            (None, &all[..], "http://[::ffff:127.0.0.1]:1", None),
+            (None, &all[..], "http://[::ffff:10.0.0.1]:1", Some("HTTP_PROXY http://p")),
             (None, &all[..], "http://localhost:11434", None),
             (None, &[], "https://m.test", None),
         ] {

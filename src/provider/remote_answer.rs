@@ -24,6 +24,8 @@ pub(super) struct Answer {
     kept: usize,
     choice: Option<u64>,
     reason: Option<FinishReason>,
+    /// Content has come together with the reason or after it.
+    doubtful: bool,
     refused: bool,
     spoke: bool,
     /// How often something has come that belongs to the answer.
@@ -123,6 +125,17 @@ impl Answer {
     /// Whether the service has said why the answer ends: then nothing is missing but perhaps the usage.
     pub(super) fn is_complete(&self) -> bool {
         self.reason.is_some()
+    }
+
+    /// Content has come together with the reason for the end or after it: there may be more, as some services name a
+    /// reason in every chunk.
+    pub(super) fn doubt_the_end(&mut self) {
+        self.doubtful = true;
+    }
+
+    /// Whether more may come after the reason for the end.
+    pub(super) fn is_end_doubtful(&self) -> bool {
+        self.doubtful
     }
 
     /// Whether the model has said anything.

@@ -10,12 +10,8 @@ const OVERFLOW: &[&[&str]] = &[
     &["exceed context limit"],
     // Bedrock
     &["input is too long"],
-    &["input tokens", "exceed", "limit"],
     // OpenAI, DeepSeek, OpenRouter, Together, vLLM, Mistral
     &["maximum context length"],
-    &["exceed", "the context window"],
-    &["exceed", "model context window"],
-    &["context length exceeded"],
     // Gemini
     &["input token count", "exceed"],
     // xAI
@@ -37,14 +33,11 @@ const OVERFLOW: &[&[&str]] = &[
     &["range of input length should be"],
     // Ollama
     &["prompt too long"],
-    &["max context length"],
-    &["exceed", "context length"],
     // LM Studio
     &["greater than the context length"],
     &["loaded with context length of only"],
     // llama.cpp
     &["available context size"],
-    &["exceed", "context size"],
     &["context shift is disabled"],
     &["input is too large to process"],
     // SGLang
@@ -62,12 +55,26 @@ const OVERFLOW: &[&[&str]] = &[
     // LiteLLM
     &["contextwindowexceedederror"],
     // Others
+    &["max context length"],
+    &["context length exceeded"],
     &["context window exceeded"],
     &["context window is full"],
     &["larger than the context window"],
     &["too large for the context window"],
+];
+
+/// Texts that services also use for a parameter that is too large: they count only beside a word for the prompt.
+const LOOSE_OVERFLOW: &[&[&str]] = &[
+    &["input tokens", "exceed", "limit"],
+    &["exceed", "the context window"],
+    &["exceed", "model context window"],
+    &["exceed", "context length"],
+    &["exceed", "context size"],
     &["input length exceeds"],
 ];
+
+/// Words for the prompt.
+const PROMPT: [&str; 5] = ["prompt", "input", "message", "request", "conversation"];
 
 /// Codes of the same.
 const OVERFLOW_CODES: &[&str] = &[
@@ -76,7 +83,6 @@ const OVERFLOW_CODES: &[&str] = &[
     "model_max_prompt_tokens_exceeded",
     "model_context_window_exceeded",
     "context_window_exceeded",
-    "string_above_max_length",
 ];
 
 /// Codes of an account that is empty, overdue or over its limit: waiting some minutes does not help.
@@ -154,7 +160,35 @@ const QUOTA: &[&[&str]] = &[
 /// Whether the prompt is longer than the model's context.
 pub(super) fn is_overflow(code: &str, message: &str) -> bool {
     let is_coded = OVERFLOW_CODES.iter().any(|known| code.contains(known)) || has_number(code, &["base_resp:1039"]);
-    is_coded || says_one_of(message, OVERFLOW)
+    if is_coded || is_about_the_rate(code, message) {
+        return is_coded && !is_coded_rate(code);
+    }
+    let message = message.to_lowercase();
+    let names = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    // The answer is too long, not the prompt.
+    if names(&["max_tokens", "max_completion_tokens", "max_output_tokens"]) && !names(&["prompt", "input", "messages"]) {
+        return false;
+    }
+    let is_a_tool = names(&["tools[", "`tools`", "'tools'"])
+        || message.split("tools.").skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    // A field of a message can be too long as well: its text is part of the prompt, a name or an id is not.
+    let is_a_long_text = code.contains("string_above_max_length")
+        && names(&["messages", "input", "content"])
+        && !names(&["tool_call", "call_id", ".id'", ".name'"]);
+    let is_an_image = names(&["image"]) && !names(&["context"]);
+    let is_loose = names(&PROMPT) && says_one_of(&message, LOOSE_OVERFLOW) || is_a_long_text;
+    says_one_of(&message, OVERFLOW) || is_loose && !is_a_tool && !is_an_image
+}
+
+/// Whether too much was asked for within some time. The limit may be in tokens, but a shorter prompt is not the cure.
+pub(super) fn is_about_the_rate(code: &str, message: &str) -> bool {
+    let phrases: &[&[&str]] =
+        &[&["rate limit"], &["rate-limit"], &["ratelimit"], &["per second"], &["per minute"], &["per hour"], &["per day"]];
+    is_coded_rate(code) || says_one_of(message, phrases)
+}
+
+fn is_coded_rate(code: &str) -> bool {
+    ["rate_limit", "ratelimit"].iter().any(|word| code.contains(word))
 }
 
 /// Whether the account is empty or over its limit.
@@ -190,9 +224,13 @@ pub(super) fn is_filtered(code: &str) -> bool {
 pub(super) fn is_about_the_model(code: &str, message: &str) -> bool {
     let message = message.to_lowercase();
     let phrases = ["not found", "does not exist", "not a valid model", "unknown model"];
+    // What else can be missing in a request that names its model.
+    let others = ["tool_", "tool ", "tools.", "conversation", "previous response"];
     code.contains("model_not_found")
         || message.starts_with("model: ")
-        || message.contains("model") && phrases.iter().any(|phrase| message.contains(phrase))
+        || message.contains("model")
+            && !others.iter().any(|other| message.contains(other))
+            && phrases.iter().any(|phrase| message.contains(phrase))
 }
 
 /// Whether an error without a status goes away by itself.
@@ -200,7 +238,6 @@ pub(super) fn is_passing(code: &str, message: &str) -> bool {
     let named = ["overloaded", "api_error", "server_error", "internal", "rate_limit", "timeout", "unavailable", "throttling"];
     let phrases: &[&[&str]] = &[
         &["overloaded"],
-        &["rate limit"],
         &["too many requests"],
         &["temporarily unavailable"],
         &["try again later"],
@@ -217,6 +254,7 @@ pub(super) fn is_passing(code: &str, message: &str) -> bool {
             &["1302", "1303", "1305", "base_resp:1000", "base_resp:1001", "base_resp:1002", "base_resp:1024", "base_resp:1033"],
         )
         || code.split(' ').any(|word| matches!(word.parse(), Ok(408 | 409 | 429 | 500..=599)))
+        || is_about_the_rate(code, message)
         || says_one_of(message, phrases)
 }
 
@@ -271,6 +309,54 @@ mod tests {
             assert!(!is_overflow("", message), "{message}");
         }
         assert!(is_overflow("400 base_resp:1039", "") && !is_overflow("1039", ""));
+    }
+
+    #[test]
+    fn a_rate_limit_in_tokens_is_no_prompt_that_is_too_long() {
+        for (code, message) in [
+            ("rate_limit_error", "This request would exceed your organization's rate limit of 30,000 input tokens per minute"),
+            ("", "input tokens exceed the limit of 1000000 per day"),
+            ("rate_limit_exceeded", "The input tokens exceed the limit"),
+            ("429", "The request exceeds the context window rate-limit"),
+        ] {
+            assert!(!is_overflow(code, message), "{code} {message}");
+            assert!(is_about_the_rate(code, message) && is_passing(code, message), "{code} {message}");
+        }
+        assert!(is_overflow("context_length_exceeded", "see the rate limits"));
+    }
+
+    #[test]
+    fn a_parameter_that_is_too_large_is_no_prompt_that_is_too_long() {
+        for (code, message) in [
+            ("string_above_max_length", "Invalid 'prompt_cache_key': string too long. Expected a string with maximum length 64."),
+            ("string_above_max_length", "Invalid 'input[3].call_id': string too long. Expected a string with maximum length 64."),
+            ("string_above_max_length", "Invalid 'messages[2].tool_calls[0].id': string too long."),
+            ("string_above_max_length", "Invalid 'tools[0].description': string too long, see the input."),
+            ("", "max_tokens is too large: 500000. This model has a maximum context length of 128000 tokens."),
+            ("", "tools.0.name: input length exceeds 64 characters"),
+            ("", "num_ctx must not exceed context length"),
+            ("", "image input tokens exceed the limit for one image"),
+        ] {
+            assert!(!is_overflow(code, message), "{code} {message}");
+        }
+        for (code, message) in [
+            ("string_above_max_length", "Invalid 'messages[1].content': string too long. Expected a string with maximum length 1048576."),
+            ("string_above_max_length", "Invalid 'input[0].content[0].text': string too long."),
+            (
+                "",
+                "'max_tokens' is too large: 5000. This model's maximum context length is 8192 tokens and your request has 7000 input tokens.",
+            ),
+            ("", "The input tokens with images exceed the limit of the context"),
+        ] {
+            assert!(is_overflow(code, message), "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_not_found_is_no_missing_model() {
+        assert!(!is_about_the_model("", "tool_call_id call_1 not found in the conversation for model m"));
+        assert!(is_about_the_model("", "model \"m\" not found, try pulling it first"));
+        assert!(is_about_the_model("", "Not found the model m or permission denied"));
     }
 
     #[test]

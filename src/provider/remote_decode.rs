@@ -1,8 +1,9 @@
 //! From the bytes of an answer to deltas: frames, the protocol's decoder, and the rules that all protocols share. Pure.
 //!
 //! An answer ends with `Finish` or with an error: one that simply stops is a broken connection, never a success. What is
-//! no JSON at all is a sign of life and skipped. What begins as JSON and is none is an error, unless it is an event of a
-//! name that the protocol does not know. What is odd within JSON costs a field, never the answer (`remote_json`).
+//! no JSON at all is a sign of life and skipped, unless its event is named `error`. What begins as JSON and is none is an
+//! error, unless it is an event of a name that the protocol does not know. What is odd within JSON costs a field, never
+//! the answer (`remote_json`).
 
 use serde_json::Value;
 
@@ -131,6 +132,11 @@ impl Decoding {
         self.answer.is_complete()
     }
 
+    /// Whether nothing is missing but the usage: a reason for the end has come, and no content with it or after it.
+    pub(super) fn has_surely_ended(&self) -> bool {
+        self.answer.is_complete() && !self.answer.is_end_doubtful()
+    }
+
     /// Grows with all that belongs to the answer.
     pub(super) fn progress(&self) -> u64 {
         self.answer.progress()
@@ -153,6 +159,10 @@ fn read(frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer, lenient
         // Where the protocol has a mark of its own, this one is only what a proxy adds.
         return Ok(if lenient || answer.is_complete() { Wanted::Enough } else { Wanted::More });
     }
+    if frame.event == Some("error") && !data.is_empty() && !data.starts_with(['{', '[']) {
+        let text = serde_json::from_str::<String>(data).unwrap_or_else(|_| data.to_owned());
+        return Err(Fault::Said(Value::String(text)));
+    }
     // Usually one value; several where the empty line between two events is missing.
     while data.starts_with(['{', '[']) {
         let Some((json, rest)) = Json::parse(data) else {
@@ -174,8 +184,13 @@ fn read(frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer, lenient
 }
 
 fn read_object(object: Json<'_>, frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer) -> Result<Wanted, Fault> {
-    let before = answer.progress();
+    let (before, was_complete) = (answer.progress(), answer.is_complete());
     let wanted = decoder.read(object, frame, answer);
+    // The first reason is progress by itself.
+    let of_the_reason = u64::from(!was_complete && answer.is_complete());
+    if answer.is_complete() && answer.progress() > before + of_the_reason {
+        answer.doubt_the_end();
+    }
     // What adds nothing to the answer, or is not understood, may be an error in a shape that the protocol does not have.
     if matches!(wanted, Ok(Wanted::More) | Err(Fault::Malformed(_))) && answer.progress() == before {
         let value = object.value();
@@ -191,4 +206,51 @@ fn read_object(object: Json<'_>, frame: Frame<'_>, decoder: &mut dyn Decode, ans
 /// Why a text is no JSON.
 fn what_is_wrong(text: &str) -> String {
     serde_json::from_str::<serde::de::IgnoredAny>(text).err().map_or_else(|| "broken JSON".to_owned(), |error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_named_error_is_an_error_in_any_form() {
+        for (data, expected) in [
+            ("the backend is gone", json!("the backend is gone")),
+            ("\"quoted\"", json!("quoted")),
+            (r#"{"status":"error","reason":"no worker"}"#, json!({"status": "error", "reason": "no worker"})),
+        ] {
+            for wire in [Wire::OpenAi, Wire::Gemini] {
+                let fault = Decoding::new(wire).push(format!("event: error\ndata: {data}\n\n").as_bytes());
+                assert_eq!(fault, Err(Fault::Said(expected.clone())), "{wire:?} {data}");
+            }
+        }
+        assert_eq!(Decoding::new(Wire::OpenAi).push(b"event: note\ndata: still here\n\n"), Ok(()));
+    }
+
+    #[test]
+    fn a_reason_with_content_is_no_sure_end() {
+        let gemini = |text: &str, reason: Value| json!({"candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": reason}]});
+        let chat = |text: &str, reason: Value| json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": reason}]});
+        for (wire, pieces, surely) in [
+            (Wire::Gemini, vec![gemini("a", json!("STOP"))], false),
+            (Wire::Gemini, vec![gemini("a", Value::Null), gemini("", json!("STOP"))], true),
+            (Wire::OpenAi, vec![chat("a", json!("stop"))], false),
+            (Wire::OpenAi, vec![chat("a", Value::Null), chat("", json!("stop"))], true),
+            (Wire::OpenAi, vec![chat("", json!("stop")), chat("a", Value::Null)], false),
+            (
+                Wire::OpenAi,
+                vec![chat("a", Value::Null), chat("", json!("stop")), json!({"choices": [], "usage": {"prompt_tokens": 1}})],
+                true,
+            ),
+        ] {
+            let mut decoding = Decoding::new(wire);
+            for piece in &pieces {
+                decoding.push(format!("data: {piece}\n\n").as_bytes()).unwrap();
+            }
+            assert!(decoding.is_complete() && !decoding.has_ended());
+            assert_eq!(decoding.has_surely_ended(), surely, "{wire:?} {pieces:?}");
+        }
+    }
 }

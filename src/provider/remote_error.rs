@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     definition::Error,
     http_date,
-    remote_causes::{is_about_the_key, is_about_the_model, is_about_the_quota, is_filtered, is_overflow, is_passing},
+    remote_causes::{is_about_the_key, is_about_the_model, is_about_the_quota, is_about_the_rate, is_filtered, is_overflow, is_passing},
     remote_shapes::{code_of, message_of},
 };
 use crate::stdx::{text::ellipsis, time::now_ms};
@@ -66,6 +66,8 @@ pub(super) fn from_status(status: u16, body: &str, headers: &HeaderMap) -> Error
     match status {
         402 => Error::Quota { message },
         400..=499 if is_about_the_quota(&code, &said) => Error::Quota { message },
+        // It passes, though the status does not say so.
+        400 | 422 if is_about_the_rate(&code, &said) && !is_overflow(&code, &said) => Error::Stream { message, retryable: true },
         // Before what it may be besides: a service that is short of something says so of the model too.
         400 | 422 | 500 | 502 | 503 if is_overflow(&code, &said) => Error::ContextOverflow { message },
         400 | 403 if is_filtered(&code) => Error::ContentFilter { message },
@@ -216,6 +218,18 @@ mod tests {
         ));
         assert!(matches!(status(400, &json!({"error": {"message": "unknown field"}})), Error::Status { status: 400, .. }));
         assert!(matches!(status(429, &json!({"error": {"message": "too many tokens per minute"}})), Error::Status { status: 429, .. }));
+    }
+
+    #[test]
+    fn a_rate_limit_in_tokens_is_retried() {
+        let message = "This request would exceed your organization's rate limit of 30,000 input tokens per minute";
+        let body = json!({"type": "error", "error": {"type": "rate_limit_error", "message": message}});
+        for code in [429, 503] {
+            assert!(matches!(status(code, &body), Error::Status { .. }), "{code}");
+        }
+        for error in [from_event(&body), status(400, &body), from_event(&json!({"error": {"message": message}}))] {
+            assert_eq!(error, Error::Stream { message: message.to_owned(), retryable: true });
+        }
     }
 
     #[test]

@@ -251,14 +251,15 @@ async fn a_finished_answer_ends_although_the_connection_stays_open() {
     let anthropic = |frames: &[Value]| Answer::sse(frames.iter().map(openai::frame));
     let said = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}});
     let stop = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}});
-    let gemini = json!({"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}], "usageMetadata": {"candidatesTokenCount": 7}});
+    let piece = json!({"candidates": [{"content": {"parts": [{"text": "a"}]}}]});
+    let gemini = json!({"candidates": [{"content": {"parts": []}, "finishReason": "STOP"}], "usageMetadata": {"candidatesTokenCount": 7}});
     let ping = || ": still here\n\n".to_owned();
     let pinging = Answer::sse([openai::text("a"), openai::finish("stop"), openai::usage(1, 7)].into_iter().chain((0..100).map(|_| ping())));
     for (wire, answer) in [
         (Wire::OpenAi, Answer::sse([openai::text("a"), openai::finish("stop"), openai::usage(1, 7)]).hang()),
         (Wire::OpenAi, pinging.pace(Duration::from_millis(100))),
         (Wire::Anthropic, anthropic(&[said, stop]).hang()),
-        (Wire::Gemini, anthropic(&[gemini]).hang()),
+        (Wire::Gemini, anthropic(&[piece, gemini]).hang()),
     ] {
         let server = ModelServer::start().await;
         server.push(answer);
@@ -268,6 +269,15 @@ async fn a_finished_answer_ends_although_the_connection_stays_open() {
         assert_eq!((&deltas[0], tokens), (&text("a"), Some(7)), "{wire:?}");
         assert!(since.elapsed() < Duration::from_secs(8), "{wire:?}: {:?}", since.elapsed());
     }
+}
+
+#[tokio::test]
+async fn a_reason_in_every_chunk_ends_nothing() {
+    let gemini = |text: &str| openai::frame(&json!({"candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": "STOP"}]}));
+    let server = ModelServer::start().await;
+    server.push(Answer::sse([gemini("a"), gemini("b")]).pace(Duration::from_millis(3_300)));
+    let deltas = super::remote_testing::deltas(&remote(settings(&server, Wire::Gemini)), request("m")).await;
+    assert_eq!(super::remote_testing::text_of(&deltas), "ab");
 }
 
 #[tokio::test]

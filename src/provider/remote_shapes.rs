@@ -32,6 +32,7 @@ fn message_in(body: &Value, depth: usize) -> Option<String> {
         "/error_description",
         "/error_message",
         "/msg",
+        "/reason",
         "/error/code",
         "/error/type",
     ];
@@ -129,6 +130,9 @@ pub(super) fn shape(value: &Value) -> Shape {
         Some(Value::Array(list)) => !list.is_empty(),
         _ => false,
     };
+    if matches!(word("status").to_ascii_lowercase().as_str(), "error" | "failed" | "failure") {
+        return Shape::Error;
+    }
     let fields = ["error", "detail", "errors", "error_msg", "errorMessage", "error_message", "error_description"];
     if fields.into_iter().any(says) {
         return Shape::Error;
@@ -154,6 +158,7 @@ mod tests {
             (json!({"error_code": 336_501, "error_msg": "slow down"}), "slow down"),
             (json!({"detail": {"error": {"message": "x"}, "message": "gone"}}), "gone"),
             (json!({"errors": ["first"]}), "first"),
+            (json!({"status": "error", "reason": "no worker"}), "no worker"),
             (json!({"error": {"message": "{\"error\":{\"message\":\"inner\"}}"}}), "inner"),
             (
                 json!({"error": {"message": "Provider returned error", "metadata": {"raw": "{\"error\":{\"message\":\"too long\"}}"}}}),
@@ -191,6 +196,7 @@ mod tests {
             json!({"code": 1001, "msg": "token expired", "success": false}),
             json!({"message": "Unauthorized", "statusCode": 401}),
             json!({"errors": [{"message": "bad"}]}),
+            json!({"status": "error", "reason": "bad"}),
             json!({"error": "bad"}),
             json!({"error": {"metadata": {"raw": "bad"}}}),
             json!({"base_resp": {"status_code": 1004, "status_msg": "login fail"}, "choices": null}),
@@ -207,6 +213,8 @@ mod tests {
             json!({"message": {"content": ""}}),
             json!({"error": {}, "detail": "", "errors": []}),
             json!({"object": "chat.completion.chunk", "message": "x"}),
+            json!({"status": "completed", "reason": "x"}),
+            json!({"type": "response.failed", "status": "failed"}),
             json!({}),
             json!(["detail"]),
         ] {

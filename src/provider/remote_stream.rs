@@ -127,7 +127,7 @@ impl Incoming {
 
     /// How long to wait for the next bytes.
     fn allowance(&self) -> Duration {
-        if self.decoding.is_complete() {
+        if self.decoding.has_surely_ended() {
             return GRACE.saturating_sub(self.waited);
         }
         let silence = if self.opening.could_be_all() { GRACE.min(self.patience) } else { self.patience };

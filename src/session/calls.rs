@@ -127,6 +127,11 @@ pub(super) fn parse_input(arguments: &str) -> Result<Value, String> {
     }
 }
 
+/// Whether a call has no arguments: at the output limit they were about to come. Providers hand on none as `{}`.
+fn is_unwritten(arguments: &str) -> bool {
+    parse_input(arguments).is_ok_and(|input| input.as_object().is_none_or(serde_json::Map::is_empty))
+}
+
 struct Prepared {
     part: ToolPart,
     tool: Arc<dyn AnyTool>,
@@ -147,12 +152,14 @@ pub(super) async fn run(
     let last = calls.len().saturating_sub(1);
     let (mut was_cut, mut usable) = (false, false);
     for (place, call) in calls.into_iter().enumerate() {
+        let may_be_cut = at_limit && place == last;
         let (tool, input, cut) = match repair(&tools, &call.name, &call.arguments) {
-            Ok((tool, input)) => (tool, input, false),
-            Err(_) if at_limit && place == last => {
+            Ok((tool, input)) if !may_be_cut || !is_unwritten(&call.arguments) => (tool, input, false),
+            _ if may_be_cut => {
                 let (tool, input) = invalid(turn, &call.name, &cut_call(turn));
                 (tool, input, true)
             }
+            Ok((tool, input)) => (tool, input, false),
             Err(problem) => {
                 let (tool, input) = invalid(turn, &call.name, &problem);
                 (tool, input, false)
@@ -453,6 +460,10 @@ mod tests {
         for nothing in ["", " ", "null", "\"\"", "\"null\""] {
             assert_eq!(parse_input(nothing), Ok(json!({})), "{nothing}");
         }
+        for nothing in ["", "{}", " { } ", "null"] {
+            assert!(is_unwritten(nothing), "{nothing}");
+        }
+        assert!(!is_unwritten("{\"a\":1}") && !is_unwritten("{"));
         for wrong in ["[1]", "\"text\"", "{", "5"] {
             assert!(parse_input(wrong).is_err(), "{wrong}");
         }

@@ -11,6 +11,8 @@ pub(super) const REPEATS: usize = 3;
 const MOST_REPEATS: usize = 60;
 /// After this many answers in a row whose last call was cut off by the output limit, the turn ends.
 const MOST_CUT: usize = 3;
+/// After this many of them in a turn as well, whatever comes between them.
+const MOST_CUT_IN_TURN: usize = 10;
 /// After this many answers in a row in which no call could be run, the turn ends.
 const MOST_UNUSABLE: usize = 10;
 
@@ -23,6 +25,7 @@ pub(super) struct Circles {
     last: Option<(String, Value)>,
     same: usize,
     cut: usize,
+    cut_in_turn: usize,
     unusable: usize,
 }
 
@@ -31,6 +34,8 @@ pub(super) struct Circles {
 pub(super) enum Circle {
     /// The output limit has cut off the calls of so many answers in a row.
     Cut(usize),
+    /// The output limit has cut off the calls of so many answers of the turn.
+    CutInTurn(usize),
     /// No call of so many answers in a row could be run.
     Unusable(usize),
     /// That tool was called so many times in a row with the same arguments.
@@ -53,6 +58,7 @@ impl Circles {
     /// Notes an answer: whether its last call was cut off, and whether any of its calls can be run.
     pub(super) fn answer(&mut self, cut: bool, usable: bool) {
         self.cut = if cut { self.cut + 1 } else { 0 };
+        self.cut_in_turn += usize::from(cut);
         self.unusable = if usable { 0 } else { self.unusable + 1 };
     }
 
@@ -60,6 +66,9 @@ impl Circles {
     pub(super) fn given_up(&self) -> Option<Circle> {
         if self.cut >= MOST_CUT {
             return Some(Circle::Cut(self.cut));
+        }
+        if self.cut_in_turn >= MOST_CUT_IN_TURN {
+            return Some(Circle::CutInTurn(self.cut_in_turn));
         }
         if self.unusable >= MOST_UNUSABLE {
             return Some(Circle::Unusable(self.unusable));
@@ -148,5 +157,15 @@ mod tests {
             circles.call("list", &json!({}));
         }
         assert_eq!(circles.given_up(), Some(Circle::Same("list".to_owned(), MOST_REPEATS)));
+    }
+    #[test]
+    fn cut_calls_between_good_ones_end_too() {
+        let mut circles = Circles::default();
+        for _ in 0..MOST_CUT_IN_TURN {
+            assert_eq!(circles.given_up(), None);
+            circles.answer(false, true);
+            circles.answer(true, false);
+        }
+        assert_eq!(circles.given_up(), Some(Circle::CutInTurn(MOST_CUT_IN_TURN)));
     }
 }

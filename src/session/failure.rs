@@ -80,6 +80,11 @@ pub(super) fn circle_error(circle: Circle, model: &ModelRef) -> MessageError {
             format!("{model} reached its output limit in the middle of a tool call, {times} times in a row"),
             "ask for smaller steps, or raise the model's limit.output in the settings",
         ),
+        Circle::CutInTurn(times) => (
+            Name::MessageOutputLengthError,
+            format!("{model} reached its output limit in the middle of a tool call, {times} times in this turn"),
+            "ask for smaller steps, or raise the model's limit.output in the settings",
+        ),
         Circle::Unusable(times) => (
             Name::UnknownError,
             format!("{model} made {times} answers in a row with tool calls that cannot be run"),

@@ -15,14 +15,31 @@ const TOKENS_AROUND: u64 = 8;
 /// Where there is less room than this, the service shall say so: a shorter answer helps nobody.
 const LEAST: u64 = 1_024;
 
-/// The longest answer to ask for, in tokens: `wanted`, or what the context has room for.
-pub(super) fn longest_answer(wanted: u64, request: &ModelRequest, past: &[MessageWithParts]) -> u64 {
+/// No service takes a smaller thinking budget.
+const LEAST_THINKING: u64 = 1_024;
+
+/// Sets the longest answer to ask for, in tokens: `wanted`, or what the context has room for. A thinking budget that has
+/// no room beside it is lowered, or dropped where little would be left of it.
+pub(super) fn fit(request: &mut ModelRequest, wanted: u64, past: &[MessageWithParts]) {
+    request.max_output_tokens = wanted;
     let context = request.info.limit.context;
     if context == 0 {
-        return wanted;
+        return;
     }
-    let room = context.saturating_sub(prompt(request, past));
-    wanted.min(room.max(LEAST.min(context)))
+    let room = context.saturating_sub(prompt(request, past)).max(LEAST.min(context));
+    let answer = wanted.min(room);
+    request.max_output_tokens = answer;
+    let Some(budget) = request.options.get("thinking").and_then(|thinking| thinking.get("budget_tokens")?.as_u64()) else { return };
+    // A budget that is less than the answer is part of it, another comes on top.
+    if budget < answer || budget.saturating_add(answer) <= room {
+        return;
+    }
+    let lowered = (room - answer).max(answer / 2);
+    if lowered < LEAST_THINKING {
+        request.options.remove("thinking");
+    } else {
+        request.options["thinking"]["budget_tokens"] = lowered.min(budget).into();
+    }
 }
 
 /// How many tokens the prompt has at most, about: what the service counted last, and an estimate of what has come since.
@@ -30,9 +47,11 @@ fn prompt(request: &ModelRequest, past: &[MessageWithParts]) -> u64 {
     let counted = past.iter().enumerate().rev().find_map(|(place, message)| {
         let Message::Assistant(info) = &message.info else { return None };
         let used = &info.tokens;
-        let count = used.input + used.cache.read + used.cache.write + used.output + used.reasoning;
+        // Without it the report says nothing of the prompt.
+        let input = used.input + used.cache.read + used.cache.write;
+        let count = input + used.output + used.reasoning;
         let is_same = info.provider_id == request.model.provider_id && info.model_id == request.model.model_id;
-        (info.error.is_none() && !info.summary && is_same && count > 0).then_some((place, count))
+        (info.error.is_none() && !info.summary && is_same && input > 0).then_some((place, count))
     });
     if let Some((place, count)) = counted {
         let since = history::to_model(&past[place..], &request.model);
@@ -106,6 +125,12 @@ mod tests {
         }
     }
 
+    fn longest_answer(wanted: u64, request: &ModelRequest, past: &[MessageWithParts]) -> u64 {
+        let mut request = request.clone();
+        fit(&mut request, wanted, past);
+        request.max_output_tokens
+    }
+
     fn answered(input: u64, model: &str) -> MessageWithParts {
         let user = serde_json::from_value(json!({
             "id": "msg_01ARZ3NDEKTSV4RRFFQ69G5FAV", "sessionID": "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV", "time": { "created": 1 }, "agent": "build",
@@ -136,5 +161,30 @@ mod tests {
         assert_eq!(longest_answer(32_000, &request(40_000, &text), &[answered(20_000, "m")]), 40_000 - 20_050);
         // What another model has counted does not count here.
         assert!(longest_answer(32_000, &request(40_000, &text), &[answered(20_000, "other")]) < 8_000);
+    }
+    #[test]
+    fn a_count_without_the_prompt_is_none() {
+        let text = "x".repeat(90_000);
+        let (uncounted, none) = (answered(0, "m"), longest_answer(32_000, &request(40_000, &text), &[]));
+        assert_eq!(longest_answer(32_000, &request(40_000, &text), &[uncounted]), none);
+    }
+
+    #[test]
+    fn a_thinking_budget_stays_within_the_room() {
+        let fitted = |context: u64, used: u64, wanted: u64, budget: u64| {
+            let mut request = request(context, "hi");
+            request.options = json!({ "thinking": { "type": "enabled", "budget_tokens": budget } }).as_object().unwrap().clone();
+            fit(&mut request, wanted, &[answered(used - 50, "m")]);
+            let budget = request.options.get("thinking").map(|thinking| thinking["budget_tokens"].as_u64().unwrap());
+            (request.max_output_tokens, budget)
+        };
+        // It is part of the answer, or has room beside it.
+        assert_eq!(fitted(200_000, 1_000, 32_000, 16_000), (32_000, Some(16_000)));
+        assert_eq!(fitted(200_000, 1_000, 8_000, 16_000), (8_000, Some(16_000)));
+        // Some room is left beside the answer, or none.
+        assert_eq!(fitted(200_000, 180_000, 8_000, 16_000), (8_000, Some(12_000)));
+        assert_eq!(fitted(200_000, 190_000, 32_000, 16_000), (10_000, Some(5_000)));
+        assert_eq!(fitted(200_000, 198_500, 32_000, 16_000), (1_500, None));
+        assert_eq!(fitted(0, 1_000, 8_000, 16_000), (8_000, Some(16_000)));
     }
 }

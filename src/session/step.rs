@@ -277,7 +277,7 @@ fn request(turn: &Turn, history: &[MessageWithParts], final_step: bool) -> Model
         options,
         cache_key: turn.session.id.to_string(),
     };
-    request.max_output_tokens = fit::longest_answer(max_output_tokens, &request, history);
+    fit::fit(&mut request, max_output_tokens, history);
     request
 }
 
