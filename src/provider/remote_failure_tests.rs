@@ -253,6 +253,7 @@ async fn a_finished_answer_ends_although_the_connection_stays_open() {
     let stop = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}});
     let piece = json!({"candidates": [{"content": {"parts": [{"text": "a"}]}}]});
     let gemini = json!({"candidates": [{"content": {"parts": []}, "finishReason": "STOP"}], "usageMetadata": {"candidatesTokenCount": 7}});
+    let with_the_last_word = json!({"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}], "usageMetadata": {"candidatesTokenCount": 7}});
     let ping = || ": still here\n\n".to_owned();
     let pinging = Answer::sse([openai::text("a"), openai::finish("stop"), openai::usage(1, 7)].into_iter().chain((0..100).map(|_| ping())));
     for (wire, answer) in [
@@ -260,6 +261,7 @@ async fn a_finished_answer_ends_although_the_connection_stays_open() {
         (Wire::OpenAi, pinging.pace(Duration::from_millis(100))),
         (Wire::Anthropic, anthropic(&[said, stop]).hang()),
         (Wire::Gemini, anthropic(&[piece, gemini]).hang()),
+        (Wire::Gemini, anthropic(&[with_the_last_word]).hang()),
     ] {
         let server = ModelServer::start().await;
         server.push(answer);

@@ -26,6 +26,9 @@ const LONGEST_ERROR: usize = 256 * 1024;
 /// After the service has said why its answer ends, it has so long for the usage and the end of the stream. The same for
 /// what follows a text that is no answer.
 const GRACE: Duration = Duration::from_secs(3);
+/// The same where content has come with the reason or after it: Gemini ends so, and some services name a reason in every
+/// chunk.
+const DOUBTFUL_GRACE: Duration = Duration::from_secs(6);
 /// Signs of life that add nothing to the answer keep it for this many times the longest silence.
 const SIGNS_OF_LIFE: u32 = 2;
 
@@ -127,8 +130,9 @@ impl Incoming {
 
     /// How long to wait for the next bytes.
     fn allowance(&self) -> Duration {
-        if self.decoding.has_surely_ended() {
-            return GRACE.saturating_sub(self.waited);
+        if self.decoding.is_complete() {
+            let grace = if self.decoding.has_surely_ended() { GRACE } else { DOUBTFUL_GRACE };
+            return grace.saturating_sub(self.waited);
         }
         let silence = if self.opening.could_be_all() { GRACE.min(self.patience) } else { self.patience };
         silence.min(self.patience.saturating_mul(SIGNS_OF_LIFE).saturating_sub(self.waited))
