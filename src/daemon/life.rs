@@ -39,7 +39,7 @@ pub enum Reason {
     Stop,
     /// For a newer version.
     Room(String),
-    /// Its data directory was removed or replaced.
+    /// Its data directory or database was removed or replaced.
     Lost,
     /// Its store is damaged: the next daemon sets it aside and begins a new one.
     Damaged,
@@ -65,7 +65,7 @@ struct Orders {
     room: Option<String>,
     /// It leaves, for whatever reason: newcomers are sent away.
     leaving: bool,
-    /// Its data directory has gone: what it would store is lost.
+    /// Its data directory or database has gone: what it would store is lost.
     lost: bool,
     /// The store is damaged.
     damaged: bool,
@@ -84,7 +84,7 @@ pub struct Life {
     place: OnceLock<Arc<Ownership>>,
 }
 
-/// How often it is looked whether the data directory is still there.
+/// How often it is looked whether the data directory and the database are still there.
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Life {
@@ -114,7 +114,7 @@ impl Life {
         let _ = self.place.set(place);
     }
 
-    /// Whether the data directory has gone. It is looked up each time, so nothing is taken that would be lost; the first
+    /// Whether the data directory or its database has gone. It is looked up each time, so nothing is taken that would be lost; the first
     /// time it has gone, the daemon is told to leave.
     pub fn is_lost(&self) -> bool {
         if self.place.get().is_none_or(|place| place.is_in_place()) {
@@ -122,7 +122,7 @@ impl Life {
         }
         let mut orders = self.orders();
         if !std::mem::replace(&mut orders.lost, true) {
-            tracing::warn!("the data directory was removed or replaced: the daemon leaves");
+            tracing::warn!("the data directory or its database was removed or replaced: the daemon leaves");
             orders.leaving = true;
             drop(orders);
             self.work.close();

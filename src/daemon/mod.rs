@@ -192,6 +192,7 @@ impl Daemon {
         // Before anything of this process can be among them.
         let unfinished = unfinished::left(&places.data.join("unfinished"));
         let database = Arc::new(Database::open(places.data.join("polytree.db").as_path(), keeping.durability)?);
+        ownership.watch_store(database.path())?;
         let events = Events::open(Arc::clone(&database)).await?;
         let broker = Arc::new(Broker::new(Arc::clone(&database), Arc::clone(&events)));
         let overlay = Arc::<Overlay>::default();

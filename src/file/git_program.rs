@@ -19,8 +19,11 @@ use tokio::process::Command;
 use super::Error;
 use crate::stdx::{paths::AbsPath, process};
 
-/// The longest that git may take; a pipe in place of an ignore file would keep it for ever.
+/// The longest that git may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest that git may take for a question that makes it read ignore files: where one of them, in any directory, is a
+/// pipe, it would wait for ever.
+const IGNORE_PATIENCE: Duration = Duration::from_secs(10);
 /// The longest that git may take to say where a repository is and what its settings are called.
 const PLACE_PATIENCE: Duration = Duration::from_secs(5);
 /// Files that git reads whatever it is asked. It would wait for whoever writes into a pipe in their place.
@@ -147,15 +150,19 @@ impl Git {
 
     /// Asks git.
     pub(super) async fn ask(&self, args: &[impl AsRef<std::ffi::OsStr>]) -> Result<Answer, Error> {
-        self.ask_with(args, Vec::new()).await
+        self.ask_within(PATIENCE, args, Vec::new()).await
     }
 
-    /// Asks git, which is given `input` to read.
-    pub(super) async fn ask_with(&self, args: &[impl AsRef<std::ffi::OsStr>], input: Vec<u8>) -> Result<Answer, Error> {
+    /// Asks git a question that makes it read ignore files, with `input` to read.
+    pub(super) async fn ask_ignore(&self, args: &[impl AsRef<std::ffi::OsStr>], input: Vec<u8>) -> Result<Answer, Error> {
+        self.ask_within(IGNORE_PATIENCE, args, input).await
+    }
+
+    async fn ask_within(&self, limit: Duration, args: &[impl AsRef<std::ffi::OsStr>], input: Vec<u8>) -> Result<Answer, Error> {
         let mut command = self.command();
         command.args(args);
-        let run = tokio::time::timeout(PATIENCE, process::exchange(command, input, ANSWER_BYTES));
-        let output = run.await.map_err(|_| Error::Slow(PATIENCE.as_secs()))?.map_err(|error| match error.kind() {
+        let run = tokio::time::timeout(limit, process::exchange(command, input, ANSWER_BYTES));
+        let output = run.await.map_err(|_| Error::Slow(limit.as_secs()))?.map_err(|error| match error.kind() {
             io::ErrorKind::FileTooLarge => Error::TooLarge {
                 what: format!("git lists more than {} MiB", ANSWER_BYTES >> 20),
                 limit: ANSWER_BYTES as u64,

@@ -109,7 +109,7 @@ const BY_RULES: [&str; 4] = ["check-ignore", "-z", "--no-index", "--stdin"];
 
 /// The names among those of the input of which git says that it ignores them.
 async fn ask(git: &Git, question: &[&str], input: Vec<u8>) -> Result<BTreeSet<Vec<u8>>, Error> {
-    match git.ask_with(question, input).await? {
+    match git.ask_ignore(question, input).await? {
         Answer::Yes(output) => {
             Ok(output.split(|byte| *byte == 0).filter_map(|path| path.strip_prefix(b"./")).map(<[u8]>::to_owned).collect())
         }

@@ -29,7 +29,7 @@ pub(super) async fn others(git: &Git, scan: Option<&Scan>) -> Result<(Paths, Pat
         // What is in conflict is not common, and then the others are not known.
         return Ok((untracked, Paths::new()));
     }
-    Ok(status_output::others(&git.ask(&LIST).await?.text()?))
+    Ok(status_output::others(&git.ask_ignore(&LIST, Vec::new()).await?.text()?))
 }
 
 /// Those of the names that git does not ignore, with what is in directories; `None` where git should look by itself.
@@ -41,7 +41,7 @@ async fn of_known(git: &Git, scan: &Scan, others: &[(Vec<u8>, bool)]) -> Result<
     // Without the dot a name could begin with a colon, which means something to git.
     let input = others.iter().flat_map(|(path, _)| [b"./", &path[start..], &[0]].concat()).collect();
     // None of the names is in the index, so it need not be read.
-    let output = match git.ask_with(&["check-ignore", "-z", "--no-index", "--stdin"], input).await? {
+    let output = match git.ask_ignore(&["check-ignore", "-z", "--no-index", "--stdin"], input).await? {
         Answer::Yes(output) => output,
         Answer::No => Vec::new(),
         Answer::Failed(_) => return Ok(None),
@@ -58,7 +58,7 @@ async fn of_known(git: &Git, scan: &Scan, others: &[(Vec<u8>, bool)]) -> Result<
     }
     let arguments: Vec<&OsStr> =
         LIST.iter().map(OsStr::new).chain([OsStr::new("--")]).chain(directories.iter().map(|path| &path[..])).collect();
-    let Answer::Yes(output) = git.ask(&arguments).await? else { return Ok(None) };
+    let Answer::Yes(output) = git.ask_ignore(&arguments, Vec::new()).await? else { return Ok(None) };
     untracked.extend(status_output::others(&output).0);
     Ok(Some(untracked))
 }

@@ -24,7 +24,7 @@ const RETRY_AFTER: u64 = 1000;
 pub async fn relay(surroundings: Surroundings, tell: impl Fn(&str)) -> Result<(), Error> {
     let mut dialer = Dialer { surroundings, tell, told: String::new() };
     let unique = format!("relay-{}-", ulid::Ulid::generate());
-    let end = relay::relay(stdio::input(), stdio::output(), &mut dialer, &unique, stdio::output_gone()).await?;
+    let end = relay::relay((stdio::input(), stdio::input_ended()), stdio::output(), &mut dialer, &unique, stdio::output_gone()).await?;
     tracing::debug!(?end, "the client has gone");
     Ok(())
 }

@@ -285,9 +285,9 @@ impl Dispatcher {
         let callback = self.rpc.methods().method(&request.method).ok_or_else(|| self.rpc.unknown_method(&request.method))?;
         if self.rpc.life().is_lost() && !request.method.starts_with("server.") {
             return Err(Error::unavailable(
-                "the data directory was removed or replaced while the daemon ran: it cannot store anything and leaves",
+                "the data directory or its database was removed or replaced while the daemon ran: it cannot store anything and leaves",
             )
-            .hint("send it again: the next daemon starts with a new data directory")
+            .hint("send it again: the next daemon starts with the data directory as it is then")
             .retry_after(NEXT_DAEMON));
         }
         let overloaded = |what: &str, limit: u32| {

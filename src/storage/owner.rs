@@ -6,7 +6,7 @@ use std::{
     fs::{File, TryLockError},
     io::{Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -82,7 +82,16 @@ pub struct Ownership {
     kind: Kind,
     /// Plain mutex: held for reading and writing one small file.
     me: Mutex<Owner>,
+    /// The open store and its identity.
+    #[cfg(unix)]
+    store: OnceLock<(PathBuf, Identity)>,
+    #[cfg(not(unix))]
+    store: OnceLock<PathBuf>,
 }
+
+/// A file's device and inode.
+#[cfg(unix)]
+type Identity = (u64, u64);
 
 impl Ownership {
     /// Takes the lock, or tells who holds it (`None` while that one has not said who it is).
@@ -116,7 +125,7 @@ impl Ownership {
             }
             std::thread::sleep(LOOKERS.1);
         }
-        let ownership = Self { file, path: path.clone(), kind: me.kind, me: Mutex::new(me.clone()) };
+        let ownership = Self { file, path: path.clone(), kind: me.kind, me: Mutex::new(me.clone()), store: OnceLock::new() };
         ownership.write(None, false).map_err(failed)?;
         Ok(Ok(ownership))
     }
@@ -130,22 +139,37 @@ impl Ownership {
         self.write(None, false)
     }
 
-    /// Whether the lock file is still where others look for it. When the directory was removed or replaced, what is
-    /// written into it is lost, and another process may own the next one.
+    /// From now on the open store must stay in place too. Called once.
+    ///
+    /// # Errors
+    /// When the store is not there.
+    pub fn watch_store(&self, store: &Path) -> Result<(), Error> {
+        let metadata = std::fs::metadata(store).map_err(|source| Error::File { path: store.to_owned(), source })?;
+        #[cfg(unix)]
+        let watched = (store.to_owned(), identity(&metadata));
+        #[cfg(not(unix))]
+        let watched = {
+            drop(metadata);
+            store.to_owned()
+        };
+        let _ = self.store.set(watched);
+        Ok(())
+    }
+
+    /// Whether the lock file and the store are still where others look for them. When one of them, or the directory, was
+    /// removed or replaced, what is written is lost, and another process may own the next directory.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
         #[cfg(unix)]
         {
-            use std::os::unix::fs::MetadataExt as _;
-            let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-            match (std::fs::metadata(&self.path).map(identity), self.file.metadata().map(identity)) {
-                (Ok(there), Ok(held)) => there == held,
-                (Err(error), _) => !matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory),
-                (_, Err(_)) => true,
-            }
+            let held = self.file.metadata();
+            let is_lock_there = held.map_or(true, |held| is_at(&self.path, identity(&held)));
+            is_lock_there && self.store.get().is_none_or(|(path, held)| is_at(path, *held))
         }
         #[cfg(not(unix))]
-        self.path.exists()
+        {
+            self.path.exists() && self.store.get().is_none_or(|path| path.exists())
+        }
     }
 
     /// Notes that the owner goes, so that a newer one can come; for those who come after the lock is let go.
@@ -201,6 +225,21 @@ impl Drop for Ownership {
     fn drop(&mut self) {
         // Said aloud: a process that is just being started shares the descriptor until it runs its program.
         let _ = self.file.unlock();
+    }
+}
+
+#[cfg(unix)]
+fn identity(metadata: &std::fs::Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt as _;
+    (metadata.dev(), metadata.ino())
+}
+
+/// Whether the file with this identity is at the path. A path that cannot be looked at counts as unchanged.
+#[cfg(unix)]
+fn is_at(path: &Path, held: Identity) -> bool {
+    match std::fs::metadata(path) {
+        Ok(there) => identity(&there) == held,
+        Err(error) => !matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory),
     }
 }
 
@@ -271,6 +310,27 @@ mod tests {
                 drop(Ownership::take(&directory, &me(2)).unwrap().unwrap());
             } else {
                 std::fs::remove_dir_all(&directory).unwrap();
+            }
+            assert!(!owner.is_in_place());
+        }
+    }
+
+    #[test]
+    fn an_owner_notices_that_its_store_was_removed_or_replaced() {
+        for is_replaced in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let (store, backup) = (directory.path().join("polytree.db"), directory.path().join("backup.db"));
+            let owner = Ownership::take(directory.path(), &me(1)).unwrap().unwrap();
+            assert!(owner.watch_store(&store).is_err(), "there is none yet");
+            std::fs::write(&store, "1").unwrap();
+            std::fs::write(&backup, "2").unwrap();
+            owner.watch_store(&store).unwrap();
+            std::fs::write(&store, "changed").unwrap();
+            assert!(owner.is_in_place());
+            if is_replaced {
+                std::fs::rename(&backup, &store).unwrap();
+            } else {
+                std::fs::remove_file(&store).unwrap();
             }
             assert!(!owner.is_in_place());
         }

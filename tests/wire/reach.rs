@@ -111,14 +111,20 @@ async fn a_socket_that_is_removed_is_made_again() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_daemon_whose_data_directory_is_removed_takes_nothing_and_leaves() {
-    for case in ["removed", "renamed", "removed with its socket"] {
+    for case in ["removed", "renamed", "removed with its socket", "its database removed", "its database replaced"] {
         let fixture = Fixture::new().await;
         polytree(&fixture, &["sessions", "list"]).await;
         let first = pid(&fixture).unwrap();
         let mut client = Client::relay(&fixture, &[]);
         let session = client.session().await;
+        let store = fixture.path("data").join("polytree.db");
         if case == "renamed" {
             std::fs::rename(fixture.path("data"), fixture.path("old")).unwrap();
+        } else if case == "its database removed" {
+            std::fs::remove_file(&store).unwrap();
+        } else if case == "its database replaced" {
+            std::fs::copy(&store, fixture.path("backup.db")).unwrap();
+            std::fs::rename(fixture.path("backup.db"), &store).unwrap();
         } else {
             std::fs::remove_dir_all(fixture.path("data")).unwrap();
         }

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use super::support::{Sandbox, git, place, read, read_as, status, wait};
 use crate::{
-    file::{Error, list, read::Form},
+    file::{Error, list, read::Form, status::status as all_changes},
     project::tests::support::command,
     stdx::paths::AbsPath,
 };
@@ -102,7 +102,7 @@ fn another_work_tree_is_not_shown() {
     let (root, elsewhere) = (sandbox.repository("r"), sandbox.make_directory("elsewhere"));
     fs::write(elsewhere.join("secret"), "s\n").unwrap();
     git(&root, &["config", "core.worktree", &elsewhere.to_string()]);
-    let told = wait(crate::file::status::status(&root)).map(|changes| changes.len());
+    let told = wait(all_changes(&root)).map(|changes| changes.len());
     assert!(matches!(told, Ok(0)), "{told:?}");
 }
 
@@ -148,4 +148,23 @@ fn what_is_no_file_is_refused_at_once() {
     }
     assert!(matches!(wait(list::list(&place(&root, &root), "file")), Err(Error::NotDirectory(_))));
     assert_eq!(status(&root), [""; 0]);
+}
+
+#[test]
+fn a_pipe_as_an_ignore_file_holds_nobody_for_long() {
+    let sandbox = Sandbox::new();
+    let roots = [".gitignore", "sub/.gitignore"].map(|name| {
+        let root = sandbox.repository(if name.contains('/') { "below" } else { "top" });
+        fs::create_dir_all(root.join("sub")).unwrap();
+        fs::write(root.join("sub/tracked"), "").unwrap();
+        git(&root, &["add", "-A"]);
+        git(&root, &["commit", "--quiet", "--message=x"]);
+        fs::write(root.join("sub/untracked"), "").unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, root.join(name).as_path(), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        root
+    });
+    let started = std::time::Instant::now();
+    let answers = wait(async { futures::join!(all_changes(&roots[0]), all_changes(&roots[1])) });
+    assert!(started.elapsed() < std::time::Duration::from_secs(15), "{:?}", started.elapsed());
+    assert!(matches!(answers, (Err(Error::Slow(10)), Err(Error::Slow(10)))), "{answers:?}");
 }

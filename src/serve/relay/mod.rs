@@ -76,13 +76,14 @@ pub trait Dial {
     fn explain(&self, error: &Self::Error) -> Error;
 }
 
-/// Serves the client until it goes (`gone` ends), or has ended its input and has all its answers. `unique` begins the ids
-/// of the relay's own requests; no client's id may begin with it.
+/// Serves the client until it goes (`gone` ends), or has ended its input and has all its answers or does not read them.
+/// `input_ended` ends with the input, also while what was sent before is not read. `unique` begins the ids of the relay's
+/// own requests; no client's id may begin with it.
 ///
 /// # Errors
 /// When there is no daemon to begin with. Later the client is told so in answers.
 pub async fn relay<D: Dial>(
-    client_input: impl AsyncRead + Unpin,
+    (client_input, input_ended): (impl AsyncRead + Unpin, impl Future<Output = ()>),
     client_output: impl AsyncWrite + Unpin,
     dial: &mut D,
     unique: &str,
@@ -100,7 +101,7 @@ pub async fn relay<D: Dial>(
     tokio::select! {
         biased;
         failed = work => failed,
-        written = pump::write(pieces, client_output) => Ok(if written.is_ok() { End::Input } else { End::Gone }),
+        written = pump::write(pieces, client_output, input_ended) => Ok(if written.is_ok() { End::Input } else { End::Gone }),
         () = gone => Ok(End::Gone),
     }
 }
@@ -161,6 +162,8 @@ impl<R: AsyncRead + Unpin> Relay<R> {
         let mut stopped = false;
         // What is left of the input when all was refused: the beginning of a message.
         let mut rest = 0;
+        // What was read before the daemon went.
+        let old = self.input.len();
         loop {
             let (waits, follows) = {
                 let state = self.state.borrow();
@@ -170,6 +173,9 @@ impl<R: AsyncRead + Unpin> Relay<R> {
                 return None;
             }
             let holds = self.input.len() > rest;
+            let asks_anew = self.input.len() > rest.max(old);
+            // What a client asks that does not read its answers may be as old.
+            let reads = self.output.is_read();
             let mut deadline = None;
             if waits || holds {
                 let until = *asked_since.get_or_insert_with(Instant::now) + PATIENCE;
@@ -184,8 +190,8 @@ impl<R: AsyncRead + Unpin> Relay<R> {
                 deadline = Some(until);
             }
             let want = match () {
-                () if holds => Want::Started,
-                () if !stopped && (waits || follows) => Want::Again,
+                () if asks_anew && reads => Want::Started,
+                () if !stopped && (waits || follows || holds) => Want::Again,
                 () => Want::Running,
             };
             let due = match want {
@@ -198,6 +204,7 @@ impl<R: AsyncRead + Unpin> Relay<R> {
                 biased;
                 () = tokio::time::sleep_until(due), if want != Want::Running || follows => {}
                 () = at(deadline) => continue,
+                () = self.output.read(), if asks_anew && !reads => continue,
                 () = self.input.fill() => continue,
             }
             let directory = self.state.borrow().directory().and_then(AbsPath::new);
@@ -223,8 +230,14 @@ impl<R: AsyncRead + Unpin> Relay<R> {
                 Some(Ok(Some(dialed))) => return Some(dialed),
                 Some(Ok(None)) if want == Want::Again => {
                     stopped = true;
-                    self.input.answer(|answers| self.state.borrow_mut().give_up(&was_stopped(), answers));
-                    self.input.flush(&self.output).await;
+                    if self.input.len() > rest.max(old) {
+                        // What is new starts the next daemon, which answers what is older too.
+                        self.input.answer(|answers| self.state.borrow_mut().give_up(&was_stopped(), answers));
+                        self.input.flush(&self.output).await;
+                    } else {
+                        self.refuse(&was_stopped()).await;
+                        rest = self.input.len();
+                    }
                 }
                 Some(Ok(None)) => {}
                 Some(Err(error)) => {

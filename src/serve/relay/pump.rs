@@ -5,11 +5,13 @@
 use std::{
     cell::{Cell, RefCell},
     io,
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::mpsc,
+    time::{sleep, timeout},
 };
 
 use super::state::{Outgoing, State};
@@ -23,6 +25,9 @@ const PIECES: usize = 16;
 
 /// How much output is gathered before it is given to the client; a message may be larger.
 const PIECE: usize = 64 * 1024;
+
+/// How long a client that has ended its input may leave a piece of output unread.
+const UNREAD: Duration = Duration::from_secs(2);
 
 /// The client's input, and what the relay itself has to answer.
 pub struct Input<R> {
@@ -113,6 +118,18 @@ impl Output {
         Outgoing::new(self.framing.get())
     }
 
+    /// Whether the client has read all that waited, except what is being written.
+    pub fn is_read(&self) -> bool {
+        self.sender.capacity() == PIECES
+    }
+
+    /// Waits until [`Output::is_read`].
+    pub async fn read(&self) {
+        if self.sender.reserve_many(PIECES).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits for a place. Nobody writes any more when the whole relay is over: then it waits for ever.
     pub async fn place(&self) -> mpsc::Permit<'_, Vec<u8>> {
         match self.sender.reserve().await {
@@ -122,13 +139,40 @@ impl Output {
     }
 }
 
-/// Writes what the client is to read.
-pub async fn write(mut pieces: mpsc::Receiver<Vec<u8>>, mut client: impl AsyncWrite + Unpin) -> io::Result<()> {
+/// Writes what the client is to read. Once its input has ended, it is not waited for when it does not read.
+///
+/// # Errors
+/// When the client cannot be written to, or has ended its input and reads nothing for [`UNREAD`].
+pub async fn write(
+    mut pieces: mpsc::Receiver<Vec<u8>>,
+    mut client: impl AsyncWrite + Unpin,
+    input_ended: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut input_ended = std::pin::pin!(input_ended);
+    let mut has_ended = false;
     while let Some(piece) = pieces.recv().await {
-        client.write_all(&piece).await?;
-        client.flush().await?;
+        // In parts, so that a client that reads a large message slowly is seen to read.
+        for part in piece.chunks(PIECE) {
+            let unread = async {
+                if !has_ended {
+                    input_ended.as_mut().await;
+                    has_ended = true;
+                }
+                sleep(UNREAD).await;
+            };
+            let written = async {
+                client.write_all(part).await?;
+                client.flush().await
+            };
+            tokio::select! {
+                biased;
+                written = written => written?,
+                () = unread => return Err(io::ErrorKind::TimedOut.into()),
+            }
+        }
     }
-    client.shutdown().await
+    // The relay is over, and so is the input.
+    timeout(UNREAD, client.shutdown()).await.map_err(io::Error::from)?
 }
 
 /// From the client to the daemon, until the client's input is over.

@@ -57,7 +57,7 @@ async fn serve(daemons: &mut Daemons, conversation: impl AsyncFnOnce(Lines, Writ
     let (client, ours) = duplex(1 << 20);
     let (input, output) = split(ours);
     let (reader, writer) = split(client);
-    let relay = relay(input, output, daemons, "relay:", std::future::pending());
+    let relay = relay((input, std::future::pending()), output, daemons, "relay:", std::future::pending());
     tokio::join!(relay, conversation(BufReader::new(reader).lines(), writer)).0
 }
 
@@ -84,7 +84,8 @@ async fn headers_become_lines_and_the_end_of_input_waits_for_answers() {
         assert!(text.contains("Content-Length: 36\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":[]}"), "{text}");
         assert!(text.contains("no usable `Content-Length`"), "{text}");
     };
-    let (end, ()) = tokio::join!(relay(input, output, &mut daemons, "relay:", std::future::pending()), conversation);
+    let (end, ()) =
+        tokio::join!(relay((input, std::future::pending()), output, &mut daemons, "relay:", std::future::pending()), conversation);
     assert_eq!(end.unwrap(), End::Input);
 }
 
@@ -295,5 +296,56 @@ async fn a_client_that_does_not_read_is_left_when_it_has_gone() {
     let (_client, ours) = duplex(1024);
     let (input, output) = split(ours);
     let mut daemons = Daemons::new([Ok(near)]);
-    assert_eq!(relay(input, output, &mut daemons, "relay:", std::future::ready(())).await.unwrap(), End::Gone);
+    assert_eq!(relay((input, std::future::pending()), output, &mut daemons, "relay:", std::future::ready(())).await.unwrap(), End::Gone);
+}
+
+/// Requests that the relay answers by itself, since the first with this id is still in flight.
+fn refused_requests() -> Vec<u8> {
+    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.list\"}\n".repeat(4000).into_bytes()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_nothing_is_left_at_the_end_of_its_input() {
+    let (near, _heard, _says) = daemon();
+    let (client, ours) = duplex(1024);
+    let (input, output) = split(ours);
+    let (_reader, mut writer) = split(client);
+    let mut daemons = Daemons::new([Ok(near)]);
+    let (end, ended) = tokio::sync::oneshot::channel();
+    let input_ended = async { ended.await.unwrap() };
+    let relay = relay((input, input_ended), output, &mut daemons, "relay:", std::future::pending());
+    tokio::pin!(relay);
+    let requests = refused_requests();
+    let sent = tokio::time::timeout(Duration::from_secs(60), async {
+        tokio::select! {
+            _ = &mut relay => panic!("it waits for a client that may still read"),
+            sent = writer.write_all(&requests) => sent,
+        }
+    });
+    assert!(sent.await.is_err(), "not all of it is taken while nothing is read");
+    end.send(()).unwrap();
+    let started = Instant::now();
+    assert_eq!(relay.await.unwrap(), End::Gone);
+    assert_eq!(started.elapsed(), Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_before_a_stop_starts_no_other_daemon_while_nothing_is_read() {
+    let (near, heard, says) = daemon();
+    let (client, ours) = duplex(1024);
+    let (input, output) = split(ours);
+    let (_reader, mut writer) = split(client);
+    let mut daemons = Daemons::new([Ok(near)]);
+    daemons.stopped = true;
+    let requests = refused_requests();
+    let client = async {
+        assert!(tokio::time::timeout(Duration::from_secs(5), writer.write_all(&requests)).await.is_err());
+        drop((heard, says));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    };
+    tokio::select! {
+        _ = relay((input, std::future::pending()), output, &mut daemons, "relay:", std::future::pending()) => panic!(),
+        () = client => {}
+    }
+    assert!(!daemons.wanted[1..].contains(&Want::Started), "{:?}", daemons.wanted);
 }
