@@ -187,9 +187,13 @@ pub(crate) mod system {
         }
     }
 
-    /// Opens an existing file for writing in place, emptied.
+    /// Opens an existing file for writing in place, and for reading where that is allowed. It keeps its content.
     pub fn open_for_overwriting(path: &AbsPath) -> io::Result<File> {
-        open(path, OFlags::WRONLY | OFlags::TRUNC | OFlags::NONBLOCK).map(File::from)
+        let open = |access: OFlags| open(path, access | OFlags::NONBLOCK).map(File::from);
+        match open(OFlags::RDWR) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(OFlags::WRONLY),
+            other => other,
+        }
     }
 
     pub fn entries(path: &AbsPath, most: usize) -> io::Result<(Vec<(OsString, Kind)>, Extent)> {
@@ -334,10 +338,8 @@ pub(crate) mod system {
     }
 
     pub fn open_for_overwriting(path: &AbsPath) -> io::Result<File> {
-        let file = OpenOptions::new().write(true).open(path)?;
-        verify(path)?;
-        file.set_len(0)?;
-        Ok(file)
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        verify(path).map(|()| file)
     }
 
     pub fn entries(path: &AbsPath, most: usize) -> io::Result<(Vec<(OsString, Kind)>, Extent)> {

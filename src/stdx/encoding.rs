@@ -2,12 +2,14 @@
 //! of it is UTF-8, and else in the legacy encoding that its bytes look most like: a guess, which is told as one.
 //! Whatever was decoded can be encoded to the same bytes, or says that it cannot.
 
-use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// Bytes that are no UTF-8 become characters from here on (private use), so that they survive a change.
 const STRAY: u32 = 0x0010_FF00;
 /// So many bytes, from the first that is not ASCII, are looked at to guess a legacy encoding.
 const SAMPLE_BYTES: usize = 256 * 1024;
+/// Fewer bytes than this tell no single-byte encoding from another.
+const FEW_BYTES: usize = 6;
 /// Runs of stray bytes are judged in pieces of this length.
 const RUN_BYTES: usize = 4096;
 
@@ -128,6 +130,9 @@ impl TextFile {
             },
         };
         let (text, is_lossy) = wide.decode_without_bom_handling(rest);
+        if text.contains('\0') {
+            return Err(Error::Binary);
+        }
         Ok(Self { encoding, text: text.into_owned(), strays: 0, is_lossy })
     }
 
@@ -234,13 +239,14 @@ fn is_stray(character: char) -> bool {
     stray_byte(character).is_some()
 }
 
-/// Whether the first bytes of a file look like no text: a NUL, or more than three in ten are control characters.
+/// Whether the first bytes of a file look like no text: a NUL, also in UTF-16 (which UTF-32 after its mark has at once),
+/// or more than three in ten are control characters.
 #[must_use]
 pub fn is_binary(bytes: &[u8]) -> bool {
-    if matches!(Encoding::by_mark(bytes), Encoding::Utf16Le | Encoding::Utf16Be) {
-        return false;
-    }
     let sample = &bytes[..bytes.len().min(4096)];
+    if matches!(Encoding::by_mark(bytes), Encoding::Utf16Le | Encoding::Utf16Be) {
+        return sample.chunks_exact(2).any(|unit| unit == [0, 0]);
+    }
     let control = sample.iter().filter(|byte| matches!(byte, 0..=8 | 14..=26 | 28..=31)).count();
     sample.contains(&0) || control * 10 > sample.len() * 3
 }
@@ -257,6 +263,8 @@ pub struct Detector {
     is_sample_cut: bool,
     /// Characters of several bytes, and sequences that only programs which meant UTF-8 write.
     whole: usize,
+    /// Those of them that are rare as accidents of other encodings.
+    certain: usize,
     /// Stray bytes that nothing explains.
     unexplained: usize,
     strays: usize,
@@ -288,6 +296,7 @@ impl Detector {
             if !valid.is_empty() {
                 self.end_run();
                 self.whole += valid.bytes().filter(|byte| *byte >= 0xC0).count();
+                self.certain += valid.bytes().filter(|byte| matches!(byte, 0xC2 | 0xC3 | 0xE0..)).count();
             }
             at += valid.len() + invalid.len();
             let is_unfinished = std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
@@ -306,12 +315,30 @@ impl Detector {
         self.strays += self.carry.len();
         // A character that was cut at the end of the file.
         self.whole += usize::from(self.carry.len() > 1);
-        if self.is_marked || self.strays == 0 || self.whole > self.unexplained {
+        let is_even = self.whole > 0 && self.whole == self.unexplained && self.whole == self.certain;
+        if self.is_marked || self.strays == 0 || self.whole > self.unexplained || is_even {
             return (Encoding::Utf8, self.strays);
         }
         let mut detector = chardetng::EncodingDetector::new(chardetng::Iso2022JpDetection::Deny);
         detector.feed(&self.sample, !self.is_sample_cut);
-        (Encoding::Legacy(detector.guess(None, chardetng::Utf8Detection::Deny)), 0)
+        let guess = detector.guess(None, chardetng::Utf8Detection::Deny);
+        (Encoding::Legacy(if self.is_too_little_for(guess) { WINDOWS_1252 } else { guess }), 0)
+    }
+
+    /// Whether there are too few bytes for the guess, and windows-1252, by far the most common, explains them all.
+    fn is_too_little_for(&self, guess: &'static encoding_rs::Encoding) -> bool {
+        if self.sample.iter().any(|byte| matches!(byte, 0x81 | 0x8D | 0x8F | 0x90 | 0x9D)) {
+            return false;
+        }
+        if guess.is_single_byte() {
+            let letters = self.sample.iter().filter(|byte| !byte.is_ascii()).count();
+            let longest = self.sample.split(u8::is_ascii).map(<[u8]>::len).max().unwrap_or(0);
+            // Words that are mostly not ASCII are those of other scripts.
+            letters < FEW_BYTES && longest < 3
+        } else {
+            let characters = guess.decode_without_bom_handling(&self.sample).0.chars().count();
+            self.sample.len().saturating_sub(characters) < 2
+        }
     }
 
     fn keep_sample(&mut self, bytes: &[u8]) {
@@ -346,7 +373,8 @@ impl Detector {
             } else {
                 self.unexplained += 1;
             }
-            rest = &rest[length.max(1)..];
+            let invalid = rest.utf8_chunks().next().map_or(1, |chunk| chunk.invalid().len().max(1));
+            rest = &rest[if length > 0 { length } else { invalid }..];
         }
         self.run.clear();
     }

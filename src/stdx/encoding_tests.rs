@@ -57,10 +57,53 @@ fn legacy_encodings_are_guessed() {
 }
 
 #[test]
+fn a_few_letters_are_windows_1252() {
+    for text in [
+        "£5",
+        "naïve",
+        "± 0.5",
+        "« bonjour »",
+        "µs",
+        "20 °C",
+        "café",
+        "don’t",
+        "price €5",
+        "½ cup",
+        "El Niño",
+        "Straße",
+        "«CAFÉ»",
+        "crème brûlée",
+    ] {
+        let text = format!("# comment\n{text}\nline\n");
+        let bytes = Encoding::Legacy(WINDOWS_1252).encode(&text).unwrap();
+        let file = TextFile::decode(&bytes).unwrap();
+        assert_eq!((file.text.as_str(), file.encoding), (text.as_str(), Encoding::Legacy(WINDOWS_1252)));
+    }
+    for (encoding, text) in [(GBK, "中文"), (WINDOWS_1251, "ключ")] {
+        let file = TextFile::decode(&Encoding::Legacy(encoding).encode(&format!("# {text}\n")).unwrap()).unwrap();
+        assert_eq!(file.text, format!("# {text}\n"));
+    }
+}
+
+#[test]
+fn wide_text_with_nul_is_binary() {
+    for bytes in [&b"\xFF\xFE\0\0a\0\0\0b\0\0\0"[..], b"\0\0\xFE\xFF\0\0\0a", b"\xFF\xFEa\0\0\0b\0", b"\xFE\xFF\0a\0\0\x12\x34"] {
+        assert!(is_binary(bytes), "{bytes:?}");
+        assert_eq!(TextFile::decode(bytes), Err(Error::Binary), "{bytes:?}");
+    }
+    // Also where the first bytes do not show it.
+    let far: Vec<u8> = b"\xFF\xFE".iter().chain(b"a\0".repeat(4096).iter()).chain(b"\0\0").copied().collect();
+    assert_eq!(TextFile::decode(&far), Err(Error::Binary));
+}
+
+#[test]
 fn a_few_stray_bytes_do_not_change_the_encoding() {
     for (bytes, strays) in [
         ([("naïve café → ok\n# ключ 日本\n").as_bytes(), b"bad \xff byte\nx = 1\n"].concat(), 1),
         ([("naïve café\nx = 1\nlast ").as_bytes(), b"\xC3"].concat(), 1),
+        (b"caf\xc3\xa9 is open\nbad \xff byte\nline\n".to_vec(), 1),
+        ("a \u{2014} b\n".bytes().chain(*b"bad \x92 x\n").collect(), 1),
+        ("\u{4e2d}\n".bytes().chain(*b"\xe4\xb8\nend\n").collect(), 2),
         ([("größe\n").as_bytes(), b"emoji \xed\xa0\xbd\xed\xb8\x80\nx = 1\n"].concat(), 6),
         ([("größe\n").as_bytes(), b"a\xc0\x80b\nx = 1\n"].concat(), 2),
         (b"emoji \xed\xa0\xbd\xed\xb8\x80\n".to_vec(), 6),

@@ -33,6 +33,8 @@ pub(super) struct Screen {
     /// The line of the cursor.
     line: Vec<char>,
     column: usize,
+    /// After a carriage return: the next character begins the line anew.
+    is_returned: bool,
     /// Lines below, the nearest last.
     below: Vec<Vec<char>>,
     escape: Escape,
@@ -41,7 +43,15 @@ pub(super) struct Screen {
 
 impl Default for Screen {
     fn default() -> Self {
-        Self { above: String::new(), line: Vec::new(), column: 0, below: Vec::new(), escape: Escape::None, parameters: String::new() }
+        Self {
+            above: String::new(),
+            line: Vec::new(),
+            column: 0,
+            is_returned: false,
+            below: Vec::new(),
+            escape: Escape::None,
+            parameters: String::new(),
+        }
     }
 }
 
@@ -141,7 +151,7 @@ impl Screen {
     fn show(&mut self, character: char) {
         match character {
             '\n' => self.down(),
-            '\r' => self.column = 0,
+            '\r' => (self.column, self.is_returned) = (0, true),
             '\u{8}' => self.column = self.column.saturating_sub(1),
             '\u{1b}' => self.escape = Escape::Begun,
             '\t' | '\u{c}' | '\u{20}'..='\u{7e}' | '\u{a0}'.. => self.put(character),
@@ -150,6 +160,10 @@ impl Screen {
     }
 
     fn put(&mut self, character: char) {
+        // A mixture of two states of the line would say what nobody has printed.
+        if std::mem::take(&mut self.is_returned) && self.column == 0 {
+            self.line.clear();
+        }
         if self.column < self.line.len() {
             self.line[self.column] = character;
         } else {
@@ -168,7 +182,7 @@ impl Screen {
         self.above.extend(self.line.drain(..));
         self.above.push('\n');
         self.line = self.below.pop().unwrap_or_default();
-        self.column = 0;
+        (self.column, self.is_returned) = (0, false);
     }
 
     fn up(&mut self) {
@@ -184,6 +198,8 @@ impl Screen {
         let number = first.parse::<usize>().unwrap_or(0);
         let times = number.clamp(1, FARTHEST);
         let column = self.column;
+        // Where the cursor is moved on purpose, the rest of the line is meant to stay.
+        self.is_returned &= last == 'm';
         match last {
             'A' | 'F' => {
                 (0..times).for_each(|_| self.up());
@@ -245,7 +261,10 @@ mod tests {
     fn a_line_counts_as_its_last_state() {
         for (printed, expected) in [
             ("\rat 1\rat 2\rat 3, done\n", "at 3, done\n"),
-            ("100 %\r5\n", "500 %\n"),
+            ("100 %\r5\n", "5\n"),
+            ("key: value\rname: b\r", "name: b"),
+            ("key: value\r\u{1b}[32mname: b\u{1b}[0m\r\n", "name: b\n"),
+            ("key: value\r\u{1b}[5CV\n", "key: Value\n"),
             ("\u{1b}[2K\u{1b}[Gone\u{1b}[2K\u{1b}[Gtwo\n", "two\n"),
             ("a long line\r\u{1b}[Kshort\n", "short\n"),
             ("ab\u{8}\u{8}cd\n", "cd\n"),

@@ -117,14 +117,14 @@ impl<T: Tool> AnyTool for Erased<T> {
 }
 
 impl<T: Tool> Erased<T> {
-    /// Arguments that satisfy the schema are taken as they are; of others the error names what was written.
+    /// Arguments that satisfy the schema are taken as they are; of others the error names what is wrong besides
+    /// what could be repaired.
     fn read(&self, input: &Value) -> Result<(Value, T::Args), String> {
-        let strict = parse::<T>(input);
-        if let Ok(args) = strict {
+        if let Ok(args) = parse::<T>(input) {
             return Ok((input.clone(), args));
         }
         let repaired = lenient::repaired(&self.parameters(), input);
-        let args = parse::<T>(&repaired).or(strict)?;
+        let args = parse::<T>(&repaired)?;
         Ok((repaired, args))
     }
 }
@@ -147,4 +147,39 @@ fn parse<T: Tool>(input: &Value) -> Result<T::Args, String> {
 /// Erases a tool's types.
 pub fn erase<T: Tool>(tool: T) -> Arc<dyn AnyTool> {
     Arc::new(Erased(tool))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Counts {
+        first: u64,
+        second: u64,
+    }
+
+    struct Adds;
+
+    #[async_trait]
+    impl Tool for Adds {
+        const NAME: &'static str = "adds";
+        const DESCRIPTION: &'static str = "";
+        type Args = Counts;
+
+        async fn run(&self, _: &ToolContext, args: Counts) -> Result<ToolOutput, ToolError> {
+            Err(ToolError::Failed((args.first + args.second).to_string()))
+        }
+    }
+
+    #[test]
+    fn the_error_tells_what_cannot_be_repaired() {
+        let tool = erase(Adds);
+        assert_eq!(tool.check(&json!({"first": "1", "second": 2})), Ok(json!({"first": 1, "second": 2})));
+        let error = tool.check(&json!({"first": "1", "second": "many"})).unwrap_err();
+        assert!(error.contains("`second`") && !error.contains("`first`"), "{error}");
+    }
 }

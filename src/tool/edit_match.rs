@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     edit_budget::{Budget, Stop},
-    edit_indent,
+    edit_indent, edit_kept,
     edit_lines::{BLANK, Lines, MAX_PLACES, closest, collapse, dedent, indentation, is_blank, trim, unescape, words},
 };
 
@@ -175,8 +175,11 @@ fn chosen(
                 edit_indent::shifted(pairs, new, lines, left).ok_or(refused)?
             }
         };
-        left = left.checked_sub(put.len()).ok_or(Error::TooLong)?;
         is_shifted |= put != new;
+        let place = Lines::new(&lines.text[range.clone()]);
+        let at = lines.line_of(range.start);
+        let put = edit_kept::keep(quoted, &place, new, &put, left).ok_or(Error::Indentation { lines: at..at + quoted.len() })?;
+        left = left.checked_sub(put.len()).ok_or(Error::TooLong)?;
         places.push((range, put.into()));
     }
     Ok(Match { places, strategy, is_shifted })
@@ -205,8 +208,8 @@ fn candidates(
         Strategy::WhitespaceNormalised => whole(lines.windows_by_key(quoted, budget, collapse)?),
         // Without its blank lines the text may begin or end within a line.
         Strategy::TrimmedBoundary if is_trimmed => {
-            let ranges = occurrences(lines.text, quoted.text, scope, budget)?;
-            ranges.into_iter().map(|range| Candidate { range, first: None }).collect()
+            let ranges = occurrences(lines.text, quoted.text, scope, budget)?.into_iter();
+            ranges.filter(|range| !cuts_word(lines.text, range)).map(|range| Candidate { range, first: None }).collect()
         }
         Strategy::Exact | Strategy::TrimmedBoundary => Vec::new(),
     })
@@ -303,11 +306,24 @@ fn pieces(lines: &Lines<'_>, quoted: &Lines<'_>, budget: &mut Budget<'_>) -> Res
     Ok(found)
 }
 
+fn is_word(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+/// Whether the range begins or ends in the middle of a word or number.
+fn cuts_word(text: &str, range: &Range<usize>) -> bool {
+    let is_inside = |at: usize| text[..at].chars().next_back().is_some_and(is_word) && text[at..].chars().next().is_some_and(is_word);
+    is_inside(range.start) || is_inside(range.end)
+}
+
 /// The place of words in a line with the white space that was quoted around them.
 fn piece(lines: &Lines<'_>, index: usize, words: Range<usize>, quoted: &Lines<'_>) -> Option<Candidate> {
     let (offset, line, old) = (lines.start(index), lines.lines()[index], quoted.lines()[0]);
     let (before, after) = (&line[..words.start], &line[words.end..]);
-    let is_spaced = |text: &str| text.chars().next_back().is_none_or(|last| !last.is_alphanumeric() && last != '_');
+    let is_spaced = |text: &str| text.chars().next_back().is_none_or(|last| !is_word(last));
+    if cuts_word(line, &words) {
+        return None;
+    }
     let (mut start, mut first) = (words.start, None);
     if !indentation(old).is_empty() {
         // White space that was quoted need not be there, but a word does not begin in the middle of another.
@@ -320,7 +336,7 @@ fn piece(lines: &Lines<'_>, index: usize, words: Range<usize>, quoted: &Lines<'_
     let end = if quoted.ends_with_newline() {
         is_blank(after).then(|| lines.end_with_newline(index))?
     } else if old.ends_with(BLANK) {
-        if after.chars().next().is_some_and(|next| next.is_alphanumeric() || next == '_') {
+        if after.chars().next().is_some_and(is_word) {
             return None;
         }
         offset + line.len() - after.trim_start_matches(BLANK).len()

@@ -169,6 +169,10 @@ fn only_white_space_is_overlooked() {
         ("ab\n", "a b"),
         ("a\nb\n", "a b"),
         ("a\n\nb\n", "a\nb"),
+        ("limit =  300\n", "limit = 30"),
+        ("return  x_total\n", "return x"),
+        ("int  xcount  = 1;\n", "count = 1"),
+        ("limit = 300\n", "\nlimit = 30"),
     ] {
         assert!(matches!(find(text, old, "X", Scope::One), Err(Error::NotFound { .. })), "{old:?} in {text:?}");
     }
@@ -220,6 +224,18 @@ fn white_space() {
     );
     check("a  b\nc  d\n", "a b\nc d\n", "x\n", expect!["WhitespaceNormalised\nx\n"]);
     check("a  b c\n", "a b\n", "x\n", expect!["NotFound { closest: Some(0..1), unescaped: None }\n"]);
+}
+
+#[test]
+fn lines_that_are_not_changed_keep_their_white_space() {
+    check(
+        "print(\"a  b\")\nx = 1\n",
+        "print(\"a b\")\nx = 1\n",
+        "print(\"a b\")\nx = 2\n",
+        expect![["WhitespaceNormalised\nprint(\"a  b\")\nx = 2\n"]],
+    );
+    check("a \n  b\nc\n", "a\n  b\nc", "a\n  d\nc", expect![["LineTrimmed\na \n  d\nc\n"]]);
+    check("x  =  1\n", "x = 1", "x = 1\ny = 2", expect![["WhitespaceNormalised\nx  =  1\ny = 2\n"]]);
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod bash_screen;
 pub mod edit;
 mod edit_budget;
 mod edit_indent;
+mod edit_kept;
 mod edit_lines;
 mod edit_match;
 pub mod glob;

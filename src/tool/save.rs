@@ -5,12 +5,11 @@
 #[cfg(unix)]
 use std::{
     ffi::OsStr,
-    fs::File,
     os::fd::{AsRawFd as _, OwnedFd},
 };
 use std::{
-    fs::Metadata,
-    io::{self, Write as _},
+    fs::{File, Metadata},
+    io::{self, Read as _, Seek as _, Write as _},
 };
 
 #[cfg(unix)]
@@ -263,7 +262,39 @@ pub fn save(real: &AbsPath, bytes: &[u8], over: Over<'_>, ground: Ground<'_>) ->
 }
 
 fn in_place(real: &AbsPath, bytes: &[u8]) -> Result<(), Error> {
-    system::open_for_overwriting(real)?.write_all(bytes)?;
+    Ok(overwrite(&system::open_for_overwriting(real)?, bytes)?)
+}
+
+/// Gives an open file another content. Where that fails, as on a full disk, it has its old one again.
+fn overwrite(mut file: &File, bytes: &[u8]) -> io::Result<()> {
+    let mut old = Vec::new();
+    let is_known = file.read_to_end(&mut old).is_ok();
+    let put = |mut file: &File, bytes: &[u8]| {
+        file.rewind()?;
+        file.write_all(bytes)?;
+        file.set_len(bytes.len() as u64)
+    };
+    reserve(file, bytes.len()).and_then(|()| put(file, bytes)).inspect_err(|_| {
+        if is_known {
+            // The error that matters is the first one.
+            let _ = put(file, &old);
+        }
+    })
+}
+
+/// Takes the space that a file needs, before anything of it is overwritten.
+#[cfg(target_os = "linux")]
+fn reserve(file: &File, length: usize) -> io::Result<()> {
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, length as u64) {
+        // Nothing to reserve, or not possible here.
+        Ok(()) | Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
+fn reserve(_: &File, _: usize) -> io::Result<()> {
     Ok(())
 }
 

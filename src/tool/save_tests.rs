@@ -72,6 +72,34 @@ fn a_file_without_write_bits_is_read_only() {
 }
 
 #[test]
+fn in_place_a_file_is_written_as_a_whole_or_stays() {
+    let (_keep, root) = place();
+    let path = root.join("file");
+    for content in ["a long first content", "short", "", "longer again"] {
+        fs::write(&path, "old content").unwrap();
+        in_place(&path, content.as_bytes()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), content);
+    }
+}
+
+/// A file that cannot grow, as on a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_failed_write_in_place_loses_nothing() {
+    use std::io::{Read as _, Seek as _, Write as _};
+    let flags = rustix::fs::MemfdFlags::ALLOW_SEALING | rustix::fs::MemfdFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::memfd_create("full", flags).unwrap());
+    file.write_all(b"old content").unwrap();
+    rustix::fs::fcntl_add_seals(&file, rustix::fs::SealFlags::GROW).unwrap();
+    file.rewind().unwrap();
+    assert!(overwrite(&file, &[b'x'; 100_000]).is_err());
+    let mut content = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut content).unwrap();
+    assert_eq!(content, "old content");
+}
+
+#[test]
 fn a_parent_that_became_a_symlink_is_not_followed() {
     let (_keep, root) = place();
     fs::create_dir(root.join("outside")).unwrap();
