@@ -126,8 +126,9 @@ fn is_about_the_request(error: &ModelError) -> bool {
         // A service that is busy or broken says nothing about the request; some answer 500 to what they cannot read.
         ModelError::Status { status, .. } => (400..=500).contains(status) && !matches!(status, 408 | 429),
         ModelError::Stream { .. } | ModelError::ContentFilter { .. } | ModelError::ContextOverflow { .. } => true,
-        ModelError::Credentials { .. }
-        | ModelError::Quota { .. }
+        // A filter in front of a service refuses what it does not like with 403, as it refuses a key.
+        ModelError::Credentials { .. } => true,
+        ModelError::Quota { .. }
         | ModelError::ModelNotFound { .. }
         | ModelError::Network { .. }
         | ModelError::Connection { .. }

@@ -105,6 +105,20 @@ async fn a_refusal_that_is_not_about_the_image_keeps_it() {
 }
 
 #[tokio::test]
+async fn an_image_that_is_forbidden_does_not_block_the_session() {
+    let fixture = fixture().await;
+    fixture.models.push(Answer::json(403, &json!({ "error": { "message": "image blocked by policy" } })));
+    fixture.models.push(Answer::openai_text("without it"));
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    let attached = json!([{ "type": "text", "text": "look" }, { "type": "file", "mime": "image/png", "url": data_url(&png(9, 9, 50)) }]);
+    assert_eq!(text(&prompt(&mut client, &session, attached).await), "without it");
+    fixture.models.push(Answer::openai_text("now"));
+    assert_eq!(text(&prompt(&mut client, &session, json!("again")).await), "now");
+    assert!(!requests(&fixture).last().unwrap().contains("data:image/png;base64,"));
+}
+
+#[tokio::test]
 async fn an_image_beyond_the_limits_is_never_sent_and_that_is_said() {
     let fixture = fixture().await;
     let images = [("large.png", png(20, 20, 4 << 20)), ("wide.png", png(9000, 2, 50)), ("broken.png", b"\x89PNG\r\n\x1a\njunk".to_vec())];
