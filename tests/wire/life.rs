@@ -334,7 +334,7 @@ async fn an_older_client_leaves_the_place_to_the_newer_one_for_a_while() {
     lock(polytree::stdx::time::now_ms() + 5000);
     let mut older = command(&fixture, &["--log-level", "debug", "sessions", "list"]).spawn().unwrap();
     let mut lines = tokio::io::BufReader::new(older.stderr.take().unwrap()).lines();
-    while !lines.next_line().await.unwrap().unwrap().contains("nobody answers") {}
+    while !lines.next_line().await.unwrap().unwrap().contains("the place is left to a newer version") {}
     let newer = command(&fixture, &["sessions", "list"]).env("POLYTREE_PRETEND_VERSION", "9.0.0").output().await.unwrap();
     assert!(newer.status.success());
     while let Some(line) = lines.next_line().await.unwrap() {
