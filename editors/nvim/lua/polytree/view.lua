@@ -4,9 +4,10 @@
 --- `FLUSH_MS`, so that a fast model costs one write of the buffer for many deltas.
 local client = require("polytree.client")
 local config = require("polytree.config")
+local layout = require("polytree.layout")
 local log = require("polytree.log")
-local render = require("polytree.render")
 local state = require("polytree.state")
+local window = require("polytree.window")
 local workspace = require("polytree.workspace")
 
 local M = {}
@@ -85,50 +86,6 @@ local function follow(view, windows)
   end
 end
 
---- What stands behind the last line break of a text part, which `append` continues.
----@param part table
----@param lines string[] as it is drawn
----@return string?
-local function tail_of(part, lines)
-  if part.type ~= "text" or #lines == 0 then
-    return nil
-  end
-  return state.text(part):sub(-1) == "\n" and "" or lines[#lines - 1]
-end
-
---- What the conversation looks like as keys and lines.
----@param view polytree.View
----@return { key: string, lines: string[], message: string, tail?: string }[]
-local function layout(view)
-  local blocks = {}
-  local function add(key, lines, message, tail)
-    if #lines > 0 then
-      blocks[#blocks + 1] = { key = key, lines = lines, message = message, tail = tail }
-    end
-  end
-  local title = view.state.session and view.state.session.title or ""
-  add("title", { "# " .. (title ~= "" and title:gsub("%c", " ") or "New session"), "" }, "")
-  if not view.state.complete then
-    add(
-      "older",
-      { ("*older messages: press %s*"):format(config.values.keys.older or "<Plug>(polytree-older)"), "" },
-      ""
-    )
-  end
-  local previous
-  for _, entry in ipairs(view.state.entries) do
-    local info = entry.info
-    add(info.id, render.heading(info, previous), info.id)
-    for _, part in ipairs(entry.parts) do
-      local part_lines = render.part(part, info.role)
-      add(part.id, part_lines, info.id, tail_of(part, part_lines))
-    end
-    add(info.id .. "/end", render.ending(info), info.id)
-    previous = info
-  end
-  return blocks
-end
-
 ---@param view polytree.View
 local function index_blocks(view)
   view.by_key = {}
@@ -141,7 +98,7 @@ end
 ---@param view polytree.View
 local function draw_all(view)
   local lines, blocks = {}, {}
-  for _, block in ipairs(layout(view)) do
+  for _, block in ipairs(layout.all(view.state)) do
     blocks[#blocks + 1] = { key = block.key, lines = #block.lines, message = block.message, tail = block.tail }
     vim.list_extend(lines, block.lines)
   end
@@ -174,18 +131,7 @@ local function draw_message(view, message)
   local wanted = {}
   for index, entry in ipairs(view.state.entries) do
     if entry.info.id == message then
-      local previous = view.state.entries[index - 1]
-      local function add(key, lines, tail)
-        if #lines > 0 then
-          wanted[#wanted + 1] = { key = key, lines = lines, tail = tail }
-        end
-      end
-      add(message, render.heading(entry.info, previous and previous.info))
-      for _, part in ipairs(entry.parts) do
-        local lines = render.part(part, entry.info.role)
-        add(part.id, lines, tail_of(part, lines))
-      end
-      add(message .. "/end", render.ending(entry.info))
+      wanted = layout.entry(entry, view.state.entries[index - 1])
       break
     end
   end
@@ -474,34 +420,6 @@ local function create(session_id)
   return view
 end
 
----@return integer
-local function open_window()
-  local position = config.values.position
-  if position == "current" then
-    return api.nvim_get_current_win()
-  elseif position == "tab" then
-    vim.cmd.tabnew()
-    vim.bo.bufhidden = "wipe"
-    return api.nvim_get_current_win()
-  end
-  local is_column = position == "right" or position == "left"
-  local total = is_column and vim.o.columns or vim.o.lines
-  local size = config.values.size
-  size = size < 1 and math.floor(total * size) or math.floor(size)
-  vim.cmd(
-    (is_column and "vertical " or "")
-      .. ((position == "right" or position == "below") and "botright " or "topleft ")
-      .. "split"
-  )
-  local win = api.nvim_get_current_win()
-  if is_column then
-    api.nvim_win_set_width(win, size)
-  else
-    api.nvim_win_set_height(win, size)
-  end
-  return win
-end
-
 --- The window of the current tab page that shows a conversation.
 ---@return integer?
 function M.window()
@@ -510,44 +428,6 @@ function M.window()
       return win
     end
   end
-end
-
----@param win integer
-local function set_window_options(win)
-  local options = {
-    wrap = true,
-    linebreak = true,
-    breakindent = true,
-    number = false,
-    relativenumber = false,
-    signcolumn = "no",
-    spell = false,
-    list = false,
-    conceallevel = 2,
-    foldmethod = "expr",
-    foldexpr = "v:lua.require'polytree.view'.fold()",
-    foldtext = "v:lua.require'polytree.view'.fold_text()",
-    foldlevel = 0,
-    foldenable = true,
-    winfixwidth = true,
-    statusline = "%{%v:lua.require'polytree'.view_statusline()%}",
-  }
-  for name, value in pairs(options) do
-    api.nvim_set_option_value(name, value, { scope = "local", win = win })
-  end
-end
-
---- For 'foldexpr'.
----@return integer
-function M.fold()
-  return render.fold_level(vim.fn.getline(vim.v.lnum), config.values)
-end
-
---- For 'foldtext'.
----@return string
-function M.fold_text()
-  local count = vim.v.foldend - vim.v.foldstart + 1
-  return ("  … %d line%s"):format(count, count == 1 and "" or "s")
 end
 
 --- Shows a session, in the window that already shows one where there is one.
@@ -564,11 +444,11 @@ function M.show(session_id, options)
   local here = api.nvim_get_current_win()
   local win = M.window()
   if not win or config.values.position == "current" then
-    win = open_window()
+    win = window.open()
   end
   -- 'winfixbuf' is for the windows of others; in ours the session changes.
   api.nvim_win_set_buf(win, view.buf)
-  set_window_options(win)
+  window.set_options(win)
   if options.enter == false and api.nvim_win_is_valid(here) then
     api.nvim_set_current_win(here)
   else

@@ -1,0 +1,63 @@
+--- A conversation as blocks of lines: one for each heading, part and ending. Pure.
+local config = require("polytree.config")
+local render = require("polytree.render")
+local state = require("polytree.state")
+
+local M = {}
+
+---@class polytree.Laid
+---@field key string
+---@field lines string[]
+---@field message string the message that it belongs to; empty for none
+---@field tail? string of a text: what stands behind its last line break
+
+--- What stands behind the last line break of a text part, which a stream continues.
+---@param part table
+---@param lines string[] as it is drawn
+---@return string?
+local function tail_of(part, lines)
+  if part.type ~= "text" or #lines == 0 then
+    return nil
+  end
+  return state.text(part):sub(-1) == "\n" and "" or lines[#lines - 1]
+end
+
+--- The blocks of one message.
+---@param entry polytree.Entry
+---@param previous? polytree.Entry the message before it
+---@return polytree.Laid[]
+function M.entry(entry, previous)
+  local blocks = {}
+  local info = entry.info
+  local function add(key, lines, tail)
+    if #lines > 0 then
+      blocks[#blocks + 1] = { key = key, lines = lines, message = info.id, tail = tail }
+    end
+  end
+  add(info.id, render.heading(info, previous and previous.info))
+  for _, part in ipairs(entry.parts) do
+    local lines = render.part(part, info.role)
+    add(part.id, lines, tail_of(part, lines))
+  end
+  add(info.id .. "/end", render.ending(info))
+  return blocks
+end
+
+--- The blocks of everything that is loaded.
+---@param conversation polytree.State
+---@return polytree.Laid[]
+function M.all(conversation)
+  local title = conversation.session and conversation.session.title or ""
+  title = title ~= "" and title:gsub("%c", " ") or "New session"
+  local blocks = { { key = "title", lines = { "# " .. title, "" }, message = "" } }
+  if not conversation.complete then
+    local key = config.values.keys.older or "<Plug>(polytree-older)"
+    blocks[2] = { key = "older", lines = { ("*older messages: press %s*"):format(key), "" }, message = "" }
+  end
+  for index, entry in ipairs(conversation.entries) do
+    vim.list_extend(blocks, M.entry(entry, conversation.entries[index - 1]))
+  end
+  return blocks
+end
+
+return M
