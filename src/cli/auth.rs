@@ -103,6 +103,8 @@ async fn key(name: &str, screen: &mut Screen, input: &mut Input) -> Result<KeyTe
 async fn typed_key(name: &str, screen: &mut Screen, input: &mut Input) -> Result<String, Failure> {
     let nowhere = || Failure::Usage("there is no terminal to type the key at: give it by a pipe".to_owned());
     let typed = input.typed.as_mut().filter(|_| screen.can_ask()).ok_or_else(nowhere)?;
+    // An interrupt must not leave a terminal behind that shows nothing.
+    input.interrupts.listen();
     let hidden = typed.hide().ok_or_else(nowhere)?;
     typed.ready().await;
     screen.status_piece(&format!("{} Key for {name} (it is not shown): ", paint(STRONG, "?")));

@@ -208,7 +208,7 @@ fn is_device() -> bool {
 /// Ctrl-C, as often as it is pressed, and the polite request to end that `kill` sends: to whoever waits for a turn both
 /// mean to abort it.
 pub enum Interrupts {
-    /// Of this process; from the first wait on they no longer end it.
+    /// Of this process; from `listen` or the first wait on they no longer end it.
     Process(Option<Signals>),
     /// From elsewhere.
     Scripted(mpsc::UnboundedReceiver<()>),
@@ -248,19 +248,20 @@ impl Signals {
 }
 
 impl Interrupts {
+    /// From now on they no longer end the process, and `next` tells of each.
+    pub fn listen(&mut self) {
+        if let Self::Process(signals @ None) = self {
+            *signals = Signals::listen().ok();
+        }
+    }
+
     /// Waits for the next one; for ever where none can come. None is lost between two calls.
     pub async fn next(&mut self) {
+        self.listen();
         let came = match self {
             Self::Scripted(interrupts) => interrupts.recv().await,
-            Self::Process(signals) => {
-                if signals.is_none() {
-                    *signals = Signals::listen().ok();
-                }
-                match signals {
-                    Some(signals) => signals.recv().await,
-                    None => None,
-                }
-            }
+            Self::Process(Some(signals)) => signals.recv().await,
+            Self::Process(None) => None,
         };
         if came.is_none() {
             std::future::pending::<()>().await;
