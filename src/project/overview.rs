@@ -23,7 +23,7 @@ use crate::{
         self, Loader, Places, Settings,
         trust::{self, TrustedFile},
     },
-    provider::catalog::Pool,
+    provider::Pool,
     stdx::{paths::AbsPath, tasks::Tasks},
     tool::context::Environment,
 };

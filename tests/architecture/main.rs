@@ -1,6 +1,7 @@
 //! The rules of the house that the compiler does not know: who may import whom, which library has which home,
 //! how long a file may be, and that no file is forgotten.
 
+mod folders;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
