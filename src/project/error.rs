@@ -2,9 +2,9 @@
 
 use polytree_protocol::id::ProjectId;
 
-use super::{git, registry};
+use super::registry;
 use crate::{
-    config,
+    config, git,
     provider::{catalog_cache, key_store},
     stdx::paths::AbsPath,
     storage,
