@@ -10,8 +10,9 @@
 //! | 1 | [`storage`] | SQLite: one writer that commits in groups, readers that never wait, one owner |
 //! | 1 | [`config`] | settings: where they are, whom to trust, how they combine |
 //! | 2 | [`event`] | the log of what happened, with cursors, and its live end |
+//! | 2 | [`git`] | repositories: where a directory stands, `HEAD`, the index, what is ignored; the one way to run git |
 //! | 2 | [`overlay`] | text that an editor has not saved: what everything here reads before the disk |
-//! | 3 | [`file`] | the project's files: listed, read, compared with the last commit; what a walk over them sees |
+//! | 3 | [`file`] | the project's files: listed, read, compared with the last commit; and opened without following links |
 //! | 3 | [`permission`] | rules, questions that wait, answers that are remembered |
 //! | 3 | [`agent`] | personas |
 //! | 3 | [`provider`] | the models: a neutral request, a stream of deltas, and who serves them |
@@ -36,6 +37,7 @@ pub mod jsonrpc;
 pub mod storage;
 
 pub mod event;
+pub mod git;
 pub mod overlay;
 
 pub mod agent;

@@ -90,7 +90,7 @@ impl Handler for PathGet {
             config: places.config.to_string(),
             data: places.data.to_string(),
             worktree: instance.worktree().to_string(),
-            directory: instance.directory.to_string(),
+            directory: instance.directory().to_string(),
         })
     }
 }

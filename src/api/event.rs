@@ -128,7 +128,7 @@ async fn follow(context: &Context, params: &EventSubscribeParams) -> Result<Opti
         return Ok(None);
     }
     match select::instance(context, params).await {
-        Ok(instance) => Ok(Some(context.daemon.finder.follow(&instance.site()))),
+        Ok(instance) => Ok(Some(context.daemon.finder.follow(&instance.checkout))),
         // A directory that has gone has no changes, and none is needed to subscribe.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryRequired) => Ok(None),
         Err(error) => Err(error),

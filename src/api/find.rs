@@ -26,6 +26,6 @@ impl Handler for FileFind {
         });
         let instance = select::instance_or_session(&context, &params, params.session_id.as_ref()).await?;
         let wanted = Wanted { query: params.query, limit: limit as usize, what };
-        Ok(context.daemon.finder.find(&instance.site(), &wanted).await?)
+        Ok(context.daemon.finder.find(&instance.checkout, &wanted).await?)
     }
 }

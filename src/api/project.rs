@@ -40,7 +40,7 @@ impl Handler for ProjectInit {
             }
         } else if params.git == Some(true) {
             let instance = select::instance(&context, &params).await?;
-            context.daemon.projects.init_git(&instance.directory).await?;
+            context.daemon.projects.init_git(instance.directory()).await?;
         }
         let instance = select::claimed(&context, &params).await?;
         Ok(context.daemon.projects.describe(&instance).await?)

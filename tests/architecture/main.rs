@@ -12,7 +12,7 @@ use source::{Kind, Source, Token, files, sources};
 const RANKS: &[(u8, &[&str])] = &[
     (0, &["stdx"]),
     (1, &["jsonrpc", "storage", "config"]),
-    (2, &["event", "overlay"]),
+    (2, &["event", "git", "overlay"]),
     (3, &["file", "permission", "agent", "provider"]),
     (4, &["find"]),
     (5, &["tool"]),
@@ -29,7 +29,7 @@ const RANKS: &[(u8, &[&str])] = &[
 /// Libraries that only some places may name, so that one change of a library is one change of ours.
 const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["src/cli", "src/main.rs"]),
-    ("git2", &["src/file/", "src/snapshot/", "src/project/"]),
+    ("git2", &["src/git/"]),
     ("hyper", &["src/serve/web/"]),
     ("jsonrpsee", &["src/serve/", "src/api/"]),
     ("process_wrap", &["src/stdx/process.rs"]),

@@ -3,7 +3,7 @@
 
 use std::{
     cell::Cell,
-    fs::{File, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
     io::{self, Read as _},
     path::Path,
 };
@@ -35,22 +35,42 @@ pub fn certain<T>(look: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     if EXHAUSTED.take() { Err(io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error())) } else { seen }
 }
 
+/// The limit of a file that holds one path or name, such as `HEAD`, `commondir` and `gitdir`; more is not from git.
+const LINE_BYTES: u64 = 4 << 10;
+
+/// The one line of a file; `None` where it cannot be read or holds anything else.
+#[must_use]
+pub fn one_line(path: &Path) -> Option<String> {
+    let text = String::from_utf8(read(path, LINE_BYTES, Links::Follow).ok()?).ok()?;
+    let line = text.trim_end_matches(['\n', '\r']);
+    (!line.is_empty() && !line.contains(['\n', '\0'])).then(|| line.to_owned())
+}
+
 /// The whole content of a regular file of at most `limit` bytes.
 ///
 /// # Errors
 /// When it cannot be opened, is no regular file, or is longer (`InvalidData`).
 pub fn read(path: &Path, limit: u64, links: Links) -> io::Result<Vec<u8>> {
+    read_with_metadata(path, limit, links).map(|(content, _)| content)
+}
+
+/// The same, with what was known of the file before it was read.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_metadata(path: &Path, limit: u64, links: Links) -> io::Result<(Vec<u8>, Metadata)> {
     let file = open(path, links).inspect_err(|error| EXHAUSTED.set(EXHAUSTED.get() || descriptors::is_exhaustion(error)))?;
     // Asked of the open file, not of the path, so that nothing can be exchanged between the question and the reading.
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
     }
-    let mut content = Vec::new();
+    let mut content = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or(0) + 1);
     file.take(limit + 1).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than such a file can be"));
     }
-    Ok(content)
+    Ok((content, metadata))
 }
 
 #[cfg(unix)]

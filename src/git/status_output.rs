@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A tracked file that differs from the last commit, as `git diff --raw --numstat -z` tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Difference {
+pub struct Difference {
     /// `A`, `D`, `M`, `R` or `T`.
     pub letter: u8,
     /// The id of the old content.
@@ -20,7 +20,7 @@ pub(super) struct Difference {
 }
 
 /// The differences by path. What is not understood is passed over.
-pub(super) fn differences(output: &[u8]) -> BTreeMap<Vec<u8>, Difference> {
+pub fn differences(output: &[u8]) -> BTreeMap<Vec<u8>, Difference> {
     let mut found = BTreeMap::new();
     let mut tokens = output.split(|byte| *byte == 0);
     while let Some(token) = tokens.next() {
@@ -62,7 +62,7 @@ fn number(text: &[u8]) -> Option<u64> {
 }
 
 /// What `git ls-files -t -o -u -z` tells: files that are not tracked, and tracked ones in conflict.
-pub(super) fn others(output: &[u8]) -> (BTreeSet<Vec<u8>>, BTreeSet<Vec<u8>>) {
+pub fn others(output: &[u8]) -> (BTreeSet<Vec<u8>>, BTreeSet<Vec<u8>>) {
     let (mut untracked, mut conflicts) = (BTreeSet::new(), BTreeSet::new());
     for entry in output.split(|byte| *byte == 0) {
         if let Some(path) = entry.strip_prefix(b"? ") {

@@ -4,7 +4,10 @@ use std::fs;
 
 use super::support::{Sandbox, again, commit, git, layout, location};
 use crate::{
-    project::git::{has_commits, head_branch, init, is_repo},
+    git::{
+        program::Git,
+        refs::{has_commits, head_branch, init},
+    },
     stdx::paths::AbsPath,
 };
 
@@ -36,6 +39,18 @@ async fn branches_and_commits() {
 }
 
 #[tokio::test]
+async fn a_bare_repository_is_asked_by_its_directory_alone() {
+    let sandbox = Sandbox::new();
+    let work = sandbox.repository("work");
+    for format in ["files", "reftable"] {
+        git(&work, &["init", "--quiet", "--bare", "--initial-branch=trunk", &format!("--ref-format={format}"), format]);
+        let bare = work.join(format);
+        assert_eq!(state(&bare).await, (Some("trunk".to_owned()), false), "{format}");
+        assert!(Git::in_work_tree(&bare).await.unwrap().is_none(), "a repository that somebody put there is not looked into");
+    }
+}
+
+#[tokio::test]
 async fn a_head_that_climbs_out_names_no_commit() {
     let sandbox = Sandbox::new();
     let repo = sandbox.repository("repo");
@@ -48,9 +63,9 @@ async fn a_head_that_climbs_out_names_no_commit() {
 async fn makes_a_repository() {
     let sandbox = Sandbox::new();
     let path = sandbox.make_directory("new");
-    assert!(!is_repo(&location(&path)));
+    assert!(!location(&path).is_git());
     init(&path).await.unwrap();
-    assert!(is_repo(&location(&path)));
+    assert!(location(&path).is_git());
     assert!(!has_commits(&layout(&path)).await.unwrap());
     commit(&path);
     assert!(has_commits(&layout(&path)).await.unwrap());
@@ -63,7 +78,7 @@ fn variables_do_not_point_elsewhere() {
     let decoy = Sandbox::new();
     let other = decoy.repository("other");
     again(
-        "project::tests::git::variables_do_not_point_elsewhere",
+        "git::tests::refs::variables_do_not_point_elsewhere",
         |command| {
             command.env("GIT_DIR", other.join(".git").as_path()).env("GIT_WORK_TREE", other.as_path());
         },

@@ -15,7 +15,7 @@ const SKIP_WORKTREE: u16 = 0x4000;
 
 /// An index.
 #[derive(Debug)]
-pub(super) struct Index {
+pub struct Index {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     paths: Vec<u8>,
@@ -37,7 +37,7 @@ struct Entry {
 
 /// What git knew of a file when it last looked: seconds, nanoseconds and numbers cut to 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub struct Stamp {
     /// Of the last change of what is known about it.
     pub changed: (u32, u32),
     /// Of the last change of its content.
@@ -54,7 +54,7 @@ pub(super) struct Stamp {
 
 impl Index {
     /// Takes the bytes apart; `None` where git alone should read them.
-    pub(super) fn parse(bytes: Vec<u8>) -> Option<Self> {
+    pub fn parse(bytes: Vec<u8>) -> Option<Self> {
         let version = number(&bytes, 4)?;
         if bytes.get(..4)? != b"DIRC" || !(2..=4).contains(&version) {
             return None;
@@ -113,17 +113,17 @@ impl Index {
     }
 
     /// How many files there are.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// The path of a file, with `/` between names.
-    pub(super) fn path(&self, number: usize) -> &[u8] {
+    pub fn path(&self, number: usize) -> &[u8] {
         &self.paths[self.entries[number].path.clone()]
     }
 
     /// What git knew of a file; `None` where something is special about it, as with conflicts.
-    pub(super) fn stamp(&self, entry: usize) -> Option<Stamp> {
+    pub fn stamp(&self, entry: usize) -> Option<Stamp> {
         let Entry { at, is_plain, .. } = self.entries[entry];
         let field = |index: usize| number(&self.bytes, at + 4 * index);
         let stamp = Stamp {
@@ -138,27 +138,27 @@ impl Index {
     }
 
     /// The id of the tree that a commit of the index would have, in hexadecimal digits, where git has noted it.
-    pub(super) fn tree(&self) -> Option<String> {
+    pub fn tree(&self) -> Option<String> {
         Some(self.tree?.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Whether there are neither conflicts nor files that are kept off the disk.
-    pub(super) fn is_common(&self) -> bool {
+    pub fn is_common(&self) -> bool {
         self.is_common
     }
 
     /// Whether a file is a repository of its own, of which only the commit is kept.
-    pub(super) fn is_module(&self, file: usize) -> bool {
+    pub fn is_module(&self, file: usize) -> bool {
         number(&self.bytes, self.entries[file].at + 24) == Some(0o160_000)
     }
 
     /// The number of the file with this path.
-    pub(super) fn find(&self, path: &[u8]) -> Option<usize> {
+    pub fn find(&self, path: &[u8]) -> Option<usize> {
         self.entries.binary_search_by(|entry| self.paths[entry.path.clone()].cmp(path)).ok()
     }
 
     /// An index of these files alone, which must be in order.
-    pub(super) fn of(&self, files: impl ExactSizeIterator<Item = usize>) -> Vec<u8> {
+    pub fn of(&self, files: impl ExactSizeIterator<Item = usize>) -> Vec<u8> {
         // Names are written whole; there are never more files than a number of 32 bits counts.
         let count = u32::try_from(files.len()).unwrap_or(u32::MAX).to_be_bytes();
         let version = self.version.min(3).to_be_bytes();
@@ -176,7 +176,7 @@ impl Index {
     }
 
     /// The same index with these files marked to be taken as unchanged. git does not look at the sum at the end when it reads.
-    pub(super) fn with_unchanged(&self, files: &[usize]) -> Vec<u8> {
+    pub fn with_unchanged(&self, files: &[usize]) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         for file in files {
             bytes[self.entries[*file].at + FLAGS] |= ASSUME_VALID;
@@ -219,7 +219,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::file::tests::support::{Sandbox, ask, git};
+    use crate::git::tests::support::{Sandbox, ask, command, git};
 
     #[test]
     fn every_version_reads_as_git_reads_it() {
@@ -244,7 +244,7 @@ mod tests {
             let all: Vec<usize> = (0..index.len()).collect();
             let with = |bytes: Vec<u8>, args: &[&str]| {
                 std::fs::write(root.join("other index"), bytes).unwrap();
-                let mut command = crate::project::tests::support::command("git");
+                let mut command = command("git");
                 let command = command.current_dir(&root).env("GIT_INDEX_FILE", root.join("other index").as_path());
                 command.args(args).output().unwrap().stdout
             };

@@ -1,9 +1,8 @@
 //! What the ignore files say about a path, directory by directory: for those who read directories themselves, because
-//! they read very many or look again at a few. Sees exactly what [`super::ignore_rules::walker`] sees.
+//! they read very many or look again at a few. Sees exactly what [`super::walker`] sees.
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::UNIX_EPOCH,
@@ -14,11 +13,11 @@ use ignore::{
     gitignore::{Gitignore, GitignoreBuilder, gitconfig_excludes_path},
 };
 
-use super::{
-    ignore_rules::{MOST_BYTES, is_too_nested},
-    tails::Tails,
+use super::{MAX_BYTES, is_too_nested, tails::Tails};
+use crate::{
+    git::small_file::{self, Links},
+    stdx::paths::AbsPath,
 };
-use crate::stdx::paths::AbsPath;
 
 /// Which of the names that decide about ignoring a directory holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,7 +86,7 @@ struct Base {
 
 impl Rules {
     /// The rules that hold for `root` before its own are read. Inside a repository the files above it count, elsewhere
-    /// they do not, as [`super::ignore_rules::walker`] explains.
+    /// they do not, as [`super::walker`] explains.
     #[must_use]
     pub fn above(root: &AbsPath) -> Arc<Self> {
         let in_repository = root.ancestors().any(|directory| directory.join(".git").as_path().exists());
@@ -271,25 +270,13 @@ fn exclude_file(top: &Path, is_file: bool) -> Option<PathBuf> {
 /// # Errors
 /// When it is no file of rules that can be read without harm.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let mut options = File::options();
-    options.read(true);
-    // A pipe in its place must not be waited for.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    let Ok(file) = options.open(path) else {
-        // What cannot be opened has no say, unless it is there and hides what it says.
-        return match std::fs::metadata(path) {
-            Ok(_) => Err(io::ErrorKind::PermissionDenied.into()),
-            Err(_) => Ok(None),
-        };
-    };
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() > MOST_BYTES {
-        return Err(io::ErrorKind::InvalidData.into());
+    match small_file::read(path, MAX_BYTES, Links::Follow) {
+        Ok(text) if is_too_nested(&text) => Err(io::ErrorKind::InvalidData.into()),
+        Ok(text) => Ok(Some(text)),
+        // A file that is there and cannot be read hides what it says.
+        Err(error) if std::fs::metadata(path).is_ok() => Err(error),
+        Err(_) => Ok(None),
     }
-    let mut text = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut text)?;
-    if is_too_nested(&text) { Err(io::ErrorKind::InvalidData.into()) } else { Ok(Some(text)) }
 }
 
 fn compile(directory: &Path, text: &[u8]) -> Gitignore {

@@ -122,7 +122,7 @@ fn truth(value: Option<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::tests::support::{Sandbox, git_text};
+    use crate::git::tests::support::{Sandbox, git_text};
 
     /// What git itself says about the same text.
     fn oracle(text: &str) -> LayoutConfig {

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::git_index::Index;
+use super::index::Index;
 
 /// What git tracks in a directory.
 #[derive(Debug, Default)]
-pub(super) struct Directory {
+pub struct Directory {
     /// Relative to the top of the checkout, with `/` between names; empty at the top.
     pub path: Vec<u8>,
     /// The numbers of its files in the index, in the order of their names.
@@ -17,26 +17,26 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Where the names of its files begin in their paths.
-    pub(super) fn name_start(&self) -> usize {
+    pub fn name_start(&self) -> usize {
         self.path.len() + usize::from(!self.path.is_empty())
     }
 
     /// The number of the file of this name in the index.
-    pub(super) fn file(&self, index: &Index, name: &[u8]) -> Option<usize> {
+    pub fn file(&self, index: &Index, name: &[u8]) -> Option<usize> {
         let start = self.name_start();
         let found = self.files.binary_search_by(|file| index.path(*file)[start..].cmp(name)).ok()?;
         Some(self.files[found])
     }
 
     /// Whether something is tracked below the directory of this name.
-    pub(super) fn has_directory(&self, name: &[u8]) -> bool {
+    pub fn has_directory(&self, name: &[u8]) -> bool {
         self.directories.binary_search_by(|known| known[..].cmp(name)).is_ok()
     }
 }
 
 /// Every directory at and below `below` in which something is tracked; `below` is relative to the top and empty for it.
 /// None where nothing is.
-pub(super) fn directories(index: &Index, below: &[u8]) -> Vec<Directory> {
+pub fn directories(index: &Index, below: &[u8]) -> Vec<Directory> {
     let mut found: Vec<Directory> = Vec::new();
     let mut places: HashMap<&[u8], usize> = HashMap::new();
     let mut last: Option<(&[u8], usize)> = None;
@@ -60,7 +60,7 @@ pub(super) fn directories(index: &Index, below: &[u8]) -> Vec<Directory> {
 }
 
 /// Whether a path lies below a directory, which is empty for the top.
-pub(super) fn is_below(path: &[u8], below: &[u8]) -> bool {
+pub fn is_below(path: &[u8], below: &[u8]) -> bool {
     below.is_empty() || path.strip_prefix(below).is_some_and(|rest| rest.starts_with(b"/"))
 }
 

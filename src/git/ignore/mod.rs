@@ -1,6 +1,10 @@
 //! The one place that builds a walker over a project's files: hidden files are part of a project, git's own directory
 //! is not, what ignore files name is left out, and symbolic links are named but never followed.
 
+pub mod rules;
+
+mod tails;
+
 use std::path::Path;
 
 use ignore::{DirEntry, WalkBuilder};
@@ -8,9 +12,9 @@ use ignore::{DirEntry, WalkBuilder};
 use crate::stdx::paths::AbsPath;
 
 /// Deeper nesting is no pattern of a person, and reading it takes a stack as deep.
-const MOST_NESTED: usize = 32;
+const MAX_NESTED: usize = 32;
 /// A longer ignore file is none of a person either.
-pub(super) const MOST_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Whether a line of patterns nests its braces deeper than the library that reads it can bear.
 #[must_use]
@@ -23,7 +27,7 @@ pub fn is_too_nested(patterns: &[u8]) -> bool {
             b'\n' => depth = 0,
             _ => {}
         }
-        depth > MOST_NESTED
+        depth > MAX_NESTED
     })
 }
 
@@ -33,7 +37,7 @@ fn has_sound_rules(directory: &Path) -> bool {
         let path = directory.join(name);
         match std::fs::metadata(&path) {
             Err(_) => true,
-            Ok(metadata) if !metadata.is_file() || metadata.len() > MOST_BYTES => false,
+            Ok(metadata) if !metadata.is_file() || metadata.len() > MAX_BYTES => false,
             Ok(_) => std::fs::read(&path).is_ok_and(|text| !is_too_nested(&text)),
         }
     })

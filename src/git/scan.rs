@@ -5,7 +5,7 @@
 
 use std::{
     fs::Metadata,
-    io::{Read as _, Write as _},
+    io::Write as _,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,17 +16,18 @@ use std::{
 use tempfile::NamedTempFile;
 
 use super::{
-    git_index::Index,
-    git_program::{WorkTree, git_bytes},
-    open,
-    tracked_directories::{self, Directory, is_below},
+    index::Index,
+    path::git_bytes,
+    program::WorkTree,
+    small_file::{self, Links},
+    tracked::{self, Directory, is_below},
 };
 use crate::stdx::{paths::AbsPath, tasks::Tasks};
 
 /// With fewer files git is as fast. Tests want to see it at work.
 const FEWEST: usize = if cfg!(test) { 1 } else { 2_000 };
 /// A larger index is left to git.
-const MOST_BYTES: u64 = 512 << 20;
+const MAX_INDEX_BYTES: u64 = 512 << 20;
 /// The work is shared by so many threads.
 const THREADS: usize = 4;
 /// Of more names that git does not track none is kept; it lists them by itself.
@@ -34,7 +35,7 @@ const MOST_OTHERS: usize = 20_000;
 
 /// git's index as it was at a moment.
 #[derive(Debug)]
-pub(super) struct Read {
+pub struct Read {
     /// What is in it.
     pub index: Arc<Index>,
     path: AbsPath,
@@ -44,7 +45,7 @@ pub(super) struct Read {
 
 /// What was found at and below a directory.
 #[derive(Debug)]
-pub(super) struct Scan {
+pub struct Scan {
     /// The directory, relative to the top, with `/` between names.
     pub below: Vec<u8>,
     /// The files that may differ from the index, by their numbers in it, in order.
@@ -64,7 +65,7 @@ impl Drop for Unwanted {
 }
 
 /// Reads the index; `None` where git may as well look by itself.
-pub(super) async fn read(tree: &WorkTree) -> Option<Read> {
+pub async fn read(tree: &WorkTree) -> Option<Read> {
     let path = tree.index.clone();
     Tasks::spawn_blocking(move || {
         let (index, metadata) = read_file(&path)?;
@@ -76,11 +77,11 @@ pub(super) async fn read(tree: &WorkTree) -> Option<Read> {
 }
 
 /// Looks at all that is at and below `directory`.
-pub(super) async fn scan(read: &Read, tree: &WorkTree, directory: &AbsPath) -> Option<Scan> {
+pub async fn scan(read: &Read, tree: &WorkTree, directory: &AbsPath) -> Option<Scan> {
     let written = system::modified(&read.metadata)?;
     let below = git_bytes(directory.as_path().strip_prefix(&tree.top).ok()?.as_os_str());
     let (index, start) = (Arc::clone(&read.index), below.clone());
-    let directories = Tasks::spawn_blocking(move || tracked_directories::directories(&index, &start)).await.ok()?;
+    let directories = Tasks::spawn_blocking(move || tracked::directories(&index, &start)).await.ok()?;
     if directories.is_empty() {
         return None;
     }
@@ -120,7 +121,7 @@ struct Found {
 
 impl Read {
     /// Whether nobody has written the index since.
-    pub(super) fn is_current(&self) -> bool {
+    pub fn is_current(&self) -> bool {
         let now = self.path.real().ok().and_then(|path| std::fs::metadata(path).ok());
         now.is_some_and(|now| {
             system::modified(&now) == system::modified(&self.metadata)
@@ -130,14 +131,14 @@ impl Read {
     }
 
     /// An index of these files alone, which must be in order.
-    pub(super) async fn of(&self, files: Vec<usize>) -> Option<NamedTempFile> {
+    pub async fn of(&self, files: Vec<usize>) -> Option<NamedTempFile> {
         let (index, modified) = (Arc::clone(&self.index), self.modified);
         Tasks::spawn_blocking(move || written(&index.of(files.into_iter()), modified)).await.ok()?
     }
 
     /// A copy of the index in which all files but those that may have changed at and below the directory are marked;
     /// `None` where git may as well look by itself.
-    pub(super) async fn marked(&self, scan: &Scan) -> Option<NamedTempFile> {
+    pub async fn marked(&self, scan: &Scan) -> Option<NamedTempFile> {
         // Where most have been touched, git, which reads them anyway, is no slower.
         if scan.changed.len() > self.index.len() / 2 && !cfg!(test) {
             return None;
@@ -165,12 +166,7 @@ fn written(bytes: &[u8], modified: SystemTime) -> Option<NamedTempFile> {
 
 /// The index, and what was known of its file before it was read.
 fn read_file(path: &AbsPath) -> Option<(Index, Metadata)> {
-    let (file, metadata) = open::regular(&path.real().ok()?).ok()?;
-    if metadata.len() > MOST_BYTES {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).ok()? + 1);
-    file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
+    let (bytes, metadata) = small_file::read_with_metadata(path.as_path(), MAX_INDEX_BYTES, Links::Follow).ok()?;
     let index = Index::parse(bytes)?;
     (index.len() >= FEWEST).then_some((index, metadata))
 }
@@ -182,7 +178,7 @@ mod system {
     use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, openat, openat2, statat};
 
     use super::{
-        super::git_index::{Index, Stamp},
+        super::index::{Index, Stamp},
         Directory, Found, MOST_OTHERS,
     };
     use crate::stdx::paths::AbsPath;
@@ -293,7 +289,7 @@ mod system {
 mod system {
     use std::fs::Metadata;
 
-    use super::{super::git_index::Index, Directory, Found};
+    use super::{super::index::Index, Directory, Found};
     use crate::stdx::paths::AbsPath;
 
     /// Never: git looks by itself.

@@ -8,15 +8,14 @@ use std::{
 };
 
 use super::{
-    git_config::LayoutConfig,
-    small_file::{self, Links},
+    config::LayoutConfig,
+    head,
+    small_file::{self, Links, one_line},
 };
 use crate::stdx::paths::AbsPath;
 
-/// `.git` as a file, `commondir`, `gitdir` and `HEAD` hold one path or name; more is not from git.
-const SMALL: u64 = 4 << 10;
-/// A config file of a repository; a longer one is treated as empty.
-const CONFIG: u64 = 1 << 20;
+/// The size limit of a repository's config file; a longer one is treated as empty.
+const CONFIG_BYTES: u64 = 1 << 20;
 
 /// Where a directory stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,12 +48,12 @@ pub struct GitLayout {
     /// The repository has no main checkout.
     pub bare: bool,
     /// Which of the repository's checkouts this is.
-    pub checkout: Checkout,
+    pub checkout: CheckoutKind,
 }
 
 /// One of a repository's checkouts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Checkout {
+pub enum CheckoutKind {
     /// The main one, or the bare directory.
     Main,
     /// A linked worktree.
@@ -85,6 +84,12 @@ impl Location {
         }
     }
 
+    /// Whether it is in a repository.
+    #[must_use]
+    pub fn is_git(&self) -> bool {
+        matches!(self, Location::Git(_))
+    }
+
     /// The repository, if there is one.
     #[must_use]
     pub fn git(&self) -> Option<&GitLayout> {
@@ -95,7 +100,7 @@ impl Location {
     }
 }
 
-/// Finds where a directory stands. It must be a real path, see `directory::resolve`.
+/// Finds where a directory stands. It must be a real path, see [`AbsPath::real`].
 ///
 /// As git does, it looks upwards for the first `.git` that leads to a repository, or for a directory that is a git
 /// directory itself. A `.git` file that leads nowhere ends the search: what lies above is another repository's.
@@ -139,23 +144,13 @@ pub fn linked_worktree(common_dir: &AbsPath, name: &str) -> Option<AbsPath> {
 /// The settings that decide the layout, of the repository with this common directory.
 #[must_use]
 pub fn layout_config(common_dir: &AbsPath) -> LayoutConfig {
-    let read = |name: &str| small_file::read(common_dir.join(name).as_path(), CONFIG, Links::Follow).unwrap_or_default();
+    let read = |name: &str| small_file::read(common_dir.join(name).as_path(), CONFIG_BYTES, Links::Follow).unwrap_or_default();
     let mut config = LayoutConfig::default();
     config.read(&String::from_utf8_lossy(&read("config")));
     if config.worktree_config {
         config.read(&String::from_utf8_lossy(&read("config.worktree")));
     }
     config
-}
-
-/// The text of `HEAD`, without the end of the line; a symbolic link, as old git made it, reads as `ref: …`.
-#[must_use]
-pub fn head(git_dir: &Path) -> Option<String> {
-    let path = git_dir.join("HEAD");
-    if let Ok(target) = fs::read_link(&path) {
-        return target.to_str().filter(|name| name.starts_with("refs/")).map(|name| format!("ref: {name}"));
-    }
-    one_line(&path)
 }
 
 enum DotGit {
@@ -191,13 +186,8 @@ fn read_dot_git(top: &AbsPath) -> DotGit {
 
 /// git's own test: a `HEAD` that looks like one, and `objects` and `refs` in the common directory.
 fn is_git_directory(path: &Path) -> bool {
-    let Some(head) = head(path) else { return false };
-    let target = head.strip_prefix("ref:").map(str::trim_start);
-    let looks_like_head = match target {
-        Some(name) => name.starts_with("refs/"),
-        None => head.len() >= 40 && head.bytes().all(|byte| byte.is_ascii_hexdigit()),
-    };
-    looks_like_head && common_path(path).is_some_and(|common| common.join("objects").is_dir() && common.join("refs").exists())
+    head::text(path).is_some_and(|head| head::is_plausible(&head))
+        && common_path(path).is_some_and(|common| common.join("objects").is_dir() && common.join("refs").exists())
 }
 
 /// What `commondir` says, or the directory itself without one; `None` when it cannot be understood.
@@ -221,9 +211,9 @@ fn checkout_at(top: AbsPath, git_dir: AbsPath) -> GitLayout {
         main.top = Some(top.clone());
     }
     let checkout = if git_dir == common_dir {
-        if main.top.as_ref() == Some(&top) { Checkout::Main } else { Checkout::Other }
+        if main.top.as_ref() == Some(&top) { CheckoutKind::Main } else { CheckoutKind::Other }
     } else {
-        linked_name(&top, &git_dir, &common_dir).map_or(Checkout::Other, |name| Checkout::Linked { name })
+        linked_name(&top, &git_dir, &common_dir).map_or(CheckoutKind::Other, |name| CheckoutKind::Linked { name })
     };
     main.layout(top, git_dir, common_dir, checkout)
 }
@@ -235,13 +225,13 @@ fn inside_git_directory(directory: &AbsPath, found: AbsPath) -> GitLayout {
     match &main.top {
         Some(top) if directory.is_within(top) => {
             let top = top.clone();
-            main.layout(top, common_dir.clone(), common_dir, Checkout::Main)
+            main.layout(top, common_dir.clone(), common_dir, CheckoutKind::Main)
         }
         _ if main.bare && directory.is_within(&common_dir) => {
-            main.layout(common_dir.clone(), common_dir.clone(), common_dir, Checkout::Main)
+            main.layout(common_dir.clone(), common_dir.clone(), common_dir, CheckoutKind::Main)
         }
-        _ if directory.is_within(&common_dir) => main.layout(common_dir.clone(), common_dir.clone(), common_dir, Checkout::Other),
-        _ => main.layout(found.clone(), found, common_dir, Checkout::Other),
+        _ if directory.is_within(&common_dir) => main.layout(common_dir.clone(), common_dir.clone(), common_dir, CheckoutKind::Other),
+        _ => main.layout(found.clone(), found, common_dir, CheckoutKind::Other),
     }
 }
 
@@ -251,7 +241,7 @@ struct MainCheckout {
 }
 
 impl MainCheckout {
-    fn layout(self, worktree: AbsPath, git_dir: AbsPath, common_dir: AbsPath, checkout: Checkout) -> GitLayout {
+    fn layout(self, worktree: AbsPath, git_dir: AbsPath, common_dir: AbsPath, checkout: CheckoutKind) -> GitLayout {
         let main_known = self.top.is_some() || self.bare;
         let main_worktree = self.top.unwrap_or_else(|| common_dir.clone());
         GitLayout { worktree, git_dir, common_dir, main_worktree, main_known, bare: self.bare, checkout }
@@ -286,12 +276,6 @@ fn linked_name(top: &AbsPath, git_dir: &AbsPath, common_dir: &AbsPath) -> Option
 /// The `.git` file that a linked worktree's git directory says is its own.
 fn back_link(git_dir: &AbsPath) -> Option<PathBuf> {
     one_line(git_dir.join("gitdir").as_path()).map(|line| git_dir.as_path().join(line))
-}
-
-fn one_line(path: &Path) -> Option<String> {
-    let text = String::from_utf8(small_file::read(path, SMALL, Links::Follow).ok()?).ok()?;
-    let line = text.trim_end_matches(['\n', '\r']);
-    (!line.is_empty() && !line.contains(['\n', '\0'])).then(|| line.to_owned())
 }
 
 fn real(path: &Path) -> io::Result<AbsPath> {

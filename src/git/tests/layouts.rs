@@ -3,10 +3,10 @@
 use std::fs;
 
 use super::support::{Sandbox, commit, git, layout, location};
-use crate::project::git_layout::{Checkout, GitLayout, Location, locate};
+use crate::git::layout::{CheckoutKind, GitLayout, Location, locate};
 
-fn linked(name: &str) -> Checkout {
-    Checkout::Linked { name: name.to_owned() }
+fn linked(name: &str) -> CheckoutKind {
+    CheckoutKind::Linked { name: name.to_owned() }
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn a_clone_and_what_is_inside() {
         main_worktree: repo.clone(),
         main_known: true,
         bare: false,
-        checkout: Checkout::Main,
+        checkout: CheckoutKind::Main,
     };
     let inside = sandbox.make_directory("repo/deep/er");
     for path in [&repo, &inside, &repo.join(".git"), &repo.join(".git/objects"), &repo.join(".git/hooks")] {
@@ -47,7 +47,7 @@ fn a_repository_without_commits() {
     let sandbox = Sandbox::new();
     let path = sandbox.make_directory("new");
     git(&path, &["init", "--quiet"]);
-    assert_eq!(layout(&path).checkout, Checkout::Main);
+    assert_eq!(layout(&path).checkout, CheckoutKind::Main);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn linked_worktrees() {
     let moved = sandbox.rename("one", "moved");
     assert_eq!(layout(&moved).checkout, linked("one"), "git goes on after a plain mv, so do we");
     let copy = sandbox.copy("repo/two", "copy");
-    assert_eq!((layout(&copy).checkout, layout(&copy).common_dir), (Checkout::Other, repo.join(".git")));
+    assert_eq!((layout(&copy).checkout, layout(&copy).common_dir), (CheckoutKind::Other, repo.join(".git")));
     assert_eq!(layout(&two).checkout, linked("two"));
 }
 
@@ -100,7 +100,7 @@ fn bare_repositories() {
         main_worktree: bare.clone(),
         main_known: true,
         bare: true,
-        checkout: Checkout::Main,
+        checkout: CheckoutKind::Main,
     };
     assert_eq!(layout(&bare), expected);
     assert_eq!(layout(&bare.join("refs/heads")), expected);
@@ -125,7 +125,7 @@ fn a_bare_repository_with_a_git_file_beside_it() {
         assert_eq!((layout.main_worktree, layout.common_dir), (top.clone(), top.join(".bare")), "{path}");
     }
     assert_eq!(layout(&tree).checkout, linked("tree"));
-    assert_eq!(layout(&top).checkout, Checkout::Main);
+    assert_eq!(layout(&top).checkout, CheckoutKind::Main);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn submodules() {
         main_worktree: module.clone(),
         main_known: true,
         bare: false,
-        checkout: Checkout::Main,
+        checkout: CheckoutKind::Main,
     };
     assert_eq!(layout(&module), expected);
     // This moves `core.worktree` to a second file.
@@ -163,7 +163,7 @@ fn a_separate_git_directory() {
     let GitLayout { worktree, common_dir, main_worktree, main_known, checkout, .. } = layout(&top);
     assert_eq!((worktree, common_dir, main_worktree), (top.clone(), sandbox.path("store"), top.clone()));
     assert!(main_known);
-    assert_eq!(checkout, Checkout::Main);
+    assert_eq!(checkout, CheckoutKind::Main);
     let tree = sandbox.linked(&top, "tree");
     assert_eq!((layout(&tree).main_worktree, layout(&tree).main_known), (sandbox.path("store"), false), "git does not know better");
 }
@@ -175,13 +175,13 @@ fn repositories_that_libraries_cannot_open() {
     git(&repo, &["config", "uploadpack.allowFilter", "true"]);
     let url = format!("file://{repo}");
     git(&sandbox.root, &["clone", "--quiet", "--filter=blob:none", url.as_str(), "partial"]);
-    assert_eq!(layout(&sandbox.path("partial")).checkout, Checkout::Main);
+    assert_eq!(layout(&sandbox.path("partial")).checkout, CheckoutKind::Main);
 
     git(&sandbox.root, &["init", "--quiet", "--ref-format=reftable", "reftable"]);
     let reftable = sandbox.path("reftable");
     assert!(reftable.join(".git/reftable").as_path().is_dir(), "this needs git 2.45");
     commit(&reftable);
-    assert_eq!(layout(&reftable).checkout, Checkout::Main);
+    assert_eq!(layout(&reftable).checkout, CheckoutKind::Main);
     let tree = sandbox.linked(&reftable, "tree");
     assert_eq!((layout(&tree).main_worktree, layout(&tree).checkout), (reftable, linked("tree")));
 
@@ -189,5 +189,5 @@ fn repositories_that_libraries_cannot_open() {
     let sha256 = sandbox.path("sha256");
     commit(&sha256);
     git(&sha256, &["checkout", "--quiet", "--detach"]);
-    assert_eq!(layout(&sha256).checkout, Checkout::Main);
+    assert_eq!(layout(&sha256).checkout, CheckoutKind::Main);
 }
