@@ -8,11 +8,7 @@ use polytree_protocol::{
     methods::{FileList, FileRead, FileStatusGet},
 };
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
-};
+use super::select;
 use crate::{
     file::{
         Place,
@@ -22,6 +18,10 @@ use crate::{
         text_file::Encoding,
     },
     project::Instance,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
 };
 
 impl Handler for FileList {
