@@ -2,7 +2,6 @@
 
 use polytree_protocol::errors::ErrorKind;
 
-use super::error::Error;
 use crate::{
     config,
     daemon::listeners,
@@ -10,6 +9,7 @@ use crate::{
     find::{self, symbols},
     git, overlay, permission, project,
     provider::{FetchError, KeyStoreError},
+    rpc::error::Error,
     session,
     stdx::descriptors,
     storage,

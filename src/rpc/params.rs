@@ -5,7 +5,8 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{api::error::Error, stdx::nearest};
+use super::error::Error;
+use crate::stdx::nearest;
 
 /// Reads the params of a request; without params they are `{}`.
 ///

@@ -15,17 +15,16 @@ use tokio_util::sync::CancellationToken;
 use super::{
     dispatch::Dispatcher,
     outbox::{self, Encoder, Outbox},
-    rpc::{LAST_NOTIFICATIONS, Rpc},
 };
 use crate::{
-    api::{connection::Connection, sink::Closed},
     daemon::clients::Presence,
     jsonrpc::framing::{Decoder, Frame, Framing},
+    rpc::{Rpc, call::LAST_NOTIFICATIONS_TIMEOUT, connection::Connection, sink::Closed},
     stdx::tasks::Tasks,
 };
 
 /// How long a client that does not read may keep us from closing.
-const WRITE_PATIENCE: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why reading has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +72,7 @@ impl Engine {
         let tasks = tasks.child();
         let give_up = CancellationToken::new();
         let (outbox, queue) = Outbox::new(connection.traffic());
-        connection.speak_by(Arc::new(outbox.clone()));
+        connection.set_notifier(Arc::new(outbox.clone()));
         let writer = tasks.spawn("writer", {
             let (id, give_up) = (connection.id(), give_up.clone());
             async move {
@@ -171,7 +170,7 @@ impl Engine {
     pub async fn close(self) {
         if self.tasks.token().is_cancelled() {
             // The client reads how its turns have ended before the daemon goes.
-            let _ = timeout(LAST_NOTIFICATIONS, self.connection.drained()).await;
+            let _ = timeout(LAST_NOTIFICATIONS_TIMEOUT, self.connection.drained()).await;
         }
         self.connection.close();
         self.dispatcher.cancel_all();
@@ -182,12 +181,12 @@ impl Engine {
             // A writer that panicked has written what it could.
             let _ = (&mut writer).await;
         };
-        if timeout(WRITE_PATIENCE, written).await.is_err() {
+        if timeout(WRITE_TIMEOUT, written).await.is_err() {
             give_up.cancel();
         }
     }
 }
 
 #[cfg(test)]
-#[path = "connection_tests.rs"]
+#[path = "engine_tests.rs"]
 mod tests;

@@ -153,6 +153,25 @@ impl Error {
         self
     }
 
+    /// Logs it: a defect loudly, a refusal softly. What clients are not told stands only there.
+    pub fn log(&self) {
+        if self.kind() == ErrorKind::Internal {
+            tracing::error!(cause = self.causes(), "{self}");
+        } else {
+            tracing::debug!(kind = self.kind().word(), cause = self.causes(), "{self}");
+        }
+    }
+
+    fn causes(&self) -> String {
+        let mut next = std::error::Error::source(self);
+        let mut text = Vec::new();
+        while let Some(cause) = next {
+            text.push(cause.to_string());
+            next = cause.source();
+        }
+        text.join(": ")
+    }
+
     /// The word that clients test.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -322,34 +322,6 @@ async fn a_client_that_goes_takes_its_requests_with_it() {
     tasks.finished().await;
 }
 
-#[tokio::test]
-async fn jsonrpsee_can_drive_the_same_methods() {
-    use std::{collections::BTreeMap, sync::Arc};
-
-    use crate::{
-        api::connection::{Connection, Door},
-        serve::testing::{App, rpc},
-        stdx::tasks::Tasks,
-    };
-    let (app, tasks) = (Arc::new(App::default()), Tasks::new());
-    let connection = Arc::new(Connection::new(Door::WebSocket, None, Arc::new(BTreeMap::new())));
-    let mut methods = rpc(&app, &tasks).methods().clone();
-    methods.extensions_mut().insert(connection);
-    let (answer, _) = methods.raw_json_request(r#"{"jsonrpc":"2.0","id":1,"method":"test.echo","params":{"value":1}}"#, 1).await.unwrap();
-    assert_eq!(answer.get(), r#"{"jsonrpc":"2.0","id":1,"result":1}"#);
-    let (answer, mut events) =
-        methods.raw_json_request(r#"{"jsonrpc":"2.0","id":1,"method":"test.stream","params":{"count":100}}"#, 4).await.unwrap();
-    let answer: Value = serde_json::from_str(answer.get()).unwrap();
-    for number in 0..100 {
-        let event: Value = serde_json::from_str(events.recv().await.unwrap().get()).unwrap();
-        assert_eq!(event["params"], json!({"subscription": answer["result"], "result": number}));
-    }
-    let unsubscribe = json!({"jsonrpc": "2.0", "id": 2, "method": "event.unsubscribe", "params": {"subscription": answer["result"]}});
-    let (answer, _) = methods.raw_json_request(&unsubscribe.to_string(), 1).await.unwrap();
-    assert_eq!(answer.get(), r#"{"jsonrpc":"2.0","id":2,"result":true}"#);
-    assert!(events.recv().await.is_none());
-}
-
 /// A line to send, and whether it is a request that deserves an answer with its id.
 fn line(number: usize) -> impl Strategy<Value = (String, bool)> {
     let request = move |method: &'static str| json!({"jsonrpc": "2.0", "id": format!("r{number}"), "method": method}).to_string();

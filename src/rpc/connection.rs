@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use super::{
-    sink::{Closed, Subscription, Voice},
+    sink::{Closed, Notifier, Subscription},
     traffic::Traffic,
 };
 pub use crate::daemon::clients::Door;
@@ -48,7 +48,7 @@ pub struct Connection {
     subscriptions: Mutex<BTreeMap<u64, Arc<Subscription>>>,
     changed: watch::Sender<()>,
     traffic: Arc<Traffic>,
-    voice: OnceLock<Arc<dyn Voice>>,
+    notifier: OnceLock<Arc<dyn Notifier>>,
     buffers: Mutex<Buffers>,
 }
 
@@ -67,7 +67,7 @@ impl Connection {
             subscriptions: Mutex::default(),
             changed: watch::Sender::default(),
             traffic: Arc::default(),
-            voice: OnceLock::new(),
+            notifier: OnceLock::new(),
             buffers: Mutex::default(),
         }
     }
@@ -118,10 +118,16 @@ impl Connection {
         *lock(&self.client) = Some(client);
     }
 
-    /// Notes the way out for what is told to the client itself.
-    pub fn speak_by(&self, voice: Arc<dyn Voice>) {
+    /// Sets how messages that are no answers reach the client. A door that cannot send such messages sets nothing.
+    pub fn set_notifier(&self, notifier: Arc<dyn Notifier>) {
         // A connection has one door.
-        let _ = self.voice.set(voice);
+        let _ = self.notifier.set(notifier);
+    }
+
+    /// How messages that are no answers reach the client, if they can.
+    #[must_use]
+    pub fn notifier(&self) -> Option<&Arc<dyn Notifier>> {
+        self.notifier.get()
     }
 
     /// Sends the client a message that belongs to no subscription. Waits while it reads too slowly.
@@ -129,7 +135,7 @@ impl Connection {
     /// # Errors
     /// When it has gone, or its door carries no such messages.
     pub async fn tell(&self, message: Box<RawValue>) -> Result<(), Closed> {
-        self.voice.get().ok_or(Closed)?.tell(message).await
+        self.notifier().ok_or(Closed)?.send(message).await
     }
 
     /// Notes that the client is about to announce texts: they are forgotten when it goes. False when it has gone.

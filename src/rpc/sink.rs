@@ -1,5 +1,5 @@
-//! The way out of a subscription. Ending one is exact: once [`Subscription::close`] has returned, nothing more
-//! can enter the connection's queue, so an answer queued afterwards is the last that the client sees of it.
+//! How notifications reach a client. Ending a subscription is exact: once [`Subscription::close`] has returned, nothing
+//! more can enter the connection's queue, so an answer queued afterwards is the last that the client sees of it.
 
 use std::{
     fmt,
@@ -67,31 +67,31 @@ impl Subscription {
     }
 }
 
-/// Where a door takes notifications.
+/// A door that can send its client messages which are no answers.
+pub trait Notifier: Send + Sync {
+    /// Sends a message that belongs to no subscription. Waits while the client reads too slowly.
+    ///
+    /// # Errors
+    /// When the client has gone.
+    fn send(&self, message: Box<RawValue>) -> BoxFuture<'_, Result<(), Closed>>;
+
+    /// Where the messages of a subscription go.
+    fn outlet(&self, subscription: Arc<Subscription>) -> Arc<dyn Outlet>;
+}
+
+/// The queue of a door, as one subscription sees it.
 pub trait Outlet: Send + Sync {
     /// Waits for room for a message of so many bytes.
-    fn room(&self, bytes: usize) -> BoxFuture<'_, Result<Box<dyn Room>, Closed>>;
+    fn reserve(&self, bytes: usize) -> BoxFuture<'_, Result<Box<dyn Permit>, Closed>>;
 
     /// Waits until the client has gone.
     fn closed(&self) -> BoxFuture<'_, ()>;
 }
 
-/// A connection's own way out: for what is told to it and not on a subscription.
-pub trait Voice: Send + Sync {
-    /// Sends a message. Waits while the client reads too slowly.
-    ///
-    /// # Errors
-    /// When the client has gone.
-    fn tell(&self, message: Box<RawValue>) -> BoxFuture<'_, Result<(), Closed>>;
-}
-
-/// A place in a door's queue.
-pub trait Room: Send {
-    /// Puts the message there without waiting; gives it back if the place was taken meanwhile.
-    ///
-    /// # Errors
-    /// The message itself.
-    fn put(self: Box<Self>, message: Box<RawValue>) -> Result<(), Box<RawValue>>;
+/// Room for one message in the queue of a door.
+pub trait Permit: Send {
+    /// Queues the message without waiting.
+    fn send(self: Box<Self>, message: Box<RawValue>);
 }
 
 /// What a subscription's handler sends its notifications to.
@@ -174,18 +174,13 @@ impl Sink {
     }
 
     async fn notify(&self, params: &(impl Serialize + Sync)) -> Result<(), Closed> {
-        let mut message = to_raw_value(&Notification { jsonrpc: "2.0", method: self.method, params }).map_err(|_| Closed)?;
-        loop {
-            let room = tokio::select! {
-                biased;
-                () = self.subscription.closed() => return Err(Closed),
-                room = self.outlet.room(message.get().len()) => room?,
-            };
-            match self.subscription.while_open(|| room.put(message))? {
-                Ok(()) => return Ok(()),
-                Err(returned) => message = returned,
-            }
-        }
+        let message = to_raw_value(&Notification { jsonrpc: "2.0", method: self.method, params }).map_err(|_| Closed)?;
+        let permit = tokio::select! {
+            biased;
+            () = self.subscription.closed() => return Err(Closed),
+            permit = self.outlet.reserve(message.get().len()) => permit?,
+        };
+        self.subscription.while_open(|| permit.send(message))
     }
 }
 
