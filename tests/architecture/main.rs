@@ -10,7 +10,7 @@ use source::{Kind, Source, Token, files, sources};
 /// Who stands on whom: a module imports from lower ranks only, and modules of one rank do not know each other.
 const RANKS: &[(u8, &[&str])] = &[
     (0, &["stdx"]),
-    (1, &["jsonrpc", "storage", "config"]),
+    (1, &["jsonrpc", "storage", "config", "sandbox"]),
     (2, &["event", "overlay"]),
     (3, &["file", "permission", "agent", "provider"]),
     (4, &["find"]),
@@ -30,6 +30,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["src/cli", "src/main.rs"]),
     ("git2", &["src/file/", "src/snapshot/", "src/project/"]),
     ("hyper", &["src/serve/web/"]),
+    ("landlock", &["src/sandbox/"]),
+    ("nix", &["src/sandbox/"]),
+    ("seccompiler", &["src/sandbox/"]),
     ("jsonrpsee", &["src/serve/", "src/api/"]),
     ("process_wrap", &["src/stdx/process.rs"]),
     ("soketto", &["src/serve/web/"]),
