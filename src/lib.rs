@@ -35,6 +35,7 @@ pub mod stdx;
 
 pub mod config;
 pub mod jsonrpc;
+pub mod sandbox;
 pub mod storage;
 
 pub mod event;
