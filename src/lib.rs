@@ -21,10 +21,11 @@
 //! | 6 | [`session`] | one conversation: prompts, queue, turns, recovery |
 //! | 7 | [`project`] | which project a directory belongs to, and what a turn works with in it |
 //! | 8 | [`daemon`] | builds everything once and owns it; who is connected, and how long it lives |
-//! | 9 | [`api`] | one handler for each row of the method table |
-//! | 10 | [`serve`] | the doors: stdio, the local socket, WebSocket and HTTP |
-//! | 11 | [`cli`], [`logging`] | the command line, a client like any other; the log file |
-//! | 12 | [`launch`] | what the process becomes: a daemon, or a client of the one that runs |
+//! | 9 | [`rpc`] | a call, whichever door it came by: limits, guard, counters, result and notifications |
+//! | 10 | [`api`] | one handler for each row of the method table |
+//! | 11 | [`serve`] | the doors: stdio, the local socket, WebSocket and HTTP |
+//! | 12 | [`cli`], [`logging`] | the command line, a client like any other; the log file |
+//! | 13 | [`launch`] | what the process becomes: a daemon, or a client of the one that runs |
 //!
 //! A request comes in at a door, finds its handler by the table, which asks the owner of the matter and waits for an
 //! answer. Work is never owned by a request: a turn belongs to its session's task. Every fact is committed, together
@@ -54,6 +55,8 @@ pub mod session;
 pub mod project;
 
 pub mod daemon;
+
+pub mod rpc;
 
 pub mod api;
 

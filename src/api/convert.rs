@@ -2,14 +2,14 @@
 
 use polytree_protocol::errors::ErrorKind;
 
-use super::error::Error;
 use crate::{
     config,
     daemon::listeners,
     event, file,
     find::{self, symbols},
     git, overlay, permission, project,
-    provider::{catalog_cache, key_store},
+    provider::{FetchError, KeyStoreError},
+    rpc::error::Error,
     session,
     stdx::descriptors,
     storage,
@@ -111,21 +111,21 @@ impl From<project::Error> for Error {
     }
 }
 
-impl From<key_store::Error> for Error {
-    fn from(error: key_store::Error) -> Self {
+impl From<KeyStoreError> for Error {
+    fn from(error: KeyStoreError) -> Self {
         let text = error.to_string();
         match error {
-            key_store::Error::Invalid(_) => Error::invalid_params(text),
+            KeyStoreError::Invalid(_) => Error::invalid_params(text),
             // No cause for the log: what the parser says could show a part of a key, what the system says stands in the text.
-            key_store::Error::File { .. } => Error::unavailable(text).hint("check the disk and who owns the file"),
-            key_store::Error::Content { .. } | key_store::Error::None => Error::invalid_state(text),
+            KeyStoreError::File { .. } => Error::unavailable(text).hint("check the disk and who owns the file"),
+            KeyStoreError::Content { .. } | KeyStoreError::None => Error::invalid_state(text),
         }
     }
 }
 
-impl From<catalog_cache::Error> for Error {
-    fn from(error: catalog_cache::Error) -> Self {
-        use catalog_cache::Error as E;
+impl From<FetchError> for Error {
+    fn from(error: FetchError) -> Self {
+        use FetchError as E;
         let text = error.to_string();
         match error {
             E::Address(_) => Error::invalid_state(text).hint("it is `models_url` in your settings, or POLYTREE_MODELS_URL"),

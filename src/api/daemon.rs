@@ -6,13 +6,13 @@ use polytree_protocol::{
     methods::{LogWrite, METHODS, PathGet, ServerInfo, ServerInitialize, ServerStop},
 };
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
-};
+use super::select;
 use crate::{
     project::directory,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
     stdx::{paths, version::version},
 };
 

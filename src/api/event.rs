@@ -11,17 +11,16 @@ use polytree_protocol::{
 use serde_json::{json, value::to_raw_value};
 use tokio::time::Instant;
 
-use super::{
-    error::Error,
-    handler::{Context, Handler, SubscriptionHandler},
-    inline::inline,
-    select,
-    sink::Sink,
-};
+use super::{inline::inline, select};
 use crate::{
     daemon::Daemon,
     event::{self, Filter, Subscription},
     find::Follower,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler, SubscriptionHandler},
+        sink::Sink,
+    },
     stdx::{nearest, time::now_ms},
 };
 

@@ -8,16 +8,18 @@ use polytree_protocol::{
     methods::{FileList, FileRead, FileStatusGet},
 };
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
-};
-use crate::file::{
-    list::{self, Entry},
-    read::{self, Body, Content, Form},
-    status::{self, Change, ChangeKind},
-    text_file::Encoding,
+use super::select;
+use crate::{
+    file::{
+        list::{self, Entry},
+        read::{self, Body, Content, Form},
+        status::{self, Change, ChangeKind},
+        text_file::Encoding,
+    },
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
 };
 
 impl Handler for FileList {

@@ -2,12 +2,14 @@
 
 use polytree_protocol::{find::FindType, methods::FileFind};
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
+use super::select;
+use crate::{
+    find::{Wanted, What},
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
 };
-use crate::find::{Wanted, What};
 
 /// How many paths are given when nobody says.
 const PATHS: u32 = 50;

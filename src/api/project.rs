@@ -5,13 +5,14 @@ use polytree_protocol::{
     project::Project,
 };
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
-    session::is_below,
+use super::{select, session::is_below};
+use crate::{
+    project::directory,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
 };
-use crate::project::directory;
 
 impl Handler for ProjectList {
     async fn handle(context: Context, params: Self::Params) -> Result<Vec<Project>, Error> {

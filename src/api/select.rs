@@ -8,9 +8,9 @@ use polytree_protocol::{
     session::Session,
 };
 
-use super::{error::Error, handler::Context};
 use crate::{
     project::{Instance, directory},
+    rpc::{error::Error, handler::Context},
     stdx::paths::AbsPath,
 };
 

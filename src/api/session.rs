@@ -12,13 +12,13 @@ use polytree_protocol::{
     session::{Session, SessionCreateParams, SessionPromptParams, SessionScope, SessionStatus, SessionSubmitParams, SessionSubmitResult},
 };
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
-};
+use super::select;
 use crate::{
     project::{Instance, directory},
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
     session::{self, NewSession, Prompt, SessionQuery, Submitted, TurnEnd},
 };
 

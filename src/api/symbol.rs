@@ -7,13 +7,13 @@ use polytree_protocol::{
     symbol::{Symbol, SymbolFindParams, SymbolLocation, SymbolPosition, SymbolRange},
 };
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
-};
+use super::select;
 use crate::{
     find::symbols::{Hit, Position, Request, SymbolKind},
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
     stdx::{paths::AbsPath, uri::file_uri},
 };
 

@@ -10,12 +10,7 @@ use polytree_protocol::{
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::mpsc;
 
-use super::{
-    error::Error,
-    handler::{Context, Handler, SubscriptionHandler},
-    select,
-    sink::{Closed, Sink},
-};
+use super::select;
 use crate::{
     file::open,
     find::{
@@ -23,6 +18,11 @@ use crate::{
         text::{Filter, Options, Place, Query, Stop, StreamSlot, Targets, find, stream},
     },
     overlay::Overlay,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler, SubscriptionHandler},
+        sink::{Closed, Sink},
+    },
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 

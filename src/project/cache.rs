@@ -27,13 +27,7 @@ use crate::{
         refs,
     },
     overlay::{Overlay, Policy},
-    provider::{
-        catalog::Pool,
-        catalog_cache::{self, PUBLISHED_AT},
-        key_store::Keys,
-        network::{Network, NetworkSettings},
-        tapes::Tapes,
-    },
+    provider::{Keys, Network, NetworkSettings, PUBLISHED_AT, Pool, Recordings, URL_VARIABLE},
     session::{self, Workspace, Workspaces},
     stdx::{
         idle::IdlePool,
@@ -64,7 +58,7 @@ pub struct Projects {
     pub(super) places: Places,
     pub(super) loader: Loader,
     pub(super) models: Arc<Pool>,
-    tapes: Tapes,
+    recordings: Recordings,
     tools: Vec<Arc<dyn AnyTool>>,
     overlay: Arc<Overlay>,
     finder: Arc<Finder>,
@@ -81,7 +75,7 @@ impl Projects {
             loader: Loader::new(),
             models: Arc::new(Pool::new(&places.data)),
             places,
-            tapes: Tapes::default(),
+            recordings: Recordings::default(),
             tools: tool::builtin(),
             overlay,
             finder,
@@ -91,8 +85,8 @@ impl Projects {
 
     /// Records or replays the calls of clients that say nothing about it as these variables do.
     #[must_use]
-    pub fn taped(mut self, environment: &Environment) -> Self {
-        self.tapes = Tapes::new(environment);
+    pub fn with_recordings(mut self, environment: &Environment) -> Self {
+        self.recordings = Recordings::new(environment);
         self
     }
 
@@ -338,7 +332,7 @@ impl Projects {
     /// # Errors
     /// When it cannot be fetched or kept; the one that counted before still does.
     pub async fn refresh_models(&self, environment: &Environment) -> Result<ModelRefreshResult, Error> {
-        let url = match environment.get(catalog_cache::URL_VARIABLE) {
+        let url = match environment.get(URL_VARIABLE) {
             Some(url) => Some(url.clone()),
             None => self.loader.load_user(&self.places, environment)?.config.models_url.clone(),
         };
@@ -370,7 +364,11 @@ impl Projects {
             tool_switches: config.tools.clone().into_iter().collect(),
             tools: self.tools.clone(),
             instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
-            models: Arc::new(DirectoryModels::new(&self.models, &settings, environment, false).taped(&self.tapes, &settings, directory)),
+            models: Arc::new(DirectoryModels::new(&self.models, &settings, environment, false).with_recordings(
+                &self.recordings,
+                &settings,
+                directory,
+            )),
             overlay: Arc::clone(&self.overlay),
             recent: self.finder.recent(&instance.project.id),
             buffers: Policy::from(&config.buffer),

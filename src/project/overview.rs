@@ -23,7 +23,7 @@ use crate::{
         trust::{self, TrustedFile},
     },
     git::layout,
-    provider::catalog::Pool,
+    provider::Pool,
     stdx::{idle::Pooled, paths::AbsPath, tasks::Tasks},
     tool::context::Environment,
 };
