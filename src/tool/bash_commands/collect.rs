@@ -2,15 +2,13 @@
 
 use super::{
     Analysis, Dialect, PathUse, SimpleCommand,
-    arity::arity,
     expand::{Argument, arguments, single},
     parser::parse,
-    paths::{Place, operands, path_use, redirection},
     second_opinion,
     syntax::{Assignment, Command, Compound, Joined, Parsed, Piece, Redirect, Scope, Script, Simple, Word},
     wrapper_table::{COMMAND_VARIABLES, DANGEROUS},
-    wrappers::{Inner, inner, program_name},
 };
+use crate::tool::programs::{Effects, Given, Inner, Place, effects, program_name, redirection};
 
 /// How deep scripts and wrappers may be nested.
 const DEPTH: usize = 12;
@@ -23,6 +21,8 @@ pub(super) struct Collector {
     commands: Vec<SimpleCommand>,
     paths: Vec<PathUse>,
     writes: Vec<String>,
+    possible: Vec<String>,
+    option_globs: Vec<PathUse>,
     /// Something was not understood.
     is_doubtful: bool,
     /// Values are evaluated as arithmetic or as subscripts somewhere.
@@ -80,7 +80,7 @@ impl Collector {
                 None => commands.push(command),
             }
         }
-        Analysis { commands, paths: self.paths, writes: self.writes, understood }
+        Analysis { commands, paths: self.paths, writes: self.writes, possible: self.possible, option_globs: self.option_globs, understood }
     }
 
     fn walk(&mut self, parsed: &Parsed, script: &Script, place: &mut Place, depth: usize) {
@@ -194,10 +194,7 @@ impl Collector {
         let Some(first) = arguments.first() else { return };
         let Surroundings { input, more, depth } = surroundings;
         let name = program_name(&first.text).to_owned();
-        let inner = if depth > DEPTH { vec![Inner::Unresolvable] } else { inner(arguments, input, more) };
-        let resolvable =
-            has_certain_name(arguments, more) && !inner.iter().any(|inner| matches!(inner, Inner::Unresolvable | Inner::Guess(_)));
-        self.push_arguments(arguments, resolvable);
+        let found = self.effects(arguments, Given { input, more, place }, depth);
         self.evaluates |= evaluates(&name, arguments);
         for argument in &arguments[1..] {
             if matches!(name.as_str(), "export" | "declare" | "typeset" | "local" | "readonly" | "env" | "sudo" | "doas")
@@ -209,35 +206,52 @@ impl Collector {
                 self.is_doubtful = true;
             }
         }
-        self.paths.extend(operands(&name, arguments, place));
-        if matches!(name.as_str(), "env" | "sudo") {
-            let directories = arguments.windows(2).filter(|pair| matches!(pair[0].text.as_str(), "-C" | "-D" | "--chdir"));
-            self.paths.extend(directories.map(|pair| path_use(&pair[1], place, super::Access::Read)));
-        }
         match name.as_str() {
             "cd" | "pushd" => place.follow(arguments),
+            "popd" if arguments.len() == 1 => place.pop(),
             "popd" => place.lose(),
             _ => {}
         }
-        for inner in inner {
+        let is_here = matches!(name.as_str(), "eval" | "builtin" | "command");
+        for inner in found.inner {
+            let mut apart = found.place.with_found(found.found_in.clone());
             match inner {
-                Inner::Words { words, more } => {
-                    self.command(&words, &mut place.clone(), Surroundings { input, more, depth: depth + 1 });
-                }
-                Inner::Guess(words) => self.push_arguments(&words, false),
+                Inner::Words { words, more } => self.command(&words, &mut apart, Surroundings { input, more, depth: depth + 1 }),
+                Inner::Guess(words) => self.push_arguments(&words, false, None),
                 Inner::Script { text, dialect } => {
-                    let is_here = matches!(name.as_str(), "eval" | "builtin" | "command");
-                    let mut apart = place.clone();
-                    self.script(&text, dialect, if is_here { place } else { &mut apart }, depth + 1);
+                    self.script(&text, dialect, if is_here { &mut *place } else { &mut apart }, depth + 1);
                 }
-                Inner::Unresolvable => {}
             }
         }
     }
 
-    fn push_arguments(&mut self, arguments: &[Argument], resolvable: bool) {
+    /// Notes all that a command does but what it runs.
+    fn effects(&mut self, arguments: &[Argument], given: Given<'_>, depth: usize) -> Effects {
+        let mut found = effects(arguments, given);
+        if depth > DEPTH {
+            found.is_unclear = true;
+            found.inner.clear();
+        }
+        self.push_arguments(arguments, !found.is_unclear, found.always.take());
+        if let Some(also) = &found.also {
+            self.push_arguments(also, !found.is_unclear, None);
+        }
+        for write in found.writes.drain(..) {
+            if !self.writes.contains(&write) {
+                self.writes.push(write);
+            }
+        }
+        self.paths.append(&mut found.paths);
+        self.option_globs.append(&mut found.option_globs);
+        let text = |words: &Vec<Argument>| words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
+        if self.possible.len() < COMMANDS {
+            self.possible.extend(found.possible.iter().map(text));
+        }
+        found
+    }
+
+    fn push_arguments(&mut self, arguments: &[Argument], resolvable: bool, always: Option<String>) {
         let words: Vec<String> = arguments.iter().map(|argument| argument.text.clone()).collect();
-        let always = always(arguments, &words);
         self.push(words.join(" "), words, resolvable, always);
     }
 
@@ -258,42 +272,6 @@ impl Collector {
             }
         }
     }
-}
-
-/// Whether it is certain which program runs, and which of its commands where it has several.
-fn has_certain_name(arguments: &[Argument], more: bool) -> bool {
-    let Some(name) = arguments.first() else { return false };
-    let is_home = name.tilde && name.text.starts_with("~/");
-    let is_known = name.holes.is_empty() && name.glob.is_none() && (!name.tilde || is_home) && !name.braced;
-    let is_odd = name.text.is_empty() || name.text.contains(char::is_whitespace) || name.text.starts_with('=');
-    let words: Vec<String> = arguments.iter().map(|argument| argument.text.clone()).collect();
-    let identifying = arity(&words);
-    let is_complete = arguments.len() >= identifying || !more;
-    is_known && !is_odd && is_complete && arguments.iter().take(identifying).skip(1).all(|word| word.holes.is_empty() && !word.braced)
-}
-
-/// The pattern that grants this command from now on.
-fn always(arguments: &[Argument], words: &[String]) -> Option<String> {
-    let identifying = arity(words);
-    let is_special = |argument: &Argument| {
-        !argument.is_literal()
-            || argument.text.is_empty()
-            || argument.text.contains(['*', '?'])
-            || argument.text.contains(char::is_whitespace)
-    };
-    let is_prefix =
-        arguments.len() >= identifying && !arguments[..identifying].iter().any(is_special) && !(arity_skips_options(words, identifying));
-    if is_prefix {
-        return Some(format!("{} *", words[..identifying].join(" ")));
-    }
-    let text = words.join(" ");
-    (!text.contains(['*', '?'])).then_some(text)
-}
-
-/// Whether an option stands where a word that identifies the command should be.
-fn arity_skips_options(words: &[String], identifying: usize) -> bool {
-    let is_module = words.get(1).is_some_and(|word| word == "-m");
-    !is_module && words[1..identifying].iter().any(|word| word.starts_with('-'))
 }
 
 /// Whether the text of a word, once its quotes are gone, would run something if it were expanded again.

@@ -4,22 +4,21 @@
 //! take in the same way counts as understood; of everything else the parts are listed so that a rule can still refuse
 //! them, and the line is marked so that a person is asked. A name that only running would tell is never guessed.
 
-mod arity;
 mod collect;
 mod expand;
 mod grammar;
 mod parser;
-mod paths;
 mod second_opinion;
 mod syntax;
 mod words;
 mod wrapper_table;
-mod wrappers;
 
 #[cfg(test)]
 mod tests;
 
-pub use paths::{Access, Anchor, PathUse};
+use crate::permission::Pattern;
+
+pub use super::programs::{Access, Anchor, Dialect, PathUse, Rest};
 
 /// One command that would run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +43,10 @@ pub struct Analysis {
     pub paths: Vec<PathUse>,
     /// The redirections that write, such as `> file`: rules judge each like a command.
     pub writes: Vec<String>,
+    /// Commands that a program which is not known may run.
+    pub possible: Vec<String>,
+    /// File name patterns that are options if a file has such a name.
+    pub option_globs: Vec<PathUse>,
     /// Whether the whole line was understood. If not, every run of words in it is among the commands.
     pub understood: bool,
 }
@@ -68,7 +71,10 @@ impl Analysis {
             return Vec::new();
         }
         let mut always = Vec::new();
-        for pattern in self.commands.iter().filter_map(|command| command.always.clone()) {
+        let commands = self.commands.iter().filter_map(|command| command.always.clone());
+        // What was shown is granted as it stands: the next time it is no question.
+        let writes = self.writes.iter().filter(|write| !write.contains(['$', '`'])).map(|write| Pattern::literal(write));
+        for pattern in commands.chain(writes) {
             if !always.contains(&pattern) {
                 always.push(pattern);
             }
@@ -77,21 +83,10 @@ impl Analysis {
     }
 }
 
-/// The shell that will read the line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// bash.
-    Bash,
-    /// Some POSIX shell: what only bash understands counts as not understood.
-    Posix,
-    /// A shell with a grammar of its own: nothing counts as understood.
-    Other,
-}
-
 /// Takes a command line apart.
 #[must_use]
 pub fn analyse(line: &str, dialect: Dialect) -> Analysis {
     let mut collector = collect::Collector::default();
-    collector.script(line, dialect, &mut paths::Place::default(), 0);
+    collector.script(line, dialect, &mut super::programs::Place::default(), 0);
     collector.finish(line)
 }
