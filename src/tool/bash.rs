@@ -170,7 +170,10 @@ async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analys
         let always = directories.iter().filter(|pattern| pattern.starts_with('/') && !broad(pattern)).cloned().collect();
         let metadata = json!({ "command": args.command, "directories": directories });
         let kind = "external_directory";
-        context.host.ask(context, Ask { kind, patterns: directories, always, force: false, title: title.clone(), metadata }).await?;
+        context
+            .host
+            .ask(context, Ask { kind, patterns: directories, always, quiet: Vec::new(), force: false, title: title.clone(), metadata })
+            .await?;
     }
     let metadata = json!({ "command": args.command, "description": args.description });
     let rules = context.host.rules();
@@ -183,11 +186,11 @@ async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analys
         if !patterns.is_empty() {
             let always = patterns.iter().map(|pattern| Pattern::literal(pattern)).collect();
             let (title, metadata) = (title.clone(), metadata.clone());
-            context.host.ask(context, Ask { kind, patterns, always, force: false, title, metadata }).await?;
+            context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force: false, title, metadata }).await?;
         }
     }
     let always = if force { Vec::new() } else { analysis.always() };
-    let ask = Ask { kind: "bash", patterns, always, force, title, metadata };
+    let ask = Ask { kind: "bash", patterns, always, quiet: analysis.quiet(), force, title, metadata };
     context.host.ask(context, ask).await
 }
 

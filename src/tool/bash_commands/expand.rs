@@ -1,8 +1,46 @@
 //! From a word to the arguments it becomes, as far as that is known before it runs: braces are expanded and quotes
 //! removed; variables, substitutions and file name patterns stay as written and are marked.
 
-use super::syntax::{Piece, Word};
+use super::syntax::{Part, Piece, Word};
 pub(super) use crate::tool::programs::Argument;
+
+impl Argument {
+    /// A text that is put together from these pieces.
+    pub(super) fn of(parts: &[Part]) -> Self {
+        let mut argument = Self::default();
+        for part in parts {
+            let at = argument.text.len();
+            let (Part::Text(text) | Part::Hole(text)) = part;
+            argument.text.push_str(text);
+            if matches!(part, Part::Hole(_)) {
+                argument.holes.push(at..argument.text.len());
+            }
+        }
+        argument
+    }
+
+    /// The text as the pieces of a value.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        self.parts_from(0)
+    }
+
+    /// The same for the text from a byte offset on.
+    pub(super) fn parts_from(&self, from: usize) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let mut at = from;
+        for hole in self.holes.iter().filter(|hole| hole.start >= from) {
+            if hole.start > at {
+                parts.push(Part::Text(self.text[at..hole.start].to_owned()));
+            }
+            parts.push(Part::Hole(self.text[hole.clone()].to_owned()));
+            at = at.max(hole.end);
+        }
+        if at < self.text.len() {
+            parts.push(Part::Text(self.text[at..].to_owned()));
+        }
+        parts
+    }
+}
 
 #[derive(Clone)]
 enum Atom {

@@ -4,14 +4,19 @@
 //! take in the same way counts as understood; of everything else the parts are listed so that a rule can still refuse
 //! them, and the line is marked so that a person is asked. A name that only running would tell is never guessed.
 
+mod builtins;
 mod collect;
+mod condition;
 mod expand;
 mod grammar;
+mod names;
+mod numbers;
+mod parameter;
 mod parser;
+mod quiet;
 mod second_opinion;
 mod syntax;
 mod words;
-mod wrapper_table;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +37,8 @@ pub struct SimpleCommand {
     pub resolvable: bool,
     /// What "always" would grant, as a permission pattern; `None` where no pattern would be right.
     pub always: Option<String>,
+    /// It does nothing but what is judged elsewhere: no rule has to allow it, and one that denies it holds.
+    pub quiet: bool,
 }
 
 /// What is known about a command line before it runs.
@@ -47,7 +54,8 @@ pub struct Analysis {
     pub possible: Vec<String>,
     /// File name patterns that are options if a file has such a name.
     pub option_globs: Vec<PathUse>,
-    /// Whether the whole line was understood. If not, every run of words in it is among the commands.
+    /// Whether the whole line was understood: it does what `commands`, `paths` and `writes` say and nothing else. If it
+    /// could not be read, every run of words in it is among the commands.
     pub understood: bool,
 }
 
@@ -61,7 +69,16 @@ impl Analysis {
     /// What the permission rules are asked about.
     #[must_use]
     pub fn patterns(&self) -> Vec<String> {
-        self.commands.iter().map(|command| &command.text).chain(&self.writes).cloned().collect()
+        let all = self.needs_a_person();
+        let commands = self.commands.iter().filter(|command| all || !command.quiet).map(|command| &command.text);
+        commands.chain(&self.writes).cloned().collect()
+    }
+
+    /// The other commands: no rule has to allow them, though one can deny them.
+    #[must_use]
+    pub fn quiet(&self) -> Vec<String> {
+        let all = self.needs_a_person();
+        self.commands.iter().filter(|command| !all && command.quiet).map(|command| command.text.clone()).collect()
     }
 
     /// What "always" would grant; empty where a person has to look at it each time.
@@ -71,7 +88,7 @@ impl Analysis {
             return Vec::new();
         }
         let mut always = Vec::new();
-        let commands = self.commands.iter().filter_map(|command| command.always.clone());
+        let commands = self.commands.iter().filter(|command| !command.quiet).filter_map(|command| command.always.clone());
         // What was shown is granted as it stands: the next time it is no question.
         let writes = self.writes.iter().filter(|write| !write.contains(['$', '`'])).map(|write| Pattern::literal(write));
         for pattern in commands.chain(writes) {
@@ -87,6 +104,6 @@ impl Analysis {
 #[must_use]
 pub fn analyse(line: &str, dialect: Dialect) -> Analysis {
     let mut collector = collect::Collector::default();
-    collector.script(line, dialect, &mut super::programs::Place::default(), 0);
+    collector.line(line, dialect);
     collector.finish(line)
 }

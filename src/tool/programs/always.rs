@@ -1,6 +1,12 @@
 //! What "always" grants for a command: what was shown, and nothing that does more.
 
-use super::{Given, identity::Identity, options::Notes, program_name, shells, word::Argument};
+use super::{
+    effects::{Given, program_name},
+    identity::Identity,
+    shells,
+    walk::Notes,
+    word::Argument,
+};
 use crate::permission::Pattern;
 
 /// What they do lasts for the rest of the line and longer, or cannot be seen.

@@ -1,6 +1,6 @@
 //! The language of awk, as far as it reads files, writes them or runs commands.
 
-use super::languages::Found;
+use super::effects::Found;
 
 /// What the program does; nothing where it is not understood.
 pub(super) fn read(text: &str) -> Option<Found> {

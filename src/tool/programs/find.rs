@@ -1,7 +1,7 @@
 //! `find`: what its tests and actions read, write and run.
 
 use super::{
-    Effects, Given, Inner,
+    effects::{Effects, Given, Inner},
     inner::guesses,
     place::{Access, path_uses},
     word::Argument,
@@ -101,6 +101,8 @@ pub(super) fn find(words: &[Argument], given: Given<'_>, effects: &mut Effects) 
                 effects.found_in.extend(found("{}"));
             }
             "-fprint" | "-fprint0" | "-fls" | "-fprintf" => {
+                // A search that writes is looked at each time.
+                effects.is_unclear = true;
                 if let Some(file) = words.get(at) {
                     effects.writes.push(format!("> {}", file.text));
                     effects.paths.extend(path_uses(file, given.place, Access::Write));

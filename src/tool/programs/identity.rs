@@ -3,7 +3,7 @@
 
 use super::{
     arity::arity,
-    program_name,
+    effects::program_name,
     table::{self, Opt, Program, Takes, Trait},
     word::Argument,
 };
@@ -153,11 +153,6 @@ impl Identity {
     /// Whether it is known what the options between the words are.
     pub(super) fn knows_options(&self) -> bool {
         !self.options.is_empty() && self.unclear_option().is_none()
-    }
-
-    /// Whether the options before the last word only say where and how, so that the command is the same without.
-    pub(super) fn is_harmless(&self) -> bool {
-        self.before_last().all(|skipped| skipped.option.is_some())
     }
 
     /// The command without the options before the last word that identifies it, if there are any.

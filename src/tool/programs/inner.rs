@@ -1,6 +1,9 @@
 //! Commands that stand inside of others.
 
-use super::{Dialect, Inner, word::Argument};
+use super::{
+    effects::{Dialect, Inner},
+    word::Argument,
+};
 
 /// Every tail of the words might be a command; none is certain.
 pub(super) fn guesses(words: &[Argument]) -> Vec<Inner> {

@@ -1,12 +1,13 @@
 //! Words with a grammar of their own: revisions, addresses, settings, and what may be a file.
 
 use super::{
-    Effects, PathUse, Place, awk,
+    awk,
+    effects::Effects,
     inner::shell_text,
-    options::Walk,
-    place::{Access, path_uses},
+    place::{Access, PathUse, Place, path_uses},
     sed,
     table::Kind,
+    walk::Walk,
     word::Argument,
 };
 
@@ -108,14 +109,6 @@ pub(super) fn code(kind: Kind, word: &Argument, walk: &mut Walk<'_, '_>) {
         let words = [Argument::plain(command)];
         walk.effects.inner.extend(shell_text(&words, false, &mut walk.effects.is_unclear));
     }
-}
-
-/// What a program of sed or awk does besides printing.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
-    pub writes: Vec<String>,
-    pub reads: Vec<String>,
-    pub runs: Vec<String>,
 }
 
 /// Settings of git that name no program, no file and no place to send to. An entry that ends in a dot is a group.

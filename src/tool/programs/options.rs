@@ -1,29 +1,17 @@
 //! Reads the words of a command by its line in the table.
 
 use super::{
-    Effects, Given, Inner, Place,
+    effects::{Effects, Given, Inner},
     identity::Identity,
-    inner::{guesses, shell_text},
+    inner::shell_text,
     languages,
-    place::{Access, here, path_uses, unknown},
+    place::{Access, Place, here, path_uses, unknown},
     special,
     table::{self, Kind, Mode, Opt, Program, Takes, Trait},
     unknown as unknown_program,
+    walk::{Notes, Walk},
     word::Argument,
 };
-
-/// What was noticed that decides what "always" grants.
-#[derive(Debug, Default)]
-pub(super) struct Notes {
-    /// Code, settings or remote machines: only as it stands.
-    pub is_exact: bool,
-    /// Nothing can be granted: what it runs is not in the line.
-    pub is_never: bool,
-    /// Where the command begins that it runs.
-    pub command_at: Option<usize>,
-    /// The file with the program that an interpreter runs.
-    pub script_at: Option<usize>,
-}
 
 /// Adds what a command does to `effects`.
 pub(super) fn apply(name: &str, words: &[Argument], identity: &Identity, given: Given<'_>, effects: &mut Effects) -> Notes {
@@ -67,21 +55,6 @@ fn lookup(name: &str, words: &[Argument], identity: &Identity) -> Option<(&'stat
     })
 }
 
-pub(super) struct Walk<'a, 'b> {
-    pub words: &'a [Argument],
-    pub given: Given<'a>,
-    pub program: &'static Program,
-    parent: Option<&'static Program>,
-    pub effects: &'b mut Effects,
-    pub notes: Notes,
-    pub place: Place,
-    pub modes: Vec<Mode>,
-    pub operands: Vec<(usize, Place)>,
-    skips_first: bool,
-    has_into: bool,
-    has_code: bool,
-}
-
 impl Walk<'_, '_> {
     fn run(&mut self, from: usize) {
         if let Some(at) = self.read_options(from) {
@@ -94,20 +67,6 @@ impl Walk<'_, '_> {
         self.effects.place = self.place.clone();
         self.effects.is_plain |= self.program.is(Trait::Plain);
         self.use_operands();
-    }
-
-    pub(super) fn is_risky(&self) -> bool {
-        self.program.is_risky() || self.parent.is_some_and(Program::is_risky)
-    }
-
-    pub(super) fn has(&self, mode: Mode) -> bool {
-        self.modes.contains(&mode)
-    }
-
-    pub(super) fn guess(&mut self, at: usize) {
-        let words = &self.words[at.min(self.words.len())..];
-        self.effects.inner.extend(guesses(words));
-        self.effects.is_unclear = true;
     }
 
     fn known(&self, name: &str) -> Option<Opt> {
@@ -288,21 +247,6 @@ impl Walk<'_, '_> {
         if !value.text.is_empty() {
             self.file(value, Access::Write);
         }
-    }
-
-    pub(super) fn file(&mut self, word: &Argument, access: Access) {
-        if word.text != "-" && !word.text.is_empty() {
-            self.effects.paths.extend(path_uses(word, &self.place, access));
-        }
-    }
-
-    /// Something that an option writes: a rule judges it like a redirection.
-    pub(super) fn write(&mut self, word: &Argument) {
-        if matches!(word.text.as_str(), "-" | "" | "/dev/null" | "/dev/stdout" | "/dev/stderr") {
-            return;
-        }
-        self.effects.writes.push(format!("> {}", word.text));
-        self.file(word, Access::Write);
     }
 
     /// What a value or an operand means.

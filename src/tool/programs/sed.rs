@@ -2,7 +2,7 @@
 
 use std::{iter::Peekable, str::Chars};
 
-use super::languages::Found;
+use super::effects::Found;
 
 /// What the script does; nothing where it is not understood.
 pub(super) fn read(text: &str) -> Option<Found> {

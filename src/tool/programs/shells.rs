@@ -1,7 +1,7 @@
 //! Shells: what they read as a script, from their words or from their input.
 
 use super::{
-    Dialect, Effects, Given, Inner,
+    effects::{Dialect, Effects, Given, Inner},
     inner::{guesses, script},
     place::{Access, path_uses},
     word::Argument,

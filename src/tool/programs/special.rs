@@ -1,11 +1,11 @@
 //! Programs whose words no line of a table can describe.
 
 use super::{
-    Inner,
+    effects::Inner,
     inner::shell_text,
-    options::Walk,
     place::{Access, path_uses},
     tar,
+    walk::Walk,
     word::Argument,
 };
 

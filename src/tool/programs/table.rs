@@ -178,6 +178,12 @@ impl Kind {
 }
 
 impl Program {
+    /// All options with their names.
+    #[cfg(test)]
+    pub(super) fn options(&self) -> impl Iterator<Item = (&'static str, Opt)> {
+        self.options.iter().map(|(name, option)| (*name, *option))
+    }
+
     pub(super) fn is(&self, wanted: Trait) -> bool {
         self.traits.contains(&wanted)
     }
@@ -214,10 +220,10 @@ pub(super) fn find(name: &str) -> Option<&'static Program> {
     TABLE.get(name)
 }
 
-/// All names that have a line.
+/// All lines with their names.
 #[cfg(test)]
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    TABLE.keys().copied()
+pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static Program)> {
+    TABLE.iter().map(|(name, program)| (*name, program))
 }
 
 static TABLE: LazyLock<HashMap<&'static str, Program>> = LazyLock::new(|| {

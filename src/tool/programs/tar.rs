@@ -2,8 +2,8 @@
 
 use super::{
     inner::shell_text,
-    options::Walk,
     place::{Access, Place, here, path_uses},
+    walk::Walk,
     word::Argument,
 };
 

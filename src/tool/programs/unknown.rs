@@ -1,6 +1,10 @@
 //! Programs that no table knows: each of their words may be a file, or a command that they run.
 
-use super::{Effects, Given, languages, word::Argument};
+use super::{
+    effects::{Effects, Given, program_name},
+    languages,
+    word::Argument,
+};
 
 /// Names that mean a command wherever they stand. Names that are everyday words too are left out.
 const COMMANDS: &[&str] = &[
@@ -71,7 +75,7 @@ pub(super) fn apply(words: &[Argument], given: Given<'_>, effects: &mut Effects)
     for (at, word) in words.iter().enumerate().skip(1) {
         languages::unsure(word, given.place, &mut effects.paths);
         let Some(text) = word.literal() else { continue };
-        if COMMANDS.contains(&super::program_name(text)) && !text.ends_with('/') {
+        if COMMANDS.contains(&program_name(text)) && !text.ends_with('/') {
             effects.is_unclear = true;
         }
         if at < 24 && !text.starts_with('-') {

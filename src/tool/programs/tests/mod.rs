@@ -40,6 +40,8 @@ struct Judge {
 impl Host for Judge {
     async fn ask(&self, _: &ToolContext, ask: Ask) -> Result<(), ToolError> {
         let action = self.rules.evaluate_all(ask.kind, ask.patterns.iter().map(String::as_str), ask.force);
+        let quiet = ask.quiet.iter().map(|quiet| self.rules.evaluate_quiet(ask.kind, quiet));
+        let action = quiet.fold(action, crate::permission::rules::stricter);
         let is_command = ask.kind == "bash";
         self.asked.lock().unwrap().push((action, ask));
         // A question is answered with yes, so that the next one is seen too; the command itself never runs.
