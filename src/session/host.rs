@@ -212,6 +212,10 @@ impl Host for CallHost {
         }
     }
 
+    fn rules(&self) -> Rules {
+        self.turn.rules(&[])
+    }
+
     async fn progress(&self, _context: &ToolContext, title: Option<String>, metadata: Value) {
         self.turn.progress.sign();
         let mut slot = self.part.lock().await;

@@ -12,19 +12,24 @@ use super::{
     bash_commands::{Analysis, Dialect, analyse},
     bash_directories::{Surroundings, external_directory, external_patterns},
     bash_environment,
+    bash_files::{Files, files},
     bash_output::{Decoder, Keeper, Kept, Limits},
     bash_screen::Screen,
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     umask,
 };
-use crate::stdx::{
-    paths::AbsPath,
-    process::{Group, SharedOutput, command, find_program, set_umask},
-    process_table::{self, Process},
-    tasks::Tasks,
-    text::{ellipsis, suffix},
+use crate::{
+    permission::{Pattern, rules::Rules},
+    stdx::{
+        paths::AbsPath,
+        process::{Group, SharedOutput, command, find_program, set_umask},
+        process_table::{self, Process},
+        tasks::Tasks,
+        text::{ellipsis, suffix},
+    },
 };
+use polytree_protocol::permission::Action;
 
 const DEFAULT_TIMEOUT: u64 = 120_000;
 const MAX_TIMEOUT: u64 = 600_000;
@@ -171,16 +176,34 @@ async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analys
             .await?;
     }
     let metadata = json!({ "command": args.command, "description": args.description });
-    let ask = Ask {
-        kind: "bash",
-        patterns,
-        always: analysis.always(),
-        quiet: analysis.quiet(),
-        force: analysis.needs_a_person(),
-        title,
-        metadata,
-    };
+    let rules = context.host.rules();
+    // What a program that is not known may run: a person decides where a rule denies it.
+    let is_denied = |command: &String| rules.decide("bash", command).action == Action::Deny;
+    let mut force = analysis.needs_a_person() || analysis.possible.iter().any(is_denied);
+    let named = named_files(context, directory, analysis, rules).await?;
+    force |= named.is_unclear;
+    for (kind, patterns) in [("read", named.read), ("edit", named.edit)] {
+        if !patterns.is_empty() {
+            let always = patterns.iter().map(|pattern| Pattern::literal(pattern)).collect();
+            let (title, metadata) = (title.clone(), metadata.clone());
+            context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force: false, title, metadata }).await?;
+        }
+    }
+    let always = if force { Vec::new() } else { analysis.always() };
+    let ask = Ask { kind: "bash", patterns, always, quiet: analysis.quiet(), force, title, metadata };
     context.host.ask(context, ask).await
+}
+
+/// The files that the line reads and writes, as far as rules have something to say about them.
+async fn named_files(context: &ToolContext, directory: &AbsPath, analysis: &Analysis, rules: Rules) -> Result<Files, ToolError> {
+    let inside = [context.worktree.clone(), context.directory.clone(), context.output_directory.clone()];
+    let (directory, home, analysis) = (directory.clone(), home(context), analysis.clone());
+    super::path::blocking(move || {
+        let inside: Vec<&AbsPath> = inside.iter().collect();
+        let surroundings = Surroundings { directory: &directory, inside: &inside, home };
+        Ok(files(&analysis, &surroundings, inside[0], &rules))
+    })
+    .await
 }
 
 /// How a command came to its end.

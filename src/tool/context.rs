@@ -15,6 +15,7 @@ use super::{definition::ToolError, file_times::FileTimes, output::OutputLimits};
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
+    permission::rules::Rules,
     stdx::paths::AbsPath,
 };
 
@@ -84,6 +85,10 @@ pub struct Ask {
 pub trait Host: Send + Sync {
     /// Returns when the call may go on; waits for the user where a rule says ask.
     async fn ask(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError>;
+    /// The rules in force, without the answers that are remembered.
+    fn rules(&self) -> Rules {
+        Rules::new(None)
+    }
     /// Replaces title and metadata of the running part (sent to clients).
     async fn progress(&self, context: &ToolContext, title: Option<String>, metadata: Value);
     /// Appends to the running part's `output` (sent to clients as a delta).
