@@ -58,6 +58,18 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
     if !is_user && config.server != polytree_protocol::config::ServerConfig::default() {
         return Err(Mistake::new(["server"], "belongs into the user's own settings"));
     }
+    if !is_user && config.sandbox != polytree_protocol::sandbox::SandboxConfig::default() {
+        return Err(Mistake::new(["sandbox"], "belongs into the user's own settings"));
+    }
+    if !is_user && config.mode.is_some() {
+        return Err(Mistake::new(["mode"], "belongs into the user's own settings"));
+    }
+    for (key, paths) in [("read", &config.sandbox.read), ("write", &config.sandbox.write), ("sockets", &config.sandbox.sockets)] {
+        if let Some(index) = paths.iter().position(|path| AbsPath::expand(path).is_none_or(|path| path.parent().is_none())) {
+            let message = "expected an absolute path, or one that begins with `~/`, and not the root";
+            return Err(Mistake::new(["sandbox", key, &index.to_string()], message));
+        }
+    }
     if !is_user && (config.models_url.is_some() || !config.local_servers.is_empty()) {
         let key = if config.models_url.is_some() { "models_url" } else { "local_servers" };
         return Err(Mistake::new([key], "belongs into the user's own settings"));

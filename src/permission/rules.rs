@@ -107,6 +107,13 @@ impl Rules {
         patterns.into_iter().map(|pattern| self.evaluate(kind, pattern)).fold(start, stricter)
     }
 
+    /// Whether a rule denies anything that a command could do.
+    #[must_use]
+    pub fn denies_a_command(&self) -> bool {
+        const KINDS: [&str; 7] = ["*", "bash", "edit", "read", "external_directory", "webfetch", "sandbox"];
+        self.rules.iter().any(|compiled| compiled.rule.action == Action::Deny && KINDS.contains(&compiled.rule.permission.as_str()))
+    }
+
     /// Whether everything of this kind is denied, so that a tool needs not even be offered.
     #[must_use]
     pub fn denies_all(&self, kind: &str) -> bool {

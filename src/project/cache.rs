@@ -34,6 +34,7 @@ use crate::{
         network::{Network, NetworkSettings},
         tapes::Tapes,
     },
+    sandbox::{self, Sandbox},
     session::{self, Workspace, Workspaces},
     stdx::{
         paths::{self, AbsPath},
@@ -67,6 +68,7 @@ pub struct Projects {
     tools: Vec<Arc<dyn AnyTool>>,
     overlay: Arc<Overlay>,
     finder: Arc<Finder>,
+    sandbox: Arc<Sandbox>,
     // Held for a look-up or an insert, never across an await.
     pub(super) open: Mutex<HashMap<AbsPath, Arc<Instance>>>,
 }
@@ -79,6 +81,7 @@ impl Projects {
             database,
             events,
             loader: Loader::new(),
+            sandbox: Arc::new(Sandbox::new(&places.data, &[&places.config, &places.runtime])),
             models: Arc::new(Pool::new(&places.data)),
             places,
             tapes: Tapes::default(),
@@ -87,6 +90,12 @@ impl Projects {
             finder,
             open: Mutex::default(),
         }
+    }
+
+    /// What commands are confined by.
+    #[must_use]
+    pub fn sandbox(&self) -> &Arc<Sandbox> {
+        &self.sandbox
     }
 
     /// Records or replays the calls of clients that say nothing about it as these variables do.
@@ -391,6 +400,9 @@ impl Projects {
             overlay: Arc::clone(&self.overlay),
             recent: self.finder.recent(&instance.project.id),
             buffers: Policy::from(&config.buffer),
+            mode: config.mode.unwrap_or_default(),
+            sandbox: Arc::clone(&self.sandbox),
+            sandbox_settings: Arc::new(sandbox::Settings::new(&config.sandbox)),
             environment: Arc::clone(environment),
             // One for each project: what one has printed is nothing for the others.
             output_directory: self.places.data.join("output").join(instance.project.id.as_str()),

@@ -63,7 +63,12 @@ pub fn protected(worktree: &Path, repository: Option<&Repository>, also: &[&str]
         paths.push(worktree.join(".git"));
     }
     paths.extend(["commondir", "gitdir", "config.worktree"].map(|name| repository.own.join(name)));
-    paths.extend(["config", "hooks", "worktrees"].map(|name| repository.common.join(name)).into_iter().filter(|path| !repository.own.starts_with(path)));
+    paths.extend(
+        ["config", "hooks", "worktrees"]
+            .map(|name| repository.common.join(name))
+            .into_iter()
+            .filter(|path| !repository.own.starts_with(path)),
+    );
     if repository.is_main() {
         submodules(&repository.common.join("modules"), DEPTH, &mut paths);
     }

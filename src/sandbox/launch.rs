@@ -16,18 +16,19 @@ use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt as _, net::UnixStream, process::Command, time::timeout};
 
 use super::{
-    Sandbox, Settings, Unconfined, Verdict,
+    Place, Sandbox, Unconfined,
     git_files::Snapshot,
     helper::{ARGUMENT, PROBE},
     listing::Listing,
     policy::Abilities,
     prepare::{Prepared, Request, prepare},
-    spec::Cover,
+    proxy::{self, Allowed},
+    spec::{Cover, Network},
 };
-use crate::stdx::{paths::AbsPath, process};
+use crate::stdx::{paths::AbsPath, process, tasks::Tasks};
 
-/// What is running, also after it was replaced on the disk.
-const THIS: &str = "/proc/self/exe";
+/// The executable that is running, also after it was replaced on the disk.
+pub const THIS: &str = "/proc/self/exe";
 /// Trying what can be enforced takes a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So many worktrees are remembered.
@@ -38,37 +39,17 @@ const BLANK: &str = "polytree: commands in the sandbox cannot read this file\n";
 /// The known files of worktrees, by worktree and by the rules that they were judged by.
 pub type Listings = HashMap<(PathBuf, u64), Arc<Mutex<Listing>>>;
 
-/// Where a command is to run.
-pub struct Place<'a> {
-    /// The policy; not `off`.
-    pub policy: SandboxPolicy,
-    /// What the settings say.
-    pub settings: &'a Settings,
-    /// The top of the checkout, a real path.
-    pub worktree: &'a AbsPath,
-    /// The home directory.
-    pub home: Option<&'a AbsPath>,
-    /// The value of `PATH`.
-    pub search_path: Option<&'a str>,
-    /// Directories outside that rules allow.
-    pub outside: &'a [AbsPath],
-    /// Names of polytree's files at the top of the worktree.
-    pub own_names: &'a [&'a str],
-    /// What the rules say of the files of the worktree.
-    pub rules: &'a (dyn Fn(&str) -> Verdict + Sync),
-    /// Changes with the rules.
-    pub rules_key: u64,
-}
-
 /// A command's sandbox, ready to be started. Its temporary directory goes with it.
 #[derive(Debug)]
 pub struct Confined {
     /// What is enforced.
     pub report: SandboxReport,
     prepared: Prepared,
+    program: PathBuf,
     temporary: TempDir,
     cache: Option<PathBuf>,
     snapshot: Snapshot,
+    allowed: Allowed,
 }
 
 impl Sandbox {
@@ -85,8 +66,7 @@ impl Sandbox {
             return Err(Unconfined::Incomplete);
         }
         let is_workspace = policy == SandboxPolicy::Workspace;
-        let read: Vec<PathBuf> =
-            settings.read.iter().cloned().chain(place.outside.iter().map(|path| path.as_path().to_owned())).collect();
+        let read: Vec<PathBuf> = settings.read.iter().cloned().chain(place.outside.iter().map(|path| path.as_path().to_owned())).collect();
         let write: Vec<PathBuf> =
             settings.write.iter().cloned().chain(place.outside.iter().map(|path| path.as_path().to_owned())).collect();
         let cache = self.cache(worktree);
@@ -102,7 +82,7 @@ impl Sandbox {
             read: &read,
             write: &write,
             sockets: &settings.sockets,
-            proxied: false,
+            proxied: settings.wants().domains,
             own: &self.own,
             own_names: place.own_names,
             temporary: temporary.path(),
@@ -113,7 +93,9 @@ impl Sandbox {
         let mut prepared = prepare(&request, &mut listing.lock().unwrap_or_else(PoisonError::into_inner))?;
         let snapshot = Snapshot::take(std::mem::take(&mut prepared.compare)).map_err(Unconfined::Io)?;
         let cache = is_workspace.then_some(cache);
-        Ok(Confined { report: abilities.report(policy, settings.wants()), prepared, temporary, cache, snapshot })
+        let (program, report) = (self.program.clone(), abilities.report(policy, settings.wants()));
+        let allowed = Allowed { domains: settings.domains.clone(), loopback: settings.loopback };
+        Ok(Confined { report, prepared, program, temporary, cache, snapshot, allowed })
     }
 
     fn listing(&self, worktree: &Path, rules: u64) -> Arc<Mutex<Listing>> {
@@ -152,14 +134,30 @@ impl Sandbox {
 pub struct Told {
     stream: UnixStream,
     bytes: Vec<u8>,
+    proxied: Option<Allowed>,
+}
+
+/// The command's way to the network, which ends with this value.
+#[derive(Debug)]
+pub struct Way(Tasks);
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 impl Told {
     /// Tells it. One that has ended meanwhile says so by how it ends.
-    pub async fn tell(mut self) {
-        if self.stream.write_all(&self.bytes).await.is_ok() {
-            let _ = self.stream.shutdown().await;
+    pub async fn tell(mut self) -> Way {
+        let tasks = Tasks::new();
+        if self.stream.write_all(&self.bytes).await.is_ok()
+            && self.stream.shutdown().await.is_ok()
+            && let Some(allowed) = self.proxied
+        {
+            drop(tasks.spawn("sandbox proxy", proxy::serve(self.stream, allowed, tasks.clone())));
         }
+        Way(tasks)
     }
 }
 
@@ -175,16 +173,18 @@ impl Confined {
         other.set_nonblocking(false)?;
         let mut command = self.outer(directory)?;
         command.arg(ARGUMENT).arg(shell).stdin(Stdio::from(OwnedFd::from(other)));
-        Ok((command, Told { stream, bytes: self.prepared.spec.encode() }))
+        let spec = &self.prepared.spec;
+        let proxied = (spec.network == Network::Proxy).then(|| self.allowed.clone());
+        Ok((command, Told { stream, bytes: spec.encode(), proxied }))
     }
 
     /// The helper, or bubblewrap that starts it.
     fn outer(&self, directory: &AbsPath) -> io::Result<Command> {
         if self.prepared.outer.is_empty() {
-            return Ok(process::command(THIS, directory));
+            return Ok(process::command(&self.program, directory));
         }
         let mut command = process::command(bubblewrap().ok_or_else(|| io::Error::other("bubblewrap has gone"))?, directory);
-        command.args(["--dev-bind", "/", "/"]);
+        command.args(["--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev"]);
         for (cover, path) in &self.prepared.outer {
             match cover {
                 Cover::Pin => command.arg("--bind").args([path, path]),
@@ -194,7 +194,9 @@ impl Confined {
                 Cover::Memory => command.arg("--tmpfs").arg(path),
             };
         }
-        command.arg("--").arg(std::env::current_exe()?);
+        // Behind bubblewrap that name means something else.
+        let program = if self.program == Path::new(THIS) { std::env::current_exe()? } else { self.program.clone() };
+        command.arg("--").arg(program);
         Ok(command)
     }
 
@@ -205,6 +207,11 @@ impl Confined {
         if let Some(cache) = &self.cache {
             variables.push(("XDG_CACHE_HOME", cache.clone()));
             variables.push(("npm_config_cache", cache.join("npm")));
+        }
+        if self.prepared.spec.network == Network::Proxy {
+            // A server that the command itself starts is in its own network, and those of the machine are behind the proxy.
+            let direct = if self.allowed.loopback { "" } else { "localhost,127.0.0.1,::1" };
+            variables.extend([("NO_PROXY", direct.into()), ("no_proxy", direct.into()), ("NODE_USE_ENV_PROXY", "1".into())]);
         }
         variables
     }
@@ -224,9 +231,9 @@ fn bubblewrap() -> Option<PathBuf> {
 }
 
 /// Tries what can be enforced.
-pub async fn probe(directory: &AbsPath) -> Abilities {
+pub async fn probe(program: &Path, directory: &AbsPath) -> Abilities {
     let place = directory.ancestors().find(|path| path.as_path().is_dir()).unwrap_or_else(|| directory.clone());
-    let mut helper = process::command(THIS, &place);
+    let mut helper = process::command(program, &place);
     helper.args([ARGUMENT, PROBE]);
     let told = match timeout(PATIENCE, process::run(helper)).await {
         Ok(Ok(output)) if output.status.success() => output.stdout,
@@ -236,7 +243,8 @@ pub async fn probe(directory: &AbsPath) -> Abilities {
     if let Some(program) = bubblewrap() {
         let mut command = process::command(program, &place);
         command.args(["--dev-bind", "/", "/", "--", "/bin/true"]);
-        abilities.bubblewrap = timeout(PATIENCE, process::run(command)).await.is_ok_and(|ran| ran.is_ok_and(|output| output.status.success()));
+        abilities.bubblewrap =
+            timeout(PATIENCE, process::run(command)).await.is_ok_and(|ran| ran.is_ok_and(|output| output.status.success()));
     }
     tracing::debug!(?abilities, "what commands can be confined by");
     abilities

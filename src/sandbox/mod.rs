@@ -4,8 +4,11 @@
 //!
 //! Only Linux has any of it; elsewhere nothing can be enforced, and that is told.
 
+mod place;
 mod policy;
 
+#[cfg(not(target_os = "linux"))]
+mod absent;
 #[cfg(target_os = "linux")]
 mod git_files;
 #[cfg(target_os = "linux")]
@@ -19,6 +22,8 @@ mod places;
 #[cfg(target_os = "linux")]
 mod prepare;
 #[cfg(target_os = "linux")]
+mod proxy;
+#[cfg(target_os = "linux")]
 mod spec;
 
 use std::{io, path::PathBuf, process::ExitCode};
@@ -26,11 +31,13 @@ use std::{io, path::PathBuf, process::ExitCode};
 use polytree_protocol::sandbox::{SandboxConfig, SandboxPolicy};
 use tokio::sync::OnceCell;
 
-pub use self::policy::{Abilities, Wants};
+#[cfg(not(target_os = "linux"))]
+pub use self::absent::{Confined, Told};
 #[cfg(target_os = "linux")]
+pub use self::launch::{Confined, Told};
 pub use self::{
-    launch::{Confined, Place},
-    listing::Verdict,
+    place::{Place, Verdict},
+    policy::{Abilities, Wants, diagnosis},
 };
 use crate::stdx::paths::AbsPath;
 
@@ -112,6 +119,9 @@ pub struct Sandbox {
     directory: AbsPath,
     /// polytree's own directories.
     own: Vec<PathBuf>,
+    /// The executable that is the helper.
+    #[cfg(target_os = "linux")]
+    program: PathBuf,
     abilities: OnceCell<Abilities>,
     // Held to look one up or to put it in.
     #[cfg(target_os = "linux")]
@@ -126,26 +136,28 @@ impl Sandbox {
         Self {
             directory: data.join("sandbox"),
             own: own.flat_map(|path| [path.clone(), path.real_or_nearest()]).map(|path| path.as_path().to_owned()).collect(),
+            #[cfg(target_os = "linux")]
+            program: launch::THIS.into(),
             abilities: OnceCell::new(),
             #[cfg(target_os = "linux")]
             listings: std::sync::Mutex::default(),
         }
     }
 
+    /// The same with another executable for the helper.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn with_program(self, program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), ..self }
+    }
+
     /// What this machine can enforce; tried when it is first asked.
     pub async fn abilities(&self) -> Abilities {
-        *self.abilities.get_or_init(|| probe(&self.directory)).await
+        #[cfg(target_os = "linux")]
+        return *self.abilities.get_or_init(|| launch::probe(&self.program, &self.directory)).await;
+        #[cfg(not(target_os = "linux"))]
+        return *self.abilities.get_or_init(|| std::future::ready(Abilities::default())).await;
     }
-}
-
-#[cfg(target_os = "linux")]
-async fn probe(directory: &AbsPath) -> Abilities {
-    launch::probe(directory).await
-}
-
-#[cfg(not(target_os = "linux"))]
-async fn probe(_: &AbsPath) -> Abilities {
-    std::future::ready(Abilities::default()).await
 }
 
 /// Runs as the helper where the process was started as it. To be called before anything else is done.

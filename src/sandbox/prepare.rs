@@ -116,17 +116,13 @@ fn read_outside(request: &Request<'_>, private: &HashSet<PathBuf>, spec: &mut Sp
             spec.grant(Access::Read, path);
         }
     }
+    places::kernel(request.policy == SandboxPolicy::Workspace).for_each(|path| spec.grant(Access::Read, path));
     places::devices().for_each(|device| spec.grant(Access::Device, device));
     spec.grant(Access::List, "/dev");
     Ok(())
 }
 
-fn workspace(
-    request: &Request<'_>,
-    repository: Option<&Repository>,
-    listing: &Listing,
-    prepared: &mut Prepared,
-) -> Result<(), Unconfined> {
+fn workspace(request: &Request<'_>, repository: Option<&Repository>, listing: &Listing, prepared: &mut Prepared) -> Result<(), Unconfined> {
     let Request { worktree, abilities, .. } = *request;
     let spec = &mut prepared.spec;
     for path in [worktree, request.cache].into_iter().chain(request.write.iter().map(PathBuf::as_path)) {
@@ -139,6 +135,7 @@ fn workspace(
             spec.grant(Access::Write, repository.common.join(name));
         }
     }
+    spec.attributes = true;
     let fixed = protected(worktree, repository, request.own_names);
     let kept = listing.kept(worktree);
     if !abilities.can_cover() {
@@ -148,7 +145,12 @@ fn workspace(
         prepared.compare = fixed;
         return Ok(());
     }
-    let mut covers = Vec::new();
+    // What is not written is sealed, so that modes and times hold too.
+    let mut covers: Vec<(Cover, PathBuf)> = Vec::new();
+    for (_, path) in spec.grants.iter().filter(|(access, path)| *access == Access::Write && path.exists()) {
+        covers.push((Cover::Pin, path.clone()));
+    }
+    spec.seals = true;
     if let Some(repository) = repository.filter(|repository| repository.own.starts_with(worktree)) {
         covers.push((Cover::Pin, repository.own.clone()));
     }

@@ -28,6 +28,7 @@ pub mod bash_commands;
 mod bash_directories;
 mod bash_environment;
 mod bash_output;
+pub mod bash_sandbox;
 mod bash_screen;
 pub mod edit;
 mod edit_budget;
