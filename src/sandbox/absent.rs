@@ -1,11 +1,11 @@
 //! Where nothing can be enforced: everything says so.
 
-use std::{convert::Infallible, ffi::OsStr, io, path::PathBuf};
+use std::{convert::Infallible, ffi::OsStr, io, path::PathBuf, process::ExitCode};
 
 use polytree_protocol::sandbox::SandboxReport;
 use tokio::process::Command;
 
-use super::{Abilities, Place, Sandbox, Unconfined};
+use super::{error::Unconfined, place::Place, policy::Abilities};
 use crate::stdx::paths::AbsPath;
 
 /// There is none.
@@ -27,7 +27,28 @@ impl Told {
     }
 }
 
+/// The sandbox of a daemon.
+#[derive(Debug)]
+pub struct Sandbox;
+
+/// There is no helper.
+#[must_use]
+pub fn enter() -> Option<ExitCode> {
+    None
+}
+
 impl Sandbox {
+    /// Nothing is kept.
+    #[must_use]
+    pub fn new(_: &AbsPath, _: &[&AbsPath]) -> Self {
+        Self
+    }
+
+    /// Nothing can be enforced.
+    pub async fn abilities(&self) -> Abilities {
+        std::future::ready(Abilities::default()).await
+    }
+
     /// Says that it cannot be done.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Unconfined, Verdict};
+use super::{error::Unconfined, place::Verdict};
 
 /// The most directories that are looked through.
 const DIRECTORIES: usize = 50_000;

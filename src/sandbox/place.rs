@@ -2,7 +2,7 @@
 
 use polytree_protocol::sandbox::SandboxPolicy;
 
-use super::Settings;
+use super::settings::Settings;
 use crate::stdx::paths::AbsPath;
 
 /// What the rules say of a file: what a command may not do without being asked for.
@@ -34,6 +34,8 @@ pub struct Place<'a> {
     pub home: Option<&'a AbsPath>,
     /// The value of `PATH`.
     pub search_path: Option<&'a str>,
+    /// What earlier commands have printed, which may be read although it is polytree's own.
+    pub outputs: &'a AbsPath,
     /// Directories outside that rules allow.
     pub outside: &'a [AbsPath],
     /// Names of polytree's files at the top of the worktree.

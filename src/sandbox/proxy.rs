@@ -141,7 +141,9 @@ async fn one(mut client: TcpStream, allowed: &Allowed) -> io::Result<()> {
 async fn target(wanted: &Wanted, allowed: &Allowed) -> Result<SocketAddr, String> {
     let Wanted { host, port, .. } = wanted;
     if !allowed.name(host) {
-        return Err(format!("the sandbox does not allow the domain {host}; `sandbox.network.domains` in the settings names those that it does"));
+        return Err(format!(
+            "the sandbox does not allow the domain {host}; `sandbox.network.domains` in the settings names those that it does"
+        ));
     }
     let found = timeout(PATIENCE, lookup_host((host.as_str(), *port))).await.map_err(|_| format!("could not resolve {host} in time"))?;
     let mut found = found.map_err(|error| format!("could not resolve {host}: {error}"))?;
@@ -168,7 +170,8 @@ async fn head(client: &mut TcpStream) -> io::Result<(Vec<u8>, Vec<u8>)> {
 
 async fn refuse(client: &mut TcpStream, status: &str, why: &str) -> io::Result<()> {
     let body = format!("polytree: {why}\n");
-    let answer = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    let answer =
+        format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
     client.write_all(answer.as_bytes()).await?;
     client.shutdown().await
 }
@@ -263,7 +266,13 @@ mod tests {
         assert_eq!((plain.host.as_str(), plain.port), ("a.b", 81));
         let head = String::from_utf8(plain.head.unwrap()).unwrap();
         assert_eq!(head, "GET /p?q HTTP/1.1\r\nHost: a.b:81\r\nConnection: close\r\nAccept: y\r\n\r\n");
-        for odd in ["GET / HTTP/1.1\r\n\r\n", "CONNECT a HTTP/1.1\r\n\r\n", "GET http://u@a/ HTTP/1.1\r\n\r\n", "x\r\n\r\n", "GET https://a/ HTTP/1.1\r\n\r\n"] {
+        for odd in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "CONNECT a HTTP/1.1\r\n\r\n",
+            "GET http://u@a/ HTTP/1.1\r\n\r\n",
+            "x\r\n\r\n",
+            "GET https://a/ HTTP/1.1\r\n\r\n",
+        ] {
             assert_eq!(wanted(odd), None, "{odd}");
         }
     }

@@ -19,7 +19,9 @@ pub enum Access {
     Read,
     /// A device, or a single file, is read and written.
     Device,
-    /// Everything but devices.
+    /// Files may be made, written and removed, but not read.
+    Change,
+    /// All of it, but for devices.
     Write,
     /// A UNIX socket may be connected to, where Landlock knows it.
     Connect,

@@ -12,10 +12,10 @@ use polytree_protocol::{
     id::PermissionId,
     part::{Part, ToolPart, ToolState},
     permission::{Action, Permission, PermissionTime, Rule},
-    sandbox::Mode,
+    sandbox::{Mode, SandboxReport},
     todo::Todo,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 use super::{
@@ -254,7 +254,12 @@ impl Host for CallHost {
                 return match self.by_mode(&ask, &decisions).await? {
                     Some(mode::Answer::Yes) => Ok(Leave::Person),
                     Some(mode::Answer::Confined) if can_confine => Ok(Leave::Confined),
-                    _ => self.wait_for_answer(context, ask).await.map(|()| Leave::Person),
+                    // What a person allows runs without the sandbox, and the question says so.
+                    _ => {
+                        let mut ask = ask;
+                        ask.metadata["sandbox"] = json!(SandboxReport::default());
+                        self.wait_for_answer(context, ask).await.map(|()| Leave::Person)
+                    }
                 };
             }
             Action::Allow => {}

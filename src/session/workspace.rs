@@ -18,7 +18,7 @@ use super::Error;
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
-    provider::{definition::Provider, variants::Variants},
+    provider::{Variants, definition::Provider},
     sandbox::{self, Sandbox},
     stdx::paths::AbsPath,
     tool::{context::Environment, definition::AnyTool, output::OutputLimits},

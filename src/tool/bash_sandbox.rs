@@ -100,7 +100,7 @@ pub(super) async fn leave(context: &ToolContext, ask: Ask, outside: Option<&str>
     }
     let allowed: Vec<AbsPath> = directories.iter().filter_map(|pattern| AbsPath::new(pattern.strip_suffix("/*")?)).collect();
     let (sandboxing, worktree, environment) = (Arc::clone(sandboxing), context.worktree.clone(), Arc::clone(&context.environment));
-    let settings = Arc::clone(&sandboxing.settings);
+    let (settings, outputs) = (Arc::clone(&sandboxing.settings), context.output_directory.clone());
     let confined = blocking(move || {
         let home = environment.get("HOME").and_then(AbsPath::new).or_else(crate::stdx::paths::home);
         let rules = |path: &str| verdict(&sandboxing.rules, policy, path);
@@ -110,6 +110,7 @@ pub(super) async fn leave(context: &ToolContext, ask: Ask, outside: Option<&str>
             worktree: &worktree,
             home: home.as_ref(),
             search_path: environment.get("PATH").map(String::as_str),
+            outputs: &outputs,
             outside: &allowed,
             own_names: &OWN_NAMES,
             rules: &rules,

@@ -2,6 +2,11 @@
 
 use std::{os::unix::fs::chown, path::Path};
 
+use polytree::{
+    sandbox::{self, Abilities, Sandbox},
+    stdx::paths::AbsPath,
+};
+use polytree_protocol::sandbox::SandboxPolicy;
 use serde_json::{Value, json};
 
 use super::support::{
@@ -225,7 +230,7 @@ async fn an_agent_that_looks_writes_reads_and_connects_nothing_whatever_runs() {
 
 /// Commands that can be confined are not asked for.
 fn edits() -> Value {
-    json!({ "mode": "edits" })
+    json!({ "agent": "build", "mode": "edits" })
 }
 
 /// Nothing in the words of such a line tells what it does.
@@ -326,6 +331,38 @@ async fn in_a_linked_worktree_git_works_and_other_worktrees_are_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_network_is_what_the_settings_name_and_nothing_else() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, came) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let read = stream.read(&mut [0; 4096]).unwrap();
+            sender.send(read).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nserved").unwrap();
+        }
+    });
+    let fetch = format!(r#"import urllib.request as u; print(u.urlopen("http://127.0.0.1:{port}/x").read())"#);
+    let direct = format!(r#"import socket; socket.create_connection(("127.0.0.1", {port}), 2)"#);
+    let by_proxy = format!(r#"import os; os.environ["no_proxy"] = os.environ["NO_PROXY"] = ""; {fetch}"#);
+
+    let settings = json!({ "sandbox": { "network": { "loopback": true } } });
+    let mut place = Place::new(Fixture::new().await, "repo", &settings).await;
+    let state = place.run(&python(&fetch), edits()).await;
+    assert!(output(&state).contains("served") && came.try_recv().is_ok(), "{state}");
+    assert_ne!(place.run(&python(&direct), edits()).await["metadata"]["exit"], 0);
+
+    let settings = json!({ "sandbox": { "network": { "domains": ["crates.io"] } } });
+    let mut place = Place::new(Fixture::new().await, "repo", &settings).await;
+    for code in [&fetch, &direct, &by_proxy] {
+        assert_ne!(place.run(&python(code), edits()).await["metadata"]["exit"], 0, "{code}");
+    }
+    assert!(came.try_recv().is_err(), "something has come through");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn leaving_the_sandbox_is_asked_and_names_the_policy_that_stands_in_the_way() {
     let mut place = Place::new(Fixture::new().await, "repo", &unguarded()).await;
     for (more, policy) in [(json!({ "agent": "plan" }), "read-only"), (edits(), "workspace")] {
@@ -371,6 +408,58 @@ async fn a_mode_is_the_roots_and_weaker_than_what_the_user_says() {
     place.session = child;
     place.client.subscribe(json!({ "sessionID": place.session })).await;
     place.run("touch third", json!({})).await;
+}
+
+/// Runs a line with fewer abilities than the machine has; gives what it prints, and what was put back after it.
+async fn with_less(abilities: Abilities, worktree: &AbsPath, data: &AbsPath, line: &str) -> (String, Vec<String>) {
+    let sandbox = Sandbox::new(data, &[]).with_program(env!("CARGO_BIN_EXE_polytree"));
+    let place = sandbox::Place {
+        policy: SandboxPolicy::Workspace,
+        settings: &sandbox::Settings::default(),
+        worktree,
+        home: None,
+        search_path: None,
+        outputs: data,
+        outside: &[],
+        own_names: &[".polytree"],
+        rules: &|path| sandbox::Verdict { hidden: path == ".env", fixed: false },
+        rules_key: 0,
+    };
+    let confined = sandbox.confine(abilities, &place).unwrap();
+    let (mut command, told) = confined.command("/bin/bash".as_ref(), worktree).unwrap();
+    command.args(["-c", "--", line]).envs(confined.variables());
+    let child = command.spawn().unwrap();
+    drop(command);
+    told.tell().await;
+    let output = child.wait_with_output().await.unwrap();
+    let restored = confined.restore().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (printed, restored.iter().map(|path| path.strip_prefix(worktree).unwrap().display().to_string()).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_namespaces_secrets_stay_and_what_git_runs_is_put_back_or_mounted_by_bubblewrap() {
+    let fixture = Fixture::new().await;
+    let [worktree, data] = ["repo", "data"].map(|name| AbsPath::new(fixture.path(name)).unwrap());
+    std::fs::write(fixture.path("repo/.env"), "SECRET-ENV\n").unwrap();
+    let found = Sandbox::new(&data, &[]).with_program(env!("CARGO_BIN_EXE_polytree")).abilities().await;
+    assert!(found.can_confine(), "these tests need Landlock: {found:?}");
+    let line = "cat a.txt; cat .env; echo x > made; git config core.fsmonitor evil; echo evil > .git/hooks/evil; mkdir .polytree; \
+                echo x > ../outside; echo done";
+    let config = std::fs::read_to_string(fixture.path("repo/.git/config")).unwrap();
+    let mut ways = vec![Abilities { namespaces: false, bubblewrap: false, ..found }];
+    ways.extend(found.bubblewrap.then_some(Abilities { namespaces: false, ..found }));
+    for abilities in ways {
+        let (printed, restored) = with_less(abilities, &worktree, &data, line).await;
+        assert!(printed.contains("one\ntwo\nthree\n") && printed.ends_with("done\n"), "{printed}");
+        assert!(!printed.contains("SECRET-ENV"), "{printed}");
+        assert_eq!(std::fs::read_to_string(fixture.path("repo/.git/config")).unwrap(), config);
+        let expected = if abilities.bubblewrap { vec![".polytree"] } else { vec![".polytree", ".git/config", ".git/hooks"] };
+        assert_eq!(restored, expected, "{printed}");
+        for (name, exists) in [("repo/made", true), ("repo/.git/hooks/evil", false), ("repo/.polytree", false), ("outside", false)] {
+            assert_eq!(fixture.path(name).exists(), exists, "{name}: {printed}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
