@@ -175,7 +175,7 @@ impl Sandbox {
         if !blank.as_path().exists() {
             fs::create_dir_all(&self.directory)?;
             fs::write(&blank, BLANK)?;
-            fs::set_permissions(&blank, fs::Permissions::from_mode(0))?;
+            fs::set_permissions(&blank, fs::Permissions::from_mode(0o000))?;
         }
         if let Some(cache) = cache {
             fs::create_dir_all(cache)?;

@@ -124,6 +124,21 @@ impl CallHost {
         self.turn.shared.database.write(move |write| voice.part(write, &Part::Tool(part))).await
     }
 
+    /// Of what nothing has to allow, only what a rule asks for or denies is asked for.
+    fn complete(&self, ask: &mut Ask) {
+        let rules = self.turn.rules(&[]);
+        let quiet = std::mem::take(&mut ask.quiet).into_iter();
+        ask.patterns.extend(quiet.filter(|pattern| rules.evaluate_quiet(ask.kind, pattern) != Action::Allow));
+        ask.patterns.dedup();
+        if ask.force && ask.kind == "bash" {
+            // Nobody but a person may say yes to what could be one of these.
+            let denies: Vec<&str> = rules.denied(ask.kind).collect();
+            if !denies.is_empty() {
+                ask.metadata["denies"] = denies.into();
+            }
+        }
+    }
+
     /// What the mode says of something that would be asked for.
     async fn by_mode(&self, ask: &Ask, decisions: &[Decision]) -> Result<Option<mode::Answer>, ToolError> {
         let rules = self.turn.rules(&[]);
@@ -236,7 +251,8 @@ fn as_result(answer: Answer) -> Result<(), ToolError> {
 
 #[async_trait]
 impl Host for CallHost {
-    async fn ask(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError> {
+    async fn ask(&self, context: &ToolContext, mut ask: Ask) -> Result<(), ToolError> {
+        self.complete(&mut ask);
         let decided = self.decide(&ask).await?;
         match decided.action {
             Action::Allow => Ok(()),
@@ -246,7 +262,8 @@ impl Host for CallHost {
         }
     }
 
-    async fn ask_command(&self, context: &ToolContext, ask: Ask, can_confine: bool) -> Result<Leave, ToolError> {
+    async fn ask_command(&self, context: &ToolContext, mut ask: Ask, can_confine: bool) -> Result<Leave, ToolError> {
+        self.complete(&mut ask);
         let Decided { action, decisions } = self.decide(&ask).await?;
         match action {
             Action::Deny => return Err(denied(&ask)),
@@ -256,7 +273,6 @@ impl Host for CallHost {
                     Some(mode::Answer::Confined) if can_confine => Ok(Leave::Confined),
                     // What a person allows runs without the sandbox, and the question says so.
                     _ => {
-                        let mut ask = ask;
                         ask.metadata["sandbox"] = json!(SandboxReport::default());
                         self.wait_for_answer(context, ask).await.map(|()| Leave::Person)
                     }

@@ -185,11 +185,22 @@ async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analys
         let kind = "external_directory";
         context
             .host
-            .ask(context, Ask { kind, patterns: directories.clone(), always, force: false, title: title.clone(), metadata })
+            .ask(
+                context,
+                Ask { kind, patterns: directories.clone(), always, quiet: Vec::new(), force: false, title: title.clone(), metadata },
+            )
             .await?;
     }
     let metadata = json!({ "command": args.command, "description": args.description });
-    let ask = Ask { kind: "bash", patterns, always: analysis.always(), force: analysis.needs_a_person(), title, metadata };
+    let ask = Ask {
+        kind: "bash",
+        patterns,
+        always: analysis.always(),
+        quiet: analysis.quiet(),
+        force: analysis.needs_a_person(),
+        title,
+        metadata,
+    };
     bash_sandbox::leave(context, ask, args.outside.as_deref(), &directories).await
 }
 
