@@ -123,6 +123,13 @@ impl Rules {
         }
     }
 
+    /// Whether a rule denies anything that a command could do.
+    #[must_use]
+    pub fn denies_a_command(&self) -> bool {
+        const KINDS: [&str; 7] = ["*", "bash", "edit", "read", "external_directory", "webfetch", "sandbox"];
+        self.rules.iter().any(|compiled| compiled.rule.action == Action::Deny && KINDS.contains(&compiled.rule.permission.as_str()))
+    }
+
     /// What the rules say about something that nothing has to allow, as it does nothing by itself: a deny holds, and so does
     /// a rule that asks for it and not for everything.
     #[must_use]

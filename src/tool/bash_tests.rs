@@ -125,6 +125,7 @@ impl Fixture {
             overlay: Arc::default(),
             buffers: crate::overlay::Policy::default(),
             recent: Arc::default(),
+            sandbox: None,
             host: host.clone(),
         };
         Self { top, context, host }

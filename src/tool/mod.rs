@@ -30,6 +30,7 @@ mod bash_environment;
 mod bash_files;
 mod bash_output;
 mod bash_places;
+pub mod bash_sandbox;
 mod bash_screen;
 pub mod edit;
 mod edit_budget;

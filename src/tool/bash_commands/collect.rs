@@ -121,14 +121,7 @@ impl Collector {
                 None => commands.push(command),
             }
         }
-        Analysis {
-            commands,
-            paths: self.paths,
-            writes: self.writes,
-            possible: self.possible,
-            option_globs: self.option_globs,
-            understood,
-        }
+        Analysis { commands, paths: self.paths, writes: self.writes, possible: self.possible, option_globs: self.option_globs, understood }
     }
 
     fn walk(&mut self, parsed: &Parsed, script: &Script, flow: &mut Flow, depth: usize) {
