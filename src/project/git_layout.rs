@@ -5,6 +5,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{
@@ -17,6 +18,8 @@ use crate::stdx::paths::AbsPath;
 const SMALL: u64 = 4 << 10;
 /// A config file of a repository; a longer one is treated as empty.
 const CONFIG: u64 = 1 << 20;
+/// git writes the files of a new worktree one after the other, within this time.
+const SAME_TIME: Duration = Duration::from_secs(10);
 
 /// Where a directory stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +67,21 @@ pub enum Checkout {
     },
     /// Anything else that leads to the repository: a copy of a linked worktree, the inside of a git directory.
     Other,
+}
+
+impl GitLayout {
+    /// Whether the directory only claims to be of the repository: a `.git` that leads there, and nothing that leads
+    /// back. Anybody can write such a file, also into an archive that is unpacked beside the repository.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        self.checkout == Checkout::Other && !self.worktree.is_within(&self.common_dir)
+    }
+
+    /// Whether the repository names this main checkout. A git directory that stands apart from it may not.
+    #[must_use]
+    pub fn main_leads_back(&self) -> bool {
+        self.bare || self.common_dir == self.worktree.join(".git") || main_checkout(&self.common_dir).top.as_ref() == Some(&self.worktree)
+    }
 }
 
 impl Location {
@@ -277,10 +295,19 @@ fn linked_name(top: &AbsPath, git_dir: &AbsPath, common_dir: &AbsPath) -> Option
     if git_dir.parent()? != common_dir.join("worktrees") {
         return None;
     }
-    // After a plain `mv` the record is stale and git goes on; but where it leads to another checkout, this is a copy.
     let recorded = back_link(git_dir).and_then(|dot_git| real(dot_git.parent()?).ok());
-    let taken = recorded.is_some_and(|other| other != *top && matches!(read_dot_git(&other), DotGit::Leads(found) if found == *git_dir));
-    if taken { None } else { git_dir.as_path().file_name()?.to_str().map(str::to_owned) }
+    // After a plain `mv` the record is stale and git goes on; but where it leads to another checkout, this is a copy.
+    let taken = || recorded.as_ref().is_some_and(|other| matches!(read_dot_git(other), DotGit::Leads(found) if found == *git_dir));
+    let leads_back = recorded.as_ref() == Some(top) || !taken() && was_born_with(&top.join(".git"), &git_dir.join("commondir"));
+    if leads_back { git_dir.as_path().file_name()?.to_str().map(str::to_owned) } else { None }
+}
+
+/// Whether both files were made at the same time, as git makes them for a new worktree. A `.git` that somebody writes
+/// later, to take the place of a worktree whose record was left behind, was not.
+fn was_born_with(one: &AbsPath, other: &AbsPath) -> bool {
+    let born = |path: &AbsPath| fs::symlink_metadata(path).and_then(|metadata| metadata.created()).ok();
+    let (Some(one), Some(other)) = (born(one), born(other)) else { return false };
+    one.duration_since(other).or_else(|error| Ok::<_, std::convert::Infallible>(error.duration())).is_ok_and(|apart| apart < SAME_TIME)
 }
 
 /// The `.git` file that a linked worktree's git directory says is its own.
