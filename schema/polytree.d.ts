@@ -338,6 +338,8 @@ export type Config = {
   instructions?: Array<string> | null
   /** What tools may do without asking. */
   permission?: PermissionConfig
+  /** What commands in the sandbox may touch; only in the user's own settings. */
+  sandbox?: SandboxConfig
   /** Tools switched on or off by name or wildcard. */
   tools?: { [key: string]: boolean }
   /** The user's name for display; default: the name of the account. */
@@ -1108,8 +1110,10 @@ export type EventPermission = {
   always: Array<string | BlobRef>
   /** One line for people. */
   title: string | BlobRef
-  /** More about the call: the command, the diff, the path. */
+  /** More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree, and of those that hold keys, that it works in), and `understood: false` where it cannot be told what it runs. Of others: the diff, the path. */
   metadata: unknown
+  /** Only a person may allow it: the line is not understood, and a rule denies something that it could do. `polytree run --yes` rejects it. */
+  attended?: boolean
   /** When it was asked. */
   time: PermissionTime
 }
@@ -1815,8 +1819,10 @@ export type Permission = {
   always: Array<string>
   /** One line for people. */
   title: string
-  /** More about the call: the command, the diff, the path. */
+  /** More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree, and of those that hold keys, that it works in), and `understood: false` where it cannot be told what it runs. Of others: the diff, the path. */
   metadata: unknown
+  /** Only a person may allow it: the line is not understood, and a rule denies something that it could do. `polytree run --yes` rejects it. */
+  attended?: boolean
   /** When it was asked. */
   time: PermissionTime
 }
@@ -2076,6 +2082,8 @@ export type ProviderOptions = {
   proxy?: string | null
   /** A file with certificates (PEM) of authorities that are trusted beside the system's; absolute, or with `~/`. */
   ca?: string | null
+  /** Addresses to which a project's settings may send this provider's key with their `baseURL` or `proxy`: these and what lies below them; only in the user's own settings. */
+  trustedURLs?: Array<string>
 }
 /** A question of the model to the user. */
 export type QuestionId = string
@@ -2119,6 +2127,28 @@ export type Rule = {
   pattern: string
   /** What then. */
   action: Action
+}
+/** The sandbox of commands; only in the user's own settings. Paths are absolute or begin with `~/`. */
+export type SandboxConfig = {
+  /** Files and directories that commands may read besides. */
+  read?: Array<string>
+  /** Files and directories, such as caches, that commands with the policy `workspace` may write besides. */
+  write?: Array<string>
+  /** UNIX sockets that commands may connect to. */
+  sockets?: Array<string>
+  /** Names of variables that commands get although they hold keys of providers. */
+  environment?: Array<string>
+  /** What commands with the policy `workspace` may reach. */
+  network?: SandboxNetwork
+  /** Commands that are to run in the sandbox are asked for where it cannot be had whole. */
+  required?: boolean
+}
+/** The network of commands in the sandbox. */
+export type SandboxNetwork = {
+  /** Domains that may be reached over HTTP and HTTPS, such as `crates.io`; `*.crates.io` for all below one. */
+  domains?: Array<string>
+  /** Servers on this machine may be reached too. */
+  loopback?: boolean
 }
 /** The daemon itself. Read when it starts. */
 export type ServerConfig = {

@@ -11,6 +11,7 @@ pub use crate::permission_config::{PERMISSION_TYPES, PermissionConfig, Permissio
 use crate::{
     agent::AgentMode,
     provider::{ModelCost, ModelLimit},
+    sandbox::SandboxConfig,
 };
 
 params! {
@@ -62,6 +63,9 @@ pub struct Config {
     /// What tools may do without asking.
     #[serde(default, skip_serializing_if = "PermissionConfig::is_empty")]
     pub permission: PermissionConfig,
+    /// What commands in the sandbox may touch; only in the user's own settings.
+    #[serde(default)]
+    pub sandbox: SandboxConfig,
     /// Tools switched on or off by name or wildcard.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<String, bool>,
@@ -181,6 +185,10 @@ pub struct ProviderOptions {
     /// A file with certificates (PEM) of authorities that are trusted beside the system's; absolute, or with `~/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<String>,
+    /// Addresses to which a project's settings may send this provider's key with their `baseURL` or `proxy`: these and
+    /// what lies below them; only in the user's own settings.
+    #[serde(default, rename = "trustedURLs", skip_serializing_if = "Vec::is_empty")]
+    pub trusted_urls: Vec<String>,
     /// Further options.
     #[serde(flatten)]
     pub options: Map<String, Value>,

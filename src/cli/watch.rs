@@ -195,6 +195,12 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         match self.who {
+            Who::Yes if question.attended => {
+                let why = "a rule forbids something that this line could do, and it cannot be told what it runs";
+                self.say(&format!("{} {} ({why})", paint(BAD, "refused:"), ask::short(&question)))?;
+                let advice = format!("{why}. Write each command with its name and its options in plain words");
+                self.answer(question, Answer::Reject(Some(advice)));
+            }
             Who::Yes => {
                 self.say(&format!("{} {}", paint(GOOD, "allowed:"), ask::short(&question)))?;
                 self.answer(question, Answer::Once);

@@ -106,7 +106,7 @@ impl Git {
     /// Git in a directory of a work tree; `None` elsewhere. Looks which filters the settings name, so that none of them
     /// is run.
     pub(super) async fn in_directory(directory: &AbsPath) -> Result<Option<Self>, Error> {
-        let mut git = Self { directory: directory.clone(), filters: Vec::new(), tree: None, index: None };
+        let mut git = Self::anywhere(directory);
         // A setting may place the work tree elsewhere; git answers false where the directory is not in it.
         let place = git.ask(&["rev-parse", "--is-inside-work-tree", "--show-object-format", "--show-toplevel", "--git-path", "index"]);
         let keys = git.ask(&["config", "--list", "--name-only", "-z"]);
@@ -135,6 +135,11 @@ impl Git {
         }
         git.filters = filter_names(&keys).into_iter().map(|name| os_string(&name)).collect();
         Ok(Some(git))
+    }
+
+    /// Git in any directory, for questions that run no filters.
+    pub(super) fn anywhere(directory: &AbsPath) -> Self {
+        Self { directory: directory.clone(), filters: Vec::new(), tree: None, index: None }
     }
 
     /// Where the checkout is, if its index is of the common kind.

@@ -13,6 +13,7 @@ mod place;
 
 mod git_index;
 mod git_program;
+pub(crate) mod git_settings;
 mod head_patch;
 mod index_scan;
 mod line_count;

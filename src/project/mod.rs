@@ -16,8 +16,10 @@ mod models;
 pub mod overview;
 
 mod git_config;
+mod guard;
 mod id_file;
 mod small_file;
+mod trusted_urls;
 
 pub use cache::Projects;
 pub use error::Error;

@@ -29,7 +29,7 @@ use super::{
     scripted::{Script, Scripted},
     variants::Variants,
 };
-use crate::stdx::{nearest as near, paths::AbsPath};
+use crate::stdx::{nearest as near, paths::AbsPath, redact::redact};
 
 /// Why a model cannot be had.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -43,6 +43,14 @@ pub enum Error {
     /// Its settings are wrong.
     #[error("{0}")]
     Settings(String),
+    /// It has a key, which must not be sent to where the project's settings say.
+    #[error("the project's settings send the key of the provider `{provider}` to {url}, which your own settings do not name")]
+    Untrusted {
+        /// The provider's id.
+        provider: String,
+        /// The address.
+        url: String,
+    },
 }
 
 /// What the settings say about a provider; everything that is absent is as the catalogue has it.
@@ -58,6 +66,8 @@ pub struct ProviderSettings {
     pub base_url: Option<String>,
     /// The key.
     pub api_key: Option<Secret>,
+    /// An address among these settings that the user has not named: no key is sent there.
+    pub untrusted: Option<String>,
     /// Further headers.
     pub headers: BTreeMap<String, Secret>,
     /// The longest silence, in milliseconds.
@@ -399,6 +409,11 @@ impl Catalog {
             return Err(Error::Credentials(entry.missing_key() + &store));
         }
         let settings = &entry.settings;
+        if let Some(url) = &settings.untrusted
+            && (entry.key(environment).is_some() || !settings.headers.is_empty())
+        {
+            return Err(Error::Untrusted { provider: id.clone(), url: redact(url, []) });
+        }
         let remote = RemoteSettings {
             api,
             base_url: settings.base_url.clone().or_else(|| entry.wire_url.clone()),

@@ -12,8 +12,10 @@ mod catalog_models;
 pub mod choice;
 pub mod credentials;
 pub mod key_store;
+pub mod known_keys;
 pub mod local_servers;
 mod models_dev;
+pub mod refused;
 pub mod retry;
 pub mod variants;
 

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -28,7 +28,7 @@ use crate::{
         Answer, Question, grant_rule,
         rules::{Origin, Rules},
     },
-    stdx::{ids, paths, paths::AbsPath, time::now_ms},
+    stdx::{ids, paths, paths::AbsPath, time::now_ms, visible},
     storage,
     tool::{
         context::{Ask, Host, ToolContext},
@@ -42,6 +42,8 @@ pub(super) struct CallHost {
     // Taken when the call is closed. A tokio mutex: held while the part is written, so that writes keep their order.
     part: Mutex<Option<ToolPart>>,
     waiting: AtomicUsize,
+    /// A person has said yes.
+    answered: AtomicBool,
     batch: Arc<Batch>,
     // Leave to work, given back while a person is waited for. A plain mutex: held to put it there or take it out.
     slot: std::sync::Mutex<Option<OwnedSemaphorePermit>>,
@@ -67,6 +69,7 @@ impl CallHost {
             turn: Arc::clone(turn),
             part: Mutex::new(Some(part)),
             waiting: AtomicUsize::new(0),
+            answered: AtomicBool::new(false),
             batch: Arc::clone(batch),
             slot: std::sync::Mutex::default(),
         })
@@ -136,7 +139,10 @@ impl CallHost {
         let failed = |error: &dyn std::fmt::Display| ToolError::failed(format!("leave could not be asked for: {error}"));
         let created = now_ms();
         // A grant given elsewhere answers no question of an agent that only looks.
-        let forced = ask.force || self.turn.rules(&[]).denies_all("edit");
+        let rules = self.turn.rules(&[]);
+        let forced = ask.force || rules.denies_all("edit");
+        // A line that is not understood could do what is forbidden.
+        let attended = ask.metadata["understood"] == false && rules.denies_a_command();
         let permission = Permission {
             id: PermissionId::from_ulid(ids::next()),
             session_id: context.session_id.clone(),
@@ -145,15 +151,16 @@ impl CallHost {
             kind: ask.kind.to_owned(),
             patterns: ask.patterns,
             always: ask.always,
-            title: ask.title,
+            title: visible::exact(&ask.title),
             metadata: ask.metadata,
+            attended,
             time: PermissionTime { created },
         };
         let session = &self.turn.session;
-        let question = Question { permission, project_id: session.project_id.clone(), directory: session.directory.clone(), forced };
+        let question = Question { permission, project_id: session.project_id.clone(), directory: session.directory.clone(), forced, rules };
         let (id, mut answer) = self.turn.shared.broker.ask(question).await.map_err(|error| failed(&error))?;
         if let Ok(answer) = answer.try_recv() {
-            return as_result(answer);
+            return self.take(answer);
         }
         let (shared, voice) = (&self.turn.shared, &self.turn.voice);
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -170,12 +177,17 @@ impl CallHost {
             Some(answer) => {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
                 shared.statuses.go_on(&shared.database, voice, &id).await.map_err(|error| failed(&error))?;
-                as_result(answer)?;
+                self.take(answer)?;
                 if self.begin().await { Ok(()) } else { Err(ToolError::Aborted) }
             }
             // Still counted as waiting: whether the question outlives the turn is for the turn to decide.
             None => Err(ToolError::Aborted),
         }
+    }
+
+    fn take(&self, answer: Answer) -> Result<(), ToolError> {
+        self.answered.fetch_or(answer == Answer::Allowed, Ordering::Relaxed);
+        as_result(answer)
     }
 }
 
@@ -201,8 +213,14 @@ impl Host for CallHost {
         }
     }
 
-    async fn progress(&self, _context: &ToolContext, title: Option<String>, metadata: Value) {
+    fn was_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    async fn progress(&self, context: &ToolContext, title: Option<String>, mut metadata: Value) {
         self.turn.progress.sign();
+        context.guard.secrets.clean_value(&mut metadata);
+        let title = title.map(|title| context.guard.secrets.redact(&title).into_owned());
         let mut slot = self.part.lock().await;
         let Some(part) = slot.as_mut() else { return };
         if let ToolState::Running(running) = &mut part.state {

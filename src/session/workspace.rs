@@ -19,7 +19,7 @@ use crate::{
     overlay::{Overlay, Policy},
     provider::{definition::Provider, variants::Variants},
     stdx::paths::AbsPath,
-    tool::{context::Environment, definition::AnyTool, output::OutputLimits},
+    tool::{context::Environment, definition::AnyTool, guard::Guard, output::OutputLimits},
 };
 
 /// A model that can be called.
@@ -96,8 +96,10 @@ pub struct Workspace {
     pub buffers: Policy,
     /// The project's files that were used last.
     pub recent: Arc<Recent>,
-    /// The variables of the client that started the turn.
+    /// The variables of the client that started the turn, without keys.
     pub environment: Environment,
+    /// What tools are kept from.
+    pub guard: Arc<Guard>,
     /// Where oversized outputs are kept.
     pub output_directory: AbsPath,
     /// Where temporary files of writes are noted while they are there.

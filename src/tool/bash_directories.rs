@@ -3,7 +3,10 @@
 
 use std::path::{Component, Path};
 
-use super::bash_commands::{Access, Anchor, PathUse};
+use super::{
+    bash_commands::{Access, Anchor, PathUse},
+    private::PrivatePlaces,
+};
 use crate::stdx::paths::AbsPath;
 
 /// Where a command runs and what needs no leave.
@@ -15,6 +18,8 @@ pub(super) struct Surroundings<'a> {
     pub inside: &'a [&'a AbsPath],
     /// The home directory of whoever runs it.
     pub home: Option<AbsPath>,
+    /// What is asked about wherever it lies.
+    pub private: &'a PrivatePlaces,
 }
 
 /// `<directory>/*` for each directory outside, each once. A path that only running would tell counts only where something
@@ -29,6 +34,24 @@ pub(super) fn external_patterns(uses: &[PathUse], surroundings: &Surroundings<'_
         }
     }
     patterns
+}
+
+/// The directories that the paths are or lie in, each once.
+pub(super) fn places(uses: &[PathUse], surroundings: &Surroundings<'_>) -> Vec<AbsPath> {
+    let mut places = Vec::new();
+    for usage in uses {
+        let bases = match &usage.anchor {
+            Anchor::Directory(moves) => after_moves(moves, surroundings),
+            Anchor::Home => surroundings.home.iter().cloned().collect(),
+            Anchor::Unknown => Vec::new(),
+        };
+        for base in bases {
+            let real = resolve(&base, &usage.path, 0);
+            let place = if real.as_path().is_dir() { Some(real) } else { real.parent().filter(|parent| parent.as_path().is_dir()) };
+            places.extend(place.filter(|place| !places.contains(place)));
+        }
+    }
+    places
 }
 
 /// Whether the directory itself lies outside; its pattern.
@@ -49,6 +72,10 @@ fn outside(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<String> {
     }
     let found = bases.iter().filter_map(|base| {
         let real = resolve(base, &usage.path, 0);
+        if surroundings.private.touches(&real) {
+            // The file itself, so that nothing else is granted with it.
+            return Some(if real.as_path().is_dir() { pattern(&real) } else { real.to_string() });
+        }
         let protected = usage.access != Access::Read
             && surroundings.inside.first().is_some_and(|worktree| super::path::is_git_internal(&real, worktree));
         if !protected && (is_inside(&real, surroundings) || is_harmless_device(&real)) {
@@ -65,7 +92,7 @@ fn pattern(directory: &AbsPath) -> String {
 }
 
 fn is_inside(real: &AbsPath, surroundings: &Surroundings<'_>) -> bool {
-    surroundings.inside.iter().any(|directory| real.is_within(directory))
+    surroundings.inside.iter().any(|directory| real.is_within(directory)) && !surroundings.private.holds(real)
 }
 
 fn is_harmless_device(real: &AbsPath) -> bool {
@@ -128,7 +155,7 @@ fn path_root(path: &str) -> &Path {
 mod tests {
     use expect_test::{Expect, expect};
 
-    use super::{Surroundings, external_patterns};
+    use super::{PrivatePlaces, Surroundings, external_patterns};
     use crate::{
         stdx::paths::AbsPath,
         tool::bash_commands::{Dialect, analyse},
@@ -137,13 +164,14 @@ mod tests {
     fn check(line: &str, expected: &Expect) {
         let top = tempfile::tempdir().unwrap();
         let top = AbsPath::new(top.path()).unwrap().real().unwrap();
-        for directory in ["work/sub/deep", "other", "home"] {
+        for directory in ["work/sub/deep", "other", "home/.ssh"] {
             std::fs::create_dir_all(top.join(directory)).unwrap();
         }
         std::os::unix::fs::symlink(top.join("other"), top.join("work/link")).unwrap();
         std::os::unix::fs::symlink(top.join("other/not-yet"), top.join("work/dangling")).unwrap();
         let work = top.join("work");
-        let surroundings = Surroundings { directory: &work, inside: &[&work], home: Some(top.join("home")) };
+        let private = PrivatePlaces::new([], top.join("none"), &[("HOME".to_owned(), top.join("home").to_string())].into());
+        let surroundings = Surroundings { directory: &work, inside: &[&work], home: Some(top.join("home")), private: &private };
         let patterns = external_patterns(&analyse(line, Dialect::Bash).paths, &surroundings);
         expected.assert_eq(&patterns.join(" ").replace(&top.to_string(), "TOP"));
     }
@@ -183,6 +211,12 @@ mod tests {
         check("cat link/../x", &expect!["TOP/*"]);
         check("echo a > dangling", &expect!["TOP/other/*"]);
         check("cd link && rm x", &expect!["TOP/other/*"]);
+    }
+
+    #[test]
+    fn what_is_private_is_asked_by_itself() {
+        check("cat ~/.ssh/id; cat ../home/.netrc", &expect!["TOP/home/.ssh/id TOP/home/.netrc"]);
+        check("ls ~/.ssh; cat ~/.config/other", &expect!["TOP/home/.ssh/* TOP/home/.config/*"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use polytree_protocol::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{definition::ToolError, file_times::FileTimes, output::OutputLimits};
+use super::{definition::ToolError, file_times::FileTimes, guard::Guard, output::OutputLimits};
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
@@ -48,6 +48,8 @@ pub struct ToolContext {
     pub cancel: CancellationToken,
     /// Variables for child processes.
     pub environment: Environment,
+    /// What tools are kept from.
+    pub guard: Arc<Guard>,
     /// When this session last read each file.
     pub file_times: Arc<FileTimes>,
     /// Texts that editors hold and have not saved.
@@ -82,6 +84,10 @@ pub struct Ask {
 pub trait Host: Send + Sync {
     /// Returns when the call may go on; waits for the user where a rule says ask.
     async fn ask(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError>;
+    /// Whether a person has answered a question of this call with yes.
+    fn was_answered(&self) -> bool {
+        false
+    }
     /// Replaces title and metadata of the running part (sent to clients).
     async fn progress(&self, context: &ToolContext, title: Option<String>, metadata: Value);
     /// Appends to the running part's `output` (sent to clients as a delta).

@@ -11,7 +11,7 @@ use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     path,
-    walk::{self, CUT_NOTE},
+    walk::{self, CUT_NOTE, Hidden},
 };
 use crate::{
     file::{ignore_rules::walker, open::Extent},
@@ -65,11 +65,14 @@ impl Tool for Glob {
                 },
             )
             .await?;
-        let (root, cancel) = (place.real().clone(), context.cancel.clone());
-        let (mut files, extent) = path::blocking(move || {
+        let (root, cancel, at) = (place.real().clone(), context.cancel.clone(), context.clone());
+        let (mut files, extent, note) = path::blocking(move || {
+            path::unmoved(&root, &root)?;
+            let hidden = Hidden::below(&at, &root);
+            let note = hidden.note.clone();
             let mut files = Vec::new();
             let extent = walk(
-                &walker(&root, |_| true),
+                &walker(&root, move |entry| !hidden.is(entry.path())),
                 || cancel.is_cancelled(),
                 |entry| {
                     // A link to a directory is one itself and holds no files of this project.
@@ -79,11 +82,15 @@ impl Tool for Glob {
                     }
                 },
             );
-            extent.map(|extent| (files, extent)).ok_or(ToolError::Aborted)
+            extent.map(|extent| (files, extent, note)).ok_or(ToolError::Aborted)
         })
         .await?;
         newest_first(&mut files);
-        Ok(render(&args.pattern, &files, extent))
+        let mut output = render(&args.pattern, &files, extent);
+        if !note.is_empty() {
+            output.output.extend(["\n\n", &note]);
+        }
+        Ok(output)
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     path::{self, Checked},
-    walk::{self, CUT_NOTE},
+    walk::{self, CUT_NOTE, Hidden},
 };
 use crate::{
     file::{
@@ -91,16 +91,21 @@ impl Tool for Grep {
                 },
             )
             .await?;
-        let (root, cancel, overlay) = (place.clone(), context.cancel.clone(), context.overlay.clone());
+        let (root, cancel, overlay, at) = (place.clone(), context.cancel.clone(), context.overlay.clone(), context.clone());
         let searched = path::blocking(move || {
+            path::unmoved(root.real(), root.real())?;
+            let hidden = Hidden::below(&at, root.real());
             let limits = Limits { cancel: &cancel, until: Instant::now() + PATIENCE };
-            let search = Search { include: include.as_ref(), query: &query, overlay: &overlay, limits };
-            search.run(&root).map(|(hits, extent)| (hits, extent, limits.is_late()))
+            let search = Search { include: include.as_ref(), query: &query, overlay: &overlay, hidden: &hidden, limits };
+            search.run(&root).map(|(hits, extent)| (hits, extent, limits.is_late(), hidden.note.clone()))
         });
-        let (hits, extent, late) = searched.await?;
+        let (hits, extent, late, left_out) = searched.await?;
         let mut note = if extent == Extent::Part { format!("\n{CUT_NOTE}\n") } else { String::new() };
         if late {
             let _ = writeln!(note, "\n{LATE_NOTE}");
+        }
+        if !left_out.is_empty() {
+            let _ = writeln!(note, "\n{left_out}");
         }
         let (hits, withheld) = readable(context, hits).await?;
         if withheld > 0 {
@@ -171,6 +176,7 @@ struct Search<'a> {
     include: Option<&'a PathPattern>,
     query: &'a Query,
     overlay: &'a Overlay,
+    hidden: &'a Hidden,
     limits: Limits<'a>,
 }
 
@@ -192,13 +198,14 @@ impl Search<'_> {
         let mut unsaved: Vec<Entry> = Vec::new();
         for document in self.overlay.below(root) {
             let path = document.path.as_path();
-            if path.symlink_metadata().is_err() && includes(path) && sees(root, &document.path) {
+            if path.symlink_metadata().is_err() && !self.hidden.holds(path) && includes(path) && sees(root, &document.path) {
                 unsaved.push(Entry { path: path.to_owned(), modified: now });
             }
         }
         let mut files = unsaved.clone();
+        let hidden = self.hidden.clone();
         let extent = walk(
-            &walker(root, |_| true),
+            &walker(root, move |entry| !hidden.is(entry.path())),
             || cancel.is_cancelled(),
             |entry| {
                 let is_new = || unsaved.iter().any(|file| file.path == entry.path());

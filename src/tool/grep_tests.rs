@@ -223,7 +223,7 @@ fn an_endless_file_ends_with_the_patience_of_the_search() {
     let query = query("needle").unwrap();
     let file = |until| {
         let limits = Limits { cancel: &place.context.cancel, until };
-        let search = Search { include: None, query: &query, overlay: &place.context.overlay, limits };
+        let search = Search { include: None, query: &query, overlay: &place.context.overlay, hidden: &Hidden::default(), limits };
         (limits.is_late(), search.file(&mut FileSearcher::new(&query), &path).len())
     };
     let now = Instant::now();

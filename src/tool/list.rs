@@ -15,7 +15,7 @@ use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     path,
-    walk::{self, CUT_NOTE},
+    walk::{self, CUT_NOTE, Hidden},
 };
 use crate::{
     file::{ignore_rules::walker, open::Extent},
@@ -94,12 +94,15 @@ impl Tool for List {
             )
             .await?;
         let cancel = context.cancel.clone();
-        let from = root.clone();
-        let (entries, extent) = path::blocking(move || {
+        let (from, at) = (root.clone(), context.clone());
+        let (entries, extent, note) = path::blocking(move || {
+            path::unmoved(&from, &from)?;
+            let hidden = Hidden::below(&at, &from);
+            let note = hidden.note.clone();
             let builder = walker(&from, move |entry| {
                 let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
                 let junk = is_directory && entry.file_name().to_str().is_some_and(|name| JUNK.contains(&name));
-                !junk && !ignore.matched(entry.path(), is_directory).is_ignore()
+                !junk && !hidden.is(entry.path()) && !ignore.matched(entry.path(), is_directory).is_ignore()
             });
             let mut entries = Vec::new();
             let extent = walk(
@@ -111,10 +114,14 @@ impl Tool for List {
                     entries.push(Entry { names, is_directory: entry.file_type().is_some_and(|kind| kind.is_dir()) });
                 },
             );
-            extent.map(|extent| (entries, extent)).ok_or(ToolError::Aborted)
+            extent.map(|extent| (entries, extent, note)).ok_or(ToolError::Aborted)
         })
         .await?;
-        Ok(render(place.named(), place.shown(), entries, extent))
+        let mut output = render(place.named(), place.shown(), entries, extent);
+        if !note.is_empty() {
+            output.output.extend(["\n\n", &note]);
+        }
+        Ok(output)
     }
 }
 

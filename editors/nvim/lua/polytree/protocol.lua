@@ -219,6 +219,7 @@
 ---@field local_servers? table<string, string> Where model servers on this machine are looked for when models are listed: `ollama`, `llamacpp`, `lmstudio` or `vllm`, and an address on loopback such as `http://127.0.0.1:11434`, or `off`; only in the user's own settings.
 ---@field instructions? string[]|nil Paths and glob patterns of further files with instructions for the model. Relative ones are looked up in the directory and in all above it up to the worktree; absolute ones and those with `~/` count only in the user's own settings.
 ---@field permission? polytree.protocol.PermissionConfig What tools may do without asking.
+---@field sandbox? polytree.protocol.SandboxConfig What commands in the sandbox may touch; only in the user's own settings.
 ---@field tools? table<string, boolean> Tools switched on or off by name or wildcard.
 ---@field username? string|nil The user's name for display; default: the name of the account.
 ---@field storage? polytree.protocol.StorageConfig The daemon's store; only in the user's own settings.
@@ -710,7 +711,8 @@
 ---@field patterns (string|polytree.protocol.BlobRef)[] What is asked for.
 ---@field always (string|polytree.protocol.BlobRef)[] What "always" would grant.
 ---@field title string|polytree.protocol.BlobRef One line for people.
----@field metadata any More about the call: the command, the diff, the path.
+---@field metadata any More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree, and of those that hold keys, that it works in), and `understood: false` where it cannot be told what it runs. Of others: the diff, the path.
+---@field attended? boolean Only a person may allow it: the line is not understood, and a rule denies something that it could do. `polytree run --yes` rejects it.
 ---@field time polytree.protocol.PermissionTime When it was asked.
 
 --- What the model thought.
@@ -1200,7 +1202,8 @@
 ---@field patterns string[] What is asked for.
 ---@field always string[] What "always" would grant.
 ---@field title string One line for people.
----@field metadata any More about the call: the command, the diff, the path.
+---@field metadata any More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree, and of those that hold keys, that it works in), and `understood: false` where it cannot be told what it runs. Of others: the diff, the path.
+---@field attended? boolean Only a person may allow it: the line is not understood, and a rule denies something that it could do. `polytree run --yes` rejects it.
 ---@field time polytree.protocol.PermissionTime When it was asked.
 
 --- Permission rules: an action for everything, or a map from a permission type to an action or to a map from patterns to actions. The order of keys is kept; of the matching rules the last one wins.
@@ -1375,6 +1378,7 @@
 ---@field connectTimeout? integer|nil How long a connection may take to be made, in milliseconds; default 30,000.
 ---@field proxy? string|nil The proxy, such as `http://user:password@host:3128` or `socks5://host:1080`; `none` for none. Default: what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY of the client say. Loopback is never asked for by a proxy.
 ---@field ca? string|nil A file with certificates (PEM) of authorities that are trusted beside the system's; absolute, or with `~/`.
+---@field trustedURLs? string[] Addresses to which a project's settings may send this provider's key with their `baseURL` or `proxy`: these and what lies below them; only in the user's own settings.
 
 --- A question of the model to the user.
 ---@alias polytree.protocol.QuestionId string
@@ -1403,6 +1407,20 @@
 ---@field permission string The permission's type, such as `bash` or `edit`; `*` for all.
 ---@field pattern string What it applies to: a wildcard pattern over a command, path or address.
 ---@field action polytree.protocol.Action What then.
+
+--- The sandbox of commands; only in the user's own settings. Paths are absolute or begin with `~/`.
+---@class polytree.protocol.SandboxConfig
+---@field read? string[] Files and directories that commands may read besides.
+---@field write? string[] Files and directories, such as caches, that commands with the policy `workspace` may write besides.
+---@field sockets? string[] UNIX sockets that commands may connect to.
+---@field environment? string[] Names of variables that commands get although they hold keys of providers.
+---@field network? polytree.protocol.SandboxNetwork What commands with the policy `workspace` may reach.
+---@field required? boolean Commands that are to run in the sandbox are asked for where it cannot be had whole.
+
+--- The network of commands in the sandbox.
+---@class polytree.protocol.SandboxNetwork
+---@field domains? string[] Domains that may be reached over HTTP and HTTPS, such as `crates.io`; `*.crates.io` for all below one.
+---@field loopback? boolean Servers on this machine may be reached too.
 
 --- The daemon itself. Read when it starts.
 ---@class polytree.protocol.ServerConfig
