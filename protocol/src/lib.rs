@@ -10,6 +10,7 @@
 //! flattening but where a settings file passes keys on. Type names are unique over the whole contract.
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 #[macro_use]
 mod params;

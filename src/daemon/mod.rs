@@ -203,7 +203,7 @@ impl Daemon {
             Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone(), Arc::clone(&overlay), Arc::clone(&finder));
         // One that was started in passing serves many, and keeps nothing of whoever was first.
         if ownership.kind() == Kind::Foreground {
-            projects = projects.taped(environment);
+            projects = projects.with_recordings(environment);
         }
         let projects = Arc::new(projects);
         let sessions =

@@ -17,7 +17,7 @@ use polytree_protocol::{
     provider::{ModelRefreshResult, ProviderListResult},
 };
 
-use super::{Error, Instance, git, git_layout, guard, models::DirectoryModels, registry};
+use super::{Error, Instance, guard, models::DirectoryModels, registry};
 use crate::{
     agent::{self, Agents},
     config::{
@@ -26,14 +26,12 @@ use crate::{
     },
     event::{Events, Scope},
     find::Finder,
-    overlay::{Overlay, Policy},
-    provider::{
-        catalog::Pool,
-        catalog_cache::{self, PUBLISHED_AT},
-        key_store::Keys,
-        network::{Network, NetworkSettings},
-        tapes::Tapes,
+    git::{
+        layout::{self, Location},
+        refs,
     },
+    overlay::{Overlay, Policy},
+    provider::{Keys, Network, NetworkSettings, PUBLISHED_AT, Pool, Recordings, URL_VARIABLE},
     session::{self, Workspace, Workspaces},
     stdx::{
         paths::{self, AbsPath},
@@ -63,7 +61,7 @@ pub struct Projects {
     pub(super) places: Places,
     pub(super) loader: Loader,
     pub(super) models: Arc<Pool>,
-    tapes: Tapes,
+    recordings: Recordings,
     tools: Vec<Arc<dyn AnyTool>>,
     overlay: Arc<Overlay>,
     finder: Arc<Finder>,
@@ -81,7 +79,7 @@ impl Projects {
             loader: Loader::new(),
             models: Arc::new(Pool::new(&places.data)),
             places,
-            tapes: Tapes::default(),
+            recordings: Recordings::default(),
             tools: tool::builtin(),
             overlay,
             finder,
@@ -91,8 +89,8 @@ impl Projects {
 
     /// Records or replays the calls of clients that say nothing about it as these variables do.
     #[must_use]
-    pub fn taped(mut self, environment: &Environment) -> Self {
-        self.tapes = Tapes::new(environment);
+    pub fn with_recordings(mut self, environment: &Environment) -> Self {
+        self.recordings = Recordings::new(environment);
         self
     }
 
@@ -126,7 +124,7 @@ impl Projects {
 
     async fn enter(&self, directory: &AbsPath, purpose: Use) -> Result<Arc<Instance>, Error> {
         let path = directory.clone();
-        let location = Tasks::spawn_blocking(move || git_layout::locate(&path))
+        let location = Tasks::spawn_blocking(move || layout::locate(&path))
             .await
             .map_err(|_| Error::Directory("the directory could not be looked at".into()))?;
         let location = location.map_err(|source| Error::Unseen { directory: directory.clone(), source })?;
@@ -142,7 +140,7 @@ impl Projects {
         };
         let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
         if let Some(instance) = known
-            && (&instance.location, &instance.project, instance.checkout, &instance.trusted)
+            && (&instance.location, &instance.project, instance.checkout_id, &instance.trusted)
                 == (&location, &seen.project, seen.checkout, &trusted)
         {
             instance.touch();
@@ -151,7 +149,7 @@ impl Projects {
         let instance = Arc::new(Instance::new(directory.clone(), location, seen.project, seen.checkout, trusted));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= MOST_OPEN
-            && let Some(oldest) = open.values().min_by_key(|instance| instance.used()).map(|instance| instance.directory.clone())
+            && let Some(oldest) = open.values().min_by_key(|instance| instance.used()).map(|instance| instance.directory().clone())
         {
             open.remove(&oldest);
         }
@@ -162,7 +160,7 @@ impl Projects {
     async fn remember(
         &self,
         directory: &AbsPath,
-        location: git_layout::Location,
+        location: Location,
         purpose: Use,
     ) -> Result<(registry::Seen, HashSet<TrustedFile>), Error> {
         let files = look_for_files(location.worktree().clone(), directory.clone()).await;
@@ -211,7 +209,7 @@ impl Projects {
         {
             let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             let own = open.values().filter(|instance| instance.project.id == project.id);
-            places.extend(own.map(|instance| (instance.worktree().clone(), instance.directory.clone())));
+            places.extend(own.map(|instance| (instance.worktree().clone(), instance.directory().clone())));
         }
         let look = move || {
             let mut files: Vec<TrustedFile> = Vec::new();
@@ -250,9 +248,9 @@ impl Projects {
     /// # Errors
     /// When git cannot.
     pub async fn init_git(&self, directory: &AbsPath) -> Result<(), Error> {
-        let location = git_layout::locate(directory).map_err(|error| Error::Directory(format!("{directory}: {error}")))?;
-        if !git::is_repo(&location) {
-            git::init(directory).await?;
+        let location = layout::locate(directory).map_err(|error| Error::Directory(format!("{directory}: {error}")))?;
+        if !location.is_git() {
+            refs::init(directory).await?;
         }
         Ok(())
     }
@@ -280,8 +278,8 @@ impl Projects {
         instance: &Instance,
         change: impl FnOnce(&Write<'_>, &ProjectId) -> Result<Option<registry::KnownProject>, registry::Error> + Send + 'static,
     ) -> Result<(), Error> {
-        let files = self.files_of(&instance.project, Some((instance.worktree().clone(), instance.directory.clone()))).await;
-        let (events, id, directory) = (Arc::clone(&self.events), instance.project.id.clone(), instance.directory.to_string());
+        let files = self.files_of(&instance.project, Some((instance.worktree().clone(), instance.directory().clone()))).await;
+        let (events, id, directory) = (Arc::clone(&self.events), instance.project.id.clone(), instance.directory().to_string());
         self.database
             .write(move |write| {
                 let project = change(write, &id)?.ok_or_else(|| Error::UnknownProject(id.clone()))?;
@@ -298,7 +296,7 @@ impl Projects {
         Ok(self.loader.load(
             &self.places,
             instance.worktree(),
-            &instance.directory,
+            instance.directory(),
             &|file| instance.trusted.contains(file),
             environment,
         )?)
@@ -355,7 +353,7 @@ impl Projects {
     /// # Errors
     /// When it cannot be fetched or kept; the one that counted before still does.
     pub async fn refresh_models(&self, environment: &Environment) -> Result<ModelRefreshResult, Error> {
-        let url = match environment.get(catalog_cache::URL_VARIABLE) {
+        let url = match environment.get(URL_VARIABLE) {
             Some(url) => Some(url.clone()),
             None => self.loader.load_user(&self.places, environment)?.config.models_url.clone(),
         };
@@ -369,11 +367,12 @@ impl Projects {
     /// When a settings file is at fault.
     pub fn workspace(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Workspace>, Error> {
         let is_trusted = |file: &TrustedFile| instance.trusted.contains(file);
-        let (worktree, directory) = (instance.worktree(), &instance.directory);
+        let (worktree, directory) = (instance.worktree(), instance.directory());
         let settings = self.loader.load(&self.places, worktree, directory, &is_trusted, environment)?;
         let Agents { list: agents, user_rules: agent_rules } = agent::load(&self.places, worktree, directory, &settings, &is_trusted)?;
         let config = &settings.config;
-        let models = DirectoryModels::new(&self.models, &settings, environment, false).taped(&self.tapes, &settings, directory);
+        let models =
+            DirectoryModels::new(&self.models, &settings, environment, false).with_recordings(&self.recordings, &settings, directory);
         // One for each project: what one has printed is nothing for the others.
         let output_directory = self.places.data.join("output").join(instance.project.id.as_str());
         let keys = models.known_keys();
@@ -384,7 +383,7 @@ impl Projects {
             project_id: instance.project.id.clone(),
             directory: directory.clone(),
             worktree: worktree.clone(),
-            git: git::is_repo(&instance.location),
+            git: instance.location.is_git(),
             agents,
             default_agent: config.default_agent.clone(),
             agent_rules,
@@ -460,7 +459,7 @@ pub(super) fn trusted_files(connection: &rusqlite::Connection, id: &ProjectId) -
 }
 
 async fn files_that_count(instance: &Instance) -> Vec<TrustedFile> {
-    look_for_files(instance.worktree().clone(), instance.directory.clone()).await
+    look_for_files(instance.worktree().clone(), instance.directory().clone()).await
 }
 
 async fn look_for_files(worktree: AbsPath, directory: AbsPath) -> Vec<TrustedFile> {

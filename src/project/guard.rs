@@ -8,7 +8,7 @@ use super::Instance;
 use crate::{
     config::{Places, Settings},
     permission::rules::{Origin, Rules},
-    provider::known_keys::KnownKeys,
+    provider::KnownKeys,
     stdx::{known_secrets::KnownSecrets, paths, paths::AbsPath},
     tool::{context::Environment, guard::Guard, private::PrivatePlaces},
 };
@@ -52,7 +52,7 @@ pub(super) fn without_keys(environment: &Environment, keys: &KnownKeys, secrets:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::credentials::Secret;
+    use crate::provider::Secret;
 
     #[test]
     fn keys_are_known_by_their_variable_and_by_their_value() {

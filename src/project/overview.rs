@@ -14,7 +14,6 @@ use polytree_protocol::{
 use super::{
     Error, Instance, Projects,
     cache::trusted_files,
-    git_layout,
     models::DirectoryModels,
     registry::{self, KnownProject},
 };
@@ -23,7 +22,8 @@ use crate::{
         self, Loader, Places, Settings,
         trust::{self, TrustedFile},
     },
-    provider::catalog::Pool,
+    git::layout,
+    provider::Pool,
     stdx::{paths::AbsPath, tasks::Tasks},
     tool::context::Environment,
 };
@@ -83,7 +83,7 @@ impl Projects {
             .instances()
             .iter()
             .map(|instance| OpenDirectory {
-                directory: instance.directory.clone(),
+                directory: instance.directory().clone(),
                 project: instance.project.clone(),
                 used: instance.used(),
                 bytes: size(instance),
@@ -108,7 +108,7 @@ impl Projects {
         instances.sort_by_key(|instance| std::cmp::Reverse(instance.used()));
         let mut found: BTreeMap<ProjectId, HashSet<(AbsPath, String)>> = BTreeMap::new();
         for instance in instances.iter().take(MOST_LOOKED_AT) {
-            let files = trust::files_that_count(instance.worktree(), &instance.directory);
+            let files = trust::files_that_count(instance.worktree(), instance.directory());
             let waiting = trust::pending(&files, &instance.trusted).into_iter().map(|file| (instance.worktree().clone(), file));
             found.entry(instance.project.id.clone()).or_default().extend(waiting);
         }
@@ -149,7 +149,7 @@ impl Projects {
             return Some((instance.worktree().clone(), directory.clone(), instance.trusted.clone()));
         }
         let path = directory.clone();
-        let location = Tasks::spawn_blocking(move || git_layout::locate(&path)).await.ok()?.ok()?;
+        let location = Tasks::spawn_blocking(move || layout::locate(&path)).await.ok()?.ok()?;
         let wanted = location.clone();
         let trusted = self.database.read::<_, Error>(move |connection| match registry::find(connection, &wanted)? {
             Some(seen) => trusted_files(connection, &seen.project.id),
@@ -165,7 +165,7 @@ impl Projects {
 
 /// Its own fields, its path three times (in the map, in the value, in its location), and the trusted files.
 fn size(instance: &Instance) -> usize {
-    let path = instance.directory.as_path().as_os_str().len();
+    let path = instance.directory().as_path().as_os_str().len();
     let trusted: usize = instance.trusted.iter().map(|file| file.path.len() + file.digest.len() + size_of::<TrustedFile>()).sum();
     size_of::<Instance>() + 3 * path + trusted + 256
 }

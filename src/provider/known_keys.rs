@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     catalog::{CatalogSettings, Pool, built_in},
-    credentials::Secret,
+    secret::Secret,
 };
 
 /// Keys, wherever they stand.

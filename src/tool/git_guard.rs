@@ -1,11 +1,15 @@
 //! What the git that a command starts is told beside its settings: programs that an unknown repository names are not run
 //! unless a person has looked at the command or trusts the project. Settings of the user's own stay in force.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+};
 
 use super::bash_commands::Analysis;
 use crate::{
-    file::git_settings::{RepositorySetting, parts, settings_of_repositories},
+    git::program::setting_variables,
+    git::settings::{RepositorySetting, parts, settings_of_repositories},
     stdx::paths::AbsPath,
 };
 
@@ -94,7 +98,7 @@ pub(super) async fn settings(usage: Use, directories: Vec<AbsPath>, worktree: &A
     }
     let repository = settings_of_repositories(directories).await;
     told.extend(overrides(&repository, usage));
-    if usage == Use::Reads && !repository.contains_key(&OsString::from("core.hookspath")) {
+    if usage == Use::Reads && !repository.contains_key(OsStr::new("core.hookspath")) {
         told.push(("core.hooksPath".into(), "/dev/null".into()));
     }
     told
@@ -160,14 +164,9 @@ fn harmless(section: &str, name: &[u8], variable: &str, value: &str, usage: Use)
 }
 
 /// The variables that tell git all this, behind what the client's own say.
-pub(super) fn variables(client: &BTreeMap<String, String>, told: &[Setting]) -> Vec<(String, OsString)> {
+pub(super) fn variables(client: &BTreeMap<String, String>, told: &[Setting]) -> Vec<(OsString, OsString)> {
     let count = client.get("GIT_CONFIG_COUNT").and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
-    let mut variables = vec![("GIT_CONFIG_COUNT".to_owned(), count.saturating_add(told.len()).to_string().into())];
-    for (at, (key, value)) in told.iter().enumerate() {
-        let at = count.saturating_add(at);
-        variables.push((format!("GIT_CONFIG_KEY_{at}"), key.clone()));
-        variables.push((format!("GIT_CONFIG_VALUE_{at}"), value.clone()));
-    }
+    let mut variables = setting_variables(count, told.iter().map(|(key, value)| (key, value)));
     // What stands there counts more than the numbered ones.
     if let Some(parameters) = client.get("GIT_CONFIG_PARAMETERS").filter(|parameters| !parameters.trim().is_empty()) {
         let mut text = OsString::from(parameters);
@@ -177,13 +176,13 @@ pub(super) fn variables(client: &BTreeMap<String, String>, told: &[Setting]) -> 
             text.push("=");
             text.push(quoted(value));
         }
-        variables.push(("GIT_CONFIG_PARAMETERS".to_owned(), text));
+        variables.push(("GIT_CONFIG_PARAMETERS".into(), text));
     }
     variables
 }
 
 /// A text in quotes, as git quotes it for itself.
-fn quoted(text: &OsString) -> OsString {
+fn quoted(text: &OsStr) -> OsString {
     let bytes = text.as_encoded_bytes();
     let mut quoted = OsString::from("'");
     let mut from = 0;
@@ -198,7 +197,7 @@ fn quoted(text: &OsString) -> OsString {
 }
 
 #[cfg(unix)]
-fn piece(bytes: &[u8], from: usize, to: usize) -> &std::ffi::OsStr {
+fn piece(bytes: &[u8], from: usize, to: usize) -> &OsStr {
     std::os::unix::ffi::OsStrExt::from_bytes(&bytes[from..to])
 }
 

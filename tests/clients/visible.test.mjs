@@ -1,7 +1,7 @@
 // What the page shows of characters that cannot be seen, as the program itself does (src/stdx/visible.rs).
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { exact } from '../../src/serve/web/page/visible.js'
+import { exact } from '../../clients/web/visible.js'
 
 test('what cannot be seen is spelled out', () => {
   assert.equal(exact('rm "a" \'b\' \\ é e\u0301 漢\n\t'), 'rm "a" \'b\' \\ é e\u0301 漢\n\t')

@@ -10,8 +10,8 @@ use super::{
     text,
 };
 use crate::{
+    git::layout::{CheckoutKind, GitLayout, Location, leads_to},
     project::{
-        git_layout::{Checkout, GitLayout, Location, leads_to},
         id_file,
         identity::{Decision, Evidence, Remembered, Sighting, Stamp, decide},
     },
@@ -119,7 +119,7 @@ fn recognise_plain(conn: &Connection, root: &AbsPath) -> Result<Verdict> {
 /// Whether nothing of the repository leads back to this checkout. A git directory that stands apart from its main
 /// checkout names none: then it is the one that was seen first, as long as that is there.
 fn is_foreign(conn: &Connection, layout: &GitLayout) -> Result<bool> {
-    if layout.checkout != Checkout::Main || layout.main_leads_back() {
+    if layout.checkout != CheckoutKind::Main || layout.main_leads_back() {
         return Ok(layout.is_foreign());
     }
     let Some(place) = place::same(conn, &look(&layout.common_dir)?)? else { return Ok(false) };
