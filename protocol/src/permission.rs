@@ -125,13 +125,10 @@ pub struct Permission {
     pub title: String,
     /// More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will
     /// run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree,
-    /// and of those that hold keys, that it works in), and `understood: false` where it cannot be told what it runs. Of
+    /// and of those that hold keys, that it works in), `understood: false` where it
+    /// cannot be told what it runs, and then `denies` (patterns that rules deny; `polytree run --yes` rejects the question). Of
     /// others: the diff, the path.
     pub metadata: Value,
-    /// Only a person may allow it: the line is not understood, and a rule denies something that it could do.
-    /// `polytree run --yes` rejects it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub attended: bool,
     /// When it was asked.
     pub time: PermissionTime,
 }

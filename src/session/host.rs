@@ -141,8 +141,6 @@ impl CallHost {
         // A grant given elsewhere answers no question of an agent that only looks.
         let rules = self.turn.rules(&[]);
         let forced = ask.force || rules.denies_all("edit");
-        // A line that is not understood could do what is forbidden.
-        let attended = ask.metadata["understood"] == false && rules.denies_a_command();
         let permission = Permission {
             id: PermissionId::from_ulid(ids::next()),
             session_id: context.session_id.clone(),
@@ -153,7 +151,6 @@ impl CallHost {
             always: ask.always,
             title: visible::exact(&ask.title),
             metadata: ask.metadata,
-            attended,
             time: PermissionTime { created },
         };
         let session = &self.turn.session;
@@ -201,7 +198,18 @@ fn as_result(answer: Answer) -> Result<(), ToolError> {
 
 #[async_trait]
 impl Host for CallHost {
-    async fn ask(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError> {
+    async fn ask(&self, context: &ToolContext, mut ask: Ask) -> Result<(), ToolError> {
+        let rules = self.turn.rules(&[]);
+        let quiet = std::mem::take(&mut ask.quiet).into_iter();
+        ask.patterns.extend(quiet.filter(|pattern| rules.evaluate_quiet(ask.kind, pattern) != Action::Allow));
+        ask.patterns.dedup();
+        if ask.force && ask.kind == "bash" {
+            // Nobody but a person may say yes to what could be one of these.
+            let denies: Vec<&str> = rules.denied(ask.kind).collect();
+            if !denies.is_empty() {
+                ask.metadata["denies"] = denies.into();
+            }
+        }
         match self.decide(&ask).await? {
             Action::Allow => Ok(()),
             Action::Deny => Err(ToolError::Denied(format!(
@@ -215,6 +223,10 @@ impl Host for CallHost {
 
     fn was_answered(&self) -> bool {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    fn rules(&self) -> Rules {
+        self.turn.rules(&[])
     }
 
     async fn progress(&self, context: &ToolContext, title: Option<String>, mut metadata: Value) {

@@ -5,6 +5,7 @@ pub mod descriptors;
 pub mod detach;
 pub mod encoding;
 pub mod human;
+pub mod idle;
 pub mod ids;
 pub mod known_secrets;
 pub mod lookalike;

@@ -10,23 +10,28 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{
     bash_commands::{Analysis, Dialect, analyse},
-    bash_directories::{Surroundings, external_directory, external_patterns, places},
+    bash_directories::{Surroundings, identity, outside, places},
     bash_environment,
+    bash_files::{Files, files},
     bash_output::{Decoder, Keeper, Kept, Limits},
     bash_screen::Screen,
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     git_guard, umask,
 };
-use crate::stdx::{
-    known_secrets::Redactor,
-    paths::AbsPath,
-    process::{Group, SharedOutput, command, find_program, set_umask},
-    process_table::{self, Process},
-    tasks::Tasks,
-    text::{ellipsis, suffix},
-    visible::exact,
+use crate::{
+    permission::{Pattern, rules::Rules},
+    stdx::{
+        known_secrets::Redactor,
+        paths::AbsPath,
+        process::{Group, SharedOutput, command, find_program, set_umask},
+        process_table::{self, Process},
+        tasks::Tasks,
+        text::{ellipsis, suffix},
+        visible::exact,
+    },
 };
+use polytree_protocol::permission::Action;
 
 const DEFAULT_TIMEOUT: u64 = 120_000;
 const MAX_TIMEOUT: u64 = 600_000;
@@ -145,7 +150,7 @@ async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analys
             "The command line has too many commands in it to be checked. Please write it to a script file and run that, or split it.",
         ));
     }
-    let directories = outside(context, directory, analysis);
+    let directories = outside(context, home(context), directory, &analysis.paths);
     let title = title(args);
     let mut metadata = json!({ "command": args.command, "description": args.description, "workdir": directory.to_string() });
     let visible = exact(&args.command);
@@ -175,43 +180,33 @@ async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analys
         let always = directories.iter().filter(|pattern| pattern.starts_with('/') && !broad(pattern)).cloned().collect();
         let force = directories.iter().any(|pattern| is_private(pattern));
         let (kind, patterns, metadata) = ("external_directory", directories.clone(), metadata.clone());
-        context.host.ask(context, Ask { kind, patterns, always, force, title: title.clone(), metadata }).await?;
+        context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force, title: title.clone(), metadata }).await?;
     }
-    let ask = Ask { kind: "bash", patterns, always: analysis.always(), force: analysis.needs_a_person(), title, metadata };
+    let rules = context.host.rules();
+    // What a program that is not known may run: a person decides where a rule denies it.
+    let is_denied = |command: &String| rules.decide("bash", command).action == Action::Deny;
+    let mut force = analysis.needs_a_person() || analysis.possible.iter().any(is_denied);
+    let named = named_files(context, directory, analysis, rules).await?;
+    force |= named.is_unclear;
+    for (kind, patterns) in [("read", named.read), ("edit", named.edit)] {
+        if !patterns.is_empty() {
+            let always = patterns.iter().map(|pattern| Pattern::literal(pattern)).collect();
+            let (title, metadata) = (title.clone(), metadata.clone());
+            context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force: false, title, metadata }).await?;
+        }
+    }
+    let always = if force { Vec::new() } else { analysis.always() };
+    let ask = Ask { kind: "bash", patterns, always, quiet: analysis.quiet(), force, title, metadata };
     context.host.ask(context, ask).await?;
     // Between the answer and the act: what a person saw must still be what the line does.
     let now = working_directory(context, args.workdir.as_deref())?;
     let is_same = now == *directory && identity(directory) == place;
-    if is_same && outside(context, directory, analysis).iter().all(|pattern| directories.contains(pattern)) {
+    if is_same && outside(context, home(context), directory, &analysis.paths).iter().all(|pattern| directories.contains(pattern)) {
         return Ok(());
     }
     Err(ToolError::failed(format!(
         "Another directory or link has come to stand where the command works since leave was asked for ({directory}). It was not run; call the tool again if it is still needed."
     )))
-}
-
-/// Which directory is at the path: its file system and its number there.
-fn identity(directory: &AbsPath) -> Option<(u64, u64)> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        std::fs::symlink_metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()))
-    }
-    #[cfg(not(unix))]
-    None
-}
-
-/// The places outside of the worktree, and the private ones, that the line works in.
-fn outside(context: &ToolContext, directory: &AbsPath, analysis: &Analysis) -> Vec<String> {
-    let inside = [&context.worktree, &context.directory, &context.output_directory];
-    let surroundings = Surroundings { directory, inside: &inside, home: home(context), private: &context.guard.private };
-    let mut directories: Vec<String> = external_directory(directory, &surroundings).into_iter().collect();
-    for pattern in external_patterns(&analysis.paths, &surroundings) {
-        if !directories.contains(&pattern) {
-            directories.push(pattern);
-        }
-    }
-    directories
 }
 
 /// What the git of the line is told.
@@ -221,6 +216,18 @@ async fn git_settings(context: &ToolContext, directory: &AbsPath, analysis: &Ana
     let directories = [directory.clone()].into_iter().chain(places(&analysis.paths, &surroundings)).collect();
     let is_free = context.guard.trusted || context.host.was_answered();
     git_guard::settings(git_guard::uses_git(analysis), directories, &context.worktree, is_free).await
+}
+
+/// The files that the line reads and writes, as far as rules have something to say about them.
+async fn named_files(context: &ToolContext, directory: &AbsPath, analysis: &Analysis, rules: Rules) -> Result<Files, ToolError> {
+    let inside = [context.worktree.clone(), context.directory.clone(), context.output_directory.clone()];
+    let (directory, home, analysis, guard) = (directory.clone(), home(context), analysis.clone(), context.guard.clone());
+    super::path::blocking(move || {
+        let inside: Vec<&AbsPath> = inside.iter().collect();
+        let surroundings = Surroundings { directory: &directory, inside: &inside, home, private: &guard.private };
+        Ok(files(&analysis, &surroundings, inside[0], &rules))
+    })
+    .await
 }
 
 /// How a command came to its end.

@@ -1,10 +1,10 @@
 //! Which directories outside the worktree a command line touches, as patterns for the permission rules.
 //! Symlinks are followed, also those that lead nowhere yet.
 
-use std::path::{Component, Path};
-
 use super::{
-    bash_commands::{Access, Anchor, PathUse},
+    bash_commands::{Access, PathUse},
+    bash_places::targets,
+    context::ToolContext,
     private::PrivatePlaces,
 };
 use crate::stdx::paths::AbsPath;
@@ -22,12 +22,35 @@ pub(super) struct Surroundings<'a> {
     pub private: &'a PrivatePlaces,
 }
 
-/// `<directory>/*` for each directory outside, each once. A path that only running would tell counts only where something
-/// may be lost, and stands as it was written.
+/// Which directory is at the path: its file system and its number there.
+pub(super) fn identity(directory: &AbsPath) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::symlink_metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+/// The places outside of the worktree, and the private ones, that the line works in.
+pub(super) fn outside(context: &ToolContext, home: Option<AbsPath>, directory: &AbsPath, uses: &[PathUse]) -> Vec<String> {
+    let inside = [&context.worktree, &context.directory, &context.output_directory];
+    let surroundings = Surroundings { directory, inside: &inside, home, private: &context.guard.private };
+    let mut directories: Vec<String> = external_directory(directory, &surroundings).into_iter().collect();
+    for pattern in external_patterns(uses, &surroundings) {
+        if !directories.contains(&pattern) {
+            directories.push(pattern);
+        }
+    }
+    directories
+}
+
+/// `<directory>/*` for each directory outside, each once. A path that only running would tell stands as it was written.
 pub(super) fn external_patterns(uses: &[PathUse], surroundings: &Surroundings<'_>) -> Vec<String> {
     let mut patterns = Vec::new();
     for usage in uses {
-        for pattern in outside(usage, surroundings) {
+        for pattern in outside_of(usage, surroundings) {
             if !patterns.contains(&pattern) {
                 patterns.push(pattern);
             }
@@ -39,17 +62,10 @@ pub(super) fn external_patterns(uses: &[PathUse], surroundings: &Surroundings<'_
 /// The directories that the paths are or lie in, each once.
 pub(super) fn places(uses: &[PathUse], surroundings: &Surroundings<'_>) -> Vec<AbsPath> {
     let mut places = Vec::new();
-    for usage in uses {
-        let bases = match &usage.anchor {
-            Anchor::Directory(moves) => after_moves(moves, surroundings),
-            Anchor::Home => surroundings.home.iter().cloned().collect(),
-            Anchor::Unknown => Vec::new(),
-        };
-        for base in bases {
-            let real = resolve(&base, &usage.path, 0);
-            let place = if real.as_path().is_dir() { Some(real) } else { real.parent().filter(|parent| parent.as_path().is_dir()) };
-            places.extend(place.filter(|place| !places.contains(place)));
-        }
+    for target in uses.iter().flat_map(|usage| targets(usage, surroundings)) {
+        let real = target.real;
+        let place = if real.as_path().is_dir() { Some(real) } else { real.parent().filter(|parent| parent.as_path().is_dir()) };
+        places.extend(place.filter(|place| !places.contains(place)));
     }
     places
 }
@@ -60,31 +76,43 @@ pub(super) fn external_directory(directory: &AbsPath, surroundings: &Surrounding
     (!is_inside(&real, surroundings)).then(|| pattern(&real))
 }
 
-fn outside(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<String> {
-    let bases = match &usage.anchor {
-        Anchor::Directory(moves) => after_moves(moves, surroundings),
-        Anchor::Home => surroundings.home.iter().cloned().collect(),
-        Anchor::Unknown => Vec::new(),
-    };
-    if bases.is_empty() {
-        let may_lose = usage.access == Access::Destroy && !usage.text.is_empty();
-        return if may_lose { vec![format!("{}/*", usage.text.trim_end_matches('/'))] } else { Vec::new() };
+fn outside_of(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<String> {
+    let found = targets(usage, surroundings);
+    if found.is_empty() {
+        // Names alone are no secret, and what is perhaps no path at all is not asked about.
+        let matters = !matches!(usage.access, Access::List | Access::Unsure) && !usage.text.is_empty();
+        return if matters { vec![format!("{}/*", usage.text.trim_end_matches('/'))] } else { Vec::new() };
     }
-    let found = bases.iter().filter_map(|base| {
-        let real = resolve(base, &usage.path, 0);
-        if surroundings.private.touches(&real) {
+    let found = found.into_iter().filter_map(|target| {
+        let real = target.real;
+        let names_only = matches!(usage.access, Access::List | Access::Unsure);
+        if surroundings.private.holds(&real) || !names_only && surroundings.private.below(&real).next().is_some() {
             // The file itself, so that nothing else is granted with it.
             return Some(if real.as_path().is_dir() { pattern(&real) } else { real.to_string() });
         }
-        let protected = usage.access != Access::Read
-            && surroundings.inside.first().is_some_and(|worktree| super::path::is_git_internal(&real, worktree));
+        let protected =
+            usage.access.changes() && surroundings.inside.first().is_some_and(|worktree| super::path::is_git_internal(&real, worktree));
         if !protected && (is_inside(&real, surroundings) || is_harmless_device(&real)) {
             return None;
         }
-        let is_directory = !usage.whole || usage.path.is_empty() || usage.path.ends_with('/') || real.as_path().is_dir();
+        // A pattern matches directories too, of which nothing is read.
+        if usage.access == Access::Read && usage.rest.is_some() && !target.is_below && real.as_path().is_dir() {
+            return None;
+        }
+        // A word like `/api/v1` is no path where nothing has such a name.
+        if usage.access == Access::Unsure && !has_root(&real) {
+            return None;
+        }
+        let is_directory = target.is_below || usage.path.is_empty() || usage.path.ends_with('/') || real.as_path().is_dir();
         Some(pattern(&if is_directory { real } else { real.parent().unwrap_or(real) }))
     });
     found.collect()
+}
+
+/// Whether the first name of the path is there.
+fn has_root(real: &AbsPath) -> bool {
+    let first: std::path::PathBuf = real.as_path().components().take(2).collect();
+    first.exists()
 }
 
 fn pattern(directory: &AbsPath) -> String {
@@ -95,60 +123,12 @@ fn is_inside(real: &AbsPath, surroundings: &Surroundings<'_>) -> bool {
     surroundings.inside.iter().any(|directory| real.is_within(directory)) && !surroundings.private.holds(real)
 }
 
-fn is_harmless_device(real: &AbsPath) -> bool {
+pub(super) fn is_harmless_device(real: &AbsPath) -> bool {
     let path = real.to_string();
     ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/stdin", "/dev/stdout", "/dev/stderr"]
         .contains(&path.as_str())
         || path.starts_with("/dev/fd/")
         || path.starts_with("/proc/self/fd/")
-}
-
-/// Where some `cd`s may lead: one that names no directory now may fail or may not.
-fn after_moves(moves: &[String], surroundings: &Surroundings<'_>) -> Vec<AbsPath> {
-    let mut places = vec![surroundings.directory.clone()];
-    for step in moves {
-        let mut next = Vec::new();
-        for place in places {
-            let base = if step.starts_with('~') { surroundings.home.as_ref().unwrap_or(&place) } else { &place };
-            let target = resolve(base, step.trim_start_matches('~'), 0);
-            let target = if step.starts_with("~/") { resolve(base, step.trim_start_matches("~/"), 0) } else { target };
-            let certain = target.as_path().is_dir();
-            next.push(target);
-            if !certain {
-                next.push(place);
-            }
-        }
-        next.truncate(16);
-        places = next;
-    }
-    places
-}
-
-/// Follows a path as the system does: `..` after a symlink means the parent of where it leads.
-fn resolve(base: &AbsPath, path: &str, depth: usize) -> AbsPath {
-    let mut current = base.clone();
-    for component in Path::new(path).components() {
-        match component {
-            Component::RootDir | Component::Prefix(_) => current = AbsPath::new(path_root(path)).unwrap_or(current),
-            Component::CurDir => {}
-            Component::ParentDir => {
-                let real = current.real_or_nearest();
-                current = real.parent().unwrap_or(real);
-            }
-            Component::Normal(name) => {
-                let next = current.join(name);
-                current = match std::fs::read_link(&next) {
-                    Ok(target) if depth < 40 => resolve(&current.real_or_nearest(), &target.to_string_lossy(), depth + 1),
-                    _ => next,
-                };
-            }
-        }
-    }
-    current.real_or_nearest()
-}
-
-fn path_root(path: &str) -> &Path {
-    Path::new(path).ancestors().last().unwrap_or(Path::new("/"))
 }
 
 #[cfg(all(test, unix))]
@@ -192,6 +172,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_private_is_asked_by_itself() {
+        check("cat ~/.ssh/id; cat ../home/.netrc", &expect!["TOP/home/.ssh/id TOP/home/.netrc"]);
+        check("cat ~/.ssh ~/.config/other", &expect!["TOP/home/.ssh/* TOP/home/.config/*"]);
+    }
+
+    #[test]
     fn outside_is_named_by_its_directory() {
         check("rm ../other/x", &expect!["TOP/other/*"]);
         check("cp a /usr/share/x; touch /usr/share/y", &expect!["/usr/share/*"]);
@@ -214,12 +200,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_private_is_asked_by_itself() {
-        check("cat ~/.ssh/id; cat ../home/.netrc", &expect!["TOP/home/.ssh/id TOP/home/.netrc"]);
-        check("cat ~/.ssh ~/.config/other", &expect!["TOP/home/.ssh/* TOP/home/.config/*"]);
-    }
-
-    #[test]
     fn a_cd_that_may_fail_counts_both_ways() {
         check("cd new; rm ../x", &expect!["TOP/*"]);
         check("(cd sub); rm ../x", &expect!["TOP/*"]);
@@ -229,7 +209,8 @@ mod tests {
 
     #[test]
     fn unknown_paths_count_where_something_may_be_lost() {
-        check("cat $x", &expect![""]);
+        check("cat $x", &expect!["$x/*"]);
+        check("ls $x; test -f $x", &expect![""]);
         check("rm -rf $x", &expect!["$x/*"]);
         check("rm -rf \"${build}/out\"", &expect!["${build}/out/*"]);
         check("rm -rf sub/$x", &expect![""]);

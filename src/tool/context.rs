@@ -15,6 +15,7 @@ use super::{definition::ToolError, file_times::FileTimes, guard::Guard, output::
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
+    permission::rules::Rules,
     stdx::paths::AbsPath,
 };
 
@@ -69,6 +70,8 @@ pub struct Ask {
     pub kind: &'static str,
     /// What is asked for; each is judged by itself, one deny refuses all, one ask asks for all.
     pub patterns: Vec<String>,
+    /// Judged too, but nothing has to allow it: only a rule that is about it, or a deny, counts.
+    pub quiet: Vec<String>,
     /// What "always" would grant.
     pub always: Vec<String>,
     /// Ask whatever a rule says that allows (an unresolvable command); a deny still refuses.
@@ -87,6 +90,10 @@ pub trait Host: Send + Sync {
     /// Whether a person has answered a question of this call with yes.
     fn was_answered(&self) -> bool {
         false
+    }
+    /// The rules in force, without the answers that are remembered.
+    fn rules(&self) -> Rules {
+        Rules::new(None)
     }
     /// Replaces title and metadata of the running part (sent to clients).
     async fn progress(&self, context: &ToolContext, title: Option<String>, metadata: Value);

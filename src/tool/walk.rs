@@ -5,12 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     context::ToolContext,
     definition::ToolError,
     path::{self, Checked, Purpose},
 };
-use crate::{find::text, stdx::paths::AbsPath};
+use crate::{
+    find::{files::Files, text, walk::Bounds},
+    stdx::paths::AbsPath,
+};
 
 /// Told to the model where a walk did not see everything.
 pub const CUT_NOTE: &str = "(The directory is so large that only a part of it was looked at. Give a path further down.)";
@@ -67,6 +72,18 @@ impl Hidden {
     pub fn holds(&self, path: &Path) -> bool {
         path.ancestors().any(|path| self.is(path))
     }
+}
+
+/// All files below a directory, as far as a tool looks at them.
+///
+/// # Errors
+/// When it cannot be read, or the call was cancelled.
+pub fn files(root: &AbsPath, cancel: &CancellationToken) -> Result<Files, ToolError> {
+    let files = Files::walk(root, Bounds::SEARCH, &|| cancel.is_cancelled());
+    if cancel.is_cancelled() {
+        return Err(ToolError::Aborted);
+    }
+    files.map_err(|error| ToolError::failed(format!("{root} cannot be read: {error}")))
 }
 
 impl From<text::Error> for ToolError {

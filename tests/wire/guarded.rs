@@ -102,7 +102,7 @@ async fn a_question_tells_where_and_a_swapped_directory_is_not_worked_in() {
         fixture.models.push(Answer::openai_text("done"));
         let turn = client.send("session.prompt", json!({ "sessionID": session, "parts": kind })).await;
         let question = asked(&client).await;
-        assert_eq!((&question["type"], question.get("attended")), (&json!(kind), None));
+        assert_eq!(&question["type"], &json!(kind));
         if kind == "bash" {
             let metadata = &question["metadata"];
             assert_eq!(metadata["workdir"], fixture.path("repo/sub").to_str().unwrap());
@@ -187,7 +187,7 @@ async fn always_answers_what_the_rules_and_the_grant_allow_together() {
 #[tokio::test]
 async fn a_line_that_is_not_understood_needs_a_person_while_a_deny_exists() {
     let fixture = Fixture::new().await;
-    for (rules, expected) in [(json!({ "*": "ask" }), None), (json!({ "*": "ask", "zap *": "deny" }), Some(&json!(true)))] {
+    for (rules, expected) in [(json!({ "*": "ask" }), None), (json!({ "*": "ask", "zap *": "deny" }), Some(&json!(["zap *"])))] {
         fixture.settings(&json!({ "permission": { "bash": rules } }));
         let mut client = Client::start(&fixture);
         let session = client.session().await;
@@ -195,7 +195,7 @@ async fn a_line_that_is_not_understood_needs_a_person_while_a_deny_exists() {
         fixture.models.push(bash(json!({ "command": "A=zap; $A x" })));
         let _turn = client.send("session.prompt", json!({ "sessionID": session, "parts": "1" })).await;
         let question = asked(&client).await;
-        assert_eq!((question.get("attended"), &question["metadata"]["understood"]), (expected, &json!(false)), "{question}");
+        assert_eq!((question["metadata"].get("denies"), &question["metadata"]["understood"]), (expected, &json!(false)), "{question}");
         client.call("session.abort", json!({ "sessionID": session })).await;
         client.end().await;
     }
