@@ -17,6 +17,9 @@ use crate::stdx::text::ellipsis;
 /// The most lines of a change that are shown before a person is asked.
 const MOST_DIFF_LINES: usize = 200;
 
+/// So many lines of a command may have left the screen when the question stands there.
+const MANY_LINES: usize = 20;
+
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -144,6 +147,22 @@ fn shown(question: &Permission, child: Option<&str>, most: usize) -> String {
             lines.push(paint(FAINT, "  for the command:"));
         }
         lines.extend(code(command));
+        let count = command.lines().count();
+        if count > MANY_LINES {
+            lines.push(paint(FAINT, &format!("  the command has {count} lines")));
+        }
+        let fact = |field: &str| question.metadata.get(field);
+        if let Some(directory) = fact("workdir").and_then(Value::as_str) {
+            lines.push(format!("  in {}", paint(CODE, &sanitize::exact(directory))));
+        }
+        let outside: Vec<String> =
+            fact("directories").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(sanitize::exact).collect();
+        if question.kind == "bash" && !outside.is_empty() {
+            lines.push(format!("  it also works in {}", paint(CODE, &outside.join(", "))));
+        }
+        if fact("understood") == Some(&Value::Bool(false)) {
+            lines.push(paint(WARNING, "  it cannot be told what this line runs"));
+        }
         let description = sanitize::line(&question.title);
         if description != sanitize::line(command) && !description.is_empty() {
             lines.push(paint(FAINT, &format!("  described by the model as: {description}")));
@@ -357,6 +376,17 @@ mod tests {
                 /etc/*
               always would allow: make *"]]
         .assert_eq(&shown(json!({ "type": "external_directory", "title": "/etc", "patterns": ["/etc/*"] }), None));
+        expect![[r"
+            ? bash
+                rm -rf *
+              in /work/a\u{202e}b
+              it also works in /etc/*, /home/ann/.ssh/*
+              it cannot be told what this line runs
+              described by the model as: make all"]]
+        .assert_eq(&shown(
+            json!({ "always": [], "metadata": { "command": "rm -rf *", "workdir": "/work/a\u{202e}b", "directories": ["/etc/*", "/home/ann/.ssh/*"], "understood": false } }),
+            None,
+        ));
         // The directory is what is asked about, the command is where it comes from.
         expect![[r"
             ? external_directory

@@ -1,6 +1,8 @@
 //! Text of models, tools and file names made harmless for a terminal: no escape sequence in it ever reaches one, and
 //! nothing in it can pretend to be something else. Everything that can be read stays, in its order.
 
+pub use crate::stdx::visible::exact;
+
 /// Removes escape sequences and control characters from a text that comes in pieces; a sequence may be cut anywhere.
 /// Newline and tab stay; a carriage return goes; characters that turn the direction of writing become U+FFFD.
 #[derive(Debug, Default, Clone)]
@@ -72,23 +74,6 @@ pub fn line(text: &str) -> String {
     self::text(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A text as it is, with everything that cannot be seen spelled out: what a person is asked to allow must be what is
-/// done. Newlines and tabs stay.
-#[must_use]
-pub fn exact(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        // Behind a letter, so that a combining mark counts as visible.
-        let escaped: String = format!("a{character}").escape_debug().skip(1).collect();
-        match character {
-            '\n' | '\t' => shown.push(character),
-            _ if escaped.starts_with("\\u{") || matches!(character, '\r' | '\0') => shown.push_str(&escaped),
-            _ => shown.push(character),
-        }
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -114,12 +99,6 @@ mod tests {
             assert_eq!(text(given), expected, "{given:?}");
         }
         assert_eq!(line(" a\n\tb \u{1b}[1mc"), "a b c");
-    }
-
-    #[test]
-    fn what_cannot_be_seen_is_spelled_out() {
-        assert_eq!(exact("rm \"a\" 'b' \\ é e\u{301}\n"), "rm \"a\" 'b' \\ é e\u{301}\n");
-        assert_eq!(exact("a\u{1b}[8mb\u{200b}\u{202e}\u{a0}\r"), "a\\u{1b}[8mb\\u{200b}\\u{202e}\\u{a0}\\r");
     }
 
     fn harmless(text: &str) -> bool {

@@ -9,15 +9,19 @@ use std::{
 use polytree_protocol::{
     events::{EventPayload, PermissionRepliedInfo},
     id::{GrantId, MessageId, PermissionId, ProjectId, SessionId},
-    permission::{Grant, Permission, PermissionOutcome, PermissionResponse, PermissionTime, Rule},
+    permission::{Action, Grant, Permission, PermissionOutcome, PermissionResponse, PermissionTime, Rule},
 };
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{store, store::Row};
+use super::{
+    rules::{Origin, Rules},
+    store,
+    store::Row,
+};
 use crate::{
     event::{Events, Scope},
-    stdx::{ids, time::now_ms},
+    stdx::{ids, paths, time::now_ms},
     storage::{self, Database, Write},
 };
 
@@ -57,6 +61,8 @@ pub struct Question {
     pub directory: String,
     /// Grants do not answer it, only people do.
     pub forced: bool,
+    /// The rules that made it a question, without grants: what a grant given meanwhile is added to.
+    pub rules: Rules,
 }
 
 /// What an answer has settled.
@@ -69,7 +75,13 @@ pub struct Settled {
 }
 
 /// Who in this process waits for which answer.
-type Waiters = Mutex<HashMap<PermissionId, Vec<oneshot::Sender<Answer>>>>;
+type Waiters = Mutex<HashMap<PermissionId, Waiting>>;
+
+/// Those who wait for one answer.
+struct Waiting {
+    rules: Rules,
+    senders: Vec<oneshot::Sender<Answer>>,
+}
 
 /// The questions of the whole daemon.
 pub struct Broker {
@@ -109,7 +121,9 @@ impl Broker {
                         question.permission.id
                     }
                 };
-                waiters.lock().unwrap_or_else(PoisonError::into_inner).entry(id.clone()).or_default().push(sender);
+                let mut waiters = waiters.lock().unwrap_or_else(PoisonError::into_inner);
+                let waiting = waiters.entry(id.clone()).or_insert_with(|| Waiting { rules: question.rules.clone(), senders: Vec::new() });
+                waiting.senders.push(sender);
                 Ok(id)
             })
             .await?;
@@ -155,9 +169,9 @@ impl Broker {
                             };
                             store::insert_grant(write, &grant)?;
                         }
-                        let grants = store::grants(write, &row.project_id)?;
+                        let grants: Vec<Rule> = store::grants(write, &row.project_id)?.iter().map(grant_rule).collect();
                         for other in store::open_of_project(write, &row.project_id)? {
-                            if !other.forced && covered(&grants, &other.permission) {
+                            if !other.forced && is_allowed(&waiters, &grants, &other.permission) {
                                 settled.push(settle(write, &events, &waiters, &other, PermissionOutcome::Always, None)?);
                             }
                         }
@@ -271,14 +285,17 @@ pub fn asked_in(connection: &Connection, session: &SessionId, message: &MessageI
 /// A grant as a rule.
 #[must_use]
 pub fn grant_rule(grant: &Grant) -> Rule {
-    Rule { permission: grant.kind.clone(), pattern: grant.pattern.clone(), action: polytree_protocol::permission::Action::Allow }
+    Rule { permission: grant.kind.clone(), pattern: grant.pattern.clone(), action: Action::Allow }
 }
 
-fn covered(grants: &[Grant], permission: &Permission) -> bool {
-    !permission.patterns.is_empty()
-        && permission.patterns.iter().all(|pattern| {
-            grants.iter().any(|grant| grant.kind == permission.kind && super::Pattern::new(&grant.pattern, None).matches(pattern))
-        })
+/// Whether the rules of the one who asked, together with the grants, allow it; where nobody waits for it in this process,
+/// whether the grants alone do.
+fn is_allowed(waiters: &Waiters, grants: &[Rule], permission: &Permission) -> bool {
+    let waiting = waiters.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = waiting.get(&permission.id).map(|waiting| waiting.rules.clone());
+    let rules = known.unwrap_or_else(|| Rules::none(paths::home().map(|home| home.to_string()).as_deref())).with(Origin::Grants, grants);
+    let patterns = permission.patterns.iter().map(String::as_str);
+    !permission.patterns.is_empty() && rules.evaluate_all(&permission.kind, patterns, false) == Action::Allow
 }
 
 fn settle(
@@ -297,7 +314,8 @@ fn settle(
     let orphaned = !waiters.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id);
     let (waiters, answer) = (Arc::clone(waiters), answer(outcome, message.map(str::to_owned)));
     write.after_commit(move || {
-        for waiter in waiters.lock().unwrap_or_else(PoisonError::into_inner).remove(&id).unwrap_or_default() {
+        let waiting = waiters.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        for waiter in waiting.into_iter().flat_map(|waiting| waiting.senders) {
             let _ = waiter.send(answer.clone());
         }
     });

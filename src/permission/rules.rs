@@ -50,9 +50,15 @@ impl Rules {
     /// The built-in rules alone. `home` is what a leading `~/` or `$HOME/` in a pattern stands for.
     #[must_use]
     pub fn new(home: Option<&str>) -> Self {
-        let mut rules = Self { home: home.map(str::to_owned), rules: Vec::new() };
+        let mut rules = Self::none(home);
         rules.add(Origin::BuiltIn, &built_in());
         rules
+    }
+
+    /// No rules at all, not even the built-in ones.
+    #[must_use]
+    pub fn none(home: Option<&str>) -> Self {
+        Self { home: home.map(str::to_owned), rules: Vec::new() }
     }
 
     /// Adds rules of one origin behind those of the same or a weaker origin; within an origin the order of adding is kept.

@@ -12,7 +12,9 @@ mod instance;
 mod models;
 pub mod overview;
 
+mod guard;
 mod id_file;
+mod trusted_urls;
 
 pub use cache::Projects;
 pub use error::Error;

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -30,7 +30,7 @@ use crate::{
         mode::{self, Wish, Word},
         rules::{Decision, Origin, Rules, stricter},
     },
-    stdx::{ids, paths, paths::AbsPath, time::now_ms},
+    stdx::{ids, paths, paths::AbsPath, time::now_ms, visible},
     storage,
     tool::{
         context::{Ask, Host, Leave, ToolContext},
@@ -44,6 +44,8 @@ pub(super) struct CallHost {
     // Taken when the call is closed. A tokio mutex: held while the part is written, so that writes keep their order.
     part: Mutex<Option<ToolPart>>,
     waiting: AtomicUsize,
+    /// A person has said yes.
+    answered: AtomicBool,
     batch: Arc<Batch>,
     // Leave to work, given back while a person is waited for. A plain mutex: held to put it there or take it out.
     slot: std::sync::Mutex<Option<OwnedSemaphorePermit>>,
@@ -80,6 +82,7 @@ impl CallHost {
             turn: Arc::clone(turn),
             part: Mutex::new(Some(part)),
             waiting: AtomicUsize::new(0),
+            answered: AtomicBool::new(false),
             batch: Arc::clone(batch),
             slot: std::sync::Mutex::default(),
         })
@@ -182,7 +185,8 @@ impl CallHost {
         let failed = |error: &dyn std::fmt::Display| ToolError::failed(format!("leave could not be asked for: {error}"));
         let created = now_ms();
         // A grant given elsewhere answers no question of an agent that only looks.
-        let forced = ask.force || self.turn.rules(&[]).denies_all("edit");
+        let rules = self.turn.rules(&[]);
+        let forced = ask.force || rules.denies_all("edit");
         let permission = Permission {
             id: PermissionId::from_ulid(ids::next()),
             session_id: context.session_id.clone(),
@@ -191,15 +195,15 @@ impl CallHost {
             kind: ask.kind.to_owned(),
             patterns: ask.patterns,
             always: ask.always,
-            title: ask.title,
+            title: visible::exact(&ask.title),
             metadata: ask.metadata,
             time: PermissionTime { created },
         };
         let session = &self.turn.session;
-        let question = Question { permission, project_id: session.project_id.clone(), directory: session.directory.clone(), forced };
+        let question = Question { permission, project_id: session.project_id.clone(), directory: session.directory.clone(), forced, rules };
         let (id, mut answer) = self.turn.shared.broker.ask(question).await.map_err(|error| failed(&error))?;
         if let Ok(answer) = answer.try_recv() {
-            return as_result(answer);
+            return self.take(answer);
         }
         let (shared, voice) = (&self.turn.shared, &self.turn.voice);
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -216,12 +220,17 @@ impl CallHost {
             Some(answer) => {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
                 shared.statuses.go_on(&shared.database, voice, &id).await.map_err(|error| failed(&error))?;
-                as_result(answer)?;
+                self.take(answer)?;
                 if self.begin().await { Ok(()) } else { Err(ToolError::Aborted) }
             }
             // Still counted as waiting: whether the question outlives the turn is for the turn to decide.
             None => Err(ToolError::Aborted),
         }
+    }
+
+    fn take(&self, answer: Answer) -> Result<(), ToolError> {
+        self.answered.fetch_or(answer == Answer::Allowed, Ordering::Relaxed);
+        as_result(answer)
     }
 }
 
@@ -262,6 +271,10 @@ impl Host for CallHost {
         }
     }
 
+    fn was_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
     fn rules(&self) -> Rules {
         self.turn.rules(&[])
     }
@@ -296,8 +309,10 @@ impl Host for CallHost {
         })
     }
 
-    async fn progress(&self, _context: &ToolContext, title: Option<String>, metadata: Value) {
+    async fn progress(&self, context: &ToolContext, title: Option<String>, mut metadata: Value) {
         self.turn.progress.sign();
+        context.guard.secrets.clean_value(&mut metadata);
+        let title = title.map(|title| context.guard.secrets.redact(&title).into_owned());
         let mut slot = self.part.lock().await;
         let Some(part) = slot.as_mut() else { return };
         if let ToolState::Running(running) = &mut part.state {

@@ -68,6 +68,7 @@ pub(super) async fn expand(
         output_limits: workspace.output_limits,
         cancel,
         environment: Arc::clone(&workspace.environment),
+        guard: Arc::clone(&workspace.guard),
         file_times: shared.file_times(session),
         overlay: Arc::clone(&workspace.overlay),
         buffers: workspace.buffers,

@@ -11,7 +11,7 @@ use polytree_protocol::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{bash_sandbox::Sandboxing, definition::ToolError, file_times::FileTimes, output::OutputLimits};
+use super::{bash_sandbox::Sandboxing, definition::ToolError, file_times::FileTimes, guard::Guard, output::OutputLimits};
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
@@ -49,6 +49,8 @@ pub struct ToolContext {
     pub cancel: CancellationToken,
     /// Variables for child processes.
     pub environment: Environment,
+    /// What tools are kept from.
+    pub guard: Arc<Guard>,
     /// When this session last read each file.
     pub file_times: Arc<FileTimes>,
     /// Texts that editors hold and have not saved.
@@ -98,6 +100,10 @@ pub enum Leave {
 pub trait Host: Send + Sync {
     /// Returns when the call may go on; waits for the user where a rule says ask.
     async fn ask(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError>;
+    /// Whether a person has answered a question of this call with yes.
+    fn was_answered(&self) -> bool {
+        false
+    }
     /// The rules in force, without the answers that are remembered.
     fn rules(&self) -> Rules {
         Rules::new(None)

@@ -10,7 +10,7 @@ use super::{
     text,
 };
 use crate::{
-    git::layout::{GitLayout, Location, leads_to},
+    git::layout::{CheckoutKind, GitLayout, Location, leads_to},
     project::{
         id_file,
         identity::{Decision, Evidence, Remembered, Sighting, Stamp, decide},
@@ -61,7 +61,9 @@ pub fn peek(conn: &Connection, location: &Location, now: i64) -> Result<Seen> {
 /// When the store fails or the directory went away.
 pub fn claim(conn: &Connection, location: &Location, now: i64) -> Result<Seen> {
     let Some(mut verdict) = recognise(conn, location)? else { return known_or_gone(conn, location) };
-    if let Location::Git(layout) = location {
+    if let Location::Git(layout) = location
+        && verdict.kind == Kind::Git
+    {
         for _ in 0..ATTEMPTS {
             let (common_dir, project) = (&layout.common_dir, &verdict.place.project);
             let written = match &verdict.place.file {
@@ -101,13 +103,28 @@ struct Verdict {
 /// `None` for a worktree of a known repository whose `.git` leads nowhere: it stays what it was.
 fn recognise(conn: &Connection, location: &Location) -> Result<Option<Verdict>> {
     match location {
+        // What only claims to be of a repository is a project of its own: it gets no grants and no trust of the other.
+        Location::Git(layout) if is_foreign(conn, layout)? => recognise_plain(conn, &layout.worktree).map(Some),
         Location::Git(layout) => recognise_repository(conn, layout).map(Some),
         Location::Plain { root, broken: true } if checkout::of_git_at(conn, root)?.is_some() => Ok(None),
-        Location::Plain { root, .. } => {
-            let project = place::at(conn, Kind::Plain, root)?.map_or_else(mint, |place| place.project);
-            Ok(Some(Verdict { kind: Kind::Plain, place: Place { project, sighting: look(root)?, file: None } }))
-        }
+        Location::Plain { root, .. } => recognise_plain(conn, root).map(Some),
     }
+}
+
+fn recognise_plain(conn: &Connection, root: &AbsPath) -> Result<Verdict> {
+    let project = place::at(conn, Kind::Plain, root)?.map_or_else(mint, |place| place.project);
+    Ok(Verdict { kind: Kind::Plain, place: Place { project, sighting: look(root)?, file: None } })
+}
+
+/// Whether nothing of the repository leads back to this checkout. A git directory that stands apart from its main
+/// checkout names none: then it is the one that was seen first, as long as that is there.
+fn is_foreign(conn: &Connection, layout: &GitLayout) -> Result<bool> {
+    if layout.checkout != CheckoutKind::Main || layout.main_leads_back() {
+        return Ok(layout.is_foreign());
+    }
+    let Some(place) = place::same(conn, &look(&layout.common_dir)?)? else { return Ok(false) };
+    let first = get(conn, &place.project)?.map(|project| project.worktree);
+    Ok(first.is_some_and(|first| first != layout.worktree && leads_to(&first, &layout.common_dir)))
 }
 
 fn recognise_repository(conn: &Connection, layout: &GitLayout) -> Result<Verdict> {
@@ -135,8 +152,8 @@ fn is_elsewhere(owner: &Place, id: &ProjectId, seen: &Sighting) -> bool {
 fn unchanged(conn: &Connection, location: &Location, verdict: &Verdict) -> Result<Option<Seen>> {
     let Verdict { kind, place } = verdict;
     let Some(project) = get(conn, &place.project)? else { return Ok(None) };
-    if place::at(conn, *kind, &place.sighting.path)?.as_ref() != Some(place) || project.worktree != main_worktree(location, Some(&project))
-    {
+    let worktree = main_worktree(location, *kind, Some(&project));
+    if place::at(conn, *kind, &place.sighting.path)?.as_ref() != Some(place) || project.worktree != worktree {
         return Ok(None);
     }
     let checkout = checkout::unchanged(conn, &place.project, location)?;
@@ -146,7 +163,7 @@ fn unchanged(conn: &Connection, location: &Location, verdict: &Verdict) -> Resul
 fn remember(conn: &Connection, location: &Location, verdict: Verdict, purpose: Use, now: i64) -> Result<Seen> {
     let Verdict { kind, place } = verdict;
     let before = get(conn, &place.project)?;
-    let worktree = main_worktree(location, before.as_ref());
+    let worktree = main_worktree(location, kind, before.as_ref());
     // Only what was seen is updated: name, trust and times are the project's own.
     conn.execute(
         "INSERT INTO project (id, worktree, vcs, claimed, created, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
@@ -161,7 +178,10 @@ fn remember(conn: &Connection, location: &Location, verdict: Verdict, purpose: U
 }
 
 /// The main checkout. Where the location can only guess it, one that was seen before and still is one is better.
-fn main_worktree(location: &Location, known: Option<&KnownProject>) -> AbsPath {
+fn main_worktree(location: &Location, kind: Kind, known: Option<&KnownProject>) -> AbsPath {
+    if kind == Kind::Plain {
+        return location.worktree().clone();
+    }
     if let Location::Git(layout) = location
         && !layout.main_known
         && let Some(known) = known

@@ -20,6 +20,8 @@ pub struct ProviderSettings {
     pub base_url: Option<String>,
     /// The key.
     pub api_key: Option<Secret>,
+    /// An address among these settings that the user has not named: no key is sent there.
+    pub untrusted: Option<String>,
     /// Further headers.
     pub headers: BTreeMap<String, Secret>,
     /// The longest silence, in milliseconds.
