@@ -1,6 +1,6 @@
 //! Runs a command line: asks for leave for each command in it, streams what it prints, and ends all that it started.
 
-use std::{ffi::OsStr, process::ExitStatus, time::Duration};
+use std::{ffi::OsStr, path::Path, process::ExitStatus, time::Duration};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -249,7 +249,8 @@ async fn execute(
     }
     let output = SharedOutput::of(&mut command).map_err(not_started)?;
     let labels = vec![("session", context.session_id.to_string()), ("call", context.call_id.clone())];
-    let group = Group::spawn_for(command, labels).map_err(not_started)?;
+    let program = Path::new(shell).file_name().unwrap_or(shell).to_string_lossy().into_owned();
+    let group = Group::spawn_as(command, program, labels).map_err(not_started)?;
     // Ends with the command.
     let _way = match told {
         Some(told) => Some(told.tell().await),

@@ -427,7 +427,7 @@ async fn with_less(abilities: Abilities, worktree: &AbsPath, data: &AbsPath, lin
     };
     let confined = sandbox.confine(abilities, &place).unwrap();
     let (mut command, told) = confined.command("/bin/bash".as_ref(), worktree).unwrap();
-    command.args(["-c", "--", line]).envs(confined.variables());
+    command.args(["-c", "--", line]).env("HOME", worktree.as_path()).envs(confined.variables());
     let child = command.spawn().unwrap();
     drop(command);
     told.tell().await;
@@ -444,7 +444,7 @@ async fn without_namespaces_secrets_stay_and_what_git_runs_is_put_back_or_mounte
     std::fs::write(fixture.path("repo/.env"), "SECRET-ENV\n").unwrap();
     let found = Sandbox::new(&data, &[]).with_program(env!("CARGO_BIN_EXE_polytree")).abilities().await;
     assert!(found.can_confine(), "these tests need Landlock: {found:?}");
-    let line = "cat a.txt; cat .env; echo x > made; git config core.fsmonitor evil; echo evil > .git/hooks/evil; mkdir .polytree; \
+    let line = "exec 2>&1; cat a.txt; cat .env; echo x > made; git config core.fsmonitor evil; echo evil > .git/hooks/evil; mkdir .polytree; \
                 echo x > ../outside; echo done";
     let config = std::fs::read_to_string(fixture.path("repo/.git/config")).unwrap();
     let mut ways = vec![Abilities { namespaces: false, bubblewrap: false, ..found }];
