@@ -12,20 +12,25 @@ use super::{
     bash_commands::{Analysis, Dialect, analyse},
     bash_directories::{Surroundings, external_directory, external_patterns},
     bash_environment,
+    bash_files::{Files, files},
     bash_output::{Decoder, Keeper, Kept, Limits},
-    bash_sandbox::{self, Run as How},
+    bash_sandbox::{self, Execution},
     bash_screen::Screen,
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     umask,
 };
-use crate::stdx::{
-    paths::AbsPath,
-    process::{Group, SharedOutput, command, find_program, set_umask},
-    process_table::{self, Process},
-    tasks::Tasks,
-    text::{ellipsis, suffix},
+use crate::{
+    permission::{Pattern, rules::Rules},
+    stdx::{
+        paths::AbsPath,
+        process::{Group, SharedOutput, command, find_program, set_umask},
+        process_table::{self, Process},
+        tasks::Tasks,
+        text::{ellipsis, suffix},
+    },
 };
+use polytree_protocol::permission::Action;
 
 const DEFAULT_TIMEOUT: u64 = 120_000;
 const MAX_TIMEOUT: u64 = 600_000;
@@ -153,7 +158,7 @@ fn home(context: &ToolContext) -> Option<AbsPath> {
 }
 
 /// Asks for the directories outside first, then for the commands.
-async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analysis: &Analysis) -> Result<How, ToolError> {
+async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analysis: &Analysis) -> Result<Execution, ToolError> {
     let patterns = analysis.patterns();
     if patterns.len() > MAX_PATTERNS {
         return Err(ToolError::failed(
@@ -192,16 +197,35 @@ async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analys
             .await?;
     }
     let metadata = json!({ "command": args.command, "description": args.description });
-    let ask = Ask {
-        kind: "bash",
-        patterns,
-        always: analysis.always(),
-        quiet: analysis.quiet(),
-        force: analysis.needs_a_person(),
-        title,
-        metadata,
-    };
-    bash_sandbox::leave(context, ask, args.outside.as_deref(), &directories).await
+    let rules = context.host.rules();
+    // What a program that is not known may run: a person decides where a rule denies it.
+    let is_denied = |command: &String| rules.decide("bash", command).action == Action::Deny;
+    let mut force = analysis.needs_a_person() || analysis.possible.iter().any(is_denied);
+    let named = named_files(context, directory, analysis, rules).await?;
+    force |= named.is_unclear;
+    let granted = bash_sandbox::Granted { directories, read: named.read.clone(), edit: named.edit.clone() };
+    for (kind, patterns) in [("read", named.read), ("edit", named.edit)] {
+        if !patterns.is_empty() {
+            let always = patterns.iter().map(|pattern| Pattern::literal(pattern)).collect();
+            let (title, metadata) = (title.clone(), metadata.clone());
+            context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force: false, title, metadata }).await?;
+        }
+    }
+    let always = if force { Vec::new() } else { analysis.always() };
+    let ask = Ask { kind: "bash", patterns, always, quiet: analysis.quiet(), force, title, metadata };
+    bash_sandbox::authorize(context, ask, args.outside.as_deref(), granted).await
+}
+
+/// The files that the line reads and writes, as far as rules have something to say about them.
+async fn named_files(context: &ToolContext, directory: &AbsPath, analysis: &Analysis, rules: Rules) -> Result<Files, ToolError> {
+    let inside = [context.worktree.clone(), context.directory.clone(), context.output_directory.clone()];
+    let (directory, home, analysis) = (directory.clone(), home(context), analysis.clone());
+    super::path::blocking(move || {
+        let inside: Vec<&AbsPath> = inside.iter().collect();
+        let surroundings = Surroundings { directory: &directory, inside: &inside, home };
+        Ok(files(&analysis, &surroundings, inside[0], &rules))
+    })
+    .await
 }
 
 /// How a command came to its end.
@@ -227,21 +251,23 @@ struct Finished {
 
 async fn execute(
     context: &ToolContext,
-    how: &How,
+    how: &Execution,
     shell: &OsStr,
     line: &str,
     directory: &AbsPath,
     limit: Duration,
 ) -> Result<Finished, ToolError> {
     let not_started = |error: std::io::Error| ToolError::failed(format!("The shell could not be started: {error}."));
-    let (mut command, told) = match how {
-        How::Confined(confined) => confined.command(shell, directory).map(|(command, told)| (command, Some(told))).map_err(not_started)?,
-        How::Free | How::Told(_) => (command(shell, directory), None),
+    let (mut command, sender) = match how {
+        Execution::Confined(confined) => {
+            confined.command(shell, directory).map(|(command, sender)| (command, Some(sender))).map_err(not_started)?
+        }
+        Execution::Free | Execution::Unenforced(_) => (command(shell, directory), None),
     };
     command.args(["-c", "--", line]).env_clear().envs(bash_environment::variables(&context.environment));
     let call = ulid::Ulid::generate().to_string();
     command.env("PWD", directory.as_path()).env(CALL, &call);
-    if let How::Confined(confined) = how {
+    if let Execution::Confined(confined) = how {
         command.envs(confined.variables());
     }
     if let Some(mask) = umask::of(&context.environment) {
@@ -252,8 +278,8 @@ async fn execute(
     let program = Path::new(shell).file_name().unwrap_or(shell).to_string_lossy().into_owned();
     let group = Group::spawn_as(command, program, labels).map_err(not_started)?;
     // Ends with the command.
-    let _way = match told {
-        Some(told) => Some(told.tell().await),
+    let _proxy = match sender {
+        Some(sender) => Some(sender.send().await),
         None => None,
     };
     let mut run = Run {

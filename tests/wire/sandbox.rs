@@ -208,7 +208,7 @@ async fn an_agent_that_looks_writes_reads_and_connects_nothing_whatever_runs() {
     }
     assert!(listener.accept().is_err() && unix.accept().is_err() && udp.recv(&mut [0; 8]).is_err(), "something has connected");
 
-    assert!(run > 30, "only {run} have got as far as the kernel");
+    assert!(run > 20, "only {run} have got as far as the kernel");
 
     // And it looks as before.
     for line in
@@ -400,14 +400,14 @@ async fn a_mode_is_the_roots_and_weaker_than_what_the_user_says() {
     let (_, questions) = place.call(call("touch other"), json!({ "mode": "ask" })).await;
     assert_eq!(questions.len(), 1);
     // No mode makes an agent that looks do more.
-    let (_, questions) = place.call(call("touch other"), json!({ "agent": "plan" })).await;
-    assert_eq!(questions.len(), 1);
+    let (state, _) = place.call(call("touch other"), json!({ "agent": "plan" })).await;
+    assert_eq!(state["status"], "error");
     let refused = place.client.refused("session.create", json!({ "parentID": place.session, "mode": "ask" })).await;
     assert!(refused["message"].as_str().unwrap().contains("root"), "{refused}");
     let child = place.client.call("session.create", json!({ "parentID": place.session })).await["id"].clone();
     place.session = child;
     place.client.subscribe(json!({ "sessionID": place.session })).await;
-    place.run("touch third", json!({})).await;
+    place.run("touch third", json!({ "agent": "build" })).await;
 }
 
 /// Runs a line with fewer abilities than the machine has; gives what it prints, and what was put back after it.
@@ -426,11 +426,11 @@ async fn with_less(abilities: Abilities, worktree: &AbsPath, data: &AbsPath, lin
         rules_key: 0,
     };
     let confined = sandbox.confine(abilities, &place).unwrap();
-    let (mut command, told) = confined.command("/bin/bash".as_ref(), worktree).unwrap();
+    let (mut command, sender) = confined.command("/bin/bash".as_ref(), worktree).unwrap();
     command.args(["-c", "--", line]).env("HOME", worktree.as_path()).envs(confined.variables());
     let child = command.spawn().unwrap();
     drop(command);
-    told.tell().await;
+    sender.send().await;
     let output = child.wait_with_output().await.unwrap();
     let restored = confined.restore().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
