@@ -127,6 +127,7 @@ impl Place {
             overlay: Arc::default(),
             buffers: crate::overlay::Policy::default(),
             recent: Arc::default(),
+            sandbox: None,
             host: host.clone(),
         };
         let args = json!({ "command": line, "description": "Test" });
