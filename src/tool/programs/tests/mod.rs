@@ -126,7 +126,6 @@ impl Place {
             file_times: Arc::new(FileTimes::default()),
             overlay: Arc::default(),
             buffers: crate::overlay::Policy::default(),
-            sandbox: None,
             recent: Arc::default(),
             sandbox: None,
             host: host.clone(),
