@@ -211,9 +211,8 @@ async fn an_agent_that_looks_writes_reads_and_connects_nothing_whatever_runs() {
     assert!(run > 20, "only {run} have got as far as the kernel");
 
     // And it looks as before.
-    for line in
-        ["cat a.txt sub/b.txt", "git status --short", "diff <(echo 1) <(echo 1)", "head -c 1 /dev/zero | wc -c", "rg one || grep -r one ."]
-    {
+    let temporary = python("import tempfile; tempfile.TemporaryFile().write(b\"x\")");
+    for line in ["cat a.txt sub/b.txt", "git log --oneline", "git status --short", &temporary] {
         let state = place.run(line, plan.clone()).await;
         assert_eq!(
             (&state["metadata"]["sandbox"]["policy"], &state["metadata"]["exit"]),
@@ -221,11 +220,8 @@ async fn an_agent_that_looks_writes_reads_and_connects_nothing_whatever_runs() {
             "{line}: {state}"
         );
     }
-    let state = place.run("cat a.txt sub/b.txt", plan.clone()).await;
-    assert_eq!((output(&state), &state["metadata"]["exit"]), ("one\ntwo\nthree\nplain\n", &json!(0)));
-    let state = place.run("git log --oneline", plan.clone()).await;
-    assert!(output(&state).ends_with("first\n"), "{state}");
-    assert_eq!(place.run("echo x > $TMPDIR/x && cat $TMPDIR/x", plan).await["metadata"]["exit"], 0);
+    let state = place.run("cat a.txt sub/b.txt", plan).await;
+    assert_eq!(output(&state), "one\ntwo\nthree\nplain\n");
 }
 
 /// Commands that can be confined are not asked for.
