@@ -113,6 +113,13 @@ impl Rules {
         patterns.into_iter().map(|pattern| self.evaluate(kind, pattern)).fold(start, stricter)
     }
 
+    /// Whether a rule denies anything that a command could do.
+    #[must_use]
+    pub fn denies_a_command(&self) -> bool {
+        const KINDS: [&str; 7] = ["*", "bash", "edit", "read", "external_directory", "webfetch", "sandbox"];
+        self.rules.iter().any(|compiled| compiled.rule.action == Action::Deny && KINDS.contains(&compiled.rule.permission.as_str()))
+    }
+
     /// Whether the rules deny one thing that an allowed command does, or ask about it: a rule for everything that asks
     /// (`*`) is answered by the rule that allows the command.
     #[must_use]
@@ -127,13 +134,6 @@ impl Rules {
             }
             (_, rule) => rule.is_some(),
         }
-    }
-
-    /// Whether a rule denies anything that a command could do.
-    #[must_use]
-    pub fn denies_a_command(&self) -> bool {
-        const KINDS: [&str; 7] = ["*", "bash", "edit", "read", "external_directory", "webfetch", "sandbox"];
-        self.rules.iter().any(|compiled| compiled.rule.action == Action::Deny && KINDS.contains(&compiled.rule.permission.as_str()))
     }
 
     /// What the rules say about something that nothing has to allow, as it does nothing by itself: a deny holds, and so does

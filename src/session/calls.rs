@@ -440,7 +440,6 @@ fn context(turn: &Arc<Turn>, part: &ToolPart, host: &Arc<CallHost>) -> ToolConte
         sandbox: Some(Arc::new(Sandboxing {
             sandbox: Arc::clone(&turn.workspace.sandbox),
             settings: Arc::clone(&turn.workspace.sandbox_settings),
-            rules: turn.rules(&[]),
         })),
         host: Arc::clone(host) as _,
     }

@@ -27,13 +27,13 @@ use super::{
 use crate::{
     permission::{
         Answer, Question, grant_rule,
-        mode::{self, Wish, Word},
+        mode::{self, Authority, Request},
         rules::{Decision, Origin, Rules, stricter},
     },
     stdx::{ids, paths, paths::AbsPath, time::now_ms, visible},
     storage,
     tool::{
-        context::{Ask, Host, Leave, ToolContext},
+        context::{Approval, Ask, Host, ToolContext},
         definition::{ToolError, ToolOutput},
     },
 };
@@ -47,7 +47,7 @@ pub(super) struct CallHost {
     /// A person has said yes.
     answered: AtomicBool,
     batch: Arc<Batch>,
-    // Leave to work, given back while a person is waited for. A plain mutex: held to put it there or take it out.
+    // The permit to work, given back while a person is waited for. A plain mutex: held to put it there or take it out.
     slot: std::sync::Mutex<Option<OwnedSemaphorePermit>>,
 }
 
@@ -149,8 +149,8 @@ impl CallHost {
         if rules.denies_all("edit") {
             return Ok(None);
         }
-        let wish = Wish { kind: ask.kind, patterns: &ask.patterns, decisions, force: ask.force, denies: rules.denies_a_command() };
-        Ok(wish.answered_by(self.turn.mode().await?))
+        let request = Request { kind: ask.kind, patterns: &ask.patterns, decisions, force: ask.force, denies: rules.denies_a_command() };
+        Ok(request.answered_by(self.turn.mode().await?))
     }
 
     /// What the rules say, then the grants.
@@ -279,33 +279,33 @@ impl Host for CallHost {
         self.turn.rules(&[])
     }
 
-    async fn ask_command(&self, context: &ToolContext, mut ask: Ask, can_confine: bool) -> Result<Leave, ToolError> {
+    async fn ask_command(&self, context: &ToolContext, mut ask: Ask, can_confine: bool) -> Result<Approval, ToolError> {
         self.complete(&mut ask);
         let Decided { action, decisions } = self.decide(&ask).await?;
         match action {
             Action::Deny => return Err(denied(&ask)),
             Action::Ask => {
                 return match self.by_mode(&ask, &decisions).await? {
-                    Some(mode::Answer::Yes) => Ok(Leave::Person),
-                    Some(mode::Answer::Confined) if can_confine => Ok(Leave::Confined),
+                    Some(mode::Answer::Yes) => Ok(Approval::User),
+                    Some(mode::Answer::Confined) if can_confine => Ok(Approval::Sandboxed),
                     // What a person allows runs without the sandbox, and the question says so.
                     _ => {
                         ask.metadata["sandbox"] = json!(SandboxReport::default());
-                        self.wait_for_answer(context, ask).await.map(|()| Leave::Person)
+                        self.wait_for_answer(context, ask).await.map(|()| Approval::User)
                     }
                 };
             }
             Action::Allow => {}
         }
         if self.turn.rules(&[]).denies_all("edit") {
-            return Ok(Leave::Looking);
+            return Ok(Approval::ReadRules);
         }
         let own = self.turn.workspace.agent_rules.get(&self.turn.agent.name).map_or(&[][..], Vec::as_slice);
-        Ok(match (mode::word(&decisions, own), self.turn.mode().await?) {
-            (_, Mode::All) | (Word::User, _) => Leave::Person,
-            (Word::BuiltIn, _) => Leave::Looking,
-            (Word::Project, Mode::Edits) if can_confine => Leave::Confined,
-            (Word::Project, _) => Leave::Person,
+        Ok(match (mode::authority(&decisions, own), self.turn.mode().await?) {
+            (_, Mode::All) | (Authority::User, _) => Approval::User,
+            (Authority::BuiltIn, _) => Approval::ReadRules,
+            (Authority::Project, Mode::Edits) if can_confine => Approval::Sandboxed,
+            (Authority::Project, _) => Approval::User,
         })
     }
 

@@ -1,6 +1,6 @@
 //! Runs a command line: asks for leave for each command in it, streams what it prints, and ends all that it started.
 
-use std::{ffi::OsStr, process::ExitStatus, time::Duration};
+use std::{ffi::OsStr, path::Path, process::ExitStatus, time::Duration};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -14,7 +14,7 @@ use super::{
     bash_environment,
     bash_files::{Files, files},
     bash_output::{Decoder, Keeper, Kept, Limits},
-    bash_sandbox::{self, Run as How},
+    bash_sandbox::{self, Execution},
     bash_screen::Screen,
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
@@ -161,7 +161,7 @@ fn home(context: &ToolContext) -> Option<AbsPath> {
 }
 
 /// Asks for the directories outside first, then for the commands.
-async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analysis: &Analysis) -> Result<How, ToolError> {
+async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analysis: &Analysis) -> Result<Execution, ToolError> {
     let patterns = analysis.patterns();
     if patterns.len() > MAX_PATTERNS {
         return Err(ToolError::failed(
@@ -206,6 +206,7 @@ async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analys
     let mut force = analysis.needs_a_person() || analysis.possible.iter().any(is_denied);
     let named = named_files(context, directory, analysis, rules).await?;
     force |= named.is_unclear;
+    let granted = bash_sandbox::Granted { directories: directories.clone(), read: named.read.clone(), edit: named.edit.clone() };
     for (kind, patterns) in [("read", named.read), ("edit", named.edit)] {
         if !patterns.is_empty() {
             let always = patterns.iter().map(|pattern| Pattern::literal(pattern)).collect();
@@ -215,7 +216,7 @@ async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analys
     }
     let always = if force { Vec::new() } else { analysis.always() };
     let ask = Ask { kind: "bash", patterns, always, quiet: analysis.quiet(), force, title, metadata };
-    let how = bash_sandbox::leave(context, ask, args.outside.as_deref(), &directories).await?;
+    let how = bash_sandbox::authorize(context, ask, args.outside.as_deref(), granted).await?;
     // Between the answer and the act: what a person saw must still be what the line does.
     let now = working_directory(context, args.workdir.as_deref())?;
     let is_same = now == *directory && identity(directory) == place;
@@ -271,7 +272,7 @@ struct Finished {
 
 async fn execute(
     context: &ToolContext,
-    how: &How,
+    how: &Execution,
     shell: &OsStr,
     line: &str,
     directory: &AbsPath,
@@ -279,15 +280,17 @@ async fn execute(
     limit: Duration,
 ) -> Result<Finished, ToolError> {
     let not_started = |error: std::io::Error| ToolError::failed(format!("The shell could not be started: {error}."));
-    let (mut command, told) = match how {
-        How::Confined(confined) => confined.command(shell, directory).map(|(command, told)| (command, Some(told))).map_err(not_started)?,
-        How::Free | How::Told(_) => (command(shell, directory), None),
+    let (mut command, sender) = match how {
+        Execution::Confined(confined) => {
+            confined.command(shell, directory).map(|(command, sender)| (command, Some(sender))).map_err(not_started)?
+        }
+        Execution::Free | Execution::Unenforced(_) => (command(shell, directory), None),
     };
     command.args(["-c", "--", line]).env_clear().envs(bash_environment::variables(&context.environment));
     let call = ulid::Ulid::generate().to_string();
     command.envs(git_guard::variables(&context.environment, git));
     command.env("PWD", directory.as_path()).env(CALL, &call);
-    if let How::Confined(confined) = how {
+    if let Execution::Confined(confined) = how {
         command.envs(confined.variables());
     }
     if let Some(mask) = umask::of(&context.environment) {
@@ -295,10 +298,11 @@ async fn execute(
     }
     let output = SharedOutput::of(&mut command).map_err(not_started)?;
     let labels = vec![("session", context.session_id.to_string()), ("call", context.call_id.clone())];
-    let group = Group::spawn_for(command, labels).map_err(not_started)?;
+    let program = Path::new(shell).file_name().unwrap_or(shell).to_string_lossy().into_owned();
+    let group = Group::spawn_as(command, program, labels).map_err(not_started)?;
     // Ends with the command.
-    let _way = match told {
-        Some(told) => Some(told.tell().await),
+    let _proxy = match sender {
+        Some(sender) => Some(sender.send().await),
         None => None,
     };
     let mut run = Run {

@@ -84,15 +84,15 @@ pub struct Ask {
     pub metadata: Value,
 }
 
-/// On whose word a command may run.
+/// Who allowed a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
-    /// A person's: an answer, a rule of the user's own, or the mode for everything.
-    Person,
-    /// Only that of rules for commands that look and change nothing.
-    Looking,
-    /// That of the mode for commands inside the sandbox.
-    Confined,
+pub enum Approval {
+    /// The user: an answer, a rule of the user's own, or the mode `all`.
+    User,
+    /// Only rules for commands that read and change nothing.
+    ReadRules,
+    /// The mode `edits`, for commands inside the sandbox.
+    Sandboxed,
 }
 
 /// The session that a tool runs for.
@@ -104,13 +104,13 @@ pub trait Host: Send + Sync {
     fn was_answered(&self) -> bool {
         false
     }
+    /// The same for a command; `can_confine` when it could run in the sandbox with the policy `workspace`.
+    async fn ask_command(&self, context: &ToolContext, ask: Ask, _can_confine: bool) -> Result<Approval, ToolError> {
+        self.ask(context, ask).await.map(|()| Approval::User)
+    }
     /// The rules in force, without the answers that are remembered.
     fn rules(&self) -> Rules {
         Rules::new(None)
-    }
-    /// The same for a command; `can_confine` when it could run in the sandbox with the policy `workspace`.
-    async fn ask_command(&self, context: &ToolContext, ask: Ask, _can_confine: bool) -> Result<Leave, ToolError> {
-        self.ask(context, ask).await.map(|()| Leave::Person)
     }
     /// Replaces title and metadata of the running part (sent to clients).
     async fn progress(&self, context: &ToolContext, title: Option<String>, metadata: Value);

@@ -127,8 +127,8 @@ impl Place {
             file_times: Arc::new(FileTimes::default()),
             overlay: Arc::default(),
             buffers: crate::overlay::Policy::default(),
-            sandbox: None,
             recent: Arc::default(),
+            sandbox: None,
             host: host.clone(),
         };
         let args = json!({ "command": line, "description": "Test" });
