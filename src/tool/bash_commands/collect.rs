@@ -10,7 +10,7 @@ use super::{
     names,
     numbers::Variables,
     parser::parse,
-    paths::{Place, operands, path_use, redirection},
+    paths::{Access, Place, operands, path_use, redirection},
     quiet::{is_quiet, is_stream},
     second_opinion,
     syntax::{Assignment, Command, Compound, Evaluated, Joined, Parsed, Redirect, Scope, Script, Simple, Value, Word},
@@ -94,7 +94,7 @@ impl Collector {
             self.set(&name, value, false);
         }
         self.walk(&parsed, &parsed.script, flow, depth);
-        if is_strange || second_opinion::disagrees(text, &findings.starts) {
+        if is_strange || self.is_full() || second_opinion::disagrees(text, &parsed, &findings.starts) {
             self.is_doubtful = true;
             self.runs(text);
         }
@@ -102,7 +102,7 @@ impl Collector {
 
     /// The end: `line` is asked about as it is where nothing in it is a command.
     pub(super) fn finish(mut self, line: &str) -> Analysis {
-        let understood = !self.is_doubtful && self.commands.len() < COMMANDS && self.variables.are_numbers(&self.functions);
+        let understood = !self.is_doubtful && !self.is_full() && self.variables.are_numbers(&self.functions);
         if self.commands.is_empty() {
             self.push(line.trim().to_owned(), vec![line.trim().to_owned()], true, None);
             // Nothing but assignments and conditions.
@@ -205,9 +205,14 @@ impl Collector {
                     self.writes.push(text);
                 }
             }
-            self.paths.extend(redirection(&redirect.operator, &target, &flow.place));
+            self.touch(redirection(&redirect.operator, &target, &flow.place));
         }
         input
+    }
+
+    /// Notes paths, but for those behind which there is no file: they lead to where the output goes anyway.
+    fn touch(&mut self, uses: impl IntoIterator<Item = PathUse>) {
+        self.paths.extend(uses.into_iter().filter(|usage| !(usage.whole && usage.access != Access::Destroy && is_stream(&usage.path))));
     }
 
     /// The target of `>&`: bash expands one that is no number a second time.
@@ -298,10 +303,10 @@ impl Collector {
             self.change(change, flow, depth);
         }
         self.environment(&name, arguments, &inner, flow, depth);
-        self.paths.extend(operands(&name, arguments, &flow.place));
+        self.touch(operands(&name, arguments, &flow.place));
         if matches!(name.as_str(), "env" | "sudo") {
             let directories = arguments.windows(2).filter(|pair| matches!(pair[0].text.as_str(), "-C" | "-D" | "--chdir"));
-            self.paths.extend(directories.map(|pair| path_use(&pair[1], &flow.place, super::Access::Read)));
+            self.paths.extend(directories.map(|pair| path_use(&pair[1], &flow.place, Access::Read)));
         }
         match name.as_str() {
             "cd" | "pushd" => {
@@ -384,6 +389,9 @@ impl Collector {
     }
 
     fn push_arguments(&mut self, arguments: &[Argument], resolvable: bool, quiet: bool) {
+        if self.is_full() {
+            return;
+        }
         let words: Vec<String> = arguments.iter().map(|argument| argument.text.clone()).collect();
         let always = always(arguments, &words);
         self.push(words.join(" "), words, resolvable, always);
@@ -392,8 +400,13 @@ impl Collector {
         }
     }
 
+    /// Whether there are so many commands that the line is not understood whatever else is in it.
+    fn is_full(&self) -> bool {
+        self.commands.len() >= COMMANDS
+    }
+
     fn push(&mut self, text: String, words: Vec<String>, resolvable: bool, always: Option<String>) {
-        if self.commands.len() < COMMANDS {
+        if !self.is_full() {
             self.commands.push(SimpleCommand { text, words, resolvable, always, quiet: false });
         }
     }
@@ -402,6 +415,9 @@ impl Collector {
     fn runs(&mut self, text: &str) {
         let plain: String = text.replace("\\\n", "").chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
         self.push(text.trim().to_owned(), vec![text.trim().to_owned()], false, None);
+        if self.is_full() {
+            return;
+        }
         for segment in plain.split([';', '&', '|', '(', ')', '<', '>', '\n', '`', '{', '}', '$', ',']) {
             let words: Vec<String> = segment.split_whitespace().take(64).map(str::to_owned).collect();
             for from in 0..words.len() {
