@@ -21,7 +21,7 @@ use self::{
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
-    find::{Finder, symbols::Symbols, text::Turns},
+    find::{Finder, symbols::Symbols, text::SearchSlots},
     overlay::Overlay,
     permission::Broker,
     project::Projects,
@@ -141,7 +141,7 @@ pub struct Daemon {
     /// The names of files in the worktrees in use.
     pub finder: Arc<Finder>,
     /// The searches that run.
-    pub searches: Arc<Turns>,
+    pub searches: Arc<SearchSlots>,
     /// When it started, in milliseconds since 1970.
     pub started: i64,
     /// Who is connected.
@@ -203,7 +203,7 @@ impl Daemon {
             Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone(), Arc::clone(&overlay), Arc::clone(&finder));
         // One that was started in passing serves many, and keeps nothing of whoever was first.
         if ownership.kind() == Kind::Foreground {
-            projects = projects.taped(environment);
+            projects = projects.with_recordings(environment);
         }
         let projects = Arc::new(projects);
         let sessions =

@@ -27,7 +27,7 @@ use crate::{
         overview::{OpenDirectory, Outlook},
         registry::KnownProject,
     },
-    provider::{credentials::Secret, key_store::Keys},
+    provider::{Keys, Secret},
     stdx::{
         children,
         paths::AbsPath,
