@@ -1,11 +1,7 @@
 //! The open directories of the daemon: opened at first use, looked at again at each use, closed when idle. Also makes
 //! the workspaces of turns, so that changed settings count at the next prompt.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
@@ -34,6 +30,7 @@ use crate::{
     provider::{Keys, Network, NetworkSettings, PUBLISHED_AT, Pool, Recordings, URL_VARIABLE},
     session::{self, Workspace, Workspaces},
     stdx::{
+        idle::IdlePool,
         paths::{self, AbsPath},
         tasks::Tasks,
         time::now_ms,
@@ -42,8 +39,8 @@ use crate::{
     tool::{self, context::Environment, definition::AnyTool, output::OutputLimits},
 };
 
-/// The most open directories; beyond it the longest unused are closed.
-const MOST_OPEN: usize = 512;
+/// How many directories are open at most; beyond it the one that was not used for longest is closed.
+const MAX_OPEN: usize = 512;
 
 /// In a list, a project whose files cannot be read in this time has none that wait for trust.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -65,8 +62,7 @@ pub struct Projects {
     tools: Vec<Arc<dyn AnyTool>>,
     overlay: Arc<Overlay>,
     finder: Arc<Finder>,
-    // Held for a look-up or an insert, never across an await.
-    pub(super) open: Mutex<HashMap<AbsPath, Arc<Instance>>>,
+    pub(super) open: IdlePool<AbsPath, Instance>,
 }
 
 impl Projects {
@@ -83,7 +79,7 @@ impl Projects {
             tools: tool::builtin(),
             overlay,
             finder,
-            open: Mutex::default(),
+            open: IdlePool::new(MAX_OPEN),
         }
     }
 
@@ -138,23 +134,8 @@ impl Projects {
             Some(found) if purpose == Use::Read || found.0.project.claimed => found,
             _ => self.remember(directory, location.clone(), purpose).await?,
         };
-        let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
-        if let Some(instance) = known
-            && (&instance.location, &instance.project, instance.checkout_id, &instance.trusted)
-                == (&location, &seen.project, seen.checkout, &trusted)
-        {
-            instance.touch();
-            return Ok(instance);
-        }
-        let instance = Arc::new(Instance::new(directory.clone(), location, seen.project, seen.checkout, trusted));
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= MOST_OPEN
-            && let Some(oldest) = open.values().min_by_key(|instance| instance.used()).map(|instance| instance.directory().clone())
-        {
-            open.remove(&oldest);
-        }
-        open.insert(directory.clone(), Arc::clone(&instance));
-        Ok(instance)
+        let now = Arc::new(Instance::new(directory.clone(), location, seen.project, seen.checkout, trusted));
+        Ok(self.open.get_or_insert(directory, |known| *known == *now, |_| Arc::clone(&now)))
     }
 
     async fn remember(
@@ -182,7 +163,7 @@ impl Projects {
 
     /// Closes directories that nobody has used since the given time (milliseconds since 1970).
     pub fn close_idle(&self, since: i64) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, instance| instance.used() >= since);
+        self.open.drop_idle(since);
     }
 
     /// All known projects, most recently used first.
@@ -206,11 +187,9 @@ impl Projects {
     async fn files_of(&self, project: &registry::KnownProject, directory: Option<(AbsPath, AbsPath)>) -> Vec<TrustedFile> {
         let mut places = vec![(project.worktree.clone(), project.worktree.clone())];
         places.extend(directory);
-        {
-            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            let own = open.values().filter(|instance| instance.project.id == project.id);
-            places.extend(own.map(|instance| (instance.worktree().clone(), instance.directory().clone())));
-        }
+        let open = self.open.list().into_iter().map(|pooled| pooled.value);
+        let own = open.filter(|instance| instance.project.id == project.id);
+        places.extend(own.map(|instance| (instance.worktree().clone(), instance.directory().clone())));
         let look = move || {
             let mut files: Vec<TrustedFile> = Vec::new();
             for file in places.iter().flat_map(|(worktree, directory)| trust::files_that_count(worktree, directory)) {

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, PoisonError},
+    sync::Arc,
 };
 
 use polytree_protocol::{
@@ -24,7 +24,7 @@ use crate::{
     },
     git::layout,
     provider::Pool,
-    stdx::{paths::AbsPath, tasks::Tasks},
+    stdx::{idle::Pooled, paths::AbsPath, tasks::Tasks},
     tool::context::Environment,
 };
 
@@ -80,13 +80,14 @@ impl Projects {
     #[must_use]
     pub fn open_directories(&self) -> Vec<OpenDirectory> {
         let mut all: Vec<_> = self
-            .instances()
-            .iter()
-            .map(|instance| OpenDirectory {
+            .open
+            .list()
+            .into_iter()
+            .map(|Pooled { value: instance, used }| OpenDirectory {
                 directory: instance.directory().clone(),
                 project: instance.project.clone(),
-                used: instance.used(),
-                bytes: size(instance),
+                used,
+                bytes: size(&instance),
             })
             .collect();
         all.sort_by_key(|open| std::cmp::Reverse(open.used));
@@ -104,10 +105,10 @@ impl Projects {
     /// How many files of the open directories wait for trust, by project. Reads those files.
     #[must_use]
     pub fn pending(&self) -> BTreeMap<ProjectId, u64> {
-        let mut instances = self.instances();
-        instances.sort_by_key(|instance| std::cmp::Reverse(instance.used()));
+        let mut open = self.open.list();
+        open.sort_by_key(|open| std::cmp::Reverse(open.used));
         let mut found: BTreeMap<ProjectId, HashSet<(AbsPath, String)>> = BTreeMap::new();
-        for instance in instances.iter().take(MOST_LOOKED_AT) {
+        for instance in open.iter().take(MOST_LOOKED_AT).map(|open| &open.value) {
             let files = trust::files_that_count(instance.worktree(), instance.directory());
             let waiting = trust::pending(&files, &instance.trusted).into_iter().map(|file| (instance.worktree().clone(), file));
             found.entry(instance.project.id.clone()).or_default().extend(waiting);
@@ -144,7 +145,7 @@ impl Projects {
     }
 
     async fn place(&self, directory: &AbsPath) -> Option<(AbsPath, AbsPath, HashSet<TrustedFile>)> {
-        let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
+        let known = self.open.peek(directory);
         if let Some(instance) = known {
             return Some((instance.worktree().clone(), directory.clone(), instance.trusted.clone()));
         }
@@ -156,10 +157,6 @@ impl Projects {
             None => Ok(HashSet::new()),
         });
         Some((location.worktree().clone(), directory.clone(), trusted.await.unwrap_or_default()))
-    }
-
-    fn instances(&self) -> Vec<Arc<Instance>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where the changes of files are told.
+//! Appends events about changed files to the log.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use crate::{
     storage::{self, Database},
 };
 
-/// Tells of files.
+/// Appends events about files.
 #[derive(Clone)]
-pub struct Voice {
+pub struct Notifier {
     /// The store.
     pub database: Arc<Database>,
     /// The log of events.
     pub events: Arc<Events>,
 }
 
-impl Voice {
-    /// Tells of changes in a project, each with the directory that it happened in.
-    pub async fn tell(&self, project: &ProjectId, payloads: Vec<(AbsPath, EventPayload)>) {
+impl Notifier {
+    /// Appends events of a project, each with the directory that it happened in.
+    pub async fn notify(&self, project: &ProjectId, payloads: Vec<(AbsPath, EventPayload)>) {
         let (events, project) = (Arc::clone(&self.events), project.clone());
         let told = self.database.write::<_, storage::Error>(move |write| {
             for (directory, payload) in payloads {
