@@ -2,7 +2,7 @@
 //! Symlinks are followed, also those that lead nowhere yet.
 
 use super::{
-    bash_commands::{Access, PathUse},
+    bash_commands::{Access, PathUse, Rest},
     bash_places::targets,
     context::ToolContext,
     private::PrivatePlaces,
@@ -77,7 +77,12 @@ pub(super) fn external_directory(directory: &AbsPath, surroundings: &Surrounding
 }
 
 fn outside_of(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<String> {
-    let found = targets(usage, surroundings);
+    let mut found = targets(usage, surroundings);
+    if let Some(Rest::Pattern(_)) = usage.rest {
+        // The directory that the pattern is matched in, besides what it matches now.
+        let whole = PathUse { rest: Some(Rest::Unknown(String::new())), ..usage.clone() };
+        found.splice(0..0, targets(&whole, surroundings));
+    }
     if found.is_empty() {
         // Names alone are no secret, and what is perhaps no path at all is not asked about.
         let matters = !matches!(usage.access, Access::List | Access::Unsure) && !usage.text.is_empty();
@@ -163,6 +168,9 @@ mod tests {
             "cd sub/deep && rm ../x ../../y",
             "echo a > out 2> sub/../err",
             "cat < in > /dev/null",
+            "echo hi > /dev/stderr",
+            "cat /dev/stdin < in > /dev/fd/2",
+            "tee /dev/stderr /proc/self/fd/1 < in",
             "mv *.o sub",
             "chmod -R u+x .",
             "mkdir $PWD/x",
@@ -214,6 +222,6 @@ mod tests {
         check("rm -rf $x", &expect!["$x/*"]);
         check("rm -rf \"${build}/out\"", &expect!["${build}/out/*"]);
         check("rm -rf sub/$x", &expect![""]);
-        check("rm -rf ../other/$x ../*", &expect!["TOP/other/* TOP/*"]);
+        check("rm -rf ../other/$x ../*", &expect!["TOP/other/* TOP/* TOP/home/*"]);
     }
 }
