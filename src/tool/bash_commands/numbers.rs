@@ -177,7 +177,8 @@ impl Known<'_> {
                 };
                 self.hole(raw, 0) || values.is_some_and(|values| values.iter().all(is_plain))
             }
-        }) && (key.len() == 1 || key.iter().all(|part| matches!(part, Part::Text(_))))
+        }) && (key.iter().filter(|part| **part != Part::Text(String::new())).count() <= 1
+            || key.iter().all(|part| matches!(part, Part::Text(_))))
     }
 
     /// Whether an expansion, as it was written, gives nothing but numbers.
