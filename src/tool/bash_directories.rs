@@ -213,6 +213,11 @@ mod tests {
         check("(cd sub); rm ../x", &expect!["TOP/*"]);
         check("cd sub; rm ../x", &expect![""]);
         check("if true; then cd sub; fi; rm ../x", &expect!["../x/*"]);
+        check("false && cd sub; rm ../x", &expect!["../x/*"]);
+        check("command cd sub; rm ../x", &expect![""]);
+        check("f() { cd sub; }; f; rm ../x", &expect!["../x/*"]);
+        check("g() { f; }; f() { cd sub; }; g; rm ../x", &expect!["../x/*"]);
+        check("trap 'cd sub' DEBUG; cd sub/deep; rm ../x", &expect!["../x/*"]);
     }
 
     #[test]

@@ -300,7 +300,7 @@ impl Collector {
         match name.as_str() {
             "cd" | "pushd" => {
                 flow.place.follow(arguments);
-                self.moves += 1;
+                self.moves = self.moves.saturating_add(1);
                 if self.moves > MOVES {
                     flow.place.lose();
                 }
@@ -312,14 +312,20 @@ impl Collector {
         }
         let is_here = matches!(name.as_str(), "eval" | "builtin" | "command");
         for inner in found.inner {
-            let mut apart = Flow { place: found.place.with_found(found.found_in.clone()), functions: BTreeSet::new() };
-            let flow = if is_here { &mut *flow } else { &mut apart };
+            let mut apart = Flow { place: found.place.with_found(found.found_in.clone()), ..flow.apart() };
+            let before = apart.place.clone();
+            let inside = if is_here { &mut *flow } else { &mut apart };
             match inner {
                 Inner::Words { words, more } => {
-                    self.command(&words, flow, Surroundings { input, more, is_direct: false, depth: depth + 1 });
+                    self.command(&words, inside, Surroundings { input, more, is_direct: false, depth: depth + 1 });
                 }
                 Inner::Guess(words) => self.push_arguments(&words, false, false, None),
-                Inner::Script { text, dialect } => self.script(&text, dialect, flow, depth + 1),
+                Inner::Script { text, dialect } => self.script(&text, dialect, inside, depth + 1),
+            }
+            if name == "trap" && apart.place != before {
+                // It happens at any time from now on.
+                self.moves = MOVES;
+                flow.place.lose();
             }
         }
     }
@@ -360,8 +366,11 @@ impl Collector {
 
     /// The command that was pushed last may call a function of this line, and what that does is judged where it is defined.
     fn call(&mut self, name: &str, flow: &mut Flow) {
-        let Some(moves) = self.functions.get(name) else { return };
-        if *moves {
+        if !self.functions.contains_key(name) {
+            return;
+        }
+        // One may call the other.
+        if self.functions.values().any(|moves| *moves) {
             flow.place.lose();
         }
         if flow.functions.contains(name) {
