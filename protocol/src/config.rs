@@ -11,6 +11,7 @@ pub use crate::permission_config::{PERMISSION_TYPES, PermissionConfig, Permissio
 use crate::{
     agent::AgentMode,
     provider::{ModelCost, ModelLimit},
+    sandbox::{Mode, SandboxConfig},
 };
 
 params! {
@@ -62,6 +63,12 @@ pub struct Config {
     /// What tools may do without asking.
     #[serde(default, skip_serializing_if = "PermissionConfig::is_empty")]
     pub permission: PermissionConfig,
+    /// What is done without a question where a session says nothing about it; only in the user's own settings. Default: `ask`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// What commands in the sandbox may touch; only in the user's own settings.
+    #[serde(default)]
+    pub sandbox: SandboxConfig,
     /// Tools switched on or off by name or wildcard.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<String, bool>,

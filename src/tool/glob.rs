@@ -62,6 +62,7 @@ impl Tool for Glob {
                     kind: "glob",
                     patterns: vec![args.pattern.clone()],
                     always: vec!["*".to_owned()],
+                    quiet: Vec::new(),
                     force: false,
                     title: format!("Find {} in {}", args.pattern, place.shown()),
                     metadata: json!({ "pattern": args.pattern, "path": place.real().to_string() }),

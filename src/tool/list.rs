@@ -83,6 +83,7 @@ impl Tool for List {
                     kind: "list",
                     patterns: place.patterns(),
                     always: vec!["*".to_owned()],
+                    quiet: Vec::new(),
                     force: false,
                     title: format!("List {}", place.shown()),
                     metadata: json!({ "path": root.to_string() }),

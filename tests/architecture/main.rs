@@ -11,7 +11,7 @@ use source::{Kind, Source, Token, files, sources};
 /// Who stands on whom: a module imports from lower ranks only, and modules of one rank do not know each other.
 const RANKS: &[(u8, &[&str])] = &[
     (0, &["stdx"]),
-    (1, &["jsonrpc", "storage", "config"]),
+    (1, &["jsonrpc", "storage", "config", "sandbox"]),
     (2, &["event", "git", "overlay"]),
     (3, &["file", "permission", "agent", "provider"]),
     (4, &["find"]),
@@ -33,7 +33,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("git2", &["src/git/"]),
     ("hyper", &["src/serve/web/"]),
     ("jsonrpsee", &["src/serve/"]),
+    ("landlock", &["src/sandbox/"]),
+    ("nix", &["src/sandbox/"]),
     ("process_wrap", &["src/stdx/process.rs"]),
+    ("seccompiler", &["src/sandbox/"]),
     ("soketto", &["src/serve/web/"]),
     ("tokio_rustls", &["src/serve/web/"]),
 ];
