@@ -4,7 +4,7 @@ use polytree_protocol::{find::FindType, methods::FileFind};
 
 use super::select;
 use crate::{
-    find::{Wanted, What},
+    find::{EntryKind, Wanted},
     rpc::{
         error::Error,
         handler::{Context, Handler},
@@ -23,8 +23,8 @@ impl Handler for FileFind {
             return Err(Error::invalid_params(format!("`limit` must be from 1 to {MOST_PATHS}, not {limit}")));
         }
         let what = params.kind.map(|kind| match kind {
-            FindType::File => What::File,
-            FindType::Directory => What::Directory,
+            FindType::File => EntryKind::File,
+            FindType::Directory => EntryKind::Directory,
         });
         let instance = select::instance_or_session(&context, &params, params.session_id.as_ref()).await?;
         let wanted = Wanted { query: params.query, limit: limit as usize, what };

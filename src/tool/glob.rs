@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     find::{
-        What,
+        EntryKind,
         files::{Dated, newest_first},
         text::PathPattern,
     },
@@ -79,7 +79,7 @@ impl Tool for Glob {
                 |path, what| {
                     let is_match = || pattern.is_match(root.as_path(), path) || is_alike(&folded, root.as_path(), path);
                     // A link to a directory is one itself and holds no files of this project.
-                    if what == What::File && is_match() && !path.is_dir() {
+                    if what == EntryKind::File && is_match() && !path.is_dir() {
                         found.push(Dated::now(path));
                     }
                 },

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     file::open,
     find::{
-        What,
+        EntryKind,
         files::{Dated, newest_first},
         text::{Collect, Error, Line, Options, PathPattern, Place, Query, Stop, Targets, search, unsaved, window},
     },
@@ -214,7 +214,7 @@ fn targets(
             // Named itself, a file that cannot be searched is an error and not merely without matches.
             open::regular(root).map_err(|error| ToolError::failed(format!("{} cannot be searched: {error}.", place.shown())))?;
         }
-        return Ok(Targets { files: vec![root.as_path().to_owned()], ..Targets::default() });
+        return Ok(Targets::of_paths(vec![root.as_path().to_owned()], false));
     }
     let includes = |path: &Path| include.is_none_or(|include| include.is_match(root.as_path(), path));
     // What an editor holds is the newest there is.
@@ -224,16 +224,16 @@ fn targets(
     let all = walk::files(root, cancel)?;
     let mut dated = Vec::new();
     all.visit(
-        |path, what| !hidden.is(path) && (what == What::Directory || (includes(path) && !unsaved.contains(path))),
+        |path, what| !hidden.is(path) && (what == EntryKind::Directory || (includes(path) && !unsaved.contains(path))),
         |path, what| {
-            if what == What::File {
+            if what == EntryKind::File {
                 dated.push(Dated::now(path));
             }
         },
     );
     newest_first(&mut dated);
     files.extend(dated.into_iter().map(|file| file.path));
-    Ok(Targets { files, is_cut: all.is_cut(), ..Targets::default() })
+    Ok(Targets::of_paths(files, all.is_cut()))
 }
 
 /// Searches a place for the first matches in the files changed last.
