@@ -28,6 +28,7 @@ use crate::{
     },
     overlay::{Overlay, Policy},
     provider::{Keys, Network, NetworkSettings, PUBLISHED_AT, Pool, Recordings, URL_VARIABLE},
+    sandbox::{self, Sandbox},
     session::{self, Workspace, Workspaces},
     stdx::{
         idle::IdlePool,
@@ -62,6 +63,7 @@ pub struct Projects {
     tools: Vec<Arc<dyn AnyTool>>,
     overlay: Arc<Overlay>,
     finder: Arc<Finder>,
+    sandbox: Arc<Sandbox>,
     pub(super) open: IdlePool<AbsPath, Instance>,
 }
 
@@ -73,6 +75,7 @@ impl Projects {
             database,
             events,
             loader: Loader::new(),
+            sandbox: Arc::new(Sandbox::new(&places.data, &[&places.config, &places.runtime])),
             models: Arc::new(Pool::new(&places.data)),
             places,
             recordings: Recordings::default(),
@@ -81,6 +84,12 @@ impl Projects {
             finder,
             open: IdlePool::new(MAX_OPEN),
         }
+    }
+
+    /// What commands are confined by.
+    #[must_use]
+    pub fn sandbox(&self) -> &Arc<Sandbox> {
+        &self.sandbox
     }
 
     /// Records or replays the calls of clients that say nothing about it as these variables do.
@@ -372,6 +381,9 @@ impl Projects {
             overlay: Arc::clone(&self.overlay),
             recent: self.finder.recent(&instance.project.id),
             buffers: Policy::from(&config.buffer),
+            mode: config.mode.unwrap_or_default(),
+            sandbox: Arc::clone(&self.sandbox),
+            sandbox_settings: Arc::new(sandbox::Settings::new(&config.sandbox)),
             environment: Arc::clone(environment),
             // One for each project: what one has printed is nothing for the others.
             output_directory: self.places.data.join("output").join(instance.project.id.as_str()),

@@ -13,6 +13,7 @@ use polytree_protocol::{
     id::{MessageId, ProjectId, SessionId},
     message::{MessageWithParts, OutputFormat, PromptOptions, Tokens},
     provider::ModelRef,
+    sandbox::Mode,
     session::{PartInput, Session, SessionTime},
     todo::Todo,
 };
@@ -153,6 +154,8 @@ pub struct NewSession {
     pub agent: Option<String>,
     /// Its model.
     pub model: Option<ModelRef>,
+    /// What is done in it without a question.
+    pub mode: Option<Mode>,
     /// A digest of what the client asked for, to recognise the same call again.
     pub digest: String,
 }
@@ -178,6 +181,8 @@ pub struct Prompt {
     pub options: Option<PromptOptions>,
     /// The form of the answer.
     pub format: Option<OutputFormat>,
+    /// What is done in its turn without a question.
+    pub mode: Option<Mode>,
     /// The client's variables.
     pub environment: Environment,
     /// A digest of what the client asked for, to recognise the same call again.
@@ -261,6 +266,9 @@ impl Sessions {
                         None => Err(Error::Conflict(format!("the session {id} was deleted; its id stays taken"))),
                     };
                 }
+                if new.mode.is_some() && new.parent_id.is_some() {
+                    return Err(Error::Params { field: "mode", message: "a child has the mode of its root; leave it out".to_owned() });
+                }
                 if let Some(parent) = &new.parent_id
                     && store::get_session(write, parent)?.is_none()
                 {
@@ -278,6 +286,7 @@ impl Sessions {
                     version: version().to_owned(),
                     agent: new.agent,
                     model: new.model,
+                    mode: new.mode,
                     share: None,
                     revert: None,
                     cost: 0.0,
@@ -331,12 +340,21 @@ impl Sessions {
         self.shared.all(read).await
     }
 
-    /// Changes a session's title or archives it.
+    /// Changes a session's title or mode, or archives it.
     ///
     /// # Errors
-    /// [`Error::UnknownSession`].
-    pub async fn update(&self, id: &SessionId, title: Option<String>, archived: Option<bool>) -> Result<Session, Error> {
+    /// [`Error::UnknownSession`], [`Error::Params`] for the mode of a child.
+    pub async fn update(
+        &self,
+        id: &SessionId,
+        title: Option<String>,
+        archived: Option<bool>,
+        mode: Option<Mode>,
+    ) -> Result<Session, Error> {
         let session = self.get(id).await?;
+        if mode.is_some() && session.parent_id.is_some() {
+            return Err(Error::Params { field: "mode", message: "a child has the mode of its root; change it there".to_owned() });
+        }
         let voice = Voice::new(&self.shared.events, &session);
         let changed = self
             .shared
@@ -351,6 +369,7 @@ impl Sessions {
                         Some(false) => session.time.archived = None,
                         None => {}
                     }
+                    session.mode = mode.or(session.mode);
                 })
             })
             .await?;
