@@ -19,19 +19,23 @@ use polytree_protocol::{
     },
 };
 
-use super::{
-    args::RunArgs,
-    client::{Daemon, Failure},
-    run::Report,
-    sanitize,
-    screen::Screen,
-    style::{WARNING, paint},
-    table,
+use super::report::Report;
+use crate::{
+    cli::{
+        args::RunArgs,
+        client::{Daemon, Failure},
+        render::{
+            sanitize,
+            style::{WARNING, paint},
+            table,
+        },
+        screen::Screen,
+    },
+    stdx::{paths::AbsPath, text::ellipsis, time::now_ms},
 };
-use crate::stdx::{paths::AbsPath, text::ellipsis, time::now_ms};
 
 /// A prompt that is stored.
-pub(super) struct Begun {
+pub(crate) struct SubmittedPrompt {
     /// Its session.
     pub session: Session,
     /// Questions that were open before.
@@ -44,7 +48,7 @@ pub(super) struct Begun {
 
 /// Images and documents of a prompt, and the models that there are.
 #[derive(Debug, Default)]
-pub(super) struct Media {
+pub(crate) struct Media {
     image: bool,
     document: bool,
     providers: Vec<Provider>,
@@ -79,7 +83,7 @@ impl Media {
 }
 
 /// Everything up to the stored prompt. The subscription comes before the prompt, so that nothing of its turn is missed.
-pub(super) async fn begin(
+pub(crate) async fn begin(
     args: &RunArgs,
     daemon: &Daemon,
     screen: &mut Screen,
@@ -87,7 +91,7 @@ pub(super) async fn begin(
     prompt: &MessageId,
     parts: Vec<PartInput>,
     report: &mut Report,
-) -> Result<Begun, Failure> {
+) -> Result<SubmittedPrompt, Failure> {
     let here = Some(directory.to_string());
     if args.trust {
         daemon
@@ -133,7 +137,7 @@ pub(super) async fn begin(
     match daemon.request::<SessionSubmit>(&submit).await {
         Ok(submitted) => {
             report.message = Some(submitted.message_id);
-            Ok(Begun { session, questions, queued: submitted.queued, media })
+            Ok(SubmittedPrompt { session, questions, queued: submitted.queued, media })
         }
         Err(failure) => {
             // A session in which nothing could be asked is of no use to anybody.

@@ -57,6 +57,16 @@ pub fn diff_lines(patch: &str) -> Vec<&str> {
     lines
 }
 
+/// An error and a hint, as lines for a person.
+#[must_use]
+pub fn error_lines(message: &str, hint: Option<&str>) -> String {
+    let mut lines = format!("{} {}", paint(BAD.bold(), "error:"), super::sanitize::text(message));
+    if let Some(hint) = hint {
+        lines.push_str(&format!("\n{}", paint(FAINT, &format!("hint: {}", super::sanitize::text(hint)))));
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

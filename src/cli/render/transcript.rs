@@ -10,12 +10,11 @@ use polytree_protocol::{
 };
 
 use super::{
-    client::shown,
     excerpt::Excerpt,
     follow::count,
     markdown::Markdown,
     sanitize,
-    style::{FAINT, STRONG, THOUGHT, WARNING, paint},
+    style::{FAINT, STRONG, THOUGHT, WARNING, error_lines, paint},
     table, tool_line,
 };
 use crate::stdx::paths::AbsPath;
@@ -124,7 +123,7 @@ pub fn message(message: &MessageWithParts, directory: &AbsPath, styled: bool, wi
     if let Message::Assistant(assistant) = &message.info
         && let Some(error) = &assistant.error
     {
-        blocks.push(shown(&error.data.message, error.data.hint.as_deref()));
+        blocks.push(error_lines(&error.data.message, error.data.hint.as_deref()));
     }
     blocks.iter().map(|block| format!("\n{block}\n")).collect()
 }

@@ -14,7 +14,7 @@ const FIRST: usize = 5;
 /// How many lines from the end are shown.
 const LAST: usize = 15;
 /// The most bytes of a line.
-const MOST_OF_A_LINE: usize = 2000;
+const MAX_LINE_LENGTH: usize = 2000;
 
 /// Takes an output in pieces and gives styled lines.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl Excerpt {
         let mut shown = Vec::new();
         for piece in clean.split_inclusive('\n') {
             let line = piece.strip_suffix('\n');
-            let room = MOST_OF_A_LINE.saturating_sub(self.open.len());
+            let room = MAX_LINE_LENGTH.saturating_sub(self.open.len());
             self.open.push_str(prefix(line.unwrap_or(piece), room));
             if line.is_some() {
                 shown.extend(self.end_line());
@@ -113,7 +113,7 @@ mod tests {
         for _ in 0..20_000 {
             excerpt.push(&"x".repeat(100));
         }
-        assert!(excerpt.open.len() <= MOST_OF_A_LINE);
+        assert!(excerpt.open.len() <= MAX_LINE_LENGTH);
         excerpt.push(&"a\n".repeat(1_000_000));
         assert!(excerpt.last.len() == LAST);
         // Quadratic, this takes minutes.

@@ -16,9 +16,9 @@ const LONGEST_WAIT: usize = 4 * 1024;
 /// A marker that has not found its partner after so many bytes of an unfinished line is none.
 const LONGEST_MARKUP: usize = 1024;
 /// A table with more rows is shown in parts.
-const MOST_ROWS: usize = 1000;
+const MAX_ROWS: usize = 1000;
 /// The most quotes within quotes; further markers are text.
-const MOST_QUOTES: usize = 8;
+const MAX_QUOTE_DEPTH: usize = 8;
 
 /// Renders one text that comes in pieces. Gives styled text; control characters of the source are gone.
 #[derive(Debug, Default)]
@@ -185,7 +185,7 @@ impl Markdown {
         let (mut at, mut quotes) = (0, 0);
         let kind = loop {
             match classify(&line[at..], ended, self.in_list)? {
-                Kind::Quote { skip } if quotes < MOST_QUOTES => (at, quotes) = (at + skip, quotes + 1),
+                Kind::Quote { skip } if quotes < MAX_QUOTE_DEPTH => (at, quotes) = (at + skip, quotes + 1),
                 kind => break kind,
             }
         };
@@ -194,7 +194,7 @@ impl Markdown {
                 return None;
             }
             self.rows.push(line.to_owned());
-            if self.rows.len() >= MOST_ROWS {
+            if self.rows.len() >= MAX_ROWS {
                 shown.push_str(&self.end_table());
             }
             return Some(line.len());

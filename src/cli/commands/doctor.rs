@@ -8,13 +8,13 @@ use polytree_protocol::{
     methods::ServerDiagnose,
 };
 
-use super::{
-    args::DoctorArgs,
-    client::{Daemon, Exit, Failure},
-    doctor_page,
-    screen::Screen,
-};
+use super::doctor_page;
 use crate::{
+    cli::{
+        args::DoctorArgs,
+        client::{Daemon, Exit, Failure},
+        screen::Screen,
+    },
     config::Places,
     daemon::diagnose::{advice, offline},
     stdx::{paths::AbsPath, version::version},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A daemon answers within a second; one that takes this long is ill.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The daemon of a data directory, as it was found.
 pub enum Running {
@@ -36,7 +36,7 @@ pub enum Running {
 }
 
 /// Where to look, and with which variables.
-pub struct Patient<'a> {
+pub struct DoctorContext<'a> {
     /// The places of the daemon.
     pub places: &'a Places,
     /// The variables of the process.
@@ -46,8 +46,8 @@ pub struct Patient<'a> {
 }
 
 /// Runs the command. [`Exit::Failed`] when something does not work.
-pub async fn doctor(args: &DoctorArgs, running: Running, patient: Patient<'_>, screen: &mut Screen) -> Exit {
-    let report = examine(running, &patient).await;
+pub async fn doctor(args: &DoctorArgs, running: Running, context: DoctorContext<'_>, screen: &mut Screen) -> Exit {
+    let report = examine(running, &context).await;
     match show(args, &report, screen) {
         Ok(()) if report.advice.iter().any(|advice| advice.severity == Severity::Error) => Exit::Failed,
         Ok(()) => Exit::Done,
@@ -60,20 +60,20 @@ pub async fn doctor(args: &DoctorArgs, running: Running, patient: Patient<'_>, s
     }
 }
 
-async fn examine(running: Running, patient: &Patient<'_>) -> Diagnosis {
+async fn examine(running: Running, context: &DoctorContext<'_>) -> Diagnosis {
     let holder = match running {
         Running::Nobody => None,
         Running::Silent(owner, problem) => Some(holder(owner, problem)),
-        Running::Daemon(daemon) => match ask(&daemon, patient.directory).await {
+        Running::Daemon(daemon) => match ask(&daemon, context.directory).await {
             Ok(report) => return report,
-            Err(problem) => match Ownership::look(patient.places.data.as_path()) {
+            Err(problem) => match Ownership::look(context.places.data.as_path()) {
                 Look::Owned(owner) => Some(holder(owner, problem)),
                 // It has gone meanwhile.
                 Look::Free(_) => None,
             },
         },
     };
-    offline::look(patient.places, patient.environment, holder).await
+    offline::look(context.places, context.environment, holder).await
 }
 
 /// Who owns the directory and could not tell how it is.
@@ -84,9 +84,9 @@ fn holder(owner: Option<Owner>, problem: String) -> DiagnosisHolder {
 
 async fn ask(daemon: &Daemon, directory: &AbsPath) -> Result<Diagnosis, String> {
     let params = ServerDiagnoseParams { directory: Some(directory.to_string()), ..ServerDiagnoseParams::default() };
-    let mut report = match tokio::time::timeout(PATIENCE, daemon.request::<ServerDiagnose>(&params)).await {
+    let mut report = match tokio::time::timeout(ANSWER_TIMEOUT, daemon.request::<ServerDiagnose>(&params)).await {
         Ok(answer) => answer.map_err(|failure| failure.to_string())?,
-        Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        Err(_) => return Err(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())),
     };
     for found in advice::newer_client(&report, version()) {
         if report.advice.iter().all(|advice| advice.id != found.id) {

@@ -1,6 +1,12 @@
 //! `polytree run`: one prompt in this directory, watched until its turn has ended. The turn belongs to the daemon: when
 //! this command dies, the turn goes on; when the user interrupts it, the turn is aborted.
 
+mod ask;
+mod attach;
+mod begin;
+mod report;
+mod watch;
+
 use std::time::Duration;
 
 use polytree_protocol::{
@@ -8,22 +14,28 @@ use polytree_protocol::{
     methods::SessionAbort,
     session::SessionAbortParams,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{
-    args::RunArgs,
-    attach,
-    begin::{Begun, begin},
-    client::{Daemon, Exit, Failure, shown},
-    follow::{Follow, Stage},
-    input::Input,
-    sanitize,
-    screen::Screen,
-    style::{FAINT, WARNING, paint},
-    table,
+use self::{
+    begin::{SubmittedPrompt, begin},
+    report::Report,
     watch::Watch,
 };
-use crate::stdx::{ids, paths::AbsPath};
+use crate::{
+    cli::{
+        args::RunArgs,
+        client::{Daemon, Exit, Failure},
+        input::Input,
+        render::{
+            follow::{Follow, Stage},
+            sanitize,
+            style::{FAINT, WARNING, error_lines, paint},
+            table,
+        },
+        screen::Screen,
+    },
+    stdx::{ids, paths::AbsPath},
+};
 
 /// A pipe that says nothing for so long is waited for aloud.
 const QUIET_PIPE: Duration = Duration::from_secs(1);
@@ -71,16 +83,6 @@ pub async fn run(args: RunArgs, daemon: Daemon, mut screen: Screen, mut input: I
     exit
 }
 
-/// What the last line of `--json` tells.
-#[derive(Default)]
-pub(super) struct Report {
-    /// The session, once there is one.
-    pub session: Option<SessionId>,
-    /// The last answer, else the prompt.
-    pub message: Option<MessageId>,
-    error: Option<Value>,
-}
-
 async fn go(
     args: &RunArgs,
     daemon: Daemon,
@@ -97,7 +99,7 @@ async fn go(
     };
     let prompt = MessageId::from_ulid(ids::next());
     let (begun, interrupted) = begin_or_interrupt(begin(args, &daemon, screen, directory, &prompt, parts, report), input).await?;
-    let Begun { session, questions, queued, media } = begun;
+    let SubmittedPrompt { session, questions, queued, media } = begun;
     let place = AbsPath::new(&session.directory).unwrap_or_else(|| directory.clone());
     let follow = Follow::new(session.id.clone(), prompt);
     let mut watch = Watch::new(args, daemon, screen, input, follow, place);
@@ -151,7 +153,10 @@ async fn read_pipe(screen: &mut Screen, input: &mut Input) -> Result<Option<Stri
 
 /// Waits until the prompt is stored, and tells whether the user does not want it any more. An interrupt does not cut it
 /// off at once: if it was sent already, its turn has to be aborted.
-async fn begin_or_interrupt(begin: impl Future<Output = Result<Begun, Failure>>, input: &mut Input) -> Result<(Begun, bool), Failure> {
+async fn begin_or_interrupt(
+    begin: impl Future<Output = Result<SubmittedPrompt, Failure>>,
+    input: &mut Input,
+) -> Result<(SubmittedPrompt, bool), Failure> {
     tokio::pin!(begin);
     tokio::select! {
         begun = &mut begin => return Ok((begun?, false)),
@@ -193,7 +198,7 @@ fn conclude(
     }
     if let Some(error) = follow.error() {
         report.error = Some(json!({ "name": error.name, "message": error.data.message, "hint": error.data.hint }));
-        screen.status(&shown(&error.data.message, error.data.hint.as_deref()));
+        screen.status(&error_lines(&error.data.message, error.data.hint.as_deref()));
         return Ok(Exit::Failed);
     }
     if follow.was_aborted() {

@@ -1,4 +1,7 @@
-//! What can be typed.
+//! The commands and options of the command line.
+
+mod recording;
+mod serve;
 
 use std::{
     ffi::OsString,
@@ -9,10 +12,16 @@ use clap::{
     CommandFactory as _, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use polytree_protocol::{id::SessionId, listen::ServerListenParams, provider::ModelRef, sandbox::Mode};
+use polytree_protocol::{id::SessionId, provider::ModelRef, sandbox::Mode};
 
-use super::{client::Failure, sanitize, tape::TapeArgs};
-use crate::stdx::{nearest, paths::AbsPath, text::ellipsis};
+pub use self::{
+    recording::RecordingArgs,
+    serve::{ServeArgs, StdioArgs, StopArgs},
+};
+use crate::{
+    cli::{client::Failure, render::sanitize},
+    stdx::{nearest, paths::AbsPath, text::ellipsis},
+};
 
 /// The page of `polytree --help`: commands in groups, examples at the end.
 const HELP: &str = "\
@@ -28,13 +37,13 @@ const HELP: &str = "\
   models       Show the models that can be used, and what is missing for the others
   auth         Store, list and remove the keys of model services
   trust        Let the agent use the settings and agents in this project's files
-  doctor       Tell how the daemon is and what is worth doing about it
+  doctor       Report the state of the daemon, and what to do about problems
   completions  Print the completions of a shell
   help         Print this message or the help of the given subcommand(s)
 
 \u{1b}[1mServe editors and programs:\u{1b}[0m
   serve        Run the daemon in the foreground
-  stop         End the daemon
+  stop         Stop the daemon
   stdio        Speak JSON-RPC on the standard input and output
 
 \u{1b}[1mOptions:\u{1b}[0m
@@ -59,19 +68,18 @@ pub struct Args {
     /// Work in this directory instead of the current one
     #[arg(long, value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
-    /// Use a daemon inside this process, which ends with it, instead of the one that all share
+    /// Run a daemon inside this process instead of using the shared one
     #[arg(long, global = true)]
     pub standalone: bool,
-    /// How much is logged: error, warn, info, debug or trace
+    /// The log level: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", global = true, hide_possible_values = true)]
     pub log_level: Option<LogLevel>,
-    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
 impl Args {
-    /// The directory that is meant, `process` being the one in which the process was started.
+    /// The absolute path of `--directory`, or of `process`, in which the process was started.
     ///
     /// # Errors
     /// When it is not there or not a directory.
@@ -82,18 +90,13 @@ impl Args {
     }
 }
 
-/// How much is logged.
+/// A log level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
-    /// Failures only.
     Error,
-    /// And what may become one.
     Warn,
-    /// And what happens.
     Info,
-    /// And how.
     Debug,
-    /// Everything.
     Trace,
 }
 
@@ -111,7 +114,6 @@ impl LogLevel {
     }
 }
 
-/// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Commands that ask a daemon.
@@ -119,18 +121,17 @@ pub enum Command {
     Client(ClientCommand),
     /// Run the daemon in the foreground
     Serve(ServeArgs),
-    /// End the daemon
+    /// Stop the daemon
     ///
-    /// Commands and editors start a daemon when they need one; it leaves by itself when nobody has needed it for ten minutes.
-    /// This ends it now, and `polytree serve` too, and returns when the process has gone. Where none runs that is said, and
-    /// the exit code is 0.
+    /// Commands and editors start a daemon when they need one, and it exits after ten minutes without use. This stops it now,
+    /// and `polytree serve` too, and returns when the process has exited. If no daemon runs, it says so and the exit code is 0.
     Stop(StopArgs),
     /// Speak JSON-RPC on the standard input and output
     Stdio(StdioArgs),
-    /// Tell how the daemon is and what is worth doing about it
+    /// Report the state of the daemon, and what to do about problems
     ///
-    /// Starts nothing: where no daemon runs, directories, store, settings and programs are looked at. Ends with 1 when
-    /// something does not work.
+    /// Starts no daemon: if none runs, it checks the directories, the store, the settings and the programs. The exit code is 1
+    /// if something does not work.
     Doctor(DoctorArgs),
     /// Print the completions of a shell
     ///
@@ -140,13 +141,26 @@ pub enum Command {
     Completions(CompletionsArgs),
 }
 
+impl Command {
+    /// Whether exchanges with models are recorded or replayed, for the commands that can cause some.
+    #[must_use]
+    pub fn recording(&self) -> Option<&RecordingArgs> {
+        match self {
+            Self::Client(ClientCommand::Run(args)) => Some(&args.recording),
+            Self::Serve(args) => Some(&args.recording),
+            Self::Stdio(args) => Some(&args.recording),
+            _ => None,
+        }
+    }
+}
+
 /// Commands that ask a daemon.
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
     /// Ask the agent something in this directory and watch it work
     ///
-    /// The answer goes to the standard output, everything else to the standard error. When the agent needs leave, you are
-    /// asked at the terminal. Ctrl-C ends the turn and keeps the session; a second Ctrl-C leaves at once.
+    /// The answer goes to the standard output, everything else to the standard error. When the agent needs permission,
+    /// you are asked at the terminal. Ctrl-C ends the turn and keeps the session; a second Ctrl-C exits at once.
     Run(Box<RunArgs>),
     /// List, show and delete sessions
     #[command(subcommand)]
@@ -175,13 +189,13 @@ pub struct RunArgs {
     /// What to ask; text from a pipe is appended to it
     #[arg(value_name = "PROMPT")]
     pub prompt: Vec<String>,
-    /// Go on with the session that was used last in this directory
+    /// Continue the last session of this directory
     #[arg(long = "continue", short = 'c', conflicts_with = "session")]
     pub resume: bool,
-    /// Go on with this session
+    /// Continue this session
     #[arg(long, short, value_name = "ID", value_parser = SessionId::parse)]
     pub session: Option<SessionId>,
-    /// Name the new session
+    /// The title of the new session
     #[arg(long, conflicts_with_all = ["session", "resume"])]
     pub title: Option<String>,
     /// The model to use
@@ -199,10 +213,10 @@ pub struct RunArgs {
     /// Attach a file or some of its lines (PATH:LINE or PATH:START-END); may be given more than once
     #[arg(long = "file", short, value_name = "PATH[:LINES]")]
     pub files: Vec<String>,
-    /// Send the session's last prompt again that was cancelled before its turn began
+    /// Send the session's last prompt again if it was cancelled before its turn began
     #[arg(long, conflicts_with_all = ["prompt", "files", "title"])]
     pub again: bool,
-    /// Answer yes, once, to everything the agent asks leave for; what a rule denies stays denied
+    /// Allow, once, whatever the agent asks permission for; what a rule denies stays denied
     #[arg(long, short)]
     pub yes: bool,
     /// Trust the project's own files first, as `polytree trust` does
@@ -211,9 +225,8 @@ pub struct RunArgs {
     /// Write every event as a line of JSON, and last a line of type "result"
     #[arg(long)]
     pub json: bool,
-    /// What becomes of calls of models.
     #[command(flatten)]
-    pub tape: TapeArgs,
+    pub recording: RecordingArgs,
 }
 
 fn model(text: &str) -> Result<ModelRef, String> {
@@ -227,80 +240,6 @@ fn mode(text: &str) -> Result<Mode, String> {
         "all" => Ok(Mode::All),
         _ => Err("expected ask, edits or all".to_owned()),
     }
-}
-
-/// Arguments of `serve`.
-#[derive(Debug, Default, clap::Args)]
-pub struct ServeArgs {
-    /// Leave the session of whoever started it, and go when nobody needs it; for polytree itself
-    #[arg(long, hide = true)]
-    pub detached: bool,
-    /// Also listen for WebSocket and HTTP clients (HOST:PORT, port 0 for a free one); may be given more than once
-    #[arg(long, value_name = "ADDRESS")]
-    pub listen: Vec<String>,
-    /// Let pages of this origin connect; may be given more than once
-    #[arg(long, value_name = "ORIGIN", requires = "listen")]
-    pub allow_origin: Vec<String>,
-    /// Let clients reach the listener by this name; may be given more than once
-    #[arg(long, value_name = "HOST", requires = "listen")]
-    pub allow_host: Vec<String>,
-    /// Serve everything below this path
-    #[arg(long, value_name = "PATH", requires = "listen")]
-    pub base_path: Option<String>,
-    /// Believe the X-Forwarded-* headers: only behind a proxy that sets them
-    #[arg(long, requires = "listen")]
-    pub trust_forwarded: bool,
-    /// The certificate chain (PEM) with which the listener speaks TLS
-    #[arg(long, value_name = "FILE", requires = "listen", requires = "key")]
-    pub certificate: Option<PathBuf>,
-    /// The certificate's private key (PEM)
-    #[arg(long, value_name = "FILE", requires = "listen", requires = "certificate")]
-    pub key: Option<PathBuf>,
-    /// Replace the token that network clients must show; the old one counts no more
-    #[arg(long)]
-    pub new_token: bool,
-    /// What becomes of calls of models.
-    #[command(flatten)]
-    pub tape: TapeArgs,
-}
-
-impl ServeArgs {
-    /// The listeners that are asked for; paths are meant from `directory`.
-    #[must_use]
-    pub fn listeners(&self, directory: &AbsPath) -> Vec<ServerListenParams> {
-        let list = |texts: &Vec<String>| (!texts.is_empty()).then(|| texts.clone());
-        let file = |path: &Option<PathBuf>| path.as_ref().map(|path| directory.join(path).to_string());
-        let params = |address: &String| ServerListenParams {
-            address: address.clone(),
-            allow_origins: list(&self.allow_origin),
-            allow_hosts: list(&self.allow_host),
-            base_path: self.base_path.clone(),
-            trust_forwarded: self.trust_forwarded.then_some(true),
-            certificate: file(&self.certificate),
-            key: file(&self.key),
-            ..ServerListenParams::default()
-        };
-        self.listen.iter().map(params).collect()
-    }
-}
-
-/// Arguments of `stdio`.
-#[derive(Debug, Default, clap::Args)]
-pub struct StdioArgs {
-    /// What becomes of calls of models.
-    #[command(flatten)]
-    pub tape: TapeArgs,
-}
-
-/// Arguments of `stop`.
-#[derive(Debug, clap::Args)]
-pub struct StopArgs {
-    /// Let the turns end that run; new prompts are refused, waiting ones are kept [default]
-    #[arg(long, conflicts_with = "now")]
-    pub wait: bool,
-    /// Interrupt the turns that run
-    #[arg(long)]
-    pub now: bool,
 }
 
 /// Commands of `sessions`.
@@ -317,13 +256,13 @@ pub enum SessionsCommand {
 /// Arguments of `sessions list`.
 #[derive(Debug, clap::Args)]
 pub struct SessionsListArgs {
-    /// Those of all projects
+    /// List the sessions of all projects
     #[arg(long, short)]
     pub all: bool,
-    /// Only those whose title contains this
+    /// List only sessions whose title contains this text
     #[arg(long, short, value_name = "TEXT")]
     pub search: Option<String>,
-    /// At most so many
+    /// The maximum number of sessions to list
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
     /// Write a line of JSON for each
@@ -348,7 +287,7 @@ pub struct SessionsDeleteArgs {
     /// The sessions
     #[arg(value_name = "ID", required = true, value_parser = SessionId::parse)]
     pub sessions: Vec<SessionId>,
-    /// Do not ask
+    /// Delete without asking
     #[arg(long, short)]
     pub yes: bool,
 }
@@ -391,13 +330,13 @@ pub struct AuthListArgs {
 /// Arguments of `models`.
 #[derive(Debug, clap::Args)]
 pub struct ModelsArgs {
-    /// Only those of these providers, connected or not
+    /// Show only the models of these providers, connected or not
     #[arg(value_name = "PROVIDER")]
     pub providers: Vec<String>,
-    /// Fetch the catalogue of models anew first
+    /// Fetch the current catalogue of models first
     #[arg(long)]
     pub refresh: bool,
-    /// Also the models of providers that are not connected
+    /// Also show the models of providers that are not connected
     #[arg(long, short)]
     pub all: bool,
     /// Write a line of JSON for each model
@@ -408,7 +347,7 @@ pub struct ModelsArgs {
 /// Arguments of `trust`.
 #[derive(Debug, clap::Args)]
 pub struct TrustArgs {
-    /// Take the trust back
+    /// Remove the trust
     #[arg(long, conflicts_with = "list")]
     pub remove: bool,
     /// Only show the files that wait for trust, and what is in them
@@ -434,15 +373,12 @@ pub struct CompletionsArgs {
 /// A shell with completions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
-    /// bash.
     Bash,
-    /// zsh.
     Zsh,
-    /// fish.
     Fish,
 }
 
-/// What was typed.
+/// Parses a command line.
 ///
 /// # Errors
 /// For `--help`, `--version` and what is not understood: what to print, and the exit code.
@@ -494,5 +430,4 @@ pub fn completions(shell: Shell) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "args_tests.rs"]
 mod tests;

@@ -57,7 +57,7 @@ pub fn ago(then: i64, now: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::style::{STRONG, paint};
+    use crate::cli::render::style::{STRONG, paint};
 
     #[test]
     fn columns_line_up_whatever_their_style() {

@@ -12,7 +12,7 @@ use super::{host::Host, options::base_path};
 
 /// A request as its client meant it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outside {
+pub struct ClientView {
     /// `http` or `https`.
     pub scheme: &'static str,
     /// By which name the client has reached us; none when it said none, or something else.
@@ -23,30 +23,30 @@ pub struct Outside {
     pub prefix: String,
 }
 
-impl Outside {
+impl ClientView {
     /// What the headers of a request say. `secure` and `peer` are what the connection itself is.
     #[must_use]
     pub fn see(headers: &HeaderMap, uri: &Uri, secure: bool, peer: IpAddr, trust_forwarded: bool) -> Self {
-        let mut outside =
+        let mut view =
             Self { scheme: if secure { "https" } else { "http" }, host: host(headers, uri), client: peer, prefix: String::new() };
         if !trust_forwarded {
-            return outside;
+            return view;
         }
         match last(headers, "x-forwarded-proto") {
-            Some("https") => outside.scheme = "https",
-            Some("http") => outside.scheme = "http",
+            Some("https") => view.scheme = "https",
+            Some("http") => view.scheme = "http",
             _ => {}
         }
         if headers.contains_key("x-forwarded-host") {
-            outside.host = last(headers, "x-forwarded-host").and_then(Host::parse);
+            view.host = last(headers, "x-forwarded-host").and_then(Host::parse);
         }
         if let Some(client) = last(headers, "x-forwarded-for").and_then(|text| text.parse().ok()) {
-            outside.client = client;
+            view.client = client;
         }
         if let Some(prefix) = last(headers, "x-forwarded-prefix").and_then(|text| base_path(text).ok()) {
-            outside.prefix = prefix;
+            view.prefix = prefix;
         }
-        outside
+        view
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
         for (name, value) in headers {
             map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        let seen = Outside::see(&map, &uri.parse().unwrap(), false, "127.0.0.1".parse().unwrap(), trust);
+        let seen = ClientView::see(&map, &uri.parse().unwrap(), false, "127.0.0.1".parse().unwrap(), trust);
         format!("{} {} {} {}", seen.scheme, seen.host.map_or("-".to_owned(), |host| host.to_string()), seen.client, seen.prefix)
     }
 

@@ -5,16 +5,20 @@ use polytree_protocol::{
     session::{Session, SessionDeleteParams, SessionGetParams, SessionListParams, SessionMessagesParams, SessionScope},
 };
 
-use super::{
-    args::{SessionsCommand, SessionsDeleteArgs, SessionsListArgs, SessionsShowArgs},
-    client::{Daemon, Exit, Failure},
-    input::Input,
-    sanitize,
-    screen::Screen,
-    style::{FAINT, STRONG, WARNING, paint},
-    table, transcript,
+use crate::{
+    cli::{
+        args::{SessionsCommand, SessionsDeleteArgs, SessionsListArgs, SessionsShowArgs},
+        client::{Daemon, Exit, Failure},
+        input::Input,
+        render::{
+            sanitize,
+            style::{FAINT, STRONG, WARNING, paint},
+            table, transcript,
+        },
+        screen::Screen,
+    },
+    stdx::{paths::AbsPath, text::ellipsis, time::now_ms},
 };
-use crate::stdx::{paths::AbsPath, text::ellipsis, time::now_ms};
 
 /// Runs the command.
 ///

@@ -7,16 +7,20 @@ use polytree_protocol::{
     provider::{KeySource, Provider, ProviderListParams},
 };
 
-use super::{
-    args::{AuthCommand, AuthListArgs},
-    client::{Daemon, Exit, Failure},
-    input::{Input, Piped},
-    sanitize,
-    screen::Screen,
-    style::{FAINT, GOOD, STRONG, WARNING, paint},
-    table,
+use crate::{
+    cli::{
+        args::{AuthCommand, AuthListArgs},
+        client::{Daemon, Exit, Failure},
+        input::{Input, Piped},
+        render::{
+            sanitize,
+            style::{FAINT, GOOD, STRONG, WARNING, paint},
+            table,
+        },
+        screen::Screen,
+    },
+    stdx::{nearest, paths::AbsPath},
 };
-use crate::stdx::{nearest, paths::AbsPath};
 
 /// Runs the command.
 ///

@@ -6,15 +6,19 @@ use polytree_protocol::{
 };
 use serde_json::json;
 
-use super::{
-    args::ModelsArgs,
-    client::{Daemon, Exit, Failure},
-    sanitize,
-    screen::Screen,
-    style::{CODE, FAINT, GOOD, STRONG, WARNING, paint},
-    table,
+use crate::{
+    cli::{
+        args::ModelsArgs,
+        client::{Daemon, Exit, Failure},
+        render::{
+            sanitize,
+            style::{CODE, FAINT, GOOD, STRONG, WARNING, paint},
+            table,
+        },
+        screen::Screen,
+    },
+    stdx::{human, nearest, paths::AbsPath},
 };
-use crate::stdx::{human, nearest, paths::AbsPath};
 
 /// Runs the command.
 ///

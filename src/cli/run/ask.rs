@@ -8,14 +8,16 @@ use polytree_protocol::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{
-    sanitize,
-    style::{CODE, FAINT, STRONG, WARNING, diff, diff_lines, paint},
+use crate::{
+    cli::render::{
+        sanitize,
+        style::{CODE, FAINT, STRONG, WARNING, diff, diff_lines, paint},
+    },
+    stdx::text::ellipsis,
 };
-use crate::stdx::text::ellipsis;
 
 /// The most lines of a change that are shown before a person is asked.
-const MOST_DIFF_LINES: usize = 200;
+const MAX_DIFF_LINES: usize = 200;
 
 /// So many lines of a command may have left the screen when the question stands there.
 const MANY_LINES: usize = 20;
@@ -122,7 +124,7 @@ pub fn help(question: &Permission) -> String {
 /// The question as lines; `child` is the title of the child session that asks.
 #[must_use]
 pub fn question(question: &Permission, child: Option<&str>) -> String {
-    shown(question, child, MOST_DIFF_LINES)
+    shown(question, child, MAX_DIFF_LINES)
 }
 
 /// The same with every line of the change.
@@ -197,7 +199,7 @@ fn patch(question: &Permission) -> Option<&str> {
 
 /// Whether the question shows only the beginning of its change.
 fn is_cut(question: &Permission) -> bool {
-    command(question).is_none() && patch(question).is_some_and(|patch| diff_lines(patch).len() > MOST_DIFF_LINES)
+    command(question).is_none() && patch(question).is_some_and(|patch| diff_lines(patch).len() > MAX_DIFF_LINES)
 }
 
 fn exact_list(patterns: &[String]) -> String {

@@ -6,19 +6,23 @@ use polytree_protocol::{
     project::{Project, ProjectCurrentParams, ProjectTrustParams},
 };
 
-use super::{
-    args::TrustArgs,
-    client::{Daemon, Exit, Failure},
-    sanitize,
-    screen::Screen,
-    style::{BAD, FAINT, STRONG, paint},
+use crate::{
+    cli::{
+        args::TrustArgs,
+        client::{Daemon, Exit, Failure},
+        render::{
+            sanitize,
+            style::{BAD, FAINT, STRONG, paint},
+        },
+        screen::Screen,
+    },
+    stdx::paths::AbsPath,
 };
-use crate::stdx::paths::AbsPath;
 
 /// The most lines of one file.
-const MOST_LINES: usize = 200;
+const MAX_LINES: usize = 200;
 /// The most bytes of one file.
-const MOST_BYTES: u64 = 64 * 1024;
+const MAX_BYTES: u64 = 64 * 1024;
 
 /// Runs the command.
 ///
@@ -74,7 +78,7 @@ fn content(path: &AbsPath) -> String {
         Ok(_) => return paint(BAD, "    is no file") + "\n",
         Err(error) => return paint(BAD, &format!("    {error}")) + "\n",
     };
-    if length > MOST_BYTES {
+    if length > MAX_BYTES {
         return paint(FAINT, &format!("    {length} bytes")) + "\n";
     }
     let bytes = match std::fs::read(path) {
@@ -82,10 +86,10 @@ fn content(path: &AbsPath) -> String {
         Err(error) => return paint(BAD, &format!("    {error}")) + "\n",
     };
     let text = sanitize::exact(&String::from_utf8_lossy(&bytes));
-    let mut shown: String = text.lines().take(MOST_LINES).map(|line| format!("    {line}\n")).collect();
+    let mut shown: String = text.lines().take(MAX_LINES).map(|line| format!("    {line}\n")).collect();
     let all = text.lines().count();
-    if all > MOST_LINES {
-        shown.push_str(&(paint(FAINT, &format!("    … {} more lines", all - MOST_LINES)) + "\n"));
+    if all > MAX_LINES {
+        shown.push_str(&(paint(FAINT, &format!("    … {} more lines", all - MAX_LINES)) + "\n"));
     }
     shown
 }

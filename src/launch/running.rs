@@ -1,8 +1,8 @@
-//! A daemon with its doors.
+//! A daemon that runs in this process, with its doors.
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Error, Surroundings, signals::Signals};
+use super::{context::LaunchContext, error::Error, signals::Signals};
 use crate::{
     api,
     cli::Screen,
@@ -10,33 +10,33 @@ use crate::{
     rpc::Rpc,
     serve::{
         local::{self, Address, Listener},
-        web::Doors,
+        web::NetworkListeners,
     },
     stdx::tasks::Tasks,
     storage::Kind,
 };
 
-/// How long the doors may take to close.
+/// How long closing the doors may take.
 const CLOSING: Duration = Duration::from_millis(400);
 
-/// How long to wait until the socket is tried again.
+/// The interval between attempts to open the socket again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// With which code a daemon ends that was told twice.
+/// The exit code after a second signal.
 const TOLD_TWICE: i32 = 143;
 
-/// A daemon with its doors.
-pub(super) struct House {
+/// A daemon that runs in this process, with its doors.
+pub(super) struct RunningDaemon {
     pub daemon: Arc<Daemon>,
     pub rpc: Rpc,
     pub doors: Tasks,
 }
 
-impl House {
+impl RunningDaemon {
     /// Takes the data directory and opens the local socket: at once, so that whoever finds the directory owned can wait
     /// there until the daemon serves.
-    pub async fn open(surroundings: &Surroundings, kind: Kind) -> Result<Self, Error> {
-        let Surroundings { places, environment, .. } = surroundings;
+    pub async fn open(context: &LaunchContext, kind: Kind) -> Result<Self, Error> {
+        let LaunchContext { places, environment, .. } = context;
         let addresses = Address::candidates(&places.runtime, &places.data);
         let first = addresses.first().ok_or(local::Error::Nowhere)?;
         let ownership = Daemon::own(places, kind, first.path())?;
@@ -62,9 +62,9 @@ impl House {
         if let Some(listener) = listener {
             drop(doors.spawn("local socket", listen(Arc::clone(&daemon), rpc.clone(), doors.clone(), listener, addresses)));
         }
-        if let Some(wishes) = daemon.listeners.wishes() {
-            let network = Doors::new(rpc.clone(), &doors, Arc::clone(&daemon.listeners), &places.data);
-            drop(doors.spawn("network doors", network.serve(wishes)));
+        if let Some(requests) = daemon.listeners.requests() {
+            let network = NetworkListeners::new(rpc.clone(), &doors, Arc::clone(&daemon.listeners), &places.data);
+            drop(doors.spawn("network doors", network.serve(requests)));
         }
         Ok(Self { daemon, rpc, doors })
     }

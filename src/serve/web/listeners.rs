@@ -1,4 +1,4 @@
-//! The network listeners of a daemon: opened when somebody wishes for one, once for each address, closed when the daemon
+//! The network listeners of a daemon: opened when somebody requests for one, once for each address, closed when the daemon
 //! stops.
 
 use std::{net::SocketAddr, sync::Arc};
@@ -17,13 +17,13 @@ use super::{
 };
 use crate::{
     config::places::Environment,
-    daemon::listeners::{Description, Error, Listeners, Wish},
+    daemon::listeners::{Description, Error, ListenRequest, Listeners},
     rpc::Rpc,
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
 };
 
 /// What is needed to open listeners, and those that are open.
-pub struct Doors {
+pub struct NetworkListeners {
     rpc: Rpc,
     tasks: Tasks,
     listeners: Arc<Listeners>,
@@ -40,7 +40,7 @@ struct Open {
     url: String,
 }
 
-impl Doors {
+impl NetworkListeners {
     /// No listener yet. They will serve `rpc` below `tasks`, with the token of the data directory, and be entered in the
     /// list of listeners.
     #[must_use]
@@ -56,14 +56,14 @@ impl Doors {
         Self { limits, ..self }
     }
 
-    /// Fulfils wishes until the daemon stops.
-    pub async fn serve(mut self, mut wishes: mpsc::Receiver<Wish>) {
+    /// Fulfils requests until the daemon stops.
+    pub async fn serve(mut self, mut requests: mpsc::Receiver<ListenRequest>) {
         loop {
-            let wish = tokio::select! {
+            let request = tokio::select! {
                 () = self.tasks.token().cancelled() => return,
-                wish = wishes.recv() => wish,
+                request = requests.recv() => request,
             };
-            let Some(Wish { params, environment, answer }) = wish else { return };
+            let Some(ListenRequest { params, environment, answer }) = request else { return };
             let opened = self.open(&params, environment).await;
             match &opened {
                 Ok(listener) => tracing::info!(url = listener.url, "listening"),

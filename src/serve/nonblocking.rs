@@ -4,7 +4,7 @@
 /// A way to an output that never waits.
 #[cfg(unix)]
 #[derive(Debug)]
-pub struct AtOnce {
+pub struct NonBlockingWriter {
     output: std::os::fd::OwnedFd,
     kind: Kind,
 }
@@ -18,7 +18,7 @@ enum Kind {
 }
 
 #[cfg(unix)]
-impl AtOnce {
+impl NonBlockingWriter {
     /// None for outputs that can only be waited for, such as terminals.
     pub fn new(output: &impl std::os::fd::AsFd) -> Option<Self> {
         use rustix::fs::{FileType, fstat};
@@ -57,10 +57,10 @@ impl AtOnce {
 /// A way to an output that never waits; there is none here.
 #[cfg(not(unix))]
 #[derive(Debug)]
-pub enum AtOnce {}
+pub enum NonBlockingWriter {}
 
 #[cfg(not(unix))]
-impl AtOnce {
+impl NonBlockingWriter {
     /// None.
     pub fn new<T>(_output: &T) -> Option<Self> {
         None
@@ -82,8 +82,8 @@ mod tests {
     fn a_full_pipe_or_socket_takes_nothing_and_keeps_waiting_for_others() {
         let (mut pipe_reader, pipe_writer) = std::io::pipe().unwrap();
         let (mut socket_reader, socket_writer) = std::os::unix::net::UnixStream::pair().unwrap();
-        let pipe = AtOnce::new(&pipe_writer).unwrap();
-        let socket = AtOnce::new(&socket_writer).unwrap();
+        let pipe = NonBlockingWriter::new(&pipe_writer).unwrap();
+        let socket = NonBlockingWriter::new(&socket_writer).unwrap();
         let readers: [&mut dyn std::io::Read; 2] = [&mut pipe_reader, &mut socket_reader];
         for (way, reader) in [pipe, socket].iter().zip(readers) {
             let mut taken = 0;
@@ -102,10 +102,10 @@ mod tests {
 
     #[test]
     fn a_file_is_waited_for_and_nobody_reading_is_left_to_who_waits() {
-        assert!(AtOnce::new(&tempfile::tempfile().unwrap()).is_none());
+        assert!(NonBlockingWriter::new(&tempfile::tempfile().unwrap()).is_none());
         let (reader, mut writer) = std::io::pipe().unwrap();
         drop(reader);
-        assert_eq!(AtOnce::new(&writer).unwrap().write(b"x"), None);
+        assert_eq!(NonBlockingWriter::new(&writer).unwrap().write(b"x"), None);
         assert!(writer.write_all(b"x").is_err());
     }
 }

@@ -14,21 +14,28 @@ use polytree_protocol::{
 use serde_json::Value;
 
 use super::{
-    args::RunArgs,
     ask::{self, Answer, Questions, Typed},
     begin::Media,
-    client::{Daemon, Failure},
-    decode::{self, Decoder},
-    follow::{Follow, Stage},
-    input::Input,
-    screen::Screen,
-    style::{BAD, FAINT, GOOD, WARNING, paint},
-    view::View,
 };
-use crate::{jsonrpc::peer::ErrorObject, stdx::paths::AbsPath};
+use crate::{
+    cli::{
+        args::RunArgs,
+        client::{Daemon, Failure},
+        decode::{self, Decoder},
+        input::Input,
+        render::{
+            follow::{Follow, Stage},
+            style::{BAD, FAINT, GOOD, WARNING, paint},
+            view::View,
+        },
+        screen::Screen,
+    },
+    jsonrpc::peer::ErrorObject,
+    stdx::paths::AbsPath,
+};
 
 /// How long an aborted turn may take to end before it is left alone.
-const ABORT_PATIENCE: Duration = Duration::from_secs(10);
+const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Who answers questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +65,7 @@ pub struct Watch<'a> {
     /// The user wants no more.
     pub interrupted: bool,
     /// What is attached that the model may not take.
-    pub(super) media: Media,
+    pub(crate) media: Media,
     json: bool,
     who: Who,
     screen: &'a mut Screen,
@@ -308,7 +315,7 @@ impl<'a> Watch<'a> {
             return Err(Failure::Interrupted);
         }
         self.say(&paint(FAINT, "aborting (Ctrl-C again to leave at once)"))?;
-        self.give_up = Some(tokio::time::Instant::now() + ABORT_PATIENCE);
+        self.give_up = Some(tokio::time::Instant::now() + ABORT_TIMEOUT);
         let params = SessionAbortParams { session_id: self.follow.session.clone(), ..SessionAbortParams::default() };
         let peer = self.daemon.peer.clone();
         let call = async move { Called::Abort(peer.request::<SessionAbort>(&params).await.map_err(Failure::from)) };

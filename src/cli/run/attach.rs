@@ -2,8 +2,10 @@
 
 use polytree_protocol::session::{FileInput, PartInput, TextInput};
 
-use super::client::Failure;
-use crate::stdx::{paths::AbsPath, uri::file_uri};
+use crate::{
+    cli::client::Failure,
+    stdx::{paths::AbsPath, uri::file_uri},
+};
 
 /// The parts of a prompt. Paths of files are meant from `directory`.
 ///

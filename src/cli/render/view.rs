@@ -18,11 +18,13 @@ use super::{
     follow::Follow,
     markdown::Markdown,
     sanitize::{self, Sanitizer},
-    screen::Screen,
     style::{FAINT, THOUGHT, WARNING, paint},
     tool_line,
 };
-use crate::stdx::{paths::AbsPath, time::now_ms};
+use crate::{
+    cli::screen::Screen,
+    stdx::{paths::AbsPath, time::now_ms},
+};
 
 /// What was shown last; a blank line stands between two kinds.
 #[derive(Debug, Clone, PartialEq, Eq)]

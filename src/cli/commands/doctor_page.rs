@@ -8,15 +8,16 @@ use polytree_protocol::{
     session::SessionStatus,
 };
 
-use super::{
-    client::shown,
-    sanitize,
-    style::{BAD, CODE, FAINT, GOOD, STRONG, WARNING, paint},
-    table,
-};
-use crate::stdx::{
-    human::{between, count, duration, size},
-    text::ellipsis,
+use crate::{
+    cli::render::{
+        sanitize,
+        style::{BAD, CODE, FAINT, GOOD, STRONG, WARNING, error_lines, paint},
+        table,
+    },
+    stdx::{
+        human::{between, count, duration, size},
+        text::ellipsis,
+    },
 };
 
 /// How many lines of a long list are shown; `--json` has them all.
@@ -321,7 +322,7 @@ fn advice(advice: &[Advice]) -> String {
     for advice in advice {
         let hint = advice.hint.as_deref();
         page.push_str(&match advice.severity {
-            Severity::Error => shown(&advice.text, hint),
+            Severity::Error => error_lines(&advice.text, hint),
             Severity::Warning => told(paint(WARNING.bold(), "warning:"), &advice.text, hint),
             Severity::Info => told(paint(CODE.bold(), "note:"), &advice.text, hint),
         });

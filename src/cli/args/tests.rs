@@ -1,7 +1,7 @@
 //! Command lines as people type them.
 
 use super::*;
-use crate::provider::{REPLAY, REPLAY_TIMED};
+use crate::provider::{RECORD, REPLAY, REPLAY_TIMED};
 
 fn parse(line: &str) -> Result<Args, String> {
     read(std::iter::once("polytree").chain(line.split_whitespace()).map(OsString::from).collect()).map_err(|error| error.to_string())
@@ -36,10 +36,14 @@ fn what_is_understood() {
     assert!(matches!(parse("stdio --standalone").unwrap().command, Command::Stdio(_)));
     for line in ["run x", "serve", "stdio"] {
         let args = parse(&format!("{line} --replay tape.jsonl --replay-timed")).unwrap();
-        let variables: Vec<_> = args.command.tape().unwrap().variables(&AbsPath::new("/d").unwrap()).collect();
+        let variables: Vec<_> = args.command.recording().unwrap().variables(&AbsPath::new("/d").unwrap()).collect();
         let expected = [(REPLAY, "/d/tape.jsonl"), (REPLAY_TIMED, "1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(variables, expected, "{line}");
     }
+    let args = parse("run --record /t x").unwrap();
+    let variables: Vec<_> = args.command.recording().unwrap().variables(&AbsPath::new("/d").unwrap()).collect();
+    assert_eq!(variables, [(RECORD.to_owned(), "/t".to_owned())]);
+    assert!(parse("models").unwrap().command.recording().is_none());
     let line = "serve --listen localhost:0 --listen [::1]:0 --allow-host a --certificate c.pem --key /k.pem --new-token";
     let Command::Serve(serve) = parse(line).unwrap().command else { panic!() };
     let [first, second] = serve.listeners(&AbsPath::new("/d").unwrap()).try_into().unwrap();

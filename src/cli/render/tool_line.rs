@@ -12,9 +12,9 @@ use super::{
 use crate::stdx::{paths::AbsPath, text::ellipsis};
 
 /// The most lines of a diff.
-const MOST_DIFF_LINES: usize = 60;
+const MAX_DIFF_LINES: usize = 60;
 /// The most lines of a failure.
-const MOST_ERROR_LINES: usize = 5;
+const MAX_ERROR_LINES: usize = 5;
 
 /// Whether the call has begun to run or is over.
 #[must_use]
@@ -111,8 +111,8 @@ pub fn result(state: &ToolState) -> Vec<String> {
         }
         ToolState::Error(failed) => {
             let text = sanitize::text(&failed.error);
-            let mut lines: Vec<String> = text.lines().take(MOST_ERROR_LINES).map(|line| paint(BAD, line)).collect();
-            if text.lines().count() > MOST_ERROR_LINES {
+            let mut lines: Vec<String> = text.lines().take(MAX_ERROR_LINES).map(|line| paint(BAD, line)).collect();
+            if text.lines().count() > MAX_ERROR_LINES {
                 lines.push(paint(FAINT, "…"));
             }
             lines
@@ -153,7 +153,7 @@ fn summary(completed: &ToolCompleted) -> Option<String> {
 pub fn change(state: &ToolState, indent: &str) -> Option<String> {
     let ToolState::Completed(completed) = state else { return None };
     let patch = completed.metadata.get("diff")?.as_str()?;
-    Some(diff(patch, indent, MOST_DIFF_LINES)).filter(|lines| !lines.is_empty())
+    Some(diff(patch, indent, MAX_DIFF_LINES)).filter(|lines| !lines.is_empty())
 }
 
 /// What a command printed, when nothing of it was streamed.
