@@ -41,6 +41,7 @@ pub mod permission;
 pub mod permission_config;
 pub mod project;
 pub mod provider;
+pub mod sandbox;
 pub mod session;
 pub mod symbol;
 pub mod text;

@@ -12,13 +12,13 @@ use polytree_protocol::{
     session::{Session, SessionCreateParams, SessionPromptParams, SessionScope, SessionStatus, SessionSubmitParams, SessionSubmitResult},
 };
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
-};
+use super::select;
 use crate::{
     project::{Instance, directory},
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
     session::{self, NewSession, Prompt, SessionQuery, Submitted, TurnEnd},
 };
 
@@ -37,12 +37,13 @@ async fn create(context: &Context, instance: &Instance, params: SessionCreatePar
     let new = NewSession {
         id: params.id,
         project_id: instance.project.id.clone(),
-        directory: instance.directory.to_string(),
+        directory: instance.directory().to_string(),
         place: instance.place(),
         parent_id: params.parent_id,
         title: params.title,
         agent: params.agent,
         model: params.model,
+        mode: params.mode,
         digest,
     };
     Ok(context.daemon.sessions.create(new).await?)
@@ -64,7 +65,7 @@ impl Handler for SessionList {
                 }
                 _ => {
                     let instance = select::instance(&context, &params).await?;
-                    (Some(instance.project.id.clone()), Some(instance.directory.to_string()))
+                    (Some(instance.project.id.clone()), Some(instance.directory().to_string()))
                 }
             },
         };
@@ -82,7 +83,7 @@ impl Handler for SessionGet {
 impl Handler for SessionUpdate {
     async fn handle(context: Context, params: Self::Params) -> Result<Session, Error> {
         select::session(&context, &params, &params.session_id).await?;
-        Ok(context.daemon.sessions.update(&params.session_id, params.title, params.archived).await?)
+        Ok(context.daemon.sessions.update(&params.session_id, params.title, params.archived, params.mode).await?)
     }
 }
 
@@ -147,6 +148,7 @@ impl Handler for SessionSubmit {
             variant,
             options,
             format,
+            mode,
             directory,
             project_id,
         } = params;
@@ -161,6 +163,7 @@ impl Handler for SessionSubmit {
             variant,
             options,
             format,
+            mode,
             directory,
             project_id,
         };
@@ -193,6 +196,7 @@ async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submit
         variant: params.variant,
         options: params.options,
         format: params.format,
+        mode: params.mode,
         environment: context.connection.environment(),
         digest,
     };

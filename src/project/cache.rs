@@ -1,11 +1,7 @@
 //! The open directories of the daemon: opened at first use, looked at again at each use, closed when idle. Also makes
 //! the workspaces of turns, so that changed settings count at the next prompt.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
@@ -17,7 +13,7 @@ use polytree_protocol::{
     provider::{ModelRefreshResult, ProviderListResult},
 };
 
-use super::{Error, Instance, git, git_layout, models::DirectoryModels, registry};
+use super::{Error, Instance, models::DirectoryModels, registry};
 use crate::{
     agent::{self, Agents},
     config::{
@@ -26,10 +22,16 @@ use crate::{
     },
     event::{Events, Scope},
     find::Finder,
+    git::{
+        layout::{self, Location},
+        refs,
+    },
     overlay::{Overlay, Policy},
     provider::{Keys, Network, NetworkSettings, PUBLISHED_AT, Pool, Recordings, URL_VARIABLE},
+    sandbox::{self, Sandbox},
     session::{self, Workspace, Workspaces},
     stdx::{
+        idle::IdlePool,
         paths::{self, AbsPath},
         tasks::Tasks,
         time::now_ms,
@@ -38,8 +40,8 @@ use crate::{
     tool::{self, context::Environment, definition::AnyTool, output::OutputLimits},
 };
 
-/// The most open directories; beyond it the longest unused are closed.
-const MOST_OPEN: usize = 512;
+/// How many directories are open at most; beyond it the one that was not used for longest is closed.
+const MAX_OPEN: usize = 512;
 
 /// In a list, a project whose files cannot be read in this time has none that wait for trust.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -61,8 +63,8 @@ pub struct Projects {
     tools: Vec<Arc<dyn AnyTool>>,
     overlay: Arc<Overlay>,
     finder: Arc<Finder>,
-    // Held for a look-up or an insert, never across an await.
-    pub(super) open: Mutex<HashMap<AbsPath, Arc<Instance>>>,
+    sandbox: Arc<Sandbox>,
+    pub(super) open: IdlePool<AbsPath, Instance>,
 }
 
 impl Projects {
@@ -73,14 +75,21 @@ impl Projects {
             database,
             events,
             loader: Loader::new(),
+            sandbox: Arc::new(Sandbox::new(&places.data, &[&places.config, &places.runtime])),
             models: Arc::new(Pool::new(&places.data)),
             places,
             recordings: Recordings::default(),
             tools: tool::builtin(),
             overlay,
             finder,
-            open: Mutex::default(),
+            open: IdlePool::new(MAX_OPEN),
         }
+    }
+
+    /// What commands are confined by.
+    #[must_use]
+    pub fn sandbox(&self) -> &Arc<Sandbox> {
+        &self.sandbox
     }
 
     /// Records or replays the calls of clients that say nothing about it as these variables do.
@@ -120,7 +129,7 @@ impl Projects {
 
     async fn enter(&self, directory: &AbsPath, purpose: Use) -> Result<Arc<Instance>, Error> {
         let path = directory.clone();
-        let location = Tasks::spawn_blocking(move || git_layout::locate(&path))
+        let location = Tasks::spawn_blocking(move || layout::locate(&path))
             .await
             .map_err(|_| Error::Directory("the directory could not be looked at".into()))?;
         let location = location.map_err(|source| Error::Unseen { directory: directory.clone(), source })?;
@@ -134,29 +143,14 @@ impl Projects {
             Some(found) if purpose == Use::Read || found.0.project.claimed => found,
             _ => self.remember(directory, location.clone(), purpose).await?,
         };
-        let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
-        if let Some(instance) = known
-            && (&instance.location, &instance.project, instance.checkout, &instance.trusted)
-                == (&location, &seen.project, seen.checkout, &trusted)
-        {
-            instance.touch();
-            return Ok(instance);
-        }
-        let instance = Arc::new(Instance::new(directory.clone(), location, seen.project, seen.checkout, trusted));
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= MOST_OPEN
-            && let Some(oldest) = open.values().min_by_key(|instance| instance.used()).map(|instance| instance.directory.clone())
-        {
-            open.remove(&oldest);
-        }
-        open.insert(directory.clone(), Arc::clone(&instance));
-        Ok(instance)
+        let now = Arc::new(Instance::new(directory.clone(), location, seen.project, seen.checkout, trusted));
+        Ok(self.open.get_or_insert(directory, |known| *known == *now, |_| Arc::clone(&now)))
     }
 
     async fn remember(
         &self,
         directory: &AbsPath,
-        location: git_layout::Location,
+        location: Location,
         purpose: Use,
     ) -> Result<(registry::Seen, HashSet<TrustedFile>), Error> {
         let files = look_for_files(location.worktree().clone(), directory.clone()).await;
@@ -178,7 +172,7 @@ impl Projects {
 
     /// Closes directories that nobody has used since the given time (milliseconds since 1970).
     pub fn close_idle(&self, since: i64) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, instance| instance.used() >= since);
+        self.open.drop_idle(since);
     }
 
     /// All known projects, most recently used first.
@@ -202,11 +196,9 @@ impl Projects {
     async fn files_of(&self, project: &registry::KnownProject, directory: Option<(AbsPath, AbsPath)>) -> Vec<TrustedFile> {
         let mut places = vec![(project.worktree.clone(), project.worktree.clone())];
         places.extend(directory);
-        {
-            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            let own = open.values().filter(|instance| instance.project.id == project.id);
-            places.extend(own.map(|instance| (instance.worktree().clone(), instance.directory.clone())));
-        }
+        let open = self.open.list().into_iter().map(|pooled| pooled.value);
+        let own = open.filter(|instance| instance.project.id == project.id);
+        places.extend(own.map(|instance| (instance.worktree().clone(), instance.directory().clone())));
         let look = move || {
             let mut files: Vec<TrustedFile> = Vec::new();
             for file in places.iter().flat_map(|(worktree, directory)| trust::files_that_count(worktree, directory)) {
@@ -244,9 +236,9 @@ impl Projects {
     /// # Errors
     /// When git cannot.
     pub async fn init_git(&self, directory: &AbsPath) -> Result<(), Error> {
-        let location = git_layout::locate(directory).map_err(|error| Error::Directory(format!("{directory}: {error}")))?;
-        if !git::is_repo(&location) {
-            git::init(directory).await?;
+        let location = layout::locate(directory).map_err(|error| Error::Directory(format!("{directory}: {error}")))?;
+        if !location.is_git() {
+            refs::init(directory).await?;
         }
         Ok(())
     }
@@ -274,8 +266,8 @@ impl Projects {
         instance: &Instance,
         change: impl FnOnce(&Write<'_>, &ProjectId) -> Result<Option<registry::KnownProject>, registry::Error> + Send + 'static,
     ) -> Result<(), Error> {
-        let files = self.files_of(&instance.project, Some((instance.worktree().clone(), instance.directory.clone()))).await;
-        let (events, id, directory) = (Arc::clone(&self.events), instance.project.id.clone(), instance.directory.to_string());
+        let files = self.files_of(&instance.project, Some((instance.worktree().clone(), instance.directory().clone()))).await;
+        let (events, id, directory) = (Arc::clone(&self.events), instance.project.id.clone(), instance.directory().to_string());
         self.database
             .write(move |write| {
                 let project = change(write, &id)?.ok_or_else(|| Error::UnknownProject(id.clone()))?;
@@ -292,7 +284,7 @@ impl Projects {
         Ok(self.loader.load(
             &self.places,
             instance.worktree(),
-            &instance.directory,
+            instance.directory(),
             &|file| instance.trusted.contains(file),
             environment,
         )?)
@@ -363,7 +355,7 @@ impl Projects {
     /// When a settings file is at fault.
     pub fn workspace(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Workspace>, Error> {
         let is_trusted = |file: &TrustedFile| instance.trusted.contains(file);
-        let (worktree, directory) = (instance.worktree(), &instance.directory);
+        let (worktree, directory) = (instance.worktree(), instance.directory());
         let settings = self.loader.load(&self.places, worktree, directory, &is_trusted, environment)?;
         let Agents { list: agents, user_rules: agent_rules } = agent::load(&self.places, worktree, directory, &settings, &is_trusted)?;
         let texts = instructions::discover(&self.places, worktree, directory, &settings, environment);
@@ -372,7 +364,7 @@ impl Projects {
             project_id: instance.project.id.clone(),
             directory: directory.clone(),
             worktree: worktree.clone(),
-            git: git::is_repo(&instance.location),
+            git: instance.location.is_git(),
             agents,
             default_agent: config.default_agent.clone(),
             agent_rules,
@@ -389,6 +381,9 @@ impl Projects {
             overlay: Arc::clone(&self.overlay),
             recent: self.finder.recent(&instance.project.id),
             buffers: Policy::from(&config.buffer),
+            mode: config.mode.unwrap_or_default(),
+            sandbox: Arc::clone(&self.sandbox),
+            sandbox_settings: Arc::new(sandbox::Settings::new(&config.sandbox)),
             environment: Arc::clone(environment),
             // One for each project: what one has printed is nothing for the others.
             output_directory: self.places.data.join("output").join(instance.project.id.as_str()),
@@ -452,7 +447,7 @@ pub(super) fn trusted_files(connection: &rusqlite::Connection, id: &ProjectId) -
 }
 
 async fn files_that_count(instance: &Instance) -> Vec<TrustedFile> {
-    look_for_files(instance.worktree().clone(), instance.directory.clone()).await
+    look_for_files(instance.worktree().clone(), instance.directory().clone()).await
 }
 
 async fn look_for_files(worktree: AbsPath, directory: AbsPath) -> Vec<TrustedFile> {

@@ -2,9 +2,9 @@
 
 use polytree_protocol::id::ProjectId;
 
-use super::{git, registry};
+use super::registry;
 use crate::{
-    config,
+    config, git,
     provider::{FetchError, KeyStoreError},
     stdx::paths::AbsPath,
     storage,

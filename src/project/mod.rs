@@ -2,12 +2,9 @@
 //! Identity is read from the repository's own files; the registry remembers what those do not tell.
 
 pub mod directory;
-pub mod git_layout;
 
 pub mod identity;
 pub mod registry;
-
-pub mod git;
 
 mod cache;
 mod error;
@@ -15,9 +12,7 @@ mod instance;
 mod models;
 pub mod overview;
 
-mod git_config;
 mod id_file;
-mod small_file;
 
 pub use cache::Projects;
 pub use error::Error;

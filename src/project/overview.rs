@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, PoisonError},
+    sync::Arc,
 };
 
 use polytree_protocol::{
@@ -14,7 +14,6 @@ use polytree_protocol::{
 use super::{
     Error, Instance, Projects,
     cache::trusted_files,
-    git_layout,
     models::DirectoryModels,
     registry::{self, KnownProject},
 };
@@ -23,8 +22,9 @@ use crate::{
         self, Loader, Places, Settings,
         trust::{self, TrustedFile},
     },
+    git::layout,
     provider::Pool,
-    stdx::{paths::AbsPath, tasks::Tasks},
+    stdx::{idle::Pooled, paths::AbsPath, tasks::Tasks},
     tool::context::Environment,
 };
 
@@ -80,13 +80,14 @@ impl Projects {
     #[must_use]
     pub fn open_directories(&self) -> Vec<OpenDirectory> {
         let mut all: Vec<_> = self
-            .instances()
-            .iter()
-            .map(|instance| OpenDirectory {
-                directory: instance.directory.clone(),
+            .open
+            .list()
+            .into_iter()
+            .map(|Pooled { value: instance, used }| OpenDirectory {
+                directory: instance.directory().clone(),
                 project: instance.project.clone(),
-                used: instance.used(),
-                bytes: size(instance),
+                used,
+                bytes: size(&instance),
             })
             .collect();
         all.sort_by_key(|open| std::cmp::Reverse(open.used));
@@ -104,11 +105,11 @@ impl Projects {
     /// How many files of the open directories wait for trust, by project. Reads those files.
     #[must_use]
     pub fn pending(&self) -> BTreeMap<ProjectId, u64> {
-        let mut instances = self.instances();
-        instances.sort_by_key(|instance| std::cmp::Reverse(instance.used()));
+        let mut open = self.open.list();
+        open.sort_by_key(|open| std::cmp::Reverse(open.used));
         let mut found: BTreeMap<ProjectId, HashSet<(AbsPath, String)>> = BTreeMap::new();
-        for instance in instances.iter().take(MOST_LOOKED_AT) {
-            let files = trust::files_that_count(instance.worktree(), &instance.directory);
+        for instance in open.iter().take(MOST_LOOKED_AT).map(|open| &open.value) {
+            let files = trust::files_that_count(instance.worktree(), instance.directory());
             let waiting = trust::pending(&files, &instance.trusted).into_iter().map(|file| (instance.worktree().clone(), file));
             found.entry(instance.project.id.clone()).or_default().extend(waiting);
         }
@@ -144,12 +145,12 @@ impl Projects {
     }
 
     async fn place(&self, directory: &AbsPath) -> Option<(AbsPath, AbsPath, HashSet<TrustedFile>)> {
-        let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
+        let known = self.open.peek(directory);
         if let Some(instance) = known {
             return Some((instance.worktree().clone(), directory.clone(), instance.trusted.clone()));
         }
         let path = directory.clone();
-        let location = Tasks::spawn_blocking(move || git_layout::locate(&path)).await.ok()?.ok()?;
+        let location = Tasks::spawn_blocking(move || layout::locate(&path)).await.ok()?.ok()?;
         let wanted = location.clone();
         let trusted = self.database.read::<_, Error>(move |connection| match registry::find(connection, &wanted)? {
             Some(seen) => trusted_files(connection, &seen.project.id),
@@ -157,15 +158,11 @@ impl Projects {
         });
         Some((location.worktree().clone(), directory.clone(), trusted.await.unwrap_or_default()))
     }
-
-    fn instances(&self) -> Vec<Arc<Instance>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
-    }
 }
 
 /// Its own fields, its path three times (in the map, in the value, in its location), and the trusted files.
 fn size(instance: &Instance) -> usize {
-    let path = instance.directory.as_path().as_os_str().len();
+    let path = instance.directory().as_path().as_os_str().len();
     let trusted: usize = instance.trusted.iter().map(|file| file.path.len() + file.digest.len() + size_of::<TrustedFile>()).sum();
     size_of::<Instance>() + 3 * path + trusted + 256
 }

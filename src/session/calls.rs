@@ -28,6 +28,7 @@ use crate::{
     provider::definition::ToolSpec,
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
     tool::{
+        bash_sandbox::Sandboxing,
         context::{Ask, ToolContext},
         definition::{AnyTool, Tool as _, ToolError, ToolOutput, erase},
         file_times::Stamp,
@@ -393,6 +394,7 @@ async fn ask_repeated(call: &Prepared, context: &ToolContext) -> Result<(), Tool
         kind: "repeat",
         patterns: vec![name.clone()],
         always: vec![name.clone()],
+        quiet: Vec::new(),
         force: false,
         title: format!("The model called {name} with the same arguments {} times", circles::REPEATS),
         metadata: json!({ "tool": name, "input": call.input }),
@@ -418,6 +420,11 @@ fn context(turn: &Arc<Turn>, part: &ToolPart, host: &Arc<CallHost>) -> ToolConte
         overlay: Arc::clone(&turn.workspace.overlay),
         buffers: turn.workspace.buffers,
         recent: Arc::clone(&turn.workspace.recent),
+        sandbox: Some(Arc::new(Sandboxing {
+            sandbox: Arc::clone(&turn.workspace.sandbox),
+            settings: Arc::clone(&turn.workspace.sandbox_settings),
+            rules: turn.rules(&[]),
+        })),
         host: Arc::clone(host) as _,
     }
 }

@@ -13,6 +13,7 @@ use polytree_protocol::{
     id::{MessageId, ProjectId, SessionId},
     message::{MessageWithParts, OutputFormat, PromptOptions, Tokens},
     provider::ModelRef,
+    sandbox::Mode,
     session::{PartInput, Session, SessionTime},
     todo::Todo,
 };
@@ -25,18 +26,15 @@ use super::{
 use crate::{
     event::Events,
     permission::Broker,
-    stdx::{ids, tasks::Tasks, time::now_ms, version::version},
+    stdx::{idle::IdlePool, ids, tasks::Tasks, time::now_ms, version::version},
     storage::Database,
     tool::{context::Environment, file_times::FileTimes},
 };
 
-/// So many sessions know what they have read of which file.
-const MOST_FILE_TIMES: usize = 512;
+/// How many sessions know which files they have read.
+const MAX_FILE_TIMES: usize = 512;
 /// A list of messages is made in memory, and no door lets more through.
 const MOST_LISTED: u64 = 32 * 1024 * 1024;
-
-/// With the number of its last use, so that the longest unused ones can be forgotten.
-type NumberedFileTimes = HashMap<SessionId, (u64, Arc<FileTimes>)>;
 
 /// What the tasks of all sessions share.
 pub(super) struct Shared {
@@ -54,7 +52,8 @@ pub(super) struct Shared {
     pub live: Mutex<HashMap<SessionId, mpsc::UnboundedSender<Command>>>,
     /// Where a daemon before this one left something that the next command of the user takes up.
     left: Mutex<HashSet<SessionId>>,
-    file_times: Mutex<(u64, NumberedFileTimes)>,
+    /// Beyond its capacity a model only has to read again.
+    file_times: IdlePool<SessionId, FileTimes>,
 }
 
 impl Shared {
@@ -64,24 +63,12 @@ impl Shared {
 
     /// When the session last read each file.
     pub fn file_times(&self, id: &SessionId) -> Arc<FileTimes> {
-        let mut guard = self.file_times.lock().unwrap_or_else(PoisonError::into_inner);
-        let (uses, sessions) = &mut *guard;
-        *uses += 1;
-        if sessions.len() >= MOST_FILE_TIMES
-            && !sessions.contains_key(id)
-            && let Some(oldest) = sessions.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| id.clone())
-        {
-            // Its model only has to read again.
-            sessions.remove(&oldest);
-        }
-        let (used, times) = sessions.entry(id.clone()).or_default();
-        *used = *uses;
-        Arc::clone(times)
+        self.file_times.get_or_insert(id, |_| true, |_| Arc::default())
     }
 
     /// How many sessions know what they have read.
     pub fn readers(&self) -> usize {
-        self.file_times.lock().unwrap_or_else(PoisonError::into_inner).1.len()
+        self.file_times.len()
     }
 
     /// Notes that the session's open answer or queue waits for a command of the user.
@@ -103,7 +90,7 @@ impl Shared {
     pub fn forget(&self, id: &SessionId) {
         self.statuses.clear(id);
         self.take_left(id);
-        self.file_times.lock().unwrap_or_else(PoisonError::into_inner).1.remove(id);
+        self.file_times.remove(id);
     }
 
     pub async fn session(&self, id: &SessionId) -> Result<Session, Error> {
@@ -167,6 +154,8 @@ pub struct NewSession {
     pub agent: Option<String>,
     /// Its model.
     pub model: Option<ModelRef>,
+    /// What is done in it without a question.
+    pub mode: Option<Mode>,
     /// A digest of what the client asked for, to recognise the same call again.
     pub digest: String,
 }
@@ -192,6 +181,8 @@ pub struct Prompt {
     pub options: Option<PromptOptions>,
     /// The form of the answer.
     pub format: Option<OutputFormat>,
+    /// What is done in its turn without a question.
+    pub mode: Option<Mode>,
     /// The client's variables.
     pub environment: Environment,
     /// A digest of what the client asked for, to recognise the same call again.
@@ -246,7 +237,7 @@ impl Sessions {
             leaving: AtomicBool::new(false),
             live: Mutex::default(),
             left: Mutex::default(),
-            file_times: Mutex::default(),
+            file_times: IdlePool::new(MAX_FILE_TIMES),
         };
         let unsettled = recover::recover(&shared).await?;
         let sessions = Self { shared: Arc::new(shared) };
@@ -275,6 +266,9 @@ impl Sessions {
                         None => Err(Error::Conflict(format!("the session {id} was deleted; its id stays taken"))),
                     };
                 }
+                if new.mode.is_some() && new.parent_id.is_some() {
+                    return Err(Error::Params { field: "mode", message: "a child has the mode of its root; leave it out".to_owned() });
+                }
                 if let Some(parent) = &new.parent_id
                     && store::get_session(write, parent)?.is_none()
                 {
@@ -292,6 +286,7 @@ impl Sessions {
                     version: version().to_owned(),
                     agent: new.agent,
                     model: new.model,
+                    mode: new.mode,
                     share: None,
                     revert: None,
                     cost: 0.0,
@@ -345,12 +340,21 @@ impl Sessions {
         self.shared.all(read).await
     }
 
-    /// Changes a session's title or archives it.
+    /// Changes a session's title or mode, or archives it.
     ///
     /// # Errors
-    /// [`Error::UnknownSession`].
-    pub async fn update(&self, id: &SessionId, title: Option<String>, archived: Option<bool>) -> Result<Session, Error> {
+    /// [`Error::UnknownSession`], [`Error::Params`] for the mode of a child.
+    pub async fn update(
+        &self,
+        id: &SessionId,
+        title: Option<String>,
+        archived: Option<bool>,
+        mode: Option<Mode>,
+    ) -> Result<Session, Error> {
         let session = self.get(id).await?;
+        if mode.is_some() && session.parent_id.is_some() {
+            return Err(Error::Params { field: "mode", message: "a child has the mode of its root; change it there".to_owned() });
+        }
         let voice = Voice::new(&self.shared.events, &session);
         let changed = self
             .shared
@@ -365,6 +369,7 @@ impl Sessions {
                         Some(false) => session.time.archived = None,
                         None => {}
                     }
+                    session.mode = mode.or(session.mode);
                 })
             })
             .await?;

@@ -4,6 +4,7 @@ use polytree_protocol::{
     id::{MessageId, PartId, ProjectId, SessionId},
     message::{Message, MessageWithParts, PromptState},
     part::{Part, ToolState},
+    sandbox::Mode,
     session::{Session, SessionScope},
     todo::Todo,
 };
@@ -65,6 +66,18 @@ pub fn get_session(connection: &Connection, id: &SessionId) -> Result<Option<Ses
     let mut statement = connection.prepare_cached(&format!("{SESSION} WHERE session.id = ?1"))?;
     let mut rows = statement.query([id.as_str()])?;
     rows.next()?.map(session).transpose()
+}
+
+/// The mode of the session at the root of this one's family, if it was given one.
+pub fn root_mode(connection: &Connection, id: &SessionId) -> Result<Option<Mode>, Error> {
+    let mut current = id.clone();
+    while let Some(session) = get_session(connection, &current)? {
+        match session.parent_id {
+            Some(parent) => current = parent,
+            None => return Ok(session.mode),
+        }
+    }
+    Ok(None)
 }
 
 /// The linked worktrees that these sessions are in, as rows of the project registry: git may have moved them.

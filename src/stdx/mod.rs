@@ -5,6 +5,7 @@ pub mod descriptors;
 pub mod detach;
 pub mod encoding;
 pub mod human;
+pub mod idle;
 pub mod ids;
 pub mod lookalike;
 pub mod memory;

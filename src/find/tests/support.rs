@@ -4,23 +4,24 @@ use std::{
     collections::BTreeSet,
     path::Path,
     process::Command,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use polytree_protocol::id::ProjectId;
 
+use super::walker::walker;
 use crate::{
     event::{Events, Filter},
-    file::{ignore_rules::walker, rules::Rules},
     find::{
-        Finder, Site, Wanted,
+        Finder, Wanted,
         listing::What,
         refresh,
         tree::Tree,
         walk::{self, Bounds, Unwatched},
         watch::table::Allowance,
     },
+    git::{Checkout, checkout::GitDirs, ignore::Rules},
     stdx::{ids, paths::AbsPath, tasks::Tasks},
     storage::{Database, Durability},
 };
@@ -66,22 +67,20 @@ impl Place {
         std::fs::write(path, text).unwrap();
     }
 
-    pub fn site(&self, directory: &str) -> Site {
+    pub fn checkout(&self, directory: &str) -> Checkout {
         let git = self.root.join(".git");
-        let git = git.as_path().is_dir().then(|| (git.clone(), git));
-        Site { project: self.project.clone(), directory: self.root.join(directory), worktree: self.root.clone(), git }
+        let git = git.as_path().is_dir().then(|| GitDirs { own: git.clone(), common: git });
+        Checkout { project: self.project.clone(), directory: self.root.join(directory), worktree: self.root.clone(), git }
     }
 
     pub async fn find(&self, directory: &str, query: &str) -> Vec<String> {
         let wanted = Wanted { query: query.to_owned(), limit: 1000, what: None };
-        self.finder.find(&self.site(directory), &wanted).await.unwrap()
+        self.finder.find(&self.checkout(directory), &wanted).await.unwrap()
     }
 
     /// The names that the index holds now.
     pub async fn names(&self) -> BTreeSet<Vec<u8>> {
-        let site = self.site("");
-        let spot = crate::find::Spot { root: site.worktree, project: site.project, git: site.git };
-        names(&self.finder.index(&spot).fresh(Instant::now()).await.unwrap())
+        names(&self.finder.index(&self.checkout("")).fresh(Instant::now()).await.unwrap())
     }
 
     /// Waits until everything is watched.
@@ -132,7 +131,7 @@ pub fn names(tree: &Tree) -> BTreeSet<Vec<u8>> {
 
 /// What a new walk sees.
 pub fn walked(root: &AbsPath) -> BTreeSet<Vec<u8>> {
-    let walked = walk::walk(root, b"", Rules::above(root), Bounds::REPOSITORY, &Unwatched, &AtomicBool::new(false)).unwrap();
+    let walked = walk::walk(root, b"", Rules::above(root), Bounds::REPOSITORY, &Unwatched, &|| false).unwrap();
     names(&refresh::close(Tree::new(walked.nodes, walked.cut), &walked.closed))
 }
 
@@ -140,7 +139,7 @@ pub fn walked(root: &AbsPath) -> BTreeSet<Vec<u8>> {
 pub fn seen(root: &AbsPath) -> BTreeSet<Vec<u8>> {
     let entries = walker(root, |_| true).build().map(Result::unwrap).filter(|entry| entry.depth() > 0);
     let path = |entry: ignore::DirEntry| {
-        let mut path = crate::find::bytes(entry.path().strip_prefix(root).unwrap());
+        let mut path = crate::find::listing::path_bytes(entry.path().strip_prefix(root).unwrap());
         if entry.file_type().is_some_and(|kind| kind.is_dir()) {
             path.push(b'/');
         }

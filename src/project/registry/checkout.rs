@@ -6,10 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::{Error, Result, id_column, path_column, place, text};
 use crate::{
-    project::{
-        git_layout::{self, Checkout, Location},
-        identity::Stamp,
-    },
+    git::layout::{self, CheckoutKind, Location},
+    project::identity::Stamp,
     stdx::paths::AbsPath,
 };
 
@@ -65,7 +63,7 @@ pub fn moved_checkout(conn: &Connection, id: CheckoutId) -> Result<Option<AbsPat
     let Some(name) = stored.key.as_ref().and_then(|key| key.strip_prefix(LINKED)) else { return Ok(None) };
     let Some(place) = place::git_of(conn, &stored.project)? else { return Ok(None) };
     let common_dir = place.sighting.path;
-    let Some(found) = git_layout::linked_worktree(&common_dir, name).filter(|found| *found != stored.path) else { return Ok(None) };
+    let Some(found) = layout::linked_worktree(&common_dir, name).filter(|found| *found != stored.path) else { return Ok(None) };
     // git gives the name of a removed worktree to the next one, whose record is another directory.
     let record = Stamp::of(&common_dir.join("worktrees").join(name));
     let is_same = record.is_ok_and(|record| record.inode == stored.stamp.inode && record.born == stored.stamp.born);
@@ -90,12 +88,12 @@ fn look(conn: &Connection, stored: Stored) -> Result<KnownCheckout> {
         return Ok(known(path, missing));
     };
     let common_dir = place::git_of(conn, &project)?.map(|place| place.sighting.path);
-    if let Some(found) = common_dir.and_then(|common_dir| git_layout::linked_worktree(&common_dir, name)) {
+    if let Some(found) = common_dir.and_then(|common_dir| layout::linked_worktree(&common_dir, name)) {
         return Ok(known(found, false));
     }
     // The repository's record is stale, as after a plain `mv`, or the repository itself is out of sight.
-    let missing = match git_layout::locate(&path) {
-        Ok(Location::Git(layout)) => layout.worktree != path || layout.checkout != Checkout::Linked { name: name.to_owned() },
+    let missing = match layout::locate(&path) {
+        Ok(Location::Git(layout)) => layout.worktree != path || layout.checkout != CheckoutKind::Linked { name: name.to_owned() },
         Ok(Location::Plain { root, broken }) => !broken || root != path,
         Err(_) => true,
     };
@@ -175,9 +173,9 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Stored> {
 fn key(location: &Location) -> Result<String> {
     Ok(match location {
         Location::Git(layout) => match &layout.checkout {
-            Checkout::Main => MAIN.to_owned(),
-            Checkout::Linked { name } => format!("{LINKED}{name}"),
-            Checkout::Other => format!("path:{}", text(&layout.worktree)?),
+            CheckoutKind::Main => MAIN.to_owned(),
+            CheckoutKind::Linked { name } => format!("{LINKED}{name}"),
+            CheckoutKind::Other => format!("path:{}", text(&layout.worktree)?),
         },
         // The same key as the main checkout that it becomes by `git init`.
         Location::Plain { .. } => MAIN.to_owned(),
@@ -187,7 +185,7 @@ fn key(location: &Location) -> Result<String> {
 /// Of the record that git keeps for a linked worktree, since that stays when the worktree moves; else of the top.
 fn stamp(location: &Location) -> Result<Stamp> {
     let path = match location {
-        Location::Git(layout) if layout.checkout != Checkout::Main => &layout.git_dir,
+        Location::Git(layout) if layout.checkout != CheckoutKind::Main => &layout.git_dir,
         _ => location.worktree(),
     };
     Stamp::of(path).map_err(|source| Error::Vanished { path: path.clone(), source })

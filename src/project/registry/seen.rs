@@ -10,8 +10,8 @@ use super::{
     text,
 };
 use crate::{
+    git::layout::{GitLayout, Location, leads_to},
     project::{
-        git_layout::{GitLayout, Location, leads_to},
         id_file,
         identity::{Decision, Evidence, Remembered, Sighting, Stamp, decide},
     },

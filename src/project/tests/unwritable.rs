@@ -8,7 +8,7 @@ use std::{
 
 use super::support::{Registry, Sandbox, again, command, git, id_file, layout, location, names_below};
 use crate::{
-    project::{git::head_branch, git_layout::Location},
+    git::{layout::Location, refs::head_branch},
     provider::{KeyStore, KeyStoreError},
     stdx::paths::AbsPath,
 };

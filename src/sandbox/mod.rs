@@ -1,0 +1,46 @@
+//! What a command may touch. The daemon works out what a policy means for a place (`prepare`), and a helper, which is the
+//! same executable, confines itself so and becomes the command (`helper`): by Landlock for files, by seccomp for sockets,
+//! and by namespaces where they can be had. What can be enforced is found by trying it once.
+//!
+//! Only Linux has any of it; elsewhere nothing can be enforced, and that is told.
+
+mod error;
+mod place;
+mod policy;
+mod settings;
+
+#[cfg(not(target_os = "linux"))]
+mod absent;
+#[cfg(target_os = "linux")]
+mod confined;
+#[cfg(target_os = "linux")]
+mod daemon;
+#[cfg(target_os = "linux")]
+mod git_files;
+#[cfg(target_os = "linux")]
+mod helper;
+#[cfg(target_os = "linux")]
+mod listing;
+#[cfg(target_os = "linux")]
+mod places;
+#[cfg(target_os = "linux")]
+mod prepare;
+#[cfg(target_os = "linux")]
+mod proxy;
+#[cfg(target_os = "linux")]
+mod spec;
+
+#[cfg(not(target_os = "linux"))]
+pub use self::absent::{Confined, Sandbox, Told, enter};
+#[cfg(target_os = "linux")]
+pub use self::{
+    confined::{Confined, Told},
+    daemon::Sandbox,
+    helper::enter,
+};
+pub use self::{
+    error::Unconfined,
+    place::{Place, Verdict},
+    policy::{Abilities, Wants, diagnosis},
+    settings::Settings,
+};
