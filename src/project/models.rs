@@ -17,8 +17,8 @@ use super::trusted_urls;
 use crate::{
     config::Settings,
     provider::{
-        Candidates, Catalog, CatalogError, CatalogSettings, Cleaner, KeyStoreError, KnownKeys, LocalKind, Look, ModelSettings,
-        NetworkSettings, Pool, ProviderSettings, Recorded, Recording, Recordings, Refused, Replayed, Resolved, Secret, choose,
+        Candidates, Catalog, CatalogError, CatalogSettings, Cleaner, KeyStoreError, KnownKeys, LocalKind, ModelSettings,
+        NetworkSettings, Pool, Probe, ProviderSettings, Recorded, Recording, Recordings, Refused, Replayed, Resolved, Secret, choose,
         definition::{Provider, unknown_model},
         known_keys, local_addresses,
     },
@@ -35,8 +35,8 @@ pub(super) struct DirectoryModels {
     problems: Vec<String>,
     /// Which variables of a provider's settings are not set, in words, by its id.
     unset: HashMap<String, String>,
-    /// What the last look at the server of a prompt's model has shown. Never held across an await.
-    looks: Mutex<HashMap<LocalKind, Arc<Look>>>,
+    /// What the last probe of the server of a prompt's model has shown. Never held across an await.
+    probes: Mutex<HashMap<LocalKind, Arc<Probe>>>,
     configured: Option<ModelRef>,
     configured_small: Option<ModelRef>,
     environment: Environment,
@@ -69,7 +69,7 @@ impl DirectoryModels {
             settings,
             problems,
             unset,
-            looks: Mutex::default(),
+            probes: Mutex::default(),
             configured: config.model.as_deref().and_then(ModelRef::parse),
             configured_small: config.small_model.as_deref().and_then(ModelRef::parse),
             environment: Arc::clone(environment),
@@ -100,8 +100,8 @@ impl DirectoryModels {
 
     /// All providers, and the servers that run on this machine.
     pub async fn list_with_local(mut self) -> ProviderListResult {
-        for (kind, address, look) in self.pool.local.look_at_all(&self.settings.local).await {
-            if let Look::Found(models) = &*look {
+        for (kind, address, probe) in self.pool.local.probe_all(&self.settings.local).await {
+            if let Probe::Found(models) = &*probe {
                 self.catalog.add_local(kind, &address, models.clone());
             }
         }
@@ -156,17 +156,17 @@ impl DirectoryModels {
 
     /// A model of a server on this machine: one that it serves, or whatever is named while it does not say.
     fn resolve_local(&self, kind: LocalKind, address: &str, model: &ModelRef) -> Result<Resolved, CatalogError> {
-        let look = self.looks.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
-        let models = match look.as_deref() {
-            Some(Look::Nothing) => {
+        let probe = self.probes.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
+        let models = match probe.as_deref() {
+            Some(Probe::Nothing) => {
                 return Err(CatalogError::NotFound(format!(
                     "{} does not run at {address}: start it, or say in the settings under local_servers.{} where it is",
                     kind.name(),
                     kind.id()
                 )));
             }
-            Some(Look::Found(models)) => models.clone(),
-            Some(Look::Silent) | None => vec![unknown_model(&model.model_id)],
+            Some(Probe::Found(models)) => models.clone(),
+            Some(Probe::Silent) | None => vec![unknown_model(&model.model_id)],
         };
         // Ollama lists `name:tag`, and knows itself that no tag means the latest.
         let tagged = ModelRef { model_id: format!("{}:latest", model.model_id), ..model.clone() };
@@ -189,8 +189,8 @@ impl Models for DirectoryModels {
     fn prepare<'a>(&'a self, model: &'a ModelRef) -> BoxFuture<'a, ()> {
         async move {
             if let Some((kind, address)) = self.local_kind(model) {
-                let look = self.pool.local.look(kind, address).await;
-                self.looks.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, look);
+                let probe = self.pool.local.probe(kind, address).await;
+                self.probes.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, probe);
             }
         }
         .boxed()

@@ -22,7 +22,7 @@ pub use catalog::{
     fetched::{Error as FetchError, PUBLISHED_AT, URL_VARIABLE},
     file::{CatalogFile, ProviderRow, WireRow},
     key_store::{Error as KeyStoreError, KeyStore, Keys},
-    local_servers::{Kind as LocalKind, Look, addresses as local_addresses},
+    local_servers::{Kind as LocalKind, Probe, addresses as local_addresses},
 };
 pub use http::network::{Network, NetworkSettings};
 pub use known_keys::{KnownKeys, known_keys};

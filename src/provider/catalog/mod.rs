@@ -70,9 +70,7 @@ pub enum Error {
 /// A model that can be called.
 #[derive(Clone)]
 pub struct Resolved {
-    /// The service.
     pub provider: Arc<dyn Provider>,
-    /// The model.
     pub model: Model,
     /// For `ModelRequest::options`: fields of the settings for the request's body.
     pub options: Map<String, Value>,
