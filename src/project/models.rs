@@ -17,8 +17,8 @@ use super::trusted_urls;
 use crate::{
     config::Settings,
     provider::{
-        Candidates, Catalog, CatalogError, CatalogSettings, Cleaner, KeyStoreError, KnownKeys, LocalKind, ModelSettings,
-        NetworkSettings, Pool, Probe, ProviderSettings, Recorded, Recording, Recordings, Refused, Replayed, Resolved, Secret, choose,
+        Candidates, Catalog, CatalogError, CatalogSettings, Cleaner, KeyStoreError, KnownKeys, LocalKind, ModelSettings, NetworkSettings,
+        Pool, Probe, ProviderSettings, Recorded, Recording, Recordings, Refused, Replayed, Resolved, Secret, choose,
         definition::{Provider, unknown_model},
         known_keys, local_addresses,
     },
