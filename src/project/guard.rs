@@ -8,7 +8,7 @@ use super::Instance;
 use crate::{
     config::{Places, Settings},
     permission::rules::{Origin, Rules},
-    provider::KnownKeys,
+    provider::{KnownKeys, Secret},
     stdx::{known_secrets::KnownSecrets, paths, paths::AbsPath},
     tool::{context::Environment, guard::Guard, private::PrivatePlaces},
 };
@@ -21,7 +21,7 @@ pub(super) fn guard(places: &Places, instance: &Instance, output: &AbsPath, keys
     let own = [&places.config, &places.data].into_iter().chain(runtime).cloned();
     Arc::new(Guard {
         private: PrivatePlaces::new(own, output.clone(), environment),
-        secrets: KnownSecrets::new(keys.secrets.iter().map(|secret| secret.expose())),
+        secrets: KnownSecrets::new(keys.secrets.iter().map(Secret::expose)),
         trusted: instance.project.trusted,
     })
 }

@@ -71,6 +71,7 @@ impl Caller {
     }
 
     /// Counts and logs a call that is refused before it runs.
+    #[must_use]
     pub fn refuse(&self, error: Error) -> Error {
         self.rpc.calls().refused(error.kind());
         error.log();

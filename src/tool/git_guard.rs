@@ -130,7 +130,7 @@ fn harmless(section: &str, name: &[u8], variable: &str, value: &str, usage: Use)
         ("core", "fsmonitor") => "false",
         ("core", "hookspath") if reads => "/dev/null",
         ("core", "pager") | ("interactive", "difffilter") | ("diff", "textconv") => "cat",
-        ("core", "editor") | ("sequence", "editor") => "false",
+        ("core" | "sequence", "editor") => "false",
         ("core", "askpass") => "",
         ("core", "alternaterefscommand") | ("gc", "recentobjectshook") => "true",
         ("diff", "external") if name.is_empty() => PLAIN_DIFF,
@@ -139,13 +139,7 @@ fn harmless(section: &str, name: &[u8], variable: &str, value: &str, usage: Use)
         // An alias cannot hide a command of git's own, and this one is not run.
         ("alias", _) if value.trim_start().starts_with('!') => "",
         ("submodule", "update") if value.trim_start().starts_with('!') => "checkout",
-        ("protocol", "allow") => {
-            if name == b"ext" || name.is_empty() {
-                "never"
-            } else {
-                return None;
-            }
-        }
+        ("protocol", "allow") if name == b"ext" || name.is_empty() => "never",
         ("trailer", "command" | "cmd") => "",
         ("core", "sshcommand") if reads => "ssh",
         ("core", "gitproxy") if reads => "none",

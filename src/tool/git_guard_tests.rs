@@ -1,6 +1,12 @@
 //! Hostile settings of repositories against the git that a command starts, with real git.
 
-use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, process::Command};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use super::*;
 use crate::tool::{
@@ -16,7 +22,8 @@ fn versions() -> Vec<PathBuf> {
     found
 }
 
-fn git(program: &PathBuf, directory: &AbsPath, args: &[&str], variables: &[(OsString, OsString)]) -> String {
+#[expect(clippy::disallowed_methods, reason = "tests start real programs")]
+fn git(program: &Path, directory: &AbsPath, args: &[&str], variables: &[(OsString, OsString)]) -> String {
     let mut command = Command::new(program);
     command
         .args(args)
@@ -39,13 +46,13 @@ struct Repository {
 }
 
 impl Repository {
-    fn new(program: &PathBuf) -> Self {
+    fn new(program: &Path) -> Self {
         let place = Place::new();
         place.write("a.txt", "alpha\n");
         place.write("zap", "#!/bin/sh\necho \"$0 $*\" >> \"$(dirname \"$0\")/../outside/witness\"\ncat\n");
         let zap = place.worktree.join("zap");
         fs::set_permissions(&zap, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let repository = Self { place, program: program.clone(), zap: zap.to_string() };
+        let repository = Self { place, program: program.to_owned(), zap: zap.to_string() };
         repository.git(&["init", "-q"]);
         repository.git(&["add", "a.txt"]);
         repository.git(&["commit", "-qm", "first"]);

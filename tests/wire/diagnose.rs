@@ -100,7 +100,7 @@ async fn a_model_call_and_the_prompts_behind_it() {
 async fn a_tool_and_the_program_that_it_runs() {
     let fixture = Fixture::new().await;
     fixture.settings(&json!({ "permission": "allow" }));
-    fixture.models.push(bash("PASSWORD=hunter2-in-the-command sleep 600 & echo started; wait"));
+    fixture.models.push(bash("echo hunter2-in-the-command; sleep 600 & echo started; wait"));
     let mut client = Client::start(&fixture);
     let session = client.session().await;
     client.call("session.submit", json!({ "sessionID": session, "parts": "go" })).await;

@@ -70,7 +70,7 @@ impl Place {
         }
         turn.result().await;
         let messages = self.client.call("session.messages", json!({ "sessionID": self.session })).await;
-        let calls = messages.as_array().unwrap().iter().rev().find_map(|message| parts(message, "tool").first().cloned().cloned());
+        let calls = messages.as_array().unwrap().iter().rev().find_map(|message| parts(message, "tool").first().copied().cloned());
         (calls.unwrap()["state"].clone(), questions)
     }
 

@@ -148,9 +148,9 @@ fn plain(characters: &[char]) -> Option<String> {
 mod tests {
     use super::{Found, read};
 
-    fn found(writes: &[&str], reads: &[&str], runs: &[&str]) -> Option<Found> {
+    fn found(writes: &[&str], reads: &[&str], runs: &[&str]) -> Found {
         let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-        Some(Found { writes: own(writes), reads: own(reads), runs: own(runs) })
+        Found { writes: own(writes), reads: own(reads), runs: own(runs) }
     }
 
     #[test]
@@ -171,18 +171,18 @@ mod tests {
             "{ print > \"/dev/stderr\" }",
             "{ while ((getline line) > 0) n++ }",
         ] {
-            assert_eq!(read(program), found(&[], &[], &[]), "{program}");
+            assert_eq!(read(program), Some(found(&[], &[], &[])), "{program}");
         }
     }
 
     #[test]
     fn files_and_commands_are_found() {
-        assert_eq!(read("{ print > \"out\" }"), found(&["out"], &[], &[]));
-        assert_eq!(read("{ print $1, $2 >> \"out\" }"), found(&["out"], &[], &[]));
-        assert_eq!(read("{ print | \"sort -n\" }"), found(&[], &[], &["sort -n"]));
-        assert_eq!(read("BEGIN { system(\"rm x\") }"), found(&[], &[], &["rm x"]));
-        assert_eq!(read("BEGIN { \"date\" | getline d }"), found(&[], &[], &["date"]));
-        assert_eq!(read("BEGIN { while ((getline l < \"in\") > 0) print l }"), found(&[], &["in"], &[]));
+        assert_eq!(read("{ print > \"out\" }"), Some(found(&["out"], &[], &[])));
+        assert_eq!(read("{ print $1, $2 >> \"out\" }"), Some(found(&["out"], &[], &[])));
+        assert_eq!(read("{ print | \"sort -n\" }"), Some(found(&[], &[], &["sort -n"])));
+        assert_eq!(read("BEGIN { system(\"rm x\") }"), Some(found(&[], &[], &["rm x"])));
+        assert_eq!(read("BEGIN { \"date\" | getline d }"), Some(found(&[], &[], &["date"])));
+        assert_eq!(read("BEGIN { while ((getline l < \"in\") > 0) print l }"), Some(found(&[], &["in"], &[])));
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Walk<'_, '_> {
                 return Some(self.take(option, at, Some(length)));
             }
             let value = equals.map(|equals| word.behind(equals + 1));
-            if let Some(value) = value.filter(|value| looks_like_path(value)) {
+            if let Some(value) = value.filter(looks_like_path) {
                 self.file(&value, Access::Unsure);
             }
             return None;

@@ -106,7 +106,7 @@ impl Script<'_> {
                 character if character == delimiter => return (!in_brackets).then_some(()),
                 '[' if delimiter != '[' => {
                     in_brackets =
-                        self.rest.clone().take_while(|next| *next != delimiter).any(|next| next == ']') || self.has_bracket(delimiter)
+                        self.rest.clone().take_while(|next| *next != delimiter).any(|next| next == ']') || self.has_bracket(delimiter);
                 }
                 ']' => in_brackets = false,
                 _ => {}
@@ -154,9 +154,9 @@ impl Script<'_> {
 mod tests {
     use super::{Found, read};
 
-    fn found(writes: &[&str], reads: &[&str], runs: &[&str]) -> Option<Found> {
+    fn found(writes: &[&str], reads: &[&str], runs: &[&str]) -> Found {
         let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-        Some(Found { writes: own(writes), reads: own(reads), runs: own(runs) })
+        Found { writes: own(writes), reads: own(reads), runs: own(runs) }
     }
 
     #[test]
@@ -184,19 +184,19 @@ mod tests {
             "s/[[:space:]]*$//",
             "s,[/],x,",
         ] {
-            assert_eq!(read(script), found(&[], &[], &[]), "{script}");
+            assert_eq!(read(script), Some(found(&[], &[], &[])), "{script}");
         }
     }
 
     #[test]
     fn files_and_commands_are_found() {
-        assert_eq!(read("w out"), found(&["out"], &[], &[]));
-        assert_eq!(read("s/a/b/w out"), found(&["out"], &[], &[]));
-        assert_eq!(read("s/a/b/gw out\np"), found(&["out"], &[], &[]));
-        assert_eq!(read("/x/{w a\n}\n$r b"), found(&["a"], &["b"], &[]));
-        assert_eq!(read("1e date -u"), found(&[], &[], &["date -u"]));
-        assert_eq!(read("s/w x/y/;W z"), found(&["z"], &[], &[]));
-        assert_eq!(read("\\,w x,W z"), found(&["z"], &[], &[]));
+        assert_eq!(read("w out"), Some(found(&["out"], &[], &[])));
+        assert_eq!(read("s/a/b/w out"), Some(found(&["out"], &[], &[])));
+        assert_eq!(read("s/a/b/gw out\np"), Some(found(&["out"], &[], &[])));
+        assert_eq!(read("/x/{w a\n}\n$r b"), Some(found(&["a"], &["b"], &[])));
+        assert_eq!(read("1e date -u"), Some(found(&[], &[], &["date -u"])));
+        assert_eq!(read("s/w x/y/;W z"), Some(found(&["z"], &[], &[])));
+        assert_eq!(read("\\,w x,W z"), Some(found(&["z"], &[], &[])));
     }
 
     #[test]
