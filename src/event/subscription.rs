@@ -45,7 +45,7 @@ impl Subscription {
                     () = self.events.bus.ended() => return Err(Error::Ended),
                 };
                 if !rings {
-                    return Err(Error::Storage(crate::storage::Error::Closed));
+                    return Err(Error::Storage(crate::store::Error::Closed));
                 }
             }
         }

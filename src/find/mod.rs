@@ -39,9 +39,8 @@ use self::{
     watch::table::Allowance,
 };
 use crate::{
-    event::Events,
     stdx::{paths::AbsPath, tasks::Tasks},
-    storage::Database,
+    store::Store,
 };
 
 pub use index::Follower;
@@ -124,12 +123,12 @@ pub struct Finder {
 impl Finder {
     /// No index yet.
     #[must_use]
-    pub fn new(database: Arc<Database>, events: Arc<Events>, tasks: Tasks) -> Self {
-        Self::limited(database, events, tasks, Allowance::of_system())
+    pub fn new(store: Arc<Store>, tasks: Tasks) -> Self {
+        Self::limited(store, tasks, Allowance::of_system())
     }
 
-    fn limited(database: Arc<Database>, events: Arc<Events>, tasks: Tasks, allowance: Arc<Allowance>) -> Self {
-        Self { voice: Voice { database, events }, tasks, allowance, indexes: Mutex::default(), recent: Mutex::default() }
+    fn limited(store: Arc<Store>, tasks: Tasks, allowance: Arc<Allowance>) -> Self {
+        Self { voice: Voice { store }, tasks, allowance, indexes: Mutex::default(), recent: Mutex::default() }
     }
 
     /// The best paths, relative to the site's directory, the best first; directories end with `/`. Whatever had changed

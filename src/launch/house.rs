@@ -12,7 +12,7 @@ use crate::{
         web::Doors,
     },
     stdx::tasks::Tasks,
-    storage::Kind,
+    store::Kind,
 };
 
 /// How long the doors may take to close.

@@ -28,7 +28,7 @@ use crate::{
     jsonrpc::peer::Peer,
     serve::{connection::End, stdio},
     stdx::{paths::AbsPath, tasks::Tasks},
-    storage::{Kind, Look, Ownership},
+    store::{Kind, Look, Ownership},
 };
 
 /// What the process was started with.

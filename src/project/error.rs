@@ -2,12 +2,12 @@
 
 use polytree_protocol::id::ProjectId;
 
-use super::{git, registry};
+use super::git;
 use crate::{
     config,
     provider::{catalog_cache, key_store},
     stdx::paths::AbsPath,
-    storage,
+    store,
 };
 
 /// How opening a directory or changing a project fails.
@@ -41,14 +41,5 @@ pub enum Error {
     Catalog(#[from] catalog_cache::Error),
     /// The store failed.
     #[error(transparent)]
-    Storage(#[from] storage::Error),
-}
-
-impl From<registry::Error> for Error {
-    fn from(error: registry::Error) -> Self {
-        match error {
-            registry::Error::Store(error) => Self::Storage(error.into()),
-            other => Self::Directory(other.to_string()),
-        }
-    }
+    Storage(#[from] store::Error),
 }

@@ -6,15 +6,13 @@ use std::{
     sync::atomic::{AtomicI64, Ordering},
 };
 
-use super::{
-    git_layout::Location,
-    registry::{CheckoutId, KnownProject},
-};
+use super::git_layout::Location;
 use crate::{
     config::trust::TrustedFile,
     find::Site,
     session::Place,
     stdx::{paths::AbsPath, time::now_ms},
+    store::{CheckoutId, KnownProject},
 };
 
 /// An open directory.

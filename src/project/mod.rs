@@ -4,19 +4,18 @@
 pub mod directory;
 pub mod git_layout;
 
-pub mod identity;
-pub mod registry;
-
 pub mod git;
 
 mod cache;
 mod error;
 mod instance;
+mod loading;
 mod models;
 pub mod overview;
 
 mod git_config;
 mod id_file;
+mod recognise;
 mod small_file;
 
 pub use cache::Projects;

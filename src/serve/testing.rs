@@ -39,7 +39,7 @@ use crate::{
     jsonrpc::framing::Decoder,
     session::Load,
     stdx::tasks::Tasks,
-    storage::Kind,
+    store::Kind,
 };
 
 /// What the methods act on.

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::{
         provider::{catalog::unknown_model, definition::ToolSpec},
-        session::answer::new_answer,
+        store::new_answer,
     };
 
     fn request(context: u64, text: &str) -> ModelRequest {

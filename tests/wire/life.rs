@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polytree::storage::{Kind, Look, Owner, Ownership, Room};
+use polytree::store::{Kind, Look, Owner, Ownership, Room};
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::io::AsyncBufReadExt as _;

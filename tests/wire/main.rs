@@ -24,6 +24,7 @@ mod events;
 mod files;
 mod find;
 mod full;
+mod hung;
 mod keys;
 mod life;
 mod limits;

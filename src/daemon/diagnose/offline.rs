@@ -14,7 +14,7 @@ use crate::{
     config::Places,
     project::overview::Outlook,
     stdx::{tasks::Tasks, time::now_ms, version::version},
-    storage::check,
+    store::check,
     tool::context::Environment,
 };
 

@@ -27,7 +27,7 @@ use crate::{
         rpc::Rpc,
     },
     stdx::{descriptors, tasks::Tasks, version::version},
-    storage::Kind,
+    store::Kind,
 };
 
 /// The largest hello, in bytes: an environment is at most some megabytes.

@@ -99,8 +99,11 @@ async fn admit(
         }
         Box::new(refuse(&refusal))
     })?;
-    let directory = parameter(query, "directory").map(|text| directory::resolve(&text));
-    let directory = directory.transpose().map_err(|error| {
+    let directory = match parameter(query, "directory") {
+        Some(text) => directory::resolved(&text).await.map(Some),
+        None => Ok(None),
+    };
+    let directory = directory.map_err(|error| {
         let failure = answer::failure(answer::id(None), &Error::from(error));
         Box::new(json(StatusCode::BAD_REQUEST, &failure.into_json()))
     })?;

@@ -1,0 +1,88 @@
+//! Reads what counts in a directory: settings, agents, instructions, and the workspace of a turn that follows from them.
+//! Everything here reads files, so it runs where it may wait for a disk.
+
+use std::sync::Arc;
+
+use super::{Error, Instance, git, models::DirectoryModels};
+use crate::{
+    agent::{self, Agents},
+    config::{Loader, Places, Settings, instructions, trust::TrustedFile},
+    find::Finder,
+    overlay::{Overlay, Policy},
+    provider::{catalog::Pool, tapes::Tapes},
+    session::Workspace,
+    stdx::paths,
+    tool::{self, context::Environment, definition::AnyTool, output::OutputLimits},
+};
+
+/// What reading needs.
+pub(super) struct Loading {
+    pub places: Places,
+    pub loader: Loader,
+    pub models: Arc<Pool>,
+    pub tapes: Tapes,
+    tools: Vec<Arc<dyn AnyTool>>,
+    overlay: Arc<Overlay>,
+    finder: Arc<Finder>,
+}
+
+impl Loading {
+    pub fn new(places: Places, overlay: Arc<Overlay>, finder: Arc<Finder>) -> Self {
+        let models = Arc::new(Pool::new(&places.data));
+        Self { loader: Loader::new(), models, places, tapes: Tapes::default(), tools: tool::builtin(), overlay, finder }
+    }
+
+    /// The settings of the directory as they are now, for a client with the given variables.
+    ///
+    /// # Errors
+    /// When a settings file is at fault.
+    pub fn settings(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Settings>, Error> {
+        let is_trusted = |file: &TrustedFile| instance.trusted.contains(file);
+        Ok(self.loader.load(&self.places, instance.worktree(), &instance.directory, &is_trusted, environment)?)
+    }
+
+    /// The user's own settings.
+    ///
+    /// # Errors
+    /// When a settings file is at fault.
+    pub fn user_settings(&self, environment: &Environment) -> Result<Arc<Settings>, Error> {
+        Ok(self.loader.load_user(&self.places, environment)?)
+    }
+
+    /// What a turn in the directory would work with now.
+    ///
+    /// # Errors
+    /// When a settings file is at fault.
+    pub fn workspace(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Workspace>, Error> {
+        let is_trusted = |file: &TrustedFile| instance.trusted.contains(file);
+        let (worktree, directory) = (instance.worktree(), &instance.directory);
+        let settings = self.settings(instance, environment)?;
+        let Agents { list: agents, user_rules: agent_rules } = agent::load(&self.places, worktree, directory, &settings, &is_trusted)?;
+        let texts = instructions::discover(&self.places, worktree, directory, &settings, environment);
+        let config = &settings.config;
+        Ok(Arc::new(Workspace {
+            project_id: instance.project.id.clone(),
+            directory: directory.clone(),
+            worktree: worktree.clone(),
+            git: git::is_repo(&instance.location),
+            agents,
+            default_agent: config.default_agent.clone(),
+            agent_rules,
+            user_rules: settings.user_rules.clone(),
+            project_rules: settings.project_rules.clone(),
+            tool_switches: config.tools.clone().into_iter().collect(),
+            tools: self.tools.clone(),
+            instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
+            models: Arc::new(DirectoryModels::new(&self.models, &settings, environment, false).taped(&self.tapes, &settings, directory)),
+            overlay: Arc::clone(&self.overlay),
+            recent: self.finder.recent(&instance.project.id),
+            buffers: Policy::from(&config.buffer),
+            environment: Arc::clone(environment),
+            // One for each project: what one has printed is nothing for the others.
+            output_directory: self.places.data.join("output").join(instance.project.id.as_str()),
+            unfinished: self.places.data.join("unfinished"),
+            device: paths::device(directory),
+            output_limits: OutputLimits::new(config.tool_output.max_lines, config.tool_output.max_bytes),
+        }))
+    }
+}

@@ -1,0 +1,189 @@
+//! Sessions, and what is read of them.
+
+use polytree_protocol::{
+    events::{EventPayload, SessionInfo},
+    id::{MessageId, SessionId},
+    message::MessageWithParts,
+    permission::PermissionOutcome,
+    session::Session,
+    todo::Todo,
+};
+
+use super::{Error, Place, Scope, SessionChange, SessionQuery, Store};
+
+/// What became of a session that was to be created.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Created {
+    /// It is there: new, or made before by the same call.
+    Session(Box<Session>),
+    /// Its id belongs to a session that was created with other params.
+    Taken,
+    /// Its id belongs to a session that was deleted.
+    Deleted,
+    /// There is no such parent.
+    NoParent,
+}
+
+/// A list of messages, or why there is none.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Messages {
+    /// The messages, oldest first.
+    Found(Vec<MessageWithParts>),
+    /// They take more than the limit.
+    TooLarge,
+    /// There is no such session.
+    NoSession,
+    /// The message before which they were asked for is not in the session.
+    NoMessage,
+}
+
+impl Store {
+    /// Stores a new session. `chosen`: the client chose its id, and the same id with the same digest gives the session that
+    /// is there.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn create_session(&self, session: Session, place: Place, digest: String, chosen: bool) -> Result<Created, Error> {
+        self.write(move |transaction| {
+            if chosen && let Some(made_with) = transaction.rows.created_with(&session.id)? {
+                return Ok(match transaction.rows.session(&session.id)? {
+                    Some(session) if made_with.as_ref() == Some(&digest) => Created::Session(Box::new(session)),
+                    Some(_) => Created::Taken,
+                    None => Created::Deleted,
+                });
+            }
+            if let Some(parent) = &session.parent_id
+                && transaction.rows.session(parent)?.is_none()
+            {
+                return Ok(Created::NoParent);
+            }
+            transaction.rows.insert_session(&session, &place, &digest)?;
+            transaction.tell(&Scope::of(&session), &EventPayload::SessionCreated(SessionInfo { info: session.clone() }))?;
+            Ok(Created::Session(Box::new(session)))
+        })
+        .await
+    }
+
+    /// Changes a session; `None` when there is no such session.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn change_session(&self, scope: Scope, change: SessionChange) -> Result<Option<Session>, Error> {
+        self.write(move |transaction| transaction.change_session(&scope, change)).await
+    }
+
+    /// Deletes a session without children, with all that belongs to it; `None` when there is no such session, false when
+    /// it has children. `missing`: its directory is not there.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn delete_session(&self, id: SessionId, missing: bool) -> Result<Option<bool>, Error> {
+        self.write(move |transaction| {
+            if !transaction.rows.children(&id)?.is_empty() {
+                return Ok(Some(false));
+            }
+            let Some(mut session) = transaction.rows.session(&id)? else { return Ok(None) };
+            session.missing = missing;
+            transaction.withdraw(&id, PermissionOutcome::Expired, |_| true)?;
+            transaction.rows.delete_session(&id)?;
+            transaction.tell(&Scope::of(&session), &EventPayload::SessionDeleted(SessionInfo { info: session }))?;
+            Ok(Some(true))
+        })
+        .await
+    }
+
+    /// A session, and the linked worktrees that it is in.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn session(&self, id: SessionId) -> Result<(Option<Session>, Vec<i64>), Error> {
+        self.read(move |rows| Ok((rows.session(&id)?, rows.linked_checkouts(&[id])?))).await
+    }
+
+    /// The linked worktrees that these sessions are in.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn linked_checkouts(&self, ids: Vec<SessionId>) -> Result<Vec<i64>, Error> {
+        self.read(move |rows| rows.linked_checkouts(&ids)).await
+    }
+
+    /// Sessions, the most recently updated first; `None` when the session after which they were asked for is not there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn sessions(&self, query: SessionQuery) -> Result<Option<Vec<Session>>, Error> {
+        self.read(move |rows| {
+            if let Some(before) = &query.before
+                && rows.session(before)?.is_none()
+            {
+                return Ok(None);
+            }
+            rows.sessions(&query).map(Some)
+        })
+        .await
+    }
+
+    /// The direct children of a session, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn children(&self, id: SessionId) -> Result<Vec<Session>, Error> {
+        self.read(move |rows| rows.children(&id)).await
+    }
+
+    /// A session and all its descendants, parents before their children.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn family(&self, id: SessionId) -> Result<Vec<SessionId>, Error> {
+        self.read(move |rows| rows.family(&id)).await
+    }
+
+    /// The last `limit` messages before `before`, oldest first, if they take at most `max_bytes`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn messages(&self, id: SessionId, limit: Option<u32>, before: Option<MessageId>, max_bytes: u64) -> Result<Messages, Error> {
+        self.read(move |rows| {
+            if rows.session(&id)?.is_none() {
+                return Ok(Messages::NoSession);
+            }
+            if let Some(before) = &before
+                && rows.message_origin(before)?.is_none_or(|(session, _)| session != id.as_str())
+            {
+                return Ok(Messages::NoMessage);
+            }
+            // Asked before they are read: a session may be larger than the memory.
+            if rows.messages_size(&id, limit, before.as_ref())? > max_bytes {
+                return Ok(Messages::TooLarge);
+            }
+            rows.messages(&id, limit, before.as_ref()).map(Messages::Found)
+        })
+        .await
+    }
+
+    /// A message with its parts.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn message(&self, session: SessionId, id: MessageId) -> Result<Option<MessageWithParts>, Error> {
+        self.read(move |rows| rows.message(&session, &id)).await
+    }
+
+    /// All messages of a session, oldest first, and the prompts that wait.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn conversation(&self, id: SessionId) -> Result<(Vec<MessageWithParts>, Vec<MessageId>), Error> {
+        self.read(move |rows| Ok((rows.messages(&id, None, None)?, rows.queue(&id)?))).await
+    }
+
+    /// The task list of a session.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn todos(&self, id: SessionId) -> Result<Vec<Todo>, Error> {
+        self.read(move |rows| rows.todos(&id)).await
+    }
+}
