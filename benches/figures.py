@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Start-up, memory and session figures of the release build, over stdio. Needs only Python and git.
 
-    cargo build --release && benches/figures.py [--runs N] [--binary PATH]
+    cargo build --profile dist && benches/figures.py [--runs N] [--binary PATH]
 
 Prints for each figure the best of N invocations of the median, as the README quotes them.
 """
@@ -102,7 +102,7 @@ def measure(binary, work):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--binary", default=str(ROOT / "target/release/polytree"))
+    parser.add_argument("--binary", default=str(ROOT / "target/dist/polytree"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="polytree-bench-") as name:
         work = pathlib.Path(name)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Finding files by name in a repository of 100,000, over stdio. Needs only Python and git.
 
-    cargo build --release && benches/files.py [--runs N] [--files N] [--binary PATH] [--repository DIRECTORY]
+    cargo build --profile dist && benches/files.py [--runs N] [--files N] [--binary PATH] [--repository DIRECTORY]
 
 Each run starts a daemon: the first query, which reads the tree; queries typed letter by letter; how long until a file that
 was just made is found, while the tree is still being watched and later; and the memory above that of an idle daemon.
@@ -119,7 +119,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--files", type=int, default=100_000)
-    parser.add_argument("--binary", default=str(ROOT / "target/release/polytree"))
+    parser.add_argument("--binary", default=str(ROOT / "target/dist/polytree"))
     parser.add_argument("--repository", help="where it is, or is to be built and kept")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="polytree-bench-") as work:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a streamed answer costs the daemon, for each wire protocol. Needs only Python, on Linux.
 
-    cargo build --release && benches/models.py [--binary PATH] [--wire NAME] [--deltas N] [--megabytes N] [--runs N]
+    cargo build --profile dist && benches/models.py [--binary PATH] [--wire NAME] [--deltas N] [--megabytes N] [--runs N]
 
 A model server on loopback speaks each protocol; `polytree stdio --standalone` is driven as an editor would, with a
 subscription to all events. Each delta is a write of its own, as fast as the socket takes them, or (paced) one every 2
@@ -291,7 +291,7 @@ def measure(binary, wire, url, deltas, megabytes):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binary", default=str(ROOT / "target/release/polytree"))
+    parser.add_argument("--binary", default=str(ROOT / "target/dist/polytree"))
     parser.add_argument("--wire", choices=WIRES, action="append")
     parser.add_argument("--deltas", type=int, default=20_000)
     parser.add_argument("--megabytes", type=int, default=10)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the relay costs: `polytree stdio` beside the daemon that it leads to. Needs only Python and git, on Linux.
 
-    cargo build --release && benches/relay.py [--runs N] [--binary PATH]
+    cargo build --profile dist && benches/relay.py [--runs N] [--binary PATH]
 
 Prints for each figure the best, the median and the worst of N invocations; within an invocation each is itself a median.
 The latency that is added is the difference of two medians: asked through the relay, and on the daemon's own socket.
@@ -113,7 +113,7 @@ def local_socket(pid):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--binary", default=str(ROOT / "target/release/polytree"))
+    parser.add_argument("--binary", default=str(ROOT / "target/dist/polytree"))
     arguments = parser.parse_args()
     binary = str(pathlib.Path(arguments.binary).resolve())
     with tempfile.TemporaryDirectory(prefix="polytree-bench-") as name:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """From nothing to an answer: how long a command takes that has to start the daemon, and one that finds it.
 
-    cargo build --release && benches/start.py [--runs N] [--binary PATH]
+    cargo build --profile dist && benches/start.py [--runs N] [--binary PATH]
 
 The last figure is what the start adds to a command: from finding no daemon until the connection stands. Medians. Needs only
 Python and git.
@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--runs", type=int, default=20)
-    arguments.add_argument("--binary", default=ROOT / "target/release/polytree")
+    arguments.add_argument("--binary", default=ROOT / "target/dist/polytree")
     options = arguments.parse_args()
     binary = pathlib.Path(options.binary).resolve()
     with tempfile.TemporaryDirectory() as work:

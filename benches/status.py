@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long `file.status` takes beside git, over stdio, with 100 changed files in a repository of 100,000.
 
-    cargo build --release && benches/status.py [--files N] [--runs N] [--binary PATH]
+    cargo build --profile dist && benches/status.py [--files N] [--runs N] [--binary PATH]
 
 In each run git and polytree take turns, so that both meet the same machine. Prints the medians, and the share of what
 `git status --porcelain` and `git diff --numstat HEAD` need one after the other. Needs only Python and git.
@@ -45,7 +45,7 @@ def main():
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--changed", type=int, default=100)
     parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--binary", default=str(ROOT / "target/release/polytree"))
+    parser.add_argument("--binary", default=str(ROOT / "target/dist/polytree"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="polytree-bench-") as name:
         work = pathlib.Path(name)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Figures of `symbol.find`: the release build over stdio, on a real checkout. Needs only Python.
 
-    cargo build --release && benches/symbols.py --checkout DIR [--runs N] [--binary PATH]
+    cargo build --profile dist && benches/symbols.py --checkout DIR [--runs N] [--binary PATH]
 
 DIR is a directory of source files, best inside a git repository, with some thousand files of several languages.
 Prints how fast the first index is made, how long queries take then, and what memory the symbols take.
@@ -76,7 +76,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkout", type=pathlib.Path, required=True)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--binary", default=str(ROOT / "target/release/polytree"))
+    parser.add_argument("--binary", default=str(ROOT / "target/dist/polytree"))
     arguments = parser.parse_args()
     checkout = arguments.checkout.resolve()
     files, size = sources(checkout)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """text.find, whole result, beside `rg --json` on the same files in the same run.
 
-    cargo build --release && benches/text.py [--runs N] [--files N] [--checkout DIR] [--binary PATH]
+    cargo build --profile dist && benches/text.py [--runs N] [--files N] [--checkout DIR] [--binary PATH]
 
 On a synthetic repository of 100,000 files, and on the checkout DIR where one is given. Each query is run by both in turn;
 the medians are compared, and the last column is ours divided by ripgrep's. Both must find the same number of lines. Needs
@@ -130,7 +130,7 @@ def main():
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--checkout", help="a checkout of real sources")
     parser.add_argument("--synthetic", help="where the synthetic repository is, or is to be kept")
-    parser.add_argument("--binary", default=str(ROOT / "target/release/polytree"))
+    parser.add_argument("--binary", default=str(ROOT / "target/dist/polytree"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="polytree-bench-") as work:
         synthetic = pathlib.Path(arguments.synthetic or work) / "synthetic"

@@ -142,7 +142,7 @@ export type AuthEntry = {
   providerID: string
   /** The provider's name for people; its id where no provider of that id is known here. */
   name: string
-  /** All places in which a key for it stands; the first is the one that is used. */
+  /** All places that hold a key for it; the first one is used. */
   keys: Array<KeyPlace>
 }
 /** The kind of a key. */
@@ -176,7 +176,7 @@ export type AuthSetParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
-/** Stands in an event for a text of more than 64 KiB. `session.message` gives the whole text, `permission.list` that of a question. */
+/** Replaces a text of more than 64 KiB in an event. `session.message` returns the whole text, `permission.list` that of a question. */
 export type BlobRef = {
   /** The place of the text in the event's properties, as a JSON pointer. */
   ref: string
@@ -194,7 +194,7 @@ export type BranchInfo = {
 export type Buffer = {
   /** Its absolute real path. */
   path: string
-  /** The announced number of its text. */
+  /** The announced version of its text. */
   version: number
 }
 /** Params of `buffer.change`. */
@@ -221,7 +221,7 @@ export type BufferCloseParams = {
 }
 /** Changes of files that an editor holds open. */
 export type BufferConfig = {
-  /** What becomes of a change when the editor does not answer in time, or goes before it has. */
+  /** What happens to a change when the editor does not answer in time, or disconnects first. */
   unanswered?: Unanswered
   /** How long an editor is waited for, in milliseconds; at most 600,000. It also bounds the wait for a text that an editor holds and has not told yet. */
   reply_timeout?: number
@@ -247,7 +247,7 @@ export type BufferOpenParams = {
   path: string
   /** The client's number for this state of the text; it grows with each change. */
   version: number
-  /** The whole text, at most 32 MiB; all texts of a connection together at most 256 MiB. Absent: the client holds the file open and cannot tell its text yet; who wants to read the file waits for the text a moment and is then refused, so that nobody takes what is on the disk for the newest. */
+  /** The whole text, at most 32 MiB; all texts of a connection together at most 256 MiB. Absent: the client holds the file open and cannot tell its text yet; who wants to read the file waits for the text a moment and is then refused, because the text on the disk is older. */
   text?: string | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
@@ -393,7 +393,7 @@ export type Diagnosis = {
   sessions: Array<DiagnosisSession>
   /** What waits inside the daemon. */
   queues: DiagnosisQueues
-  /** The questions that nobody has answered. */
+  /** The unanswered questions. */
   questions: DiagnosisQuestions
   /** The programs that it runs. */
   children: Array<DiagnosisChild>
@@ -422,14 +422,14 @@ export type DiagnosisCall = {
   durationMs: number
   /** When it ended. */
   ended: number
-  /** The kind of its error; absent when it succeeded. */
+  /** The kind of its error; absent if it succeeded. */
   error?: string | null
 }
 /** The calls since the daemon started. */
 export type DiagnosisCalls = {
   /** All of them. */
   total: number
-  /** Failed ones by the kind of the error. */
+  /** Failed calls by the kind of the error. */
   failed: { [key: string]: number }
   /** The slowest of the last hour, the slowest first, at most 20. Methods that wait for the end of a turn by their nature are left out. */
   slowest: Array<DiagnosisCall>
@@ -446,9 +446,9 @@ export type DiagnosisChild = {
   sessionID?: string | null
   /** The tool call that it runs for. */
   callID?: string | null
-  /** How many processes it has become, where the system tells. */
+  /** The number of its processes, where the operating system reports it. */
   processes?: number | null
-  /** The memory that these have together, where the system tells. */
+  /** Their memory together, where the operating system reports it. */
   resident?: number | null
 }
 /** A connected client. */
@@ -513,7 +513,7 @@ export type DiagnosisIndex = {
   bytes: number
   /** How many directories are watched. */
   watched: number
-  /** How many are not, so that they are looked at when needed, and changed contents in them are not told of. */
+  /** How many are not watched: they are checked when needed, and changes in them are not reported. */
   unwatched: number
   /** Why `file.find` does not see everything: `entries`, `depth` or `time` ran out. */
   partial?: string | null
@@ -551,7 +551,7 @@ export type DiagnosisLogLine = {
 }
 /** The machine around the daemon. */
 export type DiagnosisMachine = {
-  /** Why some of it is not known. */
+  /** Why some of it is unknown. */
   error?: string | null
   /** The directories for settings, data and sockets. */
   places: Array<DiagnosisPlace>
@@ -572,11 +572,11 @@ export type DiagnosisMemory = {
   proportional?: number | null
   /** The most it has had. */
   peak?: number | null
-  /** What of it was moved to the disk. */
+  /** Its swapped memory. */
   swapped?: number | null
   /** What the daemon knows to have. */
   accounted: Array<DiagnosisShare>
-  /** What it does not know of: the program itself, stacks, the allocator, and everything that nobody counts. */
+  /** The rest: the program itself, stacks, the allocator, and what is not counted. */
   rest?: number | null
 }
 /** A model call that runs. */
@@ -596,7 +596,7 @@ export type DiagnosisOwner = {
   dataDirectory: string
   /** How it was started; absent where none runs. */
   start?: DiagnosisStart | null
-  /** Who has the data directory's lock but could not be asked; only where this was not told by a daemon. */
+  /** The owner of the data directory's lock, if it did not answer; only in an answer that does not come from a daemon. */
   holder?: DiagnosisHolder | null
 }
 /** A directory of the daemon. */
@@ -620,7 +620,7 @@ export type DiagnosisPlace = {
 export type DiagnosisProgram = {
   /** Where it is; absent when it was not found. */
   path?: string | null
-  /** Its version, where it told. */
+  /** Its version, if it sent one. */
   version?: string | null
 }
 /** A project. */
@@ -646,11 +646,11 @@ export type DiagnosisProjects = {
   error?: string | null
   /** How many are known. */
   known: number
-  /** Those with open directories, then the last used ones; at most 100. */
+  /** Those with open directories, then the most recently used ones; at most 100. */
   list: Array<DiagnosisProject>
-  /** The checkouts whose file names are held for `file.find`. */
+  /** The checkouts whose file names are cached for `file.find`. */
   indexes?: Array<DiagnosisIndex>
-  /** The directories whose symbols are held for `symbol.find`. */
+  /** The directories whose symbols are cached for `symbol.find`. */
   symbols?: Array<DiagnosisSymbols>
 }
 /** A provider. */
@@ -692,7 +692,7 @@ export type DiagnosisQueues = {
   writerBusyMs: number
   /** Questions that wait for one of the store's readers. */
   readers: number
-  /** For how long the slowest of the reads under way has been running; 0 when there is none. */
+  /** The age of the oldest read in progress; 0 when there is none. */
   readerBusyMs: number
   /** Messages that wait to be written to clients. */
   outboxMessages: number
@@ -815,7 +815,7 @@ export type DiagnosisSymbols = {
   symbols: number
   /** The bytes that they take. */
   bytes: number
-  /** Why `symbol.find` does not see all: `reading` as long as they are read for the first time, `budget` when there are more than may be held. */
+  /** Why `symbol.find` does not see all: `reading` as long as they are read for the first time, `budget` when there are more than the limit. */
   partial?: string | null
   /** When they were last asked for. */
   used: number
@@ -866,7 +866,7 @@ export type ErrorData = {
 export type ErrorKind = "parse_error" | "invalid_request" | "method_not_found" | "invalid_params" | "internal" | "not_found" | "busy" | "conflict" | "denied" | "invalid_state" | "credentials" | "provider" | "too_large" | "unavailable" | "directory_required" | "cursor_expired" | "unsupported_version" | "config" | "overloaded" | "cancelled"
 /** Something that happened. */
 export type Event = {
-  /** Its place in the order of all events of the daemon; 0 for what is told to one connection alone and is not kept. */
+  /** Its position in the order of all events of the daemon; 0 for an event that is sent to one connection only and not kept. */
   cursor: number
   /** When, in milliseconds since 1970. */
   time: number
@@ -1249,7 +1249,7 @@ export type EventToolRunning = {
   input: unknown
   /** One line for people. */
   title?: (string | null) | BlobRef
-  /** What the tool tells while it runs. */
+  /** What the tool reports while it runs. */
   metadata?: unknown
   /** Since when. */
   time: Span
@@ -1281,7 +1281,7 @@ export type EventUserMessage = {
   sessionID: SessionId
   /** When. */
   time: Created
-  /** Whether it waits, is being answered, or what became of it. Only old events in the log lack it. */
+  /** Whether it waits, is being answered, or how it ended. Only old events in the log lack it. */
   state?: PromptState
   /** The agent that was asked. */
   agent: string
@@ -1328,7 +1328,7 @@ export type FileContent = {
   encoding?: FileEncoding | null
   /** The media type of what is no text, and of SVG images. */
   mime?: string | null
-  /** How the file stores its characters where that is not UTF-8: the encoding's name in the Encoding Standard, in lower case, such as `utf-16le` (which the file itself tells) or `gbk` (which is guessed from its bytes). */
+  /** How the file stores its characters where that is not UTF-8: the encoding's name in the Encoding Standard, in lower case, such as `utf-16le` (from a byte order mark) or `gbk` (guessed from the bytes). */
   charset?: string | null
   /** Some bytes are not valid in that encoding, or in UTF-8, and are U+FFFD in `content`: saving it would lose them. */
   lossy?: boolean
@@ -1347,9 +1347,9 @@ export type FileEvent = "add" | "change" | "unlink"
 export type FileFindParams = {
   /** The session whose directory is meant, in place of `directory`. */
   sessionID?: SessionId | null
-  /** What to find, in the language of fzf: words of which all must match, as fuzzy sequences; `'word` as it stands, `^word` at the beginning, `word$` at the end, `!word` not at all, `one | other` either. Without capitals both cases match. Empty: the files that were used last, then what lies highest. */
+  /** The query, in the syntax of fzf: all words must match, as fuzzy sequences; `'word` exactly, `^word` at the beginning, `word$` at the end, `!word` not at all, `one | other` either. Without capitals both cases match. Empty: the files that were used last, then what lies highest. */
   query: string
-  /** At most so many paths: 1 to 1,000; 50 if not said. */
+  /** The maximum number of paths, 1 to 1,000; default 50. */
   limit?: number | null
   /** Only files or only directories; both if not said. */
   type?: FindType | null
@@ -1455,7 +1455,7 @@ export type Grant = {
 }
 /** A remembered permission. */
 export type GrantId = string
-/** A place in which a provider's key stands. */
+/** A place that can hold a provider's key. */
 export type KeyPlace = {
   /** The kind of place. */
   source: KeySource
@@ -1587,7 +1587,7 @@ export type Model = {
   cost: ModelCost
   /** Limits. */
   limit: ModelLimit
-  /** The names of its variants, such as how much it thinks; a prompt chooses one by `variant`. */
+  /** The names of its variants, for example its levels of reasoning; a prompt chooses one by `variant`. */
   variants?: Array<string>
 }
 /** A model in the settings: what is absent is as the catalogue has it, or for a model that it does not know: tools yes, all else no, limits and prices unknown. */
@@ -1894,7 +1894,7 @@ export type PermissionReplyParams = {
   permissionID: PermissionId
   /** The answer. */
   response: PermissionResponse
-  /** With `reject`: what the model is told; the turn then goes on. */
+  /** With `reject`: a message for the model; the turn then continues. */
   message?: string | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
@@ -1954,7 +1954,7 @@ export type ProjectInfo = {
 }
 /** Params of `project.init`. */
 export type ProjectInitParams = {
-  /** Initialise a git repository where there is none. */
+  /** Initialise a git repository if there is none. */
   git?: boolean | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
@@ -2004,7 +2004,7 @@ export type PromptOptions = {
   /** The longest answer in tokens, from 1; beyond the model's own limit that one counts. */
   maxOutputTokens?: number | null
 }
-/** How far a prompt is. Each change is told by `message.updated`. */
+/** The state of a prompt. `message.updated` reports each change. */
 export type PromptState = "queued" | "running" | "answered" | "cancelled"
 /** A model service. */
 export type Provider = {
@@ -2018,7 +2018,7 @@ export type Provider = {
   api: string
   /** Where its key comes from; absent: it has none. */
   key?: KeySource | null
-  /** A server that was found running on this machine. It is never chosen by itself: name one of its models to use it. */
+  /** A server that was found running on this machine. It is never a default: name one of its models to use it. */
   local?: boolean
   /** Its models by id. */
   models: { [key: string]: Model }
@@ -2111,7 +2111,7 @@ export type RetryPart = {
   /** When. */
   time: Created
 }
-/** One permission rule: of the matching ones the last wins. */
+/** A permission rule. The last matching rule wins. */
 export type Rule = {
   /** The permission's type, such as `bash` or `edit`; `*` for all. */
   permission: string
@@ -2122,7 +2122,7 @@ export type Rule = {
 }
 /** The daemon itself. Read when it starts. */
 export type ServerConfig = {
-  /** How long a daemon that was started in passing stays when it has no client, no turn that runs, no prompt that waits, and no listener on the network, in milliseconds; 0: for ever. */
+  /** How long a daemon that a client started keeps running without a client, a running turn, a waiting prompt, or a listener on the network, in milliseconds; 0: no limit. */
   idle_timeout?: number
 }
 /** Params of `server.diagnose`. The settings that are checked are those of the directory. */
@@ -2361,7 +2361,7 @@ export type SessionMessageParams = {
 export type SessionMessagesParams = {
   /** The session. */
   sessionID: SessionId
-  /** Only the last so many, from 1. */
+  /** The number of messages to return, the last ones; from 1. */
   limit?: number | null
   /** Only those before this message. */
   before?: MessageId | null
@@ -2583,7 +2583,7 @@ export type StopMode = "wait" | "now"
 export type StorageConfig = {
   /** What a committed change survives. */
   durability?: Durability
-  /** How many days the event log goes back. */
+  /** The age up to which events are kept, in days. */
   log_days?: number
   /** How large the event log may become, in bytes. */
   log_bytes?: number
@@ -2622,9 +2622,9 @@ export type Symbol = {
 }
 /** Params of `symbol.find`. */
 export type SymbolFindParams = {
-  /** The name, or some of its letters in their order; a capital letter means that the case of letters counts. Several words must all be in it. What stands before `::`, `.`, `#` or `->` is looked for in the name of what contains the symbol. Empty: what is at the top of each file, in the order of the files. */
+  /** The name, or some of its letters in their order; a capital letter means that the case of letters counts. Several words must all be in it. What is before `::`, `.`, `#` or `->` is searched in the name of what contains the symbol. Empty: what is at the top of each file, in the order of the files. */
   query: string
-  /** At most so many: from 1 to 1000; default 50. */
+  /** The maximum number of symbols, 1 to 1000; default 50. */
   limit?: number | null
   /** Only these kinds, as numbers of the language server protocol's `SymbolKind` (1 to 26); default: all. */
   kinds?: Array<number> | null
@@ -2655,7 +2655,7 @@ export type SymbolPosition = {
 export type SymbolRange = {
   /** Where it begins. */
   start: SymbolPosition
-  /** Where it ends; what stands there is no longer in it. */
+  /** Its end, exclusive. */
   end: SymbolPosition
 }
 /** How capital and small letters compare. */
@@ -2664,7 +2664,7 @@ export type TextCase = "smart" | "sensitive" | "insensitive"
 export type TextChange = {
   /** What is replaced; absent: the whole text. */
   range?: TextRange | null
-  /** What stands there then. */
+  /** The new text. */
   text: string
 }
 /** A line without a match beside one with. */
@@ -2673,7 +2673,7 @@ export type TextContext = {
   path: string
   /** The number of the line, from 1. */
   line: number
-  /** The line without its ending, at most 4 KiB of it. */
+  /** The line without its ending, at most 4 KiB. */
   text: string
   /** How many bytes stand after `text`, where some were cut off. */
   after?: number | null
@@ -2682,7 +2682,7 @@ export type TextContext = {
 }
 /** How a search went. */
 export type TextEnd = {
-  /** How many files were searched, binary ones included. */
+  /** The number of searched files, including binary ones. */
   files: number
   /** How many items `match` were given. */
   matches: number
@@ -2701,7 +2701,7 @@ export type TextFindParams = {
   sessionID?: SessionId | null
   /** The pattern is the text to find and no regular expression. */
   fixed?: boolean
-  /** Whether capital letters differ from small ones; `smart` if not said. */
+  /** Whether case matters; default `smart`. */
   letterCase?: TextCase | null
   /** Only whole words: no word character on either side. */
   word?: boolean
@@ -2717,7 +2717,7 @@ export type TextFindParams = {
   context?: number | null
   /** The file or directory to search, below the directory; relative to it or absolute. A file is searched also where it is ignored. */
   path?: string | null
-  /** How many matches at most: 1 to 100000, 1000 if not said. `text.find` gives the first ones by path and line, and never more than 28 MiB. */
+  /** The maximum number of matches, 1 to 100000; default 1000. `text.find` returns the first ones by path and line, and never more than 28 MiB. */
   limit?: number | null
   /** How many matches at most in one file; all if not said. */
   limitPerFile?: number | null
@@ -2744,7 +2744,7 @@ export type TextMatch = {
   line: number
   /** Where in it the first match begins, from 1, in UTF-16 code units of the whole line: an LSP position's `character` is one less. */
   column: number
-  /** The text without its last line ending, at most 4 KiB of it: of a longer one the part around the first match. What is no UTF-8 is replaced by U+FFFD. */
+  /** The text without its last line ending, at most 4 KiB: of a longer one, the part around the first match. What is no UTF-8 is replaced by U+FFFD. */
   text: string
   /** The matches in `text`. Those beyond its end are left out. */
   submatches: Array<TextSubmatch>
@@ -2786,7 +2786,7 @@ export type TextRange = {
   /** Where it ends; not before its start. */
   end: TextPosition
 }
-/** Where in a text a match stands. */
+/** The position of a match in a text. */
 export type TextSubmatch = {
   /** Where it begins, in bytes of the text's UTF-8, from 0. */
   start: number
@@ -2878,7 +2878,7 @@ export type ToolListParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
-/** How much of a tool's output the model gets to read; the rest goes to a file. */
+/** How much of a tool's output the model reads; the rest is kept in a file. */
 export type ToolOutputConfig = {
   /** The most lines. */
   max_lines?: number
@@ -2915,7 +2915,7 @@ export type ToolRunning = {
   input: unknown
   /** One line for people. */
   title?: string | null
-  /** What the tool tells while it runs. */
+  /** What the tool reports while it runs. */
   metadata?: unknown
   /** Since when. */
   time: Span
@@ -2930,7 +2930,7 @@ export type ToolState = (ToolPending & {
 }) | (ToolFailed & {
   status: "error"
 })
-/** What becomes of a tool's change when the editor that holds the file open does not answer. */
+/** What happens to a tool's change when the editor that holds the file open does not answer. */
 export type Unanswered = "refuse" | "disk"
 /** A model of a provider that can be used. */
 export type UsableModel = {
@@ -2953,7 +2953,7 @@ export type UserMessage = {
   sessionID: SessionId
   /** When. */
   time: Created
-  /** Whether it waits, is being answered, or what became of it. Only old events in the log lack it. */
+  /** Whether it waits, is being answered, or how it ended. Only old events in the log lack it. */
   state?: PromptState
   /** The agent that was asked. */
   agent: string
@@ -2985,11 +2985,11 @@ export type AnyEvent = Omit<Event, 'type' | 'properties'> & EventPayload
 
 /** Params and result of each method. */
 export interface Methods {
-  /** Introduces the client and tells what this daemon is and can do; optional. */
+  /** Introduces the client; returns what this daemon is and can do. Optional. */
   "server.initialize": { params: ServerInitializeParams; result: ServerInitializeResult }
-  /** Tells version, process, data directory and listeners. */
+  /** Returns version, process, data directory and listeners. */
   "server.info": { params: ServerInfoParams; result: ServerInfoResult }
-  /** Tells everything about the daemon's state, and what is worth doing about it. */
+  /** Returns the state of the daemon, and advice about it. */
   "server.diagnose": { params: ServerDiagnoseParams; result: Diagnosis }
   /** Ends the daemon, at once or after the turns that run; answers before. */
   "server.stop": { params: ServerStopParams; result: ServerStopResult }
@@ -2997,11 +2997,11 @@ export interface Methods {
   "server.listen": { params: ServerListenParams; result: ServerListenResult }
   /** Writes a line to the daemon's log. */
   "log.write": { params: LogWriteParams; result: boolean }
-  /** Tells the directories in use. */
+  /** Returns the directories in use. */
   "path.get": { params: PathGetParams; result: PathGetResult }
   /** Lists all known projects, most recently used first. */
   "project.list": { params: ProjectListParams; result: Array<Project> }
-  /** Tells the project of the directory. */
+  /** Returns the project of the directory. */
   "project.current": { params: ProjectCurrentParams; result: Project }
   /** Registers the directory as a project; may create it and initialise git. */
   "project.init": { params: ProjectInitParams; result: Project }
@@ -3029,15 +3029,15 @@ export interface Methods {
   "session.prompt": { params: SessionPromptParams; result: MessageWithParts }
   /** Sends a prompt and answers as soon as it is stored. */
   "session.submit": { params: SessionSubmitParams; result: SessionSubmitResult }
-  /** Ends the running turn and cancels the queue; tells whether anything was running. */
+  /** Ends the running turn and cancels the queue; returns whether anything was running. */
   "session.abort": { params: SessionAbortParams; result: boolean }
-  /** Tells the status of every session that is not idle. */
+  /** Returns the status of every session that is not idle. */
   "session.status": { params: SessionStatusParams; result: { [key: string]: SessionStatus } }
   /** Lists one directory: directories first, then as people sort names. */
   "file.list": { params: FileListParams; result: Array<FileNode> }
   /** Reads a file; where it differs from the last commit, as a patch with all its lines. */
   "file.read": { params: FileReadParams; result: FileContent }
-  /** Tells which files differ from the last commit. */
+  /** Lists the files that differ from the last commit. */
   "file.status": { params: FileStatusParams; result: Array<File> }
   /** Finds files and directories by name, the best first, relative to the directory; directories end with `/`. */
   "file.find": { params: FileFindParams; result: Array<string> }
@@ -3047,7 +3047,7 @@ export interface Methods {
   "permission.reply": { params: PermissionReplyParams; result: Session }
   /** Lists what "always" has granted in the project. */
   "permission.grants": { params: PermissionGrantsParams; result: Array<Grant> }
-  /** Takes a grant back. */
+  /** Revokes a grant. */
   "permission.revoke": { params: PermissionRevokeParams; result: boolean }
   /** Finds symbols of the directory's files by their names, best first; no language server is needed. */
   "symbol.find": { params: SymbolFindParams; result: Array<Symbol> }
@@ -3055,7 +3055,7 @@ export interface Methods {
   "buffer.open": { params: BufferOpenParams; result: Buffer }
   /** Announces a change of an announced text. */
   "buffer.change": { params: BufferChangeParams; result: Buffer }
-  /** Ends an announced text: the disk is read again. Tells whether it was announced. */
+  /** Ends an announced text: the file is read from the disk again. Returns whether it was announced. */
   "buffer.close": { params: BufferCloseParams; result: boolean }
   /** Answers the event `buffer.edit`. */
   "buffer.reply": { params: BufferReplyParams; result: boolean }
@@ -3067,11 +3067,11 @@ export interface Methods {
   "model.refresh": { params: ModelRefreshParams; result: ModelRefreshResult }
   /** Stores a provider's key, which counts from the next prompt on. */
   "auth.set": { params: AuthSetParams; result: boolean }
-  /** Removes a provider's stored key; tells whether there was one. */
+  /** Removes a provider's stored key; returns whether there was one. */
   "auth.remove": { params: AuthRemoveParams; result: boolean }
-  /** Tells which providers have keys and where those come from; never a key. */
+  /** Lists the providers that have keys, and where each key comes from; never a key. */
   "auth.list": { params: AuthListParams; result: Array<AuthEntry> }
-  /** Tells the settings in force, secrets masked. */
+  /** Returns the settings in force, with secrets masked. */
   "config.get": { params: ConfigGetParams; result: Config }
   /** Lists the agents. */
   "agent.list": { params: AgentListParams; result: Array<Agent> }
@@ -3081,7 +3081,7 @@ export interface Methods {
   "text.find": { params: TextFindParams; result: Array<TextItem> }
   /** Searches the contents of files and sends what is found as it is found. Notifications have method `text.match`. */
   "text.subscribe": { params: TextFindParams; result: number }
-  /** Ends a search; nothing arrives of it after the answer. */
+  /** Ends a search; nothing of it arrives after the answer. */
   "text.unsubscribe": { params: TextUnsubscribeParams; result: boolean }
   /** Reads logged events after a cursor. */
   "event.list": { params: EventListParams; result: EventListResult }

@@ -10,7 +10,7 @@ use polytree::{
         self, Error, Surroundings,
         network::{self, Network},
     },
-    logging,
+    logging, sandbox,
     stdx::detach,
     tool::umask,
 };
@@ -18,6 +18,10 @@ use polytree_protocol::daemon::StopMode;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
+    // In the place of a command: it confines itself and becomes that, and nothing else is started.
+    if let Some(ended) = sandbox::enter() {
+        return ended;
+    }
     let args = cli::parse();
     let is_detached = matches!(args.command, Command::Serve(ServeArgs { detached: true, .. }));
     // Before anything is opened or started here.

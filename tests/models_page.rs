@@ -3,10 +3,7 @@
 use std::{fmt::Write as _, fs};
 
 use expect_test::expect_file;
-use polytree::provider::{
-    catalog::built_in,
-    catalog_file::{Ability, ModelRow, ProviderRow},
-};
+use polytree::provider::{Ability, ModelRow, ProviderRow, built_in};
 
 const MARK: &str = "<!-- What follows is written by: UPDATE_EXPECT=1 cargo test --test models_page -->\n";
 

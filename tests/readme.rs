@@ -1,5 +1,5 @@
-//! What the README shows is what happens: its conversation is held with the real executable, its settings are
-//! accepted, and the files that it names are there.
+//! What the README and the pages in `docs/` show is what happens: the conversation is held with the real executable, the
+//! settings are accepted, and the files and methods that they name exist.
 
 use std::{
     collections::BTreeMap,
@@ -24,11 +24,19 @@ fn readme() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
 }
 
+/// The README and the pages of the documentation.
+fn pages() -> Vec<String> {
+    let docs = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    let pages = docs.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages.map(|path| fs::read_to_string(path).unwrap()).chain([readme()]).collect()
+}
+
 /// The code blocks of a language.
 fn blocks(language: &str) -> Vec<String> {
-    let readme = readme();
     let opening = format!("```{language}\n");
-    readme.split(&opening).skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned()).collect()
+    let blocks =
+        |page: String| -> Vec<String> { page.split(&opening).skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned()).collect() };
+    pages().into_iter().flat_map(blocks).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests start real programs")]
@@ -143,7 +151,7 @@ fn the_settings_are_accepted() {
     for block in blocks {
         let lines: Vec<&str> = block.lines().map(|line| line.split("  // ").next().unwrap()).collect();
         let settings: Config = serde_json::from_str(&lines.join("\n")).unwrap_or_else(|error| panic!("{error}: {block}"));
-        assert!(!settings.permission.is_empty());
+        assert!(!settings.permission.is_empty(), "{block}");
     }
 }
 
@@ -176,24 +184,39 @@ fn the_explanation_needs_neither_key_nor_network() {
     assert!(output.status.success() && text.contains("It does little."), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Whether a name such as `buffer.unanswered` is a key of the settings.
+fn is_setting(word: &str) -> bool {
+    let schema = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/config.json")).unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let Some((object, key)) = word.split_once('.') else { return false };
+    let property = &schema["properties"][object];
+    let reference = property["$ref"].as_str().or(property["allOf"][0]["$ref"].as_str()).or(property["anyOf"][0]["$ref"].as_str());
+    let Some(name) = reference.and_then(|reference| reference.rsplit('/').next()) else { return false };
+    !schema["definitions"][name]["properties"][key].is_null()
+}
+
 #[test]
-fn the_files_and_methods_that_it_names_are_there() {
+fn the_files_and_methods_that_they_name_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = readme();
-    let quoted: Vec<&str> = readme.split('`').skip(1).step_by(2).collect();
     let mut seen = 0;
-    for word in quoted {
-        let is_path = word.contains('/') && ["src/", "protocol/", "schema/", "tests/"].iter().any(|folder| word.starts_with(folder));
-        if is_path && !word.contains(['<', ' ', '*']) {
-            assert!(root.join(word).exists(), "the README names {word}, which is not there");
-            seen += 1;
-        }
-        let is_method =
-            word.split_once('.').is_some_and(|(noun, _)| METHODS.iter().any(|method| method.name.starts_with(&format!("{noun}."))));
-        if is_method && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'.') {
-            let is_event = polytree_protocol::events::EVENTS.iter().any(|event| event.name == word);
-            assert!(is_event || METHODS.iter().any(|method| method.name == word), "the README names {word}, which is no method");
+    for page in pages() {
+        // Blocks of code have backticks of their own.
+        let prose: String = page.split("```").step_by(2).collect();
+        for word in prose.split('`').skip(1).step_by(2) {
+            let folders = ["src/", "protocol/", "schema/", "tests/", "docs/", "editors/", "clients/", "benches/"];
+            let is_path = folders.iter().any(|folder| word.starts_with(folder));
+            if is_path && !word.contains(['<', ' ', '*']) {
+                assert!(root.join(word).exists(), "the documentation names {word}, which does not exist");
+                seen += 1;
+            }
+            let is_method =
+                word.split_once('.').is_some_and(|(noun, _)| METHODS.iter().any(|method| method.name.starts_with(&format!("{noun}."))));
+            if is_method && !word.ends_with(".json") && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'.') {
+                let is_event = polytree_protocol::events::EVENTS.iter().any(|event| event.name == word);
+                let exists = is_event || is_setting(word) || METHODS.iter().any(|method| method.name == word);
+                assert!(exists, "the documentation names {word}, which is no method, event or setting");
+            }
         }
     }
-    assert!(seen > 20, "the README names only {seen} files");
+    assert!(seen > 40, "the documentation names only {seen} files");
 }

@@ -1,4 +1,4 @@
-//! Keys of model services: storing them, and telling where they come from. A key goes in and never comes out.
+//! Keys of model services: storing them, and where they come from. No method returns a key.
 
 use std::fmt;
 
@@ -91,7 +91,7 @@ fn secret_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::
     }
 }
 
-/// A place in which a provider's key stands.
+/// A place that can hold a provider's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyPlace {
     /// The kind of place.
@@ -109,7 +109,7 @@ pub struct AuthEntry {
     pub provider_id: String,
     /// The provider's name for people; its id where no provider of that id is known here.
     pub name: String,
-    /// All places in which a key for it stands; the first is the one that is used.
+    /// All places that hold a key for it; the first one is used.
     pub keys: Vec<KeyPlace>,
 }
 

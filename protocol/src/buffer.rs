@@ -3,7 +3,7 @@
 //! A client announces the text of a file with `buffer.open`, each change of it with `buffer.change`, and its end with
 //! `buffer.close`; what it has announced ends with its connection. `buffer.*` messages of one connection take effect in the
 //! order in which they were sent, before any request that was sent after them, so none has to be waited for. A change is
-//! always relative to the text that the same client has announced last, never to what the daemon knows besides.
+//! always relative to the text that the same client has announced last.
 //!
 //! What a tool changes of an announced file is shown to its client by the event `buffer.edit`, once, on its connection
 //! alone and on no subscription: the notification `event` whose params hold a `result` and no `subscription`. The client
@@ -43,7 +43,7 @@ pub struct TextChange {
     /// What is replaced; absent: the whole text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<TextRange>,
-    /// What stands there then.
+    /// The new text.
     pub text: String,
 }
 
@@ -57,7 +57,7 @@ params! {
         version: i64,
         /// The whole text, at most 32 MiB; all texts of a connection together at most 256 MiB. Absent: the client holds
         /// the file open and cannot tell its text yet; who wants to read the file waits for the text a moment and is
-        /// then refused, so that nobody takes what is on the disk for the newest.
+        /// then refused, because the text on the disk is older.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         text: Option<String>,
     }
@@ -113,7 +113,7 @@ params! {
 pub struct Buffer {
     /// Its absolute real path.
     pub path: String,
-    /// The announced number of its text.
+    /// The announced version of its text.
     pub version: i64,
 }
 

@@ -11,6 +11,7 @@ pub use crate::permission_config::{PERMISSION_TYPES, PermissionConfig, Permissio
 use crate::{
     agent::AgentMode,
     provider::{ModelCost, ModelLimit},
+    sandbox::{Mode, SandboxConfig},
 };
 
 params! {
@@ -62,6 +63,12 @@ pub struct Config {
     /// What tools may do without asking.
     #[serde(default, skip_serializing_if = "PermissionConfig::is_empty")]
     pub permission: PermissionConfig,
+    /// What is done without a question where a session says nothing about it; only in the user's own settings. Default: `ask`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// What commands in the sandbox may touch; only in the user's own settings.
+    #[serde(default)]
+    pub sandbox: SandboxConfig,
     /// Tools switched on or off by name or wildcard.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<String, bool>,
@@ -241,7 +248,7 @@ pub enum Durability {
 pub struct StorageConfig {
     /// What a committed change survives.
     pub durability: Durability,
-    /// How many days the event log goes back.
+    /// The age up to which events are kept, in days.
     pub log_days: u32,
     /// How large the event log may become, in bytes.
     pub log_bytes: u64,
@@ -257,8 +264,8 @@ impl Default for StorageConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// How long a daemon that was started in passing stays when it has no client, no turn that runs, no prompt that
-    /// waits, and no listener on the network, in milliseconds; 0: for ever.
+    /// How long a daemon that a client started keeps running without a client, a running turn, a waiting
+    /// prompt, or a listener on the network, in milliseconds; 0: no limit.
     pub idle_timeout: u64,
 }
 
@@ -268,7 +275,7 @@ impl Default for ServerConfig {
     }
 }
 
-/// How much of a tool's output the model gets to read; the rest goes to a file.
+/// How much of a tool's output the model reads; the rest is kept in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolOutputConfig {
@@ -284,7 +291,7 @@ impl Default for ToolOutputConfig {
     }
 }
 
-/// What becomes of a tool's change when the editor that holds the file open does not answer.
+/// What happens to a tool's change when the editor that holds the file open does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Unanswered {
@@ -292,8 +299,8 @@ pub enum Unanswered {
     /// editor saves over it.
     #[default]
     Refuse,
-    /// The same change is made to the file on the disk where it fits what stands there; the editor's text stays as it is,
-    /// and whoever reads the file still gets the editor's.
+    /// The same change is made to the file on the disk, if it fits there; the editor's text stays as it is,
+    /// and reads of the file still return the editor's.
     Disk,
 }
 
@@ -301,7 +308,7 @@ pub enum Unanswered {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BufferConfig {
-    /// What becomes of a change when the editor does not answer in time, or goes before it has.
+    /// What happens to a change when the editor does not answer in time, or disconnects first.
     pub unanswered: Unanswered,
     /// How long an editor is waited for, in milliseconds; at most 600,000. It also bounds the wait for a text that an
     /// editor holds and has not told yet.

@@ -72,7 +72,7 @@ pub enum LogLevel {
     /// As it should be.
     #[default]
     Info,
-    /// Odd, but it goes on.
+    /// Unexpected, but not an error.
     Warn,
     /// Something failed.
     Error,

@@ -1,4 +1,4 @@
-//! What a daemon tells about its own state: who is there, what works, what waits, what it costs, and what to do about
+//! The state of a daemon: its clients, what runs, what waits, what it costs, and what to do about
 //! it. No secret is in it: no params of calls, no command lines, no texts of questions, no variables.
 
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub struct Diagnosis {
     pub sessions: Vec<DiagnosisSession>,
     /// What waits inside the daemon.
     pub queues: DiagnosisQueues,
-    /// The questions that nobody has answered.
+    /// The unanswered questions.
     pub questions: DiagnosisQuestions,
     /// The programs that it runs.
     pub children: Vec<DiagnosisChild>,
@@ -86,7 +86,7 @@ pub struct DiagnosisOwner {
     /// How it was started; absent where none runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<DiagnosisStart>,
-    /// Who has the data directory's lock but could not be asked; only where this was not told by a daemon.
+    /// The owner of the data directory's lock, if it did not answer; only in an answer that does not come from a daemon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<DiagnosisHolder>,
 }
@@ -95,12 +95,12 @@ pub struct DiagnosisOwner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DiagnosisStart {
-    /// By whoever needed it; it goes by itself.
+    /// By a client that needed it; it exits when it is idle.
     Detached,
     /// By a person or a service manager, as `polytree serve`.
     #[default]
     Foreground,
-    /// Inside a client's process; it goes with it.
+    /// Inside a client's process; it exits with it.
     Standalone,
 }
 
@@ -179,12 +179,12 @@ pub struct DiagnosisProjects {
     pub error: Option<String>,
     /// How many are known.
     pub known: u64,
-    /// Those with open directories, then the last used ones; at most 100.
+    /// Those with open directories, then the most recently used ones; at most 100.
     pub list: Vec<DiagnosisProject>,
-    /// The checkouts whose file names are held for `file.find`.
+    /// The checkouts whose file names are cached for `file.find`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<DiagnosisIndex>,
-    /// The directories whose symbols are held for `symbol.find`.
+    /// The directories whose symbols are cached for `symbol.find`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub symbols: Vec<DiagnosisSymbols>,
 }
@@ -201,7 +201,7 @@ pub struct DiagnosisIndex {
     pub bytes: u64,
     /// How many directories are watched.
     pub watched: u64,
-    /// How many are not, so that they are looked at when needed, and changed contents in them are not told of.
+    /// How many are not watched: they are checked when needed, and changes in them are not reported.
     pub unwatched: u64,
     /// Why `file.find` does not see everything: `entries`, `depth` or `time` ran out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -223,7 +223,7 @@ pub struct DiagnosisSymbols {
     /// The bytes that they take.
     pub bytes: u64,
     /// Why `symbol.find` does not see all: `reading` as long as they are read for the first time, `budget` when there are
-    /// more than may be held.
+    /// more than the limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<String>,
     /// When they were last asked for.
@@ -311,7 +311,7 @@ pub struct DiagnosisQueues {
     pub writer_busy_ms: u64,
     /// Questions that wait for one of the store's readers.
     pub readers: u64,
-    /// For how long the slowest of the reads under way has been running; 0 when there is none.
+    /// The age of the oldest read in progress; 0 when there is none.
     pub reader_busy_ms: u64,
     /// Messages that wait to be written to clients.
     pub outbox_messages: u64,
@@ -364,10 +364,10 @@ pub struct DiagnosisChild {
     /// The tool call that it runs for.
     #[serde(default, rename = "callID", skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
-    /// How many processes it has become, where the system tells.
+    /// The number of its processes, where the operating system reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes: Option<u64>,
-    /// The memory that these have together, where the system tells.
+    /// Their memory together, where the operating system reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resident: Option<u64>,
 }
@@ -377,7 +377,7 @@ pub struct DiagnosisChild {
 pub struct DiagnosisCalls {
     /// All of them.
     pub total: u64,
-    /// Failed ones by the kind of the error.
+    /// Failed calls by the kind of the error.
     pub failed: BTreeMap<String, u64>,
     /// The slowest of the last hour, the slowest first, at most 20. Methods that wait for the end of a turn by their
     /// nature are left out.
@@ -397,7 +397,7 @@ pub struct DiagnosisCall {
     pub duration_ms: f64,
     /// When it ended.
     pub ended: i64,
-    /// The kind of its error; absent when it succeeded.
+    /// The kind of its error; absent if it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The second half of what a daemon tells about its own state: memory, disk, the machine around it, the settings, and
+//! The second half of the state of a daemon: memory, disk, the machine, the settings, and
 //! the advice that follows from all of it.
 
 use schemars::JsonSchema;
@@ -17,12 +17,12 @@ pub struct DiagnosisMemory {
     /// The most it has had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak: Option<u64>,
-    /// What of it was moved to the disk.
+    /// Its swapped memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swapped: Option<u64>,
     /// What the daemon knows to have.
     pub accounted: Vec<DiagnosisShare>,
-    /// What it does not know of: the program itself, stacks, the allocator, and everything that nobody counts.
+    /// The rest: the program itself, stacks, the allocator, and what is not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rest: Option<u64>,
 }
@@ -119,7 +119,7 @@ pub struct DiagnosisRows {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DiagnosisMachine {
-    /// Why some of it is not known.
+    /// Why some of it is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The directories for settings, data and sockets.
@@ -174,7 +174,7 @@ pub struct DiagnosisProgram {
     /// Where it is; absent when it was not found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Its version, where it told.
+    /// Its version, if it sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }

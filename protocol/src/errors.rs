@@ -71,13 +71,13 @@ errors! {
     Credentials "credentials" 1006 401;
     /// The model service failed after all retries.
     Provider "provider" 1007 502;
-    /// Over a stated limit, which stands in `data.limit`.
+    /// Over a limit; `data.limit` is the limit.
     TooLarge "too_large" 1008 413;
     /// Shutting down, store not writable, disk full, or owned by another; `data.retryAfter` in ms.
     Unavailable "unavailable" 1009 503;
     /// The method needs a directory and neither the request nor the connection names one.
     DirectoryRequired "directory_required" 1010 400;
-    /// The cursor is older than the oldest kept event; `data.oldest` tells that one.
+    /// The cursor is older than the oldest kept event, which is `data.oldest`.
     CursorExpired "cursor_expired" 1011 410;
     /// The client's protocol version is not supported; `data.supported` lists those that are.
     UnsupportedVersion "unsupported_version" 1012 400;

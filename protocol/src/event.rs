@@ -28,14 +28,14 @@ params! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Blobs {
-    /// A `BlobRef` stands in the place of the text.
+    /// A `BlobRef` replaces the text.
     #[default]
     Reference,
-    /// Whole. A `BlobRef` remains only where the text is not stored any more: a later event tells what became of it.
+    /// Whole. A `BlobRef` remains only where the text is no longer stored: a later event has its successor.
     Inline,
 }
 
-/// Stands in an event for a text of more than 64 KiB. `session.message` gives the whole text, `permission.list` that of
+/// Replaces a text of more than 64 KiB in an event. `session.message` returns the whole text, `permission.list` that of
 /// a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -86,7 +86,7 @@ pub struct EventListResult {
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// Its place in the order of all events of the daemon; 0 for what is told to one connection alone and is not kept.
+    /// Its position in the order of all events of the daemon; 0 for an event that is sent to one connection only and not kept.
     pub cursor: u64,
     /// When, in milliseconds since 1970.
     pub time: i64,

@@ -21,7 +21,7 @@ pub struct EventSpec {
     pub name: &'static str,
     /// When it is sent.
     pub summary: &'static str,
-    /// Kept in the log. The others are told on the connection only.
+    /// Kept in the log. The others are sent on the connection only.
     pub logged: bool,
     /// The schema of its properties.
     pub properties: fn(&mut SchemaGenerator) -> Schema,
@@ -87,7 +87,7 @@ events! {
     SessionUpdated "session.updated" SessionInfo, logged;
     /// A session was deleted.
     SessionDeleted "session.deleted" SessionInfo, logged;
-    /// A session began or ceased to work, wait or retry.
+    /// The status of a session changed.
     SessionStatusChanged "session.status" SessionStatusInfo, logged;
     /// A turn has ended.
     SessionIdle "session.idle" SessionOnly, logged;
@@ -105,7 +105,7 @@ events! {
     MessagePartDelta "message.part.delta" PartDelta, logged;
     /// A part was removed.
     MessagePartRemoved "message.part.removed" PartRemovedInfo, logged;
-    /// A tool call waits for leave.
+    /// A tool call waits for permission.
     PermissionAsked "permission.asked" Permission, logged;
     /// A permission question was answered or withdrawn.
     PermissionReplied "permission.replied" PermissionRepliedInfo, logged;
@@ -113,13 +113,13 @@ events! {
     TodoUpdated "todo.updated" TodoInfo, logged;
     /// A tool changed a file.
     FileEdited "file.edited" FilePath, logged;
-    /// A file was changed by anyone, in a checkout whose files are being followed. A directory: so much changed below it that it is not told file by file.
+    /// A file changed, in a checkout that is watched. A directory: so many files changed below it that they are not reported one by one.
     FileChanged "file.changed" FileChangedInfo, logged;
     /// A checkout is on another branch.
     VcsBranchUpdated "vcs.branch.updated" BranchInfo, logged;
-    /// A tool wants to change a text that this client has announced; on its connection only, on no subscription.
+    /// A tool wants to change a text that this client has announced; sent on its connection only, without a subscription.
     BufferEdit "buffer.edit" BufferEditInfo, told;
-    /// Announced texts were lost with the daemon that knew them; on the connection of `polytree stdio`, on no subscription.
+    /// Announced texts were lost with the daemon that held them; sent on the connection of `polytree stdio`, without a subscription.
     BufferReset "buffer.reset" BufferResetInfo, told;
 }
 

@@ -102,7 +102,7 @@ pub struct FileContent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime: Option<String>,
     /// How the file stores its characters where that is not UTF-8: the encoding's name in the Encoding Standard, in lower
-    /// case, such as `utf-16le` (which the file itself tells) or `gbk` (which is guessed from its bytes).
+    /// case, such as `utf-16le` (from a byte order mark) or `gbk` (guessed from the bytes).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charset: Option<String>,
     /// Some bytes are not valid in that encoding, or in UTF-8, and are U+FFFD in `content`: saving it would lose them.

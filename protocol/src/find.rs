@@ -1,4 +1,4 @@
-//! Finding files by name, and what clients are told when files change.
+//! Finding files by name, and events about changed files.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,11 +11,11 @@ params! {
         /// The session whose directory is meant, in place of `directory`.
         #[serde(default, rename = "sessionID", skip_serializing_if = "Option::is_none")]
         session_id: Option<SessionId>,
-        /// What to find, in the language of fzf: words of which all must match, as fuzzy sequences; `'word` as it stands, `^word`
+        /// The query, in the syntax of fzf: all words must match, as fuzzy sequences; `'word` exactly, `^word`
         /// at the beginning, `word$` at the end, `!word` not at all, `one | other` either. Without capitals both cases match.
         /// Empty: the files that were used last, then what lies highest.
         query: String,
-        /// At most so many paths: 1 to 1,000; 50 if not said.
+        /// The maximum number of paths, 1 to 1,000; default 50.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u32>,
         /// Only files or only directories; both if not said.
@@ -40,7 +40,7 @@ pub enum FindType {
 pub enum FileEvent {
     /// It is new, or no longer ignored.
     Add,
-    /// Its content changed. For a directory: so much changed in it that it is not told file by file.
+    /// Its content changed. For a directory: so many files changed in it that they are not reported one by one.
     Change,
     /// It is gone, or ignored now.
     Unlink,

@@ -10,6 +10,7 @@
 //! flattening but where a settings file passes keys on. Type names are unique over the whole contract.
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 #[macro_use]
 mod params;
@@ -40,6 +41,7 @@ pub mod permission;
 pub mod permission_config;
 pub mod project;
 pub mod provider;
+pub mod sandbox;
 pub mod session;
 pub mod symbol;
 pub mod text;

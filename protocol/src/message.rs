@@ -64,7 +64,7 @@ pub struct UserMessage {
     pub session_id: SessionId,
     /// When.
     pub time: Created,
-    /// Whether it waits, is being answered, or what became of it. Only old events in the log lack it.
+    /// Whether it waits, is being answered, or how it ended. Only old events in the log lack it.
     #[serde(default)]
     pub state: PromptState,
     /// The agent that was asked.
@@ -89,7 +89,7 @@ pub struct UserMessage {
     pub format: Option<OutputFormat>,
 }
 
-/// How far a prompt is. Each change is told by `message.updated`.
+/// The state of a prompt. `message.updated` reports each change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PromptState {
@@ -125,7 +125,7 @@ pub struct PromptOptions {
 pub enum OutputFormat {
     /// Words, as ever.
     Text(TextFormat),
-    /// JSON that satisfies a schema; it stands in `structured` of the turn's last message.
+    /// JSON that satisfies a schema: `structured` of the turn's last message.
     JsonSchema(JsonSchemaFormat),
 }
 
@@ -242,7 +242,7 @@ pub enum MessageErrorName {
     ProviderAuthError,
     /// The account has no credit left or is over its quota; waiting does not help.
     QuotaExceededError,
-    /// The service still refused after all retries, because too much was asked of it in too short a time.
+    /// The rate limit of the service was still exceeded after all retries.
     RateLimitError,
     /// The service was still overloaded after all retries.
     OverloadedError,
@@ -261,7 +261,7 @@ pub enum MessageErrorName {
     MessageInterruptedError,
     /// The provider or model is not known.
     ProviderModelNotFoundError,
-    /// The model gave no valid answer in the form that was asked for; `retries` tells how often it was asked again.
+    /// The model gave no valid answer in the requested format; `retries` is how often it was asked again.
     StructuredOutputError,
     /// Anything else.
     UnknownError,

@@ -15,11 +15,11 @@ use crate::method::{Kind, Method, MethodSpec, Retry, Route};
 macro_rules! for_each_method {
     ($callback:ident) => {
         $callback! {
-            /// Introduces the client and tells what this daemon is and can do; optional.
+            /// Introduces the client; returns what this daemon is and can do. Optional.
             call ServerInitialize = "server.initialize" (daemon::ServerInitializeParams) -> daemon::ServerInitializeResult, - "", retry read;
-            /// Tells version, process, data directory and listeners.
+            /// Returns version, process, data directory and listeners.
             call ServerInfo = "server.info" (daemon::ServerInfoParams) -> daemon::ServerInfoResult, - "", retry read;
-            /// Tells everything about the daemon's state, and what is worth doing about it.
+            /// Returns the state of the daemon, and advice about it.
             call ServerDiagnose = "server.diagnose" (diagnose::ServerDiagnoseParams) -> diagnose::Diagnosis, - "", retry read;
             /// Ends the daemon, at once or after the turns that run; answers before.
             call ServerStop = "server.stop" (daemon::ServerStopParams) -> daemon::ServerStopResult, - "", retry never;
@@ -27,12 +27,12 @@ macro_rules! for_each_method {
             call ServerListen = "server.listen" (listen::ServerListenParams) -> listen::ServerListenResult, - "", retry read;
             /// Writes a line to the daemon's log.
             call LogWrite = "log.write" (daemon::LogWriteParams) -> bool, POST "/log", retry never;
-            /// Tells the directories in use.
+            /// Returns the directories in use.
             call PathGet = "path.get" (daemon::PathGetParams) -> daemon::PathGetResult, - "", retry read;
 
             /// Lists all known projects, most recently used first.
             call ProjectList = "project.list" (project::ProjectListParams) -> Vec<project::Project>, GET "/project", retry read;
-            /// Tells the project of the directory.
+            /// Returns the project of the directory.
             call ProjectCurrent = "project.current" (project::ProjectCurrentParams) -> project::Project, - "", retry read;
             /// Registers the directory as a project; may create it and initialise git.
             call ProjectInit = "project.init" (project::ProjectInitParams) -> project::Project, POST "/project/init", retry read;
@@ -61,16 +61,16 @@ macro_rules! for_each_method {
             call SessionPrompt = "session.prompt" (session::SessionPromptParams) -> message::MessageWithParts, POST "/project/:projectID/session/:sessionID/message", retry keyed;
             /// Sends a prompt and answers as soon as it is stored.
             call SessionSubmit = "session.submit" (session::SessionSubmitParams) -> session::SessionSubmitResult, - "", retry keyed;
-            /// Ends the running turn and cancels the queue; tells whether anything was running.
+            /// Ends the running turn and cancels the queue; returns whether anything was running.
             call SessionAbort = "session.abort" (session::SessionAbortParams) -> bool, POST "/project/:projectID/session/:sessionID/abort", retry never;
-            /// Tells the status of every session that is not idle.
+            /// Returns the status of every session that is not idle.
             call SessionStatusGet = "session.status" (session::SessionStatusParams) -> std::collections::BTreeMap<String, session::SessionStatus>, - "", retry read;
 
             /// Lists one directory: directories first, then as people sort names.
             call FileList = "file.list" (file::FileListParams) -> Vec<file::FileNode>, - "", retry read;
             /// Reads a file; where it differs from the last commit, as a patch with all its lines.
             call FileRead = "file.read" (file::FileReadParams) -> file::FileContent, GET "/project/:projectID/session/:sessionID/file", retry read;
-            /// Tells which files differ from the last commit.
+            /// Lists the files that differ from the last commit.
             call FileStatusGet = "file.status" (file::FileStatusParams) -> Vec<file::File>, GET "/project/:projectID/session/:sessionID/file/status", retry read;
             /// Finds files and directories by name, the best first, relative to the directory; directories end with `/`.
             call FileFind = "file.find" (find::FileFindParams) -> Vec<String>, GET "/find/file", retry read;
@@ -81,7 +81,7 @@ macro_rules! for_each_method {
             call PermissionReply = "permission.reply" (permission::PermissionReplyParams) -> session::Session, POST "/project/:projectID/session/:sessionID/permission/:permissionID", retry never;
             /// Lists what "always" has granted in the project.
             call PermissionGrants = "permission.grants" (permission::PermissionGrantsParams) -> Vec<permission::Grant>, - "", retry read;
-            /// Takes a grant back.
+            /// Revokes a grant.
             call PermissionRevoke = "permission.revoke" (permission::PermissionRevokeParams) -> bool, - "", retry never;
 
             /// Finds symbols of the directory's files by their names, best first; no language server is needed.
@@ -90,7 +90,7 @@ macro_rules! for_each_method {
             call BufferOpen = "buffer.open" (buffer::BufferOpenParams) -> buffer::Buffer, - "", retry read;
             /// Announces a change of an announced text.
             call BufferChange = "buffer.change" (buffer::BufferChangeParams) -> buffer::Buffer, - "", retry never;
-            /// Ends an announced text: the disk is read again. Tells whether it was announced.
+            /// Ends an announced text: the file is read from the disk again. Returns whether it was announced.
             call BufferClose = "buffer.close" (buffer::BufferCloseParams) -> bool, - "", retry read;
             /// Answers the event `buffer.edit`.
             call BufferReply = "buffer.reply" (buffer::BufferReplyParams) -> bool, - "", retry never;
@@ -103,11 +103,11 @@ macro_rules! for_each_method {
             call ModelRefresh = "model.refresh" (provider::ModelRefreshParams) -> provider::ModelRefreshResult, - "", retry read;
             /// Stores a provider's key, which counts from the next prompt on.
             call AuthSet = "auth.set" (auth::AuthSetParams) -> bool, - "", retry never;
-            /// Removes a provider's stored key; tells whether there was one.
+            /// Removes a provider's stored key; returns whether there was one.
             call AuthRemove = "auth.remove" (auth::AuthRemoveParams) -> bool, - "", retry never;
-            /// Tells which providers have keys and where those come from; never a key.
+            /// Lists the providers that have keys, and where each key comes from; never a key.
             call AuthList = "auth.list" (auth::AuthListParams) -> Vec<auth::AuthEntry>, - "", retry read;
-            /// Tells the settings in force, secrets masked.
+            /// Returns the settings in force, with secrets masked.
             call ConfigGet = "config.get" (config::ConfigGetParams) -> config::Config, GET "/config", retry read;
             /// Lists the agents.
             call AgentList = "agent.list" (agent::AgentListParams) -> Vec<agent::Agent>, GET "/project/:projectID/agent", retry read;
@@ -118,7 +118,7 @@ macro_rules! for_each_method {
             call TextFind = "text.find" (text::TextFindParams) -> text::TextItems, - "", retry read;
             /// Searches the contents of files and sends what is found as it is found. Notifications have method `text.match`.
             subscription TextSubscribe = "text.subscribe" (text::TextFindParams) -> text::TextItem, - "", retry read;
-            /// Ends a search; nothing arrives of it after the answer.
+            /// Ends a search; nothing of it arrives after the answer.
             call TextUnsubscribe = "text.unsubscribe" (text::TextUnsubscribeParams) -> bool, - "", retry read;
 
             /// Reads logged events after a cursor.

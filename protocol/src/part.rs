@@ -218,7 +218,7 @@ pub struct Span {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum ToolState {
-    /// The model is writing the call, or it waits for leave.
+    /// The model is writing the call, or it waits for permission.
     Pending(ToolPending),
     /// It runs.
     Running(ToolRunning),
@@ -249,7 +249,7 @@ pub struct ToolRunning {
     #[schemars(extend("x-long" = true))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// What the tool tells while it runs.
+    /// What the tool reports while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
     /// Since when.

@@ -26,7 +26,7 @@ params! {
         permission_id: PermissionId,
         /// The answer.
         response: PermissionResponse,
-        /// With `reject`: what the model is told; the turn then goes on.
+        /// With `reject`: a message for the model; the turn then continues.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     }
@@ -57,7 +57,7 @@ pub enum Action {
     Deny,
 }
 
-/// One permission rule: of the matching ones the last wins.
+/// A permission rule. The last matching rule wins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rule {
     /// The permission's type, such as `bash` or `edit`; `*` for all.
@@ -93,7 +93,7 @@ pub enum PermissionOutcome {
     Reject,
     /// Withdrawn because the turn was aborted.
     Aborted,
-    /// Withdrawn because nobody can need it any more.
+    /// Withdrawn because it is obsolete.
     Expired,
 }
 

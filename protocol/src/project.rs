@@ -18,7 +18,7 @@ params! {
 params! {
     /// Params of `project.init`.
     ProjectInitParams {
-        /// Initialise a git repository where there is none.
+        /// Initialise a git repository if there is none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         git: Option<bool>,
     }

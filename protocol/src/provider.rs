@@ -152,7 +152,7 @@ pub struct Provider {
     /// Where its key comes from; absent: it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeySource>,
-    /// A server that was found running on this machine. It is never chosen by itself: name one of its models to use it.
+    /// A server that was found running on this machine. It is never a default: name one of its models to use it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local: bool,
     /// Its models by id.
@@ -187,7 +187,7 @@ pub struct Model {
     pub cost: ModelCost,
     /// Limits.
     pub limit: ModelLimit,
-    /// The names of its variants, such as how much it thinks; a prompt chooses one by `variant`.
+    /// The names of its variants, for example its levels of reasoning; a prompt chooses one by `variant`.
     #[serde(default)]
     pub variants: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! A session: one conversation, and what is asked of it.
+//! A session: one conversation.
 
 use std::collections::BTreeMap;
 
@@ -224,7 +224,7 @@ params! {
         /// The session.
         #[serde(rename = "sessionID")]
         session_id: SessionId,
-        /// Only the last so many, from 1.
+        /// The number of messages to return, the last ones; from 1.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u32>,
         /// Only those before this message.

@@ -9,10 +9,10 @@ params! {
     /// Params of `symbol.find`.
     SymbolFindParams {
         /// The name, or some of its letters in their order; a capital letter means that the case of letters counts. Several
-        /// words must all be in it. What stands before `::`, `.`, `#` or `->` is looked for in the name of what contains the
+        /// words must all be in it. What is before `::`, `.`, `#` or `->` is searched in the name of what contains the
         /// symbol. Empty: what is at the top of each file, in the order of the files.
         query: String,
-        /// At most so many: from 1 to 1000; default 50.
+        /// The maximum number of symbols, 1 to 1000; default 50.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u32>,
         /// Only these kinds, as numbers of the language server protocol's `SymbolKind` (1 to 26); default: all.
@@ -60,7 +60,7 @@ pub struct SymbolLocation {
 pub struct SymbolRange {
     /// Where it begins.
     pub start: SymbolPosition,
-    /// Where it ends; what stands there is no longer in it.
+    /// Its end, exclusive.
     pub end: SymbolPosition,
 }
 

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::id::SessionId;
 
-/// How many matches a search gives when it is not told.
+/// The default of `limit`.
 pub const DEFAULT_LIMIT: u32 = 1000;
 
 /// How many matches a search may be asked for.
@@ -33,7 +33,7 @@ params! {
         /// The pattern is the text to find and no regular expression.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         fixed: bool,
-        /// Whether capital letters differ from small ones; `smart` if not said.
+        /// Whether case matters; default `smart`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         letter_case: Option<TextCase>,
         /// Only whole words: no word character on either side.
@@ -59,7 +59,7 @@ params! {
         /// where it is ignored.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path: Option<String>,
-        /// How many matches at most: 1 to 100000, 1000 if not said. `text.find` gives the first ones by path and line,
+        /// The maximum number of matches, 1 to 100000; default 1000. `text.find` returns the first ones by path and line,
         /// and never more than 28 MiB.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u32>,
@@ -115,7 +115,7 @@ pub struct TextMatch {
     /// Where in it the first match begins, from 1, in UTF-16 code units of the whole line: an LSP position's
     /// `character` is one less.
     pub column: u64,
-    /// The text without its last line ending, at most 4 KiB of it: of a longer one the part around the first match.
+    /// The text without its last line ending, at most 4 KiB: of a longer one, the part around the first match.
     /// What is no UTF-8 is replaced by U+FFFD.
     pub text: String,
     /// The matches in `text`. Those beyond its end are left out.
@@ -131,7 +131,7 @@ pub struct TextMatch {
     pub lossy: Option<bool>,
 }
 
-/// Where in a text a match stands.
+/// The position of a match in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TextSubmatch {
@@ -161,7 +161,7 @@ pub struct TextContext {
     pub path: String,
     /// The number of the line, from 1.
     pub line: u64,
-    /// The line without its ending, at most 4 KiB of it.
+    /// The line without its ending, at most 4 KiB.
     pub text: String,
     /// How many bytes stand after `text`, where some were cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -181,7 +181,7 @@ pub struct TextTruncated {
 /// How a search went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TextEnd {
-    /// How many files were searched, binary ones included.
+    /// The number of searched files, including binary ones.
     pub files: u64,
     /// How many items `match` were given.
     pub matches: u64,

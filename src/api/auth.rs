@@ -6,10 +6,10 @@ use polytree_protocol::{
     methods::{AuthList, AuthRemove, AuthSet},
 };
 
-use super::{
+use super::select;
+use crate::rpc::{
     error::Error,
     handler::{Context, Handler},
-    select,
 };
 
 impl Handler for AuthSet {

@@ -17,15 +17,15 @@ use polytree_protocol::{
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
-use super::{
-    connection::{Connection, Door},
-    error::Error,
-    handler::{Context, Handler},
-    select,
-};
+use super::select;
 use crate::{
     jsonrpc::framing::MESSAGE_LIMIT,
     overlay::{Editor, Reply, Shown},
+    rpc::{
+        connection::{Connection, Door},
+        error::Error,
+        handler::{Context, Handler},
+    },
     stdx::{disk, paths::AbsPath, time::now_ms},
     tool::path,
 };

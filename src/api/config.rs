@@ -10,10 +10,10 @@ use polytree_protocol::{
     tool::ToolInfo,
 };
 
-use super::{
+use super::select;
+use crate::rpc::{
     error::Error,
     handler::{Context, Handler},
-    select,
 };
 
 impl Handler for ConfigGet {

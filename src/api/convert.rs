@@ -2,14 +2,14 @@
 
 use polytree_protocol::errors::ErrorKind;
 
-use super::error::Error;
 use crate::{
     config,
     daemon::listeners,
     event, file,
     find::{self, symbols},
-    overlay, permission, project,
-    provider::{catalog_cache, key_store},
+    git, overlay, permission, project,
+    provider::{FetchError, KeyStoreError},
+    rpc::error::Error,
     session,
     stdx::descriptors,
     store,
@@ -104,28 +104,28 @@ impl From<project::Error> for Error {
             project::Error::Storage(error) => error.into(),
             project::Error::Keys(error) => error.into(),
             project::Error::Catalog(error) => error.into(),
-            project::Error::Git(error) => Error::new(ErrorKind::InvalidState, error.to_string()).caused_by(error),
+            project::Error::Git(error) => error.into(),
             project::Error::Unseen { ref source, .. } if descriptors::is_exhaustion(source) => out_of_descriptors(error),
             project::Error::Unseen { .. } | project::Error::Directory(_) => Error::new(ErrorKind::NotFound, error.to_string()),
         }
     }
 }
 
-impl From<key_store::Error> for Error {
-    fn from(error: key_store::Error) -> Self {
+impl From<KeyStoreError> for Error {
+    fn from(error: KeyStoreError) -> Self {
         let text = error.to_string();
         match error {
-            key_store::Error::Invalid(_) => Error::invalid_params(text),
+            KeyStoreError::Invalid(_) => Error::invalid_params(text),
             // No cause for the log: what the parser says could show a part of a key, what the system says stands in the text.
-            key_store::Error::File { .. } => Error::unavailable(text).hint("check the disk and who owns the file"),
-            key_store::Error::Content { .. } | key_store::Error::None => Error::invalid_state(text),
+            KeyStoreError::File { .. } => Error::unavailable(text).hint("check the disk and who owns the file"),
+            KeyStoreError::Content { .. } | KeyStoreError::None => Error::invalid_state(text),
         }
     }
 }
 
-impl From<catalog_cache::Error> for Error {
-    fn from(error: catalog_cache::Error) -> Self {
-        use catalog_cache::Error as E;
+impl From<FetchError> for Error {
+    fn from(error: FetchError) -> Self {
+        use FetchError as E;
         let text = error.to_string();
         match error {
             E::Address(_) => Error::invalid_state(text).hint("it is `models_url` in your settings, or POLYTREE_MODELS_URL"),
@@ -199,10 +199,25 @@ impl From<file::Error> for Error {
             E::Changed(_) => Error::conflict(text).hint("read it again"),
             E::Untold(_) => Error::unavailable(text).retry_after(1000).hint("the editor that holds it was asked for its text"),
             E::TooLarge { what, limit, hint } => Error::too_large(&what, limit).hint(hint),
-            E::NoGit(_) => Error::unavailable(text).hint("install git, or put it on the PATH of the daemon").caused_by(error),
-            E::Git(_) | E::Slow(_) => Error::new(ErrorKind::InvalidState, text).hint("`git status` in that directory tells more"),
+            E::Git(error) => error.into(),
             E::Io { .. } => Error::unavailable(text).caused_by(error),
             E::Task(_) => Error::internal(error),
+        }
+    }
+}
+
+impl From<git::Error> for Error {
+    fn from(error: git::Error) -> Self {
+        use git::Error as E;
+        let text = error.to_string();
+        match error {
+            E::NoProgram(_) => Error::unavailable(text).hint("install git, or put it on the PATH of the daemon").caused_by(error),
+            E::Failed(_) | E::Timeout(_) => Error::invalid_state(text).hint("`git status` in that directory tells more"),
+            E::TooLong { limit } => {
+                Error::too_large(&text, limit).hint("ask for a directory further down, or have git ignore what is generated")
+            }
+            E::NotAFile(_) => Error::invalid_state(text),
+            E::Unreadable { .. } | E::Init { .. } => Error::invalid_state(text).caused_by(error),
         }
     }
 }

@@ -6,13 +6,13 @@ use polytree_protocol::{
     methods::{LogWrite, METHODS, PathGet, ServerInfo, ServerInitialize, ServerStop},
 };
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
-};
+use super::select;
 use crate::{
     project::directory,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
     stdx::{paths, version::version},
 };
 
@@ -90,7 +90,7 @@ impl Handler for PathGet {
             config: places.config.to_string(),
             data: places.data.to_string(),
             worktree: instance.worktree().to_string(),
-            directory: instance.directory.to_string(),
+            directory: instance.directory().to_string(),
         })
     }
 }

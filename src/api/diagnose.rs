@@ -2,13 +2,13 @@
 
 use polytree_protocol::{diagnose::Diagnosis, methods::ServerDiagnose};
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-};
 use crate::{
     daemon::diagnose::{Asker, diagnose},
     project::directory,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
 };
 
 impl Handler for ServerDiagnose {

@@ -11,17 +11,16 @@ use polytree_protocol::{
 use serde_json::{json, value::to_raw_value};
 use tokio::time::Instant;
 
-use super::{
-    error::Error,
-    handler::{Context, Handler, SubscriptionHandler},
-    inline::inline,
-    select,
-    sink::Sink,
-};
+use super::{inline::inline, select};
 use crate::{
     daemon::Daemon,
     event::{self, Filter, Subscription},
     find::Follower,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler, SubscriptionHandler},
+        sink::Sink,
+    },
     stdx::{nearest, time::now_ms},
 };
 
@@ -128,7 +127,7 @@ async fn follow(context: &Context, params: &EventSubscribeParams) -> Result<Opti
         return Ok(None);
     }
     match select::instance(context, params).await {
-        Ok(instance) => Ok(Some(context.daemon.finder.follow(&instance.site()))),
+        Ok(instance) => Ok(Some(context.daemon.finder.follow(&instance.checkout))),
         // A directory that has gone has no changes, and none is needed to subscribe.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryRequired) => Ok(None),
         Err(error) => Err(error),

@@ -8,26 +8,24 @@ use polytree_protocol::{
     methods::{FileList, FileRead, FileStatusGet},
 };
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
-};
+use super::select;
 use crate::{
     file::{
-        Place,
         list::{self, Entry},
         read::{self, Body, Content, Form},
         status::{self, Change, ChangeKind},
         text_file::Encoding,
     },
-    project::Instance,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
 };
 
 impl Handler for FileList {
     async fn handle(context: Context, params: Self::Params) -> Result<Vec<FileNode>, Error> {
         let instance = select::instance_or_session(&context, &params, params.session_id.as_ref()).await?;
-        Ok(list::list(&place(&instance), &params.path).await?.into_iter().map(node).collect())
+        Ok(list::list(&instance.checkout, &params.path).await?.into_iter().map(node).collect())
     }
 }
 
@@ -41,9 +39,9 @@ impl Handler for FileRead {
             (_, first, limit) => Form::Lines { first: first.unwrap_or(1), limit: limit.unwrap_or(u64::MAX) },
         };
         let instance = select::instance_or_session(&context, &params, params.session_id.as_ref()).await?;
-        let content = read::read(&place(&instance), &context.daemon.overlay, &params.path, form).await?;
+        let content = read::read(&instance.checkout, &context.daemon.overlay, &params.path, form).await?;
         let recent = context.daemon.finder.recent(&instance.project.id);
-        recent.note(instance.worktree(), &instance.directory.join(&params.path));
+        recent.note(instance.worktree(), &instance.directory().join(&params.path));
         Ok(file_content(content))
     }
 }
@@ -54,12 +52,8 @@ impl Handler for FileStatusGet {
         if instance.location.git().is_none() {
             return Ok(Vec::new());
         }
-        Ok(status::status(&instance.directory).await?.into_iter().map(file).collect())
+        Ok(status::status(instance.directory()).await?.into_iter().map(file).collect())
     }
-}
-
-fn place(instance: &Instance) -> Place {
-    Place { directory: instance.directory.clone(), worktree: instance.worktree().clone() }
 }
 
 fn node(entry: Entry) -> FileNode {

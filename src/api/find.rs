@@ -2,12 +2,14 @@
 
 use polytree_protocol::{find::FindType, methods::FileFind};
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
+use super::select;
+use crate::{
+    find::{Wanted, What},
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
 };
-use crate::find::{Wanted, What};
 
 /// How many paths are given when nobody says.
 const PATHS: u32 = 50;
@@ -26,6 +28,6 @@ impl Handler for FileFind {
         });
         let instance = select::instance_or_session(&context, &params, params.session_id.as_ref()).await?;
         let wanted = Wanted { query: params.query, limit: limit as usize, what };
-        Ok(context.daemon.finder.find(&instance.site(), &wanted).await?)
+        Ok(context.daemon.finder.find(&instance.checkout, &wanted).await?)
     }
 }

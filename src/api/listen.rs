@@ -1,12 +1,11 @@
 //! The handler of `server.listen`: who may ask for a door to the network.
 
-use polytree_protocol::{listen::ServerListenResult, methods::ServerListen};
-
-use super::{
+use crate::rpc::{
     connection::Door,
     error::Error,
     handler::{Context, Handler},
 };
+use polytree_protocol::{listen::ServerListenResult, methods::ServerListen};
 
 impl Handler for ServerListen {
     async fn handle(context: Context, params: Self::Params) -> Result<ServerListenResult, Error> {

@@ -2,12 +2,6 @@
 //! dropping it at any await is harmless. The table of methods is expanded here once; a row without a handler
 //! does not compile.
 
-pub mod connection;
-pub mod error;
-pub mod handler;
-pub mod sink;
-pub mod traffic;
-
 mod convert;
 mod inline;
 mod select;
@@ -27,12 +21,20 @@ pub mod session;
 pub mod symbol;
 pub mod text;
 
+use std::sync::Arc;
+
 use polytree_protocol::methods;
 
-use crate::daemon::Daemon;
-use handler::{Handler, SubscriptionHandler};
+use crate::{
+    daemon::Daemon,
+    rpc::{
+        Registry, Rpc,
+        handler::{Handler, SubscriptionHandler},
+    },
+    stdx::tasks::Tasks,
+};
 
-/// A door: it is shown every method once.
+/// Is shown every method once.
 pub trait Visitor<A = Daemon> {
     /// A method with one answer.
     fn visit<M: Handler<A>>(&mut self);
@@ -59,6 +61,25 @@ macro_rules! visit_rows {
 }
 
 polytree_protocol::for_each_method!(visit_rows);
+
+impl Visitor for Registry<Daemon> {
+    fn visit<M: Handler>(&mut self) {
+        self.method::<M>();
+    }
+
+    fn subscription<M: SubscriptionHandler>(&mut self) {
+        self.subscribe::<M>();
+    }
+}
+
+/// The methods of the contract, served by the daemon. Subscriptions run below `tasks`.
+#[must_use]
+pub fn rpc(daemon: Arc<Daemon>, tasks: &Tasks) -> Rpc {
+    let (calls, clients, life) = (Arc::clone(&daemon.calls), Arc::clone(&daemon.clients), Arc::clone(&daemon.life));
+    let mut registry = Registry::new(daemon);
+    visit_all(&mut registry);
+    registry.finish(tasks, calls, clients, life)
+}
 
 #[cfg(test)]
 mod tests {

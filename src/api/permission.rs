@@ -7,10 +7,12 @@ use polytree_protocol::{
 };
 
 use super::{
-    error::Error,
-    handler::{Context, Handler},
     select,
     session::{family, is_below},
+};
+use crate::rpc::{
+    error::Error,
+    handler::{Context, Handler},
 };
 
 impl Handler for PermissionList {

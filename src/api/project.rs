@@ -5,13 +5,14 @@ use polytree_protocol::{
     project::Project,
 };
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
-    session::is_below,
+use super::{select, session::is_below};
+use crate::{
+    project::directory,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
 };
-use crate::project::directory;
 
 impl Handler for ProjectList {
     async fn handle(context: Context, params: Self::Params) -> Result<Vec<Project>, Error> {
@@ -40,7 +41,7 @@ impl Handler for ProjectInit {
             }
         } else if params.git == Some(true) {
             let instance = select::instance(&context, &params).await?;
-            context.daemon.projects.init_git(&instance.directory).await?;
+            context.daemon.projects.init_git(instance.directory()).await?;
         }
         let instance = select::claimed(&context, &params).await?;
         Ok(context.daemon.projects.describe(&instance).await?)

@@ -8,9 +8,9 @@ use polytree_protocol::{
     session::Session,
 };
 
-use super::{error::Error, handler::Context};
 use crate::{
     project::{Instance, directory},
+    rpc::{error::Error, handler::Context},
     stdx::{disk, paths::AbsPath},
 };
 
@@ -61,7 +61,7 @@ pub(super) async fn session(context: &Context, params: &impl Selects, id: &Sessi
 
 /// The directory of the session that a request means, where it names one, else the directory itself: for what only looks.
 pub(super) async fn place(context: &Context, params: &impl Selects, id: Option<&SessionId>) -> Result<AbsPath, Error> {
-    let Some(id) = id else { return Ok(instance(context, params).await?.directory.clone()) };
+    let Some(id) = id else { return Ok(instance(context, params).await?.directory().clone()) };
     let session = session(context, params, id).await?;
     // A directory that has gone since says so as any other does.
     Ok(directory::resolved(&session.directory).await?)

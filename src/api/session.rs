@@ -12,13 +12,13 @@ use polytree_protocol::{
     session::{Session, SessionCreateParams, SessionPromptParams, SessionScope, SessionStatus, SessionSubmitParams, SessionSubmitResult},
 };
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
-};
+use super::select;
 use crate::{
     project::{Instance, directory},
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
     session::{self, NewSession, Prompt, SessionQuery, Submitted, TurnEnd},
 };
 
@@ -37,7 +37,7 @@ async fn create(context: &Context, instance: &Instance, params: SessionCreatePar
     let new = NewSession {
         id: params.id,
         project_id: instance.project.id.clone(),
-        directory: instance.directory.to_string(),
+        directory: instance.directory().to_string(),
         place: instance.place(),
         parent_id: params.parent_id,
         title: params.title,
@@ -64,7 +64,7 @@ impl Handler for SessionList {
                 }
                 _ => {
                     let instance = select::instance(&context, &params).await?;
-                    (Some(instance.project.id.clone()), Some(instance.directory.to_string()))
+                    (Some(instance.project.id.clone()), Some(instance.directory().to_string()))
                 }
             },
         };

@@ -7,13 +7,13 @@ use polytree_protocol::{
     symbol::{Symbol, SymbolFindParams, SymbolLocation, SymbolPosition, SymbolRange},
 };
 
-use super::{
-    error::Error,
-    handler::{Context, Handler},
-    select,
-};
+use super::select;
 use crate::{
     find::symbols::{Hit, Position, Request, SymbolKind},
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
     stdx::{paths::AbsPath, uri::file_uri},
 };
 
@@ -25,11 +25,11 @@ impl Handler for SymbolFind {
         let limit = limit(&params)?;
         let kinds = kinds(&params)?;
         let instance = select::instance_or_session(&context, &params, params.session_id.as_ref()).await?;
-        let directory = instance.directory.clone();
+        let directory = instance.directory().clone();
         let path = params.path.as_deref().map(|path| inside(&directory, path)).transpose()?;
         let request = Request { worktree: instance.worktree().clone(), directory, path, query: params.query, kinds, limit };
         let found = context.daemon.symbols.find(request).await?;
-        Ok(found.into_iter().map(|hit| symbol(hit, &instance.directory)).collect())
+        Ok(found.into_iter().map(|hit| symbol(hit, instance.directory())).collect())
     }
 }
 

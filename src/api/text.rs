@@ -10,16 +10,16 @@ use polytree_protocol::{
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::mpsc;
 
-use super::{
-    error::Error,
-    handler::{Context, Handler, SubscriptionHandler},
-    select,
-    sink::{Closed, Sink},
-};
+use super::select;
 use crate::{
     file::open,
     find::text::{Filter, Options, Place, Query, Stop, StreamTurn, find, stream},
     overlay::Overlay,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler, SubscriptionHandler},
+        sink::{Closed, Sink},
+    },
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 

@@ -1,7 +1,7 @@
 //! Command lines as people type them.
 
 use super::*;
-use crate::provider::tapes::{REPLAY, REPLAY_TIMED};
+use crate::provider::{REPLAY, REPLAY_TIMED};
 
 fn parse(line: &str) -> Result<Args, String> {
     read(std::iter::once("polytree").chain(line.split_whitespace()).map(OsString::from).collect()).map_err(|error| error.to_string())

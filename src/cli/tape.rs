@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::args::{ClientCommand, Command};
 use crate::{
-    provider::tapes::{RECORD, REPLAY, REPLAY_TIMED},
+    provider::{RECORD, REPLAY, REPLAY_TIMED},
     stdx::paths::AbsPath,
 };
 

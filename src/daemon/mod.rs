@@ -202,7 +202,7 @@ impl Daemon {
         let mut projects = Projects::new(Arc::clone(&store), places.clone(), Arc::clone(&overlay), Arc::clone(&finder));
         // One that was started in passing serves many, and keeps nothing of whoever was first.
         if ownership.kind() == Kind::Foreground {
-            projects = projects.taped(environment);
+            projects = projects.with_recordings(environment);
         }
         let projects = Arc::new(projects);
         let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child()).await?;

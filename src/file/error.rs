@@ -3,6 +3,7 @@
 use std::io;
 
 use super::open;
+use crate::git;
 
 /// Why a file cannot be listed, read or compared.
 #[derive(Debug, thiserror::Error)]
@@ -72,15 +73,9 @@ pub enum Error {
         /// What it said.
         source: io::Error,
     },
-    /// There is no git program, or it cannot be started.
-    #[error("the git program cannot be started")]
-    NoGit(#[source] io::Error),
-    /// git cannot read the repository.
-    #[error("git cannot read the repository: {0}")]
-    Git(String),
-    /// git did not answer.
-    #[error("git did not answer within {0} seconds")]
-    Slow(u64),
+    /// git cannot tell.
+    #[error(transparent)]
+    Git(#[from] git::Error),
     /// A task ended without an answer.
     #[error("the work ended unexpectedly")]
     Task(#[from] tokio::task::JoinError),

@@ -1,22 +1,21 @@
 //! How one file differs from the last commit, as a patch with all its lines: what git itself says of the file on disk;
 //! for text that git does not see, unsaved or in UTF-16, the same against what the commit holds.
 
-use std::{ffi::OsString, io::Read as _, path::Path};
+use std::{ffi::OsString, io::Read as _};
 
-use super::{
-    Error,
-    git_program::{Answer, Git, git_bytes, os_string},
-    open,
-    status::is_promised,
-    status_output::{self, Difference},
-    text_file::TextFile,
+use super::{Error, open, text_file::TextFile};
+use crate::{
+    git::{
+        patch::{self, ALL_LINES},
+        path::{git_bytes, os_string},
+        program::{Answer, Git, is_promised},
+        status_output::{self, Difference},
+    },
+    stdx::{paths::AbsPath, tasks::Tasks},
 };
-use crate::stdx::{paths::AbsPath, tasks::Tasks};
 
-/// More lines of context than any file has that is read at once.
-const ALL_LINES: u32 = 1_000_000_000;
 /// Larger contents are not compared here.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 /// The patch from the last commit to the file, or to the text that is given in its place; `None` where both are the same
 /// and where the last commit and git's index know nothing of the file. `file` is a real path.
@@ -28,7 +27,7 @@ pub(super) async fn against_head(file: &AbsPath, given: Option<&str>) -> Result<
     if !parent.as_path().is_dir() {
         return Ok(None);
     }
-    let Some(git) = Git::in_directory(&parent).await? else { return Ok(None) };
+    let Some(git) = Git::in_work_tree(&parent).await? else { return Ok(None) };
     let mut spec = OsString::from(":(literal)");
     spec.push(name);
     let base = base(&git).await?;
@@ -45,9 +44,9 @@ pub(super) async fn against_head(file: &AbsPath, given: Option<&str>) -> Result<
             if !difference.old_mode.starts_with(b"100") {
                 return Ok(None);
             }
-            let (old, file) = (blob(&git, &difference.old_id).await?, file.clone());
+            let (old, file) = (git.blob(&difference.old_id).await?, file.clone());
             let path = path.clone();
-            Ok(Tasks::spawn_blocking(move || content(&file).and_then(|new| patch(&path, &old, &path, &new))).await?)
+            Ok(Tasks::spawn_blocking(move || content(&file).and_then(|new| patch::between(&path, &old, &path, &new))).await?)
         }
         (None, Some((path, _))) => {
             let Some((from, _)) = origin else { return Ok(found.hunks()) };
@@ -66,13 +65,8 @@ pub(super) async fn against_head(file: &AbsPath, given: Option<&str>) -> Result<
 /// # Errors
 /// When git cannot read the repository.
 pub(super) async fn lines_between(git: &Git, old_id: &[u8], file: &AbsPath) -> Result<(u64, u64), Error> {
-    let (old, file) = (blob(git, old_id).await?, file.clone());
-    let count = move || {
-        let new = content(&file)?;
-        let patch = git2::Patch::from_buffers(&old, None, &new, None, None).ok()?;
-        let (_, added, removed) = patch.line_stats().ok()?;
-        Some((added as u64, removed as u64))
-    };
+    let (old, file) = (git.blob(old_id).await?, file.clone());
+    let count = move || patch::line_counts(&old, &content(&file)?);
     Ok(Tasks::spawn_blocking(count).await?.unwrap_or_default())
 }
 
@@ -152,10 +146,10 @@ async fn patch_to(
     origin: Option<(Vec<u8>, Difference)>,
 ) -> Result<Option<String>, Error> {
     let (old_path, new_path, old) = match (origin, &found.difference) {
-        (Some((from, difference)), Some((path, _))) => (from, path.clone(), blob(git, &difference.old_id).await?),
+        (Some((from, difference)), Some((path, _))) => (from, path.clone(), git.blob(&difference.old_id).await?),
         (_, Some((path, difference))) if difference.letter == b'A' => (path.clone(), path.clone(), Vec::new()),
         (_, Some((path, difference))) if difference.old_mode.starts_with(b"100") => {
-            (path.clone(), path.clone(), blob(git, &difference.old_id).await?)
+            (path.clone(), path.clone(), git.blob(&difference.old_id).await?)
         }
         (_, Some(_)) => return Ok(None),
         (_, None) => {
@@ -165,7 +159,7 @@ async fn patch_to(
             // Fails where there is no commit yet.
             let Answer::Yes(entry) = git.ask(&tree.into_iter().chain([name]).collect::<Vec<_>>()).await? else { return Ok(None) };
             let Some((id, path)) = tree_entry(&entry) else { return Ok(None) };
-            (path.clone(), path, blob(git, &id).await?)
+            (path.clone(), path, git.blob(&id).await?)
         }
     };
     let converts = !found.patch.windows(2).any(|pair| pair == b"\r\n");
@@ -180,7 +174,7 @@ async fn patch_to(
             && content(&file).is_some_and(|bytes| bytes.windows(2).any(|pair| pair == b"\r\n"));
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let new = if turned { text.replace("\r\n", "\n") } else { text.to_owned() };
-        patch(&old_path, old.as_bytes(), &new_path, new.as_bytes())
+        patch::between(&old_path, old.as_bytes(), &new_path, new.as_bytes())
     };
     Ok(Tasks::spawn_blocking(compare).await?)
 }
@@ -192,29 +186,12 @@ fn tree_entry(output: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((head.rsplit(|byte| *byte == b' ').next()?.to_owned(), path[1..].to_owned()))
 }
 
-async fn blob(git: &Git, id: &[u8]) -> Result<Vec<u8>, Error> {
-    git.ask(&[OsString::from("cat-file"), OsString::from("blob"), os_string(id)]).await?.text()
-}
-
 /// What git would keep of the file: its bytes, or where a link leads.
 fn content(file: &AbsPath) -> Option<Vec<u8>> {
     let Ok((file, _)) = open::regular(file) else {
         return std::fs::read_link(file).ok().map(|target| git_bytes(target.as_os_str()));
     };
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 <= MOST_BYTES).then_some(bytes)
-}
-
-/// The patch between two contents with all lines; `None` where they are the same or are no text.
-fn patch(old_path: &[u8], old: &[u8], new_path: &[u8], new: &[u8]) -> Option<String> {
-    let mut options = git2::DiffOptions::new();
-    options.context_lines(ALL_LINES);
-    let (old_path, new_path) = (os_string(old_path), os_string(new_path));
-    let (old_path, new_path) = (Some(Path::new(&old_path)), Some(Path::new(&new_path)));
-    let mut patch = git2::Patch::from_buffers(old, old_path, new, new_path, Some(&mut options)).ok()?;
-    if patch.num_hunks() == 0 {
-        return None;
-    }
-    Some(String::from_utf8_lossy(&patch.to_buf().ok()?).into_owned())
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= MAX_BYTES).then_some(bytes)
 }

@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::open;
-use crate::stdx::{paths::AbsPath, tasks::Tasks};
+use crate::{
+    git::path::git_bytes,
+    stdx::{paths::AbsPath, tasks::Tasks},
+};
 
 /// git, too, looks so far for a NUL, which makes a file binary.
 const BINARY_HEAD: usize = 8000;
@@ -48,7 +51,7 @@ pub(super) async fn count(files: Vec<AbsPath>) -> Result<Vec<u64>, tokio::task::
 fn lines(path: &AbsPath, unwanted: &AtomicBool) -> u64 {
     let Ok((mut file, metadata)) = open::regular(path) else {
         // Of a symbolic link git keeps where it leads.
-        return std::fs::read_link(path).map_or(0, |target| in_bytes(&super::git_program::git_bytes(target.as_os_str())));
+        return std::fs::read_link(path).map_or(0, |target| in_bytes(&git_bytes(target.as_os_str())));
     };
     if metadata.len() > MOST_BYTES {
         return 0;

@@ -5,12 +5,17 @@
 use std::{cmp::Reverse, collections::BTreeSet, ffi::OsString, io::Read as _};
 
 use super::{
-    Error, Place,
-    git_program::{Answer, Git, git_bytes},
-    natural_order,
+    Error, client_path, natural_order,
     open::{self, Extent, Kind},
 };
-use crate::stdx::{paths::AbsPath, tasks::Tasks};
+use crate::{
+    git::{
+        Checkout,
+        path::git_bytes,
+        program::{Answer, Git},
+    },
+    stdx::{paths::AbsPath, tasks::Tasks},
+};
 
 /// A directory with more entries is none that people look through.
 const MOST_ENTRIES: usize = 10_000;
@@ -22,7 +27,7 @@ const HIDDEN: [&str; 2] = [".git", ".DS_Store"];
 pub struct Entry {
     /// Its name.
     pub name: String,
-    /// Relative to the place's directory, with `/` between names.
+    /// Relative to the checkout's directory, with `/` between names.
     pub shown: String,
     /// Where it is.
     pub path: AbsPath,
@@ -38,15 +43,15 @@ pub struct Entry {
 ///
 /// # Errors
 /// When it is no directory in the worktree, or has too many entries.
-pub async fn list(place: &Place, given: &str) -> Result<Vec<Entry>, Error> {
-    let (at, path) = (place.clone(), given.to_owned());
+pub async fn list(checkout: &Checkout, given: &str) -> Result<Vec<Entry>, Error> {
+    let (at, path) = (checkout.clone(), given.to_owned());
     let (directory, mut names) = Tasks::spawn_blocking(move || read(&at, &path)).await??;
     let ignored = ignored(&directory, &names).await?;
     names.retain(|(name, ..)| !HIDDEN.iter().any(|hidden| name == hidden));
     let entry = |(name, is_directory, is_symlink): (OsString, bool, bool)| {
         let path = directory.join(&name);
         Entry {
-            shown: place.shown(&path),
+            shown: client_path::shown(checkout, &path),
             is_ignored: ignored.contains(&git_bytes(&name)),
             name: name.to_string_lossy().into_owned(),
             path,
@@ -65,8 +70,8 @@ pub async fn list(place: &Place, given: &str) -> Result<Vec<Entry>, Error> {
 /// The names in a directory, with whether each is a directory and whether it is a link.
 type Names = Vec<(OsString, bool, bool)>;
 
-fn read(place: &Place, given: &str) -> Result<(AbsPath, Names), Error> {
-    let real = place.resolve(given)?;
+fn read(checkout: &Checkout, given: &str) -> Result<(AbsPath, Names), Error> {
+    let real = client_path::resolve(checkout, given)?;
     let (names, extent) = open::directory(&real, MOST_ENTRIES + HIDDEN.len()).map_err(|error| Error::opening(given, error))?;
     if extent == Extent::Part || names.len() > MOST_ENTRIES + HIDDEN.len() {
         return Err(Error::TooLarge {
@@ -89,7 +94,7 @@ async fn ignored(directory: &AbsPath, names: &Names) -> Result<BTreeSet<Vec<u8>>
     if names.is_empty() || !directory.ancestors().any(|above| above.join(".git").as_path().symlink_metadata().is_ok()) {
         return Ok(BTreeSet::new());
     }
-    let Some(git) = Git::in_directory(directory).await? else { return Ok(BTreeSet::new()) };
+    let Some(git) = Git::in_work_tree(directory).await? else { return Ok(BTreeSet::new()) };
     // Without the dot a name could begin with a colon, which means something to git.
     let input: Vec<u8> = names.iter().flat_map(|(name, ..)| [b"./", &git_bytes(name)[..], &[0]].concat()).collect();
     let Some(tree) = git.tree().cloned() else { return ask(&git, &ALL, input).await };

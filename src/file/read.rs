@@ -4,10 +4,11 @@
 use std::{fs::Metadata, io::Read as _, sync::Arc};
 
 use super::{
-    Error, Place, head_patch, media_type, open,
+    Error, client_path, head_patch, media_type, open,
     text_file::{Encoding, TextFile, is_binary},
 };
 use crate::{
+    git::Checkout,
     overlay::{Overlay, Policy},
     stdx::{paths::AbsPath, tasks::Tasks},
 };
@@ -75,13 +76,13 @@ pub enum Body {
 ///
 /// # Errors
 /// When it is no regular file in the worktree, cannot be read, or is too large.
-pub async fn read(place: &Place, overlay: &Overlay, given: &str, form: Form) -> Result<Content, Error> {
+pub async fn read(checkout: &Checkout, overlay: &Overlay, given: &str, form: Form) -> Result<Content, Error> {
     if given.is_empty() {
         return Err(Error::Path("`path` is empty"));
     }
     for attempt in 1.. {
-        let (at, path) = (place.clone(), given.to_owned());
-        let real = Tasks::spawn_blocking(move || at.resolve(&path)).await??;
+        let (at, path) = (checkout.clone(), given.to_owned());
+        let real = Tasks::spawn_blocking(move || client_path::resolve(&at, &path)).await??;
         let unsaved = overlay.settled(&real, Policy::default().patience).await.map_err(|_| Error::Untold(given.to_owned()))?;
         let unsaved = unsaved.map(|document| Arc::clone(&document.text));
         let (source, path) = (real.clone(), given.to_owned());

@@ -10,17 +10,18 @@ use std::{
     path::PathBuf,
 };
 
-use super::{
-    Error,
-    git_program::{Answer, Git, os_string},
-    head_patch,
-    index_scan::{self, Scan},
-    line_count,
-    status_output::{self, Difference},
-    tracked_directories::is_below,
-    untracked,
+use super::{Error, head_patch, line_count, untracked};
+use crate::{
+    git::{
+        self,
+        path::os_string,
+        program::{Answer, Git, TOP, is_promised},
+        scan::{self, Scan},
+        status_output::{self, Difference},
+        tracked::is_below,
+    },
+    stdx::paths::AbsPath,
 };
-use crate::stdx::paths::AbsPath;
 
 /// More files than this are no answer for people: something is generated that git should ignore.
 const MOST_CHANGES: usize = 100_000;
@@ -30,8 +31,6 @@ const RENAMES: &str = "-l1000";
 const MOST_NAMED: usize = 300;
 /// No system takes arguments without end.
 const MOST_NAMED_BYTES: usize = 48 << 10;
-/// What makes a path a name from the top of the checkout that has no special signs.
-pub(super) const TOP: &[u8] = b":(top,literal)";
 
 /// A file that differs from the last commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +69,7 @@ pub enum ChangeKind {
 /// # Errors
 /// When git cannot read the repository, or there are more changes than [`Error::TooLarge`] allows.
 pub async fn status(directory: &AbsPath) -> Result<Vec<Change>, Error> {
-    let Some(git) = Git::in_directory(directory).await? else { return Ok(Vec::new()) };
+    let Some(git) = Git::in_work_tree(directory).await? else { return Ok(Vec::new()) };
     let looked = Looked::at(&git, directory).await?;
     let (tracked, others) =
         tokio::join!(tracked(&git, looked.as_ref()), untracked::others(&git, looked.as_ref().map(|looked| &looked.scan)));
@@ -133,7 +132,7 @@ fn change(path: &[u8], difference: &Difference) -> Change {
 
 /// What was seen without git.
 struct Looked {
-    read: index_scan::Read,
+    read: scan::Read,
     scan: Scan,
     /// The id of the last commit's tree.
     head: Option<Vec<u8>>,
@@ -143,9 +142,9 @@ impl Looked {
     /// Looks at and below the directory; `None` where git may as well look by itself.
     async fn at(git: &Git, directory: &AbsPath) -> Result<Option<Self>, Error> {
         let Some(tree) = git.tree() else { return Ok(None) };
-        let Some(read) = index_scan::read(tree).await else { return Ok(None) };
+        let Some(read) = scan::read(tree).await else { return Ok(None) };
         let head = git.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{tree}"]);
-        let (scan, head) = tokio::join!(index_scan::scan(&read, tree, directory), head);
+        let (scan, head) = tokio::join!(scan::scan(&read, tree, directory), head);
         let Some(scan) = scan else { return Ok(None) };
         let head = if let Answer::Yes(id) = head? { Some(id.trim_ascii().to_owned()) } else { None };
         Ok(Some(Self { read, scan, head }))
@@ -204,7 +203,7 @@ async fn tracked(git: &Git, looked: Option<&Looked>) -> Result<BTreeMap<Vec<u8>,
         answer => return Ok(status_output::differences(&answer.text()?)),
     };
     if matches!(git.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await?, Answer::Yes(_)) {
-        return if is_promised(&failed) { without_contents(git).await } else { Err(Error::Git(failed)) };
+        return if is_promised(&failed) { without_contents(git).await } else { Err(git::Error::Failed(failed).into()) };
     }
     // No commits yet: compared with nothing.
     let empty = git.ask(&["hash-object", "-t", "tree", "--stdin"]).await?.text()?;
@@ -227,11 +226,6 @@ const FIXED: [&str; 8] = [
 fn diff(base: &(impl AsRef<OsStr> + ?Sized)) -> Vec<&OsStr> {
     let options = ["diff", "--raw", "--numstat", "-M", RENAMES, "--submodule=short"].into_iter().chain(FIXED);
     options.map(OsStr::new).chain([base.as_ref(), OsStr::new("--")]).collect()
-}
-
-/// Whether git says that a content is elsewhere and would have to be fetched.
-pub(super) fn is_promised(message: &str) -> bool {
-    message.contains("promisor")
 }
 
 /// Which tracked files differ, told without the contents that a partial clone lacks: no lines, no renames.

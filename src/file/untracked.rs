@@ -4,11 +4,11 @@
 
 use std::{collections::BTreeSet, ffi::OsStr};
 
-use super::{
-    Error,
-    git_program::{Answer, Git, os_string},
-    index_scan::Scan,
-    status::TOP,
+use super::Error;
+use crate::git::{
+    path::os_string,
+    program::{Answer, Git, TOP},
+    scan::Scan,
     status_output,
 };
 

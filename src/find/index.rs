@@ -8,36 +8,18 @@ use std::{
     time::Instant,
 };
 
-use polytree_protocol::id::ProjectId;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     keeper::Keeper,
     tree::{Cut, Tree},
     voice::Voice,
-    walk::Bounds,
     watch::table::Allowance,
 };
-use crate::stdx::{paths::AbsPath, tasks::Tasks, time::now_ms};
-
-/// What an index is of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spot {
-    /// The top of the tree, a real path.
-    pub root: AbsPath,
-    /// The project.
-    pub project: ProjectId,
-    /// The git directory of the checkout, and the one that all checkouts share.
-    pub git: Option<(AbsPath, AbsPath)>,
-}
-
-impl Spot {
-    /// How much of it is read.
-    #[must_use]
-    pub fn bounds(&self) -> Bounds {
-        if self.git.is_some() { Bounds::REPOSITORY } else { Bounds::ELSEWHERE }
-    }
-}
+use crate::{
+    git::Checkout,
+    stdx::{tasks::Tasks, time::now_ms},
+};
 
 /// The names cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,8 +49,8 @@ pub struct Standing {
 
 /// An index.
 pub struct Index {
-    /// What it is of.
-    pub spot: Spot,
+    /// What it is of; its directory is the top.
+    pub checkout: Checkout,
     askers: mpsc::UnboundedSender<Asker>,
     standing: Arc<Mutex<Standing>>,
     used: AtomicI64,
@@ -79,14 +61,14 @@ pub struct Index {
 impl Index {
     /// Begins to read. `others` are of the same project: what is alike is shared with them.
     #[must_use]
-    pub fn start(spot: Spot, others: &[Arc<Self>], voice: Voice, allowance: Arc<Allowance>, tasks: &Tasks) -> Arc<Self> {
+    pub fn start(checkout: Checkout, others: &[Arc<Self>], voice: Voice, allowance: Arc<Allowance>, tasks: &Tasks) -> Arc<Self> {
         let (askers, asked) = mpsc::unbounded_channel();
         let standing = Arc::<Mutex<Standing>>::default();
         let tasks = tasks.child();
         let others = others.iter().map(|other| Arc::downgrade(&other.standing)).collect();
-        let keeper = Keeper::new(spot.clone(), others, Arc::clone(&standing), voice, allowance);
+        let keeper = Keeper::new(checkout.clone(), others, Arc::clone(&standing), voice, allowance);
         drop(tasks.spawn("file index", keeper.run(asked, tasks.token().clone())));
-        Arc::new(Self { spot, askers, standing, used: AtomicI64::new(now_ms()), followers: AtomicUsize::new(0), tasks })
+        Arc::new(Self { checkout, askers, standing, used: AtomicI64::new(now_ms()), followers: AtomicUsize::new(0), tasks })
     }
 
     /// The names: every change that had ended by a moment is in it.

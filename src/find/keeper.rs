@@ -20,21 +20,21 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    branch::Head,
-    index::{Asker, Spot, Standing, Unreadable},
+    index::{Asker, Standing, Unreadable},
     listing::{self, What},
     refresh::{self, Dirty, refresh},
     told::Told,
     tree::{Node, Tree, UNWATCHED},
     voice::Voice,
-    walk::{self, Unwatched},
+    walk::{self, Bounds, Unwatched},
     watch::{
         Event, Notice,
         table::{Allowance, Table, Watched},
     },
 };
 use crate::{
-    file::{names, rules},
+    file::names,
+    git::{Checkout, head::Head, ignore::rules},
     stdx::tasks::Tasks,
 };
 
@@ -48,7 +48,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const WATCHES_AT_ONCE: usize = 512;
 
 pub struct Keeper {
-    spot: Spot,
+    checkout: Checkout,
     others: Vec<Weak<Mutex<Standing>>>,
     standing: Arc<Mutex<Standing>>,
     voice: Voice,
@@ -77,7 +77,7 @@ pub struct Keeper {
 
 impl Keeper {
     pub fn new(
-        spot: Spot,
+        checkout: Checkout,
         others: Vec<Weak<Mutex<Standing>>>,
         standing: Arc<Mutex<Standing>>,
         voice: Voice,
@@ -85,7 +85,7 @@ impl Keeper {
     ) -> Self {
         let now = Instant::now();
         Self {
-            spot,
+            checkout,
             others,
             standing,
             voice,
@@ -161,7 +161,7 @@ impl Keeper {
 
     /// Reads everything for the first time.
     async fn begin(&mut self) {
-        let spot = self.spot.clone();
+        let checkout = self.checkout.clone();
         let others: Vec<Arc<Tree>> = self
             .others
             .iter()
@@ -171,26 +171,26 @@ impl Keeper {
         let began = Instant::now();
         let read = self
             .blocking(move |cancel| {
-                let (root, bounds) = (&spot.root, spot.bounds());
+                let (root, bounds) = (&checkout.worktree, Bounds::of(&checkout));
                 let walked = walk::walk(root, b"", rules::Rules::above(root), bounds, &Unwatched, cancel)?;
                 let mut tree = refresh::close(Tree::new(walked.nodes, walked.cut), &walked.closed);
                 for other in &others {
                     tree.share(other);
                 }
-                Ok((tree, rules::outside(root), spot.git.as_ref().and_then(|(git_dir, _)| Head::read(git_dir))))
+                Ok((tree, rules::outside(root), checkout.git.as_ref().and_then(|git| Head::read(git.own.as_path()))))
             })
             .await;
         match read.and_then(|read: io::Result<_>| read) {
             Ok((tree, outside, head)) => {
-                tracing::debug!(root = %self.spot.root, entries = tree.entries(), took = ?began.elapsed(), "files are indexed");
+                tracing::debug!(root = %self.checkout.worktree, entries = tree.entries(), took = ?began.elapsed(), "files are indexed");
                 (self.outside, self.head, self.known) = (outside, head, began);
                 self.take(tree);
             }
             Err(error) => self.fail(&error),
         }
-        if let Some((git_dir, common_dir)) = self.spot.git.clone() {
-            let _ = self.table.add(&git_dir, Watched::Head);
-            let _ = self.table.add(&common_dir.join("info"), Watched::Rules);
+        if let Some(git) = &self.checkout.git {
+            let _ = self.table.add(&git.own, Watched::Head);
+            let _ = self.table.add(&git.common.join("info"), Watched::Rules);
             // It may have changed before it was watched.
             self.is_head_changed = true;
         }
@@ -208,7 +208,7 @@ impl Keeper {
         if let Some(cut) = tree.cut
             && self.tree.cut.is_none()
         {
-            tracing::warn!(root = %self.spot.root, ?cut, entries = tree.entries(), "the file index does not hold everything");
+            tracing::warn!(root = %self.checkout.worktree, ?cut, entries = tree.entries(), "the file index does not hold everything");
         }
         self.failure = None;
         self.unwatched = tree.unwatched();
@@ -225,7 +225,7 @@ impl Keeper {
     async fn offer(&mut self) {
         let Some(start) = self.offered else { return };
         let end = (start + WATCHES_AT_ONCE).min(self.tree.nodes().len());
-        let (root, tree, table) = (self.spot.root.clone(), Arc::clone(&self.tree), Arc::clone(&self.table));
+        let (root, tree, table) = (self.checkout.worktree.clone(), Arc::clone(&self.tree), Arc::clone(&self.table));
         let offered = self
             .blocking(move |cancel| {
                 let mut watched = Vec::new();
@@ -254,7 +254,7 @@ impl Keeper {
         self.offered = Some(end).filter(|end| *end < self.tree.nodes().len() && !self.table.is_full());
         if self.offered.is_none() {
             if self.unwatched > 0 {
-                tracing::info!(root = %self.spot.root, unwatched = self.unwatched, "directories that cannot be watched are looked at when needed");
+                tracing::info!(root = %self.checkout.worktree, unwatched = self.unwatched, "directories that cannot be watched are looked at when needed");
             }
             self.publish(true);
         }
@@ -285,7 +285,7 @@ impl Keeper {
 
     /// Nobody knows what has happened.
     fn overflowed(&mut self) {
-        tracing::info!(root = %self.spot.root, "too many files changed at once; all are looked at again");
+        tracing::info!(root = %self.checkout.worktree, "too many files changed at once; all are looked at again");
         self.dirty = Dirty::everything();
         self.is_head_changed = true;
     }
@@ -332,7 +332,7 @@ impl Keeper {
             return;
         }
         let began = Instant::now();
-        let (root, tree, all_watched) = (self.spot.root.clone(), Arc::clone(&self.tree), self.unwatched == 0);
+        let (root, tree, all_watched) = (self.checkout.worktree.clone(), Arc::clone(&self.tree), self.unwatched == 0);
         let looked = self
             .blocking(move |_| {
                 let mut dirty = Dirty::default();
@@ -386,11 +386,11 @@ impl Keeper {
     }
 
     async fn read_again(&mut self, dirty: Dirty, written: &BTreeSet<Vec<u8>>) {
-        let (spot, old, table) = (self.spot.clone(), Arc::clone(&self.tree), Arc::clone(&self.table));
+        let (checkout, old, table) = (self.checkout.clone(), Arc::clone(&self.tree), Arc::clone(&self.table));
         let was_readable = self.failure.is_none();
         let read = self
             .blocking(move |cancel| {
-                let tree = refresh(&spot.root, &old, &dirty, spot.bounds(), &*table, cancel)?;
+                let tree = refresh(&checkout.worktree, &old, &dirty, Bounds::of(&checkout), &*table, cancel)?;
                 let mut changes = Vec::new();
                 old.difference(&tree, |path, is_new| changes.push((path, if is_new { FileEvent::Add } else { FileEvent::Unlink })));
                 Ok((tree, changes))
@@ -431,35 +431,32 @@ impl Keeper {
     }
 
     async fn look_at_head(&mut self) {
-        let Some((git_dir, _)) = self.spot.git.clone() else { return };
-        let Ok(Some(head)) = self.blocking(move |_| Head::read(&git_dir)).await else { return };
-        let branch = |head: &Option<Head>| match head {
-            Some(Head::Branch(name)) => Some(name.clone()),
-            Some(Head::Detached(_)) | None => None,
-        };
+        let Some(git_dir) = self.checkout.git.as_ref().map(|git| git.own.clone()) else { return };
+        let Ok(Some(head)) = self.blocking(move |_| Head::read(git_dir.as_path())).await else { return };
+        let branch = |head: &Option<Head>| head.as_ref().and_then(Head::branch).map(str::to_owned);
         let before = self.head.replace(head);
         // From one commit to another there is no branch either way.
         if before.is_some() && branch(&before) != branch(&self.head) {
-            let root = self.spot.root.clone();
+            let root = self.checkout.worktree.clone();
             let payload = EventPayload::VcsBranchUpdated(BranchInfo { branch: branch(&self.head) });
-            self.voice.tell(&self.spot.project, vec![(root, payload)]).await;
+            self.voice.tell(&self.checkout.project, vec![(root, payload)]).await;
         }
     }
 
     async fn tell(&mut self) {
         let now = Instant::now();
         let events = self.told.take(now).into_iter().map(|(path, event)| {
-            let full = self.spot.root.join(names::as_path(&path));
+            let full = self.checkout.worktree.join(names::as_path(&path));
             // A file's event happens in its directory, so that whoever follows that one is told.
             let is_whole_directory = self.tree.position(&path).is_some();
             let directory = if is_whole_directory { Some(full.clone()) } else { full.parent() };
             let payload = EventPayload::FileChanged(FileChangedInfo { path: full.to_string(), event });
-            (directory.unwrap_or_else(|| self.spot.root.clone()), payload)
+            (directory.unwrap_or_else(|| self.checkout.worktree.clone()), payload)
         });
         let events: Vec<_> = events.collect();
         self.tell = (!self.told.is_empty()).then(|| now + self.told.pause());
         if !events.is_empty() {
-            self.voice.tell(&self.spot.project, events).await;
+            self.voice.tell(&self.checkout.project, events).await;
         }
     }
 }

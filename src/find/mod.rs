@@ -8,7 +8,6 @@ pub mod symbols;
 pub mod text;
 
 mod bound;
-mod branch;
 mod index;
 mod keeper;
 mod listing;
@@ -32,13 +31,14 @@ use std::{
 use polytree_protocol::id::ProjectId;
 
 use self::{
-    index::{Index, Spot, Unreadable},
+    index::{Index, Unreadable},
     query::Query,
     search::Request,
     voice::Voice,
     watch::table::Allowance,
 };
 use crate::{
+    git::Checkout,
     stdx::{paths::AbsPath, tasks::Tasks},
     store::Store,
 };
@@ -65,19 +65,6 @@ pub enum Error {
         /// What the system said.
         message: String,
     },
-}
-
-/// A directory, and the checkout that it is in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Site {
-    /// The project.
-    pub project: ProjectId,
-    /// The directory, a real path.
-    pub directory: AbsPath,
-    /// The top of the checkout, or the directory itself outside git.
-    pub worktree: AbsPath,
-    /// The checkout's git directory, and the one that all checkouts share.
-    pub git: Option<(AbsPath, AbsPath)>,
 }
 
 /// What is to be found.
@@ -131,36 +118,33 @@ impl Finder {
         Self { voice: Voice { store }, tasks, allowance, indexes: Mutex::default(), recent: Mutex::default() }
     }
 
-    /// The best paths, relative to the site's directory, the best first; directories end with `/`. Whatever had changed
+    /// The best paths, relative to the directory, the best first; directories end with `/`. Whatever had changed
     /// before is in it. Dropping the future ends the work soon.
     ///
     /// # Errors
     /// When the query is too long, or the directory cannot be read.
-    pub async fn find(&self, site: &Site, wanted: &Wanted) -> Result<Vec<String>, Error> {
+    pub async fn find(&self, checkout: &Checkout, wanted: &Wanted) -> Result<Vec<String>, Error> {
         let (query, since) = (Query::parse(&wanted.query)?, Instant::now());
-        let recent = self.recent(&site.project).list();
-        let whole = Spot { root: site.worktree.clone(), project: site.project.clone(), git: site.git.clone() };
+        let recent = self.recent(&checkout.project).list();
         // A directory that the checkout ignores, or that lies beyond what its index may hold, gets an index of its own.
-        let own = Spot { root: site.directory.clone(), project: site.project.clone(), git: None };
-        for spot in [whole, own] {
-            let Ok(relative) = site.directory.as_path().strip_prefix(spot.root.as_path()) else { continue };
+        for top in [checkout.top(), checkout.alone()] {
+            let Ok(relative) = checkout.directory.as_path().strip_prefix(&top.worktree) else { continue };
             let directory = bytes(relative);
             let recent = recent.clone();
-            let tree = self.index(&spot).fresh(since).await;
-            let tree = tree.map_err(|Unreadable(message)| Error::Unreadable { directory: spot.root.clone(), message })?;
+            let tree = self.index(&top).fresh(since).await;
+            let tree = tree.map_err(|Unreadable(message)| Error::Unreadable { directory: top.worktree.clone(), message })?;
             let request = Request { directory, query: query.clone(), limit: wanted.limit, what: wanted.what, recent };
             if let Some(found) = search::search(tree, request).await {
                 return Ok(found);
             }
         }
-        Err(Error::Unreadable { directory: site.directory.clone(), message: "it has gone".into() })
+        Err(Error::Unreadable { directory: checkout.directory.clone(), message: "it has gone".into() })
     }
 
-    /// Follows the changes in the checkout of a site, as long as the value lives.
+    /// Follows the changes in a checkout, as long as the value lives.
     #[must_use]
-    pub fn follow(&self, site: &Site) -> Follower {
-        let spot = Spot { root: site.worktree.clone(), project: site.project.clone(), git: site.git.clone() };
-        Follower::new(self.index(&spot))
+    pub fn follow(&self, checkout: &Checkout) -> Follower {
+        Follower::new(self.index(&checkout.top()))
     }
 
     /// The files of a project that were used last, for those who use them to note it.
@@ -182,7 +166,7 @@ impl Finder {
         let state = |index: &Arc<Index>| {
             let standing = index.standing();
             IndexState {
-                root: index.spot.root.clone(),
+                root: index.checkout.worktree.clone(),
                 entries: standing.tree.entries(),
                 bytes: standing.tree.bytes(),
                 watched: standing.watched,
@@ -196,20 +180,21 @@ impl Finder {
         states
     }
 
-    fn index(&self, spot: &Spot) -> Arc<Index> {
+    /// The index of a whole checkout.
+    fn index(&self, checkout: &Checkout) -> Arc<Index> {
         let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
         // What was a plain directory may be a repository by now, and a project may have got another id.
-        if let Some(index) = indexes.get(&spot.root).filter(|index| index.spot == *spot) {
+        if let Some(index) = indexes.get(&checkout.worktree).filter(|index| index.checkout == *checkout) {
             return Arc::clone(index);
         }
         if indexes.len() >= MOST_INDEXES
-            && let Some(oldest) = indexes.values().min_by_key(|index| index.used()).map(|index| index.spot.root.clone())
+            && let Some(oldest) = indexes.values().min_by_key(|index| index.used()).map(|index| index.checkout.worktree.clone())
         {
             indexes.remove(&oldest);
         }
-        let others: Vec<_> = indexes.values().filter(|index| index.spot.project == spot.project).cloned().collect();
-        let index = Index::start(spot.clone(), &others, self.voice.clone(), Arc::clone(&self.allowance), &self.tasks);
-        indexes.insert(spot.root.clone(), Arc::clone(&index));
+        let others: Vec<_> = indexes.values().filter(|index| index.checkout.project == checkout.project).cloned().collect();
+        let index = Index::start(checkout.clone(), &others, self.voice.clone(), Arc::clone(&self.allowance), &self.tasks);
+        indexes.insert(checkout.worktree.clone(), Arc::clone(&index));
         index
     }
 }

@@ -14,10 +14,8 @@ use super::{
     walk::{self, Bounds, Enter},
 };
 use crate::{
-    file::{
-        names::{self, Directory, Names},
-        rules::{Found, Rules},
-    },
+    file::names::{self, Directory, Names},
+    git::ignore::rules::{Found, Rules},
     stdx::paths::AbsPath,
 };
 

@@ -21,7 +21,10 @@ use crate::{
     file::{
         names::{self, Directory, Names, State},
         open::Kind,
-        rules::{self, Found, Rules},
+    },
+    git::{
+        Checkout,
+        ignore::rules::{self, Found, Rules},
     },
     stdx::paths::AbsPath,
 };
@@ -54,6 +57,12 @@ impl Bounds {
     pub const REPOSITORY: Self = Self { entries: 2_000_000, depth: 256, time: Duration::from_secs(60) };
     /// Elsewhere: it may be a home directory, a whole disk or one on a network.
     pub const ELSEWHERE: Self = Self { entries: 300_000, depth: 24, time: Duration::from_secs(3) };
+
+    /// For a checkout.
+    #[must_use]
+    pub fn of(checkout: &Checkout) -> Self {
+        if checkout.git.is_some() { Self::REPOSITORY } else { Self::ELSEWHERE }
+    }
 }
 
 /// Who is told of a directory before its names are read, so that no change after that is missed.

@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Error, Surroundings, signals::Signals};
 use crate::{
+    api,
     cli::Screen,
     daemon::{Daemon, Ending},
+    rpc::Rpc,
     serve::{
         local::{self, Address, Listener},
-        rpc::Rpc,
         web::Doors,
     },
     stdx::tasks::Tasks,
@@ -57,7 +58,7 @@ impl House {
             Screen::standard().status(&format!("polytree: {aside}"));
         }
         let doors = Tasks::new();
-        let rpc = Rpc::new(Arc::clone(&daemon), &doors);
+        let rpc = api::rpc(Arc::clone(&daemon), &doors);
         if let Some(listener) = listener {
             drop(doors.spawn("local socket", listen(Arc::clone(&daemon), rpc.clone(), doors.clone(), listener, addresses)));
         }

@@ -21,12 +21,12 @@ pub use self::{
 };
 use self::{house::House, signals::Signals};
 use crate::{
-    api::connection::{Connection, Door},
     cli,
     config::Places,
     daemon::{Daemon, Ending, life::Reason},
     jsonrpc::peer::Peer,
-    serve::{connection::End, stdio},
+    rpc::connection::{Connection, Door},
+    serve::{engine::End, stdio},
     stdx::{paths::AbsPath, tasks::Tasks},
     store::{Kind, Look, Ownership},
 };

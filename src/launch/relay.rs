@@ -6,7 +6,7 @@ use super::{
     error::Error,
 };
 use crate::{
-    api,
+    rpc,
     serve::{
         relay::{self, Dial, Dialed, Want},
         stdio,
@@ -63,8 +63,8 @@ impl<T: Fn(&str)> Dial for Dialer<T> {
         }))
     }
 
-    fn explain(&self, error: &Error) -> api::error::Error {
-        let told = api::error::Error::unavailable(error.told()).retry_after(RETRY_AFTER);
+    fn explain(&self, error: &Error) -> rpc::error::Error {
+        let told = rpc::error::Error::unavailable(error.told()).retry_after(RETRY_AFTER);
         match error.hint() {
             Some(hint) => told.hint(hint),
             None => told,

@@ -16,7 +16,7 @@ use polytree_protocol::{
 };
 
 use super::{
-    Error, Instance, git, git_layout,
+    Error, Instance,
     loading::Loading,
     models::DirectoryModels,
     recognise::{self, Sight},
@@ -27,13 +27,9 @@ use crate::{
         trust::{self, TrustedFile},
     },
     find::Finder,
+    git::{layout, refs},
     overlay::Overlay,
-    provider::{
-        catalog_cache::{self, PUBLISHED_AT},
-        key_store::Keys,
-        network::{Network, NetworkSettings},
-        tapes::Tapes,
-    },
+    provider::{Keys, Network, NetworkSettings, PUBLISHED_AT, Recordings, URL_VARIABLE},
     session::{self, Workspace, Workspaces},
     stdx::{disk, paths::AbsPath, tasks::Tasks, time::now_ms},
     store::{CheckoutId, Known, KnownProject, ProjectChange, Seen, SeenFiles, Store, Told},
@@ -66,9 +62,9 @@ impl Projects {
 
     /// Records or replays the calls of clients that say nothing about it as these variables do.
     #[must_use]
-    pub fn taped(mut self, environment: &Environment) -> Self {
+    pub fn with_recordings(mut self, environment: &Environment) -> Self {
         if let Some(loading) = Arc::get_mut(&mut self.loading) {
-            loading.tapes = Tapes::new(environment);
+            loading.recordings = Recordings::new(environment);
         }
         self
     }
@@ -110,7 +106,7 @@ impl Projects {
         let (location, trusted) = (sight.location, trusted_files(trusted));
         let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
         if let Some(instance) = known
-            && (&instance.location, &instance.project, instance.checkout, &instance.trusted) == (&location, &project, checkout, &trusted)
+            && (&instance.location, &instance.project, instance.checkout_id, &instance.trusted) == (&location, &project, checkout, &trusted)
         {
             instance.touch();
             return Ok(instance);
@@ -118,7 +114,7 @@ impl Projects {
         let instance = Arc::new(Instance::new(directory.clone(), location, project, checkout, trusted));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= MAX_OPEN
-            && let Some(oldest) = open.values().min_by_key(|instance| instance.used()).map(|instance| instance.directory.clone())
+            && let Some(oldest) = open.values().min_by_key(|instance| instance.used()).map(|instance| instance.directory().clone())
         {
             open.remove(&oldest);
         }
@@ -160,7 +156,7 @@ impl Projects {
         places.extend(directory);
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let own = open.values().filter(|instance| instance.project.id == project.id);
-        places.extend(own.map(|instance| (instance.worktree().clone(), instance.directory.clone())));
+        places.extend(own.map(|instance| (instance.worktree().clone(), instance.directory().clone())));
         places
     }
 
@@ -178,7 +174,7 @@ impl Projects {
     /// When the store fails.
     pub async fn describe(&self, instance: &Arc<Instance>) -> Result<Project, Error> {
         let project = self.get(&instance.project.id).await?;
-        let (main, directory) = (project.worktree.clone(), instance.directory.clone());
+        let (main, directory) = (project.worktree.clone(), instance.directory().clone());
         let Told { files, missing, .. } = told(&directory, &main, [(instance.worktree().clone(), directory.clone())]).await;
         let files: Vec<TrustedFile> = files.into_iter().map(|(path, digest)| TrustedFile { path, digest }).collect();
         Ok(project.to_wire(trust::pending(&files, &instance.trusted), missing))
@@ -190,10 +186,10 @@ impl Projects {
     /// When git cannot.
     pub async fn init_git(&self, directory: &AbsPath) -> Result<(), Error> {
         let path = directory.clone();
-        let location = disk::run(directory, move || git_layout::locate(&path)).await;
+        let location = disk::run(directory, move || layout::locate(&path)).await;
         let location = location.map_err(|error| Error::Directory(format!("{directory}: {error}")))?;
-        if !git::is_repo(&location) {
-            git::init(directory).await?;
+        if !location.is_git() {
+            refs::init(directory).await?;
         }
         Ok(())
     }
@@ -212,8 +208,8 @@ impl Projects {
     /// When the store fails.
     pub async fn trust(&self, instance: &Arc<Instance>, trusted: bool) -> Result<(), Error> {
         let change = if trusted {
-            let places = vec![(instance.worktree().clone(), instance.directory.clone())];
-            ProjectChange::Trust(as_pairs(disk::run(&instance.directory, move || files_in(&places)).await))
+            let places = vec![(instance.worktree().clone(), instance.directory().clone())];
+            ProjectChange::Trust(as_pairs(disk::run(instance.directory(), move || files_in(&places)).await))
         } else {
             ProjectChange::Distrust
         };
@@ -222,8 +218,8 @@ impl Projects {
 
     async fn change(&self, instance: &Instance, change: ProjectChange) -> Result<(), Error> {
         let (id, main) = (instance.project.id.clone(), instance.project.worktree.clone());
-        let places = self.places_of(&instance.project, Some((instance.worktree().clone(), instance.directory.clone())));
-        let told = told(&instance.directory, &main, places).await;
+        let places = self.places_of(&instance.project, Some((instance.worktree().clone(), instance.directory().clone())));
+        let told = told(instance.directory(), &main, places).await;
         let is_known = self.store.change_project(id.clone(), change, now_ms(), told).await?;
         if is_known { Ok(()) } else { Err(Error::UnknownProject(id)) }
     }
@@ -234,7 +230,7 @@ impl Projects {
     /// When a settings file is at fault.
     pub async fn settings(&self, instance: &Arc<Instance>, environment: &Environment) -> Result<Arc<Settings>, Error> {
         let (loading, instance, environment) = (Arc::clone(&self.loading), Arc::clone(instance), Arc::clone(environment));
-        disk::run(instance.directory.clone(), move || loading.settings(&instance, &environment)).await
+        disk::run(instance.directory().clone(), move || loading.settings(&instance, &environment)).await
     }
 
     /// The providers and models of the directory, and of the model servers that run on this machine. `everything`: also
@@ -258,7 +254,7 @@ impl Projects {
     /// When a settings file or the key store is at fault.
     pub async fn keys(&self, instance: Option<Arc<Instance>>, environment: &Environment) -> Result<Vec<AuthEntry>, Error> {
         let (loading, environment) = (Arc::clone(&self.loading), Arc::clone(environment));
-        let place = instance.as_ref().map_or_else(|| loading.places.data.clone(), |instance| instance.directory.clone());
+        let place = instance.as_ref().map_or_else(|| loading.places.data.clone(), |instance| instance.directory().clone());
         disk::run(place, move || {
             let settings = match instance {
                 Some(instance) => loading.settings(&instance, &environment)?,
@@ -298,7 +294,7 @@ impl Projects {
     /// # Errors
     /// When it cannot be fetched or kept; the one that counted before still does.
     pub async fn refresh_models(&self, environment: &Environment) -> Result<ModelRefreshResult, Error> {
-        let url = match environment.get(catalog_cache::URL_VARIABLE) {
+        let url = match environment.get(URL_VARIABLE) {
             Some(url) => Some(url.clone()),
             None => {
                 let (loading, environment) = (Arc::clone(&self.loading), Arc::clone(environment));
@@ -316,7 +312,7 @@ impl Projects {
     /// When a settings file is at fault.
     pub async fn workspace(&self, instance: &Arc<Instance>, environment: &Environment) -> Result<Arc<Workspace>, Error> {
         let (loading, instance, environment) = (Arc::clone(&self.loading), Arc::clone(instance), Arc::clone(environment));
-        disk::run(instance.directory.clone(), move || loading.workspace(&instance, &environment)).await
+        disk::run(instance.directory().clone(), move || loading.workspace(&instance, &environment)).await
     }
 }
 

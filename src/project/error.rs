@@ -2,10 +2,9 @@
 
 use polytree_protocol::id::ProjectId;
 
-use super::git;
 use crate::{
-    config,
-    provider::{catalog_cache, key_store},
+    config, git,
+    provider::{FetchError, KeyStoreError},
     stdx::paths::AbsPath,
     store,
 };
@@ -35,10 +34,10 @@ pub enum Error {
     Config(#[from] config::Error),
     /// A key cannot be stored, or the keys cannot be read.
     #[error(transparent)]
-    Keys(#[from] key_store::Error),
+    Keys(#[from] KeyStoreError),
     /// The catalogue of models cannot be fetched.
     #[error(transparent)]
-    Catalog(#[from] catalog_cache::Error),
+    Catalog(#[from] FetchError),
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] store::Error),

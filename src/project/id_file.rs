@@ -12,8 +12,10 @@ use std::{
 use polytree_protocol::id::ProjectId;
 use tempfile::NamedTempFile;
 
-use super::small_file::{self, Links};
-use crate::stdx::paths::AbsPath;
+use crate::{
+    git::small_file::{self, Links},
+    stdx::paths::AbsPath,
+};
 
 /// The file's name.
 pub const NAME: &str = "polytree-id";

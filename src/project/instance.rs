@@ -1,15 +1,13 @@
-//! An open directory: where it stands, and which project and checkout that is.
+//! An open directory: which project and checkout it is in, and what of the project's own files may be used.
 
 use std::{
     collections::HashSet,
-    path::MAIN_SEPARATOR,
     sync::atomic::{AtomicI64, Ordering},
 };
 
-use super::git_layout::Location;
 use crate::{
     config::trust::TrustedFile,
-    find::Site,
+    git::{Checkout, layout::Location},
     session::Place,
     stdx::{paths::AbsPath, time::now_ms},
     store::{CheckoutId, KnownProject},
@@ -18,14 +16,14 @@ use crate::{
 /// An open directory.
 #[derive(Debug)]
 pub struct Instance {
-    /// The directory, a real path.
-    pub directory: AbsPath,
-    /// Where it stands.
+    /// The directory with its project and checkout.
+    pub checkout: Checkout,
+    /// How it was located.
     pub location: Location,
     /// The project, as it was when it was last looked at.
     pub project: KnownProject,
-    /// The checkout that the directory is in.
-    pub checkout: CheckoutId,
+    /// The number under which the store knows the checkout.
+    pub checkout_id: CheckoutId,
     /// The project's files that may be used, as they were when trust was given.
     pub trusted: HashSet<TrustedFile>,
     used: AtomicI64,
@@ -36,34 +34,29 @@ impl Instance {
         directory: AbsPath,
         location: Location,
         project: KnownProject,
-        checkout: CheckoutId,
+        checkout_id: CheckoutId,
         trusted: HashSet<TrustedFile>,
     ) -> Self {
-        Self { directory, location, project, checkout, trusted, used: AtomicI64::new(now_ms()) }
+        let checkout = Checkout::new(project.id.clone(), directory, &location);
+        Self { checkout, location, project, checkout_id, trusted, used: AtomicI64::new(now_ms()) }
     }
 
-    /// The directory and its checkout as a search needs them.
+    /// The directory, a real path.
     #[must_use]
-    pub fn site(&self) -> Site {
-        Site {
-            project: self.project.id.clone(),
-            directory: self.directory.clone(),
-            worktree: self.worktree().clone(),
-            git: self.location.git().map(|layout| (layout.git_dir.clone(), layout.common_dir.clone())),
-        }
+    pub fn directory(&self) -> &AbsPath {
+        &self.checkout.directory
     }
 
-    /// The top of the checkout in use.
+    /// The top of the checkout.
     #[must_use]
     pub fn worktree(&self) -> &AbsPath {
-        self.location.worktree()
+        &self.checkout.worktree
     }
 
-    /// The directory in a way that survives a move of the checkout.
+    /// The directory as the store keeps it: it survives a move of the checkout.
     #[must_use]
     pub fn place(&self) -> Place {
-        let inside = self.directory.as_path().strip_prefix(self.worktree()).unwrap_or(self.directory.as_path());
-        Place { checkout_id: self.checkout.0, path: inside.to_string_lossy().replace(MAIN_SEPARATOR, "/") }
+        Place { checkout_id: self.checkout_id.0, path: self.checkout.below_top() }
     }
 
     pub(super) fn touch(&self) {

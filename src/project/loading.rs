@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use super::{Error, Instance, git, models::DirectoryModels};
+use super::{Error, Instance, models::DirectoryModels};
 use crate::{
     agent::{self, Agents},
     config::{Loader, Places, Settings, instructions, trust::TrustedFile},
     find::Finder,
     overlay::{Overlay, Policy},
-    provider::{catalog::Pool, tapes::Tapes},
+    provider::{Pool, Recordings},
     session::Workspace,
     stdx::paths,
     tool::{self, context::Environment, definition::AnyTool, output::OutputLimits},
@@ -20,7 +20,7 @@ pub(super) struct Loading {
     pub places: Places,
     pub loader: Loader,
     pub models: Arc<Pool>,
-    pub tapes: Tapes,
+    pub recordings: Recordings,
     tools: Vec<Arc<dyn AnyTool>>,
     overlay: Arc<Overlay>,
     finder: Arc<Finder>,
@@ -29,7 +29,7 @@ pub(super) struct Loading {
 impl Loading {
     pub fn new(places: Places, overlay: Arc<Overlay>, finder: Arc<Finder>) -> Self {
         let models = Arc::new(Pool::new(&places.data));
-        Self { loader: Loader::new(), models, places, tapes: Tapes::default(), tools: tool::builtin(), overlay, finder }
+        Self { loader: Loader::new(), models, places, recordings: Recordings::default(), tools: tool::builtin(), overlay, finder }
     }
 
     /// The settings of the directory as they are now, for a client with the given variables.
@@ -38,7 +38,7 @@ impl Loading {
     /// When a settings file is at fault.
     pub fn settings(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Settings>, Error> {
         let is_trusted = |file: &TrustedFile| instance.trusted.contains(file);
-        Ok(self.loader.load(&self.places, instance.worktree(), &instance.directory, &is_trusted, environment)?)
+        Ok(self.loader.load(&self.places, instance.worktree(), instance.directory(), &is_trusted, environment)?)
     }
 
     /// The user's own settings.
@@ -55,7 +55,7 @@ impl Loading {
     /// When a settings file is at fault.
     pub fn workspace(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Workspace>, Error> {
         let is_trusted = |file: &TrustedFile| instance.trusted.contains(file);
-        let (worktree, directory) = (instance.worktree(), &instance.directory);
+        let (worktree, directory) = (instance.worktree(), instance.directory());
         let settings = self.settings(instance, environment)?;
         let Agents { list: agents, user_rules: agent_rules } = agent::load(&self.places, worktree, directory, &settings, &is_trusted)?;
         let texts = instructions::discover(&self.places, worktree, directory, &settings, environment);
@@ -64,7 +64,7 @@ impl Loading {
             project_id: instance.project.id.clone(),
             directory: directory.clone(),
             worktree: worktree.clone(),
-            git: git::is_repo(&instance.location),
+            git: instance.location.is_git(),
             agents,
             default_agent: config.default_agent.clone(),
             agent_rules,
@@ -73,7 +73,11 @@ impl Loading {
             tool_switches: config.tools.clone().into_iter().collect(),
             tools: self.tools.clone(),
             instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
-            models: Arc::new(DirectoryModels::new(&self.models, &settings, environment, false).taped(&self.tapes, &settings, directory)),
+            models: Arc::new(DirectoryModels::new(&self.models, &settings, environment, false).with_recordings(
+                &self.recordings,
+                &settings,
+                directory,
+            )),
             overlay: Arc::clone(&self.overlay),
             recent: self.finder.recent(&instance.project.id),
             buffers: Policy::from(&config.buffer),

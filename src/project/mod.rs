@@ -2,9 +2,6 @@
 //! Identity is read from the repository's own files; the registry remembers what those do not tell.
 
 pub mod directory;
-pub mod git_layout;
-
-pub mod git;
 
 mod cache;
 mod error;
@@ -13,10 +10,8 @@ mod loading;
 mod models;
 pub mod overview;
 
-mod git_config;
 mod id_file;
 mod recognise;
-mod small_file;
 
 pub use cache::Projects;
 pub use error::Error;

@@ -16,17 +16,10 @@ use serde_json::Map;
 use crate::{
     config::Settings,
     provider::{
-        catalog::{Catalog, CatalogSettings, Error, ModelSettings, Pool, ProviderSettings, Resolved, unknown_model},
-        choice::{Candidates, choose},
-        credentials::Secret,
-        definition::Provider,
-        exchange::Cleaner,
-        key_store,
-        local_servers::{self, Kind, Look},
-        network::NetworkSettings,
-        record::Recorded,
-        replay::Replayed,
-        tapes::{Tape, Tapes},
+        Candidates, Catalog, CatalogError, CatalogSettings, Cleaner, KeyStoreError, LocalKind, Look, ModelSettings, NetworkSettings, Pool,
+        ProviderSettings, Recorded, Recording, Recordings, Replayed, Resolved, Secret, choose,
+        definition::{Provider, unknown_model},
+        local_addresses,
     },
     session::{self, Models, ResolvedModel},
     stdx::paths::AbsPath,
@@ -42,19 +35,19 @@ pub(super) struct DirectoryModels {
     /// Which variables of a provider's settings are not set, in words, by its id.
     unset: HashMap<String, String>,
     /// What the last look at the server of a prompt's model has shown. Never held across an await.
-    looks: Mutex<HashMap<Kind, Arc<Look>>>,
+    looks: Mutex<HashMap<LocalKind, Arc<Look>>>,
     configured: Option<ModelRef>,
     configured_small: Option<ModelRef>,
     environment: Environment,
     /// What becomes of calls: a recording, or why there can be none.
-    tape: Result<Option<Tape>, String>,
+    recording: Result<Option<Recording>, String>,
     directory: String,
 }
 
 impl DirectoryModels {
     pub fn new(pool: &Arc<Pool>, settings: &Settings, environment: &Environment, everything: bool) -> Self {
         let config = &settings.config;
-        let (addresses, mut problems) = local_servers::addresses(&config.local_servers, environment);
+        let (addresses, mut problems) = local_addresses(&config.local_servers, environment);
         let told = |id: &String| {
             let told: Vec<String> = settings.unset_of(id).map(ToString::to_string).collect();
             (!told.is_empty()).then(|| (id.clone(), told.join("; ")))
@@ -63,7 +56,7 @@ impl DirectoryModels {
         problems.extend(config.provider.keys().flat_map(|id| settings.unset_of(id)).map(ToString::to_string));
         let mut settings = CatalogSettings { everything, ..catalog_settings(config) };
         // What the settings have elsewhere is not looked for here.
-        let is_here = |kind: Kind| settings.providers.get(kind.id()).is_none_or(|own| own.base_url.is_none() && own.api.is_none());
+        let is_here = |kind: LocalKind| settings.providers.get(kind.id()).is_none_or(|own| own.base_url.is_none() && own.api.is_none());
         settings.local = addresses.into_iter().filter(|(kind, _)| settings.allows(kind.id()) && is_here(*kind)).collect();
         Self {
             pool: Arc::clone(pool),
@@ -75,21 +68,21 @@ impl DirectoryModels {
             configured: config.model.as_deref().and_then(ModelRef::parse),
             configured_small: config.small_model.as_deref().and_then(ModelRef::parse),
             environment: Arc::clone(environment),
-            tape: Ok(None),
+            recording: Ok(None),
             directory: String::new(),
         }
     }
 
     /// The same, with calls from `directory` recorded or replayed where somebody wants that.
-    pub fn taped(mut self, tapes: &Tapes, settings: &Settings, directory: &AbsPath) -> Self {
+    pub fn with_recordings(mut self, recordings: &Recordings, settings: &Settings, directory: &AbsPath) -> Self {
         let Config { record, replay, .. } = &settings.config;
-        self.tape = tapes.choose(&self.environment, record.as_deref(), replay.as_deref());
+        self.recording = recordings.choose(&self.environment, record.as_deref(), replay.as_deref());
         self.directory = directory.to_string();
         self
     }
 
-    fn tape(&self) -> Result<Option<&Tape>, session::Error> {
-        self.tape.as_ref().map(Option::as_ref).map_err(|why| session::Error::Recording(why.clone()))
+    fn recording(&self) -> Result<Option<&Recording>, session::Error> {
+        self.recording.as_ref().map(Option::as_ref).map_err(|why| session::Error::Recording(why.clone()))
     }
 
     /// All providers, without a look at servers on this machine.
@@ -111,7 +104,7 @@ impl DirectoryModels {
     }
 
     /// Where the keys of providers come from.
-    pub fn keys(&self) -> Result<Vec<AuthEntry>, key_store::Error> {
+    pub fn keys(&self) -> Result<Vec<AuthEntry>, KeyStoreError> {
         self.catalog.keys(&self.environment)
     }
 
@@ -131,8 +124,8 @@ impl DirectoryModels {
         }
         match self.catalog.resolve(model, &self.environment) {
             Ok(_) => None,
-            Err(Error::Credentials(message)) => Some(self.with_unset(model, message)),
-            Err(Error::NotFound(message) | Error::Settings(message)) => Some(message),
+            Err(CatalogError::Credentials(message)) => Some(self.with_unset(model, message)),
+            Err(CatalogError::NotFound(message) | CatalogError::Settings(message)) => Some(message),
         }
     }
 
@@ -145,17 +138,17 @@ impl DirectoryModels {
     }
 
     /// The kind of server on this machine that the model is of.
-    fn local_kind(&self, model: &ModelRef) -> Option<(Kind, &str)> {
-        let kind = Kind::parse(&model.provider_id)?;
+    fn local_kind(&self, model: &ModelRef) -> Option<(LocalKind, &str)> {
+        let kind = LocalKind::parse(&model.provider_id)?;
         Some((kind, self.settings.local.get(&kind)?.as_str()))
     }
 
     /// A model of a server on this machine: one that it serves, or whatever is named while it does not say.
-    fn resolve_local(&self, kind: Kind, address: &str, model: &ModelRef) -> Result<Resolved, Error> {
+    fn resolve_local(&self, kind: LocalKind, address: &str, model: &ModelRef) -> Result<Resolved, CatalogError> {
         let look = self.looks.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
         let models = match look.as_deref() {
             Some(Look::Nothing) => {
-                return Err(Error::NotFound(format!(
+                return Err(CatalogError::NotFound(format!(
                     "{} does not run at {address}: start it, or say in the settings under local_servers.{} where it is",
                     kind.name(),
                     kind.id()
@@ -176,7 +169,7 @@ impl DirectoryModels {
 impl Models for DirectoryModels {
     fn choose(&self, request: Option<&ModelRef>, agent: Option<&ModelRef>, session: Option<&ModelRef>) -> Result<ModelRef, session::Error> {
         let mut connected = self.catalog.connected_defaults(&self.environment);
-        if let Some(Tape::Replay(replay, _)) = self.tape()? {
+        if let Some(Recording::Replay(replay, _)) = self.recording()? {
             connected.splice(0..0, replay.first_model(true).or_else(|| replay.first_model(false)));
         }
         Ok(choose(Candidates { request, agent, session, config: self.configured.as_ref(), connected: &connected }))
@@ -193,14 +186,14 @@ impl Models for DirectoryModels {
     }
 
     fn resolve(&self, model: &ModelRef) -> Result<ResolvedModel, session::Error> {
-        let tape = self.tape()?;
+        let recording = self.recording()?;
         let cleaner = || {
             let secrets = self.catalog.secrets(&model.provider_id, &self.environment);
             Cleaner { secrets, directory: self.directory.clone() }
         };
-        let resolved = match tape {
+        let resolved = match recording {
             // Nothing is called, so no key is needed, and not even settings.
-            Some(Tape::Replay(replay, timed)) => {
+            Some(Recording::Replay(replay, timed)) => {
                 let (replay, timed, cleaner) = (Arc::clone(replay), *timed, cleaner());
                 let provider: Arc<dyn Provider> = Arc::new(Replayed { replay: Arc::clone(&replay), cleaner, timed });
                 self.catalog.resolve_for(model, Arc::clone(&provider)).or_else(|error| {
@@ -209,21 +202,21 @@ impl Models for DirectoryModels {
                 })
             }
             _ => match (self.catalog.resolve(model, &self.environment), self.local_kind(model)) {
-                (Err(Error::NotFound(_)), Some((kind, address))) => self.resolve_local(kind, address, model),
+                (Err(CatalogError::NotFound(_)), Some((kind, address))) => self.resolve_local(kind, address, model),
                 (resolved, _) => resolved,
             },
         };
         let resolved = resolved.map_err(|error| match error {
-            Error::NotFound(message) => {
+            CatalogError::NotFound(message) => {
                 session::Error::UnknownModel { message, hint: Some("provider.list and `polytree models` name what there is".into()) }
             }
-            Error::Credentials(message) => {
+            CatalogError::Credentials(message) => {
                 session::Error::Credentials { message: self.with_unset(model, message), hint: self.unset.get(&model.provider_id).cloned() }
             }
-            Error::Settings(message) => session::Error::UnknownModel { message, hint: None },
+            CatalogError::Settings(message) => session::Error::UnknownModel { message, hint: None },
         })?;
         let Resolved { mut provider, model: info, options, variants, api } = resolved;
-        if let Some(Tape::Record(recorder)) = tape {
+        if let Some(Recording::Record(recorder)) = recording {
             provider = Arc::new(Recorded { inner: provider, recorder: Arc::clone(recorder), cleaner: cleaner() });
         }
         let unset = self.unset.get(&model.provider_id).cloned();
@@ -231,7 +224,7 @@ impl Models for DirectoryModels {
     }
 
     fn small(&self, model: &ModelRef) -> ModelRef {
-        if let Ok(Some(Tape::Replay(replay, _))) = self.tape()
+        if let Ok(Some(Recording::Replay(replay, _))) = self.recording()
             && let Some(small) = replay.first_model(false)
         {
             return small;

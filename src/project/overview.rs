@@ -17,7 +17,7 @@ use crate::{
         self, Loader, Places, Settings,
         trust::{self, TrustedFile},
     },
-    provider::catalog::Pool,
+    provider::Pool,
     stdx::{disk, paths::AbsPath},
     store::{Known, KnownProject},
     tool::context::Environment,
@@ -78,7 +78,7 @@ impl Projects {
             .instances()
             .iter()
             .map(|instance| OpenDirectory {
-                directory: instance.directory.clone(),
+                directory: instance.directory().clone(),
                 project: instance.project.clone(),
                 used: instance.used(),
                 bytes: size(instance),
@@ -103,7 +103,7 @@ impl Projects {
         instances.sort_by_key(|instance| std::cmp::Reverse(instance.used()));
         let mut found: BTreeMap<ProjectId, HashSet<(AbsPath, String)>> = BTreeMap::new();
         for instance in instances.iter().take(MOST_LOOKED_AT) {
-            let files = trust::files_that_count(instance.worktree(), &instance.directory);
+            let files = trust::files_that_count(instance.worktree(), instance.directory());
             let waiting = trust::pending(&files, &instance.trusted).into_iter().map(|file| (instance.worktree().clone(), file));
             found.entry(instance.project.id.clone()).or_default().extend(waiting);
         }
@@ -153,7 +153,7 @@ impl Projects {
 
 /// Its own fields, its path three times (in the map, in the value, in its location), and the trusted files.
 fn size(instance: &Instance) -> usize {
-    let path = instance.directory.as_path().as_os_str().len();
+    let path = instance.directory().as_path().as_os_str().len();
     let trusted: usize = instance.trusted.iter().map(|file| file.path.len() + file.digest.len() + size_of::<TrustedFile>()).sum();
     size_of::<Instance>() + 3 * path + trusted + 256
 }

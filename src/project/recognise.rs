@@ -10,12 +10,9 @@ use std::{
 use polytree_protocol::id::ProjectId;
 use ulid::Ulid;
 
-use super::{
-    Error,
-    git_layout::{self, Checkout, GitLayout, Location, leads_to},
-    id_file,
-};
+use super::{Error, id_file};
 use crate::{
+    git::layout::{self, CheckoutKind, GitLayout, Location, leads_to},
     stdx::{disk, paths::AbsPath},
     store::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, PlaceKind, Seen, Sighting, Stamp, Store, Told},
 };
@@ -51,7 +48,7 @@ fn stamp(path: &AbsPath) -> io::Result<Stamp> {
 pub(super) async fn see(directory: &AbsPath) -> Result<Sight, Error> {
     let path = directory.clone();
     disk::run(directory, move || {
-        let location = git_layout::locate(&path).map_err(|source| Error::Unseen { directory: path.clone(), source })?;
+        let location = layout::locate(&path).map_err(|source| Error::Unseen { directory: path.clone(), source })?;
         let evidence = evidence(&location)?;
         Ok(Sight { location, evidence })
     })
@@ -67,7 +64,7 @@ fn evidence(location: &Location) -> Result<Evidence, Error> {
     };
     // Of the record that git keeps for a linked worktree, since that stays when the worktree moves; else of the top.
     let checkout = match location {
-        Location::Git(layout) if layout.checkout != Checkout::Main => &layout.git_dir,
+        Location::Git(layout) if layout.checkout != CheckoutKind::Main => &layout.git_dir,
         _ => worktree,
     };
     Ok(Evidence {
@@ -86,10 +83,10 @@ fn evidence(location: &Location) -> Result<Evidence, Error> {
 /// What identifies a checkout in its project.
 fn key(location: &Location) -> String {
     match location {
-        Location::Git(GitLayout { checkout: Checkout::Linked { name }, .. }) => format!("{LINKED}{name}"),
-        Location::Git(GitLayout { checkout: Checkout::Other, worktree, .. }) => format!("path:{worktree}"),
+        Location::Git(GitLayout { checkout: CheckoutKind::Linked { name }, .. }) => format!("{LINKED}{name}"),
+        Location::Git(GitLayout { checkout: CheckoutKind::Other, worktree, .. }) => format!("path:{worktree}"),
         // Outside git the same key as the main checkout that it becomes by `git init`.
-        Location::Git(GitLayout { checkout: Checkout::Main, .. }) | Location::Plain { .. } => "main".to_owned(),
+        Location::Git(GitLayout { checkout: CheckoutKind::Main, .. }) | Location::Plain { .. } => "main".to_owned(),
     }
 }
 
@@ -168,7 +165,7 @@ impl Sight {
 /// nobody knows. Looks at the disk.
 pub(super) fn moved(linked: &LinkedCheckout) -> Option<AbsPath> {
     let LinkedCheckout { checkout, name, common_dir } = linked;
-    let found = git_layout::linked_worktree(common_dir, name).filter(|found| *found != checkout.path)?;
+    let found = layout::linked_worktree(common_dir, name).filter(|found| *found != checkout.path)?;
     // git gives the name of a removed worktree to the next one, whose record is another directory.
     let record = stamp(&common_dir.join("worktrees").join(name)).ok()?;
     (record.inode == checkout.stamp.inode && record.born == checkout.stamp.born).then_some(found)

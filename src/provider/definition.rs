@@ -4,7 +4,7 @@
 use futures::stream::BoxStream;
 use polytree_protocol::{
     message::Tokens,
-    provider::{Model, ModelRef},
+    provider::{Model, ModelCost, ModelLimit, ModelRef},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -295,4 +295,23 @@ impl Error {
 pub trait Provider: Send + Sync {
     /// Calls the model. Errors come as the stream's last item; nothing follows `Finish` or an error.
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<Delta, Error>>;
+}
+
+/// A model of which nothing but the id is known: it is expected to call tools, and its limits count as unknown.
+#[must_use]
+pub fn unknown_model(id: &str) -> Model {
+    Model {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        api: None,
+        attachment: false,
+        documents: false,
+        reasoning: false,
+        temperature: false,
+        tool_call: true,
+        release_date: None,
+        cost: ModelCost::default(),
+        limit: ModelLimit::default(),
+        variants: Vec::new(),
+    }
 }

@@ -1,6 +1,6 @@
 //! When a failed model call is tried again, and how long to wait before. Pure: the caller sleeps and counts.
 
-use super::definition::Error;
+use crate::provider::definition::Error;
 
 /// How often and how patiently to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -11,9 +11,8 @@ use futures::{StreamExt as _, stream, stream::BoxStream};
 use polytree_protocol::message::Tokens;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Notify;
 
-use super::definition::{Delta, Error, FinishReason, ModelRequest, Provider};
+use crate::provider::definition::{Delta, Error, FinishReason, ModelRequest, Provider};
 
 /// What calls without tools get when the script has nothing for them.
 const DEFAULT_TEXT: &str = "Scripted session";
@@ -31,7 +30,7 @@ pub struct Script {
 
 impl Script {
     /// A script for calls with tools.
-    #[must_use]
+    #[cfg(test)]
     pub fn new(calls: impl IntoIterator<Item = Vec<Step>>) -> Self {
         Self { calls: calls.into_iter().collect(), others: Vec::new() }
     }
@@ -82,9 +81,6 @@ pub enum Step {
         /// How long.
         milliseconds: u64,
     },
-    /// Waits until somebody opens the gate with `notify_one`. Only in code.
-    #[serde(skip)]
-    Gate(Arc<Notify>),
     /// Fails. Only in code; see `fail` for files.
     #[serde(skip)]
     Error(Error),
@@ -113,27 +109,15 @@ impl Step {
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
     }
-
-    /// A tool call.
-    pub fn tool(name: impl Into<String>, input: Value) -> Self {
-        Self::Tool { name: name.into(), input, call_id: None }
-    }
-
-    /// The end, with what was used.
-    #[must_use]
-    pub fn finish(reason: FinishReason, tokens: Tokens) -> Self {
-        Self::Finish { reason: reason.word().to_owned(), tokens }
-    }
 }
 
 #[derive(Default)]
 struct State {
     calls: VecDeque<Vec<Step>>,
     others: VecDeque<Vec<Step>>,
-    requests: Vec<ModelRequest>,
 }
 
-/// Plays a script and remembers what it was asked.
+/// Plays a script.
 #[derive(Default)]
 pub struct Scripted {
     // Never held across an await.
@@ -144,29 +128,16 @@ impl Scripted {
     /// Plays the script from its beginning.
     #[must_use]
     pub fn new(script: Script) -> Self {
-        let state = State { calls: script.calls.into(), others: script.others.into(), requests: Vec::new() };
+        let state = State { calls: script.calls.into(), others: script.others.into() };
         Self { state: Mutex::new(state) }
-    }
-
-    /// Adds an answer for calls with tools.
-    pub fn push(&self, steps: Vec<Step>) {
-        self.state().calls.push_back(steps);
-    }
-
-    /// All requests so far.
-    #[must_use]
-    pub fn requests(&self) -> Vec<ModelRequest> {
-        self.state().requests.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self, request: ModelRequest) -> Vec<Step> {
+    fn next(&self, has_tools: bool) -> Vec<Step> {
         let mut state = self.state();
-        let has_tools = !request.tools.is_empty();
-        state.requests.push(request);
         if has_tools {
             let exhausted = Error::Stream { message: "the script has no further answer".to_owned(), retryable: false };
             state.calls.pop_front().unwrap_or_else(|| vec![Step::Error(exhausted)])
@@ -182,18 +153,16 @@ impl Provider for Scripted {
             match play {
                 Play::Item(item) => return Some(item),
                 Play::Wait(time) => tokio::time::sleep(time).await,
-                Play::Gate(gate) => gate.notified().await,
             }
             None
         };
-        stream::iter(plays(self.next(request))).filter_map(play).boxed()
+        stream::iter(plays(self.next(!request.tools.is_empty()))).filter_map(play).boxed()
     }
 }
 
 enum Play {
     Item(Result<Delta, Error>),
     Wait(Duration),
-    Gate(Arc<Notify>),
 }
 
 /// What the steps do, up to the end of the answer. Calls are complete only there, as with any service.
@@ -216,7 +185,6 @@ fn plays(steps: Vec<Step>) -> Vec<Play> {
                 complete_calls.push(item(Delta::ToolCallDone { call_id, name, arguments, metadata: None }));
             }
             Step::Wait { milliseconds } => plays.push(Play::Wait(Duration::from_millis(milliseconds))),
-            Step::Gate(gate) => plays.push(Play::Gate(gate)),
             Step::Error(error) => {
                 plays.push(Play::Item(Err(error)));
                 return plays;
@@ -249,7 +217,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::provider::{catalog::unknown_model, definition::ToolSpec};
+    use crate::provider::definition::{ToolSpec, unknown_model};
 
     fn request(with_tools: bool) -> ModelRequest {
         let tool = ToolSpec { name: "read".to_owned(), description: String::new(), parameters: json!({}) };
@@ -301,19 +269,6 @@ mod tests {
         let fail = Error::Status { status: 429, message: "slow".to_owned(), retry_after: Some(5) };
         assert_eq!(answer(&provider, true).await, [Err(fail)]);
         assert!(matches!(answer(&provider, true).await[..], [Err(Error::Stream { retryable: false, .. })]));
-        assert_eq!(provider.requests().len(), 5);
-    }
-
-    #[tokio::test]
-    async fn a_gate_holds_the_answer() {
-        let gate = Arc::new(Notify::new());
-        let provider = Scripted::new(Script::new([vec![Step::text("a"), Step::Gate(Arc::clone(&gate)), Step::text("b")]]));
-        let mut stream = provider.stream(request(true));
-        assert_eq!(stream.next().await, Some(Ok(Delta::Text("a".to_owned()))));
-        assert!(futures::poll!(stream.next()).is_pending());
-        gate.notify_one();
-        assert_eq!(stream.next().await, Some(Ok(Delta::Text("b".to_owned()))));
-        assert_eq!(stream.collect::<Vec<_>>().await, [Ok(stop())]);
     }
 
     #[test]

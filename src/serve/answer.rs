@@ -1,28 +1,25 @@
-//! Answers as text: results within the limit, errors with their word, number and hint.
+//! Answers as JSON-RPC messages: results, and errors with their word, number and hint.
 
-use std::{borrow::Cow, error::Error as _, sync::Arc};
+use std::borrow::Cow;
 
-use jsonrpsee::{
-    MethodResponse, ResponsePayload,
-    types::{ErrorObject, ErrorObjectOwned, Id, error::OVERSIZED_RESPONSE_CODE},
-};
-use polytree_protocol::errors::ErrorKind;
+use jsonrpsee::types::{ErrorObject, ErrorObjectOwned, Id, Response, ResponsePayload};
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
-    api::error::Error,
     jsonrpc::{
         envelope,
         framing::{Frame, MESSAGE_LIMIT},
     },
+    rpc::{call::too_large, error::Error},
 };
 
-/// An id as jsonrpsee has it; none is `null`.
-pub fn id(id: Option<&envelope::Id>) -> Id<'static> {
+/// An id as it is written; none is `null`.
+pub fn id(id: Option<&envelope::Id>) -> Id<'_> {
     match id {
         None => Id::Null,
         Some(envelope::Id::Number(number)) => Id::Number(*number),
-        Some(envelope::Id::Text(text)) => Id::Str(Cow::Owned(text.to_string())),
+        Some(envelope::Id::Text(text)) => Id::Str(Cow::Borrowed(text)),
     }
 }
 
@@ -31,56 +28,35 @@ pub fn object(error: &Error) -> ErrorObjectOwned {
     ErrorObject::owned(error.kind().code(), error.message(), Some(error.data()))
 }
 
-/// The answer of a failed call; what clients are not told goes to the log.
-pub fn failure(id: Id<'_>, error: &Error) -> MethodResponse {
-    log(error);
-    MethodResponse::error(id, object(error))
+/// The answer of a failed call; without an id it has `null`.
+pub fn failure(request: Option<&envelope::Id>, error: &Error) -> Box<RawValue> {
+    // Strings, numbers and structs of them can always be written.
+    to_raw_value(&Response::new(ResponsePayload::<()>::error(object(error)), id(request))).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-/// Notes a failure: a defect loudly, a refusal softly.
-pub fn log(error: &Error) {
-    if error.kind() == ErrorKind::Internal {
-        tracing::error!(cause = causes(error), "{error}");
-    } else {
-        tracing::debug!(kind = error.kind().word(), cause = causes(error), "{error}");
+/// The answer of a call, or the refusal of one over the limit.
+pub fn success<T: Serialize + Clone>(request: Option<&envelope::Id>, result: &T, limit: usize) -> Box<RawValue> {
+    match to_raw_value(&Response::new(ResponsePayload::success_borrowed(result), id(request))) {
+        Ok(answer) if answer.get().len() <= limit => answer,
+        Ok(_) => failure(request, &too_large(limit)),
+        Err(error) => failure(request, &Error::internal(error)),
     }
-}
-
-fn causes(error: &Error) -> String {
-    let mut next = error.source();
-    let mut text = Vec::new();
-    while let Some(cause) = next {
-        text.push(cause.to_string());
-        next = cause.source();
-    }
-    text.join(": ")
-}
-
-/// The answer of a call. The result is written once, and not further than the limit.
-pub fn success<T: Serialize>(id: Id<'_>, result: T, limit: usize) -> MethodResponse {
-    // Shared, because jsonrpsee asks for a value that can be cloned.
-    let response = MethodResponse::response(id.clone(), ResponsePayload::success(Arc::new(result)), limit);
-    if response.as_error_code() == Some(OVERSIZED_RESPONSE_CODE) {
-        return failure(id, &too_large(limit));
-    }
-    response
-}
-
-/// An answer over the limit.
-pub fn too_large(limit: usize) -> Error {
-    Error::too_large("the answer is too large", limit as u64).hint("ask for less at once")
 }
 
 /// The text of a message, or the answer that a frame without any deserves.
-pub fn text(frame: Frame<'_>) -> Result<&str, MethodResponse> {
+pub fn text(frame: Frame<'_>) -> Result<&str, Box<RawValue>> {
+    let refuse = |request: Option<&envelope::Id>, error: &Error| {
+        error.log();
+        Err(failure(request, error))
+    };
     match frame {
         Frame::Message(bytes) => match str::from_utf8(bytes) {
             // Some write a byte order mark before what they send.
             Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
-            Err(error) => Err(failure(Id::Null, &Error::parse(format!("the message is not UTF-8: {error}")))),
+            Err(error) => refuse(None, &Error::parse(format!("the message is not UTF-8: {error}"))),
         },
-        Frame::TooLarge(request) => Err(failure(id(request), &Error::too_large("the message is too large", MESSAGE_LIMIT as u64))),
-        Frame::BadHeaders => Err(failure(Id::Null, &Error::parse("the headers of the message have no usable `Content-Length`"))),
-        Frame::Truncated => Err(failure(Id::Null, &Error::parse("the input ended within a message"))),
+        Frame::TooLarge(request) => refuse(request, &Error::too_large("the message is too large", MESSAGE_LIMIT as u64)),
+        Frame::BadHeaders => refuse(None, &Error::parse("the headers of the message have no usable `Content-Length`")),
+        Frame::Truncated => refuse(None, &Error::parse("the input ended within a message")),
     }
 }

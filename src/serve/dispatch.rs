@@ -2,7 +2,9 @@
 //! arrives the connection goes on, and nothing grows beyond its limit.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, hash_map::Entry},
+    fmt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -10,51 +12,35 @@ use std::{
 };
 
 use futures::future::{AbortHandle, Abortable, BoxFuture, join_all};
-use jsonrpsee::{
-    BoundedSubscriptions, ConnectionId, Extensions, MethodCallback, MethodResponse, MethodSink, SubscriptionState,
-    types::{Id as WireId, Params},
-};
 use serde::Deserialize;
-use serde_json::value::RawValue;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::{
-    answer,
-    outbox::Outbox,
-    rpc::{ANSWER_LIMIT, Rpc, SUBSCRIPTION_LIMIT},
-};
+use super::{answer, outbox::Outbox};
 use crate::{
-    api::{
-        connection::{Connection, Door},
-        error::Error,
-        sink::Closed,
-    },
     jsonrpc::{
         envelope::{self, Id, Invalid, Message, Request},
         framing::Frame,
     },
+    rpc::{
+        Method, Rpc,
+        call::{ANSWER_LIMIT, Call, Caller, Opened, Reply, too_large},
+        connection::Connection,
+        error::Error,
+        sink::Closed,
+    },
     stdx::tasks::Tasks,
 };
-
-/// How many requests of one connection may be in flight.
-pub const REQUEST_LIMIT: u32 = 1024;
-
-/// When the next daemon can be there, in milliseconds.
-const NEXT_DAEMON: u64 = 500;
 
 /// How many entries a batch may have.
 pub const BATCH_LIMIT: usize = 100;
 
 /// What one connection has under way.
 pub struct Dispatcher {
-    rpc: Rpc,
-    connection: Arc<Connection>,
-    extensions: Extensions,
+    caller: Caller,
     outbox: Outbox,
     tasks: Tasks,
     in_flight: Arc<InFlight>,
-    slots: Arc<Semaphore>,
-    subscriptions: BoundedSubscriptions,
     next_notification: AtomicU64,
 }
 
@@ -63,6 +49,24 @@ pub struct Dispatcher {
 enum Key {
     Request(Id),
     Notification(u64),
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(id) => id.fmt(f),
+            Self::Notification(_) => f.write_str("null"),
+        }
+    }
+}
+
+impl Key {
+    fn id(&self) -> Option<&Id> {
+        match self {
+            Self::Request(id) => Some(id),
+            Self::Notification(_) => None,
+        }
+    }
 }
 
 /// Plain mutex: held for single operations of the map.
@@ -78,10 +82,8 @@ impl InFlight {
 /// A request that was admitted.
 struct Running {
     key: Key,
-    id: WireId<'static>,
-    call: Abortable<BoxFuture<'static, MethodResponse>>,
+    reply: Abortable<BoxFuture<'static, Result<Reply, Error>>>,
     slot: OwnedSemaphorePermit,
-    /// It is over before the next message is looked at.
     in_order: bool,
 }
 
@@ -89,8 +91,11 @@ struct Running {
 struct Finished {
     /// What is to be forgotten before the client sees the answer: then it may use the id again.
     key: Option<Key>,
-    id: WireId<'static>,
-    response: MethodResponse,
+    id: Option<Id>,
+    /// None for a notification.
+    answer: Option<Box<RawValue>>,
+    /// Sends notifications once the answer is queued.
+    opened: Option<Opened>,
     /// Held until the answer is queued, so that waiting answers count as requests in flight.
     _slot: Option<OwnedSemaphorePermit>,
 }
@@ -102,6 +107,11 @@ enum Step {
 }
 
 impl Step {
+    fn refusal(id: Option<Id>, error: &Error) -> Self {
+        let answer = Some(answer::failure(id.as_ref(), error));
+        Self::Answer(Finished { key: None, id, answer, opened: None, _slot: None })
+    }
+
     async fn finish(self) -> Option<Finished> {
         match self {
             Step::Nothing => None,
@@ -113,26 +123,18 @@ impl Step {
 
 impl Running {
     async fn finish(self) -> Finished {
-        let Self { key, id, call, slot, .. } = self;
+        let Self { key, reply, slot, .. } = self;
         // Awaiting by value also drops the handler's future as soon as it is cancelled.
-        let response = match call.await {
-            Ok(response) => response,
-            Err(_) => answer::failure(id.clone(), &Error::cancelled("the request was cancelled")),
+        let reply = reply.await.unwrap_or_else(|_| Err(Error::cancelled("the request was cancelled")));
+        let id = key.id().cloned();
+        let (answer, opened) = match reply {
+            // A notification, which has no answer.
+            _ if id.is_none() => (None, None),
+            Ok(Reply::Result(result)) => (Some(answer::success(id.as_ref(), &result, ANSWER_LIMIT)), None),
+            Ok(Reply::Subscription(opened)) => (Some(answer::success(id.as_ref(), &opened.id(), ANSWER_LIMIT)), Some(opened)),
+            Err(error) => (Some(answer::failure(id.as_ref(), &error)), None),
         };
-        Finished { key: Some(key), id, response, _slot: Some(slot) }
-    }
-}
-
-impl Finished {
-    /// The answer that a message deserves by itself.
-    fn refusal(id: Option<&Id>, error: &Error) -> Self {
-        let id = answer::id(id);
-        let response = answer::failure(id.clone(), error);
-        Self { key: None, id, response, _slot: None }
-    }
-
-    fn is_notification(&self) -> bool {
-        matches!(self.key, Some(Key::Notification(_)))
+        Finished { key: Some(key), id, answer, opened, _slot: Some(slot) }
     }
 }
 
@@ -145,20 +147,8 @@ enum Place {
 impl Dispatcher {
     /// A connection with nothing under way. Its requests run below `tasks`.
     pub fn new(rpc: Rpc, connection: Arc<Connection>, outbox: Outbox, tasks: Tasks) -> Self {
-        let mut extensions = Extensions::new();
-        extensions.insert(connection.clone());
-        extensions.insert(outbox.clone());
-        Self {
-            rpc,
-            connection,
-            extensions,
-            outbox,
-            tasks,
-            in_flight: Arc::default(),
-            slots: Arc::new(Semaphore::new(REQUEST_LIMIT as usize)),
-            subscriptions: BoundedSubscriptions::new(SUBSCRIPTION_LIMIT),
-            next_notification: AtomicU64::new(0),
-        }
+        let caller = Caller::new(rpc, connection);
+        Self { caller, outbox, tasks, in_flight: Arc::default(), next_notification: AtomicU64::new(0) }
     }
 
     /// Takes what came in. Waits only when a refusal finds the way out full.
@@ -168,7 +158,7 @@ impl Dispatcher {
     pub async fn receive(&self, frame: Frame<'_>) -> Result<(), Closed> {
         let text = match answer::text(frame) {
             Ok(text) => text,
-            Err(response) => return self.outbox.answer(response.into_json()).await,
+            Err(refusal) => return self.outbox.answer(refusal).await,
         };
         let refusal = match envelope::parse(text) {
             Message::Single(request) => return self.single(request).await,
@@ -177,14 +167,12 @@ impl Dispatcher {
             Message::Batch(entries) => return self.batch(entries).await,
             Message::NotJson(why) => Error::parse(format!("the message is not JSON: {why}")),
         };
-        self.rpc.calls().refused(refusal.kind());
-        self.outbox.answer(answer::failure(WireId::Null, &refusal).into_json()).await
+        self.outbox.answer(answer::failure(None, &self.caller.refuse(refusal))).await
     }
 
     /// Waits until everything that was admitted is over and its answers are queued.
     pub async fn idle(&self) {
-        // The semaphore is never closed.
-        let _ = self.slots.acquire_many(REQUEST_LIMIT).await;
+        self.caller.idle().await;
     }
 
     /// Cancels everything under way.
@@ -194,22 +182,20 @@ impl Dispatcher {
 
     async fn single(&self, request: Result<Request<'_>, Invalid>) -> Result<(), Closed> {
         match self.step(request, Place::Alone) {
-            Step::Nothing => Ok(()),
-            Step::Answer(finished) => self.outbox.answer(finished.response.into_json()).await,
+            Step::Nothing | Step::Answer(Finished { answer: None, .. }) => Ok(()),
+            Step::Answer(Finished { answer: Some(answer), .. }) => self.outbox.answer(answer).await,
             Step::Run(running) => {
                 let (outbox, in_flight, in_order) = (self.outbox.clone(), self.in_flight.clone(), running.in_order);
                 let work = async move {
                     let finished = running.finish().await;
-                    let place = if finished.is_notification() { None } else { outbox.reserve().await.ok() };
+                    let place = if finished.answer.is_some() { outbox.reserve().await.ok() } else { None };
                     if let Some(key) = &finished.key {
                         in_flight.with(|in_flight| in_flight.remove(key));
                     }
-                    if let Some(place) = place {
-                        let success = finished.response.is_success();
-                        let (message, sent, _) = finished.response.into_parts();
-                        place.send(outbox.outgoing(message));
-                        if let Some(sent) = sent {
-                            sent.notify(success);
+                    if let Some((place, answer)) = place.zip(finished.answer) {
+                        place.send(outbox.outgoing(answer));
+                        if let Some(opened) = finished.opened {
+                            opened.start();
                         }
                     }
                 };
@@ -236,7 +222,8 @@ impl Dispatcher {
         let work = async move {
             let finished = join_all(steps.into_iter().map(Step::finish));
             let finished: Vec<_> = finished.await.into_iter().flatten().collect();
-            let answers: Vec<_> = finished.iter().filter(|finished| !finished.is_notification()).collect();
+            let answers: Vec<_> =
+                finished.iter().filter_map(|finished| Some((finished.id.as_ref(), finished.answer.as_deref()?))).collect();
             let place = match answers.as_slice() {
                 [] => None,
                 answers => Some((outbox.reserve().await?, join(answers, ANSWER_LIMIT))),
@@ -257,101 +244,49 @@ impl Dispatcher {
     }
 
     fn step(&self, request: Result<Request<'_>, Invalid>, place: Place) -> Step {
-        let request = match request {
-            Ok(request) => request,
+        match request {
             Err(invalid) => {
-                let refusal = Error::invalid_request(invalid.reason);
-                self.rpc.calls().refused(refusal.kind());
-                return Step::Answer(Finished::refusal(invalid.id.as_ref(), &refusal));
+                let refusal = self.caller.refuse(Error::invalid_request(invalid.reason));
+                Step::refusal(invalid.id, &refusal)
             }
-        };
-        match self.admit(&request, place).inspect_err(|refusal| self.rpc.calls().refused(refusal.kind())) {
-            Ok(step) => step,
-            Err(error) if request.id.is_some() => Step::Answer(Finished::refusal(request.id.as_ref(), &error)),
-            Err(error) => {
-                tracing::debug!(method = %request.method, connection = self.connection.id(), "notification refused: {error}");
+            Ok(request) if request.id.is_none() && request.method.starts_with("$/") => {
+                if request.method == "$/cancelRequest" {
+                    self.cancel(request.params);
+                }
                 Step::Nothing
             }
+            Ok(request) => match self.admit(&request, place) {
+                Ok(running) => Step::Run(running),
+                Err(error) if request.id.is_some() => Step::refusal(request.id, &error),
+                Err(_) => Step::Nothing,
+            },
         }
     }
 
-    fn admit(&self, request: &Request<'_>, place: Place) -> Result<Step, Error> {
-        if request.id.is_none() && request.method.starts_with("$/") {
-            if request.method == "$/cancelRequest" {
-                self.cancel(request.params);
+    fn admit(&self, request: &Request<'_>, place: Place) -> Result<Running, Error> {
+        if self.caller.rpc().method(&request.method).is_ok_and(Method::is_subscription) {
+            if place == Place::InBatch {
+                let error = Error::invalid_state("subscriptions cannot be opened in a batch").hint("send the request by itself");
+                return Err(self.caller.refuse(error));
             }
-            return Ok(Step::Nothing);
+            if request.id.is_none() {
+                return Err(self.caller.refuse(Error::invalid_request("a subscription without a request id could never be ended")));
+            }
         }
-        let callback = self.rpc.methods().method(&request.method).ok_or_else(|| self.rpc.unknown_method(&request.method))?;
-        if self.rpc.life().is_lost() && !request.method.starts_with("server.") {
-            return Err(Error::unavailable(
-                "the data directory or its database was removed or replaced while the daemon ran: it cannot store anything and leaves",
-            )
-            .hint("send it again: the next daemon starts with the data directory as it is then")
-            .retry_after(NEXT_DAEMON));
-        }
-        let overloaded = |what: &str, limit: u32| {
-            Error::overloaded(format!("too many {what} at once on this connection; the limit is {limit}"), limit.into())
-        };
-        let slot = self.slots.clone().try_acquire_owned().map_err(|_| overloaded("requests", REQUEST_LIMIT))?;
         let key = match &request.id {
             Some(id) => Key::Request(id.clone()),
             None => Key::Notification(self.next_notification.fetch_add(1, Ordering::Relaxed)),
         };
+        let Call { reply, slot, in_order } = self.caller.call(&request.method, request.params, &key)?;
         let (handle, registration) = AbortHandle::new_pair();
         self.in_flight.with(|in_flight| match in_flight.entry(key.clone()) {
-            Entry::Occupied(_) => Err(Error::invalid_request("a request with this id is still in flight")),
+            Entry::Occupied(_) => Err(self.caller.refuse(Error::invalid_request("a request with this id is still in flight"))),
             Entry::Vacant(vacant) => {
                 vacant.insert(handle);
                 Ok(())
             }
         })?;
-        let id = answer::id(request.id.as_ref());
-        let call = self.call(callback, id.clone(), request, place).inspect_err(|_| {
-            self.in_flight.with(|in_flight| in_flight.remove(&key));
-        })?;
-        let in_order = self.rpc.is_in_order(&request.method);
-        Ok(Step::Run(Running { key, id, call: Abortable::new(call, registration), slot, in_order }))
-    }
-
-    fn call(
-        &self,
-        callback: &MethodCallback,
-        id: WireId<'static>,
-        request: &Request<'_>,
-        place: Place,
-    ) -> Result<BoxFuture<'static, MethodResponse>, Error> {
-        let number = ConnectionId(usize::try_from(self.connection.id()).unwrap_or(usize::MAX));
-        let params = Params::new(request.params);
-        let extensions = self.extensions.clone();
-        Ok(match callback {
-            MethodCallback::Async(callback) => callback(id, params.into_owned(), number, ANSWER_LIMIT, extensions),
-            MethodCallback::Subscription(callback) => {
-                if self.connection.door() == Door::Http {
-                    return Err(
-                        Error::invalid_state("an HTTP request cannot carry a subscription").hint("open a WebSocket at the same address")
-                    );
-                }
-                if place == Place::InBatch {
-                    return Err(Error::invalid_state("subscriptions cannot be opened in a batch").hint("send the request by itself"));
-                }
-                if request.id.is_none() {
-                    return Err(Error::invalid_request("a subscription without a request id could never be ended"));
-                }
-                let subscription_permit = self.subscriptions.acquire().ok_or_else(|| {
-                    Error::overloaded(
-                        format!("too many subscriptions on this connection; the limit is {SUBSCRIPTION_LIMIT}"),
-                        SUBSCRIPTION_LIMIT.into(),
-                    )
-                })?;
-                // Our callbacks find the outbox in the extensions; this is only what the type asks for.
-                let unused = MethodSink::new(mpsc::channel(1).0);
-                let state = SubscriptionState { conn_id: number, id_provider: self.rpc.subscription_ids(), subscription_permit };
-                callback(id, params, unused, state, extensions)
-            }
-            MethodCallback::Sync(callback) => ready(callback(id, params, ANSWER_LIMIT, extensions)),
-            MethodCallback::Unsubscription(callback) => ready(callback(id, params, number, ANSWER_LIMIT, extensions)),
-        })
+        Ok(Running { key, reply: Abortable::new(reply, registration), slot, in_order })
     }
 
     fn cancel(&self, params: Option<&str>) {
@@ -368,27 +303,23 @@ impl Dispatcher {
     }
 }
 
-fn ready(response: MethodResponse) -> BoxFuture<'static, MethodResponse> {
-    Box::pin(std::future::ready(response))
-}
-
 /// The answers of a batch as one array within the limit: the largest give way to `too_large`.
-fn join(answers: &[&Finished], limit: usize) -> Box<RawValue> {
-    let mut texts: Vec<Option<Box<RawValue>>> = answers.iter().map(|_| None).collect();
+fn join(answers: &[(Option<&Id>, &RawValue)], limit: usize) -> Box<RawValue> {
+    let mut replaced: Vec<Option<Box<RawValue>>> = answers.iter().map(|_| None).collect();
     let mut by_size: Vec<_> = (0..answers.len()).collect();
-    by_size.sort_unstable_by_key(|&index| std::cmp::Reverse(answers[index].response.as_json().get().len()));
-    let mut total = 1 + answers.iter().map(|answer| answer.response.as_json().get().len() + 1).sum::<usize>();
+    by_size.sort_unstable_by_key(|&index| Reverse(answers[index].1.get().len()));
+    let mut total = 1 + answers.iter().map(|(_, answer)| answer.get().len() + 1).sum::<usize>();
     for index in by_size {
         if total <= limit {
             break;
         }
-        let replacement = answer::failure(answers[index].id.clone(), &answer::too_large(limit)).into_json();
-        total = total - answers[index].response.as_json().get().len() + replacement.get().len();
-        texts[index] = Some(replacement);
+        let (id, answer) = answers[index];
+        let refusal = answer::failure(id, &too_large(limit));
+        total = total - answer.get().len() + refusal.get().len();
+        replaced[index] = Some(refusal);
     }
-    let all: Vec<&RawValue> =
-        texts.iter().zip(answers).map(|(text, answer)| text.as_deref().unwrap_or_else(|| answer.response.as_json())).collect();
-    serde_json::value::to_raw_value(&all).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    let all: Vec<&RawValue> = replaced.iter().zip(answers).map(|(refusal, (_, answer))| refusal.as_deref().unwrap_or(answer)).collect();
+    to_raw_value(&all).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 #[cfg(test)]
@@ -397,21 +328,19 @@ mod tests {
 
     #[test]
     fn the_largest_answers_of_a_batch_give_way() {
-        let answer = |number: u64, length: usize| Finished {
-            key: None,
-            id: WireId::Number(number),
-            response: answer::success(WireId::Number(number), "x".repeat(length), usize::MAX),
-            _slot: None,
-        };
-        let answers = [answer(1, 10), answer(2, 5000), answer(3, 400), answer(4, 600)];
-        let text = |limit| join(&answers.iter().collect::<Vec<_>>(), limit).get().to_owned();
+        let answers = [10, 5000, 400, 600].map(|length| {
+            let id = Id::Number(length);
+            let answer = answer::success(Some(&id), &"x".repeat(usize::try_from(length).unwrap()), usize::MAX);
+            (id, answer)
+        });
+        let text = |limit| join(&answers.iter().map(|(id, answer)| (Some(id), &**answer)).collect::<Vec<_>>(), limit).get().to_owned();
         assert!(!text(10_000).contains("too_large"));
         let cut = text(1500);
         assert!(cut.len() <= 1500);
         let cut: Vec<serde_json::Value> = serde_json::from_str(&cut).unwrap();
         let kinds: Vec<_> = cut.iter().map(|answer| answer["error"]["data"]["kind"].as_str()).collect();
         assert_eq!(kinds, [None, Some("too_large"), None, None]);
-        assert_eq!(cut[1]["id"], 2);
+        assert_eq!(cut[1]["id"], 5000);
         assert_eq!(cut[1]["error"]["data"]["limit"], 1500);
     }
 }

@@ -17,11 +17,11 @@ use tokio::{
 };
 
 use crate::{
-    api::{
-        sink::{Closed, Outlet, Room, Subscription, Voice},
+    jsonrpc::framing::Framing,
+    rpc::{
+        sink::{self, Closed, Notifier, Outlet, Subscription},
         traffic::{Traffic, Waiting},
     },
-    jsonrpc::framing::Framing,
 };
 
 /// How many messages may wait to be written.
@@ -120,17 +120,16 @@ impl Outbox {
     pub async fn closed(&self) {
         self.queue.closed().await;
     }
-
-    /// The outlet of one subscription.
-    pub fn outlet(&self, subscription: Arc<Subscription>) -> Arc<dyn Outlet> {
-        let (queue, traffic) = (self.queue.clone(), Arc::clone(&self.traffic));
-        Arc::new(QueueOutlet { queue, bytes: Arc::new(Semaphore::new(SUBSCRIPTION_BYTES)), subscription, traffic })
-    }
 }
 
-impl Voice for Outbox {
-    fn tell(&self, message: Box<RawValue>) -> BoxFuture<'_, Result<(), Closed>> {
+impl Notifier for Outbox {
+    fn send(&self, message: Box<RawValue>) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(self.answer(message))
+    }
+
+    fn outlet(&self, subscription: Arc<Subscription>) -> Arc<dyn Outlet> {
+        let (queue, traffic) = (self.queue.clone(), Arc::clone(&self.traffic));
+        Arc::new(QueueOutlet { queue, bytes: Arc::new(Semaphore::new(SUBSCRIPTION_BYTES)), subscription, traffic })
     }
 }
 
@@ -142,13 +141,13 @@ struct QueueOutlet {
 }
 
 impl Outlet for QueueOutlet {
-    fn room(&self, bytes: usize) -> BoxFuture<'_, Result<Box<dyn Room>, Closed>> {
+    fn reserve(&self, bytes: usize) -> BoxFuture<'_, Result<Box<dyn sink::Permit>, Closed>> {
         Box::pin(async move {
             let bytes = u32::try_from(bytes.min(SUBSCRIPTION_BYTES)).unwrap_or(u32::MAX);
             let bytes = self.bytes.clone().acquire_many_owned(bytes).await.map_err(|_| Closed)?;
             let place = self.queue.clone().reserve_owned().await.map_err(|_| Closed)?;
-            Ok(Box::new(QueueRoom { place, bytes, subscription: self.subscription.clone(), traffic: self.traffic.clone() })
-                as Box<dyn Room>)
+            Ok(Box::new(QueuePermit { place, bytes, subscription: self.subscription.clone(), traffic: self.traffic.clone() })
+                as Box<dyn sink::Permit>)
         })
     }
 
@@ -157,18 +156,17 @@ impl Outlet for QueueOutlet {
     }
 }
 
-struct QueueRoom {
+struct QueuePermit {
     place: OwnedPermit<Outgoing>,
     bytes: OwnedSemaphorePermit,
     subscription: Arc<Subscription>,
     traffic: Arc<Traffic>,
 }
 
-impl Room for QueueRoom {
-    fn put(self: Box<Self>, message: Box<RawValue>) -> Result<(), Box<RawValue>> {
+impl sink::Permit for QueuePermit {
+    fn send(self: Box<Self>, message: Box<RawValue>) {
         let waiting = self.traffic.message(message.get().len());
         self.place.send(Outgoing::Event { message, subscription: self.subscription, bytes: self.bytes, waiting });
-        Ok(())
     }
 }
 

@@ -23,10 +23,13 @@ use tokio_util::sync::PollSender;
 
 use super::{
     at_once::AtOnce,
-    connection::{End, Engine},
-    rpc::Rpc,
+    engine::{End, Engine},
 };
-use crate::{api::connection::Connection, jsonrpc::framing::Decoder, stdx::tasks::Tasks};
+use crate::{
+    jsonrpc::framing::Decoder,
+    rpc::{Rpc, connection::Connection},
+    stdx::tasks::Tasks,
+};
 
 /// How long requests that were read may take before the turns are interrupted.
 const QUICK: Duration = Duration::from_millis(400);
@@ -270,7 +273,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::connection::Door,
+        rpc::connection::Door,
         serve::testing::{App, rpc},
     };
 

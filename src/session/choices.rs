@@ -8,7 +8,7 @@ use polytree_protocol::{
 use serde_json::{Map, Value};
 
 use super::{Error, ResolvedModel};
-use crate::provider::variants;
+use crate::provider::merge;
 
 /// The longest answer asked for where neither prompt nor agent say, and the model's limit is unknown or higher.
 const MOST_OUTPUT: u64 = 32_000;
@@ -95,7 +95,7 @@ pub(super) fn choices(user: &UserMessage, agent: &Agent, model: &ResolvedModel) 
     options.extend(agent.options.iter().map(|(key, value)| (key.clone(), value.clone())));
     let variant = user.variant.as_ref().and_then(|name| model.variants.iter().find(|(known, _)| known == name));
     if let Some((_, fields)) = variant {
-        variants::merge(&mut options, fields);
+        merge(&mut options, fields);
     }
     let samples = model.info.temperature;
     Choices {
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::{
         agent::builtin,
-        provider::{catalog::unknown_model, offline::Offline},
+        provider::{Offline, definition::unknown_model},
     };
 
     fn model(samples: bool, limit: u64) -> ResolvedModel {

@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        provider::{catalog::unknown_model, definition::ToolSpec},
+        provider::definition::{ToolSpec, unknown_model},
         store::new_answer,
     };
 

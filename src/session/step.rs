@@ -23,8 +23,8 @@ use super::{
 use crate::{
     provider::{
         definition::{CALL_LENGTH, Delta, Error as ModelError, FinishReason, MOST_ANSWER, ModelMessage, ModelRequest, UserContent},
+        forced_call, merge,
         retry::Failures,
-        variants,
     },
     stdx::time::now_ms,
 };
@@ -260,8 +260,8 @@ fn request(turn: &Turn, history: &[MessageWithParts], final_step: bool) -> Model
     if let Some(form) = &turn.form {
         system.push(form.instruction(calls_tools));
         if form.forces() && !tools.is_empty() {
-            let forced = variants::must_call_a_tool(&turn.model.api, &options, &turn.model.info);
-            variants::merge(&mut options, &forced);
+            let forced = forced_call(&turn.model.api, &options, &turn.model.info);
+            merge(&mut options, &forced);
         }
     }
     let mut request = ModelRequest {

@@ -17,7 +17,7 @@ use super::Error;
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
-    provider::{definition::Provider, variants::Variants},
+    provider::{Variants, definition::Provider},
     stdx::paths::AbsPath,
     tool::{context::Environment, definition::AnyTool, output::OutputLimits},
 };

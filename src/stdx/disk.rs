@@ -3,12 +3,14 @@
 
 use std::{
     collections::HashMap,
+    fs::File,
+    io::Read as _,
     path::{Path, PathBuf},
     sync::{
         Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::Semaphore;
@@ -17,8 +19,6 @@ use super::tasks::Tasks;
 
 /// How many threads work on the files of one file system at most.
 const LIMIT: usize = 4;
-/// For how long a list of the mounted file systems counts.
-const MOUNTS_MAX_AGE: Duration = Duration::from_secs(1);
 
 /// A mounted file system.
 struct FileSystem {
@@ -31,7 +31,8 @@ struct FileSystem {
 struct FileSystems {
     /// Where they are mounted, the deepest first.
     mounts: Vec<PathBuf>,
-    listed: Option<Instant>,
+    /// The kernel's list of them, which tells when it has changed.
+    list: Option<File>,
     known: HashMap<PathBuf, Arc<FileSystem>>,
 }
 
@@ -43,9 +44,8 @@ impl FileSystem {
     /// The file system that a path is on, going by the path alone.
     fn of(path: &Path) -> Arc<Self> {
         let mut all = FILE_SYSTEMS.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.listed.is_none_or(|listed| listed.elapsed() > MOUNTS_MAX_AGE) {
-            all.mounts = mounts();
-            all.listed = Some(Instant::now());
+        if all.list.as_ref().is_none_or(has_changed) {
+            (all.list, all.mounts) = mounts();
             let FileSystems { mounts, known, .. } = &mut *all;
             known.retain(|mount, _| mounts.contains(mount) || mount.as_os_str().is_empty());
         }
@@ -116,12 +116,29 @@ pub async fn are_directories(paths: Vec<PathBuf>, timeout: Duration) -> Vec<bool
     found
 }
 
-/// Where file systems are mounted, the deepest first. The kernel tells it without looking at any of them.
-fn mounts() -> Vec<PathBuf> {
-    let text = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+/// Whether a file system was mounted or unmounted since the list was opened.
+#[cfg(target_os = "linux")]
+fn has_changed(list: &File) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut asked = [PollFd::new(list, PollFlags::PRI)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut asked, Some(&at_once)).is_ok_and(|changed| changed > 0)
+}
+
+/// Elsewhere all files count as those of one file system.
+#[cfg(not(target_os = "linux"))]
+fn has_changed(_: &File) -> bool {
+    false
+}
+
+/// The kernel's list of mounted file systems, and where they are, the deepest first. It looks at none of them.
+fn mounts() -> (Option<File>, Vec<PathBuf>) {
+    let Ok(mut list) = File::open("/proc/self/mountinfo") else { return (None, Vec::new()) };
+    let mut text = Vec::new();
+    let _ = list.read_to_end(&mut text);
     let mut mounts = parse(&text);
     mounts.sort_by_key(|mount| std::cmp::Reverse(mount.components().count()));
-    mounts
+    (Some(list), mounts)
 }
 
 /// The fifth field of each line, in which blanks and the like are octal.

@@ -5,28 +5,8 @@ use std::collections::HashSet;
 use polytree_protocol::events::EventPayload;
 use polytree_protocol::id::{ProjectId, SessionId};
 
-use super::{Error, Filter, Record, Rows, Scope, Store};
+use super::{Error, Extent, Filter, Page, Rows, Scope, Store};
 use crate::stdx::time::Moment;
-
-/// A stretch of the log.
-#[derive(Debug)]
-pub struct Page {
-    /// The matching records; adjacent deltas of one part are merged.
-    pub records: Vec<Record>,
-    /// Everything up to here was looked at.
-    pub cursor: u64,
-    /// There may be more after it.
-    pub more: bool,
-}
-
-/// From where to where the log reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
-    /// The oldest cursor that can be continued from.
-    pub oldest: u64,
-    /// No cursor above this one was given yet.
-    pub newest: u64,
-}
 
 /// What was found after a cursor.
 #[derive(Debug)]

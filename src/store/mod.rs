@@ -4,6 +4,7 @@
 //!
 //! The rules are written over the traits in `rows`, once for every database; `sqlite` implements them.
 
+mod apply;
 mod blob;
 mod error;
 mod events;
@@ -23,14 +24,14 @@ mod unit;
 pub(crate) mod usage;
 
 pub use error::{Error, Fault};
-pub use events::{After, Extent, Page};
+pub use events::After;
 pub use filter::Filter;
 pub use identity::{Sighting, Stamp};
 pub use owner::{Kind, Look, Owner, Ownership, Room};
 pub use projects::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, ProjectChange, Seen, Told};
 pub use prompts::{Admitted, NewPrompt, Origin};
 pub use questions::{Answered, Asked, Replied, Reply};
-pub use record::{Record, Scope};
+pub use record::{Extent, Page, Record, Scope};
 pub use rows::{CheckoutId, KnownProject, Place, PlaceKind, ProjectPlace, Question, SeenFiles, SessionQuery, StoredCheckout};
 pub use sessions::{Created, Messages};
 pub use settle::{Cause, Settled, new_answer};

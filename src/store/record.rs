@@ -1,6 +1,9 @@
 //! One event as it is kept in memory: its fields for filters, and its text for the wire, made once for all readers.
 
-use polytree_protocol::id::{ProjectId, SessionId};
+use polytree_protocol::{
+    id::{ProjectId, SessionId},
+    session::Session,
+};
 use serde_json::value::RawValue;
 
 /// Where an event happened.
@@ -55,5 +58,42 @@ impl Record {
     /// Roughly the bytes it takes in memory.
     pub(crate) fn size(&self) -> usize {
         self.properties.len() + 300
+    }
+}
+
+/// A stretch of the log.
+#[derive(Debug)]
+pub struct Page {
+    /// The matching records; adjacent deltas of one part are merged.
+    pub records: Vec<Record>,
+    /// Everything up to here was looked at.
+    pub cursor: u64,
+    /// There may be more after it.
+    pub more: bool,
+}
+
+/// From where to where the log reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The oldest cursor that can be continued from.
+    pub oldest: u64,
+    /// No cursor above this one was given yet.
+    pub newest: u64,
+}
+
+impl Scope {
+    /// The scope of a session.
+    #[must_use]
+    pub fn of(session: &Session) -> Self {
+        Self {
+            directory: Some(session.directory.clone()),
+            project_id: Some(session.project_id.clone()),
+            session_id: Some(session.id.clone()),
+        }
+    }
+
+    /// Its session, in the scopes of sessions.
+    pub(super) fn session(&self) -> SessionId {
+        self.session_id.clone().unwrap_or_default()
     }
 }

@@ -14,8 +14,7 @@ use polytree_protocol::{
 };
 
 use super::{
-    Error, Filter, Scope,
-    events::{Extent, Page},
+    Error, Extent, Filter, Page, Scope,
     identity::{Sighting, Stamp},
 };
 use crate::stdx::{paths::AbsPath, time::Moment};
@@ -89,6 +88,10 @@ pub trait Messages {
     fn messages(&self, session: &SessionId, limit: Option<u32>, before: Option<&MessageId>) -> Result<Vec<MessageWithParts>>;
     /// How many bytes those messages take in the store, without reading them.
     fn messages_size(&self, session: &SessionId, limit: Option<u32>, before: Option<&MessageId>) -> Result<u64>;
+    /// The messages of a session from this one on, oldest first.
+    fn messages_from(&self, session: &SessionId, first: &MessageId) -> Result<Vec<MessageWithParts>>;
+    /// The prompt whose answer is the last summary of a session that did not fail.
+    fn last_summarised(&self, session: &SessionId) -> Result<Option<MessageId>>;
     /// The last assistant message that answers a user message.
     fn last_answer(&self, user: &MessageId) -> Result<Option<MessageId>>;
     /// The answers of a session that have not ended, oldest first.

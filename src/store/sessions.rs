@@ -171,12 +171,20 @@ impl Store {
         self.read(move |rows| rows.message(&session, &id)).await
     }
 
-    /// All messages of a session, oldest first, and the prompts that wait.
+    /// What a model may have to read of a session: its messages from the prompt of the last summary on, oldest first, and
+    /// the prompts that wait.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn conversation(&self, id: SessionId) -> Result<(Vec<MessageWithParts>, Vec<MessageId>), Error> {
-        self.read(move |rows| Ok((rows.messages(&id, None, None)?, rows.queue(&id)?))).await
+        self.read(move |rows| {
+            let messages = match rows.last_summarised(&id)? {
+                Some(prompt) => rows.messages_from(&id, &prompt)?,
+                None => rows.messages(&id, None, None)?,
+            };
+            Ok((messages, rows.queue(&id)?))
+        })
+        .await
     }
 
     /// The task list of a session.
@@ -185,5 +193,63 @@ impl Store {
     /// When the store cannot be read.
     pub async fn todos(&self, id: SessionId) -> Result<Vec<Todo>, Error> {
         self.read(move |rows| rows.todos(&id)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polytree_protocol::message::Message;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        stdx::ids,
+        store::{Admitted, Durability, NewPrompt, Unit, new_answer},
+    };
+
+    fn session() -> Session {
+        let (id, project) = (SessionId::from_ulid(ids::next()), polytree_protocol::id::ProjectId::from_ulid(ids::next()));
+        let tokens = json!({ "input": 0, "output": 0, "reasoning": 0, "cache": { "read": 0, "write": 0 } });
+        let fields = json!({ "id": id, "projectID": project, "directory": "/w", "missing": false, "title": "", "version": "1", "cost": 0.0,
+            "tokens": tokens, "time": { "created": 1, "updated": 1 } });
+        serde_json::from_value(fields).unwrap()
+    }
+
+    async fn prompt(store: &Store, session: &Session, queued: bool) -> polytree_protocol::message::UserMessage {
+        let fields: Value = json!({ "id": MessageId::from_ulid(ids::next()), "sessionID": session.id, "time": { "created": 1 },
+            "state": "running", "agent": "build", "model": { "providerID": "p", "modelID": "m" } });
+        let message: polytree_protocol::message::UserMessage = serde_json::from_value(fields).unwrap();
+        let new = NewPrompt { message: message.clone(), chosen: false, parts: vec![], digest: String::new(), queued, status: None };
+        assert!(matches!(store.admit_prompt(session.id.clone(), new).await.unwrap(), Admitted::New(_)));
+        message
+    }
+
+    #[tokio::test]
+    async fn a_conversation_begins_at_the_prompt_of_the_last_summary() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("store.db"), Durability::Process).unwrap();
+        let session = session();
+        store.create_session(session.clone(), Place { checkout_id: 1, path: String::new() }, String::new(), false).await.unwrap();
+        let answer = async |user: &polytree_protocol::message::UserMessage, summary: bool, failed: bool| {
+            let mut answer = new_answer(user, "/w", "/w");
+            answer.summary = summary;
+            answer.error = failed.then(|| serde_json::from_value(json!({ "name": "UnknownError", "data": { "message": "x" } })).unwrap());
+            store.commit(Unit::new(&Scope::of(&session)).message(Message::Assistant(answer.clone()))).await.unwrap();
+            answer.id
+        };
+        let ids = async || {
+            let (messages, _) = store.conversation(session.id.clone()).await.unwrap();
+            messages.iter().map(|message| message.info.id().clone()).collect::<Vec<_>>()
+        };
+        let first = prompt(&store, &session, false).await;
+        let said = answer(&first, false, false).await;
+        let second = prompt(&store, &session, false).await;
+        // Waits while the summary is made, and is answered after it.
+        let third = prompt(&store, &session, true).await;
+        let failed = answer(&first, true, true).await;
+        assert_eq!(ids().await, [&first.id, &said, &second.id, &third.id, &failed].map(Clone::clone), "one that failed is none");
+        let summary = answer(&second, true, false).await;
+        let last = answer(&third, false, false).await;
+        assert_eq!(ids().await, [&second.id, &third.id, &failed, &summary, &last].map(Clone::clone));
     }
 }

@@ -14,8 +14,9 @@ use super::{
     walk::{self, CUT_NOTE},
 };
 use crate::{
-    file::{ignore_rules::walker, open::Extent},
+    file::open::Extent,
     find::text::{Entry, PathPattern, modified, newest_first, walk},
+    git::ignore::walker,
     stdx::lookalike,
 };
 

@@ -25,11 +25,9 @@ use super::{
     walk::{self, CUT_NOTE},
 };
 use crate::{
-    file::{
-        ignore_rules::{sees, walker},
-        open::{self, Extent},
-    },
+    file::open::{self, Extent},
     find::text::{Entry, Error, FileSearcher, Line, Options, Outcome, PathPattern, Query, Source, modified, newest_first, walk, window},
+    git::ignore::{sees, walker},
     overlay::Overlay,
     stdx::paths::AbsPath,
 };

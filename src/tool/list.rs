@@ -18,8 +18,9 @@ use super::{
     walk::{self, CUT_NOTE},
 };
 use crate::{
-    file::{ignore_rules::walker, open::Extent},
+    file::open::Extent,
     find::text::walk,
+    git::ignore::{is_too_nested, walker},
     stdx::paths::AbsPath,
 };
 
@@ -121,7 +122,7 @@ impl Tool for List {
 fn ignored(root: &AbsPath, patterns: &[String]) -> Result<Gitignore, ToolError> {
     let mut builder = GitignoreBuilder::new(root);
     for pattern in patterns {
-        if crate::file::ignore_rules::is_too_nested(pattern.as_bytes()) {
+        if is_too_nested(pattern.as_bytes()) {
             return Err(ToolError::failed(format!("the pattern {pattern:?} in ignore has too many nested braces")));
         }
         let added = builder.add_line(None, pattern);

@@ -8,7 +8,7 @@ import { before, test } from 'node:test'
 import { temporary } from './support/daemon.mjs'
 import { checkout, tools } from './support/places.mjs'
 
-const page = path.join(checkout, 'src/serve/web/page')
+const page = path.join(checkout, 'clients/web')
 
 test('the page fits the types of the schema', (t) => {
   const folder = temporary(t)

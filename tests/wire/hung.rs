@@ -47,7 +47,6 @@ async fn a_project_on_a_hung_file_system_stops_nobody_else() {
         stuck.push(client.call("session.create", json!({ "directory": fixture.path(directory) })).await["id"].clone());
     }
     let Some(hung) = Hung::over(fixture.path("hung")) else { return };
-    // The kernel's list of mounts counts for a second.
     let mut waiting = Vec::new();
     for _ in 0..12 {
         for method in ["project.current", "session.create", "config.get", "agent.list"] {

@@ -10,6 +10,7 @@ use polytree_protocol::diagnose_machine::{DiagnosisDisk, DiagnosisMachine, Diagn
 
 use crate::{
     config::{Places, places},
+    git::program,
     stdx::{
         paths::AbsPath,
         process::{self, find_program},
@@ -64,8 +65,8 @@ async fn version(path: &Path) -> Option<String> {
     {
         return Some(version.clone());
     }
-    let mut command = process::command(path, &AbsPath::new("/")?);
-    command.arg("--version").env("LC_ALL", "C");
+    let mut command = program::command(path, &AbsPath::new("/")?);
+    command.arg("--version");
     let output = tokio::time::timeout(PATIENCE, process::output(command)).await.ok()?.ok()?;
     let version = git_version(&String::from_utf8_lossy(&output))?;
     *KNOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.to_owned(), changed, version.clone()));

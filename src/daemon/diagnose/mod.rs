@@ -24,7 +24,7 @@ use super::{Daemon, clients::Door};
 use crate::{
     config,
     project::overview::{OpenDirectory, Outlook},
-    provider::{credentials::Secret, key_store::Keys},
+    provider::{Keys, Secret},
     stdx::{
         children,
         paths::AbsPath,

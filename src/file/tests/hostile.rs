@@ -2,10 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use super::support::{Sandbox, git, place, read, read_as, status, wait};
+use super::support::{Sandbox, checkout, command, git, read, read_as, status, wait};
 use crate::{
     file::{Error, list, read::Form, status::status as all_changes},
-    project::tests::support::command,
+    git,
     stdx::paths::AbsPath,
 };
 
@@ -73,7 +73,7 @@ fn no_setting_runs_a_program() {
     assert_eq!(status(&root), ["M file +1 -1", "A new +1 -0", "M odd +1 -1"]);
     assert!(read(&root, "file").ends_with("-text\n+changed\n"));
     assert_eq!(read(&root, "new"), "new\n");
-    assert_eq!(wait(list::list(&place(&root, &root), "")).unwrap().len(), 4);
+    assert_eq!(wait(list::list(&checkout(&root, &root), "")).unwrap().len(), 4);
     assert!(!mark.as_path().exists(), "{}", fs::read_to_string(&mark).unwrap());
     assert!(index == fs::read(root.join(".git/index")).unwrap(), "git's own state is not touched");
     // The trap is one: git as it is walks into it.
@@ -118,13 +118,13 @@ fn nothing_leads_out_of_the_worktree() {
     let secret = sandbox.path("secret").to_string();
     for path in ["../secret", "link", "up/secret", "sub/../../secret", "../missing", secret.as_str(), "/etc/passwd", "~"] {
         assert!(matches!(read_as(&root, path, Form::Whole), Err(Error::Outside { .. })), "{path}");
-        assert!(matches!(wait(list::list(&place(&root, &root), path)), Err(Error::Outside { .. })), "{path}");
+        assert!(matches!(wait(list::list(&checkout(&root, &root), path)), Err(Error::Outside { .. })), "{path}");
     }
     for path in ["file", "./sub/../file", "inside", root.join("file").to_string().as_str()] {
         assert_eq!(read(&root, path), "text\n", "{path}");
     }
     // From a directory below, the rest of the worktree is in reach.
-    let below = place(&root.join("sub"), &root);
+    let below = checkout(&root.join("sub"), &root);
     let entries = wait(list::list(&below, "..")).unwrap();
     let shown: Vec<&str> = entries.iter().map(|entry| entry.shown.as_str()).collect();
     assert_eq!(shown, ["", "../up", "../file", "../inside", "../link"]);
@@ -146,7 +146,7 @@ fn what_is_no_file_is_refused_at_once() {
     for missing in ["none", "none/deeper", "file/below"] {
         assert!(matches!(read_as(&root, missing, Form::Patch), Err(Error::NotFound(_))), "{missing}");
     }
-    assert!(matches!(wait(list::list(&place(&root, &root), "file")), Err(Error::NotDirectory(_))));
+    assert!(matches!(wait(list::list(&checkout(&root, &root), "file")), Err(Error::NotDirectory(_))));
     assert_eq!(status(&root), [""; 0]);
 }
 
@@ -166,5 +166,5 @@ fn a_pipe_as_an_ignore_file_holds_nobody_for_long() {
     let started = std::time::Instant::now();
     let answers = wait(async { futures::join!(all_changes(&roots[0]), all_changes(&roots[1])) });
     assert!(started.elapsed() < std::time::Duration::from_secs(15), "{:?}", started.elapsed());
-    assert!(matches!(answers, (Err(Error::Slow(10)), Err(Error::Slow(10)))), "{answers:?}");
+    assert!(matches!(answers, (Err(Error::Git(git::Error::Timeout(10))), Err(Error::Git(git::Error::Timeout(10))))), "{answers:?}");
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::support::{Sandbox, git, place, wait};
+use super::support::{Sandbox, checkout, git, wait};
 use crate::{
     file::{Error, list},
     stdx::paths::AbsPath,
@@ -13,7 +13,7 @@ fn names(root: &AbsPath, path: &str) -> Vec<String> {
         let kind = if entry.is_directory { "/" } else { "" };
         format!("{}{kind}{}{}", entry.shown, if entry.is_symlink { "@" } else { "" }, if entry.is_ignored { " !" } else { "" })
     };
-    wait(list::list(&place(root, root), path)).unwrap().iter().map(mark).collect()
+    wait(list::list(&checkout(root, root), path)).unwrap().iter().map(mark).collect()
 }
 
 #[test]
@@ -70,5 +70,5 @@ fn there_is_a_limit() {
     for number in 10_000..10_003 {
         fs::write(root.join(format!("{number}")), "").unwrap();
     }
-    assert!(matches!(wait(list::list(&place(&root, &root), "")), Err(Error::TooLarge { limit: 10_000, .. })));
+    assert!(matches!(wait(list::list(&checkout(&root, &root), "")), Err(Error::TooLarge { limit: 10_000, .. })));
 }

@@ -5,14 +5,13 @@ use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, os::unix
 
 use proptest::prelude::*;
 
-use super::support::{Sandbox, ask, ask_os, expected, git, head, place, read_as, status, wait};
+use super::support::{Sandbox, ask, ask_os, checkout, command, expected, git, head, read_as, status, wait};
 use crate::{
     file::{
-        git_program::os_string,
         list,
         read::{Body, Form},
     },
-    project::tests::support::command,
+    git::path::{git_bytes, os_string},
     stdx::paths::AbsPath,
 };
 
@@ -228,11 +227,11 @@ fn ignored_is_what_git_ignores(root: &AbsPath) {
         if at.real().ok() != Some(at.clone()) || !at.as_path().is_dir() {
             continue;
         }
-        let entries = wait(list::list(&place(root, root), directory)).unwrap();
+        let entries = wait(list::list(&checkout(root, root), directory)).unwrap();
         let names = fs::read_dir(&at).unwrap().filter(|entry| entry.as_ref().unwrap().file_name() != ".git").count();
         assert_eq!(entries.len(), names);
         for entry in entries {
-            let path = crate::file::git_program::git_bytes(entry.path.as_path().as_os_str());
+            let path = git_bytes(entry.path.as_path().as_os_str());
             let told = ask_os(root, &[b"check-ignore".to_vec(), b"--".to_vec(), path]);
             assert_eq!(entry.is_ignored, !told.is_empty(), "{entry:?}");
         }

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc};
 
-use super::support::{Sandbox, git, place, read, read_as, wait};
+use super::support::{Sandbox, checkout, git, read, read_as, wait};
 use crate::{
     file::{
         Error,
@@ -143,7 +143,7 @@ fn unsaved_text_counts_more_than_the_disk() {
     let announce = |name: &str, text: &str| {
         overlay.announce(Document { path: root.join(name), version: 1, text: Arc::from(text), connection: 1 });
     };
-    let read = |name: &str, form| wait(read::read(&place(&root, &root), &overlay, name, form)).unwrap();
+    let read = |name: &str, form| wait(read::read(&checkout(&root, &root), &overlay, name, form)).unwrap();
     announce("file", "text\nunsaved\n");
     let content = read("file", Form::Patch);
     assert_eq!(content.version, blake3::hash(b"text\nunsaved\n"));

@@ -2,8 +2,7 @@
 
 use std::fs;
 
-use super::support::{Sandbox, ask, git, read, status};
-use crate::project::tests::support::command;
+use super::support::{Sandbox, ask, command, git, read, status};
 
 #[test]
 fn submodules_and_repositories_inside() {

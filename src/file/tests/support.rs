@@ -7,21 +7,24 @@ use std::{
     path::PathBuf,
 };
 
+use polytree_protocol::id::ProjectId;
 use tokio::runtime::Builder;
 
 use crate::{
     file::{
-        Error, Place,
-        git_program::{git_bytes, os_string},
+        Error,
         read::{self, Body, Content, Form},
         status::{self, ChangeKind},
     },
+    git::{
+        Checkout,
+        path::{git_bytes, os_string},
+    },
     overlay::Overlay,
-    project::tests::support::command,
     stdx::paths::AbsPath,
 };
 
-pub use crate::project::tests::support::{Sandbox, git};
+pub use crate::git::tests::support::{Sandbox, ask, ask_os, command, git};
 
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
     Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -44,12 +47,17 @@ fn show(change: &status::Change) -> String {
     format!("{letter} {}{mark} +{} -{}{from}", path(&change.path), change.added, change.removed)
 }
 
-pub fn place(directory: &AbsPath, worktree: &AbsPath) -> Place {
-    Place { directory: directory.clone(), worktree: worktree.clone() }
+pub fn checkout(directory: &AbsPath, worktree: &AbsPath) -> Checkout {
+    Checkout {
+        project: ProjectId::from_ulid(crate::stdx::ids::next()),
+        directory: directory.clone(),
+        worktree: worktree.clone(),
+        git: None,
+    }
 }
 
 pub fn read_as(root: &AbsPath, path: &str, form: Form) -> Result<Content, Error> {
-    wait(read::read(&place(root, root), &Overlay::default(), path, form))
+    wait(read::read(&checkout(root, root), &Overlay::default(), path, form))
 }
 
 /// The text of a file that is given as such, or its patch after a `P`.
@@ -59,17 +67,6 @@ pub fn read(root: &AbsPath, path: &str) -> String {
         Body::Patch(patch) => format!("P{patch}"),
         Body::Bytes { mime, .. } => format!("B{mime}"),
     }
-}
-
-/// Runs the real git as anybody would.
-pub fn ask(directory: &AbsPath, args: &[&str]) -> Vec<u8> {
-    ask_os(directory, &args.iter().map(|arg| arg.as_bytes().to_vec()).collect::<Vec<_>>())
-}
-
-pub fn ask_os(directory: &AbsPath, args: &[Vec<u8>]) -> Vec<u8> {
-    let output = command("git").current_dir(directory).args(args.iter().map(|arg| os_string(arg))).output().unwrap();
-    assert!(output.status.code().is_some_and(|code| code <= 1), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
 }
 
 fn fields(output: &[u8]) -> Vec<Vec<u8>> {

@@ -20,10 +20,7 @@ use super::{
     stamp::Stamp,
     table::File,
 };
-use crate::{
-    file::{ignore_rules::walker, open},
-    stdx::paths::AbsPath,
-};
+use crate::{file::open, git::ignore::walker, stdx::paths::AbsPath};
 
 /// A walk ends after so many entries: what is larger is no project but a disk.
 const MOST_ENTRIES: usize = 200_000;

@@ -4,7 +4,8 @@ use std::{fs, sync::Arc};
 
 use super::support::{Place, git, walked};
 use crate::{
-    find::{Error, Recent, Site, Wanted},
+    find::{Error, Recent, Wanted},
+    git::Checkout,
     stdx::time::now_ms,
 };
 
@@ -21,9 +22,9 @@ async fn worktrees_share_what_is_alike() {
     let linked = place.root.join("../linked");
     fs::write(linked.join("src/part3/more.rs"), "").unwrap();
     place.find("", "file7").await;
-    let site = Site { directory: linked.clone(), worktree: linked.clone(), ..place.site("") };
+    let checkout = Checkout { directory: linked.clone(), worktree: linked.clone(), ..place.checkout("") };
     let wanted = Wanted { query: "more".into(), limit: 5, what: None };
-    assert_eq!(place.finder.find(&site, &wanted).await.unwrap(), ["src/part3/more.rs"]);
+    assert_eq!(place.finder.find(&checkout, &wanted).await.unwrap(), ["src/part3/more.rs"]);
     let trees: Vec<_> = place.finder.indexes.lock().unwrap().values().map(|index| index.standing().tree).collect();
     let [one, other] = &trees[..] else { panic!("two worktrees, two indexes") };
     let alike =
@@ -73,7 +74,7 @@ async fn clients_are_told_what_happened_to_files() {
     git(place.root.as_path(), &["commit", "--quiet", "--allow-empty", "-m", "first"]);
     place.write(".gitignore", "*.log\n");
     place.write("src/old.rs", "1");
-    let _follower = place.finder.follow(&place.site(""));
+    let _follower = place.finder.follow(&place.checkout(""));
     place.names().await;
     place.settled().await;
     let expect = async |events: &[&str]| {
@@ -119,7 +120,7 @@ async fn an_index_ends_when_nobody_uses_it() {
     let place = Place::new(1000).await;
     place.write("a", "");
     place.find("", "a").await;
-    let follower = place.finder.follow(&place.site(""));
+    let follower = place.finder.follow(&place.checkout(""));
     place.finder.close_idle(now_ms());
     assert_eq!(place.finder.state().len(), 1, "somebody follows it");
     drop(follower);
@@ -140,9 +141,9 @@ async fn a_root_that_goes_and_comes_back() {
     place.settled().await;
     fs::remove_dir_all(&place.root).unwrap();
     let wanted = Wanted { query: "a".into(), limit: 5, what: None };
-    place.until(async || matches!(place.finder.find(&place.site(""), &wanted).await, Err(Error::Unreadable { .. }))).await;
+    place.until(async || matches!(place.finder.find(&place.checkout(""), &wanted).await, Err(Error::Unreadable { .. }))).await;
     place.write("e/a2", "");
-    place.until(async || matches!(place.finder.find(&place.site(""), &wanted).await, Ok(found) if found == ["e/a2"])).await;
+    place.until(async || matches!(place.finder.find(&place.checkout(""), &wanted).await, Ok(found) if found == ["e/a2"])).await;
 }
 
 #[tokio::test]

@@ -12,14 +12,18 @@ use polytree_protocol::id::ProjectId;
 
 use crate::{
     event::{Events, Filter},
-    file::{ignore_rules::walker, rules::Rules},
     find::{
-        Finder, Site, Wanted,
+        Finder, Wanted,
         listing::What,
         refresh,
         tree::Tree,
         walk::{self, Bounds, Unwatched},
         watch::table::Allowance,
+    },
+    git::{
+        Checkout,
+        checkout::GitDirs,
+        ignore::{rules::Rules, walker},
     },
     stdx::{ids, paths::AbsPath, tasks::Tasks},
     store::{Durability, Store},
@@ -66,22 +70,20 @@ impl Place {
         std::fs::write(path, text).unwrap();
     }
 
-    pub fn site(&self, directory: &str) -> Site {
+    pub fn checkout(&self, directory: &str) -> Checkout {
         let git = self.root.join(".git");
-        let git = git.as_path().is_dir().then(|| (git.clone(), git));
-        Site { project: self.project.clone(), directory: self.root.join(directory), worktree: self.root.clone(), git }
+        let git = git.as_path().is_dir().then(|| GitDirs { own: git.clone(), common: git });
+        Checkout { project: self.project.clone(), directory: self.root.join(directory), worktree: self.root.clone(), git }
     }
 
     pub async fn find(&self, directory: &str, query: &str) -> Vec<String> {
         let wanted = Wanted { query: query.to_owned(), limit: 1000, what: None };
-        self.finder.find(&self.site(directory), &wanted).await.unwrap()
+        self.finder.find(&self.checkout(directory), &wanted).await.unwrap()
     }
 
     /// The names that the index holds now.
     pub async fn names(&self) -> BTreeSet<Vec<u8>> {
-        let site = self.site("");
-        let spot = crate::find::Spot { root: site.worktree, project: site.project, git: site.git };
-        names(&self.finder.index(&spot).fresh(Instant::now()).await.unwrap())
+        names(&self.finder.index(&self.checkout("")).fresh(Instant::now()).await.unwrap())
     }
 
     /// Waits until everything is watched.

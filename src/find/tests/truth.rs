@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use super::support::{Place, git, names, seen, walked};
 use crate::{
-    file::rules::Rules,
     find::{
         tree::{Cut, Tree},
         walk::{self, Bounds, Unwatched},
     },
+    git::ignore::rules::Rules,
     stdx::paths::AbsPath,
 };
 

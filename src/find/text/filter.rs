@@ -8,7 +8,7 @@ use ignore::{
 };
 
 use super::{error::Error, literal::readings};
-use crate::{file::ignore_rules::is_too_nested, stdx::paths::AbsPath};
+use crate::{git::ignore::is_too_nested, stdx::paths::AbsPath};
 
 /// How many names are told of those that resemble an unknown one.
 const NEAR: usize = 3;

@@ -21,10 +21,8 @@ use super::{
     query::Query,
 };
 use crate::{
-    file::{
-        ignore_rules::{sees, walker},
-        open,
-    },
+    file::open,
+    git::ignore::{sees, walker},
     overlay::{Document, Overlay},
     stdx::paths::AbsPath,
 };

@@ -10,7 +10,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ignore::{DirEntry, WalkBuilder};
 
 use super::{error::Error, literal::readings};
-use crate::file::{ignore_rules::is_too_nested, open::Extent};
+use crate::{file::open::Extent, git::ignore::is_too_nested};
 
 /// A walk ends after this many entries: what is larger is no project but a disk.
 pub const MOST_ENTRIES: usize = 200_000;

@@ -8,8 +8,8 @@ use std::{
 
 use super::support::{Registry, Sandbox, again, command, git, id_file, layout, location, names_below};
 use crate::{
-    project::{git::head_branch, git_layout::Location},
-    provider::key_store::{self, KeyStore},
+    git::{layout::Location, refs::head_branch},
+    provider::{KeyStore, KeyStoreError},
     stdx::paths::AbsPath,
 };
 
@@ -111,13 +111,13 @@ fn a_key_store_in_a_place_that_cannot_be_written() {
         set_mode(&data, 0o555);
         for error in [store.set("xai", "sk-new"), store.remove("groq").map(drop)] {
             let error = error.unwrap_err();
-            assert!(matches!(error, key_store::Error::File { .. }) && !error.to_string().contains("sk-"), "{error}");
+            assert!(matches!(error, KeyStoreError::File { .. }) && !error.to_string().contains("sk-"), "{error}");
         }
         assert_eq!(store.keys().unwrap()["groq"].expose(), "sk-before");
         set_mode(&data, 0o755);
         set_mode(&data.join("auth.json"), 0o000);
         // Mode 0000 is no reason to lose what is in it.
-        assert!(matches!(store.set("xai", "sk-new"), Err(key_store::Error::File { .. })));
+        assert!(matches!(store.set("xai", "sk-new"), Err(KeyStoreError::File { .. })));
         set_mode(&data.join("auth.json"), 0o644);
         assert_eq!(store.keys().unwrap()["groq"].expose(), "sk-before");
         assert_eq!(fs::metadata(data.join("auth.json")).unwrap().permissions().mode() & 0o777, 0o600);

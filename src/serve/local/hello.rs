@@ -6,11 +6,11 @@ use polytree_protocol::PROTOCOL_VERSION;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::{
+    daemon::life::Making,
+    rpc::{
         connection::{Connection, Door},
         error::Error,
     },
-    daemon::life::Making,
     stdx::{paths::AbsPath, version::version},
     store::Kind,
 };

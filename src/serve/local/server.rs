@@ -18,13 +18,12 @@ use super::{
     hello::{Hello, Welcome},
 };
 use crate::{
-    api::error::Error as Refusal,
     daemon::life::{Life, Making},
     jsonrpc::framing::{Decoder, Frame, Framing, MESSAGE_LIMIT},
+    rpc::{Rpc, error::Error as Refusal},
     serve::{
         answer,
-        connection::{End, Engine},
-        rpc::Rpc,
+        engine::{End, Engine},
     },
     stdx::{descriptors, tasks::Tasks, version::version},
     store::Kind,
@@ -222,7 +221,8 @@ async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unp
         Err(refusal) => {
             if let Some(refusal) = refusal {
                 let mut line = Vec::new();
-                Framing::Lines.encode(answer::failure(answer::id(None), &refusal).as_ref(), &mut line);
+                refusal.log();
+                Framing::Lines.encode(answer::failure(None, &refusal).get(), &mut line);
                 // A client that does not read its refusal misses nothing.
                 let _ = timeout(STOP_PATIENCE, async {
                     writer.write_all(&line).await?;

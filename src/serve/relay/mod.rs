@@ -22,8 +22,8 @@ use self::{
     pump::{Input, Output},
     state::{Outgoing, State},
 };
-use super::connection::End;
-use crate::{api::error::Error, jsonrpc::framing::Framing, stdx::paths::AbsPath};
+use super::engine::End;
+use crate::{jsonrpc::framing::Framing, rpc::error::Error, stdx::paths::AbsPath};
 
 /// How long requests wait for another daemon before they are answered without one.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -80,7 +80,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
         let Some(frame) = frame else { return false };
         match answer::text(frame) {
             Ok(text) => state.borrow_mut().take_client(text, daemon, &mut self.answers),
-            Err(response) => self.answers.push(response.as_ref()),
+            Err(response) => self.answers.push(response.get()),
         }
         true
     }

@@ -13,11 +13,11 @@ use super::{
     subscriptions::Subscriptions,
 };
 use crate::{
-    api::error::Error,
     jsonrpc::{
         envelope::{self, Id, Message, Request},
         framing::Framing,
     },
+    rpc::error::Error,
     serve::answer,
 };
 
@@ -412,7 +412,8 @@ fn cut_off() -> Error {
 }
 
 fn failure(id: &Id, error: &Error) -> String {
-    answer::failure(answer::id(Some(id)), error).to_string()
+    error.log();
+    answer::failure(Some(id), error).get().to_owned()
 }
 
 fn success(id: &Id, result: &Value) -> String {

@@ -36,7 +36,7 @@ fn content_type(name: &str) -> &'static str {
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
-        &[$(($name, include_bytes!(concat!("page/", $name)))),*]
+        &[$(($name, include_bytes!(concat!("../../../clients/web/", $name)))),*]
     };
 }
 

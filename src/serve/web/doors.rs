@@ -8,16 +8,17 @@ use tokio::sync::mpsc;
 
 use super::{
     guard::Guard,
-    listener::{self, Limits, Site},
+    host::Host,
+    listener,
     options::Options,
-    place::Host,
+    site::{Limits, Site},
     tls,
     token::TokenFile,
 };
 use crate::{
     config::places::Environment,
     daemon::listeners::{Description, Error, Listeners, Wish},
-    serve::rpc::Rpc,
+    rpc::Rpc,
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
 };
 

@@ -8,7 +8,7 @@ use hyper::{
     header::{self, AsHeaderName},
 };
 
-use super::{options::base_path, place::Host};
+use super::{host::Host, options::base_path};
 
 /// A request as its client meant it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 
 use super::{
     forwarded::Outside,
+    host::{Host, Origin},
     options::Options,
-    place::{Host, Origin},
     token::{self, Token, TokenFile},
 };
 

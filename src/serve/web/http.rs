@@ -1,54 +1,35 @@
 //! What an HTTP request is answered: the guard first, then by path and method.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use http_body_util::Full;
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
+    HeaderMap, Method, Request, StatusCode,
     body::{Bytes, Incoming},
     header::{self, HeaderName, HeaderValue},
 };
-use jsonrpsee::server::{HttpBody, ws::is_upgrade_request};
-use serde_json::value::RawValue;
-use tokio::sync::OwnedSemaphorePermit;
+use soketto::handshake::http::is_upgrade_request;
 
 use super::{
     assets::{Asset, CONTENT_SECURITY_POLICY, asset},
     forwarded::Outside,
     guard::{Refusal, parameter},
-    listener::Site,
     post::post,
+    response::{Reply, empty, json, said, with},
+    site::{RemotePeer, Site},
     websocket,
 };
-use crate::{api::error::Error, project::directory, serve::answer, stdx::paths::AbsPath};
-
-/// The connection by which a request came.
-#[derive(Clone)]
-pub struct Visit {
-    /// The other side of it.
-    pub peer: IpAddr,
-    /// Its place among those that the listener has room for, taken until the last clone is dropped.
-    _place: Arc<OwnedSemaphorePermit>,
-}
-
-impl Visit {
-    /// A connection from there, with its place.
-    #[must_use]
-    pub fn new(peer: IpAddr, place: OwnedSemaphorePermit) -> Self {
-        Self { peer, _place: Arc::new(place) }
-    }
-}
+use crate::{project::directory, rpc::error::Error, serve::answer, stdx::paths::AbsPath};
 
 /// Answers a request.
-pub async fn respond(site: Arc<Site>, visit: Visit, request: Request<Incoming>) -> Response<HttpBody> {
-    let outside = Outside::see(request.headers(), request.uri(), site.secure, visit.peer, site.options.trust_forwarded);
+pub async fn respond(site: Arc<Site>, peer: RemotePeer, request: Request<Incoming>) -> Reply {
+    let outside = Outside::see(request.headers(), request.uri(), site.secure, peer.address, site.options.trust_forwarded);
     if let Err(refusal) = site.guard.look(&outside, request.headers()) {
         tracing::info!(client = %outside.client, host = ?request.headers().get(header::HOST), origin = ?request.headers().get(header::ORIGIN), "{refusal}");
         return refuse(&refusal);
     }
     // By now it is an origin that may see the answer.
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = route(site, visit, &outside, request).await;
+    let mut response = route(site, peer, &outside, request).await;
     if let Some(origin) = origin {
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -57,7 +38,7 @@ pub async fn respond(site: Arc<Site>, visit: Visit, request: Request<Incoming>) 
     response
 }
 
-async fn route(site: Arc<Site>, visit: Visit, outside: &Outside, request: Request<Incoming>) -> Response<HttpBody> {
+async fn route(site: Arc<Site>, peer: RemotePeer, outside: &Outside, request: Request<Incoming>) -> Reply {
     let Some(path) = request.uri().path().strip_prefix(site.options.base_path.as_str()).map(str::to_owned) else { return nothing_here() };
     let (method, reads) = (request.method(), matches!(*request.method(), Method::GET | Method::HEAD));
     match path.as_str() {
@@ -66,7 +47,7 @@ async fn route(site: Arc<Site>, visit: Visit, outside: &Outside, request: Reques
             Err(response) => *response,
         },
         "" | "/" if *method == Method::GET && is_upgrade_request(&request) => match admit(&site, outside, &request).await {
-            Ok((token, directory)) => websocket::accept(&site, visit, token, directory, request),
+            Ok((token, directory)) => websocket::accept(&site, peer, token, directory, request),
             Err(response) => *response,
         },
         "" | "/" if *method == Method::OPTIONS && request.headers().contains_key(header::ORIGIN) => preflight(request.headers()),
@@ -76,7 +57,7 @@ async fn route(site: Arc<Site>, visit: Visit, outside: &Outside, request: Reques
             to.map_or_else(|_| nothing_here(), |to| with(StatusCode::PERMANENT_REDIRECT, header::LOCATION, to))
         }
         "" | "/" if !reads => not_allowed("GET, HEAD, POST"),
-        "/healthz" if reads => Response::new(HttpBody::empty()),
+        "/healthz" if reads => empty(StatusCode::OK),
         "/healthz" => not_allowed("GET, HEAD"),
         path => match asset(path) {
             Some(asset) if reads => page(&asset, request.headers()),
@@ -87,11 +68,7 @@ async fn route(site: Arc<Site>, visit: Visit, outside: &Outside, request: Reques
 }
 
 /// Asks for the token, and for the directory that the client's requests mean.
-async fn admit(
-    site: &Site,
-    outside: &Outside,
-    request: &Request<Incoming>,
-) -> Result<(super::Token, Option<AbsPath>), Box<Response<HttpBody>>> {
+async fn admit(site: &Site, outside: &Outside, request: &Request<Incoming>) -> Result<(super::Token, Option<AbsPath>), Box<Reply>> {
     let query = request.uri().query().unwrap_or_default();
     let token = site.guard.ask(request.headers(), query).await.map_err(|refusal| {
         if refusal != Refusal::NoToken {
@@ -104,13 +81,14 @@ async fn admit(
         None => Ok(None),
     };
     let directory = directory.map_err(|error| {
-        let failure = answer::failure(answer::id(None), &Error::from(error));
-        Box::new(json(StatusCode::BAD_REQUEST, &failure.into_json()))
+        let error = Error::from(error);
+        error.log();
+        Box::new(json(StatusCode::BAD_REQUEST, answer::failure(None, &error)))
     })?;
     Ok((token, directory))
 }
 
-fn refuse(refusal: &Refusal) -> Response<HttpBody> {
+fn refuse(refusal: &Refusal) -> Reply {
     let mut response = said(refusal.status(), &refusal.to_string());
     match refusal.status() {
         StatusCode::UNAUTHORIZED => {
@@ -124,18 +102,18 @@ fn refuse(refusal: &Refusal) -> Response<HttpBody> {
     response
 }
 
-fn nothing_here() -> Response<HttpBody> {
+fn nothing_here() -> Reply {
     said(StatusCode::NOT_FOUND, "there is nothing here")
 }
 
-fn not_allowed(methods: &'static str) -> Response<HttpBody> {
+fn not_allowed(methods: &'static str) -> Reply {
     let mut response = said(StatusCode::METHOD_NOT_ALLOWED, &format!("only {methods}"));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
     response
 }
 
 /// What a browser asks before it lets a page of an allowed origin call us.
-fn preflight(headers: &HeaderMap) -> Response<HttpBody> {
+fn preflight(headers: &HeaderMap) -> Reply {
     let mut response = with(StatusCode::NO_CONTENT, header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST"));
     let to = response.headers_mut();
     to.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
@@ -147,18 +125,15 @@ fn preflight(headers: &HeaderMap) -> Response<HttpBody> {
 }
 
 /// A file of the page. It is asked for each time and sent only when it has changed.
-fn page(asset: &Asset, headers: &HeaderMap) -> Response<HttpBody> {
+fn page(asset: &Asset, headers: &HeaderMap) -> Reply {
     let tag = format!("\"{}\"", &blake3::hash(asset.body).to_hex()[..32]);
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let is_known = known.flat_map(|value| value.split(',')).any(|known| known.trim().trim_start_matches("W/") == tag);
     let mut response = if is_known {
-        let mut response = Response::new(HttpBody::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
+        empty(StatusCode::NOT_MODIFIED)
     } else {
-        let mut response = Response::new(HttpBody::new(Full::new(Bytes::from_static(asset.body))));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
-        response
+        with(StatusCode::OK, header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type))
+            .map(|_| Bytes::from_static(asset.body).into())
     };
     let to = response.headers_mut();
     // A hash in quotes is always a header's value.
@@ -173,33 +148,5 @@ fn page(asset: &Asset, headers: &HeaderMap) -> Response<HttpBody> {
     ] {
         to.insert(name, HeaderValue::from_static(value));
     }
-    response
-}
-
-fn with(status: StatusCode, name: HeaderName, value: HeaderValue) -> Response<HttpBody> {
-    let mut response = Response::new(HttpBody::empty());
-    *response.status_mut() = status;
-    response.headers_mut().insert(name, value);
-    response
-}
-
-/// An answer in words.
-pub fn said(status: StatusCode, text: &str) -> Response<HttpBody> {
-    let mut response = Response::new(HttpBody::from(format!("{text}\n")));
-    *response.status_mut() = status;
-    let to = response.headers_mut();
-    to.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    to.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
-}
-
-/// An answer in JSON.
-pub fn json(status: StatusCode, message: &RawValue) -> Response<HttpBody> {
-    let mut response = Response::new(HttpBody::from(message.get().as_bytes().to_vec()));
-    *response.status_mut() = status;
-    let to = response.headers_mut();
-    to.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    to.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    to.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

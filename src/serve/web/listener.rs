@@ -1,7 +1,7 @@
 //! A socket that listens: which address, who may connect to how many connections, and how long each may take to say
 //! what it wants.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -14,16 +14,12 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    guard::Guard,
-    http::{Visit, respond},
-    options::{Options, invalid},
-    place::Host,
+    host::Host,
+    http::respond,
+    options::invalid,
+    site::{RemotePeer, Site},
 };
-use crate::{
-    daemon::listeners::Error,
-    serve::rpc::Rpc,
-    stdx::{descriptors, tasks::Tasks},
-};
+use crate::{daemon::listeners::Error, stdx::descriptors};
 
 /// The largest head of a request, in bytes.
 const HEAD: usize = 16 * 1024;
@@ -36,54 +32,6 @@ const BUFFER: usize = 64 * 1024;
 
 /// How long answers may still take when the daemon stops.
 const STOP_PATIENCE: Duration = Duration::from_millis(300);
-
-/// What keeps a listener from being held up.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// How many connections it has at a time.
-    pub connections: usize,
-    /// How long agreeing on TLS may take.
-    pub handshake: Duration,
-    /// How long the head of a request may take, also of a further one.
-    pub head: Duration,
-    /// How long the body of a request may pause.
-    pub body: Duration,
-    /// How often a WebSocket is asked for a sign of life.
-    pub ping: Duration,
-    /// How long a wrong token waits for its answer.
-    pub wrong_token: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 1024,
-            handshake: Duration::from_secs(10),
-            head: Duration::from_secs(15),
-            body: Duration::from_secs(30),
-            ping: Duration::from_secs(30),
-            wrong_token: Duration::from_millis(500),
-        }
-    }
-}
-
-/// What all connections of a listener share.
-pub struct Site {
-    /// What is served.
-    pub rpc: Rpc,
-    /// The variables for the turns of its clients.
-    pub environment: Arc<BTreeMap<String, String>>,
-    /// How they are treated.
-    pub options: Options,
-    /// Who may come in.
-    pub guard: Guard,
-    /// Whether it speaks TLS.
-    pub secure: bool,
-    /// What keeps it from being held up.
-    pub limits: Limits,
-    /// Its work; cancelled when the daemon stops.
-    pub tasks: Tasks,
-}
 
 /// The address that is meant by `HOST:PORT`, with the host as it was written.
 ///
@@ -165,27 +113,28 @@ fn turn_away(stream: TcpStream, secure: bool) {
     }
 }
 
-async fn welcome(site: Arc<Site>, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit, tls: Option<TlsAcceptor>) {
+async fn welcome(site: Arc<Site>, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit, tls: Option<TlsAcceptor>) {
     // Answers are small and wanted now.
     let _ = stream.set_nodelay(true);
-    let visit = Visit::new(peer.ip().to_canonical(), place);
-    let Some(tls) = tls else { return converse(site, visit, stream).await };
+    let remote = peer.ip().to_canonical();
+    let peer = RemotePeer::new(remote, slot);
+    let Some(tls) = tls else { return converse(site, peer, stream).await };
     let agreed = tokio::select! {
         agreed = timeout(site.limits.handshake, tls.accept(stream)) => agreed,
         () = site.tasks.token().cancelled() => return,
     };
     match agreed {
-        Ok(Ok(stream)) => converse(site, visit, stream).await,
-        Ok(Err(error)) => tracing::debug!(client = %peer, "no agreement on TLS: {error}"),
-        Err(_) => tracing::debug!(client = %peer, "agreeing on TLS took too long"),
+        Ok(Ok(stream)) => converse(site, peer, stream).await,
+        Ok(Err(error)) => tracing::debug!(client = %remote, "no agreement on TLS: {error}"),
+        Err(_) => tracing::debug!(client = %remote, "agreeing on TLS took too long"),
     }
 }
 
-async fn converse(site: Arc<Site>, visit: Visit, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-    let (peer, token) = (visit.peer, site.tasks.token().clone());
+async fn converse(site: Arc<Site>, remote: RemotePeer, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    let (peer, token) = (remote.address, site.tasks.token().clone());
     let head = site.limits.head;
     let service = service_fn(move |request| {
-        let answer = Box::pin(respond(site.clone(), visit.clone(), request));
+        let answer = Box::pin(respond(site.clone(), remote.clone(), request));
         async move { Ok::<_, std::convert::Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()

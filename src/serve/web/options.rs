@@ -2,7 +2,7 @@
 
 use polytree_protocol::listen::ServerListenParams;
 
-use super::place::{Host, Origin};
+use super::host::{Host, Origin};
 use crate::{daemon::listeners::Error, stdx::paths::AbsPath};
 
 /// How a listener treats its clients.

@@ -5,24 +5,23 @@ use std::{sync::Arc, time::Duration};
 
 use http_body_util::BodyExt as _;
 use hyper::{
-    Request, Response, StatusCode,
+    Request, StatusCode,
     body::{Body as _, Incoming},
     header::{self, HeaderValue},
 };
-use jsonrpsee::server::HttpBody;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::{
-    http::{json, said},
-    listener::Site,
+    response::{Reply, empty, json, said},
+    site::Site,
 };
 use crate::{
-    api::connection::{Connection, Door},
     jsonrpc::{
         framing::{Frame, MESSAGE_LIMIT},
         id_finder::IdFinder,
     },
+    rpc::connection::{Connection, Door},
     serve::{
         dispatch::Dispatcher,
         outbox::{Outbox, Outgoing},
@@ -37,10 +36,10 @@ const SKIP_LIMIT: u64 = 1 << 30;
 const ROOM: u64 = 64 * 1024;
 
 /// How long answers may still take when the daemon stops.
-const STOP_PATIENCE: Duration = Duration::from_millis(200);
+const STOP_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Answers a request whose client may come in.
-pub async fn post(site: &Site, directory: Option<AbsPath>, request: Request<Incoming>) -> Response<HttpBody> {
+pub async fn post(site: &Site, directory: Option<AbsPath>, request: Request<Incoming>) -> Reply {
     // A page of another site can send forms and plain text without asking first, but not this.
     if !is_json(request.headers().get(header::CONTENT_TYPE)) {
         return said(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json");
@@ -58,12 +57,8 @@ pub async fn post(site: &Site, directory: Option<AbsPath>, request: Request<Inco
         Body::TooLarge(finder) => Frame::TooLarge(finder.id()),
     };
     match call(site, connection, frame).await {
-        Some(answer) => json(StatusCode::OK, &answer),
-        None => {
-            let mut response = Response::new(HttpBody::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            response
-        }
+        Some(answer) => json(StatusCode::OK, answer),
+        None => empty(StatusCode::NO_CONTENT),
     }
 }
 
@@ -76,7 +71,7 @@ async fn call(site: &Site, connection: Arc<Connection>, frame: Frame<'_>) -> Opt
     leaving.0.receive(frame).await.ok()?;
     let in_time = async {
         site.tasks.token().cancelled().await;
-        tokio::time::sleep(STOP_PATIENCE).await;
+        tokio::time::sleep(STOP_TIMEOUT).await;
     };
     tokio::select! {
         () = leaving.0.idle() => {}
@@ -106,14 +101,14 @@ enum Body {
     TooLarge(IdFinder),
 }
 
-/// Reads a body; `patience` is how long it may pause.
-async fn read(mut incoming: Incoming, patience: Duration) -> Result<Body, Box<Response<HttpBody>>> {
+/// Reads a body; `pause` is how long it may pause.
+async fn read(mut incoming: Incoming, pause: Duration) -> Result<Body, Box<Reply>> {
     let announced = incoming.size_hint().lower();
     let mut body = Body::Whole(Vec::with_capacity(usize::try_from(announced.min(ROOM)).unwrap_or_default()));
     let mut length = 0;
     let refuse = |status, text| Err(Box::new(said(status, text)));
     while !incoming.is_end_stream() {
-        let frame = match timeout(patience, incoming.frame()).await {
+        let frame = match timeout(pause, incoming.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(None) => break,
             Ok(Some(Err(_))) => return refuse(StatusCode::BAD_REQUEST, "the body cannot be read"),

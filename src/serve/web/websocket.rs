@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
+use http_body_util::Full;
 use hyper::{
-    Request, Response, StatusCode,
+    Request, StatusCode,
     body::Incoming,
     header::{self, HeaderValue},
     upgrade::Upgraded,
 };
 use hyper_util::rt::TokioIo;
-use jsonrpsee::server::HttpBody;
 use soketto::handshake::http::Server;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
@@ -28,16 +28,16 @@ use super::{
     Token,
     frames::{Decoder, Event, Farewell, Frames, code, ping, pong},
     guard::{PROTOCOL, protocols},
-    http::{Visit, said},
-    listener::Site,
+    response::{Reply, said},
+    site::{RemotePeer, Site},
 };
 use crate::{
-    api::connection::{Connection, Door},
     jsonrpc::{
         framing::{Frame, MESSAGE_LIMIT},
         id_finder::IdFinder,
     },
-    serve::connection::{End, Engine},
+    rpc::connection::{Connection, Door},
+    serve::engine::{End, Engine},
     stdx::paths::AbsPath,
 };
 
@@ -45,7 +45,7 @@ use crate::{
 const MISSED: u32 = 2;
 
 /// How long answers may still take when the daemon stops.
-const STOP_PATIENCE: Duration = Duration::from_millis(200);
+const STOP_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How long the client may take to close after us.
 const LINGER: Duration = Duration::from_secs(1);
@@ -64,20 +64,14 @@ enum Over {
 }
 
 /// Answers the handshake of a client that may come in, and serves it from then on.
-pub fn accept(
-    site: &Arc<Site>,
-    visit: Visit,
-    token: Token,
-    directory: Option<AbsPath>,
-    mut request: Request<Incoming>,
-) -> Response<HttpBody> {
+pub fn accept(site: &Arc<Site>, peer: RemotePeer, token: Token, directory: Option<AbsPath>, mut request: Request<Incoming>) -> Reply {
     if request.headers().get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         let mut response = said(StatusCode::UPGRADE_REQUIRED, "the version of the WebSocket protocol must be 13");
         response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return response;
     }
     let mut response = match Server::new().receive_request(&request) {
-        Ok(response) => response.map(|()| HttpBody::empty()),
+        Ok(response) => response.map(|()| Full::default()),
         Err(error) => return said(StatusCode::BAD_REQUEST, &format!("not a WebSocket handshake: {error}")),
     };
     if protocols(request.headers()).any(|protocol| protocol == PROTOCOL) {
@@ -92,7 +86,7 @@ pub fn accept(
             Err(error) => tracing::debug!("a WebSocket client has gone before it came: {error}"),
         }
         // Until here it took one of the places that the listener has.
-        drop(visit);
+        drop(peer);
     }));
     response
 }
@@ -141,7 +135,7 @@ async fn converse(
     };
     if over == Over::Stopped {
         // Not all may be answered by then.
-        let _ = timeout(STOP_PATIENCE, engine.idle()).await;
+        let _ = timeout(STOP_TIMEOUT, engine.idle()).await;
     }
     engine.close().await;
     if !matches!(over, Over::Gone | Over::Silent) {

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use super::{
     aside::beside,
-    check::{self, Looked},
     error::opening,
+    integrity::{self, Looked},
     migrations,
 };
 use crate::{
@@ -50,7 +50,7 @@ pub(super) fn examine(path: &Path) -> Result<Option<String>, Error> {
     }
     // A transaction that a crash has cut off in its middle is taken back only by who may write.
     let is_cut_off = length(&beside(path, "-journal"))? > 0;
-    let looked = if is_cut_off { Connection::open(path).map_err(Error::from) } else { check::open(path) }.and_then(|connection| {
+    let looked = if is_cut_off { Connection::open(path).map_err(Error::from) } else { integrity::open(path) }.and_then(|connection| {
         connection.busy_timeout(LOCK_TIMEOUT)?;
         look(path, &connection, size)
     });
@@ -73,7 +73,7 @@ fn look(path: &Path, connection: &Connection, size: u64) -> Result<Option<String
     if size > SMALL {
         return Ok(None);
     }
-    match check::quick(connection, CHECK_TIMEOUT)? {
+    match integrity::quick(connection, CHECK_TIMEOUT)? {
         Looked::Broken(problem) => Ok(Some(one_line(&problem, 300))),
         Looked::Whole | Looked::Unfinished => Ok(None),
     }
@@ -85,7 +85,7 @@ pub(super) fn at_start(path: &Path) -> Result<Option<String>, Error> {
         return Ok(Some(problem));
     }
     let Ok(sign) = fs::read_to_string(note(path)) else { return Ok(None) };
-    let looked = check::open(path).and_then(|connection| check::thorough(&connection, CHECK_TIMEOUT));
+    let looked = integrity::open(path).and_then(|connection| integrity::thorough(&connection, CHECK_TIMEOUT));
     Ok(match looked {
         Ok(Looked::Whole) => None,
         Ok(Looked::Broken(problem)) => Some(one_line(&problem, 300)),
@@ -167,5 +167,4 @@ impl Damage {
 }
 
 #[cfg(test)]
-#[path = "damage_tests.rs"]
 mod tests;

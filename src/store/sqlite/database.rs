@@ -11,11 +11,11 @@ use rusqlite::Connection;
 use super::{
     SqliteRows,
     aside::{self, SetAside},
-    check::{self, Looked},
     checkpoint::Checkpointer,
+    cursors::{Announce, Log},
     damage::{self, Damage},
     error,
-    log::{Announce, Log},
+    integrity::{self, Looked},
     migrations,
     readers::{Readers, ReadersState},
     size::{self, Counts},
@@ -138,7 +138,7 @@ impl Database {
             return Ok(());
         }
         let path = self.path.clone();
-        self.read(move |rows| match check::quick(rows.connection, CHECK_TIMEOUT)? {
+        self.read(move |rows| match integrity::quick(rows.connection, CHECK_TIMEOUT)? {
             Looked::Broken(problem) => Err(Error::Damaged { path, problem: one_line(&problem, 300) }),
             Looked::Whole | Looked::Unfinished => Ok(()),
         })
@@ -287,5 +287,4 @@ fn create_private(path: &Path) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-#[path = "database_tests.rs"]
 mod tests;

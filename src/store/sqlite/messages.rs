@@ -13,6 +13,21 @@ use crate::store::{Error, rows::Messages};
 
 type Result<T> = std::result::Result<T, Error>;
 
+impl SqliteRows<'_> {
+    fn listed(&self, query: &str, values: impl rusqlite::Params) -> Result<Vec<MessageWithParts>> {
+        let cursor = newest_cursor(self.connection)?;
+        let mut statement = self.connection.prepare_cached(query)?;
+        let mut rows = statement.query(values)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id: String = row.get(0)?;
+            let info = info(self.connection, &row.get::<_, String>(1)?)?;
+            found.push(MessageWithParts { info, parts: parts(self.connection, &id)?, cursor });
+        }
+        Ok(found)
+    }
+}
+
 impl Messages for SqliteRows<'_> {
     fn message(&self, session: &SessionId, id: &MessageId) -> Result<Option<MessageWithParts>> {
         let Some(info) = self.message_info(session, id)? else { return Ok(None) };
@@ -37,21 +52,10 @@ impl Messages for SqliteRows<'_> {
     }
 
     fn messages(&self, session: &SessionId, limit: Option<u32>, before: Option<&MessageId>) -> Result<Vec<MessageWithParts>> {
-        let cursor = newest_cursor(self.connection)?;
-        let mut statement = self.connection.prepare_cached(
+        let mut found = self.listed(
             "SELECT id, data FROM message WHERE session_id = ?1 AND (?2 IS NULL OR seq < (SELECT seq FROM message WHERE id = ?2)) ORDER BY seq DESC LIMIT ?3",
+            params![session.as_str(), before.map(MessageId::as_str), limit.map_or(-1, i64::from)],
         )?;
-        let limit = limit.map_or(-1, i64::from);
-        let mut rows = statement.query(params![session.as_str(), before.map(MessageId::as_str), limit])?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let id: String = row.get(0)?;
-            found.push(MessageWithParts {
-                info: info(self.connection, &row.get::<_, String>(1)?)?,
-                parts: parts(self.connection, &id)?,
-                cursor,
-            });
-        }
         found.reverse();
         Ok(found)
     }
@@ -63,6 +67,25 @@ impl Messages for SqliteRows<'_> {
         )?;
         let limit = limit.map_or(-1, i64::from);
         Ok(statement.query_row(params![session.as_str(), before.map(MessageId::as_str), limit], |row| row.get(0))?)
+    }
+
+    fn messages_from(&self, session: &SessionId, first: &MessageId) -> Result<Vec<MessageWithParts>> {
+        self.listed(
+            "SELECT id, data FROM message WHERE session_id = ?1 AND seq >= (SELECT seq FROM message WHERE id = ?2) ORDER BY seq",
+            params![session.as_str(), first.as_str()],
+        )
+    }
+
+    fn last_summarised(&self, session: &SessionId) -> Result<Option<MessageId>> {
+        let prompt: Option<String> = self
+            .connection
+            .prepare_cached(
+                "SELECT parent_id FROM message WHERE session_id = ?1 AND parent_id IS NOT NULL
+                 AND data ->> '$.summary' = 1 AND data ->> '$.error' IS NULL ORDER BY seq DESC LIMIT 1",
+            )?
+            .query_row([session.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok(prompt.and_then(|id| MessageId::parse(&id).ok()))
     }
 
     fn last_answer(&self, user: &MessageId) -> Result<Option<MessageId>> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::log::Log;
+use super::cursors::Log;
 use crate::store::rows::Rows;
 
 /// A step for after the commit.

@@ -14,7 +14,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{SqliteRows, checkpoint::Checkpointer, log::Log};
+use super::{SqliteRows, checkpoint::Checkpointer, cursors::Log};
 use crate::store::Error;
 
 /// For how long a delta that comes this soon after a commit waits for company. One that comes later does not wait.

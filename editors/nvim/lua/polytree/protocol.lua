@@ -88,7 +88,7 @@
 ---@class polytree.protocol.AuthEntry
 ---@field providerID string The provider's id.
 ---@field name string The provider's name for people; its id where no provider of that id is known here.
----@field keys polytree.protocol.KeyPlace[] All places in which a key for it stands; the first is the one that is used.
+---@field keys polytree.protocol.KeyPlace[] All places that hold a key for it; the first one is used.
 
 --- The kind of a key.
 ---@alias polytree.protocol.AuthKind "api"
@@ -112,7 +112,7 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
---- Stands in an event for a text of more than 64 KiB. `session.message` gives the whole text, `permission.list` that of a question.
+--- Replaces a text of more than 64 KiB in an event. `session.message` returns the whole text, `permission.list` that of a question.
 ---@class polytree.protocol.BlobRef
 ---@field ref string The place of the text in the event's properties, as a JSON pointer.
 ---@field bytes integer The length of the text in bytes of UTF-8.
@@ -127,7 +127,7 @@
 --- An announced file.
 ---@class polytree.protocol.Buffer
 ---@field path string Its absolute real path.
----@field version integer The announced number of its text.
+---@field version integer The announced version of its text.
 
 --- Params of `buffer.change`.
 ---@class polytree.protocol.BufferChangeParams
@@ -145,7 +145,7 @@
 
 --- Changes of files that an editor holds open.
 ---@class polytree.protocol.BufferConfig
----@field unanswered? polytree.protocol.Unanswered What becomes of a change when the editor does not answer in time, or goes before it has.
+---@field unanswered? polytree.protocol.Unanswered What happens to a change when the editor does not answer in time, or disconnects first.
 ---@field reply_timeout? integer How long an editor is waited for, in milliseconds; at most 600,000. It also bounds the wait for a text that an editor holds and has not told yet.
 
 --- An edit of an announced text that its client is asked to make.
@@ -161,7 +161,7 @@
 ---@class polytree.protocol.BufferOpenParams
 ---@field path string The file that the text will be saved to, absolute or relative to the directory. It need not exist. Every file may be announced: whether a tool may read it is asked when it does.
 ---@field version integer The client's number for this state of the text; it grows with each change.
----@field text? string|nil The whole text, at most 32 MiB; all texts of a connection together at most 256 MiB. Absent: the client holds the file open and cannot tell its text yet; who wants to read the file waits for the text a moment and is then refused, so that nobody takes what is on the disk for the newest.
+---@field text? string|nil The whole text, at most 32 MiB; all texts of a connection together at most 256 MiB. Absent: the client holds the file open and cannot tell its text yet; who wants to read the file waits for the text a moment and is then refused, because the text on the disk is older.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -251,7 +251,7 @@
 ---@field projects polytree.protocol.DiagnosisProjects The known projects and the directories that are open.
 ---@field sessions polytree.protocol.DiagnosisSession[] The sessions that are not idle.
 ---@field queues polytree.protocol.DiagnosisQueues What waits inside the daemon.
----@field questions polytree.protocol.DiagnosisQuestions The questions that nobody has answered.
+---@field questions polytree.protocol.DiagnosisQuestions The unanswered questions.
 ---@field children polytree.protocol.DiagnosisChild[] The programs that it runs.
 ---@field memory polytree.protocol.DiagnosisMemory Its memory, and who has it.
 ---@field store polytree.protocol.DiagnosisStore What it keeps on disk.
@@ -267,12 +267,12 @@
 ---@field connectionID integer The connection that it came by.
 ---@field durationMs number How long it took.
 ---@field ended integer When it ended.
----@field error? string|nil The kind of its error; absent when it succeeded.
+---@field error? string|nil The kind of its error; absent if it succeeded.
 
 --- The calls since the daemon started.
 ---@class polytree.protocol.DiagnosisCalls
 ---@field total integer All of them.
----@field failed table<string, integer> Failed ones by the kind of the error.
+---@field failed table<string, integer> Failed calls by the kind of the error.
 ---@field slowest polytree.protocol.DiagnosisCall[] The slowest of the last hour, the slowest first, at most 20. Methods that wait for the end of a turn by their nature are left out.
 
 --- A program that the daemon runs.
@@ -282,8 +282,8 @@
 ---@field since integer Since when.
 ---@field sessionID? string|nil The session that it runs for.
 ---@field callID? string|nil The tool call that it runs for.
----@field processes? integer|nil How many processes it has become, where the system tells.
----@field resident? integer|nil The memory that these have together, where the system tells.
+---@field processes? integer|nil The number of its processes, where the operating system reports it.
+---@field resident? integer|nil Their memory together, where the operating system reports it.
 
 --- A connected client.
 ---@class polytree.protocol.DiagnosisClient
@@ -325,7 +325,7 @@
 ---@field entries integer How many names it holds, of files and directories.
 ---@field bytes integer The bytes that they take; worktrees of a project share what is alike.
 ---@field watched integer How many directories are watched.
----@field unwatched integer How many are not, so that they are looked at when needed, and changed contents in them are not told of.
+---@field unwatched integer How many are not watched: they are checked when needed, and changes in them are not reported.
 ---@field partial? string|nil Why `file.find` does not see everything: `entries`, `depth` or `time` ran out.
 ---@field used integer When it was last used.
 
@@ -350,7 +350,7 @@
 
 --- The machine around the daemon.
 ---@class polytree.protocol.DiagnosisMachine
----@field error? string|nil Why some of it is not known.
+---@field error? string|nil Why some of it is unknown.
 ---@field places polytree.protocol.DiagnosisPlace[] The directories for settings, data and sockets.
 ---@field disk? polytree.protocol.DiagnosisDisk|nil The disk under the data directory.
 ---@field git? polytree.protocol.DiagnosisProgram|nil git.
@@ -362,9 +362,9 @@
 ---@field resident? integer|nil What the process has.
 ---@field proportional? integer|nil The same, with what others share counted in part.
 ---@field peak? integer|nil The most it has had.
----@field swapped? integer|nil What of it was moved to the disk.
+---@field swapped? integer|nil Its swapped memory.
 ---@field accounted polytree.protocol.DiagnosisShare[] What the daemon knows to have.
----@field rest? integer|nil What it does not know of: the program itself, stacks, the allocator, and everything that nobody counts.
+---@field rest? integer|nil The rest: the program itself, stacks, the allocator, and what is not counted.
 
 --- A model call that runs.
 ---@class polytree.protocol.DiagnosisModelCall
@@ -377,7 +377,7 @@
 ---@field userName? string|nil The user's name.
 ---@field dataDirectory string The data directory that it owns.
 ---@field start? polytree.protocol.DiagnosisStart|nil How it was started; absent where none runs.
----@field holder? polytree.protocol.DiagnosisHolder|nil Who has the data directory's lock but could not be asked; only where this was not told by a daemon.
+---@field holder? polytree.protocol.DiagnosisHolder|nil The owner of the data directory's lock, if it did not answer; only in an answer that does not come from a daemon.
 
 --- A directory of the daemon.
 ---@class polytree.protocol.DiagnosisPlace
@@ -392,7 +392,7 @@
 --- A program that the daemon needs.
 ---@class polytree.protocol.DiagnosisProgram
 ---@field path? string|nil Where it is; absent when it was not found.
----@field version? string|nil Its version, where it told.
+---@field version? string|nil Its version, if it sent one.
 
 --- A project.
 ---@class polytree.protocol.DiagnosisProject
@@ -408,9 +408,9 @@
 ---@class polytree.protocol.DiagnosisProjects
 ---@field error? string|nil Why the list is not complete.
 ---@field known integer How many are known.
----@field list polytree.protocol.DiagnosisProject[] Those with open directories, then the last used ones; at most 100.
----@field indexes? polytree.protocol.DiagnosisIndex[] The checkouts whose file names are held for `file.find`.
----@field symbols? polytree.protocol.DiagnosisSymbols[] The directories whose symbols are held for `symbol.find`.
+---@field list polytree.protocol.DiagnosisProject[] Those with open directories, then the most recently used ones; at most 100.
+---@field indexes? polytree.protocol.DiagnosisIndex[] The checkouts whose file names are cached for `file.find`.
+---@field symbols? polytree.protocol.DiagnosisSymbols[] The directories whose symbols are cached for `symbol.find`.
 
 --- A provider.
 ---@class polytree.protocol.DiagnosisProvider
@@ -437,7 +437,7 @@
 ---@field writer integer Changes that wait for the store's writer.
 ---@field writerBusyMs integer For how long the writer has been at the commit under way; 0 when it is at none.
 ---@field readers integer Questions that wait for one of the store's readers.
----@field readerBusyMs integer For how long the slowest of the reads under way has been running; 0 when there is none.
+---@field readerBusyMs integer The age of the oldest read in progress; 0 when there is none.
 ---@field outboxMessages integer Messages that wait to be written to clients.
 ---@field outboxBytes integer Their bytes.
 ---@field prompts integer Prompts that wait for the turns before them.
@@ -511,7 +511,7 @@
 ---@field files integer How many files it holds symbols of.
 ---@field symbols integer How many symbols they have.
 ---@field bytes integer The bytes that they take.
----@field partial? string|nil Why `symbol.find` does not see all: `reading` as long as they are read for the first time, `budget` when there are more than may be held.
+---@field partial? string|nil Why `symbol.find` does not see all: `reading` as long as they are read for the first time, `budget` when there are more than the limit.
 ---@field used integer When they were last asked for.
 
 --- A tool call that runs.
@@ -547,7 +547,7 @@
 
 --- Something that happened.
 ---@class polytree.protocol.Event
----@field cursor integer Its place in the order of all events of the daemon; 0 for what is told to one connection alone and is not kept.
+---@field cursor integer Its position in the order of all events of the daemon; 0 for an event that is sent to one connection only and not kept.
 ---@field time integer When, in milliseconds since 1970.
 ---@field type string A row of the event table.
 ---@field directory? string|nil Where.
@@ -797,7 +797,7 @@
 ---@class polytree.protocol.EventToolRunning
 ---@field input any The arguments.
 ---@field title? string|nil|polytree.protocol.BlobRef One line for people.
----@field metadata? any What the tool tells while it runs.
+---@field metadata? any What the tool reports while it runs.
 ---@field time polytree.protocol.Span Since when.
 
 --- How far a tool call is.
@@ -822,7 +822,7 @@
 ---@field id polytree.protocol.MessageId The message's id.
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field time polytree.protocol.Created When.
----@field state? polytree.protocol.PromptState Whether it waits, is being answered, or what became of it. Only old events in the log lack it.
+---@field state? polytree.protocol.PromptState Whether it waits, is being answered, or how it ended. Only old events in the log lack it.
 ---@field agent string The agent that was asked.
 ---@field model polytree.protocol.ModelRef The model that was asked.
 ---@field system? string|nil|polytree.protocol.BlobRef Replaces the agent's system prompt for this turn.
@@ -850,7 +850,7 @@
 ---@field content string The file's text as it is, nothing trimmed and a byte order mark as U+FEFF; its bytes in base64; or a unified patch with all lines as context.
 ---@field encoding? polytree.protocol.FileEncoding|nil How `content` is encoded; absent for text.
 ---@field mime? string|nil The media type of what is no text, and of SVG images.
----@field charset? string|nil How the file stores its characters where that is not UTF-8: the encoding's name in the Encoding Standard, in lower case, such as `utf-16le` (which the file itself tells) or `gbk` (which is guessed from its bytes).
+---@field charset? string|nil How the file stores its characters where that is not UTF-8: the encoding's name in the Encoding Standard, in lower case, such as `utf-16le` (from a byte order mark) or `gbk` (guessed from the bytes).
 ---@field lossy? boolean Some bytes are not valid in that encoding, or in UTF-8, and are U+FFFD in `content`: saving it would lose them.
 ---@field more? boolean There are lines after those that were asked for.
 ---@field version string BLAKE3 of the bytes that were read, in hexadecimal: of the whole file or announced text, or of the lines asked for.
@@ -867,8 +867,8 @@
 --- Params of `file.find`.
 ---@class polytree.protocol.FileFindParams
 ---@field sessionID? polytree.protocol.SessionId|nil The session whose directory is meant, in place of `directory`.
----@field query string What to find, in the language of fzf: words of which all must match, as fuzzy sequences; `'word` as it stands, `^word` at the beginning, `word$` at the end, `!word` not at all, `one | other` either. Without capitals both cases match. Empty: the files that were used last, then what lies highest.
----@field limit? integer|nil At most so many paths: 1 to 1,000; 50 if not said.
+---@field query string The query, in the syntax of fzf: all words must match, as fuzzy sequences; `'word` exactly, `^word` at the beginning, `word$` at the end, `!word` not at all, `one | other` either. Without capitals both cases match. Empty: the files that were used last, then what lies highest.
+---@field limit? integer|nil The maximum number of paths, 1 to 1,000; default 50.
 ---@field type? polytree.protocol.FindType|nil Only files or only directories; both if not said.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
@@ -942,7 +942,7 @@
 --- A remembered permission.
 ---@alias polytree.protocol.GrantId string
 
---- A place in which a provider's key stands.
+--- A place that can hold a provider's key.
 ---@class polytree.protocol.KeyPlace
 ---@field source polytree.protocol.KeySource The kind of place.
 ---@field variable? string|nil The variable, where it is the environment.
@@ -1038,7 +1038,7 @@
 ---@field release_date? string|nil The day on which it came out, as `YYYY-MM-DD`; absent where unknown.
 ---@field cost polytree.protocol.ModelCost Prices.
 ---@field limit polytree.protocol.ModelLimit Limits.
----@field variants? string[] The names of its variants, such as how much it thinks; a prompt chooses one by `variant`.
+---@field variants? string[] The names of its variants, for example its levels of reasoning; a prompt chooses one by `variant`.
 
 --- A model in the settings: what is absent is as the catalogue has it, or for a model that it does not know: tools yes, all else no, limits and prices unknown.
 ---@class polytree.protocol.ModelConfig
@@ -1252,7 +1252,7 @@
 ---@field sessionID polytree.protocol.SessionId The session that asked.
 ---@field permissionID polytree.protocol.PermissionId The question.
 ---@field response polytree.protocol.PermissionResponse The answer.
----@field message? string|nil With `reject`: what the model is told; the turn then goes on.
+---@field message? string|nil With `reject`: a message for the model; the turn then continues.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1297,7 +1297,7 @@
 
 --- Params of `project.init`.
 ---@class polytree.protocol.ProjectInitParams
----@field git? boolean|nil Initialise a git repository where there is none.
+---@field git? boolean|nil Initialise a git repository if there is none.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1330,7 +1330,7 @@
 ---@field topP? number|nil Nucleus sampling, above 0 and up to 1; only for models that take a temperature.
 ---@field maxOutputTokens? integer|nil The longest answer in tokens, from 1; beyond the model's own limit that one counts.
 
---- How far a prompt is. Each change is told by `message.updated`.
+--- The state of a prompt. `message.updated` reports each change.
 ---@alias polytree.protocol.PromptState "queued"|"running"|"answered"|"cancelled"
 
 --- A model service.
@@ -1340,7 +1340,7 @@
 ---@field env string[] The environment variables that may hold its key.
 ---@field api string The wire protocol: `openai`, `openai-responses`, `anthropic`, `gemini`, `ollama`, or one that only this daemon knows.
 ---@field key? polytree.protocol.KeySource|nil Where its key comes from; absent: it has none.
----@field ["local"]? boolean A server that was found running on this machine. It is never chosen by itself: name one of its models to use it.
+---@field ["local"]? boolean A server that was found running on this machine. It is never a default: name one of its models to use it.
 ---@field models table<string, polytree.protocol.Model> Its models by id.
 
 --- A provider in the settings.
@@ -1398,7 +1398,7 @@
 ---@field withoutAttachments? boolean The service refused the request, and it is sent again without the images and documents of the conversation. This model is not sent those again.
 ---@field time polytree.protocol.Created When.
 
---- One permission rule: of the matching ones the last wins.
+--- A permission rule. The last matching rule wins.
 ---@class polytree.protocol.Rule
 ---@field permission string The permission's type, such as `bash` or `edit`; `*` for all.
 ---@field pattern string What it applies to: a wildcard pattern over a command, path or address.
@@ -1406,7 +1406,7 @@
 
 --- The daemon itself. Read when it starts.
 ---@class polytree.protocol.ServerConfig
----@field idle_timeout? integer How long a daemon that was started in passing stays when it has no client, no turn that runs, no prompt that waits, and no listener on the network, in milliseconds; 0: for ever.
+---@field idle_timeout? integer How long a daemon that a client started keeps running without a client, a running turn, a waiting prompt, or a listener on the network, in milliseconds; 0: no limit.
 
 --- Params of `server.diagnose`. The settings that are checked are those of the directory.
 ---@class polytree.protocol.ServerDiagnoseParams
@@ -1559,7 +1559,7 @@
 --- Params of `session.messages`.
 ---@class polytree.protocol.SessionMessagesParams
 ---@field sessionID polytree.protocol.SessionId The session.
----@field limit? integer|nil Only the last so many, from 1.
+---@field limit? integer|nil The number of messages to return, the last ones; from 1.
 ---@field before? polytree.protocol.MessageId|nil Only those before this message.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
@@ -1709,7 +1709,7 @@
 --- The daemon's store.
 ---@class polytree.protocol.StorageConfig
 ---@field durability? polytree.protocol.Durability What a committed change survives.
----@field log_days? integer How many days the event log goes back.
+---@field log_days? integer The age up to which events are kept, in days.
 ---@field log_bytes? integer How large the event log may become, in bytes.
 
 --- Work for a child session.
@@ -1733,8 +1733,8 @@
 
 --- Params of `symbol.find`.
 ---@class polytree.protocol.SymbolFindParams
----@field query string The name, or some of its letters in their order; a capital letter means that the case of letters counts. Several words must all be in it. What stands before `::`, `.`, `#` or `->` is looked for in the name of what contains the symbol. Empty: what is at the top of each file, in the order of the files.
----@field limit? integer|nil At most so many: from 1 to 1000; default 50.
+---@field query string The name, or some of its letters in their order; a capital letter means that the case of letters counts. Several words must all be in it. What is before `::`, `.`, `#` or `->` is searched in the name of what contains the symbol. Empty: what is at the top of each file, in the order of the files.
+---@field limit? integer|nil The maximum number of symbols, 1 to 1000; default 50.
 ---@field kinds? integer[]|nil Only these kinds, as numbers of the language server protocol's `SymbolKind` (1 to 26); default: all.
 ---@field path? string|nil Only in this file or below this directory, relative to the directory or absolute; it must be inside of it.
 ---@field sessionID? polytree.protocol.SessionId|nil The session whose directory is meant.
@@ -1754,7 +1754,7 @@
 --- A part of a text.
 ---@class polytree.protocol.SymbolRange
 ---@field start polytree.protocol.SymbolPosition Where it begins.
----@field ["end"] polytree.protocol.SymbolPosition Where it ends; what stands there is no longer in it.
+---@field ["end"] polytree.protocol.SymbolPosition Its end, exclusive.
 
 --- How capital and small letters compare.
 ---@alias polytree.protocol.TextCase "smart"|"sensitive"|"insensitive"
@@ -1762,19 +1762,19 @@
 --- One change of a text.
 ---@class polytree.protocol.TextChange
 ---@field range? polytree.protocol.TextRange|nil What is replaced; absent: the whole text.
----@field text string What stands there then.
+---@field text string The new text.
 
 --- A line without a match beside one with.
 ---@class polytree.protocol.TextContext
 ---@field path string The file, relative to the directory, with `/` between names.
 ---@field line integer The number of the line, from 1.
----@field text string The line without its ending, at most 4 KiB of it.
+---@field text string The line without its ending, at most 4 KiB.
 ---@field after? integer|nil How many bytes stand after `text`, where some were cut off.
 ---@field lossy? boolean|nil True where bytes were replaced, so that `text` is not what the file holds.
 
 --- How a search went.
 ---@class polytree.protocol.TextEnd
----@field files integer How many files were searched, binary ones included.
+---@field files integer The number of searched files, including binary ones.
 ---@field matches integer How many items `match` were given.
 ---@field truncated boolean Whether there are more.
 ---@field unreadable integer How many files could not be read.
@@ -1785,7 +1785,7 @@
 ---@field pattern string The regular expression, in the syntax of Rust's `regex` crate; with `fixed` the text itself. Without `multiline` it matches within lines.
 ---@field sessionID? polytree.protocol.SessionId|nil Search in this session's directory.
 ---@field fixed? boolean The pattern is the text to find and no regular expression.
----@field letterCase? polytree.protocol.TextCase|nil Whether capital letters differ from small ones; `smart` if not said.
+---@field letterCase? polytree.protocol.TextCase|nil Whether case matters; default `smart`.
 ---@field word? boolean Only whole words: no word character on either side.
 ---@field multiline? boolean Matches may go over several lines. Files over 64 MiB are left out then.
 ---@field include? string[] Only files that one of these patterns fits, or a directory that they are in. Patterns are written as in an ignore file, relative to the directory: `*.rs`, `src/**/*.ts`, `docs`. They bring back nothing ignored.
@@ -1793,7 +1793,7 @@
 ---@field types? string[] Only files of these types, by ripgrep's names: `rust`, `py`, `ts`; `all` is every file whose type is known.
 ---@field context? integer|nil How many lines before and after each match are given too, as items `context`; at most 100.
 ---@field path? string|nil The file or directory to search, below the directory; relative to it or absolute. A file is searched also where it is ignored.
----@field limit? integer|nil How many matches at most: 1 to 100000, 1000 if not said. `text.find` gives the first ones by path and line, and never more than 28 MiB.
+---@field limit? integer|nil The maximum number of matches, 1 to 100000; default 1000. `text.find` returns the first ones by path and line, and never more than 28 MiB.
 ---@field limitPerFile? integer|nil How many matches at most in one file; all if not said.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
@@ -1814,7 +1814,7 @@
 ---@field path string The file, relative to the directory, with `/` between names.
 ---@field line integer The number of the line, or of the first one, from 1.
 ---@field column integer Where in it the first match begins, from 1, in UTF-16 code units of the whole line: an LSP position's `character` is one less.
----@field text string The text without its last line ending, at most 4 KiB of it: of a longer one the part around the first match. What is no UTF-8 is replaced by U+FFFD.
+---@field text string The text without its last line ending, at most 4 KiB: of a longer one, the part around the first match. What is no UTF-8 is replaced by U+FFFD.
 ---@field submatches polytree.protocol.TextSubmatch[] The matches in `text`. Those beyond its end are left out.
 ---@field before? integer|nil How many bytes of the line stand before `text`, where some were cut off.
 ---@field after? integer|nil How many bytes stand after `text`, where some were cut off.
@@ -1840,7 +1840,7 @@
 ---@field start polytree.protocol.TextPosition Where it begins.
 ---@field ["end"] polytree.protocol.TextPosition Where it ends; not before its start.
 
---- Where in a text a match stands.
+--- The position of a match in a text.
 ---@class polytree.protocol.TextSubmatch
 ---@field start integer Where it begins, in bytes of the text's UTF-8, from 0.
 ---@field ["end"] integer Where it ends.
@@ -1901,7 +1901,7 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
---- How much of a tool's output the model gets to read; the rest goes to a file.
+--- How much of a tool's output the model reads; the rest is kept in a file.
 ---@class polytree.protocol.ToolOutputConfig
 ---@field max_lines? integer The most lines.
 ---@field max_bytes? integer The most bytes.
@@ -1925,7 +1925,7 @@
 ---@class polytree.protocol.ToolRunning
 ---@field input any The arguments.
 ---@field title? string|nil One line for people.
----@field metadata? any What the tool tells while it runs.
+---@field metadata? any What the tool reports while it runs.
 ---@field time polytree.protocol.Span Since when.
 
 --- How far a tool call is.
@@ -1939,7 +1939,7 @@
 ---@field status "error"
 ---@alias polytree.protocol.ToolState polytree.protocol.ToolState.1|polytree.protocol.ToolState.2|polytree.protocol.ToolState.3|polytree.protocol.ToolState.4
 
---- What becomes of a tool's change when the editor that holds the file open does not answer.
+--- What happens to a tool's change when the editor that holds the file open does not answer.
 ---@alias polytree.protocol.Unanswered "refuse"|"disk"
 
 --- A model of a provider that can be used.
@@ -1955,7 +1955,7 @@
 ---@field id polytree.protocol.MessageId The message's id.
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field time polytree.protocol.Created When.
----@field state? polytree.protocol.PromptState Whether it waits, is being answered, or what became of it. Only old events in the log lack it.
+---@field state? polytree.protocol.PromptState Whether it waits, is being answered, or how it ended. Only old events in the log lack it.
 ---@field agent string The agent that was asked.
 ---@field model polytree.protocol.ModelRef The model that was asked.
 ---@field system? string|nil Replaces the agent's system prompt for this turn.

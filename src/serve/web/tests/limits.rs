@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::support::{Web, limits, rest, status};
-use crate::serve::web::listener::Limits;
+use crate::serve::web::site::Limits;
 
 const ECHO: &str = r#"{"jsonrpc":"2.0","id":1,"method":"test.echo"}"#;
 

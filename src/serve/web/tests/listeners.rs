@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use polytree_protocol::listen::{ServerListenParams, ServerListenResult};
 
 use super::support::{House, PATIENCE, Web, limits, status};
-use crate::{daemon::listeners::Error, serve::web::listener::Limits};
+use crate::{daemon::listeners::Error, serve::web::site::Limits};
 
 const ECHO: &str = r#"{"jsonrpc":"2.0","id":1,"method":"test.echo"}"#;
 

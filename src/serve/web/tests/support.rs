@@ -19,7 +19,7 @@ use crate::{
     daemon::listeners::Listeners,
     serve::{
         testing::{App, rpc},
-        web::{Doors, TokenFile, listener::Limits},
+        web::{Doors, TokenFile, site::Limits},
     },
     stdx::{paths::AbsPath, tasks::Tasks},
 };

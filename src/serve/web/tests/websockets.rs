@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::{
 };
 
 use super::support::{Web, limits};
-use crate::serve::web::listener::Limits;
+use crate::serve::web::site::Limits;
 
 const ECHO: &str = r#"{"jsonrpc":"2.0","id":1,"method":"test.echo"}"#;
 const ECHOED: &str = r#"{"jsonrpc":"2.0","id":1,"result":null}"#;

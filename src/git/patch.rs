@@ -1,0 +1,30 @@
+//! Patches between two contents that are both in memory, made by libgit2.
+
+use std::path::Path;
+
+use super::path::os_string;
+
+/// More lines of context than any file has that is compared.
+pub const ALL_LINES: u32 = 1_000_000_000;
+
+/// The patch between two contents, with every line as context; `None` when they are equal or not text.
+#[must_use]
+pub fn between(old_path: &[u8], old: &[u8], new_path: &[u8], new: &[u8]) -> Option<String> {
+    let mut options = git2::DiffOptions::new();
+    options.context_lines(ALL_LINES);
+    let (old_path, new_path) = (os_string(old_path), os_string(new_path));
+    let (old_path, new_path) = (Some(Path::new(&old_path)), Some(Path::new(&new_path)));
+    let mut patch = git2::Patch::from_buffers(old, old_path, new, new_path, Some(&mut options)).ok()?;
+    if patch.num_hunks() == 0 {
+        return None;
+    }
+    Some(String::from_utf8_lossy(&patch.to_buf().ok()?).into_owned())
+}
+
+/// How many lines the new content adds and removes; `None` when that cannot be counted.
+#[must_use]
+pub fn line_counts(old: &[u8], new: &[u8]) -> Option<(u64, u64)> {
+    let patch = git2::Patch::from_buffers(old, None, new, None, None).ok()?;
+    let (_, added, removed) = patch.line_stats().ok()?;
+    Some((added as u64, removed as u64))
+}

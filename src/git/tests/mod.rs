@@ -1,0 +1,7 @@
+//! Repositories made by the git program.
+
+mod hostile;
+mod layouts;
+mod refs;
+
+pub(crate) mod support;

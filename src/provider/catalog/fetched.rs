@@ -1,0 +1,217 @@
+//! The copy of the catalogue that was fetched: asked for by the user, checked, kept in the data directory, and used from
+//! then on. One that is broken, or older than what is part of the program, is set aside, and that is said.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use polytree_protocol::provider::{CatalogInfo, CatalogSource, ModelRefreshResult};
+
+use crate::{
+    config::files::Stamp,
+    provider::{
+        catalog::{
+            built_in::built_in,
+            file::{CatalogFile, MOST_BYTES},
+            models_dev,
+        },
+        http::{address::Address, client, network::Network},
+    },
+    stdx::{
+        paths::AbsPath,
+        private_file,
+        tasks::Tasks,
+        time::{day, now_ms},
+    },
+};
+
+/// Where it is fetched unless somebody says otherwise.
+pub const PUBLISHED_AT: &str = models_dev::URL;
+
+/// The variable that says where the catalogue is fetched.
+pub const URL_VARIABLE: &str = "POLYTREE_MODELS_URL";
+
+/// A fetch takes no longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why the catalogue cannot be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is none.
+    #[error("the catalogue's address cannot be used: {0}")]
+    Address(String),
+    /// The service cannot be reached or does not answer as it should.
+    #[error("the catalogue cannot be fetched from {service}: {why}")]
+    Service {
+        /// Scheme, host and port.
+        service: String,
+        /// What happened.
+        why: String,
+    },
+    /// What came is no catalogue.
+    #[error("what {service} sent is no catalogue: {why}")]
+    Content {
+        /// Scheme, host and port.
+        service: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It cannot be kept.
+    #[error("the catalogue cannot be kept in {path}: {source}")]
+    File {
+        /// The file.
+        path: AbsPath,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no data directory here.
+    #[error("there is no place to keep a catalogue")]
+    None,
+}
+
+/// The catalogue that counts.
+#[derive(Debug, Clone, Default)]
+pub struct Current {
+    /// The fetched one; `None`: the built-in one.
+    fetched: Option<Arc<CatalogFile>>,
+    /// Why a fetched one does not count.
+    pub problem: Option<String>,
+}
+
+impl Current {
+    /// What it says.
+    #[must_use]
+    pub fn file(&self) -> &CatalogFile {
+        self.fetched.as_deref().unwrap_or(built_in())
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn info(&self) -> CatalogInfo {
+        let file = self.file();
+        let source = if self.fetched.is_some() { CatalogSource::Fetched } else { CatalogSource::BuiltIn };
+        CatalogInfo { source, as_of: file.as_of.clone(), url: file.url.clone() }
+    }
+}
+
+/// The file `models.json` of a data directory.
+#[derive(Debug, Default)]
+pub struct CatalogCache {
+    path: Option<AbsPath>,
+    // Held while the file is read.
+    known: Mutex<Option<(Stamp, Current)>>,
+}
+
+impl CatalogCache {
+    /// That of this data directory, whether it is there or not. The default one is never there.
+    #[must_use]
+    pub fn new(data: &AbsPath) -> Self {
+        Self { path: Some(data.join("models.json")), known: Mutex::default() }
+    }
+
+    /// The catalogue that counts now; a look at the file's metadata where nothing has changed.
+    #[must_use]
+    pub fn current(&self) -> Current {
+        let Some(path) = &self.path else { return Current::default() };
+        let begun = SystemTime::now();
+        let Some(stamp) = Stamp::of(path.as_path()) else { return Current::default() };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((read, current)) = &*known
+            && *read == stamp
+        {
+            return current.clone();
+        }
+        let current = match read(path) {
+            Ok(fetched) => Current { fetched, problem: None },
+            Err(problem) => {
+                let problem = format!(
+                    "{problem}; the built-in catalogue of {} is used, `polytree models --refresh` fetches a new one",
+                    built_in().as_of
+                );
+                Current { fetched: None, problem: Some(problem) }
+            }
+        };
+        *known = stamp.is_settled(begun).then(|| (stamp, current.clone()));
+        current
+    }
+
+    /// Fetches the catalogue on that way, checks and keeps it.
+    ///
+    /// # Errors
+    /// See [`Error`]; then the one that counted before still does.
+    pub async fn refresh(&self, url: &str, network: Network) -> Result<ModelRefreshResult, Error> {
+        let path = self.path.clone().ok_or(Error::None)?;
+        let address = address(url)?;
+        let service = address.service();
+        let bytes = fetch(url, address.clone(), network).await.map_err(|why| Error::Service { service: service.clone(), why })?;
+        let shown = address.shown();
+        let keep = move || {
+            let translated = models_dev::translate(&bytes, built_in(), &day(now_ms()), &shown);
+            let (file, skipped) = translated.map_err(|error| Error::Content { service, why: error.to_string() })?;
+            private_file::replace(&path, file.text().as_bytes()).map_err(|source| Error::File { path, source })?;
+            let catalog = CatalogInfo { source: CatalogSource::Fetched, as_of: file.as_of.clone(), url: file.url.clone() };
+            Ok(ModelRefreshResult { catalog, providers: file.providers.len() as u64, models: file.models(), skipped })
+        };
+        match Tasks::spawn_blocking(keep).await {
+            Ok(kept) => kept,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The process ends: nobody will read the answer.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+fn read(path: &AbsPath) -> Result<Option<Arc<CatalogFile>>, String> {
+    let wrong = |why: &dyn std::fmt::Display| format!("the fetched catalogue {path} cannot be used: {why}");
+    let Some(bytes) = private_file::read(path, MOST_BYTES).map_err(|error| wrong(&error))? else { return Ok(None) };
+    let (file, _) = CatalogFile::parse(&bytes).map_err(|error| wrong(&error))?;
+    if file.as_of < built_in().as_of {
+        return Err(format!("the fetched catalogue of {} is older than this program", file.as_of));
+    }
+    Ok(Some(Arc::new(file)))
+}
+
+/// Only an encrypted line, or this machine, gives what was asked for.
+fn address(url: &str) -> Result<Address, Error> {
+    let address = Address::parse(url).map_err(|_| Error::Address("expected something like https://models.dev/api.json".to_owned()))?;
+    if address.is_secure() || address.is_loopback() {
+        Ok(address)
+    } else {
+        Err(Error::Address(format!("{} is neither https nor on this machine", address.service())))
+    }
+}
+
+async fn fetch(url: &str, address: Address, network: Network) -> Result<Vec<u8>, String> {
+    let client = client::client(address, network).await?;
+    let told = |error: reqwest::Error| {
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        // The outer errors repeat the address, in which there may be a password.
+        if error.is_timeout() { "it took too long".to_owned() } else { cause.to_string() }
+    };
+    let request = client.get(url.trim()).header("accept", "application/json").timeout(PATIENCE);
+    let mut answer = request.send().await.map_err(|error| told(error.without_url()))?;
+    let status = answer.status();
+    if status.is_redirection() {
+        return Err(format!("it leads elsewhere (status {}); give the final address", status.as_u16()));
+    }
+    if !status.is_success() {
+        return Err(format!("it answered with status {}", status.as_u16()));
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| told(error.without_url()))? {
+        if (bytes.len() + chunk.len()) as u64 > MOST_BYTES {
+            return Err(format!("it sent more than {MOST_BYTES} bytes"));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+#[path = "fetched_tests.rs"]
+mod tests;

@@ -1,0 +1,207 @@
+//! The HTTP clients behind all remote models: one for each way to them (proxy, authorities, patience), built at the
+//! first call that needs it, then shared, so that connections are used again. The process's own variables are not
+//! looked at, and root certificates are only loaded for `https`.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use reqwest::{Certificate, ClientBuilder, Proxy};
+
+use crate::{
+    provider::{
+        definition::Error,
+        http::{
+            address::{Address, proxy_url},
+            network::{NamedProxy, Network, Source},
+        },
+    },
+    stdx::{paths::AbsPath, tasks::Tasks},
+};
+
+/// More clients than this are left over from settings that have changed; calls in progress keep theirs.
+const MOST_CLIENTS: usize = 32;
+/// A larger file is no list of certificates.
+const MOST_CERTIFICATES: u64 = 16 * 1024 * 1024;
+
+/// What a client is made of. Files are known by their state too, so that a changed one counts at the next call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Way {
+    is_secure: bool,
+    proxy: Option<NamedProxy>,
+    authorities: Option<(AbsPath, FileState)>,
+    further_authorities: Vec<(AbsPath, Source, FileState)>,
+    connect_timeout_ms: u64,
+}
+
+/// Length and time of the last change; `None` for a file that is not there.
+type FileState = Option<(u64, Option<SystemTime>)>;
+
+impl Way {
+    fn new(address: &Address, network: &Network) -> Self {
+        let is_secure = address.is_secure();
+        let state = |path: &AbsPath| std::fs::metadata(path).ok().map(|data| (data.len(), data.modified().ok()));
+        let further = network.further_authorities.iter().filter(|_| is_secure);
+        Self {
+            is_secure,
+            proxy: network.proxy(address.url()).cloned(),
+            authorities: network.authorities.clone().filter(|_| is_secure).map(|path| (path.clone(), state(&path))),
+            further_authorities: further.map(|(path, source)| (path.clone(), *source, state(path))).collect(),
+            connect_timeout_ms: network.connect_timeout_ms,
+        }
+    }
+}
+
+/// One client for each way.
+#[derive(Default)]
+pub struct Clients {
+    // Held for a look-up or an insert, never while one is built.
+    known: Mutex<HashMap<Way, reqwest::Client>>,
+}
+
+impl Clients {
+    /// The client for that address, if it has been built.
+    pub(crate) fn known(&self, address: &Address, network: &Network) -> Option<reqwest::Client> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&Way::new(address, network)).cloned()
+    }
+
+    /// The client for that address. The first of each way to `https` addresses reads certificates.
+    pub(crate) fn get(&self, address: &Address, network: &Network) -> Result<reqwest::Client, Error> {
+        if let Some(client) = self.known(address, network) {
+            return Ok(client);
+        }
+        let way = Way::new(address, network);
+        let client = build(&way)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_CLIENTS {
+            known.clear();
+        }
+        Ok(known.entry(way).or_insert(client).clone())
+    }
+}
+
+fn build(way: &Way) -> Result<reqwest::Client, Error> {
+    // A redirect would turn the POST into a GET or carry the key to another host.
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("polytree/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_millis(way.connect_timeout_ms))
+        .tcp_nodelay(true)
+        .gzip(true)
+        .pool_max_idle_per_host(4)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .http2_keep_alive_timeout(Duration::from_secs(10))
+        .http2_adaptive_window(true)
+        // The variables are the client's, not those of this process.
+        .no_proxy();
+    builder = if way.is_secure { with_authorities(builder, way)? } else { builder.tls_certs_only([]) };
+    if let Some(proxy) = &way.proxy {
+        builder = builder.proxy(proxy_of(proxy)?);
+    }
+    let failed = |error: &dyn std::fmt::Display| Error::Request { message: format!("the HTTP client cannot be built: {error}") };
+    builder.build().map_err(|error| failed(&error))
+}
+
+/// A client for one request that is no call of a model.
+pub(crate) async fn client(address: Address, network: Network) -> Result<reqwest::Client, String> {
+    // The first for an encrypted line reads files.
+    let built = Tasks::spawn_blocking(move || build(&Way::new(&address, &network)).map_err(|error| error.to_string())).await;
+    built.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+/// The address of a proxy, which may lack its scheme; messages name no password.
+fn proxy_of(NamedProxy { address, name }: &NamedProxy) -> Result<Proxy, Error> {
+    let wrong = |why: &str| Error::Request {
+        message: format!("{name} is no usable proxy: {why}; expected something like http://host:3128 or socks5://host:1080"),
+    };
+    let url = proxy_url(address.expose()).map_err(|error| wrong(&error))?;
+    if !matches!(url.scheme(), "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h") {
+        return Err(wrong(&format!("its scheme is `{}`", url.scheme())));
+    }
+    Proxy::all(url).map_err(|_| wrong("it is not understood"))
+}
+
+fn with_authorities(builder: ClientBuilder, way: &Way) -> Result<ClientBuilder, Error> {
+    let mut further = Vec::new();
+    for (path, source, _) in &way.further_authorities {
+        match (certificates(path), source) {
+            (Ok(found), _) => further.extend(found),
+            (Err(why), Source::Settings) => return Err(Error::Request { message: format!("options.ca cannot be used: {why}") }),
+            // A variable for other programs; where it matters, the service is not trusted, and that is told.
+            (Err(why), Source::Variable) => tracing::warn!(why, "NODE_EXTRA_CA_CERTS cannot be used"),
+        }
+    }
+    match &way.authorities {
+        Some((path, _)) => {
+            let only = certificates(path).map_err(|why| Error::Request { message: format!("SSL_CERT_FILE cannot be used: {why}") })?;
+            Ok(builder.tls_certs_only(only.into_iter().chain(further)))
+        }
+        None if further.is_empty() => Ok(builder),
+        None => Ok(builder.tls_certs_merge(further)),
+    }
+}
+
+fn certificates(path: &AbsPath) -> Result<Vec<Certificate>, String> {
+    let told = |error: &dyn std::fmt::Display| format!("{path}: {error}");
+    let data = std::fs::metadata(path).map_err(|error| told(&error))?;
+    if !data.is_file() || data.len() > MOST_CERTIFICATES {
+        return Err(told(&"it is no file with certificates"));
+    }
+    let bytes = std::fs::read(path).map_err(|error| told(&error))?;
+    let found = Certificate::from_pem_bundle(&bytes).map_err(|_| told(&"it holds a certificate that cannot be read"))?;
+    if found.is_empty() { Err(told(&"it holds no certificate in the PEM form")) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::provider::{http::network::NetworkSettings, secret::Secret};
+
+    fn network(proxy: Option<&str>, ca: Option<&AbsPath>) -> Network {
+        let settings = NetworkSettings { proxy: proxy.and_then(Secret::new), ca: ca.cloned(), ..NetworkSettings::default() };
+        Network::new(&settings, &BTreeMap::new())
+    }
+
+    #[test]
+    fn clients_are_shared_by_those_who_go_the_same_way() {
+        let clients = Clients::default();
+        let [here, there, other] = ["http://127.0.0.1:1/v1", "http://m.test/v1", "http://o.test"].map(|base| Address::parse(base).unwrap());
+        let direct = network(None, None);
+        let proxied = network(Some("http://p.test:1"), None);
+        assert!(clients.known(&here, &direct).is_none());
+        for (address, network, count) in
+            [(&here, &direct, 1), (&there, &direct, 1), (&other, &proxied, 2), (&there, &proxied, 2), (&here, &proxied, 2)]
+        {
+            clients.get(address, network).unwrap();
+            assert_eq!(clients.known.lock().unwrap().len(), count);
+        }
+        for number in 0..2 * MOST_CLIENTS {
+            clients.get(&there, &network(Some(&format!("http://p{number}.test")), None)).unwrap();
+        }
+        assert!(clients.known.lock().unwrap().len() <= MOST_CLIENTS);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_without_its_password() {
+        let place = tempfile::tempdir().unwrap();
+        let file = AbsPath::new(place.path().join("ca.pem")).unwrap();
+        let secure = Address::parse("https://m.test/v1").unwrap();
+        let message = |network: &Network| match Clients::default().get(&secure, network) {
+            Err(Error::Request { message }) => message,
+            other => panic!("{:?}", other.map(drop)),
+        };
+        let missing = message(&network(None, Some(&file)));
+        assert!(missing.starts_with("options.ca cannot be used: ") && missing.contains("ca.pem"), "{missing}");
+        std::fs::write(&file, "no certificate").unwrap();
+        assert!(message(&network(None, Some(&file))).contains("no certificate in the PEM form"));
+        for (proxy, why) in [("gopher://me:hunter22@p.test", "its scheme is `gopher`"), ("http://me:hunter22@", "empty host")] {
+            let message = message(&network(Some(proxy), None));
+            assert!(message.starts_with("options.proxy is no usable proxy") && message.contains(why), "{message}");
+            assert!(!message.contains("hunter22"), "{message}");
+        }
+    }
+}

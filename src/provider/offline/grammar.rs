@@ -1,0 +1,321 @@
+//! The little language of the offline model: plain English sentences, each for one thing that it can do. Pure.
+//!
+//! Words are matched without regard to case; a polite beginning and the mark at the end of a sentence do not count.
+//! Anything with spaces or odd characters in it can be put into quotes: `"`, `'` or a backquote.
+
+/// The sentences, for people.
+pub(crate) const SENTENCES: &[(&str, &str)] = &[
+    ("read FILE", "reads a file; also `read lines 10 to 20 of FILE`"),
+    ("find NAME", "finds files by a part of their name or by a pattern such as `*.rs`"),
+    ("search TEXT", "searches in files; also `search TEXT in *.rs`"),
+    ("replace A with B in FILE", "changes one place in a file; `replace every A with B in FILE` changes all"),
+    ("run COMMAND", "runs a shell command"),
+    ("what changed", "shows what has changed since the last commit"),
+    ("explain this project", "looks at the files and the README"),
+    ("help", "says what I can do"),
+];
+
+/// What a sentence asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// A file, or lines of it (from 1, both included).
+    Read { file: String, lines: Option<(u64, u64)> },
+    /// Files whose path matches the glob pattern.
+    Find { name: String, pattern: String },
+    /// A text in files, perhaps only in those that match a pattern.
+    Search { text: String, include: Option<String> },
+    /// A text in a file replaced by another.
+    Replace { old: String, new: String, file: String, every: bool },
+    /// A shell command.
+    Run { command: String },
+    /// What has changed in the work tree.
+    Changed,
+    /// What the project is.
+    Explain,
+    /// What the model can do.
+    Help,
+}
+
+/// Understands a sentence; `None` for anything that is not in the language.
+pub(crate) fn parse(text: &str) -> Option<Wish> {
+    // Only the first line is the sentence: editors append context below it.
+    let line = text.trim().lines().next()?.trim();
+    let sentence = without_politeness(line);
+    fixed(sentence)
+        .or_else(|| run(sentence))
+        .or_else(|| read(sentence))
+        .or_else(|| replace(sentence))
+        .or_else(|| search(sentence))
+        .or_else(|| find(sentence))
+}
+
+fn without_politeness(line: &str) -> &str {
+    let mut rest = line;
+    let beginnings = ["please", "can you", "could you", "would you", "now", "then"];
+    while let Some(shorter) = beginnings.iter().find_map(|beginning| after(rest, beginning)) {
+        rest = shorter.trim_start_matches([',', ' ']);
+    }
+    rest
+}
+
+/// The rest of the text behind a beginning of whole words.
+fn after<'a>(text: &'a str, beginning: &str) -> Option<&'a str> {
+    let (head, rest) = text.split_at_checked(beginning.len())?;
+    let is_whole = rest.is_empty() || rest.starts_with([' ', '\t', ',', ':']);
+    (head.eq_ignore_ascii_case(beginning) && is_whole).then(|| rest.trim_start_matches([' ', '\t', ':']))
+}
+
+fn after_any<'a>(text: &'a str, beginnings: &[&str]) -> Option<&'a str> {
+    beginnings.iter().find_map(|beginning| after(text, beginning))
+}
+
+/// Without the marks that end a sentence.
+fn unmarked(text: &str) -> &str {
+    let text = text.trim();
+    text.strip_suffix(['?', '!'])
+        .or_else(|| text.strip_suffix('.').filter(|rest| !rest.ends_with(['.', '/', ' '])))
+        .unwrap_or(text)
+        .trim_end()
+}
+
+fn fixed(sentence: &str) -> Option<Wish> {
+    let words = unmarked(sentence).to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+    let project = ["project", "repository", "repo", "codebase"];
+    let is_about_the_project = |beginning: &str| {
+        let rest = words.strip_prefix(beginning).map(str::trim_start);
+        rest.and_then(|rest| rest.strip_prefix("this ").or_else(|| rest.strip_prefix("the "))).is_some_and(|rest| project.contains(&rest))
+    };
+    match words.as_str() {
+        "help" | "help me" | "what can you do" | "hi" | "hello" => Some(Wish::Help),
+        "what changed"
+        | "what has changed"
+        | "what have i changed"
+        | "what did i change"
+        | "show changes"
+        | "show the changes"
+        | "git status" => Some(Wish::Changed),
+        _ if ["explain", "describe", "what is", "tell me about"].iter().any(|beginning| is_about_the_project(beginning)) => {
+            Some(Wish::Explain)
+        }
+        _ => None,
+    }
+}
+
+fn run(sentence: &str) -> Option<Wish> {
+    let command = after_any(sentence, &["run", "execute", "$"])?;
+    let command = whole_quote(command).unwrap_or(command).trim();
+    (!command.is_empty()).then(|| Wish::Run { command: command.to_owned() })
+}
+
+fn read(sentence: &str) -> Option<Wish> {
+    let rest = after_any(sentence, &["read", "show me", "show", "open", "print"])?;
+    if let Some((lines, file)) = after_any(rest, &["lines", "line"]).and_then(|rest| split_word(rest, "of")) {
+        let lines = line_range(lines)?;
+        return Some(Wish::Read {
+            file: name(after(file, "the file").or_else(|| after(file, "file")).unwrap_or(file))?,
+            lines: Some(lines),
+        });
+    }
+    let file = after_any(rest, &["the file", "file"]).unwrap_or(rest);
+    Some(Wish::Read { file: name(file)?, lines: None })
+}
+
+/// `10 to 20`, `10-20` or `10`.
+fn line_range(text: &str) -> Option<(u64, u64)> {
+    let text = text.trim();
+    let (first, last) = split_word(text, "to").or_else(|| text.split_once('-')).unwrap_or((text, text));
+    let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (1 <= first && first <= last).then_some((first, last))
+}
+
+fn find(sentence: &str) -> Option<Wish> {
+    let rest = after_any(sentence, &["find", "where is", "locate"])?;
+    let rest = after_any(rest, &["files named", "file named", "the file", "files", "file"]).unwrap_or(rest);
+    let name = name(rest)?;
+    let is_pattern = name.contains(['*', '?', '[', '{']);
+    let pattern = match (is_pattern, name.contains('/')) {
+        (true, true) => name.clone(),
+        (true, false) => format!("**/{name}"),
+        (false, _) => format!("**/*{name}*"),
+    };
+    Some(Wish::Find { name, pattern })
+}
+
+fn search(sentence: &str) -> Option<Wish> {
+    let rest = after_any(sentence, &["search for", "search", "grep for", "grep"])?;
+    if let Some((text, rest)) = quote(rest) {
+        let include = match rest.trim() {
+            rest if unmarked(rest).is_empty() => None,
+            rest => Some(name(after_any(rest, &["in", "in files"])?)?),
+        };
+        return Some(Wish::Search { text: text.to_owned(), include });
+    }
+    // Without quotes, `in` only separates when a pattern follows: most texts with an `in` mean just that text.
+    let split = rsplit_word(rest, "in").filter(|(_, pattern)| pattern.contains(['*', '/']) && !pattern.contains(' '));
+    let (text, include) = split.map_or((rest, None), |(text, pattern)| (text, name(pattern)));
+    Some(Wish::Search { text: name(text)?, include })
+}
+
+fn replace(sentence: &str) -> Option<Wish> {
+    let (rest, words) = match after(sentence, "replace") {
+        Some(rest) => (rest, ["with", "by"]),
+        None => (after(sentence, "change")?, ["to", "into"]),
+    };
+    let every = after_any(rest, &["every", "all"]);
+    let rest = every.unwrap_or(rest);
+    let (old, rest) = match quote(rest) {
+        Some((old, rest)) => (old, after_any(rest.trim_start(), &words)?),
+        None => words.iter().find_map(|word| split_word(rest, word))?,
+    };
+    let (new, file) = match quote(rest) {
+        Some((new, rest)) => (new, after(rest.trim_start(), "in")?),
+        // The last `in`, because the new text may hold one and a file's name hardly does.
+        None => rsplit_word(rest, "in")?,
+    };
+    let file = name(after_any(file, &["the file", "file"]).unwrap_or(file))?;
+    (!old.is_empty()).then(|| Wish::Replace { old: old.to_owned(), new: new.to_owned(), file, every: every.is_some() })
+}
+
+/// A name or text up to the end of the sentence, in quotes or not.
+fn name(text: &str) -> Option<String> {
+    let text = text.trim();
+    let name = match quote(text) {
+        Some((name, rest)) if unmarked(rest).is_empty() || rest == "." => name,
+        _ => unmarked(text),
+    };
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// The inside of a text that is one quote as a whole.
+fn whole_quote(text: &str) -> Option<&str> {
+    quote(text.trim()).filter(|(_, rest)| rest.is_empty()).map(|(inside, _)| inside)
+}
+
+/// A quoted beginning and what follows. A quote ends where white space, a mark or the end follows, so that
+/// apostrophes inside do no harm.
+fn quote(text: &str) -> Option<(&str, &str)> {
+    let mark = text.chars().next().filter(|mark| matches!(mark, '"' | '\'' | '`'))?;
+    let inside = &text[1..];
+    let ends = |at: usize| inside[at + 1..].chars().next().is_none_or(|next| next.is_whitespace() || matches!(next, '.' | '?' | '!' | ','));
+    let end = inside.match_indices(mark).map(|(at, _)| at).find(|at| ends(*at))?;
+    Some((&inside[..end], &inside[end + 1..]))
+}
+
+/// Splits at the first of a word that stands alone, outside quotes.
+fn split_word<'a>(text: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
+    places(text, word).next().map(|at| (text[..at].trim(), text[at + word.len() + 2..].trim()))
+}
+
+/// Splits at the last of a word that stands alone.
+fn rsplit_word<'a>(text: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
+    places(text, word).last().map(|at| (text[..at].trim(), text[at + word.len() + 2..].trim()))
+}
+
+/// Where the word stands between two spaces; the place of the first space.
+fn places(text: &str, word: &str) -> impl Iterator<Item = usize> {
+    let spaced = format!(" {} ", word.to_ascii_lowercase());
+    // ASCII lower case keeps every byte in its place.
+    let lower = text.to_ascii_lowercase();
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let at = from + lower.get(from..)?.find(&spaced)?;
+        from = at + 1;
+        Some(at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(file: &str, lines: Option<(u64, u64)>) -> Wish {
+        Wish::Read { file: file.to_owned(), lines }
+    }
+
+    fn find(name: &str, pattern: &str) -> Wish {
+        Wish::Find { name: name.to_owned(), pattern: pattern.to_owned() }
+    }
+
+    fn search(text: &str, include: Option<&str>) -> Wish {
+        Wish::Search { text: text.to_owned(), include: include.map(ToOwned::to_owned) }
+    }
+
+    fn replace(old: &str, new: &str, file: &str, every: bool) -> Wish {
+        Wish::Replace { old: old.to_owned(), new: new.to_owned(), file: file.to_owned(), every }
+    }
+
+    fn run(command: &str) -> Wish {
+        Wish::Run { command: command.to_owned() }
+    }
+
+    #[test]
+    fn sentences() {
+        for (text, wish) in [
+            ("read src/main.rs", Some(read("src/main.rs", None))),
+            ("Please read the file src/main.rs.", Some(read("src/main.rs", None))),
+            ("could you show me \"a b.txt\"?", Some(read("a b.txt", None))),
+            ("read lines 10 to 20 of src/lib.rs", Some(read("src/lib.rs", Some((10, 20))))),
+            ("read line 7 of 'src/lib.rs'", Some(read("src/lib.rs", Some((7, 7))))),
+            ("read lines 3-9 of a.rs", Some(read("a.rs", Some((3, 9))))),
+            ("read ..", Some(read("..", None))),
+            ("find main", Some(find("main", "**/*main*"))),
+            ("find files named Cargo.toml", Some(find("Cargo.toml", "**/*Cargo.toml*"))),
+            ("where is the file *.rs?", Some(find("*.rs", "**/*.rs"))),
+            ("find src/**/*.rs", Some(find("src/**/*.rs", "src/**/*.rs"))),
+            ("search for fn main", Some(search("fn main", None))),
+            ("search TODO in *.rs", Some(search("TODO", Some("*.rs")))),
+            ("grep once in a while", Some(search("once in a while", None))),
+            ("search \"a in b\" in src/*.rs", Some(search("a in b", Some("src/*.rs")))),
+            ("replace foo with bar in src/a.rs", Some(replace("foo", "bar", "src/a.rs", false))),
+            ("replace \"a with b\" with 'it in it' in \"c d.txt\".", Some(replace("a with b", "it in it", "c d.txt", false))),
+            ("replace every x by y in f", Some(replace("x", "y", "f", true))),
+            ("change colour to color in file README.md", Some(replace("colour", "color", "README.md", false))),
+            ("replace \"x\" with \"\" in f", Some(replace("x", "", "f", false))),
+            ("replace 'don't' with `do not` in f", Some(replace("don't", "do not", "f", false))),
+            ("run cargo test --all", Some(run("cargo test --all"))),
+            ("Run `ls -la .`", Some(run("ls -la ."))),
+            ("$ echo \"a\" b", Some(run("echo \"a\" b"))),
+            ("run \"a b\" c", Some(run("\"a b\" c"))),
+            ("What changed?", Some(Wish::Changed)),
+            ("explain this project", Some(Wish::Explain)),
+            ("What is this repository?", Some(Wish::Explain)),
+            ("Help!", Some(Wish::Help)),
+            ("read a.txt\n\nThe user has these files open: b.txt", Some(read("a.txt", None))),
+            ("", None),
+            ("read", None),
+            ("run", None),
+            ("replace a with b", None),
+            ("replace \"\" with b in f", None),
+            ("reading is fun", None),
+            ("write me a poem", None),
+            ("read lines 9 to 3 of a.rs", None),
+            ("ä", None),
+        ] {
+            assert_eq!(parse(text), wish, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "\\PC*", verb in "(read|find|search|replace|run|change|show)? ?") {
+            parse(&text);
+            parse(&format!("{verb}{text}"));
+        }
+
+        #[test]
+        fn quoted_texts_come_through_whole(
+            old in "[a-zA-Z0-9 äö.*]{1,12}", new in "[a-zA-Z0-9 äö.*]{0,12}", file in "[a-zA-Z0-9/_.-]{1,12}", mark in "[\"'`]",
+        ) {
+            let wish = parse(&format!("replace {mark}{old}{mark} with {mark}{new}{mark} in {mark}{file}{mark}"));
+            prop_assert_eq!(wish, Some(replace(&old, &new, &file, false)));
+        }
+
+        #[test]
+        fn plain_names_need_no_quotes(file in "[a-z0-9_/-]{1,20}(\\.[a-z]{1,4})?") {
+            prop_assume!(!matches!(file.as_str(), "file" | "line" | "lines" | "me" | "changes"));
+            prop_assert_eq!(parse(&format!("read {file}")), Some(read(&file, None)));
+        }
+    }
+}

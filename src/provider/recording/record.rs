@@ -1,0 +1,250 @@
+//! Writing down what models are asked and what they answer. A request is on the disk before the model is asked, an
+//! answer before its end is passed on; what is only aborted is written too. The file is for the user's eyes only.
+
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use futures::{StreamExt as _, stream, stream::BoxStream};
+use serde_json::Value;
+
+use crate::{
+    provider::{
+        definition::{Delta, Error, ModelRequest, Provider},
+        recording::format::{AnswerLine, Cleaner, FORMAT, Line, RequestLine, digest},
+    },
+    stdx::{ids, paths::AbsPath, tasks::Tasks, time::now_ms, version::version},
+};
+
+/// So many sessions are remembered, to write only what is new in their requests.
+const MOST_SESSIONS: usize = 256;
+
+/// A file that is written to.
+pub struct Recorder {
+    path: AbsPath,
+    // Held while lines are written: they must not mix.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    file: Option<File>,
+    last: HashMap<(String, bool), Last>,
+}
+
+/// What the last request of a session was.
+#[derive(Default)]
+struct Last {
+    system: Option<blake3::Hash>,
+    messages: Vec<blake3::Hash>,
+}
+
+impl Recorder {
+    /// Will append to the file; it is opened at the first request.
+    #[must_use]
+    pub fn new(path: AbsPath) -> Self {
+        Self { path, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn request(&self, id: &str, request: &ModelRequest, cleaner: &Cleaner) -> io::Result<()> {
+        let (rest, mut messages) = cleaner.stable(request);
+        let digest = digest(&rest, &messages);
+        let hash = |value: &Value| blake3::hash(value.to_string().as_bytes());
+        let hashes: Vec<_> = messages.iter().map(hash).collect();
+        let system = cleaner.texts(&request.system);
+        let system_hash = hash(&Value::from(system.clone()));
+        let key = (request.cache_key.clone(), !request.tools.is_empty());
+        let mut state = self.state();
+        if state.last.len() >= MOST_SESSIONS && !state.last.contains_key(&key) {
+            state.last.clear();
+        }
+        // A file that has been moved away or deleted is begun anew.
+        let begun_anew = state.open(&self.path)?;
+        if begun_anew {
+            state.last.clear();
+        }
+        let last = state.last.entry(key).or_default();
+        let kept = last.messages.iter().zip(&hashes).take_while(|(one, other)| one == other).count();
+        let line = Line::Request(Box::new(RequestLine {
+            id: id.to_owned(),
+            session: request.cache_key.clone(),
+            time: now_ms(),
+            model: request.model.clone(),
+            info: request.info.clone(),
+            system: (last.system != Some(system_hash)).then_some(system),
+            request: rest,
+            kept,
+            messages: messages.split_off(kept),
+            digest,
+        }));
+        *last = Last { system: Some(system_hash), messages: hashes };
+        state.write(&line)
+    }
+
+    fn answer(&self, answer: AnswerLine) {
+        let mut state = self.state();
+        // The conversation goes on all the same, and it is kept elsewhere.
+        if let Err(error) = state.open(&self.path).and_then(|_| state.write(&Line::Answer(answer))) {
+            tracing::warn!(%error, path = %self.path, "an answer could not be recorded");
+        }
+    }
+}
+
+impl State {
+    /// Opens the file unless it is open; tells whether it was.
+    fn open(&mut self, path: &AbsPath) -> io::Result<bool> {
+        if self.file.as_ref().is_some_and(|file| is_at(file, path)) {
+            return Ok(false);
+        }
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a file"));
+        }
+        #[cfg(unix)]
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        self.file = Some(file);
+        self.write(&Line::Recording { format: FORMAT, version: version().to_owned() })?;
+        Ok(true)
+    }
+
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Err(io::Error::other("the file is not open")) };
+        // In one piece, so that a crash leaves whole lines but for the last.
+        let written = file.write_all((serde_json::to_string(line)? + "\n").as_bytes()).and_then(|()| file.sync_data());
+        if written.is_err() {
+            // Half a line may stand there: what comes next begins a new one.
+            let _ = file.write_all(b"\n");
+        }
+        written
+    }
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &AbsPath) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = |data: std::fs::Metadata| (data.dev(), data.ino());
+    file.metadata().map(place).ok() == std::fs::metadata(path).map(place).ok()
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &AbsPath) -> bool {
+    path.as_path().exists()
+}
+
+/// A provider whose exchanges are written down.
+pub struct Recorded {
+    /// The one that answers.
+    pub inner: Arc<dyn Provider>,
+    /// Where to.
+    pub recorder: Arc<Recorder>,
+    /// What must not be written.
+    pub cleaner: Cleaner,
+}
+
+impl Provider for Recorded {
+    fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<Delta, Error>> {
+        let (inner, recorder, cleaner) = (Arc::clone(&self.inner), Arc::clone(&self.recorder), self.cleaner.clone());
+        let begin = async move {
+            let id = ids::next().to_string();
+            let exchange = Exchange { recorder, cleaner, id, begun: Instant::now(), deltas: Vec::new(), ended: false };
+            let (exchange, request, written) = match Tasks::spawn_blocking(move || {
+                let written = exchange.recorder.request(&exchange.id, &request, &exchange.cleaner);
+                (exchange, request, written)
+            })
+            .await
+            {
+                Ok(done) => done,
+                Err(error) => return Err(Error::Request { message: format!("the request could not be recorded: {error}") }),
+            };
+            match written {
+                Ok(()) => Ok((inner.stream(request), exchange)),
+                Err(error) => {
+                    let path = exchange.recorder.path.clone();
+                    exchange.forget();
+                    Err(Error::Request { message: format!("the recording {path} cannot be written: {error}") })
+                }
+            }
+        };
+        let play = |begun: Result<_, Error>| match begun {
+            Ok(begun) => stream::unfold(Some(begun), next).left_stream(),
+            Err(error) => stream::once(std::future::ready(Err(error))).right_stream(),
+        };
+        stream::once(begin).flat_map(play).boxed()
+    }
+}
+
+type Playing = (BoxStream<'static, Result<Delta, Error>>, Exchange);
+
+async fn next(playing: Option<Playing>) -> Option<(Result<Delta, Error>, Option<Playing>)> {
+    let (mut deltas, mut exchange) = playing?;
+    match deltas.next().await? {
+        Ok(delta) => {
+            exchange.note(delta.clone());
+            if !matches!(delta, Delta::Finish { .. }) {
+                return Some((Ok(delta), Some((deltas, exchange))));
+            }
+            exchange.end(None).await;
+            Some((Ok(delta), None))
+        }
+        Err(error) => {
+            exchange.end(Some(error.clone())).await;
+            Some((Err(error), None))
+        }
+    }
+}
+
+/// An answer that is being written down.
+struct Exchange {
+    recorder: Arc<Recorder>,
+    cleaner: Cleaner,
+    id: String,
+    begun: Instant,
+    deltas: Vec<(u64, Delta)>,
+    ended: bool,
+}
+
+impl Exchange {
+    fn note(&mut self, delta: Delta) {
+        self.deltas.push((u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX), delta));
+    }
+
+    /// Writes it before its end is passed on.
+    async fn end(mut self, error: Option<Error>) {
+        let written = Tasks::spawn_blocking(move || self.write(error, false)).await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "an answer could not be recorded");
+        }
+    }
+
+    fn write(&mut self, error: Option<Error>, dropped: bool) {
+        self.ended = true;
+        let deltas = self.cleaner.deltas(std::mem::take(&mut self.deltas));
+        self.recorder.answer(AnswerLine { id: self.id.clone(), deltas, error, dropped });
+    }
+
+    /// Nothing was asked.
+    fn forget(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Exchange {
+    /// Nobody waits any more: the turn was aborted, or the daemon ends.
+    fn drop(&mut self) {
+        if !self.ended {
+            self.write(None, true);
+        }
+    }
+}

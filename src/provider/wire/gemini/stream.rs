@@ -1,0 +1,80 @@
+//! Reads the stream of Gemini's `generateContent`. Pure.
+//!
+//! Not read by genai, whose decoder keeps only the last piece of thinking in a frame, gives the signatures of a frame
+//! before the parts that they belong to, and knows no prompt that was blocked. The protocol has no mark for the end of
+//! an answer: it ends with the body, after a reason has been named.
+
+use polytree_protocol::message::{CacheTokens, Tokens};
+use serde_json::{Map, Value};
+
+use crate::provider::{
+    definition::FinishReason,
+    wire::decode::{
+        Decode, Fault,
+        answer::{Answer, reason},
+        frames::{Frame, Wanted},
+        json::Json,
+    },
+};
+
+/// Reads chunks.
+#[derive(Debug)]
+pub(crate) struct Decoder;
+
+impl Decode for Decoder {
+    fn read(&mut self, json: Json<'_>, _: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
+        let [candidates, feedback, usage, error] = json.fields(["candidates", "promptFeedback", "usageMetadata", "error"]);
+        if error.is_something() {
+            return Err(Fault::Said(json.value()));
+        }
+        if usage.is_object() {
+            answer.tokens = tokens(usage);
+        }
+        if let Some(candidate) = candidates.objects().find(|candidate| answer.is_the_choice(candidate.field("index").count())) {
+            let [content, finish_reason, message] = candidate.fields(["content", "finishReason", "finishMessage"]);
+            content.field("parts").objects().for_each(|part| read_part(part, answer));
+            match finish_reason.name().as_ref() {
+                "" | "FINISH_REASON_UNSPECIFIED" => {}
+                word @ ("MALFORMED_FUNCTION_CALL" | "MALFORMED_RESPONSE" | "UNEXPECTED_TOOL_CALL") => {
+                    let detail = message.word().unwrap_or_else(|| "the model wrote a call that cannot be read".to_owned());
+                    return Err(Fault::Garbled(format!("{detail} ({word})")));
+                }
+                word => answer.ends(reason(word)),
+            }
+        }
+        if !feedback.field("blockReason").name().is_empty() {
+            answer.ends(FinishReason::ContentFilter);
+        }
+        Ok(Wanted::More)
+    }
+}
+
+fn read_part(part: Json<'_>, answer: &mut Answer) {
+    let [text, thought, signature, call] = part.fields(["text", "thought", "thoughtSignature", "functionCall"]);
+    let signature = signature.name().into_owned();
+    if call.is_object() {
+        let [id, name, arguments] = call.fields(["id", "name", "args"]);
+        let arguments = arguments.arguments().unwrap_or_else(|| "{}".to_owned());
+        let id = id.word();
+        answer.keep(signature.len());
+        // Both go back with the call; an id that the service did not give is not shown to it.
+        let signature = Some(signature).filter(|signature| !signature.is_empty());
+        let fields = [("thoughtSignature", signature), ("id", id.clone())];
+        let metadata: Map<_, _> = fields.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::String(text?)))).collect();
+        answer.call(id, name.word().unwrap_or_default(), arguments, (!metadata.is_empty()).then_some(Value::Object(metadata)));
+        return;
+    }
+    if thought.is_true() {
+        answer.reasoning(text.text());
+    } else {
+        answer.text(text.text());
+    }
+    answer.signature(signature);
+}
+
+fn tokens(usage: Json<'_>) -> Tokens {
+    let [prompt, tools, output, reasoning, read] = usage
+        .fields(["promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "cachedContentTokenCount"])
+        .map(|count| count.count().unwrap_or(0));
+    Tokens { input: (prompt + tools).saturating_sub(read), output, reasoning, cache: CacheTokens { read, write: 0 } }
+}

@@ -1,0 +1,160 @@
+//! Reads the stream of the Responses protocol. Pure.
+//!
+//! Not read by genai, whose decoder copies all arguments of a call again with each piece, drops refusals, the code of a
+//! failure and the reason of an answer that stays incomplete, and gives signatures only after everything else.
+
+use std::borrow::Cow;
+
+use polytree_protocol::message::{CacheTokens, Tokens};
+use serde_json::json;
+
+use crate::provider::{
+    definition::FinishReason,
+    wire::decode::{
+        Decode, Fault,
+        answer::{Answer, reason},
+        calls::Fragment,
+        frames::{Frame, Wanted},
+        json::Json,
+    },
+};
+
+/// Reads events.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    /// The part of a summary that is being written: parts are paragraphs.
+    part: Option<(u64, u64)>,
+    /// Text has come in pieces, so that its repetition is none.
+    has_text: bool,
+}
+
+impl Decode for Decoder {
+    fn read(&mut self, json: Json<'_>, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
+        // Repetitions of what has come in pieces; long, and nothing in them is new.
+        if matches!(frame.event, Some("response.output_text.done" | "response.content_part.done" | "response.reasoning_summary_text.done"))
+        {
+            return Ok(Wanted::More);
+        }
+        let [kind, delta, output_index, summary_index, item, response, object, error] =
+            json.fields(["type", "delta", "output_index", "summary_index", "item", "response", "object", "error"]);
+        let index = output_index.count().unwrap_or(0);
+        let kind = kind.name();
+        let is_response = object.name() == "response";
+        match if kind.is_empty() && !is_response { frame.event.unwrap_or_default() } else { kind.as_ref() } {
+            "response.output_text.delta" => {
+                self.has_text = true;
+                answer.text(delta.text());
+            }
+            "response.refusal.delta" => {
+                self.has_text = true;
+                answer.refusal(delta.text());
+            }
+            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
+                let part = (index, summary_index.count().unwrap_or(0));
+                let begins = self.part.is_some_and(|last| last.0 == part.0 && last != part);
+                answer.reasoning(if begins { delta.text().with_prefix("\n\n") } else { delta.text() });
+                self.part = Some(part);
+            }
+            "response.function_call_arguments.delta" => {
+                let mut fragment = Fragment { index: Some(index), ..Fragment::default() };
+                fragment.set_arguments(delta);
+                answer.fragment(fragment);
+            }
+            "response.output_item.added" if item.field("type").name() == "function_call" => Self::call(index, item, false, answer),
+            "response.output_item.done" => self.item(index, item, frame.shortened, answer),
+            kind @ ("response.completed" | "response.incomplete" | "response.failed" | "response.done") => {
+                return self.end(kind, response, frame.shortened, answer);
+            }
+            "" if is_response => return self.end("", json, frame.shortened, answer),
+            "error" => return Err(Fault::Said(json.value())),
+            "" if error.is_something() => return Err(Fault::Said(json.value())),
+            _ => {}
+        }
+        Ok(Wanted::More)
+    }
+
+    fn knows(&self, event: &str) -> bool {
+        event == "error" || event.starts_with("response.")
+    }
+}
+
+impl Decoder {
+    /// A call's beginning, or the call as a whole, of which its pieces win over the repetition.
+    fn call(index: u64, item: Json<'_>, done: bool, answer: &mut Answer) {
+        let [id, name, arguments] = item.fields(["call_id", "name", "arguments"]);
+        let mut fragment = Fragment { index: Some(index), id: id.word(), name: name.word(), ..Fragment::default() };
+        if done {
+            fragment.whole = arguments.arguments();
+        } else {
+            fragment.set_arguments(arguments);
+        }
+        answer.fragment(fragment);
+    }
+
+    /// A complete item.
+    fn item(&mut self, index: u64, item: Json<'_>, shortened: bool, answer: &mut Answer) {
+        let [kind, signature, content] = item.fields(["type", "encrypted_content", "content"]);
+        match kind.name().as_ref() {
+            "function_call" if !shortened => Self::call(index, item, true, answer),
+            // A cut signature would be refused; thinking without one is not sent back.
+            "reasoning" if !shortened => answer.signature(signature.name().into_owned()),
+            "message" if !shortened && !self.has_text => {
+                for content in content.objects() {
+                    let [kind, text, refusal] = content.fields(["type", "text", "refusal"]);
+                    match kind.name().as_ref() {
+                        "output_text" => answer.text(text.text()),
+                        "refusal" => answer.refusal(refusal.text()),
+                        _ => {}
+                    }
+                }
+                self.has_text = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// The last event of that kind. What is missing in the response is taken from the kind.
+    fn end(&mut self, kind: &str, response: Json<'_>, shortened: bool, answer: &mut Answer) -> Result<Wanted, Fault> {
+        let [status, error, details, output, usage] = response.fields(["status", "error", "incomplete_details", "output", "usage"]);
+        if usage.is_object() {
+            answer.tokens = tokens(usage);
+        }
+        let status = match status.name() {
+            status if status.is_empty() => Cow::Borrowed(kind.trim_start_matches("response.")),
+            status => status,
+        };
+        if status == "failed" || error.is_something() {
+            let missing = || json!({"code": "server_error", "message": "the service gave the answer up"});
+            return Err(Fault::Said(json!({ "error": if error.is_something() { error.value() } else { missing() } })));
+        }
+        // Some services send only the end, or a whole response.
+        if !answer.has_spoken() {
+            for (index, item) in (0..).zip(output.objects()) {
+                self.has_text = false;
+                self.item(index, item, shortened, answer);
+            }
+        }
+        let word = if details.is_object() { details.field("reason").name() } else { details.name() };
+        answer.ends(match (status.as_ref(), word.as_ref()) {
+            // The limit is the usual reason, and the only one that an answer can be continued after.
+            ("incomplete", "") => FinishReason::Length,
+            ("incomplete", word) => reason(word),
+            ("cancelled", _) => FinishReason::Other,
+            _ => FinishReason::Stop,
+        });
+        Ok(Wanted::Enough)
+    }
+}
+
+fn tokens(usage: Json<'_>) -> Tokens {
+    let [input, output, input_details, output_details] =
+        usage.fields(["input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details"]);
+    let [read, write] = input_details.fields(["cached_tokens", "cache_write_tokens"]).map(|count| count.count().unwrap_or(0));
+    let reasoning = output_details.field("reasoning_tokens").count().unwrap_or(0);
+    Tokens {
+        input: input.count().unwrap_or(0).saturating_sub(read + write),
+        output: output.count().unwrap_or(0).saturating_sub(reasoning),
+        reasoning,
+        cache: CacheTokens { read, write },
+    }
+}

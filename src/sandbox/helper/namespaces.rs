@@ -1,0 +1,132 @@
+//! Namespaces of its own for users, mounts and the network: for what Landlock cannot do.
+
+use std::{
+    fs,
+    io::{self, IoSlice},
+    mem::MaybeUninit,
+    net::{Ipv4Addr, SocketAddrV4, TcpListener},
+    os::fd::{AsFd as _, BorrowedFd},
+    path::Path,
+};
+
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+};
+use rustix::{
+    fs::StatVfsMountFlags,
+    net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketType, send, sendmsg, socket_with},
+};
+
+use crate::sandbox::spec::{Cover, Network, Spec};
+
+/// Makes the namespaces and mounts what is to be mounted.
+pub fn enter(spec: &Spec) -> io::Result<()> {
+    let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let mut flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS;
+    if spec.network != Network::Off {
+        flags |= CloneFlags::CLONE_NEWNET;
+    }
+    unshare(flags)?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
+    fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
+    // Nothing that is mounted here is seen outside.
+    attach(None, Path::new("/"), MsFlags::MS_REC | MsFlags::MS_SLAVE)?;
+    for (kind, path) in &spec.covers {
+        cover(*kind, path, &spec.blank).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    }
+    if spec.network != Network::Off {
+        raise_loopback()?;
+    }
+    Ok(())
+}
+
+fn attach(source: Option<&Path>, target: &Path, flags: MsFlags) -> io::Result<()> {
+    Ok(mount(source, target, None::<&str>, flags, None::<&str>)?)
+}
+
+fn cover(kind: Cover, path: &Path, blank: &Path) -> io::Result<()> {
+    let kind_of_file = match fs::symlink_metadata(path) {
+        Ok(found) => found.file_type(),
+        // It has gone meanwhile; who makes it anew is outside.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if kind_of_file.is_symlink() {
+        return Err(io::Error::other("it has become a link"));
+    }
+    match kind {
+        Cover::Pin => attach(Some(path), path, MsFlags::MS_BIND | MsFlags::MS_REC),
+        Cover::ReadOnly => {
+            attach(Some(path), path, MsFlags::MS_BIND | MsFlags::MS_REC)?;
+            read_only(path)
+        }
+        Cover::Hide if kind_of_file.is_dir() => {
+            let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+            Ok(mount(Some("tmpfs"), path, Some("tmpfs"), flags, Some("size=4k,mode=000"))?)
+        }
+        Cover::Hide => {
+            attach(Some(blank), path, MsFlags::MS_BIND)?;
+            read_only(path)
+        }
+        Cover::Memory => {
+            let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+            Ok(mount(Some("tmpfs"), path, Some("tmpfs"), flags, Some("mode=1777"))?)
+        }
+    }
+}
+
+/// What the mount was not allowed before, it is not allowed now either: the kernel wants it to be said again.
+fn read_only(path: &Path) -> io::Result<()> {
+    let had = rustix::fs::statvfs(path)?.f_flag;
+    let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    for (had_flag, flag) in [
+        (StatVfsMountFlags::NOSUID, MsFlags::MS_NOSUID),
+        (StatVfsMountFlags::NODEV, MsFlags::MS_NODEV),
+        (StatVfsMountFlags::NOEXEC, MsFlags::MS_NOEXEC),
+        (StatVfsMountFlags::NOATIME, MsFlags::MS_NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MsFlags::MS_NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MsFlags::MS_RELATIME),
+    ] {
+        if had.contains(had_flag) {
+            flags |= flag;
+        }
+    }
+    attach(None, path, flags)
+}
+
+/// Asks the kernel by a message of the routing protocol (RTM_NEWLINK) to bring up the first interface.
+fn raise_loopback() -> io::Result<()> {
+    const NEW_LINK: u16 = 16;
+    const REQUEST: u16 = 1;
+    const UP: u32 = 1;
+    let mut message = Vec::with_capacity(32);
+    message.extend_from_slice(&32_u32.to_ne_bytes());
+    message.extend_from_slice(&NEW_LINK.to_ne_bytes());
+    message.extend_from_slice(&REQUEST.to_ne_bytes());
+    // Sequence and port; then family, padding and type.
+    message.extend_from_slice(&[0; 12]);
+    for number in [1_u32, UP, UP] {
+        message.extend_from_slice(&number.to_ne_bytes());
+    }
+    // Protocol 0 of netlink is that for routes.
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, rustix::net::SocketFlags::CLOEXEC, None)?;
+    send(&socket, &message, SendFlags::empty())?;
+    // It takes effect before the call returns; who cannot listen will tell.
+    Ok(())
+}
+
+/// Listens on loopback and hands the listener to whoever is at the other end of `back`; gives the port.
+pub fn listen(back: BorrowedFd<'_>) -> io::Result<u16> {
+    let listener = TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [listener.as_fd()];
+    if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(io::Error::other("a descriptor cannot be handed on"));
+    }
+    sendmsg(back, &[IoSlice::new(b"l")], &mut ancillary, SendFlags::empty())?;
+    Ok(port)
+}

@@ -1,0 +1,239 @@
+//! The places that commands need beside the worktree, and those that they must not see: what the system has, tool chains
+//! in the home directory, stores of keys.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+/// What belongs to the system and is the same for everybody.
+const SYSTEM: &[&str] = &[
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/etc",
+    "/opt",
+    "/nix/store",
+    "/run/current-system",
+    "/proc",
+    "/sys",
+    "/var/lib/dpkg",
+    "/var/lib/alternatives",
+    "/home/linuxbrew",
+    "/snap",
+    "/run/systemd/resolve",
+];
+
+/// Devices that hold nothing.
+const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+
+/// Tool chains and their settings below the home directory, without what may hold keys.
+const HOME: &[&str] = &[
+    ".asdf",
+    ".bun",
+    ".bundle/cache",
+    ".cabal/bin",
+    ".cabal/packages",
+    ".cabal/store",
+    ".cache/bazel",
+    ".cache/deno",
+    ".cache/go-build",
+    ".cache/ms-playwright",
+    ".cache/node",
+    ".cache/node-gyp",
+    ".cache/pip",
+    ".cache/pnpm",
+    ".cache/uv",
+    ".cache/yarn",
+    ".cargo",
+    ".config/git",
+    ".config/go",
+    ".config/mise",
+    ".deno",
+    ".dotnet",
+    ".elan",
+    ".editorconfig",
+    ".fnm",
+    ".gem/ruby",
+    ".ghcup",
+    ".gitattributes",
+    ".gitconfig",
+    ".gitignore",
+    ".gitignore_global",
+    ".goenv",
+    ".gradle/caches",
+    ".gradle/jdks",
+    ".gradle/wrapper",
+    ".jenv",
+    ".julia",
+    ".linuxbrew",
+    ".local/bin",
+    ".local/lib",
+    ".local/share/fnm",
+    ".local/share/gem",
+    ".local/share/mise",
+    ".local/share/pnpm",
+    ".local/share/uv",
+    ".local/share/virtualenvs",
+    ".m2/repository",
+    ".n",
+    ".nodenv",
+    ".npm",
+    ".npm-global",
+    ".nuget/packages",
+    ".nvm",
+    ".opam",
+    ".phpenv",
+    ".pyenv",
+    ".python-version",
+    ".rbenv",
+    ".rustup",
+    ".rvm",
+    ".sdkman",
+    ".stack",
+    ".swiftly",
+    ".terminfo",
+    ".tool-versions",
+    ".volta",
+    ".yarn",
+    ".zvm",
+    "anaconda3",
+    "go",
+    "miniconda3",
+    "miniforge3",
+    "sdk",
+];
+
+/// What holds keys, below the home directory.
+const KEYS: &[&str] = &[
+    ".authinfo",
+    ".aws",
+    ".azure",
+    ".bundle/config",
+    ".cargo/credentials",
+    ".cargo/credentials.toml",
+    ".composer/auth.json",
+    ".config/composer/auth.json",
+    ".config/containers",
+    ".config/doctl",
+    ".config/gcloud",
+    ".config/gh",
+    ".config/git/credentials",
+    ".config/glab-cli",
+    ".config/heroku",
+    ".config/hub",
+    ".config/op",
+    ".config/pip",
+    ".config/rclone",
+    ".config/sops",
+    ".docker",
+    ".gem/credentials",
+    ".git-credentials",
+    ".gnupg",
+    ".gradle/gradle.properties",
+    ".kube",
+    ".local/share/gem/credentials",
+    ".local/share/keyrings",
+    ".m2/settings.xml",
+    ".m2/settings-security.xml",
+    ".mozilla",
+    ".netrc",
+    ".nuget/NuGet.Config",
+    ".npmrc",
+    ".password-store",
+    ".pgpass",
+    ".pki",
+    ".pypirc",
+    ".ssh",
+    ".terraform.d",
+    ".vault-token",
+    ".yarnrc.yml",
+];
+
+/// What only root may read, for a daemon that runs as root.
+const KEYS_OF_ROOT: &[&str] = &["/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssl/private", "/etc/sudoers.d"];
+
+/// The roots that commands may read, with links resolved; only what is there. `path` is the value of `PATH`.
+#[must_use]
+pub fn readable(home: Option<&Path>, path: Option<&str>) -> Vec<PathBuf> {
+    let mut roots: Vec<PathBuf> = SYSTEM.iter().filter_map(|path| real(Path::new(path))).collect();
+    if let Some(home) = home {
+        roots.extend(HOME.iter().filter_map(|name| real(&home.join(name))));
+    }
+    // A directory of programs may lie anywhere; one that holds the home directory, or much else, is no such.
+    for directory in std::env::split_paths(path.unwrap_or_default()).filter(|directory| directory.is_absolute()) {
+        if let Some(directory) = real(&directory)
+            && directory.components().count() > 2
+            && !home.is_some_and(|home| home.starts_with(&directory))
+        {
+            roots.push(directory);
+        }
+    }
+    roots.sort();
+    roots.dedup();
+    let mut least: Vec<PathBuf> = Vec::new();
+    for root in roots {
+        if !least.last().is_some_and(|last| root.starts_with(last)) {
+            least.push(root);
+        }
+    }
+    least
+}
+
+/// The devices that commands may use.
+pub fn devices() -> impl Iterator<Item = &'static Path> {
+    DEVICES.iter().map(Path::new)
+}
+
+/// The stores of keys, whether they are there or not.
+#[must_use]
+pub fn private(home: Option<&Path>) -> HashSet<PathBuf> {
+    let mut private = HashSet::new();
+    for path in KEYS.iter().filter_map(|name| home.map(|home| home.join(name))) {
+        private.extend(real(&path));
+        private.insert(path);
+    }
+    if rustix::process::geteuid().is_root() {
+        private.extend(KEYS_OF_ROOT.iter().map(PathBuf::from));
+    }
+    private
+}
+
+/// The path with its links resolved; `None` where nothing is there.
+#[must_use]
+pub fn real(path: &Path) -> Option<PathBuf> {
+    std::fs::canonicalize(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_root_holds_a_key_by_its_own_name() {
+        for name in HOME {
+            assert!(!KEYS.iter().any(|key| Path::new(name).starts_with(key)), "{name}");
+        }
+    }
+
+    #[test]
+    fn roots_are_real_and_none_lies_in_another() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        for name in [".cargo/bin", "tools/bin", ".ssh"] {
+            std::fs::create_dir_all(home.join(name)).unwrap();
+        }
+        let path = format!("{0}/.cargo/bin:{0}/tools/bin:{0}:/:bin:/usr/bin", home.display());
+        let roots = readable(Some(&home), Some(&path));
+        for (index, root) in roots.iter().enumerate() {
+            assert!(root.exists());
+            assert!(roots.iter().enumerate().all(|(other, path)| other == index || !root.starts_with(path)), "{root:?} in {roots:?}");
+        }
+        let below: Vec<_> = roots.iter().filter_map(|root| root.strip_prefix(&home).ok()).collect();
+        assert_eq!(below, [Path::new(".cargo"), Path::new("tools/bin")]);
+    }
+}
