@@ -3,7 +3,8 @@
 use std::{fmt::Write as _, fs};
 
 use expect_test::expect_file;
-use polytree::provider::{Ability, ModelRow, ProviderRow, built_in};
+use polytree::provider::{ProviderRow, built_in};
+use polytree_protocol::provider::{LongContextCost, Model, ModelCost};
 
 const MARK: &str = "<!-- What follows is written by: UPDATE_EXPECT=1 cargo test --test models_page -->\n";
 
@@ -36,15 +37,17 @@ fn section(provider: &ProviderRow, text: &mut String) {
     }
 }
 
-fn row(provider: &ProviderRow, place: usize, model: &ModelRow, text: &mut String) {
-    let shown = |prices: &[f64], place: usize| prices.get(place).filter(|price| **price > 0.0).map(ToString::to_string);
-    let price = |place: usize| match (shown(&model.cost, place), shown(&model.cost_over_200k, place)) {
+fn row(provider: &ProviderRow, place: usize, model: &Model, text: &mut String) {
+    let ModelCost { input, output, cache_read, cache_write, context_over_200k } = model.cost;
+    let long = context_over_200k.unwrap_or_default();
+    let LongContextCost { input: long_input, output: long_output, cache_read: long_read, cache_write: long_write } = long;
+    let shown = |price: f64| (price > 0.0).then(|| price.to_string());
+    let price = |price: f64, long: f64| match (shown(price), shown(long)) {
         (Some(price), Some(long)) => format!("{price} ({long} above 200k)"),
         (price, _) => price.unwrap_or_default(),
     };
-    let words = [(Ability::Reasoning, "thinks"), (Ability::Images, "images"), (Ability::Documents, "documents")];
-    let mut can: Vec<String> =
-        words.iter().filter(|(ability, _)| model.can.contains(ability)).map(|(_, word)| (*word).to_owned()).collect();
+    let words = [(model.reasoning, "thinks"), (model.attachment, "images"), (model.documents, "documents")];
+    let mut can: Vec<String> = words.iter().filter(|(can, _)| *can).map(|(_, word)| (*word).to_owned()).collect();
     can.extend(model.api.iter().map(|api| format!("only over {api}")));
     let mark = match (place, provider.small.as_ref() == Some(&model.id)) {
         (0, false) => " *first*",
@@ -56,14 +59,14 @@ fn row(provider: &ProviderRow, place: usize, model: &ModelRow, text: &mut String
         text,
         "| `{}`{mark} | {} | {} | {} | {} | {} | {} | {} | {} |",
         model.id,
-        model.limit.0,
-        model.limit.1,
-        price(0),
-        price(1),
-        price(2),
-        price(3),
+        model.limit.context,
+        model.limit.output,
+        price(input, long_input),
+        price(output, long_output),
+        price(cache_read, long_read),
+        price(cache_write, long_write),
         can.join(", "),
-        model.released.as_deref().unwrap_or_default()
+        model.release_date.as_deref().unwrap_or_default()
     )
     .unwrap();
 }

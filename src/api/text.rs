@@ -13,7 +13,10 @@ use tokio::sync::mpsc;
 use super::select;
 use crate::{
     file::open,
-    find::text::{Filter, Options, Place, Query, Stop, StreamTurn, find, stream},
+    find::{
+        files::Files,
+        text::{Filter, Options, Place, Query, Stop, StreamSlot, Targets, find, stream},
+    },
     overlay::Overlay,
     rpc::{
         error::Error,
@@ -33,26 +36,34 @@ struct Search {
     filter: Filter,
     overlay: Arc<Overlay>,
     limit: u64,
+    /// The files, where an index has them.
+    known: Option<Files>,
+}
+
+impl Search {
+    fn targets(&mut self, stop: &Stop) -> Targets {
+        Targets::select(&self.place, &self.filter, &self.overlay, self.known.take(), stop)
+    }
 }
 
 /// What was prepared for a subscription.
 pub struct Streaming {
     search: Search,
-    turn: StreamTurn,
+    slot: StreamSlot,
 }
 
 impl Handler for TextFind {
     async fn handle(context: Context, params: Self::Params) -> Result<TextItems, Error> {
-        let search = prepare(&context, params).await?;
-        let turn = context.daemon.searches.turn().await;
+        let mut search = prepare(&context, params).await?;
+        let slot = context.daemon.searches.slot().await;
         let stop = Stop::default();
         // Whoever drops this future drops the guard, and the search ends.
         let _guard = stop.on_drop();
         let found = Tasks::spawn_blocking(move || {
-            let Search { place, query, filter, overlay, limit } = search;
-            let found = find(&place, &query, &filter, &overlay, &stop, limit);
+            let targets = search.targets(&stop);
+            let found = find(&search.place, &targets, &search.query, &search.overlay, &stop, search.limit);
             // The next search begins when this one's threads have ended, and not when nobody waits for it any more.
-            drop(turn);
+            drop(slot);
             array(found.items, found.summary.truncated.then_some(found.summary.matches))
         });
         found.await.map_err(Error::internal)?
@@ -65,11 +76,11 @@ impl SubscriptionHandler for TextSubscribe {
 
     async fn open(context: Context, params: Self::Params) -> Result<Streaming, Error> {
         let search = prepare(&context, params).await?;
-        let turn = context.daemon.searches.stream(context.connection.id()).map_err(|limit| {
+        let slot = context.daemon.searches.stream(context.connection.id()).map_err(|limit| {
             Error::overloaded(format!("too many searches are open; the limit is {limit}"), limit as u64)
                 .hint("read what they have found, or end them with `text.unsubscribe`")
         })?;
-        Ok(Streaming { search, turn })
+        Ok(Streaming { search, slot })
     }
 
     async fn run(feed: Streaming, sink: Sink) {
@@ -78,9 +89,11 @@ impl SubscriptionHandler for TextSubscribe {
         let _guard = stop.on_drop();
         let (sender, mut chunks) = mpsc::channel(CHUNKS);
         let searching = Tasks::spawn_thread("search", move || {
-            let Streaming { search: Search { place, query, filter, overlay, limit }, turn } = feed;
-            let summary = stream(&place, &query, &filter, &overlay, &stop, limit, &|chunk| sender.blocking_send(chunk).is_ok());
-            drop(turn);
+            let Streaming { mut search, slot } = feed;
+            let targets = search.targets(&stop);
+            let send = |chunk| sender.blocking_send(chunk).is_ok();
+            let summary = stream(&search.place, &targets, &search.query, &search.overlay, &stop, search.limit, &send);
+            drop(slot);
             summary
         });
         let searched = match searching {
@@ -139,7 +152,9 @@ async fn prepare(context: &Context, params: TextFindParams) -> Result<Search, Er
     let directory = select::place(context, &params, params.session_id.as_ref()).await?;
     let overlay = Arc::clone(&context.daemon.overlay);
     // Compiling takes its time, and paths are looked at.
-    Tasks::spawn_blocking(move || compile(directory, params, overlay)).await.map_err(Error::internal)?
+    let mut search = Tasks::spawn_blocking(move || compile(directory, params, overlay)).await.map_err(Error::internal)??;
+    search.known = context.daemon.finder.files(&search.place.from).await;
+    Ok(search)
 }
 
 fn compile(directory: AbsPath, params: TextFindParams, overlay: Arc<Overlay>) -> Result<Search, Error> {
@@ -157,7 +172,7 @@ fn compile(directory: AbsPath, params: TextFindParams, overlay: Arc<Overlay>) ->
     })?;
     let filter = Filter::new(&directory, &params.include, &params.exclude, &params.types)?;
     let from = below(&directory, params.path.as_deref(), &overlay)?;
-    Ok(Search { place: Place { directory, from }, query, filter, overlay, limit: limit.into() })
+    Ok(Search { place: Place { directory, from }, query, filter, overlay, limit: limit.into(), known: None })
 }
 
 fn within(field: &str, value: u32, least: u32, most: u32) -> Result<u32, Error> {

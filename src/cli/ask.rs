@@ -210,6 +210,16 @@ pub fn short(question: &Permission) -> String {
     format!("{}: {fact}{description}", sanitize::line(&question.kind))
 }
 
+/// What the model is told where `--yes` does not answer.
+pub const NOT_BY_YES: &str = "it cannot be told what this line would run, and a rule denies some commands; \
+    write each command as it is, without variables, substitutions or scripts in its place";
+
+/// Whether this could be something that a rule denies, so that only a person may say yes.
+#[must_use]
+pub fn may_be_denied(question: &Permission) -> bool {
+    question.metadata.get("denies").and_then(|denies| denies.as_array()).is_some_and(|denies| !denies.is_empty())
+}
+
 /// The settings with which the question would not have been asked; `None` where no rule can allow it.
 #[must_use]
 pub fn rule(question: &Permission) -> Option<String> {

@@ -195,6 +195,11 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         match self.who {
+            Who::Yes if ask::may_be_denied(&question) => {
+                let hint = paint(FAINT, "hint: it cannot be told what this runs, and --yes does not say yes to what a rule may deny");
+                self.say(&format!("{} {}\n{hint}", paint(BAD, "refused:"), ask::short(&question)))?;
+                self.answer(question, Answer::Reject(Some(ask::NOT_BY_YES.to_owned())));
+            }
             Who::Yes => {
                 self.say(&format!("{} {}", paint(GOOD, "allowed:"), ask::short(&question)))?;
                 self.answer(question, Answer::Once);

@@ -1,12 +1,7 @@
 //! Which files, in which order, and a cache that costs a few stats while nothing changes. An error is never kept:
 //! the next call looks again.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    io,
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::{collections::BTreeMap, io, sync::Arc, time::SystemTime};
 
 use polytree_protocol::config::Config;
 
@@ -21,7 +16,7 @@ use super::{
     trust::{self, SETTINGS_NAMES, Trust, TrustedFile},
     typed::{self, Secrets},
 };
-use crate::stdx::paths::AbsPath;
+use crate::stdx::{idle::IdlePool, paths::AbsPath};
 
 /// The variable that names a further settings file.
 const FILE_VARIABLE: &str = "POLYTREE_CONFIG";
@@ -31,10 +26,15 @@ const CONTENT_VARIABLE: &str = "POLYTREE_CONFIG_CONTENT";
 const MAX_CACHED: usize = 256;
 
 /// Loads settings and remembers them as long as nothing they depend on changes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Loader {
-    // Held only to look up or put back, never while files are read.
-    cache: Mutex<HashMap<Key, Arc<Loaded>>>,
+    cache: IdlePool<Key, Loaded>,
+}
+
+impl Default for Loader {
+    fn default() -> Self {
+        Self { cache: IdlePool::new(MAX_CACHED) }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -112,20 +112,15 @@ impl Loader {
             variables: [FILE_VARIABLE, CONTENT_VARIABLE].map(|name| environment.get(name).cloned()),
             home: places::home(environment),
         };
-        let known = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let Some(loaded) = known.filter(|loaded| loaded.is_current(trust, environment)) {
+        if let Some(loaded) = self.cache.get(&key).filter(|loaded| loaded.is_current(trust, environment)) {
             return Ok(loaded.settings.clone());
         }
         let loaded = Work::new(&key, trust, environment).run()?;
         let settings = loaded.settings.clone();
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if loaded.is_settled() {
-            if cache.len() >= MAX_CACHED {
-                cache.clear();
-            }
-            cache.insert(key, Arc::new(loaded));
+            self.cache.insert(key, Arc::new(loaded));
         } else {
-            cache.remove(&key);
+            self.cache.remove(&key);
         }
         Ok(settings)
     }

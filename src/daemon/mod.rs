@@ -21,7 +21,7 @@ use self::{
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
-    find::{Finder, symbols::Symbols, text::Turns},
+    find::{Finder, symbols::Symbols, text::SearchSlots},
     overlay::Overlay,
     permission::Broker,
     project::Projects,
@@ -141,7 +141,7 @@ pub struct Daemon {
     /// The names of files in the worktrees in use.
     pub finder: Arc<Finder>,
     /// The searches that run.
-    pub searches: Arc<Turns>,
+    pub searches: Arc<SearchSlots>,
     /// When it started, in milliseconds since 1970.
     pub started: i64,
     /// Who is connected.

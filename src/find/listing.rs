@@ -1,7 +1,7 @@
 //! The names in one directory, in one piece that never changes: worktrees in which a directory holds the same share it.
 //! Costs eight bytes a name beyond the names, and the directory's own path once.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, path::Path, sync::Arc};
 
 /// What is at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -204,6 +204,13 @@ fn what(set: u32) -> What {
 #[must_use]
 pub fn child(directory: &[u8], name: &[u8]) -> Vec<u8> {
     if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
+}
+
+/// A relative path as the index has it: names with `/` between them.
+#[must_use]
+pub fn path_bytes(path: &Path) -> Vec<u8> {
+    let names: Vec<&[u8]> = path.components().map(|name| name.as_os_str().as_encoded_bytes()).collect();
+    names.join(&b'/')
 }
 
 /// The directory and the name of a path; `None` for the root.

@@ -1,29 +1,30 @@
-//! Finding files by name, and following what happens to them. Each worktree in use has an index of its names, which the
-//! first question fills, watches keep true, and idleness ends; worktrees of one project share what is alike.
+//! Finds files by name, and follows changes. Each worktree in use has an index of its names: the first query fills it,
+//! watches keep it up to date, and it is dropped when idle. Worktrees of one project share directories that are equal.
 //!
-//! Nothing is watched for nobody: an index begins with `file.find`, or with a subscription that names `file.changed` or
-//! `vcs.branch.updated`, and ends some time after the last of either.
+//! An index begins with `file.find`, or with a subscription that names `file.changed` or `vcs.branch.updated`, and ends
+//! some time after the last of either; nothing is watched without one.
 
 pub mod symbols;
 pub mod text;
 
 mod bound;
+mod change_batch;
+pub mod files;
 mod index;
-mod keeper;
+mod index_task;
 mod listing;
+mod notifier;
 mod query;
 mod recent;
 mod refresh;
 mod search;
-mod told;
+mod snapshot;
 mod tree;
-mod voice;
-mod walk;
+pub mod walk;
 mod watch;
 
 use std::{
     collections::HashMap,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
@@ -31,15 +32,16 @@ use std::{
 use polytree_protocol::id::ProjectId;
 
 use self::{
-    index::{Index, Unreadable},
-    query::Query,
-    search::Request,
-    voice::Voice,
+    files::Files, index::Index, listing::path_bytes, notifier::Notifier, query::Query, search::Request, snapshot::Unreadable,
     watch::table::Allowance,
 };
 use crate::{
     git::Checkout,
-    stdx::{paths::AbsPath, tasks::Tasks},
+    stdx::{
+        idle::{IdlePool, Pooled},
+        paths::AbsPath,
+        tasks::Tasks,
+    },
     store::Store,
 };
 
@@ -48,8 +50,8 @@ pub use listing::What;
 pub use recent::Recent;
 pub use tree::Cut;
 
-/// The most indexes; beyond it the one that was not used for longest is closed.
-const MOST_INDEXES: usize = 32;
+/// How many indexes there are at most; beyond it the one that was not used for longest is closed.
+const MAX_INDEXES: usize = 32;
 
 /// How a search fails.
 #[derive(Debug, thiserror::Error)]
@@ -99,11 +101,11 @@ pub struct IndexState {
 
 /// The indexes of the daemon.
 pub struct Finder {
-    voice: Voice,
+    notifier: Notifier,
     tasks: Tasks,
     allowance: Arc<Allowance>,
-    // Held for a look-up or an insert, never across an await.
-    indexes: Mutex<HashMap<AbsPath, Arc<Index>>>,
+    /// By the tops of the checkouts. Whoever holds an index uses it.
+    indexes: IdlePool<AbsPath, Index>,
     recent: Mutex<HashMap<ProjectId, Arc<Recent>>>,
 }
 
@@ -115,7 +117,7 @@ impl Finder {
     }
 
     fn limited(store: Arc<Store>, tasks: Tasks, allowance: Arc<Allowance>) -> Self {
-        Self { voice: Voice { store }, tasks, allowance, indexes: Mutex::default(), recent: Mutex::default() }
+        Self { notifier: Notifier { store }, tasks, allowance, indexes: IdlePool::new(MAX_INDEXES), recent: Mutex::default() }
     }
 
     /// The best paths, relative to the directory, the best first; directories end with `/`. Whatever had changed
@@ -129,7 +131,7 @@ impl Finder {
         // A directory that the checkout ignores, or that lies beyond what its index may hold, gets an index of its own.
         for top in [checkout.top(), checkout.alone()] {
             let Ok(relative) = checkout.directory.as_path().strip_prefix(&top.worktree) else { continue };
-            let directory = bytes(relative);
+            let directory = path_bytes(relative);
             let recent = recent.clone();
             let tree = self.index(&top).fresh(since).await;
             let tree = tree.map_err(|Unreadable(message)| Error::Unreadable { directory: top.worktree.clone(), message })?;
@@ -141,10 +143,20 @@ impl Finder {
         Err(Error::Unreadable { directory: checkout.directory.clone(), message: "it has gone".into() })
     }
 
+    /// The files below a directory, a real path, where an index holds them all; as they are now.
+    pub async fn files(&self, directory: &AbsPath) -> Option<Files> {
+        let tops = self.indexes.list().into_iter().map(|pooled| pooled.value.checkout.worktree.clone());
+        let nearest = tops.filter(|top| directory.is_within(top)).max_by_key(|top| top.as_path().as_os_str().len())?;
+        let index = self.indexes.get(&nearest)?;
+        let tree = index.fresh(Instant::now()).await.ok().filter(|tree| tree.cut.is_none())?;
+        let top = &index.checkout.worktree;
+        Files::of_tree(top.clone(), tree, path_bytes(directory.as_path().strip_prefix(top).ok()?))
+    }
+
     /// Follows the changes in a checkout, as long as the value lives.
     #[must_use]
     pub fn follow(&self, checkout: &Checkout) -> Follower {
-        Follower::new(self.index(&checkout.top()))
+        Follower(self.index(&checkout.top()))
     }
 
     /// The files of a project that were used last, for those who use them to note it.
@@ -156,53 +168,38 @@ impl Finder {
 
     /// Closes indexes that nobody has used since the given time (milliseconds since 1970).
     pub fn close_idle(&self, since: i64) {
-        self.indexes.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, index| index.used() >= since);
+        self.indexes.drop_idle(since);
     }
 
     /// How the indexes stand, by path.
     #[must_use]
     pub fn state(&self) -> Vec<IndexState> {
-        let indexes: Vec<Arc<Index>> = self.indexes.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        let state = |index: &Arc<Index>| {
-            let standing = index.standing();
+        let state = |Pooled { value: index, used }: Pooled<Index>| {
+            let snapshot = index.snapshot();
             IndexState {
                 root: index.checkout.worktree.clone(),
-                entries: standing.tree.entries(),
-                bytes: standing.tree.bytes(),
-                watched: standing.watched,
-                unwatched: standing.tree.unwatched(),
-                cut: standing.tree.cut,
-                used: index.used(),
+                entries: snapshot.tree.entries(),
+                bytes: snapshot.tree.bytes(),
+                watched: snapshot.watched,
+                unwatched: snapshot.tree.unwatched(),
+                cut: snapshot.tree.cut,
+                used,
             }
         };
-        let mut states: Vec<_> = indexes.iter().map(state).collect();
+        let mut states: Vec<_> = self.indexes.list().into_iter().map(state).collect();
         states.sort_by(|one, other| one.root.cmp(&other.root));
         states
     }
 
     /// The index of a whole checkout.
     fn index(&self, checkout: &Checkout) -> Arc<Index> {
-        let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
         // What was a plain directory may be a repository by now, and a project may have got another id.
-        if let Some(index) = indexes.get(&checkout.worktree).filter(|index| index.checkout == *checkout) {
-            return Arc::clone(index);
-        }
-        if indexes.len() >= MOST_INDEXES
-            && let Some(oldest) = indexes.values().min_by_key(|index| index.used()).map(|index| index.checkout.worktree.clone())
-        {
-            indexes.remove(&oldest);
-        }
-        let others: Vec<_> = indexes.values().filter(|index| index.checkout.project == checkout.project).cloned().collect();
-        let index = Index::start(checkout.clone(), &others, self.voice.clone(), Arc::clone(&self.allowance), &self.tasks);
-        indexes.insert(checkout.worktree.clone(), Arc::clone(&index));
-        index
+        let fits = |index: &Index| index.checkout == *checkout;
+        self.indexes.get_or_insert(&checkout.worktree, fits, |indexes| {
+            let others: Vec<_> = indexes.iter().filter(|index| index.checkout.project == checkout.project).cloned().collect();
+            Index::start(checkout.clone(), &others, self.notifier.clone(), Arc::clone(&self.allowance), &self.tasks)
+        })
     }
-}
-
-/// A relative path as the index has it: names with `/` between them.
-fn bytes(path: &Path) -> Vec<u8> {
-    let names: Vec<&[u8]> = path.components().map(|name| name.as_os_str().as_encoded_bytes()).collect();
-    names.join(&b'/')
 }
 
 #[cfg(test)]

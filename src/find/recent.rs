@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use super::listing::path_bytes;
 use crate::stdx::paths::AbsPath;
 
 /// So many are remembered.
@@ -24,7 +25,7 @@ impl Recent {
     /// Notes that a file (a real path) in a worktree was read or changed. What lies outside of it is not noted.
     pub fn note(&self, worktree: &AbsPath, file: &AbsPath) {
         let Ok(relative) = file.as_path().strip_prefix(worktree.as_path()) else { return };
-        let path = super::bytes(relative);
+        let path = path_bytes(relative);
         if path.is_empty() || path.len() > LONGEST {
             return;
         }

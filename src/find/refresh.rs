@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     io,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
 };
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     file::names::{self, Directory, Names},
-    git::ignore::rules::{Found, Rules},
+    git::ignore::{Found, Rules},
     stdx::paths::AbsPath,
 };
 
@@ -63,7 +63,7 @@ struct Refresh<'a> {
     root: &'a AbsPath,
     bounds: Bounds,
     watches: &'a dyn Watches,
-    cancel: &'a AtomicBool,
+    is_over: &'a (dyn Fn() -> bool + Sync),
     old: &'a Tree,
     tree: Tree,
     /// How many names the tree holds.
@@ -78,12 +78,19 @@ struct Refresh<'a> {
 ///
 /// # Errors
 /// When the root itself cannot be read.
-pub fn refresh(root: &AbsPath, old: &Tree, dirty: &Dirty, bounds: Bounds, watches: &dyn Watches, cancel: &AtomicBool) -> io::Result<Tree> {
+pub fn refresh(
+    root: &AbsPath,
+    old: &Tree,
+    dirty: &Dirty,
+    bounds: Bounds,
+    watches: &dyn Watches,
+    is_over: &(dyn Fn() -> bool + Sync),
+) -> io::Result<Tree> {
     let mut refresh = Refresh {
         root,
         bounds,
         watches,
-        cancel,
+        is_over,
         old,
         tree: old.clone(),
         entries: old.entries(),
@@ -220,7 +227,7 @@ impl Refresh<'_> {
             let Some(above) = above.filter(|_| has_parent) else { continue };
             let held: usize = nodes.iter().map(|node| node.listing.len()).sum();
             let bounds = Bounds { entries: self.bounds.entries.saturating_sub(held), ..self.bounds };
-            match walk::walk(self.root, &directory, above, bounds, self.watches, self.cancel) {
+            match walk::walk(self.root, &directory, above, bounds, self.watches, self.is_over) {
                 Ok(walked) => {
                     cut = cut.or(walked.cut);
                     closed.extend(walked.closed);
@@ -312,11 +319,11 @@ mod tests {
             let root = AbsPath::new(place.path()).unwrap().real().unwrap();
             fs::create_dir_all(root.join("a")).unwrap();
             fs::create_dir_all(root.join("b/c")).unwrap();
-            let (watches, cancel) = (Recorded { is_full, ..Recorded::default() }, AtomicBool::new(false));
-            let walked = walk::walk(&root, b"", Rules::above(&root), Bounds::REPOSITORY, &watches, &cancel).unwrap();
+            let watches = Recorded { is_full, ..Recorded::default() };
+            let walked = walk::walk(&root, b"", Rules::above(&root), Bounds::REPOSITORY, &watches, &|| false).unwrap();
             let old = Tree::new(walked.nodes, walked.cut);
             fs::remove_dir_all(root.join("b")).unwrap();
-            let tree = refresh(&root, &old, &Dirty::everything(), Bounds::REPOSITORY, &watches, &cancel).unwrap();
+            let tree = refresh(&root, &old, &Dirty::everything(), Bounds::REPOSITORY, &watches, &|| false).unwrap();
             let directories: Vec<_> = tree.nodes().iter().map(|node| node.listing.directory()).collect();
             assert_eq!(directories, [&b""[..], b"a"]);
             assert_eq!(*watches.left.lock().unwrap(), expected);

@@ -9,6 +9,8 @@ use super::listing::{self, Listing, What};
 pub const UNWATCHED: i32 = -1;
 /// The names may have changed within one tick of the clock after they were read, so they have to be read again.
 pub const UNSURE: i64 = i64::MIN;
+/// The directory may not be read; nothing is known of its changes.
+pub const UNREADABLE: i64 = 0;
 
 /// A directory.
 #[derive(Debug, Clone)]
@@ -19,6 +21,14 @@ pub struct Node {
     pub stamp: i64,
     /// The number of its watch.
     pub watch: i32,
+}
+
+impl Node {
+    /// Whether the directory may not be read.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.stamp == UNREADABLE
+    }
 }
 
 /// Why an index does not hold everything.

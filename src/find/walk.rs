@@ -8,14 +8,14 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use super::{
     listing::{self, Listing, What},
-    tree::{Cut, Node, UNSURE, UNWATCHED},
+    tree::{Cut, Node, UNREADABLE, UNSURE, UNWATCHED},
 };
 use crate::{
     file::{
@@ -24,7 +24,7 @@ use crate::{
     },
     git::{
         Checkout,
-        ignore::rules::{self, Found, Rules},
+        ignore::{self, Found, Rules},
     },
     stdx::paths::AbsPath,
 };
@@ -57,6 +57,8 @@ impl Bounds {
     pub const REPOSITORY: Self = Self { entries: 2_000_000, depth: 256, time: Duration::from_secs(60) };
     /// Elsewhere: it may be a home directory, a whole disk or one on a network.
     pub const ELSEWHERE: Self = Self { entries: 300_000, depth: 24, time: Duration::from_secs(3) };
+    /// For a search that walks by itself: what is larger is no project but a disk.
+    pub const SEARCH: Self = Self { entries: 200_000, depth: 256, time: Duration::from_secs(30) };
 
     /// For a checkout.
     #[must_use]
@@ -103,7 +105,7 @@ struct Walk<'a> {
     bounds: Bounds,
     until: Instant,
     enter: &'a dyn Enter,
-    cancel: &'a AtomicBool,
+    is_over: &'a (dyn Fn() -> bool + Sync),
     entries: AtomicUsize,
     /// How many threads wait for directories.
     idle: AtomicUsize,
@@ -129,7 +131,7 @@ pub fn walk(
     rules: Arc<Rules>,
     bounds: Bounds,
     enter: &dyn Enter,
-    cancel: &AtomicBool,
+    is_over: &(dyn Fn() -> bool + Sync),
 ) -> io::Result<Walked> {
     let until = Instant::now().checked_add(bounds.time).unwrap_or_else(Instant::now);
     let walk = Walk {
@@ -137,7 +139,7 @@ pub fn walk(
         bounds,
         until,
         enter,
-        cancel,
+        is_over,
         entries: AtomicUsize::new(0),
         idle: AtomicUsize::new(0),
         queue: Mutex::default(),
@@ -195,7 +197,7 @@ impl Walk<'_> {
 
     /// Whether what is found is to be put into the queue, and not read at once.
     fn must_share(&self) -> bool {
-        self.idle.load(Ordering::Relaxed) > 0 || self.cancel.load(Ordering::Relaxed) || Instant::now() > self.until
+        self.idle.load(Ordering::Relaxed) > 0 || (self.is_over)() || Instant::now() > self.until
     }
 
     fn add(&self, below: &mut Vec<Work>) {
@@ -217,7 +219,7 @@ impl Walk<'_> {
     fn next(&self, works: &mut Vec<Work>) -> bool {
         let mut queue = self.queue();
         loop {
-            if self.cancel.load(Ordering::Relaxed) {
+            if (self.is_over)() {
                 queue.waiting.clear();
             } else if !queue.waiting.is_empty() && Instant::now() > self.until {
                 queue.waiting.clear();
@@ -287,7 +289,7 @@ impl Part {
         let (read, opened) = match read {
             Err(error) if !directory.is_empty() && !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 // It is there and named. What it holds is not for us, or the system is short of something for the moment.
-                let stamp = if error.kind() == io::ErrorKind::PermissionDenied { 0 } else { UNSURE };
+                let stamp = if error.kind() == io::ErrorKind::PermissionDenied { UNREADABLE } else { UNSURE };
                 (Read { listing: Listing::new(&directory, Vec::new()), rules: Some(rules), stamp, cut: false }, None)
             }
             read => read?,
@@ -391,7 +393,7 @@ fn stamp(path: impl Fn() -> AbsPath, state: State, found: Found) -> i64 {
     if state.changed > now.saturating_sub(UNSURE_FOR) {
         return UNSURE;
     }
-    let mark = |is_there: bool, name: &str| if is_there { rules::mark(path().join(name).as_path()).cast_signed() } else { 0 };
+    let mark = |is_there: bool, name: &str| if is_there { ignore::mark(path().join(name).as_path()).cast_signed() } else { 0 };
     stamp_of(state) ^ mark(found.ignore, ".ignore") ^ mark(found.git_ignore, ".gitignore").rotate_left(1)
 }
 
@@ -412,7 +414,7 @@ pub fn is_changed(root: &AbsPath, node: &Node) -> bool {
     // A directory without leave to read it has no stamp, and nothing is known of its changes.
     node.stamp == UNSURE
         || match names::state(path.as_path()) {
-            Ok(_) if node.stamp == 0 => false,
+            Ok(_) if node.is_unreadable() => false,
             Ok(state) => stamp(|| path.clone(), state, found) != node.stamp,
             Err(_) => true,
         }

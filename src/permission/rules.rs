@@ -107,6 +107,25 @@ impl Rules {
         patterns.into_iter().map(|pattern| self.evaluate(kind, pattern)).fold(start, stricter)
     }
 
+    /// What the rules say about something that nothing has to allow, as it does nothing by itself: a deny holds, and so does
+    /// a rule that asks for it and not for everything.
+    #[must_use]
+    pub fn evaluate_quiet(&self, kind: &str, pattern: &str) -> Action {
+        let decision = self.decide(kind, pattern);
+        match (decision.action, decision.rule) {
+            (Action::Deny, _) => Action::Deny,
+            (Action::Ask, Some((_, rule))) if rule.pattern != "*" => Action::Ask,
+            _ => Action::Allow,
+        }
+    }
+
+    /// The patterns of this kind that some rule denies: what is not understood could be any of them.
+    pub fn denied(&self, kind: &str) -> impl Iterator<Item = &str> {
+        let rules = self.rules.iter().map(|compiled| &compiled.rule);
+        let denies = rules.filter(move |rule| rule.action == Action::Deny && (rule.permission == "*" || rule.permission == kind));
+        denies.map(|rule| rule.pattern.as_str())
+    }
+
     /// Whether everything of this kind is denied, so that a tool needs not even be offered.
     #[must_use]
     pub fn denies_all(&self, kind: &str) -> bool {
@@ -250,6 +269,17 @@ mod tests {
         assert_eq!(rules.evaluate_all("bash", ["ls"], true), Action::Ask);
         assert_eq!(rules.evaluate_all("bash", ["ls", "cat x"], false), Action::Ask);
         assert_eq!(rules.evaluate_all("bash", ["cat x", "rm x"], true), Action::Deny);
+    }
+
+    #[test]
+    fn what_nothing_has_to_allow_is_asked_only_by_a_rule_about_it() {
+        let rules = Rules::new(None).with(Origin::User, &[bash("*", Action::Ask), bash("cd *", Action::Ask), bash("exit *", Action::Deny)]);
+        assert_eq!(rules.evaluate_quiet("bash", "set -e"), Action::Allow);
+        assert_eq!(rules.evaluate_quiet("bash", "cd a"), Action::Ask);
+        assert_eq!(rules.evaluate_quiet("bash", "exit 1"), Action::Deny);
+        assert_eq!(rules.denied("bash").collect::<Vec<_>>(), ["exit *"]);
+        let rules = Rules::new(None).with(Origin::User, &[bash("*", Action::Deny)]);
+        assert_eq!(rules.evaluate_quiet("bash", "set -e"), Action::Deny);
     }
 
     #[test]

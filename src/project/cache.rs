@@ -1,11 +1,7 @@
 //! The open directories of the daemon: opened at first use, looked at again at each use, closed when idle. Also makes
 //! the workspaces of turns, so that changed settings count at the next prompt.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use polytree_protocol::{
@@ -31,16 +27,16 @@ use crate::{
     overlay::Overlay,
     provider::{Keys, Network, NetworkSettings, PUBLISHED_AT, Recordings, URL_VARIABLE},
     session::{self, Workspace, Workspaces},
-    stdx::{disk, paths::AbsPath, tasks::Tasks, time::now_ms},
+    stdx::{disk, idle::IdlePool, paths::AbsPath, tasks::Tasks, time::now_ms},
     store::{CheckoutId, Known, KnownProject, ProjectChange, Seen, SeenFiles, Store, Told},
     tool::context::Environment,
 };
 
-/// The most open directories; beyond it the longest unused are closed.
+/// How many directories are open at most; beyond it the one that was not used for longest is closed.
 const MAX_OPEN: usize = 512;
 
 /// In a list, a project whose files cannot be read in this time has none that wait for trust.
-const LIST_TIMEOUT: Duration = Duration::from_millis(300);
+const LIST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How exact the time of a project's last use is.
 const TOUCH_MS: i64 = 1000;
@@ -49,15 +45,14 @@ const TOUCH_MS: i64 = 1000;
 pub struct Projects {
     pub(super) store: Arc<Store>,
     pub(super) loading: Arc<Loading>,
-    // Held for a look-up or an insert, never across an await.
-    pub(super) open: Mutex<HashMap<AbsPath, Arc<Instance>>>,
+    pub(super) open: IdlePool<AbsPath, Instance>,
 }
 
 impl Projects {
     /// Nothing is open yet.
     #[must_use]
     pub fn new(store: Arc<Store>, places: Places, overlay: Arc<Overlay>, finder: Arc<Finder>) -> Self {
-        Self { store, loading: Arc::new(Loading::new(places, overlay, finder)), open: Mutex::default() }
+        Self { store, loading: Arc::new(Loading::new(places, overlay, finder)), open: IdlePool::new(MAX_OPEN) }
     }
 
     /// Records or replays the calls of clients that say nothing about it as these variables do.
@@ -103,23 +98,8 @@ impl Projects {
             _ => self.remember(directory, &mut sight, purpose).await?,
         };
         let Seen { project, checkout, trusted, .. } = seen;
-        let (location, trusted) = (sight.location, trusted_files(trusted));
-        let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
-        if let Some(instance) = known
-            && (&instance.location, &instance.project, instance.checkout_id, &instance.trusted) == (&location, &project, checkout, &trusted)
-        {
-            instance.touch();
-            return Ok(instance);
-        }
-        let instance = Arc::new(Instance::new(directory.clone(), location, project, checkout, trusted));
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= MAX_OPEN
-            && let Some(oldest) = open.values().min_by_key(|instance| instance.used()).map(|instance| instance.directory().clone())
-        {
-            open.remove(&oldest);
-        }
-        open.insert(directory.clone(), Arc::clone(&instance));
-        Ok(instance)
+        let now = Arc::new(Instance::new(directory.clone(), sight.location, project, checkout, trusted_files(trusted)));
+        Ok(self.open.get_or_insert(directory, |known| *known == *now, |_| Arc::clone(&now)))
     }
 
     async fn remember(&self, directory: &AbsPath, sight: &mut Sight, purpose: Use) -> Result<Seen, Error> {
@@ -130,7 +110,7 @@ impl Projects {
 
     /// Closes directories that nobody has used since the given time (milliseconds since 1970).
     pub fn close_idle(&self, since: i64) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, instance| instance.used() >= since);
+        self.open.drop_idle(since);
     }
 
     /// All known projects, most recently used first.
@@ -139,11 +119,7 @@ impl Projects {
     /// When the store fails.
     pub async fn list(&self) -> Result<Vec<Project>, Error> {
         let known = self.store.projects_with_trust().await?.into_iter().map(|(project, trusted)| async move {
-            let (main, places) = (project.worktree.clone(), self.places_of(&project, None));
-            let look = move || (files_in(&places), !main.as_path().is_dir());
-            // One that cannot be looked at in time is not there, and nothing of it waits for trust.
-            let looked = disk::run_within(&project.worktree, LIST_TIMEOUT, look).await;
-            let (files, missing) = looked.unwrap_or_else(|| (Vec::new(), true));
+            let (files, missing) = tokio::join!(files_in(self.places_of(&project, None)), is_missing(&project.worktree));
             project.to_wire(trust::pending(&files, &trusted_files(trusted)), missing)
         });
         Ok(futures::future::join_all(known).await)
@@ -154,8 +130,8 @@ impl Projects {
     fn places_of(&self, project: &KnownProject, directory: Option<(AbsPath, AbsPath)>) -> Vec<(AbsPath, AbsPath)> {
         let mut places = vec![(project.worktree.clone(), project.worktree.clone())];
         places.extend(directory);
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = open.values().filter(|instance| instance.project.id == project.id);
+        let open = self.open.list().into_iter().map(|pooled| pooled.value);
+        let own = open.filter(|instance| instance.project.id == project.id);
         places.extend(own.map(|instance| (instance.worktree().clone(), instance.directory().clone())));
         places
     }
@@ -208,8 +184,9 @@ impl Projects {
     /// When the store fails.
     pub async fn trust(&self, instance: &Arc<Instance>, trusted: bool) -> Result<(), Error> {
         let change = if trusted {
-            let places = vec![(instance.worktree().clone(), instance.directory().clone())];
-            ProjectChange::Trust(as_pairs(disk::run(instance.directory(), move || files_in(&places)).await))
+            let (worktree, directory) = (instance.worktree().clone(), instance.directory().clone());
+            let files = disk::run(instance.directory(), move || trust::files_that_count(&worktree, &directory)).await;
+            ProjectChange::Trust(as_pairs(files))
         } else {
             ProjectChange::Distrust
         };
@@ -364,10 +341,14 @@ fn as_pairs(files: Vec<TrustedFile>) -> Vec<(String, String)> {
     files.into_iter().map(|file| (file.path, file.digest)).collect()
 }
 
-/// The files that count in these checkouts and directories, each once. Looks at the disk.
-fn files_in(places: &[(AbsPath, AbsPath)]) -> Vec<TrustedFile> {
+/// The files that count in these checkouts and directories, each once. What does not answer in time has none.
+async fn files_in(places: Vec<(AbsPath, AbsPath)>) -> Vec<TrustedFile> {
+    // Each for itself: the worktrees of a project may be on different file systems.
+    let looks = places.into_iter().map(|(worktree, directory)| {
+        disk::run_within(directory.clone(), LIST_TIMEOUT, move || trust::files_that_count(&worktree, &directory))
+    });
     let mut files: Vec<TrustedFile> = Vec::new();
-    for file in places.iter().flat_map(|(worktree, directory)| trust::files_that_count(worktree, directory)) {
+    for file in futures::future::join_all(looks).await.into_iter().flatten().flatten() {
         if !files.contains(&file) {
             files.push(file);
         }
@@ -375,9 +356,14 @@ fn files_in(places: &[(AbsPath, AbsPath)]) -> Vec<TrustedFile> {
     files
 }
 
+/// Whether a main checkout is not there. One that does not answer in time is not.
+async fn is_missing(main: &AbsPath) -> bool {
+    let path = main.clone();
+    !disk::run_within(main, LIST_TIMEOUT, move || path.as_path().is_dir()).await.unwrap_or_default()
+}
+
 /// What is told of a project with this main checkout: the files of these checkouts and directories, and whether it is there.
 async fn told(directory: &AbsPath, main: &AbsPath, places: impl Into<Vec<(AbsPath, AbsPath)>>) -> Told {
-    let (places, main) = (places.into(), main.clone());
-    let (files, missing) = disk::run(directory, move || (files_in(&places), !main.as_path().is_dir())).await;
+    let (files, missing) = tokio::join!(files_in(places.into()), is_missing(main));
     Told { directory: directory.to_string(), files: as_pairs(files), missing }
 }

@@ -1,20 +1,17 @@
 //! An open directory: which project and checkout it is in, and what of the project's own files may be used.
 
-use std::{
-    collections::HashSet,
-    sync::atomic::{AtomicI64, Ordering},
-};
+use std::collections::HashSet;
 
 use crate::{
     config::trust::TrustedFile,
     git::{Checkout, layout::Location},
     session::Place,
-    stdx::{paths::AbsPath, time::now_ms},
+    stdx::paths::AbsPath,
     store::{CheckoutId, KnownProject},
 };
 
 /// An open directory.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Instance {
     /// The directory with its project and checkout.
     pub checkout: Checkout,
@@ -26,7 +23,6 @@ pub struct Instance {
     pub checkout_id: CheckoutId,
     /// The project's files that may be used, as they were when trust was given.
     pub trusted: HashSet<TrustedFile>,
-    used: AtomicI64,
 }
 
 impl Instance {
@@ -38,7 +34,7 @@ impl Instance {
         trusted: HashSet<TrustedFile>,
     ) -> Self {
         let checkout = Checkout::new(project.id.clone(), directory, &location);
-        Self { checkout, location, project, checkout_id, trusted, used: AtomicI64::new(now_ms()) }
+        Self { checkout, location, project, checkout_id, trusted }
     }
 
     /// The directory, a real path.
@@ -57,13 +53,5 @@ impl Instance {
     #[must_use]
     pub fn place(&self) -> Place {
         Place { checkout_id: self.checkout_id.0, path: self.checkout.below_top() }
-    }
-
-    pub(super) fn touch(&self) {
-        self.used.store(now_ms(), Ordering::Relaxed);
-    }
-
-    pub(super) fn used(&self) -> i64 {
-        self.used.load(Ordering::Relaxed)
     }
 }

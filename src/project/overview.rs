@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, PoisonError},
+    sync::Arc,
 };
 
 use polytree_protocol::{
@@ -18,7 +18,7 @@ use crate::{
         trust::{self, TrustedFile},
     },
     provider::Pool,
-    stdx::{disk, paths::AbsPath},
+    stdx::{disk, idle::Pooled, paths::AbsPath},
     store::{Known, KnownProject},
     tool::context::Environment,
 };
@@ -75,13 +75,14 @@ impl Projects {
     #[must_use]
     pub fn open_directories(&self) -> Vec<OpenDirectory> {
         let mut all: Vec<_> = self
-            .instances()
-            .iter()
-            .map(|instance| OpenDirectory {
+            .open
+            .list()
+            .into_iter()
+            .map(|Pooled { value: instance, used }| OpenDirectory {
                 directory: instance.directory().clone(),
                 project: instance.project.clone(),
-                used: instance.used(),
-                bytes: size(instance),
+                used,
+                bytes: size(&instance),
             })
             .collect();
         all.sort_by_key(|open| std::cmp::Reverse(open.used));
@@ -99,10 +100,10 @@ impl Projects {
     /// How many files of the open directories wait for trust, by project. Reads those files.
     #[must_use]
     pub fn pending(&self) -> BTreeMap<ProjectId, u64> {
-        let mut instances = self.instances();
-        instances.sort_by_key(|instance| std::cmp::Reverse(instance.used()));
+        let mut open = self.open.list();
+        open.sort_by_key(|open| std::cmp::Reverse(open.used));
         let mut found: BTreeMap<ProjectId, HashSet<(AbsPath, String)>> = BTreeMap::new();
-        for instance in instances.iter().take(MOST_LOOKED_AT) {
+        for instance in open.iter().take(MOST_LOOKED_AT).map(|open| &open.value) {
             let files = trust::files_that_count(instance.worktree(), instance.directory());
             let waiting = trust::pending(&files, &instance.trusted).into_iter().map(|file| (instance.worktree().clone(), file));
             found.entry(instance.project.id.clone()).or_default().extend(waiting);
@@ -134,7 +135,7 @@ impl Projects {
     }
 
     async fn place(&self, directory: &AbsPath) -> Option<(AbsPath, AbsPath, HashSet<TrustedFile>)> {
-        let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(directory).cloned();
+        let known = self.open.peek(directory);
         if let Some(instance) = known {
             return Some((instance.worktree().clone(), directory.clone(), instance.trusted.clone()));
         }
@@ -144,10 +145,6 @@ impl Projects {
             _ => HashSet::new(),
         };
         Some((sight.location.worktree().clone(), directory.clone(), trusted))
-    }
-
-    fn instances(&self) -> Vec<Arc<Instance>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 

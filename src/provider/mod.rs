@@ -18,7 +18,7 @@ pub use catalog::{
     Catalog, CatalogSettings, Error as CatalogError, ModelSettings, Pool, ProviderSettings, Resolved, built_in,
     choice::{Candidates, choose},
     fetched::{Error as FetchError, PUBLISHED_AT, URL_VARIABLE},
-    file::{Ability, CatalogFile, ModelRow, ProviderRow, WireRow},
+    file::{CatalogFile, ProviderRow, WireRow},
     key_store::{Error as KeyStoreError, KeyStore, Keys},
     local_servers::{Kind as LocalKind, Look, addresses as local_addresses},
 };

@@ -383,6 +383,7 @@ async fn ask_repeated(call: &Prepared, context: &ToolContext) -> Result<(), Tool
         kind: "repeat",
         patterns: vec![name.clone()],
         always: vec![name.clone()],
+        quiet: Vec::new(),
         force: false,
         title: format!("The model called {name} with the same arguments {} times", circles::REPEATS),
         metadata: json!({ "tool": name, "input": call.input }),

@@ -187,7 +187,18 @@ fn as_result(answer: Answer) -> Result<(), ToolError> {
 
 #[async_trait]
 impl Host for CallHost {
-    async fn ask(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError> {
+    async fn ask(&self, context: &ToolContext, mut ask: Ask) -> Result<(), ToolError> {
+        let rules = self.turn.rules(&[]);
+        let quiet = std::mem::take(&mut ask.quiet).into_iter();
+        ask.patterns.extend(quiet.filter(|pattern| rules.evaluate_quiet(ask.kind, pattern) != Action::Allow));
+        ask.patterns.dedup();
+        if ask.force && ask.kind == "bash" {
+            // Nobody but a person may say yes to what could be one of these.
+            let denies: Vec<&str> = rules.denied(ask.kind).collect();
+            if !denies.is_empty() {
+                ask.metadata["denies"] = denies.into();
+            }
+        }
         match self.decide(&ask).await? {
             Action::Allow => Ok(()),
             Action::Deny => Err(ToolError::Denied(format!(

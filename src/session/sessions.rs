@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -23,23 +24,20 @@ use super::{
 };
 use crate::{
     permission::Broker,
-    stdx::{disk, ids, tasks::Tasks, time::now_ms, version::version},
+    stdx::{disk, idle::IdlePool, ids, tasks::Tasks, time::now_ms, version::version},
     store::{Created, Messages, Scope, SessionChange, Store},
     tool::{context::Environment, file_times::FileTimes},
 };
 
-/// So many sessions know what they have read of which file.
+/// How many sessions know which files they have read.
 const MAX_FILE_TIMES: usize = 512;
 /// A list of messages is made in memory, and no door lets more through.
 const MAX_LISTED_BYTES: u64 = 32 * 1024 * 1024;
 
 /// How long a list waits for a file system; the directories of one that does not answer are missing.
-const LIST_TIMEOUT: Duration = Duration::from_millis(100);
+const LIST_TIMEOUT: Duration = Duration::from_secs(1);
 /// The same for a single session.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// With the number of its last use, so that the longest unused ones can be forgotten.
-type NumberedFileTimes = HashMap<SessionId, (u64, Arc<FileTimes>)>;
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the tasks of all sessions share.
 pub(super) struct Shared {
@@ -56,7 +54,8 @@ pub(super) struct Shared {
     pub live: Mutex<HashMap<SessionId, mpsc::UnboundedSender<Command>>>,
     /// Where a daemon before this one left something that the next command of the user takes up.
     left: Mutex<HashSet<SessionId>>,
-    file_times: Mutex<(u64, NumberedFileTimes)>,
+    /// Beyond its capacity a model only has to read again.
+    file_times: IdlePool<SessionId, FileTimes>,
 }
 
 impl Shared {
@@ -66,24 +65,12 @@ impl Shared {
 
     /// When the session last read each file.
     pub fn file_times(&self, id: &SessionId) -> Arc<FileTimes> {
-        let mut guard = self.file_times.lock().unwrap_or_else(PoisonError::into_inner);
-        let (uses, sessions) = &mut *guard;
-        *uses += 1;
-        if sessions.len() >= MAX_FILE_TIMES
-            && !sessions.contains_key(id)
-            && let Some(oldest) = sessions.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| id.clone())
-        {
-            // Its model only has to read again.
-            sessions.remove(&oldest);
-        }
-        let (used, times) = sessions.entry(id.clone()).or_default();
-        *used = *uses;
-        Arc::clone(times)
+        self.file_times.get_or_insert(id, |_| true, |_| Arc::default())
     }
 
     /// How many sessions know what they have read.
     pub fn readers(&self) -> usize {
-        self.file_times.lock().unwrap_or_else(PoisonError::into_inner).1.len()
+        self.file_times.len()
     }
 
     /// Notes that the session's open answer or queue waits for a command of the user.
@@ -105,7 +92,12 @@ impl Shared {
     pub fn forget(&self, id: &SessionId) {
         self.statuses.clear(id);
         self.take_left(id);
-        self.file_times.lock().unwrap_or_else(PoisonError::into_inner).1.remove(id);
+        self.file_times.remove(id);
+    }
+
+    /// A session as it is stored: nobody has looked whether its directory is there.
+    pub async fn stored(&self, id: &SessionId) -> Result<Session, Error> {
+        self.store.session(id.clone()).await?.0.ok_or_else(|| Error::UnknownSession(id.clone()))
     }
 
     /// A session, with whether its directory is there.
@@ -116,8 +108,9 @@ impl Shared {
         }
         let mut session = session.ok_or_else(|| Error::UnknownSession(id.clone()))?;
         // Waited for longer than in a list: what was asked for is on this file system, and a prompt needs it.
-        let directory = session.directory.clone().into();
-        session.missing = !disk::are_directories(vec![directory], LOOK_TIMEOUT).await[0];
+        let directory = PathBuf::from(&session.directory);
+        let is_there = disk::run(session.directory.clone(), move || directory.is_dir());
+        session.missing = !tokio::time::timeout(LOOK_TIMEOUT, is_there).await.unwrap_or_default();
         Ok(session)
     }
 
@@ -259,7 +252,7 @@ impl Sessions {
             leaving: AtomicBool::new(false),
             live: Mutex::default(),
             left: Mutex::default(),
-            file_times: Mutex::default(),
+            file_times: IdlePool::new(MAX_FILE_TIMES),
         };
         let unsettled = recover::recover(&shared).await?;
         let sessions = Self { shared: Arc::new(shared) };
@@ -330,7 +323,7 @@ impl Sessions {
     /// # Errors
     /// [`Error::UnknownSession`].
     pub async fn children(&self, id: &SessionId) -> Result<Vec<Session>, Error> {
-        self.get(id).await?;
+        self.shared.stored(id).await?;
         self.shared.all(|| async { Ok(self.shared.store.children(id.clone()).await?) }).await
     }
 
@@ -382,7 +375,7 @@ impl Sessions {
         if let Some(found) = self.shared.store.message(id.clone(), message.clone()).await? {
             return Ok(found);
         }
-        self.get(id).await?;
+        self.shared.stored(id).await?;
         Err(Error::UnknownMessage(message.clone()))
     }
 }

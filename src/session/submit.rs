@@ -143,7 +143,7 @@ impl Sessions {
 
     /// A session and all its descendants, parents before their children.
     async fn family(&self, id: &SessionId) -> Result<Vec<SessionId>, Error> {
-        self.get(id).await?;
+        self.shared.stored(id).await?;
         Ok(self.shared.store.family(id.clone()).await?)
     }
 

@@ -175,7 +175,7 @@ impl SessionTask {
 
     async fn tell(&self, status: Option<SessionStatus>) -> Result<(), Error> {
         let Some(status) = status else { return Ok(()) };
-        let session = self.shared.session(&self.id).await?;
+        let session = self.shared.stored(&self.id).await?;
         Ok(self.shared.store.commit(Unit::new(&Scope::of(&session)).status(status)).await?)
     }
 

@@ -84,7 +84,8 @@ pub async fn run_within<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let file_system = FileSystem::of(path.as_ref());
-    if file_system.hangs.load(Ordering::Relaxed) {
+    // Only while something that was begun there has not ended.
+    if file_system.hangs.load(Ordering::Relaxed) && file_system.slots.available_permits() < LIMIT {
         return None;
     }
     let result = tokio::time::timeout(timeout, Arc::clone(&file_system).run(work)).await.ok();

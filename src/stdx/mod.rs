@@ -6,6 +6,7 @@ pub mod detach;
 pub mod disk;
 pub mod encoding;
 pub mod human;
+pub mod idle;
 pub mod ids;
 pub mod lookalike;
 pub mod memory;

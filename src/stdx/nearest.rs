@@ -11,7 +11,7 @@ pub fn all<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a
         return Vec::new();
     }
     let slips = (given.chars().count() / 3).max(1);
-    let mut found: Vec<(usize, &str)> = names
+    let mut found: Vec<(usize, usize, &str)> = names
         .into_iter()
         .filter_map(|name| {
             let folded = fold(name);
@@ -20,12 +20,13 @@ pub fn all<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a
             let is_word = name.split(['.', '/', '-', '_', ':']).any(|word| fold(word) == given);
             let begins = given.chars().count() >= 3 && folded.starts_with(&given);
             let alike = distance <= slips.min(folded.chars().count().saturating_sub(1)) || strsim::jaro_winkler(&given, &folded) >= ALIKE;
-            (is_word || begins || alike).then_some((if is_word { 0 } else { distance }, name))
+            let longer = folded.chars().count().abs_diff(given.chars().count());
+            (is_word || begins || alike).then_some((if is_word { 0 } else { distance }, longer, name))
         })
         .collect();
-    // A tie is decided by the alphabet, not by the order in which the names came.
+    // Of names at the same distance, letters in the wrong order are likelier than a missing one; then the alphabet decides.
     found.sort_unstable();
-    found.into_iter().map(|(_, name)| name).collect()
+    found.into_iter().map(|(_, _, name)| name).collect()
 }
 
 /// The name that resembles the given one most; `None` where none does.

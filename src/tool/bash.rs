@@ -165,10 +165,21 @@ async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analys
         let always = directories.iter().filter(|pattern| pattern.starts_with('/') && !broad(pattern)).cloned().collect();
         let metadata = json!({ "command": args.command, "directories": directories });
         let kind = "external_directory";
-        context.host.ask(context, Ask { kind, patterns: directories, always, force: false, title: title.clone(), metadata }).await?;
+        context
+            .host
+            .ask(context, Ask { kind, patterns: directories, always, quiet: Vec::new(), force: false, title: title.clone(), metadata })
+            .await?;
     }
     let metadata = json!({ "command": args.command, "description": args.description });
-    let ask = Ask { kind: "bash", patterns, always: analysis.always(), force: analysis.needs_a_person(), title, metadata };
+    let ask = Ask {
+        kind: "bash",
+        patterns,
+        always: analysis.always(),
+        quiet: analysis.quiet(),
+        force: analysis.needs_a_person(),
+        title,
+        metadata,
+    };
     context.host.ask(context, ask).await
 }
 

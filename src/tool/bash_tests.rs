@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Bash, BashArgs};
 use crate::{
-    permission::rules::{Origin, Rules},
+    permission::rules::{Origin, Rules, stricter},
     stdx::paths::AbsPath,
     tool::{
         context::{Ask, Host, ToolContext},
@@ -39,6 +39,7 @@ struct Recorder {
 impl Host for Recorder {
     async fn ask(&self, _: &ToolContext, ask: Ask) -> Result<(), ToolError> {
         let action = self.rules.evaluate_all(ask.kind, ask.patterns.iter().map(String::as_str), ask.force);
+        let action = ask.quiet.iter().map(|quiet| self.rules.evaluate_quiet(ask.kind, quiet)).fold(action, stricter);
         self.asked.lock().unwrap().push(ask);
         match action {
             Action::Allow => Ok(()),

@@ -114,6 +114,7 @@ pub async fn change(
                 kind: "edit",
                 patterns: file.patterns(),
                 always: vec!["*".to_owned()],
+                quiet: Vec::new(),
                 force: false,
                 title: format!("{} {}", if first.current.is_some() { "Edit" } else { "Create" }, file.shown()),
                 metadata: metadata(file, &first),

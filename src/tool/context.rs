@@ -67,6 +67,8 @@ pub struct Ask {
     pub kind: &'static str,
     /// What is asked for; each is judged by itself, one deny refuses all, one ask asks for all.
     pub patterns: Vec<String>,
+    /// Judged too, but nothing has to allow it: only a rule that is about it, or a deny, counts.
+    pub quiet: Vec<String>,
     /// What "always" would grant.
     pub always: Vec<String>,
     /// Ask whatever a rule says that allows (an unresolvable command); a deny still refuses.

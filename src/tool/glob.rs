@@ -14,9 +14,11 @@ use super::{
     walk::{self, CUT_NOTE},
 };
 use crate::{
-    file::open::Extent,
-    find::text::{Entry, PathPattern, modified, newest_first, walk},
-    git::ignore::walker,
+    find::{
+        What,
+        files::{Dated, newest_first},
+        text::PathPattern,
+    },
     stdx::lookalike,
 };
 
@@ -60,6 +62,7 @@ impl Tool for Glob {
                     kind: "glob",
                     patterns: vec![args.pattern.clone()],
                     always: vec!["*".to_owned()],
+                    quiet: Vec::new(),
                     force: false,
                     title: format!("Find {} in {}", args.pattern, place.shown()),
                     metadata: json!({ "pattern": args.pattern, "path": place.real().to_string() }),
@@ -67,24 +70,23 @@ impl Tool for Glob {
             )
             .await?;
         let (root, cancel) = (place.real().clone(), context.cancel.clone());
-        let (mut files, extent) = path::blocking(move || {
-            let mut files = Vec::new();
-            let extent = walk(
-                &walker(&root, |_| true),
-                || cancel.is_cancelled(),
-                |entry| {
+        let (mut files, is_cut) = path::blocking(move || {
+            let (mut found, files) = (Vec::new(), walk::files(&root, &cancel)?);
+            files.visit(
+                |_, _| true,
+                |path, what| {
+                    let is_match = || pattern.is_match(root.as_path(), path) || is_alike(&folded, root.as_path(), path);
                     // A link to a directory is one itself and holds no files of this project.
-                    let is_file = entry.file_type().is_some_and(|kind| kind.is_file() || (kind.is_symlink() && !entry.path().is_dir()));
-                    if is_file && (pattern.is_match(root.as_path(), entry.path()) || is_alike(&folded, root.as_path(), entry.path())) {
-                        files.push(Entry { modified: modified(&entry), path: entry.into_path() });
+                    if what == What::File && is_match() && !path.is_dir() {
+                        found.push(Dated::now(path));
                     }
                 },
             );
-            extent.map(|extent| (files, extent)).ok_or(ToolError::Aborted)
+            Ok((found, files.is_cut()))
         })
         .await?;
         newest_first(&mut files);
-        Ok(render(&args.pattern, &files, extent))
+        Ok(render(&args.pattern, &files, is_cut))
     }
 }
 
@@ -95,7 +97,7 @@ fn is_alike(folded: &PathPattern, root: &Path, path: &Path) -> bool {
     !name.is_ascii() && folded.is_match(root, &root.join(lookalike::fold(&below.to_string_lossy())))
 }
 
-fn render(pattern: &str, files: &[Entry], extent: Extent) -> ToolOutput {
+fn render(pattern: &str, files: &[Dated], is_cut: bool) -> ToolOutput {
     let shown = files.len().min(MAX_FILES);
     let mut lines: Vec<_> = files[..shown].iter().map(|file| file.path.to_string_lossy().into_owned()).collect();
     if files.is_empty() {
@@ -104,13 +106,13 @@ fn render(pattern: &str, files: &[Entry], extent: Extent) -> ToolOutput {
     if files.len() > shown {
         lines.push(format!("\n({} files match; these are the {shown} newest. Use a narrower pattern or path to see others.)", files.len()));
     }
-    if extent == Extent::Part {
+    if is_cut {
         lines.push(format!("\n{CUT_NOTE}"));
     }
     ToolOutput {
         title: pattern.to_owned(),
         output: lines.join("\n"),
-        metadata: json!({ "count": shown, "truncated": files.len() > shown || extent == Extent::Part }),
+        metadata: json!({ "count": shown, "truncated": files.len() > shown || is_cut }),
         attachments: Vec::new(),
     }
 }

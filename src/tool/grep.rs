@@ -1,14 +1,15 @@
 //! Searches the contents of files for a regular expression, in the files changed last first.
 
 use std::{
+    collections::HashSet,
     fmt::Write as _,
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -25,9 +26,12 @@ use super::{
     walk::{self, CUT_NOTE},
 };
 use crate::{
-    file::open::{self, Extent},
-    find::text::{Entry, Error, FileSearcher, Line, Options, Outcome, PathPattern, Query, Source, modified, newest_first, walk, window},
-    git::ignore::{sees, walker},
+    file::open,
+    find::{
+        What,
+        files::{Dated, newest_first},
+        text::{Collect, Error, Line, Options, PathPattern, Place, Query, Stop, Targets, search, unsaved, window},
+    },
     overlay::Overlay,
     stdx::paths::AbsPath,
 };
@@ -36,9 +40,8 @@ use crate::{
 const MAX_MATCHES: usize = 100;
 /// Longer lines are cut.
 const LINE_BYTES: usize = 2000;
-const MAX_THREADS: usize = 8;
-/// The longest that one call searches.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one call searches.
+const TIMEOUT: Duration = Duration::from_secs(30);
 const LATE_NOTE: &str = "(The search was ended because it took too long, so there may be more. Give a narrower path or include.)";
 
 /// Searches contents.
@@ -83,6 +86,7 @@ impl Tool for Grep {
                     kind: "grep",
                     patterns: vec![args.pattern.clone()],
                     always: vec!["*".to_owned()],
+                    quiet: Vec::new(),
                     force: false,
                     title: format!("Search {} in {}", args.pattern, place.shown()),
                     metadata: json!({ "pattern": args.pattern, "path": place.real().to_string(), "include": args.include }),
@@ -90,14 +94,18 @@ impl Tool for Grep {
             )
             .await?;
         let (root, cancel, overlay) = (place.clone(), context.cancel.clone(), context.overlay.clone());
-        let searched = path::blocking(move || {
-            let limits = Limits { cancel: &cancel, until: Instant::now() + PATIENCE };
-            let search = Search { include: include.as_ref(), query: &query, overlay: &overlay, limits };
-            search.run(&root).map(|(hits, extent)| (hits, extent, limits.is_late()))
-        });
-        let (hits, extent, late) = searched.await?;
-        let mut note = if extent == Extent::Part { format!("\n{CUT_NOTE}\n") } else { String::new() };
-        if late {
+        let stop = Stop::at(Instant::now() + TIMEOUT);
+        let until = stop.clone();
+        let searched = path::blocking(move || find(&root, include.as_ref(), &query, &overlay, &cancel, &until));
+        let (hits, is_cut) = {
+            let _guard = stop.on_drop();
+            tokio::select! {
+                found = searched => found?,
+                () = context.cancel.cancelled() => return Err(ToolError::Aborted),
+            }
+        };
+        let mut note = if is_cut { format!("\n{CUT_NOTE}\n") } else { String::new() };
+        if stop.is_late() {
             let _ = writeln!(note, "\n{LATE_NOTE}");
         }
         let (hits, withheld) = readable(context, hits).await?;
@@ -126,6 +134,7 @@ async fn readable(context: &ToolContext, hits: Vec<Hit>) -> Result<(Vec<Hit>, us
         kind: "read",
         title: if let [one] = patterns.as_slice() { format!("Search in {one}") } else { format!("Search in {} files", patterns.len()) },
         always: patterns.iter().filter(|pattern| !path::is_wild(pattern)).cloned().collect(),
+        quiet: Vec::new(),
         force: false,
         metadata: json!({ "files": patterns }),
         patterns,
@@ -148,121 +157,90 @@ async fn readable(context: &ToolContext, hits: Vec<Hit>) -> Result<(Vec<Hit>, us
     Ok((allowed, withheld))
 }
 
-/// When a search ends before it is complete.
-#[derive(Clone, Copy)]
-struct Limits<'a> {
-    cancel: &'a CancellationToken,
-    until: Instant,
+/// What the search has found so far.
+struct Newest {
+    /// By the numbers of the files, which come newest first.
+    hits: Mutex<Vec<(usize, Hit)>>,
+    matches: AtomicUsize,
 }
 
-impl Limits<'_> {
-    fn is_late(&self) -> bool {
-        Instant::now() > self.until
+impl Collect for Newest {
+    type Part = (usize, Hit);
+
+    /// Files are begun in order, so those that were searched are always the first ones, and the matches that are shown are
+    /// the same however many threads there are.
+    fn skips(&self, _: &Path) -> bool {
+        self.matches.load(Ordering::Relaxed) > MAX_MATCHES
     }
 
-    fn is_over(&self) -> bool {
-        self.cancel.is_cancelled() || self.is_late()
+    fn begin(&self, number: usize, path: &Path, _: &str) -> Self::Part {
+        (number, Hit { path: path.to_owned(), lines: Vec::new() })
+    }
+
+    fn line(&self, (_, hit): &mut Self::Part, line: &Line<'_>) -> ControlFlow<()> {
+        hit.lines.push((line.number, shown(line)));
+        if hit.lines.len() > MAX_MATCHES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn end(&self, (number, hit): Self::Part, is_binary: bool) -> ControlFlow<()> {
+        // What matched before the first NUL is no text either.
+        if !is_binary {
+            self.matches.fetch_add(hit.lines.len(), Ordering::Relaxed);
+            self.hits.lock().unwrap_or_else(PoisonError::into_inner).push((number, hit));
+        }
+        if self.skips(Path::new("")) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
-struct Search<'a> {
-    include: Option<&'a PathPattern>,
-    query: &'a Query,
-    overlay: &'a Overlay,
-    limits: Limits<'a>,
+/// The files at a place, newest first, and whether there are more than a search looks at.
+fn targets(place: &Checked, include: Option<&PathPattern>, overlay: &Overlay, cancel: &CancellationToken) -> Result<Targets, ToolError> {
+    let root = place.real();
+    if !root.as_path().is_dir() {
+        if overlay.get(root).is_none() {
+            // Named itself, a file that cannot be searched is an error and not merely without matches.
+            open::regular(root).map_err(|error| ToolError::failed(format!("{} cannot be searched: {error}.", place.shown())))?;
+        }
+        return Ok(Targets { files: vec![root.as_path().to_owned()], ..Targets::default() });
+    }
+    let includes = |path: &Path| include.is_none_or(|include| include.is_match(root.as_path(), path));
+    // What an editor holds is the newest there is.
+    let mut files: Vec<PathBuf> = unsaved(root, overlay, includes);
+    files.sort();
+    let unsaved: HashSet<PathBuf> = files.iter().cloned().collect();
+    let all = walk::files(root, cancel)?;
+    let mut dated = Vec::new();
+    all.visit(
+        |path, what| what == What::Directory || (includes(path) && !unsaved.contains(path)),
+        |path, what| {
+            if what == What::File {
+                dated.push(Dated::now(path));
+            }
+        },
+    );
+    newest_first(&mut dated);
+    files.extend(dated.into_iter().map(|file| file.path));
+    Ok(Targets { files, is_cut: all.is_cut(), ..Targets::default() })
 }
 
-impl Search<'_> {
-    fn run(&self, place: &Checked) -> Result<(Vec<Hit>, Extent), ToolError> {
-        let (root, cancel) = (place.real(), self.limits.cancel);
-        if !root.as_path().is_dir() {
-            if self.overlay.get(root).is_none() {
-                // Named itself, a file that cannot be searched is an error and not merely without matches.
-                open::regular(root).map_err(|error| ToolError::failed(format!("{} cannot be searched: {error}.", place.shown())))?;
-            }
-            let lines = self.file(&mut FileSearcher::new(self.query), root);
-            let hits = if lines.is_empty() { Vec::new() } else { vec![Hit { path: root.as_path().to_owned(), lines }] };
-            return if cancel.is_cancelled() { Err(ToolError::Aborted) } else { Ok((hits, Extent::Whole)) };
-        }
-        let includes = |path: &std::path::Path| self.include.is_none_or(|include| include.is_match(root.as_path(), path));
-        // What an editor holds is the newest there is.
-        let now = SystemTime::now();
-        let mut unsaved: Vec<Entry> = Vec::new();
-        for document in self.overlay.below(root) {
-            let path = document.path.as_path();
-            if path.symlink_metadata().is_err() && includes(path) && sees(root, &document.path) {
-                unsaved.push(Entry { path: path.to_owned(), modified: now });
-            }
-        }
-        let mut files = unsaved.clone();
-        let extent = walk(
-            &walker(root, |_| true),
-            || cancel.is_cancelled(),
-            |entry| {
-                let is_new = || unsaved.iter().any(|file| file.path == entry.path());
-                if entry.file_type().is_some_and(|kind| kind.is_file()) && includes(entry.path()) && !is_new() {
-                    let modified = modified(&entry);
-                    files.push(Entry { modified, path: entry.into_path() });
-                }
-            },
-        );
-        let extent = extent.ok_or(ToolError::Aborted)?;
-        newest_first(&mut files);
-        let hits = self.files(&files);
-        if cancel.is_cancelled() { Err(ToolError::Aborted) } else { Ok((hits, extent)) }
+/// Searches a place for the first matches in the files changed last.
+fn find(
+    place: &Checked,
+    include: Option<&PathPattern>,
+    query: &Query,
+    overlay: &Overlay,
+    cancel: &CancellationToken,
+    stop: &Stop,
+) -> Result<(Vec<Hit>, bool), ToolError> {
+    let targets = targets(place, include, overlay, cancel)?;
+    let at = Place { directory: place.real().clone(), from: place.real().clone() };
+    let newest = Newest { hits: Mutex::default(), matches: AtomicUsize::new(0) };
+    search(&at, &targets, query, overlay, stop, &newest);
+    if cancel.is_cancelled() {
+        return Err(ToolError::Aborted);
     }
-
-    /// Searches the files in their order until there are enough matches. Files are taken in order, so those that were
-    /// searched are always the first ones, and the matches kept are the same however many threads there are.
-    fn files(&self, files: &[Entry]) -> Vec<Hit> {
-        let (next, found) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let hits = Mutex::new(Vec::new());
-        let work = || {
-            let mut searcher = FileSearcher::new(self.query);
-            while found.load(Ordering::Relaxed) <= MAX_MATCHES && !self.limits.is_over() {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(file) = files.get(index) else { break };
-                let Some(path) = AbsPath::new(&file.path) else { continue };
-                let lines = self.file(&mut searcher, &path);
-                if !lines.is_empty() {
-                    found.fetch_add(lines.len(), Ordering::Relaxed);
-                    hits.lock().unwrap_or_else(PoisonError::into_inner).push((index, Hit { path: file.path.clone(), lines }));
-                }
-            }
-        };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(files.len());
-        std::thread::scope(|scope| {
-            for _ in 1..threads {
-                scope.spawn(work);
-            }
-            work();
-        });
-        let mut hits = hits.into_inner().unwrap_or_else(PoisonError::into_inner);
-        hits.sort_by_key(|(index, _)| *index);
-        hits.into_iter().map(|(_, hit)| hit).collect()
-    }
-
-    /// The matching lines of one file, at most one more than are shown; none where it is binary or cannot be read.
-    fn file(&self, searcher: &mut FileSearcher, path: &AbsPath) -> Vec<(u64, String)> {
-        let mut lines = Vec::new();
-        let mut search = |source: &Source<'_>| {
-            searcher.search(source, &|| self.limits.is_over(), &mut |line| {
-                lines.push((line.number, shown(&line)));
-                if lines.len() > MAX_MATCHES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
-        };
-        let outcome = match (self.overlay.get(path), open::regular(path)) {
-            (Some(document), _) => search(&Source::Text(&document.text)),
-            (None, Ok((file, metadata))) => search(&Source::File(&file, metadata.len())),
-            // An unreadable file has no matches to show, as far as the model is concerned.
-            (None, Err(_)) => return lines,
-        };
-        if matches!(outcome, Ok(Outcome::Binary)) {
-            // What matched before the first NUL is no text either.
-            lines.clear();
-        }
-        lines
-    }
+    let mut hits = newest.hits.into_inner().unwrap_or_else(PoisonError::into_inner);
+    hits.sort_by_key(|(number, _)| *number);
+    Ok((hits.into_iter().map(|(_, hit)| hit).collect(), targets.is_cut))
 }
 
 /// A line as the model reads it: of a long one what is around its first match, and which part of it that is.

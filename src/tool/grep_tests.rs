@@ -215,21 +215,20 @@ proptest! {
     }
 }
 
-#[test]
-fn an_endless_file_ends_with_the_patience_of_the_search() {
+#[tokio::test]
+async fn a_search_ends_at_its_deadline() {
     let place = Place::new();
     place.write("huge", format!("needle\n{}", "x".repeat(100_000)));
-    let path = place.worktree.join("huge");
-    let query = query("needle").unwrap();
-    let file = |until| {
-        let limits = Limits { cancel: &place.context.cancel, until };
-        let search = Search { include: None, query: &query, overlay: &place.context.overlay, limits };
-        (limits.is_late(), search.file(&mut FileSearcher::new(&query), &path).len())
+    let checked = walk::place(&place.context, None).await.unwrap();
+    let found = |deadline| {
+        let (context, stop) = (&place.context, Stop::at(deadline));
+        let (hits, _) = find(&checked, None, &query("needle").unwrap(), &context.overlay, &context.cancel, &stop).unwrap();
+        (stop.is_late(), hits.len())
     };
     let now = Instant::now();
     while Instant::now() == now {}
-    assert_eq!(file(now), (true, 0));
-    assert_eq!(file(Instant::now() + PATIENCE), (false, 1));
+    assert_eq!(found(now), (true, 0));
+    assert_eq!(found(Instant::now() + TIMEOUT), (false, 1));
 }
 
 #[tokio::test]

@@ -17,12 +17,7 @@ use super::{
     path,
     walk::{self, CUT_NOTE},
 };
-use crate::{
-    file::open::Extent,
-    find::text::walk,
-    git::ignore::{is_too_nested, walker},
-    stdx::paths::AbsPath,
-};
+use crate::{find::What, git::ignore::is_too_nested, stdx::paths::AbsPath};
 
 /// More files are not shown at once.
 const MAX_FILES: usize = 100;
@@ -88,6 +83,7 @@ impl Tool for List {
                     kind: "list",
                     patterns: place.patterns(),
                     always: vec!["*".to_owned()],
+                    quiet: Vec::new(),
                     force: false,
                     title: format!("List {}", place.shown()),
                     metadata: json!({ "path": root.to_string() }),
@@ -96,26 +92,24 @@ impl Tool for List {
             .await?;
         let cancel = context.cancel.clone();
         let from = root.clone();
-        let (entries, extent) = path::blocking(move || {
-            let builder = walker(&from, move |entry| {
-                let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
-                let junk = is_directory && entry.file_name().to_str().is_some_and(|name| JUNK.contains(&name));
-                !junk && !ignore.matched(entry.path(), is_directory).is_ignore()
-            });
-            let mut entries = Vec::new();
-            let extent = walk(
-                &builder,
-                || cancel.is_cancelled(),
-                |entry| {
-                    let names = entry.path().strip_prefix(&from).into_iter().flatten();
+        let (entries, is_cut) = path::blocking(move || {
+            let (mut entries, files) = (Vec::new(), walk::files(&from, &cancel)?);
+            files.visit(
+                |path, what| {
+                    let is_directory = what == What::Directory;
+                    let is_junk = is_directory && path.file_name().and_then(|name| name.to_str()).is_some_and(|name| JUNK.contains(&name));
+                    !is_junk && !ignore.matched(path, is_directory).is_ignore()
+                },
+                |path, what| {
+                    let names = path.strip_prefix(&from).into_iter().flatten();
                     let names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
-                    entries.push(Entry { names, is_directory: entry.file_type().is_some_and(|kind| kind.is_dir()) });
+                    entries.push(Entry { names, is_directory: what == What::Directory });
                 },
             );
-            extent.map(|extent| (entries, extent)).ok_or(ToolError::Aborted)
+            Ok((entries, files.is_cut()))
         })
         .await?;
-        Ok(render(place.named(), place.shown(), entries, extent))
+        Ok(render(place.named(), place.shown(), entries, is_cut))
     }
 }
 
@@ -165,7 +159,7 @@ impl Tree {
     }
 }
 
-fn render(named: &AbsPath, shown: &str, mut entries: Vec<Entry>, extent: Extent) -> ToolOutput {
+fn render(named: &AbsPath, shown: &str, mut entries: Vec<Entry>, is_cut: bool) -> ToolOutput {
     let parents: HashSet<Vec<String>> = entries.iter().map(|entry| entry.names[..entry.names.len() - 1].to_vec()).collect();
     // A directory with something in it is shown by what is in it.
     entries.retain(|entry| !entry.is_directory || !parents.contains(&entry.names));
@@ -186,7 +180,7 @@ fn render(named: &AbsPath, shown: &str, mut entries: Vec<Entry>, extent: Extent)
         let more = total - entries.len();
         let _ = write!(output, "\n\n({more} more files, deeper down, are not shown. List a directory of these to see them.)");
     }
-    if extent == Extent::Part {
+    if is_cut {
         output.push_str("\n\n");
         output.push_str(CUT_NOTE);
     }
@@ -194,7 +188,7 @@ fn render(named: &AbsPath, shown: &str, mut entries: Vec<Entry>, extent: Extent)
     ToolOutput {
         title: shown.to_owned(),
         output,
-        metadata: json!({ "count": count, "truncated": total > entries.len() || extent == Extent::Part }),
+        metadata: json!({ "count": count, "truncated": total > entries.len() || is_cut }),
         attachments: Vec::new(),
     }
 }

@@ -108,6 +108,7 @@ pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Resul
                     kind: "external_directory",
                     patterns: vec![pattern.clone()],
                     always: if protected || broad { Vec::new() } else { vec![pattern] },
+                    quiet: Vec::new(),
                     force: protected,
                     title: format!("{verb} {real}, {place}"),
                     metadata: json!({ "filePath": real.to_string(), "directory": folder.to_string() }),

@@ -85,6 +85,7 @@ impl Tool for Read {
                     kind: "read",
                     patterns: file.patterns(),
                     always: file.patterns().into_iter().filter(|pattern| !path::is_wild(pattern)).collect(),
+                    quiet: Vec::new(),
                     force: false,
                     title: format!("Read {}", file.shown()),
                     metadata: json!({ "filePath": file.real().to_string() }),

@@ -107,7 +107,15 @@ impl Tool for TodoRead {
 
 async fn ask(context: &ToolContext, title: &str) -> Result<(), ToolError> {
     let any = vec!["*".to_owned()];
-    let ask = Ask { kind: "todo", patterns: any.clone(), always: any, force: false, title: title.to_owned(), metadata: json!({}) };
+    let ask = Ask {
+        kind: "todo",
+        patterns: any.clone(),
+        always: any,
+        quiet: Vec::new(),
+        force: false,
+        title: title.to_owned(),
+        metadata: json!({}),
+    };
     context.host.ask(context, ask).await
 }
 

@@ -193,7 +193,8 @@ fn sql_stands_in_its_folder() {
 #[test]
 fn the_store_looks_at_no_files_of_the_user() {
     // These handle the files of the store itself, when it is opened.
-    let own = ["owner", "sqlite/aside", "sqlite/integrity", "sqlite/check", "sqlite/damage", "sqlite/database"].map(|name| format!("src/store/{name}.rs"));
+    let own = ["owner", "sqlite/aside", "sqlite/integrity", "sqlite/check", "sqlite/damage", "sqlite/database"]
+        .map(|name| format!("src/store/{name}.rs"));
     let mut problems = Vec::new();
     for source in sources().values().filter(|source| source.path.starts_with("src/store/") && !own.contains(&source.path)) {
         for token in source.product_tokens().filter(|token| token.kind == Kind::Word) {

@@ -83,6 +83,27 @@ async fn a_refusal_is_an_exit_code() {
 }
 
 #[tokio::test]
+async fn yes_is_no_answer_to_what_a_rule_may_deny() {
+    let mut doubtful = question("DA", "$A x");
+    doubtful["metadata"]["denies"] = json!(["rm *"]);
+    let mut prompt = Value::Null;
+    let script = with(
+        move |method: &str, params: &Value| -> Option<Reply> {
+            if method == "session.submit" {
+                prompt = params["messageID"].clone();
+            }
+            let events = [vec![replied("DA", "reject")], text("CA", "BA", &["Then not."]), done(&prompt)].concat();
+            (method == "permission.reply").then(|| (Ok(session("AA", "A title")), events))
+        },
+        turn(move |_| vec![event("permission.asked", doubtful.clone())]),
+    );
+    let seen = play(&["run", "go", "--yes"], Person::default(), script).await;
+    assert_eq!(seen.params("permission.reply")[0]["response"], "reject");
+    assert!(seen.err.starts_with("refused: bash: $A x\n"), "{}", seen.err);
+    assert_eq!(seen.exit, Exit::Done);
+}
+
+#[tokio::test]
 async fn without_a_terminal_the_refusal_is_told() {
     let seen = play(&["run", "go"], Person::default(), asking(&[("DA", "make")])).await;
     expect![[r#"

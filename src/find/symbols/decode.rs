@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 /// A larger file is data or generated.
-pub(super) const MOST_BYTES: u64 = 1024 * 1024;
+pub(super) const MAX_BYTES: u64 = 1024 * 1024;
 /// So much of a file is looked at for bytes that no text has.
 const LOOKED_AT: usize = 8192;
 /// Files shorter than this are parsed however they look.
@@ -28,7 +28,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
 
 /// Whether a person may have written the text: no bundle, no data in one line.
 pub(super) fn is_written(text: &str) -> bool {
-    if text.len() as u64 > MOST_BYTES {
+    if text.len() as u64 > MAX_BYTES {
         return false;
     }
     if is_nested(text) {

@@ -58,7 +58,7 @@ impl Extractor {
 
     /// What the query of the language finds in the text, in no order; `None` when it takes too long.
     pub fn tags(&mut self, language: Language, text: &str) -> Option<Vec<Tag>> {
-        let grammar = language.grammar();
+        let grammar = Grammar::of(language);
         self.parser.set_language(&grammar.parsing).ok()?;
         let length = u32::try_from(text.len()).ok()?;
         let until = Instant::now() + MOST_TIME.0 + MOST_TIME.1 * length;

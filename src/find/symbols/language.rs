@@ -3,8 +3,6 @@
 
 use std::path::Path;
 
-use super::grammar::Grammar;
-
 /// A language with a grammar and a query for its definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Language {
@@ -101,11 +99,6 @@ impl Language {
             ByName::Header => Some(if is_cpp(text) { Self::Cpp } else { Self::C }),
             ByName::Open => by_first_line(text),
         }
-    }
-
-    /// What reads it.
-    pub(super) fn grammar(self) -> &'static Grammar {
-        Grammar::of(self)
     }
 
     /// Whether names stand inside of declarators, and what declares variables contains nothing else of its own.

@@ -10,23 +10,25 @@ mod language;
 mod nest;
 mod project;
 mod rank;
+mod read;
 mod search;
 mod stamp;
 mod table;
 mod unsaved;
-mod walk;
 
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-pub use self::{decode::Position, kind::SymbolKind, search::Hit};
+pub use self::{
+    decode::Position,
+    kind::SymbolKind,
+    project::{Partial, SymbolsState},
+    search::Hit,
+};
 use self::{
     project::{Budget, Project},
     rank::Query,
@@ -36,15 +38,15 @@ use self::{
 };
 use crate::{
     overlay::Overlay,
-    stdx::{memory, paths::AbsPath, tasks::Tasks},
+    stdx::{idle::IdlePool, memory, paths::AbsPath, tasks::Tasks},
 };
 
-/// The most that the symbols of one directory take.
+/// The limit for the symbols of one directory.
 const BUDGET: Budget = Budget { symbols: 500_000, bytes: 48 * 1024 * 1024 };
-/// The most that all of them take; those used least recently are dropped.
-const MOST_BYTES: usize = 96 * 1024 * 1024;
-/// So many queries are answered at once, the others wait: each uses all cores.
-const AT_ONCE: usize = 4;
+/// The limit for all symbols together; those that were not used for longest are dropped.
+const MAX_BYTES: usize = 96 * 1024 * 1024;
+/// How many queries are answered at once; others wait, since each uses all processors.
+const MAX_QUERIES: usize = 4;
 
 /// The search failed.
 #[derive(Debug, thiserror::Error)]
@@ -74,38 +76,12 @@ pub struct Request {
     pub limit: usize,
 }
 
-/// Why not all symbols of a directory are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Partial {
-    /// They are being read for the first time.
-    Reading,
-    /// There are more than may be held.
-    Budget,
-}
-
-/// How the symbols of a directory stand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SymbolsState {
-    /// The directory.
-    pub root: AbsPath,
-    /// How many files they are in.
-    pub files: usize,
-    /// How many there are.
-    pub symbols: usize,
-    /// The bytes that they take.
-    pub bytes: usize,
-    /// Why these are not all.
-    pub partial: Option<Partial>,
-    /// When they were last asked for, in milliseconds since 1970.
-    pub used: i64,
-}
-
 /// The symbols of all directories that somebody has asked for lately.
 pub struct Symbols {
     overlay: Arc<Overlay>,
     tasks: Tasks,
-    // By root. Held for a look-up or an insert, never across an await.
-    projects: Mutex<HashMap<AbsPath, Arc<Project>>>,
+    /// By the roots. Their size bounds them, not their number.
+    projects: IdlePool<AbsPath, Project>,
     unsaved: Arc<Unsaved>,
     searching: Arc<Semaphore>,
 }
@@ -114,7 +90,13 @@ impl Symbols {
     /// No symbols yet. Reading ends with the tasks' token.
     #[must_use]
     pub fn new(overlay: Arc<Overlay>, tasks: Tasks) -> Self {
-        Self { overlay, tasks, projects: Mutex::default(), unsaved: Arc::default(), searching: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self {
+            overlay,
+            tasks,
+            projects: IdlePool::new(usize::MAX),
+            unsaved: Arc::default(),
+            searching: Arc::new(Semaphore::new(MAX_QUERIES)),
+        }
     }
 
     /// The symbols that fit, best first. Dropping the future ends the search, though not the reading of the index.
@@ -151,34 +133,21 @@ impl Symbols {
 
     /// Files or directories were made, changed or removed: the next query knows.
     pub fn changed(&self, paths: &[AbsPath]) {
-        for project in self.lock().values() {
-            for path in paths {
-                project.changed(path);
-            }
+        for project in self.projects.list() {
+            paths.iter().for_each(|path| project.value.changed(path));
         }
     }
 
     /// Anything at or below the directory may have changed: the next query looks first.
     pub fn invalidate(&self, directory: &AbsPath) {
-        for project in self.lock().values() {
-            project.invalidate(directory);
+        for project in self.projects.list() {
+            project.value.invalidate(directory);
         }
     }
 
     /// Drops the symbols of directories that nobody has asked for since this time, in milliseconds since 1970.
     pub fn close_idle(&self, before: i64) {
-        let mut projects = self.lock();
-        let held = projects.len();
-        projects.retain(|_, project| {
-            let is_used = project.used() >= before;
-            if !is_used {
-                project.close();
-            }
-            is_used
-        });
-        let is_less = projects.len() < held;
-        drop(projects);
-        if is_less {
+        if self.projects.drop_idle(before) > 0 {
             drop(Tasks::spawn_blocking(memory::give_back));
         }
     }
@@ -186,46 +155,30 @@ impl Symbols {
     /// How the symbols of each directory stand, by path.
     #[must_use]
     pub fn state(&self) -> Vec<SymbolsState> {
-        let mut states: Vec<_> = self.lock().values().map(|project| project.standing()).collect();
+        let mut states: Vec<_> = self.projects.list().into_iter().map(|project| project.value.standing(project.used)).collect();
         states.sort_by(|one, other| one.root.cmp(&other.root));
         states
     }
 
     /// The files of the index that holds the directory.
     async fn prepared(&self, request: &Request) -> Files {
-        let project = self.project(&request.worktree);
+        let mut project = self.project(&request.worktree);
         project.prepare().await;
         let mut files = project.files();
         // What the walk over the checkout does not enter, somebody may yet work in: then it has an index of its own.
         if request.directory != request.worktree && below(&files, &request.directory).is_empty() {
-            let project = self.project(&request.directory);
+            project = self.project(&request.directory);
             project.prepare().await;
             files = project.files();
         }
-        self.shrink();
+        // The one that was just used is held here, so it stays.
+        self.projects.shrink_to(MAX_BYTES, Project::bytes);
         files
     }
 
     fn project(&self, root: &AbsPath) -> Arc<Project> {
-        let mut projects = self.lock();
-        let make = || Project::new(root.clone(), BUDGET, self.tasks.token().child_token());
-        Arc::clone(projects.entry(root.clone()).or_insert_with(make))
-    }
-
-    /// Drops those used least recently until the rest is small enough. The last used one stays.
-    fn shrink(&self) {
-        let mut projects = self.lock();
-        let mut bytes: usize = projects.values().map(|project| project.bytes()).sum();
-        while bytes > MOST_BYTES && projects.len() > 1 {
-            let Some(oldest) = projects.values().min_by_key(|project| project.used()).cloned() else { return };
-            oldest.close();
-            bytes = bytes.saturating_sub(oldest.bytes());
-            projects.remove(oldest.root());
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<AbsPath, Arc<Project>>> {
-        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
+        let make = |_: &[_]| Project::new(root.clone(), BUDGET, self.tasks.token().child_token());
+        self.projects.get_or_insert(root, |_| true, make)
     }
 }
 

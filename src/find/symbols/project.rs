@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -14,12 +14,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Partial, SymbolsState,
     extract::Extractor,
+    read::{self, Listed},
     table::{File, FileSymbols, Files},
-    walk::{self, Listed},
 };
-use crate::stdx::{memory, paths::AbsPath, tasks::Tasks, time::now_ms};
+use crate::stdx::{memory, paths::AbsPath, tasks::Tasks};
 
 /// While the first reading runs, a query waits so long and then answers with what is there.
 const FIRST_WAIT: Duration = Duration::from_secs(3);
@@ -32,7 +31,33 @@ const STALE: Duration = Duration::from_secs(3);
 /// So many changed files are read again before a query is answered; more are a check's work.
 const MOST_CHANGED: usize = 64;
 
-/// The most that one project's symbols take.
+/// Why not all symbols of a directory are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Partial {
+    /// They are being read for the first time.
+    Reading,
+    /// There are more than may be held.
+    Budget,
+}
+
+/// How the symbols of a directory stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SymbolsState {
+    /// The directory.
+    pub root: AbsPath,
+    /// How many files they are in.
+    pub files: usize,
+    /// How many there are.
+    pub symbols: usize,
+    /// The bytes that they take.
+    pub bytes: usize,
+    /// Why these are not all.
+    pub partial: Option<Partial>,
+    /// When they were last asked for, in milliseconds since 1970.
+    pub used: i64,
+}
+
+/// The limits for the symbols of one directory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Budget {
     pub symbols: usize,
@@ -49,7 +74,6 @@ pub(super) struct Project {
     state: Mutex<State>,
     /// Whether no check runs.
     is_idle: watch::Sender<bool>,
-    used: AtomicI64,
     symbols: AtomicUsize,
     bytes: AtomicUsize,
     /// Some file's symbols found no room.
@@ -78,7 +102,6 @@ impl Project {
             token,
             state: Mutex::default(),
             is_idle: watch::Sender::new(true),
-            used: AtomicI64::new(now_ms()),
             symbols: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             is_cut: AtomicBool::new(false),
@@ -87,15 +110,6 @@ impl Project {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn root(&self) -> &AbsPath {
-        &self.root
-    }
-
-    /// When it was used last.
-    pub fn used(&self) -> i64 {
-        self.used.load(Ordering::Relaxed)
     }
 
     /// About how many bytes it holds.
@@ -108,8 +122,8 @@ impl Project {
         self.symbols.load(Ordering::Relaxed)
     }
 
-    /// How it stands.
-    pub fn standing(&self) -> SymbolsState {
+    /// How it stands; `used` is when it was last used.
+    pub fn standing(&self, used: i64) -> SymbolsState {
         let (is_read, files) = {
             let state = self.lock();
             (state.checked.is_some(), if state.checked.is_some() { state.files.len() } else { state.partial.len() })
@@ -119,12 +133,7 @@ impl Project {
             () if self.is_cut.load(Ordering::Relaxed) => Some(Partial::Budget),
             () => None,
         };
-        SymbolsState { root: self.root.clone(), files, symbols: self.symbols(), bytes: self.bytes(), partial, used: self.used() }
-    }
-
-    /// Ends all work for it.
-    pub fn close(&self) {
-        self.token.cancel();
+        SymbolsState { root: self.root.clone(), files, symbols: self.symbols(), bytes: self.bytes(), partial, used }
     }
 
     /// What is known, as new as [`Project::prepare`] has made it.
@@ -142,7 +151,6 @@ impl Project {
 
     /// Brings the index up to date, as far as a query waits for that.
     pub async fn prepare(self: &Arc<Self>) {
-        self.used.store(now_ms(), Ordering::Relaxed);
         let changed = {
             let mut state = self.lock();
             if state.checked.is_some() { std::mem::take(&mut state.changed) } else { BTreeSet::new() }
@@ -177,7 +185,7 @@ impl Project {
         // A file that cannot have symbols is of no interest, unless it says what is ignored.
         let is_below = next.is_some_and(|next| next.is_within(path));
         let names_ignored = path.as_path().file_name().is_some_and(|name| name == ".gitignore" || name == ".ignore");
-        if is_below || names_ignored || walk::may_have_symbols(path.as_path()) {
+        if is_below || names_ignored || read::may_have_symbols(path.as_path()) {
             state.must_check = true;
         }
     }
@@ -213,20 +221,20 @@ impl Project {
         loop {
             self.lock().must_check = false;
             let began = Instant::now();
-            let Some(listed) = walk::list(&self.root, &self.token) else { return };
+            let Some(listed) = read::list(&self.root, &self.token) else { return };
             let (files, is_first) = {
                 let state = self.lock();
                 (Arc::clone(&state.files), state.checked.is_none())
             };
             let outdated = outdated(&listed, &files);
             let read = if is_first {
-                walk::read_all(&outdated, &self.token, |batch| {
+                read::read_all(&outdated, &self.token, |batch| {
                     let batch: Vec<_> = batch.into_iter().map(|file| self.admit(file)).collect();
                     self.lock().partial.extend(batch);
                 });
                 self.lock().partial.clone()
             } else {
-                walk::collect(&outdated, &self.token).into_iter().map(|file| self.admit(file)).collect()
+                read::collect(&outdated, &self.token).into_iter().map(|file| self.admit(file)).collect()
             };
             if self.token.is_cancelled() {
                 return;
@@ -256,7 +264,7 @@ impl Project {
         let began = Instant::now();
         let mut extractor = Extractor::new(self.token.clone());
         let read: Vec<_> =
-            paths.iter().filter_map(|path| walk::read(path, &mut extractor)).map(|file| self.admit(Arc::new(file))).collect();
+            paths.iter().filter_map(|path| read::read(path, &mut extractor)).map(|file| self.admit(Arc::new(file))).collect();
         self.publish(began, &read, |path| !paths.contains(path));
     }
 
@@ -303,6 +311,12 @@ impl Project {
             self.bytes.store(files.iter().map(|file| file.bytes()).sum(), Ordering::Relaxed);
             return;
         }
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        self.token.cancel();
     }
 }
 

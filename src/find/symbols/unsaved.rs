@@ -7,7 +7,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{extract::Extractor, table::File, walk::may_have_symbols};
+use super::{extract::Extractor, read::may_have_symbols, table::File};
 use crate::{
     overlay::{Document, Overlay},
     stdx::paths::AbsPath,

@@ -25,7 +25,7 @@ async fn worktrees_share_what_is_alike() {
     let checkout = Checkout { directory: linked.clone(), worktree: linked.clone(), ..place.checkout("") };
     let wanted = Wanted { query: "more".into(), limit: 5, what: None };
     assert_eq!(place.finder.find(&checkout, &wanted).await.unwrap(), ["src/part3/more.rs"]);
-    let trees: Vec<_> = place.finder.indexes.lock().unwrap().values().map(|index| index.standing().tree).collect();
+    let trees: Vec<_> = place.finder.indexes.list().iter().map(|pooled| pooled.value.snapshot().tree).collect();
     let [one, other] = &trees[..] else { panic!("two worktrees, two indexes") };
     let alike =
         one.nodes().iter().filter(|node| other.get(node.listing.directory()).is_some_and(|other| other.listing.is_same(&node.listing)));

@@ -4,12 +4,13 @@ use std::{
     collections::BTreeSet,
     path::Path,
     process::Command,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use polytree_protocol::id::ProjectId;
 
+use super::walker::walker;
 use crate::{
     event::{Events, Filter},
     find::{
@@ -20,11 +21,7 @@ use crate::{
         walk::{self, Bounds, Unwatched},
         watch::table::Allowance,
     },
-    git::{
-        Checkout,
-        checkout::GitDirs,
-        ignore::{rules::Rules, walker},
-    },
+    git::{Checkout, checkout::GitDirs, ignore::Rules},
     stdx::{ids, paths::AbsPath, tasks::Tasks},
     store::{Durability, Store},
 };
@@ -134,7 +131,7 @@ pub fn names(tree: &Tree) -> BTreeSet<Vec<u8>> {
 
 /// What a new walk sees.
 pub fn walked(root: &AbsPath) -> BTreeSet<Vec<u8>> {
-    let walked = walk::walk(root, b"", Rules::above(root), Bounds::REPOSITORY, &Unwatched, &AtomicBool::new(false)).unwrap();
+    let walked = walk::walk(root, b"", Rules::above(root), Bounds::REPOSITORY, &Unwatched, &|| false).unwrap();
     names(&refresh::close(Tree::new(walked.nodes, walked.cut), &walked.closed))
 }
 
@@ -142,7 +139,7 @@ pub fn walked(root: &AbsPath) -> BTreeSet<Vec<u8>> {
 pub fn seen(root: &AbsPath) -> BTreeSet<Vec<u8>> {
     let entries = walker(root, |_| true).build().map(Result::unwrap).filter(|entry| entry.depth() > 0);
     let path = |entry: ignore::DirEntry| {
-        let mut path = crate::find::bytes(entry.path().strip_prefix(root).unwrap());
+        let mut path = crate::find::listing::path_bytes(entry.path().strip_prefix(root).unwrap());
         if entry.file_type().is_some_and(|kind| kind.is_dir()) {
             path.push(b'/');
         }

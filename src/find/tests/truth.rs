@@ -1,6 +1,6 @@
 //! Whatever is done to a tree, the index holds what a new walk sees, what the walker of the tools sees, and what git sees.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, path::PathBuf, sync::atomic::AtomicBool};
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, path::PathBuf};
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::{
         tree::{Cut, Tree},
         walk::{self, Bounds, Unwatched},
     },
-    git::ignore::rules::Rules,
+    git::ignore::Rules,
     stdx::paths::AbsPath,
 };
 
@@ -139,7 +139,7 @@ fn what_a_limit_leaves_out_lies_deepest() {
     }
     let walked = |entries, depth| {
         let bounds = Bounds { entries, depth, ..Bounds::REPOSITORY };
-        let walked = walk::walk(&root, b"", Rules::above(&root), bounds, &Unwatched, &AtomicBool::new(false)).unwrap();
+        let walked = walk::walk(&root, b"", Rules::above(&root), bounds, &Unwatched, &|| false).unwrap();
         let names = names(&Tree::new(walked.nodes, None)).into_iter().map(|name| String::from_utf8(name).unwrap());
         (names.collect::<Vec<_>>(), walked.cut)
     };

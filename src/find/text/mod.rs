@@ -8,11 +8,11 @@ mod filter;
 mod item;
 mod literal;
 mod ordered;
+mod path_pattern;
 mod query;
 mod search;
+mod slots;
 mod stream;
-mod turns;
-mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -20,12 +20,12 @@ mod tests;
 pub use self::{
     cut::window,
     error::Error,
-    file::{FileSearcher, Line, Outcome, Source},
+    file::Line,
     filter::Filter,
     ordered::{Found, find},
+    path_pattern::PathPattern,
     query::{Options, Query},
-    search::{Place, Stop, StopOnDrop, Summary},
+    search::{Collect, Place, Stop, StopOnDrop, Summary, Targets, search, unsaved},
+    slots::{SearchSlot, SearchSlots, StreamSlot},
     stream::{Chunk, stream},
-    turns::{StreamTurn, Turn, Turns},
-    walk::{Entry, MOST_ENTRIES, PathPattern, modified, newest_first, walk},
 };

@@ -13,10 +13,9 @@ use std::{
 
 use super::{
     file::Line,
-    filter::Filter,
     item::Items,
     query::Query,
-    search::{Collect, Place, Stop, Summary, search},
+    search::{Collect, Place, Stop, Summary, Targets, search},
 };
 use crate::overlay::Overlay;
 
@@ -34,21 +33,22 @@ pub struct Found {
 
 /// Searches for the first `limit` matches by path, name by name, and line. An unfinished result when it was stopped.
 #[must_use]
-pub fn find(place: &Place, query: &Query, filter: &Filter, overlay: &Overlay, stop: &Stop, limit: u64) -> Found {
-    find_within(place, query, filter, overlay, stop, Bounds { matches: limit, bytes: MOST_BYTES })
+pub fn find(place: &Place, targets: &Targets, query: &Query, overlay: &Overlay, stop: &Stop, limit: u64) -> Found {
+    find_within(place, targets, query, overlay, stop, Bounds { matches: limit, bytes: MOST_BYTES })
 }
 
 /// The same with other bounds.
-pub(super) fn find_within(place: &Place, query: &Query, filter: &Filter, overlay: &Overlay, stop: &Stop, bounds: Bounds) -> Found {
+pub(super) fn find_within(place: &Place, targets: &Targets, query: &Query, overlay: &Overlay, stop: &Stop, bounds: Bounds) -> Found {
     let first = First { bounds, is_full: AtomicBool::new(false), kept: Mutex::default() };
-    let searched = search(place, query, filter, overlay, stop, &first);
+    let searched = search(place, targets, query, overlay, stop, &first);
     let kept = first.kept.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut items = Vec::with_capacity(kept.bytes.min(bounds.bytes) + 64);
     items.push(b'[');
-    let mut found = Found { items, summary: searched };
+    let mut found = Found { items, summary: Summary { truncated: false, ..searched } };
     for part in kept.parts.into_values() {
         part.give(bounds, &mut found);
     }
+    found.summary.truncated |= searched.truncated;
     found
 }
 
@@ -100,7 +100,7 @@ impl Collect for First {
         self.is_full.load(Ordering::Relaxed) && self.kept().parts.last_key_value().is_some_and(|(last, _)| path > last.as_path())
     }
 
-    fn begin(&self, path: &Path, shown: &str) -> Part {
+    fn begin(&self, _: usize, path: &Path, shown: &str) -> Part {
         Part { path: path.to_owned(), items: Items::new(shown), json: Vec::new(), matches: 0, ends: Vec::new() }
     }
 
@@ -113,7 +113,7 @@ impl Collect for First {
         if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn end(&self, mut part: Part) -> ControlFlow<()> {
+    fn end(&self, mut part: Part, _: bool) -> ControlFlow<()> {
         part.json.shrink_to_fit();
         let mut kept = self.kept();
         kept.matches += part.matches;

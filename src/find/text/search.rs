@@ -1,5 +1,4 @@
-//! A search below a directory on several threads: a walk that hands each file to whoever has come upon it. What is done
-//! with the matches is a [`Collect`]'s affair.
+//! A search through a list of files on several threads. What is done with the matches is a [`Collect`]'s affair.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,26 +8,26 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
-use ignore::{DirEntry, WalkState};
-
 use super::{
-    file::{FileSearcher, Line, Source},
+    file::{FileSearcher, Line, Outcome, Source},
     filter::Filter,
     query::Query,
 };
 use crate::{
     file::open,
-    git::ignore::{sees, walker},
+    find::{files::Files, listing::What, walk::Bounds},
+    git::ignore::sees,
     overlay::{Document, Overlay},
     stdx::paths::AbsPath,
 };
 
 /// More threads than this only wait for each other.
-const MOST_THREADS: usize = 8;
+const MAX_THREADS: usize = 8;
 
 /// Where to search: real paths.
 #[derive(Debug, Clone)]
@@ -41,29 +40,49 @@ pub struct Place {
 
 /// Ends a search wherever it is.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop {
+    is_dropped: Arc<AtomicBool>,
+    deadline: Option<Instant>,
+}
 
 impl Stop {
+    /// Ends the search at a time by itself.
+    #[must_use]
+    pub fn at(deadline: Instant) -> Self {
+        Self { is_dropped: Arc::default(), deadline: Some(deadline) }
+    }
+
     /// Whether the search is to end.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_dropped() || self.is_late()
+    }
+
+    /// Whether nobody waits for the search any more.
+    fn is_dropped(&self) -> bool {
+        self.is_dropped.load(Ordering::Relaxed)
+    }
+
+    /// Whether the time is over.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() > deadline)
     }
 
     /// Ends the search when the value is dropped.
     #[must_use]
     pub fn on_drop(&self) -> StopOnDrop {
-        StopOnDrop(self.clone())
+        StopOnDrop(Arc::clone(&self.is_dropped))
     }
 }
 
 /// Ends a search when it is dropped: whoever waits for one holds it.
 #[derive(Debug)]
-pub struct StopOnDrop(Stop);
+pub struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.0.store(true, Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -80,147 +99,136 @@ pub struct Summary {
     pub truncated: bool,
 }
 
-/// What is done with what a search meets. Files come in no order, and several at once.
+/// What is done with what a search meets. Several files come at once.
 pub trait Collect: Sync {
     /// What one file has brought so far.
     type Part;
 
-    /// Whether nothing at or below the path is of interest.
+    /// Whether this file is of no interest any more.
     fn skips(&self, path: &Path) -> bool;
 
-    /// A file with this path, and this path as it is shown, begins.
-    fn begin(&self, path: &Path, shown: &str) -> Self::Part;
+    /// A file begins: its number in the list, its path, and the path as it is shown.
+    fn begin(&self, number: usize, path: &Path, shown: &str) -> Self::Part;
 
     /// A line was met in it; breaks when that is enough of this file.
     fn line(&self, part: &mut Self::Part, line: &Line<'_>) -> ControlFlow<()>;
 
-    /// A file in which lines were met is over; breaks when that is enough of all.
-    fn end(&self, part: Self::Part) -> ControlFlow<()>;
+    /// A file in which lines were met is over, which may have turned out to be binary; breaks when that is enough of all.
+    fn end(&self, part: Self::Part, is_binary: bool) -> ControlFlow<()>;
 }
 
-/// Goes through the place. In the summary only the files are counted.
-pub fn search<C: Collect>(place: &Place, query: &Query, filter: &Filter, overlay: &Overlay, stop: &Stop, collect: &C) -> Summary {
-    let documents = overlay.below(&place.from).into_iter().map(|document| (document.path.as_path().to_owned(), document)).collect();
-    let mut run = Run {
+/// The files to search.
+#[derive(Debug, Clone, Default)]
+pub struct Targets {
+    /// Their absolute paths, in the order in which they are searched.
+    pub files: Vec<PathBuf>,
+    /// How many directories could not be read.
+    pub unreadable: u64,
+    /// There are more than a search looks at.
+    pub is_cut: bool,
+}
+
+impl Targets {
+    /// The files of a place that a filter takes, with those that only editors have yet. `known` are those of an index.
+    #[must_use]
+    pub fn select(place: &Place, filter: &Filter, overlay: &Overlay, known: Option<Files>, stop: &Stop) -> Self {
+        let from = &place.from;
+        if !from.as_path().is_dir() {
+            return Self { files: vec![from.as_path().to_owned()], ..Self::default() };
+        }
+        let walk = || Files::walk(from, Bounds::REPOSITORY, &|| stop.is_set()).ok();
+        let Some(files) = known.or_else(walk) else { return Self { unreadable: 1, ..Self::default() } };
+        let mut targets = Self {
+            files: unsaved(from, overlay, |path| filter.takes_at_any_depth(path)),
+            unreadable: files.unreadable() as u64,
+            is_cut: files.is_cut(),
+        };
+        let unsaved: HashSet<PathBuf> = targets.files.iter().cloned().collect();
+        files.visit(
+            |path, what| if what == What::Directory { filter.enters(path) } else { filter.takes(path) && !unsaved.contains(path) },
+            |path, what| {
+                if what == What::File {
+                    targets.files.push(path.to_owned());
+                }
+            },
+        );
+        targets
+    }
+}
+
+/// The files below a directory that only editors have yet, as far as a walk would come by them.
+pub fn unsaved(root: &AbsPath, overlay: &Overlay, takes: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let is_new = |path: &AbsPath| path.as_path().symlink_metadata().is_err() && takes(path.as_path()) && sees(root, path);
+    overlay.below(root).into_iter().map(|document| document.path.clone()).filter(is_new).map(|path| path.as_path().to_owned()).collect()
+}
+
+/// Searches the files, in their order as far as several threads can. In the summary only the files are counted.
+pub fn search<C: Collect>(place: &Place, targets: &Targets, query: &Query, overlay: &Overlay, stop: &Stop, collect: &C) -> Summary {
+    let by_path = |document: Arc<Document>| (document.path.as_path().to_owned(), document);
+    let run = Run {
         place,
-        query,
-        filter,
         stop,
         collect,
-        documents,
+        documents: overlay.below(&place.from).into_iter().map(by_path).collect(),
         untold: overlay.untold_below(&place.from).into_iter().map(|path| path.as_path().to_owned()).collect(),
-        new: HashSet::new(),
-        root: None,
+        // Where it is a file, that is opened by its whole path.
+        root: open::Root::new(&place.from).ok(),
+        is_over: AtomicBool::new(false),
         files: AtomicU64::new(0),
-        unreadable: AtomicU64::new(0),
+        unreadable: AtomicU64::new(targets.unreadable),
     };
-    run.go();
-    Summary { files: run.files.into_inner(), unreadable: run.unreadable.into_inner(), ..Summary::default() }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut searcher = FileSearcher::new(query);
+        while !run.is_over.load(Ordering::Relaxed) && !stop.is_set() {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(path) = targets.files.get(number) else { break };
+            if run.visit(&mut searcher, number, path).is_break() {
+                run.is_over.store(true, Ordering::Relaxed);
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(targets.files.len());
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    Summary { files: run.files.into_inner(), unreadable: run.unreadable.into_inner(), truncated: targets.is_cut, ..Summary::default() }
 }
 
 struct Run<'a, C> {
     place: &'a Place,
-    query: &'a Query,
-    filter: &'a Filter,
     stop: &'a Stop,
     collect: &'a C,
     /// What editors hold, by path.
     documents: HashMap<PathBuf, Arc<Document>>,
     /// What editors hold and have not told: what the disk has of them is not searched in its place.
     untold: HashSet<PathBuf>,
-    /// Those that were not on the disk when the search began, and are done.
-    new: HashSet<PathBuf>,
     root: Option<open::Root>,
+    /// Enough was found.
+    is_over: AtomicBool,
     files: AtomicU64,
     unreadable: AtomicU64,
 }
 
 impl<C: Collect> Run<'_, C> {
-    fn go(&mut self) {
-        let from = &self.place.from;
-        let mut searcher = FileSearcher::new(self.query);
-        if !from.as_path().is_dir() {
-            if self.untold.contains(from.as_path()) {
-                self.unreadable.fetch_add(1, Ordering::Relaxed);
-            } else if let Some(document) = self.documents.get(from.as_path()) {
-                let _ = self.search(&mut searcher, from.as_path(), &Source::Text(&document.text));
-            } else {
-                let file = open::regular(from).map(|(file, metadata)| (file, metadata.len()));
-                let _ = self.file(&mut searcher, from.as_path(), file);
-            }
-            return;
-        }
-        match open::Root::new(from) {
-            Ok(root) => self.root = Some(root),
-            Err(_) => {
-                self.unreadable.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-        }
-        if self.unsaved(&mut searcher).is_break() {
-            return;
-        }
-        drop(searcher);
-        let filter = self.filter.clone();
-        let is_directory = |entry: &DirEntry| entry.file_type().is_some_and(|kind| kind.is_dir());
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-        let mut walker = walker(from, move |entry| !is_directory(entry) || filter.enters(entry.path()));
-        let run = &*self;
-        walker.threads(threads).build_parallel().run(|| {
-            let mut searcher = FileSearcher::new(run.query);
-            Box::new(move |entry| run.visit(&mut searcher, entry))
-        });
-    }
-
-    /// Searches texts of files that are not on the disk yet.
-    fn unsaved(&mut self, searcher: &mut FileSearcher) -> ControlFlow<()> {
-        let new: Vec<_> = self.documents.values().filter(|document| document.path.as_path().symlink_metadata().is_err()).cloned().collect();
-        for document in new {
-            let path = document.path.as_path();
-            self.new.insert(path.to_owned());
-            if self.filter.takes_at_any_depth(path) && sees(&self.place.from, &document.path) && !self.collect.skips(path) {
-                self.search(searcher, path, &Source::Text(&document.text))?;
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn visit(&self, searcher: &mut FileSearcher, entry: Result<DirEntry, ignore::Error>) -> WalkState {
-        if self.stop.is_set() {
-            return WalkState::Quit;
-        }
-        let Ok(entry) = entry else {
-            self.unreadable.fetch_add(1, Ordering::Relaxed);
-            return WalkState::Continue;
-        };
-        let (path, kind) = (entry.path(), entry.file_type());
-        if kind.is_some_and(|kind| kind.is_dir()) {
-            return if entry.depth() > 0 && self.collect.skips(path) { WalkState::Skip } else { WalkState::Continue };
-        }
-        if !kind.is_some_and(|kind| kind.is_file()) || !self.filter.takes(path) || self.collect.skips(path) {
-            return WalkState::Continue;
+    fn visit(&self, searcher: &mut FileSearcher, number: usize, path: &Path) -> ControlFlow<()> {
+        if self.collect.skips(path) {
+            return ControlFlow::Continue(());
         }
         if self.untold.contains(path) {
             self.unreadable.fetch_add(1, Ordering::Relaxed);
-            return WalkState::Continue;
+            return ControlFlow::Continue(());
         }
-        let searched = match self.documents.get(path) {
-            Some(_) if self.new.contains(path) => ControlFlow::Continue(()),
-            Some(document) => self.search(searcher, path, &Source::Text(&document.text)),
-            None => {
-                // Names of a walk begin with where it has begun.
-                let relative = path.strip_prefix(&self.place.from).unwrap_or(path);
-                let file = self.root.as_ref().map(|root| root.regular(relative));
-                file.map_or(ControlFlow::Continue(()), |file| self.file(searcher, path, file))
-            }
-        };
-        if searched.is_break() { WalkState::Quit } else { WalkState::Continue }
-    }
-
-    fn file(&self, searcher: &mut FileSearcher, path: &Path, file: Result<(File, u64), open::Error>) -> ControlFlow<()> {
-        match file {
-            Ok((file, size)) => self.search(searcher, path, &Source::File(&file, size)),
-            // What has gone since it was seen was not there.
+        if let Some(document) = self.documents.get(path) {
+            return self.search(searcher, number, path, &Source::Text(&document.text));
+        }
+        match self.open(path) {
+            Ok((file, size)) => self.search(searcher, number, path, &Source::File(&file, size)),
+            // Links are not followed, and what has gone since it was listed was not there.
+            Err(open::Error::Moved) => ControlFlow::Continue(()),
             Err(open::Error::Io(error)) if error.kind() == io::ErrorKind::NotFound => ControlFlow::Continue(()),
             Err(_) => {
                 self.unreadable.fetch_add(1, Ordering::Relaxed);
@@ -229,18 +237,29 @@ impl<C: Collect> Run<'_, C> {
         }
     }
 
-    fn search(&self, searcher: &mut FileSearcher, path: &Path, source: &Source<'_>) -> ControlFlow<()> {
+    fn open(&self, path: &Path) -> Result<(File, u64), open::Error> {
+        match (&self.root, path.strip_prefix(&self.place.from)) {
+            (Some(root), Ok(relative)) => root.regular(relative),
+            _ => {
+                let path = AbsPath::new(path).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+                open::regular(&path).map(|(file, metadata)| (file, metadata.len()))
+            }
+        }
+    }
+
+    fn search(&self, searcher: &mut FileSearcher, number: usize, path: &Path, source: &Source<'_>) -> ControlFlow<()> {
         let mut part = None;
         let searched = searcher.search(source, &|| self.stop.is_set(), &mut |line| {
-            let part = part.get_or_insert_with(|| self.collect.begin(path, &shown(&self.place.directory, path)));
+            let part = part.get_or_insert_with(|| self.collect.begin(number, path, &shown(&self.place.directory, path)));
             self.collect.line(part, &line)
         });
         let count = if searched.is_ok() { &self.files } else { &self.unreadable };
         count.fetch_add(1, Ordering::Relaxed);
-        if self.stop.is_set() {
+        if self.stop.is_dropped() {
             return ControlFlow::Break(());
         }
-        part.map_or(ControlFlow::Continue(()), |part| self.collect.end(part))
+        let is_binary = matches!(searched, Ok(Outcome::Binary));
+        part.map_or(ControlFlow::Continue(()), |part| self.collect.end(part, is_binary))
     }
 }
 

@@ -10,10 +10,9 @@ use serde_json::value::RawValue;
 
 use super::{
     file::Line,
-    filter::Filter,
     item::Items,
     query::Query,
-    search::{Collect, Place, Stop, Summary, search},
+    search::{Collect, Place, Stop, Summary, Targets, search},
 };
 use crate::overlay::Overlay;
 
@@ -39,16 +38,16 @@ impl Chunk {
 #[must_use]
 pub fn stream(
     place: &Place,
+    targets: &Targets,
     query: &Query,
-    filter: &Filter,
     overlay: &Overlay,
     stop: &Stop,
     limit: u64,
     send: &(dyn Fn(Chunk) -> bool + Sync),
 ) -> Summary {
     let all = All { limit, matches: AtomicU64::new(0), is_truncated: AtomicBool::new(false), send };
-    let searched = search(place, query, filter, overlay, stop, &all);
-    Summary { matches: all.matches.into_inner().min(limit), truncated: all.is_truncated.into_inner(), ..searched }
+    let searched = search(place, targets, query, overlay, stop, &all);
+    Summary { matches: all.matches.into_inner().min(limit), truncated: all.is_truncated.into_inner() || searched.truncated, ..searched }
 }
 
 struct All<'a> {
@@ -77,7 +76,7 @@ impl Collect for All<'_> {
         false
     }
 
-    fn begin(&self, _: &Path, shown: &str) -> Part {
+    fn begin(&self, _: usize, _: &Path, shown: &str) -> Part {
         Part { items: Items::new(shown), chunk: Chunk::default() }
     }
 
@@ -91,7 +90,7 @@ impl Collect for All<'_> {
         if part.chunk.json.len() >= CHUNK_BYTES { self.flush(part) } else { ControlFlow::Continue(()) }
     }
 
-    fn end(&self, mut part: Part) -> ControlFlow<()> {
+    fn end(&self, mut part: Part, _: bool) -> ControlFlow<()> {
         self.flush(&mut part)?;
         if self.is_truncated.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

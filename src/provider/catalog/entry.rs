@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::provider::{
     catalog::{
-        file::{ModelRow, ProviderRow, WireRow},
+        file::{ProviderRow, WireRow},
         local_servers::{Addresses, Kind},
         settings::ProviderSettings,
     },
@@ -101,7 +101,7 @@ pub(crate) fn stored_place() -> KeyPlace {
 }
 
 /// A service of the catalogue; `None` while none of its wire protocols is spoken here, unless the settings name another.
-pub(crate) fn known(row: &ProviderRow, models: &[ModelRow], settings: ProviderSettings) -> Option<Entry> {
+pub(crate) fn known(row: &ProviderRow, models: &[Model], settings: ProviderSettings) -> Option<Entry> {
     // Elsewhere than at its maker's, a protocol that only its maker offers is not what is served.
     let is_offered = |wire: &dyn Wire| match &settings.base_url {
         Some(url) => wire.is_widely_offered() || is_of_maker(url, wire),
@@ -114,7 +114,7 @@ pub(crate) fn known(row: &ProviderRow, models: &[ModelRow], settings: ProviderSe
     let is_spoken = |wire: &&WireRow| settings.api.is_none() && wire::by_name(&wire.api).is_some();
     let spoken = row.wires.iter().find(is_first_choice).or_else(|| row.wires.iter().find(is_spoken));
     let wire = spoken.or_else(|| settings.api.as_ref().and(row.wires.first()))?;
-    let is_spoken = |model: &&ModelRow| model.api.as_deref().is_none_or(|api| wire::by_name(api).is_some());
+    let is_spoken = |model: &&Model| model.api.as_deref().is_none_or(|api| wire::by_name(api).is_some());
     let usable = || models.iter().filter(is_spoken);
     let info = ProviderInfo {
         id: row.id.clone(),
@@ -123,7 +123,7 @@ pub(crate) fn known(row: &ProviderRow, models: &[ModelRow], settings: ProviderSe
         api: wire.api.clone(),
         key: None,
         local: false,
-        models: usable().map(|model| (model.id.clone(), model.model())).collect(),
+        models: usable().map(|model| (model.id.clone(), model.clone())).collect(),
     };
     let default_model = usable().next().map(|model| model.id.clone());
     let entry = Entry { default_model, small: row.small.clone(), wire_url: wire.url.clone(), needs_key: true, ..empty(info) };

@@ -14,8 +14,7 @@ use crate::{
     provider::{
         catalog::{
             built_in::built_in,
-            file::{CatalogFile, MOST_BYTES},
-            models_dev,
+            file::{CatalogFile, MAX_BYTES},
         },
         http::{address::Address, client, network::Network},
     },
@@ -28,7 +27,7 @@ use crate::{
 };
 
 /// Where it is fetched unless somebody says otherwise.
-pub const PUBLISHED_AT: &str = models_dev::URL;
+pub const PUBLISHED_AT: &str = "https://models.dev/api.json";
 
 /// The variable that says where the catalogue is fetched.
 pub const URL_VARIABLE: &str = "POLYTREE_MODELS_URL";
@@ -148,9 +147,10 @@ impl CatalogCache {
         let bytes = fetch(url, address.clone(), network).await.map_err(|why| Error::Service { service: service.clone(), why })?;
         let shown = address.shown();
         let keep = move || {
-            let translated = models_dev::translate(&bytes, built_in(), &day(now_ms()), &shown);
-            let (file, skipped) = translated.map_err(|error| Error::Content { service, why: error.to_string() })?;
-            private_file::replace(&path, file.text().as_bytes()).map_err(|source| Error::File { path, source })?;
+            let text = CatalogFile::envelope(&bytes, &day(now_ms()), &shown);
+            let read = text.and_then(|text| Ok((CatalogFile::parse(text.as_bytes(), Some(built_in()))?, text)));
+            let ((file, skipped), text) = read.map_err(|error| Error::Content { service, why: error.to_string() })?;
+            private_file::replace(&path, text.as_bytes()).map_err(|source| Error::File { path, source })?;
             let catalog = CatalogInfo { source: CatalogSource::Fetched, as_of: file.as_of.clone(), url: file.url.clone() };
             Ok(ModelRefreshResult { catalog, providers: file.providers.len() as u64, models: file.models(), skipped })
         };
@@ -165,8 +165,8 @@ impl CatalogCache {
 
 fn read(path: &AbsPath) -> Result<Option<Arc<CatalogFile>>, String> {
     let wrong = |why: &dyn std::fmt::Display| format!("the fetched catalogue {path} cannot be used: {why}");
-    let Some(bytes) = private_file::read(path, MOST_BYTES).map_err(|error| wrong(&error))? else { return Ok(None) };
-    let (file, _) = CatalogFile::parse(&bytes).map_err(|error| wrong(&error))?;
+    let Some(bytes) = private_file::read(path, MAX_BYTES).map_err(|error| wrong(&error))? else { return Ok(None) };
+    let (file, _) = CatalogFile::parse(&bytes, Some(built_in())).map_err(|error| wrong(&error))?;
     if file.as_of < built_in().as_of {
         return Err(format!("the fetched catalogue of {} is older than this program", file.as_of));
     }
@@ -204,8 +204,8 @@ async fn fetch(url: &str, address: Address, network: Network) -> Result<Vec<u8>,
     }
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|error| told(error.without_url()))? {
-        if (bytes.len() + chunk.len()) as u64 > MOST_BYTES {
-            return Err(format!("it sent more than {MOST_BYTES} bytes"));
+        if (bytes.len() + chunk.len()) as u64 > MAX_BYTES {
+            return Err(format!("it sent more than {MAX_BYTES} bytes"));
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -52,7 +52,7 @@ async fn what_is_no_catalogue_changes_nothing() {
         (Answer::json(302, &json!({})).header("location", "http://127.0.0.1:1/"), "leads elsewhere"),
         (Answer::body(200, "text/html", "<html>"), "is no catalogue"),
         (Answer::json(200, &json!({ "a": 1 })), "no model"),
-        (Answer::body(200, "application/json", &" ".repeat(usize::try_from(MOST_BYTES + 1).unwrap())), "more than"),
+        (Answer::body(200, "application/json", &" ".repeat(usize::try_from(MAX_BYTES + 1).unwrap())), "more than"),
         (Answer::body(200, "application/json", "{\"openai\"").cut(), ""),
     ] {
         server.push(answer);
@@ -71,11 +71,11 @@ async fn what_is_no_catalogue_changes_nothing() {
 #[test]
 fn a_broken_or_old_copy_is_set_aside_and_told() {
     let (_directory, cache, path) = cache();
-    let with_day = |day: &str| json!({ "asOf": day, "providers": [{ "id": "a", "name": "A", "wires": [{ "api": "openai" }], "models": [{ "id": "m", "name": "M" }] }] });
+    let with_day = |day: &str| json!({ "asOf": day, "services": published() });
     for (text, why) in [
         ("{".to_owned(), "cannot be used"),
         (String::new(), "cannot be used"),
-        (json!({ "asOf": "2099-01-01", "providers": [] }).to_string(), "no model"),
+        (json!({ "asOf": "2099-01-01", "services": {} }).to_string(), "no model"),
         (with_day("2025-01-01").to_string(), "of 2025-01-01 is older"),
     ] {
         std::fs::write(&path, text).unwrap();

@@ -1,198 +1,249 @@
-//! The catalogue as a file: services and models in lines, for the copy that is part of the program and for the one that
-//! was fetched. Whatever stands in it is checked: a bad entry is left out, and no price or limit is ever nonsense.
+//! The catalogue: services and their models in the shape of models.dev's `api.json`, in an envelope that says which day
+//! it describes. The copy that is part of the program and the one that was fetched are read by the same reader.
+//!
+//! Only what an agent can work with is taken: models that read and write text and call tools, of services whose wire
+//! protocol is known. A malformed entry is skipped and counted; no price or limit is ever nonsense.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
 
+use indexmap::IndexMap;
 use polytree_protocol::provider::{LongContextCost, Model, ModelCost, ModelLimit};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
 
-use crate::stdx::text::ellipsis;
+use crate::{
+    provider::{definition::unknown_model, wire},
+    stdx::{redact::is_secret_name, text::ellipsis},
+};
 
-/// The most bytes of a catalogue that are read.
-pub const MOST_BYTES: u64 = 32 << 20;
-/// The most services that are taken.
-const MOST_PROVIDERS: usize = 1000;
-/// The most models that are taken, over all services.
-const MOST_MODELS: usize = 50_000;
+/// The largest file that is read, in bytes.
+pub const MAX_BYTES: u64 = 32 << 20;
+/// How many services are taken.
+const MAX_PROVIDERS: usize = 1000;
+/// How many models are taken, over all services.
+const MAX_MODELS: usize = 50_000;
 /// The longest id, in bytes.
-const LONGEST_ID: usize = 200;
+const MAX_ID: usize = 200;
 /// The longest name, in bytes.
-const LONGEST_NAME: usize = 100;
-/// No million of tokens costs more, in US dollars.
-const HIGHEST_PRICE: f64 = 1_000_000.0;
-/// No model reads or writes more tokens.
-const MOST_TOKENS: u64 = 1_000_000_000;
+const MAX_NAME: usize = 100;
+/// The highest price of a million tokens, in US dollars.
+const MAX_PRICE: f64 = 1_000_000.0;
+/// The largest limit, in tokens.
+const MAX_TOKENS: u64 = 1_000_000_000;
 
 /// A catalogue.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct CatalogFile {
     /// The day that it describes, as `YYYY-MM-DD`.
     pub as_of: String,
     /// Where it was fetched from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The services, in the order in which they are chosen.
+    /// In the order in which they are chosen.
     pub providers: Vec<ProviderRow>,
 }
 
 /// A service.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProviderRow {
-    /// The id.
     pub id: String,
-    /// The name for people.
     pub name: String,
-    /// The variables that may hold its key.
-    #[serde(default)]
+    /// The environment variables that may hold its key.
     pub env: Vec<String>,
-    /// The ways to speak to it, the best first; the first one that is spoken here is used.
+    /// How it is spoken to: the first protocol that is known here is used unless the settings name another.
     pub wires: Vec<WireRow>,
     /// Its model for small jobs such as titles.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub small: Option<String>,
-    /// Its models; the first one is used when only the service is named.
-    #[serde(default)]
-    pub models: Vec<ModelRow>,
+    /// The first one is used when only the service is named.
+    pub models: Vec<Model>,
 }
 
-/// A way to speak to a service.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// A wire protocol that a service offers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct WireRow {
-    /// The wire protocol.
+    /// The name of the protocol.
     pub api: String,
-    /// The address below which its paths lie; absent: that of the protocol's maker.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The base URL; absent: that of the service that the protocol was made for.
+    #[serde(default)]
     pub url: Option<String>,
-}
-
-/// A model.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct ModelRow {
-    /// The id at the service.
-    pub id: String,
-    /// The name for people.
-    pub name: String,
-    /// The only wire protocol for it, where it is not the service's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api: Option<String>,
-    /// What it can.
-    #[serde(default)]
-    pub can: Vec<Ability>,
-    /// Context window and longest answer, in tokens; 0 where unknown.
-    #[serde(default)]
-    pub limit: (u64, u64),
-    /// Prices of input, output, reads from the cache and writes to it, in US dollars for a million tokens; 0, or left out
-    /// at the end, where unknown.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cost: Vec<f64>,
-    /// The same for a call that reads more than 200,000 tokens; empty where they are the same or unknown.
-    #[serde(default, rename = "costOver200k", skip_serializing_if = "Vec::is_empty")]
-    pub cost_over_200k: Vec<f64>,
-    /// The day on which it came out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub released: Option<String>,
-}
-
-/// What a model can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Ability {
-    /// Calls tools.
-    Tools,
-    /// Takes images.
-    Images,
-    /// Takes documents.
-    Documents,
-    /// Thinks before it answers.
-    Reasoning,
-    /// Takes a temperature.
-    Temperature,
-    /// Something that this version does not know.
-    #[serde(other)]
-    Other,
 }
 
 /// Why a file is no catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is no JSON of the right shape.
     #[error("it is not of the expected shape: {0}")]
     Shape(String),
-    /// Nothing in it can be used.
     #[error("it names no model that could be used")]
     Empty,
 }
 
+/// The file.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    as_of: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    /// What models.dev publishes.
+    #[serde(borrow)]
+    services: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Service<'a> {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    env: Vec<String>,
+    /// The package that is used with the service; it tells the wire protocol.
+    #[serde(default)]
+    npm: String,
+    /// The base URL.
+    #[serde(default)]
+    api: Option<String>,
+    /// Only in our own copy: in place of `npm` and `api`.
+    #[serde(default)]
+    wires: Vec<WireRow>,
+    /// Only in our own copy.
+    #[serde(default)]
+    small: Option<String>,
+    #[serde(borrow)]
+    models: IndexMap<String, &'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    attachment: bool,
+    #[serde(default)]
+    reasoning: bool,
+    #[serde(default)]
+    temperature: bool,
+    #[serde(default)]
+    tool_call: bool,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    release_date: String,
+    #[serde(default)]
+    modalities: Modalities,
+    #[serde(default)]
+    limit: Limit,
+    #[serde(default)]
+    cost: Cost,
+    #[serde(default)]
+    provider: Offer,
+}
+
+#[derive(Default, Deserialize)]
+struct Modalities {
+    #[serde(default)]
+    input: Vec<String>,
+    #[serde(default)]
+    output: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Limit {
+    #[serde(default)]
+    context: Value,
+    #[serde(default)]
+    output: Value,
+}
+
+/// Prices of a million tokens, in US dollars; 0 where unknown.
+#[derive(Default, Deserialize)]
+struct Cost {
+    #[serde(flatten)]
+    prices: Prices,
+    /// Those of a call that reads more than 200,000 tokens.
+    #[serde(default)]
+    context_over_200k: Option<Prices>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Prices {
+    input: f64,
+    output: f64,
+    cache_read: f64,
+    cache_write: f64,
+}
+
+/// What differs from the service for one model.
+#[derive(Default, Deserialize)]
+struct Offer {
+    #[serde(default)]
+    npm: Option<String>,
+    #[serde(default)]
+    shape: Option<String>,
+}
+
 impl CatalogFile {
-    /// Reads a catalogue; gives with it how many of its entries were left out.
+    /// The file for what models.dev has published, fetched on that day from that address.
+    ///
+    /// # Errors
+    /// When it is no JSON.
+    pub fn envelope(published: &[u8], day: &str, url: &str) -> Result<String, Error> {
+        let services = serde_json::from_slice(published).map_err(shape)?;
+        serde_json::to_string(&Envelope { as_of: day.to_owned(), url: Some(url.to_owned()), services }).map_err(shape)
+    }
+
+    /// Reads a file; tells how many entries were skipped. For a fetched one `own` is our own copy: how its services are
+    /// spoken to, their variables and their order are never taken from elsewhere, because keys go there.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn parse(bytes: &[u8]) -> Result<(Self, u64), Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Loose {
-            as_of: String,
-            #[serde(default)]
-            url: Option<String>,
-            providers: Vec<serde_json::Value>,
-        }
-        let loose: Loose = serde_json::from_slice(bytes).map_err(|error| Error::Shape(ellipsis(&error.to_string(), 200)))?;
-        let mut skipped = 0;
-        let mut providers = Vec::new();
-        for mut value in loose.providers {
-            let models = value.as_object_mut().and_then(|provider| provider.shift_remove("models"));
-            let Ok(mut provider) = serde_json::from_value::<ProviderRow>(value) else {
-                skipped += 1;
-                continue;
-            };
-            for model in models.and_then(|models| models.as_array().cloned()).unwrap_or_default() {
-                match serde_json::from_value(model) {
-                    Ok(model) => provider.models.push(model),
-                    Err(_) => skipped += 1,
-                }
-            }
-            providers.push(provider);
-        }
-        let mut file = Self { as_of: loose.as_of, url: loose.url, providers };
-        skipped += file.check()?;
-        Ok((file, skipped))
-    }
-
-    /// Leaves out what cannot be, makes the rest sound, and tells how many entries were left out.
-    ///
-    /// # Errors
-    /// When nothing is left, or the day is none.
-    pub fn check(&mut self) -> Result<u64, Error> {
-        if !is_day(&self.as_of) {
+    pub fn parse(bytes: &[u8], own: Option<&Self>) -> Result<(Self, u64), Error> {
+        let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(shape)?;
+        if !is_day(&envelope.as_of) {
             return Err(Error::Shape("it does not say which day it describes".to_owned()));
         }
+        let texts: IndexMap<String, &RawValue> = serde_json::from_str(envelope.services.get()).map_err(shape)?;
         let mut skipped = 0;
-        let mut room = MOST_MODELS;
-        let mut ids = BTreeSet::new();
-        self.providers.retain_mut(|provider| {
-            let sound = is_id(&provider.id) && !provider.wires.is_empty() && ids.len() < MOST_PROVIDERS && ids.insert(provider.id.clone());
-            if !sound {
-                skipped += 1;
-                return false;
+        let mut services = IndexMap::new();
+        for (id, text) in texts {
+            match serde_json::from_str::<Service<'_>>(text.get()).ok().filter(|_| is_id(&id) && services.len() < MAX_PROVIDERS) {
+                Some(service) => drop(services.insert(id, service)),
+                None => skipped += 1,
             }
-            provider.name = name(&provider.name, &provider.id);
-            provider.env.retain(|name| is_variable(name));
-            let mut models = BTreeSet::new();
-            provider.models.retain_mut(|model| {
-                let sound = is_id(&model.id) && models.len() < room && models.insert(model.id.clone());
-                if sound {
-                    model.make_sound();
-                } else {
-                    skipped += 1;
-                }
-                sound
+        }
+        let mut room = MAX_MODELS;
+        let mut providers = Vec::new();
+        for known in own.iter().flat_map(|own| &own.providers) {
+            let Some(service) = services.shift_remove(&known.id) else { continue };
+            let mut provider = ProviderRow { models: models(&service, Some(known), &mut room, &mut skipped), ..known.clone() };
+            // New models come after those whose order was thought about, the latest first.
+            provider.models.sort_by_key(|model| {
+                let place = known.models.iter().position(|known| known.id == model.id).unwrap_or(usize::MAX);
+                (place, Reverse(model.release_date.clone()))
             });
-            room -= models.len();
-            true
-        });
-        if room == MOST_MODELS { Err(Error::Empty) } else { Ok(skipped) }
+            providers.push(provider);
+        }
+        if own.is_some() {
+            if providers.is_empty() {
+                return Err(Error::Empty);
+            }
+            services.sort_unstable_keys();
+        }
+        for (id, service) in services {
+            let wires = if own.is_some() { wire_of(&service).into_iter().collect() } else { service.wires.clone() };
+            if wires.is_empty() {
+                continue;
+            }
+            let models = models(&service, None, &mut room, &mut skipped);
+            // The key of one service must not be taken for another's.
+            let is_taken = |name: &String| own.is_some_and(|own| own.providers.iter().any(|known| known.env.contains(name)));
+            let env = service.env.into_iter().filter(|name| is_variable(name) && !is_taken(name));
+            let name = name(&service.name, &id);
+            providers.push(ProviderRow { id, name, env: env.collect(), wires, small: service.small.filter(|_| own.is_none()), models });
+        }
+        providers.retain(|provider| !provider.models.is_empty());
+        if providers.is_empty() {
+            return Err(Error::Empty);
+        }
+        Ok((Self { as_of: envelope.as_of, url: envelope.url, providers }, skipped))
     }
 
     /// The service of that id.
@@ -206,63 +257,77 @@ impl CatalogFile {
     pub fn models(&self) -> u64 {
         self.providers.iter().map(|provider| provider.models.len() as u64).sum()
     }
+}
 
-    /// As it is written to a file.
-    #[must_use]
-    pub fn text(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default() + "\n"
+/// The wire protocol of a service that only a fetched file knows. A key never goes over an open line.
+fn wire_of(service: &Service<'_>) -> Option<WireRow> {
+    let url = service.api.as_ref().filter(|url| url.starts_with("https://") && url.len() < 500 && !url.contains("${"))?;
+    let wire = wire::by_package(&service.npm)?;
+    Some(WireRow { api: wire.name().to_owned(), url: Some(url.trim_end_matches('/').to_owned()) })
+}
+
+/// The models of a service that an agent can work with. `known` is the service in our own copy.
+fn models(service: &Service<'_>, known: Option<&ProviderRow>, room: &mut usize, skipped: &mut u64) -> Vec<Model> {
+    let mut models = Vec::new();
+    for (id, text) in &service.models {
+        let Some(entry) = serde_json::from_str::<Entry>(text.get()).ok().filter(|_| is_id(id) && *room > 0) else {
+            *skipped += 1;
+            continue;
+        };
+        let has = |list: &[String], word: &str| list.iter().any(|known| known == word);
+        let (input, output) = (&entry.modalities.input, &entry.modalities.output);
+        // A model of another wire protocol than its service's is left to the settings.
+        let is_foreign = known.is_none() && entry.provider.npm.as_ref().is_some_and(|npm| *npm != service.npm);
+        if !entry.tool_call || !has(input, "text") || !has(output, "text") || entry.status == "deprecated" || is_foreign {
+            continue;
+        }
+        let same = known.and_then(|known| known.models.iter().find(|model| model.id == *id));
+        let responses = (entry.provider.shape.as_deref() == Some("responses")).then(|| "openai-responses".to_owned());
+        let Prices { input: input_price, output: output_price, cache_read, cache_write } = entry.cost.prices.sound();
+        let long = entry.cost.context_over_200k.map(|prices| {
+            let Prices { input, output, cache_read, cache_write } = prices.sound();
+            LongContextCost { input, output, cache_read, cache_write }
+        });
+        *room -= 1;
+        models.push(Model {
+            name: name(&entry.name, id),
+            api: same.and_then(|model| model.api.clone()).or(responses),
+            attachment: has(input, "image") || entry.attachment && input.len() < 2,
+            documents: has(input, "pdf"),
+            reasoning: entry.reasoning,
+            temperature: entry.temperature,
+            release_date: Some(entry.release_date).filter(|day| is_day(day)),
+            cost: ModelCost { input: input_price, output: output_price, cache_read, cache_write, context_over_200k: long },
+            limit: ModelLimit { context: tokens(&entry.limit.context), output: tokens(&entry.limit.output) },
+            ..unknown_model(id)
+        });
+    }
+    models
+}
+
+impl Prices {
+    fn sound(&self) -> Self {
+        // Not a number is not in the range either; and there is a negative zero.
+        let sound = |price: f64| if (0.0..=MAX_PRICE).contains(&price) { price.abs() } else { 0.0 };
+        Self {
+            input: sound(self.input),
+            output: sound(self.output),
+            cache_read: sound(self.cache_read),
+            cache_write: sound(self.cache_write),
+        }
     }
 }
 
-impl ModelRow {
-    fn make_sound(&mut self) {
-        self.name = name(&self.name, &self.id);
-        self.can.retain(|ability| *ability != Ability::Other);
-        let tokens = |count: u64| if count > MOST_TOKENS { 0 } else { count };
-        self.limit = (tokens(self.limit.0), tokens(self.limit.1));
-        for prices in [&mut self.cost, &mut self.cost_over_200k] {
-            prices.truncate(4);
-            for price in prices.iter_mut() {
-                // Not a number is not in the range either.
-                if !(0.0..=HIGHEST_PRICE).contains(price) {
-                    *price = 0.0;
-                }
-                // There is a negative zero.
-                *price = price.abs();
-            }
-        }
-        self.released = self.released.take().filter(|day| is_day(day));
-    }
+fn tokens(count: &Value) -> u64 {
+    count.as_u64().filter(|count| *count <= MAX_TOKENS).unwrap_or(0)
+}
 
-    /// As clients see it.
-    #[must_use]
-    pub fn model(&self) -> Model {
-        let four = |prices: &[f64]| [0, 1, 2, 3].map(|place| prices.get(place).copied().unwrap_or(0.0));
-        let [input, output, cache_read, cache_write] = four(&self.cost);
-        let long = (!self.cost_over_200k.is_empty()).then(|| {
-            let [input, output, cache_read, cache_write] = four(&self.cost_over_200k);
-            LongContextCost { input, output, cache_read, cache_write }
-        });
-        Model {
-            id: self.id.clone(),
-            name: self.name.clone(),
-            api: self.api.clone(),
-            attachment: self.can.contains(&Ability::Images),
-            documents: self.can.contains(&Ability::Documents),
-            reasoning: self.can.contains(&Ability::Reasoning),
-            temperature: self.can.contains(&Ability::Temperature),
-            tool_call: self.can.contains(&Ability::Tools),
-            release_date: self.released.clone(),
-            cost: ModelCost { input, output, cache_read, cache_write, context_over_200k: long },
-            limit: ModelLimit { context: self.limit.0, output: self.limit.1 },
-            variants: Vec::new(),
-        }
-    }
+fn shape(error: serde_json::Error) -> Error {
+    Error::Shape(ellipsis(&error.to_string(), 200))
 }
 
 /// Whether this is a day as `YYYY-MM-DD`.
-#[must_use]
-pub fn is_day(text: &str) -> bool {
+fn is_day(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() == 10
         && bytes.iter().enumerate().all(|(place, byte)| if matches!(place, 4 | 7) { *byte == b'-' } else { byte.is_ascii_digit() })
@@ -271,95 +336,21 @@ pub fn is_day(text: &str) -> bool {
 }
 
 fn is_id(id: &str) -> bool {
-    (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// Whether this may be the variable of a key.
 fn is_variable(name: &str) -> bool {
-    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && is_secret_name(name)
 }
 
 /// A name that can be shown; the id where there is none.
 fn name(text: &str, id: &str) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let clean = clean.trim();
-    if clean.is_empty() { id.to_owned() } else { ellipsis(clean, LONGEST_NAME) }
+    if clean.is_empty() { id.to_owned() } else { ellipsis(clean, MAX_NAME) }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn parse(value: &Value) -> Result<(CatalogFile, u64), Error> {
-        CatalogFile::parse(value.to_string().as_bytes())
-    }
-
-    #[test]
-    fn bad_entries_are_left_out_and_the_rest_is_made_sound() {
-        let (file, skipped) = parse(&json!({ "asOf": "2026-01-31", "providers": [
-            { "id": "a", "name": "A\u{1b}[2J", "env": ["A_KEY", "A KEY", ""], "wires": [{ "api": "openai" }], "models": [
-                { "id": "m", "name": "", "can": ["tools", "fly"], "limit": [5, u64::MAX], "cost": [-1, 2e9, 0.5, 1, 9], "costOver200k": [2, -2, 1], "released": "soon" },
-                { "id": "m", "name": "again" }, { "id": "a b", "name": "x" }, { "name": "x" }, 5,
-            ]},
-            { "id": "a", "name": "again", "wires": [{ "api": "openai" }] }, { "id": "b", "name": "mute", "wires": [] }, 7,
-        ]}))
-        .unwrap();
-        assert_eq!((file.providers.len(), skipped), (1, 7));
-        let provider = &file.providers[0];
-        assert_eq!((provider.name.as_str(), &provider.env[..]), ("A [2J", &["A_KEY".to_owned()][..]));
-        let model = provider.models[0].model();
-        assert_eq!((model.name.as_str(), model.tool_call, model.limit), ("m", true, ModelLimit { context: 5, output: 0 }));
-        let long = LongContextCost { input: 2.0, cache_read: 1.0, ..LongContextCost::default() };
-        assert_eq!(model.cost, ModelCost { cache_read: 0.5, cache_write: 1.0, context_over_200k: Some(long), ..ModelCost::default() });
-        assert_eq!(model.release_date, None);
-        assert_eq!(CatalogFile::parse(file.text().as_bytes()).unwrap(), (file, 0));
-    }
-
-    #[test]
-    fn what_is_no_catalogue_is_refused() {
-        for text in ["", "{", "[]", "null", "{}", r#"{"asOf": "2026-01-01"}"#, r#"{"asOf": "2026-13-01", "providers": []}"#] {
-            assert!(matches!(CatalogFile::parse(text.as_bytes()), Err(Error::Shape(_))), "{text}");
-        }
-        assert_eq!(parse(&json!({ "asOf": "2026-01-01", "providers": [] })), Err(Error::Empty));
-    }
-
-    fn any_json() -> impl Strategy<Value = Value> {
-        let key =
-            || prop_oneof![Just("id"), Just("name"), Just("wires"), Just("models"), Just("cost"), Just("limit"), Just("asOf"), Just("x")];
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            ".{0,6}".prop_map(Value::from),
-        ];
-        leaf.prop_recursive(4, 40, 6, move |inner| {
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-                proptest::collection::vec((key(), inner), 0..6).prop_map(|pairs| pairs
-                    .into_iter()
-                    .map(|(key, value)| (key.to_owned(), value))
-                    .collect::<serde_json::Map<_, _>>()
-                    .into()),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_refused_or_sound(value in any_json(), cost in proptest::collection::vec(any::<f64>(), 0..6), limit in any::<(u64, u64)>()) {
-            let model = json!({ "id": "m", "name": "n", "cost": cost, "limit": [limit.0, limit.1], "can": value });
-            for text in [value.clone(), json!({ "asOf": "2026-01-01", "providers": [value.clone(), { "id": "p", "name": "n", "wires": [{ "api": "x" }], "models": [value, model] }] })] {
-                let Ok((file, _)) = parse(&text) else { continue };
-                for model in file.providers.iter().flat_map(|provider| &provider.models).map(ModelRow::model) {
-                    let ModelCost { input, output, cache_read, cache_write, .. } = model.cost;
-                    prop_assert!([input, output, cache_read, cache_write].iter().all(|price| price.is_finite() && !price.is_sign_negative()));
-                    prop_assert!(model.limit.context <= MOST_TOKENS && model.limit.output <= MOST_TOKENS);
-                    prop_assert!(!model.id.is_empty() && !model.name.chars().any(char::is_control));
-                }
-            }
-        }
-    }
-}
+#[path = "file_tests.rs"]
+mod tests;

@@ -9,7 +9,6 @@ pub(crate) mod fetched;
 pub(crate) mod file;
 pub(crate) mod key_store;
 pub(crate) mod local_servers;
-mod models_dev;
 mod pool;
 mod settings;
 

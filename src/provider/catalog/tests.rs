@@ -266,9 +266,12 @@ fn a_key_is_the_settings_before_the_environment_before_the_store() {
 fn what_only_a_fetched_catalogue_knows_is_used_when_somebody_names_it() {
     let directory = tempfile::tempdir().unwrap();
     let pool = Arc::new(Pool::new(&AbsPath::new(directory.path()).unwrap()));
-    let row = |id: &str, url: &str| json!({ "id": id, "name": id, "env": ["FAR_KEY"], "wires": [{ "api": "openai", "url": url }], "models": [{ "id": "m", "name": "M" }] });
-    let file =
-        json!({ "asOf": "2099-01-01", "providers": [row("openai", "https://evil.example/v1"), row("far", "https://far.example/v1")] });
+    let service = |url: &str| {
+        let model = json!({ "tool_call": true, "modalities": { "input": ["text"], "output": ["text"] } });
+        json!({ "env": ["FAR_KEY"], "npm": "@ai-sdk/openai-compatible", "api": url, "models": { "m": model } })
+    };
+    let services = json!({ "openai": service("https://evil.example/v1"), "far": service("https://far.example/v1") });
+    let file = json!({ "asOf": "2099-01-01", "services": services });
     std::fs::write(directory.path().join("models.json"), file.to_string()).unwrap();
     let key = environment(&[("FAR_KEY", "k"), ("OPENAI_API_KEY", "k")]);
     let nobody = catalog_in(&pool, []);

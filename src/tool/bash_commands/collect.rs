@@ -1,14 +1,19 @@
 //! Walks the tree of a script and gathers every command in it, those inside of wrappers and nested scripts too.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
 use super::{
     Analysis, Dialect, PathUse, SimpleCommand,
     arity::arity,
+    builtins::{Change, changes, is_harmless_shopt},
     expand::{Argument, arguments, single},
+    names,
+    numbers::Variables,
     parser::parse,
     paths::{Place, operands, path_use, redirection},
+    quiet::{is_quiet, is_stream},
     second_opinion,
-    syntax::{Assignment, Command, Compound, Joined, Parsed, Piece, Redirect, Scope, Script, Simple, Word},
-    wrapper_table::{COMMAND_VARIABLES, DANGEROUS},
+    syntax::{Assignment, Command, Compound, Evaluated, Joined, Parsed, Redirect, Scope, Script, Simple, Value, Word},
     wrappers::{Inner, inner, program_name},
 };
 
@@ -16,6 +21,8 @@ use super::{
 const DEPTH: usize = 12;
 /// No line has more commands than this.
 const COMMANDS: usize = 2_000;
+/// After more changes of directory than this nobody knows where a line is.
+const MOVES: usize = 64;
 
 /// What was gathered so far.
 #[derive(Debug, Default)]
@@ -25,10 +32,28 @@ pub(super) struct Collector {
     writes: Vec<String>,
     /// Something was not understood.
     is_doubtful: bool,
-    /// Values are evaluated as arithmetic or as subscripts somewhere.
-    evaluates: bool,
-    /// A quoted text looks like a command substitution: harmless, unless it is evaluated.
-    has_code_in_text: bool,
+    variables: Variables,
+    /// Every function that the line defines, and whether it changes the directory.
+    functions: HashMap<String, bool>,
+    /// How many commands there were after each that calls one of them for certain, unless functions are taken away again.
+    calls: HashSet<usize>,
+    unsets: bool,
+    moves: usize,
+}
+
+/// What holds at some point of a script.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Flow {
+    place: Place,
+    /// Functions that are there by now in any case.
+    functions: BTreeSet<String>,
+}
+
+impl Flow {
+    /// In a new shell: functions stay behind.
+    fn apart(&self) -> Self {
+        Self { place: self.place.clone(), functions: BTreeSet::new() }
+    }
 }
 
 /// What surrounds a command.
@@ -38,26 +63,37 @@ struct Surroundings<'a> {
     input: Option<&'a str>,
     /// Words are added when it runs.
     more: bool,
+    /// Its name stands unquoted at the front of a command, not behind a wrapper.
+    is_direct: bool,
     depth: usize,
 }
 
 impl Collector {
-    /// Everything in the text of a script.
-    pub(super) fn script(&mut self, text: &str, dialect: Dialect, place: &mut Place, depth: usize) {
+    /// Everything in the text of a line.
+    pub(super) fn line(&mut self, text: &str, dialect: Dialect) {
+        self.script(text, dialect, &mut Flow::default(), 0);
+    }
+
+    fn script(&mut self, text: &str, dialect: Dialect, flow: &mut Flow, depth: usize) {
         let parsed = if depth > DEPTH { None } else { parse(text).ok() };
-        let Some(parsed) = parsed else {
+        let Some(mut parsed) = parsed else {
             self.is_doubtful = true;
             self.runs(text);
             return;
         };
-        let findings = &parsed.findings;
+        let findings = std::mem::take(&mut parsed.findings);
         let is_strange = match dialect {
             Dialect::Bash => findings.doubtful,
             Dialect::Posix => findings.doubtful || findings.beyond_posix,
             Dialect::Other => true,
         };
-        self.evaluates |= findings.evaluates;
-        self.walk(&parsed, &parsed.script, place, depth);
+        for evaluated in findings.evaluated {
+            self.evaluate(evaluated);
+        }
+        for (name, value) in findings.assigned {
+            self.set(&name, value, false);
+        }
+        self.walk(&parsed, &parsed.script, flow, depth);
         if is_strange || second_opinion::disagrees(text, &findings.starts) {
             self.is_doubtful = true;
             self.runs(text);
@@ -66,80 +102,102 @@ impl Collector {
 
     /// The end: `line` is asked about as it is where nothing in it is a command.
     pub(super) fn finish(mut self, line: &str) -> Analysis {
+        let understood = !self.is_doubtful && self.commands.len() < COMMANDS && self.variables.are_numbers(&self.functions);
         if self.commands.is_empty() {
             self.push(line.trim().to_owned(), vec![line.trim().to_owned()], true, None);
+            // Nothing but assignments and conditions.
+            self.commands[0].quiet = self.writes.is_empty();
         }
-        let runs_text = self.evaluates && self.has_code_in_text;
-        let understood = !(self.is_doubtful || runs_text || self.commands.len() >= COMMANDS);
         let mut commands: Vec<SimpleCommand> = Vec::new();
-        let mut places = std::collections::HashMap::new();
-        for command in self.commands {
+        let mut places = HashMap::new();
+        for (index, mut command) in self.commands.into_iter().enumerate() {
+            command.quiet |= !self.unsets && self.calls.contains(&(index + 1));
             let at = *places.entry(command.text.clone()).or_insert(commands.len());
             match commands.get_mut(at) {
-                Some(same) => same.resolvable &= command.resolvable,
+                Some(same) => {
+                    same.resolvable &= command.resolvable;
+                    same.quiet &= command.quiet;
+                }
                 None => commands.push(command),
             }
         }
         Analysis { commands, paths: self.paths, writes: self.writes, understood }
     }
 
-    fn walk(&mut self, parsed: &Parsed, script: &Script, place: &mut Place, depth: usize) {
+    fn walk(&mut self, parsed: &Parsed, script: &Script, flow: &mut Flow, depth: usize) {
+        // Whether a command that may not have run has changed the directory.
+        let mut may_have_moved = false;
         for item in &script.items {
+            if item.joined == Joined::Next && std::mem::take(&mut may_have_moved) {
+                flow.place.lose();
+            }
             let apart = item.commands.len() > 1 || item.background;
-            let before = place.clone();
+            let before = flow.clone();
             for command in &item.commands {
                 let mut inside = before.clone();
-                let current = if apart { &mut inside } else { &mut *place };
+                let current = if apart { &mut inside } else { &mut *flow };
                 match command {
                     Command::Simple(simple) => self.simple(parsed, simple, current, depth),
                     Command::Compound(compound) => self.compound(parsed, compound, current, depth),
                 }
             }
-            if item.joined == Joined::Or && *place != before {
-                place.lose();
+            if item.joined != Joined::Next {
+                flow.functions.clone_from(&before.functions);
+                may_have_moved |= flow.place != before.place;
             }
+            if item.joined == Joined::Or && flow.place != before.place {
+                flow.place.lose();
+            }
+        }
+        if may_have_moved {
+            flow.place.lose();
         }
     }
 
-    fn compound(&mut self, parsed: &Parsed, compound: &Compound, place: &mut Place, depth: usize) {
-        self.words(parsed, &compound.words, place, depth);
-        for word in &compound.words {
-            self.is_doubtful |= is_dangerous(&single(word).text);
-        }
-        let mut inside = place.clone();
+    fn compound(&mut self, parsed: &Parsed, compound: &Compound, flow: &mut Flow, depth: usize) {
+        self.words(parsed, &compound.words, flow, depth);
+        let mut inside = flow.clone();
+        inside.functions.extend(compound.defines.clone());
         for script in &compound.scripts {
             self.walk(parsed, script, &mut inside, depth);
         }
-        self.redirects(parsed, &compound.redirects, place, depth);
+        self.redirects(parsed, &compound.redirects, flow, depth);
+        if let Some(name) = &compound.defines {
+            *self.functions.entry(name.clone()).or_default() |= inside.place != flow.place;
+            flow.functions.insert(name.clone());
+            return;
+        }
         match compound.scope {
-            Scope::Same => *place = inside,
-            Scope::Maybe if inside != *place => place.lose(),
+            Scope::Same => *flow = inside,
+            Scope::Maybe if inside.place != flow.place => flow.place.lose(),
             Scope::Maybe | Scope::Subshell => {}
         }
     }
 
     /// The scripts that run when words are expanded.
-    fn words(&mut self, parsed: &Parsed, words: &[Word], place: &Place, depth: usize) {
+    fn words(&mut self, parsed: &Parsed, words: &[Word], flow: &Flow, depth: usize) {
         for word in words {
             for script in word.scripts() {
-                self.walk(parsed, script, &mut place.clone(), depth);
+                self.walk(parsed, script, &mut flow.clone(), depth);
             }
-            self.has_code_in_text |= looks_like_code(word);
         }
     }
 
     /// Gives the known text of the standard input.
-    fn redirects(&mut self, parsed: &Parsed, redirects: &[Redirect], place: &Place, depth: usize) -> Option<String> {
+    fn redirects(&mut self, parsed: &Parsed, redirects: &[Redirect], flow: &Flow, depth: usize) -> Option<String> {
         let mut input = None;
         for redirect in redirects {
-            self.words(parsed, std::slice::from_ref(&redirect.target), place, depth);
+            self.words(parsed, std::slice::from_ref(&redirect.target), flow, depth);
             if let Some(body) = redirect.body.and_then(|body| parsed.bodies.get(body)) {
-                self.words(parsed, std::slice::from_ref(body), place, depth);
+                self.words(parsed, std::slice::from_ref(body), flow, depth);
                 input = body.literal();
             }
             let target = single(&redirect.target);
             if redirect.operator == "<<<" {
                 input = target.literal().map(str::to_owned);
+            }
+            if matches!(redirect.operator.as_str(), ">&" | "<&") {
+                self.duplicates(&target);
             }
             if writes(&redirect.operator, &target) {
                 let text = format!("{} {}", redirect.operator, target.text);
@@ -147,21 +205,31 @@ impl Collector {
                     self.writes.push(text);
                 }
             }
-            self.paths.extend(redirection(&redirect.operator, &target, place));
+            self.paths.extend(redirection(&redirect.operator, &target, &flow.place));
         }
         input
     }
 
-    fn simple(&mut self, parsed: &Parsed, simple: &Simple, place: &mut Place, depth: usize) {
-        for assignment in &simple.assignments {
-            self.words(parsed, &assignment.words, place, depth);
-            self.assignment(assignment, place, depth);
+    /// The target of `>&`: bash expands one that is no number a second time.
+    fn duplicates(&mut self, target: &Argument) {
+        match target.literal() {
+            Some(text) => self.is_doubtful |= text.contains(|c: char| !(c.is_ascii_alphanumeric() || "_-./+,@%:".contains(c))),
+            None => self.evaluate(Evaluated::Arithmetic(target.parts())),
         }
-        self.words(parsed, &simple.words, place, depth);
-        let input = self.redirects(parsed, &simple.redirects, place, depth);
+    }
+
+    fn simple(&mut self, parsed: &Parsed, simple: &Simple, flow: &mut Flow, depth: usize) {
+        for assignment in &simple.assignments {
+            self.words(parsed, assignment.subscript.as_slice(), flow, depth);
+            self.words(parsed, std::slice::from_ref(&assignment.value), flow, depth);
+            self.assignment(assignment, !simple.words.is_empty(), flow, depth);
+        }
+        self.words(parsed, &simple.words, flow, depth);
+        let input = self.redirects(parsed, &simple.redirects, flow, depth);
         let arguments: Vec<Argument> = simple.words.iter().flat_map(arguments).collect();
         if !arguments.is_empty() {
-            self.command(&arguments, place, Surroundings { input: input.as_deref(), more: false, depth });
+            let is_direct = simple.words[0].plain().is_some();
+            self.command(&arguments, flow, Surroundings { input: input.as_deref(), more: false, is_direct, depth });
         } else if !simple.words.is_empty() {
             self.is_doubtful = true;
         } else if !simple.redirects.is_empty() {
@@ -171,79 +239,162 @@ impl Collector {
         }
     }
 
-    fn assignment(&mut self, assignment: &Assignment, place: &mut Place, depth: usize) {
-        let value = assignment.words.first().map(single).unwrap_or_default();
-        self.variable(&assignment.name, &value, place, depth);
-        self.evaluates |= value.text.starts_with('[');
+    fn assignment(&mut self, assignment: &Assignment, exported: bool, flow: &Flow, depth: usize) {
+        let Assignment { name, subscript, value } = assignment;
+        if let Some(key) = subscript {
+            self.evaluate(Evaluated::Subscript { array: name.clone(), key: key.parts() });
+        }
+        self.variable(name, &single(value), exported, flow, depth);
     }
 
-    /// A variable that gets a value by which something else is run.
-    fn variable(&mut self, name: &str, value: &Argument, place: &mut Place, depth: usize) {
-        if is_dangerous(name) {
-            self.push(format!("{name}={}", value.text), vec![format!("{name}={}", value.text)], false, None);
-        } else if COMMAND_VARIABLES.contains(&name) {
-            match value.literal() {
-                Some("") => {}
-                Some(script) => self.script(script, Dialect::Posix, &mut place.clone(), depth + 1),
-                None => self.is_doubtful = true,
+    /// A variable that gets a value which some program may run.
+    fn variable(&mut self, name: &str, value: &Argument, exported: bool, flow: &Flow, depth: usize) {
+        if names::COMMANDS.contains(&name)
+            && let Some(script) = value.literal()
+        {
+            if names::is_harmless_command(name, script) {
+                return;
             }
+            self.script(script, Dialect::Posix, &mut flow.apart(), depth + 1);
+        }
+        self.set(name, Value::Text(value.parts()), exported);
+    }
+
+    /// A variable that gets a value. One that may decide what runs is asked about like a command.
+    fn set(&mut self, name: &str, value: Value, exported: bool) {
+        if !names::is_harmless(name, exported) {
+            let text: String = match &value {
+                Value::Text(parts) => Argument::of(parts).text,
+                Value::Number | Value::Unknown => String::new(),
+            };
+            self.push(format!("{name}={text}"), vec![format!("{name}={text}")], false, None);
+            self.is_doubtful = true;
+        }
+        self.variables.assign(name, value);
+    }
+
+    fn evaluate(&mut self, evaluated: Evaluated) {
+        for name in self.variables.evaluate(evaluated) {
+            self.set(&name, Value::Number, false);
         }
     }
 
-    fn command(&mut self, arguments: &[Argument], place: &mut Place, surroundings: Surroundings<'_>) {
+    fn command(&mut self, arguments: &[Argument], flow: &mut Flow, surroundings: Surroundings<'_>) {
         let Some(first) = arguments.first() else { return };
-        let Surroundings { input, more, depth } = surroundings;
+        let Surroundings { input, more, is_direct, depth } = surroundings;
         let name = program_name(&first.text).to_owned();
-        let inner = if depth > DEPTH { vec![Inner::Unresolvable] } else { inner(arguments, input, more) };
+        let inner = match depth {
+            _ if is_harmless_shopt(arguments) => Vec::new(),
+            0..=DEPTH => inner(arguments, input, more),
+            _ => vec![Inner::Unresolvable],
+        };
         let resolvable =
             has_certain_name(arguments, more) && !inner.iter().any(|inner| matches!(inner, Inner::Unresolvable | Inner::Guess(_)));
-        self.push_arguments(arguments, resolvable);
-        self.evaluates |= evaluates(&name, arguments);
-        for argument in &arguments[1..] {
-            if matches!(name.as_str(), "export" | "declare" | "typeset" | "local" | "readonly" | "env" | "sudo" | "doas")
-                && let Some((variable, value)) = argument.text.split_once('=')
-            {
-                let value = if argument.is_literal() { Argument::plain(value) } else { argument.clone() };
-                self.variable(variable, &value, place, depth);
-            } else if is_dangerous(&argument.text) {
-                self.is_doubtful = true;
-            }
+        self.push_arguments(arguments, resolvable, is_quiet(arguments, &inner));
+        if is_direct {
+            self.call(&first.text, flow);
         }
-        self.paths.extend(operands(&name, arguments, place));
+        for change in changes(&name, arguments, is_direct) {
+            self.change(change, flow, depth);
+        }
+        self.environment(&name, arguments, &inner, flow, depth);
+        self.paths.extend(operands(&name, arguments, &flow.place));
         if matches!(name.as_str(), "env" | "sudo") {
             let directories = arguments.windows(2).filter(|pair| matches!(pair[0].text.as_str(), "-C" | "-D" | "--chdir"));
-            self.paths.extend(directories.map(|pair| path_use(&pair[1], place, super::Access::Read)));
+            self.paths.extend(directories.map(|pair| path_use(&pair[1], &flow.place, super::Access::Read)));
         }
         match name.as_str() {
-            "cd" | "pushd" => place.follow(arguments),
-            "popd" => place.lose(),
+            "cd" | "pushd" => {
+                flow.place.follow(arguments);
+                self.moves += 1;
+                if self.moves > MOVES {
+                    flow.place.lose();
+                }
+            }
+            "popd" => flow.place.lose(),
+            "unset" => self.unsets = true,
             _ => {}
         }
+        let is_here = matches!(name.as_str(), "eval" | "builtin" | "command");
         for inner in inner {
+            let mut apart = flow.apart();
+            let flow = if is_here { &mut *flow } else { &mut apart };
             match inner {
                 Inner::Words { words, more } => {
-                    self.command(&words, &mut place.clone(), Surroundings { input, more, depth: depth + 1 });
+                    self.command(&words, flow, Surroundings { input, more, is_direct: false, depth: depth + 1 });
                 }
-                Inner::Guess(words) => self.push_arguments(&words, false),
-                Inner::Script { text, dialect } => {
-                    let is_here = matches!(name.as_str(), "eval" | "builtin" | "command");
-                    let mut apart = place.clone();
-                    self.script(&text, dialect, if is_here { place } else { &mut apart }, depth + 1);
-                }
+                Inner::Guess(words) => self.push_arguments(&words, false, false),
+                Inner::Script { text, dialect } => self.script(&text, dialect, flow, depth + 1),
                 Inner::Unresolvable => {}
             }
         }
     }
 
-    fn push_arguments(&mut self, arguments: &[Argument], resolvable: bool) {
+    /// The command that was pushed last may call a function of this line, and what that does is judged where it is defined.
+    fn call(&mut self, name: &str, flow: &mut Flow) {
+        let Some(moves) = self.functions.get(name) else { return };
+        if *moves {
+            flow.place.lose();
+        }
+        if flow.functions.contains(name) {
+            self.calls.insert(self.commands.len());
+        }
+    }
+
+    fn change(&mut self, change: Change, flow: &Flow, depth: usize) {
+        match change {
+            Change::Evaluates(evaluated) => self.evaluate(evaluated),
+            Change::Sets { name, value: Value::Text(parts), exported } if names::COMMANDS.contains(&name.as_str()) => {
+                self.variable(&name, &Argument::of(&parts), exported, flow, depth);
+            }
+            Change::Sets { name, value, exported } => self.set(&name, value, exported),
+            Change::Integer(name) => self.variables.make_integer(&name),
+            Change::Array { name, associative } => self.variables.make_array(&name, associative),
+        }
+    }
+
+    /// The assignments in the arguments of a wrapper, which come before the command that it runs.
+    fn environment(&mut self, name: &str, arguments: &[Argument], inner: &[Inner], flow: &Flow, depth: usize) {
+        let end = match inner {
+            [Inner::Words { words, .. }] => arguments.len().saturating_sub(words.len()),
+            _ => arguments.len(),
+        };
+        for (at, argument) in arguments.iter().enumerate().skip(1) {
+            if let Some(rest) = argument.text.strip_prefix("--process-slot-var") {
+                // xargs puts a number into it.
+                let next = arguments.get(at + 1).map_or("", |next| next.text.as_str());
+                self.set(rest.strip_prefix('=').unwrap_or(next), Value::Number, true);
+            }
+            let sign = argument.text.find('=');
+            if matches!(name, "env" | "sudo" | "doas")
+                && at < end
+                && let Some(sign) = sign
+            {
+                let value = Argument::of(&argument.parts_from(sign + 1));
+                self.is_doubtful |= argument.holes.first().is_some_and(|hole| hole.start < sign);
+                if !argument.text.starts_with('-') {
+                    self.variable(&argument.text[..sign], &value, true, flow, depth);
+                }
+            } else if names::is_dangerous_argument(&argument.text)
+                && !matches!(name, "export" | "declare" | "typeset" | "local" | "readonly")
+            {
+                self.is_doubtful = true;
+            }
+        }
+    }
+
+    fn push_arguments(&mut self, arguments: &[Argument], resolvable: bool, quiet: bool) {
         let words: Vec<String> = arguments.iter().map(|argument| argument.text.clone()).collect();
         let always = always(arguments, &words);
         self.push(words.join(" "), words, resolvable, always);
+        if let Some(last) = self.commands.last_mut() {
+            last.quiet = quiet;
+        }
     }
 
     fn push(&mut self, text: String, words: Vec<String>, resolvable: bool, always: Option<String>) {
         if self.commands.len() < COMMANDS {
-            self.commands.push(SimpleCommand { text, words, resolvable, always });
+            self.commands.push(SimpleCommand { text, words, resolvable, always, quiet: false });
         }
     }
 
@@ -296,46 +447,10 @@ fn arity_skips_options(words: &[String], identifying: usize) -> bool {
     !is_module && words[1..identifying].iter().any(|word| word.starts_with('-'))
 }
 
-/// Whether the text of a word, once its quotes are gone, would run something if it were expanded again.
-fn looks_like_code(word: &Word) -> bool {
-    let text: String = word
-        .pieces
-        .iter()
-        .map(|piece| match piece {
-            Piece::Text { text, .. } => text.as_str(),
-            Piece::Hole { .. } => "\0",
-        })
-        .collect();
-    ["$(", "`", "${", "<(", ">("].iter().any(|mark| text.contains(mark))
-}
-
-fn is_dangerous(text: &str) -> bool {
-    let name = text.split(['=', '+', '[']).next().unwrap_or(text);
-    DANGEROUS.contains(&name)
-        || name.starts_with("BASH_FUNC_")
-        || name.starts_with("GIT_CONFIG_KEY")
-        || name.starts_with("GIT_CONFIG_VALUE")
-}
-
-/// Builtins that evaluate the names or values they are given.
-fn evaluates(name: &str, arguments: &[Argument]) -> bool {
-    let has = |options: &[&str]| arguments.iter().any(|argument| options.iter().any(|option| argument.text.starts_with(option)));
-    match name {
-        "let" | "unset" | "read" | "wait" | "getopts" | "mapfile" | "readarray" => true,
-        "declare" | "typeset" | "local" | "readonly" | "export" => {
-            let is_typed = |text: &str| text.starts_with('-') && text.contains(['i', 'n', 'a', 'A']);
-            arguments.iter().any(|argument| is_typed(&argument.text) || argument.text.contains('['))
-        }
-        "printf" => has(&["-v"]),
-        "test" | "[" => has(&["-v", "-R"]),
-        _ => false,
-    }
-}
-
 /// Whether a redirection changes a file: not one that reads, that copies a descriptor, or that throws away.
 fn writes(operator: &str, target: &Argument) -> bool {
     let operator = operator.trim_start_matches(|c: char| c.is_ascii_digit());
     let copies =
         matches!(operator, ">&" | "<&") && !target.text.is_empty() && target.text.trim_end_matches('-').chars().all(|c| c.is_ascii_digit());
-    operator.contains('>') && !copies && target.literal() != Some("/dev/null")
+    operator.contains('>') && !copies && !target.literal().is_some_and(is_stream)
 }

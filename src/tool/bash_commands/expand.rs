@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::syntax::{Piece, Word};
+use super::syntax::{Part, Piece, Word};
 
 /// One argument of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +36,42 @@ impl Argument {
     /// The text, if it is exactly what the command will get.
     pub(super) fn literal(&self) -> Option<&str> {
         self.is_literal().then_some(self.text.as_str())
+    }
+
+    /// A text that is put together from these pieces.
+    pub(super) fn of(parts: &[Part]) -> Self {
+        let mut argument = Self::default();
+        for part in parts {
+            let at = argument.text.len();
+            let (Part::Text(text) | Part::Hole(text)) = part;
+            argument.text.push_str(text);
+            if matches!(part, Part::Hole(_)) {
+                argument.holes.push(at..argument.text.len());
+            }
+        }
+        argument
+    }
+
+    /// The text as the pieces of a value.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        self.parts_from(0)
+    }
+
+    /// The same for the text from a byte offset on.
+    pub(super) fn parts_from(&self, from: usize) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let mut at = from;
+        for hole in self.holes.iter().filter(|hole| hole.start >= from) {
+            if hole.start > at {
+                parts.push(Part::Text(self.text[at..hole.start].to_owned()));
+            }
+            parts.push(Part::Hole(self.text[hole.clone()].to_owned()));
+            at = at.max(hole.end);
+        }
+        if at < self.text.len() {
+            parts.push(Part::Text(self.text[at..].to_owned()));
+        }
+        parts
     }
 
     /// Makes every occurrence of `mark` unknown: something else is put there when it runs.

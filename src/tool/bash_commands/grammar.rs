@@ -1,8 +1,9 @@
 //! The grammar above words: lists, pipelines, compound commands, functions, redirections.
 
 use super::{
+    condition,
     parser::{Fault, Parser, Reading},
-    syntax::{Assignment, Command, Compound, Item, Joined, Piece, Redirect, Scope, Script, Simple, Word, is_name},
+    syntax::{Assignment, Command, Compound, Item, Joined, Piece, Redirect, Scope, Script, Simple, Value, Word, is_name},
     words::Position,
 };
 
@@ -123,7 +124,7 @@ impl Parser<'_> {
         self.note_start(start);
         self.keyword(keyword);
         let mut compound = match keyword {
-            "{" => Compound { scope: Scope::Same, scripts: vec![self.block("}")?], words: Vec::new(), redirects: Vec::new() },
+            "{" => Compound { scope: Scope::Same, ..conditional(vec![self.block("}")?], Vec::new()) },
             "if" => self.if_command()?,
             "while" | "until" => conditional(vec![self.block("do")?, self.block("done")?], Vec::new()),
             "for" | "select" => self.for_command()?,
@@ -139,16 +140,16 @@ impl Parser<'_> {
 
     /// `( ... )` or `(( ... ))`.
     fn bracket(&mut self) -> Reading<Compound> {
-        let mut compound = Compound { scope: Scope::Subshell, scripts: Vec::new(), words: Vec::new(), redirects: Vec::new() };
+        let mut compound = Compound { scope: Scope::Subshell, ..conditional(Vec::new(), Vec::new()) };
         let state = self.save();
         if self.look(1) == Some('(') {
             self.findings.beyond_posix = true;
             self.take_several(2);
-            if self.arithmetic(&mut compound.scripts).is_ok() {
+            if let Ok(expression) = self.arithmetic() {
+                compound.scripts.extend(expression.scripts().cloned());
                 self.redirections(&mut compound.redirects)?;
                 return Ok(compound);
             }
-            compound.scripts.clear();
             self.restore(&state);
             self.findings.doubtful = true;
         }
@@ -193,21 +194,23 @@ impl Parser<'_> {
         let mut words = Vec::new();
         if self.look(0) == Some('(') && self.look(1) == Some('(') {
             self.take_several(2);
-            self.arithmetic(&mut scripts)?;
+            scripts.extend(self.arithmetic()?.scripts().cloned());
         } else {
             let variable = self.word(Position::Argument)?.ok_or(Fault)?;
-            if !variable.plain().is_some_and(is_name) {
-                return Err(Fault);
-            }
-            words.push(variable);
+            let name = variable.plain().filter(|text| is_name(text)).ok_or(Fault)?.to_owned();
             self.skip_newlines()?;
             if self.keyword("in") {
                 loop {
                     self.skip_blanks();
                     let Some(word) = self.word(Position::Argument)? else { break };
+                    self.findings.assigned.push((name.clone(), Value::Text(word.parts())));
                     words.push(word);
                 }
+            } else {
+                self.findings.assigned.push((name.clone(), Value::Unknown));
             }
+            // Also where there is nothing to go through.
+            self.findings.assigned.push((name, Value::Text(Vec::new())));
         }
         self.skip_blanks();
         if self.look(0) == Some(';') {
@@ -261,12 +264,11 @@ impl Parser<'_> {
         loop {
             self.skip_newlines()?;
             if position == Position::Argument && self.keyword("]]") {
+                self.findings.evaluated.extend(condition::evaluated(&words));
                 return Ok(conditional(Vec::new(), words));
             }
             if let Some(word) = self.word(position)? {
                 position = if word.plain() == Some("=~") { Position::Regex } else { Position::Argument };
-                self.findings.evaluates |=
-                    word.plain().is_some_and(|text| matches!(text, "-eq" | "-ne" | "-lt" | "-le" | "-gt" | "-ge" | "-v" | "-R"));
                 words.push(word);
                 continue;
             }
@@ -282,19 +284,20 @@ impl Parser<'_> {
     fn function(&mut self) -> Reading<Compound> {
         self.findings.beyond_posix = true;
         self.skip_blanks();
-        self.word(Position::Argument)?.ok_or(Fault)?;
+        let name = self.word(Position::Argument)?.ok_or(Fault)?;
         self.skip_blanks();
         if self.accept("(") {
             self.expect_close()?;
         }
-        self.function_body()
+        self.function_body(&name)
     }
 
-    fn function_body(&mut self) -> Reading<Compound> {
+    fn function_body(&mut self, name: &Word) -> Reading<Compound> {
         self.skip_newlines()?;
         match self.nested(Self::command)? {
             Command::Compound(mut body) => {
                 body.scope = Scope::Subshell;
+                body.defines = Some(name.literal().ok_or(Fault)?);
                 Ok(body)
             }
             Command::Simple(_) => Err(Fault),
@@ -326,8 +329,13 @@ impl Parser<'_> {
             }
             let position = if simple.words.is_empty() { Position::Front } else { Position::Argument };
             let Some(word) = self.word(position)? else { break };
-            if matches!(self.look(0), Some('<' | '>')) && is_descriptor(&word) {
+            if matches!(self.look(0), Some('<' | '>'))
+                && let Some(name) = descriptor(&word)
+            {
                 self.findings.beyond_posix = true;
+                // A name with a subscript is evaluated.
+                self.findings.doubtful |= !is_name(&name);
+                self.findings.assigned.push((name, Value::Number));
                 continue;
             }
             if simple.words.is_empty()
@@ -348,7 +356,8 @@ impl Parser<'_> {
                 }
                 self.take();
                 self.expect_close()?;
-                return self.function_body().map(Command::Compound);
+                let name = simple.words.remove(0);
+                return self.function_body(&name).map(Command::Compound);
             }
         }
         if simple.words.is_empty() && simple.assignments.is_empty() && simple.redirects.is_empty() {
@@ -422,37 +431,32 @@ impl Parser<'_> {
 }
 
 fn conditional(scripts: Vec<Script>, words: Vec<Word>) -> Compound {
-    Compound { scope: Scope::Maybe, scripts, words, redirects: Vec::new() }
+    Compound { scope: Scope::Maybe, defines: None, scripts, words, redirects: Vec::new() }
 }
 
-/// `{name}` before a redirection takes a new descriptor.
-fn is_descriptor(word: &Word) -> bool {
-    word.plain().and_then(|text| text.strip_prefix('{')?.strip_suffix('}')).is_some_and(is_name)
+/// `{name}` before a redirection takes a new descriptor, whose number `name` gets.
+fn descriptor(word: &Word) -> Option<String> {
+    let is_one = word.front().starts_with('{')
+        && word.pieces.last().is_some_and(|last| matches!(last, Piece::Text { text, quoted: false } if text.ends_with('}')));
+    let text = word.plain().map_or_else(|| "[".to_owned(), |text| text.trim_start_matches('{').trim_end_matches('}').to_owned());
+    (is_one && (is_name(&text) || text.contains('['))).then_some(text)
 }
 
 /// `name=value`, `name+=value`, `name[...]=value`.
 fn assignment(word: &Word) -> Option<Assignment> {
-    let Some(Piece::Text { text, quoted: false }) = word.pieces.first() else { return None };
-    let name_end = text.find(|c: char| !(c == '_' || c.is_ascii_alphanumeric())).unwrap_or(text.len());
-    let (name, rest) = text.split_at(name_end);
-    if !is_name(name) {
+    let front = word.front();
+    let name_end = front.find(|c: char| !(c == '_' || c.is_ascii_alphanumeric())).unwrap_or(front.len());
+    let name = front[..name_end].to_owned();
+    if !is_name(&name) || !front[name_end..].starts_with(['=', '+', '[']) {
         return None;
     }
-    let is_assignment = rest.starts_with('=') || rest.starts_with("+=") || (rest.starts_with('[') && subscript_ends_in_equals(word));
-    is_assignment.then(|| Assignment { name: name.to_owned(), words: vec![value(word, name_end)] })
-}
-
-/// Whether `]=` or `]+=` follows the subscript of a word that begins with `name[`.
-fn subscript_ends_in_equals(word: &Word) -> bool {
-    word.pieces.iter().any(|piece| matches!(piece, Piece::Text { text, quoted: false } if text.contains("]=") || text.contains("]+=")))
-}
-
-/// The word without the name and the equals sign.
-fn value(word: &Word, name_end: usize) -> Word {
-    let mut value = word.clone();
-    if let Some(Piece::Text { text, .. }) = value.pieces.first_mut() {
-        let rest = &text[name_end..];
-        *text = rest.strip_prefix("+=").or_else(|| rest.strip_prefix('=')).unwrap_or(rest).to_owned();
+    let mut rest = word.without(&name);
+    let mut subscript = None;
+    if rest.front().starts_with('[') {
+        let (key, after) = rest.without("[").split_at(&[']'])?;
+        subscript = Some(key);
+        rest = after;
     }
-    value
+    let sign = ["+=", "="].into_iter().find(|sign| rest.front().starts_with(sign))?;
+    Some(Assignment { name, subscript, value: rest.without(sign) })
 }

@@ -5,11 +5,17 @@
 //! them, and the line is marked so that a person is asked. A name that only running would tell is never guessed.
 
 mod arity;
+mod builtins;
 mod collect;
+mod condition;
 mod expand;
 mod grammar;
+mod names;
+mod numbers;
+mod parameter;
 mod parser;
 mod paths;
+mod quiet;
 mod second_opinion;
 mod syntax;
 mod words;
@@ -33,6 +39,8 @@ pub struct SimpleCommand {
     pub resolvable: bool,
     /// What "always" would grant, as a permission pattern; `None` where no pattern would be right.
     pub always: Option<String>,
+    /// It does nothing but what is judged elsewhere: no rule has to allow it, and one that denies it holds.
+    pub quiet: bool,
 }
 
 /// What is known about a command line before it runs.
@@ -44,7 +52,8 @@ pub struct Analysis {
     pub paths: Vec<PathUse>,
     /// The redirections that write, such as `> file`: rules judge each like a command.
     pub writes: Vec<String>,
-    /// Whether the whole line was understood. If not, every run of words in it is among the commands.
+    /// Whether the whole line was understood: it does what `commands`, `paths` and `writes` say and nothing else. If it
+    /// could not be read, every run of words in it is among the commands.
     pub understood: bool,
 }
 
@@ -58,7 +67,16 @@ impl Analysis {
     /// What the permission rules are asked about.
     #[must_use]
     pub fn patterns(&self) -> Vec<String> {
-        self.commands.iter().map(|command| &command.text).chain(&self.writes).cloned().collect()
+        let all = self.needs_a_person();
+        let commands = self.commands.iter().filter(|command| all || !command.quiet).map(|command| &command.text);
+        commands.chain(&self.writes).cloned().collect()
+    }
+
+    /// The other commands: no rule has to allow them, though one can deny them.
+    #[must_use]
+    pub fn quiet(&self) -> Vec<String> {
+        let all = self.needs_a_person();
+        self.commands.iter().filter(|command| !all && command.quiet).map(|command| command.text.clone()).collect()
     }
 
     /// What "always" would grant; empty where a person has to look at it each time.
@@ -68,7 +86,7 @@ impl Analysis {
             return Vec::new();
         }
         let mut always = Vec::new();
-        for pattern in self.commands.iter().filter_map(|command| command.always.clone()) {
+        for pattern in self.commands.iter().filter(|command| !command.quiet).filter_map(|command| command.always.clone()) {
             if !always.contains(&pattern) {
                 always.push(pattern);
             }
@@ -92,6 +110,6 @@ pub enum Dialect {
 #[must_use]
 pub fn analyse(line: &str, dialect: Dialect) -> Analysis {
     let mut collector = collect::Collector::default();
-    collector.script(line, dialect, &mut paths::Place::default(), 0);
+    collector.line(line, dialect);
     collector.finish(line)
 }

@@ -51,6 +51,8 @@ pub(super) struct State {
     starts: usize,
     bodies: usize,
     pending: usize,
+    evaluated: usize,
+    assigned: usize,
 }
 
 /// Reads a whole script.
@@ -212,7 +214,14 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn save(&self) -> State {
-        State { position: self.position, starts: self.findings.starts.len(), bodies: self.bodies.len(), pending: self.pending.len() }
+        State {
+            position: self.position,
+            starts: self.findings.starts.len(),
+            bodies: self.bodies.len(),
+            pending: self.pending.len(),
+            evaluated: self.findings.evaluated.len(),
+            assigned: self.findings.assigned.len(),
+        }
     }
 
     pub(super) fn restore(&mut self, state: &State) {
@@ -220,6 +229,8 @@ impl<'a> Parser<'a> {
         self.findings.starts.truncate(state.starts);
         self.bodies.truncate(state.bodies);
         self.pending.truncate(state.pending);
+        self.findings.evaluated.truncate(state.evaluated);
+        self.findings.assigned.truncate(state.assigned);
     }
 
     pub(super) fn has_pending(&self) -> bool {

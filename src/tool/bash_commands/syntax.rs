@@ -44,14 +44,18 @@ pub(super) struct Simple {
 #[derive(Debug, Clone)]
 pub(super) struct Assignment {
     pub name: String,
-    /// The value; for an array its elements.
-    pub words: Vec<Word>,
+    /// What stands between the brackets of `name[...]=`.
+    pub subscript: Option<Word>,
+    /// The value; for an array one hole with all its elements.
+    pub value: Word,
 }
 
 /// Everything with keywords or brackets, functions included.
 #[derive(Debug, Clone)]
 pub(super) struct Compound {
     pub scope: Scope,
+    /// The name of the function, where it defines one: nothing of it runs yet.
+    pub defines: Option<String>,
     /// Conditions, bodies, in order.
     pub scripts: Vec<Script>,
     /// Words that are expanded but are no command: those of `for`, `case`, `[[`, `((`.
@@ -95,6 +99,34 @@ pub(super) enum Piece {
     Hole { raw: String, quoted: bool, scripts: Vec<Script> },
 }
 
+/// A piece of a text or a value: what is known, and what only running would tell, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    Text(String),
+    Hole(String),
+}
+
+/// What bash evaluates after it was expanded: a command substitution in a value runs then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Evaluated {
+    /// A text, as arithmetic.
+    Arithmetic(Vec<Part>),
+    /// A subscript of this array: as arithmetic, unless the array is an associative one.
+    Subscript { array: String, key: Vec<Part> },
+    /// A value that is evaluated only if this variable is an array.
+    IfArray { name: String, value: Vec<Part> },
+    /// Nothing that could be known: `${!x}`, `${x@P}`, a nameref.
+    Unknown,
+}
+
+/// What a variable is set to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    Number,
+    Text(Vec<Part>),
+    Unknown,
+}
+
 /// What reading a script gives.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Parsed {
@@ -111,8 +143,10 @@ pub(super) struct Findings {
     pub doubtful: bool,
     /// Something that a plain POSIX shell reads differently.
     pub beyond_posix: bool,
-    /// Values of variables are evaluated as arithmetic or subscripts, which can run commands.
-    pub evaluates: bool,
+    /// What is evaluated once more after it was expanded, which can run commands.
+    pub evaluated: Vec<Evaluated>,
+    /// Variables that get a value elsewhere than in an assignment before a command: in `for`, `${x:=y}`, `{fd}>`.
+    pub assigned: Vec<(String, Value)>,
     /// Byte offsets at which a command or a keyword begins.
     pub starts: Vec<usize>,
 }
@@ -146,6 +180,61 @@ impl Word {
                 Piece::Hole { .. } => None,
             })
             .collect()
+    }
+
+    /// The word without quotes, as the pieces of a value.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let part = |piece: &Piece| match piece {
+            Piece::Text { text, .. } => Part::Text(text.clone()),
+            Piece::Hole { raw, .. } => Part::Hole(raw.clone()),
+        };
+        self.pieces.iter().map(part).collect()
+    }
+
+    /// Splits at the first unquoted occurrence of one of these characters outside of brackets, which belongs to neither side.
+    pub(super) fn split_at(&self, ends: &[char]) -> Option<(Self, Self)> {
+        let mut depth = 0_usize;
+        for (index, piece) in self.pieces.iter().enumerate() {
+            let Piece::Text { text, quoted: false } = piece else { continue };
+            for (at, character) in text.char_indices() {
+                if depth == 0 && ends.contains(&character) {
+                    let side = |text: &str| Piece::Text { text: text.to_owned(), quoted: false };
+                    let before = self.pieces[..index].iter().cloned().chain([side(&text[..at])]).collect();
+                    let after = [side(&text[at + character.len_utf8()..])].into_iter().chain(self.pieces[index + 1..].iter().cloned());
+                    let after = Self { start: self.start, pieces: after.collect() };
+                    return Some((Self { start: self.start, pieces: before }, after));
+                }
+                match character {
+                    '[' => depth += 1,
+                    ']' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
+
+    /// The unquoted text at the beginning.
+    pub(super) fn front(&self) -> &str {
+        let is_empty = |piece: &&Piece| matches!(piece, Piece::Text { text, quoted: false } if text.is_empty());
+        match self.pieces.iter().find(|piece| !is_empty(piece)) {
+            Some(Piece::Text { text, quoted: false }) => text,
+            _ => "",
+        }
+    }
+
+    /// The rest behind a prefix of the unquoted text at the beginning.
+    pub(super) fn without(&self, prefix: &str) -> Self {
+        let mut rest = self.clone();
+        for piece in &mut rest.pieces {
+            if let Piece::Text { text, quoted: false } = piece
+                && !text.is_empty()
+            {
+                *text = text.strip_prefix(prefix).unwrap_or(text).to_owned();
+                break;
+            }
+        }
+        rest
     }
 
     /// Whether any part was quoted.

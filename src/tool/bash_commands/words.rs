@@ -1,8 +1,9 @@
 //! Reading words: quotes, expansions and what is nested in them. The rules are those of bash for a non-interactive shell.
 
 use super::{
+    parameter,
     parser::{Fault, Parser, Reading},
-    syntax::{Piece, Script, Word, is_name},
+    syntax::{Evaluated, Piece, Script, Word, is_name},
 };
 
 /// Where a word stands, which decides what an opening bracket means.
@@ -138,9 +139,10 @@ impl Parser<'_> {
             Some('(') if self.look(2) == Some('(') => {
                 let state = self.save();
                 self.take_several(3);
-                if self.arithmetic(&mut scripts).is_err() {
+                if let Ok(expression) = self.arithmetic() {
+                    scripts.extend(expression.scripts().cloned());
+                } else {
                     self.restore(&state);
-                    scripts.clear();
                     self.findings.doubtful = true;
                     self.take_several(2);
                     scripts.push(self.substitution()?);
@@ -157,7 +159,7 @@ impl Parser<'_> {
             Some('[') => {
                 self.take_several(2);
                 self.findings.beyond_posix = true;
-                self.bracket_arithmetic(&mut scripts)?;
+                scripts.extend(self.bracket_arithmetic()?.scripts().cloned());
             }
             Some('\'') if !quoted => {
                 self.take_several(2);
@@ -236,7 +238,6 @@ impl Parser<'_> {
 
     /// After `${`, up to and with `}`.
     fn parameter(&mut self, quoted: bool, scripts: &mut Vec<Script>) -> Reading<()> {
-        let start = self.position();
         if self.look(0).is_none_or(|c| c.is_whitespace() || c == '|') {
             self.findings.doubtful = true;
         }
@@ -246,25 +247,16 @@ impl Parser<'_> {
                 '}' => break,
                 '\'' if quoted => {
                     self.findings.doubtful = true;
-                    self.take();
+                    self.take_into(&mut inner);
                 }
                 '<' | '>' if !quoted && self.look(1) == Some('(') => self.process_substitution(&mut inner)?,
                 '\\' | '\'' | '"' | '`' | '$' => self.nested(|parser| parser.piece_in(&mut inner, quoted))?,
-                _ => {
-                    self.take();
-                }
+                _ => self.take_into(&mut inner),
             }
         }
-        let text = self.text_between(start, self.position()).to_owned();
         self.take();
         scripts.extend(inner.scripts().cloned());
-        if text.ends_with("@P") {
-            self.findings.doubtful = true;
-        }
-        let offset = text.find(':').is_some_and(|at| !text[at + 1..].starts_with(['-', '=', '+', '?']));
-        if text.starts_with('!') || text.contains('[') || offset {
-            self.findings.evaluates = true;
-        }
+        parameter::note(&inner, &mut self.findings);
         Ok(())
     }
 
@@ -277,28 +269,31 @@ impl Parser<'_> {
     }
 
     /// After the opening brackets, up to and with `))`. Fails where the brackets do not close together.
-    pub(super) fn arithmetic(&mut self, scripts: &mut Vec<Script>) -> Reading<()> {
+    pub(super) fn arithmetic(&mut self) -> Reading<Word> {
+        let mut expression = Word::default();
         let mut depth = 0_usize;
         loop {
             match self.look(0).ok_or(Fault)? {
                 ')' if depth > 0 => depth -= 1,
                 ')' if self.look(1) == Some(')') => {
                     self.take_several(2);
-                    return Ok(());
+                    self.findings.evaluated.push(Evaluated::Arithmetic(expression.parts()));
+                    return Ok(expression);
                 }
                 ')' => return Err(Fault),
                 '(' => depth += 1,
                 _ => {
-                    self.arithmetic_piece(scripts)?;
+                    self.arithmetic_piece(&mut expression)?;
                     continue;
                 }
             }
-            self.take();
+            self.take_into(&mut expression);
         }
     }
 
     /// After `$[`, up to and with `]`.
-    fn bracket_arithmetic(&mut self, scripts: &mut Vec<Script>) -> Reading<()> {
+    fn bracket_arithmetic(&mut self) -> Reading<Word> {
+        let mut expression = Word::default();
         let mut depth = 0_usize;
         loop {
             match self.look(0).ok_or(Fault)? {
@@ -306,28 +301,22 @@ impl Parser<'_> {
                 ']' => depth -= 1,
                 '[' => depth += 1,
                 _ => {
-                    self.arithmetic_piece(scripts)?;
+                    self.arithmetic_piece(&mut expression)?;
                     continue;
                 }
             }
-            self.take();
+            self.take_into(&mut expression);
         }
         self.take();
-        Ok(())
+        self.findings.evaluated.push(Evaluated::Arithmetic(expression.parts()));
+        Ok(expression)
     }
 
-    fn arithmetic_piece(&mut self, scripts: &mut Vec<Script>) -> Reading<()> {
-        let mut inner = Word::default();
-        let character = self.look(0).ok_or(Fault)?;
-        if matches!(character, '\'' | '\\' | '{' | '}') {
+    fn arithmetic_piece(&mut self, expression: &mut Word) -> Reading<()> {
+        if matches!(self.look(0), Some('\'' | '\\' | '{' | '}')) {
             self.findings.doubtful = true;
         }
-        if character.is_alphabetic() || matches!(character, '_' | '$') {
-            self.findings.evaluates = true;
-        }
-        self.nested(|parser| parser.piece(&mut inner))?;
-        scripts.extend(inner.scripts().cloned());
-        Ok(())
+        self.nested(|parser| parser.piece(expression))
     }
 
     /// `name=( ... )`: its elements become holes of the word, which the caller takes apart.
@@ -343,8 +332,8 @@ impl Parser<'_> {
                 '\n' => self.newline()?,
                 _ => {
                     let element = self.nested(|parser| parser.word(Position::Argument))?.ok_or(Fault)?;
-                    if element.plain().is_none_or(|text| text.starts_with('[')) {
-                        self.findings.evaluates = true;
+                    if element.front().starts_with('[') {
+                        self.findings.evaluated.push(keyed(word, &element));
                     }
                     scripts.extend(element.scripts().cloned());
                 }
@@ -434,6 +423,15 @@ impl Parser<'_> {
             self.findings.doubtful = true;
         }
         character
+    }
+}
+
+/// What is evaluated for an element such as `[key]=value` of an array; its name stands in the word.
+fn keyed(word: &Word, element: &Word) -> Evaluated {
+    let array = word.front().split(['=', '+', '[']).next().unwrap_or_default().to_owned();
+    match element.without("[").split_at(&[']']) {
+        Some((key, _)) => Evaluated::Subscript { array, key: key.parts() },
+        None => Evaluated::Unknown,
     }
 }
 

@@ -117,6 +117,6 @@ async fn a_project_has_no_more_symbols_than_its_budget() {
         let held: usize = files.iter().map(|file| file.symbols.len()).sum();
         assert_eq!((files.len(), project.symbols()), (50, held));
         assert!(held > 0 && held <= most, "{held}");
-        assert_eq!(project.standing().partial, (held < 100).then_some(Partial::Budget));
+        assert_eq!(project.standing(0).partial, (held < 100).then_some(Partial::Budget));
     }
 }

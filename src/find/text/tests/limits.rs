@@ -14,7 +14,8 @@ use proptest::prelude::*;
 
 use super::{
     super::{
-        FileSearcher, Line, Source,
+        Line,
+        file::{FileSearcher, Source},
         ordered::{Bounds, find_within},
         search::{Collect, search},
         stream::stream,
@@ -52,7 +53,7 @@ proptest! {
         // A bound of bytes cuts the same way.
         let bytes = 100 * usize::try_from(limit).unwrap();
         let bounds = Bounds { matches: 1_000_000, bytes };
-        let found = find_within(&tree.place(), &Query::new(&options).unwrap(), &Filter::default(), &tree.overlay, &Stop::default(), bounds);
+        let found = find_within(&tree.place(), &tree.targets(), &Query::new(&options).unwrap(), &tree.overlay, &Stop::default(), bounds);
         prop_assert!(found.items.len() <= bytes.max(1));
         let some = items(&found.items);
         prop_assert_eq!(&some[..], &all[..some.len()]);
@@ -70,7 +71,7 @@ proptest! {
                 true
             };
             let query = Query::new(&plain("hit")).unwrap();
-            let summary = stream(&tree.place(), &query, &Filter::default(), &tree.overlay, &Stop::default(), limit, &send);
+            let summary = stream(&tree.place(), &tree.targets(), &query, &tree.overlay, &Stop::default(), limit, &send);
             (items.into_inner().unwrap(), summary)
         };
         let (mut whole, summary) = streamed(1_000_000);
@@ -103,12 +104,12 @@ impl Collect for StopAtFirst<'_> {
     fn skips(&self, _: &Path) -> bool {
         false
     }
-    fn begin(&self, _: &Path, _: &str) {}
+    fn begin(&self, _: usize, _: &Path, _: &str) {}
     fn line(&self, (): &mut (), _: &Line<'_>) -> ControlFlow<()> {
         drop(self.stop.lock().unwrap().take());
         ControlFlow::Continue(())
     }
-    fn end(&self, (): ()) -> ControlFlow<()> {
+    fn end(&self, (): (), _: bool) -> ControlFlow<()> {
         self.ended.fetch_add(1, Ordering::Relaxed);
         ControlFlow::Continue(())
     }
@@ -120,7 +121,7 @@ fn a_dropped_search_ends_on_all_threads() {
     let stop = Stop::default();
     let guard = Mutex::new(Some(stop.on_drop()));
     let collect = StopAtFirst { stop: &guard, ended: AtomicUsize::new(0) };
-    let summary = search(&tree.place(), &Query::new(&plain("hit")).unwrap(), &Filter::default(), &tree.overlay, &stop, &collect);
+    let summary = search(&tree.place(), &tree.targets(), &Query::new(&plain("hit")).unwrap(), &tree.overlay, &stop, &collect);
     // Each thread leaves at most the file in which it is. It has returned, so none is left.
     assert!(summary.files + summary.unreadable <= 16, "{summary:?}");
     assert_eq!(collect.ended.into_inner(), 0, "nobody wants what was found");
@@ -144,7 +145,7 @@ fn who_wants_no_more_ends_a_stream() {
     let tree = numbered(&[3; 500]);
     let sent = AtomicUsize::new(0);
     let query = Query::new(&plain("hit")).unwrap();
-    let summary = stream(&tree.place(), &query, &Filter::default(), &tree.overlay, &Stop::default(), 100_000, &|_| {
+    let summary = stream(&tree.place(), &tree.targets(), &query, &tree.overlay, &Stop::default(), 100_000, &|_| {
         sent.fetch_add(1, Ordering::Relaxed);
         false
     });

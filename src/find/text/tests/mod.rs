@@ -11,7 +11,7 @@ use std::{
 
 use polytree_protocol::text::{TextContext, TextItem, TextMatch};
 
-use super::{Filter, Options, Place, Query, Stop, Summary, find};
+use super::{Filter, Options, Place, Query, Stop, Summary, Targets, find};
 use crate::{
     overlay::{Document, Overlay},
     stdx::paths::AbsPath,
@@ -54,12 +54,17 @@ impl Tree {
         Place { directory: self.root.clone(), from: self.root.clone() }
     }
 
+    fn targets(&self) -> Targets {
+        Targets::select(&self.place(), &Filter::default(), &self.overlay, None, &Stop::default())
+    }
+
     fn find(&self, options: &Options, filter: &Filter, limit: u64) -> (Vec<TextItem>, Summary) {
         self.find_in(&self.place(), options, filter, limit)
     }
 
     fn find_in(&self, place: &Place, options: &Options, filter: &Filter, limit: u64) -> (Vec<TextItem>, Summary) {
-        let found = find(place, &Query::new(options).unwrap(), filter, &self.overlay, &Stop::default(), limit);
+        let targets = Targets::select(place, filter, &self.overlay, None, &Stop::default());
+        let found = find(place, &targets, &Query::new(options).unwrap(), &self.overlay, &Stop::default(), limit);
         (items(&found.items), found.summary)
     }
 

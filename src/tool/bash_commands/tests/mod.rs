@@ -1,5 +1,6 @@
 //! Tests of the analysis of command lines.
 
+mod corpus;
 mod generator;
 #[cfg(unix)]
 mod real_bash;
@@ -9,7 +10,7 @@ mod tricks;
 use polytree_protocol::permission::{Action, Rule};
 
 use super::{Analysis, Dialect, analyse};
-use crate::permission::rules::{Origin, Rules};
+use crate::permission::rules::{Origin, Rules, stricter};
 
 /// Everything is allowed but one command.
 fn all_but(denied: &str) -> Rules {
@@ -20,10 +21,11 @@ fn all_but(denied: &str) -> Rules {
 /// What would be decided about a line.
 fn judge(rules: &Rules, line: &str) -> Action {
     let analysis = analyse(line, Dialect::Bash);
-    rules.evaluate_all("bash", analysis.patterns().iter().map(String::as_str), analysis.needs_a_person())
+    let action = rules.evaluate_all("bash", analysis.patterns().iter().map(String::as_str), analysis.needs_a_person());
+    analysis.quiet().iter().map(|pattern| rules.evaluate_quiet("bash", pattern)).fold(action, stricter)
 }
 
-/// One command per line; `?` behind what cannot be resolved, `??` first where the line is not understood.
+/// One command per line; `?` behind what cannot be resolved, `~` behind what does nothing by itself, `??` first where the line is not understood.
 fn render(analysis: &Analysis) -> String {
     let mut text = String::new();
     if !analysis.understood {
@@ -31,7 +33,11 @@ fn render(analysis: &Analysis) -> String {
     }
     for command in &analysis.commands {
         text.push_str(&command.text.replace('\n', "\\n"));
-        text.push_str(if command.resolvable { "\n" } else { " ?\n" });
+        text.push_str(match (command.resolvable, command.quiet) {
+            (false, _) => " ?\n",
+            (true, true) => " ~\n",
+            (true, false) => "\n",
+        });
     }
     text
 }

@@ -1,5 +1,11 @@
-//! What the ignore files say about a path, directory by directory: for those who read directories themselves, because
-//! they read very many or look again at a few. Sees exactly what [`super::walker`] sees.
+//! What is ignored: what the ignore files say about a path, directory by directory, by git's rules. Sees exactly what
+//! ripgrep's walker sees, for those who read directories themselves because they read very many or look again at a few.
+//!
+//! Inside a repository the ignore files from its top downwards count. Elsewhere only those from the root of a walk
+//! downwards do: an ignore file in the home directory, as people have who keep their settings in git, says nothing about
+//! a project.
+
+mod tails;
 
 use std::{
     io,
@@ -13,11 +19,31 @@ use ignore::{
     gitignore::{Gitignore, GitignoreBuilder, gitconfig_excludes_path},
 };
 
-use super::{MAX_BYTES, is_too_nested, tails::Tails};
+use self::tails::Tails;
 use crate::{
     git::small_file::{self, Links},
     stdx::paths::AbsPath,
 };
+
+/// Deeper nesting is no pattern of a person, and reading it takes a stack as deep.
+const MAX_NESTED: usize = 32;
+/// The size limit of an ignore file.
+pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Whether a line of patterns nests its braces deeper than the library that reads it can bear.
+#[must_use]
+pub fn is_too_nested(patterns: &[u8]) -> bool {
+    let mut depth = 0usize;
+    patterns.iter().any(|byte| {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            b'\n' => depth = 0,
+            _ => {}
+        }
+        depth > MAX_NESTED
+    })
+}
 
 /// Which of the names that decide about ignoring a directory holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -206,6 +232,28 @@ impl Rules {
         verdict.unless_said(&self.base.global, path, is_directory);
         verdict == Verdict::Ignored
     }
+}
+
+/// Whether a walk below `root` would come by a file at this path if there was one.
+#[must_use]
+pub fn sees(root: &AbsPath, path: &AbsPath) -> bool {
+    let Ok(relative) = path.as_path().strip_prefix(root) else { return false };
+    let above = Rules::above(root);
+    let mut rules = above.enter(root.as_path(), Found::UNKNOWN).unwrap_or_else(|| above.switched_off());
+    let mut at = root.as_path().to_owned();
+    let mut names = relative.components().peekable();
+    while let Some(name) = names.next() {
+        at.push(name);
+        let is_directory = names.peek().is_some();
+        if name.as_os_str() == ".git" || rules.is_ignored(&at, is_directory) {
+            return false;
+        }
+        if is_directory {
+            let Some(entered) = rules.enter(&at, Found::UNKNOWN) else { return false };
+            rules = entered;
+        }
+    }
+    true
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

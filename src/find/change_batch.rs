@@ -1,5 +1,5 @@
-//! What clients are told of changed files: each file once for what happened to it in the end, and never more than they
-//! can take. When more changes than that, directories are told in place of the files in them.
+//! Gathers changes of files for clients: each file once, with what happened to it in the end, and never more than a rate
+//! limit allows. Beyond it directories are reported in place of the files in them.
 
 use std::{
     collections::BTreeMap,
@@ -10,25 +10,25 @@ use polytree_protocol::find::FileEvent;
 
 use super::listing;
 
-/// So many events can be told at once.
-pub const MOST: usize = 500;
-/// So many more each second.
-const EACH_SECOND: u32 = 50;
+/// The burst limit: how many changes are reported at once.
+const MAX_BURST: usize = 500;
+/// The rate limit after a burst, in changes for each second.
+const PER_SECOND: u32 = 50;
 
-/// Changes that nobody was told of yet.
+/// Changes that were not reported yet.
 #[derive(Debug)]
-pub struct Told {
+pub struct ChangeBatch {
     // By path relative to the root.
     changes: BTreeMap<Vec<u8>, FileEvent>,
     left: usize,
     counted: Instant,
 }
 
-impl Told {
-    /// Nothing.
+impl ChangeBatch {
+    /// No changes.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { changes: BTreeMap::new(), left: MOST, counted: now }
+        Self { changes: BTreeMap::new(), left: MAX_BURST, counted: now }
     }
 
     /// Notes a change.
@@ -48,24 +48,24 @@ impl Told {
         }
     }
 
-    /// Whether there is nothing to tell.
+    /// Whether there are no changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 
-    /// Takes what is to be told now: files, or the directories in which they are where there are too many.
+    /// Takes what is to be reported now: files, or their directories where there are too many.
     pub fn take(&mut self, now: Instant) -> Vec<(Vec<u8>, FileEvent)> {
         let since = now.saturating_duration_since(self.counted);
-        let more = since.as_millis() * u128::from(EACH_SECOND) / 1000;
+        let more = since.as_millis() * u128::from(PER_SECOND) / 1000;
         if more > 0 {
-            self.left = (self.left + usize::try_from(more).unwrap_or(MOST)).min(MOST);
+            self.left = (self.left + usize::try_from(more).unwrap_or(MAX_BURST)).min(MAX_BURST);
             self.counted = now;
         }
         let changes = std::mem::take(&mut self.changes);
         if self.left == 0 {
             // Kept until there is room for one at least, but not file by file.
-            self.changes = summary(changes, MOST);
+            self.changes = summary(changes, MAX_BURST);
             return Vec::new();
         }
         let told = summary(changes, self.left);
@@ -76,7 +76,7 @@ impl Told {
     /// How long to wait before the next time.
     #[must_use]
     pub fn pause(&self) -> Duration {
-        if self.left > MOST / 10 { Duration::from_millis(50) } else { Duration::from_secs(1) }
+        if self.left > MAX_BURST / 10 { Duration::from_millis(50) } else { Duration::from_secs(1) }
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
     fn a_file_is_told_once_for_what_happened_in_the_end() {
         use FileEvent::{Add, Change, Unlink};
         let start = Instant::now();
-        let mut told = Told::new(start);
+        let mut told = ChangeBatch::new(start);
         for (path, event) in [
             ("new", Add),
             ("new", Change),
@@ -141,7 +141,7 @@ mod tests {
         #[test]
         fn a_flood_is_bounded_and_every_change_is_told_of(batches in prop::collection::vec((0..30_000usize, 0..2000u64), 1..6), spread in 1..3000usize) {
             let start = Instant::now();
-            let (mut told, mut now, mut events) = (Told::new(start), start, 0);
+            let (mut told, mut now, mut events) = (ChangeBatch::new(start), start, 0);
             for (files, pause) in batches {
                 let paths: Vec<Vec<u8>> = (0..files).map(|n| format!("a/d{}/e{}/f{n}", n % 7, n % spread).into_bytes()).collect();
                 for path in &paths {
@@ -158,7 +158,7 @@ mod tests {
                     prop_assert!(all.iter().any(|(known, _)| listing::is_within(path, known)), "{:?}", String::from_utf8_lossy(path));
                 }
             }
-            let most = MOST + usize::try_from(now.duration_since(start).as_secs() + 1).unwrap() * EACH_SECOND as usize;
+            let most = MAX_BURST + usize::try_from(now.duration_since(start).as_secs() + 1).unwrap() * PER_SECOND as usize;
             prop_assert!(events <= most, "{events} events and not {most}");
         }
     }

@@ -1,5 +1,5 @@
-//! The task that keeps one index true: it reads the tree, then has its directories watched while it already answers, looks
-//! again at what has changed, and tells clients of it. Whatever nobody watches it looks at before it answers.
+//! The task that keeps one index up to date. It reads the tree, watches its directories while it already answers, reads
+//! again what has changed, and tells clients of the changes. Directories without a watch are polled before each answer.
 
 use std::{
     collections::BTreeSet,
@@ -20,12 +20,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    index::{Asker, Standing, Unreadable},
+    change_batch::ChangeBatch,
     listing::{self, What},
+    notifier::Notifier,
     refresh::{self, Dirty, refresh},
-    told::Told,
+    snapshot::{Question, Snapshot, Unreadable},
     tree::{Node, Tree, UNWATCHED},
-    voice::Voice,
     walk::{self, Bounds, Unwatched},
     watch::{
         Event, Notice,
@@ -34,31 +34,31 @@ use super::{
 };
 use crate::{
     file::names,
-    git::{Checkout, head::Head, ignore::rules},
+    git::{Checkout, head::Head, ignore},
     stdx::tasks::Tasks,
 };
 
-/// Changes are gathered for so long before they are looked at, unless somebody asks.
-const GATHER: Duration = Duration::from_millis(40);
-/// What is not watched is looked at by itself so often, or less where that takes long.
-const LOOK: Duration = Duration::from_secs(2);
-/// And for askers again after this.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// So many directories get their watches before askers are heard again.
-const WATCHES_AT_ONCE: usize = 512;
+/// The debounce: changes are gathered for this long before they are read, unless somebody asks.
+const DEBOUNCE: Duration = Duration::from_millis(40);
+/// How often directories without a watch are polled, or less where that takes long.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// How soon they are polled again for a question.
+const POLL_PAUSE: Duration = Duration::from_millis(50);
+/// How many directories get a watch before questions are answered again.
+const WATCH_BATCH: usize = 512;
 
-pub struct Keeper {
+pub struct IndexTask {
     checkout: Checkout,
-    others: Vec<Weak<Mutex<Standing>>>,
-    standing: Arc<Mutex<Standing>>,
-    voice: Voice,
+    others: Vec<Weak<Mutex<Snapshot>>>,
+    snapshot: Arc<Mutex<Snapshot>>,
+    notifier: Notifier,
     table: Arc<Table>,
     cancel: Arc<AtomicBool>,
     tree: Arc<Tree>,
     failure: Option<Unreadable>,
     dirty: Dirty,
     written: BTreeSet<Vec<u8>>,
-    told: Told,
+    changes: ChangeBatch,
     head: Option<Head>,
     is_head_changed: bool,
     outside: Vec<(PathBuf, u64)>,
@@ -75,27 +75,27 @@ pub struct Keeper {
     unwatched: usize,
 }
 
-impl Keeper {
+impl IndexTask {
     pub fn new(
         checkout: Checkout,
-        others: Vec<Weak<Mutex<Standing>>>,
-        standing: Arc<Mutex<Standing>>,
-        voice: Voice,
+        others: Vec<Weak<Mutex<Snapshot>>>,
+        snapshot: Arc<Mutex<Snapshot>>,
+        notifier: Notifier,
         allowance: Arc<Allowance>,
     ) -> Self {
         let now = Instant::now();
         Self {
             checkout,
             others,
-            standing,
-            voice,
+            snapshot,
+            notifier,
             table: Arc::new(Table::new(allowance)),
             cancel: Arc::default(),
             tree: Arc::default(),
             failure: None,
             dirty: Dirty::default(),
             written: BTreeSet::new(),
-            told: Told::new(now),
+            changes: ChangeBatch::new(now),
             head: None,
             is_head_changed: false,
             outside: Vec::new(),
@@ -109,7 +109,7 @@ impl Keeper {
         }
     }
 
-    pub async fn run(mut self, mut asked: mpsc::UnboundedReceiver<Asker>, token: CancellationToken) {
+    pub async fn run(mut self, mut asked: mpsc::UnboundedReceiver<Question>, token: CancellationToken) {
         let cancel = Arc::clone(&self.cancel);
         tokio::select! {
             () = token.cancelled() => {}
@@ -119,27 +119,27 @@ impl Keeper {
         cancel.store(true, Ordering::Relaxed);
     }
 
-    async fn keep(&mut self, asked: &mut mpsc::UnboundedReceiver<Asker>) {
+    async fn keep(&mut self, asked: &mut mpsc::UnboundedReceiver<Question>) {
         self.begin().await;
         loop {
             let table = Arc::clone(&self.table);
-            let next_look = self.looked + LOOK.max(self.look_took * 50);
+            let next_look = self.looked + POLL_INTERVAL.max(self.look_took * 50);
             tokio::select! {
                 biased;
                 // First, so that no stream of questions keeps them from ever happening.
                 () = at(self.tell) => self.tell().await,
                 () = at(self.due) => self.look_again().await,
-                asker = asked.recv() => {
-                    let Some(asker) = asker else { return };
-                    let mut askers = vec![asker];
-                    while let Ok(asker) = asked.try_recv() {
-                        askers.push(asker);
+                question = asked.recv() => {
+                    let Some(question) = question else { return };
+                    let mut questions = vec![question];
+                    while let Ok(question) = asked.try_recv() {
+                        questions.push(question);
                     }
-                    let since = askers.iter().map(|asker| asker.since).max();
+                    let since = questions.iter().map(|question| question.since).max();
                     self.freshen(since.unwrap_or_else(Instant::now)).await;
                     let answer = self.failure.clone().map_or_else(|| Ok(Arc::clone(&self.tree)), Err);
-                    for asker in askers {
-                        let _ = asker.answer.send(answer.clone());
+                    for question in questions {
+                        let _ = question.answer.send(answer.clone());
                     }
                 }
                 () = table.ready() => self.notice(),
@@ -172,12 +172,12 @@ impl Keeper {
         let read = self
             .blocking(move |cancel| {
                 let (root, bounds) = (&checkout.worktree, Bounds::of(&checkout));
-                let walked = walk::walk(root, b"", rules::Rules::above(root), bounds, &Unwatched, cancel)?;
+                let walked = walk::walk(root, b"", ignore::Rules::above(root), bounds, &Unwatched, &|| cancel.load(Ordering::Relaxed))?;
                 let mut tree = refresh::close(Tree::new(walked.nodes, walked.cut), &walked.closed);
                 for other in &others {
                     tree.share(other);
                 }
-                Ok((tree, rules::outside(root), checkout.git.as_ref().and_then(|git| Head::read(git.own.as_path()))))
+                Ok((tree, ignore::outside(root), checkout.git.as_ref().and_then(|git| Head::read(git.own.as_path()))))
             })
             .await;
         match read.and_then(|read: io::Result<_>| read) {
@@ -200,7 +200,7 @@ impl Keeper {
         self.failure = Some(Unreadable(error.to_string()));
         self.tree = Arc::default();
         self.unwatched = 0;
-        self.publish(true);
+        self.publish();
     }
 
     /// Takes the next tree.
@@ -213,18 +213,18 @@ impl Keeper {
         self.failure = None;
         self.unwatched = tree.unwatched();
         self.tree = Arc::new(tree);
-        self.publish(true);
+        self.publish();
     }
 
-    fn publish(&self, is_ready: bool) {
-        let standing = Standing { tree: Arc::clone(&self.tree), watched: self.table.len(), is_ready };
-        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    fn publish(&self) {
+        let snapshot = Snapshot { tree: Arc::clone(&self.tree), watched: self.table.len() };
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 
     /// Has the next directories watched, and looks whether they have changed since they were read.
     async fn offer(&mut self) {
         let Some(start) = self.offered else { return };
-        let end = (start + WATCHES_AT_ONCE).min(self.tree.nodes().len());
+        let end = (start + WATCH_BATCH).min(self.tree.nodes().len());
         let (root, tree, table) = (self.checkout.worktree.clone(), Arc::clone(&self.tree), Arc::clone(&self.table));
         let offered = self
             .blocking(move |cancel| {
@@ -256,7 +256,7 @@ impl Keeper {
             if self.unwatched > 0 {
                 tracing::info!(root = %self.checkout.worktree, unwatched = self.unwatched, "directories that cannot be watched are looked at when needed");
             }
-            self.publish(true);
+            self.publish();
         }
     }
 
@@ -279,7 +279,7 @@ impl Keeper {
             }
         }
         if self.is_head_changed || !self.dirty.is_empty() || !self.written.is_empty() {
-            self.due.get_or_insert(Instant::now() + GATHER);
+            self.due.get_or_insert(Instant::now() + DEBOUNCE);
         }
     }
 
@@ -291,7 +291,7 @@ impl Keeper {
     }
 
     fn name(&mut self, directory: &[u8], name: &[u8], event: Event, is_directory: bool) {
-        if rules::decides(name) {
+        if ignore::decides(name) {
             self.dirty.all.insert(directory.to_vec());
             if name == b".git" {
                 return;
@@ -318,7 +318,7 @@ impl Keeper {
         self.notice();
         if self.known < since {
             // As long as watches are being given out, what has none yet must not be missed.
-            self.look(if self.offered.is_some() { Duration::ZERO } else { LOOK_AGAIN }).await;
+            self.look(if self.offered.is_some() { Duration::ZERO } else { POLL_PAUSE }).await;
         }
         if !self.dirty.is_empty() || self.is_head_changed || self.failure.is_some() {
             self.look_again().await;
@@ -327,7 +327,7 @@ impl Keeper {
 
     /// Looks at what nobody watches, unless that was done within this time.
     async fn look(&mut self, within: Duration) {
-        let is_time = self.looked.elapsed() >= LOOK;
+        let is_time = self.looked.elapsed() >= POLL_INTERVAL;
         if self.looked.elapsed() < within || (!is_time && self.unwatched == 0) {
             return;
         }
@@ -344,7 +344,7 @@ impl Keeper {
                         dirty.all.insert(node.listing.directory().to_vec());
                     }
                 }
-                (dirty, is_time.then(|| rules::outside(&root)))
+                (dirty, is_time.then(|| ignore::outside(&root)))
             })
             .await;
         let Ok((dirty, outside)) = looked else { return };
@@ -372,16 +372,16 @@ impl Keeper {
         } else {
             for path in written {
                 if self.tree.what(&path) == Some(What::File) {
-                    self.told.note(path, FileEvent::Change);
+                    self.changes.note(path, FileEvent::Change);
                 }
             }
         }
         if std::mem::take(&mut self.is_head_changed) {
             self.look_at_head().await;
         }
-        if !self.told.is_empty() && self.tell.is_none() {
-            let pause = self.told.pause();
-            self.tell = Some(if pause < LOOK_AGAIN * 2 { Instant::now() } else { Instant::now() + pause });
+        if !self.changes.is_empty() && self.tell.is_none() {
+            let pause = self.changes.pause();
+            self.tell = Some(if pause < POLL_PAUSE * 2 { Instant::now() } else { Instant::now() + pause });
         }
     }
 
@@ -390,7 +390,7 @@ impl Keeper {
         let was_readable = self.failure.is_none();
         let read = self
             .blocking(move |cancel| {
-                let tree = refresh(&checkout.worktree, &old, &dirty, Bounds::of(&checkout), &*table, cancel)?;
+                let tree = refresh(&checkout.worktree, &old, &dirty, Bounds::of(&checkout), &*table, &|| cancel.load(Ordering::Relaxed))?;
                 let mut changes = Vec::new();
                 old.difference(&tree, |path, is_new| changes.push((path, if is_new { FileEvent::Add } else { FileEvent::Unlink })));
                 Ok((tree, changes))
@@ -409,12 +409,12 @@ impl Keeper {
                 self.offered = (self.unwatched > 0 && !self.table.is_full()).then_some(0);
                 if was_readable {
                     for (path, event) in changes {
-                        self.told.note(path, event);
+                        self.changes.note(path, event);
                     }
                 }
                 for path in written {
                     if before.what(path) == Some(What::File) && self.tree.what(path) == Some(What::File) {
-                        self.told.note(path.clone(), FileEvent::Change);
+                        self.changes.note(path.clone(), FileEvent::Change);
                     }
                 }
             }
@@ -423,7 +423,7 @@ impl Keeper {
                     let empty = Tree::default();
                     let mut gone = Vec::new();
                     self.tree.difference(&empty, |path, _| gone.push(path));
-                    gone.into_iter().for_each(|path| self.told.note(path, FileEvent::Unlink));
+                    gone.into_iter().for_each(|path| self.changes.note(path, FileEvent::Unlink));
                 }
                 self.fail(&error);
             }
@@ -439,13 +439,13 @@ impl Keeper {
         if before.is_some() && branch(&before) != branch(&self.head) {
             let root = self.checkout.worktree.clone();
             let payload = EventPayload::VcsBranchUpdated(BranchInfo { branch: branch(&self.head) });
-            self.voice.tell(&self.checkout.project, vec![(root, payload)]).await;
+            self.notifier.notify(&self.checkout.project, vec![(root, payload)]).await;
         }
     }
 
     async fn tell(&mut self) {
         let now = Instant::now();
-        let events = self.told.take(now).into_iter().map(|(path, event)| {
+        let events = self.changes.take(now).into_iter().map(|(path, event)| {
             let full = self.checkout.worktree.join(names::as_path(&path));
             // A file's event happens in its directory, so that whoever follows that one is told.
             let is_whole_directory = self.tree.position(&path).is_some();
@@ -454,9 +454,9 @@ impl Keeper {
             (directory.unwrap_or_else(|| self.checkout.worktree.clone()), payload)
         });
         let events: Vec<_> = events.collect();
-        self.tell = (!self.told.is_empty()).then(|| now + self.told.pause());
+        self.tell = (!self.changes.is_empty()).then(|| now + self.changes.pause());
         if !events.is_empty() {
-            self.voice.tell(&self.checkout.project, events).await;
+            self.notifier.notify(&self.checkout.project, events).await;
         }
     }
 }

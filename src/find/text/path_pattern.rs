@@ -1,58 +1,11 @@
-//! What searches share that go through a project one file after the other: a walk with bounds, the order by age, and
-//! patterns for paths.
+//! A pattern for paths, as the tools take it.
 
-use std::{
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use ignore::{DirEntry, WalkBuilder};
 
 use super::{error::Error, literal::readings};
-use crate::{file::open::Extent, git::ignore::is_too_nested};
-
-/// A walk ends after this many entries: what is larger is no project but a disk.
-pub const MOST_ENTRIES: usize = 200_000;
-
-/// A file that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The absolute path.
-    pub path: PathBuf,
-    /// When it was changed last.
-    pub modified: SystemTime,
-}
-
-/// Visits everything below the root, at most [`MOST_ENTRIES`]. What cannot be read is left out. `None` when it was over
-/// before the end.
-pub fn walk(builder: &WalkBuilder, is_over: impl Fn() -> bool, mut visit: impl FnMut(DirEntry)) -> Option<Extent> {
-    for (count, entry) in builder.build().enumerate() {
-        if is_over() {
-            return None;
-        }
-        if count > MOST_ENTRIES {
-            return Some(Extent::Part);
-        }
-        if let Ok(entry) = entry
-            && entry.depth() > 0
-        {
-            visit(entry);
-        }
-    }
-    Some(Extent::Whole)
-}
-
-/// When an entry was changed last; long ago where nobody knows.
-#[must_use]
-pub fn modified(entry: &DirEntry) -> SystemTime {
-    entry.metadata().ok().and_then(|metadata| metadata.modified().ok()).unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// Newest first; of equal age by path, so that the order is always the same.
-pub fn newest_first(files: &mut [Entry]) {
-    files.sort_by(|one, other| other.modified.cmp(&one.modified).then_with(|| one.path.cmp(&other.path)));
-}
+use crate::git::ignore::is_too_nested;
 
 /// A pattern for paths: without a slash it is about names at any depth, with one about the path from the root on.
 #[derive(Debug, Clone)]

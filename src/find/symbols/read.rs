@@ -1,4 +1,4 @@
-//! Which files of a directory may have symbols, and reading them on all cores.
+//! Lists the files of a directory that may have symbols, and reads them on all processors.
 
 use std::{
     io::Read as _,
@@ -10,22 +10,23 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use ignore::DirEntry;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    decode::MOST_BYTES,
+    decode::MAX_BYTES,
     extract::Extractor,
     language::{ByName, Language},
     stamp::Stamp,
     table::File,
 };
-use crate::{file::open, git::ignore::walker, stdx::paths::AbsPath};
+use crate::{
+    file::open,
+    find::{files::Files, listing::What, walk::Bounds},
+    stdx::paths::AbsPath,
+};
 
-/// A walk ends after so many entries: what is larger is no project but a disk.
-const MOST_ENTRIES: usize = 200_000;
 /// More threads gain little and take memory.
-const MOST_THREADS: usize = 8;
+const MAX_THREADS: usize = 8;
 /// How many files a thread reads before it hands them over.
 const BATCH: usize = 16;
 /// Grammars may take some stack for nested text.
@@ -40,25 +41,31 @@ pub(super) struct Listed {
 /// The files at or below the root that may have symbols, in the order of their paths. `None` when the token is cancelled.
 pub(super) fn list(root: &AbsPath, token: &CancellationToken) -> Option<Vec<Listed>> {
     let mut listed = Vec::new();
-    // What package managers put there is nobody's own, even where no ignore file says so.
-    let keep = |entry: &DirEntry| entry.file_name() != "node_modules";
-    for entry in walker(root, keep).build().take(MOST_ENTRIES) {
-        if token.is_cancelled() {
-            return None;
-        }
-        let Ok(entry) = entry else { continue };
-        if entry.file_type().is_some_and(|kind| kind.is_file())
-            && let Some(by_name) = Language::by_name(entry.path())
-            && let Ok(metadata) = entry.metadata()
-            && metadata.len() <= MOST_BYTES
-            && (by_name != ByName::Open || is_program(&metadata))
-            && let Some(path) = AbsPath::new(entry.path())
-        {
-            listed.push(Listed { path, stamp: Stamp::of(&metadata) });
-        }
+    if let Ok(files) = Files::walk(root, Bounds::SEARCH, &|| token.is_cancelled()) {
+        // What package managers put there is nobody's own, even where no ignore file says so.
+        let keep =
+            |path: &Path, what| !token.is_cancelled() && (what == What::File || path.file_name().is_none_or(|name| name != "node_modules"));
+        files.visit(keep, |path, what| {
+            if what == What::File {
+                listed.extend(look(path));
+            }
+        });
     }
-    listed.sort_by(|one, other| one.path.cmp(&other.path));
+    if token.is_cancelled() {
+        return None;
+    }
+    listed.sort_by(|one: &Listed, other| one.path.cmp(&other.path));
     Some(listed)
+}
+
+/// The file at a path, if it is one that may have symbols.
+fn look(path: &Path) -> Option<Listed> {
+    let by_name = Language::by_name(path)?;
+    let metadata = path.symlink_metadata().ok().filter(|metadata| metadata.is_file() && metadata.len() <= MAX_BYTES)?;
+    if by_name == ByName::Open && !is_program(&metadata) {
+        return None;
+    }
+    Some(Listed { path: AbsPath::new(path)?, stamp: Stamp::of(&metadata) })
 }
 
 #[cfg(unix)]
@@ -81,8 +88,8 @@ pub(super) fn may_have_symbols(path: &Path) -> bool {
 pub(super) fn read(path: &AbsPath, extractor: &mut Extractor) -> Option<File> {
     let (began, now) = (Instant::now(), SystemTime::now());
     let (file, metadata) = open::regular(path).ok()?;
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(MOST_BYTES)).unwrap_or(0) + 1);
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).ok()?;
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(MAX_BYTES)).unwrap_or(0) + 1);
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).ok()?;
     let mut read = File::of_bytes(path.clone(), Stamp::of(&metadata), began, &bytes, extractor);
     // Without a stamp it is read again the next time.
     read.stamp = read.stamp.filter(|stamp| !stamp.is_fresh(now));
@@ -106,7 +113,7 @@ pub(super) fn read_all(paths: &[AbsPath], token: &CancellationToken, deliver: im
         }
         deliver(batch);
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS).min(paths.len());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(paths.len());
     std::thread::scope(|scope| {
         let started = (0..threads)
             .filter(|_| std::thread::Builder::new().name("symbols".into()).stack_size(STACK).spawn_scoped(scope, work).is_ok())
