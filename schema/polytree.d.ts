@@ -338,6 +338,10 @@ export type Config = {
   instructions?: Array<string> | null
   /** What tools may do without asking. */
   permission?: PermissionConfig
+  /** What is done without a question where a session says nothing about it; only in the user's own settings. Default: `ask`. */
+  mode?: Mode | null
+  /** What commands in the sandbox may touch; only in the user's own settings. */
+  sandbox?: SandboxConfig
   /** Tools switched on or off by name or wildcard. */
   tools?: { [key: string]: boolean }
   /** The user's name for display; default: the name of the account. */
@@ -407,6 +411,8 @@ export type Diagnosis = {
   log: DiagnosisLog
   /** The machine around it. */
   machine: DiagnosisMachine
+  /** What commands can be confined by; absent where that could not be tried. */
+  sandbox?: DiagnosisSandbox | null
   /** The settings and models of the directory. */
   settings: DiagnosisSettings
   /** What is worth doing, the gravest first. */
@@ -719,6 +725,19 @@ export type DiagnosisRows = {
   oldestCursor: number
   /** The newest one. */
   newestCursor: number
+}
+/** What this machine can enforce, found by trying it: `sandbox` of `server.diagnose`. */
+export type DiagnosisSandbox = {
+  /** The ABI of Landlock; 0 where there is none. */
+  landlock: number
+  /** System calls can be refused. */
+  seccomp: boolean
+  /** Namespaces can be made without privileges. */
+  namespaces: boolean
+  /** bubblewrap is installed and runs. */
+  bubblewrap: boolean
+  /** What is enforced of each policy when settings use all of it. */
+  policies: { [key: string]: SandboxPromise }
 }
 /** A session that is not idle. */
 export type DiagnosisSession = {
@@ -1297,6 +1316,8 @@ export type EventUserMessage = {
   options?: PromptOptions | null
   /** The form that the answer was to have. */
   format?: OutputFormat | null
+  /** What was to be done without a question in its turn. */
+  mode?: Mode | null
 }
 /** A file that differs from the last commit. */
 export type File = {
@@ -1563,6 +1584,8 @@ export type MessageWithParts = {
   /** The event cursor of the snapshot: events of this message up to it are already contained. */
   cursor: number
 }
+/** What is done without a question. Stronger than any mode: a `deny`; an `ask` of the user's own whose pattern is not `*`; polytree's own files and key stores; an agent that may not edit, such as `plan`. */
+export type Mode = "ask" | "edits" | "all"
 /** A model. */
 export type Model = {
   /** The id at the provider. */
@@ -1852,7 +1875,7 @@ export type PermissionConfig = Action | {
   mcp?: PermissionSetting
   /** Calling tools of plugins; not used yet. */
   plugin?: PermissionSetting
-  /** Leaving the sandbox; not used yet. */
+  /** Leaving the sandbox; patterns are those of `bash`. */
   sandbox?: PermissionSetting
   /** Everything. */
   "*"?: PermissionSetting
@@ -2120,6 +2143,37 @@ export type Rule = {
   /** What then. */
   action: Action
 }
+/** The sandbox of commands; only in the user's own settings. Paths are absolute or begin with `~/`. */
+export type SandboxConfig = {
+  /** Files and directories that commands may read besides. */
+  read?: Array<string>
+  /** Files and directories, such as caches, that commands with the policy `workspace` may write besides. */
+  write?: Array<string>
+  /** UNIX sockets that commands may connect to. */
+  sockets?: Array<string>
+  /** Names of variables that commands get although they hold keys of providers. */
+  environment?: Array<string>
+  /** What commands with the policy `workspace` may reach. */
+  network?: SandboxNetwork
+  /** Commands that are to run in the sandbox are asked for where it cannot be had whole. */
+  required?: boolean
+}
+/** The network of commands in the sandbox. */
+export type SandboxNetwork = {
+  /** Domains that may be reached over HTTP and HTTPS, such as `crates.io`; `*.crates.io` for all below one. */
+  domains?: Array<string>
+  /** Servers on this machine may be reached too. */
+  loopback?: boolean
+}
+/** What is enforced of a policy, and what is not. */
+export type SandboxPromise = {
+  /** What is. */
+  enforced: Array<SandboxWord>
+  /** What is not. */
+  missing: Array<SandboxWord>
+}
+/** A part of what a policy promises. */
+export type SandboxWord = "read" | "write" | "git" | "network" | "domains" | "sockets" | "signals"
 /** The daemon itself. Read when it starts. */
 export type ServerConfig = {
   /** How long a daemon that a client started keeps running without a client, a running turn, a waiting prompt, or a listener on the network, in milliseconds; 0: no limit. */
@@ -2253,6 +2307,8 @@ export type Session = {
   agent?: string | null
   /** The model for prompts that name none. */
   model?: ModelRef | null
+  /** What is done without a question; absent: as the settings have it. A child has that of its root. */
+  mode?: Mode | null
   /** Where it is shared. */
   share?: SessionShare | null
   /** An undo that can still be taken back. */
@@ -2294,6 +2350,8 @@ export type SessionCreateParams = {
   agent?: string | null
   /** The model for prompts that name none. */
   model?: ModelRef | null
+  /** What is done without a question; default: as the settings have it. A child has that of its root. */
+  mode?: Mode | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
@@ -2397,6 +2455,8 @@ export type SessionPromptParams = {
   options?: PromptOptions | null
   /** The form of the answer; default: words. */
   format?: OutputFormat | null
+  /** What is done without a question in this turn; default: as the session has it. */
+  mode?: Mode | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
@@ -2475,6 +2535,8 @@ export type SessionSubmitParams = {
   options?: PromptOptions | null
   /** The form of the answer; default: words. */
   format?: OutputFormat | null
+  /** What is done without a question in this turn; default: as the session has it. */
+  mode?: Mode | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
@@ -2506,6 +2568,8 @@ export type SessionUpdateParams = {
   title?: string | null
   /** Archive it, or take it out of the archive. */
   archived?: boolean | null
+  /** What is done without a question, from the next tool call on. A child has that of its root. */
+  mode?: Mode | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
@@ -2969,6 +3033,8 @@ export type UserMessage = {
   options?: PromptOptions | null
   /** The form that the answer was to have. */
   format?: OutputFormat | null
+  /** What was to be done without a question in its turn. */
+  mode?: Mode | null
 }
 /** A part of a text, in UTF-16 code units. */
 export type Utf16Range = {

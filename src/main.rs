@@ -46,7 +46,7 @@ fn runtime(args: &Args) -> std::io::Result<Runtime> {
         Command::Stdio(_) if !args.standalone => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
     };
-    builder.worker_threads(2).max_blocking_threads(32).thread_stack_size(1 << 20).enable_all().build()
+    builder.worker_threads(2).max_blocking_threads(64).thread_stack_size(1 << 20).enable_all().build()
 }
 
 async fn run(args: Args) -> Result<Exit, Failure> {

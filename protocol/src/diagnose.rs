@@ -10,6 +10,7 @@ use crate::{
     daemon::LogLevel,
     diagnose_machine::{Advice, DiagnosisMachine, DiagnosisMemory, DiagnosisSettings, DiagnosisStore},
     id::{MessageId, PermissionId, ProjectId, SessionId},
+    sandbox::DiagnosisSandbox,
     session::SessionStatus,
 };
 
@@ -65,6 +66,9 @@ pub struct Diagnosis {
     pub log: DiagnosisLog,
     /// The machine around it.
     pub machine: DiagnosisMachine,
+    /// What commands can be confined by; absent where that could not be tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<DiagnosisSandbox>,
     /// The settings and models of the directory.
     pub settings: DiagnosisSettings,
     /// What is worth doing, the gravest first.

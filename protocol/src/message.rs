@@ -10,6 +10,7 @@ use crate::{
     id::{MessageId, SessionId},
     part::{Created, Part},
     provider::ModelRef,
+    sandbox::Mode,
 };
 
 /// A message with its parts, as read in one snapshot of the store.
@@ -87,6 +88,9 @@ pub struct UserMessage {
     /// The form that the answer was to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<OutputFormat>,
+    /// What was to be done without a question in its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
 }
 
 /// The state of a prompt. `message.updated` reports each change.

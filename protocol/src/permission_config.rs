@@ -29,7 +29,7 @@ const MEANINGS: [(&str, &str); 17] = [
     ("repeat", "Making the same call again and again."),
     ("mcp", "Calling tools of MCP servers; not used yet."),
     ("plugin", "Calling tools of plugins; not used yet."),
-    ("sandbox", "Leaving the sandbox; not used yet."),
+    ("sandbox", "Leaving the sandbox; patterns are those of `bash`."),
     ("*", "Everything."),
 ];
 

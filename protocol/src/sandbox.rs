@@ -1,5 +1,7 @@
 //! How far commands may go: modes of a session, the sandbox and its policies.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +59,30 @@ pub struct SandboxReport {
     /// The policy.
     pub policy: SandboxPolicy,
     /// What is enforced.
+    pub enforced: Vec<SandboxWord>,
+    /// What is not.
+    pub missing: Vec<SandboxWord>,
+}
+
+/// What this machine can enforce, found by trying it: `sandbox` of `server.diagnose`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct DiagnosisSandbox {
+    /// The ABI of Landlock; 0 where there is none.
+    pub landlock: u32,
+    /// System calls can be refused.
+    pub seccomp: bool,
+    /// Namespaces can be made without privileges.
+    pub namespaces: bool,
+    /// bubblewrap is installed and runs.
+    pub bubblewrap: bool,
+    /// What is enforced of each policy when settings use all of it.
+    pub policies: BTreeMap<String, SandboxPromise>,
+}
+
+/// What is enforced of a policy, and what is not.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SandboxPromise {
+    /// What is.
     pub enforced: Vec<SandboxWord>,
     /// What is not.
     pub missing: Vec<SandboxWord>,

@@ -10,6 +10,7 @@ use crate::{
     id::{MessageId, PartId, PermissionId, ProjectId, QuestionId, SessionId},
     message::{OutputFormat, PromptOptions, Tokens},
     provider::ModelRef,
+    sandbox::Mode,
 };
 
 /// One conversation.
@@ -38,6 +39,9 @@ pub struct Session {
     /// The model for prompts that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelRef>,
+    /// What is done without a question; absent: as the settings have it. A child has that of its root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// Where it is shared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<SessionShare>,
@@ -158,6 +162,9 @@ params! {
         /// The model for prompts that name none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<ModelRef>,
+        /// What is done without a question; default: as the settings have it. A child has that of its root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<Mode>,
     }
 }
 
@@ -215,6 +222,9 @@ params! {
         /// Archive it, or take it out of the archive.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         archived: Option<bool>,
+        /// What is done without a question, from the next tool call on. A child has that of its root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<Mode>,
     }
 }
 
@@ -290,6 +300,9 @@ macro_rules! prompt_params {
                 /// The form of the answer; default: words.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 format: Option<OutputFormat>,
+                /// What is done without a question in this turn; default: as the session has it.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                mode: Option<Mode>,
             }
         })*
     };

@@ -118,7 +118,7 @@ fn plain(name: &str, mode: AgentMode) -> Agent {
 /// Reading stays as the general rules have it: an `allow` here would also allow what those ask about.
 fn plan_rules() -> Vec<Rule> {
     let rule = |permission: &str, pattern: &str, action| Rule { permission: permission.to_owned(), pattern: pattern.to_owned(), action };
-    let mut rules = vec![rule("edit", "*", Action::Deny), rule("bash", "*", Action::Ask)];
+    let mut rules = vec![rule("edit", "*", Action::Deny), rule("bash", "*", Action::Ask), rule("sandbox", "*", Action::Ask)];
     rules.extend(LOOKING.iter().map(|pattern| rule("bash", pattern, Action::Allow)));
     rules.extend(NOT_LOOKING.iter().map(|pattern| rule("bash", pattern, Action::Ask)));
     rules

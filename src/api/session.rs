@@ -43,6 +43,7 @@ async fn create(context: &Context, instance: &Instance, params: SessionCreatePar
         title: params.title,
         agent: params.agent,
         model: params.model,
+        mode: params.mode,
         digest,
     };
     Ok(context.daemon.sessions.create(new).await?)
@@ -82,7 +83,7 @@ impl Handler for SessionGet {
 impl Handler for SessionUpdate {
     async fn handle(context: Context, params: Self::Params) -> Result<Session, Error> {
         select::session(&context, &params, &params.session_id).await?;
-        Ok(context.daemon.sessions.update(&params.session_id, params.title, params.archived).await?)
+        Ok(context.daemon.sessions.update(&params.session_id, params.title, params.archived, params.mode).await?)
     }
 }
 
@@ -147,6 +148,7 @@ impl Handler for SessionSubmit {
             variant,
             options,
             format,
+            mode,
             directory,
             project_id,
         } = params;
@@ -161,6 +163,7 @@ impl Handler for SessionSubmit {
             variant,
             options,
             format,
+            mode,
             directory,
             project_id,
         };
@@ -193,6 +196,7 @@ async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submit
         variant: params.variant,
         options: params.options,
         format: params.format,
+        mode: params.mode,
         environment: context.connection.environment(),
         digest,
     };

@@ -9,7 +9,7 @@ use clap::{
     CommandFactory as _, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use polytree_protocol::{id::SessionId, listen::ServerListenParams, provider::ModelRef};
+use polytree_protocol::{id::SessionId, listen::ServerListenParams, provider::ModelRef, sandbox::Mode};
 
 use super::{client::Failure, sanitize, tape::TapeArgs};
 use crate::stdx::{nearest, paths::AbsPath, text::ellipsis};
@@ -193,6 +193,9 @@ pub struct RunArgs {
     /// The agent to ask
     #[arg(long, short, value_name = "NAME")]
     pub agent: Option<String>,
+    /// What is done without a question: what the rules allow (ask), edits and commands in the sandbox too (edits), everything (all)
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    pub mode: Option<Mode>,
     /// Attach a file or some of its lines (PATH:LINE or PATH:START-END); may be given more than once
     #[arg(long = "file", short, value_name = "PATH[:LINES]")]
     pub files: Vec<String>,
@@ -215,6 +218,15 @@ pub struct RunArgs {
 
 fn model(text: &str) -> Result<ModelRef, String> {
     ModelRef::parse(text).ok_or_else(|| "expected PROVIDER/MODEL, such as local/small; `polytree models` lists them".to_owned())
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    match text {
+        "ask" => Ok(Mode::Ask),
+        "edits" => Ok(Mode::Edits),
+        "all" => Ok(Mode::All),
+        _ => Err("expected ask, edits or all".to_owned()),
+    }
 }
 
 /// Arguments of `serve`.

@@ -115,6 +115,7 @@ pub(super) async fn begin(
         model: args.model.clone(),
         agent: args.agent.clone(),
         variant: args.variant.clone(),
+        mode: args.mode,
         ..SessionSubmitParams::default()
     };
     if args.again {
@@ -205,13 +206,14 @@ async fn cancelled(daemon: &Daemon, session: &Session) -> Result<Again, Failure>
 impl Again {
     /// The prompt as it was, but for what is asked for now.
     fn into_params(self, params: &mut SessionSubmitParams) {
-        let UserMessage { agent, model, variant, system, tools, options, format, .. } = self.message;
+        let UserMessage { agent, model, variant, system, tools, options, format, mode, .. } = self.message;
         // A variant is one of its model.
         if params.model.is_none() && params.variant.is_none() {
             params.variant = variant;
         }
         params.model.get_or_insert(model);
         params.agent.get_or_insert(agent);
+        params.mode = params.mode.or(mode);
         (params.system, params.tools, params.options, params.format) = (system, tools, options, format);
         params.parts = self.parts.into_iter().filter_map(again).collect();
     }

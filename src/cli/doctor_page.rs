@@ -4,6 +4,7 @@ use polytree_protocol::{
     daemon::LogLevel,
     diagnose::{Diagnosis, DiagnosisClient, DiagnosisDoor, DiagnosisProject, DiagnosisSession, DiagnosisStart},
     diagnose_machine::{Advice, DiagnosisFiles, DiagnosisPlace, Severity},
+    sandbox::DiagnosisSandbox,
     session::SessionStatus,
 };
 
@@ -282,6 +283,26 @@ fn machine(report: &Diagnosis) -> Rows {
         let Some(program) = program else { continue };
         let path = program.path.as_ref().map_or_else(|| paint(BAD, "not found"), |path| text(path));
         rows.push(vec![name.to_owned(), path, paint(FAINT, &program.version.as_deref().map_or_else(String::new, text))]);
+    }
+    rows.extend(report.sandbox.iter().flat_map(sandbox));
+    rows
+}
+
+/// What commands can be confined by, and what of each policy this machine does not enforce.
+fn sandbox(sandbox: &DiagnosisSandbox) -> Rows {
+    let mut means = Vec::new();
+    if sandbox.landlock > 0 {
+        means.push(format!("Landlock (ABI {})", sandbox.landlock));
+    }
+    let others = [("seccomp", sandbox.seccomp), ("namespaces", sandbox.namespaces), ("bubblewrap", sandbox.bubblewrap)];
+    means.extend(others.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name.to_owned()));
+    let means = if means.is_empty() { paint(WARNING, "nothing to confine commands by") } else { means.join(", ") };
+    let mut rows = vec![vec!["sandbox".to_owned(), means]];
+    for (policy, promise) in &sandbox.policies {
+        let words: Vec<String> = promise.missing.iter().map(|word| format!("{word:?}").to_lowercase()).collect();
+        let state =
+            if words.is_empty() { paint(GOOD, "all is enforced") } else { paint(WARNING, &format!("without {}", words.join(", "))) };
+        rows.push(vec![String::new(), text(policy), state]);
     }
     rows
 }

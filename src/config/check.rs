@@ -58,6 +58,18 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
     if !is_user && config.server != polytree_protocol::config::ServerConfig::default() {
         return Err(Mistake::new(["server"], "belongs into the user's own settings"));
     }
+    if !is_user && config.sandbox != polytree_protocol::sandbox::SandboxConfig::default() {
+        return Err(Mistake::new(["sandbox"], "belongs into the user's own settings"));
+    }
+    if !is_user && config.mode.is_some() {
+        return Err(Mistake::new(["mode"], "belongs into the user's own settings"));
+    }
+    for (key, paths) in [("read", &config.sandbox.read), ("write", &config.sandbox.write), ("sockets", &config.sandbox.sockets)] {
+        if let Some(index) = paths.iter().position(|path| AbsPath::expand(path).is_none_or(|path| path.parent().is_none())) {
+            let message = "expected an absolute path, or one that begins with `~/`, and not the root";
+            return Err(Mistake::new(["sandbox", key, &index.to_string()], message));
+        }
+    }
     if !is_user && (config.models_url.is_some() || !config.local_servers.is_empty()) {
         let key = if config.models_url.is_some() { "models_url" } else { "local_servers" };
         return Err(Mistake::new([key], "belongs into the user's own settings"));
@@ -164,6 +176,8 @@ mod tests {
             r#"{"record": "/x", "replay": "/y"}"#,
             r#"{"instructions": ["a.md", "https://x/y.md"]}"#,
             r#"{"storage": {"log_days": 0}}"#,
+            r#"{"sandbox": {"read": ["~/models", "models"]}}"#,
+            r#"{"sandbox": {"write": ["/"]}}"#,
             r#"{"instructions": ["~/a.md"], "storage": {"log_days": 3}, "model": "a/b/c"}"#,
         ];
         let project = [
@@ -174,6 +188,8 @@ mod tests {
             r#"{"models_url": "https://a"}"#,
             r#"{"local_servers": {"ollama": "off"}}"#,
             r#"{"replay": "/x"}"#,
+            r#"{"mode": "all"}"#,
+            r#"{"sandbox": {"network": {"loopback": true}}}"#,
         ];
         let text: String = user.iter().map(|text| message(text, true)).chain(project.iter().map(|text| message(text, false))).collect();
         expect_test::expect![[r#"
@@ -195,6 +211,8 @@ mod tests {
             `replay`: a replay cannot be recorded: leave out one of `record` and `replay`
             `instructions.1`: expected the path of a file or a glob pattern; addresses are not supported
             `storage.log_days`: expected at least 1
+            `sandbox.read.1`: expected an absolute path, or one that begins with `~/`, and not the root
+            `sandbox.write.0`: expected an absolute path, or one that begins with `~/`, and not the root
             fine
             `instructions.0`: a project's settings can only name files of the project, by relative paths
             `instructions.0`: a project's settings can only name files of the project, by relative paths
@@ -203,6 +221,8 @@ mod tests {
             `models_url`: belongs into the user's own settings
             `local_servers`: belongs into the user's own settings
             `replay`: belongs into the user's own settings
+            `mode`: belongs into the user's own settings
+            `sandbox`: belongs into the user's own settings
         "#]]
         .assert_eq(&text);
     }

@@ -294,6 +294,8 @@ impl Daemon {
             }
             let has_started = std::mem::replace(&mut pause, HOUSEKEEPING) == STARTED;
             if has_started {
+                // Before a command needs it.
+                self.projects.sandbox().abilities().await;
                 // Damage is told to whoever waits for it.
                 let _ = self.store.look_through().await;
             }

@@ -1,6 +1,7 @@
 //! May it: rules that are pure, questions that wait durably, and the answers that are remembered.
 
 pub(crate) mod broker;
+pub(crate) mod mode;
 pub(crate) mod pattern;
 pub(crate) mod rules;
 

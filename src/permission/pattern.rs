@@ -1,5 +1,6 @@
-//! The pattern language of permission rules: `*` is any run of characters (slashes and newlines too), `?` is one,
-//! everything else is itself, and the whole text must match. Matching never backtracks further than the last `*`.
+//! The pattern language of permission rules: `*` is any run of characters (slashes and newlines too), `?` is one, `[*]`
+//! and `[?]` are the characters themselves, everything else is itself, and the whole text must match. Matching never
+//! backtracks further than the last `*`.
 
 /// A wildcard pattern, ready to match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,16 @@ impl Pattern {
             _ => ("", text),
         };
         let mut tokens: Vec<Token> = literal.chars().map(Token::Literal).collect();
-        for character in rest.chars() {
+        let mut characters = rest.chars();
+        while let Some(character) = characters.next() {
+            if character == '['
+                && let Some(literal @ ('*' | '?')) = characters.clone().next()
+                && characters.clone().nth(1) == Some(']')
+            {
+                characters.nth(1);
+                tokens.push(Token::Literal(literal));
+                continue;
+            }
             match character {
                 '*' if tokens.last() == Some(&Token::Any) => {}
                 '*' => tokens.push(Token::Any),
@@ -34,6 +44,18 @@ impl Pattern {
             }
         }
         Self { tokens }
+    }
+
+    /// The pattern that matches this text alone.
+    #[must_use]
+    pub fn literal(text: &str) -> String {
+        text.chars().fold(String::with_capacity(text.len()), |mut pattern, character| {
+            match character {
+                '*' | '?' => pattern.extend(['[', character, ']']),
+                _ => pattern.push(character),
+            }
+            pattern
+        })
     }
 
     /// Whether the whole text matches. A pattern that ends in ` *` also matches without that end: `git *` matches `git`.
@@ -153,6 +175,19 @@ mod tests {
         assert!(!Pattern::new("~/x/*", home).matches("/home/aab/x/y"));
         assert!(!Pattern::new("~root/x", home).matches("/home/a*broot/x"));
         assert!(!Pattern::new("echo ~/x", home).matches("echo /home/a*b/x"));
+    }
+
+    #[test]
+    fn a_literal_pattern_matches_its_text_alone() {
+        for text in ["find . -name *.rs", "a?b", "[*]", "[?", "x [*", "*", "ls *", "[[*]]", "a*]"] {
+            let pattern = Pattern::new(&Pattern::literal(text), None);
+            assert!(pattern.matches(text), "{text}");
+            for other in [text.replace('*', "x"), text.replace('?', "x"), format!("{text}x"), text.replace(" *", "")] {
+                assert!(other == text || !pattern.matches(&other), "{text} matches {other}");
+            }
+        }
+        assert!(Pattern::new("[*]x*", None).matches("*xy"));
+        assert!(Pattern::new("[a]", None).matches("[a]"));
     }
 
     #[test]

@@ -107,6 +107,29 @@ impl Rules {
         patterns.into_iter().map(|pattern| self.evaluate(kind, pattern)).fold(start, stricter)
     }
 
+    /// Whether the rules deny one thing that an allowed command does, or ask about it: a rule for everything that asks
+    /// (`*`) is answered by the rule that allows the command.
+    #[must_use]
+    pub fn has_own_word(&self, kind: &str, pattern: &str) -> bool {
+        let decision = self.decide(kind, pattern);
+        let is_for_all = |rule: &Rule| rule.action == Action::Ask && rule.pattern == "*";
+        match (decision.action, decision.rule) {
+            (Action::Allow, _) => false,
+            (Action::Ask, Some((_, rule))) if is_for_all(&rule) => {
+                let narrow = self.rules.iter().filter(|compiled| !is_for_all(&compiled.rule)).cloned().collect();
+                Self { home: None, rules: narrow }.decide(kind, pattern).rule.is_some_and(|(_, rule)| rule.action != Action::Allow)
+            }
+            (_, rule) => rule.is_some(),
+        }
+    }
+
+    /// Whether a rule denies anything that a command could do.
+    #[must_use]
+    pub fn denies_a_command(&self) -> bool {
+        const KINDS: [&str; 7] = ["*", "bash", "edit", "read", "external_directory", "webfetch", "sandbox"];
+        self.rules.iter().any(|compiled| compiled.rule.action == Action::Deny && KINDS.contains(&compiled.rule.permission.as_str()))
+    }
+
     /// What the rules say about something that nothing has to allow, as it does nothing by itself: a deny holds, and so does
     /// a rule that asks for it and not for everything.
     #[must_use]

@@ -26,6 +26,7 @@ use crate::{
     git::{layout, refs},
     overlay::Overlay,
     provider::{Keys, Network, NetworkSettings, PUBLISHED_AT, Recordings, URL_VARIABLE},
+    sandbox::Sandbox,
     session::{self, Workspace, Workspaces},
     stdx::{disk, idle::IdlePool, paths::AbsPath, tasks::Tasks, time::now_ms},
     store::{CheckoutId, Known, KnownProject, ProjectChange, Seen, SeenFiles, Store, Told},
@@ -53,6 +54,12 @@ impl Projects {
     #[must_use]
     pub fn new(store: Arc<Store>, places: Places, overlay: Arc<Overlay>, finder: Arc<Finder>) -> Self {
         Self { store, loading: Arc::new(Loading::new(places, overlay, finder)), open: IdlePool::new(MAX_OPEN) }
+    }
+
+    /// What commands are confined by.
+    #[must_use]
+    pub fn sandbox(&self) -> &Arc<Sandbox> {
+        &self.loading.sandbox
     }
 
     /// Records or replays the calls of clients that say nothing about it as these variables do.

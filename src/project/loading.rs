@@ -10,6 +10,7 @@ use crate::{
     find::Finder,
     overlay::{Overlay, Policy},
     provider::{Pool, Recordings},
+    sandbox::{self, Sandbox},
     session::Workspace,
     stdx::paths,
     tool::{self, context::Environment, definition::AnyTool, output::OutputLimits},
@@ -24,12 +25,14 @@ pub(super) struct Loading {
     tools: Vec<Arc<dyn AnyTool>>,
     overlay: Arc<Overlay>,
     finder: Arc<Finder>,
+    pub sandbox: Arc<Sandbox>,
 }
 
 impl Loading {
     pub fn new(places: Places, overlay: Arc<Overlay>, finder: Arc<Finder>) -> Self {
         let models = Arc::new(Pool::new(&places.data));
-        Self { loader: Loader::new(), models, places, recordings: Recordings::default(), tools: tool::builtin(), overlay, finder }
+        let sandbox = Arc::new(Sandbox::new(&places.data, &[&places.config, &places.runtime]));
+        Self { loader: Loader::new(), models, places, recordings: Recordings::default(), tools: tool::builtin(), overlay, finder, sandbox }
     }
 
     /// The settings of the directory as they are now, for a client with the given variables.
@@ -81,6 +84,9 @@ impl Loading {
             overlay: Arc::clone(&self.overlay),
             recent: self.finder.recent(&instance.project.id),
             buffers: Policy::from(&config.buffer),
+            mode: config.mode.unwrap_or_default(),
+            sandbox: Arc::clone(&self.sandbox),
+            sandbox_settings: Arc::new(sandbox::Settings::new(&config.sandbox)),
             environment: Arc::clone(environment),
             // One for each project: what one has printed is nothing for the others.
             output_directory: self.places.data.join("output").join(instance.project.id.as_str()),

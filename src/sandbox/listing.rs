@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::Unconfined;
+use super::{error::Unconfined, place::Verdict};
 
 /// The most directories that are looked through.
 const DIRECTORIES: usize = 50_000;
@@ -19,21 +19,6 @@ const DIRECTORIES: usize = 50_000;
 const RECENT: Duration = Duration::from_millis(20);
 /// Stands for any name: whether a rule is about everything in a directory.
 const ANY: &str = "\u{fffd}";
-
-/// What the rules say of a file: what a command may not do without being asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Verdict {
-    /// It may not be read.
-    pub hidden: bool,
-    /// It may not be changed.
-    pub fixed: bool,
-}
-
-impl Verdict {
-    fn is_free(self) -> bool {
-        self == Self::default()
-    }
-}
 
 /// A file or directory that something is said of.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,13 +19,25 @@ const SYSTEM: &[&str] = &[
     "/opt",
     "/nix/store",
     "/run/current-system",
-    "/proc",
     "/sys",
     "/var/lib/dpkg",
     "/var/lib/alternatives",
     "/home/linuxbrew",
     "/snap",
     "/run/systemd/resolve",
+];
+
+/// What the kernel tells of itself, without what it tells of processes: their variables are among that.
+const KERNEL: &[&str] = &[
+    "/proc/cmdline",
+    "/proc/cpuinfo",
+    "/proc/filesystems",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/sys",
+    "/proc/uptime",
+    "/proc/version",
 ];
 
 /// Devices that hold nothing.
@@ -182,6 +194,12 @@ pub fn readable(home: Option<&Path>, path: Option<&str>) -> Vec<PathBuf> {
         }
     }
     least
+}
+
+/// What the kernel tells of itself that commands may read; of processes too for those that do more than look.
+pub fn kernel(processes: bool) -> impl Iterator<Item = &'static Path> {
+    let names: &'static [&'static str] = if processes { &["/proc"] } else { KERNEL };
+    names.iter().map(Path::new)
 }
 
 /// The devices that commands may use.

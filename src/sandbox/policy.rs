@@ -1,6 +1,6 @@
 //! The words in which a sandbox is asked for and told of, and what a machine can enforce of each policy. Pure.
 
-use polytree_protocol::sandbox::{SandboxPolicy, SandboxReport, SandboxWord};
+use polytree_protocol::sandbox::{DiagnosisSandbox, SandboxPolicy, SandboxPromise, SandboxReport, SandboxWord};
 use serde::{Deserialize, Serialize};
 
 /// What was found to work on this machine, by trying it.
@@ -62,7 +62,8 @@ impl Abilities {
         let is_workspace = policy == SandboxPolicy::Workspace;
         for (word, holds) in [
             (SandboxWord::Read, confines),
-            (SandboxWord::Write, confines),
+            // Modes and times of files that cannot be written can be changed where they are not covered.
+            (SandboxWord::Write, confines && (!is_workspace || self.can_cover())),
             (SandboxWord::Git, confines && (!is_workspace || self.can_cover())),
             (SandboxWord::Network, confines),
             // What is not asked for is refused as a whole, which is stricter.
@@ -73,6 +74,24 @@ impl Abilities {
             if holds { &mut report.enforced } else { &mut report.missing }.push(word);
         }
         report
+    }
+}
+
+/// What is told of the abilities.
+#[must_use]
+pub fn diagnosis(abilities: Abilities) -> DiagnosisSandbox {
+    let all = Wants { domains: true, sockets: true };
+    let policies = [("read-only", SandboxPolicy::ReadOnly), ("workspace", SandboxPolicy::Workspace)];
+    let promise = |policy| {
+        let report = abilities.report(policy, all);
+        SandboxPromise { enforced: report.enforced, missing: report.missing }
+    };
+    DiagnosisSandbox {
+        landlock: abilities.landlock,
+        seccomp: abilities.seccomp,
+        namespaces: abilities.namespaces,
+        bubblewrap: abilities.bubblewrap,
+        policies: policies.into_iter().map(|(name, policy)| (name.to_owned(), promise(policy))).collect(),
     }
 }
 
@@ -95,7 +114,7 @@ mod tests {
             (Abilities { landlock: 7, ..FULL }, SandboxPolicy::Workspace, ALL, "sockets "),
             (Abilities { landlock: 7, ..FULL }, SandboxPolicy::Workspace, Wants::default(), ""),
             (Abilities { landlock: 5, ..FULL }, SandboxPolicy::ReadOnly, Wants::default(), "signals "),
-            (Abilities { landlock: 7, namespaces: false, ..FULL }, SandboxPolicy::Workspace, ALL, "git domains sockets "),
+            (Abilities { landlock: 7, namespaces: false, ..FULL }, SandboxPolicy::Workspace, ALL, "write git domains sockets "),
             (Abilities { landlock: 7, namespaces: false, ..FULL }, SandboxPolicy::ReadOnly, Wants::default(), ""),
             (Abilities { namespaces: false, bubblewrap: true, ..FULL }, SandboxPolicy::Workspace, Wants::default(), ""),
             (Abilities { landlock: 2, ..FULL }, SandboxPolicy::ReadOnly, ALL, "read write git network domains sockets signals "),

@@ -9,9 +9,10 @@ use std::{
 use polytree_protocol::sandbox::SandboxPolicy;
 
 use super::{
-    Unconfined,
+    error::Unconfined,
     git_files::{Repository, protected},
     listing::{Judge, Listing, without},
+    place::Verdict,
     places,
     policy::Abilities,
     spec::{Access, Cover, Network, Spec},
@@ -30,10 +31,10 @@ pub struct Request<'a> {
     pub abilities: Abilities,
     /// The top of the checkout, a real path.
     pub worktree: &'a Path,
-    /// The home directory.
-    pub home: Option<&'a Path>,
-    /// The value of `PATH`.
-    pub search_path: Option<&'a str>,
+    /// The roots of the system and of tool chains, real paths.
+    pub roots: &'a [PathBuf],
+    /// The stores of keys.
+    pub keys: &'a HashSet<PathBuf>,
     /// What may be read besides: by the settings, and by rules for directories outside.
     pub read: &'a [PathBuf],
     /// What may be written besides, with the policy `workspace`.
@@ -42,6 +43,8 @@ pub struct Request<'a> {
     pub sockets: &'a [PathBuf],
     /// Some of the network may be reached by way of the proxy.
     pub proxied: bool,
+    /// What earlier commands have printed.
+    pub outputs: &'a Path,
     /// polytree's own directories.
     pub own: &'a [PathBuf],
     /// Names of polytree's files at the top of the worktree.
@@ -53,7 +56,7 @@ pub struct Request<'a> {
     /// The file that hides others.
     pub blank: &'a Path,
     /// What the rules say of the files of the worktree.
-    pub rules: &'a (dyn Fn(&str) -> super::Verdict + Sync),
+    pub rules: &'a (dyn Fn(&str) -> Verdict + Sync),
 }
 
 /// What the helper is told, and what has to be compared after the command.
@@ -74,7 +77,7 @@ pub struct Prepared {
 pub fn prepare(request: &Request<'_>, listing: &mut Listing) -> Result<Prepared, Unconfined> {
     let is_workspace = request.policy == SandboxPolicy::Workspace;
     let covers_files = is_workspace && request.abilities.can_cover();
-    let mut private = places::private(request.home);
+    let mut private = request.keys.clone();
     private.extend(request.own.iter().cloned());
     listing.refresh(request.worktree, &Judge { rules: request.rules, private: &private })?;
     let repository = Repository::of(request.worktree);
@@ -93,12 +96,13 @@ pub fn prepare(request: &Request<'_>, listing: &mut Listing) -> Result<Prepared,
             spec.grant(Access::Read, path);
         }
     }
+    spec.grant(Access::Read, request.outputs);
     spec.grant(Access::Write, request.temporary);
     request.sockets.iter().for_each(|path| spec.grant(Access::Connect, path));
     spec.unix = !request.sockets.is_empty() && request.abilities.can_name_sockets();
     let mut prepared = Prepared { spec, outer: Vec::new(), compare: Vec::new() };
     if is_workspace {
-        workspace(request, repository.as_ref(), listing, &mut prepared)?;
+        workspace(request, repository.as_ref(), &private, listing, &mut prepared)?;
     }
     if prepared.spec.grants.len() > RULES {
         return Err(Unconfined::TooMany);
@@ -110,22 +114,33 @@ fn read_outside(request: &Request<'_>, private: &HashSet<PathBuf>, spec: &mut Sp
     let mut spared = private.clone();
     // It has rules of its own.
     spared.insert(request.worktree.to_owned());
-    let roots = places::readable(request.home, request.search_path);
-    for root in roots.iter().chain(request.read) {
+    for root in request.roots.iter().chain(request.read) {
         for path in without(root, &spared)? {
             spec.grant(Access::Read, path);
         }
     }
+    places::kernel(request.policy == SandboxPolicy::Workspace).for_each(|path| spec.grant(Access::Read, path));
     places::devices().for_each(|device| spec.grant(Access::Device, device));
     spec.grant(Access::List, "/dev");
     Ok(())
 }
 
-fn workspace(request: &Request<'_>, repository: Option<&Repository>, listing: &Listing, prepared: &mut Prepared) -> Result<(), Unconfined> {
+fn workspace(
+    request: &Request<'_>,
+    repository: Option<&Repository>,
+    private: &HashSet<PathBuf>,
+    listing: &Listing,
+    prepared: &mut Prepared,
+) -> Result<(), Unconfined> {
     let Request { worktree, abilities, .. } = *request;
     let spec = &mut prepared.spec;
-    for path in [worktree, request.cache].into_iter().chain(request.write.iter().map(PathBuf::as_path)) {
-        spec.grant(Access::Write, path);
+    // Where nothing can hide the secrets in it, what may be read is granted file by file.
+    spec.grant(if abilities.can_cover() { Access::Write } else { Access::Change }, worktree);
+    spec.grant(Access::Write, request.cache);
+    for path in request.write {
+        for path in without(path, private).map_err(Unconfined::Io)? {
+            spec.grant(Access::Write, path);
+        }
     }
     if let Some(repository) = repository {
         spec.grant(Access::Write, &repository.own);
@@ -134,6 +149,7 @@ fn workspace(request: &Request<'_>, repository: Option<&Repository>, listing: &L
             spec.grant(Access::Write, repository.common.join(name));
         }
     }
+    spec.attributes = true;
     let fixed = protected(worktree, repository, request.own_names);
     let kept = listing.kept(worktree);
     if !abilities.can_cover() {
@@ -143,7 +159,12 @@ fn workspace(request: &Request<'_>, repository: Option<&Repository>, listing: &L
         prepared.compare = fixed;
         return Ok(());
     }
-    let mut covers = Vec::new();
+    // What is not written is sealed, so that modes and times hold too.
+    let mut covers: Vec<(Cover, PathBuf)> = Vec::new();
+    for (_, path) in spec.grants.iter().filter(|(access, path)| matches!(access, Access::Write | Access::Change) && path.exists()) {
+        covers.push((Cover::Pin, path.clone()));
+    }
+    spec.seals = true;
     if let Some(repository) = repository.filter(|repository| repository.own.starts_with(worktree)) {
         covers.push((Cover::Pin, repository.own.clone()));
     }
@@ -172,4 +193,104 @@ fn workspace(request: &Request<'_>, repository: Option<&Repository>, listing: &L
         prepared.outer = covers;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: Abilities = Abilities { landlock: 7, seccomp: true, namespaces: true, bubblewrap: false };
+
+    struct Home(tempfile::TempDir);
+
+    impl Home {
+        fn new() -> Self {
+            let home = Self(tempfile::tempdir().unwrap());
+            for name in ["tree/.git/hooks", "tree/sub", "home/.cargo/bin", "home/.ssh", "tmp", "cache"] {
+                fs::create_dir_all(home.at(name)).unwrap();
+            }
+            for name in ["tree/.git/config", "tree/.env", "tree/sub/a", "home/.cargo/credentials.toml"] {
+                fs::write(home.at(name), "").unwrap();
+            }
+            home
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.0.path().canonicalize().unwrap().join(name)
+        }
+
+        /// The grants below the home and the covers, as words.
+        fn prepare(&self, policy: SandboxPolicy, abilities: Abilities) -> Result<(String, String, Prepared), Unconfined> {
+            let (tree, home, tmp, cache) = (self.at("tree"), self.at("home"), self.at("tmp"), self.at("cache"));
+            let rules = |path: &str| Verdict { hidden: path == ".env", fixed: false };
+            let request = Request {
+                policy,
+                abilities,
+                worktree: &tree,
+                roots: &places::readable(Some(&home), None),
+                keys: &places::private(Some(&home)),
+                read: &[],
+                write: &[],
+                sockets: &[],
+                proxied: false,
+                outputs: Path::new("/outputs"),
+                own: &[],
+                own_names: &[".polytree"],
+                temporary: &tmp,
+                cache: &cache,
+                blank: Path::new("/blank"),
+                rules: &rules,
+            };
+            let prepared = prepare(&request, &mut Listing::default())?;
+            let root = self.at("");
+            let shown = |list: Vec<(String, &PathBuf)>| {
+                let below =
+                    list.into_iter().filter_map(|(word, path)| Some(format!("{word} {}", path.strip_prefix(&root).ok()?.display())));
+                let mut below: Vec<String> = below.collect();
+                below.sort();
+                below.join(", ")
+            };
+            let grants = shown(prepared.spec.grants.iter().map(|(access, path)| (format!("{access:?}"), path)).collect());
+            let covers = prepared.spec.covers.iter().chain(&prepared.outer);
+            let covers = shown(covers.map(|(cover, path)| (format!("{cover:?}"), path)).collect());
+            Ok((grants, covers, prepared))
+        }
+    }
+
+    #[test]
+    fn looking_grants_no_secret_and_no_write() {
+        let (grants, covers, prepared) = Home::new().prepare(SandboxPolicy::ReadOnly, FULL).unwrap();
+        assert_eq!(grants, "List tree, Read home/.cargo/bin, Read tree/.git, Read tree/.git, Read tree/.git, Read tree/sub, Write tmp");
+        assert_eq!((covers.as_str(), prepared.spec.namespaces, prepared.spec.attributes), ("", false, false));
+        assert!(prepared.compare.is_empty());
+    }
+
+    #[test]
+    fn working_covers_what_it_must_not_touch() {
+        let (grants, covers, prepared) = Home::new().prepare(SandboxPolicy::Workspace, FULL).unwrap();
+        assert!(grants.contains("Write tree,") && grants.contains("Read tree,"), "{grants}");
+        for cover in ["Hide tree/.env", "Pin tree", "Pin tree/.git", "ReadOnly tree/.git/config", "ReadOnly tree/.git/hooks"] {
+            assert!(covers.split(", ").any(|other| other == cover), "{cover}: {covers}");
+        }
+        assert!(prepared.spec.seals && prepared.spec.network == Network::Own);
+        assert!(prepared.compare.iter().any(|path| path.ends_with(".polytree")));
+    }
+
+    #[test]
+    fn without_mounts_secrets_are_spared_and_git_is_compared() {
+        let weak = Abilities { namespaces: false, ..FULL };
+        let (grants, covers, prepared) = Home::new().prepare(SandboxPolicy::Workspace, weak).unwrap();
+        assert!(grants.contains("Change tree,") && grants.contains("Read tree/sub,") && !grants.contains("Read tree,"), "{grants}");
+        assert!(!grants.contains(".env") && !grants.contains("Write tree,"), "{grants}");
+        assert_eq!((covers.as_str(), prepared.spec.network), ("", Network::Off));
+        assert!(prepared.compare.iter().any(|path| path.ends_with(".git/config")));
+    }
+
+    #[test]
+    fn bubblewrap_mounts_what_namespaces_would() {
+        let (_, covers, prepared) =
+            Home::new().prepare(SandboxPolicy::Workspace, Abilities { namespaces: false, bubblewrap: true, ..FULL }).unwrap();
+        assert!(covers.contains("Hide tree/.env") && covers.contains("ReadOnly tree/.git/config"), "{covers}");
+        assert!(prepared.spec.covers.is_empty() && !prepared.spec.namespaces && prepared.spec.network == Network::Off);
+    }
 }

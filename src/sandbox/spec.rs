@@ -19,7 +19,9 @@ pub enum Access {
     Read,
     /// A device, or a single file, is read and written.
     Device,
-    /// Everything but devices.
+    /// Files may be made, written and removed, but not read.
+    Change,
+    /// All of it, but for devices.
     Write,
     /// A UNIX socket may be connected to, where Landlock knows it.
     Connect,
@@ -61,6 +63,10 @@ pub struct Spec {
     pub network: Network,
     /// Whether UNIX sockets can be made.
     pub unix: bool,
+    /// Whether modes, owners, times and the like of files can be changed; Landlock does not know of these.
+    pub attributes: bool,
+    /// Whether everything that is not pinned is mounted read-only.
+    pub seals: bool,
     /// What may be done where.
     pub grants: Vec<(Access, PathBuf)>,
     /// What is mounted where, in this order.
@@ -75,6 +81,8 @@ struct Head {
     namespaces: bool,
     network: Network,
     unix: bool,
+    attributes: bool,
+    seals: bool,
     grants: Vec<Access>,
     covers: Vec<Cover>,
 }
@@ -88,6 +96,8 @@ impl Spec {
             namespaces: self.namespaces,
             network: self.network,
             unix: self.unix,
+            attributes: self.attributes,
+            seals: self.seals,
             grants: self.grants.iter().map(|(access, _)| *access).collect(),
             covers: self.covers.iter().map(|(cover, _)| *cover).collect(),
         };
@@ -113,13 +123,14 @@ impl Spec {
         let rest = rest.strip_prefix(b"\n").and_then(|rest| rest.strip_suffix(b"\0")).ok_or_else(broken)?;
         let mut paths = rest.split(|byte| *byte == 0).map(|path| PathBuf::from(OsString::from_vec(path.to_vec())));
         let mut next = || paths.next().ok_or_else(broken);
-        let grants = head.grants.into_iter().map(|access| Ok((access, next()?))).collect::<io::Result<_>>()?;
-        let covers = head.covers.into_iter().map(|cover| Ok((cover, next()?))).collect::<io::Result<_>>()?;
+        let grants = head.grants.iter().copied().map(|access| Ok((access, next()?))).collect::<io::Result<_>>()?;
+        let covers = head.covers.iter().copied().map(|cover| Ok((cover, next()?))).collect::<io::Result<_>>()?;
         let blank = next()?;
         if paths.next().is_some() {
             return Err(broken());
         }
-        Ok(Self { landlock: head.landlock, namespaces: head.namespaces, network: head.network, unix: head.unix, grants, covers, blank })
+        let Head { landlock, namespaces, network, unix, attributes, seals, .. } = head;
+        Ok(Self { landlock, namespaces, network, unix, attributes, seals, grants, covers, blank })
     }
 
     /// Grants it, unless it names nothing by being empty.
@@ -142,6 +153,8 @@ mod tests {
             namespaces: true,
             network: Network::Proxy,
             unix: true,
+            attributes: true,
+            seals: true,
             grants: vec![(Access::Read, "/usr".into()), (Access::Write, odd.clone())],
             covers: vec![(Cover::Hide, odd)],
             blank: "/blank".into(),

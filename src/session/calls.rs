@@ -28,6 +28,7 @@ use crate::{
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
     store::Unit,
     tool::{
+        bash_sandbox::Sandboxing,
         context::{Ask, ToolContext},
         definition::{AnyTool, Tool as _, ToolError, ToolOutput, erase},
         file_times::Stamp,
@@ -409,6 +410,11 @@ fn context(turn: &Arc<Turn>, part: &ToolPart, host: &Arc<CallHost>) -> ToolConte
         overlay: Arc::clone(&turn.workspace.overlay),
         buffers: turn.workspace.buffers,
         recent: Arc::clone(&turn.workspace.recent),
+        sandbox: Some(Arc::new(Sandboxing {
+            sandbox: Arc::clone(&turn.workspace.sandbox),
+            settings: Arc::clone(&turn.workspace.sandbox_settings),
+            rules: turn.rules(&[]),
+        })),
         host: Arc::clone(host) as _,
     }
 }

@@ -154,6 +154,7 @@ mod tests {
             variant: variant.map(str::to_owned),
             options: Some(options),
             format: None,
+            mode: None,
         }
     }
 

@@ -12,9 +12,10 @@ use polytree_protocol::{
     id::PermissionId,
     part::{Part, ToolPart, ToolState},
     permission::{Action, Permission, PermissionTime, Rule},
+    sandbox::{Mode, SandboxReport},
     todo::Todo,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 use super::{
@@ -25,12 +26,13 @@ use super::{
 use crate::{
     permission::{
         Answer, Question, grant_rule,
-        rules::{Origin, Rules},
+        mode::{self, Wish, Word},
+        rules::{Decision, Origin, Rules, stricter},
     },
     stdx::{ids, paths, paths::AbsPath, time::now_ms},
     store,
     tool::{
-        context::{Ask, Host, ToolContext},
+        context::{Ask, Host, Leave, ToolContext},
         definition::{ToolError, ToolOutput},
     },
 };
@@ -47,6 +49,16 @@ pub(super) struct CallHost {
 }
 
 impl Turn {
+    /// What is done without a question now: as the prompt says, else the root of the family, else the settings.
+    async fn mode(&self) -> Result<Mode, ToolError> {
+        if let Some(mode) = self.user.mode {
+            return Ok(mode);
+        }
+        let chosen = self.shared.store.root_mode(self.session.id.clone()).await;
+        let chosen = chosen.map_err(|error| ToolError::failed(error.to_string()))?;
+        Ok(chosen.unwrap_or(self.workspace.mode))
+    }
+
     /// The rules in force, the grants of "always" last.
     pub(super) fn rules(&self, grants: &[Rule]) -> Rules {
         let home = paths::home().map(|home| home.to_string());
@@ -109,12 +121,45 @@ impl CallHost {
         self.turn.shared.store.commit(self.turn.unit().part(Part::Tool(part))).await
     }
 
-    async fn decide(&self, ask: &Ask) -> Result<Action, ToolError> {
-        let patterns = || ask.patterns.iter().map(String::as_str);
-        let action = self.turn.rules(&[]).evaluate_all(ask.kind, patterns(), ask.force);
+    /// Of what nothing has to allow, only what a rule asks for or denies is asked for.
+    fn complete(&self, ask: &mut Ask) {
+        let rules = self.turn.rules(&[]);
+        let quiet = std::mem::take(&mut ask.quiet).into_iter();
+        ask.patterns.extend(quiet.filter(|pattern| rules.evaluate_quiet(ask.kind, pattern) != Action::Allow));
+        ask.patterns.dedup();
+        if ask.force && ask.kind == "bash" {
+            // Nobody but a person may say yes to what could be one of these.
+            let denies: Vec<&str> = rules.denied(ask.kind).collect();
+            if !denies.is_empty() {
+                ask.metadata["denies"] = denies.into();
+            }
+        }
+    }
+
+    /// What the mode says of something that would be asked for.
+    async fn by_mode(&self, ask: &Ask, decisions: &[Decision]) -> Result<Option<mode::Answer>, ToolError> {
+        let rules = self.turn.rules(&[]);
+        // No mode makes an agent that only looks do more.
+        if rules.denies_all("edit") {
+            return Ok(None);
+        }
+        let wish = Wish { kind: ask.kind, patterns: &ask.patterns, decisions, force: ask.force, denies: rules.denies_a_command() };
+        Ok(wish.answered_by(self.turn.mode().await?))
+    }
+
+    /// What the rules say, then the grants.
+    async fn decide(&self, ask: &Ask) -> Result<Decided, ToolError> {
+        let by = |rules: &Rules| {
+            let decisions: Vec<Decision> = ask.patterns.iter().map(|pattern| rules.decide(ask.kind, pattern)).collect();
+            let start = if ask.force { Action::Ask } else { Action::Allow };
+            let action = decisions.iter().map(|decision| decision.action).fold(start, stricter);
+            Decided { action, decisions }
+        };
+        let rules = self.turn.rules(&[]);
+        let decided = by(&rules);
         // What was granted to an agent that works is not granted to one that only looks.
-        if action != Action::Ask || ask.force || self.turn.rules(&[]).denies_all("edit") {
-            return Ok(action);
+        if decided.action != Action::Ask || ask.force || rules.denies_all("edit") {
+            return Ok(decided);
         }
         let grants = self
             .turn
@@ -124,10 +169,10 @@ impl CallHost {
             .await
             .map_err(|error| ToolError::failed(error.to_string()))?;
         if grants.is_empty() {
-            return Ok(action);
+            return Ok(decided);
         }
         let grants: Vec<Rule> = grants.iter().map(grant_rule).collect();
-        Ok(self.turn.rules(&grants).evaluate_all(ask.kind, patterns(), false))
+        Ok(by(&self.turn.rules(&grants)))
     }
 
     async fn wait_for_answer(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError> {
@@ -177,6 +222,22 @@ impl CallHost {
     }
 }
 
+/// What the rules say of something that is asked for.
+struct Decided {
+    /// Of all of it.
+    action: Action,
+    /// Of each pattern.
+    decisions: Vec<Decision>,
+}
+
+fn denied(ask: &Ask) -> ToolError {
+    ToolError::Denied(format!(
+        "a permission rule of the user denies `{}` for {}; do not try to reach the same end by another way",
+        ask.kind,
+        ask.patterns.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ")
+    ))
+}
+
 fn as_result(answer: Answer) -> Result<(), ToolError> {
     match answer {
         Answer::Allowed => Ok(()),
@@ -188,26 +249,48 @@ fn as_result(answer: Answer) -> Result<(), ToolError> {
 #[async_trait]
 impl Host for CallHost {
     async fn ask(&self, context: &ToolContext, mut ask: Ask) -> Result<(), ToolError> {
-        let rules = self.turn.rules(&[]);
-        let quiet = std::mem::take(&mut ask.quiet).into_iter();
-        ask.patterns.extend(quiet.filter(|pattern| rules.evaluate_quiet(ask.kind, pattern) != Action::Allow));
-        ask.patterns.dedup();
-        if ask.force && ask.kind == "bash" {
-            // Nobody but a person may say yes to what could be one of these.
-            let denies: Vec<&str> = rules.denied(ask.kind).collect();
-            if !denies.is_empty() {
-                ask.metadata["denies"] = denies.into();
-            }
-        }
-        match self.decide(&ask).await? {
+        self.complete(&mut ask);
+        let decided = self.decide(&ask).await?;
+        match decided.action {
             Action::Allow => Ok(()),
-            Action::Deny => Err(ToolError::Denied(format!(
-                "a permission rule of the user denies `{}` for {}; do not try to reach the same end by another way",
-                ask.kind,
-                ask.patterns.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ")
-            ))),
+            Action::Deny => Err(denied(&ask)),
+            Action::Ask if self.by_mode(&ask, &decided.decisions).await? == Some(mode::Answer::Yes) => Ok(()),
             Action::Ask => self.wait_for_answer(context, ask).await,
         }
+    }
+
+    fn rules(&self) -> Rules {
+        self.turn.rules(&[])
+    }
+
+    async fn ask_command(&self, context: &ToolContext, mut ask: Ask, can_confine: bool) -> Result<Leave, ToolError> {
+        self.complete(&mut ask);
+        let Decided { action, decisions } = self.decide(&ask).await?;
+        match action {
+            Action::Deny => return Err(denied(&ask)),
+            Action::Ask => {
+                return match self.by_mode(&ask, &decisions).await? {
+                    Some(mode::Answer::Yes) => Ok(Leave::Person),
+                    Some(mode::Answer::Confined) if can_confine => Ok(Leave::Confined),
+                    // What a person allows runs without the sandbox, and the question says so.
+                    _ => {
+                        ask.metadata["sandbox"] = json!(SandboxReport::default());
+                        self.wait_for_answer(context, ask).await.map(|()| Leave::Person)
+                    }
+                };
+            }
+            Action::Allow => {}
+        }
+        if self.turn.rules(&[]).denies_all("edit") {
+            return Ok(Leave::Looking);
+        }
+        let own = self.turn.workspace.agent_rules.get(&self.turn.agent.name).map_or(&[][..], Vec::as_slice);
+        Ok(match (mode::word(&decisions, own), self.turn.mode().await?) {
+            (_, Mode::All) | (Word::User, _) => Leave::Person,
+            (Word::BuiltIn, _) => Leave::Looking,
+            (Word::Project, Mode::Edits) if can_confine => Leave::Confined,
+            (Word::Project, _) => Leave::Person,
+        })
     }
 
     async fn progress(&self, _context: &ToolContext, title: Option<String>, metadata: Value) {

@@ -72,6 +72,7 @@ pub(super) async fn expand(
         overlay: Arc::clone(&workspace.overlay),
         buffers: workspace.buffers,
         recent: Arc::clone(&workspace.recent),
+        sandbox: None,
         host: Arc::new(Attaching),
     };
     let mut expander = Expander { workspace, context, parts: Vec::new(), bytes: 0, files: 0 };

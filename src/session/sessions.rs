@@ -14,6 +14,7 @@ use polytree_protocol::{
     id::{MessageId, ProjectId, SessionId},
     message::{MessageWithParts, OutputFormat, PromptOptions, Tokens},
     provider::ModelRef,
+    sandbox::Mode,
     session::{PartInput, Session, SessionTime},
     todo::Todo,
 };
@@ -180,6 +181,8 @@ pub struct NewSession {
     pub agent: Option<String>,
     /// Its model.
     pub model: Option<ModelRef>,
+    /// What is done in it without a question.
+    pub mode: Option<Mode>,
     /// A digest of what the client asked for, to recognise the same call again.
     pub digest: String,
 }
@@ -205,6 +208,8 @@ pub struct Prompt {
     pub options: Option<PromptOptions>,
     /// The form of the answer.
     pub format: Option<OutputFormat>,
+    /// What is done in its turn without a question.
+    pub mode: Option<Mode>,
     /// The client's variables.
     pub environment: Environment,
     /// A digest of what the client asked for, to recognise the same call again.
@@ -268,6 +273,9 @@ impl Sessions {
     /// # Errors
     /// [`Error::Conflict`] for an id in other use, [`Error::UnknownSession`] for a parent that is not there.
     pub async fn create(&self, new: NewSession) -> Result<Session, Error> {
+        if new.mode.is_some() && new.parent_id.is_some() {
+            return Err(Error::Params { field: "mode", message: "a child has the mode of its root; leave it out".to_owned() });
+        }
         let chosen = new.id.clone();
         let now = now_ms();
         let session = Session {
@@ -281,6 +289,7 @@ impl Sessions {
             version: version().to_owned(),
             agent: new.agent,
             model: new.model,
+            mode: new.mode,
             share: None,
             revert: None,
             cost: 0.0,
@@ -327,15 +336,25 @@ impl Sessions {
         self.shared.all(|| async { Ok(self.shared.store.children(id.clone()).await?) }).await
     }
 
-    /// Changes a session's title or archives it.
+    /// Changes a session's title or mode, or archives it.
     ///
     /// # Errors
-    /// [`Error::UnknownSession`].
-    pub async fn update(&self, id: &SessionId, title: Option<String>, archived: Option<bool>) -> Result<Session, Error> {
+    /// [`Error::UnknownSession`], [`Error::Params`] for the mode of a child.
+    pub async fn update(
+        &self,
+        id: &SessionId,
+        title: Option<String>,
+        archived: Option<bool>,
+        mode: Option<Mode>,
+    ) -> Result<Session, Error> {
         let session = self.get(id).await?;
+        if mode.is_some() && session.parent_id.is_some() {
+            return Err(Error::Params { field: "mode", message: "a child has the mode of its root; change it there".to_owned() });
+        }
         let change = SessionChange {
             title: title.map(|title| title::given(&title)),
             archived,
+            mode,
             missing: session.missing,
             ..SessionChange::default()
         };

@@ -78,6 +78,7 @@ impl Sessions {
             variant,
             options: prompt.options,
             format: prompt.format,
+            mode: prompt.mode,
         };
         let (reply, answer) = oneshot::channel();
         let prompt = Prepared { message, chosen, parts, digest: prompt.digest, environment: prompt.environment, workspace };

@@ -10,6 +10,7 @@ use polytree_protocol::{
     id::ProjectId,
     permission::Rule,
     provider::{Model, ModelRef},
+    sandbox::Mode,
 };
 use serde_json::{Map, Value};
 
@@ -18,6 +19,7 @@ use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
     provider::{Variants, definition::Provider},
+    sandbox::{self, Sandbox},
     stdx::paths::AbsPath,
     tool::{context::Environment, definition::AnyTool, output::OutputLimits},
 };
@@ -96,6 +98,12 @@ pub struct Workspace {
     pub buffers: Policy,
     /// The project's files that were used last.
     pub recent: Arc<Recent>,
+    /// What is done without a question where the session says nothing about it.
+    pub mode: Mode,
+    /// What commands are confined by.
+    pub sandbox: Arc<Sandbox>,
+    /// What the settings say of it.
+    pub sandbox_settings: Arc<sandbox::Settings>,
     /// The variables of the client that started the turn.
     pub environment: Environment,
     /// Where oversized outputs are kept.

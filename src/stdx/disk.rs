@@ -2,7 +2,7 @@
 //! system, so that one that hangs takes a few threads and never all of them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::File,
     io::Read as _,
     path::{Path, PathBuf},
@@ -13,108 +13,130 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::tasks::Tasks;
 
 /// How many threads work on the files of one file system at most.
-const LIMIT: usize = 4;
+const LIMIT: usize = 16;
+/// How many of them for the same path: its files may lead to another file system, as those of a linked worktree do.
+const PATH_LIMIT: usize = 2;
+/// Above this many paths those that nobody works at are forgotten.
+const MAX_PATHS: usize = 1024;
 
-/// A mounted file system.
-struct FileSystem {
+/// A limit for work, and whether that work hangs.
+#[derive(Clone)]
+struct Gate {
     slots: Arc<Semaphore>,
-    /// It did not answer in time, and nothing that was begun there has ended since.
-    hangs: AtomicBool,
+    limit: usize,
+    /// It did not end in time, and nothing that was begun here has ended since.
+    hangs: Arc<AtomicBool>,
 }
 
-#[derive(Default)]
-struct FileSystems {
-    /// Where they are mounted, the deepest first.
-    mounts: Vec<PathBuf>,
-    /// The kernel's list of them, which tells when it has changed.
-    list: Option<File>,
-    known: HashMap<PathBuf, Arc<FileSystem>>,
-}
-
-/// One list for the process, as there is one pool of threads. Held for a look-up, or to read the list of mounts from the
-/// kernel; never across an await or while a file is looked at.
-static FILE_SYSTEMS: LazyLock<Mutex<FileSystems>> = LazyLock::new(Mutex::default);
-
-impl FileSystem {
-    /// The file system that a path is on, going by the path alone.
-    fn of(path: &Path) -> Arc<Self> {
-        let mut all = FILE_SYSTEMS.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.list.as_ref().is_none_or(has_changed) {
-            (all.list, all.mounts) = mounts();
-            let FileSystems { mounts, known, .. } = &mut *all;
-            known.retain(|mount, _| mounts.contains(mount) || mount.as_os_str().is_empty());
-        }
-        let mount = all.mounts.iter().find(|mount| path.starts_with(mount)).cloned().unwrap_or_default();
-        let new = || Arc::new(Self { slots: Arc::new(Semaphore::new(LIMIT)), hangs: AtomicBool::new(false) });
-        Arc::clone(all.known.entry(mount).or_insert_with(new))
+impl Gate {
+    fn new(limit: usize) -> Self {
+        Self { slots: Arc::new(Semaphore::new(limit)), limit, hangs: Arc::default() }
     }
 
-    async fn run<T: Send + 'static>(self: Arc<Self>, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return std::future::pending().await };
-        let done = Tasks::spawn_blocking(move || {
-            let result = work();
-            self.hangs.store(false, Ordering::Relaxed);
-            drop(slot);
-            result
-        });
-        match done.await {
-            Ok(result) => result,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The process ends: nobody will read the result.
+    /// Whether it hangs, with at least so many threads in it.
+    fn hangs_with(&self, busy: usize) -> bool {
+        self.hangs.load(Ordering::Relaxed) && self.limit - self.slots.available_permits() >= busy
+    }
+
+    async fn enter(&self) -> OwnedSemaphorePermit {
+        match Arc::clone(&self.slots).acquire_owned().await {
+            Ok(slot) => slot,
+            // It is never closed.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-/// Does work on files of the file system that `path` is on, for as long as it takes.
-pub async fn run<T: Send + 'static>(path: impl AsRef<Path>, work: impl FnOnce() -> T + Send + 'static) -> T {
-    FileSystem::of(path.as_ref()).run(work).await
+#[derive(Default)]
+struct Gates {
+    /// Where file systems are mounted, the deepest first.
+    mounts: Vec<PathBuf>,
+    /// The kernel's list of them, which tells when it has changed.
+    list: Option<File>,
+    file_systems: HashMap<PathBuf, Gate>,
+    paths: HashMap<PathBuf, Gate>,
 }
 
-/// The same, for `timeout` at most. Where a file system has not answered in time, it is not waited for again until something
-/// that was begun there has ended. What is not waited for any more goes on.
+/// One set for the process, as there is one pool of threads. Held for a look-up, or to read the list of mounts from the
+/// kernel; never across an await or while a file is looked at.
+static GATES: LazyLock<Mutex<Gates>> = LazyLock::new(Mutex::default);
+
+/// The gates of a path and of the file system that it is on, going by the path alone.
+fn gates(path: &Path) -> (Gate, Gate) {
+    let mut all = GATES.lock().unwrap_or_else(PoisonError::into_inner);
+    if all.list.as_ref().is_none_or(has_changed) {
+        (all.list, all.mounts) = mounts();
+        let Gates { mounts, file_systems, .. } = &mut *all;
+        file_systems.retain(|mount, _| mounts.contains(mount));
+        all.paths.clear();
+    }
+    if all.paths.len() >= MAX_PATHS {
+        all.paths.retain(|_, gate| gate.slots.available_permits() < gate.limit);
+    }
+    let mount = all.mounts.iter().find(|mount| path.starts_with(mount)).cloned().unwrap_or_default();
+    let file_system = all.file_systems.entry(mount).or_insert_with(|| Gate::new(LIMIT)).clone();
+    let path = all.paths.entry(path.to_owned()).or_insert_with(|| Gate::new(PATH_LIMIT)).clone();
+    (path, file_system)
+}
+
+async fn through<T: Send + 'static>((path, file_system): (Gate, Gate), work: impl FnOnce() -> T + Send + 'static) -> T {
+    let slots = (path.enter().await, file_system.enter().await);
+    let done = Tasks::spawn_blocking(move || {
+        let result = work();
+        for gate in [path, file_system] {
+            gate.hangs.store(false, Ordering::Relaxed);
+        }
+        drop(slots);
+        result
+    });
+    match done.await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The process ends: nobody will read the result.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Does work on files at `path`, for as long as it takes.
+pub async fn run<T: Send + 'static>(path: impl AsRef<Path>, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let gates = gates(path.as_ref());
+    through(gates, work).await
+}
+
+/// The same, for `timeout` at most. What has not ended in time is not waited for again until something that was begun there
+/// has ended. What is not waited for any more goes on.
 pub async fn run_within<T: Send + 'static>(
     path: impl AsRef<Path>,
     timeout: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    let file_system = FileSystem::of(path.as_ref());
-    // Only while something that was begun there has not ended.
-    if file_system.hangs.load(Ordering::Relaxed) && file_system.slots.available_permits() < LIMIT {
+    let (path, file_system) = gates(path.as_ref());
+    if path.hangs_with(1) || file_system.hangs_with(LIMIT) {
         return None;
     }
-    let result = tokio::time::timeout(timeout, Arc::clone(&file_system).run(work)).await.ok();
+    let result = tokio::time::timeout(timeout, through((path.clone(), file_system.clone()), work)).await.ok();
     if result.is_none() {
-        file_system.hangs.store(true, Ordering::Relaxed);
+        for gate in [path, file_system] {
+            gate.hangs.store(true, Ordering::Relaxed);
+        }
     }
     result
 }
 
-/// Which of these are directories; those of a file system that does not answer in time count as none.
+/// Which of these are directories; one that does not answer in time counts as none.
 pub async fn are_directories(paths: Vec<PathBuf>, timeout: Duration) -> Vec<bool> {
-    let mut groups: Vec<(Arc<FileSystem>, Vec<(usize, PathBuf)>)> = Vec::new();
-    for (index, path) in paths.iter().enumerate() {
-        let file_system = FileSystem::of(path);
-        match groups.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &file_system)) {
-            Some((_, group)) => group.push((index, path.clone())),
-            None => groups.push((file_system, vec![(index, path.clone())])),
-        }
-    }
-    let mut found = vec![false; paths.len()];
-    let looks = groups.into_iter().map(|(_, group)| async move {
-        let first = group.first().map(|(_, path)| path.clone()).unwrap_or_default();
-        let look = move || group.into_iter().map(|(index, path)| (index, path.is_dir())).collect::<Vec<_>>();
-        run_within(first, timeout, look).await.unwrap_or_default()
+    let distinct: HashSet<&PathBuf> = paths.iter().collect();
+    let looks = distinct.into_iter().map(|path| async move {
+        let looked_at = path.clone();
+        run_within(path, timeout, move || looked_at.is_dir()).await.unwrap_or_default().then_some(path)
     });
-    for (index, is_there) in futures::future::join_all(looks).await.into_iter().flatten() {
-        found[index] = is_there;
-    }
-    found
+    let found: HashSet<&PathBuf> = futures::future::join_all(looks).await.into_iter().flatten().collect();
+    paths.iter().map(|path| found.contains(path)).collect()
 }
 
 /// Whether a file system was mounted or unmounted since the list was opened.
@@ -173,24 +195,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_hangs_is_waited_for_once() {
-        let hung = FileSystem { slots: Arc::new(Semaphore::new(LIMIT)), hangs: AtomicBool::new(false) };
-        let mount = PathBuf::from("/proc");
-        FileSystem::of(&mount);
-        FILE_SYSTEMS.lock().unwrap().known.insert(mount.clone(), Arc::new(hung));
+    async fn what_hangs_is_waited_for_once_and_stops_nothing_else() {
+        let (hung, long) = (PathBuf::from("/proc/self"), Duration::from_secs(600));
         let (release, held) = std::sync::mpsc::channel::<()>();
         let look = move || held.recv().is_err();
-        assert_eq!(run_within(&mount, Duration::from_millis(20), look).await, None);
-        // At once, by the long timeout; and others are looked at.
-        assert_eq!(run_within(&mount, Duration::from_secs(600), || true).await, None);
-        assert_eq!(
-            are_directories(vec!["/proc/self".into(), "/".into(), "/none".into()], Duration::from_secs(600)).await,
-            [false, true, false]
-        );
+        assert_eq!(run_within(&hung, Duration::from_millis(20), look).await, None);
+        // At once, whatever the timeout; and others are looked at, on the same file system too.
+        assert_eq!(run_within(&hung, long, || true).await, None);
+        let paths = ["/proc/self", "/", "/proc", "/none", "/"].map(PathBuf::from).to_vec();
+        assert_eq!(are_directories(paths, long).await, [false, true, true, false, true]);
         drop(release);
-        assert!(run(&mount, || true).await);
-        while !are_directories(vec!["/proc/self".into()], Duration::from_secs(600)).await[0] {
+        while !are_directories(vec![hung.clone()], long).await[0] {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_path_that_hangs_takes_few_threads() {
+        let hung = PathBuf::from("/dev");
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        let mut works = Vec::new();
+        for _ in 0..20 {
+            let held = Arc::clone(&held);
+            let mut work = Box::pin(run(hung.clone(), move || held.lock().unwrap().recv().is_err()));
+            assert!(futures::poll!(&mut work).is_pending());
+            works.push(work);
+        }
+        let (path, file_system) = gates(&hung);
+        assert_eq!(path.slots.available_permits(), 0);
+        assert!(file_system.slots.available_permits() >= LIMIT - 2 * PATH_LIMIT);
+        drop(release);
+        assert!(futures::future::join_all(works).await.into_iter().all(|is_over| is_over));
     }
 }

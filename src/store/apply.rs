@@ -89,7 +89,7 @@ impl Transaction<'_> {
     /// Changes the session of the scope, stamps it, and tells of it; `None` when it is gone.
     pub(super) fn change_session(&mut self, scope: &Scope, change: SessionChange) -> Result<Option<Session>, Error> {
         let Some(mut session) = self.rows.session(&scope.session())? else { return Ok(None) };
-        let SessionChange { title, replaces, archived, chosen, used, missing } = change;
+        let SessionChange { title, replaces, archived, mode, chosen, used, missing } = change;
         let now = now_ms();
         session.missing = missing;
         session.time.updated = now.max(session.time.updated);
@@ -104,6 +104,7 @@ impl Transaction<'_> {
             Some(false) => session.time.archived = None,
             None => {}
         }
+        session.mode = mode.or(session.mode);
         if let Some((agent, model)) = chosen {
             session.agent = Some(agent);
             session.model = Some(model);

@@ -5,6 +5,7 @@ use polytree_protocol::{
     id::{MessageId, SessionId},
     message::MessageWithParts,
     permission::PermissionOutcome,
+    sandbox::Mode,
     session::Session,
     todo::Todo,
 };
@@ -98,6 +99,24 @@ impl Store {
     /// When the store cannot be read.
     pub async fn session(&self, id: SessionId) -> Result<(Option<Session>, Vec<i64>), Error> {
         self.read(move |rows| Ok((rows.session(&id)?, rows.linked_checkouts(&[id])?))).await
+    }
+
+    /// The mode of the session at the root of this one's family, if it was given one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn root_mode(&self, id: SessionId) -> Result<Option<Mode>, Error> {
+        self.read(move |rows| {
+            let mut current = id;
+            while let Some(session) = rows.session(&current)? {
+                match session.parent_id {
+                    Some(parent) => current = parent,
+                    None => return Ok(session.mode),
+                }
+            }
+            Ok(None)
+        })
+        .await
     }
 
     /// The linked worktrees that these sessions are in.
@@ -233,7 +252,8 @@ mod tests {
         let answer = async |user: &polytree_protocol::message::UserMessage, summary: bool, failed: bool| {
             let mut answer = new_answer(user, "/w", "/w");
             answer.summary = summary;
-            answer.error = failed.then(|| serde_json::from_value(json!({ "name": "UnknownError", "data": { "message": "x" } })).unwrap());
+            answer.error =
+                failed.then(|| serde_json::from_value(json!({ "name": "MessageAbortedError", "data": { "message": "x" } })).unwrap());
             store.commit(Unit::new(&Scope::of(&session)).message(Message::Assistant(answer.clone()))).await.unwrap();
             answer.id
         };

@@ -6,6 +6,7 @@ use polytree_protocol::{
     part::Part,
     permission::PermissionOutcome,
     provider::ModelRef,
+    sandbox::Mode,
     session::SessionStatus,
     todo::Todo,
 };
@@ -42,6 +43,8 @@ pub struct SessionChange {
     pub replaces: Option<&'static str>,
     /// Archives it, or takes that back.
     pub archived: Option<bool>,
+    /// How its commands are confined.
+    pub mode: Option<Mode>,
     /// The agent and the model of its last prompt.
     pub chosen: Option<(String, ModelRef)>,
     /// What a call has cost and used.

@@ -12,19 +12,25 @@ use super::{
     bash_commands::{Analysis, Dialect, analyse},
     bash_directories::{Surroundings, external_directory, external_patterns},
     bash_environment,
+    bash_files::{Files, files},
     bash_output::{Decoder, Keeper, Kept, Limits},
+    bash_sandbox::{self, Run as How},
     bash_screen::Screen,
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     umask,
 };
-use crate::stdx::{
-    paths::AbsPath,
-    process::{Group, SharedOutput, command, find_program, set_umask},
-    process_table::{self, Process},
-    tasks::Tasks,
-    text::{ellipsis, suffix},
+use crate::{
+    permission::{Pattern, rules::Rules},
+    stdx::{
+        paths::AbsPath,
+        process::{Group, SharedOutput, command, find_program, set_umask},
+        process_table::{self, Process},
+        tasks::Tasks,
+        text::{ellipsis, suffix},
+    },
 };
+use polytree_protocol::permission::Action;
 
 const DEFAULT_TIMEOUT: u64 = 120_000;
 const MAX_TIMEOUT: u64 = 600_000;
@@ -66,6 +72,9 @@ pub struct BashArgs {
     /// The directory to run in, absolute or relative to the session's directory, which it is if left out.
     #[serde(default)]
     workdir: Option<String>,
+    /// Why it has to run outside the sandbox, after it has failed inside; the user is asked for it.
+    #[serde(default)]
+    outside: Option<String>,
 }
 
 #[async_trait]
@@ -96,17 +105,31 @@ impl Tool for Bash {
         let line = args.command.clone();
         // Reading a long line takes its time, which must not be that of other sessions.
         let analysis = super::path::blocking(move || Ok(analyse(&line, dialect))).await?;
-        ask(context, &args, &directory, &analysis).await?;
+        let how = ask(context, &args, &directory, &analysis).await?;
 
         let title = title(&args);
-        let metadata = json!({ "command": args.command, "description": args.description });
+        let mut metadata = json!({ "command": args.command, "description": args.description });
+        if let Some(report) = how.report() {
+            metadata["sandbox"] = json!(report);
+        }
         context.host.progress(context, Some(title.clone()), metadata).await;
         let limit = args.timeout.filter(|limit| *limit > 0).unwrap_or(DEFAULT_TIMEOUT).min(MAX_TIMEOUT);
-        let finished = execute(context, shell.as_os_str(), &args.command, &directory, Duration::from_millis(limit)).await?;
+        let report = how.report().cloned();
+        let finished = execute(context, &how, shell.as_os_str(), &args.command, &directory, Duration::from_millis(limit)).await;
+        // However it has ended.
+        let restored = bash_sandbox::restore(how).await;
+        let finished = finished?;
         if finished.end == End::Aborted {
             return Err(ToolError::Aborted);
         }
-        Ok(result(&args, title, limit, finished))
+        let mut output = result(&args, title, limit, finished);
+        if let Some(report) = report {
+            let refused = Some(&output.output).filter(|_| output.metadata["exit"] != 0);
+            let notes = [refused.and_then(|text| bash_sandbox::note(&report, text)), restored];
+            notes.into_iter().flatten().for_each(|note| append(&mut output.output, &note));
+            output.metadata["sandbox"] = json!(report);
+        }
+        Ok(output)
     }
 }
 
@@ -135,7 +158,7 @@ fn home(context: &ToolContext) -> Option<AbsPath> {
 }
 
 /// Asks for the directories outside first, then for the commands.
-async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analysis: &Analysis) -> Result<(), ToolError> {
+async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analysis: &Analysis) -> Result<How, ToolError> {
     let patterns = analysis.patterns();
     if patterns.len() > MAX_PATTERNS {
         return Err(ToolError::failed(
@@ -167,20 +190,41 @@ async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analys
         let kind = "external_directory";
         context
             .host
-            .ask(context, Ask { kind, patterns: directories, always, quiet: Vec::new(), force: false, title: title.clone(), metadata })
+            .ask(
+                context,
+                Ask { kind, patterns: directories.clone(), always, quiet: Vec::new(), force: false, title: title.clone(), metadata },
+            )
             .await?;
     }
     let metadata = json!({ "command": args.command, "description": args.description });
-    let ask = Ask {
-        kind: "bash",
-        patterns,
-        always: analysis.always(),
-        quiet: analysis.quiet(),
-        force: analysis.needs_a_person(),
-        title,
-        metadata,
-    };
-    context.host.ask(context, ask).await
+    let rules = context.host.rules();
+    // What a program that is not known may run: a person decides where a rule denies it.
+    let is_denied = |command: &String| rules.decide("bash", command).action == Action::Deny;
+    let mut force = analysis.needs_a_person() || analysis.possible.iter().any(is_denied);
+    let named = named_files(context, directory, analysis, rules).await?;
+    force |= named.is_unclear;
+    for (kind, patterns) in [("read", named.read), ("edit", named.edit)] {
+        if !patterns.is_empty() {
+            let always = patterns.iter().map(|pattern| Pattern::literal(pattern)).collect();
+            let (title, metadata) = (title.clone(), metadata.clone());
+            context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force: false, title, metadata }).await?;
+        }
+    }
+    let always = if force { Vec::new() } else { analysis.always() };
+    let ask = Ask { kind: "bash", patterns, always, quiet: analysis.quiet(), force, title, metadata };
+    bash_sandbox::leave(context, ask, args.outside.as_deref(), &directories).await
+}
+
+/// The files that the line reads and writes, as far as rules have something to say about them.
+async fn named_files(context: &ToolContext, directory: &AbsPath, analysis: &Analysis, rules: Rules) -> Result<Files, ToolError> {
+    let inside = [context.worktree.clone(), context.directory.clone(), context.output_directory.clone()];
+    let (directory, home, analysis) = (directory.clone(), home(context), analysis.clone());
+    super::path::blocking(move || {
+        let inside: Vec<&AbsPath> = inside.iter().collect();
+        let surroundings = Surroundings { directory: &directory, inside: &inside, home };
+        Ok(files(&analysis, &surroundings, inside[0], &rules))
+    })
+    .await
 }
 
 /// How a command came to its end.
@@ -204,18 +248,36 @@ struct Finished {
     gone_on: Vec<Process>,
 }
 
-async fn execute(context: &ToolContext, shell: &OsStr, line: &str, directory: &AbsPath, limit: Duration) -> Result<Finished, ToolError> {
+async fn execute(
+    context: &ToolContext,
+    how: &How,
+    shell: &OsStr,
+    line: &str,
+    directory: &AbsPath,
+    limit: Duration,
+) -> Result<Finished, ToolError> {
     let not_started = |error: std::io::Error| ToolError::failed(format!("The shell could not be started: {error}."));
-    let mut command = command(shell, directory);
+    let (mut command, told) = match how {
+        How::Confined(confined) => confined.command(shell, directory).map(|(command, told)| (command, Some(told))).map_err(not_started)?,
+        How::Free | How::Told(_) => (command(shell, directory), None),
+    };
     command.args(["-c", "--", line]).env_clear().envs(bash_environment::variables(&context.environment));
     let call = ulid::Ulid::generate().to_string();
     command.env("PWD", directory.as_path()).env(CALL, &call);
+    if let How::Confined(confined) = how {
+        command.envs(confined.variables());
+    }
     if let Some(mask) = umask::of(&context.environment) {
         set_umask(&mut command, mask);
     }
     let output = SharedOutput::of(&mut command).map_err(not_started)?;
     let labels = vec![("session", context.session_id.to_string()), ("call", context.call_id.clone())];
     let group = Group::spawn_for(command, labels).map_err(not_started)?;
+    // Ends with the command.
+    let _way = match told {
+        Some(told) => Some(told.tell().await),
+        None => None,
+    };
     let mut run = Run {
         context,
         group,
@@ -390,14 +452,17 @@ fn result(args: &BashArgs, title: String, limit: u64, finished: Finished) -> Too
         metadata["outputPath"] = json!(path);
     }
     let mut output = kept.text;
-    for note in notes {
-        if !output.is_empty() && !output.ends_with('\n') {
-            output.push('\n');
-        }
-        output.push_str(&note);
+    notes.iter().for_each(|note| append(&mut output, note));
+    ToolOutput { title, output, metadata, attachments: Vec::new() }
+}
+
+/// Adds a line of its own.
+fn append(output: &mut String, note: &str) {
+    if !output.is_empty() && !output.ends_with('\n') {
         output.push('\n');
     }
-    ToolOutput { title, output, metadata, attachments: Vec::new() }
+    output.push_str(note);
+    output.push('\n');
 }
 
 fn shortened(process: &Process) -> String {

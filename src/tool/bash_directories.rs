@@ -1,9 +1,10 @@
 //! Which directories outside the worktree a command line touches, as patterns for the permission rules.
 //! Symlinks are followed, also those that lead nowhere yet.
 
-use std::path::{Component, Path};
-
-use super::bash_commands::{Access, Anchor, PathUse};
+use super::{
+    bash_commands::{Access, PathUse},
+    bash_places::targets,
+};
 use crate::stdx::paths::AbsPath;
 
 /// Where a command runs and what needs no leave.
@@ -17,8 +18,7 @@ pub(super) struct Surroundings<'a> {
     pub home: Option<AbsPath>,
 }
 
-/// `<directory>/*` for each directory outside, each once. A path that only running would tell counts only where something
-/// may be lost, and stands as it was written.
+/// `<directory>/*` for each directory outside, each once. A path that only running would tell stands as it was written.
 pub(super) fn external_patterns(uses: &[PathUse], surroundings: &Surroundings<'_>) -> Vec<String> {
     let mut patterns = Vec::new();
     for usage in uses {
@@ -38,26 +38,37 @@ pub(super) fn external_directory(directory: &AbsPath, surroundings: &Surrounding
 }
 
 fn outside(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<String> {
-    let bases = match &usage.anchor {
-        Anchor::Directory(moves) => after_moves(moves, surroundings),
-        Anchor::Home => surroundings.home.iter().cloned().collect(),
-        Anchor::Unknown => Vec::new(),
-    };
-    if bases.is_empty() {
-        let may_lose = usage.access == Access::Destroy && !usage.text.is_empty();
-        return if may_lose { vec![format!("{}/*", usage.text.trim_end_matches('/'))] } else { Vec::new() };
+    let found = targets(usage, surroundings);
+    if found.is_empty() {
+        // Names alone are no secret, and what is perhaps no path at all is not asked about.
+        let matters = !matches!(usage.access, Access::List | Access::Unsure) && !usage.text.is_empty();
+        return if matters { vec![format!("{}/*", usage.text.trim_end_matches('/'))] } else { Vec::new() };
     }
-    let found = bases.iter().filter_map(|base| {
-        let real = resolve(base, &usage.path, 0);
-        let protected = usage.access != Access::Read
-            && surroundings.inside.first().is_some_and(|worktree| super::path::is_git_internal(&real, worktree));
+    let found = found.into_iter().filter_map(|target| {
+        let real = target.real;
+        let protected =
+            usage.access.changes() && surroundings.inside.first().is_some_and(|worktree| super::path::is_git_internal(&real, worktree));
         if !protected && (is_inside(&real, surroundings) || is_harmless_device(&real)) {
             return None;
         }
-        let is_directory = !usage.whole || usage.path.is_empty() || usage.path.ends_with('/') || real.as_path().is_dir();
+        // A pattern matches directories too, of which nothing is read.
+        if usage.access == Access::Read && usage.rest.is_some() && !target.is_below && real.as_path().is_dir() {
+            return None;
+        }
+        // A word like `/api/v1` is no path where nothing has such a name.
+        if usage.access == Access::Unsure && !has_root(&real) {
+            return None;
+        }
+        let is_directory = target.is_below || usage.path.is_empty() || usage.path.ends_with('/') || real.as_path().is_dir();
         Some(pattern(&if is_directory { real } else { real.parent().unwrap_or(real) }))
     });
     found.collect()
+}
+
+/// Whether the first name of the path is there.
+fn has_root(real: &AbsPath) -> bool {
+    let first: std::path::PathBuf = real.as_path().components().take(2).collect();
+    first.exists()
 }
 
 fn pattern(directory: &AbsPath) -> String {
@@ -68,60 +79,12 @@ fn is_inside(real: &AbsPath, surroundings: &Surroundings<'_>) -> bool {
     surroundings.inside.iter().any(|directory| real.is_within(directory))
 }
 
-fn is_harmless_device(real: &AbsPath) -> bool {
+pub(super) fn is_harmless_device(real: &AbsPath) -> bool {
     let path = real.to_string();
     ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/stdin", "/dev/stdout", "/dev/stderr"]
         .contains(&path.as_str())
         || path.starts_with("/dev/fd/")
         || path.starts_with("/proc/self/fd/")
-}
-
-/// Where some `cd`s may lead: one that names no directory now may fail or may not.
-fn after_moves(moves: &[String], surroundings: &Surroundings<'_>) -> Vec<AbsPath> {
-    let mut places = vec![surroundings.directory.clone()];
-    for step in moves {
-        let mut next = Vec::new();
-        for place in places {
-            let base = if step.starts_with('~') { surroundings.home.as_ref().unwrap_or(&place) } else { &place };
-            let target = resolve(base, step.trim_start_matches('~'), 0);
-            let target = if step.starts_with("~/") { resolve(base, step.trim_start_matches("~/"), 0) } else { target };
-            let certain = target.as_path().is_dir();
-            next.push(target);
-            if !certain {
-                next.push(place);
-            }
-        }
-        next.truncate(16);
-        places = next;
-    }
-    places
-}
-
-/// Follows a path as the system does: `..` after a symlink means the parent of where it leads.
-fn resolve(base: &AbsPath, path: &str, depth: usize) -> AbsPath {
-    let mut current = base.clone();
-    for component in Path::new(path).components() {
-        match component {
-            Component::RootDir | Component::Prefix(_) => current = AbsPath::new(path_root(path)).unwrap_or(current),
-            Component::CurDir => {}
-            Component::ParentDir => {
-                let real = current.real_or_nearest();
-                current = real.parent().unwrap_or(real);
-            }
-            Component::Normal(name) => {
-                let next = current.join(name);
-                current = match std::fs::read_link(&next) {
-                    Ok(target) if depth < 40 => resolve(&current.real_or_nearest(), &target.to_string_lossy(), depth + 1),
-                    _ => next,
-                };
-            }
-        }
-    }
-    current.real_or_nearest()
-}
-
-fn path_root(path: &str) -> &Path {
-    Path::new(path).ancestors().last().unwrap_or(Path::new("/"))
 }
 
 #[cfg(all(test, unix))]
@@ -195,7 +158,8 @@ mod tests {
 
     #[test]
     fn unknown_paths_count_where_something_may_be_lost() {
-        check("cat $x", &expect![""]);
+        check("cat $x", &expect!["$x/*"]);
+        check("ls $x; test -f $x", &expect![""]);
         check("rm -rf $x", &expect!["$x/*"]);
         check("rm -rf \"${build}/out\"", &expect!["${build}/out/*"]);
         check("rm -rf sub/$x", &expect![""]);

@@ -58,7 +58,7 @@ const PAGERS: &[&str] =
 /// What a command gets of the client's variables, and what it gets besides.
 pub(super) fn variables(client: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut variables = client.clone();
-    variables.retain(|name, _| !GIT_LOCATIONS.contains(&name.as_str()) && name != "OLDPWD" && name != umask::VARIABLE);
+    variables.retain(|name, _| !GIT_LOCATIONS.contains(&name.as_str()) && name != "OLDPWD" && name != "CDPATH" && name != umask::VARIABLE);
     let mut set = |name: &str, value: &str| drop(variables.insert(name.to_owned(), value.to_owned()));
     EDITORS.iter().for_each(|name| set(name, "false"));
     PAGERS.iter().for_each(|name| set(name, "cat"));

@@ -48,6 +48,10 @@ impl Host for Recorder {
         }
     }
 
+    fn rules(&self) -> Rules {
+        self.rules.clone()
+    }
+
     async fn progress(&self, _: &ToolContext, _: Option<String>, _: Value) {}
 
     async fn output(&self, _: &ToolContext, text: String) {
@@ -121,6 +125,7 @@ impl Fixture {
             overlay: Arc::default(),
             buffers: crate::overlay::Policy::default(),
             recent: Arc::default(),
+            sandbox: None,
             host: host.clone(),
         };
         Self { top, context, host }
@@ -184,7 +189,7 @@ async fn each_command_is_asked_about_and_directories_outside_come_first() {
     // What lies in the output directory is free.
     assert_eq!(asked.iter().map(|ask| ask.kind).collect::<Vec<_>>(), ["bash"]);
     assert_eq!(asked[0].patterns, ["git status", "rm ../output/x", "ls", "wc -l"]);
-    assert_eq!(asked[0].always, ["git status *", "rm *", "ls *", "wc *"]);
+    assert_eq!(asked[0].always, ["git status *", "rm ../output/x", "ls *", "wc *"]);
     assert!(!asked[0].force);
 
     let fixture = Fixture::with(&[("bash", "*", Action::Allow)], None);
@@ -330,7 +335,8 @@ async fn no_editor_and_no_pager_waits_for_a_person() {
         fixture.set(name, value);
     }
     let begun = Instant::now();
-    let output = fixture.run("git init -q . && git config core.editor 'sleep 60 #' && git commit --allow-empty").await.unwrap();
+    let output =
+        fixture.run("git init -q . && printf '[core]\neditor = sleep 60 #\n' >> .git/config && git commit --allow-empty").await.unwrap();
     assert!(output.output.contains("problem with the editor") && output.output.ends_with("[exit code 1]\n"), "{}", output.output);
     let output = fixture
         .run("git commit -q --allow-empty -m one && git commit -q --amend; git tag -a v1; git rebase -i --root; git -p log --format=%s")

@@ -11,10 +11,11 @@ use polytree_protocol::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{definition::ToolError, file_times::FileTimes, output::OutputLimits};
+use super::{bash_sandbox::Sandboxing, definition::ToolError, file_times::FileTimes, output::OutputLimits};
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
+    permission::rules::Rules,
     stdx::paths::AbsPath,
 };
 
@@ -56,6 +57,8 @@ pub struct ToolContext {
     pub buffers: Policy,
     /// The project's files that were used last: reading and changing one is noted there.
     pub recent: Arc<Recent>,
+    /// What commands are confined by, where anything is.
+    pub sandbox: Option<Arc<Sandboxing>>,
     /// The session.
     pub host: Arc<dyn Host>,
 }
@@ -79,11 +82,30 @@ pub struct Ask {
     pub metadata: Value,
 }
 
+/// On whose word a command may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// A person's: an answer, a rule of the user's own, or the mode for everything.
+    Person,
+    /// Only that of rules for commands that look and change nothing.
+    Looking,
+    /// That of the mode for commands inside the sandbox.
+    Confined,
+}
+
 /// The session that a tool runs for.
 #[async_trait]
 pub trait Host: Send + Sync {
     /// Returns when the call may go on; waits for the user where a rule says ask.
     async fn ask(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError>;
+    /// The rules in force, without the answers that are remembered.
+    fn rules(&self) -> Rules {
+        Rules::new(None)
+    }
+    /// The same for a command; `can_confine` when it could run in the sandbox with the policy `workspace`.
+    async fn ask_command(&self, context: &ToolContext, ask: Ask, _can_confine: bool) -> Result<Leave, ToolError> {
+        self.ask(context, ask).await.map(|()| Leave::Person)
+    }
     /// Replaces title and metadata of the running part (sent to clients).
     async fn progress(&self, context: &ToolContext, title: Option<String>, metadata: Value);
     /// Appends to the running part's `output` (sent to clients as a delta).

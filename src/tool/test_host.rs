@@ -145,6 +145,7 @@ impl Place {
             overlay: Arc::default(),
             buffers: crate::overlay::Policy::default(),
             recent: Arc::default(),
+            sandbox: None,
             host: host.clone(),
         };
         Self { _keep: keep, worktree, outside, host, context }

@@ -59,13 +59,13 @@ async fn a_project_on_a_hung_file_system_stops_nobody_else() {
     for number in 0..20 {
         let listed = client.call("session.list", json!({ "scope": "all" })).await;
         let missing = |id: &Value| listed.as_array().unwrap().iter().find(|listed| listed["id"] == *id).unwrap()["missing"].clone();
-        assert_eq!((missing(&json!(session)), missing(&stuck[0])), (json!(false), json!(true)));
+        assert_eq!((missing(&json!(session)), missing(&stuck[0])), (Value::Null, json!(true)));
         let projects = client.call("project.list", json!({})).await;
         let is_missing = |name: &str| {
             let path = fixture.path(name);
             projects.as_array().unwrap().iter().find(|project| project["worktree"] == path.to_str().unwrap()).unwrap()["missing"].clone()
         };
-        assert_eq!((is_missing("repo"), is_missing("hung")), (json!(false), json!(true)));
+        assert_eq!((is_missing("repo"), is_missing("hung")), (Value::Null, json!(true)));
         fixture.models.push(Answer::openai_text("here"));
         assert_eq!(text(&client.prompt(&session, &format!("prompt {number}")).await), "here");
         client.session().await;
@@ -75,6 +75,6 @@ async fn a_project_on_a_hung_file_system_stops_nobody_else() {
         call.answer().await;
     }
     let back = client.call("session.get", json!({ "sessionID": stuck[0] })).await;
-    assert_eq!(back["missing"], false);
+    assert_eq!(back["missing"], Value::Null);
     client.end().await;
 }

@@ -38,6 +38,8 @@ mod prompt_state;
 mod reach;
 mod relay;
 mod resources;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod sessions;
 mod store;
 mod structured;

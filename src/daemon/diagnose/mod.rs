@@ -25,6 +25,7 @@ use crate::{
     config,
     project::overview::{OpenDirectory, Outlook},
     provider::{Keys, Secret},
+    sandbox,
     stdx::{
         children,
         paths::AbsPath,
@@ -76,11 +77,12 @@ pub async fn diagnose(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
     let places = daemon.places.clone();
     // Before we run a program ourselves.
     let children = children::list();
-    let (rows, questions, known, machine, settings, looked) = tokio::join!(
+    let (rows, questions, known, machine, sandbox, settings, looked) = tokio::join!(
         stored(readers, daemon.store.counts()),
         stored(readers, daemon.broker.open()),
         stored(readers, daemon.projects.known()),
         within(machine::look(places.clone(), Arc::clone(&asker.environment))),
+        within(async { Ok::<_, std::convert::Infallible>(daemon.projects.sandbox().abilities().await) }),
         wait(daemon.projects.outlook(asker.directory.as_ref(), &asker.environment)),
         within(parts::Looked::now(children, places.clone(), Arc::clone(&daemon.projects))),
     );
@@ -140,6 +142,7 @@ pub async fn diagnose(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
         },
         calls: parts::calls(&daemon.calls),
         log: parts::log(asker),
+        sandbox: sandbox.ok().map(sandbox::diagnosis),
         machine: machine.unwrap_or_else(|error| DiagnosisMachine { error: Some(asker.clean(&error)), ..DiagnosisMachine::default() }),
         settings: settings_part(settings, asker),
         advice: Vec::new(),

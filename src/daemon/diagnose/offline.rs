@@ -13,6 +13,7 @@ use super::{Asker, Missing, advice, machine, parts, settings_part};
 use crate::{
     config::Places,
     project::overview::Outlook,
+    sandbox::{self, Sandbox},
     stdx::{tasks::Tasks, time::now_ms, version::version},
     store::check,
     tool::context::Environment,
@@ -26,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub async fn look(places: &Places, environment: &Environment, holder: Option<DiagnosisHolder>) -> Diagnosis {
     let asker = Asker { environment: Arc::clone(environment), ..Asker::default() };
     let machine = machine::look(places.clone(), Arc::clone(environment)).await;
+    let abilities = Sandbox::new(&places.data, &[]).abilities().await;
     let (wanted, variables, alone) = (places.clone(), Arc::clone(environment), holder.is_none());
     let looked = Tasks::spawn_blocking(move || {
         let mut store = parts::files(&wanted);
@@ -47,6 +49,7 @@ pub async fn look(places: &Places, environment: &Environment, holder: Option<Dia
         log: DiagnosisLog { level: "off".to_owned(), ..DiagnosisLog::default() },
         store,
         machine: machine.unwrap_or_else(|error| DiagnosisMachine { error: Some(error.to_string()), ..DiagnosisMachine::default() }),
+        sandbox: Some(sandbox::diagnosis(abilities)),
         settings,
         ..Diagnosis::default()
     };

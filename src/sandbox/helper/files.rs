@@ -42,11 +42,13 @@ pub fn confine(spec: &Spec) -> io::Result<u32> {
 
 fn rights(access: Access) -> BitFlags<AccessFs> {
     let read = AccessFs::from_read(NEWEST);
+    let change = AccessFs::from_write(NEWEST) & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);
     match access {
         Access::List => AccessFs::ReadDir.into(),
         Access::Read => read,
         Access::Device => AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev,
-        Access::Write => (read | AccessFs::from_write(NEWEST)) & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev),
+        Access::Change => change,
+        Access::Write => read | change,
         Access::Connect => AccessFs::ResolveUnix.into(),
     }
 }

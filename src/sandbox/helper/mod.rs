@@ -56,11 +56,8 @@ fn run(command: &[OsString]) -> io::Result<std::convert::Infallible> {
         if spec.network == Network::Proxy {
             let port = namespaces::listen(rustix::stdio::stdin())?;
             let address = format!("http://127.0.0.1:{port}");
-            for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy", "npm_config_proxy"] {
+            for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "npm_config_proxy", "npm_config_https_proxy"] {
                 command.env(name, &address);
-            }
-            for name in ["NO_PROXY", "no_proxy"] {
-                command.env_remove(name);
             }
         }
     } else if spec.network != Network::Off || !spec.covers.is_empty() {

@@ -1,12 +1,16 @@
 //! Namespaces of its own for users, mounts and the network: for what Landlock cannot do.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{self, IoSlice},
     mem::MaybeUninit,
     net::{Ipv4Addr, SocketAddrV4, TcpListener},
-    os::fd::{AsFd as _, BorrowedFd},
-    path::Path,
+    os::{
+        fd::{AsFd as _, BorrowedFd},
+        unix::ffi::OsStringExt as _,
+    },
+    path::{Path, PathBuf},
 };
 
 use nix::{
@@ -33,13 +37,50 @@ pub fn enter(spec: &Spec) -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
     // Nothing that is mounted here is seen outside.
     attach(None, Path::new("/"), MsFlags::MS_REC | MsFlags::MS_SLAVE)?;
-    for (kind, path) in &spec.covers {
+    let here = rustix::process::getcwd(Vec::new())?;
+    let mounts = if spec.seals { mounts()? } else { Vec::new() };
+    let is_pin = |(kind, _): &&(Cover, PathBuf)| *kind == Cover::Pin;
+    for (kind, path) in spec.covers.iter().filter(is_pin) {
         cover(*kind, path, &spec.blank).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     }
+    let is_pinned = |mount: &Path| spec.covers.iter().filter(is_pin).any(|(_, path)| mount.starts_with(path));
+    for mount in mounts.iter().filter(|mount| !is_pinned(mount)) {
+        // What lies below another mount, or cannot be reached, cannot be changed either.
+        let _ = read_only(mount);
+    }
+    for (kind, path) in spec.covers.iter().filter(|cover| !is_pin(cover)) {
+        cover(*kind, path, &spec.blank).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    }
+    // Where this process was before lies under what was mounted, and shows what that hides.
+    rustix::process::chdir(here)?;
     if spec.network != Network::Off {
         raise_loopback()?;
     }
     Ok(())
+}
+
+/// Where something is mounted.
+fn mounts() -> io::Result<Vec<PathBuf>> {
+    let table = fs::read("/proc/self/mountinfo")?;
+    let lines = table.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    Ok(lines.map(|path| PathBuf::from(OsString::from_vec(unescaped(path)))).collect())
+}
+
+/// Spaces and the like stand as three octal digits behind a backslash.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let octal = after.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        if let Some(byte) = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            bytes.push(byte);
+            rest = &after[3..];
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    bytes
 }
 
 fn attach(source: Option<&Path>, target: &Path, flags: MsFlags) -> io::Result<()> {
@@ -129,4 +170,15 @@ pub fn listen(back: BorrowedFd<'_>) -> io::Result<u16> {
     }
     sendmsg(back, &[IoSlice::new(b"l")], &mut ancillary, SendFlags::empty())?;
     Ok(port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_of_the_table_of_mounts() {
+        assert_eq!(unescaped(br"/a\040b\134c\x"), br"/a b\c\x");
+        assert!(mounts().unwrap().contains(&PathBuf::from("/")));
+    }
 }

@@ -22,6 +22,31 @@ const REFUSED: [i64; 9] = [
     libc::SYS_perf_event_open,
     libc::SYS_userfaultfd,
 ];
+/// They change what belongs to a file beside its content, which Landlock does not know of. The numbers are the same on all
+/// systems: of `fchmodat2`, `setxattrat`, `removexattrat` and `file_setattr`.
+const ATTRIBUTES: [i64; 15] = [
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    452,
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_utimensat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    463,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    466,
+    469,
+];
+/// The older ones.
+#[cfg(target_arch = "x86_64")]
+const OLD_ATTRIBUTES: [i64; 6] =
+    [libc::SYS_chmod, libc::SYS_chown, libc::SYS_lchown, libc::SYS_utime, libc::SYS_utimes, libc::SYS_futimesat];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD_ATTRIBUTES: [i64; 0] = [];
 /// On x86-64 every call has a second number for programs with short pointers.
 const X32: i64 = 0x4000_0000;
 
@@ -29,6 +54,9 @@ const X32: i64 = 0x4000_0000;
 pub fn confine(spec: &Spec) -> io::Result<()> {
     let architecture = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.into_iter().map(|call| (call, Vec::new())).collect();
+    if !spec.attributes {
+        rules.extend(ATTRIBUTES.into_iter().chain(OLD_ATTRIBUTES).map(|call| (call, Vec::new())));
+    }
     let mut families = Vec::new();
     if spec.network != Network::Off {
         // What tells of interfaces is harmless in a network of its own.

@@ -17,6 +17,17 @@ struct Counter {
     total: u64,
 }
 
+impl Counter {
+    fn read(connection: &Connection) -> Result<Self> {
+        let (newest, total) = connection
+            .query_row("SELECT cursor, total FROM event ORDER BY cursor DESC LIMIT 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?
+            .unwrap_or((0, 0));
+        let reserved = meta(connection, "cursor")?.max(newest);
+        Ok(Self { next: reserved + 1, reserved, total })
+    }
+}
+
 /// Where an event stands in the log.
 pub(super) struct Position {
     pub cursor: u64,
@@ -28,7 +39,7 @@ pub(super) struct Position {
 /// What gives events their cursors, and who is told of them once they are committed.
 pub(super) struct Log {
     // Only the writer thread takes it, inside its transaction.
-    counter: Mutex<Counter>,
+    counter: Mutex<Option<Counter>>,
     announce: Announce,
 }
 
@@ -36,23 +47,24 @@ pub(super) struct Log {
 pub(super) type Announce = Arc<dyn Fn(Arc<Record>) + Send + Sync>;
 
 impl Log {
-    pub fn open(connection: &Connection, announce: Announce) -> Result<Self> {
-        let (newest, total) = connection
-            .query_row("SELECT cursor, total FROM event ORDER BY cursor DESC LIMIT 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?
-            .unwrap_or((0, 0));
-        let reserved = meta(connection, "cursor")?.max(newest);
-        Ok(Self { counter: Mutex::new(Counter { next: reserved + 1, reserved, total }), announce })
+    /// Where the log cannot be read, as on a damaged store, nothing can be appended to it either.
+    pub fn open(connection: &Connection, announce: Announce) -> Self {
+        let counter = Counter::read(connection).inspect_err(|error| tracing::error!(%error, "the log of events cannot be read"));
+        Self { counter: Mutex::new(counter.ok()), announce }
     }
 
     /// The newest cursor that may have been given.
     pub fn newest(&self) -> u64 {
-        self.counter.lock().unwrap_or_else(PoisonError::into_inner).next - 1
+        self.counter.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, |counter| counter.next - 1)
     }
 
     /// A reservation counts from its commit on: until then the next event reserves again.
     pub fn allocate(&self, connection: &Connection, bytes: u64) -> Result<Position> {
-        let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            *held = Some(Counter::read(connection)?);
+        }
+        let Some(counter) = held.as_mut() else { return Err(Error::Closed) };
         let cursor = counter.next;
         let reserved = (cursor > counter.reserved).then_some(cursor + RESERVE);
         if let Some(reserved) = reserved {
@@ -65,8 +77,10 @@ impl Log {
 
     /// An event is committed, and with it the reservation of cursors that it has made.
     pub fn committed(&self, record: Arc<Record>, reserved: Option<u64>) {
-        if let Some(reserved) = reserved {
-            self.counter.lock().unwrap_or_else(PoisonError::into_inner).reserved = reserved;
+        if let Some(reserved) = reserved
+            && let Some(counter) = self.counter.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
+        {
+            counter.reserved = reserved;
         }
         (self.announce)(record);
     }

@@ -104,7 +104,7 @@ impl Database {
         }
         connection.execute_batch("PRAGMA foreign_keys = ON;")?;
         connection.busy_timeout(Duration::from_secs(5))?;
-        let log = Arc::new(Log::open(&connection, announce)?);
+        let log = Arc::new(Log::open(&connection, announce));
         let writer = Writer::start(connection, Arc::clone(&log), Checkpointer::new(path.to_owned()), pause)
             .map_err(|source| Error::File { path: path.to_owned(), source })?;
         let damage = Arc::new(Damage::none(path));

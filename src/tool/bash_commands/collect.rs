@@ -4,18 +4,16 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
     Analysis, Dialect, PathUse, SimpleCommand,
-    arity::arity,
     builtins::{Change, changes, is_harmless_shopt},
     expand::{Argument, arguments, single},
     names,
     numbers::Variables,
     parser::parse,
-    paths::{Place, operands, path_use, redirection},
     quiet::{is_quiet, is_stream},
     second_opinion,
     syntax::{Assignment, Command, Compound, Evaluated, Joined, Parsed, Redirect, Scope, Script, Simple, Value, Word},
-    wrappers::{Inner, inner, program_name},
 };
+use crate::tool::programs::{Effects, Given, Inner, Place, effects, program_name, redirection};
 
 /// How deep scripts and wrappers may be nested.
 const DEPTH: usize = 12;
@@ -30,6 +28,8 @@ pub(super) struct Collector {
     commands: Vec<SimpleCommand>,
     paths: Vec<PathUse>,
     writes: Vec<String>,
+    possible: Vec<String>,
+    option_globs: Vec<PathUse>,
     /// Something was not understood.
     is_doubtful: bool,
     variables: Variables,
@@ -121,7 +121,7 @@ impl Collector {
                 None => commands.push(command),
             }
         }
-        Analysis { commands, paths: self.paths, writes: self.writes, understood }
+        Analysis { commands, paths: self.paths, writes: self.writes, possible: self.possible, option_globs: self.option_globs, understood }
     }
 
     fn walk(&mut self, parsed: &Parsed, script: &Script, flow: &mut Flow, depth: usize) {
@@ -283,26 +283,14 @@ impl Collector {
         let Some(first) = arguments.first() else { return };
         let Surroundings { input, more, is_direct, depth } = surroundings;
         let name = program_name(&first.text).to_owned();
-        let inner = match depth {
-            _ if is_harmless_shopt(arguments) => Vec::new(),
-            0..=DEPTH => inner(arguments, input, more),
-            _ => vec![Inner::Unresolvable],
-        };
-        let resolvable =
-            has_certain_name(arguments, more) && !inner.iter().any(|inner| matches!(inner, Inner::Unresolvable | Inner::Guess(_)));
-        self.push_arguments(arguments, resolvable, is_quiet(arguments, &inner));
+        let found = self.effects(arguments, Given { input, more, place: &flow.place }, depth);
         if is_direct {
             self.call(&first.text, flow);
         }
         for change in changes(&name, arguments, is_direct) {
             self.change(change, flow, depth);
         }
-        self.environment(&name, arguments, &inner, flow, depth);
-        self.paths.extend(operands(&name, arguments, &flow.place));
-        if matches!(name.as_str(), "env" | "sudo") {
-            let directories = arguments.windows(2).filter(|pair| matches!(pair[0].text.as_str(), "-C" | "-D" | "--chdir"));
-            self.paths.extend(directories.map(|pair| path_use(&pair[1], &flow.place, super::Access::Read)));
-        }
+        self.environment(&name, arguments, &found.inner, flow, depth);
         match name.as_str() {
             "cd" | "pushd" => {
                 flow.place.follow(arguments);
@@ -311,23 +299,56 @@ impl Collector {
                     flow.place.lose();
                 }
             }
+            "popd" if arguments.len() == 1 => flow.place.pop(),
             "popd" => flow.place.lose(),
             "unset" => self.unsets = true,
             _ => {}
         }
         let is_here = matches!(name.as_str(), "eval" | "builtin" | "command");
-        for inner in inner {
-            let mut apart = flow.apart();
+        for inner in found.inner {
+            let mut apart = Flow { place: found.place.with_found(found.found_in.clone()), functions: BTreeSet::new() };
             let flow = if is_here { &mut *flow } else { &mut apart };
             match inner {
                 Inner::Words { words, more } => {
                     self.command(&words, flow, Surroundings { input, more, is_direct: false, depth: depth + 1 });
                 }
-                Inner::Guess(words) => self.push_arguments(&words, false, false),
+                Inner::Guess(words) => self.push_arguments(&words, false, false, None),
                 Inner::Script { text, dialect } => self.script(&text, dialect, flow, depth + 1),
-                Inner::Unresolvable => {}
             }
         }
+    }
+
+    /// Notes all that a command does but what it runs.
+    fn effects(&mut self, arguments: &[Argument], given: Given<'_>, depth: usize) -> Effects {
+        let mut found = effects(arguments, given);
+        if is_harmless_shopt(arguments) {
+            found.inner.clear();
+            found.is_unclear = false;
+        }
+        if depth > DEPTH {
+            found.is_unclear = true;
+            found.inner.clear();
+        }
+        let mut seen = found.inner.clone();
+        seen.extend(found.also.clone().map(|words| Inner::Words { words, more: false }));
+        let is_quiet = !found.is_unclear && (is_quiet(arguments, &seen) || found.is_plain);
+        self.push_arguments(arguments, !found.is_unclear, is_quiet, found.always.take());
+        if let Some(also) = &found.also {
+            let always = effects(also, given).always;
+            self.push_arguments(also, !found.is_unclear, false, always);
+        }
+        for write in found.writes.drain(..) {
+            if !self.writes.contains(&write) {
+                self.writes.push(write);
+            }
+        }
+        self.paths.append(&mut found.paths);
+        self.option_globs.append(&mut found.option_globs);
+        let text = |words: &Vec<Argument>| words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
+        if self.possible.len() < COMMANDS {
+            self.possible.extend(found.possible.iter().map(text));
+        }
+        found
     }
 
     /// The command that was pushed last may call a function of this line, and what that does is judged where it is defined.
@@ -383,9 +404,8 @@ impl Collector {
         }
     }
 
-    fn push_arguments(&mut self, arguments: &[Argument], resolvable: bool, quiet: bool) {
+    fn push_arguments(&mut self, arguments: &[Argument], resolvable: bool, quiet: bool, always: Option<String>) {
         let words: Vec<String> = arguments.iter().map(|argument| argument.text.clone()).collect();
-        let always = always(arguments, &words);
         self.push(words.join(" "), words, resolvable, always);
         if let Some(last) = self.commands.last_mut() {
             last.quiet = quiet;
@@ -409,42 +429,6 @@ impl Collector {
             }
         }
     }
-}
-
-/// Whether it is certain which program runs, and which of its commands where it has several.
-fn has_certain_name(arguments: &[Argument], more: bool) -> bool {
-    let Some(name) = arguments.first() else { return false };
-    let is_home = name.tilde && name.text.starts_with("~/");
-    let is_known = name.holes.is_empty() && name.glob.is_none() && (!name.tilde || is_home) && !name.braced;
-    let is_odd = name.text.is_empty() || name.text.contains(char::is_whitespace) || name.text.starts_with('=');
-    let words: Vec<String> = arguments.iter().map(|argument| argument.text.clone()).collect();
-    let identifying = arity(&words);
-    let is_complete = arguments.len() >= identifying || !more;
-    is_known && !is_odd && is_complete && arguments.iter().take(identifying).skip(1).all(|word| word.holes.is_empty() && !word.braced)
-}
-
-/// The pattern that grants this command from now on.
-fn always(arguments: &[Argument], words: &[String]) -> Option<String> {
-    let identifying = arity(words);
-    let is_special = |argument: &Argument| {
-        !argument.is_literal()
-            || argument.text.is_empty()
-            || argument.text.contains(['*', '?'])
-            || argument.text.contains(char::is_whitespace)
-    };
-    let is_prefix =
-        arguments.len() >= identifying && !arguments[..identifying].iter().any(is_special) && !(arity_skips_options(words, identifying));
-    if is_prefix {
-        return Some(format!("{} *", words[..identifying].join(" ")));
-    }
-    let text = words.join(" ");
-    (!text.contains(['*', '?'])).then_some(text)
-}
-
-/// Whether an option stands where a word that identifies the command should be.
-fn arity_skips_options(words: &[String], identifying: usize) -> bool {
-    let is_module = words.get(1).is_some_and(|word| word == "-m");
-    !is_module && words[1..identifying].iter().any(|word| word.starts_with('-'))
 }
 
 /// Whether a redirection changes a file: not one that reads, that copies a descriptor, or that throws away.

@@ -1,43 +1,10 @@
 //! From a word to the arguments it becomes, as far as that is known before it runs: braces are expanded and quotes
 //! removed; variables, substitutions and file name patterns stay as written and are marked.
 
-use std::ops::Range;
-
 use super::syntax::{Part, Piece, Word};
-
-/// One argument of a command.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Argument {
-    /// Without quotes; what is not known stands as it was written.
-    pub text: String,
-    /// The parts of the text that are known only when it runs.
-    pub holes: Vec<Range<usize>>,
-    /// May become no argument or several.
-    pub splits: bool,
-    /// Where the first unquoted file name pattern is.
-    pub glob: Option<usize>,
-    /// Begins with an unquoted `~`.
-    pub tilde: bool,
-    /// Came out of braces.
-    pub braced: bool,
-}
+pub(super) use crate::tool::programs::Argument;
 
 impl Argument {
-    /// An argument with nothing special about it.
-    pub(super) fn plain(text: &str) -> Self {
-        Self { text: text.to_owned(), ..Self::default() }
-    }
-
-    /// Whether the text is exactly what the command will get.
-    pub(super) fn is_literal(&self) -> bool {
-        self.holes.is_empty() && self.glob.is_none() && !self.tilde
-    }
-
-    /// The text, if it is exactly what the command will get.
-    pub(super) fn literal(&self) -> Option<&str> {
-        self.is_literal().then_some(self.text.as_str())
-    }
-
     /// A text that is put together from these pieces.
     pub(super) fn of(parts: &[Part]) -> Self {
         let mut argument = Self::default();
@@ -72,13 +39,6 @@ impl Argument {
             parts.push(Part::Text(self.text[at..].to_owned()));
         }
         parts
-    }
-
-    /// Makes every occurrence of `mark` unknown: something else is put there when it runs.
-    pub(super) fn with_hole_at(mut self, mark: &str) -> Self {
-        let found: Vec<_> = self.text.match_indices(mark).map(|(at, mark)| at..at + mark.len()).collect();
-        self.holes.extend(found);
-        self
     }
 }
 

@@ -4,7 +4,6 @@
 //! take in the same way counts as understood; of everything else the parts are listed so that a rule can still refuse
 //! them, and the line is marked so that a person is asked. A name that only running would tell is never guessed.
 
-mod arity;
 mod builtins;
 mod collect;
 mod condition;
@@ -14,18 +13,17 @@ mod names;
 mod numbers;
 mod parameter;
 mod parser;
-mod paths;
 mod quiet;
 mod second_opinion;
 mod syntax;
 mod words;
-mod wrapper_table;
-mod wrappers;
 
 #[cfg(test)]
 mod tests;
 
-pub use paths::{Access, Anchor, PathUse};
+use crate::permission::Pattern;
+
+pub use super::programs::{Access, Anchor, Dialect, PathUse, Rest};
 
 /// One command that would run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +50,10 @@ pub struct Analysis {
     pub paths: Vec<PathUse>,
     /// The redirections that write, such as `> file`: rules judge each like a command.
     pub writes: Vec<String>,
+    /// Commands that a program which is not known may run.
+    pub possible: Vec<String>,
+    /// File name patterns that are options if a file has such a name.
+    pub option_globs: Vec<PathUse>,
     /// Whether the whole line was understood: it does what `commands`, `paths` and `writes` say and nothing else. If it
     /// could not be read, every run of words in it is among the commands.
     pub understood: bool,
@@ -86,24 +88,16 @@ impl Analysis {
             return Vec::new();
         }
         let mut always = Vec::new();
-        for pattern in self.commands.iter().filter(|command| !command.quiet).filter_map(|command| command.always.clone()) {
+        let commands = self.commands.iter().filter(|command| !command.quiet).filter_map(|command| command.always.clone());
+        // What was shown is granted as it stands: the next time it is no question.
+        let writes = self.writes.iter().filter(|write| !write.contains(['$', '`'])).map(|write| Pattern::literal(write));
+        for pattern in commands.chain(writes) {
             if !always.contains(&pattern) {
                 always.push(pattern);
             }
         }
         always
     }
-}
-
-/// The shell that will read the line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// bash.
-    Bash,
-    /// Some POSIX shell: what only bash understands counts as not understood.
-    Posix,
-    /// A shell with a grammar of its own: nothing counts as understood.
-    Other,
 }
 
 /// Takes a command line apart.

@@ -1,7 +1,8 @@
 //! Commands that do nothing by themselves: builtins that change only their own shell, and wrappers that only run what
 //! stands in their arguments, which is judged for itself. No rule has to allow them; one that denies them holds.
 
-use super::{builtins::is_harmless_shopt, expand::Argument, wrappers::Inner};
+use super::{builtins::is_harmless_shopt, expand::Argument};
+use crate::tool::programs::Inner;
 
 /// What they print, set and wait for concerns this shell alone.
 const BUILTINS: &[&str] = &[

@@ -99,6 +99,23 @@ impl Client {
         Self::run(command, fixture, "repo", &[])
     }
 
+    /// Starts `polytree stdio --standalone` as another user, where one is given.
+    #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
+    pub fn start_as(fixture: &Fixture, directory: &str, uid: Option<u32>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_polytree"));
+        command.args(["stdio", "--standalone"]);
+        if let Some(uid) = uid {
+            // The place where it was built may be root's alone.
+            let executable = fixture.path("polytree");
+            if std::fs::hard_link(env!("CARGO_BIN_EXE_polytree"), &executable).is_err() {
+                std::fs::copy(env!("CARGO_BIN_EXE_polytree"), &executable).unwrap();
+            }
+            command = Command::new(&executable);
+            command.args(["stdio", "--standalone"]).uid(uid).gid(uid);
+        }
+        Self::run(command, fixture, directory, &[])
+    }
+
     fn run(mut command: Command, fixture: &Fixture, directory: &str, variables: &[(&str, &str)]) -> Self {
         command.current_dir(fixture.path(directory)).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).envs(fixture.environment()).envs(variables.iter().copied());

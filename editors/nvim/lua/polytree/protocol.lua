@@ -219,6 +219,8 @@
 ---@field local_servers? table<string, string> Where model servers on this machine are looked for when models are listed: `ollama`, `llamacpp`, `lmstudio` or `vllm`, and an address on loopback such as `http://127.0.0.1:11434`, or `off`; only in the user's own settings.
 ---@field instructions? string[]|nil Paths and glob patterns of further files with instructions for the model. Relative ones are looked up in the directory and in all above it up to the worktree; absolute ones and those with `~/` count only in the user's own settings.
 ---@field permission? polytree.protocol.PermissionConfig What tools may do without asking.
+---@field mode? polytree.protocol.Mode|nil What is done without a question where a session says nothing about it; only in the user's own settings. Default: `ask`.
+---@field sandbox? polytree.protocol.SandboxConfig What commands in the sandbox may touch; only in the user's own settings.
 ---@field tools? table<string, boolean> Tools switched on or off by name or wildcard.
 ---@field username? string|nil The user's name for display; default: the name of the account.
 ---@field storage? polytree.protocol.StorageConfig The daemon's store; only in the user's own settings.
@@ -258,6 +260,7 @@
 ---@field calls polytree.protocol.DiagnosisCalls The calls since it started.
 ---@field log polytree.protocol.DiagnosisLog Its log.
 ---@field machine polytree.protocol.DiagnosisMachine The machine around it.
+---@field sandbox? polytree.protocol.DiagnosisSandbox|nil What commands can be confined by; absent where that could not be tried.
 ---@field settings polytree.protocol.DiagnosisSettings The settings and models of the directory.
 ---@field advice polytree.protocol.Advice[] What is worth doing, the gravest first.
 
@@ -452,6 +455,14 @@
 ---@field eventBytes integer The bytes of the logged events.
 ---@field oldestCursor integer The oldest cursor that can be read from.
 ---@field newestCursor integer The newest one.
+
+--- What this machine can enforce, found by trying it: `sandbox` of `server.diagnose`.
+---@class polytree.protocol.DiagnosisSandbox
+---@field landlock integer The ABI of Landlock; 0 where there is none.
+---@field seccomp boolean System calls can be refused.
+---@field namespaces boolean Namespaces can be made without privileges.
+---@field bubblewrap boolean bubblewrap is installed and runs.
+---@field policies table<string, polytree.protocol.SandboxPromise> What is enforced of each policy when settings use all of it.
 
 --- A session that is not idle.
 ---@class polytree.protocol.DiagnosisSession
@@ -830,6 +841,7 @@
 ---@field variant? string|nil The variant of the model that was asked for.
 ---@field options? polytree.protocol.PromptOptions|nil How the model was to sample, and how long its answers might be.
 ---@field format? polytree.protocol.OutputFormat|nil The form that the answer was to have.
+---@field mode? polytree.protocol.Mode|nil What was to be done without a question in its turn.
 
 --- A file that differs from the last commit.
 ---@class polytree.protocol.File
@@ -1024,6 +1036,9 @@
 ---@field info polytree.protocol.Message The message.
 ---@field parts polytree.protocol.Part[] Its parts in the order in which they were stored.
 ---@field cursor integer The event cursor of the snapshot: events of this message up to it are already contained.
+
+--- What is done without a question. Stronger than any mode: a `deny`; an `ask` of the user's own whose pattern is not `*`; polytree's own files and key stores; an agent that may not edit, such as `plan`.
+---@alias polytree.protocol.Mode "ask"|"edits"|"all"
 
 --- A model.
 ---@class polytree.protocol.Model
@@ -1220,7 +1235,7 @@
 ---@field ["repeat"]? polytree.protocol.PermissionSetting Making the same call again and again.
 ---@field mcp? polytree.protocol.PermissionSetting Calling tools of MCP servers; not used yet.
 ---@field plugin? polytree.protocol.PermissionSetting Calling tools of plugins; not used yet.
----@field sandbox? polytree.protocol.PermissionSetting Leaving the sandbox; not used yet.
+---@field sandbox? polytree.protocol.PermissionSetting Leaving the sandbox; patterns are those of `bash`.
 ---@field ["*"]? polytree.protocol.PermissionSetting Everything.
 ---@alias polytree.protocol.PermissionConfig polytree.protocol.Action|polytree.protocol.PermissionConfig.2
 
@@ -1404,6 +1419,28 @@
 ---@field pattern string What it applies to: a wildcard pattern over a command, path or address.
 ---@field action polytree.protocol.Action What then.
 
+--- The sandbox of commands; only in the user's own settings. Paths are absolute or begin with `~/`.
+---@class polytree.protocol.SandboxConfig
+---@field read? string[] Files and directories that commands may read besides.
+---@field write? string[] Files and directories, such as caches, that commands with the policy `workspace` may write besides.
+---@field sockets? string[] UNIX sockets that commands may connect to.
+---@field environment? string[] Names of variables that commands get although they hold keys of providers.
+---@field network? polytree.protocol.SandboxNetwork What commands with the policy `workspace` may reach.
+---@field required? boolean Commands that are to run in the sandbox are asked for where it cannot be had whole.
+
+--- The network of commands in the sandbox.
+---@class polytree.protocol.SandboxNetwork
+---@field domains? string[] Domains that may be reached over HTTP and HTTPS, such as `crates.io`; `*.crates.io` for all below one.
+---@field loopback? boolean Servers on this machine may be reached too.
+
+--- What is enforced of a policy, and what is not.
+---@class polytree.protocol.SandboxPromise
+---@field enforced polytree.protocol.SandboxWord[] What is.
+---@field missing polytree.protocol.SandboxWord[] What is not.
+
+--- A part of what a policy promises.
+---@alias polytree.protocol.SandboxWord "read"|"write"|"git"|"network"|"domains"|"sockets"|"signals"
+
 --- The daemon itself. Read when it starts.
 ---@class polytree.protocol.ServerConfig
 ---@field idle_timeout? integer How long a daemon that a client started keeps running without a client, a running turn, a waiting prompt, or a listener on the network, in milliseconds; 0: no limit.
@@ -1488,6 +1525,7 @@
 ---@field version string The daemon's version that created it.
 ---@field agent? string|nil The agent for prompts that name none.
 ---@field model? polytree.protocol.ModelRef|nil The model for prompts that name none.
+---@field mode? polytree.protocol.Mode|nil What is done without a question; absent: as the settings have it. A child has that of its root.
 ---@field share? polytree.protocol.SessionShare|nil Where it is shared.
 ---@field revert? polytree.protocol.SessionRevert|nil An undo that can still be taken back.
 ---@field cost number What all its model calls cost, in US dollars.
@@ -1513,6 +1551,7 @@
 ---@field title? string|nil What it is about; default: named by the first prompt. Kept as one line of at most 500 characters, without control characters.
 ---@field agent? string|nil The agent for prompts that name none.
 ---@field model? polytree.protocol.ModelRef|nil The model for prompts that name none.
+---@field mode? polytree.protocol.Mode|nil What is done without a question; default: as the settings have it. A child has that of its root.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1580,6 +1619,7 @@
 ---@field variant? string|nil The variant of the model, such as `high`; default: the agent's. `variants` of a model names them.
 ---@field options? polytree.protocol.PromptOptions|nil How the model samples and how long its answers may be; default: as the agent has it.
 ---@field format? polytree.protocol.OutputFormat|nil The form of the answer; default: words.
+---@field mode? polytree.protocol.Mode|nil What is done without a question in this turn; default: as the session has it.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1636,6 +1676,7 @@
 ---@field variant? string|nil The variant of the model, such as `high`; default: the agent's. `variants` of a model names them.
 ---@field options? polytree.protocol.PromptOptions|nil How the model samples and how long its answers may be; default: as the agent has it.
 ---@field format? polytree.protocol.OutputFormat|nil The form of the answer; default: words.
+---@field mode? polytree.protocol.Mode|nil What is done without a question in this turn; default: as the session has it.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1656,6 +1697,7 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field title? string|nil The new title; kept as one line of at most 500 characters, without control characters.
 ---@field archived? boolean|nil Archive it, or take it out of the archive.
+---@field mode? polytree.protocol.Mode|nil What is done without a question, from the next tool call on. A child has that of its root.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1963,6 +2005,7 @@
 ---@field variant? string|nil The variant of the model that was asked for.
 ---@field options? polytree.protocol.PromptOptions|nil How the model was to sample, and how long its answers might be.
 ---@field format? polytree.protocol.OutputFormat|nil The form that the answer was to have.
+---@field mode? polytree.protocol.Mode|nil What was to be done without a question in its turn.
 
 --- A part of a text, in UTF-16 code units.
 ---@class polytree.protocol.Utf16Range

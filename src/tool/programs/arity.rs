@@ -50,7 +50,7 @@ const ARITY: &[(&str, usize)] = &[
     ("go mod", 3),
     ("go tool", 3),
     ("gradle", 2),
-    ("./gradlew", 2),
+    ("gradlew", 2),
     ("helm", 2),
     ("helm repo", 3),
     ("heroku", 2),
@@ -67,7 +67,7 @@ const ARITY: &[(&str, usize)] = &[
     ("mise", 2),
     ("mix", 2),
     ("mvn", 2),
-    ("./mvnw", 2),
+    ("mvnw", 2),
     ("nix", 2),
     ("nix flake", 3),
     ("npm", 2),
@@ -116,7 +116,7 @@ const ARITY: &[(&str, usize)] = &[
 ];
 
 /// How many of the words identify the command.
-pub(super) fn arity(words: &[String]) -> usize {
+pub(super) fn arity(words: &[&str]) -> usize {
     let known = |length: usize| {
         let prefix = words.get(..length)?.join(" ");
         ARITY.iter().find(|(known, _)| *known == prefix).map(|(_, arity)| *arity)
@@ -142,7 +142,7 @@ mod tests {
             ("python x.py", 1),
             ("python -m pytest", 3),
         ] {
-            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let words: Vec<&str> = line.split(' ').collect();
             assert_eq!(arity(&words), expected, "{line}");
         }
     }

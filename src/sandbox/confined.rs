@@ -1,0 +1,146 @@
+//! A command's sandbox: what its helper is told, what puts it in, and what is put back after it.
+
+use std::{
+    ffi::OsStr,
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use polytree_protocol::sandbox::SandboxReport;
+use tempfile::TempDir;
+use tokio::{io::AsyncWriteExt as _, net::UnixStream, process::Command};
+
+use super::{
+    git_files::Snapshot,
+    helper::ARGUMENT,
+    prepare::Prepared,
+    proxy::{self, Allowed},
+    spec::{Cover, Network},
+};
+use crate::stdx::{paths::AbsPath, process, tasks::Tasks};
+
+/// The executable that is running, also after it was replaced on the disk.
+pub const THIS: &str = "/proc/self/exe";
+
+/// A command's sandbox, ready to be started. Its temporary directory goes with it.
+#[derive(Debug)]
+pub struct Confined {
+    /// What is enforced.
+    pub report: SandboxReport,
+    /// What the helper is told.
+    pub(super) prepared: Prepared,
+    /// The executable that is the helper.
+    pub(super) program: PathBuf,
+    /// Where it may write whatever it likes.
+    pub(super) temporary: TempDir,
+    /// Where it may keep what the next command can use.
+    pub(super) cache: Option<PathBuf>,
+    /// What is put back after it.
+    pub(super) snapshot: Snapshot,
+    /// What it may reach.
+    pub(super) allowed: Allowed,
+}
+
+/// What a started helper still has to be told.
+#[derive(Debug)]
+pub struct Told {
+    stream: UnixStream,
+    bytes: Vec<u8>,
+    proxied: Option<Allowed>,
+}
+
+/// The command's way to the network, which ends with this value.
+#[derive(Debug)]
+pub struct Way(Tasks);
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl Told {
+    /// Tells it. One that has ended meanwhile says so by how it ends.
+    pub async fn tell(mut self) -> Way {
+        let tasks = Tasks::new();
+        if self.stream.write_all(&self.bytes).await.is_ok()
+            && self.stream.shutdown().await.is_ok()
+            && let Some(allowed) = self.proxied
+        {
+            drop(tasks.spawn("sandbox proxy", proxy::serve(self.stream, allowed, tasks.clone())));
+        }
+        Way(tasks)
+    }
+}
+
+impl Confined {
+    /// A command that runs `shell`, whose arguments are still to be added, in the sandbox; and what its helper has to be
+    /// told once it is started.
+    ///
+    /// # Errors
+    /// When the system has no more sockets.
+    pub fn command(&self, shell: &OsStr, directory: &AbsPath) -> io::Result<(Command, Told)> {
+        let (stream, other) = UnixStream::pair()?;
+        let other = other.into_std()?;
+        other.set_nonblocking(false)?;
+        let mut command = self.outer(directory)?;
+        command.arg(ARGUMENT).arg(shell).stdin(Stdio::from(OwnedFd::from(other)));
+        let spec = &self.prepared.spec;
+        let proxied = (spec.network == Network::Proxy).then(|| self.allowed.clone());
+        Ok((command, Told { stream, bytes: spec.encode(), proxied }))
+    }
+
+    /// The helper, or bubblewrap that starts it.
+    fn outer(&self, directory: &AbsPath) -> io::Result<Command> {
+        if self.prepared.outer.is_empty() {
+            return Ok(process::command(&self.program, directory));
+        }
+        let mut command = process::command(bubblewrap().ok_or_else(|| io::Error::other("bubblewrap has gone"))?, directory);
+        command.args(["--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev"]);
+        for (cover, path) in &self.prepared.outer {
+            match cover {
+                Cover::Pin => command.arg("--bind").args([path, path]),
+                Cover::ReadOnly => command.arg("--ro-bind").args([path, path]),
+                Cover::Hide if path.is_dir() => command.arg("--tmpfs").arg(path).arg("--remount-ro").arg(path),
+                Cover::Hide => command.arg("--ro-bind").args([&self.prepared.spec.blank, path]),
+                Cover::Memory => command.arg("--tmpfs").arg(path),
+            };
+        }
+        // Behind bubblewrap that name means something else.
+        let program = if self.program == Path::new(THIS) { std::env::current_exe()? } else { self.program.clone() };
+        command.arg("--").arg(program);
+        Ok(command)
+    }
+
+    /// The variables that say where the command may write.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut variables = vec![("TMPDIR", self.temporary.path().to_owned())];
+        if let Some(cache) = &self.cache {
+            variables.push(("XDG_CACHE_HOME", cache.clone()));
+            variables.push(("npm_config_cache", cache.join("npm")));
+        }
+        if self.prepared.spec.network == Network::Proxy {
+            // A server that the command itself starts is in its own network, and those of the machine are behind the proxy.
+            let direct = if self.allowed.loopback { "" } else { "localhost,127.0.0.1,::1" };
+            variables.extend([("NO_PROXY", direct.into()), ("no_proxy", direct.into()), ("NODE_USE_ENV_PROXY", "1".into())]);
+        }
+        variables
+    }
+
+    /// After the command: puts back what it should not have changed, and gives the paths of that. Blocks.
+    ///
+    /// # Errors
+    /// When something cannot be put back.
+    pub fn restore(&self) -> io::Result<Vec<PathBuf>> {
+        self.snapshot.restore()
+    }
+}
+
+/// Where bubblewrap is.
+#[must_use]
+pub fn bubblewrap() -> Option<PathBuf> {
+    process::find_program("bwrap", None)
+}

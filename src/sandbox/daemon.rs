@@ -1,0 +1,206 @@
+//! The daemon's side: what this machine can enforce, and what a command's sandbox needs on the disk.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use polytree_protocol::sandbox::SandboxPolicy;
+use tempfile::TempDir;
+use tokio::{sync::OnceCell, time::timeout};
+
+use super::{
+    confined::{Confined, THIS, bubblewrap},
+    error::Unconfined,
+    git_files::Snapshot,
+    helper::{ARGUMENT, PROBE},
+    listing::Listing,
+    place::Place,
+    places,
+    policy::Abilities,
+    prepare::{Request, prepare},
+    proxy::Allowed,
+};
+use crate::stdx::{paths::AbsPath, process};
+
+/// Trying what can be enforced takes a few milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A tool chain that was installed is found after so long.
+const KNOWN: Duration = Duration::from_secs(10);
+/// So many worktrees are remembered.
+const MOST_LISTINGS: usize = 16;
+/// What is read instead of a file that is hidden, by those whom modes do not stop.
+const BLANK: &str = "polytree: commands in the sandbox cannot read this file\n";
+
+/// The system's places and a home's, as they were found a moment ago.
+#[derive(Debug)]
+struct Known {
+    roots: Vec<PathBuf>,
+    keys: HashSet<PathBuf>,
+}
+
+/// When it was found, and for which home and which `PATH`.
+type KnownAt = (Instant, (Option<AbsPath>, Option<String>), Arc<Known>);
+
+/// The known files of worktrees, by worktree and by the rules that they were judged by.
+type Listings = HashMap<(PathBuf, u64), Arc<Mutex<Listing>>>;
+
+/// The sandbox of a daemon.
+#[derive(Debug)]
+pub struct Sandbox {
+    /// Where it keeps caches of commands, and the file that hides others.
+    directory: AbsPath,
+    /// polytree's own directories.
+    own: Vec<PathBuf>,
+    /// The executable that is the helper.
+    program: PathBuf,
+    abilities: OnceCell<Abilities>,
+    // Held to look one up or to put it in.
+    listings: Mutex<Listings>,
+    // Held to look at it or to replace it.
+    known: Mutex<Option<KnownAt>>,
+}
+
+impl Sandbox {
+    /// `data` is polytree's directory for data, `others` are its other ones.
+    #[must_use]
+    pub fn new(data: &AbsPath, others: &[&AbsPath]) -> Self {
+        let own = others.iter().copied().chain([data]);
+        Self {
+            directory: data.join("sandbox"),
+            own: own.flat_map(|path| [path.clone(), path.real_or_nearest()]).map(|path| path.as_path().to_owned()).collect(),
+            program: THIS.into(),
+            abilities: OnceCell::new(),
+            listings: Mutex::default(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The same with another executable for the helper.
+    #[must_use]
+    pub fn with_program(self, program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), ..self }
+    }
+
+    /// What this machine can enforce; tried when it is first asked.
+    pub async fn abilities(&self) -> Abilities {
+        *self.abilities.get_or_init(|| probe(&self.program, &self.directory)).await
+    }
+
+    /// Prepares the sandbox for a command. Blocks: it looks at the disk.
+    ///
+    /// # Errors
+    /// When the command cannot be confined so.
+    pub fn confine(&self, abilities: Abilities, place: &Place<'_>) -> Result<Confined, Unconfined> {
+        let Place { policy, settings, worktree, .. } = *place;
+        if !abilities.can_confine() {
+            return Err(Unconfined::Impossible);
+        }
+        if !settings.can_have(abilities, policy) {
+            return Err(Unconfined::Incomplete);
+        }
+        let is_workspace = policy == SandboxPolicy::Workspace;
+        let read: Vec<PathBuf> = settings.read.iter().cloned().chain(place.outside.iter().map(|path| path.as_path().to_owned())).collect();
+        let write: Vec<PathBuf> =
+            settings.write.iter().cloned().chain(place.outside.iter().map(|path| path.as_path().to_owned())).collect();
+        let cache = self.cache(worktree);
+        let temporary = self.make(is_workspace.then_some(&cache)).map_err(Unconfined::Io)?;
+        let known = self.known(place);
+        let listing = self.listing(worktree.as_path(), place.rules_key);
+        let blank = self.directory.join("blank");
+        let request = Request {
+            policy,
+            abilities,
+            worktree: worktree.as_path(),
+            roots: &known.roots,
+            keys: &known.keys,
+            read: &read,
+            write: &write,
+            sockets: &settings.sockets,
+            proxied: settings.wants().domains,
+            outputs: place.outputs.as_path(),
+            own: &self.own,
+            own_names: place.own_names,
+            temporary: temporary.path(),
+            cache: &cache,
+            blank: blank.as_path(),
+            rules: place.rules,
+        };
+        let mut prepared = prepare(&request, &mut listing.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let snapshot = Snapshot::take(std::mem::take(&mut prepared.compare)).map_err(Unconfined::Io)?;
+        let cache = is_workspace.then_some(cache);
+        let (program, report) = (self.program.clone(), abilities.report(policy, settings.wants()));
+        let allowed = Allowed { domains: settings.domains.clone(), loopback: settings.loopback };
+        Ok(Confined { report, prepared, program, temporary, cache, snapshot, allowed })
+    }
+
+    fn listing(&self, worktree: &Path, rules: u64) -> Arc<Mutex<Listing>> {
+        let mut listings = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (worktree.to_owned(), rules);
+        if listings.len() >= MOST_LISTINGS && !listings.contains_key(&key) {
+            listings.clear();
+        }
+        Arc::clone(listings.entry(key).or_default())
+    }
+
+    /// The places that are the same for all commands of a client. Some hundred paths are looked at, and not for each command.
+    fn known(&self, place: &Place<'_>) -> Arc<Known> {
+        let key = (place.home.cloned(), place.search_path.map(str::to_owned));
+        let mut kept = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((when, of, known)) = &*kept
+            && *of == key
+            && when.elapsed() < KNOWN
+        {
+            return Arc::clone(known);
+        }
+        let home = place.home.map(AbsPath::as_path);
+        let known = Arc::new(Known { roots: places::readable(home, place.search_path), keys: places::private(home) });
+        *kept = Some((Instant::now(), key, Arc::clone(&known)));
+        known
+    }
+
+    /// Each worktree has its own: what one command has put there is nothing for another project's.
+    fn cache(&self, worktree: &AbsPath) -> PathBuf {
+        let name = blake3::hash(worktree.to_string().as_bytes()).to_hex();
+        self.directory.join("cache").join(&name[..32]).as_path().to_owned()
+    }
+
+    /// Makes what has to be there, and a temporary directory.
+    fn make(&self, cache: Option<&PathBuf>) -> io::Result<TempDir> {
+        let blank = self.directory.join("blank");
+        if !blank.as_path().exists() {
+            fs::create_dir_all(&self.directory)?;
+            fs::write(&blank, BLANK)?;
+            fs::set_permissions(&blank, fs::Permissions::from_mode(0o000))?;
+        }
+        if let Some(cache) = cache {
+            fs::create_dir_all(cache)?;
+        }
+        let place = fs::canonicalize(std::env::temp_dir())?;
+        tempfile::Builder::new().prefix("polytree-").tempdir_in(place)
+    }
+}
+
+/// Tries what can be enforced.
+async fn probe(program: &Path, directory: &AbsPath) -> Abilities {
+    let place = directory.ancestors().find(|path| path.as_path().is_dir()).unwrap_or_else(|| directory.clone());
+    let mut helper = process::command(program, &place);
+    helper.args([ARGUMENT, PROBE]);
+    let told = match timeout(PATIENCE, process::run(helper)).await {
+        Ok(Ok(output)) if output.status.success() => output.stdout,
+        _ => Vec::new(),
+    };
+    let mut abilities: Abilities = serde_json::from_slice(&told).unwrap_or_default();
+    if let Some(program) = bubblewrap() {
+        let mut command = process::command(program, &place);
+        command.args(["--dev-bind", "/", "/", "--", "/bin/true"]);
+        abilities.bubblewrap =
+            timeout(PATIENCE, process::run(command)).await.is_ok_and(|ran| ran.is_ok_and(|output| output.status.success()));
+    }
+    tracing::debug!(?abilities, "what commands can be confined by");
+    abilities
+}

@@ -1,0 +1,255 @@
+//! The sandbox of a command: which policy it runs with, what rules keep from it, and what the model is told when it comes
+//! up against that.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use polytree_protocol::{
+    permission::Action,
+    sandbox::{SandboxPolicy, SandboxReport},
+};
+use serde_json::json;
+
+use super::{
+    context::{Ask, Leave, ToolContext},
+    definition::ToolError,
+    path::blocking,
+};
+use crate::{
+    permission::rules::{Origin, Rules},
+    sandbox::{Confined, Place, Sandbox, Settings, Unconfined, Verdict},
+    stdx::paths::AbsPath,
+};
+
+/// polytree's own files at the top of a worktree.
+const OWN_NAMES: [&str; 3] = [".polytree", "polytree.json", "polytree.jsonc"];
+
+/// What programs say when the system refuses them something.
+const REFUSALS: &[&str] = &[
+    "permission denied",
+    "operation not permitted",
+    "read-only file system",
+    "eacces",
+    "eperm",
+    "erofs",
+    "could not resolve",
+    "couldn't resolve",
+    "name resolution",
+    "network is unreachable",
+    "network unreachable",
+    "no address associated",
+    "enotfound",
+    "eai_again",
+    "device or resource busy",
+    "the sandbox does not allow",
+    "response 403",
+];
+
+/// What a turn's commands are confined by.
+#[derive(Debug)]
+pub struct Sandboxing {
+    /// The daemon's sandbox.
+    pub sandbox: Arc<Sandbox>,
+    /// What the settings say.
+    pub settings: Arc<Settings>,
+    /// What the rules say of files, without answers that are remembered.
+    pub rules: Rules,
+}
+
+/// How a command runs.
+#[derive(Debug)]
+pub(super) enum Run {
+    /// With everything that the user may do.
+    Free,
+    /// With a policy of which nothing can be enforced here, which is told.
+    Told(SandboxReport),
+    /// In the sandbox.
+    Confined(Box<Confined>),
+}
+
+impl Run {
+    /// What is told of it; nothing where it has no policy.
+    pub(super) fn report(&self) -> Option<&SandboxReport> {
+        match self {
+            Self::Free => None,
+            Self::Told(report) => Some(report),
+            Self::Confined(confined) => Some(&confined.report),
+        }
+    }
+}
+
+/// Asks for leave to run a command and works out how it runs. `outside` is the model's reason for running it without the
+/// sandbox; `directories` are the patterns of places outside that were asked for before.
+pub(super) async fn leave(context: &ToolContext, ask: Ask, outside: Option<&str>, directories: &[String]) -> Result<Run, ToolError> {
+    let Some(sandboxing) = &context.sandbox else {
+        return context.host.ask(context, ask).await.map(|()| Run::Free);
+    };
+    let abilities = sandboxing.sandbox.abilities().await;
+    let can_confine = sandboxing.settings.can_have(abilities, SandboxPolicy::Workspace);
+    let again = ask.clone();
+    let policy = match context.host.ask_command(context, ask, can_confine).await? {
+        Leave::Person => return Ok(Run::Free),
+        Leave::Looking => SandboxPolicy::ReadOnly,
+        Leave::Confined => SandboxPolicy::Workspace,
+    };
+    if let Some(reason) = outside.map(str::trim).filter(|reason| !reason.is_empty()) {
+        let report = abilities.report(policy, sandboxing.settings.wants());
+        return ask_outside(context, again, &report, reason, false).await;
+    }
+    let allowed: Vec<AbsPath> = directories.iter().filter_map(|pattern| AbsPath::new(pattern.strip_suffix("/*")?)).collect();
+    let (sandboxing, worktree, environment) = (Arc::clone(sandboxing), context.worktree.clone(), Arc::clone(&context.environment));
+    let (settings, outputs) = (Arc::clone(&sandboxing.settings), context.output_directory.clone());
+    let confined = blocking(move || {
+        let home = environment.get("HOME").and_then(AbsPath::new).or_else(crate::stdx::paths::home);
+        let rules = |path: &str| verdict(&sandboxing.rules, policy, path);
+        let place = Place {
+            policy,
+            settings: &sandboxing.settings,
+            worktree: &worktree,
+            home: home.as_ref(),
+            search_path: environment.get("PATH").map(String::as_str),
+            outputs: &outputs,
+            outside: &allowed,
+            own_names: &OWN_NAMES,
+            rules: &rules,
+            rules_key: key(&sandboxing.rules, policy),
+        };
+        Ok(sandboxing.sandbox.confine(abilities, &place))
+    })
+    .await?;
+    let report = abilities.report(policy, settings.wants());
+    match confined {
+        Ok(confined) => Ok(Run::Confined(Box::new(confined))),
+        // The rules have allowed it, and nothing here could do more; where that is not enough, settings say so.
+        Err(Unconfined::Impossible) if policy == SandboxPolicy::ReadOnly && !settings.required => Ok(Run::Told(report)),
+        Err(error) => ask_outside(context, again, &report, &error.to_string(), true).await,
+    }
+}
+
+/// Asks for leave to run it without the sandbox; the question names the policy that stands in the way.
+async fn ask_outside(context: &ToolContext, ask: Ask, report: &SandboxReport, reason: &str, force: bool) -> Result<Run, ToolError> {
+    let mut metadata = ask.metadata;
+    metadata["sandbox"] = json!(report);
+    metadata["reason"] = json!(reason);
+    let title = format!("Outside the sandbox ({}): {}", word(report.policy), ask.title);
+    let ask = Ask { kind: "sandbox", force: force || ask.force, title, metadata, ..ask };
+    context.host.ask(context, ask).await.map(|()| Run::Free)
+}
+
+/// What the rules say of a file of the worktree, by its path in it.
+fn verdict(rules: &Rules, policy: SandboxPolicy, path: &str) -> Verdict {
+    let hidden = rules.evaluate("read", path) != Action::Allow;
+    if policy != SandboxPolicy::Workspace {
+        // Nothing is written at all.
+        return Verdict { hidden, fixed: false };
+    }
+    let edit = rules.decide("edit", path);
+    let fixed = match (edit.action, &edit.rule) {
+        (Action::Deny, _) => true,
+        (Action::Ask, Some((Origin::User | Origin::UserAgent, rule))) => rule.pattern != "*",
+        _ => false,
+    };
+    Verdict { hidden, fixed }
+}
+
+fn key(rules: &Rules, policy: SandboxPolicy) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (format!("{rules:?}"), policy).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The policy's name in settings and questions.
+fn word(policy: SandboxPolicy) -> &'static str {
+    match policy {
+        SandboxPolicy::ReadOnly => "read-only",
+        SandboxPolicy::Workspace => "workspace",
+        SandboxPolicy::Off => "off",
+    }
+}
+
+/// What the model is told of a command that has failed, when the sandbox may be why.
+pub(super) fn note(report: &SandboxReport, output: &str) -> Option<String> {
+    let output = output.to_lowercase();
+    if !REFUSALS.iter().any(|refusal| output.contains(refusal)) {
+        return None;
+    }
+    let allows = match report.policy {
+        SandboxPolicy::ReadOnly => "it can read the worktree and the system, write only below $TMPDIR, and has no network",
+        SandboxPolicy::Workspace => {
+            "it can write only the worktree (but not git's settings and hooks) and below $TMPDIR, and has only the network that the settings allow"
+        }
+        SandboxPolicy::Off => return None,
+    };
+    Some(format!(
+        "[The command ran in the sandbox `{}`, which may be why it failed: {allows}. If it needs more, call bash again with the same command and `outside`: the reason, for which the user is asked.]",
+        word(report.policy)
+    ))
+}
+
+/// Puts back what a command has changed and should not have; gives what the model is told of it.
+pub(super) async fn restore(run: Run) -> Option<String> {
+    let Run::Confined(confined) = run else { return None };
+    let restored = blocking(move || {
+        let restored = confined.restore();
+        // Its temporary directory goes with it.
+        drop(confined);
+        Ok(restored)
+    });
+    match restored.await.ok()? {
+        Ok(changed) if changed.is_empty() => None,
+        Ok(changed) => {
+            let names: Vec<String> = changed.iter().map(|path| path.display().to_string()).collect();
+            Some(format!(
+                "[The command changed files by which programs are run, which the sandbox does not allow; they were put back as they were: {}]",
+                names.join(", ")
+            ))
+        }
+        Err(error) => Some(format!(
+            "[The command changed git's settings or hooks, and they could not be put back: {error}. Tell the user, who must look at them before git is used here.]"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polytree_protocol::permission::Rule;
+
+    use super::*;
+
+    #[test]
+    fn what_the_rules_say_of_files_holds_for_commands() {
+        let rule =
+            |permission: &str, pattern: &str, action| Rule { permission: permission.to_owned(), pattern: pattern.to_owned(), action };
+        let user = [
+            rule("read", "private/*", Action::Deny),
+            rule("edit", "*", Action::Ask),
+            rule("edit", "vendor/*", Action::Deny),
+            rule("edit", "docs/*", Action::Ask),
+        ];
+        let rules = Rules::new(None).with(Origin::User, &user);
+        for (path, hidden, fixed) in [
+            ("src/a", false, false),
+            (".env", true, false),
+            ("a/.env.local", true, false),
+            ("a/.env.example", false, false),
+            ("private/x", true, false),
+            ("vendor/x", false, true),
+            ("docs/x", false, true),
+        ] {
+            assert_eq!(verdict(&rules, SandboxPolicy::Workspace, path), Verdict { hidden, fixed }, "{path}");
+            assert_eq!(verdict(&rules, SandboxPolicy::ReadOnly, path), Verdict { hidden, fixed: false }, "{path}");
+        }
+        assert_ne!(key(&rules, SandboxPolicy::ReadOnly), key(&rules, SandboxPolicy::Workspace));
+        assert_ne!(key(&rules, SandboxPolicy::ReadOnly), key(&Rules::new(None), SandboxPolicy::ReadOnly));
+    }
+
+    #[test]
+    fn only_what_looks_like_a_refusal_is_explained() {
+        let report = SandboxReport { policy: SandboxPolicy::Workspace, ..SandboxReport::default() };
+        assert!(note(&report, "touch: cannot touch '/x': Permission denied").unwrap().contains("`workspace`"));
+        assert!(note(&report, "fatal: Could not resolve host: github.com").is_some());
+        assert_eq!(note(&report, "2 tests failed"), None);
+    }
+}

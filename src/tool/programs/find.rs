@@ -1,0 +1,138 @@
+//! `find`: what its tests and actions read, write and run.
+
+use super::{
+    effects::{Effects, Given, Inner},
+    inner::guesses,
+    place::{Access, path_uses},
+    word::Argument,
+};
+
+/// Tests and options that take a word, none of which is a file that matters.
+const VALUED: &[&str] = &[
+    "-name",
+    "-iname",
+    "-path",
+    "-ipath",
+    "-wholename",
+    "-iwholename",
+    "-regex",
+    "-iregex",
+    "-lname",
+    "-ilname",
+    "-type",
+    "-xtype",
+    "-size",
+    "-mtime",
+    "-atime",
+    "-ctime",
+    "-mmin",
+    "-amin",
+    "-cmin",
+    "-maxdepth",
+    "-mindepth",
+    "-user",
+    "-group",
+    "-uid",
+    "-gid",
+    "-perm",
+    "-links",
+    "-inum",
+    "-fstype",
+    "-used",
+    "-printf",
+    "-regextype",
+    "-context",
+];
+/// Those whose word is a file that is looked at.
+const REFERENCES: &[&str] = &["-newer", "-anewer", "-cnewer", "-samefile"];
+
+pub(super) fn find(words: &[Argument], given: Given<'_>, effects: &mut Effects) {
+    let begins_expression = |word: &Argument| word.text.starts_with(['-', '(', ')', '!', ',']);
+    // Options of the program come before the places.
+    let mut at = 1;
+    while words.get(at).is_some_and(|word| matches!(word.text.as_str(), "-H" | "-L" | "-P" | "-D" | "--") || word.text.starts_with("-O")) {
+        at += if words[at].text == "-D" { 2 } else { 1 };
+    }
+    let mut starts: Vec<Argument> =
+        words.get(at..).unwrap_or_default().iter().take_while(|word| !begins_expression(word)).cloned().collect();
+    at += starts.len();
+    // A place that is known only later may be an action, if what an action needs stands behind it.
+    let has_end = words.iter().any(|word| matches!(word.text.as_str(), ";" | "+"));
+    for (index, word) in words.iter().enumerate().skip(1) {
+        let is_value = index > 0 && VALUED.contains(&words[index - 1].text.as_str()) && !word.may_bring_words();
+        if !is_value && word.may_be_hidden_option() {
+            effects.is_unclear = true;
+            if has_end {
+                effects.inner.extend(guesses(&words[1..]));
+            }
+        } else if !is_value && word.may_match_option() {
+            effects.option_globs.extend(path_uses(word, given.place, Access::List));
+        }
+    }
+    if given.more {
+        effects.is_unclear = true;
+        effects.inner.extend(guesses(&words[1..]));
+    }
+    if starts.is_empty() {
+        starts.push(Argument::plain("."));
+    }
+    for start in &starts {
+        effects.paths.extend(path_uses(start, given.place, Access::List));
+    }
+    let found = |mark: &str| -> Vec<Argument> { starts.iter().map(|start| below(start, mark)).collect() };
+    while let Some(word) = words.get(at) {
+        at += 1;
+        match word.text.as_str() {
+            "-exec" | "-execdir" | "-ok" | "-okdir" => {
+                let command: Vec<Argument> = words[at..].iter().take_while(|word| word.text != ";").cloned().collect();
+                let ends_in_plus = command.windows(2).position(|pair| pair[0].text == "{}" && pair[1].text == "+");
+                let command = ends_in_plus.map_or(command.as_slice(), |end| &command[..=end]);
+                at += command.len() + 1;
+                let words = command.iter().map(|word| word.clone().with_hole_at("{}")).collect();
+                effects.inner.push(Inner::Words { words, more: false });
+                if command.iter().any(|word| word.text.contains("{}")) {
+                    // Whatever the command does with a file is done below these places.
+                    effects.found_in.extend(found("{}"));
+                }
+            }
+            "-delete" => {
+                let words = [Argument::plain("rm"), Argument::plain("{}").with_hole_at("{}")].to_vec();
+                effects.inner.push(Inner::Words { words, more: false });
+                effects.found_in.extend(found("{}"));
+            }
+            "-fprint" | "-fprint0" | "-fls" | "-fprintf" => {
+                // A search that writes is looked at each time.
+                effects.is_unclear = true;
+                if let Some(file) = words.get(at) {
+                    effects.writes.push(format!("> {}", file.text));
+                    effects.paths.extend(path_uses(file, given.place, Access::Write));
+                }
+                at += if word.text == "-fprintf" { 2 } else { 1 };
+            }
+            "-files0-from" => {
+                effects.is_unclear = true;
+                at += 1;
+            }
+            text if REFERENCES.contains(&text) || text.starts_with("-newer") => {
+                if let Some(file) = words.get(at).filter(|_| !text.ends_with('t')) {
+                    effects.paths.extend(path_uses(file, given.place, Access::List));
+                }
+                at += 1;
+            }
+            text if VALUED.contains(&text) => at += 1,
+            _ => {}
+        }
+    }
+}
+
+/// Something below a place, whose name is known only when it is found.
+fn below(start: &Argument, mark: &str) -> Argument {
+    let mut file = start.clone();
+    if !file.text.ends_with('/') {
+        file.text.push('/');
+    }
+    let at = file.text.len();
+    file.text.push_str(mark);
+    file.holes.push(at..file.text.len());
+    file
+}

@@ -1,0 +1,32 @@
+//! What one command with known words does: which commands it runs in turn, which files it reads and writes, and what
+//! "always" may grant for it. Pure; the programs stand in tables as data.
+
+mod always;
+mod arity;
+mod awk;
+mod command;
+mod effects;
+mod find;
+mod identity;
+mod inner;
+mod languages;
+mod options;
+mod place;
+mod sed;
+mod shells;
+mod special;
+mod table;
+mod tar;
+mod unknown;
+mod walk;
+mod word;
+
+#[cfg(test)]
+mod tests;
+
+pub(in crate::tool) use command::effects;
+pub use effects::Dialect;
+pub(in crate::tool) use effects::{Effects, Given, Inner, program_name};
+pub use place::{Access, Anchor, PathUse, Rest};
+pub(in crate::tool) use place::{Place, redirection};
+pub(in crate::tool) use word::Argument;

@@ -1,0 +1,428 @@
+//! Reads the words of a command by its line in the table.
+
+use super::{
+    effects::{Effects, Given, Inner},
+    identity::Identity,
+    inner::shell_text,
+    languages,
+    place::{Access, Place, here, path_uses, unknown},
+    special,
+    table::{self, Kind, Mode, Opt, Program, Takes, Trait},
+    unknown as unknown_program,
+    walk::{Notes, Walk},
+    word::Argument,
+};
+
+/// Adds what a command does to `effects`.
+pub(super) fn apply(name: &str, words: &[Argument], identity: &Identity, given: Given<'_>, effects: &mut Effects) -> Notes {
+    let Some((program, at)) = lookup(name, words, identity) else {
+        unknown_program::apply(words, given, effects);
+        return Notes::default();
+    };
+    let parent = (at > 1).then(|| table::find(name)).flatten();
+    let mut walk = Walk {
+        words,
+        given,
+        program,
+        parent,
+        effects,
+        notes: Notes { is_exact: program.is(Trait::Exact), ..Notes::default() },
+        place: given.place.clone(),
+        modes: Vec::new(),
+        operands: Vec::new(),
+        skips_first: false,
+        has_into: false,
+        has_code: false,
+    };
+    // The options before the name of a command, such as `git -C x status`.
+    for (option, value) in identity.options(at) {
+        walk.option(option, value, words.len());
+    }
+    walk.run(at);
+    walk.notes
+}
+
+/// The line that fits best: `docker compose up`, `docker compose`, `docker`; and where the rest of the words begins.
+fn lookup(name: &str, words: &[Argument], identity: &Identity) -> Option<(&'static Program, usize)> {
+    let named = identity.words(words);
+    let longest = (2..=named.len().min(3)).rev().find_map(|length| {
+        let full = [&[name], &named[1..length]].concat().join(" ");
+        table::find(&full).map(|program| (program, identity.place_of(length - 1) + 1))
+    });
+    longest.or_else(|| {
+        let program = table::find(name)?;
+        Some((program, if program.is(Trait::Sub) && named.len() > 1 { identity.place_of(1) + 1 } else { 1 }))
+    })
+}
+
+impl Walk<'_, '_> {
+    fn run(&mut self, from: usize) {
+        if let Some(at) = self.read_options(from) {
+            // A wrapper with an option that is not known: where its command begins is not certain.
+            self.guess(at);
+            return;
+        }
+        let is_risky = self.is_risky();
+        self.effects.is_unclear |= self.given.more && is_risky && !self.program.runs_words();
+        self.effects.place = self.place.clone();
+        self.effects.is_plain |= self.program.is(Trait::Plain);
+        self.use_operands();
+    }
+
+    fn known(&self, name: &str) -> Option<Opt> {
+        let is_long = name.starts_with("--");
+        let look = |program: &'static Program| if is_long { program.long(name) } else { program.exact(name) };
+        look(self.program).or_else(|| self.parent.and_then(look))
+    }
+
+    /// Gives the place of an option that is not known where that matters.
+    fn read_options(&mut self, from: usize) -> Option<usize> {
+        let words = self.words;
+        let is_strict = self.program.runs_words();
+        let stops = is_strict
+            || self.program.is(Trait::Stops)
+            || self.program.is(Trait::ShellTexts)
+            || self.program.first.first() == Some(&Kind::ScriptFile);
+        let is_risky = self.is_risky() || is_strict;
+        let mut at = from;
+        while let Some(word) = words.get(at) {
+            if word.may_be_hidden_option() && is_risky && !self.is_value_only(word) {
+                if is_strict {
+                    return Some(at);
+                }
+                self.effects.is_unclear = true;
+            } else if word.may_match_option() && is_risky {
+                self.effects.option_globs.extend(path_uses(word, &self.place, Access::List));
+            }
+            let text = word.text.as_str();
+            if text == "--" {
+                let assigns = self.program.is(Trait::Assignments);
+                let skipped = words[at + 1..].iter().take_while(|word| assigns && word.text.contains('=')).count();
+                self.operands.extend((at + 1 + skipped..words.len()).map(|at| (at, self.place.clone())));
+                for word in &words[at + 1..] {
+                    self.effects.is_unclear |= is_strict && word.may_bring_words();
+                }
+                return None;
+            }
+            if text.len() > 1 && text.starts_with('-') {
+                match self.one_option(at) {
+                    Some(next) => at = next,
+                    None if is_strict => return Some(at),
+                    None => at += 1,
+                }
+                if self.modes.contains(&Mode::Runs) {
+                    return None;
+                }
+                continue;
+            }
+            if stops && !(self.program.is(Trait::Assignments) && text.contains('=')) && !(text == "-" && is_strict) {
+                // Options end here, but for one after the operands of `flock f -c x`.
+                self.operands.extend((at..words.len()).map(|at| (at, self.place.clone())));
+                return None;
+            }
+            if !(self.program.is(Trait::Assignments) || (text == "-" && is_strict)) {
+                self.operands.push((at, self.place.clone()));
+            }
+            at += 1;
+        }
+        None
+    }
+
+    /// Whether what is not known of the word can only be the value of an option that is: `--format=$x`.
+    fn is_value_only(&self, word: &Argument) -> bool {
+        if word.may_bring_words() {
+            return false;
+        }
+        let known = word.known();
+        let Some(equals) = known.find('=') else {
+            let mut letters = known.chars().skip(1);
+            return known.starts_with('-')
+                && !known.starts_with("--")
+                && letters.any(|letter| self.known(&format!("-{letter}")).is_some_and(|option| option.takes != Takes::Nothing));
+        };
+        known.starts_with('-') && self.known(&known[..equals]).is_some_and(|option| option.takes != Takes::Nothing)
+    }
+
+    /// Reads one word of options; gives the place of the next, or nothing where an option is not known.
+    fn one_option(&mut self, at: usize) -> Option<usize> {
+        let word = &self.words[at];
+        let text = word.text.as_str();
+        let is_long = text.starts_with("--");
+        let equals = word.known().find('=');
+        let name = equals.map_or(text, |equals| &text[..equals]);
+        let whole = self.known(name).filter(|_| is_long || name.len() > 1);
+        if let Some(option) = whole.filter(|_| is_long || name.len() > 2 || equals.is_none()) {
+            return Some(self.take(option, at, equals.map(|equals| equals + 1)));
+        }
+        if is_long || self.program.is(Trait::WordOptions) {
+            // `-fplugin=x`, `-DNAME=x`, `-Ifolder`: a letter or a word that is joined to its value.
+            if !is_long && let Some((option, length)) = self.joined(text) {
+                return Some(self.take(option, at, Some(length)));
+            }
+            let value = equals.map(|equals| word.behind(equals + 1));
+            if let Some(value) = value.filter(|value| looks_like_path(value)) {
+                self.file(&value, Access::Unsure);
+            }
+            return None;
+        }
+        let mut is_known = true;
+        for (offset, letter) in text.char_indices().skip(1) {
+            let end = offset + letter.len_utf8();
+            match self.known(&format!("-{letter}")) {
+                Some(option) if option.takes == Takes::Nothing => self.option(option, Argument::default(), at),
+                Some(option) => {
+                    let joined = (end < text.len() || option.takes == Takes::Joined).then_some(end);
+                    return Some(self.take(option, at, joined)).filter(|_| is_known);
+                }
+                None => is_known &= letter.is_ascii_digit() && !self.program.runs_words(),
+            }
+        }
+        is_known.then_some(at + 1)
+    }
+
+    /// The longest option that the word begins with.
+    fn joined(&self, text: &str) -> Option<(Opt, usize)> {
+        let ends = (2..text.len()).rev().filter(|end| text.is_char_boundary(*end));
+        let mut found = ends.filter_map(|end| Some((self.program.exact(&text[..end])?, end)));
+        found.find(|(option, _)| option.takes != Takes::Nothing)
+    }
+
+    /// Takes an option with its value, which begins at `joined` in the same word or is the next one.
+    fn take(&mut self, option: Opt, at: usize, joined: Option<usize>) -> usize {
+        let word = &self.words[at];
+        match (option.takes, joined) {
+            (Takes::Nothing, joined) => {
+                let value = joined.map(|from| word.behind(from)).unwrap_or_default();
+                self.option(option, value, at);
+                at + 1
+            }
+            (Takes::Joined, None) => {
+                self.option(option, Argument::default(), at);
+                at + 1
+            }
+            (_, Some(from)) => {
+                self.option(option, word.behind(from), at);
+                at + 1
+            }
+            (Takes::Value, None) => {
+                let count = match option.kind {
+                    Kind::Words(count) => count,
+                    Kind::Named => 2,
+                    _ => 1,
+                };
+                let value = self.words.get(at + count).cloned();
+                let brings = self.words[at + 1..].iter().take(count).any(Argument::may_bring_words);
+                self.effects.is_unclear |= brings && (self.is_risky() || self.program.runs_words());
+                match value {
+                    Some(value) => self.option(option, value, at + count),
+                    None => self.effects.is_unclear |= self.given.more,
+                }
+                at + count + 1
+            }
+        }
+    }
+
+    /// The effect of an option.
+    fn option(&mut self, option: Opt, value: Argument, at: usize) {
+        self.skips_first |= option.stands_in;
+        self.has_code |= option.stands_in || matches!(option.kind, Kind::Code | Kind::Module);
+        match option.kind {
+            Kind::Mode(mode) => self.modes.push(mode),
+            Kind::Rest => {
+                self.modes.push(Mode::Runs);
+                let first = Some(value).filter(|value| !value.text.is_empty());
+                let rest = self.words.iter().skip(at + 1).take_while(|word| word.text != ";").cloned();
+                let words: Vec<Argument> = first.into_iter().chain(rest).collect();
+                self.notes.is_exact = true;
+                let words = words.into_iter().map(|word| word.with_hole_at("{}")).collect();
+                self.effects.inner.push(Inner::Words { words, more: self.given.more });
+            }
+            Kind::Into => self.into(&value),
+            kind => self.word(kind, &value, at),
+        }
+    }
+
+    fn into(&mut self, value: &Argument) {
+        self.has_into = true;
+        if !value.text.is_empty() {
+            self.file(value, Access::Write);
+        }
+    }
+
+    /// What a value or an operand means.
+    pub(super) fn word(&mut self, kind: Kind, word: &Argument, at: usize) {
+        match kind {
+            Kind::Text | Kind::Words(_) | Kind::Mark | Kind::Mode(_) | Kind::Rest | Kind::Module => {}
+            Kind::Read | Kind::Deep if self.has(Mode::Destroys) => self.file(word, Access::Destroy),
+            Kind::Read | Kind::Deep | Kind::Tree => {
+                let access = self.reading(kind);
+                self.file(word, access);
+            }
+            Kind::Named => self.file(word, Access::Read),
+            Kind::List => self.file(word, Access::List),
+            Kind::Write => self.write(word),
+            Kind::Target | Kind::Into => {
+                let access = if self.has(Mode::Stdout) { Access::Read } else { Access::Write };
+                self.file(word, access);
+            }
+            Kind::Destroy => {
+                let access = if self.has(Mode::Stdout) { Access::Read } else { Access::Destroy };
+                self.file(word, access);
+            }
+            Kind::Unsure if self.has(Mode::Edit) => self.write(word),
+            Kind::Unsure => languages::unsure(word, &self.place, &mut self.effects.paths),
+            Kind::Enter => {
+                self.file(word, Access::List);
+                self.place.enter(word);
+            }
+            Kind::Revision => languages::revision(word, &self.place, &mut self.effects.paths),
+            Kind::Address => languages::address(word, &self.place, self.effects),
+            Kind::At => {
+                if let Some(from) = word.text.find('@').or_else(|| word.text.find("=<").map(|at| at + 1)) {
+                    let mut file = word.behind(from + 1);
+                    if let Some(end) = file.text.find(';').filter(|_| file.is_literal()) {
+                        file.text.truncate(end);
+                    }
+                    self.file(&file, Access::Read);
+                }
+            }
+            Kind::Mount => languages::mount(word, &self.place, &mut self.effects.paths),
+            Kind::Shell => self.effects.inner.extend(shell_text(std::slice::from_ref(word), false, &mut self.effects.is_unclear)),
+            Kind::Unseen => self.effects.is_unclear = true,
+            Kind::Code => {
+                self.notes.is_exact = true;
+                self.has_code = true;
+            }
+            Kind::Sed | Kind::Awk => {
+                self.notes.is_exact = true;
+                languages::code(kind, word, self);
+            }
+            Kind::ScriptFile => {
+                self.notes.script_at = Some(at);
+                self.file(word, Access::Read);
+            }
+            Kind::Goal => languages::goal(word, self.effects),
+            Kind::GitSetting | Kind::SshSetting | Kind::CmakeSetting | Kind::RustcSetting => {
+                self.effects.is_unclear |= !languages::is_harmless_setting(kind, word);
+            }
+        }
+    }
+
+    fn reading(&self, kind: Kind) -> Access {
+        match kind {
+            _ if self.has(Mode::Names) => Access::List,
+            Kind::Deep => Access::Deep { hidden: true },
+            Kind::Tree => Access::Deep { hidden: self.has(Mode::Hidden) },
+            _ if self.has(Mode::Recursive) => Access::Deep { hidden: true },
+            _ => Access::Read,
+        }
+    }
+
+    fn use_operands(&mut self) {
+        if self.has(Mode::Query) || self.has(Mode::Runs) {
+            return;
+        }
+        let special = self.program.traits.iter().find_map(|special| match special {
+            Trait::Special(name) => Some(*name),
+            _ => None,
+        });
+        if let Some(special) = special {
+            special::apply(special, self);
+            return;
+        }
+        let operands = std::mem::take(&mut self.operands);
+        let first: &[Kind] = if self.skips_first { self.program.first.get(1..).unwrap_or_default() } else { &self.program.first };
+        let fixed = first.len().min(operands.len());
+        for ((at, place), kind) in operands[..fixed].iter().zip(first) {
+            self.operand(*kind, *at, place);
+        }
+        let rest = &operands[fixed..];
+        if self.takes_command(rest) {
+            return;
+        }
+        let last = if rest.len() > 1 && !self.has_into { self.program.last } else { None };
+        for (index, (at, place)) in rest.iter().enumerate() {
+            let kind = if index + 1 == rest.len() { last.or(self.program.rest) } else { self.program.rest };
+            self.operand(kind.unwrap_or(Kind::Text), *at, place);
+        }
+        self.without_operands(operands.len());
+        if self.program.is(Trait::Here) && !self.has(Mode::Stdout) || self.has(Mode::Here) {
+            self.effects.paths.push(here(&self.place, Access::Write));
+        }
+        self.effects.is_unclear |= self.program.is(Trait::Unseen);
+        if self.given.more && self.changes_operands() {
+            self.effects.paths.push(unknown("...", Access::Destroy));
+        }
+    }
+
+    fn changes_operands(&self) -> bool {
+        let changing = |kind: Option<Kind>| matches!(kind, Some(Kind::Destroy | Kind::Target)) && !self.has(Mode::Stdout);
+        changing(self.program.rest) || changing(self.program.last) || self.has(Mode::Edit)
+    }
+
+    /// Programs that look at the directory that they stand in, and interpreters that read their program.
+    fn without_operands(&mut self, count: usize) {
+        let fixed = self.program.first.len() - usize::from(self.skips_first && !self.program.first.is_empty());
+        if count <= fixed && matches!(self.program.rest, Some(Kind::Tree | Kind::Deep)) && !self.has(Mode::Names) {
+            let access = self.reading(self.program.rest.unwrap_or(Kind::Tree));
+            self.effects.paths.push(here(&self.place, access));
+        } else if count <= fixed && self.has(Mode::Recursive) && self.program.rest == Some(Kind::Read) && self.program.last.is_none() {
+            self.effects.paths.push(here(&self.place, Access::Deep { hidden: true }));
+        }
+        let is_interpreter = self.program.first.first() == Some(&Kind::ScriptFile);
+        let is_asked = self.words.iter().any(|word| matches!(word.text.as_str(), "--version" | "-V" | "-v" | "--help" | "-h"));
+        if is_interpreter && count == 0 && !self.has_code && !is_asked {
+            self.notes.is_never = true;
+        }
+    }
+
+    fn operand(&mut self, kind: Kind, at: usize, place: &Place) {
+        let word = &self.words[at];
+        if self.program.is(Trait::Plus) && word.text.starts_with('+') {
+            self.effects.is_unclear = true;
+            return;
+        }
+        let own = std::mem::replace(&mut self.place, place.clone());
+        match kind {
+            Kind::Code if self.name_is_sed() => self.word(Kind::Sed, word, at),
+            Kind::Code if self.program.exact("--source").is_some() => self.word(Kind::Awk, word, at),
+            _ if self.has(Mode::Edit) && matches!(kind, Kind::Read | Kind::Unsure) => self.write(word),
+            _ => self.word(kind, word, at),
+        }
+        self.place = own;
+    }
+
+    fn name_is_sed(&self) -> bool {
+        self.program.exact("--regexp-extended").is_some()
+    }
+
+    /// The command among the operands, if the program runs one.
+    fn takes_command(&mut self, rest: &[(usize, Place)]) -> bool {
+        let at = rest.first().map(|(at, _)| *at);
+        let words = at.map_or(&[][..], |at| &self.words[at..]);
+        let more = self.given.more;
+        if self.program.is(Trait::Guess) {
+            self.guess(1);
+        } else if self.program.is(Trait::ShellText) {
+            self.effects.inner.extend(shell_text(words, more, &mut self.effects.is_unclear));
+        } else if self.program.is(Trait::ShellTexts) {
+            for word in words {
+                self.effects.inner.extend(shell_text(std::slice::from_ref(word), more, &mut self.effects.is_unclear));
+            }
+        } else if self.program.is(Trait::Command) || self.program.is(Trait::CommandAndMore) {
+            special::command(self, at);
+        } else if self.program.is(Trait::Runner) {
+            let after = self.words.iter().position(|word| word.text == "--").map(|at| at + 1);
+            special::command(self, after.or(at));
+        } else {
+            return false;
+        }
+        self.notes.command_at = at;
+        true
+    }
+}
+
+/// Whether a value is written like a path.
+fn looks_like_path(value: &Argument) -> bool {
+    value.tilde || value.text.starts_with(['/', '.']) || value.text.contains("/.")
+}

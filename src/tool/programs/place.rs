@@ -1,0 +1,191 @@
+//! Which paths a command names, as written: resolving them needs the file system and is done elsewhere.
+
+use super::word::Argument;
+
+/// A path that a command or a redirection names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathUse {
+    /// What the path is relative to.
+    pub anchor: Anchor,
+    /// The path as far as it is known; the rest of the path is below it. Empty for the anchor itself.
+    pub path: String,
+    /// The last component as it was written where it is a file name pattern or a name whose end is not known.
+    pub rest: Option<Rest>,
+    /// What is done there.
+    pub access: Access,
+    /// As it was written, without quotes.
+    pub text: String,
+}
+
+/// What of a path is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rest {
+    /// A file name pattern of bash, perhaps over several directories.
+    Pattern(String),
+    /// Begins like this.
+    Unknown(String),
+}
+
+/// What a path is relative to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Anchor {
+    /// The directory reached from the start by these `cd`s, each of which may have failed; a leading `~` is the home.
+    Directory(Vec<String>),
+    /// The user's home.
+    Home,
+    /// Only running would tell.
+    Unknown,
+}
+
+/// What is done at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Names and sizes are seen, no content.
+    List,
+    /// The content is read.
+    Read,
+    /// Everything below it is read; with `hidden` also what ignore files and leading dots hide.
+    Deep {
+        /// Whether hidden and ignored files count.
+        hidden: bool,
+    },
+    /// Something is made or changed.
+    Write,
+    /// Something may be lost.
+    Destroy,
+    /// Perhaps no path at all; if it is one, it may be read or written.
+    Unsure,
+}
+
+impl Access {
+    /// Whether something is certainly changed.
+    #[must_use]
+    pub fn changes(self) -> bool {
+        matches!(self, Self::Write | Self::Destroy)
+    }
+}
+
+/// The current directory at some point of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::tool) struct Place {
+    anchor: Anchor,
+    /// What `pushd` has put aside.
+    aside: Vec<Anchor>,
+    /// What `{}` stands for in what `find` runs.
+    found: Vec<Argument>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { anchor: Anchor::Directory(Vec::new()), aside: Vec::new(), found: Vec::new() }
+    }
+}
+
+impl Place {
+    /// Nobody knows where we are now.
+    pub(in crate::tool) fn lose(&mut self) {
+        self.anchor = Anchor::Unknown;
+    }
+
+    /// The same place, in which `{}` stands for one of these.
+    pub(in crate::tool) fn with_found(&self, found: Vec<Argument>) -> Self {
+        Self { found, ..self.clone() }
+    }
+
+    /// After `cd` or `pushd` with these arguments.
+    pub(in crate::tool) fn follow(&mut self, arguments: &[Argument]) {
+        let is_pushd = arguments.first().is_some_and(|name| name.text == "pushd");
+        let mut targets = arguments.iter().skip(1).filter(|argument| argument.text == "-" || !argument.text.starts_with('-'));
+        if is_pushd {
+            self.aside.push(self.anchor.clone());
+        }
+        match (targets.next(), targets.next()) {
+            (None, _) if !is_pushd => self.anchor = Anchor::Directory(vec!["~".to_owned()]),
+            // With several arguments `cd` fails; `pushd` alone or with a number turns the stack.
+            (Some(target), None) => self.enter(target),
+            _ => self.lose(),
+        }
+    }
+
+    /// After `popd` without arguments.
+    pub(in crate::tool) fn pop(&mut self) {
+        match self.aside.as_slice() {
+            [before] => self.anchor = before.clone(),
+            // One of several `pushd`s may have failed.
+            _ => self.lose(),
+        }
+        self.aside.clear();
+    }
+
+    /// After `cd` to this one argument.
+    pub(super) fn enter(&mut self, target: &Argument) {
+        if target.tilde && target.holes.is_empty() && (target.text == "~" || target.text.starts_with("~/")) {
+            self.anchor = Anchor::Directory(vec![target.text.clone()]);
+            return;
+        }
+        match (target.literal(), &mut self.anchor) {
+            (Some(path), _) if path == "-" || path.starts_with('+') || path.is_empty() => self.lose(),
+            (Some(path), Anchor::Directory(moves)) if path.starts_with('~') => moves.push(format!("./{path}")),
+            (Some(path), Anchor::Directory(moves)) => moves.push(path.to_owned()),
+            (Some(path), _) if path.starts_with('/') => self.anchor = Anchor::Directory(vec![path.to_owned()]),
+            _ => self.lose(),
+        }
+    }
+}
+
+/// The paths that an argument may be.
+pub(in crate::tool) fn path_uses(argument: &Argument, place: &Place, access: Access) -> Vec<PathUse> {
+    let is_found = argument.holes.first().is_some_and(|hole| hole.start == 0 && &argument.text[hole.clone()] == "{}");
+    if !is_found || place.found.is_empty() {
+        return vec![path_use(argument, place, access)];
+    }
+    place.found.iter().map(|found| path_use(found, place, access)).collect()
+}
+
+fn path_use(argument: &Argument, place: &Place, access: Access) -> PathUse {
+    let text = argument.text.as_str();
+    let first_hole = argument.holes.first().filter(|hole| hole.start == 0);
+    let (anchor, from) = match first_hole.map(|hole| (&text[hole.clone()], hole.end)) {
+        Some(("$HOME" | "${HOME}", end)) => (Anchor::Home, end),
+        Some(("$PWD" | "${PWD}" | "$(pwd)", end)) => (place.anchor.clone(), end),
+        Some(_) => (Anchor::Unknown, 0),
+        None if argument.tilde && (text == "~" || text.starts_with("~/")) => (Anchor::Home, 1),
+        None if argument.tilde && text.starts_with("~+/") => (place.anchor.clone(), 2),
+        None if argument.tilde => (Anchor::Unknown, 0),
+        None if text.starts_with('/') => (Anchor::Directory(Vec::new()), 0),
+        None => (place.anchor.clone(), 0),
+    };
+    let hole = argument.holes.iter().map(|hole| hole.start).filter(|at| *at >= from).min();
+    let glob = argument.glob.filter(|at| *at >= from);
+    let unknown = hole.into_iter().chain(glob).min();
+    let known = &text[from..unknown.unwrap_or(text.len())];
+    let directory = known.rfind('/').map_or(0, |slash| slash + 1);
+    let (path, rest) = match (unknown, hole) {
+        (None, _) => (known, None),
+        (Some(_), None) => (&known[..directory], Some(Rest::Pattern(text[from + directory..].to_owned()))),
+        (Some(_), Some(_)) => (&known[..directory], Some(Rest::Unknown(known[directory..].to_owned()))),
+    };
+    let path = if from > 0 { path.trim_start_matches('/') } else { path };
+    PathUse { anchor, path: path.to_owned(), rest, access, text: text.to_owned() }
+}
+
+/// The place itself.
+pub(super) fn here(place: &Place, access: Access) -> PathUse {
+    PathUse { anchor: place.anchor.clone(), path: String::new(), rest: None, access, text: ".".to_owned() }
+}
+
+/// A path that only running would tell.
+pub(super) fn unknown(text: &str, access: Access) -> PathUse {
+    PathUse { anchor: Anchor::Unknown, path: String::new(), rest: Some(Rest::Unknown(String::new())), access, text: text.to_owned() }
+}
+
+/// The path of a redirection, if it is one to a file that matters.
+pub(in crate::tool) fn redirection(operator: &str, target: &Argument, place: &Place) -> Vec<PathUse> {
+    let access = match operator.trim_start_matches(|c: char| c.is_ascii_digit()) {
+        "<" => Access::Read,
+        "<<" | "<<-" | "<<<" => return Vec::new(),
+        "<&" | ">&" if target.text.trim_end_matches('-').chars().all(|c| c.is_ascii_digit()) => return Vec::new(),
+        _ => Access::Write,
+    };
+    path_uses(target, place, access)
+}

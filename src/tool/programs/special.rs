@@ -1,0 +1,174 @@
+//! Programs whose words no line of a table can describe.
+
+use super::{
+    effects::Inner,
+    inner::shell_text,
+    place::{Access, path_uses},
+    tar,
+    walk::Walk,
+    word::Argument,
+};
+
+/// Architectures that `setarch` takes before the command.
+const ARCHITECTURES: &[&str] = &[
+    "x86_64", "i386", "i486", "i586", "i686", "linux32", "linux64", "uname26", "arm", "armv7l", "armv8l", "aarch64", "ppc", "ppc64",
+    "s390", "s390x", "mips",
+];
+
+pub(super) fn apply(name: &str, walk: &mut Walk<'_, '_>) {
+    let operands: Vec<usize> = walk.operands.iter().map(|(at, _)| *at).collect();
+    let text = |at: usize| walk.words[at].text.as_str();
+    match name {
+        "tar" => tar::tar(walk),
+        "dd" => disk_dump(walk),
+        "sqlite" => sqlite(walk, &operands),
+        "git-config" => git_config(walk, &operands),
+        "setarch" => {
+            let skip = operands.first().is_some_and(|at| ARCHITECTURES.contains(&text(*at)));
+            command(walk, operands.get(usize::from(skip)).copied());
+        }
+        "runcon" => {
+            let skip = operands.first().is_some_and(|at| text(*at).contains(':'));
+            command(walk, operands.get(usize::from(skip)).copied());
+        }
+        // `sg group command`, `sg group -c 'command'`; the command is one word for a shell.
+        "sg" => script_behind(walk, 2, &["-c"]),
+        "capsh" => match walk.words.iter().position(|word| matches!(word.text.as_str(), "--" | "==" | "-+" | "=+")) {
+            Some(at) => {
+                let shell = [&[Argument::plain("bash")], walk.words.get(at + 1..).unwrap_or_default()].concat();
+                walk.effects.inner.push(Inner::Words { words: shell, more: walk.given.more });
+            }
+            None => walk.effects.is_unclear |= walk.words.iter().any(|word| !word.is_literal() || word.text.starts_with("--shell")),
+        },
+        "flock" => {
+            let is_text = operands.get(1).is_some_and(|at| matches!(text(*at), "-c" | "--command"));
+            if let Some(file) = operands.first() {
+                walk.file(&walk.words[*file].clone(), Access::Write);
+            }
+            if is_text {
+                script_behind(walk, operands[1] + 1, &[]);
+            } else {
+                command(walk, operands.get(1).copied());
+            }
+        }
+        "typescript" => match operands.first() {
+            Some(at) => walk.write(&walk.words[*at].clone()),
+            None => walk.write(&Argument::plain("typescript")),
+        },
+        "debugger" => {
+            if walk.words.iter().any(|word| matches!(word.text.as_str(), "--args" | "-args" | "exec" | "record" | "--")) {
+                walk.notes.is_exact = true;
+                let from = operands.first().copied().filter(|at| !matches!(text(*at), "exec" | "record")).or(operands.get(1).copied());
+                command(walk, from);
+            }
+            // What it is told by its input is not in the line.
+            walk.guess(1);
+        }
+        "parallel" => parallel(walk, &operands),
+        _ => walk.guess(1),
+    }
+}
+
+/// The command that begins at this word.
+pub(super) fn command(walk: &mut Walk<'_, '_>, at: Option<usize>) {
+    let adds = walk.program.is(super::table::Trait::CommandAndMore);
+    let mut more = walk.given.more || adds;
+    let Some(at) = at.filter(|at| *at < walk.words.len()) else {
+        walk.effects.is_unclear |= walk.given.more;
+        return;
+    };
+    let at = at + usize::from(walk.words[at].text == "--");
+    let mut words = walk.words.get(at..).unwrap_or_default().to_vec();
+    if adds && let Some(mark) = replacement(&walk.words[..at]) {
+        words = words.into_iter().map(|word| word.with_hole_at(&mark)).collect();
+        more = walk.given.more;
+    }
+    walk.notes.command_at = Some(at);
+    walk.effects.inner.push(Inner::Words { words, more });
+}
+
+/// What `xargs` replaces by a line, if it does.
+fn replacement(options: &[Argument]) -> Option<String> {
+    options.iter().enumerate().find_map(|(at, option)| {
+        let text = option.text.as_str();
+        match text.strip_prefix("-I").or_else(|| text.strip_prefix("-J")) {
+            Some("") => options.get(at + 1).map(|next| next.text.clone()),
+            Some(mark) => Some(mark.to_owned()),
+            None if matches!(text, "--replace" | "-i") => Some("{}".to_owned()),
+            None => text.strip_prefix("--replace=").or_else(|| text.strip_prefix("-i")).map(str::to_owned),
+        }
+    })
+}
+
+/// A shell's text that begins at this word, perhaps behind an option.
+fn script_behind(walk: &mut Walk<'_, '_>, from: usize, options: &[&str]) {
+    let skip = walk.words.get(from).is_some_and(|word| options.contains(&word.text.as_str()));
+    let words = walk.words.get(from + usize::from(skip)..).unwrap_or_default();
+    walk.notes.is_exact = true;
+    walk.effects.inner.extend(shell_text(words, walk.given.more, &mut walk.effects.is_unclear));
+}
+
+fn disk_dump(walk: &mut Walk<'_, '_>) {
+    for word in &walk.words[1..] {
+        let Some(equals) = word.known().find('=') else {
+            walk.effects.is_unclear |= !word.is_literal();
+            continue;
+        };
+        let value = word.behind(equals + 1);
+        match &word.text[..equals] {
+            "of" => walk.file(&value, Access::Destroy),
+            "if" => walk.file(&value, Access::Read),
+            _ => {}
+        }
+        walk.effects.is_unclear |= word.may_bring_words();
+    }
+}
+
+/// A database, and commands of which those that begin with a dot read, write and run.
+fn sqlite(walk: &mut Walk<'_, '_>, operands: &[usize]) {
+    let words = walk.words;
+    if let Some(database) = operands.first() {
+        walk.file(&words[*database], Access::Unsure);
+    }
+    let mut texts = words.iter().enumerate().skip(1).filter(|(at, _)| Some(at) != operands.first());
+    let has_command = texts.any(|(_, word)| {
+        let text = word.text.to_ascii_lowercase();
+        !word.is_literal()
+            || text.split(['\n', ';']).any(|line| line.trim_start().starts_with('.'))
+            || ["load_extension", "writefile", "edit("].iter().any(|name| text.contains(name))
+    });
+    walk.effects.is_unclear |= has_command;
+    // What stands in its input is not in the line.
+    walk.notes.is_never |= operands.len() < 2;
+}
+
+/// Settings of a repository or of the user: by some of them git runs a program.
+fn git_config(walk: &mut Walk<'_, '_>, operands: &[usize]) {
+    let is_query = walk.has(super::table::Mode::Query);
+    let words: Vec<&Argument> = operands.iter().map(|at| &walk.words[*at]).collect();
+    let words = match words.first().map(|word| word.text.as_str()) {
+        Some("set" | "unset" | "rename-section" | "remove-section" | "edit") => &words[1..],
+        _ => words.as_slice(),
+    };
+    // One word is a question.
+    if is_query || words.len() < 2 {
+        return;
+    }
+    let kind = super::table::Kind::GitSetting;
+    walk.effects.is_unclear |= !super::languages::is_harmless_setting(kind, words[0]) || words[1].text.starts_with('!');
+}
+
+/// The words before `:::` are a shell's text, if nothing in them is replaced.
+fn parallel(walk: &mut Walk<'_, '_>, operands: &[usize]) {
+    let Some(from) = operands.first().copied().filter(|at| *at == 1) else { return walk.guess(1) };
+    let words: Vec<Argument> = walk.words[from..].iter().take_while(|word| !word.text.starts_with(":::")).cloned().collect();
+    let is_plain = words.first().is_some_and(|first| first.is_literal() && !first.text.contains('{'));
+    if !is_plain {
+        return walk.guess(1);
+    }
+    walk.notes.is_exact = true;
+    for file in walk.words.iter().filter(|word| word.text.starts_with('/')) {
+        walk.effects.paths.extend(path_uses(file, &walk.place, Access::Unsure));
+    }
+    walk.effects.inner.extend(shell_text(&words, walk.given.more, &mut walk.effects.is_unclear));
+}

@@ -1,0 +1,44 @@
+//! The lines of `lines.txt`: which rules hold, what is decided about each line, and what "always" would grant.
+
+use polytree_protocol::permission::Action;
+
+use super::{Place, rules};
+
+/// `## RULES` begins a part; `VERDICT KINDS > LINE`, then perhaps `=> GRANT` lines, each one pattern.
+#[tokio::test]
+async fn each_line_is_decided_as_the_table_says() {
+    let place = Place::new();
+    let top = place.top.path().canonicalize().unwrap().display().to_string();
+    let (mut held, mut wrong) = (Vec::new(), Vec::new());
+    let text = include_str!("lines.txt");
+    let mut entries = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("# ")).peekable();
+    while let Some(entry) = entries.next() {
+        if let Some(settings) = entry.strip_prefix("## ") {
+            held = rules(settings);
+            continue;
+        }
+        let (expected, line) = entry.split_once(" > ").unwrap_or_else(|| panic!("{entry}"));
+        let line = line.replace("TOP", &top).replace("\\n", "\n");
+        let mut grants = Vec::new();
+        while let Some(grant) = entries.peek().and_then(|next| next.strip_prefix("    => ")) {
+            grants.push(grant.to_owned());
+            entries.next();
+        }
+        let verdict = place.judge(&held, &line).await;
+        let word = match verdict.action {
+            Action::Allow => "allow",
+            Action::Ask => "ask",
+            Action::Deny => "deny",
+        };
+        let mut expected = expected.split_whitespace();
+        let is_right = expected.next() == Some(word);
+        let kinds: Vec<&str> = expected.collect();
+        let are_kinds = kinds.is_empty() || kinds == verdict.kinds;
+        let always: Vec<String> = verdict.always.iter().map(|grant| grant.replace(&top, "TOP")).collect();
+        let are_grants = grants.is_empty() || (grants == ["none"] && always.is_empty()) || grants == always;
+        if !(is_right && are_kinds && are_grants) {
+            wrong.push(format!("{entry}\n      is {word} {:?} => {always:?}", verdict.kinds));
+        }
+    }
+    assert!(wrong.is_empty(), "{} lines:\n{}", wrong.len(), wrong.join("\n"));
+}

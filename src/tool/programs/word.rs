@@ -1,0 +1,94 @@
+//! A word of a command as far as it is known before the command runs.
+
+use std::ops::Range;
+
+/// One argument of a command.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::tool) struct Argument {
+    /// Without quotes; what is not known stands as it was written.
+    pub text: String,
+    /// The parts of the text that are known only when it runs.
+    pub holes: Vec<Range<usize>>,
+    /// May become no argument or several.
+    pub splits: bool,
+    /// Where the first unquoted file name pattern is.
+    pub glob: Option<usize>,
+    /// Begins with an unquoted `~`.
+    pub tilde: bool,
+    /// Came out of braces.
+    pub braced: bool,
+}
+
+/// Expansions whose value never begins with `-` and is never more than one word.
+const TAME: &[&str] = &[
+    "$PWD", "${PWD}", "$HOME", "${HOME}", "$USER", "${USER}", "$UID", "$$", "$?", "$#", "$!", "$RANDOM", "$SECONDS", "$LINENO", "$(pwd)",
+    "$(nproc)", "`nproc`", "`pwd`",
+];
+
+impl Argument {
+    /// An argument with nothing special about it.
+    pub(in crate::tool) fn plain(text: &str) -> Self {
+        Self { text: text.to_owned(), ..Self::default() }
+    }
+
+    /// Whether the text is exactly what the command will get.
+    pub(in crate::tool) fn is_literal(&self) -> bool {
+        self.holes.is_empty() && self.glob.is_none() && !self.tilde
+    }
+
+    /// The text, if it is exactly what the command will get.
+    pub(in crate::tool) fn literal(&self) -> Option<&str> {
+        self.is_literal().then_some(self.text.as_str())
+    }
+
+    /// Makes every occurrence of `mark` unknown: something else is put there when it runs.
+    pub(in crate::tool) fn with_hole_at(mut self, mark: &str) -> Self {
+        let found: Vec<_> = self.text.match_indices(mark).map(|(at, mark)| at..at + mark.len()).collect();
+        self.holes.extend(found);
+        self.holes.sort_by_key(|hole| hole.start);
+        self
+    }
+
+    /// What stands behind the first `from` bytes.
+    pub(super) fn behind(&self, from: usize) -> Self {
+        let holes = self.holes.iter().filter(|hole| hole.start >= from).map(|hole| hole.start - from..hole.end - from);
+        Self {
+            text: self.text[from..].to_owned(),
+            holes: holes.collect(),
+            splits: self.splits,
+            glob: self.glob.filter(|at| *at >= from).map(|at| at - from),
+            tilde: from == 0 && self.tilde,
+            braced: self.braced,
+        }
+    }
+
+    /// The part of the text that is known, from its beginning.
+    pub(super) fn known(&self) -> &str {
+        let end = self.holes.iter().map(|hole| hole.start).chain(self.glob).min().unwrap_or(self.text.len());
+        &self.text[..end]
+    }
+
+    /// Whether all that is unknown is one word that cannot be taken for an option.
+    fn is_tame(&self) -> bool {
+        self.holes.iter().all(|hole| {
+            let raw = &self.text[hole.clone()];
+            TAME.contains(&raw) || (raw.starts_with("$((") && raw.ends_with("))"))
+        })
+    }
+
+    /// Whether it may bring words of its own, each of which may be an option.
+    pub(super) fn may_bring_words(&self) -> bool {
+        self.splits && !self.is_tame()
+    }
+
+    /// Whether it may be an option although that is not written.
+    pub(super) fn may_be_hidden_option(&self) -> bool {
+        let at_start = self.holes.first().is_some_and(|hole| hole.start == 0) && !self.is_tame();
+        at_start || self.may_bring_words() || (self.text.starts_with('-') && (self.glob.is_some() || !self.is_tame()))
+    }
+
+    /// Whether it is a pattern that a file with a name like an option would match.
+    pub(super) fn may_match_option(&self) -> bool {
+        self.glob == Some(0)
+    }
+}
