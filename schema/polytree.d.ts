@@ -1127,7 +1127,7 @@ export type EventPermission = {
   always: Array<string | BlobRef>
   /** One line for people. */
   title: string | BlobRef
-  /** More about the call: the command, the diff, the path. */
+  /** More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree, and of those that hold keys, that it works in), `understood: false` where it cannot be told what it runs, and then `denies` (patterns that rules deny; `polytree run --yes` rejects the question). Of others: the diff, the path. */
   metadata: unknown
   /** When it was asked. */
   time: PermissionTime
@@ -1838,7 +1838,7 @@ export type Permission = {
   always: Array<string>
   /** One line for people. */
   title: string
-  /** More about the call: the command, the diff, the path. */
+  /** More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree, and of those that hold keys, that it works in), `understood: false` where it cannot be told what it runs, and then `denies` (patterns that rules deny; `polytree run --yes` rejects the question). Of others: the diff, the path. */
   metadata: unknown
   /** When it was asked. */
   time: PermissionTime
@@ -2099,6 +2099,8 @@ export type ProviderOptions = {
   proxy?: string | null
   /** A file with certificates (PEM) of authorities that are trusted beside the system's; absolute, or with `~/`. */
   ca?: string | null
+  /** Addresses to which a project's settings may send this provider's key with their `baseURL` or `proxy`: these and what lies below them; only in the user's own settings. */
+  trustedURLs?: Array<string>
 }
 /** A question of the model to the user. */
 export type QuestionId = string

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, ffi::OsString, io::Write as _, process::ExitCode, sync::Arc};
 
 use polytree::{
-    cli::{self, Args, Command, Exit, Failure, Input, Patient, Screen, ServeArgs},
+    cli::{self, Args, Command, DoctorContext, Exit, Failure, Input, Screen, ServeArgs},
     config::Places,
     daemon,
     launch::{
-        self, Error, Surroundings,
+        self, Error, LaunchContext,
         network::{self, Network},
     },
     logging, sandbox,
@@ -57,34 +57,34 @@ async fn run(args: Args) -> Result<Exit, Failure> {
     }
     if let Command::Doctor(wanted) = &args.command {
         // Before anything is made or put right: it looks at things as they are.
-        let surroundings = unprepared(&args)?;
-        let running = launch::running(&surroundings).await;
-        let patient = Patient { places: &surroundings.places, environment: &surroundings.environment, directory: &surroundings.directory };
+        let context = unprepared(&args)?;
+        let running = launch::running(&context).await;
+        let patient = DoctorContext { places: &context.places, environment: &context.environment, directory: &context.directory };
         return Ok(cli::doctor(wanted, running, patient, &mut Screen::standard()).await);
     }
     if args.standalone && !matches!(args.command, Command::Client(_) | Command::Stdio(_)) {
         return Err(Failure::Usage("--standalone is for commands that ask a daemon, and for stdio".to_owned()));
     }
-    let surroundings = surroundings(&args)?;
+    let context = context(&args)?;
     let tell = |line: &str| Screen::standard().status(line);
     match args.command {
         Command::Client(command) => {
-            let reached = if args.standalone { launch::inside(&surroundings).await } else { launch::reach(&surroundings, tell).await };
+            let reached = if args.standalone { launch::inside(&context).await } else { launch::reach(&context, tell).await };
             let (daemon, backing) = reached.map_err(|error| unavailable(&error))?;
-            let exit = cli::run_client(command, daemon, Screen::standard(), Input::standard(), &surroundings.directory).await;
+            let exit = cli::run_client(command, daemon, Screen::standard(), Input::standard(), &context.directory).await;
             backing.close().await;
             return Ok(exit);
         }
         Command::Serve(args) => {
-            let network = Network { listeners: args.listeners(&surroundings.directory), new_token: args.new_token };
+            let network = Network { listeners: args.listeners(&context.directory), new_token: args.new_token };
             let ready = |daemon: &_| Screen::standard().status(&cli::serving(daemon));
             let opened = |opened: &network::Opened| Screen::standard().status(&cli::listening(&opened.urls, &opened.token));
-            network::serve(surroundings, network, ready, opened).await.map_err(not_listening)?;
+            network::serve(context, network, ready, opened).await.map_err(not_listening)?;
             return Ok(Exit::Done);
         }
-        Command::Stop(wanted) => launch::stop(&surroundings, if wanted.now { StopMode::Now } else { StopMode::Wait }, tell).await,
-        Command::Stdio(_) if args.standalone => launch::standalone(surroundings).await,
-        Command::Stdio(_) => launch::relay(surroundings, tell).await,
+        Command::Stop(wanted) => launch::stop(&context, if wanted.now { StopMode::Now } else { StopMode::Wait }, tell).await,
+        Command::Stdio(_) if args.standalone => launch::standalone(context).await,
+        Command::Stdio(_) => launch::relay(context, tell).await,
         Command::Completions(_) | Command::Doctor(_) => Ok(()),
     }
     .map_err(|error| unavailable(&error))?;
@@ -105,37 +105,37 @@ fn not_listening(error: network::Error) -> Failure {
 
 /// A daemon that was started by whoever needed it: nobody reads what it says but the one who waits for its start.
 async fn run_detached(args: Args) -> Result<Exit, Failure> {
-    let surroundings = surroundings(&args).inspect_err(|failure| launch::say_cannot(&failure.to_string(), failure.hint()))?;
-    if let Err(error) = launch::serve_detached(surroundings).await {
+    let context = context(&args).inspect_err(|failure| launch::say_cannot(&failure.to_string(), failure.hint()))?;
+    if let Err(error) = launch::serve_detached(context).await {
         launch::say_failed(&error);
         return Ok(Exit::Unavailable);
     }
     Ok(Exit::Done)
 }
 
-fn surroundings(args: &Args) -> Result<Surroundings, Failure> {
-    let surroundings = unprepared(args)?;
-    surroundings.places.create().map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
+fn context(args: &Args) -> Result<LaunchContext, Failure> {
+    let context = unprepared(args)?;
+    context.places.create().map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
     // A relay has nothing to tell that its daemon does not tell.
     if args.standalone || !matches!(args.command, Command::Stdio(_)) || args.log_level.is_some() {
-        logging::start(&surroundings.places.data, args.log_level.map(cli::LogLevel::word));
+        logging::start(&context.places.data, args.log_level.map(cli::LogLevel::word));
     }
-    Ok(surroundings)
+    Ok(context)
 }
 
 /// The same before anything is made.
-fn unprepared(args: &Args) -> Result<Surroundings, Failure> {
+fn unprepared(args: &Args) -> Result<LaunchContext, Failure> {
     #[expect(clippy::disallowed_methods, reason = "the one place: where the user or the client has started us")]
     let process = std::env::current_dir().map_err(|error| Failure::Usage(format!("the current directory cannot be used: {error}")))?;
     let directory = args.directory(&process)?;
     // Variables that are not text have no place in JSON.
     let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     let mut environment: BTreeMap<String, String> = std::env::vars_os().filter_map(text).collect();
-    environment.extend(args.command.tape().into_iter().flat_map(|tape| tape.variables(&directory)));
+    environment.extend(args.command.recording().into_iter().flat_map(|recording| recording.variables(&directory)));
     umask::enter(&mut environment);
     let environment = Arc::new(environment);
     let places = Places::discover(&environment).map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
-    Ok(Surroundings { environment, directory, places })
+    Ok(LaunchContext { environment, directory, places })
 }
 
 fn unavailable(error: &Error) -> Failure {

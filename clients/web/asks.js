@@ -4,6 +4,7 @@
 import { arrange, atNextFrame, byId, fill, h, say } from './dom.js'
 import { ago, counted } from './format.js'
 import { diffView } from './parts.js'
+import { exact } from './visible.js'
 
 /** @typedef {(permission: Permission, response: 'once' | 'always' | 'reject', message?: string) => Promise<void>} Reply */
 
@@ -103,12 +104,13 @@ export class Asks {
       buttons.push(made)
       return made
     }
-    const always = permission.always.join(', ')
+    const always = exact(permission.always.join(', '))
+    const title = exact(permission.title)
     const alwaysLabel = `Always allow ${always === '*' ? permission.type : always}`
     const element = h(
       'article',
-      { class: 'ask', 'aria-label': `Question: ${permission.title}` },
-      h('p', { class: 'ask-head' }, h('span', { class: 'kind' }, permission.type), h('strong', {}, permission.title), h('span', { class: 'quiet' }, ago(permission.time.created))),
+      { class: 'ask', 'aria-label': `Question: ${title}` },
+      h('p', { class: 'ask-head' }, h('span', { class: 'kind' }, permission.type), h('strong', {}, title), h('span', { class: 'quiet' }, ago(permission.time.created))),
       detail(permission),
       h(
         'div',
@@ -126,10 +128,20 @@ export class Asks {
   }
 }
 
-/** What is about to happen: the command, the change, the patterns. @param {Permission} permission */
-function detail({ metadata, patterns }) {
-  const { command, diff, filePath } = /** @type {Record<string, unknown>} */ (metadata ?? {})
-  if (typeof diff === 'string' && diff) return diffView(diff)
-  if (typeof command === 'string') return h('pre', { class: 'command', tabIndex: 0 }, command)
-  return h('p', { class: 'path' }, typeof filePath === 'string' ? filePath : patterns.join(', '))
+/** What is about to happen: the command and where it works, the change, the patterns. @param {Permission} permission */
+function detail({ type, metadata, patterns }) {
+  const { command, diff, filePath, workdir, directories, understood } = /** @type {Record<string, unknown>} */ (metadata ?? {})
+  if (typeof diff === 'string' && diff) return [diffView(exact(diff), Infinity)]
+  if (typeof command !== 'string') return [path(typeof filePath === 'string' ? filePath : patterns.join(', '))]
+  const outside = type === 'bash' && Array.isArray(directories) ? directories.join(', ') : ''
+  return [
+    type === 'bash' ? null : path(patterns.join(', ')),
+    h('pre', { class: 'command', tabIndex: 0 }, exact(command)),
+    typeof workdir === 'string' ? path(workdir, 'in ') : null,
+    outside ? path(outside, 'it also works in ') : null,
+    understood === false ? h('p', { class: 'warning' }, 'It cannot be told what this line runs.') : null,
+  ].filter((child) => child !== null)
 }
+
+/** @param {string} text @param {string} [before] */
+const path = (text, before = '') => h('p', { class: 'path' }, before, exact(text))

@@ -207,9 +207,10 @@ function drawLong(element, text) {
 /**
  * A unified diff with its lines marked.
  * @param {string} diff
+ * @param {number} [most] so many characters are shown before somebody asks for all of it
  */
-export function diffView(diff) {
-  const lines = diff.slice(0, SHOWN).trimEnd().split('\n')
+export function diffView(diff, most = SHOWN) {
+  const lines = diff.slice(0, most).trimEnd().split('\n')
   const kinds = { '+': 'added', '-': 'removed', '@': 'place' }
   const rows = lines.map((line) => {
     const isHead = line.startsWith('+++') || line.startsWith('---')
@@ -217,7 +218,7 @@ export function diffView(diff) {
     return h('span', { class: kind }, `${line}\n`)
   })
   const element = h('pre', { class: 'diff', tabIndex: 0 }, ...rows)
-  if (diff.length > SHOWN) element.append(h('button', { type: 'button', class: 'small', onclick: () => say(element, diff) }, 'Show all'))
+  if (diff.length > most) element.append(h('button', { type: 'button', class: 'small', onclick: () => say(element, diff) }, 'Show all'))
   return element
 }
 

@@ -188,6 +188,10 @@ pub struct ProviderOptions {
     /// A file with certificates (PEM) of authorities that are trusted beside the system's; absolute, or with `~/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<String>,
+    /// Addresses to which a project's settings may send this provider's key with their `baseURL` or `proxy`: these and
+    /// what lies below them; only in the user's own settings.
+    #[serde(default, rename = "trustedURLs", skip_serializing_if = "Vec::is_empty")]
+    pub trusted_urls: Vec<String>,
     /// Further options.
     #[serde(flatten)]
     pub options: Map<String, Value>,

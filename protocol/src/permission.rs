@@ -123,7 +123,11 @@ pub struct Permission {
     /// One line for people.
     #[schemars(extend("x-long" = true))]
     pub title: String,
-    /// More about the call: the command, the diff, the path.
+    /// More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will
+    /// run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree,
+    /// and of those that hold keys, that it works in), `understood: false` where it
+    /// cannot be told what it runs, and then `denies` (patterns that rules deny; `polytree run --yes` rejects the question). Of
+    /// others: the diff, the path.
     pub metadata: Value,
     /// When it was asked.
     pub time: PermissionTime,

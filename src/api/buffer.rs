@@ -41,7 +41,7 @@ impl Handler for BufferOpen {
         }
         let named = named(&context, &params, &params.path).await?;
         let real = resolved(&named).await?;
-        if !connection.announces(&context.daemon.overlay, Arc::new(Messenger(Arc::downgrade(connection)))) {
+        if !connection.announces(&context.daemon.overlay, Arc::new(ConnectedEditor(Arc::downgrade(connection)))) {
             return Err(Error::cancelled("the connection is closed"));
         }
         let directory = select::directory(&context, &params).await;
@@ -136,22 +136,22 @@ async fn opened(context: &Context, params: &impl Selects, path: &str) -> Result<
 }
 
 /// Shows edits to the client of a connection.
-struct Messenger(Weak<Connection>);
+struct ConnectedEditor(Weak<Connection>);
 
 #[derive(Serialize)]
 struct Notification<'a> {
     jsonrpc: &'static str,
     method: &'static str,
-    params: Told<'a>,
+    params: EventParams<'a>,
 }
 
 /// Without a subscription: it is told to the connection.
 #[derive(Serialize)]
-struct Told<'a> {
+struct EventParams<'a> {
     result: &'a Event,
 }
 
-impl Editor for Messenger {
+impl Editor for ConnectedEditor {
     fn show(&self, edit: BufferEditInfo) -> BoxFuture<'_, Shown> {
         Box::pin(async move {
             let session_id = Some(edit.session_id.clone());
@@ -167,7 +167,7 @@ impl Editor for Messenger {
                 session_id,
                 properties,
             };
-            let notification = Notification { jsonrpc: "2.0", method: "event", params: Told { result: &event } };
+            let notification = Notification { jsonrpc: "2.0", method: "event", params: EventParams { result: &event } };
             match to_raw_value(&notification) {
                 Ok(message) if message.get().len() <= MESSAGE_LIMIT => match self.0.upgrade() {
                     Some(connection) if connection.tell(message).await.is_ok() => Shown::Yes,
@@ -179,8 +179,8 @@ impl Editor for Messenger {
     }
 }
 
-impl fmt::Debug for Messenger {
+impl fmt::Debug for ConnectedEditor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Messenger")
+        f.write_str("ConnectedEditor")
     }
 }

@@ -27,7 +27,7 @@ use crate::{
 /// A subscription on which nothing was sent for this long gets a heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// The longest list of events.
-const MOST_EVENTS: u32 = 10_000;
+const MAX_EVENTS: u32 = 10_000;
 
 impl<A: Send + Sync + 'static> Handler<A> for EventUnsubscribe {
     async fn handle(context: Context<A>, params: Self::Params) -> Result<bool, Error> {
@@ -38,8 +38,8 @@ impl<A: Send + Sync + 'static> Handler<A> for EventUnsubscribe {
 impl Handler for EventList {
     async fn handle(context: Context, params: Self::Params) -> Result<EventListResult, Error> {
         let limit = params.limit.unwrap_or(1000);
-        if limit == 0 || limit > MOST_EVENTS {
-            return Err(Error::invalid_params(format!("`limit` must be from 1 to {MOST_EVENTS}, not {limit}")));
+        if limit == 0 || limit > MAX_EVENTS {
+            return Err(Error::invalid_params(format!("`limit` must be from 1 to {MAX_EVENTS}, not {limit}")));
         }
         let filter = Filter::new(select::narrowing(&params).await?, params.project_id, params.session_id, checked(params.types)?);
         let page = context.daemon.events.list(params.since, limit as usize, filter).await?;

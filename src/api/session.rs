@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The longest list of sessions.
-const MOST_SESSIONS: u32 = 1000;
+const MAX_SESSIONS: u32 = 1000;
 
 impl Handler for SessionCreate {
     async fn handle(context: Context, params: Self::Params) -> Result<Session, Error> {
@@ -53,8 +53,8 @@ impl Handler for SessionList {
     async fn handle(context: Context, params: Self::Params) -> Result<Vec<Session>, Error> {
         let scope = params.scope.unwrap_or_default();
         let limit = params.limit.unwrap_or(100);
-        if limit == 0 || limit > MOST_SESSIONS {
-            return Err(Error::invalid_params(format!("`limit` must be from 1 to {MOST_SESSIONS}, not {limit}")));
+        if limit == 0 || limit > MAX_SESSIONS {
+            return Err(Error::invalid_params(format!("`limit` must be from 1 to {MAX_SESSIONS}, not {limit}")));
         }
         let (project_id, directory) = match scope {
             SessionScope::All => (None, None),

@@ -25,9 +25,8 @@ impl Handler for SymbolFind {
         let limit = limit(&params)?;
         let kinds = kinds(&params)?;
         let instance = select::instance_or_session(&context, &params, params.session_id.as_ref()).await?;
-        let directory = instance.directory().clone();
-        let path = params.path.as_deref().map(|path| inside(&directory, path)).transpose()?;
-        let request = Request { worktree: instance.worktree().clone(), directory, path, query: params.query, kinds, limit };
+        let path = params.path.as_deref().map(|path| inside(instance.directory(), path)).transpose()?;
+        let request = Request { checkout: instance.checkout.clone(), path, query: params.query, kinds, limit };
         let found = context.daemon.symbols.find(request).await?;
         Ok(found.into_iter().map(|hit| symbol(hit, instance.directory())).collect())
     }

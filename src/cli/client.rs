@@ -6,11 +6,10 @@ use polytree_protocol::method::Method;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{
-    sanitize,
-    style::{BAD, FAINT, paint},
+use crate::{
+    cli::render::style::error_lines,
+    jsonrpc::peer::{self, ErrorObject, Notification, Peer},
 };
-use crate::jsonrpc::peer::{self, ErrorObject, Notification, Peer};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +127,7 @@ impl Failure {
             }
             _ => None,
         };
-        shown(
+        error_lines(
             &match place {
                 Some(place) => format!("{place}: {self}"),
                 None => self.to_string(),
@@ -136,16 +135,6 @@ impl Failure {
             self.hint(),
         )
     }
-}
-
-/// An error and a hint, as lines for a person.
-#[must_use]
-pub fn shown(message: &str, hint: Option<&str>) -> String {
-    let mut lines = format!("{} {}", paint(BAD.bold(), "error:"), sanitize::text(message));
-    if let Some(hint) = hint {
-        lines.push_str(&format!("\n{}", paint(FAINT, &format!("hint: {}", sanitize::text(hint)))));
-    }
-    lines
 }
 
 /// A settings file, and the place in it.

@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 /// A longer text through a pipe is refused.
-const MOST_PIPED: u64 = 8 * 1024 * 1024;
+const MAX_PIPED_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Everything that can come in.
 pub struct Input {
@@ -182,13 +182,13 @@ impl Piped {
                 let (sender, text) = oneshot::channel();
                 std::thread::Builder::new().name("standard input".into()).spawn(move || {
                     let mut bytes = Vec::new();
-                    let read = io::stdin().lock().take(MOST_PIPED + 1).read_to_end(&mut bytes);
+                    let read = io::stdin().lock().take(MAX_PIPED_BYTES + 1).read_to_end(&mut bytes);
                     // Nobody waits any more after an interrupt.
                     let _ = sender.send(read.map(|_| bytes));
                 })?;
                 let bytes = text.await.map_err(io::Error::other)??;
-                if bytes.len() as u64 > MOST_PIPED {
-                    return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {MOST_PIPED} bytes")));
+                if bytes.len() as u64 > MAX_PIPED_BYTES {
+                    return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {MAX_PIPED_BYTES} bytes")));
                 }
                 Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
             }

@@ -2,40 +2,21 @@
 //! know nothing else of the daemon. Nothing from a model, a tool or a file reaches a terminal before it is made harmless.
 
 mod args;
-mod ask;
-mod attach;
-mod auth;
-mod begin;
 mod client;
+mod commands;
 mod decode;
-mod doctor;
-mod doctor_page;
-mod excerpt;
-mod follow;
 mod input;
-mod markdown;
-mod markdown_inline;
-mod markdown_table;
-mod models;
+mod render;
 mod run;
-mod sanitize;
 mod screen;
-mod sessions;
-mod style;
-mod table;
-mod tape;
-mod tool_line;
-mod transcript;
-mod trust;
-mod view;
-mod watch;
 
-pub use args::{Args, ClientCommand, Command, CompletionsArgs, DoctorArgs, LogLevel, ServeArgs, Shell, StdioArgs, StopArgs, completions};
+pub use args::{
+    Args, ClientCommand, Command, CompletionsArgs, DoctorArgs, LogLevel, RecordingArgs, ServeArgs, Shell, StdioArgs, StopArgs, completions,
+};
 pub use client::{Daemon, Exit, Failure};
-pub use doctor::{Patient, Running, doctor};
+pub use commands::doctor::{DoctorContext, Running, doctor};
 pub use input::{Input, Interrupts, Piped, Typed};
 pub use screen::{Output, Screen};
-pub use tape::TapeArgs;
 
 use crate::stdx::{paths::AbsPath, version::version};
 
@@ -49,10 +30,10 @@ pub fn parse() -> Args {
 pub async fn run_client(command: ClientCommand, daemon: Daemon, mut screen: Screen, mut input: Input, directory: &AbsPath) -> Exit {
     let result = match command {
         ClientCommand::Run(args) => return run::run(*args, daemon, screen, input, directory.clone()).await,
-        ClientCommand::Sessions(command) => sessions::run(command, &daemon, &mut screen, &mut input, directory).await,
-        ClientCommand::Models(args) => models::run(args, &daemon, &mut screen, directory).await,
-        ClientCommand::Auth(command) => auth::run(command, &daemon, &mut screen, &mut input, directory).await,
-        ClientCommand::Trust(args) => trust::run(args, &daemon, &mut screen, directory).await,
+        ClientCommand::Sessions(command) => commands::sessions::run(command, &daemon, &mut screen, &mut input, directory).await,
+        ClientCommand::Models(args) => commands::models::run(args, &daemon, &mut screen, directory).await,
+        ClientCommand::Auth(command) => commands::auth::run(command, &daemon, &mut screen, &mut input, directory).await,
+        ClientCommand::Trust(args) => commands::trust::run(args, &daemon, &mut screen, directory).await,
     };
     match result {
         Ok(exit) => exit,

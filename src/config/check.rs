@@ -34,7 +34,7 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
         agent_entry(agent).map_err(|(key, message)| Mistake::new(["agent", name, key], message))?;
     }
     for (id, provider) in &config.provider {
-        provider_options(&provider.options).map_err(|(key, message)| Mistake::new(["provider", id, "options", key], message))?;
+        provider_options(&provider.options, is_user).map_err(|(key, message)| Mistake::new(["provider", id, "options", key], message))?;
         for (model, settings) in &provider.models {
             let odd = settings.variants.iter().find(|(_, variant)| !variant.is_object() && **variant != Value::Bool(false));
             if let Some((name, _)) = odd {
@@ -119,7 +119,16 @@ pub fn agent_entry(agent: &AgentConfig) -> Result<(), (&'static str, String)> {
     Ok(())
 }
 
-fn provider_options(options: &ProviderOptions) -> Result<(), (&str, String)> {
+fn provider_options(options: &ProviderOptions, is_user: bool) -> Result<(), (&str, String)> {
+    // Who can name an authority and stand in the way reads the keys on theirs.
+    for (key, is_set) in [("trustedURLs", !options.trusted_urls.is_empty()), ("ca", options.ca.is_some())] {
+        if is_set && !is_user {
+            return Err((key, "belongs into the user's own settings".to_owned()));
+        }
+    }
+    if options.trusted_urls.iter().any(|address| !url::Url::parse(address).is_ok_and(|address| address.has_host())) {
+        return Err(("trustedURLs", "expected addresses such as `https://models.example/v1`".to_owned()));
+    }
     if options.ca.as_deref().is_some_and(|path| AbsPath::expand(path).is_none()) {
         return Err(("ca", "expected the absolute path of a PEM file, or one that begins with `~/`".to_owned()));
     }
@@ -131,7 +140,7 @@ fn provider_options(options: &ProviderOptions) -> Result<(), (&str, String)> {
     // Free keys hide spelling mistakes; another spelling of a key that we know is surely one.
     for key in options.options.keys() {
         let fold = |text: &str| text.to_lowercase().replace(['_', '-'], "");
-        if let Some(meant) = nearest::one(key, ["apiKey", "baseURL", "headers", "timeout", "connectTimeout", "proxy", "ca"])
+        if let Some(meant) = nearest::one(key, ["apiKey", "baseURL", "headers", "timeout", "connectTimeout", "proxy", "ca", "trustedURLs"])
             .filter(|name| fold(name) == fold(key))
         {
             return Err((key, format!("unknown key; did you mean `{meant}`?")));
@@ -169,6 +178,8 @@ mod tests {
             r#"{"provider": {"p": {"options": {"connect_timeout": 5}}}}"#,
             r#"{"provider": {"p": {"options": {"ca": "here.pem"}}}}"#,
             r#"{"provider": {"p": {"options": {"timeout": 0}}}}"#,
+            r#"{"provider": {"p": {"options": {"trustedUrls": ["https://a"]}}}}"#,
+            r#"{"provider": {"p": {"options": {"trustedURLs": ["https://a/v1", "a.example"]}}}}"#,
             r#"{"provider": {"p": {"models": {"m": {"variants": {"high": {}, "low": true}}}}}}"#,
             r#"{"agent": {"a": {"temperature": 3}}}"#,
             r#"{"agent": {"a": {"top_p": 0, "max_output_tokens": 1}}}"#,
@@ -185,7 +196,10 @@ mod tests {
             r#"{"instructions": ["/a.md"]}"#,
             r#"{"storage": {"log_days": 3}}"#,
             r#"{"server": {"idle_timeout": 0}}"#,
+            r#"{"sandbox": {"environment": ["OPENAI_API_KEY"]}}"#,
             r#"{"models_url": "https://a"}"#,
+            r#"{"provider": {"p": {"options": {"trustedURLs": ["https://a/v1"]}}}}"#,
+            r#"{"provider": {"p": {"options": {"ca": "/a.pem"}}}}"#,
             r#"{"local_servers": {"ollama": "off"}}"#,
             r#"{"replay": "/x"}"#,
             r#"{"mode": "all"}"#,
@@ -204,6 +218,8 @@ mod tests {
             `provider.p.options.connect_timeout`: unknown key; did you mean `connectTimeout`?
             `provider.p.options.ca`: expected the absolute path of a PEM file, or one that begins with `~/`
             `provider.p.options.timeout`: expected at least 1
+            `provider.p.options.trustedUrls`: unknown key; did you mean `trustedURLs`?
+            `provider.p.options.trustedURLs`: expected addresses such as `https://models.example/v1`
             `provider.p.models.m.variants.low`: expected an object with fields for the request's body, or false
             `agent.a.temperature`: expected a number from 0 to 2
             `agent.a.top_p`: expected a number above 0 and up to 1
@@ -218,7 +234,10 @@ mod tests {
             `instructions.0`: a project's settings can only name files of the project, by relative paths
             `storage`: belongs into the user's own settings
             `server`: belongs into the user's own settings
+            `sandbox`: belongs into the user's own settings
             `models_url`: belongs into the user's own settings
+            `provider.p.options.trustedURLs`: belongs into the user's own settings
+            `provider.p.options.ca`: belongs into the user's own settings
             `local_servers`: belongs into the user's own settings
             `replay`: belongs into the user's own settings
             `mode`: belongs into the user's own settings

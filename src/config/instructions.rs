@@ -30,6 +30,9 @@ pub struct Instruction {
 
 /// The instructions for a directory of a worktree (both real paths), in order: the local ones nearest first, the
 /// user's own, those that the settings name. Each file once; what is empty or cannot be read is left out.
+///
+/// `may_read` is asked for each file that the project has put there, with its real path: a link to what tools would have
+/// to ask for, or to what git keeps, is not followed. The model is told of it.
 #[must_use]
 pub fn discover(
     places: &Places,
@@ -37,14 +40,54 @@ pub fn discover(
     directory: &AbsPath,
     settings: &Settings,
     environment: &Environment,
+    may_read: &dyn Fn(&AbsPath, &AbsPath) -> bool,
 ) -> Vec<Instruction> {
     let home = places::home(environment);
-    let mut found = local(worktree, directory);
-    found.extend(global(places, home.as_ref()));
+    let mut found: Vec<Found> = local(worktree, directory).into_iter().map(Found::of_project).collect();
+    found.extend(global(places, home.as_ref()).map(Found::of_user));
     found.extend(named(worktree, directory, settings, home.as_ref()));
     let mut seen = HashSet::new();
-    let unseen = found.into_iter().filter(|path| path.real().is_ok_and(|real| seen.insert(real)));
-    unseen.filter_map(read).take(MAX_FILES).collect()
+    let unseen = found.into_iter().filter_map(|found| {
+        let real = found.path.real().ok()?;
+        seen.insert(real.clone()).then_some((found, real))
+    });
+    let checked = unseen.filter_map(|(found, real)| {
+        if found.is_of_user || (may_read(&found.path, &real) && !is_of_git(&real)) {
+            read(found.path, &real)
+        } else {
+            Some(left_out(found.path))
+        }
+    });
+    checked.take(MAX_FILES).collect()
+}
+
+/// A file with instructions.
+struct Found {
+    path: AbsPath,
+    /// The user has named this very file, not a place in the project.
+    is_of_user: bool,
+}
+
+impl Found {
+    fn of_user(path: AbsPath) -> Self {
+        Self { path, is_of_user: true }
+    }
+
+    fn of_project(path: AbsPath) -> Self {
+        Self { path, is_of_user: false }
+    }
+}
+
+/// Whether git keeps the file: addresses in its settings may hold tokens.
+fn is_of_git(real: &AbsPath) -> bool {
+    real.as_path().components().any(|name| name.as_os_str().eq_ignore_ascii_case(".git"))
+}
+
+fn left_out(path: AbsPath) -> Instruction {
+    let text = format!(
+        "Instructions from {path} were left out: reading the file that it leads to is not allowed without asking the user. Read it with the read tool if you need it."
+    );
+    Instruction { text, path }
 }
 
 /// From the directory up to the worktree, nearest first.
@@ -75,7 +118,7 @@ fn global(places: &Places, home: Option<&AbsPath>) -> Option<AbsPath> {
     std::iter::once(own).chain(other).find(|path| path.as_path().is_file())
 }
 
-fn named(worktree: &AbsPath, directory: &AbsPath, settings: &Settings, home: Option<&AbsPath>) -> Vec<AbsPath> {
+fn named(worktree: &AbsPath, directory: &AbsPath, settings: &Settings, home: Option<&AbsPath>) -> Vec<Found> {
     // Lists are replaced, not merged: the highest layer that has one says everything.
     let Some(layer) = settings.layers.iter().rev().find(|layer| layer.config.instructions.is_some()) else { return Vec::new() };
     let mut found = Vec::new();
@@ -86,19 +129,19 @@ fn named(worktree: &AbsPath, directory: &AbsPath, settings: &Settings, home: Opt
             _ => AbsPath::new(entry).and(AbsPath::new("/")).map(|root| (root, entry.trim_start_matches('/'))),
         };
         match absolute {
-            Some((base, pattern)) if layer.origin.is_user() => found.extend(glob::expand(&base, pattern)),
+            Some((base, pattern)) if layer.origin.is_user() => found.extend(glob::expand(&base, pattern).into_iter().map(Found::of_user)),
             Some(_) => {}
             None => {
                 let matches = upwards(worktree, directory).into_iter().flat_map(|base| glob::expand(&base, entry));
-                found.extend(matches.filter(|path| stays_within(path, worktree, directory)));
+                found.extend(matches.filter(|path| stays_within(path, worktree, directory)).map(Found::of_project));
             }
         }
     }
     found
 }
 
-fn read(path: AbsPath) -> Option<Instruction> {
-    let (bytes, _) = files::read_regular(path.as_path(), MAX_READ)
+fn read(path: AbsPath, real: &AbsPath) -> Option<Instruction> {
+    let (bytes, _) = files::read_regular(real.as_path(), MAX_READ)
         .inspect_err(|error| tracing::warn!(%path, %error, "cannot read instructions"))
         .ok()?;
     let file = TextFile::decode(&bytes).inspect_err(|error| tracing::warn!(%path, %error, "cannot read instructions")).ok()?;
@@ -153,7 +196,8 @@ mod tests {
             let places = Places { config: self.root().join("config"), data: self.root().join("data"), runtime: self.root().join("data") };
             let (worktree, directory) = (self.root().join("w"), self.root().join("w/a/b"));
             let settings: Arc<Settings> = Loader::new().load(&places, &worktree, &directory, &|_| true, &self.environment).unwrap();
-            discover(&places, &worktree, &directory, &settings, &self.environment)
+            let may_read = |named: &AbsPath, real: &AbsPath| ![named, real].iter().any(|path| path.to_string().ends_with(".env"));
+            discover(&places, &worktree, &directory, &settings, &self.environment, &may_read)
         }
 
         fn paths(&self) -> String {
@@ -216,6 +260,28 @@ mod tests {
         link("../secret.md", "w/AGENTS.md");
         link("real.md", "w/a/CLAUDE.md");
         assert_eq!(fixture.paths(), "w/a/CLAUDE.md");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_to_what_would_be_asked_for_are_told_and_not_followed() {
+        let secret = "PASSWORD=hunter2";
+        let fixture = Fixture::new(&[
+            ("config/polytree.json", r#"{"instructions": ["docs/*.md", "~/own.md"]}"#),
+            ("w/.env", secret),
+            ("w/.git/config", secret),
+            ("w/docs/fine.md", "fine"),
+            ("home/real.env", "the user's own choice"),
+        ]);
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, fixture.root().join(name).as_path()).unwrap();
+        link(".env", "w/AGENTS.md");
+        link("../.git/config", "w/a/AGENTS.md");
+        link("../.env", "w/docs/link.md");
+        link("real.env", "home/own.md");
+        let texts: Vec<String> = fixture.discover().into_iter().map(|found| found.text).collect();
+        assert!(texts.iter().all(|text| !text.contains("hunter2")), "{texts:?}");
+        assert_eq!(texts.iter().filter(|text| text.contains("were left out")).count(), 2, "{texts:?}");
+        assert!(texts.iter().any(|text| text.ends_with("fine")) && texts.iter().any(|text| text.ends_with("own choice")));
     }
 
     #[test]

@@ -19,9 +19,7 @@ pub fn mask(config: &Config) -> Config {
         if let Some(address) = &mut options.base_url {
             *address = without_password(address);
         }
-        if let Some(address) = &mut options.proxy {
-            *address = without_password(address);
-        }
+        options.trusted_urls.iter_mut().chain(&mut options.proxy).for_each(|address| *address = without_password(address));
         mask_options(&mut options.options);
         for model in provider.models.values_mut() {
             mask_options(&mut model.options);

@@ -10,7 +10,7 @@ use std::{
 use polytree_protocol::listen::{ServerListenParams, ServerListenResult};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// How many wishes may wait.
+/// The capacity of the queue of requests.
 const QUEUE: usize = 8;
 
 /// Why there is no listener.
@@ -62,9 +62,9 @@ pub struct Description {
     pub since: i64,
 }
 
-/// Somebody wants a listener.
+/// A request to open a listener.
 #[derive(Debug)]
-pub struct Wish {
+pub struct ListenRequest {
     /// Where and how.
     pub params: ServerListenParams,
     /// The variables for the turns of its clients.
@@ -78,14 +78,14 @@ pub struct Listeners {
     // Plain mutexes: held for single operations.
     entries: Mutex<(u64, BTreeMap<u64, Description>)>,
     count: watch::Sender<usize>,
-    wishes: mpsc::Sender<Wish>,
-    door: Mutex<Option<mpsc::Receiver<Wish>>>,
+    requests: mpsc::Sender<ListenRequest>,
+    door: Mutex<Option<mpsc::Receiver<ListenRequest>>>,
 }
 
 impl Default for Listeners {
     fn default() -> Self {
-        let (wishes, door) = mpsc::channel(QUEUE);
-        Self { entries: Mutex::default(), count: watch::Sender::new(0), wishes, door: Mutex::new(Some(door)) }
+        let (requests, door) = mpsc::channel(QUEUE);
+        Self { entries: Mutex::default(), count: watch::Sender::new(0), requests, door: Mutex::new(Some(door)) }
     }
 }
 
@@ -113,9 +113,9 @@ impl Listeners {
         self.count.subscribe()
     }
 
-    /// The wishes, for the door that fulfils them; once.
+    /// The requests, for the door that handles them; can be taken once.
     #[must_use]
-    pub fn wishes(&self) -> Option<mpsc::Receiver<Wish>> {
+    pub fn requests(&self) -> Option<mpsc::Receiver<ListenRequest>> {
         lock(&self.door).take()
     }
 
@@ -129,7 +129,7 @@ impl Listeners {
             return Err(nobody());
         }
         let (answer, listener) = oneshot::channel();
-        self.wishes.send(Wish { params, environment, answer }).await.map_err(|_| nobody())?;
+        self.requests.send(ListenRequest { params, environment, answer }).await.map_err(|_| nobody())?;
         listener.await.map_err(|_| nobody())?
     }
 }
@@ -180,17 +180,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wish_needs_a_door() {
+    async fn a_request_needs_a_door() {
         let listeners = Arc::new(Listeners::default());
         assert!(matches!(listeners.open(ServerListenParams::default(), Arc::default()).await, Err(Error::Unavailable { .. })));
-        let mut wishes = listeners.wishes().unwrap();
-        assert!(listeners.wishes().is_none());
+        let mut requests = listeners.requests().unwrap();
+        assert!(listeners.requests().is_none());
         let result = ServerListenResult { url: "u".into(), token_file: "t".into() };
         let (opened, ()) = tokio::join!(listeners.open(ServerListenParams::default(), Arc::default()), async {
-            wishes.recv().await.unwrap().answer.send(Ok(result.clone())).unwrap();
+            requests.recv().await.unwrap().answer.send(Ok(result.clone())).unwrap();
         });
         assert_eq!(opened.unwrap(), result);
-        drop(wishes);
+        drop(requests);
         assert!(matches!(listeners.open(ServerListenParams::default(), Arc::default()).await, Err(Error::Unavailable { .. })));
     }
 }

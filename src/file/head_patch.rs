@@ -14,7 +14,7 @@ use crate::{
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
-/// Larger contents are not compared here.
+/// The size limit of a content that is compared here.
 const MAX_BYTES: u64 = 64 << 20;
 
 /// The patch from the last commit to the file, or to the text that is given in its place; `None` where both are the same

@@ -3,23 +3,21 @@
 
 use super::media_type;
 
-/// The largest image that is sent, in bytes: 5 MiB in base64.
-pub const MOST_BYTES: usize = 3_932_160;
-/// The most pixels that an image may be wide or high.
-pub const MOST_PIXELS: usize = 8_000;
-/// The end of a JPEG image is looked for in so many last bytes: cameras append notes of their own.
+/// The size limit of an image that is sent, in bytes: 5 MiB in base64.
+pub const MAX_BYTES: usize = 3_932_160;
+/// The limit of an image's width and height, in pixels.
+pub const MAX_PIXELS: usize = 8_000;
+/// How many of the last bytes are searched for the end of a JPEG image: cameras append notes of their own.
 const JPEG_TAIL: usize = 64 * 1024;
 
 /// Why an image is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// It has too many bytes.
-    #[error("it has {0} bytes, and an image may have at most {MOST_BYTES}; scale it down or compress it more")]
+    #[error("it has {0} bytes, and an image may have at most {MAX_BYTES}; scale it down or compress it more")]
     TooLarge(u64),
     /// It has too many pixels.
-    #[error(
-        "it is {0} pixels wide and {1} high, and an image may have at most {MOST_PIXELS} on each side; scale it down or cut out a part"
-    )]
+    #[error("it is {0} pixels wide and {1} high, and an image may have at most {MAX_PIXELS} on each side; scale it down or cut out a part")]
     TooManyPixels(usize, usize),
     /// It is none that can be decoded.
     #[error("it is damaged or incomplete and cannot be decoded")]
@@ -39,10 +37,10 @@ pub fn check(bytes: &[u8]) -> Result<&'static str, Unfit> {
     if size.width == 0 || size.height == 0 || !is_whole(bytes, mime) {
         return Err(Unfit::Damaged);
     }
-    if size.width.max(size.height) > MOST_PIXELS {
+    if size.width.max(size.height) > MAX_PIXELS {
         return Err(Unfit::TooManyPixels(size.width, size.height));
     }
-    if bytes.len() > MOST_BYTES {
+    if bytes.len() > MAX_BYTES {
         return Err(Unfit::TooLarge(bytes.len() as u64));
     }
     Ok(mime)
@@ -127,7 +125,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_services_refuse() {
-        let large = png(20, 20, MOST_BYTES);
+        let large = png(20, 20, MAX_BYTES);
         let no_data = png(20, 20, 0);
         let whole = png(20, 20, 100);
         for (bytes, unfit) in [

@@ -1,12 +1,8 @@
 //! How many lines files have that git does not count itself: those that are not tracked.
 
-use std::{
-    io::Read as _,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::io::Read as _;
+
+use tokio_util::sync::CancellationToken;
 
 use super::open;
 use crate::{
@@ -14,31 +10,24 @@ use crate::{
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
-/// git, too, looks so far for a NUL, which makes a file binary.
+/// How far a file is searched for a NUL, which makes it binary; as git does.
 const BINARY_HEAD: usize = 8000;
-/// git, too, takes larger files for binary ones.
-const MOST_BYTES: u64 = 512 << 20;
-/// Reading is shared by so many threads.
+/// The size limit of a text; a larger file counts as binary, as for git.
+const MAX_BYTES: u64 = 512 << 20;
+/// How many threads share the reading.
 const THREADS: usize = 4;
-
-/// Ends the counting of files that nobody waits for any more.
-struct Unwanted(Arc<AtomicBool>);
-
-impl Drop for Unwanted {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 /// The lines of each file, as git would count them if it were added: none in binary files and in what cannot be read.
 pub(super) async fn count(files: Vec<AbsPath>) -> Result<Vec<u64>, tokio::task::JoinError> {
-    let unwanted = Unwanted(Arc::default());
+    // The threads end when nobody waits for them any more.
+    let token = CancellationToken::new();
+    let _guard = token.clone().drop_guard();
     let share = files.len().div_ceil(THREADS).max(32);
     let work: Vec<_> = files
         .chunks(share)
         .map(|files| {
-            let (files, unwanted) = (files.to_owned(), Arc::clone(&unwanted.0));
-            Tasks::spawn_blocking(move || files.iter().map(|file| lines(file, &unwanted)).collect::<Vec<_>>())
+            let (files, token) = (files.to_owned(), token.clone());
+            Tasks::spawn_blocking(move || files.iter().map(|file| lines(file, &token)).collect::<Vec<_>>())
         })
         .collect();
     let mut counts = Vec::with_capacity(files.len());
@@ -48,17 +37,17 @@ pub(super) async fn count(files: Vec<AbsPath>) -> Result<Vec<u64>, tokio::task::
     Ok(counts)
 }
 
-fn lines(path: &AbsPath, unwanted: &AtomicBool) -> u64 {
+fn lines(path: &AbsPath, token: &CancellationToken) -> u64 {
     let Ok((mut file, metadata)) = open::regular(path) else {
         // Of a symbolic link git keeps where it leads.
         return std::fs::read_link(path).map_or(0, |target| in_bytes(&git_bytes(target.as_os_str())));
     };
-    if metadata.len() > MOST_BYTES {
+    if metadata.len() > MAX_BYTES {
         return 0;
     }
     let mut buffer = vec![0; 64 << 10];
     let (mut count, mut read, mut last) = (0u64, 0u64, b'\n');
-    while !unwanted.load(Ordering::Relaxed) && read <= MOST_BYTES {
+    while !token.is_cancelled() && read <= MAX_BYTES {
         let Ok(length) = file.read(&mut buffer) else { return 0 };
         let Some(end) = buffer[..length].last() else { break };
         last = *end;

@@ -17,9 +17,9 @@ use crate::{
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
-/// A directory with more entries is none that people look through.
-const MOST_ENTRIES: usize = 10_000;
-/// Never shown.
+/// The limit of entries in a list.
+const MAX_ENTRIES: usize = 10_000;
+/// Names that are never shown.
 const HIDDEN: [&str; 2] = [".git", ".DS_Store"];
 
 /// An entry of a directory.
@@ -72,11 +72,11 @@ type Names = Vec<(OsString, bool, bool)>;
 
 fn read(checkout: &Checkout, given: &str) -> Result<(AbsPath, Names), Error> {
     let real = client_path::resolve(checkout, given)?;
-    let (names, extent) = open::directory(&real, MOST_ENTRIES + HIDDEN.len()).map_err(|error| Error::opening(given, error))?;
-    if extent == Extent::Part || names.len() > MOST_ENTRIES + HIDDEN.len() {
+    let (names, extent) = open::directory(&real, MAX_ENTRIES + HIDDEN.len()).map_err(|error| Error::opening(given, error))?;
+    if extent == Extent::Part || names.len() > MAX_ENTRIES + HIDDEN.len() {
         return Err(Error::TooLarge {
-            what: format!("{given} has more than {MOST_ENTRIES} entries"),
-            limit: MOST_ENTRIES as u64,
+            what: format!("{given} has more than {MAX_ENTRIES} entries"),
+            limit: MAX_ENTRIES as u64,
             hint: "look for files in it by name with file.find",
         });
     }

@@ -26,7 +26,7 @@ pub struct State {
     pub identity: u64,
 }
 
-/// The most bytes that the system gives at once.
+/// The size of the buffer for one system call.
 #[cfg(target_os = "linux")]
 const BUFFER: usize = 32 * 1024;
 

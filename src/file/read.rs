@@ -13,12 +13,12 @@ use crate::{
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
-/// No more of a file, or of a window, is given at once; a message takes three times as much.
-const MOST_BYTES: usize = 10 << 20;
-/// A longer patch would not fit into a message.
-const PATCH_BYTES: usize = 14 << 20;
-/// How often a file is read again that changes while git looks at it.
-const ATTEMPTS: usize = 3;
+/// The size limit of what is read at once; a message takes three times as much.
+const MAX_BYTES: usize = 10 << 20;
+/// The size limit of a patch: a longer one would not fit into a message.
+const MAX_PATCH_BYTES: usize = 14 << 20;
+/// How often a file is read that changes while git looks at it.
+const MAX_ATTEMPTS: usize = 3;
 
 /// What is wanted of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub async fn read(checkout: &Checkout, overlay: &Overlay, given: &str, form: For
     for attempt in 1.. {
         let (at, path) = (checkout.clone(), given.to_owned());
         let real = Tasks::spawn_blocking(move || client_path::resolve(&at, &path)).await??;
-        let unsaved = overlay.settled(&real, Policy::default().patience).await.map_err(|_| Error::Untold(given.to_owned()))?;
+        let unsaved = overlay.settled(&real, Policy::default().timeout).await.map_err(|_| Error::Untold(given.to_owned()))?;
         let unsaved = unsaved.map(|document| Arc::clone(&document.text));
         let (source, path) = (real.clone(), given.to_owned());
         let is_unsaved = unsaved.is_some();
@@ -96,16 +96,16 @@ pub async fn read(checkout: &Checkout, overlay: &Overlay, given: &str, form: For
         let patch = head_patch::against_head(&real, (is_unsaved || is_wide).then_some(text.as_str())).await?;
         // git has read the file by itself: both must have seen the same.
         if before.is_some_and(|before| real.as_path().symlink_metadata().map_or(true, |now| stamp(&now) != stamp(&before))) {
-            if attempt < ATTEMPTS {
+            if attempt < MAX_ATTEMPTS {
                 continue;
             }
             return Err(Error::Changed(given.to_owned()));
         }
         if let Some(patch) = patch {
-            if patch.len() > PATCH_BYTES {
+            if patch.len() > MAX_PATCH_BYTES {
                 return Err(Error::TooLarge {
                     what: format!("the patch of {given} has {} bytes", patch.len()),
-                    limit: PATCH_BYTES as u64,
+                    limit: MAX_PATCH_BYTES as u64,
                     hint: "read the file as `raw`",
                 });
             }
@@ -161,8 +161,8 @@ fn load(real: &AbsPath, given: &str, unsaved: Option<Arc<str>>, form: Form) -> R
         Form::Lines { first, limit } if !is_wide && !is_binary(&head) => window(all, first, limit).map_err(failed)?,
         _ => {
             let mut bytes = Vec::new();
-            all.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-            Window { is_cut: bytes.len() > MOST_BYTES, bytes, more: false }
+            all.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+            Window { is_cut: bytes.len() > MAX_BYTES, bytes, more: false }
         }
     };
     let window = window.within(given)?;
@@ -210,10 +210,10 @@ struct Window {
 
 impl Window {
     fn within(self, given: &str) -> Result<Self, Error> {
-        if self.is_cut || self.bytes.len() > MOST_BYTES {
+        if self.is_cut || self.bytes.len() > MAX_BYTES {
             return Err(Error::TooLarge {
                 what: format!("{given} is too large to be read at once"),
-                limit: MOST_BYTES as u64,
+                limit: MAX_BYTES as u64,
                 hint: "read text in parts, with `offset` and `limit`",
             });
         }
@@ -241,7 +241,7 @@ fn window(mut source: impl std::io::Read, first: u64, limit: u64) -> std::io::Re
             let (part, left) = rest.split_at(rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| at + 1));
             if line >= first {
                 kept.bytes.extend(part);
-                if kept.bytes.len() > MOST_BYTES {
+                if kept.bytes.len() > MAX_BYTES {
                     kept.is_cut = true;
                     return Ok(kept);
                 }

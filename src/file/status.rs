@@ -23,14 +23,14 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// More files than this are no answer for people: something is generated that git should ignore.
-const MOST_CHANGES: usize = 100_000;
-/// git compares at most so many new files with so many gone ones to find what was renamed; its own default.
-const RENAMES: &str = "-l1000";
-/// git is given the names of so many files: it compares each that it meets with each of them.
-const MOST_NAMED: usize = 300;
-/// No system takes arguments without end.
-const MOST_NAMED_BYTES: usize = 48 << 10;
+/// The limit of changes in an answer; with more, something is generated that git should ignore.
+const MAX_CHANGES: usize = 100_000;
+/// git's rename limit, its own default: how many new files are compared with how many deleted ones.
+const RENAME_LIMIT: &str = "-l1000";
+/// How many files git is asked about by name: it compares each file that it meets with each name.
+const MAX_NAMED: usize = 300;
+/// The size limit of the names in a command line.
+const MAX_NAMED_BYTES: usize = 48 << 10;
 
 /// A file that differs from the last commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,10 +74,10 @@ pub async fn status(directory: &AbsPath) -> Result<Vec<Change>, Error> {
     let (tracked, others) =
         tokio::join!(tracked(&git, looked.as_ref()), untracked::others(&git, looked.as_ref().map(|looked| &looked.scan)));
     let (tracked, (untracked, conflicts)) = (tracked?, others?);
-    if tracked.len() + untracked.len() + conflicts.len() > MOST_CHANGES {
+    if tracked.len() + untracked.len() + conflicts.len() > MAX_CHANGES {
         return Err(Error::TooLarge {
-            what: format!("more than {MOST_CHANGES} files differ from the last commit"),
-            limit: MOST_CHANGES as u64,
+            what: format!("more than {MAX_CHANGES} files differ from the last commit"),
+            limit: MAX_CHANGES as u64,
             hint: "ask for a directory further down, or have git ignore what is generated",
         });
     }
@@ -155,7 +155,7 @@ impl Looked {
     async fn few(&self, git: &Git) -> Result<Option<BTreeMap<Vec<u8>, Difference>>, Error> {
         let Self { read, scan, head: Some(head) } = self else { return Ok(None) };
         let index = &read.index;
-        if !index.is_common() || scan.changed.len() > MOST_NAMED {
+        if !index.is_common() || scan.changed.len() > MAX_NAMED {
             return Ok(None);
         }
         let mut paths: BTreeSet<Vec<u8>> = scan.changed.iter().map(|file| index.path(*file).to_owned()).collect();
@@ -173,7 +173,7 @@ impl Looked {
         if paths.is_empty() {
             return Ok(Some(BTreeMap::new()));
         }
-        if paths.len() > MOST_NAMED || paths.iter().map(Vec::len).sum::<usize>() > MOST_NAMED_BYTES {
+        if paths.len() > MAX_NAMED || paths.iter().map(Vec::len).sum::<usize>() > MAX_NAMED_BYTES {
             return Ok(None);
         }
         let files = paths.iter().filter_map(|path| index.find(path)).collect();
@@ -224,7 +224,7 @@ const FIXED: [&str; 8] = [
 ];
 
 fn diff(base: &(impl AsRef<OsStr> + ?Sized)) -> Vec<&OsStr> {
-    let options = ["diff", "--raw", "--numstat", "-M", RENAMES, "--submodule=short"].into_iter().chain(FIXED);
+    let options = ["diff", "--raw", "--numstat", "-M", RENAME_LIMIT, "--submodule=short"].into_iter().chain(FIXED);
     options.map(OsStr::new).chain([base.as_ref(), OsStr::new("--")]).collect()
 }
 

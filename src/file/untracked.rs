@@ -13,10 +13,10 @@ use crate::git::{
 };
 
 const LIST: [&str; 6] = ["ls-files", "-z", "-t", "--others", "--unmerged", "--exclude-standard"];
-/// With more directories git looks at everything as fast.
-const MOST_DIRECTORIES: usize = 100;
-/// No system takes arguments without end.
-const MOST_NAMED_BYTES: usize = 48 << 10;
+/// With more directories git is as fast when it looks at everything.
+const MAX_DIRECTORIES: usize = 100;
+/// The size limit of the names in a command line.
+const MAX_NAMED_BYTES: usize = 48 << 10;
 
 type Paths = BTreeSet<Vec<u8>>;
 
@@ -53,7 +53,7 @@ async fn of_known(git: &Git, scan: &Scan, others: &[(Vec<u8>, bool)]) -> Result<
     if directories.is_empty() {
         return Ok(Some(untracked));
     }
-    if directories.len() > MOST_DIRECTORIES || directories.iter().map(|path| path.len()).sum::<usize>() > MOST_NAMED_BYTES {
+    if directories.len() > MAX_DIRECTORIES || directories.iter().map(|path| path.len()).sum::<usize>() > MAX_NAMED_BYTES {
         return Ok(None);
     }
     let arguments: Vec<&OsStr> =

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    listing::What,
+    listing::{EntryKind, is_within},
     refresh::close,
     tree::Tree,
     walk::{self, Bounds, Unwatched},
@@ -59,14 +59,40 @@ impl Files {
 
     /// Visits every entry below the directory by its absolute path: a directory before what is in it. `keep` says of each
     /// whether it counts; nothing below a directory that does not is visited.
-    pub fn visit(&self, mut keep: impl FnMut(&Path, What) -> bool, mut visit: impl FnMut(&Path, What)) {
+    pub fn visit(&self, keep: impl FnMut(&Path, EntryKind) -> bool, mut visit: impl FnMut(&Path, EntryKind)) {
+        self.each(keep, |path, kind, _| visit(path, kind));
+    }
+
+    /// The files that count, see [`Files::visit`]; far smaller than their paths.
+    pub fn select(&self, keep: impl FnMut(&Path, EntryKind) -> bool) -> Vec<FileNumber> {
+        let mut selected = Vec::new();
+        self.each(keep, |_, kind, number| {
+            if kind == EntryKind::File {
+                selected.push(number);
+            }
+        });
+        selected
+    }
+
+    /// The absolute path of a file.
+    #[must_use]
+    pub fn path(&self, FileNumber { node, name }: FileNumber) -> PathBuf {
+        let listing = &self.tree.nodes()[node as usize].listing;
+        let mut path = self.root.as_path().to_owned();
+        path.push(as_path(&listing.path(listing.get(name as usize).0)));
+        path
+    }
+
+    fn each(&self, mut keep: impl FnMut(&Path, EntryKind) -> bool, mut visit: impl FnMut(&Path, EntryKind, FileNumber)) {
+        let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
         let nodes = self.tree.nodes();
         // A directory comes directly before all that is below it, so this is enough to skip that.
         let mut left_out: Option<&[u8]> = None;
         let mut path = PathBuf::new();
-        for node in &nodes[self.tree.below(&self.directory)] {
-            let directory = node.listing.directory();
-            if left_out.is_some_and(|top| super::listing::is_within(directory, top)) {
+        for index in self.tree.below(&self.directory) {
+            let listing = &nodes[index].listing;
+            let (directory, node) = (listing.directory(), number(index));
+            if left_out.is_some_and(|top| is_within(directory, top)) {
                 continue;
             }
             self.root.as_path().clone_into(&mut path);
@@ -75,21 +101,30 @@ impl Files {
                 path.push(as_path(directory));
             }
             if directory != self.directory {
-                if !keep(&path, What::Directory) {
+                if !keep(&path, EntryKind::Directory) {
                     left_out = Some(directory);
                     continue;
                 }
-                visit(&path, What::Directory);
+                visit(&path, EntryKind::Directory, FileNumber { node, name: 0 });
             }
-            for (name, what) in node.listing.iter().filter(|(_, what)| *what == What::File) {
-                path.push(as_path(name));
-                if keep(&path, what) {
-                    visit(&path, what);
+            for (name, (text, kind)) in listing.iter().enumerate().filter(|(_, (_, kind))| *kind == EntryKind::File) {
+                path.push(as_path(text));
+                if keep(&path, kind) {
+                    visit(&path, kind, FileNumber { node, name: number(name) });
                 }
                 path.pop();
             }
         }
     }
+}
+
+/// A file in a list.
+#[derive(Debug, Clone, Copy)]
+pub struct FileNumber {
+    /// The number of its directory in the tree.
+    node: u32,
+    /// The number of its name in the directory.
+    name: u32,
 }
 
 /// A file with the time of its last change.

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     change_batch::ChangeBatch,
-    listing::{self, What},
+    listing::{self, EntryKind},
     notifier::Notifier,
     refresh::{self, Dirty, refresh},
     snapshot::{Question, Snapshot, Unreadable},
@@ -371,7 +371,7 @@ impl IndexTask {
             self.read_again(dirty, &written).await;
         } else {
             for path in written {
-                if self.tree.what(&path) == Some(What::File) {
+                if self.tree.what(&path) == Some(EntryKind::File) {
                     self.changes.note(path, FileEvent::Change);
                 }
             }
@@ -413,7 +413,7 @@ impl IndexTask {
                     }
                 }
                 for path in written {
-                    if before.what(path) == Some(What::File) && self.tree.what(path) == Some(What::File) {
+                    if before.what(path) == Some(EntryKind::File) && self.tree.what(path) == Some(EntryKind::File) {
                         self.changes.note(path.clone(), FileEvent::Change);
                     }
                 }

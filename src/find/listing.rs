@@ -5,7 +5,7 @@ use std::{cmp::Ordering, path::Path, sync::Arc};
 
 /// What is at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum What {
+pub enum EntryKind {
     /// A file, or a symbolic link, which is never followed.
     File,
     /// A directory.
@@ -61,7 +61,7 @@ impl Listing {
     /// The names of the directory at a path relative to the index's root; the root's own is empty. Names that would make it
     /// longer than four gigabytes are left out.
     #[must_use]
-    pub fn new(directory: &[u8], mut found: Vec<(&[u8], What)>) -> Self {
+    pub fn new(directory: &[u8], mut found: Vec<(&[u8], EntryKind)>) -> Self {
         found.sort_unstable();
         let mut end: usize = 0;
         let fits = found.iter().take_while(|(name, _)| {
@@ -83,7 +83,7 @@ impl Listing {
             let set = characters(name);
             all |= set;
             bytes.extend(number(end));
-            bytes.extend((set | if *what == What::Directory { DIRECTORY } else { 0 }).to_ne_bytes());
+            bytes.extend((set | if *what == EntryKind::Directory { DIRECTORY } else { 0 }).to_ne_bytes());
         }
         bytes[HEAD - 4..HEAD].copy_from_slice(&all.to_ne_bytes());
         bytes.extend_from_slice(directory);
@@ -137,7 +137,7 @@ impl Listing {
 
     /// The name at a place in the order.
     #[must_use]
-    pub fn get(&self, index: usize) -> (&[u8], What) {
+    pub fn get(&self, index: usize) -> (&[u8], EntryKind) {
         let entry = HEAD + ENTRY * index;
         let start = if index == 0 { 0 } else { self.number(entry - ENTRY) };
         let names = &self.0[self.start()..];
@@ -145,12 +145,12 @@ impl Listing {
     }
 
     /// All names in their order.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], What)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], EntryKind)> {
         self.entries().map(|(name, what, _)| (name, what))
     }
 
     /// All names in their order, with the characters of each.
-    pub fn entries(&self) -> impl Iterator<Item = (&[u8], What, Characters)> {
+    pub fn entries(&self) -> impl Iterator<Item = (&[u8], EntryKind, Characters)> {
         let (entries, _) = self.0[HEAD..HEAD + ENTRY * self.len()].as_chunks::<ENTRY>();
         let names = &self.0[self.start()..];
         let mut start = 0;
@@ -163,7 +163,7 @@ impl Listing {
 
     /// The place of a name.
     #[must_use]
-    pub fn find(&self, name: &[u8]) -> Option<(usize, What)> {
+    pub fn find(&self, name: &[u8]) -> Option<(usize, EntryKind)> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = usize::midpoint(low, high);
@@ -196,8 +196,8 @@ impl Listing {
     }
 }
 
-fn what(set: u32) -> What {
-    if set & DIRECTORY == 0 { What::File } else { What::Directory }
+fn what(set: u32) -> EntryKind {
+    if set & DIRECTORY == 0 { EntryKind::File } else { EntryKind::Directory }
 }
 
 /// The path of a name in a directory; both relative to the index's root.
@@ -250,7 +250,7 @@ mod tests {
     proptest! {
         #[test]
         fn names_are_found_and_nothing_else(names in prop::collection::btree_map(prop::collection::vec(1u8.., 1..6), any::<bool>(), 0..40), other in prop::collection::vec(1u8.., 1..3)) {
-            let what = |directory: bool| if directory { What::Directory } else { What::File };
+            let what = |directory: bool| if directory { EntryKind::Directory } else { EntryKind::File };
             let mut found: Vec<_> = names.iter().map(|(name, directory)| (&name[..], what(*directory))).collect();
             found.reverse();
             let listing = Listing::new(b"a/b", found);

@@ -46,7 +46,7 @@ use crate::{
 };
 
 pub use index::Follower;
-pub use listing::What;
+pub use listing::EntryKind;
 pub use recent::Recent;
 pub use tree::Cut;
 
@@ -77,7 +77,7 @@ pub struct Wanted {
     /// At most so many paths.
     pub limit: usize,
     /// Only these.
-    pub what: Option<What>,
+    pub what: Option<EntryKind>,
 }
 
 /// How an index stands.

@@ -12,15 +12,15 @@ use super::{
     listing::{self, Characters},
 };
 
-/// The longest query, in characters.
-pub const MOST_CHARACTERS: usize = 1000;
-/// The most words in one.
-pub const MOST_WORDS: usize = 32;
+/// The length limit of a query, in characters.
+pub const MAX_CHARACTERS: usize = 1000;
+/// The limit of words in a query.
+pub const MAX_WORDS: usize = 32;
 
-/// What the name of a file is worth more than the folders above it.
-const NAME: u32 = 12;
-/// What a name is worth more that is the word, and nothing else.
-const WHOLE_NAME: u32 = 16;
+/// The bonus for a match in the name of a file and not in the folders above it.
+const NAME_BONUS: u32 = 12;
+/// The further bonus for a name that is the word.
+const WHOLE_NAME_BONUS: u32 = 16;
 /// The most that the first character of a word gets, and each further one: the values of the matcher.
 const FIRST: u32 = 16 + 2 * 9;
 const FURTHER: u32 = 16 + 9;
@@ -29,10 +29,10 @@ const FURTHER: u32 = 16 + 9;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It has too many characters.
-    #[error("must have at most {MOST_CHARACTERS} characters, not {0}")]
+    #[error("must have at most {MAX_CHARACTERS} characters, not {0}")]
     Long(usize),
     /// It has too many words.
-    #[error("must have at most {MOST_WORDS} words, not {0}")]
+    #[error("must have at most {MAX_WORDS} words, not {0}")]
     Words(usize),
 }
 
@@ -53,7 +53,7 @@ impl Word {
     /// The most points that it can get, but for a name that is the word as a whole.
     fn most(&self) -> u32 {
         let further = u32::try_from(self.length - 1).unwrap_or(u32::MAX);
-        if self.atom.negative { 0 } else { FIRST + FURTHER * further + NAME }
+        if self.atom.negative { 0 } else { FIRST + FURTHER * further + NAME_BONUS }
     }
 
     /// The same looked at more closely; `None` where it does not match.
@@ -65,9 +65,9 @@ impl Word {
             return sought.most(&whole, as_it_stands);
         }
         let (own, whole) = sought.follow_name(folders, name);
-        let own = sought.most(&own, as_it_stands).map(|most| most + NAME);
+        let own = sought.most(&own, as_it_stands).map(|most| most + NAME_BONUS);
         // Nothing in the folders can be worth more than this.
-        if own.is_some_and(|own| own >= self.most() - NAME) {
+        if own.is_some_and(|own| own >= self.most() - NAME_BONUS) {
             return own;
         }
         own.max(sought.most(&whole, as_it_stands))
@@ -94,11 +94,11 @@ impl Query {
     /// When it is too long.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let characters = text.chars().count();
-        if characters > MOST_CHARACTERS {
+        if characters > MAX_CHARACTERS {
             return Err(Error::Long(characters));
         }
         let words = words(text);
-        if words.len() > MOST_WORDS {
+        if words.len() > MAX_WORDS {
             return Err(Error::Words(words.len()));
         }
         let mut groups: Vec<Vec<Word>> = Vec::new();
@@ -148,7 +148,7 @@ impl Query {
     #[must_use]
     pub fn most(&self, name: usize, plain: bool) -> u32 {
         let is_whole = !plain || name >= 64 || self.lengths & (1 << name) != 0;
-        self.most + if is_whole { WHOLE_NAME * u32::try_from(self.groups.len()).unwrap_or(u32::MAX) } else { 0 }
+        self.most + if is_whole { WHOLE_NAME_BONUS * u32::try_from(self.groups.len()).unwrap_or(u32::MAX) } else { 0 }
     }
 }
 
@@ -277,7 +277,7 @@ impl Place<'_> {
                 let end = whole - usize::from(self.is_directory);
                 let name = self.path.slice(self.name..end);
                 let own = Self::anywhere(name, word, matcher)
-                    .map(|score| u32::from(score) + NAME + if name.len() == word.length { WHOLE_NAME } else { 0 });
+                    .map(|score| u32::from(score) + NAME_BONUS + if name.len() == word.length { WHOLE_NAME_BONUS } else { 0 });
                 // Nothing in the folders can be worth more than this.
                 let best = FIRST + FURTHER * u32::try_from(word.length - 1).unwrap_or(0);
                 match own {

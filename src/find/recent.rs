@@ -9,10 +9,10 @@ use std::{
 use super::listing::path_bytes;
 use crate::stdx::paths::AbsPath;
 
-/// So many are remembered.
-const MOST: usize = 100;
-/// Longer paths are not.
-const LONGEST: usize = 4096;
+/// How many files are remembered.
+const CAPACITY: usize = 100;
+/// The length limit of a remembered path, in bytes.
+const MAX_PATH_BYTES: usize = 4096;
 
 /// The files of one project that were used last.
 #[derive(Debug, Default)]
@@ -26,13 +26,13 @@ impl Recent {
     pub fn note(&self, worktree: &AbsPath, file: &AbsPath) {
         let Ok(relative) = file.as_path().strip_prefix(worktree.as_path()) else { return };
         let path = path_bytes(relative);
-        if path.is_empty() || path.len() > LONGEST {
+        if path.is_empty() || path.len() > MAX_PATH_BYTES {
             return;
         }
         let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
         paths.retain(|known| *known != path);
         paths.push_front(path);
-        paths.truncate(MOST);
+        paths.truncate(CAPACITY);
     }
 
     /// The files, relative to a worktree's top; the last used one first.
@@ -57,7 +57,7 @@ mod tests {
         recent.note(&top, &AbsPath::new("/home/ann/other").unwrap());
         recent.note(&top, &top);
         let list = recent.list();
-        assert_eq!((list.len(), &list[0][..], &list[1][..]), (MOST, &b"src/150"[..], &b"src/199"[..]));
+        assert_eq!((list.len(), &list[0][..], &list[1][..]), (CAPACITY, &b"src/150"[..], &b"src/199"[..]));
         assert_eq!(list.iter().filter(|path| **path == b"src/150").count(), 1);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    listing::{self, Listing, What},
+    listing::{self, EntryKind, Listing},
     tree::Tree,
     walk::{self, Bounds, Enter},
 };
@@ -166,7 +166,7 @@ impl Refresh<'_> {
             self.tree.cut = self.tree.cut.or(Some(super::tree::Cut::Entries));
         }
         let directories = |listing: &Listing| {
-            let names = listing.iter().filter(|(_, what)| *what == What::Directory).map(|(name, _)| listing.path(name));
+            let names = listing.iter().filter(|(_, what)| *what == EntryKind::Directory).map(|(name, _)| listing.path(name));
             names.collect::<BTreeSet<_>>()
         };
         let (before, after) = (directories(&before), directories(&after));
@@ -186,7 +186,7 @@ impl Refresh<'_> {
     }
 
     fn is_named(&self, directory: &[u8]) -> bool {
-        directory.is_empty() || self.tree.what(directory) == Some(What::Directory)
+        directory.is_empty() || self.tree.what(directory) == Some(EntryKind::Directory)
     }
 
     /// For a directory that has gone, or one that nobody might enter and that is therefore not named: what its parent names

@@ -13,18 +13,18 @@ use std::{
 
 use super::{
     bound::Trace,
-    listing::{self, What},
+    listing::{self, EntryKind},
     query::{Query, Scorer},
     tree::Tree,
 };
 use crate::stdx::tasks::Tasks;
 
-/// So many directories are taken at a time.
+/// How many directories a thread takes at a time.
 const CHUNK: usize = 32;
-/// A further processor is worth its start for so many directories.
-const DIRECTORIES: usize = 1000;
-/// What the file that was used last is worth more; each before it one less.
-const RECENT: u32 = 30;
+/// How many directories make a further thread worth its start.
+const DIRECTORIES_PER_THREAD: usize = 1000;
+/// The bonus of the file that was used last; each one before it gets one less.
+const RECENT_BONUS: u32 = 30;
 
 /// What is sought where.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub struct Request {
     /// At most so many paths.
     pub limit: usize,
     /// Only these.
-    pub what: Option<What>,
+    pub what: Option<EntryKind>,
     /// Paths relative to the tree's root that were used last, the newest first.
     pub recent: Vec<Vec<u8>>,
 }
@@ -55,7 +55,7 @@ struct Search {
     range: Range<usize>,
     request: Request,
     next: AtomicUsize,
-    /// The worst of somebody's best, when they have enough: what is worse than this is none of the best of all.
+    /// The lower bound of a full top-k heap: what is worse cannot be among the best of all, so it is pruned.
     least: AtomicU64,
     cancelled: AtomicBool,
 }
@@ -79,7 +79,7 @@ pub async fn search(tree: Arc<Tree>, request: Request) -> Option<Vec<String>> {
     let search =
         Arc::new(Search { tree, range, request, next: AtomicUsize::new(0), least: AtomicU64::new(0), cancelled: AtomicBool::new(false) });
     let _cancel = Cancel(Arc::clone(&search));
-    let processors = std::thread::available_parallelism().map_or(1, usize::from).min(search.range.len() / DIRECTORIES + 1);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from).min(search.range.len() / DIRECTORIES_PER_THREAD + 1);
     let parts = (0..processors).map(|_| {
         let search = Arc::clone(&search);
         Tasks::spawn_blocking(move || if search.request.query.is_empty() { search.all() } else { search.matching() })
@@ -121,8 +121,8 @@ fn pack(score: u32, length: u32) -> u64 {
     u64::from(score) << 32 | u64::from(u32::MAX - length)
 }
 
-/// So many places are put off before they are looked at.
-const MOST_LATER: usize = 32 * 1024;
+/// How many candidates are deferred before they are scored.
+const MAX_LATER: usize = 32 * 1024;
 
 /// A place in a tree that may be one of the best, with the most that its points and length can be worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,7 +151,7 @@ impl Part<'_> {
             return;
         }
         self.later.push(place);
-        if self.later.len() >= MOST_LATER {
+        if self.later.len() >= MAX_LATER {
             self.look_later();
         }
     }
@@ -177,7 +177,7 @@ impl Part<'_> {
         let start = path.len();
         let (name, what) = search.tree.nodes()[node].listing.get(entry);
         path.extend_from_slice(name);
-        if what == What::Directory {
+        if what == EntryKind::Directory {
             path.push(b'/');
         }
         let Some(score) = self.scorer.score(&search.request.query, path, start) else { return };
@@ -241,7 +241,7 @@ impl Search {
         (!is_over).then(|| start..(start + CHUNK).min(self.range.end))
     }
 
-    fn wants(&self, what: What) -> bool {
+    fn wants(&self, what: EntryKind) -> bool {
         self.request.what.is_none_or(|wanted| wanted == what)
     }
 
@@ -265,7 +265,7 @@ impl Search {
                     if needs & !characters != 0 {
                         continue;
                     }
-                    let is_directory = what == What::Directory;
+                    let is_directory = what == EntryKind::Directory;
                     let length = u32::try_from(folders.len() + name.len() + usize::from(is_directory)).unwrap_or(u32::MAX);
                     let mut most = query.most(name.len(), characters != listing::ALL);
                     if !self.wants(what) || pack(most, length) < self.least.load(Ordering::Relaxed) {
@@ -298,7 +298,7 @@ impl Search {
                 }
                 let listing = &self.tree.nodes()[node].listing;
                 for (entry, (_, what)) in listing.iter().enumerate().filter(|(_, (_, what))| self.wants(*what)) {
-                    let length = Reverse(depth * 2 + u32::from(what == What::File));
+                    let length = Reverse(depth * 2 + u32::from(what == EntryKind::File));
                     let candidate = Candidate { score: 0, length, node: Reverse(node), entry: Reverse(entry) };
                     if let Some(worst) = best.push(candidate) {
                         self.least.fetch_max(pack(0, worst.length.0), Ordering::Relaxed);
@@ -313,19 +313,19 @@ impl Search {
     fn finish(&self, found: Vec<Candidate>) -> Vec<String> {
         let mut best: BTreeMap<_, _> = found.into_iter().map(|candidate| ((candidate.node.0, candidate.entry.0), candidate)).collect();
         let (mut scorer, mut path) = (Scorer::default(), Vec::new());
-        for (rank, recent) in (0..RECENT).zip(&self.request.recent) {
+        for (rank, recent) in (0..RECENT_BONUS).zip(&self.request.recent) {
             let Some((directory, name)) = listing::split(recent) else { continue };
             let Some(node) = self.tree.position(directory).filter(|node| self.range.contains(node)) else { continue };
             let Some((entry, what)) = self.tree.nodes()[node].listing.find(name).filter(|(_, what)| self.wants(*what)) else { continue };
             self.prefix(node, &mut path);
             let start = path.len();
             path.extend_from_slice(name);
-            if what == What::Directory {
+            if what == EntryKind::Directory {
                 path.push(b'/');
             }
             let Some(score) = scorer.score(&self.request.query, &path, start) else { continue };
             let length = Reverse(u32::try_from(path.len()).unwrap_or(u32::MAX));
-            let candidate = Candidate { score: score + RECENT - rank, length, node: Reverse(node), entry: Reverse(entry) };
+            let candidate = Candidate { score: score + RECENT_BONUS - rank, length, node: Reverse(node), entry: Reverse(entry) };
             best.insert((node, entry), candidate);
         }
         let mut best: Vec<Candidate> = best.into_values().collect();
@@ -338,7 +338,7 @@ impl Search {
         self.prefix(candidate.node.0, path);
         let (name, what) = self.tree.nodes()[candidate.node.0].listing.get(candidate.entry.0);
         path.extend_from_slice(name);
-        if what == What::Directory {
+        if what == EntryKind::Directory {
             path.push(b'/');
         }
         String::from_utf8_lossy(path).into_owned()

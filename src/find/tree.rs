@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::listing::{self, Listing, What};
+use super::listing::{self, EntryKind, Listing};
 
 /// No watch.
 pub const UNWATCHED: i32 = -1;
@@ -99,7 +99,7 @@ impl Tree {
 
     /// What is at a path.
     #[must_use]
-    pub fn what(&self, path: &[u8]) -> Option<What> {
+    pub fn what(&self, path: &[u8]) -> Option<EntryKind> {
         let (directory, name) = listing::split(path)?;
         self.get(directory)?.listing.find(name).map(|(_, what)| what)
     }
@@ -168,10 +168,10 @@ impl Tree {
 
 fn names(before: Option<&Listing>, after: Option<&Listing>, tell: &mut impl FnMut(Vec<u8>, bool)) {
     let lacks =
-        |listing: Option<&Listing>, name: &[u8]| !listing.is_some_and(|listing| matches!(listing.find(name), Some((_, What::File))));
+        |listing: Option<&Listing>, name: &[u8]| !listing.is_some_and(|listing| matches!(listing.find(name), Some((_, EntryKind::File))));
     for (own, other, is_later) in [(before, after, false), (after, before, true)] {
         let Some(own) = own else { continue };
-        for (name, _) in own.iter().filter(|(_, what)| *what == What::File) {
+        for (name, _) in own.iter().filter(|(_, what)| *what == EntryKind::File) {
             if lacks(other, name) {
                 tell(own.path(name), is_later);
             }
@@ -188,14 +188,14 @@ mod tests {
     use super::*;
 
     fn tree(paths: &BTreeSet<String>) -> Tree {
-        let mut directories: BTreeMap<&str, BTreeMap<&str, What>> = BTreeMap::from([("", BTreeMap::new())]);
+        let mut directories: BTreeMap<&str, BTreeMap<&str, EntryKind>> = BTreeMap::from([("", BTreeMap::new())]);
         for path in paths {
             let mut path = path.as_str();
-            let mut what = What::File;
+            let mut what = EntryKind::File;
             while !path.is_empty() {
                 let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
                 directories.entry(directory).or_default().insert(name, what);
-                what = What::Directory;
+                what = EntryKind::Directory;
                 path = directory;
             }
         }
@@ -219,7 +219,7 @@ mod tests {
             let expected = one.difference(&other).map(|path| (path.clone(), false)).chain(other.difference(&one).map(|path| (path.clone(), true)));
             prop_assert_eq!(told, expected.collect());
             for path in &one {
-                prop_assert_eq!(before.what(path.as_bytes()), Some(What::File));
+                prop_assert_eq!(before.what(path.as_bytes()), Some(EntryKind::File));
                 let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
                 let below = &before.nodes()[before.below(directory.as_bytes())];
                 prop_assert_eq!(below.len(), before.nodes().iter().filter(|node| listing::is_within(node.listing.directory(), directory.as_bytes())).count());

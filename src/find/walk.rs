@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    listing::{self, Listing, What},
+    listing::{self, EntryKind, Listing},
     tree::{Cut, Node, UNREADABLE, UNSURE, UNWATCHED},
 };
 use crate::{
@@ -30,15 +30,15 @@ use crate::{
 };
 
 /// More threads than this only wait for each other.
-const MOST_THREADS: usize = 8;
-/// A thread takes one of so many directories that wait, and at most so many at once.
+const MAX_THREADS: usize = 8;
+/// A thread takes this share of the directories that wait, and at most a batch at once.
 const SHARE: usize = 16;
-const MOST_AT_ONCE: usize = 32;
-/// What holds less than this part of all names that may be read is little.
-const LITTLE: usize = 1000;
-/// A thread keeps at most so many directories open.
-const MOST_OPEN: usize = 16;
-/// A stamp that is younger than this when the names are read says nothing: the system's clock for files ticks slowly.
+const MAX_BATCH: usize = 32;
+/// A directory with less than this part of all names that may be read is small.
+const SMALL_PART: usize = 1000;
+/// How many directories a thread keeps open.
+const MAX_OPEN: usize = 16;
+/// A stamp younger than this, in nanoseconds, proves nothing: the system's clock for files ticks slowly.
 const UNSURE_FOR: i64 = 50_000_000;
 
 /// How much of a tree is read.
@@ -155,7 +155,7 @@ pub fn walk(
         parts.push(walk.work(64));
     }
     if !walk.queue().waiting.is_empty() {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         std::thread::scope(|scope| {
             let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| walk.work(usize::MAX))).collect();
             parts.push(walk.work(usize::MAX));
@@ -186,7 +186,7 @@ impl Walk<'_> {
             }
             // Without it the others would wait for ever for one that has panicked.
             let _done = AtWork(self);
-            part.at_once = self.bounds.entries / LITTLE;
+            part.at_once = self.bounds.entries / SMALL_PART;
             for work in works.drain(..) {
                 part.try_read(self, work, None);
             }
@@ -227,7 +227,7 @@ impl Walk<'_> {
             }
             if !queue.waiting.is_empty() {
                 // Several at once, so that nobody waits for the others, and few where there are few, so that all have some.
-                let count = (queue.waiting.len() / SHARE).clamp(1, MOST_AT_ONCE);
+                let count = (queue.waiting.len() / SHARE).clamp(1, MAX_BATCH);
                 works.extend(queue.waiting.drain(..count));
                 queue.at_work += 1;
                 return true;
@@ -302,7 +302,7 @@ impl Part {
             self.closed.push(directory);
             return Ok(());
         };
-        let mut found = listing.iter().filter(|(_, what)| *what == What::Directory).map(|(name, _)| listing.path(name)).peekable();
+        let mut found = listing.iter().filter(|(_, what)| *what == EntryKind::Directory).map(|(name, _)| listing.path(name)).peekable();
         let is_deepest = depth >= walk.bounds.depth;
         let cut = if cut { Some(Cut::Entries) } else { (is_deepest && found.peek().is_some()).then_some(Cut::Depth) };
         if cut.is_some() {
@@ -315,7 +315,7 @@ impl Part {
         self.open += 1;
         for directory in found {
             let work = Work { directory, rules: Arc::clone(&rules), depth: depth + 1 };
-            if self.at_once > 0 && self.open < MOST_OPEN && !walk.must_share() {
+            if self.at_once > 0 && self.open < MAX_OPEN && !walk.must_share() {
                 self.try_read(walk, work, opened.as_ref());
             } else {
                 self.below.push(work);
@@ -363,8 +363,8 @@ pub fn read(opened: &Directory, root: &AbsPath, directory: &[u8], above: &Arc<Ru
     let speaks = rules.speaks();
     let kept = names.iter().filter_map(|(name, kind)| {
         let what = match kind {
-            Kind::Directory => What::Directory,
-            Kind::File | Kind::Symlink => What::File,
+            Kind::Directory => EntryKind::Directory,
+            Kind::File | Kind::Symlink => EntryKind::File,
             Kind::Special => return None,
         };
         if name == b".git" {
@@ -373,7 +373,7 @@ pub fn read(opened: &Directory, root: &AbsPath, directory: &[u8], above: &Arc<Ru
         if speaks && rules.may_tell_of(name) {
             let full = full.get_or_insert_with(|| path().as_path().to_owned());
             full.push(names::as_path(name));
-            let is_ignored = rules.is_ignored(full, what == What::Directory);
+            let is_ignored = rules.is_ignored(full, what == EntryKind::Directory);
             full.pop();
             if is_ignored {
                 return None;
@@ -381,7 +381,7 @@ pub fn read(opened: &Directory, root: &AbsPath, directory: &[u8], above: &Arc<Ru
         }
         Some((name, what))
     });
-    let mut kept: Vec<(&[u8], What)> = kept.take(room.saturating_add(1)).collect();
+    let mut kept: Vec<(&[u8], EntryKind)> = kept.take(room.saturating_add(1)).collect();
     let cut = kept.len() > room;
     kept.truncate(room);
     Ok(Read { listing: Listing::new(directory, kept), rules: Some(rules), stamp, cut })

@@ -5,6 +5,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{
@@ -16,6 +17,8 @@ use crate::stdx::paths::AbsPath;
 
 /// The size limit of a repository's config file; a longer one is treated as empty.
 const CONFIG_BYTES: u64 = 1 << 20;
+/// git writes the files of a new worktree one after the other, within this time.
+const SAME_TIME: Duration = Duration::from_secs(10);
 
 /// Where a directory stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +66,21 @@ pub enum CheckoutKind {
     },
     /// Anything else that leads to the repository: a copy of a linked worktree, the inside of a git directory.
     Other,
+}
+
+impl GitLayout {
+    /// Whether the directory only claims to be of the repository: a `.git` that leads there, and nothing that leads
+    /// back. Anybody can write such a file, also into an archive that is unpacked beside the repository.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        self.checkout == CheckoutKind::Other && !self.worktree.is_within(&self.common_dir)
+    }
+
+    /// Whether the repository names this main checkout. A git directory that stands apart from it may not.
+    #[must_use]
+    pub fn main_leads_back(&self) -> bool {
+        self.bare || self.common_dir == self.worktree.join(".git") || main_checkout(&self.common_dir).top.as_ref() == Some(&self.worktree)
+    }
 }
 
 impl Location {
@@ -267,10 +285,19 @@ fn linked_name(top: &AbsPath, git_dir: &AbsPath, common_dir: &AbsPath) -> Option
     if git_dir.parent()? != common_dir.join("worktrees") {
         return None;
     }
-    // After a plain `mv` the record is stale and git goes on; but where it leads to another checkout, this is a copy.
     let recorded = back_link(git_dir).and_then(|dot_git| real(dot_git.parent()?).ok());
-    let taken = recorded.is_some_and(|other| other != *top && matches!(read_dot_git(&other), DotGit::Leads(found) if found == *git_dir));
-    if taken { None } else { git_dir.as_path().file_name()?.to_str().map(str::to_owned) }
+    // After a plain `mv` the record is stale and git goes on; but where it leads to another checkout, this is a copy.
+    let taken = || recorded.as_ref().is_some_and(|other| matches!(read_dot_git(other), DotGit::Leads(found) if found == *git_dir));
+    let leads_back = recorded.as_ref() == Some(top) || !taken() && was_born_with(&top.join(".git"), &git_dir.join("commondir"));
+    if leads_back { git_dir.as_path().file_name()?.to_str().map(str::to_owned) } else { None }
+}
+
+/// Whether both files were made at the same time, as git makes them for a new worktree. A `.git` that somebody writes
+/// later, to take the place of a worktree whose record was left behind, was not.
+fn was_born_with(one: &AbsPath, other: &AbsPath) -> bool {
+    let born = |path: &AbsPath| fs::symlink_metadata(path).and_then(|metadata| metadata.created()).ok();
+    let (Some(one), Some(other)) = (born(one), born(other)) else { return false };
+    one.duration_since(other).unwrap_or_else(|error| error.duration()) < SAME_TIME
 }
 
 /// The `.git` file that a linked worktree's git directory says is its own.
@@ -280,4 +307,24 @@ fn back_link(git_dir: &AbsPath) -> Option<PathBuf> {
 
 fn real(path: &Path) -> io::Result<AbsPath> {
     AbsPath::new(fs::canonicalize(path)?).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_now_was_not_born_with_one_of_long_ago() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| AbsPath::new(directory.path()).unwrap().join(name);
+        for name in ["one", "two"] {
+            fs::write(path(name), "").unwrap();
+        }
+        let old = AbsPath::new(std::env::current_exe().unwrap()).unwrap();
+        let is_old = fs::metadata(&old).unwrap().created().is_ok_and(|born| born.elapsed().is_ok_and(|age| age > SAME_TIME));
+        let keeps_birth = fs::metadata(path("one")).unwrap().created().is_ok();
+        assert_eq!(was_born_with(&path("one"), &path("two")), keeps_birth);
+        assert!(!is_old || !was_born_with(&path("one"), &old));
+        assert!(!was_born_with(&path("one"), &path("three")));
+    }
 }

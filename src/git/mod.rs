@@ -11,6 +11,7 @@ pub mod patch;
 pub mod path;
 pub mod program;
 pub mod refs;
+pub mod settings;
 pub mod small_file;
 
 pub(crate) mod scan;

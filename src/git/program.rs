@@ -73,6 +73,7 @@ pub fn setting_variables<K: AsRef<OsStr>, V: AsRef<OsStr>>(
 }
 
 /// The settings that switch a filter off.
+#[must_use]
 pub fn filter_settings(name: &OsStr) -> [(OsString, &'static str); 4] {
     [("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")].map(|(variable, value)| {
         let mut key = OsString::from("filter.");

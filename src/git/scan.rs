@@ -1,19 +1,20 @@
-//! Looks at the files of a large repository faster than git does: several threads, each directory opened once, its names
-//! compared with those in git's index and each file looked at by its name in it. What is certainly as git has it needs no
-//! more attention: git is given an index of the other files alone, or, where those are many, a copy of its index in which
-//! the unchanged ones are marked. Where anything is in doubt a file is left to git, so its answer is the same, only sooner.
+//! Compares the files of a large repository with git's index faster than git does: on several threads, with each directory
+//! opened once and its files looked at by their names. Files that are certainly unchanged are kept from git: it gets an
+//! index of the other files alone, or, where those are many, a copy of its index in which the unchanged ones are marked.
+//! Whatever is in doubt is left to git, so its answer is the same, only sooner.
 
 use std::{
     fs::Metadata,
     io::Write as _,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::SystemTime,
 };
 
 use tempfile::NamedTempFile;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     index::Index,
@@ -24,14 +25,14 @@ use super::{
 };
 use crate::stdx::{paths::AbsPath, tasks::Tasks};
 
-/// With fewer files git is as fast. Tests want to see it at work.
-const FEWEST: usize = if cfg!(test) { 1 } else { 2_000 };
-/// A larger index is left to git.
+/// With fewer files git is as fast. Tests use it for all.
+const MIN_FILES: usize = if cfg!(test) { 1 } else { 2_000 };
+/// The size limit of an index file; a larger one is left to git.
 const MAX_INDEX_BYTES: u64 = 512 << 20;
-/// The work is shared by so many threads.
+/// How many threads share the work.
 const THREADS: usize = 4;
-/// Of more names that git does not track none is kept; it lists them by itself.
-const MOST_OTHERS: usize = 20_000;
+/// How many untracked names are kept; where there are more, git lists them by itself.
+const MAX_OTHERS: usize = 20_000;
 
 /// git's index as it was at a moment.
 #[derive(Debug)]
@@ -55,15 +56,6 @@ pub struct Scan {
     pub others: Option<Vec<(Vec<u8>, bool)>>,
 }
 
-/// Ends the work that nobody waits for any more.
-struct Unwanted(Arc<AtomicBool>);
-
-impl Drop for Unwanted {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Reads the index; `None` where git may as well look by itself.
 pub async fn read(tree: &WorkTree) -> Option<Read> {
     let path = tree.index.clone();
@@ -85,14 +77,16 @@ pub async fn scan(read: &Read, tree: &WorkTree, directory: &AbsPath) -> Option<S
     if directories.is_empty() {
         return None;
     }
-    let unwanted = Unwanted(Arc::default());
+    // The threads end when nobody waits for them any more.
+    let token = CancellationToken::new();
+    let _guard = token.clone().drop_guard();
     let (directories, next) = (Arc::new(directories), Arc::new(AtomicUsize::new(0)));
     let work: Vec<_> = (0..THREADS)
         .map(|_| {
             let (index, directories, next) = (Arc::clone(&read.index), Arc::clone(&directories), Arc::clone(&next));
-            let (top, unwanted) = (tree.top.clone(), Arc::clone(&unwanted.0));
+            let (top, token) = (tree.top.clone(), token.clone());
             Tasks::spawn_blocking(move || {
-                let take = || if unwanted.load(Ordering::Relaxed) { None } else { directories.get(next.fetch_add(1, Ordering::Relaxed)) };
+                let take = || if token.is_cancelled() { None } else { directories.get(next.fetch_add(1, Ordering::Relaxed)) };
                 system::look(&index, take, &top, written)
             })
         })
@@ -106,7 +100,7 @@ pub async fn scan(read: &Read, tree: &WorkTree, directory: &AbsPath) -> Option<S
     }
     all.changed.sort_unstable();
     all.others.sort_unstable();
-    let is_known = !all.is_part && all.others.len() <= MOST_OTHERS && read.index.is_common();
+    let is_known = !all.is_part && all.others.len() <= MAX_OTHERS && read.index.is_common();
     Some(Scan { below, changed: all.changed, others: is_known.then_some(all.others) })
 }
 
@@ -168,7 +162,7 @@ fn written(bytes: &[u8], modified: SystemTime) -> Option<NamedTempFile> {
 fn read_file(path: &AbsPath) -> Option<(Index, Metadata)> {
     let (bytes, metadata) = small_file::read_with_metadata(path.as_path(), MAX_INDEX_BYTES, Links::Follow).ok()?;
     let index = Index::parse(bytes)?;
-    (index.len() >= FEWEST).then_some((index, metadata))
+    (index.len() >= MIN_FILES).then_some((index, metadata))
 }
 
 #[cfg(target_os = "linux")]
@@ -179,7 +173,7 @@ mod system {
 
     use super::{
         super::index::{Index, Stamp},
-        Directory, Found, MOST_OTHERS,
+        Directory, Found, MAX_OTHERS,
     };
     use crate::stdx::paths::AbsPath;
 
@@ -244,7 +238,7 @@ mod system {
                 // git does not see it.
                 _ => true,
             };
-            if !is_known && found.others.len() <= MOST_OTHERS {
+            if !is_known && found.others.len() <= MAX_OTHERS {
                 let separator: &[u8] = if directory.path.is_empty() { b"" } else { b"/" };
                 found.others.push(([&directory.path, separator, name].concat(), kind == FileType::Directory));
             }

@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Surroundings, error::Error};
+use super::{context::LaunchContext, error::Error};
 use crate::{cli::Screen, daemon, stdx::detach, store::aside, tool::umask};
 
 /// How the started process is called.
@@ -89,17 +89,16 @@ pub(super) enum Started {
 }
 
 /// Starts a daemon and waits until it serves.
-pub(super) async fn start(surroundings: &Surroundings, deadline: Instant) -> Result<Started, Error> {
+pub(super) async fn start(context: &LaunchContext, deadline: Instant) -> Result<Started, Error> {
     let program = std::env::current_exe().map_err(|source| Error::Program { program: "this executable".to_owned(), source })?;
     let program = replaced(program, Path::exists);
-    let environment =
-        surroundings.environment.iter().filter(|(name, _)| is_needed(name)).map(|(name, value)| (name.as_str(), value.as_str()));
-    let store = surroundings.places.data.join("polytree.db");
+    let environment = context.environment.iter().filter(|(name, _)| is_needed(name)).map(|(name, value)| (name.as_str(), value.as_str()));
+    let store = context.places.data.join("polytree.db");
     let damaged = aside::all(store.as_path());
     let mut child = detach::spawn(&program, &ARGUMENTS, environment)
         .map_err(|source| Error::Program { program: program.display().to_string(), source })?;
     tracing::debug!(pid = child.id(), "a daemon was started");
-    let log = || surroundings.places.data.join("log");
+    let log = || context.places.data.join("log");
     let mut line = String::new();
     let said = async {
         if let Some(pipe) = child.stdout.take() {

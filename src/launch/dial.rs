@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{
-    Surroundings,
+    context::LaunchContext,
     detached::{self, Started},
     error::Error,
 };
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long a daemon may take to answer, or to start.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const DAEMON_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection to the daemon: the hello is said and accepted.
 pub struct Dialed {
@@ -50,9 +50,9 @@ pub enum Start {
 ///
 /// # Errors
 /// When the owner does not answer within five seconds or does not serve this version, or no daemon is started.
-pub async fn dial(surroundings: &Surroundings, start: Start) -> Result<Dialed, Error> {
-    let data = &surroundings.places.data;
-    let mut deadline = Instant::now() + PATIENCE;
+pub async fn dial(context: &LaunchContext, start: Start) -> Result<Dialed, Error> {
+    let data = &context.places.data;
+    let mut deadline = Instant::now() + DAEMON_TIMEOUT;
     let mut room_until = None;
     // For a while: it makes room for us.
     let mut refused = None;
@@ -60,9 +60,9 @@ pub async fn dial(surroundings: &Surroundings, start: Start) -> Result<Dialed, E
     loop {
         let look = Ownership::look(data.as_path());
         if let Look::Owned(owner) = &look
-            && let Some(address) = address(&surroundings.places, owner.as_ref())
+            && let Some(address) = address(&context.places, owner.as_ref())
         {
-            match timeout_at(deadline, greet(surroundings, &address)).await {
+            match timeout_at(deadline, greet(context, &address)).await {
                 // It leaves, and the next one is ours.
                 Ok(Ok(Greeted { welcome: Welcome { room: Some(Making::Now), .. }, .. })) => {}
                 Ok(Ok(greeted)) => return Ok(dialed(&address, greeted)),
@@ -77,7 +77,7 @@ pub async fn dial(surroundings: &Surroundings, start: Start) -> Result<Dialed, E
                 return Err(Error::Refused(error));
             }
             let owner = if let Look::Owned(owner) = look { owner } else { None };
-            return Err(Error::Silent { data: data.clone(), owner, waited: PATIENCE });
+            return Err(Error::Silent { data: data.clone(), owner, waited: DAEMON_TIMEOUT });
         }
         if let Look::Free(room) = look {
             if start == Start::UnlessStopped && Ownership::was_stopped(data.as_path()) {
@@ -91,7 +91,7 @@ pub async fn dial(surroundings: &Surroundings, start: Start) -> Result<Dialed, E
                 room_until = Some(Instant::now() + wait);
                 deadline += wait;
             }
-            if room_until.is_none_or(|until| Instant::now() >= until) && detached::start(surroundings, deadline).await? == Started::Ready {
+            if room_until.is_none_or(|until| Instant::now() >= until) && detached::start(context, deadline).await? == Started::Ready {
                 continue;
             }
         }
@@ -104,10 +104,10 @@ pub async fn dial(surroundings: &Surroundings, start: Start) -> Result<Dialed, E
 ///
 /// # Errors
 /// When it does not serve this version.
-pub async fn find(surroundings: &Surroundings) -> Result<Option<Dialed>, Error> {
-    let Look::Owned(owner) = Ownership::look(surroundings.places.data.as_path()) else { return Ok(None) };
-    let Some(address) = address(&surroundings.places, owner.as_ref()) else { return Ok(None) };
-    match timeout_at(Instant::now() + PATIENCE, greet(surroundings, &address)).await {
+pub async fn find(context: &LaunchContext) -> Result<Option<Dialed>, Error> {
+    let Look::Owned(owner) = Ownership::look(context.places.data.as_path()) else { return Ok(None) };
+    let Some(address) = address(&context.places, owner.as_ref()) else { return Ok(None) };
+    match timeout_at(Instant::now() + DAEMON_TIMEOUT, greet(context, &address)).await {
         Ok(Ok(Greeted { welcome: Welcome { room: Some(Making::Now), .. }, .. })) => Ok(None),
         Ok(Ok(greeted)) => Ok(Some(dialed(&address, greeted))),
         Ok(Err(NotGreeted::Refused(error))) => Err(Error::Refused(error)),
@@ -121,8 +121,8 @@ pub(super) fn address(places: &Places, owner: Option<&Owner>) -> Option<Address>
     named.or_else(|| Address::candidates(&places.runtime, &places.data).into_iter().next())
 }
 
-async fn greet(surroundings: &Surroundings, address: &Address) -> Result<Greeted, NotGreeted> {
-    local::greet(address, &Hello::new(Some(&surroundings.directory), (*surroundings.environment).clone())).await
+async fn greet(context: &LaunchContext, address: &Address) -> Result<Greeted, NotGreeted> {
+    local::greet(address, &Hello::new(Some(&context.directory), (*context.environment).clone())).await
 }
 
 fn dialed(address: &Address, greeted: Greeted) -> Dialed {
@@ -150,7 +150,7 @@ fn notice(welcome: &Welcome) -> Option<String> {
 fn to_wait(room: &Room, version: &str, now: i64) -> Option<Duration> {
     let left = u64::try_from(room.until.checked_sub(now)?).ok().filter(|left| *left > 0)?;
     // A clock that was set back makes nobody wait for longer.
-    version::is_newer(&room.version, version).then(|| Duration::from_millis(left).min(PATIENCE))
+    version::is_newer(&room.version, version).then(|| Duration::from_millis(left).min(DAEMON_TIMEOUT))
 }
 
 /// Growing pauses for what nobody tells: that another process listens, or has gone.
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(to_wait(&room, "0.3.0", 9_000), None);
         assert_eq!(to_wait(&room, "0.1.0", 10_000), None);
         assert_eq!(to_wait(&room, "0.1.0", 99_000), None);
-        assert_eq!(to_wait(&room, "0.1.0", 0), Some(PATIENCE));
+        assert_eq!(to_wait(&room, "0.1.0", 0), Some(DAEMON_TIMEOUT));
         assert_eq!(to_wait(&Room { until: i64::MIN, ..room }, "0.1.0", i64::MAX), None);
     }
 }

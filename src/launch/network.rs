@@ -5,7 +5,7 @@ use std::{future::pending, sync::Arc};
 use polytree_protocol::{listen::ServerListenParams, methods::ServerListen};
 use tokio::sync::oneshot;
 
-use super::{Error as Unreached, Surroundings};
+use super::{context::LaunchContext, error::Error as Unreached};
 use crate::{
     daemon::{self, Daemon, listeners},
     jsonrpc::peer,
@@ -59,17 +59,17 @@ pub enum Error {
 /// # Errors
 /// When there is no daemon, or it cannot open a listener: then it does not go on without it.
 pub async fn serve(
-    surroundings: Surroundings,
+    context: LaunchContext,
     network: Network,
     ready: impl FnOnce(&Daemon),
     opened: impl FnOnce(&Opened),
 ) -> Result<(), Error> {
-    let tokens = TokenFile::new(&surroundings.places.data);
+    let tokens = TokenFile::new(&context.places.data);
     if network.new_token {
         tokens.replace()?;
     }
     let (started, daemon) = oneshot::channel();
-    let serving = super::serve(surroundings.clone(), |daemon| {
+    let serving = super::serve(context.clone(), |daemon| {
         ready(daemon);
         // Nobody waits when nothing is wanted.
         let _ = started.send(Arc::clone(&daemon.listeners));
@@ -79,7 +79,7 @@ pub async fn serve(
         let (Ok(listeners), true) = (daemon.await, network.is_wanted()) else { return pending().await };
         let mut urls = Vec::new();
         for params in &network.listeners {
-            urls.push(listeners.open(params.clone(), Arc::clone(&surroundings.environment)).await?.url);
+            urls.push(listeners.open(params.clone(), Arc::clone(&context.environment)).await?.url);
         }
         tell(&mut opened, urls, &tokens)?;
         pending().await
@@ -90,7 +90,7 @@ pub async fn serve(
     };
     match ended {
         Err(Unreached::Daemon(daemon::Error::Owned { .. })) if network.is_wanted() => {
-            let urls = ask(&surroundings, &network.listeners).await?;
+            let urls = ask(&context, &network.listeners).await?;
             Ok(tell(&mut opened, urls, &tokens)?)
         }
         ended => Ok(ended?),
@@ -98,10 +98,10 @@ pub async fn serve(
 }
 
 /// Has the daemon that runs open the listeners.
-async fn ask(surroundings: &Surroundings, wanted: &[ServerListenParams]) -> Result<Vec<String>, Error> {
+async fn ask(context: &LaunchContext, wanted: &[ServerListenParams]) -> Result<Vec<String>, Error> {
     let mut urls = Vec::new();
     if !wanted.is_empty() {
-        let (daemon, backing) = super::reach(surroundings, |_| ()).await?;
+        let (daemon, backing) = super::reach(context, |_| ()).await?;
         for params in wanted {
             urls.push(daemon.peer.request::<ServerListen>(params).await?.url);
         }

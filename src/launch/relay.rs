@@ -1,14 +1,14 @@
 //! `polytree stdio`: the client on standard input and output, relayed to the one daemon.
 
 use super::{
-    Surroundings,
+    context::LaunchContext,
     dial::{self, Start, dial, find},
     error::Error,
 };
 use crate::{
     rpc,
     serve::{
-        relay::{self, Dial, Dialed, Want},
+        relay::{self, Dial, DialMode, Dialed},
         stdio,
     },
     stdx::{memory, paths::AbsPath},
@@ -21,8 +21,8 @@ const RETRY_AFTER: u64 = 1000;
 ///
 /// # Errors
 /// When no daemon can be reached or started to begin with.
-pub async fn relay(surroundings: Surroundings, tell: impl Fn(&str)) -> Result<(), Error> {
-    let mut dialer = Dialer { surroundings, tell, told: String::new() };
+pub async fn relay(context: LaunchContext, tell: impl Fn(&str)) -> Result<(), Error> {
+    let mut dialer = Dialer { context, tell, told: String::new() };
     let unique = format!("relay-{}-", ulid::Ulid::generate());
     let end = relay::relay((stdio::input(), stdio::input_ended()), stdio::output(), &mut dialer, &unique, stdio::output_gone()).await?;
     tracing::debug!(?end, "the client has gone");
@@ -30,7 +30,7 @@ pub async fn relay(surroundings: Surroundings, tell: impl Fn(&str)) -> Result<()
 }
 
 struct Dialer<T> {
-    surroundings: Surroundings,
+    context: LaunchContext,
     /// Takes what the person should know.
     tell: T,
     /// What was told last.
@@ -40,17 +40,17 @@ struct Dialer<T> {
 impl<T: Fn(&str)> Dial for Dialer<T> {
     type Error = Error;
 
-    async fn dial(&mut self, want: Want, directory: Option<&AbsPath>) -> Result<Option<Dialed>, Error> {
+    async fn dial(&mut self, want: DialMode, directory: Option<&AbsPath>) -> Result<Option<Dialed>, Error> {
         if let Some(directory) = directory {
-            self.surroundings.directory = directory.clone();
+            self.context.directory = directory.clone();
         }
         let dialed = match want {
-            Want::Started => Some(dial(&self.surroundings, Start::Always).await?),
-            Want::Again => match dial(&self.surroundings, Start::UnlessStopped).await {
+            DialMode::Started => Some(dial(&self.context, Start::Always).await?),
+            DialMode::Again => match dial(&self.context, Start::UnlessStopped).await {
                 Err(Error::Stopped { .. }) => None,
                 dialed => Some(dialed?),
             },
-            Want::Running => find(&self.surroundings).await?,
+            DialMode::Running => find(&self.context).await?,
         };
         // Starting took most of the program, passing messages on takes little of it.
         memory::forget_code();

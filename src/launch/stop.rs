@@ -10,8 +10,8 @@ use polytree_protocol::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Surroundings,
-    dial::{PATIENCE, Pause, address},
+    context::LaunchContext,
+    dial::{DAEMON_TIMEOUT, Pause, address},
     error::Error,
 };
 use crate::{
@@ -29,9 +29,9 @@ const ENDING: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When the owner does not answer, cannot be stopped, or does not end.
-pub async fn stop(surroundings: &Surroundings, mode: StopMode, tell: impl Fn(&str)) -> Result<(), Error> {
-    let data = &surroundings.places.data;
-    let Some((pid, running)) = ask(surroundings, mode).await? else {
+pub async fn stop(context: &LaunchContext, mode: StopMode, tell: impl Fn(&str)) -> Result<(), Error> {
+    let data = &context.places.data;
+    let Some((pid, running)) = ask(context, mode).await? else {
         tell(&format!("no daemon runs for {data}"));
         return Ok(());
     };
@@ -56,12 +56,12 @@ pub async fn stop(surroundings: &Surroundings, mode: StopMode, tell: impl Fn(&st
 }
 
 /// Finds the daemon and tells it; gives its process and how many turns it waits for. `None` where there is none.
-async fn ask(surroundings: &Surroundings, mode: StopMode) -> Result<Option<(u32, usize)>, Error> {
-    let data = &surroundings.places.data;
+async fn ask(context: &LaunchContext, mode: StopMode) -> Result<Option<(u32, usize)>, Error> {
+    let data = &context.places.data;
     // As no version at all: a daemon that made room for a newer one would be followed by that one at once.
-    let mut hello = Hello::new(Some(&surroundings.directory), std::collections::BTreeMap::new());
+    let mut hello = Hello::new(Some(&context.directory), std::collections::BTreeMap::new());
     let version = std::mem::take(&mut hello.executable_version);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DAEMON_TIMEOUT;
     let mut pause = Pause::default();
     loop {
         let look = Ownership::look(data.as_path());
@@ -69,9 +69,9 @@ async fn ask(surroundings: &Surroundings, mode: StopMode) -> Result<Option<(u32,
             Look::Owned(Some(owner @ Owner { kind: Kind::Standalone, .. })) => {
                 return Err(Error::Embedded { data: data.clone(), pid: owner.pid });
             }
-            Look::Owned(owner) => address(&surroundings.places, owner.as_ref()).into_iter().collect(),
+            Look::Owned(owner) => address(&context.places, owner.as_ref()).into_iter().collect(),
             // A daemon whose data directory was removed may still listen.
-            Look::Free(_) => Address::candidates(&surroundings.places.runtime, data),
+            Look::Free(_) => Address::candidates(&context.places.runtime, data),
         };
         let mut is_silent = true;
         for address in &addresses {
@@ -110,7 +110,9 @@ async fn ask(surroundings: &Surroundings, mode: StopMode) -> Result<Option<(u32,
         }
         match look {
             Look::Free(_) if is_silent || Instant::now() >= deadline => return Ok(None),
-            Look::Owned(owner) if Instant::now() >= deadline => return Err(Error::Silent { data: data.clone(), owner, waited: PATIENCE }),
+            Look::Owned(owner) if Instant::now() >= deadline => {
+                return Err(Error::Silent { data: data.clone(), owner, waited: DAEMON_TIMEOUT });
+            }
             _ => pause.take(deadline).await,
         }
     }

@@ -5,8 +5,8 @@ use memchr::memchr2;
 use polytree_protocol::buffer::{TextChange, TextPosition, TextRange};
 use ropey::Rope;
 
-/// Up to so many changes are made in the text itself: building a rope of it costs as much as these.
-const FEW: usize = 8;
+/// Up to this many changes are made in the text itself: building a rope of it costs as much as these.
+const MAX_IN_PLACE: usize = 8;
 
 /// Why changes do not fit a text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +58,7 @@ pub fn apply(base: Option<&str>, changes: &[TextChange]) -> Result<String, Misfi
     };
     let rest = &changes[first..];
     let parts = rest.iter().enumerate().filter_map(|(index, change)| Some((first + index, change.range?, change.text.as_str())));
-    if rest.len() > FEW { many(base, parts) } else { few(base, parts) }
+    if rest.len() > MAX_IN_PLACE { many(base, parts) } else { few(base, parts) }
 }
 
 fn few<'a>(base: &str, changes: impl Iterator<Item = (usize, TextRange, &'a str)>) -> Result<String, Misfit> {

@@ -6,8 +6,8 @@ use memchr::memchr2;
 use polytree_protocol::buffer::{TextChange, TextPosition, TextRange};
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
-/// Texts that have little in common would take minutes; past this the edits are right, but not the fewest.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The time limit: texts that have little in common would take minutes. Past it the edits are right, but not the fewest.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The edits that make `new` of `old`, from the last place to the first: applied in order or all at once, the result is
 /// the same.
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub fn difference(old: &str, new: &str) -> Vec<TextChange> {
     let (before, after) = (lines(old), lines(new));
     let mut edits: Vec<(std::ops::Range<usize>, std::ops::Range<usize>)> = Vec::new();
-    for operation in capture_diff_slices_deadline(Algorithm::Myers, &before, &after, Some(Instant::now() + PATIENCE)) {
+    for operation in capture_diff_slices_deadline(Algorithm::Myers, &before, &after, Some(Instant::now() + TIMEOUT)) {
         if matches!(operation, DiffOp::Equal { .. }) {
             continue;
         }

@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{BUDGET, Document, Editor, Error, TEXT_LIMIT};
+use super::{
+    document::{BUDGET, Document, Error, TEXT_LIMIT},
+    questions::Editor,
+};
 use crate::stdx::paths::AbsPath;
 
 /// What an entry costs beside its text and path, roughly, in bytes.

@@ -1,85 +1,36 @@
-//! Text that an editor holds and has not saved: what a client has announced last is what everything here reads, before
-//! the disk. Nothing of it is ever stored. Where a client holds a text that it could not tell, that is known too: nobody
-//! takes the disk for the newest then.
+//! Text that editors hold and have not saved: everything here reads what a client has announced last, before the disk.
+//! Nothing of it is ever stored. Where a client holds a text that it could not send, that is known too, and nobody takes
+//! the file on disk for the newest then.
 
 mod apply;
 mod difference;
+mod document;
 mod holdings;
 mod questions;
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
 use polytree_protocol::{
     buffer::TextChange,
     config::{BufferConfig, Unanswered},
-    id::EditId,
+    id::{EditId, SessionId},
 };
 use tokio::sync::watch;
 
 pub use self::{
     apply::{Misfit, apply},
     difference::difference,
+    document::{BUDGET, Document, Error, TEXT_LIMIT},
     questions::{Applied, Editor, Reply, Shown, Unapplied},
 };
 use self::{
     holdings::{Held, Holdings},
-    questions::Question,
+    questions::Questions,
 };
 use crate::stdx::paths::AbsPath;
-
-/// The longest text, in bytes.
-pub const TEXT_LIMIT: usize = 32 * 1024 * 1024;
-
-/// How many bytes the texts of one connection may have together.
-pub const BUDGET: usize = 256 * 1024 * 1024;
-
-/// A text as a client has announced it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
-    /// The file that it will be saved to, a real path as far as it exists.
-    pub path: AbsPath,
-    /// The client's number for this state of the text; it grows with each change.
-    pub version: i64,
-    /// The text.
-    pub text: Arc<str>,
-    /// The number of the connection whose text it is.
-    pub connection: u64,
-}
-
-/// Why an announcement is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The client has not opened the file.
-    #[error("{0} is not open on this connection")]
-    NotOpen(AbsPath),
-    /// The client's number does not grow.
-    #[error("the announced text of {path} has version {version} already")]
-    Outdated {
-        /// The file.
-        path: AbsPath,
-        /// The announced version.
-        version: i64,
-    },
-    /// The changes do not fit.
-    #[error("`edits` do not fit the announced text: {0}")]
-    Misfit(#[from] Misfit),
-    /// The text is too long.
-    #[error("the text is too long")]
-    TooLong,
-    /// All texts of the connection are.
-    #[error("the texts of this connection are too long together")]
-    TooMuch,
-    /// Nobody asks for this edit, or not any more.
-    #[error("no such edit waits for an answer: {0}")]
-    NoSuchEdit(EditId),
-    /// An edited text needs a number of its own.
-    #[error("`version` must be greater than {0}, the version that the edit was meant for")]
-    NoNewVersion(i64),
-}
 
 /// What is known of a file beside what is on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,15 +51,15 @@ pub struct Untold;
 /// What tools do about texts that editors hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// How long an editor is waited for.
-    pub patience: Duration,
-    /// What becomes of a change when the editor does not answer.
+    /// How long to wait for an editor.
+    pub timeout: Duration,
+    /// What to do with a change when the editor does not answer.
     pub unanswered: Unanswered,
 }
 
 impl From<&BufferConfig> for Policy {
     fn from(config: &BufferConfig) -> Self {
-        Self { patience: Duration::from_millis(config.reply_timeout), unanswered: config.unanswered }
+        Self { timeout: Duration::from_millis(config.reply_timeout), unanswered: config.unanswered }
     }
 }
 
@@ -121,9 +72,9 @@ impl Default for Policy {
 /// All announced texts. Where several clients hold the same file, the newest announcement counts.
 #[derive(Debug, Default)]
 pub struct Overlay {
-    // Both held for a look-up or an insert, never across an await.
+    // Held for a look-up or an insert, never across an await.
     holdings: RwLock<Holdings>,
-    questions: Mutex<HashMap<EditId, Question>>,
+    questions: Questions,
     /// Told after each change of what is held.
     changed: watch::Sender<()>,
 }
@@ -152,7 +103,7 @@ impl Overlay {
     ///
     /// # Errors
     /// When it is not told in time: then what is on the disk is not the newest.
-    pub async fn settled(&self, path: &AbsPath, patience: Duration) -> Result<Option<Arc<Document>>, Untold> {
+    pub async fn settled(&self, path: &AbsPath, timeout: Duration) -> Result<Option<Arc<Document>>, Untold> {
         // Known before the first look, so that nothing is missed after it.
         let mut changed = self.changed.subscribe();
         let look = || match self.look(path) {
@@ -173,7 +124,7 @@ impl Overlay {
                 }
             }
         };
-        tokio::time::timeout(patience, told).await.map_err(|_| Untold)
+        tokio::time::timeout(timeout, told).await.map_err(|_| Untold)
     }
 
     /// The text that this connection has announced for the file.
@@ -270,8 +221,41 @@ impl Overlay {
     /// Forgets all texts of a connection that has ended, and gives up the edits that it was asked to make.
     pub fn forget(&self, connection: u64) {
         self.write().forget(connection);
-        self.questions.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, question| question.connection != connection);
+        self.questions.forget(connection);
         self.tell();
+    }
+
+    /// Asks the client whose text it is to make the edits, which lead from the document's text to `text`. Dropping the
+    /// future withdraws the question.
+    ///
+    /// # Errors
+    /// When the client does not do it.
+    pub async fn edit(
+        &self,
+        document: &Arc<Document>,
+        text: &Arc<str>,
+        edits: Vec<TextChange>,
+        session_id: SessionId,
+        timeout: Duration,
+    ) -> Result<Applied, Unapplied> {
+        let editor = self.read().editor(document.connection).ok_or(Unapplied::Gone)?;
+        self.questions.ask(&*editor, document, text, edits, session_id, timeout).await
+    }
+
+    /// Takes a client's answer. From then on its text is the edited one, until it announces that or a later one itself.
+    ///
+    /// # Errors
+    /// When no such edit waits for this connection's answer, or the version of the edited text is not new: then the
+    /// question stays open.
+    pub fn reply(&self, connection: u64, id: &EditId, reply: Reply) -> Result<(), Error> {
+        let question = self.questions.take(connection, id, &reply)?;
+        if let Reply::Applied { version, .. } = &reply {
+            let (from, document) = question.applied(*version);
+            self.write().set_applied(from, document);
+            self.tell();
+        }
+        question.answer(reply);
+        Ok(())
     }
 
     fn tell(&self) {

@@ -1,9 +1,10 @@
-//! Edits that an editor is asked to make: each goes to the client whose text it is, and has one outcome, whoever is
-//! first: the client's answer, the end of the patience, or the end of the client.
+//! Edits that an editor is asked to make. Each goes to the client whose text it is and has one outcome, whichever comes
+//! first: the client's answer, the timeout, or the end of the client.
 
 use std::{
+    collections::HashMap,
     fmt,
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -14,12 +15,12 @@ use polytree_protocol::{
 };
 use tokio::sync::oneshot;
 
-use super::{Document, Error, Overlay};
+use super::document::{Document, Error};
 use crate::stdx::{ids, time::ms};
 
 /// A client that can be asked to edit its text.
 pub trait Editor: fmt::Debug + Send + Sync {
-    /// Shows it an edit. Its answer comes by [`Overlay::reply`].
+    /// Shows it an edit. Its answer comes by [`super::Overlay::reply`].
     fn show(&self, edit: BufferEditInfo) -> BoxFuture<'_, Shown>;
 }
 
@@ -77,7 +78,7 @@ pub enum Unapplied {
 /// An edit that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Question {
-    pub(super) connection: u64,
+    connection: u64,
     /// What the edit is one of.
     document: Arc<Document>,
     /// The text with the edit made.
@@ -85,16 +86,36 @@ pub(super) struct Question {
     answer: oneshot::Sender<Reply>,
 }
 
-/// The question is withdrawn with whoever waits for its answer.
+impl Question {
+    /// The version that the edit was meant for, and the document that it makes with this version.
+    pub fn applied(&self, version: i64) -> (i64, Document) {
+        let Document { path, version: from, connection, .. } = &*self.document;
+        (*from, Document { path: path.clone(), version, text: Arc::clone(&self.text), connection: *connection })
+    }
+
+    /// Tells whoever waits. It may have gone in this moment; the text is what the client says all the same.
+    pub fn answer(self, reply: Reply) {
+        let _ = self.answer.send(reply);
+    }
+}
+
+/// The edits that wait for an answer.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    // Held for a look-up or an insert, never across an await.
+    open: Mutex<HashMap<EditId, Question>>,
+}
+
+/// A question that is withdrawn with whoever waits for its answer.
 struct Asked<'a> {
-    overlay: &'a Overlay,
+    questions: &'a Questions,
     id: EditId,
 }
 
 impl Asked<'_> {
     /// False when it was answered.
     fn withdraw(&self) -> bool {
-        self.overlay.questions.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id).is_some()
+        self.questions.lock().remove(&self.id).is_some()
     }
 }
 
@@ -104,32 +125,29 @@ impl Drop for Asked<'_> {
     }
 }
 
-impl Overlay {
-    /// Asks the client whose text it is to make the edits, which lead from the document's text to `text`. Dropping the
-    /// future withdraws the question.
-    ///
-    /// # Errors
-    /// When the client does not do it.
-    pub async fn edit(
+impl Questions {
+    /// Asks an editor to make the edits, which lead from the document's text to `text`. Dropping the future withdraws the
+    /// question.
+    pub async fn ask(
         &self,
+        editor: &dyn Editor,
         document: &Arc<Document>,
         text: &Arc<str>,
         edits: Vec<TextChange>,
         session_id: SessionId,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Applied, Unapplied> {
-        let editor = self.read().editor(document.connection).ok_or(Unapplied::Gone)?;
         let id = EditId::from_ulid(ids::next());
         let (answer, mut answered) = oneshot::channel();
         let question = Question { connection: document.connection, document: Arc::clone(document), text: Arc::clone(text), answer };
-        self.questions.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), question);
-        let asked = Asked { overlay: self, id: id.clone() };
+        self.lock().insert(id.clone(), question);
+        let asked = Asked { questions: self, id: id.clone() };
         let edit = BufferEditInfo {
             edit_id: id,
             path: document.path.to_string(),
             version: document.version,
             edits,
-            timeout: ms(patience),
+            timeout: ms(timeout),
             session_id,
         };
         let work = async {
@@ -139,7 +157,7 @@ impl Overlay {
                 Shown::TooLarge => Err(Unapplied::TooLarge),
             }
         };
-        let reply = match tokio::time::timeout(patience, work).await {
+        let reply = match tokio::time::timeout(timeout, work).await {
             Ok(reply) => reply?,
             Err(_) if asked.withdraw() => return Err(Unapplied::Silent),
             // It was answered, or its client has gone, in the last moment.
@@ -151,29 +169,35 @@ impl Overlay {
         }
     }
 
-    /// Takes a client's answer. From then on its text is the edited one, until it announces that or a later one itself.
+    /// Takes the question that a client answers.
     ///
     /// # Errors
     /// When no such edit waits for this connection's answer, or the version of the edited text is not new: then the
     /// question stays open.
-    pub fn reply(&self, connection: u64, id: &EditId, reply: Reply) -> Result<(), Error> {
-        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
-        let question = questions.get(id).filter(|question| question.connection == connection);
+    pub fn take(&self, connection: u64, id: &EditId, reply: &Reply) -> Result<Question, Error> {
+        let mut open = self.lock();
+        let question = open.get(id).filter(|question| question.connection == connection);
         let from = question.ok_or_else(|| Error::NoSuchEdit(id.clone()))?.document.version;
-        if let Reply::Applied { version, .. } = &reply
+        if let Reply::Applied { version, .. } = reply
             && *version <= from
         {
             return Err(Error::NoNewVersion(from));
         }
-        let Some(question) = questions.remove(id) else { return Err(Error::NoSuchEdit(id.clone())) };
-        drop(questions);
-        if let Reply::Applied { version, .. } = &reply {
-            let path = question.document.path.clone();
-            self.write().set_applied(from, Document { path, version: *version, text: question.text, connection });
-            self.tell();
-        }
-        // Who asked may have gone in this moment; the text is what the client says all the same.
-        let _ = question.answer.send(reply);
-        Ok(())
+        open.remove(id).ok_or_else(|| Error::NoSuchEdit(id.clone()))
+    }
+
+    /// Gives up the edits that a connection was asked to make.
+    pub fn forget(&self, connection: u64) {
+        self.lock().retain(|_, question| question.connection != connection);
+    }
+
+    /// Whether nothing waits.
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<EditId, Question>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

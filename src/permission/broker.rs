@@ -8,11 +8,15 @@ use std::{
 
 use polytree_protocol::{
     id::{GrantId, PermissionId, ProjectId, SessionId},
-    permission::{Grant, Permission, PermissionOutcome, PermissionResponse, Rule},
+    permission::{Action, Grant, Permission, PermissionOutcome, PermissionResponse, Rule},
 };
 use tokio::sync::oneshot;
 
-use crate::store::{self, Answered, Asked, Question, Replied, Reply, Store};
+use super::rules::{Origin, Rules};
+use crate::{
+    stdx::paths,
+    store::{self, Answered, Asked, Question, Replied, Reply, Store},
+};
 
 /// How answering fails.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +44,13 @@ pub enum Answer {
 }
 
 /// Who in this process waits for which answer.
-type Waiters = Mutex<HashMap<PermissionId, Vec<oneshot::Sender<Answer>>>>;
+type Waiters = Mutex<HashMap<PermissionId, Waiting>>;
+
+/// Those who wait for one answer.
+struct Waiting {
+    rules: Rules,
+    senders: Vec<oneshot::Sender<Answer>>,
+}
 
 /// The questions of the whole daemon.
 pub struct Broker {
@@ -56,23 +66,28 @@ impl Broker {
         let waiters = Arc::<Waiters>::default();
         let waiting = Arc::clone(&waiters);
         store.on_answer(move |id, outcome, message| {
-            for waiter in waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(id).unwrap_or_default() {
-                let _ = waiter.send(answer(outcome, message.clone()));
+            let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            for sender in waiting.into_iter().flat_map(|waiting| waiting.senders) {
+                let _ = sender.send(answer(outcome, message.clone()));
             }
         });
         Self { store, waiters }
     }
 
-    /// Stores a question and gives its id and the place where the answer arrives.
+    /// Stores a question and gives its id and the place where the answer arrives. `rules` are those that made it a
+    /// question, without grants: what a grant given meanwhile is added to.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub async fn ask(&self, question: Question) -> Result<(PermissionId, oneshot::Receiver<Answer>), Error> {
+    pub async fn ask(&self, question: Question, rules: Rules) -> Result<(PermissionId, oneshot::Receiver<Answer>), Error> {
         let waiters = Arc::clone(&self.waiters);
         let (sender, receiver) = oneshot::channel();
         let asked = move |asked: &Asked| match asked {
             Asked::Answered(_, outcome, message) => drop(sender.send(answer(*outcome, message.clone()))),
-            Asked::Open(id) => waiters.lock().unwrap_or_else(PoisonError::into_inner).entry(id.clone()).or_default().push(sender),
+            Asked::Open(id) => {
+                let mut waiters = waiters.lock().unwrap_or_else(PoisonError::into_inner);
+                waiters.entry(id.clone()).or_insert_with(|| Waiting { rules, senders: Vec::new() }).senders.push(sender);
+            }
         };
         Ok((self.store.ask(question, asked).await?, receiver))
     }
@@ -89,9 +104,10 @@ impl Broker {
         response: PermissionResponse,
         message: Option<String>,
     ) -> Result<Vec<Answered>, Error> {
-        let waiters = Arc::clone(&self.waiters);
-        let is_awaited = move |id: &PermissionId| waiters.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id);
-        match self.store.reply(Reply { session, id: id.clone(), response, message }, covered, is_awaited).await? {
+        let (waiters, awaited) = (Arc::clone(&self.waiters), Arc::clone(&self.waiters));
+        let allows = move |grants: &[Grant], permission: &Permission| is_allowed(&waiters, grants, permission);
+        let is_awaited = move |id: &PermissionId| awaited.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id);
+        match self.store.reply(Reply { session, id: id.clone(), response, message }, allows, is_awaited).await? {
             Replied::Settled(settled) => Ok(settled),
             Replied::Before => Err(Error::Answered(id)),
             Replied::NotFound => Err(Error::NotFound(id)),
@@ -134,14 +150,18 @@ impl Broker {
 /// A grant as a rule.
 #[must_use]
 pub fn grant_rule(grant: &Grant) -> Rule {
-    Rule { permission: grant.kind.clone(), pattern: grant.pattern.clone(), action: polytree_protocol::permission::Action::Allow }
+    Rule { permission: grant.kind.clone(), pattern: grant.pattern.clone(), action: Action::Allow }
 }
 
-fn covered(grants: &[Grant], permission: &Permission) -> bool {
-    !permission.patterns.is_empty()
-        && permission.patterns.iter().all(|pattern| {
-            grants.iter().any(|grant| grant.kind == permission.kind && super::Pattern::new(&grant.pattern, None).matches(pattern))
-        })
+/// Whether the rules of the one who asked, together with the grants, allow it; where nobody waits for it in this process,
+/// whether the grants alone do.
+fn is_allowed(waiters: &Waiters, grants: &[Grant], permission: &Permission) -> bool {
+    let grants: Vec<Rule> = grants.iter().map(grant_rule).collect();
+    let waiting = waiters.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = waiting.get(&permission.id).map(|waiting| waiting.rules.clone());
+    let rules = known.unwrap_or_else(|| Rules::none(paths::home().map(|home| home.to_string()).as_deref())).with(Origin::Grants, &grants);
+    let patterns = permission.patterns.iter().map(String::as_str);
+    !permission.patterns.is_empty() && rules.evaluate_all(&permission.kind, patterns, false) == Action::Allow
 }
 
 fn answer(outcome: PermissionOutcome, message: Option<String>) -> Answer {

@@ -1,4 +1,4 @@
-//! What a mode lets happen without a question, and on whose word a command runs. Pure.
+//! What a mode allows without a question, and whose rules allow a command. Pure.
 
 use polytree_protocol::{
     permission::{Action, Rule},
@@ -7,9 +7,9 @@ use polytree_protocol::{
 
 use super::rules::{Decision, Origin};
 
-/// On whose word something is allowed.
+/// Whose rules allow something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
+pub enum Authority {
     /// The user's: a rule of the user's own, or an answer that is remembered.
     User,
     /// Only rules that are shipped with the program, for what looks and changes nothing.
@@ -18,9 +18,9 @@ pub enum Word {
     Project,
 }
 
-/// On whose word all of it is allowed; `own` are the user's own rules for the agent in charge.
+/// Whose rules allow all of it; `own` are the user's own rules for the agent in charge.
 #[must_use]
-pub fn word(decisions: &[Decision], own: &[Rule]) -> Word {
+pub fn authority(decisions: &[Decision], own: &[Rule]) -> Authority {
     let is_users = |decision: &Decision| match &decision.rule {
         Some((Origin::User | Origin::UserAgent | Origin::Grants, _)) => true,
         Some((Origin::Agent, rule)) => own.contains(rule),
@@ -28,17 +28,17 @@ pub fn word(decisions: &[Decision], own: &[Rule]) -> Word {
     };
     let is_projects = |decision: &Decision| matches!(&decision.rule, Some((Origin::Project, _)));
     if decisions.iter().any(is_projects) {
-        Word::Project
+        Authority::Project
     } else if decisions.iter().any(is_users) {
-        Word::User
+        Authority::User
     } else {
-        Word::BuiltIn
+        Authority::BuiltIn
     }
 }
 
 /// What is about to be asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish<'a> {
+pub struct Request<'a> {
     /// The permission's type.
     pub kind: &'a str,
     /// What is asked for.
@@ -60,7 +60,7 @@ pub enum Answer {
     Confined,
 }
 
-impl Wish<'_> {
+impl Request<'_> {
     /// What the mode says of something that would be asked for; `None`: the user is asked.
     #[must_use]
     pub fn answered_by(self, mode: Mode) -> Option<Answer> {
@@ -97,7 +97,7 @@ mod tests {
         let rules = Rules::new(None).with(Origin::User, user);
         let patterns = [pattern.to_owned()];
         let decisions = [rules.decide(kind, pattern)];
-        Wish { kind, patterns: &patterns, decisions: &decisions, force, denies: rules.denies_a_command() }.answered_by(mode)
+        Request { kind, patterns: &patterns, decisions: &decisions, force, denies: rules.denies_a_command() }.answered_by(mode)
     }
 
     #[test]
@@ -131,17 +131,17 @@ mod tests {
     }
 
     #[test]
-    fn the_word_that_counts() {
+    fn whose_rules_allow_it() {
         let (ls, make) = (rule("bash", "ls *", Action::Allow), rule("bash", "make *", Action::Allow));
         let of = |origin, rule: &Rule| Decision { action: Action::Allow, rule: Some((origin, rule.clone())) };
         for (decisions, own, expected) in [
-            (vec![of(Origin::BuiltIn, &ls), of(Origin::Agent, &ls)], &[][..], Word::BuiltIn),
-            (vec![of(Origin::BuiltIn, &ls), of(Origin::User, &make)], &[], Word::User),
-            (vec![of(Origin::Grants, &make)], &[], Word::User),
-            (vec![of(Origin::Agent, &make)], std::slice::from_ref(&make), Word::User),
-            (vec![of(Origin::Project, &make), of(Origin::User, &ls)], &[], Word::Project),
+            (vec![of(Origin::BuiltIn, &ls), of(Origin::Agent, &ls)], &[][..], Authority::BuiltIn),
+            (vec![of(Origin::BuiltIn, &ls), of(Origin::User, &make)], &[], Authority::User),
+            (vec![of(Origin::Grants, &make)], &[], Authority::User),
+            (vec![of(Origin::Agent, &make)], std::slice::from_ref(&make), Authority::User),
+            (vec![of(Origin::Project, &make), of(Origin::User, &ls)], &[], Authority::Project),
         ] {
-            assert_eq!(word(&decisions, own), expected, "{decisions:?}");
+            assert_eq!(authority(&decisions, own), expected, "{decisions:?}");
         }
     }
 }

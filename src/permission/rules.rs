@@ -50,9 +50,15 @@ impl Rules {
     /// The built-in rules alone. `home` is what a leading `~/` or `$HOME/` in a pattern stands for.
     #[must_use]
     pub fn new(home: Option<&str>) -> Self {
-        let mut rules = Self { home: home.map(str::to_owned), rules: Vec::new() };
+        let mut rules = Self::none(home);
         rules.add(Origin::BuiltIn, &built_in());
         rules
+    }
+
+    /// No rules at all, not even the built-in ones.
+    #[must_use]
+    pub fn none(home: Option<&str>) -> Self {
+        Self { home: home.map(str::to_owned), rules: Vec::new() }
     }
 
     /// Adds rules of one origin behind those of the same or a weaker origin; within an origin the order of adding is kept.
@@ -107,6 +113,13 @@ impl Rules {
         patterns.into_iter().map(|pattern| self.evaluate(kind, pattern)).fold(start, stricter)
     }
 
+    /// Whether a rule denies anything that a command could do.
+    #[must_use]
+    pub fn denies_a_command(&self) -> bool {
+        const KINDS: [&str; 7] = ["*", "bash", "edit", "read", "external_directory", "webfetch", "sandbox"];
+        self.rules.iter().any(|compiled| compiled.rule.action == Action::Deny && KINDS.contains(&compiled.rule.permission.as_str()))
+    }
+
     /// Whether the rules deny one thing that an allowed command does, or ask about it: a rule for everything that asks
     /// (`*`) is answered by the rule that allows the command.
     #[must_use]
@@ -121,13 +134,6 @@ impl Rules {
             }
             (_, rule) => rule.is_some(),
         }
-    }
-
-    /// Whether a rule denies anything that a command could do.
-    #[must_use]
-    pub fn denies_a_command(&self) -> bool {
-        const KINDS: [&str; 7] = ["*", "bash", "edit", "read", "external_directory", "webfetch", "sandbox"];
-        self.rules.iter().any(|compiled| compiled.rule.action == Action::Deny && KINDS.contains(&compiled.rule.permission.as_str()))
     }
 
     /// What the rules say about something that nothing has to allow, as it does nothing by itself: a deny holds, and so does

@@ -110,7 +110,7 @@ impl Projects {
     }
 
     async fn remember(&self, directory: &AbsPath, sight: &mut Sight, purpose: Use) -> Result<Seen, Error> {
-        let (worktree, main) = (sight.location.worktree().clone(), sight.location.main_worktree().clone());
+        let (worktree, main) = (sight.location.worktree().clone(), sight.main_worktree().clone());
         let told = told(directory, &main, [(worktree, directory.clone())]).await;
         sight.remember(&self.store, purpose == Use::Begin, now_ms(), told).await
     }

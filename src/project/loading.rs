@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Error, Instance, models::DirectoryModels};
+use super::{Error, Instance, guard, models::DirectoryModels};
 use crate::{
     agent::{self, Agents},
     config::{Loader, Places, Settings, instructions, trust::TrustedFile},
@@ -61,8 +61,15 @@ impl Loading {
         let (worktree, directory) = (instance.worktree(), instance.directory());
         let settings = self.settings(instance, environment)?;
         let Agents { list: agents, user_rules: agent_rules } = agent::load(&self.places, worktree, directory, &settings, &is_trusted)?;
-        let texts = instructions::discover(&self.places, worktree, directory, &settings, environment);
         let config = &settings.config;
+        let models =
+            DirectoryModels::new(&self.models, &settings, environment, false).with_recordings(&self.recordings, &settings, directory);
+        // One for each project: what one has printed is nothing for the others.
+        let output_directory = self.places.data.join("output").join(instance.project.id.as_str());
+        let keys = models.known_keys();
+        let guard = guard::guard(&self.places, instance, &output_directory, &keys, environment);
+        let may_read = guard::may_read(&settings, worktree, &guard);
+        let texts = instructions::discover(&self.places, worktree, directory, &settings, environment, &may_read);
         Ok(Arc::new(Workspace {
             project_id: instance.project.id.clone(),
             directory: directory.clone(),
@@ -76,20 +83,16 @@ impl Loading {
             tool_switches: config.tools.clone().into_iter().collect(),
             tools: self.tools.clone(),
             instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
-            models: Arc::new(DirectoryModels::new(&self.models, &settings, environment, false).with_recordings(
-                &self.recordings,
-                &settings,
-                directory,
-            )),
+            models: Arc::new(models),
             overlay: Arc::clone(&self.overlay),
             recent: self.finder.recent(&instance.project.id),
             buffers: Policy::from(&config.buffer),
             mode: config.mode.unwrap_or_default(),
             sandbox: Arc::clone(&self.sandbox),
             sandbox_settings: Arc::new(sandbox::Settings::new(&config.sandbox)),
-            environment: Arc::clone(environment),
-            // One for each project: what one has printed is nothing for the others.
-            output_directory: self.places.data.join("output").join(instance.project.id.as_str()),
+            environment: guard::without_keys(environment, &keys, &guard.secrets, &config.sandbox.environment),
+            output_directory,
+            guard,
             unfinished: self.places.data.join("unfinished"),
             device: paths::device(directory),
             output_limits: OutputLimits::new(config.tool_output.max_lines, config.tool_output.max_bytes),

@@ -10,8 +10,10 @@ mod loading;
 mod models;
 pub mod overview;
 
+mod guard;
 mod id_file;
 mod recognise;
+mod trusted_urls;
 
 pub use cache::Projects;
 pub use error::Error;

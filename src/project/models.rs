@@ -13,13 +13,14 @@ use polytree_protocol::{
 };
 use serde_json::Map;
 
+use super::trusted_urls;
 use crate::{
     config::Settings,
     provider::{
-        Candidates, Catalog, CatalogError, CatalogSettings, Cleaner, KeyStoreError, LocalKind, Look, ModelSettings, NetworkSettings, Pool,
-        ProviderSettings, Recorded, Recording, Recordings, Replayed, Resolved, Secret, choose,
+        Candidates, Catalog, CatalogError, CatalogSettings, Cleaner, KeyStoreError, KnownKeys, LocalKind, ModelSettings, NetworkSettings,
+        Pool, Probe, ProviderSettings, Recorded, Recording, Recordings, Refused, Replayed, Resolved, Secret, choose,
         definition::{Provider, unknown_model},
-        local_addresses,
+        known_keys, local_addresses,
     },
     session::{self, Models, ResolvedModel},
     stdx::paths::AbsPath,
@@ -34,8 +35,8 @@ pub(super) struct DirectoryModels {
     problems: Vec<String>,
     /// Which variables of a provider's settings are not set, in words, by its id.
     unset: HashMap<String, String>,
-    /// What the last look at the server of a prompt's model has shown. Never held across an await.
-    looks: Mutex<HashMap<LocalKind, Arc<Look>>>,
+    /// What the last probe of the server of a prompt's model has shown. Never held across an await.
+    probes: Mutex<HashMap<LocalKind, Arc<Probe>>>,
     configured: Option<ModelRef>,
     configured_small: Option<ModelRef>,
     environment: Environment,
@@ -54,7 +55,11 @@ impl DirectoryModels {
         };
         let unset: HashMap<String, String> = config.provider.keys().filter_map(told).collect();
         problems.extend(config.provider.keys().flat_map(|id| settings.unset_of(id)).map(ToString::to_string));
-        let mut settings = CatalogSettings { everything, ..catalog_settings(config) };
+        let mut own = CatalogSettings { everything, ..catalog_settings(config) };
+        for (id, provider) in &mut own.providers {
+            provider.untrusted = trusted_urls::untrusted(settings, id);
+        }
+        let mut settings = own;
         // What the settings have elsewhere is not looked for here.
         let is_here = |kind: LocalKind| settings.providers.get(kind.id()).is_none_or(|own| own.base_url.is_none() && own.api.is_none());
         settings.local = addresses.into_iter().filter(|(kind, _)| settings.allows(kind.id()) && is_here(*kind)).collect();
@@ -64,7 +69,7 @@ impl DirectoryModels {
             settings,
             problems,
             unset,
-            looks: Mutex::default(),
+            probes: Mutex::default(),
             configured: config.model.as_deref().and_then(ModelRef::parse),
             configured_small: config.small_model.as_deref().and_then(ModelRef::parse),
             environment: Arc::clone(environment),
@@ -95,8 +100,8 @@ impl DirectoryModels {
 
     /// All providers, and the servers that run on this machine.
     pub async fn list_with_local(mut self) -> ProviderListResult {
-        for (kind, address, look) in self.pool.local.look_at_all(&self.settings.local).await {
-            if let Look::Found(models) = &*look {
+        for (kind, address, probe) in self.pool.local.probe_all(&self.settings.local).await {
+            if let Probe::Found(models) = &*probe {
                 self.catalog.add_local(kind, &address, models.clone());
             }
         }
@@ -106,6 +111,11 @@ impl DirectoryModels {
     /// Where the keys of providers come from.
     pub fn keys(&self) -> Result<Vec<AuthEntry>, KeyStoreError> {
         self.catalog.keys(&self.environment)
+    }
+
+    /// All keys of now, to keep them from tools.
+    pub fn known_keys(&self) -> KnownKeys {
+        known_keys(&self.pool, &self.settings, &self.environment)
     }
 
     /// The model of a prompt that names none.
@@ -126,6 +136,7 @@ impl DirectoryModels {
             Ok(_) => None,
             Err(CatalogError::Credentials(message)) => Some(self.with_unset(model, message)),
             Err(CatalogError::NotFound(message) | CatalogError::Settings(message)) => Some(message),
+            Err(error @ CatalogError::Untrusted { .. }) => Some(error.to_string()),
         }
     }
 
@@ -145,17 +156,17 @@ impl DirectoryModels {
 
     /// A model of a server on this machine: one that it serves, or whatever is named while it does not say.
     fn resolve_local(&self, kind: LocalKind, address: &str, model: &ModelRef) -> Result<Resolved, CatalogError> {
-        let look = self.looks.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
-        let models = match look.as_deref() {
-            Some(Look::Nothing) => {
+        let probe = self.probes.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
+        let models = match probe.as_deref() {
+            Some(Probe::Nothing) => {
                 return Err(CatalogError::NotFound(format!(
                     "{} does not run at {address}: start it, or say in the settings under local_servers.{} where it is",
                     kind.name(),
                     kind.id()
                 )));
             }
-            Some(Look::Found(models)) => models.clone(),
-            Some(Look::Silent) | None => vec![unknown_model(&model.model_id)],
+            Some(Probe::Found(models)) => models.clone(),
+            Some(Probe::Silent) | None => vec![unknown_model(&model.model_id)],
         };
         // Ollama lists `name:tag`, and knows itself that no tag means the latest.
         let tagged = ModelRef { model_id: format!("{}:latest", model.model_id), ..model.clone() };
@@ -178,8 +189,8 @@ impl Models for DirectoryModels {
     fn prepare<'a>(&'a self, model: &'a ModelRef) -> BoxFuture<'a, ()> {
         async move {
             if let Some((kind, address)) = self.local_kind(model) {
-                let look = self.pool.local.look(kind, address).await;
-                self.looks.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, look);
+                let probe = self.pool.local.probe(kind, address).await;
+                self.probes.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, probe);
             }
         }
         .boxed()
@@ -206,6 +217,18 @@ impl Models for DirectoryModels {
                 (resolved, _) => resolved,
             },
         };
+        let mut unset = self.unset.get(&model.provider_id).cloned();
+        let resolved = match resolved {
+            // The settings are a mistake of the project's, and no reason to refuse the prompt: its turn fails.
+            Err(error @ CatalogError::Untrusted { .. }) => {
+                if let CatalogError::Untrusted { provider, url } = &error {
+                    let place = format!("provider.{provider}.options.trustedURLs");
+                    unset = Some(format!("if that server may have the key, add \"{url}\" to {place} in your own settings"));
+                }
+                self.catalog.resolve_for(model, Arc::new(Refused(error.to_string())))
+            }
+            resolved => resolved,
+        };
         let resolved = resolved.map_err(|error| match error {
             CatalogError::NotFound(message) => {
                 session::Error::UnknownModel { message, hint: Some("provider.list and `polytree models` name what there is".into()) }
@@ -214,12 +237,12 @@ impl Models for DirectoryModels {
                 session::Error::Credentials { message: self.with_unset(model, message), hint: self.unset.get(&model.provider_id).cloned() }
             }
             CatalogError::Settings(message) => session::Error::UnknownModel { message, hint: None },
+            CatalogError::Untrusted { .. } => session::Error::Credentials { message: error.to_string(), hint: None },
         })?;
         let Resolved { mut provider, model: info, options, variants, api } = resolved;
         if let Some(Recording::Record(recorder)) = recording {
             provider = Arc::new(Recorded { inner: provider, recorder: Arc::clone(recorder), cleaner: cleaner() });
         }
-        let unset = self.unset.get(&model.provider_id).cloned();
         Ok(ResolvedModel { reference: model.clone(), info, provider, options, variants, api, unset })
     }
 
@@ -249,6 +272,7 @@ fn provider_settings(provider: &ProviderConfig) -> ProviderSettings {
         name: provider.name.clone(),
         env: provider.env.clone(),
         base_url: options.base_url.clone(),
+        untrusted: None,
         api_key: options.api_key.as_deref().and_then(Secret::new),
         headers: options.headers.iter().filter_map(|(name, value)| Some((name.clone(), Secret::new(value)?))).collect::<BTreeMap<_, _>>(),
         timeout_ms: options.timeout,

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Files of the last used directories are looked at; those of others rarely change.
-const MOST_LOOKED_AT: usize = 32;
+const MAX_LOOKED_AT: usize = 32;
 
 /// An open directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Projects {
         let mut open = self.open.list();
         open.sort_by_key(|open| std::cmp::Reverse(open.used));
         let mut found: BTreeMap<ProjectId, HashSet<(AbsPath, String)>> = BTreeMap::new();
-        for instance in open.iter().take(MOST_LOOKED_AT).map(|open| &open.value) {
+        for instance in open.iter().take(MAX_LOOKED_AT).map(|open| &open.value) {
             let files = trust::files_that_count(instance.worktree(), instance.directory());
             let waiting = trust::pending(&files, &instance.trusted).into_iter().map(|file| (instance.worktree().clone(), file));
             found.entry(instance.project.id.clone()).or_default().extend(waiting);

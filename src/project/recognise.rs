@@ -58,13 +58,21 @@ pub(super) async fn see(directory: &AbsPath) -> Result<Sight, Error> {
 fn evidence(location: &Location) -> Result<Evidence, Error> {
     let seen = |path: &AbsPath| stamp(path).map_err(|_| Error::Directory(format!("cannot look at {path}")));
     let worktree = location.worktree();
-    let (kind, place, file, main_known) = match location {
-        Location::Git(layout) => (PlaceKind::Git, &layout.common_dir, id_file::read(&layout.common_dir).id().cloned(), layout.main_known),
-        Location::Plain { root, .. } => (PlaceKind::Plain, root, None, true),
+    // What only claims to be of a repository is a project of its own: it gets no grants and no trust of the other.
+    let repository = match location {
+        Location::Git(layout) if !layout.is_foreign() => Some(layout),
+        _ => None,
+    };
+    let (kind, place, file, main_worktree) = match repository {
+        Some(layout) => {
+            let file = id_file::read(&layout.common_dir).id().cloned();
+            (PlaceKind::Git, &layout.common_dir, file, (layout.main_worktree.clone(), layout.main_known))
+        }
+        None => (PlaceKind::Plain, worktree, None, (worktree.clone(), true)),
     };
     // Of the record that git keeps for a linked worktree, since that stays when the worktree moves; else of the top.
-    let checkout = match location {
-        Location::Git(layout) if layout.checkout != CheckoutKind::Main => &layout.git_dir,
+    let checkout = match repository {
+        Some(layout) if layout.checkout != CheckoutKind::Main => &layout.git_dir,
         _ => worktree,
     };
     Ok(Evidence {
@@ -72,25 +80,31 @@ fn evidence(location: &Location) -> Result<Evidence, Error> {
         sighting: Sighting { path: place.clone(), stamp: seen(place)? },
         file,
         worktree: worktree.clone(),
-        main_worktree: (location.main_worktree().clone(), main_known),
+        main_worktree,
+        leads_back: repository.is_none_or(|layout| layout.checkout != CheckoutKind::Main || layout.main_leads_back()),
         is_broken: matches!(location, Location::Plain { broken: true, .. }),
-        checkout: (key(location), seen(checkout)?),
+        checkout: (key(repository), seen(checkout)?),
         new_id: ProjectId::from_ulid(Ulid::generate()),
         answers: BTreeMap::new(),
     })
 }
 
 /// What identifies a checkout in its project.
-fn key(location: &Location) -> String {
-    match location {
-        Location::Git(GitLayout { checkout: CheckoutKind::Linked { name }, .. }) => format!("{LINKED}{name}"),
-        Location::Git(GitLayout { checkout: CheckoutKind::Other, worktree, .. }) => format!("path:{worktree}"),
+fn key(repository: Option<&GitLayout>) -> String {
+    match repository {
+        Some(GitLayout { checkout: CheckoutKind::Linked { name }, .. }) => format!("{LINKED}{name}"),
+        Some(GitLayout { checkout: CheckoutKind::Other, worktree, .. }) => format!("path:{worktree}"),
         // Outside git the same key as the main checkout that it becomes by `git init`.
-        Location::Git(GitLayout { checkout: CheckoutKind::Main, .. }) | Location::Plain { .. } => "main".to_owned(),
+        Some(GitLayout { checkout: CheckoutKind::Main, .. }) | None => "main".to_owned(),
     }
 }
 
 impl Sight {
+    /// The main checkout of the project, as far as the disk tells.
+    pub fn main_worktree(&self) -> &AbsPath {
+        &self.evidence.main_worktree.0
+    }
+
     /// What is known of the directory as it was seen.
     pub async fn find(&mut self, store: &Store) -> Result<Known, Error> {
         loop {
@@ -119,11 +133,11 @@ impl Sight {
         let Location::Git(layout) = &self.location else { return Ok(()) };
         let common_dir = layout.common_dir.clone();
         for _ in 0..ATTEMPTS {
-            let project = match self.find(store).await? {
-                Known::Exactly(seen) => seen.project.id,
-                Known::Changed(id) => id,
+            let (project, kind) = match self.find(store).await? {
+                Known::Exactly(seen) => (seen.project.id, seen.project.vcs.map_or(PlaceKind::Plain, |_| PlaceKind::Git)),
+                Known::Changed(id, kind) => (id, kind),
             };
-            if self.evidence.file.as_ref() == Some(&project) {
+            if kind == PlaceKind::Plain || self.evidence.file.as_ref() == Some(&project) {
                 break;
             }
             let (directory, file) = (common_dir.clone(), self.evidence.file.clone());
@@ -155,8 +169,8 @@ impl Sight {
             Ask::LeadsHere(path) => leads_to(&path, &common_dir),
         };
         let answer = disk::run_within(&path, ELSEWHERE_TIMEOUT, look).await;
-        // Of a repository that does not answer: one more project does less harm than two repositories that share one.
-        let answer = answer.unwrap_or(matches!(ask, Ask::IsElsewhere(..)));
+        // Where nothing answers: one more project does less harm than two repositories that share one.
+        let answer = answer.unwrap_or(matches!(ask, Ask::IsElsewhere(..)) || !self.evidence.leads_back);
         self.evidence.answers.insert(ask, answer);
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The longest answer, in bytes, with everything that belongs to it: text, thinking, signatures and calls.
-pub const MOST_ANSWER: usize = 16 * 1024 * 1024;
+pub const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// What a call counts in the length of an answer beside its arguments: it costs a part, two events and perhaps a task,
 /// however short it is.
 pub const CALL_LENGTH: usize = 8 * 1024;
@@ -18,7 +18,6 @@ pub const CALL_LENGTH: usize = 8 * 1024;
 /// One call of a model.
 #[derive(Debug, Clone)]
 pub struct ModelRequest {
-    /// Which model.
     pub model: ModelRef,
     /// Its limits and abilities.
     pub info: Model,
@@ -43,7 +42,6 @@ pub struct ModelRequest {
 /// A tool as a model sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolSpec {
-    /// The name.
     pub name: String,
     /// What it is for.
     pub description: String,
@@ -55,9 +53,7 @@ pub struct ToolSpec {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ModelMessage {
-    /// From the user.
     User(Vec<UserContent>),
-    /// From the model.
     Assistant(Vec<AssistantContent>),
     /// The results of the calls of the assistant message before it, in its order, one for each.
     Tool(Vec<ToolResult>),
@@ -67,7 +63,6 @@ pub enum ModelMessage {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum UserContent {
-    /// Text.
     Text(String),
     /// An image or a document.
     Media(Media),
@@ -76,7 +71,6 @@ pub enum UserContent {
 /// An image or a document.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Media {
-    /// The media type.
     pub mime: String,
     /// The name, where it has one.
     pub filename: Option<String>,
@@ -88,7 +82,6 @@ pub struct Media {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum AssistantContent {
-    /// Text.
     Text(String),
     /// Thinking, with the signature that the provider gave it; sent back only to the same provider.
     Reasoning {
@@ -97,11 +90,9 @@ pub enum AssistantContent {
         /// The provider's signature.
         signature: Option<String>,
     },
-    /// A tool call.
     ToolCall {
         /// The provider's id of the call.
         call_id: String,
-        /// The tool.
         name: String,
         /// The arguments: a JSON object.
         input: Value,
@@ -116,7 +107,6 @@ pub enum AssistantContent {
 pub struct ToolResult {
     /// The provider's id of the call.
     pub call_id: String,
-    /// The tool.
     pub name: String,
     /// What the model reads.
     pub output: String,
@@ -141,14 +131,12 @@ pub enum Delta {
     ToolCallStart {
         /// The provider's id of the call.
         call_id: String,
-        /// The tool.
         name: String,
     },
     /// A call is complete. Calls come in the model's order; a start may be missing.
     ToolCallDone {
         /// The provider's id of the call; never empty, unique in the answer.
         call_id: String,
-        /// The tool.
         name: String,
         /// The arguments as the model wrote them: should be a JSON object, may be broken.
         arguments: String,
@@ -157,7 +145,6 @@ pub enum Delta {
     },
     /// The answer has ended well. Always the last delta of a good stream, and only there.
     Finish {
-        /// Why.
         reason: FinishReason,
         /// What was used; zero where the service did not say. `input` excludes cached tokens, `output` excludes reasoning.
         tokens: Tokens,
@@ -206,34 +193,19 @@ pub enum Error {
     },
     /// The account has no credit left, or is over its quota: waiting does not help.
     #[error("{message}")]
-    Quota {
-        /// What the service says.
-        message: String,
-    },
+    Quota { message: String },
     /// The service has no such model.
     #[error("{message}")]
-    ModelNotFound {
-        /// What the service says.
-        message: String,
-    },
+    ModelNotFound { message: String },
     /// The service refuses the content of the request, or withholds the answer.
     #[error("{message}")]
-    ContentFilter {
-        /// What the service says.
-        message: String,
-    },
+    ContentFilter { message: String },
     /// The way to the service is set up wrongly: it is not trusted, or a proxy refuses.
     #[error("{message}")]
-    Network {
-        /// What is wrong.
-        message: String,
-        /// What to do.
-        hint: Option<String>,
-    },
+    Network { message: String, hint: Option<String> },
     /// The service answered with an error.
     #[error("{message}")]
     Status {
-        /// The HTTP status.
         status: u16,
         /// What the service says, at most 2,000 characters.
         message: String,
@@ -242,34 +214,23 @@ pub enum Error {
     },
     /// The service could not be reached, or the stream broke before its end.
     #[error("{message}")]
-    Connection {
-        /// What broke.
-        message: String,
-    },
+    Connection { message: String },
     /// Nobody answers at the address: the host is unknown, or a program on this machine does not run.
     #[error("{message}")]
     Unreachable {
         /// What was tried.
         message: String,
-        /// What to do.
         hint: Option<String>,
     },
     /// The answer ended well, but holds neither text nor a call.
     #[error("{message}")]
-    Empty {
-        /// Which model.
-        message: String,
-    },
+    Empty { message: String },
     /// The history is longer than the model's context.
     #[error("{message}")]
-    ContextOverflow {
-        /// What the service says.
-        message: String,
-    },
+    ContextOverflow { message: String },
     /// The service sent an error in mid-stream, or something that is not its protocol.
     #[error("{message}")]
     Stream {
-        /// What came.
         message: String,
         /// Trying again may help (overload, internal error of the service).
         retryable: bool,
@@ -283,10 +244,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// The answer is longer than [`MOST_ANSWER`].
+    /// The answer is longer than [`MAX_ANSWER`].
     #[must_use]
     pub fn answer_too_long() -> Self {
-        Self::Stream { message: format!("the answer is longer than {} MiB", MOST_ANSWER >> 20), retryable: false }
+        Self::Stream { message: format!("the answer is longer than {} MiB", MAX_ANSWER >> 20), retryable: false }
     }
 }
 

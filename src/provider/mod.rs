@@ -7,8 +7,10 @@
 mod catalog;
 pub mod definition;
 mod http;
+mod known_keys;
 mod offline;
 mod recording;
+mod refused;
 pub mod retry;
 mod scripted;
 mod secret;
@@ -20,11 +22,13 @@ pub use catalog::{
     fetched::{Error as FetchError, PUBLISHED_AT, URL_VARIABLE},
     file::{CatalogFile, ProviderRow, WireRow},
     key_store::{Error as KeyStoreError, KeyStore, Keys},
-    local_servers::{Kind as LocalKind, Look, addresses as local_addresses},
+    local_servers::{Kind as LocalKind, Probe, addresses as local_addresses},
 };
 pub use http::network::{Network, NetworkSettings};
+pub use known_keys::{KnownKeys, known_keys};
 pub use offline::Offline;
 pub use recording::{RECORD, REPLAY, REPLAY_TIMED, Recording, Recordings, format::Cleaner, record::Recorded, replay::Replayed};
+pub use refused::Refused;
 pub use secret::Secret;
 pub use wire::{
     forced_call,

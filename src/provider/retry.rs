@@ -2,29 +2,29 @@
 
 use crate::provider::definition::Error;
 
-/// How often and how patiently to try again.
+/// How often a failed call is tried again, and the waits between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryPolicy {
+pub(crate) struct RetryPolicy {
     /// The wait before the first retry, in milliseconds; each further one doubles it.
-    pub base_ms: u64,
+    pub(crate) base_ms: u64,
     /// The longest wait that we choose ourselves; a service that names a time is believed beyond it.
-    pub cap_ms: u64,
+    pub(crate) cap_ms: u64,
     /// The most retries after the first call.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
 }
 
-/// A service that asks for more than this is not waited for: a person should hear of it instead.
-const LONGEST_ASKED_MS: u64 = 60 * 60 * 1000;
+/// A longer time that a service asks for is not waited; the failure is told instead.
+const MAX_RETRY_AFTER_MS: u64 = 60 * 60 * 1000;
 
 impl Default for RetryPolicy {
-    /// 2 s, doubling, at most 30 s, 8 retries: about three minutes of patience, enough for an overload or a restart
+    /// 2 s, doubling, at most 30 s, 8 retries: about three minutes in all, enough for an overload or a restart
     /// of the service, and short enough that a person is still there.
     fn default() -> Self {
         Self { base_ms: 2_000, cap_ms: 30_000, attempts: 8 }
     }
 }
 
-/// Short waits for what is told by the first few tries: an empty answer, a server that does not run.
+/// Short waits for failures that the first few tries decide: an empty answer, a server that does not run.
 const QUICK: RetryPolicy = RetryPolicy { base_ms: 500, cap_ms: 2_000, attempts: 3 };
 /// A server that does not run, or an unknown host, is tried once more.
 const UNREACHABLE_RETRIES: u32 = 1;
@@ -85,12 +85,12 @@ pub fn is_retryable(error: &Error) -> bool {
 /// `attempt` counts the calls that have failed so far, from 1. `jitter` from 0 to 1 spreads our own waits by up to a
 /// tenth downwards, so that many sessions do not return in step; a time that the service named is never shortened.
 #[must_use]
-pub fn decide(policy: RetryPolicy, error: &Error, attempt: u32, jitter: f64) -> Option<u64> {
+pub(crate) fn decide(policy: RetryPolicy, error: &Error, attempt: u32, jitter: f64) -> Option<u64> {
     if attempt > policy.attempts || !is_retryable(error) {
         return None;
     }
     if let Error::Status { retry_after: Some(asked), .. } = error {
-        return (*asked <= LONGEST_ASKED_MS).then_some(*asked);
+        return (*asked <= MAX_RETRY_AFTER_MS).then_some(*asked);
     }
     let factor = 1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
     let wait = policy.base_ms.saturating_mul(factor).min(policy.cap_ms);
@@ -123,7 +123,7 @@ mod tests {
         let policy = RetryPolicy::default();
         assert_eq!(decide(policy, &status(429, Some(45_000)), 1, 1.0), Some(45_000));
         assert_eq!(decide(policy, &status(429, Some(0)), 3, 1.0), Some(0));
-        assert_eq!(decide(policy, &status(429, Some(2 * LONGEST_ASKED_MS)), 1, 0.0), None);
+        assert_eq!(decide(policy, &status(429, Some(2 * MAX_RETRY_AFTER_MS)), 1, 0.0), None);
     }
 
     #[test]

@@ -20,18 +20,18 @@ const DEFAULT_TEXT: &str = "Scripted session";
 /// Answers in the order in which they are played.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Script {
+pub(crate) struct Script {
     /// For calls with tools: one list of steps for each call.
-    pub calls: Vec<Vec<Step>>,
+    pub(crate) calls: Vec<Vec<Step>>,
     /// For calls without tools; after them a fixed short text.
     #[serde(default)]
-    pub others: Vec<Vec<Step>>,
+    pub(crate) others: Vec<Vec<Step>>,
 }
 
 impl Script {
     /// A script for calls with tools.
     #[cfg(test)]
-    pub fn new(calls: impl IntoIterator<Item = Vec<Step>>) -> Self {
+    pub(crate) fn new(calls: impl IntoIterator<Item = Vec<Step>>) -> Self {
         Self { calls: calls.into_iter().collect(), others: Vec::new() }
     }
 
@@ -39,7 +39,7 @@ impl Script {
     ///
     /// # Errors
     /// When it is no such JSON; the text names line and column.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
 }
@@ -47,20 +47,16 @@ impl Script {
 /// A step of an answer. An answer without `finish` or `error` at its end finishes by itself, with the reason that fits.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum Step {
+pub(crate) enum Step {
     /// Text, in one delta.
     Text {
-        /// The text.
         text: String,
     },
     /// Text, one delta for each word.
     Words {
-        /// The text.
         text: String,
     },
-    /// Thinking.
     Reasoning {
-        /// The text.
         text: String,
         /// The signature that closes it.
         #[serde(default)]
@@ -68,7 +64,6 @@ pub enum Step {
     },
     /// A tool call.
     Tool {
-        /// The tool.
         name: String,
         /// Its arguments; a string is passed on as it is, so that it may be broken JSON.
         input: Value,
@@ -76,9 +71,7 @@ pub enum Step {
         #[serde(default)]
         call_id: Option<String>,
     },
-    /// Waits.
     Wait {
-        /// How long.
         milliseconds: u64,
     },
     /// Fails. Only in code; see `fail` for files.
@@ -86,9 +79,7 @@ pub enum Step {
     Error(Error),
     /// Fails as a service that answers with an HTTP status.
     Fail {
-        /// The status.
         status: u16,
-        /// What it says.
         message: String,
         /// When it wants to be asked again, in milliseconds.
         #[serde(default)]
@@ -98,7 +89,6 @@ pub enum Step {
     Finish {
         /// `stop`, `tool-calls`, `length`, `content-filter` or `other`.
         reason: String,
-        /// What was used.
         #[serde(default)]
         tokens: Tokens,
     },
@@ -106,7 +96,7 @@ pub enum Step {
 
 impl Step {
     /// Text in one delta.
-    pub fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
     }
 }
@@ -119,7 +109,7 @@ struct State {
 
 /// Plays a script.
 #[derive(Default)]
-pub struct Scripted {
+pub(crate) struct Scripted {
     // Never held across an await.
     state: Mutex<State>,
 }
@@ -127,7 +117,7 @@ pub struct Scripted {
 impl Scripted {
     /// Plays the script from its beginning.
     #[must_use]
-    pub fn new(script: Script) -> Self {
+    pub(crate) fn new(script: Script) -> Self {
         let state = State { calls: script.calls.into(), others: script.others.into() };
         Self { state: Mutex::new(state) }
     }

@@ -43,7 +43,7 @@ impl fmt::Display for Secret {
 /// The key of a provider: the one in the settings, else the first of the named variables that is set in the
 /// client's environment. The daemon's own environment is never consulted.
 #[must_use]
-pub fn find(setting: Option<&Secret>, names: &[String], environment: &BTreeMap<String, String>) -> Option<Secret> {
+pub(crate) fn find(setting: Option<&Secret>, names: &[String], environment: &BTreeMap<String, String>) -> Option<Secret> {
     setting.cloned().or_else(|| names.iter().find_map(|name| environment.get(name).and_then(|value| Secret::new(value))))
 }
 

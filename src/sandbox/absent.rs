@@ -18,11 +18,11 @@ pub struct Confined {
 
 /// There is nobody to be told.
 #[derive(Debug)]
-pub struct Told(Infallible);
+pub struct SpecSender(Infallible);
 
-impl Told {
+impl SpecSender {
     /// Never happens.
-    pub async fn tell(self) -> Infallible {
+    pub async fn send(self) -> Infallible {
         match self.0 {}
     }
 }
@@ -63,7 +63,7 @@ impl Confined {
     ///
     /// # Errors
     /// Never.
-    pub fn command(&self, _: &OsStr, _: &AbsPath) -> io::Result<(Command, Told)> {
+    pub fn command(&self, _: &OsStr, _: &AbsPath) -> io::Result<(Command, SpecSender)> {
         match self.never {}
     }
 

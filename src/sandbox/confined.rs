@@ -43,27 +43,27 @@ pub struct Confined {
     pub(super) allowed: Allowed,
 }
 
-/// What a started helper still has to be told.
+/// Sends the description of the sandbox to a started helper.
 #[derive(Debug)]
-pub struct Told {
+pub struct SpecSender {
     stream: UnixStream,
     bytes: Vec<u8>,
     proxied: Option<Allowed>,
 }
 
-/// The command's way to the network, which ends with this value.
+/// The proxy of a command, which stops with this value.
 #[derive(Debug)]
-pub struct Way(Tasks);
+pub struct ProxyGuard(Tasks);
 
-impl Drop for Way {
+impl Drop for ProxyGuard {
     fn drop(&mut self) {
         self.0.cancel();
     }
 }
 
-impl Told {
-    /// Tells it. One that has ended meanwhile says so by how it ends.
-    pub async fn tell(mut self) -> Way {
+impl SpecSender {
+    /// Sends it, and starts the proxy. A helper that has exited meanwhile is known by its exit code.
+    pub async fn send(mut self) -> ProxyGuard {
         let tasks = Tasks::new();
         if self.stream.write_all(&self.bytes).await.is_ok()
             && self.stream.shutdown().await.is_ok()
@@ -71,7 +71,7 @@ impl Told {
         {
             drop(tasks.spawn("sandbox proxy", proxy::serve(self.stream, allowed, tasks.clone())));
         }
-        Way(tasks)
+        ProxyGuard(tasks)
     }
 }
 
@@ -81,7 +81,7 @@ impl Confined {
     ///
     /// # Errors
     /// When the system has no more sockets.
-    pub fn command(&self, shell: &OsStr, directory: &AbsPath) -> io::Result<(Command, Told)> {
+    pub fn command(&self, shell: &OsStr, directory: &AbsPath) -> io::Result<(Command, SpecSender)> {
         let (stream, other) = UnixStream::pair()?;
         let other = other.into_std()?;
         other.set_nonblocking(false)?;
@@ -89,7 +89,7 @@ impl Confined {
         command.arg(ARGUMENT).arg(shell).stdin(Stdio::from(OwnedFd::from(other)));
         let spec = &self.prepared.spec;
         let proxied = (spec.network == Network::Proxy).then(|| self.allowed.clone());
-        Ok((command, Told { stream, bytes: spec.encode(), proxied }))
+        Ok((command, SpecSender { stream, bytes: spec.encode(), proxied }))
     }
 
     /// The helper, or bubblewrap that starts it.

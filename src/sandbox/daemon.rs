@@ -28,11 +28,11 @@ use super::{
 use crate::stdx::{paths::AbsPath, process};
 
 /// Trying what can be enforced takes a few milliseconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A tool chain that was installed is found after so long.
-const KNOWN: Duration = Duration::from_secs(10);
+const PLACES_TTL: Duration = Duration::from_secs(10);
 /// So many worktrees are remembered.
-const MOST_LISTINGS: usize = 16;
+const LISTING_CACHE_CAPACITY: usize = 16;
 /// What is read instead of a file that is hidden, by those whom modes do not stop.
 const BLANK: &str = "polytree: commands in the sandbox cannot read this file\n";
 
@@ -141,7 +141,7 @@ impl Sandbox {
     fn listing(&self, worktree: &Path, rules: u64) -> Arc<Mutex<Listing>> {
         let mut listings = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (worktree.to_owned(), rules);
-        if listings.len() >= MOST_LISTINGS && !listings.contains_key(&key) {
+        if listings.len() >= LISTING_CACHE_CAPACITY && !listings.contains_key(&key) {
             listings.clear();
         }
         Arc::clone(listings.entry(key).or_default())
@@ -153,7 +153,7 @@ impl Sandbox {
         let mut kept = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((when, of, known)) = &*kept
             && *of == key
-            && when.elapsed() < KNOWN
+            && when.elapsed() < PLACES_TTL
         {
             return Arc::clone(known);
         }
@@ -190,7 +190,7 @@ async fn probe(program: &Path, directory: &AbsPath) -> Abilities {
     let place = directory.ancestors().find(|path| path.as_path().is_dir()).unwrap_or_else(|| directory.clone());
     let mut helper = process::command(program, &place);
     helper.args([ARGUMENT, PROBE]);
-    let told = match timeout(PATIENCE, process::run(helper)).await {
+    let told = match timeout(PROBE_TIMEOUT, process::run(helper)).await {
         Ok(Ok(output)) if output.status.success() => output.stdout,
         _ => Vec::new(),
     };
@@ -199,7 +199,7 @@ async fn probe(program: &Path, directory: &AbsPath) -> Abilities {
         let mut command = process::command(program, &place);
         command.args(["--dev-bind", "/", "/", "--", "/bin/true"]);
         abilities.bubblewrap =
-            timeout(PATIENCE, process::run(command)).await.is_ok_and(|ran| ran.is_ok_and(|output| output.status.success()));
+            timeout(PROBE_TIMEOUT, process::run(command)).await.is_ok_and(|ran| ran.is_ok_and(|output| output.status.success()));
     }
     tracing::debug!(?abilities, "what commands can be confined by");
     abilities

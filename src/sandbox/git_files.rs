@@ -10,10 +10,10 @@ use std::{
 };
 
 /// So many files are kept of one place, and so many bytes of all.
-const FILES: usize = 256;
-const BYTES: u64 = 4 * 1024 * 1024;
+const MAX_FILES: usize = 256;
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// How deep repositories of submodules are looked for.
-const DEPTH: usize = 4;
+const MAX_DEPTH: usize = 4;
 
 /// Where git has its files for a worktree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub fn protected(worktree: &Path, repository: Option<&Repository>, also: &[&str]
             .filter(|path| !repository.own.starts_with(path)),
     );
     if repository.is_main() {
-        submodules(&repository.common.join("modules"), DEPTH, &mut paths);
+        submodules(&repository.common.join("modules"), MAX_DEPTH, &mut paths);
     }
     paths
 }
@@ -110,7 +110,7 @@ impl Snapshot {
     /// # Errors
     /// When it is too much, or cannot be read.
     pub fn take(paths: Vec<PathBuf>) -> io::Result<Self> {
-        let mut left = BYTES;
+        let mut left = MAX_BYTES;
         let kept = paths.into_iter().map(|path| {
             let entries = entries(&path, &mut left)?;
             Ok((path, entries))
@@ -126,7 +126,7 @@ impl Snapshot {
         let mut changed = Vec::new();
         for (path, before) in &self.paths {
             // What has become too much has changed.
-            let after = entries(path, &mut BYTES.clone()).ok();
+            let after = entries(path, &mut MAX_BYTES.clone()).ok();
             if after.as_ref() == Some(before) {
                 continue;
             }
@@ -168,7 +168,7 @@ fn entries(path: &Path, left: &mut u64) -> io::Result<BTreeMap<PathBuf, Entry>> 
             Entry::Other
         };
         found.insert(path, entry);
-        if found.len() > FILES {
+        if found.len() > MAX_FILES {
             return Err(too_much());
         }
     }

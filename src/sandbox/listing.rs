@@ -14,7 +14,7 @@ use std::{
 use super::{error::Unconfined, place::Verdict};
 
 /// The most directories that are looked through.
-const DIRECTORIES: usize = 50_000;
+const MAX_DIRECTORIES: usize = 50_000;
 /// Times are not finer than this everywhere: a directory that was changed a moment ago is read again.
 const RECENT: Duration = Duration::from_millis(20);
 /// Stands for any name: whether a rule is about everything in a directory.
@@ -53,7 +53,7 @@ impl Listing {
     /// # Errors
     /// When there are too many directories.
     pub fn refresh(&mut self, worktree: &Path, judge: &Judge<'_>) -> Result<(), Unconfined> {
-        let mut budget = DIRECTORIES;
+        let mut budget = MAX_DIRECTORIES;
         self.look(worktree, "", judge, &mut budget)
     }
 

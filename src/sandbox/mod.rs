@@ -31,10 +31,10 @@ mod proxy;
 mod spec;
 
 #[cfg(not(target_os = "linux"))]
-pub use self::absent::{Confined, Sandbox, Told, enter};
+pub use self::absent::{Confined, Sandbox, SpecSender, enter};
 #[cfg(target_os = "linux")]
 pub use self::{
-    confined::{Confined, Told},
+    confined::{Confined, SpecSender},
     daemon::Sandbox,
     helper::enter,
 };

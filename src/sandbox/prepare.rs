@@ -19,9 +19,9 @@ use super::{
 };
 
 /// More rules than this are too slow for each command.
-const RULES: usize = 1_000;
+const MAX_RULES: usize = 1_000;
 /// More mounts than this are.
-const COVERS: usize = 500;
+const MAX_COVERS: usize = 500;
 
 /// Where a command is to run, and how.
 pub struct Request<'a> {
@@ -89,7 +89,7 @@ pub fn prepare(request: &Request<'_>, listing: &mut Listing) -> Result<Prepared,
     if covers_files {
         spec.grant(Access::Read, request.worktree);
     } else {
-        listing.readable(request.worktree, RULES)?.into_iter().for_each(|path| spec.grant(Access::Read, path));
+        listing.readable(request.worktree, MAX_RULES)?.into_iter().for_each(|path| spec.grant(Access::Read, path));
     }
     if let Some(repository) = &repository {
         for path in [&repository.own, &repository.common].into_iter().chain(&repository.alternates) {
@@ -104,7 +104,7 @@ pub fn prepare(request: &Request<'_>, listing: &mut Listing) -> Result<Prepared,
     if is_workspace {
         workspace(request, repository.as_ref(), &private, listing, &mut prepared)?;
     }
-    if prepared.spec.grants.len() > RULES {
+    if prepared.spec.grants.len() > MAX_RULES {
         return Err(Unconfined::TooMany);
     }
     Ok(prepared)
@@ -178,7 +178,7 @@ fn workspace(
     for kept in kept {
         covers.push((if kept.verdict.hidden { Cover::Hide } else { Cover::ReadOnly }, kept.path));
     }
-    if covers.len() > COVERS {
+    if covers.len() > MAX_COVERS {
         return Err(Unconfined::TooMany);
     }
     if abilities.namespaces {

@@ -19,9 +19,9 @@ use tokio::{
 use crate::stdx::tasks::Tasks;
 
 /// The longest head of a request.
-const HEAD: usize = 32 * 1024;
+const MAX_HEAD: usize = 32 * 1024;
 /// How long a request may take to be said, and a connection to be made.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What may be reached.
 #[derive(Debug, Clone, Default)]
@@ -116,7 +116,7 @@ struct Wanted {
 }
 
 async fn one(mut client: TcpStream, allowed: &Allowed) -> io::Result<()> {
-    let (head, rest) = timeout(PATIENCE, head(&mut client)).await??;
+    let (head, rest) = timeout(TIMEOUT, head(&mut client)).await??;
     let Some(wanted) = parse(&head) else {
         return refuse(&mut client, "400 Bad Request", "this is no request for a proxy").await;
     };
@@ -124,7 +124,7 @@ async fn one(mut client: TcpStream, allowed: &Allowed) -> io::Result<()> {
         Ok(address) => address,
         Err(error) => return refuse(&mut client, "403 Forbidden", &error).await,
     };
-    let mut server = match timeout(PATIENCE, TcpStream::connect(address)).await {
+    let mut server = match timeout(TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(server)) => server,
         Ok(Err(error)) => return refuse(&mut client, "502 Bad Gateway", &format!("{} cannot be reached: {error}", wanted.host)).await,
         Err(_) => return refuse(&mut client, "504 Gateway Timeout", &format!("{} does not answer", wanted.host)).await,
@@ -145,7 +145,7 @@ async fn target(wanted: &Wanted, allowed: &Allowed) -> Result<SocketAddr, String
             "the sandbox does not allow the domain {host}; `sandbox.network.domains` in the settings names those that it does"
         ));
     }
-    let found = timeout(PATIENCE, lookup_host((host.as_str(), *port))).await.map_err(|_| format!("could not resolve {host} in time"))?;
+    let found = timeout(TIMEOUT, lookup_host((host.as_str(), *port))).await.map_err(|_| format!("could not resolve {host} in time"))?;
     let mut found = found.map_err(|error| format!("could not resolve {host}: {error}"))?;
     found
         .find(|address| allowed.address(address.ip()))
@@ -159,7 +159,7 @@ async fn head(client: &mut TcpStream) -> io::Result<(Vec<u8>, Vec<u8>)> {
             let rest = bytes.split_off(end + 4);
             return Ok((bytes, rest));
         }
-        if bytes.len() > HEAD {
+        if bytes.len() > MAX_HEAD {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         if client.read_buf(&mut bytes).await? == 0 {

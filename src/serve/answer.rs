@@ -43,7 +43,7 @@ pub fn success<T: Serialize + Clone>(request: Option<&envelope::Id>, result: &T,
     }
 }
 
-/// The text of a message, or the answer that a frame without any deserves.
+/// The text of a frame, or the answer to a frame without one.
 pub fn text(frame: Frame<'_>) -> Result<&str, Box<RawValue>> {
     let refuse = |request: Option<&envelope::Id>, error: &Error| {
         error.log();

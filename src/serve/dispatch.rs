@@ -87,9 +87,9 @@ struct Running {
     in_order: bool,
 }
 
-/// A request that is over and waits for its place on the way out.
+/// A finished request whose answer waits for space in the outbox.
 struct Finished {
-    /// What is to be forgotten before the client sees the answer: then it may use the id again.
+    /// Removed from the requests in flight before the answer is written: the client may then use the id again.
     key: Option<Key>,
     id: Option<Id>,
     /// None for a notification.

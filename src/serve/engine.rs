@@ -1,4 +1,4 @@
-//! One client over a stream of bytes: read, dispatch, write. Shared by every door that is such a stream.
+//! One client on a byte stream: reads messages, dispatches them, writes answers. Used by stdio, the socket and WebSocket.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -23,21 +23,21 @@ use crate::{
     stdx::tasks::Tasks,
 };
 
-/// How long a client that does not read may keep us from closing.
+/// How long closing waits for a client that does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why reading has ended.
+/// Why a connection has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The client sends no more. It may still read.
+    /// The input has ended. The client may still read.
     Input,
-    /// The client has gone.
+    /// The client has disconnected.
     Gone,
-    /// The daemon stops.
+    /// The daemon shuts down.
     Stopped,
 }
 
-/// A connection in service.
+/// A connection that is served.
 pub struct Engine {
     dispatcher: Dispatcher,
     connection: Arc<Connection>,

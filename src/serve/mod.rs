@@ -1,8 +1,9 @@
-//! The doors. One table of methods, one set of limits and one set of errors, whichever way a client comes in.
+//! The doors: how clients connect. All of them call methods through [`crate::rpc::call::Caller`], with the same limits and
+//! errors.
 
 mod answer;
-mod at_once;
 mod dispatch;
+mod nonblocking;
 mod outbox;
 
 pub mod engine;

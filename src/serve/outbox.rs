@@ -1,5 +1,5 @@
-//! The way out of a connection: one bounded queue, one task that writes. Order is kept, so what is queued after a
-//! subscription was closed is written after its last event. A client that reads slowly makes senders wait.
+//! The output queue of a connection: bounded, in order, written by one task. What is queued after a subscription was closed
+//! is written after its last event. Back-pressure: senders wait for a client that reads slowly.
 
 use std::{
     io,
@@ -24,19 +24,19 @@ use crate::{
     },
 };
 
-/// How many messages may wait to be written.
+/// The capacity of the queue, in messages.
 const QUEUE: usize = 256;
 
-/// How many bytes of one subscription may wait to be written; one event may be larger.
+/// The maximum of queued bytes of one subscription; a single event may be larger.
 const SUBSCRIPTION_BYTES: usize = 1024 * 1024;
 
-/// How many bytes are gathered for one write; a message may be larger.
+/// The size of one write, in bytes; a message may be larger.
 const WRITE: usize = 64 * 1024;
 
-/// How many bytes are kept for writing while there is nothing to write.
+/// The capacity of the write buffer that an idle connection keeps.
 const QUIET: usize = 4 * 1024;
 
-/// How many messages are kept room for while there are none.
+/// The capacity of the batch that an idle connection keeps.
 const QUIET_BATCH: usize = 16;
 
 /// Something to write.
@@ -45,7 +45,7 @@ pub enum Outgoing {
     Answer { message: Box<RawValue>, waiting: Waiting },
     /// A notification; not written when its subscription was closed meanwhile.
     Event { message: Box<RawValue>, subscription: Arc<Subscription>, bytes: OwnedSemaphorePermit, waiting: Waiting },
-    /// Bytes that are no message, such as a sign of life; written as they are.
+    /// Bytes that are not a message, such as a ping; written as they are.
     Control(Vec<u8>),
     /// Nothing follows.
     End,
@@ -69,7 +69,7 @@ impl Encoder for Arc<OnceLock<Framing>> {
     fn end(&mut self, _: &mut Vec<u8>) {}
 }
 
-/// The queue's entrance.
+/// The sending side of the queue.
 #[derive(Clone)]
 pub struct Outbox {
     queue: mpsc::Sender<Outgoing>,

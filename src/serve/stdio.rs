@@ -1,5 +1,5 @@
-//! The door on standard input and output. Only protocol goes to standard output. At the end of input the turns are
-//! interrupted and the answers to what was read are still written; all of it within two seconds.
+//! The door on standard input and output. Only protocol messages go to standard output. When the input ends, turns are
+//! interrupted and the answers to what was read are written, all within two seconds.
 
 use std::{
     future::Future,
@@ -22,8 +22,8 @@ use tokio::{
 use tokio_util::sync::PollSender;
 
 use super::{
-    at_once::AtOnce,
     engine::{End, Engine},
+    nonblocking::NonBlockingWriter,
 };
 use crate::{
     jsonrpc::framing::Decoder,
@@ -31,14 +31,13 @@ use crate::{
     stdx::tasks::Tasks,
 };
 
-/// How long requests that were read may take before the turns are interrupted.
+/// How long pending requests may take before turns are interrupted.
 const QUICK: Duration = Duration::from_millis(400);
 
-/// How long interrupting may take.
+/// The timeout of interrupting turns.
 const INTERRUPT: Duration = Duration::from_millis(400);
 
-/// How long the answers of interrupted turns are waited for. Writing may take a second of its own at worst, so
-/// that everything stays below two seconds.
+/// How long to wait for the answers of interrupted turns. Writing may take another second, so the total stays below two.
 const ANSWERS: Duration = Duration::from_millis(100);
 
 const CHUNK: usize = 64 * 1024;
@@ -102,8 +101,8 @@ pub fn input() -> impl AsyncRead + Unpin + Send {
 /// Standard output. What it does not take at once a thread of our own writes, for the same reason.
 #[must_use]
 pub fn output() -> impl AsyncWrite + Unpin + Send + 'static {
-    let at_once = AtOnce::new(&io::stdout());
-    write_to(io::stdout(), at_once)
+    let nonblocking = NonBlockingWriter::new(&io::stdout());
+    write_to(io::stdout(), nonblocking)
 }
 
 /// Waits until nobody can read the standard output any more, also while nothing is written. Where the system does not
@@ -198,7 +197,7 @@ impl AsyncRead for Chunks {
     }
 }
 
-fn write_to(mut sink: impl Write + Send + 'static, at_once: Option<AtOnce>) -> impl AsyncWrite + Unpin + Send + 'static {
+fn write_to(mut sink: impl Write + Send + 'static, nonblocking: Option<NonBlockingWriter>) -> impl AsyncWrite + Unpin + Send + 'static {
     let (sender, mut chunks) = mpsc::channel::<Vec<u8>>(2);
     let pending = Arc::new(Pending::default());
     let writing = pending.clone();
@@ -214,7 +213,7 @@ fn write_to(mut sink: impl Write + Send + 'static, at_once: Option<AtOnce>) -> i
         drop(chunks);
         writing.waker.wake();
     });
-    Written { sender: PollSender::new(sender), pending, at_once }
+    Written { sender: PollSender::new(sender), pending, nonblocking }
 }
 
 /// How many chunks were given to the thread and are not written yet.
@@ -227,7 +226,7 @@ struct Pending {
 struct Written {
     sender: PollSender<Vec<u8>>,
     pending: Arc<Pending>,
-    at_once: Option<AtOnce>,
+    nonblocking: Option<NonBlockingWriter>,
 }
 
 fn gone() -> io::Error {
@@ -238,7 +237,7 @@ impl AsyncWrite for Written {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         // Never past what the thread has still to write.
         if self.pending.count.load(Ordering::Acquire) == 0
-            && let Some(count) = self.at_once.as_ref().and_then(|at_once| at_once.write(bytes))
+            && let Some(count) = self.nonblocking.as_ref().and_then(|nonblocking| nonblocking.write(bytes))
         {
             return Poll::Ready(Ok(count));
         }
@@ -278,8 +277,8 @@ mod tests {
     };
 
     fn both_ways(pipe: io::PipeWriter) -> impl AsyncWrite + Unpin + Send + 'static {
-        let at_once = AtOnce::new(&pipe);
-        write_to(pipe, at_once)
+        let nonblocking = NonBlockingWriter::new(&pipe);
+        write_to(pipe, nonblocking)
     }
 
     /// Runs a whole input through real pipes and gives the output.
@@ -380,8 +379,8 @@ mod tests {
         for is_at_once in [false, true] {
             let (reader, writer) = io::pipe().unwrap();
             let sent: Vec<u8> = (0u8..=250).cycle().take(5_000_000).collect();
-            let at_once = is_at_once.then(|| AtOnce::new(&writer)).flatten();
-            let mut output = write_to(writer, at_once);
+            let nonblocking = is_at_once.then(|| NonBlockingWriter::new(&writer)).flatten();
+            let mut output = write_to(writer, nonblocking);
             let mut input = read_from(reader);
             let mut received = vec![0; sent.len()];
             let (written, read) = tokio::join!(

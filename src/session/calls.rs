@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     provider::definition::ToolSpec,
-    stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
+    stdx::{known_secrets::KnownSecrets, paths::AbsPath, tasks::Tasks, time::now_ms},
     store::Unit,
     tool::{
         bash_sandbox::Sandboxing,
@@ -367,12 +367,28 @@ async fn one(turn: Arc<Turn>, call: Prepared, context: ToolContext, host: Arc<Ca
     if rejected {
         host.batch().refused.store(true, Ordering::Relaxed);
     }
+    // Before the whole of a long result is kept in a file.
+    let result = redacted(&context.guard.secrets, result);
     let result = match result {
         Ok(output) => Ok(output::cap(&context, call.tool.name(), output).await),
         Err(error) => Err(error),
     };
     host.close(result).await?;
     Ok(if rejected { Finished::Rejected } else { Finished::Result })
+}
+
+/// The result without keys.
+fn redacted(secrets: &KnownSecrets, result: Result<ToolOutput, ToolError>) -> Result<ToolOutput, ToolError> {
+    match result {
+        Ok(mut output) => {
+            secrets.clean(&mut output.title);
+            secrets.clean(&mut output.output);
+            secrets.clean_value(&mut output.metadata);
+            Ok(output)
+        }
+        Err(ToolError::Failed(text)) => Err(ToolError::Failed(secrets.redact(&text).into_owned())),
+        Err(error) => Err(error),
+    }
 }
 
 async fn ask_repeated(call: &Prepared, context: &ToolContext) -> Result<(), ToolError> {
@@ -406,6 +422,7 @@ fn context(turn: &Arc<Turn>, part: &ToolPart, host: &Arc<CallHost>) -> ToolConte
         output_limits: turn.workspace.output_limits,
         cancel: host.batch().tasks.token().clone(),
         environment: Arc::clone(&turn.workspace.environment),
+        guard: Arc::clone(&turn.workspace.guard),
         file_times: turn.shared.file_times(&turn.session.id),
         overlay: Arc::clone(&turn.workspace.overlay),
         buffers: turn.workspace.buffers,
@@ -413,7 +430,6 @@ fn context(turn: &Arc<Turn>, part: &ToolPart, host: &Arc<CallHost>) -> ToolConte
         sandbox: Some(Arc::new(Sandboxing {
             sandbox: Arc::clone(&turn.workspace.sandbox),
             settings: Arc::clone(&turn.workspace.sandbox_settings),
-            rules: turn.rules(&[]),
         })),
         host: Arc::clone(host) as _,
     }

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -26,13 +26,13 @@ use super::{
 use crate::{
     permission::{
         Answer, Question, grant_rule,
-        mode::{self, Wish, Word},
+        mode::{self, Authority, Request},
         rules::{Decision, Origin, Rules, stricter},
     },
-    stdx::{ids, paths, paths::AbsPath, time::now_ms},
+    stdx::{ids, paths, paths::AbsPath, time::now_ms, visible},
     store,
     tool::{
-        context::{Ask, Host, Leave, ToolContext},
+        context::{Approval, Ask, Host, ToolContext},
         definition::{ToolError, ToolOutput},
     },
 };
@@ -43,8 +43,10 @@ pub(super) struct CallHost {
     // Taken when the call is closed. A tokio mutex: held while the part is written, so that writes keep their order.
     part: Mutex<Option<ToolPart>>,
     waiting: AtomicUsize,
+    /// A person has said yes.
+    answered: AtomicBool,
     batch: Arc<Batch>,
-    // Leave to work, given back while a person is waited for. A plain mutex: held to put it there or take it out.
+    // The permit to work, given back while a person is waited for. A plain mutex: held to put it there or take it out.
     slot: std::sync::Mutex<Option<OwnedSemaphorePermit>>,
 }
 
@@ -78,6 +80,7 @@ impl CallHost {
             turn: Arc::clone(turn),
             part: Mutex::new(Some(part)),
             waiting: AtomicUsize::new(0),
+            answered: AtomicBool::new(false),
             batch: Arc::clone(batch),
             slot: std::sync::Mutex::default(),
         })
@@ -143,8 +146,8 @@ impl CallHost {
         if rules.denies_all("edit") {
             return Ok(None);
         }
-        let wish = Wish { kind: ask.kind, patterns: &ask.patterns, decisions, force: ask.force, denies: rules.denies_a_command() };
-        Ok(wish.answered_by(self.turn.mode().await?))
+        let request = Request { kind: ask.kind, patterns: &ask.patterns, decisions, force: ask.force, denies: rules.denies_a_command() };
+        Ok(request.answered_by(self.turn.mode().await?))
     }
 
     /// What the rules say, then the grants.
@@ -179,7 +182,8 @@ impl CallHost {
         let failed = |error: &dyn std::fmt::Display| ToolError::failed(format!("leave could not be asked for: {error}"));
         let created = now_ms();
         // A grant given elsewhere answers no question of an agent that only looks.
-        let forced = ask.force || self.turn.rules(&[]).denies_all("edit");
+        let rules = self.turn.rules(&[]);
+        let forced = ask.force || rules.denies_all("edit");
         let permission = Permission {
             id: PermissionId::from_ulid(ids::next()),
             session_id: context.session_id.clone(),
@@ -188,15 +192,15 @@ impl CallHost {
             kind: ask.kind.to_owned(),
             patterns: ask.patterns,
             always: ask.always,
-            title: ask.title,
+            title: visible::exact(&ask.title),
             metadata: ask.metadata,
             time: PermissionTime { created },
         };
         let session = &self.turn.session;
         let question = Question { permission, project_id: session.project_id.clone(), directory: session.directory.clone(), forced };
-        let (id, mut answer) = self.turn.shared.broker.ask(question).await.map_err(|error| failed(&error))?;
+        let (id, mut answer) = self.turn.shared.broker.ask(question, rules).await.map_err(|error| failed(&error))?;
         if let Ok(answer) = answer.try_recv() {
-            return as_result(answer);
+            return self.take(answer);
         }
         let (shared, scope) = (&self.turn.shared, &self.turn.scope);
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -213,12 +217,17 @@ impl CallHost {
             Some(answer) => {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
                 shared.statuses.go_on(&shared.store, scope, &id).await.map_err(|error| failed(&error))?;
-                as_result(answer)?;
+                self.take(answer)?;
                 if self.begin().await { Ok(()) } else { Err(ToolError::Aborted) }
             }
             // Still counted as waiting: whether the question outlives the turn is for the turn to decide.
             None => Err(ToolError::Aborted),
         }
+    }
+
+    fn take(&self, answer: Answer) -> Result<(), ToolError> {
+        self.answered.fetch_or(answer == Answer::Allowed, Ordering::Relaxed);
+        as_result(answer)
     }
 }
 
@@ -259,42 +268,48 @@ impl Host for CallHost {
         }
     }
 
+    fn was_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
     fn rules(&self) -> Rules {
         self.turn.rules(&[])
     }
 
-    async fn ask_command(&self, context: &ToolContext, mut ask: Ask, can_confine: bool) -> Result<Leave, ToolError> {
+    async fn ask_command(&self, context: &ToolContext, mut ask: Ask, can_confine: bool) -> Result<Approval, ToolError> {
         self.complete(&mut ask);
         let Decided { action, decisions } = self.decide(&ask).await?;
         match action {
             Action::Deny => return Err(denied(&ask)),
             Action::Ask => {
                 return match self.by_mode(&ask, &decisions).await? {
-                    Some(mode::Answer::Yes) => Ok(Leave::Person),
-                    Some(mode::Answer::Confined) if can_confine => Ok(Leave::Confined),
+                    Some(mode::Answer::Yes) => Ok(Approval::User),
+                    Some(mode::Answer::Confined) if can_confine => Ok(Approval::Sandboxed),
                     // What a person allows runs without the sandbox, and the question says so.
                     _ => {
                         ask.metadata["sandbox"] = json!(SandboxReport::default());
-                        self.wait_for_answer(context, ask).await.map(|()| Leave::Person)
+                        self.wait_for_answer(context, ask).await.map(|()| Approval::User)
                     }
                 };
             }
             Action::Allow => {}
         }
         if self.turn.rules(&[]).denies_all("edit") {
-            return Ok(Leave::Looking);
+            return Ok(Approval::ReadRules);
         }
         let own = self.turn.workspace.agent_rules.get(&self.turn.agent.name).map_or(&[][..], Vec::as_slice);
-        Ok(match (mode::word(&decisions, own), self.turn.mode().await?) {
-            (_, Mode::All) | (Word::User, _) => Leave::Person,
-            (Word::BuiltIn, _) => Leave::Looking,
-            (Word::Project, Mode::Edits) if can_confine => Leave::Confined,
-            (Word::Project, _) => Leave::Person,
+        Ok(match (mode::authority(&decisions, own), self.turn.mode().await?) {
+            (_, Mode::All) | (Authority::User, _) => Approval::User,
+            (Authority::BuiltIn, _) => Approval::ReadRules,
+            (Authority::Project, Mode::Edits) if can_confine => Approval::Sandboxed,
+            (Authority::Project, _) => Approval::User,
         })
     }
 
-    async fn progress(&self, _context: &ToolContext, title: Option<String>, metadata: Value) {
+    async fn progress(&self, context: &ToolContext, title: Option<String>, mut metadata: Value) {
         self.turn.progress.sign();
+        context.guard.secrets.clean_value(&mut metadata);
+        let title = title.map(|title| context.guard.secrets.redact(&title).into_owned());
         let mut slot = self.part.lock().await;
         let Some(part) = slot.as_mut() else { return };
         if let ToolState::Running(running) = &mut part.state {

@@ -68,6 +68,7 @@ pub(super) async fn expand(
         output_limits: workspace.output_limits,
         cancel,
         environment: Arc::clone(&workspace.environment),
+        guard: Arc::clone(&workspace.guard),
         file_times: shared.file_times(session),
         overlay: Arc::clone(&workspace.overlay),
         buffers: workspace.buffers,
@@ -225,7 +226,7 @@ impl Expander<'_> {
     /// The text that an editor holds of the file, where one does.
     async fn announced(&self, path: &AbsPath) -> Result<Option<Arc<str>>, Error> {
         let real = path.real_or_nearest();
-        let text = self.context.overlay.settled(&real, self.context.buffers.patience).await;
+        let text = self.context.overlay.settled(&real, self.context.buffers.timeout).await;
         let text = text.map_err(|error| Error::Input(format!("{path}: {error}; announce it and send the prompt again")))?;
         Ok(text.map(|document| Arc::clone(&document.text)))
     }

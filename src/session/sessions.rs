@@ -71,7 +71,7 @@ impl Shared {
 
     /// How many sessions know what they have read.
     pub fn readers(&self) -> usize {
-        self.file_times.len()
+        self.file_times.count()
     }
 
     /// Notes that the session's open answer or queue waits for a command of the user.

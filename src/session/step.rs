@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     provider::{
-        definition::{CALL_LENGTH, Delta, Error as ModelError, FinishReason, MOST_ANSWER, ModelMessage, ModelRequest, UserContent},
+        definition::{CALL_LENGTH, Delta, Error as ModelError, FinishReason, MAX_ANSWER, ModelMessage, ModelRequest, UserContent},
         forced_call, merge,
         retry::Failures,
     },
@@ -178,7 +178,7 @@ async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &
                 Some(Ok(delta)) => {
                     turn.progress.sign();
                     received += length(&delta);
-                    if received <= MOST_ANSWER {
+                    if received <= MAX_ANSWER {
                         full = unwritten.add(|changes| fold.push(delta, now_ms(), changes))?;
                         continue;
                     }

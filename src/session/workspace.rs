@@ -21,7 +21,7 @@ use crate::{
     provider::{Variants, definition::Provider},
     sandbox::{self, Sandbox},
     stdx::paths::AbsPath,
-    tool::{context::Environment, definition::AnyTool, output::OutputLimits},
+    tool::{context::Environment, definition::AnyTool, guard::Guard, output::OutputLimits},
 };
 
 /// A model that can be called.
@@ -104,8 +104,10 @@ pub struct Workspace {
     pub sandbox: Arc<Sandbox>,
     /// What the settings say of it.
     pub sandbox_settings: Arc<sandbox::Settings>,
-    /// The variables of the client that started the turn.
+    /// The variables of the client that started the turn, without keys.
     pub environment: Environment,
+    /// What tools are kept from.
+    pub guard: Arc<Guard>,
     /// Where oversized outputs are kept.
     pub output_directory: AbsPath,
     /// Where temporary files of writes are noted while they are there.

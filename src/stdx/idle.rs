@@ -110,7 +110,7 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
 
     /// How many values there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.lock().len()
     }
 
@@ -188,7 +188,7 @@ mod tests {
         pool.insert(4, Arc::new(4));
         assert_eq!(keys(&pool), [1, 3, 4]);
         pool.insert(3, Arc::new(3));
-        assert_eq!(pool.len(), 3, "its own place is room enough");
+        assert_eq!(pool.count(), 3, "its own place is room enough");
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
         drop(held);
         assert_eq!(pool.drop_idle(now_ms() - 60_000), 0, "it was in use a moment ago");
         assert_eq!(pool.drop_idle(now_ms() + 1), 1);
-        assert_eq!(pool.len(), 0);
+        assert_eq!(pool.count(), 0);
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
         let pool = pool(5, &[1, 2]);
         let same = pool.get_or_insert(&1, |value| *value == 1, |_| Arc::new(9));
         let other = pool.get_or_insert(&1, |value| *value == 9, |others| Arc::new(others.iter().map(|value| **value).sum()));
-        assert_eq!((*same, *other, pool.len()), (1, 2, 2));
+        assert_eq!((*same, *other, pool.count()), (1, 2, 2));
     }
 
     #[test]

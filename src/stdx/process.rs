@@ -142,6 +142,14 @@ impl Group {
     /// When the program cannot be started.
     pub fn spawn_for(command: Command, labels: Labels) -> io::Result<Self> {
         let program = children::program(&command);
+        Self::spawn_as(command, program, labels)
+    }
+
+    /// The same for a program that becomes another one, by whose name it goes.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn spawn_as(command: Command, program: String, labels: Labels) -> io::Result<Self> {
         let child = spawn_group(command)?;
         #[cfg(unix)]
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);

@@ -31,6 +31,8 @@ pub struct Evidence {
     pub worktree: AbsPath,
     /// The main checkout, and whether that is certain.
     pub main_worktree: (AbsPath, bool),
+    /// It is no main checkout of a git directory that stands apart and does not name it.
+    pub leads_back: bool,
     /// There is a `.git` that leads nowhere.
     pub is_broken: bool,
     /// What identifies the checkout in its project, and which directory it is.
@@ -103,8 +105,8 @@ pub struct Seen {
 pub enum Known {
     /// All of it.
     Exactly(Box<Seen>),
-    /// Something is to be remembered; it is this project.
-    Changed(ProjectId),
+    /// Something is to be remembered; it is this project, at a place of this kind.
+    Changed(ProjectId, PlaceKind),
 }
 
 /// What is told of a project when it has changed.
@@ -318,13 +320,33 @@ fn recognise(rows: &dyn Rows, evidence: &Evidence) -> Result<Option<ProjectPlace
     Ok(Some(ProjectPlace { project, sighting: sighting.clone(), file: file.clone() }))
 }
 
+/// The evidence, or that of a plain directory where nothing of the repository leads back to this checkout. A git directory
+/// that stands apart from its main checkout names none: then it is the one that was seen first, as long as that is there.
+fn judged(rows: &dyn Rows, evidence: &Evidence) -> Result<Evidence, Interrupted> {
+    let mut evidence = evidence.clone();
+    if evidence.kind == PlaceKind::Git
+        && !evidence.leads_back
+        && let Some(place) = rows.same_place(&evidence.sighting)?
+        && let Some(first) = rows.project(&place.project)?.map(|project| project.worktree)
+        && first != evidence.worktree
+        && evidence.answer(Ask::LeadsHere(first))?
+    {
+        evidence.kind = PlaceKind::Plain;
+        evidence.sighting = Sighting { path: evidence.worktree.clone(), stamp: evidence.checkout.1 };
+        evidence.file = None;
+        evidence.main_worktree = (evidence.worktree.clone(), true);
+    }
+    Ok(evidence)
+}
+
 fn find(rows: &dyn Rows, evidence: &Evidence) -> Result<Known, Interrupted> {
+    let evidence = &judged(rows, evidence)?;
     let Some(place) = recognise(rows, evidence)? else {
         return Ok(Known::Exactly(Box::new(known_but_broken(rows, evidence)?)));
     };
     Ok(match unchanged(rows, evidence, &place)? {
         Some(seen) => Known::Exactly(Box::new(seen)),
-        None => Known::Changed(place.project),
+        None => Known::Changed(place.project, evidence.kind),
     })
 }
 
@@ -343,6 +365,7 @@ fn unchanged(rows: &dyn Rows, evidence: &Evidence, place: &ProjectPlace) -> Resu
 }
 
 fn remember(rows: &mut dyn Rows, evidence: &Evidence, claimed: bool, now: i64) -> Result<Seen, Interrupted> {
+    let evidence = &judged(rows, evidence)?;
     let Some(place) = recognise(rows, evidence)? else { return Ok(known_but_broken(rows, evidence)?) };
     if let Some(seen) = unchanged(rows, evidence, &place)?
         && (seen.project.claimed || !claimed)

@@ -80,7 +80,7 @@ impl Store {
         .await
     }
 
-    /// Answers a question. `covers` tells whether grants answer another one; `is_awaited` whether somebody in this process
+    /// Answers a question. `allows` tells whether the project's grants answer another one; `is_awaited` whether somebody in this process
     /// waits for the answer.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ impl Store {
     pub async fn reply(
         &self,
         reply: Reply,
-        covers: fn(&[Grant], &Permission) -> bool,
+        allows: impl Fn(&[Grant], &Permission) -> bool + Send + 'static,
         is_awaited: impl Fn(&PermissionId) -> bool + Send + 'static,
     ) -> Result<Replied, Error> {
         self.write(move |transaction| {
@@ -122,7 +122,7 @@ impl Store {
                     }
                     let grants = transaction.rows.grants(&question.project_id)?;
                     for StoredQuestion { question: other, .. } in transaction.rows.open_questions(Asker::Project(&question.project_id))? {
-                        if !other.forced && covers(&grants, &other.permission) {
+                        if !other.forced && allows(&grants, &other.permission) {
                             all.push(answered(&other));
                             transaction.close_question(&other, PermissionOutcome::Always, None)?;
                         }

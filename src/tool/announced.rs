@@ -19,7 +19,7 @@ pub const UNSAVED: &str = "this is the text in the user's editor, which is not s
 /// # Errors
 /// When an editor holds a text that it does not tell.
 pub async fn text(context: &ToolContext, file: &Checked) -> Result<Option<Arc<Document>>, ToolError> {
-    let settled = context.overlay.settled(file.real(), context.buffers.patience);
+    let settled = context.overlay.settled(file.real(), context.buffers.timeout);
     tokio::select! {
         settled = settled => settled.map_err(|error| {
             ToolError::failed(format!(
@@ -60,7 +60,7 @@ pub struct Edited {
 pub async fn edit(context: &ToolContext, file: &Checked, document: &Arc<Document>, text: Arc<str>) -> Result<Edited, Failure> {
     let (old, new) = (Arc::clone(document), Arc::clone(&text));
     let edits = super::path::blocking(move || Ok(overlay::difference(&old.text, &new))).await.map_err(Failure::Refused)?;
-    let asked = context.overlay.edit(document, &text, edits, context.session_id.clone(), context.buffers.patience);
+    let asked = context.overlay.edit(document, &text, edits, context.session_id.clone(), context.buffers.timeout);
     let outcome = tokio::select! {
         outcome = asked => outcome,
         () = context.cancel.cancelled() => return Err(Failure::Refused(ToolError::Aborted)),
@@ -96,7 +96,7 @@ fn failure(context: &ToolContext, file: &Checked, document: &Document, unapplied
             return Failure::Refused(ToolError::Failed(text));
         }
         Unapplied::Silent => (
-            format!("the user's editor, which holds {shown} open, did not answer in {} ms", context.buffers.patience.as_millis()),
+            format!("the user's editor, which holds {shown} open, did not answer in {} ms", context.buffers.timeout.as_millis()),
             "It may still make the change: read the file again before you do anything about it.",
         ),
         Unapplied::Gone => (

@@ -1,6 +1,6 @@
 //! Runs a command line: asks for leave for each command in it, streams what it prints, and ends all that it started.
 
-use std::{ffi::OsStr, process::ExitStatus, time::Duration};
+use std::{ffi::OsStr, path::Path, process::ExitStatus, time::Duration};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -10,24 +10,26 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{
     bash_commands::{Analysis, Dialect, analyse},
-    bash_directories::{Surroundings, external_directory, external_patterns},
+    bash_directories::{Surroundings, identity, outside, places},
     bash_environment,
     bash_files::{Files, files},
     bash_output::{Decoder, Keeper, Kept, Limits},
-    bash_sandbox::{self, Run as How},
+    bash_sandbox::{self, Execution},
     bash_screen::Screen,
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
-    umask,
+    git_guard, umask,
 };
 use crate::{
     permission::{Pattern, rules::Rules},
     stdx::{
+        known_secrets::Redactor,
         paths::AbsPath,
         process::{Group, SharedOutput, command, find_program, set_umask},
         process_table::{self, Process},
         tasks::Tasks,
         text::{ellipsis, suffix},
+        visible::exact,
     },
 };
 use polytree_protocol::permission::Action;
@@ -115,7 +117,8 @@ impl Tool for Bash {
         context.host.progress(context, Some(title.clone()), metadata).await;
         let limit = args.timeout.filter(|limit| *limit > 0).unwrap_or(DEFAULT_TIMEOUT).min(MAX_TIMEOUT);
         let report = how.report().cloned();
-        let finished = execute(context, &how, shell.as_os_str(), &args.command, &directory, Duration::from_millis(limit)).await;
+        let git = git_settings(context, &directory, &analysis).await;
+        let finished = execute(context, &how, shell.as_os_str(), &args.command, &directory, &git, Duration::from_millis(limit)).await;
         // However it has ended.
         let restored = bash_sandbox::restore(how).await;
         let finished = finished?;
@@ -158,51 +161,52 @@ fn home(context: &ToolContext) -> Option<AbsPath> {
 }
 
 /// Asks for the directories outside first, then for the commands.
-async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analysis: &Analysis) -> Result<How, ToolError> {
+async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analysis: &Analysis) -> Result<Execution, ToolError> {
     let patterns = analysis.patterns();
     if patterns.len() > MAX_PATTERNS {
         return Err(ToolError::failed(
             "The command line has too many commands in it to be checked. Please write it to a script file and run that, or split it.",
         ));
     }
-    let inside = [&context.worktree, &context.directory, &context.output_directory];
-    let surroundings = Surroundings { directory, inside: &inside, home: home(context) };
-    let mut directories: Vec<String> = external_directory(directory, &surroundings).into_iter().collect();
-    for pattern in external_patterns(&analysis.paths, &surroundings) {
-        if !directories.contains(&pattern) {
-            directories.push(pattern);
-        }
-    }
+    let directories = outside(context, home(context), directory, &analysis.paths);
     let title = title(args);
+    let mut metadata = json!({ "command": args.command, "description": args.description, "workdir": directory.to_string() });
+    let visible = exact(&args.command);
+    if visible != args.command {
+        metadata["shown"] = json!(visible);
+    }
     if !directories.is_empty() {
+        metadata["directories"] = json!(directories);
+    }
+    if analysis.needs_a_person() {
+        metadata["understood"] = json!(false);
+    }
+    let place = identity(directory);
+    if !directories.is_empty() {
+        let folder = |pattern: &str| AbsPath::new(pattern.trim_end_matches("/*"));
+        let is_private = |pattern: &str| folder(pattern).is_some_and(|folder| context.guard.private.touches(&folder));
         // Only a place that is known can be granted for good.
         let broad = |pattern: &str| {
-            let folder = AbsPath::new(pattern.trim_end_matches("/*"));
-            folder.is_none_or(|folder| {
+            folder(pattern).is_none_or(|folder| {
                 folder.parent().is_none()
+                    || context.guard.private.touches(&folder)
                     || context.worktree.is_within(&folder)
                     || super::path::is_git_internal(&folder, &context.worktree)
                     || super::path::is_wild(&folder.to_string())
             })
         };
         let always = directories.iter().filter(|pattern| pattern.starts_with('/') && !broad(pattern)).cloned().collect();
-        let metadata = json!({ "command": args.command, "directories": directories });
-        let kind = "external_directory";
-        context
-            .host
-            .ask(
-                context,
-                Ask { kind, patterns: directories.clone(), always, quiet: Vec::new(), force: false, title: title.clone(), metadata },
-            )
-            .await?;
+        let force = directories.iter().any(|pattern| is_private(pattern));
+        let (kind, patterns, metadata) = ("external_directory", directories.clone(), metadata.clone());
+        context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force, title: title.clone(), metadata }).await?;
     }
-    let metadata = json!({ "command": args.command, "description": args.description });
     let rules = context.host.rules();
     // What a program that is not known may run: a person decides where a rule denies it.
     let is_denied = |command: &String| rules.decide("bash", command).action == Action::Deny;
     let mut force = analysis.needs_a_person() || analysis.possible.iter().any(is_denied);
     let named = named_files(context, directory, analysis, rules).await?;
     force |= named.is_unclear;
+    let granted = bash_sandbox::Granted { directories: directories.clone(), read: named.read.clone(), edit: named.edit.clone() };
     for (kind, patterns) in [("read", named.read), ("edit", named.edit)] {
         if !patterns.is_empty() {
             let always = patterns.iter().map(|pattern| Pattern::literal(pattern)).collect();
@@ -212,16 +216,34 @@ async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analys
     }
     let always = if force { Vec::new() } else { analysis.always() };
     let ask = Ask { kind: "bash", patterns, always, quiet: analysis.quiet(), force, title, metadata };
-    bash_sandbox::leave(context, ask, args.outside.as_deref(), &directories).await
+    let how = bash_sandbox::authorize(context, ask, args.outside.as_deref(), granted).await?;
+    // Between the answer and the act: what a person saw must still be what the line does.
+    let now = working_directory(context, args.workdir.as_deref())?;
+    let is_same = now == *directory && identity(directory) == place;
+    if is_same && outside(context, home(context), directory, &analysis.paths).iter().all(|pattern| directories.contains(pattern)) {
+        return Ok(how);
+    }
+    Err(ToolError::failed(format!(
+        "Another directory or link has come to stand where the command works since leave was asked for ({directory}). It was not run; call the tool again if it is still needed."
+    )))
+}
+
+/// What the git of the line is told.
+async fn git_settings(context: &ToolContext, directory: &AbsPath, analysis: &Analysis) -> Vec<git_guard::Setting> {
+    let inside = [&context.worktree];
+    let surroundings = Surroundings { directory, inside: &inside, home: home(context), private: &context.guard.private };
+    let directories = [directory.clone()].into_iter().chain(places(&analysis.paths, &surroundings)).collect();
+    let is_free = context.guard.trusted || context.host.was_answered();
+    git_guard::settings(git_guard::uses_git(analysis), directories, &context.worktree, is_free).await
 }
 
 /// The files that the line reads and writes, as far as rules have something to say about them.
 async fn named_files(context: &ToolContext, directory: &AbsPath, analysis: &Analysis, rules: Rules) -> Result<Files, ToolError> {
     let inside = [context.worktree.clone(), context.directory.clone(), context.output_directory.clone()];
-    let (directory, home, analysis) = (directory.clone(), home(context), analysis.clone());
+    let (directory, home, analysis, guard) = (directory.clone(), home(context), analysis.clone(), context.guard.clone());
     super::path::blocking(move || {
         let inside: Vec<&AbsPath> = inside.iter().collect();
-        let surroundings = Surroundings { directory: &directory, inside: &inside, home };
+        let surroundings = Surroundings { directory: &directory, inside: &inside, home, private: &guard.private };
         Ok(files(&analysis, &surroundings, inside[0], &rules))
     })
     .await
@@ -250,21 +272,25 @@ struct Finished {
 
 async fn execute(
     context: &ToolContext,
-    how: &How,
+    how: &Execution,
     shell: &OsStr,
     line: &str,
     directory: &AbsPath,
+    git: &[git_guard::Setting],
     limit: Duration,
 ) -> Result<Finished, ToolError> {
     let not_started = |error: std::io::Error| ToolError::failed(format!("The shell could not be started: {error}."));
-    let (mut command, told) = match how {
-        How::Confined(confined) => confined.command(shell, directory).map(|(command, told)| (command, Some(told))).map_err(not_started)?,
-        How::Free | How::Told(_) => (command(shell, directory), None),
+    let (mut command, sender) = match how {
+        Execution::Confined(confined) => {
+            confined.command(shell, directory).map(|(command, sender)| (command, Some(sender))).map_err(not_started)?
+        }
+        Execution::Free | Execution::Unenforced(_) => (command(shell, directory), None),
     };
     command.args(["-c", "--", line]).env_clear().envs(bash_environment::variables(&context.environment));
     let call = ulid::Ulid::generate().to_string();
+    command.envs(git_guard::variables(&context.environment, git));
     command.env("PWD", directory.as_path()).env(CALL, &call);
-    if let How::Confined(confined) = how {
+    if let Execution::Confined(confined) = how {
         command.envs(confined.variables());
     }
     if let Some(mask) = umask::of(&context.environment) {
@@ -272,10 +298,11 @@ async fn execute(
     }
     let output = SharedOutput::of(&mut command).map_err(not_started)?;
     let labels = vec![("session", context.session_id.to_string()), ("call", context.call_id.clone())];
-    let group = Group::spawn_for(command, labels).map_err(not_started)?;
+    let program = Path::new(shell).file_name().unwrap_or(shell).to_string_lossy().into_owned();
+    let group = Group::spawn_as(command, program, labels).map_err(not_started)?;
     // Ends with the command.
-    let _way = match told {
-        Some(told) => Some(told.tell().await),
+    let _proxy = match sender {
+        Some(sender) => Some(sender.send().await),
         None => None,
     };
     let mut run = Run {
@@ -286,6 +313,8 @@ async fn execute(
         buffer: vec![0; 64 * 1024],
         decoder: Decoder::default(),
         screen: Screen::default(),
+        kept_back: Redactor::default(),
+        streamed_back: Redactor::default(),
         keeper: Keeper::new(context.output_directory.clone(), Limits::new(context.output_limits, MOST_KEPT)),
         streamed: 0,
         status: None,
@@ -294,6 +323,7 @@ async fn execute(
     run.group.kill();
     let mut rest = run.decoder.finish();
     rest = run.screen.push(&rest) + &run.screen.finish();
+    rest = run.kept_back.push(&context.guard.secrets, &rest) + &run.kept_back.finish();
     run.keeper.push(&rest).await;
     let number = run.group.number();
     let gone_on = Tasks::spawn_blocking(move || number.map(|group| process_table::escaped(group, CALL, &call)).unwrap_or_default());
@@ -317,6 +347,9 @@ struct Run<'a> {
     buffer: Vec<u8>,
     decoder: Decoder,
     screen: Screen,
+    /// Takes keys out of what is kept, and out of what is sent as it comes.
+    kept_back: Redactor,
+    streamed_back: Redactor,
     keeper: Keeper,
     streamed: usize,
     status: Option<ExitStatus>,
@@ -407,8 +440,13 @@ impl Run<'_> {
 
     async fn take(&mut self, count: usize, streams: bool) {
         let text = self.decoder.push(&self.buffer[..count]);
-        self.keeper.push(&self.screen.push(&text)).await;
-        if !streams || text.is_empty() || self.streamed >= STREAMED {
+        let secrets = &self.context.guard.secrets;
+        self.keeper.push(&self.kept_back.push(secrets, &self.screen.push(&text))).await;
+        if !streams || self.streamed >= STREAMED {
+            return;
+        }
+        let text = self.streamed_back.push(secrets, &text);
+        if text.is_empty() {
             return;
         }
         self.streamed += text.len();

@@ -2,8 +2,10 @@
 //! Symlinks are followed, also those that lead nowhere yet.
 
 use super::{
-    bash_commands::{Access, PathUse},
+    bash_commands::{Access, PathUse, Rest},
     bash_places::targets,
+    context::ToolContext,
+    private::PrivatePlaces,
 };
 use crate::stdx::paths::AbsPath;
 
@@ -16,13 +18,39 @@ pub(super) struct Surroundings<'a> {
     pub inside: &'a [&'a AbsPath],
     /// The home directory of whoever runs it.
     pub home: Option<AbsPath>,
+    /// What is asked about wherever it lies.
+    pub private: &'a PrivatePlaces,
+}
+
+/// Which directory is at the path: its file system and its number there.
+pub(super) fn identity(directory: &AbsPath) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::symlink_metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+/// The places outside of the worktree, and the private ones, that the line works in.
+pub(super) fn outside(context: &ToolContext, home: Option<AbsPath>, directory: &AbsPath, uses: &[PathUse]) -> Vec<String> {
+    let inside = [&context.worktree, &context.directory, &context.output_directory];
+    let surroundings = Surroundings { directory, inside: &inside, home, private: &context.guard.private };
+    let mut directories: Vec<String> = external_directory(directory, &surroundings).into_iter().collect();
+    for pattern in external_patterns(uses, &surroundings) {
+        if !directories.contains(&pattern) {
+            directories.push(pattern);
+        }
+    }
+    directories
 }
 
 /// `<directory>/*` for each directory outside, each once. A path that only running would tell stands as it was written.
 pub(super) fn external_patterns(uses: &[PathUse], surroundings: &Surroundings<'_>) -> Vec<String> {
     let mut patterns = Vec::new();
     for usage in uses {
-        for pattern in outside(usage, surroundings) {
+        for pattern in outside_of(usage, surroundings) {
             if !patterns.contains(&pattern) {
                 patterns.push(pattern);
             }
@@ -31,14 +59,30 @@ pub(super) fn external_patterns(uses: &[PathUse], surroundings: &Surroundings<'_
     patterns
 }
 
+/// The directories that the paths are or lie in, each once.
+pub(super) fn places(uses: &[PathUse], surroundings: &Surroundings<'_>) -> Vec<AbsPath> {
+    let mut places = Vec::new();
+    for target in uses.iter().flat_map(|usage| targets(usage, surroundings)) {
+        let real = target.real;
+        let place = if real.as_path().is_dir() { Some(real) } else { real.parent().filter(|parent| parent.as_path().is_dir()) };
+        places.extend(place.filter(|place| !places.contains(place)));
+    }
+    places
+}
+
 /// Whether the directory itself lies outside; its pattern.
 pub(super) fn external_directory(directory: &AbsPath, surroundings: &Surroundings<'_>) -> Option<String> {
     let real = directory.real_or_nearest();
     (!is_inside(&real, surroundings)).then(|| pattern(&real))
 }
 
-fn outside(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<String> {
-    let found = targets(usage, surroundings);
+fn outside_of(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<String> {
+    let mut found = targets(usage, surroundings);
+    if let Some(Rest::Pattern(_)) = usage.rest {
+        // The directory that the pattern is matched in, besides what it matches now.
+        let whole = PathUse { rest: Some(Rest::Unknown(String::new())), ..usage.clone() };
+        found.splice(0..0, targets(&whole, surroundings));
+    }
     if found.is_empty() {
         // Names alone are no secret, and what is perhaps no path at all is not asked about.
         let matters = !matches!(usage.access, Access::List | Access::Unsure) && !usage.text.is_empty();
@@ -46,6 +90,11 @@ fn outside(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<String> {
     }
     let found = found.into_iter().filter_map(|target| {
         let real = target.real;
+        let names_only = matches!(usage.access, Access::List | Access::Unsure);
+        if surroundings.private.holds(&real) || !names_only && surroundings.private.below(&real).next().is_some() {
+            // The file itself, so that nothing else is granted with it.
+            return Some(if real.as_path().is_dir() { pattern(&real) } else { real.to_string() });
+        }
         let protected =
             usage.access.changes() && surroundings.inside.first().is_some_and(|worktree| super::path::is_git_internal(&real, worktree));
         if !protected && (is_inside(&real, surroundings) || is_harmless_device(&real)) {
@@ -76,7 +125,7 @@ fn pattern(directory: &AbsPath) -> String {
 }
 
 fn is_inside(real: &AbsPath, surroundings: &Surroundings<'_>) -> bool {
-    surroundings.inside.iter().any(|directory| real.is_within(directory))
+    surroundings.inside.iter().any(|directory| real.is_within(directory)) && !surroundings.private.holds(real)
 }
 
 pub(super) fn is_harmless_device(real: &AbsPath) -> bool {
@@ -91,7 +140,7 @@ pub(super) fn is_harmless_device(real: &AbsPath) -> bool {
 mod tests {
     use expect_test::{Expect, expect};
 
-    use super::{Surroundings, external_patterns};
+    use super::{PrivatePlaces, Surroundings, external_patterns};
     use crate::{
         stdx::paths::AbsPath,
         tool::bash_commands::{Dialect, analyse},
@@ -100,13 +149,14 @@ mod tests {
     fn check(line: &str, expected: &Expect) {
         let top = tempfile::tempdir().unwrap();
         let top = AbsPath::new(top.path()).unwrap().real().unwrap();
-        for directory in ["work/sub/deep", "other", "home"] {
+        for directory in ["work/sub/deep", "other", "home/.ssh"] {
             std::fs::create_dir_all(top.join(directory)).unwrap();
         }
         std::os::unix::fs::symlink(top.join("other"), top.join("work/link")).unwrap();
         std::os::unix::fs::symlink(top.join("other/not-yet"), top.join("work/dangling")).unwrap();
         let work = top.join("work");
-        let surroundings = Surroundings { directory: &work, inside: &[&work], home: Some(top.join("home")) };
+        let private = PrivatePlaces::new([], top.join("none"), &[("HOME".to_owned(), top.join("home").to_string())].into());
+        let surroundings = Surroundings { directory: &work, inside: &[&work], home: Some(top.join("home")), private: &private };
         let patterns = external_patterns(&analyse(line, Dialect::Bash).paths, &surroundings);
         expected.assert_eq(&patterns.join(" ").replace(&top.to_string(), "TOP"));
     }
@@ -118,12 +168,21 @@ mod tests {
             "cd sub/deep && rm ../x ../../y",
             "echo a > out 2> sub/../err",
             "cat < in > /dev/null",
+            "echo hi > /dev/stderr",
+            "cat /dev/stdin < in > /dev/fd/2",
+            "tee /dev/stderr /proc/self/fd/1 < in",
             "mv *.o sub",
             "chmod -R u+x .",
             "mkdir $PWD/x",
         ] {
             check(line, &expect![""]);
         }
+    }
+
+    #[test]
+    fn what_is_private_is_asked_by_itself() {
+        check("cat ~/.ssh/id; cat ../home/.netrc", &expect!["TOP/home/.ssh/id TOP/home/.netrc"]);
+        check("cat ~/.ssh ~/.config/other", &expect!["TOP/home/.ssh/* TOP/home/.config/*"]);
     }
 
     #[test]
@@ -154,6 +213,11 @@ mod tests {
         check("(cd sub); rm ../x", &expect!["TOP/*"]);
         check("cd sub; rm ../x", &expect![""]);
         check("if true; then cd sub; fi; rm ../x", &expect!["../x/*"]);
+        check("false && cd sub; rm ../x", &expect!["../x/*"]);
+        check("command cd sub; rm ../x", &expect![""]);
+        check("f() { cd sub; }; f; rm ../x", &expect!["../x/*"]);
+        check("g() { f; }; f() { cd sub; }; g; rm ../x", &expect!["../x/*"]);
+        check("trap 'cd sub' DEBUG; cd sub/deep; rm ../x", &expect!["../x/*"]);
     }
 
     #[test]
@@ -163,6 +227,6 @@ mod tests {
         check("rm -rf $x", &expect!["$x/*"]);
         check("rm -rf \"${build}/out\"", &expect!["${build}/out/*"]);
         check("rm -rf sub/$x", &expect![""]);
-        check("rm -rf ../other/$x ../*", &expect!["TOP/other/* TOP/*"]);
+        check("rm -rf ../other/$x ../*", &expect!["TOP/other/* TOP/* TOP/home/*"]);
     }
 }

@@ -13,7 +13,6 @@ const GIT_LOCATIONS: &[&str] = &[
     "GIT_CEILING_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_CONFIG",
-    "GIT_CONFIG_PARAMETERS",
     "GIT_DEFAULT_HASH",
     "GIT_DIR",
     "GIT_DISCOVERY_ACROSS_FILESYSTEM",
@@ -64,11 +63,6 @@ pub(super) fn variables(client: &BTreeMap<String, String>) -> BTreeMap<String, S
     PAGERS.iter().for_each(|name| set(name, "cat"));
     set("TERM", "dumb");
     set("GIT_TERMINAL_PROMPT", "0");
-    // A repository may name a program that every `git status` would run. Settings of the user's own stay before it.
-    let count = client.get("GIT_CONFIG_COUNT").and_then(|count| count.parse::<u32>().ok()).unwrap_or(0);
-    set("GIT_CONFIG_COUNT", &count.saturating_add(1).to_string());
-    set(&format!("GIT_CONFIG_KEY_{count}"), "core.fsmonitor");
-    set(&format!("GIT_CONFIG_VALUE_{count}"), "false");
     variables
 }
 
@@ -78,15 +72,6 @@ mod tests {
 
     fn of(client: &[(&str, &str)]) -> BTreeMap<String, String> {
         variables(&client.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
-    }
-
-    #[test]
-    fn settings_of_the_user_stay_and_ours_come_last() {
-        let set = of(&[("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "safe.directory"), ("GIT_CONFIG_VALUE_0", "*")]);
-        let settings: Vec<&str> =
-            ["COUNT", "KEY_0", "VALUE_0", "KEY_1", "VALUE_1"].iter().map(|name| set[&format!("GIT_CONFIG_{name}")].as_str()).collect();
-        assert_eq!(settings, ["2", "safe.directory", "*", "core.fsmonitor", "false"]);
-        assert_eq!(of(&[("GIT_CONFIG_COUNT", "many")])["GIT_CONFIG_COUNT"], "1");
     }
 
     #[test]
@@ -105,7 +90,8 @@ mod tests {
         let mut command = crate::stdx::process::command("git", &directory);
         command.args(["rev-parse", "--local-env-vars"]);
         let listed = String::from_utf8(crate::stdx::process::output(command).await.unwrap()).unwrap();
-        for name in listed.lines().filter(|name| *name != "GIT_CONFIG_COUNT") {
+        // Those two hold settings that the user wants everywhere.
+        for name in listed.lines().filter(|name| !["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"].contains(name)) {
             assert!(!of(&[(name, "x")]).contains_key(name), "{name}");
         }
         assert!(listed.contains("GIT_WORK_TREE"), "{listed}");

@@ -13,7 +13,7 @@ use polytree_protocol::{
 use serde_json::json;
 
 use super::{
-    context::{Ask, Leave, ToolContext},
+    context::{Approval, Ask, ToolContext},
     definition::ToolError,
     path::blocking,
 };
@@ -54,56 +54,75 @@ pub struct Sandboxing {
     pub sandbox: Arc<Sandbox>,
     /// What the settings say.
     pub settings: Arc<Settings>,
-    /// What the rules say of files, without answers that are remembered.
-    pub rules: Rules,
+}
+
+/// What was allowed before, beside the command itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Granted {
+    /// Patterns of directories outside.
+    pub directories: Vec<String>,
+    /// Files that may be read.
+    pub read: Vec<String>,
+    /// Files that may be written.
+    pub edit: Vec<String>,
+}
+
+impl Granted {
+    /// What still holds of a verdict on a path.
+    fn over(&self, path: &str, verdict: Verdict) -> Verdict {
+        let has = |paths: &[String]| paths.iter().any(|granted| granted == path);
+        Verdict { hidden: verdict.hidden && !has(&self.read) && !has(&self.edit), fixed: verdict.fixed && !has(&self.edit) }
+    }
 }
 
 /// How a command runs.
 #[derive(Debug)]
-pub(super) enum Run {
+pub(super) enum Execution {
     /// With everything that the user may do.
     Free,
     /// With a policy of which nothing can be enforced here, which is told.
-    Told(SandboxReport),
+    Unenforced(SandboxReport),
     /// In the sandbox.
     Confined(Box<Confined>),
 }
 
-impl Run {
+impl Execution {
     /// What is told of it; nothing where it has no policy.
     pub(super) fn report(&self) -> Option<&SandboxReport> {
         match self {
             Self::Free => None,
-            Self::Told(report) => Some(report),
+            Self::Unenforced(report) => Some(report),
             Self::Confined(confined) => Some(&confined.report),
         }
     }
 }
 
-/// Asks for leave to run a command and works out how it runs. `outside` is the model's reason for running it without the
-/// sandbox; `directories` are the patterns of places outside that were asked for before.
-pub(super) async fn leave(context: &ToolContext, ask: Ask, outside: Option<&str>, directories: &[String]) -> Result<Run, ToolError> {
+/// Asks for permission to run a command and decides how it runs. `outside` is the model's reason for running it without the
+/// sandbox; `granted` is what was allowed before.
+pub(super) async fn authorize(context: &ToolContext, ask: Ask, outside: Option<&str>, granted: Granted) -> Result<Execution, ToolError> {
     let Some(sandboxing) = &context.sandbox else {
-        return context.host.ask(context, ask).await.map(|()| Run::Free);
+        return context.host.ask(context, ask).await.map(|()| Execution::Free);
     };
     let abilities = sandboxing.sandbox.abilities().await;
     let can_confine = sandboxing.settings.can_have(abilities, SandboxPolicy::Workspace);
     let again = ask.clone();
     let policy = match context.host.ask_command(context, ask, can_confine).await? {
-        Leave::Person => return Ok(Run::Free),
-        Leave::Looking => SandboxPolicy::ReadOnly,
-        Leave::Confined => SandboxPolicy::Workspace,
+        Approval::User => return Ok(Execution::Free),
+        Approval::ReadRules => SandboxPolicy::ReadOnly,
+        Approval::Sandboxed => SandboxPolicy::Workspace,
     };
     if let Some(reason) = outside.map(str::trim).filter(|reason| !reason.is_empty()) {
         let report = abilities.report(policy, sandboxing.settings.wants());
         return ask_outside(context, again, &report, reason, false).await;
     }
-    let allowed: Vec<AbsPath> = directories.iter().filter_map(|pattern| AbsPath::new(pattern.strip_suffix("/*")?)).collect();
+    let allowed: Vec<AbsPath> = granted.directories.iter().filter_map(|pattern| AbsPath::new(pattern.strip_suffix("/*")?)).collect();
     let (sandboxing, worktree, environment) = (Arc::clone(sandboxing), context.worktree.clone(), Arc::clone(&context.environment));
     let (settings, outputs) = (Arc::clone(&sandboxing.settings), context.output_directory.clone());
+    let rules = context.host.rules();
     let confined = blocking(move || {
         let home = environment.get("HOME").and_then(AbsPath::new).or_else(crate::stdx::paths::home);
-        let rules = |path: &str| verdict(&sandboxing.rules, policy, path);
+        let rules_key = key(&rules, policy, &granted);
+        let judge = |path: &str| granted.over(path, verdict(&rules, policy, path));
         let place = Place {
             policy,
             settings: &sandboxing.settings,
@@ -113,29 +132,29 @@ pub(super) async fn leave(context: &ToolContext, ask: Ask, outside: Option<&str>
             outputs: &outputs,
             outside: &allowed,
             own_names: &OWN_NAMES,
-            rules: &rules,
-            rules_key: key(&sandboxing.rules, policy),
+            rules: &judge,
+            rules_key,
         };
         Ok(sandboxing.sandbox.confine(abilities, &place))
     })
     .await?;
     let report = abilities.report(policy, settings.wants());
     match confined {
-        Ok(confined) => Ok(Run::Confined(Box::new(confined))),
+        Ok(confined) => Ok(Execution::Confined(Box::new(confined))),
         // The rules have allowed it, and nothing here could do more; where that is not enough, settings say so.
-        Err(Unconfined::Impossible) if policy == SandboxPolicy::ReadOnly && !settings.required => Ok(Run::Told(report)),
+        Err(Unconfined::Impossible) if policy == SandboxPolicy::ReadOnly && !settings.required => Ok(Execution::Unenforced(report)),
         Err(error) => ask_outside(context, again, &report, &error.to_string(), true).await,
     }
 }
 
-/// Asks for leave to run it without the sandbox; the question names the policy that stands in the way.
-async fn ask_outside(context: &ToolContext, ask: Ask, report: &SandboxReport, reason: &str, force: bool) -> Result<Run, ToolError> {
+/// Asks for permission to run it without the sandbox; the question names the policy that stands in the way.
+async fn ask_outside(context: &ToolContext, ask: Ask, report: &SandboxReport, reason: &str, force: bool) -> Result<Execution, ToolError> {
     let mut metadata = ask.metadata;
     metadata["sandbox"] = json!(report);
     metadata["reason"] = json!(reason);
     let title = format!("Outside the sandbox ({}): {}", word(report.policy), ask.title);
     let ask = Ask { kind: "sandbox", force: force || ask.force, title, metadata, ..ask };
-    context.host.ask(context, ask).await.map(|()| Run::Free)
+    context.host.ask(context, ask).await.map(|()| Execution::Free)
 }
 
 /// What the rules say of a file of the worktree, by its path in it.
@@ -154,9 +173,9 @@ fn verdict(rules: &Rules, policy: SandboxPolicy, path: &str) -> Verdict {
     Verdict { hidden, fixed }
 }
 
-fn key(rules: &Rules, policy: SandboxPolicy) -> u64 {
+fn key(rules: &Rules, policy: SandboxPolicy, granted: &Granted) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (format!("{rules:?}"), policy).hash(&mut hasher);
+    (format!("{rules:?}"), policy, &granted.read, &granted.edit).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -189,8 +208,8 @@ pub(super) fn note(report: &SandboxReport, output: &str) -> Option<String> {
 }
 
 /// Puts back what a command has changed and should not have; gives what the model is told of it.
-pub(super) async fn restore(run: Run) -> Option<String> {
-    let Run::Confined(confined) = run else { return None };
+pub(super) async fn restore(execution: Execution) -> Option<String> {
+    let Execution::Confined(confined) = execution else { return None };
     let restored = blocking(move || {
         let restored = confined.restore();
         // Its temporary directory goes with it.
@@ -241,8 +260,15 @@ mod tests {
             assert_eq!(verdict(&rules, SandboxPolicy::Workspace, path), Verdict { hidden, fixed }, "{path}");
             assert_eq!(verdict(&rules, SandboxPolicy::ReadOnly, path), Verdict { hidden, fixed: false }, "{path}");
         }
-        assert_ne!(key(&rules, SandboxPolicy::ReadOnly), key(&rules, SandboxPolicy::Workspace));
-        assert_ne!(key(&rules, SandboxPolicy::ReadOnly), key(&Rules::new(None), SandboxPolicy::ReadOnly));
+        let none = Granted::default();
+        let some = Granted { read: vec![".env".to_owned()], ..Granted::default() };
+        let first = key(&rules, SandboxPolicy::ReadOnly, &none);
+        assert_ne!(first, key(&rules, SandboxPolicy::Workspace, &none));
+        assert_ne!(first, key(&Rules::new(None), SandboxPolicy::ReadOnly, &none));
+        assert_ne!(first, key(&rules, SandboxPolicy::ReadOnly, &some));
+        let both = Verdict { hidden: true, fixed: true };
+        assert_eq!(some.over(".env", both), Verdict { hidden: false, fixed: true });
+        assert_eq!(some.over("other", both), both);
     }
 
     #[test]

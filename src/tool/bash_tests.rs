@@ -121,6 +121,7 @@ impl Fixture {
             output_limits: crate::tool::output::OutputLimits::default(),
             cancel,
             environment: Arc::new(environment),
+            guard: Arc::default(),
             file_times: Arc::new(FileTimes::default()),
             overlay: Arc::default(),
             buffers: crate::overlay::Policy::default(),

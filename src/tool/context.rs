@@ -11,7 +11,7 @@ use polytree_protocol::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{bash_sandbox::Sandboxing, definition::ToolError, file_times::FileTimes, output::OutputLimits};
+use super::{bash_sandbox::Sandboxing, definition::ToolError, file_times::FileTimes, guard::Guard, output::OutputLimits};
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
@@ -49,6 +49,8 @@ pub struct ToolContext {
     pub cancel: CancellationToken,
     /// Variables for child processes.
     pub environment: Environment,
+    /// What tools are kept from.
+    pub guard: Arc<Guard>,
     /// When this session last read each file.
     pub file_times: Arc<FileTimes>,
     /// Texts that editors hold and have not saved.
@@ -82,15 +84,15 @@ pub struct Ask {
     pub metadata: Value,
 }
 
-/// On whose word a command may run.
+/// Who allowed a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
-    /// A person's: an answer, a rule of the user's own, or the mode for everything.
-    Person,
-    /// Only that of rules for commands that look and change nothing.
-    Looking,
-    /// That of the mode for commands inside the sandbox.
-    Confined,
+pub enum Approval {
+    /// The user: an answer, a rule of the user's own, or the mode `all`.
+    User,
+    /// Only rules for commands that read and change nothing.
+    ReadRules,
+    /// The mode `edits`, for commands inside the sandbox.
+    Sandboxed,
 }
 
 /// The session that a tool runs for.
@@ -98,13 +100,17 @@ pub enum Leave {
 pub trait Host: Send + Sync {
     /// Returns when the call may go on; waits for the user where a rule says ask.
     async fn ask(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError>;
+    /// Whether a person has answered a question of this call with yes.
+    fn was_answered(&self) -> bool {
+        false
+    }
+    /// The same for a command; `can_confine` when it could run in the sandbox with the policy `workspace`.
+    async fn ask_command(&self, context: &ToolContext, ask: Ask, _can_confine: bool) -> Result<Approval, ToolError> {
+        self.ask(context, ask).await.map(|()| Approval::User)
+    }
     /// The rules in force, without the answers that are remembered.
     fn rules(&self) -> Rules {
         Rules::new(None)
-    }
-    /// The same for a command; `can_confine` when it could run in the sandbox with the policy `workspace`.
-    async fn ask_command(&self, context: &ToolContext, ask: Ask, _can_confine: bool) -> Result<Leave, ToolError> {
-        self.ask(context, ask).await.map(|()| Leave::Person)
     }
     /// Replaces title and metadata of the running part (sent to clients).
     async fn progress(&self, context: &ToolContext, title: Option<String>, metadata: Value);

@@ -11,11 +11,11 @@ use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     path,
-    walk::{self, CUT_NOTE},
+    walk::{self, CUT_NOTE, Hidden},
 };
 use crate::{
     find::{
-        What,
+        EntryKind,
         files::{Dated, newest_first},
         text::PathPattern,
     },
@@ -69,24 +69,30 @@ impl Tool for Glob {
                 },
             )
             .await?;
-        let (root, cancel) = (place.real().clone(), context.cancel.clone());
-        let (mut files, is_cut) = path::blocking(move || {
+        let (root, cancel, at) = (place.real().clone(), context.cancel.clone(), context.clone());
+        let (mut files, is_cut, note) = path::blocking(move || {
+            path::unmoved(&root, &root)?;
+            let hidden = Hidden::below(&at, &root);
             let (mut found, files) = (Vec::new(), walk::files(&root, &cancel)?);
             files.visit(
-                |_, _| true,
+                |path, _| !hidden.is(path),
                 |path, what| {
                     let is_match = || pattern.is_match(root.as_path(), path) || is_alike(&folded, root.as_path(), path);
                     // A link to a directory is one itself and holds no files of this project.
-                    if what == What::File && is_match() && !path.is_dir() {
+                    if what == EntryKind::File && is_match() && !path.is_dir() {
                         found.push(Dated::now(path));
                     }
                 },
             );
-            Ok((found, files.is_cut()))
+            Ok((found, files.is_cut(), hidden.note))
         })
         .await?;
         newest_first(&mut files);
-        Ok(render(&args.pattern, &files, is_cut))
+        let mut output = render(&args.pattern, &files, is_cut);
+        if !note.is_empty() {
+            output.output.extend(["\n\n", &note]);
+        }
+        Ok(output)
     }
 }
 

@@ -23,12 +23,12 @@ use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     path::{self, Checked},
-    walk::{self, CUT_NOTE},
+    walk::{self, CUT_NOTE, Hidden},
 };
 use crate::{
     file::open,
     find::{
-        What,
+        EntryKind,
         files::{Dated, newest_first},
         text::{Collect, Error, Line, Options, PathPattern, Place, Query, Stop, Targets, search, unsaved, window},
     },
@@ -93,11 +93,16 @@ impl Tool for Grep {
                 },
             )
             .await?;
-        let (root, cancel, overlay) = (place.clone(), context.cancel.clone(), context.overlay.clone());
+        let (root, cancel, overlay, at) = (place.clone(), context.cancel.clone(), context.overlay.clone(), context.clone());
         let stop = Stop::at(Instant::now() + TIMEOUT);
         let until = stop.clone();
-        let searched = path::blocking(move || find(&root, include.as_ref(), &query, &overlay, &cancel, &until));
-        let (hits, is_cut) = {
+        let searched = path::blocking(move || {
+            path::unmoved(root.real(), root.real())?;
+            let hidden = Hidden::below(&at, root.real());
+            let (hits, is_cut) = find(&root, include.as_ref(), &hidden, &query, &overlay, &cancel, &until)?;
+            Ok((hits, is_cut, hidden.note))
+        });
+        let (hits, is_cut, left_out) = {
             let _guard = stop.on_drop();
             tokio::select! {
                 found = searched => found?,
@@ -107,6 +112,9 @@ impl Tool for Grep {
         let mut note = if is_cut { format!("\n{CUT_NOTE}\n") } else { String::new() };
         if stop.is_late() {
             let _ = writeln!(note, "\n{LATE_NOTE}");
+        }
+        if !left_out.is_empty() {
+            let _ = writeln!(note, "\n{left_out}");
         }
         let (hits, withheld) = readable(context, hits).await?;
         if withheld > 0 {
@@ -193,45 +201,52 @@ impl Collect for Newest {
 }
 
 /// The files at a place, newest first, and whether there are more than a search looks at.
-fn targets(place: &Checked, include: Option<&PathPattern>, overlay: &Overlay, cancel: &CancellationToken) -> Result<Targets, ToolError> {
+fn targets(
+    place: &Checked,
+    include: Option<&PathPattern>,
+    hidden: &Hidden,
+    overlay: &Overlay,
+    cancel: &CancellationToken,
+) -> Result<Targets, ToolError> {
     let root = place.real();
     if !root.as_path().is_dir() {
         if overlay.get(root).is_none() {
             // Named itself, a file that cannot be searched is an error and not merely without matches.
             open::regular(root).map_err(|error| ToolError::failed(format!("{} cannot be searched: {error}.", place.shown())))?;
         }
-        return Ok(Targets { files: vec![root.as_path().to_owned()], ..Targets::default() });
+        return Ok(Targets::of_paths(vec![root.as_path().to_owned()], false));
     }
     let includes = |path: &Path| include.is_none_or(|include| include.is_match(root.as_path(), path));
     // What an editor holds is the newest there is.
-    let mut files: Vec<PathBuf> = unsaved(root, overlay, includes);
+    let mut files: Vec<PathBuf> = unsaved(root, overlay, |path| includes(path) && !hidden.holds(path));
     files.sort();
     let unsaved: HashSet<PathBuf> = files.iter().cloned().collect();
     let all = walk::files(root, cancel)?;
     let mut dated = Vec::new();
     all.visit(
-        |path, what| what == What::Directory || (includes(path) && !unsaved.contains(path)),
+        |path, what| !hidden.is(path) && (what == EntryKind::Directory || (includes(path) && !unsaved.contains(path))),
         |path, what| {
-            if what == What::File {
+            if what == EntryKind::File {
                 dated.push(Dated::now(path));
             }
         },
     );
     newest_first(&mut dated);
     files.extend(dated.into_iter().map(|file| file.path));
-    Ok(Targets { files, is_cut: all.is_cut(), ..Targets::default() })
+    Ok(Targets::of_paths(files, all.is_cut()))
 }
 
 /// Searches a place for the first matches in the files changed last.
 fn find(
     place: &Checked,
     include: Option<&PathPattern>,
+    hidden: &Hidden,
     query: &Query,
     overlay: &Overlay,
     cancel: &CancellationToken,
     stop: &Stop,
 ) -> Result<(Vec<Hit>, bool), ToolError> {
-    let targets = targets(place, include, overlay, cancel)?;
+    let targets = targets(place, include, hidden, overlay, cancel)?;
     let at = Place { directory: place.real().clone(), from: place.real().clone() };
     let newest = Newest { hits: Mutex::default(), matches: AtomicUsize::new(0) };
     search(&at, &targets, query, overlay, stop, &newest);

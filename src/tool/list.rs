@@ -15,9 +15,9 @@ use super::{
     context::{Ask, ToolContext},
     definition::{Tool, ToolError, ToolOutput},
     path,
-    walk::{self, CUT_NOTE},
+    walk::{self, CUT_NOTE, Hidden},
 };
-use crate::{find::What, git::ignore::is_too_nested, stdx::paths::AbsPath};
+use crate::{find::EntryKind, git::ignore::is_too_nested, stdx::paths::AbsPath};
 
 /// More files are not shown at once.
 const MAX_FILES: usize = 100;
@@ -91,25 +91,31 @@ impl Tool for List {
             )
             .await?;
         let cancel = context.cancel.clone();
-        let from = root.clone();
-        let (entries, is_cut) = path::blocking(move || {
+        let (from, at) = (root.clone(), context.clone());
+        let (entries, is_cut, note) = path::blocking(move || {
+            path::unmoved(&from, &from)?;
+            let hidden = Hidden::below(&at, &from);
             let (mut entries, files) = (Vec::new(), walk::files(&from, &cancel)?);
             files.visit(
                 |path, what| {
-                    let is_directory = what == What::Directory;
+                    let is_directory = what == EntryKind::Directory;
                     let is_junk = is_directory && path.file_name().and_then(|name| name.to_str()).is_some_and(|name| JUNK.contains(&name));
-                    !is_junk && !ignore.matched(path, is_directory).is_ignore()
+                    !is_junk && !hidden.is(path) && !ignore.matched(path, is_directory).is_ignore()
                 },
                 |path, what| {
                     let names = path.strip_prefix(&from).into_iter().flatten();
                     let names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
-                    entries.push(Entry { names, is_directory: what == What::Directory });
+                    entries.push(Entry { names, is_directory: what == EntryKind::Directory });
                 },
             );
-            Ok((entries, files.is_cut()))
+            Ok((entries, files.is_cut(), hidden.note))
         })
         .await?;
-        Ok(render(place.named(), place.shown(), entries, is_cut))
+        let mut output = render(place.named(), place.shown(), entries, is_cut);
+        if !note.is_empty() {
+            output.output.extend(["\n\n", &note]);
+        }
+        Ok(output)
     }
 }
 

@@ -11,8 +11,10 @@ pub mod output;
 pub mod select;
 
 pub mod file_times;
+pub mod guard;
 pub mod path;
 mod path_lookalike;
+pub mod private;
 pub mod unfinished;
 
 mod announced;
@@ -38,6 +40,7 @@ mod edit_indent;
 mod edit_kept;
 mod edit_lines;
 mod edit_match;
+mod git_guard;
 pub mod glob;
 pub mod grep;
 pub mod list;

@@ -1,7 +1,7 @@
 //! The one place that turns a path which the model wrote into a file. Symlinks are resolved, leave is asked for what
 //! lies outside the worktree, and the result can only be opened as what was checked.
 
-use std::{ffi::OsString, io, path::Component};
+use std::{ffi::OsString, io, path::Component, sync::Arc};
 
 use serde_json::json;
 
@@ -23,6 +23,9 @@ pub enum Purpose {
     /// Changing or creating.
     Write,
 }
+
+/// What people are told of a private place.
+const PRIVATE: &str = "where keys or polytree's own files are kept";
 
 /// A path for which leave was given as far as its place goes; rules about its name are the tool's own question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,22 +84,33 @@ pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Resul
     // What only an editor has yet is not on the disk.
     let is_announced = context.overlay.get(&named).is_some();
     let (from, worktree) = (named.clone(), context.worktree.clone());
-    let (named, note, several, real, folder, protected) = blocking(move || {
+    let guard = Arc::clone(&context.guard);
+    let (named, note, several, real, folder, special) = blocking(move || {
         let none = |path| Found { path, notes: Vec::new(), several: None };
         let Found { path: named, notes, several } = if is_announced { none(from) } else { path_lookalike::find(&from) };
         let note = (!notes.is_empty()).then(|| notes.join(" "));
         let failed = format!("{named} cannot be resolved");
         let real = resolve(&named).map_err(|error| ToolError::failed(format!("{failed}: {error}")))?;
         let folder = if real.as_path().is_dir() { real.clone() } else { real.parent().unwrap_or_else(|| real.clone()) };
-        let protected = purpose == Purpose::Write && is_git_internal(&real, &worktree);
-        Ok((named, note, several, real, folder, protected))
+        let special = if guard.private.holds(&real) || guard.private.holds(&named) {
+            Some(PRIVATE)
+        } else {
+            (purpose == Purpose::Write && is_git_internal(&real, &worktree)).then_some("inside the repository's git directory")
+        };
+        Ok((named, note, several, real, folder, special))
     })
     .await?;
+    let protected = special.is_some();
     let kept = purpose == Purpose::Read && real.is_within(&context.output_directory);
     if protected || !(kept || real.is_within(&context.worktree)) {
         let verb = if purpose == Purpose::Read { "Read" } else { "Change" };
-        let place = if protected { "inside the repository's git directory" } else { "outside the worktree" };
-        let pattern = format!("{}/*", folder.to_string().trim_end_matches('/'));
+        let place = special.unwrap_or("outside the worktree");
+        // Of what is private, the file itself is asked about.
+        let pattern = if special == Some(PRIVATE) && folder != real {
+            real.to_string()
+        } else {
+            format!("{}/*", folder.to_string().trim_end_matches('/'))
+        };
         // What "always" grants must not be more than what the person was shown.
         let broad =
             folder.parent().is_none() || context.worktree.is_within(&folder) || !folder.as_path().is_dir() || is_wild(&folder.to_string());
@@ -115,6 +129,8 @@ pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Resul
                 },
             )
             .await?;
+        let (again, expected) = (named.clone(), real.clone());
+        blocking(move || unmoved(&again, &expected)).await?;
     }
     if let Some(several) = several {
         return Err(ToolError::Failed(several));
@@ -126,6 +142,20 @@ pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Resul
         patterns.push(other);
     }
     Ok(Checked { named, real, shown, patterns, note })
+}
+
+/// Makes sure that a path still leads where it led when leave was asked for: what was put in its place meanwhile was
+/// never shown.
+///
+/// # Errors
+/// When it leads elsewhere.
+pub fn unmoved(named: &AbsPath, real: &AbsPath) -> Result<(), ToolError> {
+    if resolve(named).is_ok_and(|now| now == *real) {
+        return Ok(());
+    }
+    Err(ToolError::failed(format!(
+        "{named} no longer leads to {real}, as it did when leave was asked for. Nothing was done; call the tool again if it is still needed."
+    )))
 }
 
 /// Runs blocking work on the pool for it.

@@ -294,7 +294,7 @@ fn cut_note(window: Window, page: &Page) -> Option<String> {
 fn attach(mut source: Source<'_>, head: Vec<u8>, mime: &str) -> Result<ToolOutput, ToolError> {
     let file = source.file;
     let is_image = mime.starts_with("image/");
-    let most = if is_image { image::MOST_BYTES as u64 } else { DOCUMENT_BYTES };
+    let most = if is_image { image::MAX_BYTES as u64 } else { DOCUMENT_BYTES };
     let size = source.metadata.len();
     if size > most {
         let why =

@@ -141,6 +141,7 @@ impl Place {
             output_limits: super::output::OutputLimits::default(),
             cancel: CancellationToken::new(),
             environment: Arc::new(BTreeMap::new()),
+            guard: Arc::default(),
             file_times: Arc::new(FileTimes::default()),
             overlay: Arc::default(),
             buffers: crate::overlay::Policy::default(),

@@ -1,5 +1,10 @@
 //! What the searching tools share: the place to search, and what the model is told of a walk that has bounds.
 
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -25,6 +30,48 @@ pub async fn place(context: &ToolContext, given: Option<&str>) -> Result<Checked
         return Err(ToolError::failed(format!("{} does not exist.", checked.named())));
     }
     Ok(checked)
+}
+
+/// What a walk leaves out: places that hold keys, and polytree's own.
+#[derive(Debug, Clone, Default)]
+pub struct Hidden {
+    paths: HashSet<PathBuf>,
+    /// What the model is told about it; empty where there is nothing.
+    pub note: String,
+}
+
+/// So many places are named.
+const MOST_NAMED: usize = 10;
+
+impl Hidden {
+    /// What is left out below a directory, a real path. Looks at the disk.
+    #[must_use]
+    pub fn below(context: &ToolContext, root: &AbsPath) -> Self {
+        let hidden: Vec<&AbsPath> = context.guard.private.below(root).collect();
+        let named: Vec<String> = hidden.iter().take(MOST_NAMED).map(|path| path.relative_to(&context.worktree)).collect();
+        let more = if hidden.len() > MOST_NAMED { ", ..." } else { "" };
+        let note = if named.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "(Left out, because keys or polytree's own files are kept there: {}{more}. For one of them, give it as `path`: then the user is asked.)",
+                named.join(", ")
+            )
+        };
+        Self { paths: hidden.into_iter().map(|path| path.as_path().to_owned()).collect(), note }
+    }
+
+    /// Whether an entry of the walk is left out.
+    #[must_use]
+    pub fn is(&self, path: &Path) -> bool {
+        !self.paths.is_empty() && self.paths.contains(path)
+    }
+
+    /// The same for a file at any depth.
+    #[must_use]
+    pub fn holds(&self, path: &Path) -> bool {
+        path.ancestors().any(|path| self.is(path))
+    }
 }
 
 /// All files below a directory, as far as a tool looks at them.

@@ -85,3 +85,15 @@ test('a question whose command is very long is shown whole', { skip }, async (t)
   await client.call('session.submit', { sessionID: id, parts: `run echo ${'x'.repeat(70_000)}; echo last` })
   await page.locator('.ask .command', { hasText: /; echo last$/ }).waitFor()
 })
+
+test('a question shows what cannot be seen, and where the command runs', { skip }, async (t) => {
+  const { directory, client, page } = await fixture(t)
+  const { id } = await client.call('session.create', { directory })
+  await isLive(page)
+  await choose(page, id)
+  await client.call('session.submit', { sessionID: id, parts: 'run echo \u202ea\u200bb' })
+  await page.locator('.ask .command', { hasText: 'echo \\u{202e}a\\u{200b}b' }).waitFor()
+  await page.locator('.ask .path', { hasText: `in ${fs.realpathSync(directory)}` }).waitFor()
+  // The buttons come after the whole command, which is no box with a bar of its own.
+  assert.equal(await page.locator('.ask .command').evaluate((box) => box.scrollHeight - box.clientHeight), 0)
+})

@@ -24,6 +24,7 @@ mod events;
 mod files;
 mod find;
 mod full;
+mod guarded;
 mod hung;
 mod keys;
 mod life;

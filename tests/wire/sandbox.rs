@@ -208,12 +208,11 @@ async fn an_agent_that_looks_writes_reads_and_connects_nothing_whatever_runs() {
     }
     assert!(listener.accept().is_err() && unix.accept().is_err() && udp.recv(&mut [0; 8]).is_err(), "something has connected");
 
-    assert!(run > 30, "only {run} have got as far as the kernel");
+    assert!(run > 20, "only {run} have got as far as the kernel");
 
     // And it looks as before.
-    for line in
-        ["cat a.txt sub/b.txt", "git status --short", "diff <(echo 1) <(echo 1)", "head -c 1 /dev/zero | wc -c", "rg one || grep -r one ."]
-    {
+    let temporary = python("import tempfile; tempfile.TemporaryFile().write(b\"x\")");
+    for line in ["cat a.txt sub/b.txt", "git log --oneline", "git status --short", &temporary] {
         let state = place.run(line, plan.clone()).await;
         assert_eq!(
             (&state["metadata"]["sandbox"]["policy"], &state["metadata"]["exit"]),
@@ -221,11 +220,8 @@ async fn an_agent_that_looks_writes_reads_and_connects_nothing_whatever_runs() {
             "{line}: {state}"
         );
     }
-    let state = place.run("cat a.txt sub/b.txt", plan.clone()).await;
-    assert_eq!((output(&state), &state["metadata"]["exit"]), ("one\ntwo\nthree\nplain\n", &json!(0)));
-    let state = place.run("git log --oneline", plan.clone()).await;
-    assert!(output(&state).ends_with("first\n"), "{state}");
-    assert_eq!(place.run("echo x > $TMPDIR/x && cat $TMPDIR/x", plan).await["metadata"]["exit"], 0);
+    let state = place.run("cat a.txt sub/b.txt", plan).await;
+    assert_eq!(output(&state), "one\ntwo\nthree\nplain\n");
 }
 
 /// Commands that can be confined are not asked for.
@@ -400,14 +396,14 @@ async fn a_mode_is_the_roots_and_weaker_than_what_the_user_says() {
     let (_, questions) = place.call(call("touch other"), json!({ "mode": "ask" })).await;
     assert_eq!(questions.len(), 1);
     // No mode makes an agent that looks do more.
-    let (_, questions) = place.call(call("touch other"), json!({ "agent": "plan" })).await;
-    assert_eq!(questions.len(), 1);
+    let (state, _) = place.call(call("touch other"), json!({ "agent": "plan" })).await;
+    assert_eq!(state["status"], "error");
     let refused = place.client.refused("session.create", json!({ "parentID": place.session, "mode": "ask" })).await;
     assert!(refused["message"].as_str().unwrap().contains("root"), "{refused}");
     let child = place.client.call("session.create", json!({ "parentID": place.session })).await["id"].clone();
     place.session = child;
     place.client.subscribe(json!({ "sessionID": place.session })).await;
-    place.run("touch third", json!({})).await;
+    place.run("touch third", json!({ "agent": "build" })).await;
 }
 
 /// Runs a line with fewer abilities than the machine has; gives what it prints, and what was put back after it.
@@ -426,11 +422,11 @@ async fn with_less(abilities: Abilities, worktree: &AbsPath, data: &AbsPath, lin
         rules_key: 0,
     };
     let confined = sandbox.confine(abilities, &place).unwrap();
-    let (mut command, told) = confined.command("/bin/bash".as_ref(), worktree).unwrap();
-    command.args(["-c", "--", line]).envs(confined.variables());
+    let (mut command, sender) = confined.command("/bin/bash".as_ref(), worktree).unwrap();
+    command.args(["-c", "--", line]).env("HOME", worktree.as_path()).envs(confined.variables());
     let child = command.spawn().unwrap();
     drop(command);
-    told.tell().await;
+    sender.send().await;
     let output = child.wait_with_output().await.unwrap();
     let restored = confined.restore().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -444,7 +440,7 @@ async fn without_namespaces_secrets_stay_and_what_git_runs_is_put_back_or_mounte
     std::fs::write(fixture.path("repo/.env"), "SECRET-ENV\n").unwrap();
     let found = Sandbox::new(&data, &[]).with_program(env!("CARGO_BIN_EXE_polytree")).abilities().await;
     assert!(found.can_confine(), "these tests need Landlock: {found:?}");
-    let line = "cat a.txt; cat .env; echo x > made; git config core.fsmonitor evil; echo evil > .git/hooks/evil; mkdir .polytree; \
+    let line = "exec 2>&1; cat a.txt; cat .env; echo x > made; git config core.fsmonitor evil; echo evil > .git/hooks/evil; mkdir .polytree; \
                 echo x > ../outside; echo done";
     let config = std::fs::read_to_string(fixture.path("repo/.git/config")).unwrap();
     let mut ways = vec![Abilities { namespaces: false, bubblewrap: false, ..found }];

@@ -6,7 +6,7 @@ use polytree_protocol::diagnose::Diagnosis;
 use serde_json::{Value, json};
 
 use super::fake::id;
-use crate::cli::doctor_page::page;
+use crate::cli::commands::doctor_page::page;
 
 const NOW: i64 = 1_000_000_000;
 

@@ -5,10 +5,12 @@ pub mod advice;
 pub mod offline;
 
 mod machine;
+mod part;
 mod parts;
-mod work_advice;
 
-use std::{collections::BTreeMap, fmt::Display, future::Future, sync::Arc, time::Duration};
+pub use self::part::Asker;
+
+use std::{collections::BTreeMap, fmt::Display, future::Future, sync::Arc};
 
 use polytree_protocol::{
     PROTOCOL_VERSION,
@@ -16,55 +18,26 @@ use polytree_protocol::{
         Diagnosis, DiagnosisClient, DiagnosisDoor, DiagnosisListener, DiagnosisOwner, DiagnosisProjects, DiagnosisQuestions,
         DiagnosisQueues, DiagnosisStart,
     },
-    diagnose_machine::{DiagnosisMachine, DiagnosisSettings, DiagnosisStore},
+    diagnose_machine::{DiagnosisMachine, DiagnosisStore},
     id::ProjectId,
 };
 
+use self::part::{LATE, PART_TIMEOUT, wait, within};
 use super::{Daemon, clients::Door};
 use crate::{
-    config,
-    project::overview::{OpenDirectory, Outlook},
-    provider::{Keys, Secret},
+    project::overview::OpenDirectory,
     sandbox,
     stdx::{
         children,
-        paths::AbsPath,
-        redact::{is_secret_name, redact},
         tasks::Tasks,
         time::{Moment, ms, now_ms},
         version::version,
     },
     store::{Kind, KnownProject, ReadersState},
-    tool::context::Environment,
 };
 
-/// How long any part may take.
-const PATIENCE: Duration = Duration::from_millis(400);
-/// How the word about a part begins that took too long.
-const LATE: &str = "no answer";
-/// When so many questions wait for readers that hang, no more are put to them.
-const MOST_WAITING: usize = 16;
-
-/// Who wants to know.
-#[derive(Clone, Default)]
-pub struct Asker {
-    /// The connection.
-    pub connection: Option<u64>,
-    /// The directory whose settings are looked at; a real path.
-    pub directory: Option<AbsPath>,
-    /// The client's variables: which keys it has.
-    pub environment: Environment,
-    /// The stored keys, which are nowhere to be seen.
-    pub stored: Arc<Keys>,
-}
-
-impl Asker {
-    /// The text without anything secret.
-    fn clean(&self, text: &str) -> String {
-        let variables = self.environment.iter().filter(|(name, _)| is_secret_name(name)).map(|(_, value)| value.as_str());
-        redact(text, variables.chain(self.stored.values().map(Secret::expose)))
-    }
-}
+/// How many reads may wait while the store's readers hang; after that no more are started.
+const MAX_WAITING_READS: usize = 16;
 
 /// The state of a running daemon.
 pub async fn diagnose(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
@@ -144,7 +117,7 @@ pub async fn diagnose(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
         log: parts::log(asker),
         sandbox: sandbox.ok().map(sandbox::diagnosis),
         machine: machine.unwrap_or_else(|error| DiagnosisMachine { error: Some(asker.clean(&error)), ..DiagnosisMachine::default() }),
-        settings: settings_part(settings, asker),
+        settings: parts::settings(settings, asker),
         advice: Vec::new(),
     };
     report.machine.error = report.machine.error.or(looked_error.map(|error| asker.clean(&error)));
@@ -174,58 +147,12 @@ async fn projects(
     }
 }
 
-/// Why a part could not be had, with the error itself where there is one.
-enum Missing<E> {
-    Late,
-    Failed(E),
-}
-
-async fn within<T, E: Display>(part: impl Future<Output = Result<T, E>>) -> Result<T, String> {
-    match wait(part).await {
-        Ok(value) => Ok(value),
-        Err(Missing::Late) => Err(late()),
-        Err(Missing::Failed(error)) => Err(error.to_string()),
-    }
-}
-
-async fn wait<T, E>(part: impl Future<Output = Result<T, E>>) -> Result<T, Missing<E>> {
-    match tokio::time::timeout(PATIENCE, part).await {
-        Ok(result) => result.map_err(Missing::Failed),
-        Err(_) => Err(Missing::Late),
-    }
-}
-
 /// Asks the store, unless it hangs already: what nobody waits for any more would still be done once it goes on.
 async fn stored<T, E: Display>(readers: ReadersState, part: impl Future<Output = Result<T, E>>) -> Result<T, String> {
-    if readers.waiting > MOST_WAITING && readers.busy.is_some_and(|busy| busy > PATIENCE) {
+    if readers.waiting > MAX_WAITING_READS && readers.busy.is_some_and(|busy| busy > PART_TIMEOUT) {
         return Err(format!("{LATE} from the store's readers for {} ms", readers.busy.map_or(0, ms)));
     }
     within(part).await
-}
-
-fn settings_part(outlook: Result<Outlook, Missing<config::Error>>, asker: &Asker) -> DiagnosisSettings {
-    let error = match outlook {
-        Ok(outlook) => return parts::settings(outlook, asker),
-        Err(Missing::Late) => return DiagnosisSettings { error: Some(late()), ..DiagnosisSettings::default() },
-        Err(Missing::Failed(error)) => error,
-    };
-    let position = error.position();
-    DiagnosisSettings {
-        error: Some(asker.clean(&error.to_string())),
-        file: error.file().map(str::to_owned),
-        line: position.map(|(line, _)| line),
-        column: position.map(|(_, column)| column),
-        ..DiagnosisSettings::default()
-    }
-}
-
-fn late() -> String {
-    format!("{LATE} within {} ms", PATIENCE.as_millis())
-}
-
-/// Whether a part is missing only because it took too long, which says nothing about the thing itself.
-fn is_late(error: &str) -> bool {
-    error.starts_with(LATE)
 }
 
 fn owner(daemon: &Daemon) -> DiagnosisOwner {
@@ -255,10 +182,13 @@ fn door(door: Door) -> DiagnosisDoor {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc::channel, time::Instant};
+    use std::{
+        sync::mpsc::channel,
+        time::{Duration, Instant},
+    };
 
     use super::*;
-    use crate::{config::Places, daemon::Ending};
+    use crate::{config::Places, daemon::Ending, stdx::paths::AbsPath, tool::context::Environment};
 
     #[tokio::test]
     async fn it_answers_while_the_readers_of_the_store_hang() {
@@ -283,7 +213,7 @@ mod tests {
             assert!(report.advice.iter().any(|advice| advice.id == "store.silent"));
         }
         let (_, readers) = daemon.store.state();
-        assert!(readers.waiting <= 4 * MOST_WAITING, "what hangs is not buried under more questions: {readers:?}");
+        assert!(readers.waiting <= 4 * MAX_WAITING_READS, "what hangs is not buried under more questions: {readers:?}");
         drop((release_one, release_two));
         let (one, two) = reads.await;
         assert!(one.is_ok() && two.is_ok());

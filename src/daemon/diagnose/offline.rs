@@ -9,7 +9,11 @@ use polytree_protocol::{
     diagnose_machine::{DiagnosisMachine, DiagnosisSettings, DiagnosisStore},
 };
 
-use super::{Asker, Missing, advice, machine, parts, settings_part};
+use super::{
+    advice, machine,
+    part::{Asker, Missing},
+    parts,
+};
 use crate::{
     config::Places,
     project::overview::Outlook,
@@ -19,8 +23,8 @@ use crate::{
     tool::context::Environment,
 };
 
-/// How long the store is looked through.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The timeout of the check of the store.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What there is to tell about these places for a client with these variables. `holder` is who owns the data directory
 /// and did not answer; then the store is left alone.
@@ -37,7 +41,7 @@ pub async fn look(places: &Places, environment: &Environment, holder: Option<Dia
         (store, Outlook::of_user(&wanted, &variables))
     });
     let (store, settings) = match looked.await {
-        Ok((store, outlook)) => (store, settings_part(outlook.map_err(Missing::Failed), &asker)),
+        Ok((store, outlook)) => (store, parts::settings(outlook.map_err(Missing::Failed), &asker)),
         Err(error) => (DiagnosisStore { error: Some(error.to_string()), ..DiagnosisStore::default() }, DiagnosisSettings::default()),
     };
     let (user_id, user_name) = machine::user();
@@ -58,7 +62,7 @@ pub async fn look(places: &Places, environment: &Environment, holder: Option<Dia
 }
 
 fn look_into(places: &Places, store: &mut DiagnosisStore) {
-    match check::check(places.data.join("polytree.db").as_path(), PATIENCE) {
+    match check::check(places.data.join("polytree.db").as_path(), CHECK_TIMEOUT) {
         Ok(None) => {}
         Ok(Some(found)) => {
             store.rows = found.whole.then(|| parts::rows(found.rows));

@@ -19,9 +19,9 @@ use polytree_protocol::{
     session::SessionStatus,
 };
 
-use super::Asker;
+use super::part::{Asker, Missing, late};
 use crate::{
-    config::Places,
+    config::{self, Places},
     daemon::{Daemon, calls::Calls, clients::Description},
     find::{
         Cut, Finder, IndexState,
@@ -47,9 +47,9 @@ use crate::{
 };
 
 /// The longest list of projects and of questions.
-const MOST_LISTED: usize = 100;
+const MAX_LISTED: usize = 100;
 /// More files than this of one kind are not looked at.
-const MOST_FILES: u64 = 5_000;
+const MAX_FILES: u64 = 5_000;
 /// What the task of a session takes, with its queues and channels; reckoned.
 const SESSION_BYTES: u64 = 8 * 1024;
 /// What a session's notes of the files that it has read take; reckoned.
@@ -116,7 +116,7 @@ fn set_aside(path: &std::path::Path) -> DiagnosisSetAside {
 
 fn walk(directory: &AbsPath, found: &mut DiagnosisFiles) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        if found.count >= MOST_FILES {
+        if found.count >= MAX_FILES {
             found.more = true;
             return;
         }
@@ -168,7 +168,7 @@ pub(super) fn questions(open: Vec<Question>) -> Vec<DiagnosisQuestion> {
         since: question.permission.time.created,
         directory: question.directory,
     };
-    open.into_iter().take(MOST_LISTED).map(question).collect()
+    open.into_iter().take(MAX_LISTED).map(question).collect()
 }
 
 /// The checkouts whose file names are held.
@@ -216,7 +216,7 @@ pub(super) fn projects(known: Vec<KnownProject>, open: &[OpenDirectory], pending
     let is_open: BTreeSet<&ProjectId> = open.iter().map(|open| &open.project.id).collect();
     let count = known.len() as u64;
     let (first, rest): (Vec<_>, Vec<_>) = known.into_iter().partition(|project| is_open.contains(&project.id));
-    let list = first.into_iter().chain(rest).take(MOST_LISTED).map(|known| project(&known, open, pending)).collect();
+    let list = first.into_iter().chain(rest).take(MAX_LISTED).map(|known| project(&known, open, pending)).collect();
     DiagnosisProjects { error: None, known: count, list, indexes: Vec::new(), symbols: Vec::new() }
 }
 
@@ -326,7 +326,21 @@ pub(super) fn log(asker: &Asker) -> DiagnosisLog {
     }
 }
 
-pub(super) fn settings(outlook: Outlook, asker: &Asker) -> DiagnosisSettings {
+pub(super) fn settings(outlook: Result<Outlook, Missing<config::Error>>, asker: &Asker) -> DiagnosisSettings {
+    let outlook = match outlook {
+        Ok(outlook) => outlook,
+        Err(Missing::Late) => return DiagnosisSettings { error: Some(late()), ..DiagnosisSettings::default() },
+        Err(Missing::Failed(error)) => {
+            let position = error.position();
+            return DiagnosisSettings {
+                error: Some(asker.clean(&error.to_string())),
+                file: error.file().map(str::to_owned),
+                line: position.map(|(line, _)| line),
+                column: position.map(|(_, column)| column),
+                ..DiagnosisSettings::default()
+            };
+        }
+    };
     DiagnosisSettings {
         directory: asker.directory.as_ref().map(ToString::to_string),
         files: outlook.settings.files.iter().map(ToString::to_string).collect(),

@@ -3,25 +3,25 @@
 
 use std::borrow::Cow;
 
-/// A larger file is data or generated.
+/// The size limit of a file; a larger one is data or generated.
 pub(super) const MAX_BYTES: u64 = 1024 * 1024;
-/// So much of a file is looked at for bytes that no text has.
-const LOOKED_AT: usize = 8192;
-/// Files shorter than this are parsed however they look.
-const SMALL: usize = 8192;
-/// Nobody writes so many bytes a line, on average, by hand.
-const MEAN_LINE: usize = 300;
-/// Nor a line like this one.
-const LONG_LINE: usize = 65_536;
+/// How many of the first bytes are searched for NUL, which no text has.
+const BINARY_HEAD: usize = 8192;
+/// Files shorter than this are parsed in any case.
+const ALWAYS_PARSED: usize = 8192;
+/// The limit of bytes in a line, on average, in text that people write.
+const MAX_MEAN_LINE: usize = 300;
+/// The length limit of a line in text that people write.
+const MAX_LINE: usize = 65_536;
 
-/// Nor so many open brackets at one place; parsers take very long for them.
-const MOST_NESTED: usize = 3000;
+/// The nesting limit of brackets; parsers take very long beyond it.
+const MAX_NESTED: usize = 3000;
 
 /// The text of a source file; `None` for a binary file.
 pub(super) fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
     match encoding_rs::Encoding::for_bom(bytes) {
         Some((encoding, length)) => Some(encoding.decode_without_bom_handling(bytes.get(length..)?).0),
-        None if bytes[..bytes.len().min(LOOKED_AT)].contains(&0) => None,
+        None if bytes[..bytes.len().min(BINARY_HEAD)].contains(&0) => None,
         None => Some(String::from_utf8_lossy(bytes)),
     }
 }
@@ -34,7 +34,7 @@ pub(super) fn is_written(text: &str) -> bool {
     if is_nested(text) {
         return false;
     }
-    if text.len() <= SMALL {
+    if text.len() <= ALWAYS_PARSED {
         return true;
     }
     let (mut lines, mut longest) = (0, 0);
@@ -42,7 +42,7 @@ pub(super) fn is_written(text: &str) -> bool {
         lines += 1;
         longest = longest.max(line.len());
     }
-    text.len() / lines <= MEAN_LINE && longest <= LONG_LINE
+    text.len() / lines <= MAX_MEAN_LINE && longest <= MAX_LINE
 }
 
 /// Whether more brackets are open somewhere than a person would nest. Those in strings count too: it is a rough measure.
@@ -54,7 +54,7 @@ fn is_nested(text: &str) -> bool {
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        depth > MOST_NESTED
+        depth > MAX_NESTED
     })
 }
 

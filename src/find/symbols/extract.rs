@@ -14,20 +14,20 @@ use super::{
     language::Language,
 };
 
-/// One text takes at most so long, and so much longer for each byte: many times what a grammar takes, and little enough
+/// The time limit of parsing one text, and how much each byte adds: many times what a grammar takes, and little enough
 /// that many hostile files do not keep the machine busy.
-const MOST_TIME: (Duration, Duration) = (Duration::from_millis(300), Duration::from_micros(2));
-/// In one text at most so much is found; the rest of it is left out.
-const MOST_TAGS: usize = 50_000;
-/// Declarators are nested at most so deep.
-const MOST_NESTED: usize = 64;
-/// A longer name of what contains something is cut.
-const MOST_CONTAINER: usize = 128;
+const MAX_TIME: (Duration, Duration) = (Duration::from_millis(300), Duration::from_micros(2));
+/// The limit of captures in one text; the rest of it is left out.
+const MAX_TAGS: usize = 50_000;
+/// The nesting limit of declarators.
+const MAX_NESTED: usize = 64;
+/// The length limit of a container's name, in bytes.
+const MAX_CONTAINER: usize = 128;
 /// How many half-found matches a query keeps.
-const MOST_MATCHES: u32 = 4096;
-/// How often the token is asked: each so many-th time that the parser asks. The clock is looked at each time, since for
-/// nested text one step may take long.
-const SELDOM: u32 = 64;
+const MAX_MATCHES: u32 = 4096;
+/// The cancellation token is read at every n-th progress callback of the parser. The clock is read at each, since one
+/// step may take long for nested text.
+const TOKEN_INTERVAL: u32 = 64;
 
 /// Something that the query has found.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Extractor {
     /// It gives up when the token is cancelled.
     pub fn new(token: CancellationToken) -> Self {
         let mut cursor = QueryCursor::new();
-        cursor.set_match_limit(MOST_MATCHES);
+        cursor.set_match_limit(MAX_MATCHES);
         Self { parser: Parser::new(), cursor, token }
     }
 
@@ -61,11 +61,11 @@ impl Extractor {
         let grammar = Grammar::of(language);
         self.parser.set_language(&grammar.parsing).ok()?;
         let length = u32::try_from(text.len()).ok()?;
-        let until = Instant::now() + MOST_TIME.0 + MOST_TIME.1 * length;
+        let until = Instant::now() + MAX_TIME.0 + MAX_TIME.1 * length;
         let (token, mut asked) = (self.token.clone(), 0u32);
         let mut proceed = move || {
             asked = asked.wrapping_add(1);
-            let is_over = Instant::now() > until || (asked.is_multiple_of(SELDOM) && token.is_cancelled());
+            let is_over = Instant::now() > until || (asked.is_multiple_of(TOKEN_INTERVAL) && token.is_cancelled());
             if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let mut progress = |_: &_| proceed();
@@ -88,7 +88,7 @@ impl Extractor {
         let mut tags = Vec::new();
         while let Some(found) = matches.next() {
             tags.extend(tag(grammar, found.pattern_index, found.captures(), text));
-            if tags.len() >= MOST_TAGS {
+            if tags.len() >= MAX_TAGS {
                 break;
             }
         }
@@ -143,7 +143,7 @@ struct Declared {
 /// The name inside of a declarator of C or C++, and what it is qualified with.
 fn declared(mut node: Node<'_>, text: &str) -> Option<Declared> {
     let (mut container, mut is_function) = (String::new(), false);
-    for _ in 0..MOST_NESTED {
+    for _ in 0..MAX_NESTED {
         node = match node.kind() {
             "identifier"
             | "field_identifier"
@@ -191,7 +191,7 @@ pub(super) fn plain_name(text: &str) -> Box<str> {
     let whole = text.trim_matches(|c: char| c.is_whitespace() || "*&()".contains(c));
     let cut = whole.find(['<', '[', '(', '{', '+', ',']).map_or(whole, |at| &whole[..at]);
     let last = cut.split_whitespace().next_back().unwrap_or("").trim_start_matches(['*', '&']);
-    crate::stdx::text::prefix(if last.is_empty() { whole } else { last }, MOST_CONTAINER).into()
+    crate::stdx::text::prefix(if last.is_empty() { whole } else { last }, MAX_CONTAINER).into()
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ use self::{
     unsaved::Unsaved,
 };
 use crate::{
+    git::Checkout,
     overlay::Overlay,
     stdx::{idle::IdlePool, memory, paths::AbsPath, tasks::Tasks},
 };
@@ -62,10 +63,8 @@ pub enum Error {
 /// What is asked.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The checkout that the directory is in; its symbols are kept together.
-    pub worktree: AbsPath,
-    /// The directory, a real path in the checkout.
-    pub directory: AbsPath,
+    /// The directory, in a checkout whose symbols are kept together.
+    pub checkout: Checkout,
     /// Only in this file or below this directory.
     pub path: Option<AbsPath>,
     /// The name or a part of it.
@@ -114,12 +113,12 @@ impl Symbols {
         let _searching = self.searching.acquire().await.map_err(|_| Error::Ended)?;
         let (overlay, unsaved) = (Arc::clone(&self.overlay), Arc::clone(&self.unsaved));
         let found = Tasks::spawn_blocking(move || {
-            let scope = request.path.as_ref().unwrap_or(&request.directory);
+            let scope = request.path.as_ref().unwrap_or(&request.checkout.directory);
             let announced = unsaved.below(&overlay, scope, &token);
             let is_all = request.kinds.is_empty();
             let kinds = request.kinds.iter().filter(|kind| **kind <= SymbolKind::HIGHEST).fold(0, |bits, kind| bits | 1 << kind);
             let wanted = Wanted {
-                query: Query::new(crate::stdx::text::prefix(&request.query, rank::MOST_QUERY), is_all),
+                query: Query::new(crate::stdx::text::prefix(&request.query, rank::MAX_QUERY), is_all),
                 kinds: if is_all { u32::MAX } else { kinds },
                 limit: request.limit,
             };
@@ -162,12 +161,13 @@ impl Symbols {
 
     /// The files of the index that holds the directory.
     async fn prepared(&self, request: &Request) -> Files {
-        let mut project = self.project(&request.worktree);
+        let Checkout { worktree, directory, .. } = &request.checkout;
+        let mut project = self.project(worktree);
         project.prepare().await;
         let mut files = project.files();
         // What the walk over the checkout does not enter, somebody may yet work in: then it has an index of its own.
-        if request.directory != request.worktree && below(&files, &request.directory).is_empty() {
-            project = self.project(&request.directory);
+        if directory != worktree && below(&files, directory).is_empty() {
+            project = self.project(directory);
             project.prepare().await;
             files = project.files();
         }

@@ -10,8 +10,8 @@ use super::{
     language::Language,
 };
 
-/// A longer name is none.
-const MOST_NAME: usize = 512;
+/// The length limit of a name, in bytes.
+const MAX_NAME: usize = 512;
 
 /// A symbol of a text, with byte ranges.
 #[derive(Debug, PartialEq, Eq)]
@@ -173,7 +173,7 @@ fn name(range: &Range<u32>, text: &str) -> Option<Range<u32>> {
     let quotes = ['"', '\'', '`', ':'];
     let start = full.len() - full.trim_start_matches(quotes).len();
     let word = full[start..].trim_end_matches(['"', '\'', '`']);
-    let is_name = !word.is_empty() && word != "_" && word.len() <= MOST_NAME && !word.contains(char::is_control);
+    let is_name = !word.is_empty() && word != "_" && word.len() <= MAX_NAME && !word.contains(char::is_control);
     // Both are parts of a range of these numbers.
     let (start, length) = (u32::try_from(start).ok()?, u32::try_from(word.len()).ok()?);
     is_name.then(|| range.start + start..range.start + start + length)

@@ -20,16 +20,16 @@ use super::{
 };
 use crate::stdx::{memory, paths::AbsPath, tasks::Tasks};
 
-/// While the first reading runs, a query waits so long and then answers with what is there.
-const FIRST_WAIT: Duration = Duration::from_secs(3);
-/// A check that may bring something is waited for so long; one that is known to do so as long as the first.
-const CHECK_WAIT: Duration = Duration::from_millis(250);
-/// Within so long after a check, nothing is looked at again unless something is known to have changed.
-const FRESH: Duration = Duration::from_secs(1);
-/// After so long without a check, a query waits for one, since much may have happened.
-const STALE: Duration = Duration::from_secs(3);
-/// So many changed files are read again before a query is answered; more are a check's work.
-const MOST_CHANGED: usize = 64;
+/// The timeout of a query for the first reading; then it answers with what is there.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(3);
+/// The timeout of a query for a check that may find changes. For one that is known to find some it is that of the first.
+const CHECK_TIMEOUT: Duration = Duration::from_millis(250);
+/// Within this time after a check nothing is checked again, unless something is known to have changed.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+/// After this time without a check a query waits for one.
+const STALE_AFTER: Duration = Duration::from_secs(3);
+/// How many changed files are read again before a query is answered; more are left to a check.
+const MAX_CHANGED: usize = 64;
 
 /// Why not all symbols of a directory are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +178,7 @@ impl Project {
         let mut state = self.lock();
         let known = state.files.partition_point(|file| file.path < *path);
         let next = state.files.get(known).map(|file| &file.path);
-        if state.checked.is_some() && next == Some(path) && state.changed.len() < MOST_CHANGED {
+        if state.checked.is_some() && next == Some(path) && state.changed.len() < MAX_CHANGED {
             state.changed.insert(path.clone());
             return;
         }
@@ -201,10 +201,10 @@ impl Project {
     fn begin_check(self: &Arc<Self>) -> Option<Duration> {
         let mut state = self.lock();
         let wait = match state.checked.map(|checked| checked.elapsed()) {
-            None => Some(FIRST_WAIT),
-            Some(_) if state.must_check => Some(FIRST_WAIT),
-            Some(age) if age > STALE => Some(CHECK_WAIT),
-            Some(age) if age > FRESH => None,
+            None => Some(FIRST_TIMEOUT),
+            Some(_) if state.must_check => Some(FIRST_TIMEOUT),
+            Some(age) if age > STALE_AFTER => Some(CHECK_TIMEOUT),
+            Some(age) if age > FRESH_FOR => None,
             Some(_) => return None,
         };
         if !state.is_checking {

@@ -12,9 +12,9 @@ use super::{
     table::{Entry, characters},
 };
 
-/// A longer query is none of a person.
-pub(super) const MOST_QUERY: usize = 256;
-/// Only so many first letters of a name are looked at for where words begin.
+/// The length limit of a query, in bytes; the rest is ignored.
+pub(super) const MAX_QUERY: usize = 256;
+/// How many of the first letters of a name are searched for beginnings of words.
 const LOOKED_AT: usize = 64;
 
 /// The smaller, the better it fits.

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     file::open,
-    find::{files::Files, listing::What, walk::Bounds},
+    find::{files::Files, listing::EntryKind, walk::Bounds},
     stdx::paths::AbsPath,
 };
 
@@ -43,10 +43,11 @@ pub(super) fn list(root: &AbsPath, token: &CancellationToken) -> Option<Vec<List
     let mut listed = Vec::new();
     if let Ok(files) = Files::walk(root, Bounds::SEARCH, &|| token.is_cancelled()) {
         // What package managers put there is nobody's own, even where no ignore file says so.
-        let keep =
-            |path: &Path, what| !token.is_cancelled() && (what == What::File || path.file_name().is_none_or(|name| name != "node_modules"));
+        let keep = |path: &Path, what| {
+            !token.is_cancelled() && (what == EntryKind::File || path.file_name().is_none_or(|name| name != "node_modules"))
+        };
         files.visit(keep, |path, what| {
-            if what == What::File {
+            if what == EntryKind::File {
                 listed.extend(look(path));
             }
         });

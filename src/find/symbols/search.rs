@@ -15,7 +15,7 @@ use crate::stdx::paths::AbsPath;
 /// With fewer symbols than this for each thread, a thread costs more than it gains.
 const WORTH_A_THREAD: usize = 20_000;
 /// More threads gain little.
-const MOST_THREADS: usize = 8;
+const MAX_THREADS: usize = 8;
 
 /// A symbol that fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ type Candidate = (Rank, usize, usize);
 /// The best symbols of the files, best first; fewer when the token is cancelled.
 pub(super) fn search(files: &[Arc<File>], wanted: &Wanted, token: &CancellationToken) -> Vec<Hit> {
     let total: usize = files.iter().map(|file| file.symbols.len()).sum();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS).min(total / WORTH_A_THREAD).max(1);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(total / WORTH_A_THREAD).max(1);
     let chunks = chunks(files, total.div_ceil(threads).max(1));
     let mut best: Vec<Candidate> = std::thread::scope(|scope| {
         let (first, others) = chunks.split_first().map_or((0..0, &[][..]), |(first, others)| (first.clone(), others));

@@ -13,7 +13,7 @@ pub(super) struct Stamp {
     identity: (u64, u64, i64, i64),
 }
 
-/// Within so long after a change, another one may leave the stamp as it is: clocks of file systems tick slowly.
+/// Two changes within this time may have the same stamp: clocks of file systems tick slowly.
 const TICK: Duration = Duration::from_millis(50);
 /// The same where times are whole seconds.
 const SLOW_TICK: Duration = Duration::from_secs(2);

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::stdx::paths::AbsPath;
 
-/// One file has at most so many symbols; more are generated.
-const MOST_SYMBOLS: usize = 20_000;
+/// The limit of symbols in one file; a file with more is generated.
+const MAX_SYMBOLS: usize = 20_000;
 
 /// A file as it was when it was read.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl FileSymbols {
     }
 
     fn pack(mut found: Vec<Found>, text: &str) -> Self {
-        found.truncate(MOST_SYMBOLS);
+        found.truncate(MAX_SYMBOLS);
         let positions = Positions::new(text, found.iter().flat_map(|one| [one.range.start, one.range.end, one.name.start]).collect());
         let mut names = Names::default();
         let rows = found.iter().map(|one| {

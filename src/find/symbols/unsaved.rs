@@ -13,8 +13,8 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// Of so many texts the symbols are kept; more are parsed at each query.
-const MOST_KEPT: usize = 512;
+/// The capacity of the cache of parsed texts; others are parsed at each query.
+const CAPACITY: usize = 512;
 
 /// By file, with the announcement that was parsed.
 type Parsed = HashMap<AbsPath, (Weak<Document>, Arc<File>)>;
@@ -61,7 +61,7 @@ impl Unsaved {
 
     fn keep(&self, document: &Arc<Document>, file: &Arc<File>) {
         let mut parsed = self.lock();
-        if parsed.len() < MOST_KEPT || parsed.contains_key(&document.path) {
+        if parsed.len() < CAPACITY || parsed.contains_key(&document.path) {
             parsed.insert(document.path.clone(), (Arc::downgrade(document), Arc::clone(file)));
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::walker::walker;
 use crate::{
-    find::{files::Files, listing::What, walk::Bounds},
+    find::{files::Files, listing::EntryKind, walk::Bounds},
     git::ignore::sees,
     stdx::paths::AbsPath,
 };
@@ -62,7 +62,7 @@ fn nothing_below_a_directory_that_is_left_out_is_visited() {
     }
     let mut visited = Vec::new();
     let files = Files::walk(&root, Bounds::SEARCH, &|| false).unwrap();
-    let keep = |path: &std::path::Path, what| what == What::File || path != root.join("out").as_path();
+    let keep = |path: &std::path::Path, what| what == EntryKind::File || path != root.join("out").as_path();
     files.visit(keep, |path, _| visited.push(AbsPath::new(path).unwrap().relative_to(&root)));
     visited.sort();
     assert_eq!(visited, ["a", "a/x", "out-b", "out-b/x", "out.c", "z"]);

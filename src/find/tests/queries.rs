@@ -6,21 +6,21 @@ use proptest::prelude::*;
 
 use super::support::Place;
 use crate::find::{
-    listing::{Listing, What},
+    listing::{EntryKind, Listing},
     query::{self, Query},
     search::{Request, search},
     tree::{Node, Tree, UNWATCHED},
 };
 
 fn tree(paths: &[String]) -> Arc<Tree> {
-    let mut directories = std::collections::BTreeMap::<&str, std::collections::BTreeMap<&str, What>>::new();
+    let mut directories = std::collections::BTreeMap::<&str, std::collections::BTreeMap<&str, EntryKind>>::new();
     directories.entry("").or_default();
     for path in paths {
-        let (mut path, mut what) = (path.as_str(), What::File);
+        let (mut path, mut what) = (path.as_str(), EntryKind::File);
         while !path.is_empty() {
             let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
             directories.entry(directory).or_default().insert(name, what);
-            (path, what) = (directory, What::Directory);
+            (path, what) = (directory, EntryKind::Directory);
         }
     }
     let nodes = directories.into_iter().map(|(directory, names)| Node {
@@ -146,9 +146,9 @@ fn what_was_used_comes_first_and_an_empty_query_has_an_order() {
     let all = found(&paths, Request { recent: recent.clone(), ..request("", 1000) });
     assert_eq!(all, ["b/c/d.md", "b/", "a.md", "z.md", "b/c/", "b/a.md"]);
     assert_eq!(found(&paths, Request { recent, ..request("md", 2) }), ["b/c/d.md", "a.md"]);
-    assert_eq!(found(&paths, Request { what: Some(What::Directory), ..request("", 10) }), ["b/", "b/c/"]);
-    assert_eq!(found(&paths, Request { what: Some(What::Directory), ..request("c$", 10) }), ["b/c/"]);
-    assert_eq!(found(&paths, Request { what: Some(What::File), directory: b"b".to_vec(), ..request("", 10) }), ["a.md", "c/d.md"]);
+    assert_eq!(found(&paths, Request { what: Some(EntryKind::Directory), ..request("", 10) }), ["b/", "b/c/"]);
+    assert_eq!(found(&paths, Request { what: Some(EntryKind::Directory), ..request("c$", 10) }), ["b/c/"]);
+    assert_eq!(found(&paths, Request { what: Some(EntryKind::File), directory: b"b".to_vec(), ..request("", 10) }), ["a.md", "c/d.md"]);
     assert_eq!(found(&paths, Request { directory: b"b".to_vec(), ..request("^c", 10) }), ["c/", "c/d.md"]);
 }
 

@@ -15,7 +15,7 @@ use crate::{
     event::{Events, Filter},
     find::{
         Finder, Wanted,
-        listing::What,
+        listing::EntryKind,
         refresh,
         tree::Tree,
         walk::{self, Bounds, Unwatched},
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Longer than anything here takes on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Place {
     pub root: AbsPath,
@@ -91,7 +91,7 @@ impl Place {
     pub async fn until(&self, is_so: impl AsyncFn() -> bool) {
         let began = Instant::now();
         while !is_so().await {
-            assert!(began.elapsed() < PATIENCE, "it never came");
+            assert!(began.elapsed() < TIMEOUT, "it never came");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -120,7 +120,7 @@ pub fn names(tree: &Tree) -> BTreeSet<Vec<u8>> {
         (0..listing.len()).map(move |entry| {
             let (name, what) = listing.get(entry);
             let mut path = listing.path(name);
-            if what == What::Directory {
+            if what == EntryKind::Directory {
                 path.push(b'/');
             }
             path

@@ -15,7 +15,7 @@ use super::{cut::SHOWN_BYTES, query::Query};
 
 /// A file up to this size is read at once; it is also how much of others is read at a time.
 const PIECE: usize = 64 * 1024;
-/// With matches over several lines the whole file must be in memory; a larger one is left out.
+/// The size limit of a file for matches over several lines, for which it must be in memory as a whole.
 const WHOLE_BYTES: u64 = 64 * 1024 * 1024;
 /// How far after the lines of a match the pattern may look.
 const LOOK_AHEAD: usize = 128;

@@ -10,7 +10,7 @@ use ignore::{
 use super::{error::Error, literal::readings};
 use crate::{git::ignore::is_too_nested, stdx::paths::AbsPath};
 
-/// How many names are told of those that resemble an unknown one.
+/// How many names are suggested for an unknown one.
 const NEAR: usize = 3;
 
 /// Which files to search.

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::overlay::Overlay;
 
-/// How much may be found, in bytes of JSON: less than fits into one message.
-const MOST_BYTES: usize = 28 * 1024 * 1024;
+/// The size limit of a result, in bytes of JSON: less than fits into one message.
+const MAX_BYTES: usize = 28 * 1024 * 1024;
 
 /// What was found.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub struct Found {
 /// Searches for the first `limit` matches by path, name by name, and line. An unfinished result when it was stopped.
 #[must_use]
 pub fn find(place: &Place, targets: &Targets, query: &Query, overlay: &Overlay, stop: &Stop, limit: u64) -> Found {
-    find_within(place, targets, query, overlay, stop, Bounds { matches: limit, bytes: MOST_BYTES })
+    find_within(place, targets, query, overlay, stop, Bounds { matches: limit, bytes: MAX_BYTES })
 }
 
 /// The same with other bounds.

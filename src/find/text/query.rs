@@ -7,13 +7,13 @@ use polytree_protocol::text::TextCase;
 
 use super::error::Error;
 
-/// The longest pattern, in bytes. Parsing takes many times as much memory.
+/// The size limit of a pattern, in bytes. Parsing takes many times as much memory.
 const PATTERN_BYTES: usize = 64 * 1024;
 /// How much memory a compiled pattern may take.
 const COMPILED_BYTES: usize = 64 * 1024 * 1024;
 /// How much memory the states of one thread's search may take.
 const STATES_BYTES: usize = 32 * 1024 * 1024;
-/// A line that does not fit is not searched: it is no text that anybody wrote.
+/// The size limit of a line; a longer one is not searched.
 const LINE_BYTES: usize = 32 * 1024 * 1024;
 
 /// What to look for.

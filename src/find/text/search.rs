@@ -1,6 +1,7 @@
 //! A search through a list of files on several threads. What is done with the matches is a [`Collect`]'s affair.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     fs::File,
     io,
@@ -20,7 +21,11 @@ use super::{
 };
 use crate::{
     file::open,
-    find::{files::Files, listing::What, walk::Bounds},
+    find::{
+        files::{FileNumber, Files},
+        listing::EntryKind,
+        walk::Bounds,
+    },
     git::ignore::sees,
     overlay::{Document, Overlay},
     stdx::paths::AbsPath,
@@ -117,42 +122,54 @@ pub trait Collect: Sync {
     fn end(&self, part: Self::Part, is_binary: bool) -> ControlFlow<()>;
 }
 
-/// The files to search.
-#[derive(Debug, Clone, Default)]
+/// The files to search, in the order in which they are searched.
+#[derive(Debug, Default)]
 pub struct Targets {
-    /// Their absolute paths, in the order in which they are searched.
-    pub files: Vec<PathBuf>,
+    /// Files that are given by their absolute paths; they come first.
+    paths: Vec<PathBuf>,
+    /// Files of a list.
+    listed: Option<(Files, Vec<FileNumber>)>,
     /// How many directories could not be read.
-    pub unreadable: u64,
+    unreadable: u64,
     /// There are more than a search looks at.
     pub is_cut: bool,
 }
 
 impl Targets {
+    /// The files at these absolute paths.
+    #[must_use]
+    pub fn of_paths(paths: Vec<PathBuf>, is_cut: bool) -> Self {
+        Self { paths, is_cut, ..Self::default() }
+    }
+
     /// The files of a place that a filter takes, with those that only editors have yet. `known` are those of an index.
     #[must_use]
     pub fn select(place: &Place, filter: &Filter, overlay: &Overlay, known: Option<Files>, stop: &Stop) -> Self {
         let from = &place.from;
         if !from.as_path().is_dir() {
-            return Self { files: vec![from.as_path().to_owned()], ..Self::default() };
+            return Self::of_paths(vec![from.as_path().to_owned()], false);
         }
         let walk = || Files::walk(from, Bounds::REPOSITORY, &|| stop.is_set()).ok();
         let Some(files) = known.or_else(walk) else { return Self { unreadable: 1, ..Self::default() } };
-        let mut targets = Self {
-            files: unsaved(from, overlay, |path| filter.takes_at_any_depth(path)),
-            unreadable: files.unreadable() as u64,
-            is_cut: files.is_cut(),
-        };
-        let unsaved: HashSet<PathBuf> = targets.files.iter().cloned().collect();
-        files.visit(
-            |path, what| if what == What::Directory { filter.enters(path) } else { filter.takes(path) && !unsaved.contains(path) },
-            |path, what| {
-                if what == What::File {
-                    targets.files.push(path.to_owned());
-                }
-            },
-        );
-        targets
+        let paths = unsaved(from, overlay, |path| filter.takes_at_any_depth(path));
+        let unsaved: HashSet<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        let selected = files.select(|path, kind| match kind {
+            EntryKind::Directory => filter.enters(path),
+            EntryKind::File => filter.takes(path) && !unsaved.contains(path),
+        });
+        Self { unreadable: files.unreadable() as u64, is_cut: files.is_cut(), listed: Some((files, selected)), paths }
+    }
+
+    fn len(&self) -> usize {
+        self.paths.len() + self.listed.as_ref().map_or(0, |(_, selected)| selected.len())
+    }
+
+    fn get(&self, number: usize) -> Option<Cow<'_, Path>> {
+        if let Some(path) = self.paths.get(number) {
+            return Some(Cow::Borrowed(path));
+        }
+        let (files, selected) = self.listed.as_ref()?;
+        selected.get(number - self.paths.len()).map(|file| Cow::Owned(files.path(*file)))
     }
 }
 
@@ -182,13 +199,13 @@ pub fn search<C: Collect>(place: &Place, targets: &Targets, query: &Query, overl
         let mut searcher = FileSearcher::new(query);
         while !run.is_over.load(Ordering::Relaxed) && !stop.is_set() {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(path) = targets.files.get(number) else { break };
-            if run.visit(&mut searcher, number, path).is_break() {
+            let Some(path) = targets.get(number) else { break };
+            if run.visit(&mut searcher, number, &path).is_break() {
                 run.is_over.store(true, Ordering::Relaxed);
             }
         }
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(targets.files.len());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(targets.len());
     std::thread::scope(|scope| {
         for _ in 1..threads {
             scope.spawn(work);

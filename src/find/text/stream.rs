@@ -16,7 +16,7 @@ use super::{
 };
 use crate::overlay::Overlay;
 
-/// A file's items are given away when there are so many bytes of them, and at its end.
+/// The size at which the items of a file are sent; the rest is sent at its end.
 const CHUNK_BYTES: usize = 16 * 1024;
 
 /// Items of one file, in the order of its lines.

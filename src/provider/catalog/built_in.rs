@@ -1,5 +1,5 @@
 //! The services and models that are known without settings: `catalog.json` beside this file, parsed when it is first needed.
-//! It has the shape of models.dev's `api.json`, and two fields beyond it: `wires` says how a service is spoken to, `small` names
+//! It has the shape of models.dev's `api.json`, and two fields beyond it: `wires` lists the protocols of a service, `small` names
 //! its model for small jobs. Prices that depend on the hour, or rise elsewhere than at 200,000 tokens, are those of the
 //! cheapest call.
 

@@ -57,7 +57,7 @@ impl Entry {
         settings.chain(variables).chain(self.stored_key.iter().map(|_| stored_place())).collect()
     }
 
-    /// The wire protocol that a model of it is spoken to in.
+    /// The wire protocol of a model of it.
     pub(crate) fn api<'a>(&'a self, model: &'a Model) -> &'a str {
         model.api.as_deref().unwrap_or(&self.info.api)
     }
@@ -100,7 +100,7 @@ pub(crate) fn stored_place() -> KeyPlace {
     KeyPlace { source: KeySource::Stored, variable: None }
 }
 
-/// A service of the catalogue; `None` while none of its wire protocols is spoken here, unless the settings name another.
+/// A service of the catalogue; `None` where none of its wire protocols is known here, unless the settings name another.
 pub(crate) fn known(row: &ProviderRow, models: &[Model], settings: ProviderSettings) -> Option<Entry> {
     // Elsewhere than at its maker's, a protocol that only its maker offers is not what is served.
     let is_offered = |wire: &dyn Wire| match &settings.base_url {
@@ -111,11 +111,11 @@ pub(crate) fn known(row: &ProviderRow, models: &[Model], settings: ProviderSetti
         Some(api) => wire.api == *api,
         None => wire::by_name(&wire.api).is_some_and(is_offered),
     };
-    let is_spoken = |wire: &&WireRow| settings.api.is_none() && wire::by_name(&wire.api).is_some();
-    let spoken = row.wires.iter().find(is_first_choice).or_else(|| row.wires.iter().find(is_spoken));
-    let wire = spoken.or_else(|| settings.api.as_ref().and(row.wires.first()))?;
-    let is_spoken = |model: &&Model| model.api.as_deref().is_none_or(|api| wire::by_name(api).is_some());
-    let usable = || models.iter().filter(is_spoken);
+    let is_known = |wire: &&WireRow| settings.api.is_none() && wire::by_name(&wire.api).is_some();
+    let found = row.wires.iter().find(is_first_choice).or_else(|| row.wires.iter().find(is_known));
+    let wire = found.or_else(|| settings.api.as_ref().and(row.wires.first()))?;
+    let is_known = |model: &&Model| model.api.as_deref().is_none_or(|api| wire::by_name(api).is_some());
+    let usable = || models.iter().filter(is_known);
     let info = ProviderInfo {
         id: row.id.clone(),
         name: row.name.clone(),

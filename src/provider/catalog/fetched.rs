@@ -32,13 +32,12 @@ pub const PUBLISHED_AT: &str = "https://models.dev/api.json";
 /// The variable that says where the catalogue is fetched.
 pub const URL_VARIABLE: &str = "POLYTREE_MODELS_URL";
 
-/// A fetch takes no longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a fetch may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why the catalogue cannot be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is none.
     #[error("the catalogue's address cannot be used: {0}")]
     Address(String),
     /// The service cannot be reached or does not answer as it should.
@@ -46,7 +45,6 @@ pub enum Error {
     Service {
         /// Scheme, host and port.
         service: String,
-        /// What happened.
         why: String,
     },
     /// What came is no catalogue.
@@ -60,7 +58,6 @@ pub enum Error {
     /// It cannot be kept.
     #[error("the catalogue cannot be kept in {path}: {source}")]
     File {
-        /// The file.
         path: AbsPath,
         /// What the system said.
         source: io::Error,
@@ -110,7 +107,7 @@ impl CatalogCache {
         Self { path: Some(data.join("models.json")), known: Mutex::default() }
     }
 
-    /// The catalogue that counts now; a look at the file's metadata where nothing has changed.
+    /// The catalogue in use. Reads only the file's metadata where nothing has changed.
     #[must_use]
     pub fn current(&self) -> Current {
         let Some(path) = &self.path else { return Current::default() };
@@ -193,7 +190,7 @@ async fn fetch(url: &str, address: Address, network: Network) -> Result<Vec<u8>,
         // The outer errors repeat the address, in which there may be a password.
         if error.is_timeout() { "it took too long".to_owned() } else { cause.to_string() }
     };
-    let request = client.get(url.trim()).header("accept", "application/json").timeout(PATIENCE);
+    let request = client.get(url.trim()).header("accept", "application/json").timeout(FETCH_TIMEOUT);
     let mut answer = request.send().await.map_err(|error| told(error.without_url()))?;
     let status = answer.status();
     if status.is_redirection() {

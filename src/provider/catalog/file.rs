@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The largest file that is read, in bytes.
-pub const MAX_BYTES: u64 = 32 << 20;
+pub(crate) const MAX_BYTES: u64 = 32 << 20;
 /// How many services are taken.
 const MAX_PROVIDERS: usize = 1000;
 /// How many models are taken, over all services.
@@ -49,7 +49,7 @@ pub struct ProviderRow {
     pub name: String,
     /// The environment variables that may hold its key.
     pub env: Vec<String>,
-    /// How it is spoken to: the first protocol that is known here is used unless the settings name another.
+    /// Its wire protocols: the first one that is known here is used unless the settings name another.
     pub wires: Vec<WireRow>,
     /// Its model for small jobs such as titles.
     pub small: Option<String>,
@@ -190,8 +190,8 @@ impl CatalogFile {
         serde_json::to_string(&Envelope { as_of: day.to_owned(), url: Some(url.to_owned()), services }).map_err(shape)
     }
 
-    /// Reads a file; tells how many entries were skipped. For a fetched one `own` is our own copy: how its services are
-    /// spoken to, their variables and their order are never taken from elsewhere, because keys go there.
+    /// Reads a file; tells how many entries were skipped. For a fetched one `own` is our own copy: the
+    /// addresses, variables and order of its services are never taken from elsewhere, because keys go there.
     ///
     /// # Errors
     /// See [`Error`].

@@ -1,5 +1,5 @@
-//! The key store: the file `auth.json` of the data directory, for its user alone. The file is what counts, at every
-//! look, so that a new key is used at the next prompt. Entries of kinds that are not known here are kept as they are.
+//! The key store: the file `auth.json` of the data directory, readable by its user alone. Its metadata is checked at every
+//! use, so that a new key is used at the next prompt. Entries of unknown kinds are kept as they are.
 
 use std::{
     collections::BTreeMap,
@@ -16,12 +16,12 @@ use crate::{
     stdx::{paths::AbsPath, private_file, redact::redact},
 };
 
-/// The most bytes of the file.
-const MOST_BYTES: u64 = 1 << 20;
+/// The largest file that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 /// The longest key, in bytes.
-const LONGEST_KEY: usize = 16 * 1024;
+const MAX_KEY: usize = 16 * 1024;
 /// The longest id of a provider, in bytes.
-const LONGEST_ID: usize = 100;
+const MAX_ID: usize = 100;
 
 /// Why a key cannot be stored or read. No message shows one.
 #[derive(Debug, thiserror::Error)]
@@ -32,19 +32,13 @@ pub enum Error {
     /// The file cannot be read or written.
     #[error("the key store {path} cannot be used: {source}")]
     File {
-        /// The file.
         path: AbsPath,
         /// What the system said.
         source: io::Error,
     },
     /// Something else stands in it.
     #[error("the key store {path} is damaged: line {line} is no JSON as it is expected; mend or remove it")]
-    Content {
-        /// The file.
-        path: AbsPath,
-        /// Where.
-        line: usize,
-    },
+    Content { path: AbsPath, line: usize },
     /// There is no data directory here.
     #[error("there is no key store")]
     None,
@@ -68,7 +62,7 @@ impl KeyStore {
         Self { path: Some(data.join("auth.json")), known: Mutex::default() }
     }
 
-    /// The keys of now; a look at the file's metadata where nothing has changed.
+    /// The current keys. Reads only the file's metadata where nothing has changed.
     ///
     /// # Errors
     /// When there is a file that cannot be used.
@@ -78,7 +72,7 @@ impl KeyStore {
         let begun = SystemTime::now();
         let Some(stamp) = Stamp::of(path.as_path()) else {
             *known = None;
-            // A link that leads nowhere is told.
+            // A dangling link is an error.
             return if path.as_path().is_symlink() { entries(path).map(|_| Arc::default()) } else { Ok(Arc::default()) };
         };
         if let Some((read, keys)) = &*known
@@ -138,7 +132,7 @@ impl KeyStore {
 }
 
 fn entries(path: &AbsPath) -> Result<Map<String, Value>, Error> {
-    let bytes = private_file::read(path, MOST_BYTES).map_err(|source| Error::File { path: path.clone(), source })?;
+    let bytes = private_file::read(path, MAX_BYTES).map_err(|source| Error::File { path: path.clone(), source })?;
     let Some(bytes) = bytes.filter(|bytes| !bytes.trim_ascii().is_empty()) else { return Ok(Map::new()) };
     // What the parser says could show a part of a key.
     serde_json::from_slice(&bytes).map_err(|error| Error::Content { path: path.clone(), line: error.line() })
@@ -151,7 +145,7 @@ fn key(entry: &Value) -> Option<Secret> {
 /// A key must fit into a header.
 fn sound_key(text: &str) -> Result<Secret, Error> {
     let key = Secret::new(text).ok_or(Error::Invalid("the key is empty"))?;
-    if key.expose().len() > LONGEST_KEY {
+    if key.expose().len() > MAX_KEY {
         return Err(Error::Invalid("the key is longer than 16 KiB"));
     }
     if key.expose().chars().any(|c| !c.is_ascii_graphic()) {
@@ -161,7 +155,7 @@ fn sound_key(text: &str) -> Result<Secret, Error> {
 }
 
 fn is_id(id: &str) -> bool {
-    (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
+    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
 }
 
 #[cfg(test)]

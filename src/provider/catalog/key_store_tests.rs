@@ -52,7 +52,7 @@ fn entries_of_other_kinds_stay() {
 #[test]
 fn what_is_no_key_is_refused_without_being_repeated() {
     let (_directory, store, path) = store();
-    let long = "k".repeat(LONGEST_KEY + 1);
+    let long = "k".repeat(MAX_KEY + 1);
     for key in ["", "  ", "sk-secret two", "sk-secret\ntwo", "sk-secret\u{e9}", long.as_str()] {
         let error = store.set("a", key).unwrap_err();
         assert!(matches!(error, Error::Invalid(_)) && !error.to_string().contains("secret"), "{error}");

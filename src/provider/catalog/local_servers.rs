@@ -1,6 +1,6 @@
-//! Model servers on this machine, found on their default ports when a client asks for the list of models, and never
-//! otherwise. What answers there is not trusted: only loopback is asked, no key is sent, no redirect followed, and an answer
-//! is small, quick and of the right shape or none.
+//! Model servers on this machine, probed on their default ports when a client asks for the list of models, and at no other
+//! time. What answers is not trusted: only loopback addresses are asked, no key is sent, no redirect is followed, and an
+//! answer that is large, slow or of another shape is ignored.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,34 +26,30 @@ use crate::{
 
 /// The variable that says where servers are looked for: `KIND=ADDRESS` or `KIND=off`, with commas between; kinds that are
 /// not named are not looked for. `off` alone: none is.
-pub const VARIABLE: &str = "POLYTREE_LOCAL_SERVERS";
+pub(crate) const VARIABLE: &str = "POLYTREE_LOCAL_SERVERS";
 
-/// A whole look takes no longer.
-const PATIENCE: Duration = Duration::from_millis(700);
-/// What was found counts for so long.
-const FRESH: Duration = Duration::from_secs(5);
-/// The most bytes of an answer.
-const MOST_BYTES: usize = 1 << 20;
-/// The most models of a server.
-const MOST_MODELS: usize = 500;
-/// Addresses that are remembered.
-const MOST_KNOWN: usize = 64;
+/// How long a probe of one address may take.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(700);
+/// How long the result of a probe is reused.
+const PROBE_TTL: Duration = Duration::from_secs(5);
+/// The largest answer that is read, in bytes.
+const MAX_BYTES: usize = 1 << 20;
+/// How many models of a server are taken.
+const MAX_MODELS: usize = 500;
+/// Capacity of the cache of results.
+const MAX_CACHED: usize = 64;
 
 /// A program that serves models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// Ollama.
     Ollama,
     /// The server of llama.cpp.
     LlamaCpp,
-    /// LM Studio.
     LmStudio,
-    /// vLLM.
     Vllm,
 }
 
 impl Kind {
-    /// All of them.
     pub const ALL: [Self; 4] = [Self::Ollama, Self::LlamaCpp, Self::LmStudio, Self::Vllm];
 
     /// The provider's id.
@@ -115,9 +111,9 @@ impl Kind {
     }
 }
 
-/// What a look at an address has shown.
+/// What a probe of an address has shown.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Look {
+pub enum Probe {
     /// It serves these models.
     Found(Vec<Model>),
     /// Nothing listens there.
@@ -129,8 +125,8 @@ pub enum Look {
 /// Where each kind of server is looked for.
 pub type Addresses = BTreeMap<Kind, String>;
 
-/// Where servers are looked for, by the settings and the client's environment. What is no address on loopback is told in
-/// the second place and not looked at.
+/// The addresses to probe, from the settings and the client's environment. An address that is not on loopback is not
+/// probed; the second value says so.
 #[must_use]
 pub fn addresses(settings: &BTreeMap<String, String>, environment: &BTreeMap<String, String>) -> (Addresses, Vec<String>) {
     let mut problems = Vec::new();
@@ -179,30 +175,30 @@ fn ollama_port(host: &str) -> Option<u16> {
     matches!(name, "" | "localhost" | "127.0.0.1" | "0.0.0.0").then(|| port.parse().ok())?
 }
 
-type Going = Shared<BoxFuture<'static, Arc<Look>>>;
+type Going = Shared<BoxFuture<'static, Arc<Probe>>>;
 
 /// Looks at model servers, each address at most once in some seconds, however many ask.
 #[derive(Default)]
 pub struct LocalServers {
     // Never held across an await.
-    looks: Mutex<HashMap<(Kind, String), (Instant, Going)>>,
+    probes: Mutex<HashMap<(Kind, String), (Instant, Going)>>,
 }
 
 impl LocalServers {
     /// Looks at one address.
-    pub async fn look(&self, kind: Kind, address: &str) -> Arc<Look> {
+    pub async fn probe(&self, kind: Kind, address: &str) -> Arc<Probe> {
         let going = {
-            let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
             let key = (kind, address.to_owned());
-            match looks.get(&key).filter(|(begun, _)| begun.elapsed() < FRESH) {
+            match probes.get(&key).filter(|(begun, _)| begun.elapsed() < PROBE_TTL) {
                 Some((_, going)) => going.clone(),
                 None => {
-                    if looks.len() >= MOST_KNOWN {
-                        looks.clear();
+                    if probes.len() >= MAX_CACHED {
+                        probes.clear();
                     }
                     let address = address.to_owned();
-                    let going = async move { Arc::new(look(kind, &address).await) }.boxed().shared();
-                    looks.insert(key, (Instant::now(), going.clone()));
+                    let going = async move { Arc::new(probe(kind, &address).await) }.boxed().shared();
+                    probes.insert(key, (Instant::now(), going.clone()));
                     going
                 }
             }
@@ -211,26 +207,26 @@ impl LocalServers {
     }
 
     /// Looks at all addresses at once.
-    pub async fn look_at_all(&self, addresses: &Addresses) -> Vec<(Kind, String, Arc<Look>)> {
-        join_all(addresses.iter().map(async |(kind, address)| (*kind, address.clone(), self.look(*kind, address).await))).await
+    pub async fn probe_all(&self, addresses: &Addresses) -> Vec<(Kind, String, Arc<Probe>)> {
+        join_all(addresses.iter().map(async |(kind, address)| (*kind, address.clone(), self.probe(*kind, address).await))).await
     }
 }
 
-async fn look(kind: Kind, address: &str) -> Look {
-    let looked = tokio::time::timeout(PATIENCE, async {
-        let Ok(parsed) = Address::parse(address) else { return Look::Nothing };
-        let Ok(client) = client::client(parsed, Network::default()).await else { return Look::Silent };
+async fn probe(kind: Kind, address: &str) -> Probe {
+    let looked = tokio::time::timeout(PROBE_TIMEOUT, async {
+        let Ok(parsed) = Address::parse(address) else { return Probe::Nothing };
+        let Ok(client) = client::client(parsed, Network::default()).await else { return Probe::Silent };
         for path in kind.lists() {
             match ask(&client, &format!("{address}{path}")).await {
-                Ok(Some(answer)) => return models(kind, &answer).map_or(Look::Silent, Look::Found),
+                Ok(Some(answer)) => return models(kind, &answer).map_or(Probe::Silent, Probe::Found),
                 Ok(None) => {}
-                Err(error) if error.is_connect() => return Look::Nothing,
-                Err(_) => return Look::Silent,
+                Err(error) if error.is_connect() => return Probe::Nothing,
+                Err(_) => return Probe::Silent,
             }
         }
-        Look::Silent
+        Probe::Silent
     });
-    looked.await.unwrap_or(Look::Silent)
+    looked.await.unwrap_or(Probe::Silent)
 }
 
 /// The answer as JSON; `None` when it is something else.
@@ -241,7 +237,7 @@ async fn ask(client: &reqwest::Client, url: &str) -> Result<Option<Value>, reqwe
     }
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
-        if bytes.len() + chunk.len() > MOST_BYTES {
+        if bytes.len() + chunk.len() > MAX_BYTES {
             return Ok(None);
         }
         bytes.extend_from_slice(&chunk);
@@ -252,7 +248,7 @@ async fn ask(client: &reqwest::Client, url: &str) -> Result<Option<Value>, reqwe
 /// The models in an answer; `None` when it is no list of models.
 fn models(kind: Kind, answer: &Value) -> Option<Vec<Model>> {
     let list = answer.get(if kind == Kind::Ollama { "models" } else { "data" })?.as_array()?;
-    Some(list.iter().take(MOST_MODELS).filter_map(|entry| model(kind, entry)).collect())
+    Some(list.iter().take(MAX_MODELS).filter_map(|entry| model(kind, entry)).collect())
 }
 
 fn model(kind: Kind, entry: &Value) -> Option<Model> {

@@ -58,7 +58,7 @@ async fn servers_tell_their_models() {
         ),
     ] {
         server.push(Answer::json(200, &answer));
-        let Look::Found(models) = look(kind, &origin(&server)).await else { panic!("{kind:?}") };
+        let Probe::Found(models) = probe(kind, &origin(&server)).await else { panic!("{kind:?}") };
         let found: Vec<_> = models.iter().map(|model| (model.id.as_str(), model.limit.context, model.attachment)).collect();
         assert_eq!(found, expected);
         let request = server.requests().pop().unwrap();
@@ -81,22 +81,22 @@ async fn what_else_answers_is_no_server_and_does_no_harm() {
     ] {
         server.push(answer);
         let asked = server.requests().len();
-        assert_eq!(look(Kind::Vllm, &origin(&server)).await, Look::Silent);
+        assert_eq!(probe(Kind::Vllm, &origin(&server)).await, Probe::Silent);
         assert_eq!(server.requests().len(), asked + 1, "nothing is followed");
     }
     // A port that was just free.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert_eq!(look(Kind::Vllm, &format!("http://{free}")).await, Look::Nothing);
+    assert_eq!(probe(Kind::Vllm, &format!("http://{free}")).await, Probe::Nothing);
 }
 
 #[tokio::test]
-async fn many_who_ask_are_one_look() {
+async fn many_requests_are_one_probe() {
     let server = ModelServer::start().await;
     server.push(Answer::json(200, &json!({ "data": [{ "id": "m" }] })));
     let servers = LocalServers::default();
     let address = origin(&server);
-    let looks = join_all((0..50).map(|_| servers.look(Kind::Vllm, &address))).await;
-    assert!(looks.iter().all(|look| matches!(&**look, Look::Found(models) if models.len() == 1)));
+    let probes = join_all((0..50).map(|_| servers.probe(Kind::Vllm, &address))).await;
+    assert!(probes.iter().all(|probe| matches!(&**probe, Probe::Found(models) if models.len() == 1)));
     assert_eq!(server.requests().len(), 1);
 }
 

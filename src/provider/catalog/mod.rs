@@ -42,7 +42,7 @@ use crate::{
             variants::Variants,
         },
     },
-    stdx::{nearest as near, paths::AbsPath},
+    stdx::{nearest as near, paths::AbsPath, redact::redact},
 };
 
 /// Why a model cannot be had.
@@ -57,14 +57,20 @@ pub enum Error {
     /// Its settings are wrong.
     #[error("{0}")]
     Settings(String),
+    /// It has a key, which must not be sent to where the project's settings say.
+    #[error("the project's settings send the key of the provider `{provider}` to {url}, which your own settings do not name")]
+    Untrusted {
+        /// The provider's id.
+        provider: String,
+        /// The address.
+        url: String,
+    },
 }
 
 /// A model that can be called.
 #[derive(Clone)]
 pub struct Resolved {
-    /// The service.
     pub provider: Arc<dyn Provider>,
-    /// The model.
     pub model: Model,
     /// For `ModelRequest::options`: fields of the settings for the request's body.
     pub options: Map<String, Value>,
@@ -294,6 +300,11 @@ impl Catalog {
             return Err(Error::Credentials(entry.missing_key() + &store));
         }
         let settings = &entry.settings;
+        if let Some(url) = &settings.untrusted
+            && (entry.key(environment).is_some() || !settings.headers.is_empty())
+        {
+            return Err(Error::Untrusted { provider: id.clone(), url: redact(url, []) });
+        }
         let remote = RemoteSettings {
             api,
             base_url: settings.base_url.clone().or_else(|| entry.wire_url.clone()),

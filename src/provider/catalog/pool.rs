@@ -36,8 +36,8 @@ pub struct Pool {
     instances: Mutex<HashMap<Key, Arc<dyn Provider>>>,
 }
 
-/// More instances than this are only left over from settings that have changed; calls in progress keep theirs.
-const MOST_INSTANCES: usize = 64;
+/// Capacity of the cache of instances. More are left over from settings that have changed; calls in progress keep theirs.
+const MAX_INSTANCES: usize = 64;
 
 impl Pool {
     /// With the keys and the fetched catalogue of a data directory; the default pool has neither.
@@ -46,14 +46,14 @@ impl Pool {
         Self { keys: KeyStore::new(data), cache: CatalogCache::new(data), ..Self::default() }
     }
 
-    /// The instance that was made of `key`, made now if there is none.
+    /// The instance for `key`; `make` makes it where there is none yet.
     pub(crate) fn instance(&self, key: Key, make: impl FnOnce() -> Arc<dyn Provider>) -> Arc<dyn Provider> {
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(instance) = instances.get(&key) {
             return Arc::clone(instance);
         }
         let instance = make();
-        if instances.len() >= MOST_INSTANCES {
+        if instances.len() >= MAX_INSTANCES {
             instances.clear();
         }
         instances.insert(key, Arc::clone(&instance));

@@ -18,8 +18,9 @@ pub struct ProviderSettings {
     pub env: Option<Vec<String>>,
     /// The address below which the protocol's paths lie.
     pub base_url: Option<String>,
-    /// The key.
     pub api_key: Option<Secret>,
+    /// An address among these settings that the user has not named: no key is sent there.
+    pub untrusted: Option<String>,
     /// Further headers.
     pub headers: BTreeMap<String, Secret>,
     /// The longest silence, in milliseconds.
@@ -43,13 +44,9 @@ pub struct ModelSettings {
     pub documents: Option<bool>,
     /// Thinks before it answers.
     pub reasoning: Option<bool>,
-    /// Takes a temperature.
     pub temperature: Option<bool>,
-    /// Can call tools.
     pub tool_call: Option<bool>,
-    /// Prices.
     pub cost: Option<ModelCost>,
-    /// Limits.
     pub limit: Option<ModelLimit>,
     /// Further fields of the request's body; they win over those of the provider.
     pub options: Map<String, Value>,
@@ -60,7 +57,6 @@ pub struct ModelSettings {
 /// All that the settings say about models.
 #[derive(Debug, Clone, Default)]
 pub struct CatalogSettings {
-    /// Providers by id.
     pub providers: BTreeMap<String, ProviderSettings>,
     /// Ids of providers that are never used.
     pub disabled: Vec<String>,

@@ -59,12 +59,10 @@ impl Address {
         self.base.scheme() == "https"
     }
 
-    /// The host.
     pub(crate) fn host(&self) -> &str {
         self.base.host_str().unwrap_or_default()
     }
 
-    /// The path.
     pub(crate) fn path(&self) -> &str {
         self.base.path()
     }

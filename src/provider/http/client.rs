@@ -1,6 +1,6 @@
-//! The HTTP clients behind all remote models: one for each way to them (proxy, authorities, patience), built at the
-//! first call that needs it, then shared, so that connections are used again. The process's own variables are not
-//! looked at, and root certificates are only loaded for `https`.
+//! The HTTP clients behind all remote models: one for each combination of proxy, certificate authorities and connect
+//! timeout, built at the first call that needs it, then shared, so that connections are reused. The environment of this
+//! process is ignored, and root certificates are only loaded for `https`.
 
 use std::{
     collections::HashMap,
@@ -21,14 +21,14 @@ use crate::{
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
-/// More clients than this are left over from settings that have changed; calls in progress keep theirs.
-const MOST_CLIENTS: usize = 32;
-/// A larger file is no list of certificates.
-const MOST_CERTIFICATES: u64 = 16 * 1024 * 1024;
+/// Capacity of the cache of clients. More are left over from settings that have changed; calls in progress keep theirs.
+const MAX_CLIENTS: usize = 32;
+/// The largest file with certificates, in bytes.
+const MAX_CERTIFICATE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What a client is made of. Files are known by their state too, so that a changed one counts at the next call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Way {
+struct ClientKey {
     is_secure: bool,
     proxy: Option<NamedProxy>,
     authorities: Option<(AbsPath, FileState)>,
@@ -39,7 +39,7 @@ struct Way {
 /// Length and time of the last change; `None` for a file that is not there.
 type FileState = Option<(u64, Option<SystemTime>)>;
 
-impl Way {
+impl ClientKey {
     fn new(address: &Address, network: &Network) -> Self {
         let is_secure = address.is_secure();
         let state = |path: &AbsPath| std::fs::metadata(path).ok().map(|data| (data.len(), data.modified().ok()));
@@ -54,40 +54,40 @@ impl Way {
     }
 }
 
-/// One client for each way.
+/// One client for each key.
 #[derive(Default)]
-pub struct Clients {
+pub(crate) struct Clients {
     // Held for a look-up or an insert, never while one is built.
-    known: Mutex<HashMap<Way, reqwest::Client>>,
+    known: Mutex<HashMap<ClientKey, reqwest::Client>>,
 }
 
 impl Clients {
     /// The client for that address, if it has been built.
     pub(crate) fn known(&self, address: &Address, network: &Network) -> Option<reqwest::Client> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&Way::new(address, network)).cloned()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&ClientKey::new(address, network)).cloned()
     }
 
-    /// The client for that address. The first of each way to `https` addresses reads certificates.
+    /// The client for that address. The first of each kind for `https` reads certificates.
     pub(crate) fn get(&self, address: &Address, network: &Network) -> Result<reqwest::Client, Error> {
         if let Some(client) = self.known(address, network) {
             return Ok(client);
         }
-        let way = Way::new(address, network);
-        let client = build(&way)?;
+        let key = ClientKey::new(address, network);
+        let client = build(&key)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_CLIENTS {
+        if known.len() >= MAX_CLIENTS {
             known.clear();
         }
-        Ok(known.entry(way).or_insert(client).clone())
+        Ok(known.entry(key).or_insert(client).clone())
     }
 }
 
-fn build(way: &Way) -> Result<reqwest::Client, Error> {
+fn build(key: &ClientKey) -> Result<reqwest::Client, Error> {
     // A redirect would turn the POST into a GET or carry the key to another host.
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("polytree/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_millis(way.connect_timeout_ms))
+        .connect_timeout(Duration::from_millis(key.connect_timeout_ms))
         .tcp_nodelay(true)
         .gzip(true)
         .pool_max_idle_per_host(4)
@@ -96,8 +96,8 @@ fn build(way: &Way) -> Result<reqwest::Client, Error> {
         .http2_adaptive_window(true)
         // The variables are the client's, not those of this process.
         .no_proxy();
-    builder = if way.is_secure { with_authorities(builder, way)? } else { builder.tls_certs_only([]) };
-    if let Some(proxy) = &way.proxy {
+    builder = if key.is_secure { with_authorities(builder, key)? } else { builder.tls_certs_only([]) };
+    if let Some(proxy) = &key.proxy {
         builder = builder.proxy(proxy_of(proxy)?);
     }
     let failed = |error: &dyn std::fmt::Display| Error::Request { message: format!("the HTTP client cannot be built: {error}") };
@@ -107,7 +107,7 @@ fn build(way: &Way) -> Result<reqwest::Client, Error> {
 /// A client for one request that is no call of a model.
 pub(crate) async fn client(address: Address, network: Network) -> Result<reqwest::Client, String> {
     // The first for an encrypted line reads files.
-    let built = Tasks::spawn_blocking(move || build(&Way::new(&address, &network)).map_err(|error| error.to_string())).await;
+    let built = Tasks::spawn_blocking(move || build(&ClientKey::new(&address, &network)).map_err(|error| error.to_string())).await;
     built.unwrap_or_else(|error| Err(error.to_string()))
 }
 
@@ -123,17 +123,17 @@ fn proxy_of(NamedProxy { address, name }: &NamedProxy) -> Result<Proxy, Error> {
     Proxy::all(url).map_err(|_| wrong("it is not understood"))
 }
 
-fn with_authorities(builder: ClientBuilder, way: &Way) -> Result<ClientBuilder, Error> {
+fn with_authorities(builder: ClientBuilder, key: &ClientKey) -> Result<ClientBuilder, Error> {
     let mut further = Vec::new();
-    for (path, source, _) in &way.further_authorities {
+    for (path, source, _) in &key.further_authorities {
         match (certificates(path), source) {
             (Ok(found), _) => further.extend(found),
             (Err(why), Source::Settings) => return Err(Error::Request { message: format!("options.ca cannot be used: {why}") }),
-            // A variable for other programs; where it matters, the service is not trusted, and that is told.
+            // The variable is meant for other programs. If it matters here, the service is not trusted, and that error is told.
             (Err(why), Source::Variable) => tracing::warn!(why, "NODE_EXTRA_CA_CERTS cannot be used"),
         }
     }
-    match &way.authorities {
+    match &key.authorities {
         Some((path, _)) => {
             let only = certificates(path).map_err(|why| Error::Request { message: format!("SSL_CERT_FILE cannot be used: {why}") })?;
             Ok(builder.tls_certs_only(only.into_iter().chain(further)))
@@ -146,7 +146,7 @@ fn with_authorities(builder: ClientBuilder, way: &Way) -> Result<ClientBuilder, 
 fn certificates(path: &AbsPath) -> Result<Vec<Certificate>, String> {
     let told = |error: &dyn std::fmt::Display| format!("{path}: {error}");
     let data = std::fs::metadata(path).map_err(|error| told(&error))?;
-    if !data.is_file() || data.len() > MOST_CERTIFICATES {
+    if !data.is_file() || data.len() > MAX_CERTIFICATE_BYTES {
         return Err(told(&"it is no file with certificates"));
     }
     let bytes = std::fs::read(path).map_err(|error| told(&error))?;
@@ -179,10 +179,10 @@ mod tests {
             clients.get(address, network).unwrap();
             assert_eq!(clients.known.lock().unwrap().len(), count);
         }
-        for number in 0..2 * MOST_CLIENTS {
+        for number in 0..2 * MAX_CLIENTS {
             clients.get(&there, &network(Some(&format!("http://p{number}.test")), None)).unwrap();
         }
-        assert!(clients.known.lock().unwrap().len() <= MOST_CLIENTS);
+        assert!(clients.known.lock().unwrap().len() <= MAX_CLIENTS);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! How a service is reached: by which proxy, trusting whom, with how much patience. Taken from the provider's settings
-//! and the client's variables; the daemon's own variables mean nothing here. Pure.
+//! How a service is reached: proxy, certificate authorities and connect timeout. Taken from the provider's settings and the
+//! client's environment; the environment of the daemon is ignored. Pure.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -8,7 +8,7 @@ use reqwest::Url;
 use crate::{provider::secret::Secret, stdx::paths::AbsPath};
 
 /// How long a connection may take to be made, in milliseconds, where the settings do not say.
-pub const DEFAULT_CONNECT_TIMEOUT_MS: u64 = 30_000;
+pub(crate) const DEFAULT_CONNECT_TIMEOUT_MS: u64 = 30_000;
 
 /// The setting that means no proxy, whatever the variables say.
 const NO_PROXY: &str = "none";
@@ -24,12 +24,10 @@ pub struct NetworkSettings {
     pub connect_timeout_ms: Option<u64>,
 }
 
-/// The way to services. The same way shares connections.
+/// How services are reached. Equal values share connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Network {
-    /// For `https` addresses.
     https_proxy: Option<NamedProxy>,
-    /// For `http` addresses.
     http_proxy: Option<NamedProxy>,
     /// Hosts that are reached directly, as the variable has them.
     exceptions: String,
@@ -44,7 +42,7 @@ pub struct Network {
 /// Where something was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Source {
-    /// In the provider's settings: a mistake there is told.
+    /// In the provider's settings: a mistake there is an error.
     Settings,
     /// In a variable that is meant for many programs.
     Variable,
@@ -60,7 +58,7 @@ pub(crate) struct NamedProxy {
 }
 
 impl Default for Network {
-    /// The direct way.
+    /// Without a proxy.
     fn default() -> Self {
         Self::new(&NetworkSettings::default(), &BTreeMap::new())
     }

@@ -2,7 +2,7 @@
 
 use crate::{provider::offline::grammar::SENTENCES, stdx::text::ellipsis};
 
-const MOST_LINES: usize = 20;
+const MAX_LINES: usize = 20;
 
 pub(crate) fn help() -> String {
     let sentences = SENTENCES.iter().map(|(sentence, does)| format!("- `{sentence}`: {does}\n")).collect::<Vec<_>>().concat();
@@ -41,7 +41,7 @@ pub(crate) fn found(name: &str, output: &str) -> String {
         [] => format!("I found no file that matches `{name}`."),
         [first, ..] if first.starts_with("No files") => format!("I found no file that matches `{name}`."),
         files => {
-            let shown = files.iter().take(MOST_LINES).map(|file| format!("- `{file}`\n")).collect::<Vec<_>>().concat();
+            let shown = files.iter().take(MAX_LINES).map(|file| format!("- `{file}`\n")).collect::<Vec<_>>().concat();
             format!("I found {} for `{name}`:\n\n{shown}{}", count(files.len(), "file"), rest(files.len()))
         }
     }
@@ -144,12 +144,12 @@ fn excerpt(lines: &[&str]) -> String {
     // A fence longer than any in the text.
     let ticks = lines.iter().map(|line| line.chars().filter(|c| *c == '`').count()).max().unwrap_or(0).max(2) + 1;
     let fence = "`".repeat(ticks);
-    let shown = lines.iter().take(MOST_LINES).map(|line| ellipsis(line, 200)).collect::<Vec<_>>().join("\n");
+    let shown = lines.iter().take(MAX_LINES).map(|line| ellipsis(line, 200)).collect::<Vec<_>>().join("\n");
     format!("{fence}\n{shown}\n{fence}\n{}", rest(lines.len()))
 }
 
 fn rest(total: usize) -> String {
-    if total > MOST_LINES { format!("and {} more.", total - MOST_LINES) } else { String::new() }
+    if total > MAX_LINES { format!("and {} more.", total - MAX_LINES) } else { String::new() }
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -17,7 +17,7 @@ pub(crate) const SENTENCES: &[(&str, &str)] = &[
 
 /// What a sentence asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum Intent {
     /// A file, or lines of it (from 1, both included).
     Read { file: String, lines: Option<(u64, u64)> },
     /// Files whose path matches the glob pattern.
@@ -37,7 +37,7 @@ pub(crate) enum Wish {
 }
 
 /// Understands a sentence; `None` for anything that is not in the language.
-pub(crate) fn parse(text: &str) -> Option<Wish> {
+pub(crate) fn parse(text: &str) -> Option<Intent> {
     // Only the first line is the sentence: editors append context below it.
     let line = text.trim().lines().next()?.trim();
     let sentence = without_politeness(line);
@@ -78,7 +78,7 @@ fn unmarked(text: &str) -> &str {
         .trim_end()
 }
 
-fn fixed(sentence: &str) -> Option<Wish> {
+fn fixed(sentence: &str) -> Option<Intent> {
     let words = unmarked(sentence).to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
     let project = ["project", "repository", "repo", "codebase"];
     let is_about_the_project = |beginning: &str| {
@@ -86,38 +86,38 @@ fn fixed(sentence: &str) -> Option<Wish> {
         rest.and_then(|rest| rest.strip_prefix("this ").or_else(|| rest.strip_prefix("the "))).is_some_and(|rest| project.contains(&rest))
     };
     match words.as_str() {
-        "help" | "help me" | "what can you do" | "hi" | "hello" => Some(Wish::Help),
+        "help" | "help me" | "what can you do" | "hi" | "hello" => Some(Intent::Help),
         "what changed"
         | "what has changed"
         | "what have i changed"
         | "what did i change"
         | "show changes"
         | "show the changes"
-        | "git status" => Some(Wish::Changed),
+        | "git status" => Some(Intent::Changed),
         _ if ["explain", "describe", "what is", "tell me about"].iter().any(|beginning| is_about_the_project(beginning)) => {
-            Some(Wish::Explain)
+            Some(Intent::Explain)
         }
         _ => None,
     }
 }
 
-fn run(sentence: &str) -> Option<Wish> {
+fn run(sentence: &str) -> Option<Intent> {
     let command = after_any(sentence, &["run", "execute", "$"])?;
     let command = whole_quote(command).unwrap_or(command).trim();
-    (!command.is_empty()).then(|| Wish::Run { command: command.to_owned() })
+    (!command.is_empty()).then(|| Intent::Run { command: command.to_owned() })
 }
 
-fn read(sentence: &str) -> Option<Wish> {
+fn read(sentence: &str) -> Option<Intent> {
     let rest = after_any(sentence, &["read", "show me", "show", "open", "print"])?;
     if let Some((lines, file)) = after_any(rest, &["lines", "line"]).and_then(|rest| split_word(rest, "of")) {
         let lines = line_range(lines)?;
-        return Some(Wish::Read {
+        return Some(Intent::Read {
             file: name(after(file, "the file").or_else(|| after(file, "file")).unwrap_or(file))?,
             lines: Some(lines),
         });
     }
     let file = after_any(rest, &["the file", "file"]).unwrap_or(rest);
-    Some(Wish::Read { file: name(file)?, lines: None })
+    Some(Intent::Read { file: name(file)?, lines: None })
 }
 
 /// `10 to 20`, `10-20` or `10`.
@@ -128,7 +128,7 @@ fn line_range(text: &str) -> Option<(u64, u64)> {
     (1 <= first && first <= last).then_some((first, last))
 }
 
-fn find(sentence: &str) -> Option<Wish> {
+fn find(sentence: &str) -> Option<Intent> {
     let rest = after_any(sentence, &["find", "where is", "locate"])?;
     let rest = after_any(rest, &["files named", "file named", "the file", "files", "file"]).unwrap_or(rest);
     let name = name(rest)?;
@@ -138,25 +138,25 @@ fn find(sentence: &str) -> Option<Wish> {
         (true, false) => format!("**/{name}"),
         (false, _) => format!("**/*{name}*"),
     };
-    Some(Wish::Find { name, pattern })
+    Some(Intent::Find { name, pattern })
 }
 
-fn search(sentence: &str) -> Option<Wish> {
+fn search(sentence: &str) -> Option<Intent> {
     let rest = after_any(sentence, &["search for", "search", "grep for", "grep"])?;
     if let Some((text, rest)) = quote(rest) {
         let include = match rest.trim() {
             rest if unmarked(rest).is_empty() => None,
             rest => Some(name(after_any(rest, &["in", "in files"])?)?),
         };
-        return Some(Wish::Search { text: text.to_owned(), include });
+        return Some(Intent::Search { text: text.to_owned(), include });
     }
     // Without quotes, `in` only separates when a pattern follows: most texts with an `in` mean just that text.
     let split = rsplit_word(rest, "in").filter(|(_, pattern)| pattern.contains(['*', '/']) && !pattern.contains(' '));
     let (text, include) = split.map_or((rest, None), |(text, pattern)| (text, name(pattern)));
-    Some(Wish::Search { text: name(text)?, include })
+    Some(Intent::Search { text: name(text)?, include })
 }
 
-fn replace(sentence: &str) -> Option<Wish> {
+fn replace(sentence: &str) -> Option<Intent> {
     let (rest, words) = match after(sentence, "replace") {
         Some(rest) => (rest, ["with", "by"]),
         None => (after(sentence, "change")?, ["to", "into"]),
@@ -173,7 +173,7 @@ fn replace(sentence: &str) -> Option<Wish> {
         None => rsplit_word(rest, "in")?,
     };
     let file = name(after_any(file, &["the file", "file"]).unwrap_or(file))?;
-    (!old.is_empty()).then(|| Wish::Replace { old: old.to_owned(), new: new.to_owned(), file, every: every.is_some() })
+    (!old.is_empty()).then(|| Intent::Replace { old: old.to_owned(), new: new.to_owned(), file, every: every.is_some() })
 }
 
 /// A name or text up to the end of the sentence, in quotes or not.
@@ -230,29 +230,29 @@ mod tests {
 
     use super::*;
 
-    fn read(file: &str, lines: Option<(u64, u64)>) -> Wish {
-        Wish::Read { file: file.to_owned(), lines }
+    fn read(file: &str, lines: Option<(u64, u64)>) -> Intent {
+        Intent::Read { file: file.to_owned(), lines }
     }
 
-    fn find(name: &str, pattern: &str) -> Wish {
-        Wish::Find { name: name.to_owned(), pattern: pattern.to_owned() }
+    fn find(name: &str, pattern: &str) -> Intent {
+        Intent::Find { name: name.to_owned(), pattern: pattern.to_owned() }
     }
 
-    fn search(text: &str, include: Option<&str>) -> Wish {
-        Wish::Search { text: text.to_owned(), include: include.map(ToOwned::to_owned) }
+    fn search(text: &str, include: Option<&str>) -> Intent {
+        Intent::Search { text: text.to_owned(), include: include.map(ToOwned::to_owned) }
     }
 
-    fn replace(old: &str, new: &str, file: &str, every: bool) -> Wish {
-        Wish::Replace { old: old.to_owned(), new: new.to_owned(), file: file.to_owned(), every }
+    fn replace(old: &str, new: &str, file: &str, every: bool) -> Intent {
+        Intent::Replace { old: old.to_owned(), new: new.to_owned(), file: file.to_owned(), every }
     }
 
-    fn run(command: &str) -> Wish {
-        Wish::Run { command: command.to_owned() }
+    fn run(command: &str) -> Intent {
+        Intent::Run { command: command.to_owned() }
     }
 
     #[test]
     fn sentences() {
-        for (text, wish) in [
+        for (text, intent) in [
             ("read src/main.rs", Some(read("src/main.rs", None))),
             ("Please read the file src/main.rs.", Some(read("src/main.rs", None))),
             ("could you show me \"a b.txt\"?", Some(read("a b.txt", None))),
@@ -278,10 +278,10 @@ mod tests {
             ("Run `ls -la .`", Some(run("ls -la ."))),
             ("$ echo \"a\" b", Some(run("echo \"a\" b"))),
             ("run \"a b\" c", Some(run("\"a b\" c"))),
-            ("What changed?", Some(Wish::Changed)),
-            ("explain this project", Some(Wish::Explain)),
-            ("What is this repository?", Some(Wish::Explain)),
-            ("Help!", Some(Wish::Help)),
+            ("What changed?", Some(Intent::Changed)),
+            ("explain this project", Some(Intent::Explain)),
+            ("What is this repository?", Some(Intent::Explain)),
+            ("Help!", Some(Intent::Help)),
             ("read a.txt\n\nThe user has these files open: b.txt", Some(read("a.txt", None))),
             ("", None),
             ("read", None),
@@ -293,7 +293,7 @@ mod tests {
             ("read lines 9 to 3 of a.rs", None),
             ("ä", None),
         ] {
-            assert_eq!(parse(text), wish, "{text:?}");
+            assert_eq!(parse(text), intent, "{text:?}");
         }
     }
 
@@ -308,8 +308,8 @@ mod tests {
         fn quoted_texts_come_through_whole(
             old in "[a-zA-Z0-9 äö.*]{1,12}", new in "[a-zA-Z0-9 äö.*]{0,12}", file in "[a-zA-Z0-9/_.-]{1,12}", mark in "[\"'`]",
         ) {
-            let wish = parse(&format!("replace {mark}{old}{mark} with {mark}{new}{mark} in {mark}{file}{mark}"));
-            prop_assert_eq!(wish, Some(replace(&old, &new, &file, false)));
+            let intent = parse(&format!("replace {mark}{old}{mark} with {mark}{new}{mark} in {mark}{file}{mark}"));
+            prop_assert_eq!(intent, Some(replace(&old, &new, &file, false)));
         }
 
         #[test]

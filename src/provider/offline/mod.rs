@@ -15,7 +15,7 @@ use polytree_protocol::{
 use serde_json::{Value, json};
 use ulid::Ulid;
 
-use grammar::Wish;
+use grammar::Intent;
 
 use crate::{
     provider::definition::{
@@ -24,25 +24,22 @@ use crate::{
     stdx::text::ellipsis,
 };
 
-/// The provider's id.
-pub const PROVIDER: &str = "offline";
+pub(crate) const PROVIDER: &str = "offline";
 
-/// The model's id.
-pub const MODEL: &str = "guide";
+pub(crate) const MODEL: &str = "guide";
 
 /// The model's full name.
 #[must_use]
-pub fn reference() -> ModelRef {
+pub(crate) fn reference() -> ModelRef {
     ModelRef { provider_id: PROVIDER.to_owned(), model_id: MODEL.to_owned() }
 }
 
 /// The model as clients see it.
 #[must_use]
-pub fn model() -> Model {
+pub(crate) fn model() -> Model {
     Model { name: "Offline guide".to_owned(), ..unknown_model(MODEL) }
 }
 
-/// The built-in model.
 #[derive(Debug, Clone, Copy)]
 pub struct Offline;
 
@@ -75,12 +72,12 @@ fn next_step(request: &ModelRequest) -> Step {
         return Step::Say(without_tools(request));
     }
     let said = last_sentence(&request.messages);
-    let Some(wish) = grammar::parse(said) else { return Step::Say(answer::not_understood(said)) };
+    let Some(intent) = grammar::parse(said) else { return Step::Say(answer::not_understood(said)) };
     let results = results_since_last_user(&request.messages);
     if let Some(failed) = results.iter().find(|result| result.is_error) {
         return Step::Say(answer::failed(&failed.name, &failed.output));
     }
-    let step = step_of(&wish, &results);
+    let step = step_of(&intent, &results);
     let missing = match &step {
         Step::Call(calls) => calls.iter().find(|call| !request.tools.iter().any(|tool| tool.name == call.tool)),
         Step::Say(_) => None,
@@ -91,49 +88,49 @@ fn next_step(request: &ModelRequest) -> Step {
     }
 }
 
-/// The next step towards a wish, given the results so far.
-fn step_of(wish: &Wish, results: &[&ToolResult]) -> Step {
-    match (wish, results) {
-        (Wish::Help, _) => Step::Say(answer::help()),
-        (Wish::Read { file, lines }, []) => call("read", read_input(file, *lines)),
-        (Wish::Read { file, .. }, [result, ..]) => Step::Say(answer::read(file, &result.output)),
-        (Wish::Find { pattern, .. }, []) => call("glob", json!({"pattern": pattern})),
-        (Wish::Find { name, .. }, [result, ..]) => Step::Say(answer::found(name, &result.output)),
-        (Wish::Search { text, include }, []) => {
+/// The next step towards a intent, given the results so far.
+fn step_of(intent: &Intent, results: &[&ToolResult]) -> Step {
+    match (intent, results) {
+        (Intent::Help, _) => Step::Say(answer::help()),
+        (Intent::Read { file, lines }, []) => call("read", read_input(file, *lines)),
+        (Intent::Read { file, .. }, [result, ..]) => Step::Say(answer::read(file, &result.output)),
+        (Intent::Find { pattern, .. }, []) => call("glob", json!({"pattern": pattern})),
+        (Intent::Find { name, .. }, [result, ..]) => Step::Say(answer::found(name, &result.output)),
+        (Intent::Search { text, include }, []) => {
             let mut input = json!({"pattern": literal(text)});
             if let Some(include) = include {
                 input["include"] = json!(include);
             }
             call("grep", input)
         }
-        (Wish::Search { text, .. }, [result, ..]) => Step::Say(answer::searched(text, &result.output)),
+        (Intent::Search { text, .. }, [result, ..]) => Step::Say(answer::searched(text, &result.output)),
         // A file must be read before it may be changed.
-        (Wish::Replace { file, .. }, []) => call("read", read_input(file, None)),
-        (Wish::Replace { old, new, file, every }, [_]) => {
+        (Intent::Replace { file, .. }, []) => call("read", read_input(file, None)),
+        (Intent::Replace { old, new, file, every }, [_]) => {
             let mut input = json!({"filePath": file, "oldString": old, "newString": new});
             if *every {
                 input["replaceAll"] = json!(true);
             }
             call("edit", input)
         }
-        (Wish::Replace { old, new, file, .. }, [_, result, ..]) => Step::Say(answer::replaced(old, new, file, &result.output)),
-        (Wish::Run { command }, []) => call("bash", json!({"command": command, "description": ellipsis(&format!("Run {command}"), 60)})),
-        (Wish::Run { command }, [result, ..]) => Step::Say(answer::ran(command, &result.output)),
-        (Wish::Changed, []) => {
+        (Intent::Replace { old, new, file, .. }, [_, result, ..]) => Step::Say(answer::replaced(old, new, file, &result.output)),
+        (Intent::Run { command }, []) => call("bash", json!({"command": command, "description": ellipsis(&format!("Run {command}"), 60)})),
+        (Intent::Run { command }, [result, ..]) => Step::Say(answer::ran(command, &result.output)),
+        (Intent::Changed, []) => {
             let bash =
                 |command: &str, description: &str| Call { tool: "bash", input: json!({"command": command, "description": description}) };
             Step::Call(vec![bash("git status --short", "List changed files"), bash("git diff --stat", "Count changed lines")])
         }
-        (Wish::Changed, results) => {
+        (Intent::Changed, results) => {
             let diff = results.get(1).map_or("", |result| result.output.as_str());
             Step::Say(answer::changed(&results[0].output, diff))
         }
-        (Wish::Explain, []) => call("list", json!({"path": "."})),
-        (Wish::Explain, [listing]) => match answer::readme_in(&listing.output) {
+        (Intent::Explain, []) => call("list", json!({"path": "."})),
+        (Intent::Explain, [listing]) => match answer::readme_in(&listing.output) {
             Some(readme) => call("read", read_input(&readme, None)),
             None => Step::Say(answer::explained(&listing.output, None)),
         },
-        (Wish::Explain, [listing, readme, ..]) => Step::Say(answer::explained(&listing.output, Some(&readme.output))),
+        (Intent::Explain, [listing, readme, ..]) => Step::Say(answer::explained(&listing.output, Some(&readme.output))),
     }
 }
 

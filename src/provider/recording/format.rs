@@ -45,11 +45,9 @@ pub(crate) enum Line {
 pub(crate) struct RequestLine {
     /// Unique in the file.
     pub id: String,
-    /// The session.
     pub session: String,
     /// When, in milliseconds since 1970.
     pub time: i64,
-    /// The model.
     pub model: ModelRef,
     /// What is known about it.
     pub info: Model,
@@ -91,7 +89,6 @@ pub(crate) struct AnswerLine {
 /// What must not be written down, and what differs from place to place.
 #[derive(Debug, Clone, Default)]
 pub struct Cleaner {
-    /// Keys.
     pub secrets: Vec<Secret>,
     /// The session's directory.
     pub directory: String,

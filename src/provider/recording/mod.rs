@@ -27,8 +27,8 @@ pub const REPLAY: &str = "POLYTREE_REPLAY";
 /// Whether replayed answers take as long as they did: `1`.
 pub const REPLAY_TIMED: &str = "POLYTREE_REPLAY_TIMED";
 
-/// More files than this are left over from former clients.
-const MOST_FILES: usize = 64;
+/// Capacity of the caches of open recordings. More are left over from former clients.
+const MAX_FILES: usize = 64;
 
 /// The time of the last change, and the length.
 type FileState = (Option<SystemTime>, u64);
@@ -60,7 +60,7 @@ impl Recordings {
         Self { own: own.map(|(name, value)| (name.clone(), value.clone())).collect(), ..Self::default() }
     }
 
-    /// What becomes of the calls of a client with these variables and settings.
+    /// The recording for the calls of a client with these variables and settings, if any.
     ///
     /// # Errors
     /// Why the recording cannot be used.
@@ -95,7 +95,7 @@ impl Recordings {
 
     fn recorder(&self, path: AbsPath) -> Arc<Recorder> {
         let mut recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
-        if recorders.len() >= MOST_FILES && !recorders.contains_key(&path) {
+        if recorders.len() >= MAX_FILES && !recorders.contains_key(&path) {
             // Those in use stay alive with their calls.
             recorders.retain(|_, recorder| Arc::strong_count(recorder) > 1);
         }
@@ -111,7 +111,7 @@ impl Recordings {
         {
             return Ok(Arc::clone(replay));
         }
-        if replays.len() >= MOST_FILES {
+        if replays.len() >= MAX_FILES {
             replays.clear();
         }
         let replay = Arc::new(Replay::read(path)?);

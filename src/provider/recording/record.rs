@@ -20,8 +20,8 @@ use crate::{
     stdx::{ids, paths::AbsPath, tasks::Tasks, time::now_ms, version::version},
 };
 
-/// So many sessions are remembered, to write only what is new in their requests.
-const MOST_SESSIONS: usize = 256;
+/// For how many sessions the last request is remembered, so that only what is new is written.
+const MAX_SESSIONS: usize = 256;
 
 /// A file that is written to.
 pub struct Recorder {
@@ -63,7 +63,7 @@ impl Recorder {
         let system_hash = hash(&Value::from(system.clone()));
         let key = (request.cache_key.clone(), !request.tools.is_empty());
         let mut state = self.state();
-        if state.last.len() >= MOST_SESSIONS && !state.last.contains_key(&key) {
+        if state.last.len() >= MAX_SESSIONS && !state.last.contains_key(&key) {
             state.last.clear();
         }
         // A file that has been moved away or deleted is begun anew.
@@ -147,7 +147,6 @@ fn is_at(_: &File, path: &AbsPath) -> bool {
 pub struct Recorded {
     /// The one that answers.
     pub inner: Arc<dyn Provider>,
-    /// Where to.
     pub recorder: Arc<Recorder>,
     /// What must not be written.
     pub cleaner: Cleaner,
@@ -205,7 +204,7 @@ async fn next(playing: Option<Playing>) -> Option<(Result<Delta, Error>, Option<
     }
 }
 
-/// An answer that is being written down.
+/// A request and its answer, until both are written.
 struct Exchange {
     recorder: Arc<Recorder>,
     cleaner: Cleaner,

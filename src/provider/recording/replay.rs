@@ -20,10 +20,10 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// A larger file is no recording that somebody wants to play.
-const MOST_BYTES: u64 = 1 << 30;
-/// So many sessions can play at once; those that have asked longest ago begin anew.
-const MOST_PLAYING: usize = 256;
+/// The largest file that is played, in bytes.
+const MAX_BYTES: u64 = 1 << 30;
+/// How many sessions can play at once. Beyond them the oldest begins anew.
+const MAX_PLAYING: usize = 256;
 
 /// A recording that can be played.
 pub struct Replay {
@@ -64,8 +64,8 @@ impl Replay {
     pub fn read(path: &AbsPath) -> Result<Self, String> {
         let told = |why: &dyn std::fmt::Display| format!("the recording {path} cannot be played: {why}");
         let length = std::fs::metadata(path).map_err(|error| told(&error))?.len();
-        if length > MOST_BYTES {
-            return Err(told(&format!("it has more than {} MiB", MOST_BYTES >> 20)));
+        if length > MAX_BYTES {
+            return Err(told(&format!("it has more than {} MiB", MAX_BYTES >> 20)));
         }
         let text = std::fs::read_to_string(path).map_err(|error| told(&error))?;
         let sessions = parse(&text).map_err(|why| told(&why))?;
@@ -97,7 +97,7 @@ impl Replay {
             Some(place) => place,
             None => {
                 let session = self.unplayed(&playing, &wanted).ok_or_else(|| self.differs(0, &[], rest.clone(), messages.clone()))?;
-                if playing.len() >= MOST_PLAYING {
+                if playing.len() >= MAX_PLAYING {
                     playing.pop_front();
                 }
                 let played = vec![false; self.sessions[session].exchanges.len()];
@@ -199,7 +199,6 @@ fn parse(text: &str) -> Result<Vec<Session>, String> {
 
 /// A provider that plays.
 pub struct Replayed {
-    /// What is played.
     pub replay: Arc<Replay>,
     /// What is not compared.
     pub cleaner: Cleaner,

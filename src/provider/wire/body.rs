@@ -35,7 +35,7 @@ pub(crate) fn only_text(pieces: &[Piece]) -> Option<String> {
     pieces.iter().map(text).collect::<Option<Vec<_>>>().map(|texts| texts.join("\n\n"))
 }
 
-/// The arguments of a call as an object; what else a model wrote is none that a service would take.
+/// The arguments of a call as an object; empty for anything else that a model wrote, which services refuse.
 pub(crate) fn object(input: &Value) -> Value {
     if input.is_object() { input.clone() } else { json!({}) }
 }

@@ -7,12 +7,11 @@ use serde_json::Value;
 use crate::provider::definition::{Media, UserContent};
 
 /// The longest text document that is put into a message, in bytes.
-const LONGEST_TEXT: usize = 256 * 1024;
+const MAX_TEXT: usize = 256 * 1024;
 
 /// A piece of content as it goes onto the wire.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Piece {
-    /// Text.
     Text(String),
     /// A block of the protocol.
     Block(Value),
@@ -52,7 +51,7 @@ pub(crate) fn media_piece(media: &Media, block: Block, model: &Model) -> Piece {
 
 fn decoded_text(media: &Media) -> Option<String> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(&media.base64).ok()?;
-    String::from_utf8(bytes).ok().filter(|text| text.len() <= LONGEST_TEXT)
+    String::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_TEXT)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The wire protocols that remote models are spoken to in, and the client for all of them.
+//! The wire protocols of remote models, and the client for all of them.
 //!
 //! A protocol is a folder (`body` writes requests, `stream` reads answers, `recorded` holds its tests) that implements
 //! [`Wire`](protocol::Wire), and an entry in [`ALL`]. What the protocols share: `body` and `media` for requests, `decode` for

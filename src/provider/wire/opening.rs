@@ -1,8 +1,8 @@
 //! The beginning of a body, as long as nothing in it is of the protocol: some services answer with a text, a web page or
 //! a piece of JSON, and with status 200. Pure.
 
-/// More of a body is not kept.
-const LONGEST: usize = 64 * 1024;
+/// How much of a body is kept, in bytes.
+const MAX_KEPT: usize = 64 * 1024;
 /// The fields of an event stream; a line without a name is a comment.
 const FIELDS: [&str; 5] = ["data", "event", "id", "retry", ""];
 
@@ -20,7 +20,7 @@ impl Opening {
         if self.framed {
             self.bytes = Vec::new();
         } else {
-            self.bytes.extend_from_slice(&bytes[..bytes.len().min(LONGEST - self.bytes.len())]);
+            self.bytes.extend_from_slice(&bytes[..bytes.len().min(MAX_KEPT - self.bytes.len())]);
         }
     }
 
@@ -80,7 +80,7 @@ mod tests {
         for _ in 0..100 {
             opening.add(&[b'x'; 4096], false);
         }
-        assert_eq!(opening.bytes.len(), LONGEST);
+        assert_eq!(opening.bytes.len(), MAX_KEPT);
         opening.add(b"", true);
         opening.add(b"more", false);
         assert_eq!((opening.bytes.capacity(), opening.text()), (0, None));

@@ -19,7 +19,7 @@ use crate::provider::{
 };
 
 /// A wire protocol. Each has a folder beside this file and an entry in [`ALL`](super::ALL).
-pub trait Wire: Send + Sync {
+pub(crate) trait Wire: Send + Sync {
     /// The name in the settings (`provider.ID.api`).
     fn name(&self) -> &'static str;
 

@@ -1,5 +1,4 @@
-//! Every hosted or local model service. For each protocol there is a file that writes request bodies and one that reads
-//! the stream (`remote_gemini` and `remote_gemini_stream`, and so on); what they share is in the files beside this one.
+//! A model service that is reached over HTTP, whatever its wire protocol.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -24,28 +23,28 @@ use crate::{
 };
 
 /// How long a service may send nothing, in milliseconds, where the settings do not say.
-pub const DEFAULT_TIMEOUT_MS: u64 = 300_000;
+pub(crate) const DEFAULT_TIMEOUT_MS: u64 = 300_000;
 
-/// Where a service is and how it is spoken to.
+/// Address, protocol and credentials of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RemoteSettings {
+pub(crate) struct RemoteSettings {
     /// The wire protocol.
-    pub api: &'static dyn Wire,
+    pub(crate) api: &'static dyn Wire,
     /// The address below which the protocol's paths lie; `None` for its maker's own.
-    pub base_url: Option<String>,
+    pub(crate) base_url: Option<String>,
     /// The key; services on loopback often need none.
-    pub api_key: Option<Secret>,
+    pub(crate) api_key: Option<Secret>,
     /// Further headers; they win over ours.
-    pub headers: BTreeMap<String, Secret>,
-    /// The longest silence of the service, before and within an answer, in milliseconds.
-    pub timeout_ms: u64,
+    pub(crate) headers: BTreeMap<String, Secret>,
+    /// How long the service may send nothing, before and within an answer, in milliseconds.
+    pub(crate) timeout_ms: u64,
     /// The way to it.
-    pub network: Network,
+    pub(crate) network: Network,
 }
 
 /// A service. Cheap to make: the HTTP client behind it is built at the first call.
 #[derive(Clone)]
-pub struct Remote {
+pub(crate) struct Remote {
     settings: Arc<RemoteSettings>,
     clients: Arc<Clients>,
 }
@@ -53,7 +52,7 @@ pub struct Remote {
 impl Remote {
     /// A service with the given settings that shares HTTP clients with others.
     #[must_use]
-    pub fn new(settings: RemoteSettings, clients: Arc<Clients>) -> Self {
+    pub(crate) fn new(settings: RemoteSettings, clients: Arc<Clients>) -> Self {
         Self { settings: Arc::new(settings), clients }
     }
 
@@ -68,10 +67,10 @@ impl Remote {
         let client = self.client(address).await?;
         let headers = self.headers();
         let url = address::without_what_headers_show(url, settings.api_key.as_ref(), headers.contains_key("authorization"));
-        let patience = Duration::from_millis(settings.timeout_ms);
+        let timeout = Duration::from_millis(settings.timeout_ms);
         let send = |body: String| {
             let call = headers.iter().fold(client.post(url.clone()), |call, (name, value)| call.header(name, value));
-            incoming::open(call.body(body), wire, patience, service.clone())
+            incoming::open(call.body(body), wire, timeout, service.clone())
         };
         let text = serde_json::to_string(&body).unwrap_or_default();
         match send(text).await {

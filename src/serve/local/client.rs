@@ -78,7 +78,7 @@ pub async fn connect(
     let stream = LocalSocketStream::connect(address.name()?).await?;
     // The hello holds keys: nobody else may listen at our address, not even where everybody can make directories.
     #[cfg(unix)]
-    if !super::same_user(&stream) {
+    if !super::same_user::same_user(&stream) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user listens on the socket"));
     }
     let (reader, mut writer) = split(stream);

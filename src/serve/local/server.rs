@@ -1,4 +1,4 @@
-//! Listening on the socket: who comes, is it the same user, does it say hello.
+//! The listening local socket: it accepts only the same user, and a client must send a hello first.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -29,19 +29,19 @@ use crate::{
     store::Kind,
 };
 
-/// The largest hello, in bytes: an environment is at most some megabytes.
+/// The maximum size of a hello, in bytes: it holds the client's environment variables.
 const HELLO_LIMIT: usize = 8 * 1024 * 1024;
 
-/// How long a client may take to say hello.
-const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout of the hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After which time it is worth to come again when room is made, in milliseconds.
+/// When a client should retry while this daemon shuts down for it, in milliseconds.
 const SOON: u64 = 100;
 
-/// How long answers may still take when the daemon stops.
-const STOP_PATIENCE: Duration = Duration::from_millis(500);
+/// How long answers may take during shutdown.
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How often it is looked whether the socket's file is still there.
+/// The interval of checks that the socket's file still exists.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The listening socket. Dropping it removes its file.
@@ -170,7 +170,7 @@ fn identity(path: &crate::stdx::paths::AbsPath) -> Option<(u64, u64)> {
 
 async fn welcome(rpc: &Rpc, tasks: &Tasks, stream: LocalSocketStream) {
     #[cfg(unix)]
-    if !super::same_user(&stream) {
+    if !super::same_user::same_user(&stream) {
         tracing::warn!("another user came by the local socket and was refused");
         return;
     }
@@ -182,7 +182,7 @@ async fn welcome(rpc: &Rpc, tasks: &Tasks, stream: LocalSocketStream) {
 async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite + Unpin + Send + 'static) {
     let mut decoder = Decoder::new(HELLO_LIMIT);
     let said = tokio::select! {
-        said = timeout(HELLO_PATIENCE, hello(rpc.life(), &mut decoder, &mut reader)) => said,
+        said = timeout(HELLO_TIMEOUT, hello(rpc.life(), &mut decoder, &mut reader)) => said,
         () = tasks.token().cancelled() => return,
     };
     let late = || Refusal::invalid_request("no hello came in time");
@@ -212,7 +212,7 @@ async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unp
         Ok((connection, None)) => connection,
         Ok((connection, Some(welcome))) => {
             let line = format!("{}\n", welcome.line());
-            let written = timeout(STOP_PATIENCE, writer.write_all(line.as_bytes())).await;
+            let written = timeout(STOP_TIMEOUT, writer.write_all(line.as_bytes())).await;
             if !matches!(written, Ok(Ok(()))) || welcome.room == Some(Making::Now) {
                 return;
             }
@@ -224,7 +224,7 @@ async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unp
                 refusal.log();
                 Framing::Lines.encode(answer::failure(None, &refusal).get(), &mut line);
                 // A client that does not read its refusal misses nothing.
-                let _ = timeout(STOP_PATIENCE, async {
+                let _ = timeout(STOP_TIMEOUT, async {
                     writer.write_all(&line).await?;
                     writer.shutdown().await
                 })
@@ -242,7 +242,7 @@ async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unp
             () = engine.idle() => {}
             () = tasks.token().cancelled() => {}
         },
-        End::Stopped => drop(timeout(STOP_PATIENCE, engine.idle()).await),
+        End::Stopped => drop(timeout(STOP_TIMEOUT, engine.idle()).await),
         End::Gone => {}
     }
     engine.close().await;

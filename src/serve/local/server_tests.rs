@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     jsonrpc::peer::{self, Peer},
     serve::{
-        local::{connect, is_user},
+        local::{connect, same_user::is_user},
         testing::{App, rpc},
     },
     stdx::paths::AbsPath,

@@ -26,7 +26,7 @@ use super::engine::End;
 use crate::{jsonrpc::framing::Framing, rpc::error::Error, stdx::paths::AbsPath};
 
 /// How long requests wait for another daemon before they are answered without one.
-const PATIENCE: Duration = Duration::from_secs(5);
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The pauses between one attempt to find a daemon and the next. The first is made at once.
 const PAUSES: [Duration; 5] =
@@ -51,7 +51,7 @@ pub struct Dialed {
 
 /// How much a daemon is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
+pub enum DialMode {
     /// One that runs already.
     Running,
     /// One that is started if need be, but not after one that was told to stop.
@@ -70,7 +70,7 @@ pub trait Dial {
     ///
     /// # Errors
     /// Why there is no daemon.
-    fn dial(&mut self, want: Want, directory: Option<&AbsPath>) -> impl Future<Output = Result<Option<Dialed>, Self::Error>>;
+    fn dial(&mut self, want: DialMode, directory: Option<&AbsPath>) -> impl Future<Output = Result<Option<Dialed>, Self::Error>>;
 
     /// What clients are told of such an error.
     fn explain(&self, error: &Self::Error) -> Error;
@@ -115,7 +115,7 @@ struct Relay<R> {
 impl<R: AsyncRead + Unpin> Relay<R> {
     async fn run<D: Dial>(mut self, dial: &mut D) -> Result<(), D::Error> {
         let mut dialed = {
-            let first = dial.dial(Want::Started, None);
+            let first = dial.dial(DialMode::Started, None);
             tokio::pin!(first);
             loop {
                 tokio::select! {
@@ -132,7 +132,7 @@ impl<R: AsyncRead + Unpin> Relay<R> {
             self.input.answer(|answers| self.state.borrow_mut().lost(answers));
             self.input.flush(&self.output).await;
             // A daemon that goes as soon as it has come is not called back as fast as it can fall.
-            failures = if connected.elapsed() > PATIENCE { 1 } else { failures + 1 };
+            failures = if connected.elapsed() > RECONNECT_TIMEOUT { 1 } else { failures + 1 };
             dialed = self.reconnect(dial, failures).await;
         }
         Ok(())
@@ -140,9 +140,9 @@ impl<R: AsyncRead + Unpin> Relay<R> {
 
     /// Passes messages on in both directions until the daemon has gone.
     async fn connected(&mut self, dialed: Dialed) {
-        let (errand, errands) = mpsc::unbounded_channel();
-        let up = pump::up(&mut self.input, dialed.output, &self.state, &self.output, errands);
-        let down = pump::down(dialed.input, &self.state, &self.output, errand);
+        let (own_request, own_requests) = mpsc::unbounded_channel();
+        let up = pump::up(&mut self.input, dialed.output, &self.state, &self.output, own_requests);
+        let down = pump::down(dialed.input, &self.state, &self.output, own_request);
         tokio::pin!(up, down);
         tokio::select! {
             () = &mut down => {}
@@ -178,7 +178,7 @@ impl<R: AsyncRead + Unpin> Relay<R> {
             let reads = self.output.is_read();
             let mut deadline = None;
             if waits || holds {
-                let until = *asked_since.get_or_insert_with(Instant::now) + PATIENCE;
+                let until = *asked_since.get_or_insert_with(Instant::now) + RECONNECT_TIMEOUT;
                 let failed_just_now = in_vain && failed.is_some() && last.elapsed() < FRESH;
                 if self.input.is_full() || Instant::now() >= until || failed_just_now {
                     in_vain = true;
@@ -190,19 +190,19 @@ impl<R: AsyncRead + Unpin> Relay<R> {
                 deadline = Some(until);
             }
             let want = match () {
-                () if asks_anew && reads => Want::Started,
-                () if !stopped && (waits || follows || holds) => Want::Again,
-                () => Want::Running,
+                () if asks_anew && reads => DialMode::Started,
+                () if !stopped && (waits || follows || holds) => DialMode::Again,
+                () => DialMode::Running,
             };
             let due = match want {
-                Want::Running => Instant::now() + LOOK,
+                DialMode::Running => Instant::now() + LOOK,
                 // Whoever asks after that does not wait for the next time.
                 _ if in_vain && deadline.is_some() => Instant::now(),
                 _ => last + PAUSES[failures.clamp(1, PAUSES.len()) - 1],
             };
             tokio::select! {
                 biased;
-                () = tokio::time::sleep_until(due), if want != Want::Running || follows => {}
+                () = tokio::time::sleep_until(due), if want != DialMode::Running || follows => {}
                 () = at(deadline) => continue,
                 () = self.output.read(), if asks_anew && !reads => continue,
                 () = self.input.fill() => continue,
@@ -219,7 +219,7 @@ impl<R: AsyncRead + Unpin> Relay<R> {
                             if self.input.is_over() && !waits {
                                 return None;
                             }
-                            deadline.get_or_insert_with(|| *asked_since.get_or_insert_with(Instant::now) + PATIENCE);
+                            deadline.get_or_insert_with(|| *asked_since.get_or_insert_with(Instant::now) + RECONNECT_TIMEOUT);
                         }
                         () = at(deadline) => break None,
                     }
@@ -228,7 +228,7 @@ impl<R: AsyncRead + Unpin> Relay<R> {
             last = Instant::now();
             match dialed {
                 Some(Ok(Some(dialed))) => return Some(dialed),
-                Some(Ok(None)) if want == Want::Again => {
+                Some(Ok(None)) if want == DialMode::Again => {
                     stopped = true;
                     if self.input.len() > rest.max(old) {
                         // What is new starts the next daemon, which answers what is older too.

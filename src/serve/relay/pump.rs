@@ -184,7 +184,7 @@ pub async fn up<R: AsyncRead + Unpin>(
     mut daemon: impl AsyncWrite + Unpin,
     state: &RefCell<State>,
     output: &Output,
-    mut errands: mpsc::UnboundedReceiver<Vec<u8>>,
+    mut own_requests: mpsc::UnboundedReceiver<Vec<u8>>,
 ) -> io::Result<()> {
     let mut lines = Outgoing::new(Framing::Lines);
     state.borrow_mut().resume(&mut lines, &mut input.answers);
@@ -205,13 +205,18 @@ pub async fn up<R: AsyncRead + Unpin>(
         }
         tokio::select! {
             () = input.fill() => {}
-            Some(errand) = errands.recv() => lines.bytes = errand,
+            Some(own_request) = own_requests.recv() => lines.bytes = own_request,
         }
     }
 }
 
 /// From the daemon to the client, until the daemon has gone.
-pub async fn down(mut daemon: impl AsyncRead + Unpin, state: &RefCell<State>, output: &Output, errands: mpsc::UnboundedSender<Vec<u8>>) {
+pub async fn down(
+    mut daemon: impl AsyncRead + Unpin,
+    state: &RefCell<State>,
+    output: &Output,
+    own_requests: mpsc::UnboundedSender<Vec<u8>>,
+) {
     // Whatever the daemon sends is passed on: the limit is the daemon's affair.
     let mut decoder = Decoder::new(usize::MAX);
     loop {
@@ -230,8 +235,8 @@ pub async fn down(mut daemon: impl AsyncRead + Unpin, state: &RefCell<State>, ou
             place.send(messages.bytes);
         }
         if !lines.bytes.is_empty() {
-            // Nobody takes errands of a connection that is over.
-            let _ = errands.send(lines.bytes);
+            // Nobody takes own_requests of a connection that is over.
+            let _ = own_requests.send(lines.bytes);
         }
     }
 }

@@ -59,7 +59,7 @@ impl Outgoing {
 
 /// What an answer to a request of the relay's own is for.
 #[derive(Debug)]
-enum Errand {
+enum OwnRequest {
     /// Opens the client's subscription of this number again.
     Reopen(u64),
     /// Nothing follows from it.
@@ -79,9 +79,9 @@ pub struct State {
     introduction: Option<Box<str>>,
     /// The default directory that the client has chosen since.
     directory: Option<String>,
-    errands: HashMap<Id, Errand>,
+    own_requests: HashMap<Id, OwnRequest>,
     next_errand: u64,
-    /// Makes the ids of errands differ from the client's.
+    /// Makes the ids of own_requests differ from the client's.
     prefix: String,
 }
 
@@ -95,7 +95,7 @@ impl State {
             opening: HashMap::new(),
             introduction: None,
             directory: None,
-            errands: HashMap::new(),
+            own_requests: HashMap::new(),
             next_errand: 0,
             prefix: unique.to_owned(),
         }
@@ -235,8 +235,8 @@ impl State {
 
     fn response(&mut self, response: &Response<'_>, text: &str, daemon: &mut Outgoing, client: &mut Outgoing) {
         let Some(id) = &response.id else { return client.push(text) };
-        if let Some(errand) = self.errands.remove(id) {
-            return self.errand(&errand, response, daemon, client);
+        if let Some(own_request) = self.own_requests.remove(id) {
+            return self.own_request(&own_request, response, daemon, client);
         }
         if let Some(Member { purpose: Purpose::Subscribe { method, .. }, .. }) = self.exchanges.member(id)
             && let Some(number) = response.number()
@@ -275,18 +275,18 @@ impl State {
         }
     }
 
-    fn errand(&mut self, errand: &Errand, response: &Response<'_>, daemon: &mut Outgoing, client: &mut Outgoing) {
-        let Errand::Reopen(number) = *errand else { return };
+    fn own_request(&mut self, own_request: &OwnRequest, response: &Response<'_>, daemon: &mut Outgoing, client: &mut Outgoing) {
+        let OwnRequest::Reopen(number) = *own_request else { return };
         match (response.number(), response.error) {
             (Some(theirs), _) => {
                 if self.subscriptions.reopened(number, theirs).is_none_or(|subscription| subscription.ending) {
                     // The client has ended it meanwhile.
                     self.subscriptions.remove(number);
-                    self.send(daemon, Errand::Nothing, UNSUBSCRIBE, json!({ "subscription": theirs }));
+                    self.send(daemon, OwnRequest::Nothing, UNSUBSCRIBE, json!({ "subscription": theirs }));
                 }
             }
             (None, Some(error)) => match self.subscriptions.start_over(number, error) {
-                Some((method, params)) => self.send(daemon, Errand::Reopen(number), &method, Value::Object(params)),
+                Some((method, params)) => self.send(daemon, OwnRequest::Reopen(number), &method, Value::Object(params)),
                 None => self.break_down(number, error, client),
             },
             (None, None) => {}
@@ -326,7 +326,7 @@ impl State {
 
     /// The daemon has gone: whatever cannot be asked again is answered.
     pub fn lost(&mut self, client: &mut Outgoing) {
-        self.errands.clear();
+        self.own_requests.clear();
         self.opening.clear();
         for (number, notification) in self.subscriptions.lost() {
             let error = serde_json::to_string(&answer::object(&cut_off())).unwrap_or_default();
@@ -365,13 +365,13 @@ impl State {
     pub fn resume(&mut self, daemon: &mut Outgoing, client: &mut Outgoing) {
         if let Some(introduction) = &self.introduction {
             let params = serde_json::from_str(introduction).unwrap_or_default();
-            self.send(daemon, Errand::Nothing, "server.initialize", params);
+            self.send(daemon, OwnRequest::Nothing, "server.initialize", params);
         }
         // Before anything that might read them.
         let open: Vec<_> = self.buffers.untold().collect();
         let paths: Vec<_> = self.buffers.paths().collect();
         for params in open {
-            self.send(daemon, Errand::Nothing, "buffer.open", params);
+            self.send(daemon, OwnRequest::Nothing, "buffer.open", params);
         }
         if !paths.is_empty() {
             client.push(&incoming::told(&EventPayload::BufferReset(BufferResetInfo { paths })));
@@ -379,16 +379,16 @@ impl State {
         let reopening: Vec<_> =
             self.subscriptions.reopening().map(|(number, method, params)| (number, method.to_owned(), params)).collect();
         for (number, method, params) in reopening {
-            self.send(daemon, Errand::Reopen(number), &method, Value::Object(params));
+            self.send(daemon, OwnRequest::Reopen(number), &method, Value::Object(params));
         }
         self.exchanges.texts().for_each(|text| daemon.push(text));
     }
 
-    fn send(&mut self, daemon: &mut Outgoing, errand: Errand, method: &str, params: Value) {
+    fn send(&mut self, daemon: &mut Outgoing, own_request: OwnRequest, method: &str, params: Value) {
         self.next_errand += 1;
         let id = format!("{}{}", self.prefix, self.next_errand);
         daemon.push(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string());
-        self.errands.insert(Id::Text(id.into()), errand);
+        self.own_requests.insert(Id::Text(id.into()), own_request);
     }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 /// What the next attempts to find a daemon come to.
 struct Daemons {
     attempts: VecDeque<Result<DuplexStream, Error>>,
-    wanted: Vec<Want>,
+    wanted: Vec<DialMode>,
     stopped: bool,
     /// How long each attempt takes.
     pace: Duration,
@@ -24,10 +24,10 @@ impl Daemons {
 impl Dial for Daemons {
     type Error = Error;
 
-    async fn dial(&mut self, want: Want, _: Option<&AbsPath>) -> Result<Option<Dialed>, Error> {
+    async fn dial(&mut self, want: DialMode, _: Option<&AbsPath>) -> Result<Option<Dialed>, Error> {
         self.wanted.push(want);
         tokio::time::sleep(self.pace).await;
-        if want == Want::Running || (want == Want::Again && self.stopped) {
+        if want == DialMode::Running || (want == DialMode::Again && self.stopped) {
             return Ok(None);
         }
         let stream = self.attempts.pop_front().unwrap_or_else(|| Err(Error::unavailable("no daemon")))?;
@@ -113,7 +113,7 @@ async fn what_waits_is_asked_again_and_nothing_of_an_answer_is_lost() {
     })
     .await;
     assert_eq!(end.unwrap(), End::Input);
-    assert_eq!(daemons.wanted, [Want::Started, Want::Again, Want::Again]);
+    assert_eq!(daemons.wanted, [DialMode::Started, DialMode::Again, DialMode::Again]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,7 +131,7 @@ async fn without_any_daemon_requests_are_answered_in_time() {
         let started = Instant::now();
         let answer = next(&mut reads).await;
         assert!(answer.contains("the disk is full") && answer.contains("unavailable"), "{answer}");
-        assert!(started.elapsed() < 3 * PATIENCE, "{:?}", started.elapsed());
+        assert!(started.elapsed() < 3 * RECONNECT_TIMEOUT, "{:?}", started.elapsed());
         // Later ones do not wait for long either, and a daemon that is there again serves.
         let mut id = 2;
         loop {
@@ -147,7 +147,7 @@ async fn without_any_daemon_requests_are_answered_in_time() {
                     break;
                 }
             }
-            assert!(started.elapsed() <= PATIENCE + FRESH, "{:?}", started.elapsed());
+            assert!(started.elapsed() <= RECONNECT_TIMEOUT + FRESH, "{:?}", started.elapsed());
             id += 1;
         }
         writes.shutdown().await.unwrap();
@@ -186,7 +186,7 @@ async fn a_stopped_daemon_is_started_again_only_when_it_is_needed() {
     assert_eq!(end.unwrap(), End::Input);
     assert_eq!(
         daemons.wanted[..4],
-        [Want::Started, Want::Again, Want::Running, Want::Running],
+        [DialMode::Started, DialMode::Again, DialMode::Running, DialMode::Running],
         "looked for, but not started, while nobody asks"
     );
 }
@@ -205,7 +205,7 @@ async fn follow(reads: &mut Lines, writes: &mut WriteHalf<DuplexStream>, heard: 
 /// Fails at once, or takes as long as a daemon may that does not answer.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_follows_is_read_while_no_daemon_can_start() {
-    for pace in [Duration::ZERO, PATIENCE, 20 * PATIENCE] {
+    for pace in [Duration::ZERO, RECONNECT_TIMEOUT, 20 * RECONNECT_TIMEOUT] {
         let (first, mut heard, mut says) = daemon();
         let mut daemons = Daemons { pace, ..Daemons::new([Ok(first)]) };
         let end = serve(&mut daemons, async |mut reads, mut writes| {
@@ -217,7 +217,7 @@ async fn a_client_that_follows_is_read_while_no_daemon_can_start() {
                 writes.write_all(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"session.list\"}}\n").as_bytes()).await.unwrap();
                 let answer = next(&mut reads).await;
                 assert!(answer.contains(&format!("\"id\":{id},")) && answer.contains("unavailable"), "{answer}");
-                assert!(started.elapsed() <= PATIENCE, "{pace:?}: {:?}", started.elapsed());
+                assert!(started.elapsed() <= RECONNECT_TIMEOUT, "{pace:?}: {:?}", started.elapsed());
             }
             let started = Instant::now();
             writes.shutdown().await.unwrap();
@@ -245,8 +245,8 @@ async fn what_a_stopped_daemon_has_not_answered_starts_no_other() {
     })
     .await;
     assert_eq!(end.unwrap(), End::Input);
-    assert_eq!(daemons.wanted[..2], [Want::Started, Want::Again]);
-    assert!(!daemons.wanted[2..].contains(&Want::Started));
+    assert_eq!(daemons.wanted[..2], [DialMode::Started, DialMode::Again]);
+    assert!(!daemons.wanted[2..].contains(&DialMode::Started));
 }
 
 #[tokio::test(start_paused = true)]
@@ -347,5 +347,5 @@ async fn what_was_sent_before_a_stop_starts_no_other_daemon_while_nothing_is_rea
         _ = relay((input, std::future::pending()), output, &mut daemons, "relay:", std::future::pending()) => panic!(),
         () = client => {}
     }
-    assert!(!daemons.wanted[1..].contains(&Want::Started), "{:?}", daemons.wanted);
+    assert!(!daemons.wanted[1..].contains(&DialMode::Started), "{:?}", daemons.wanted);
 }

@@ -58,6 +58,7 @@ const FILES: &[(&str, &[u8])] = files![
     "prompt.js",
     "sessions.js",
     "transcript.js",
+    "visible.js",
 ];
 
 #[cfg(test)]

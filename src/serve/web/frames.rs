@@ -307,19 +307,19 @@ pub fn pong(payload: &[u8]) -> Vec<u8> {
 }
 
 /// Why a connection ends, as the client is told: a code and a word.
-pub type Farewell = Arc<OnceLock<(u16, &'static str)>>;
+pub type CloseReason = Arc<OnceLock<(u16, &'static str)>>;
 
 /// Our side of the stream: a message a frame, and a close frame at the end.
 #[derive(Debug, Default)]
 pub struct Frames {
-    farewell: Farewell,
+    close_reason: CloseReason,
 }
 
 impl Frames {
-    /// An encoder that says this farewell; a normal end where none was set.
+    /// An encoder that closes with this reason, or normally where none was set.
     #[must_use]
-    pub fn new(farewell: Farewell) -> Self {
-        Self { farewell }
+    pub fn new(close_reason: CloseReason) -> Self {
+        Self { close_reason }
     }
 }
 
@@ -329,7 +329,7 @@ impl Encoder for Frames {
     }
 
     fn end(&mut self, to: &mut Vec<u8>) {
-        let (code, reason) = self.farewell.get().copied().unwrap_or((code::NORMAL, ""));
+        let (code, reason) = self.close_reason.get().copied().unwrap_or((code::NORMAL, ""));
         let mut payload = code.to_be_bytes().to_vec();
         payload.extend_from_slice(reason.as_bytes());
         frame(OpCode::Close, &payload, to);

@@ -122,14 +122,14 @@ fn what_breaks_the_protocol_ends_it() {
 #[test]
 fn our_frames() {
     let mut bytes = Vec::new();
-    let farewell = Farewell::default();
-    let mut frames = Frames::new(farewell.clone());
+    let close_reason = CloseReason::default();
+    let mut frames = Frames::new(close_reason.clone());
     frames.message("hi", &mut bytes);
     frames.message(&"x".repeat(70_000), &mut bytes);
     assert_eq!(bytes[..4], [0x81, 2, b'h', b'i']);
     assert_eq!(bytes[4..14], [0x81, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70]);
     bytes.clear();
-    farewell.set((code::GOING_AWAY, "bye")).unwrap();
+    close_reason.set((code::GOING_AWAY, "bye")).unwrap();
     frames.end(&mut bytes);
     assert_eq!(bytes, [0x88, 5, 0x03, 0xe9, b'b', b'y', b'e']);
     assert_eq!((ping(), pong(b"a")), (vec![0x89, 0], vec![0x8a, 1, b'a']));

@@ -1,5 +1,5 @@
-//! Who may come in: the listener must be reached by a name that is its own (against DNS rebinding), a page must come from
-//! an origin that is allowed (against other sites in the user's browser), and a client must show the token.
+//! Access checks: the `Host` header must be one of the listener's names (against DNS rebinding), a page must come from an
+//! allowed origin (against other sites in the user's browser), and a client must send the token.
 
 use std::{borrow::Cow, net::IpAddr, time::Duration};
 
@@ -10,22 +10,22 @@ use hyper::{
 use tokio::sync::Semaphore;
 
 use super::{
-    forwarded::Outside,
+    client_view::ClientView,
     host::{Host, Origin},
     options::Options,
     token::{self, Token, TokenFile},
 };
 
-/// The sub-protocol that we speak.
+/// The WebSocket sub-protocol.
 pub const PROTOCOL: &str = "polytree.v1";
 
 /// How a browser, which can set no headers for a WebSocket, brings the token.
 const TOKEN_PROTOCOL: &str = "polytree.token.";
 
-/// How many wrong tokens are answered at a time; more are turned away at once.
+/// The maximum number of delayed answers to wrong tokens; more are refused immediately.
 const WRONG_AT_ONCE: usize = 16;
 
-/// Why a client does not come in.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It reached us by a name that is not ours.
@@ -61,7 +61,7 @@ impl Refusal {
     }
 }
 
-/// The rules of one listener.
+/// The access rules of one listener.
 #[derive(Debug)]
 pub struct Guard {
     origins: Vec<Origin>,
@@ -87,15 +87,15 @@ impl Guard {
     ///
     /// # Errors
     /// `Host` or `Origin`.
-    pub fn look(&self, outside: &Outside, headers: &HeaderMap) -> Result<(), Refusal> {
-        let host = outside.host.as_ref().ok_or(Refusal::Host)?;
+    pub fn look(&self, view: &ClientView, headers: &HeaderMap) -> Result<(), Refusal> {
+        let host = view.host.as_ref().ok_or(Refusal::Host)?;
         if !host.is_loopback() && !self.hosts.iter().any(|rule| rule.covers(host)) {
             return Err(Refusal::Host);
         }
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let Some(origin) = origins.next() else { return Ok(()) };
         let origin = origin.to_str().ok().and_then(Origin::parse).filter(|_| origins.next().is_none()).ok_or(Refusal::Origin)?;
-        let allowed = origin.is(outside.scheme, host) || self.origins.contains(&origin);
+        let allowed = origin.is(view.scheme, host) || self.origins.contains(&origin);
         if allowed { Ok(()) } else { Err(Refusal::Origin) }
     }
 

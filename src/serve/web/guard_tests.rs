@@ -28,8 +28,8 @@ fn fixture(options: &Options, address: &str, delay: Duration) -> Fixture {
 
 fn look(options: &Options, address: &str, list: &[(&str, &str)]) -> Result<(), Refusal> {
     let headers = headers(list);
-    let outside = Outside::see(&headers, &"/".parse().unwrap(), false, "127.0.0.1".parse().unwrap(), options.trust_forwarded);
-    fixture(options, address, Duration::ZERO).guard.look(&outside, &headers)
+    let view = ClientView::see(&headers, &"/".parse().unwrap(), false, "127.0.0.1".parse().unwrap(), options.trust_forwarded);
+    fixture(options, address, Duration::ZERO).guard.look(&view, &headers)
 }
 
 #[test]

@@ -11,25 +11,26 @@ use soketto::handshake::http::is_upgrade_request;
 
 use super::{
     assets::{Asset, CONTENT_SECURITY_POLICY, asset},
-    forwarded::Outside,
+    client_view::ClientView,
     guard::{Refusal, parameter},
     post::post,
     response::{Reply, empty, json, said, with},
     site::{RemotePeer, Site},
+    token::Token,
     websocket,
 };
 use crate::{project::directory, rpc::error::Error, serve::answer, stdx::paths::AbsPath};
 
 /// Answers a request.
 pub async fn respond(site: Arc<Site>, peer: RemotePeer, request: Request<Incoming>) -> Reply {
-    let outside = Outside::see(request.headers(), request.uri(), site.secure, peer.address, site.options.trust_forwarded);
-    if let Err(refusal) = site.guard.look(&outside, request.headers()) {
-        tracing::info!(client = %outside.client, host = ?request.headers().get(header::HOST), origin = ?request.headers().get(header::ORIGIN), "{refusal}");
+    let view = ClientView::see(request.headers(), request.uri(), site.secure, peer.address, site.options.trust_forwarded);
+    if let Err(refusal) = site.guard.look(&view, request.headers()) {
+        tracing::info!(client = %view.client, host = ?request.headers().get(header::HOST), origin = ?request.headers().get(header::ORIGIN), "{refusal}");
         return refuse(&refusal);
     }
     // By now it is an origin that may see the answer.
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = route(site, peer, &outside, request).await;
+    let mut response = route(site, peer, &view, request).await;
     if let Some(origin) = origin {
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -38,22 +39,22 @@ pub async fn respond(site: Arc<Site>, peer: RemotePeer, request: Request<Incomin
     response
 }
 
-async fn route(site: Arc<Site>, peer: RemotePeer, outside: &Outside, request: Request<Incoming>) -> Reply {
+async fn route(site: Arc<Site>, peer: RemotePeer, view: &ClientView, request: Request<Incoming>) -> Reply {
     let Some(path) = request.uri().path().strip_prefix(site.options.base_path.as_str()).map(str::to_owned) else { return nothing_here() };
     let (method, reads) = (request.method(), matches!(*request.method(), Method::GET | Method::HEAD));
     match path.as_str() {
-        "" | "/" if *method == Method::POST => match admit(&site, outside, &request).await {
+        "" | "/" if *method == Method::POST => match admit(&site, view, &request).await {
             Ok((_, directory)) => post(&site, directory, request).await,
             Err(response) => *response,
         },
-        "" | "/" if *method == Method::GET && is_upgrade_request(&request) => match admit(&site, outside, &request).await {
+        "" | "/" if *method == Method::GET && is_upgrade_request(&request) => match admit(&site, view, &request).await {
             Ok((token, directory)) => websocket::accept(&site, peer, token, directory, request),
             Err(response) => *response,
         },
         "" | "/" if *method == Method::OPTIONS && request.headers().contains_key(header::ORIGIN) => preflight(request.headers()),
         // The page names its files relative to itself.
         "" if reads => {
-            let to = HeaderValue::from_str(&format!("{}{}/", outside.prefix, site.options.base_path));
+            let to = HeaderValue::from_str(&format!("{}{}/", view.prefix, site.options.base_path));
             to.map_or_else(|_| nothing_here(), |to| with(StatusCode::PERMANENT_REDIRECT, header::LOCATION, to))
         }
         "" | "/" if !reads => not_allowed("GET, HEAD, POST"),
@@ -68,11 +69,11 @@ async fn route(site: Arc<Site>, peer: RemotePeer, outside: &Outside, request: Re
 }
 
 /// Asks for the token, and for the directory that the client's requests mean.
-async fn admit(site: &Site, outside: &Outside, request: &Request<Incoming>) -> Result<(super::Token, Option<AbsPath>), Box<Reply>> {
+async fn admit(site: &Site, view: &ClientView, request: &Request<Incoming>) -> Result<(Token, Option<AbsPath>), Box<Reply>> {
     let query = request.uri().query().unwrap_or_default();
     let token = site.guard.ask(request.headers(), query).await.map_err(|refusal| {
         if refusal != Refusal::NoToken {
-            tracing::info!(client = %outside.client, "{refusal}");
+            tracing::info!(client = %view.client, "{refusal}");
         }
         Box::new(refuse(&refusal))
     })?;

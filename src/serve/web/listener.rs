@@ -1,5 +1,4 @@
-//! A socket that listens: which address, who may connect to how many connections, and how long each may take to say
-//! what it wants.
+//! A listening socket: its address, its maximum of connections, and the timeouts of each.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,22 +20,22 @@ use super::{
 };
 use crate::{daemon::listeners::Error, stdx::descriptors};
 
-/// The largest head of a request, in bytes.
+/// The maximum size of a request's head, in bytes.
 const HEAD: usize = 16 * 1024;
 
-/// How many headers a request may have.
+/// The maximum number of headers of a request.
 const HEADERS: usize = 100;
 
-/// How much is read of a connection at once, in bytes.
+/// The size of the read buffer of a connection, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// How long answers may still take when the daemon stops.
-const STOP_PATIENCE: Duration = Duration::from_millis(300);
+/// How long answers may take during shutdown.
+const STOP_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// The address that is meant by `HOST:PORT`, with the host as it was written.
+/// Resolves `HOST:PORT`; also gives the host as it was written.
 ///
 /// # Errors
-/// When it is no address, or leads out of the machine without TLS.
+/// When it is not an address, or other machines can reach it and there is no TLS.
 pub async fn resolve(text: &str, secure: bool) -> Result<(SocketAddr, String), Error> {
     let odd = || invalid("address", format!("`{text}` is not HOST:PORT, such as 127.0.0.1:4096, [::1]:4096 or localhost:0"));
     let (name, port) = text.rsplit_once(':').ok_or_else(odd)?;
@@ -58,7 +57,7 @@ pub async fn resolve(text: &str, secure: bool) -> Result<(SocketAddr, String), E
     Ok((*address, name.to_owned()))
 }
 
-/// Takes the address.
+/// Binds the address.
 ///
 /// # Errors
 /// `Unavailable`, with what the system says.
@@ -104,7 +103,7 @@ pub async fn serve(site: Arc<Site>, socket: TcpListener, tls: Option<TlsAcceptor
     }
 }
 
-/// Says that there is no room, where that can be said.
+/// Answers 503 to a client over the maximum of connections; over TLS it only closes.
 fn turn_away(stream: TcpStream, secure: bool) {
     const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     if !secure && let Ok(mut stream) = stream.into_std() {
@@ -150,7 +149,7 @@ async fn converse(site: Arc<Site>, remote: RemotePeer, stream: impl AsyncRead + 
         ended = &mut connection => ended,
         () = token.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            timeout(STOP_PATIENCE, connection).await.unwrap_or(Ok(()))
+            timeout(STOP_TIMEOUT, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {

@@ -1,15 +1,15 @@
-//! The doors to the network: WebSocket and HTTP on one port, behind a token, for clients that reach the listener by a
-//! name of its own and pages from origins that are allowed. What a client sends is served as at every other door.
+//! The network door: WebSocket and HTTP on one port, behind a token. A client must use one of the listener's host names,
+//! and a web page must come from an allowed origin. Requests are handled as at every other door.
 
 pub mod assets;
 
-mod doors;
-mod forwarded;
+mod client_view;
 mod frames;
 mod guard;
 mod host;
 mod http;
 mod listener;
+mod listeners;
 mod options;
 mod post;
 mod response;
@@ -18,7 +18,7 @@ mod tls;
 mod token;
 mod websocket;
 
-pub use doors::Doors;
+pub use listeners::NetworkListeners;
 pub use token::{Error as TokenError, Token, TokenFile};
 
 #[cfg(test)]

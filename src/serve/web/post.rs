@@ -1,5 +1,5 @@
-//! One request or batch in the body of an HTTP request. It is a connection of its own, which ends with the answer; a
-//! client that goes away takes its requests with it.
+//! One request or batch in the body of an HTTP POST. It is a connection of its own that ends with the answer; when the
+//! client disconnects, its requests are cancelled.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,16 +29,16 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// How much of an oversize body is read, so that its client comes to reading the refusal.
+/// How much of an oversize body is read and dropped: a client reads the answer only after it has sent everything.
 const SKIP_LIMIT: u64 = 1 << 30;
 
-/// How much room is made for a body at once, whatever length was announced.
+/// The maximum initial capacity for a body, whatever length was announced.
 const ROOM: u64 = 64 * 1024;
 
-/// How long answers may still take when the daemon stops.
+/// How long answers may take during shutdown.
 const STOP_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Answers a request whose client may come in.
+/// Answers a POST of an authenticated client.
 pub async fn post(site: &Site, directory: Option<AbsPath>, request: Request<Incoming>) -> Reply {
     // A page of another site can send forms and plain text without asking first, but not this.
     if !is_json(request.headers().get(header::CONTENT_TYPE)) {
@@ -66,18 +66,18 @@ pub async fn post(site: &Site, directory: Option<AbsPath>, request: Request<Inco
 async fn call(site: &Site, connection: Arc<Connection>, frame: Frame<'_>) -> Option<Box<RawValue>> {
     let _presence = site.rpc.clients().enter(connection.clone());
     let (outbox, mut queue) = Outbox::new(connection.traffic());
-    let leaving = Leaving(Dispatcher::new(site.rpc.clone(), connection, outbox, site.tasks.clone()));
+    let dispatcher = CancelOnDrop(Dispatcher::new(site.rpc.clone(), connection, outbox, site.tasks.clone()));
     // One message has one answer, for which the queue has room.
-    leaving.0.receive(frame).await.ok()?;
+    dispatcher.0.receive(frame).await.ok()?;
     let in_time = async {
         site.tasks.token().cancelled().await;
         tokio::time::sleep(STOP_TIMEOUT).await;
     };
     tokio::select! {
-        () = leaving.0.idle() => {}
+        () = dispatcher.0.idle() => {}
         () = in_time => {
-            leaving.0.cancel_all();
-            leaving.0.idle().await;
+            dispatcher.0.cancel_all();
+            dispatcher.0.idle().await;
         }
     }
     match queue.try_recv() {
@@ -87,9 +87,9 @@ async fn call(site: &Site, connection: Arc<Connection>, frame: Frame<'_>) -> Opt
 }
 
 /// Cancels what is under way when the client does not wait for it.
-struct Leaving(Dispatcher);
+struct CancelOnDrop(Dispatcher);
 
-impl Drop for Leaving {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.cancel_all();
     }

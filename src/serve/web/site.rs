@@ -7,20 +7,20 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{guard::Guard, options::Options};
 use crate::{rpc::Rpc, stdx::tasks::Tasks};
 
-/// What keeps a listener from being held up.
+/// The limits and timeouts of a listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How many connections it has at a time.
+    /// The maximum number of connections.
     pub connections: usize,
-    /// How long agreeing on TLS may take.
+    /// The timeout of the TLS handshake.
     pub handshake: Duration,
-    /// How long the head of a request may take, also of a further one.
+    /// The timeout of a request's head, also of a later one on the same connection.
     pub head: Duration,
-    /// How long the body of a request may pause.
+    /// The longest pause within a request's body.
     pub body: Duration,
-    /// How often a WebSocket is asked for a sign of life.
+    /// The interval of pings on a WebSocket.
     pub ping: Duration,
-    /// How long a wrong token waits for its answer.
+    /// The delay of the answer to a wrong token.
     pub wrong_token: Duration,
 }
 
@@ -39,19 +39,17 @@ impl Default for Limits {
 
 /// What all connections of a listener share.
 pub struct Site {
-    /// What is served.
+    /// The methods.
     pub rpc: Rpc,
-    /// The variables for the turns of its clients.
+    /// The environment variables for the turns of its clients.
     pub environment: Arc<BTreeMap<String, String>>,
-    /// How they are treated.
     pub options: Options,
-    /// Who may come in.
+    /// Checks host, origin and token.
     pub guard: Guard,
     /// Whether it speaks TLS.
     pub secure: bool,
-    /// What keeps it from being held up.
     pub limits: Limits,
-    /// Its work; cancelled when the daemon stops.
+    /// The tasks of its connections; cancelled during shutdown.
     pub tasks: Tasks,
 }
 

@@ -1,5 +1,4 @@
-//! A client that has upgraded its HTTP connection: a JSON-RPC message in each text message. Whoever is silent for long
-//! is asked for a sign of life, and whoever gives none is gone.
+//! A WebSocket: one JSON-RPC message in each text message. A silent client is pinged, and closed when it does not answer.
 
 use std::{
     sync::{
@@ -25,11 +24,11 @@ use tokio::{
 };
 
 use super::{
-    Token,
-    frames::{Decoder, Event, Farewell, Frames, code, ping, pong},
+    frames::{CloseReason, Decoder, Event, Frames, code, ping, pong},
     guard::{PROTOCOL, protocols},
     response::{Reply, said},
     site::{RemotePeer, Site},
+    token::Token,
 };
 use crate::{
     jsonrpc::{
@@ -41,29 +40,29 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// How many signs of life may be missed.
+/// How many pings may stay unanswered.
 const MISSED: u32 = 2;
 
-/// How long answers may still take when the daemon stops.
+/// How long answers may take during shutdown.
 const STOP_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How long the client may take to close after us.
+/// How long to wait for the client's close frame.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Why a conversation is over.
+/// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Over {
-    /// Nobody is there any more.
+    /// The client has disconnected.
     Gone,
-    /// Nobody seems to be there any more.
+    /// The client answers no pings.
     Silent,
-    /// The daemon stops.
+    /// The daemon shuts down.
     Stopped,
-    /// It is to be closed with this code and these words.
+    /// Close with this code and reason.
     Closed(u16, &'static str),
 }
 
-/// Answers the handshake of a client that may come in, and serves it from then on.
+/// Answers the handshake of an authenticated client and serves the connection.
 pub fn accept(site: &Arc<Site>, peer: RemotePeer, token: Token, directory: Option<AbsPath>, mut request: Request<Incoming>) -> Reply {
     if request.headers().get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         let mut response = said(StatusCode::UPGRADE_REQUIRED, "the version of the WebSocket protocol must be 13");
@@ -114,8 +113,8 @@ async fn converse(
     writer: impl AsyncWrite + Unpin + Send + 'static,
 ) {
     tracing::debug!(connection = connection.id(), "a WebSocket client has come");
-    let farewell = Farewell::default();
-    let engine = Engine::start_encoded(&site.rpc, connection.clone(), &site.tasks, writer, Frames::new(farewell.clone()));
+    let close_reason = CloseReason::default();
+    let engine = Engine::start_encoded(&site.rpc, connection.clone(), &site.tasks, writer, Frames::new(close_reason.clone()));
     let mut decoder = Decoder::new(MESSAGE_LIMIT);
     decoder.space().extend_from_slice(early);
     let heard = AtomicBool::new(true);
@@ -128,9 +127,9 @@ async fn converse(
     tracing::debug!(connection = connection.id(), ?over, "a WebSocket client goes");
     // It is set here only, once.
     let _ = match over {
-        Over::Closed(code, reason) => farewell.set((code, reason)),
-        Over::Stopped => farewell.set((code::GOING_AWAY, "the daemon stops")),
-        Over::Silent => farewell.set((code::POLICY, "no sign of life")),
+        Over::Closed(code, reason) => close_reason.set((code, reason)),
+        Over::Stopped => close_reason.set((code::GOING_AWAY, "the daemon stops")),
+        Over::Silent => close_reason.set((code::POLICY, "no sign of life")),
         Over::Gone => Ok(()),
     };
     if over == Over::Stopped {
@@ -172,7 +171,7 @@ async fn receive(engine: &Engine, decoder: &mut Decoder, reader: &mut (impl Asyn
     }
 }
 
-/// Notices that nobody is there any more, or may not be.
+/// Pings the client, and ends the connection when it is gone or its token was replaced.
 async fn watch(site: &Site, engine: &Engine, token: &Token, heard: &AtomicBool) -> Over {
     let mut missed = 0;
     loop {

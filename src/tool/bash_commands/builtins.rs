@@ -39,7 +39,7 @@ pub(super) fn changes(name: &str, arguments: &[Argument], is_direct: bool) -> Ve
             Some((given, names)) => {
                 let array = given.iter().filter(|(option, _)| *option == 'a').map(|(_, value)| *value);
                 let all: Vec<&Argument> = names.iter().chain(array).collect();
-                if all.is_empty() { vec![unknown_value("REPLY")] } else { all.into_iter().map(|name| set_by_name(name)).collect() }
+                if all.is_empty() { vec![unknown_value("REPLY")] } else { all.into_iter().map(set_by_name).collect() }
             }
             None => vec![UNKNOWN],
         },

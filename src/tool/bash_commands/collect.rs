@@ -13,7 +13,7 @@ use super::{
     second_opinion,
     syntax::{Assignment, Command, Compound, Evaluated, Joined, Parsed, Redirect, Scope, Script, Simple, Value, Word},
 };
-use crate::tool::programs::{Effects, Given, Inner, Place, effects, program_name, redirection};
+use crate::tool::programs::{Access, Effects, Given, Inner, Place, effects, program_name, redirection};
 
 /// How deep scripts and wrappers may be nested.
 const DEPTH: usize = 12;
@@ -94,7 +94,7 @@ impl Collector {
             self.set(&name, value, false);
         }
         self.walk(&parsed, &parsed.script, flow, depth);
-        if is_strange || second_opinion::disagrees(text, &findings.starts) {
+        if is_strange || self.is_full() || second_opinion::disagrees(text, &parsed, &findings.starts) {
             self.is_doubtful = true;
             self.runs(text);
         }
@@ -102,7 +102,7 @@ impl Collector {
 
     /// The end: `line` is asked about as it is where nothing in it is a command.
     pub(super) fn finish(mut self, line: &str) -> Analysis {
-        let understood = !self.is_doubtful && self.commands.len() < COMMANDS && self.variables.are_numbers(&self.functions);
+        let understood = !self.is_doubtful && !self.is_full() && self.variables.are_numbers(&self.functions);
         if self.commands.is_empty() {
             self.push(line.trim().to_owned(), vec![line.trim().to_owned()], true, None);
             // Nothing but assignments and conditions.
@@ -205,9 +205,15 @@ impl Collector {
                     self.writes.push(text);
                 }
             }
-            self.paths.extend(redirection(&redirect.operator, &target, &flow.place));
+            self.touch(redirection(&redirect.operator, &target, &flow.place));
         }
         input
+    }
+
+    /// Notes paths, but for those behind which there is no file: they lead to where the output goes anyway.
+    fn touch(&mut self, uses: impl IntoIterator<Item = PathUse>) {
+        self.paths
+            .extend(uses.into_iter().filter(|usage| !(usage.rest.is_none() && usage.access != Access::Destroy && is_stream(&usage.path))));
     }
 
     /// The target of `>&`: bash expands one that is no number a second time.
@@ -294,7 +300,7 @@ impl Collector {
         match name.as_str() {
             "cd" | "pushd" => {
                 flow.place.follow(arguments);
-                self.moves += 1;
+                self.moves = self.moves.saturating_add(1);
                 if self.moves > MOVES {
                     flow.place.lose();
                 }
@@ -306,14 +312,20 @@ impl Collector {
         }
         let is_here = matches!(name.as_str(), "eval" | "builtin" | "command");
         for inner in found.inner {
-            let mut apart = Flow { place: found.place.with_found(found.found_in.clone()), functions: BTreeSet::new() };
-            let flow = if is_here { &mut *flow } else { &mut apart };
+            let mut apart = Flow { place: found.place.with_found(found.found_in.clone()), ..flow.apart() };
+            let before = apart.place.clone();
+            let inside = if is_here { &mut *flow } else { &mut apart };
             match inner {
                 Inner::Words { words, more } => {
-                    self.command(&words, flow, Surroundings { input, more, is_direct: false, depth: depth + 1 });
+                    self.command(&words, inside, Surroundings { input, more, is_direct: false, depth: depth + 1 });
                 }
                 Inner::Guess(words) => self.push_arguments(&words, false, false, None),
-                Inner::Script { text, dialect } => self.script(&text, dialect, flow, depth + 1),
+                Inner::Script { text, dialect } => self.script(&text, dialect, inside, depth + 1),
+            }
+            if name == "trap" && apart.place != before {
+                // It happens at any time from now on.
+                self.moves = MOVES;
+                flow.place.lose();
             }
         }
     }
@@ -334,15 +346,16 @@ impl Collector {
         let is_quiet = !found.is_unclear && (is_quiet(arguments, &seen) || found.is_plain);
         self.push_arguments(arguments, !found.is_unclear, is_quiet, found.always.take());
         if let Some(also) = &found.also {
-            let always = effects(also, given).always;
-            self.push_arguments(also, !found.is_unclear, false, always);
+            // Where the options matter, the command without them is only there to be denied.
+            let always = if is_quiet { effects(also, given).always } else { None };
+            self.push_arguments(also, !found.is_unclear, !is_quiet, always);
         }
         for write in found.writes.drain(..) {
             if !self.writes.contains(&write) {
                 self.writes.push(write);
             }
         }
-        self.paths.append(&mut found.paths);
+        self.touch(std::mem::take(&mut found.paths));
         self.option_globs.append(&mut found.option_globs);
         let text = |words: &Vec<Argument>| words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
         if self.possible.len() < COMMANDS {
@@ -353,8 +366,11 @@ impl Collector {
 
     /// The command that was pushed last may call a function of this line, and what that does is judged where it is defined.
     fn call(&mut self, name: &str, flow: &mut Flow) {
-        let Some(moves) = self.functions.get(name) else { return };
-        if *moves {
+        if !self.functions.contains_key(name) {
+            return;
+        }
+        // One may call the other.
+        if self.functions.values().any(|moves| *moves) {
             flow.place.lose();
         }
         if flow.functions.contains(name) {
@@ -405,6 +421,9 @@ impl Collector {
     }
 
     fn push_arguments(&mut self, arguments: &[Argument], resolvable: bool, quiet: bool, always: Option<String>) {
+        if self.is_full() {
+            return;
+        }
         let words: Vec<String> = arguments.iter().map(|argument| argument.text.clone()).collect();
         self.push(words.join(" "), words, resolvable, always);
         if let Some(last) = self.commands.last_mut() {
@@ -412,8 +431,13 @@ impl Collector {
         }
     }
 
+    /// Whether there are so many commands that the line is not understood whatever else is in it.
+    fn is_full(&self) -> bool {
+        self.commands.len() >= COMMANDS
+    }
+
     fn push(&mut self, text: String, words: Vec<String>, resolvable: bool, always: Option<String>) {
-        if self.commands.len() < COMMANDS {
+        if !self.is_full() {
             self.commands.push(SimpleCommand { text, words, resolvable, always, quiet: false });
         }
     }
@@ -422,6 +446,9 @@ impl Collector {
     fn runs(&mut self, text: &str) {
         let plain: String = text.replace("\\\n", "").chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
         self.push(text.trim().to_owned(), vec![text.trim().to_owned()], false, None);
+        if self.is_full() {
+            return;
+        }
         for segment in plain.split([';', '&', '|', '(', ')', '<', '>', '\n', '`', '{', '}', '$', ',']) {
             let words: Vec<String> = segment.split_whitespace().take(64).map(str::to_owned).collect();
             for from in 0..words.len() {

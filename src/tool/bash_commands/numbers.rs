@@ -90,7 +90,7 @@ impl Known<'_> {
         match evaluated {
             Evaluated::Arithmetic(parts) => self.is_expression(parts),
             Evaluated::Subscript { array, key } => {
-                self.is_expression(key) || (self.variables.associative.contains(array) && self.is_plain_key(key))
+                self.is_expression(key) || (self.variables.associative.contains(array) && self.is_plain_key(key, 0))
             }
             Evaluated::IfArray { name, value } => !self.variables.arrays.contains(name) || self.is_number(value, 0),
             Evaluated::Unknown => false,
@@ -160,11 +160,25 @@ impl Known<'_> {
     }
 
     /// A key that runs nothing, should the array be no associative one after all.
-    fn is_plain_key(&self, parts: &[Part]) -> bool {
-        let [Part::Text(text)] = parts else { return false };
-        text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./: ".contains(c))
-            && tokens(text)
-                .all(|token| !matches!(token, Token::Name(name) if self.variables.assigned.contains_key(name) && !self.variable(name)))
+    fn is_plain_key(&self, key: &[Part], depth: usize) -> bool {
+        let is_set_to_more = |name: &str| self.variables.assigned.contains_key(name) && !self.variable(name);
+        key.iter().all(|part| match part {
+            Part::Text(text) => {
+                text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./: ".contains(c))
+                    && tokens(text).all(|token| !matches!(token, Token::Name(name) if is_set_to_more(name)))
+            }
+            Part::Hole(raw) if depth >= DEPTH => self.hole(raw, 0),
+            Part::Hole(raw) => {
+                let values = raw.strip_prefix('$').and_then(|name| self.variables.assigned.get(name));
+                let is_plain = |value: &Value| match value {
+                    Value::Number => true,
+                    Value::Text(parts) => self.is_plain_key(parts, depth + 1),
+                    Value::Unknown => false,
+                };
+                self.hole(raw, 0) || values.is_some_and(|values| values.iter().all(is_plain))
+            }
+        }) && (key.iter().filter(|part| **part != Part::Text(String::new())).count() <= 1
+            || key.iter().all(|part| matches!(part, Part::Text(_))))
     }
 
     /// Whether an expansion, as it was written, gives nothing but numbers.
@@ -191,6 +205,10 @@ impl Known<'_> {
         }
         let Some(name) = raw.strip_prefix('$') else { return false };
         let Some(content) = name.strip_prefix('{').and_then(|name| name.strip_suffix('}')) else { return self.variable(name) };
+        if let Some(array) = content.strip_prefix('!').and_then(|array| array.strip_suffix("[@]").or_else(|| array.strip_suffix("[*]"))) {
+            // The keys of an array.
+            return !self.variables.associative.contains(array);
+        }
         if let Some(counted) = content.strip_prefix('#') {
             return counted.chars().all(|c| c == '_' || c.is_ascii_alphanumeric() || "[]@*".contains(c));
         }

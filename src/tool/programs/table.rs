@@ -124,6 +124,8 @@ pub(super) enum Trait {
     Unseen,
     /// An operand that begins with `+` is a command of the program.
     Plus,
+    /// Runs what the worktree holds: a word that is not known makes that no worse.
+    Builds,
     /// Read by code of its own.
     Special(&'static str),
 }
@@ -190,7 +192,11 @@ impl Program {
 
     /// Whether an option that is not written out could write or run something.
     pub(super) fn is_risky(&self) -> bool {
-        self.options.values().any(|option| option.kind.is_risky())
+        let is_risky = |option: &Opt| match option.kind {
+            Kind::Write | Kind::Destroy => true,
+            kind => kind.is_risky() && !self.is(Trait::Builds),
+        };
+        self.options.values().any(is_risky)
     }
 
     /// Whether everything has to be certain up to where a command begins.
@@ -326,7 +332,7 @@ fn trait_of(word: &'static str) -> Option<Trait> {
         "here" => Trait::Here,
         "unseen" => Trait::Unseen,
         "plus" => Trait::Plus,
-        "by-code" => Trait::Special(""),
+        "builds" => Trait::Builds,
         _ => Trait::Special(word.strip_prefix('%')?),
     })
 }

@@ -721,7 +721,7 @@
 ---@field patterns (string|polytree.protocol.BlobRef)[] What is asked for.
 ---@field always (string|polytree.protocol.BlobRef)[] What "always" would grant.
 ---@field title string|polytree.protocol.BlobRef One line for people.
----@field metadata any More about the call: the command, the diff, the path.
+---@field metadata any More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree, and of those that hold keys, that it works in), `understood: false` where it cannot be told what it runs, and then `denies` (patterns that rules deny; `polytree run --yes` rejects the question). Of others: the diff, the path.
 ---@field time polytree.protocol.PermissionTime When it was asked.
 
 --- What the model thought.
@@ -1215,7 +1215,7 @@
 ---@field patterns string[] What is asked for.
 ---@field always string[] What "always" would grant.
 ---@field title string One line for people.
----@field metadata any More about the call: the command, the diff, the path.
+---@field metadata any More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree, and of those that hold keys, that it works in), `understood: false` where it cannot be told what it runs, and then `denies` (patterns that rules deny; `polytree run --yes` rejects the question). Of others: the diff, the path.
 ---@field time polytree.protocol.PermissionTime When it was asked.
 
 --- Permission rules: an action for everything, or a map from a permission type to an action or to a map from patterns to actions. The order of keys is kept; of the matching rules the last one wins.
@@ -1390,6 +1390,7 @@
 ---@field connectTimeout? integer|nil How long a connection may take to be made, in milliseconds; default 30,000.
 ---@field proxy? string|nil The proxy, such as `http://user:password@host:3128` or `socks5://host:1080`; `none` for none. Default: what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY of the client say. Loopback is never asked for by a proxy.
 ---@field ca? string|nil A file with certificates (PEM) of authorities that are trusted beside the system's; absolute, or with `~/`.
+---@field trustedURLs? string[] Addresses to which a project's settings may send this provider's key with their `baseURL` or `proxy`: these and what lies below them; only in the user's own settings.
 
 --- A question of the model to the user.
 ---@alias polytree.protocol.QuestionId string

@@ -67,7 +67,7 @@ function M.lines(question)
   end
   add("")
   if type(metadata.command) == "string" then
-    add(metadata.command)
+    add(type(metadata.shown) == "string" and metadata.shown or metadata.command)
   elseif type(metadata.diff) == "string" then
     add(metadata.diff)
   else

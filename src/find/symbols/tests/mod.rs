@@ -10,12 +10,14 @@ mod unsaved;
 
 use std::{fs, sync::Arc, time::Duration};
 
+use polytree_protocol::id::ProjectId;
 use tokio_util::sync::CancellationToken;
 
 use super::{Hit, Request, Symbols, extract::Extractor, table::File};
 use crate::{
+    git::Checkout,
     overlay::Overlay,
-    stdx::{paths::AbsPath, tasks::Tasks},
+    stdx::{ids, paths::AbsPath, tasks::Tasks},
 };
 
 /// A directory with files, and what looks for symbols in it.
@@ -47,8 +49,12 @@ impl Place {
 
     fn request(&self, query: &str) -> Request {
         Request {
-            worktree: self.root.clone(),
-            directory: self.root.clone(),
+            checkout: Checkout {
+                project: ProjectId::from_ulid(ids::next()),
+                directory: self.root.clone(),
+                worktree: self.root.clone(),
+                git: None,
+            },
             path: None,
             query: query.to_owned(),
             kinds: Vec::new(),

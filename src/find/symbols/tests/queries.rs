@@ -20,7 +20,7 @@ async fn a_directory_and_a_path_narrow_and_kinds_do() {
     let place = Place::new(&[("a/x.rs", "fn target() {}"), ("ab/y.py", "class target: pass"), ("a/b/z.go", "package p\nfunc target() {}")]);
     assert_eq!(place.find("target").await, ["ab/y.py target", "a/b/z.go target", "a/x.rs target"]);
     let mut request = place.request("target");
-    request.directory = place.root.join("a");
+    request.checkout.directory = place.root.join("a");
     assert_eq!(place.listed(request.clone()).await, ["a/b/z.go target", "a/x.rs target"]);
     request.path = Some(place.root.join("a/b"));
     assert_eq!(place.listed(request.clone()).await, ["a/b/z.go target"]);
@@ -48,9 +48,9 @@ async fn ignored_files_are_left_out_unless_somebody_works_there() {
     fs::create_dir(place.root.join(".git")).unwrap();
     assert_eq!(place.find("target").await, ["a.rs target"]);
     let mut request = place.request("target");
-    request.directory = place.root.join("out");
+    request.checkout.directory = place.root.join("out");
     assert_eq!(place.listed(request.clone()).await, ["out/b.rs target"]);
-    request.directory = place.root.join("node_modules/p");
+    request.checkout.directory = place.root.join("node_modules/p");
     assert_eq!(place.listed(request).await, ["node_modules/p/c.js target"]);
     assert_eq!(place.symbols.state().len(), 3);
 }

@@ -1,7 +1,7 @@
 //! Reads the stream of Messages. Pure.
 //!
 //! Not read by genai, which gives all arguments of a call again with each of their pieces, so that a long call in small
-//! pieces costs quadratic time; see `remote_frames` for the lines.
+//! pieces costs quadratic time; see `decode::frames` for the lines.
 
 use crate::provider::wire::decode::{
     Decode, Fault,
@@ -15,7 +15,6 @@ use crate::provider::wire::decode::{
 /// no real one begins like this.
 pub(crate) const REDACTED: &str = "redacted:";
 
-/// Reads events.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     /// The signature of the block that is being streamed.

@@ -7,7 +7,7 @@ use polytree_protocol::message::Tokens;
 use serde_json::Value;
 
 use crate::provider::{
-    definition::{Delta, FinishReason, MOST_ANSWER},
+    definition::{Delta, FinishReason, MAX_ANSWER},
     wire::decode::{
         calls::{Calls, Fragment},
         text::{Joiner, Text},
@@ -29,7 +29,7 @@ pub(crate) struct Answer {
     /// Content has come together with the reason or after it.
     doubtful: bool,
     refused: bool,
-    spoke: bool,
+    has_content: bool,
     /// How often something has come that belongs to the answer.
     progress: u64,
     /// What is an error if nothing follows it.
@@ -56,12 +56,10 @@ impl Channel {
 }
 
 impl Answer {
-    /// More text.
     pub(crate) fn text(&mut self, text: Text) {
         self.push_text(Channel::Text, text);
     }
 
-    /// More thinking.
     pub(crate) fn reasoning(&mut self, text: Text) {
         self.push_text(Channel::Reasoning, text);
     }
@@ -70,7 +68,7 @@ impl Answer {
     pub(crate) fn signature(&mut self, signature: String) {
         if !signature.is_empty() {
             self.end_text();
-            self.spoke = true;
+            self.has_content = true;
             self.progress += 1;
             self.ready.push_back(Delta::ReasoningSignature(signature));
         }
@@ -85,7 +83,7 @@ impl Answer {
     /// A piece of a call.
     pub(crate) fn fragment(&mut self, fragment: Fragment) {
         self.end_text();
-        self.spoke = true;
+        self.has_content = true;
         self.progress += u64::from(fragment != Fragment { index: fragment.index, ..Fragment::default() });
         self.ready.extend(self.calls.add(fragment));
     }
@@ -93,24 +91,24 @@ impl Answer {
     /// A call that came as a whole.
     pub(crate) fn call(&mut self, id: Option<String>, name: String, arguments: String, metadata: Option<Value>) {
         self.end_text();
-        self.spoke = true;
+        self.has_content = true;
         self.progress += 1;
         self.ready.push_back(self.calls.add_whole(id, name, arguments, metadata));
     }
 
-    /// The text so far is complete: half a character at its end is told as such.
+    /// The text so far is complete: half a character at its end becomes U+FFFD.
     pub(crate) fn end_text(&mut self) {
         self.ready.extend(self.joiner.rest().map(|half| self.channel.delta(half.to_string())));
     }
 
-    /// A decoder keeps so many bytes more, until the answer's end at the longest.
+    /// Counts bytes that a decoder keeps until the answer's end at the latest.
     pub(crate) fn keep(&mut self, bytes: usize) {
         self.kept += bytes;
     }
 
     /// Whether what is kept is longer than an answer may be. Text is handed on and not kept.
     pub(crate) fn is_too_long(&self) -> bool {
-        self.kept + self.calls.length() > MOST_ANSWER
+        self.kept + self.calls.length() > MAX_ANSWER
     }
 
     /// Whether a choice of this number is the one that is read: only one is ever asked for, and the first to come is taken.
@@ -141,8 +139,8 @@ impl Answer {
     }
 
     /// Whether the model has said anything.
-    pub(crate) fn has_spoken(&self) -> bool {
-        self.spoke
+    pub(crate) fn has_content(&self) -> bool {
+        self.has_content
     }
 
     /// Something has come that is an error if nothing follows it.
@@ -152,7 +150,7 @@ impl Answer {
 
     /// The error of an answer that has not begun.
     pub(crate) fn suspected(&mut self) -> Option<Value> {
-        self.suspect.take().filter(|_| !self.spoke)
+        self.suspect.take().filter(|_| !self.has_content)
     }
 
     /// A number that grows with all that belongs to the answer; pings and empty deltas leave it as it is.
@@ -160,7 +158,6 @@ impl Answer {
         self.progress + self.kept as u64
     }
 
-    /// The next delta.
     pub(crate) fn pop(&mut self) -> Option<Delta> {
         self.ready.pop_front()
     }
@@ -185,7 +182,7 @@ impl Answer {
         if text.is_empty() {
             return;
         }
-        self.spoke = true;
+        self.has_content = true;
         if channel != self.channel {
             self.end_text();
             self.channel = channel;
@@ -198,7 +195,7 @@ impl Answer {
     }
 }
 
-/// What a service's word for the end of an answer means, in whatever protocol and spelling.
+/// The meaning of a service's word for the end of an answer, in any protocol and spelling.
 pub(crate) fn reason(word: &str) -> FinishReason {
     match word.to_ascii_lowercase().as_str() {
         "stop" | "end_turn" | "stop_sequence" | "completed" | "complete" | "eos" | "eos_token" => FinishReason::Stop,

@@ -23,7 +23,6 @@ pub(crate) struct Fragment {
     pub(crate) index: Option<u64>,
     /// The service's id of the call.
     pub(crate) id: Option<String>,
-    /// The tool.
     pub(crate) name: Option<String>,
     /// More of the arguments.
     pub(crate) arguments: Text,
@@ -127,7 +126,7 @@ impl Calls {
         }
         std::mem::take(&mut self.calls)
             .into_iter()
-            // Nothing but the announcement of a call is none.
+            // An announcement alone is not a call.
             .filter(|call| !call.name.is_empty() || !call.arguments.is_empty() || call.whole.is_some())
             .map(|mut call| {
                 call.arguments.extend(call.joiner.rest());

@@ -1,7 +1,7 @@
 //! Bytes of an answer become frames: events of an event stream, or lines of JSON. Pure.
 //!
 //! Guarantees: the same bytes give the same frames however they are split; what is held between two pushes never grows
-//! beyond [`LONGEST_FRAME`]; a byte is looked at a bounded number of times, so that a long line costs linear time.
+//! beyond [`MAX_FRAME`]; a byte is looked at a bounded number of times, so that a long line costs linear time.
 //! Being our own is what makes this possible: the readers of genai and of the event-stream crates hold a line without
 //! an end in memory for as long as it goes on, and genai copies it again with each piece that arrives.
 //!
@@ -10,21 +10,14 @@
 //! without `data:`, or be the whole body where a service answers without streaming; the last frame needs no empty line
 //! behind it.
 
-use crate::provider::wire::decode::shorten::Shortener;
-
-/// The longest frame, in bytes: larger than any call that a model can write within its output limit.
-pub(crate) const LONGEST_FRAME: usize = 8 * 1024 * 1024;
-
-/// Beyond this many bytes a frame that may be shortened is.
-const SHORTEN_BEYOND: usize = 256 * 1024;
+/// The longest frame, in bytes: larger than any call or answer that a model can write within its output limit.
+pub(crate) const MAX_FRAME: usize = 8 * 1024 * 1024;
 
 /// How frames are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// Events, each ended by an empty line.
     Events,
-    /// Events; long texts within long frames may be cut out.
-    ShortenedEvents,
     /// A JSON value on each line.
     Lines,
 }
@@ -33,34 +26,30 @@ impl Framing {
     /// The media type of an answer that is divided so.
     pub(crate) fn media_type(self) -> &'static str {
         match self {
-            Self::Events | Self::ShortenedEvents => "text/event-stream",
+            Self::Events => "text/event-stream",
             Self::Lines => "application/x-ndjson",
         }
     }
 }
 
-/// One frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Frame<'a> {
     /// The event's name, where it has one.
     pub(crate) event: Option<&'a str>,
     /// What it carries.
     pub(crate) data: &'a str,
-    /// Long texts in it have been cut out.
-    pub(crate) shortened: bool,
 }
 
 /// Why there are no more frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Broken {
-    /// A frame is longer than [`LONGEST_FRAME`].
+    /// A frame is longer than [`MAX_FRAME`].
     TooLong,
 }
 
 /// Whether a frame was the last one that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// Go on.
     More,
     /// The rest is not looked at.
     Enough,
@@ -78,11 +67,9 @@ pub(crate) struct Frames {
     after_cr: bool,
     /// The line so far.
     line: Vec<u8>,
-    shortener: Option<Shortener>,
     event: String,
     data: Vec<u8>,
     has_data: bool,
-    shortened: bool,
 }
 
 impl Frames {
@@ -93,11 +80,9 @@ impl Frames {
             whole: false,
             after_cr: false,
             line: Vec::new(),
-            shortener: None,
             event: String::new(),
             data: Vec::new(),
             has_data: false,
-            shortened: false,
         }
     }
 
@@ -154,21 +139,11 @@ impl Frames {
     }
 
     fn hold(&mut self, bytes: &[u8]) -> Result<(), Broken> {
-        match &mut self.shortener {
-            Some(shortener) => shortener.push(bytes, &mut self.line),
-            None => self.line.extend_from_slice(bytes),
-        }
-        if self.shortener.is_none() && self.framing == Framing::ShortenedEvents && self.line.len() > SHORTEN_BEYOND {
-            let mut shortener = Shortener::default();
-            let long = std::mem::take(&mut self.line);
-            shortener.push(&long, &mut self.line);
-            self.shortener = Some(shortener);
-        }
-        if self.line.len() + self.data.len() > LONGEST_FRAME { Err(Broken::TooLong) } else { Ok(()) }
+        self.line.extend_from_slice(bytes);
+        if self.line.len() + self.data.len() > MAX_FRAME { Err(Broken::TooLong) } else { Ok(()) }
     }
 
     fn end_line<E: From<Broken>>(&mut self, each: &mut impl FnMut(Frame<'_>) -> Result<Wanted, E>) -> Result<Wanted, E> {
-        self.shortened |= self.shortener.take().is_some();
         match (self.framing, self.line.first()) {
             (Framing::Lines, None) => return Ok(Wanted::More),
             (Framing::Lines, Some(_)) | (_, Some(b'{' | b'[')) => {
@@ -196,16 +171,12 @@ impl Frames {
                 self.event.clear();
                 self.event.push_str(&String::from_utf8_lossy(value));
             }
-            b"data" if self.has_data => {
-                self.data.push(b'\n');
-                self.data.extend_from_slice(value);
-            }
             b"data" => {
+                if self.has_data {
+                    self.data.push(b'\n');
+                }
                 self.has_data = true;
-                let prefix = self.line.len() - value.len();
-                // Long lines are handed on, not copied.
-                std::mem::swap(&mut self.data, &mut self.line);
-                self.data.drain(..prefix);
+                self.data.extend_from_slice(value);
             }
             _ => {}
         }
@@ -214,22 +185,15 @@ impl Frames {
     fn dispatch<E: From<Broken>>(&mut self, each: &mut impl FnMut(Frame<'_>) -> Result<Wanted, E>) -> Result<Wanted, E> {
         if !self.has_data {
             self.event.clear();
-            self.shortened = false;
             return Ok(Wanted::More);
         }
         let data = String::from_utf8_lossy(&self.data);
         let event = Some(self.event.as_str()).filter(|event| !event.is_empty());
-        let wanted = each(Frame { event, data: &data, shortened: self.shortened })?;
+        let wanted = each(Frame { event, data: &data })?;
         drop(data);
         self.event.clear();
         self.data.clear();
         self.has_data = false;
-        self.shortened = false;
-        for buffer in [&mut self.data, &mut self.line] {
-            if buffer.capacity() > SHORTEN_BEYOND {
-                *buffer = Vec::new();
-            }
-        }
         Ok(wanted)
     }
 }
@@ -279,31 +243,11 @@ mod tests {
     #[test]
     fn a_line_without_an_end_is_given_up() {
         let piece = vec![b'x'; 1 << 20];
-        for framing in [Framing::Events, Framing::ShortenedEvents, Framing::Lines] {
+        for framing in [Framing::Events, Framing::Lines] {
             let mut given_up = Frames::new(framing);
-            let pushed = (0..9).try_for_each(|_| given_up.push(&piece, &mut |_| Ok::<_, Broken>(Wanted::More)).map(|_| ()));
+            let pushed = (0..=MAX_FRAME >> 20).try_for_each(|_| given_up.push(&piece, &mut |_| Ok::<_, Broken>(Wanted::More)).map(|_| ()));
             assert_eq!(pushed, Err(Broken::TooLong), "{framing:?}");
         }
-    }
-
-    #[test]
-    fn long_texts_are_cut_out_where_they_may_be() {
-        let text = format!("data: {{\"text\":\"{}\",\"usage\":{{\"n\":7}}}}\n\n", "\\u00e4".repeat(3_000_000));
-        let mut short = Frames::new(Framing::ShortenedEvents);
-        let mut seen = Vec::new();
-        for piece in text.as_bytes().chunks(16 * 1024) {
-            let mut each = |frame: Frame<'_>| {
-                assert!(frame.shortened);
-                seen.push(frame.data.to_owned());
-                Ok::<_, Broken>(Wanted::More)
-            };
-            short.push(piece, &mut each).unwrap();
-            assert!(short.line.capacity() + short.data.capacity() < 1 << 20);
-        }
-        let value: serde_json::Value = serde_json::from_str(&seen[0]).unwrap();
-        assert_eq!(value["usage"]["n"], 7);
-        assert!(value["text"].as_str().unwrap().starts_with("ää"));
-        assert_eq!(frames(Framing::Events, &[text.as_bytes()]), Err(Broken::TooLong));
     }
 
     #[test]
@@ -319,7 +263,7 @@ mod tests {
             let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(bytes.len())).chain([0, bytes.len()]).collect();
             cuts.sort_unstable();
             let pieces: Vec<_> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
-            for framing in [Framing::Events, Framing::ShortenedEvents, Framing::Lines] {
+            for framing in [Framing::Events, Framing::Lines] {
                 prop_assert_eq!(frames(framing, &pieces), frames(framing, &[bytes]));
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! A field that is not valid or not of the expected type is an absent field; the rest of the message stays readable.
 //! Where a key occurs twice, the last one counts, as in other JSON readers. Half a surrogate pair at the end of a string
-//! is kept, because the other half may begin the next one (`remote_text`). Nothing is allocated but the strings that are
+//! is kept, because the other half may begin the next one (`decode::text`). Nothing is allocated but the strings that are
 //! asked for, so the memory for a message does not depend on what is in it.
 //!
 //! `serde_json` cannot be used for this: it refuses the whole message for a lone surrogate, a repeated field, `NaN`, or
@@ -16,9 +16,9 @@ use crate::provider::wire::decode::text::{Text, unescape};
 
 /// Values below this depth are read as null when a value that is not valid is taken as a whole: each level is read again
 /// for each one above it.
-const DEEPEST: usize = 32;
+const MAX_DEPTH: usize = 32;
 /// Counts above this are not counts of tokens; sums of counts below it do not overflow.
-const LARGEST_COUNT: u64 = 1 << 53;
+const MAX_COUNT: u64 = 1 << 53;
 
 /// A value: the text of it. The text of a value that is missing is empty.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -110,7 +110,7 @@ impl<'a> Json<'a> {
         Some(self.text().whole()).filter(|word| !word.is_empty())
     }
 
-    /// A string for comparing; empty where this is none.
+    /// A string for comparing; empty where this is not a string.
     pub(crate) fn name(self) -> Cow<'a, str> {
         match self.is_string() {
             true if self.0.contains('\\') => Cow::Owned(self.text().whole()),
@@ -126,7 +126,7 @@ impl<'a> Json<'a> {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; the fraction is dropped")]
             number.number().filter(|number| *number >= 0.0).map(|number| number as u64)
         });
-        count.filter(|count| *count <= LARGEST_COUNT)
+        count.filter(|count| *count <= MAX_COUNT)
     }
 
     /// Whether this is true, also as a string.
@@ -145,7 +145,7 @@ impl<'a> Json<'a> {
 
     /// The value as a whole; what is not valid in it is null.
     pub(crate) fn value(self) -> Value {
-        serde_json::from_str(self.0).unwrap_or_else(|_| self.value_to(DEEPEST))
+        serde_json::from_str(self.0).unwrap_or_else(|_| self.value_to(MAX_DEPTH))
     }
 
     fn value_to(self, depth: usize) -> Value {
@@ -181,7 +181,7 @@ impl<'a> Json<'a> {
     }
 }
 
-/// The keys of an object with their values. It ends before the object's end, or before what is none of them.
+/// The keys of an object with their values. It ends before the object's end, or before what is not a key with a value.
 struct Entries<'a> {
     rest: &'a str,
 }
@@ -367,14 +367,14 @@ mod tests {
             let text = if pretty { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
             let (json, rest) = Json::parse(&text).unwrap();
             prop_assert_eq!(rest, "");
-            prop_assert_eq!(&json.value_to(DEEPEST), &value);
+            prop_assert_eq!(&json.value_to(MAX_DEPTH), &value);
             prop_assert_eq!(json.field("value").value(), value["value"].clone());
         }
 
         #[test]
         fn no_text_breaks_it(text in "[{\\[\\]}\":,\\\\ aun0-9ä\u{1}]{0,60}") {
             if let Some((json, _)) = Json::parse(&text) {
-                json.value_to(DEEPEST);
+                json.value_to(MAX_DEPTH);
                 for field in json.fields(["a", "u"]) {
                     let _ = (field.count(), field.text(), field.value());
                 }

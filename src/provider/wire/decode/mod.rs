@@ -1,15 +1,14 @@
 //! From the bytes of an answer to deltas: frames, the protocol's decoder, and the rules that all protocols share. Pure.
 //!
-//! An answer ends with `Finish` or with an error: one that simply stops is a broken connection, never a success. What is
-//! no JSON at all is a sign of life and skipped, unless its event is named `error`. What begins as JSON and is none is an
-//! error, unless it is an event of a name that the protocol does not know. What is odd within JSON costs a field, never
-//! the answer (`remote_json`).
+//! An answer ends with `Finish` or with an error: one that simply stops is a broken connection, never a success. A frame
+//! that is not JSON is a keep-alive message and skipped, unless its event is named `error`. A frame that begins as JSON and
+//! is invalid is an error, unless the protocol does not know its event's name. An invalid field within JSON costs that
+//! field, never the answer (`decode::json`).
 
 pub(crate) mod answer;
 pub(crate) mod calls;
 pub(crate) mod frames;
 pub(crate) mod json;
-mod shorten;
 pub(crate) mod text;
 
 use serde_json::Value;
@@ -19,7 +18,7 @@ use crate::provider::{
     wire::{
         decode::{
             answer::Answer,
-            frames::{Broken, Frame, Frames, Framing, LONGEST_FRAME, Wanted},
+            frames::{Broken, Frame, Frames, Framing, MAX_FRAME, Wanted},
             json::Json,
         },
         error::shapes::{self, Shape},
@@ -44,7 +43,7 @@ pub(crate) enum Fault {
 impl From<Broken> for Fault {
     fn from(broken: Broken) -> Self {
         match broken {
-            Broken::TooLong => Self::Malformed(format!("a piece of more than {} MiB", LONGEST_FRAME >> 20)),
+            Broken::TooLong => Self::Malformed(format!("a piece of more than {} MiB", MAX_FRAME >> 20)),
         }
     }
 }
@@ -111,7 +110,6 @@ impl Decoding {
         Err(answer.suspected().map_or(Fault::Cut, Fault::Said))
     }
 
-    /// The next delta.
     pub(crate) fn pop(&mut self) -> Option<Delta> {
         self.answer.pop()
     }

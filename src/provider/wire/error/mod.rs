@@ -20,7 +20,7 @@ use crate::{
     stdx::{text::ellipsis, time::now_ms},
 };
 
-const LONGEST_MESSAGE: usize = 2000;
+const MAX_MESSAGE: usize = 2000;
 
 /// Makes the message fit for people: without keys first, cut after that, so that no half of a key survives.
 pub(crate) fn presentable(mut error: Error, redact: impl FnOnce(String) -> String) -> Error {
@@ -36,7 +36,7 @@ pub(crate) fn presentable(mut error: Error, redact: impl FnOnce(String) -> Strin
     | Error::ContextOverflow { message }
     | Error::Stream { message, .. }
     | Error::Request { message }) = &mut error;
-    *message = ellipsis(&redact(std::mem::take(message)), LONGEST_MESSAGE);
+    *message = ellipsis(&redact(std::mem::take(message)), MAX_MESSAGE);
     error
 }
 
@@ -200,9 +200,9 @@ mod tests {
     #[test]
     fn keys_go_before_the_cut() {
         let key = "sk-0123456789";
-        let body = format!("{}{key}{}", "x".repeat(LONGEST_MESSAGE - 7), "y".repeat(50));
+        let body = format!("{}{key}{}", "x".repeat(MAX_MESSAGE - 7), "y".repeat(50));
         let error = presentable(from_status(500, &body, &HeaderMap::new()), |text| text.replace(key, "***"));
-        assert_eq!(error.to_string().chars().count(), LONGEST_MESSAGE);
+        assert_eq!(error.to_string().chars().count(), MAX_MESSAGE);
         assert!(!error.to_string().contains("sk-"), "{error}");
     }
 
@@ -307,7 +307,7 @@ mod tests {
         fn no_answer_breaks_the_translation(code in 100_u16..600, body in ".{0,300}") {
             let error = presentable(from_status(code, &body, &HeaderMap::new()), |text| text);
             prop_assert!(!error.to_string().is_empty());
-            prop_assert!(error.to_string().chars().count() <= LONGEST_MESSAGE);
+            prop_assert!(error.to_string().chars().count() <= MAX_MESSAGE);
         }
     }
 }

@@ -4,11 +4,11 @@
 use serde_json::Value;
 
 /// How deep an error may be wrapped into texts of others.
-const DEEPEST: usize = 4;
+const MAX_DEPTH: usize = 4;
 
 /// What the body says for people, wherever services put it.
 pub(crate) fn message_of(body: &Value) -> Option<String> {
-    message_in(body, DEEPEST)
+    message_in(body, MAX_DEPTH)
 }
 
 fn message_in(body: &Value, depth: usize) -> Option<String> {
@@ -67,7 +67,7 @@ fn parsed(value: &Value) -> Option<Value> {
 /// Types and codes of an error body, in one text.
 pub(crate) fn code_of(body: &Value) -> String {
     let mut words = Vec::new();
-    codes_in(body, DEEPEST, &mut words);
+    codes_in(body, MAX_DEPTH, &mut words);
     words.join(" ")
 }
 
@@ -111,7 +111,7 @@ pub(crate) enum Shape {
     Error,
 }
 
-/// Whether JSON that stands where a piece of an answer should is an error, in whatever shape. What names something of a
+/// Whether JSON that stands where a piece of an answer should is an error, in any shape. What names something of a
 /// protocol is left to that protocol.
 pub(crate) fn shape(value: &Value) -> Shape {
     let Value::Object(object) = value else { return Shape::Piece };

@@ -17,7 +17,6 @@ use crate::provider::{
     },
 };
 
-/// Reads chunks.
 #[derive(Debug)]
 pub(crate) struct Decoder;
 

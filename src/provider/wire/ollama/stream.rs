@@ -11,7 +11,6 @@ use crate::provider::wire::decode::{
     json::Json,
 };
 
-/// Reads lines.
 #[derive(Debug)]
 pub(crate) struct Decoder;
 

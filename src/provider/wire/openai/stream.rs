@@ -1,7 +1,7 @@
 //! Reads the stream of Chat Completions, of its maker and of everybody who is compatible in his own way. Pure.
 //!
 //! Not read by genai, whose decoder takes only calls with an index and arguments that are a string, ends at the first
-//! frame that is no JSON, and copies all arguments again with each piece; see `remote_frames` for the lines.
+//! frame that is no JSON, and copies all arguments again with each piece; see `decode::frames` for the lines.
 
 use polytree_protocol::message::{CacheTokens, Tokens};
 use serde_json::{Value, json};
@@ -20,7 +20,6 @@ use crate::provider::{
 /// Marks a signature that is a list of OpenRouter's `reasoning_details`. Other signatures are base64.
 pub(crate) const DETAILS: &str = "reasoning_details:";
 
-/// Reads chunks.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     /// Thinking as OpenRouter wants it back, in pieces as they came.
@@ -48,7 +47,7 @@ impl Decode for Decoder {
         if let Some(usage) = [usage, groq.field("usage")].into_iter().chain(own).find(|usage| usage.is_object()) {
             answer.tokens = tokens(usage);
             // A chunk with nothing but the usage is the last one, also of services that give no reason.
-            if is_tail && answer.has_spoken() && !answer.is_complete() {
+            if is_tail && answer.has_content() && !answer.is_complete() {
                 answer.ends(FinishReason::Other);
             }
         }

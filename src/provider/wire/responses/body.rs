@@ -17,7 +17,7 @@ use crate::provider::{
 const FIXED: [&str; 5] = ["model", "input", "instructions", "tools", "stream"];
 
 /// The longest id that the service takes.
-const LONGEST_ID: usize = 64;
+const MAX_ID: usize = 64;
 
 /// The body, all but `stream`.
 pub(crate) fn body(request: &ModelRequest, address: &Address) -> Map<String, Value> {
@@ -106,7 +106,7 @@ fn tool_result(result: &ToolResult, request: &ModelRequest) -> Value {
 
 /// Ids of other services may be longer than this one takes; a digest keeps them apart.
 fn short_id(id: &str) -> String {
-    if (1..=LONGEST_ID).contains(&id.len()) { id.to_owned() } else { format!("call_{}", &blake3::hash(id.as_bytes()).to_hex()[..32]) }
+    if (1..=MAX_ID).contains(&id.len()) { id.to_owned() } else { format!("call_{}", &blake3::hash(id.as_bytes()).to_hex()[..32]) }
 }
 
 /// An image or a document of that media type; `None` where the protocol does not take it.
@@ -156,6 +156,6 @@ mod tests {
         assert_eq!(short_id("call_1"), "call_1");
         assert_eq!(short_id(&long), short_id(&long));
         assert_ne!(short_id(&long), short_id(&"x".repeat(66)));
-        assert!(short_id(&long).len() <= LONGEST_ID && !short_id("").is_empty());
+        assert!(short_id(&long).len() <= MAX_ID && !short_id("").is_empty());
     }
 }

@@ -17,7 +17,7 @@ use crate::provider::{
     http::address::Address,
     wire::{
         body::streamed,
-        decode::{Decode, frames::Framing},
+        decode::Decode,
         protocol::Wire,
         variants::{Variants, efforts, named, object},
     },
@@ -58,10 +58,6 @@ impl Wire for Responses {
             reasoning.shift_remove("summary");
         }
         true
-    }
-
-    fn framing(&self) -> Framing {
-        Framing::ShortenedEvents
     }
 
     fn decoder(&self) -> Box<dyn Decode> {

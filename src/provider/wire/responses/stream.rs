@@ -19,12 +19,11 @@ use crate::provider::{
     },
 };
 
-/// Reads events.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     /// The part of a summary that is being written: parts are paragraphs.
     part: Option<(u64, u64)>,
-    /// Text has come in pieces, so that its repetition is none.
+    /// Text has come in pieces: the events that repeat it whole are ignored.
     has_text: bool,
 }
 
@@ -61,11 +60,11 @@ impl Decode for Decoder {
                 answer.fragment(fragment);
             }
             "response.output_item.added" if item.field("type").name() == "function_call" => Self::call(index, item, false, answer),
-            "response.output_item.done" => self.item(index, item, frame.shortened, answer),
+            "response.output_item.done" => self.item(index, item, answer),
             kind @ ("response.completed" | "response.incomplete" | "response.failed" | "response.done") => {
-                return self.end(kind, response, frame.shortened, answer);
+                return self.end(kind, response, answer);
             }
-            "" if is_response => return self.end("", json, frame.shortened, answer),
+            "" if is_response => return self.end("", json, answer),
             "error" => return Err(Fault::Said(json.value())),
             "" if error.is_something() => return Err(Fault::Said(json.value())),
             _ => {}
@@ -92,13 +91,12 @@ impl Decoder {
     }
 
     /// A complete item.
-    fn item(&mut self, index: u64, item: Json<'_>, shortened: bool, answer: &mut Answer) {
+    fn item(&mut self, index: u64, item: Json<'_>, answer: &mut Answer) {
         let [kind, signature, content] = item.fields(["type", "encrypted_content", "content"]);
         match kind.name().as_ref() {
-            "function_call" if !shortened => Self::call(index, item, true, answer),
-            // A cut signature would be refused; thinking without one is not sent back.
-            "reasoning" if !shortened => answer.signature(signature.name().into_owned()),
-            "message" if !shortened && !self.has_text => {
+            "function_call" => Self::call(index, item, true, answer),
+            "reasoning" => answer.signature(signature.name().into_owned()),
+            "message" if !self.has_text => {
                 for content in content.objects() {
                     let [kind, text, refusal] = content.fields(["type", "text", "refusal"]);
                     match kind.name().as_ref() {
@@ -114,7 +112,7 @@ impl Decoder {
     }
 
     /// The last event of that kind. What is missing in the response is taken from the kind.
-    fn end(&mut self, kind: &str, response: Json<'_>, shortened: bool, answer: &mut Answer) -> Result<Wanted, Fault> {
+    fn end(&mut self, kind: &str, response: Json<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
         let [status, error, details, output, usage] = response.fields(["status", "error", "incomplete_details", "output", "usage"]);
         if usage.is_object() {
             answer.tokens = tokens(usage);
@@ -128,10 +126,10 @@ impl Decoder {
             return Err(Fault::Said(json!({ "error": if error.is_something() { error.value() } else { missing() } })));
         }
         // Some services send only the end, or a whole response.
-        if !answer.has_spoken() {
+        if !answer.has_content() {
             for (index, item) in (0..).zip(output.objects()) {
                 self.has_text = false;
-                self.item(index, item, shortened, answer);
+                self.item(index, item, answer);
             }
         }
         let word = if details.is_object() { details.field("reason").name() } else { details.name() };

@@ -1,7 +1,7 @@
 //! What is kept of an answer has the limit that its text has, whatever it is that never ends.
 
 use crate::provider::{
-    definition::{Delta, Error, MOST_ANSWER},
+    definition::{Delta, Error, MAX_ANSWER},
     model_server::{Answer, ModelServer},
     testing::{remote, settings},
     wire::{
@@ -27,7 +27,7 @@ fn what_never_ends_is_ended() {
             let fault = (0..).find_map(|number: usize| {
                 let piece = event(wire, &again.replace("$X", &text).replace("$N", &number.to_string()));
                 came += piece.len();
-                assert!(came < MOST_ANSWER + MOST_ANSWER / 4, "{wire:?}: {again}");
+                assert!(came < MAX_ANSWER + MAX_ANSWER / 4, "{wire:?}: {again}");
                 let fault = decoding.push(piece.as_bytes()).err();
                 while decoding.pop().is_some() {}
                 fault
@@ -42,7 +42,7 @@ fn a_long_call_within_the_limit_is_taken() {
     for &wire in ALL.iter().filter(|wire| wire.column().call.len() > 1) {
         let (first, again) = wire.column().endless[0];
         let again = event(wire, &again.replace("$X", &"x".repeat(PIECE)));
-        let count = MOST_ANSWER / PIECE - 10;
+        let count = MAX_ANSWER / PIECE - 10;
         let (first, end) = (event(wire, first), end(wire));
         let pieces = std::iter::once(first.as_bytes()).chain(std::iter::repeat_n(again.as_bytes(), count)).chain([end.as_bytes()]);
         let (deltas, fault) = decode(wire, pieces);

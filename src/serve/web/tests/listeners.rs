@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use polytree_protocol::listen::{ServerListenParams, ServerListenResult};
 
-use super::support::{House, PATIENCE, Web, limits, status};
+use super::support::{House, TIMEOUT, Web, limits, status};
 use crate::{daemon::listeners::Error, serve::web::site::Limits};
 
 const ECHO: &str = r#"{"jsonrpc":"2.0","id":1,"method":"test.echo"}"#;
@@ -22,7 +22,7 @@ async fn several_at_once_and_each_once() {
     let mut house = House::new(limits());
     let first = open(&mut house, &at("127.0.0.1:0")).await.unwrap();
     assert_eq!(first.token_file, house.data.join("token").to_string());
-    assert_eq!(open(&mut house, &at("127.0.0.1:0")).await.unwrap(), first, "the same wish");
+    assert_eq!(open(&mut house, &at("127.0.0.1:0")).await.unwrap(), first, "the same request");
     let bound = first.url.trim_start_matches("http://").trim_end_matches('/');
     assert_eq!(open(&mut house, &at(bound)).await.unwrap(), first, "its real address");
     let second = open(&mut house, &at("[::1]:0")).await.unwrap();
@@ -32,7 +32,7 @@ async fn several_at_once_and_each_once() {
     let other = ServerListenParams { base_path: Some("/x".into()), ..at("127.0.0.1:0") };
     assert!(matches!(open(&mut house, &other).await, Err(Error::Conflict { url }) if url == first.url));
     house.tasks.cancel();
-    tokio::time::timeout(PATIENCE, house.tasks.finished()).await.unwrap();
+    tokio::time::timeout(TIMEOUT, house.tasks.finished()).await.unwrap();
     assert!(house.listeners.list().is_empty());
     assert!(tokio::net::TcpStream::connect(bound).await.is_err(), "nobody listens any more");
 }
@@ -122,7 +122,7 @@ async fn with_tls_it_may_listen_for_other_machines() {
     let mut silent = tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.unwrap();
     assert_eq!(super::support::rest(&mut silent).await, "");
     house.tasks.cancel();
-    tokio::time::timeout(PATIENCE, house.tasks.finished()).await.unwrap();
+    tokio::time::timeout(TIMEOUT, house.tasks.finished()).await.unwrap();
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn a_websocket_speaks_tls_too() {
     socket.send(ECHO.into()).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap().to_text().unwrap(), r#"{"jsonrpc":"2.0","id":1,"result":null}"#);
     house.tasks.cancel();
-    tokio::time::timeout(PATIENCE, house.tasks.finished()).await.unwrap();
+    tokio::time::timeout(TIMEOUT, house.tasks.finished()).await.unwrap();
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ async fn counted(web: &Web, times: usize) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(super::support::PATIENCE, reached).await.expect("they are called");
+    tokio::time::timeout(super::support::TIMEOUT, reached).await.expect("they are called");
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn a_client_that_goes_away_takes_its_requests_with_it() {
     counted(&web, 1).await;
     assert_eq!(dropped(), 0);
     drop(stream);
-    tokio::time::timeout(super::support::PATIENCE, async {
+    tokio::time::timeout(super::support::TIMEOUT, async {
         while dropped() == 0 {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

@@ -75,7 +75,7 @@ async fn bytes_that_are_no_text_are_answered_alike_but_for_a_websocket_which_the
     let raw = socket.0.get_mut();
     raw.write_all(&[&[0x81, 0x80 | 9, 0, 0, 0, 0], &bytes[..]].concat()).await.unwrap();
     // As RFC 6455 demands, 8.1.
-    assert_eq!(socket.farewell().await.map(|(code, _)| code), Some(1007));
+    assert_eq!(socket.close_reason().await.map(|(code, _)| code), Some(1007));
     web.stop().await;
 }
 

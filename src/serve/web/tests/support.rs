@@ -19,20 +19,20 @@ use crate::{
     daemon::listeners::Listeners,
     serve::{
         testing::{App, rpc},
-        web::{Doors, TokenFile, site::Limits},
+        web::{NetworkListeners, TokenFile, site::Limits},
     },
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
 /// Longer than anything here takes; only a hang reaches it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Doors with an application, below a data directory of their own.
+/// NetworkListeners with an application, below a data directory of their own.
 pub struct House {
     pub app: Arc<App>,
     pub tasks: Tasks,
     pub listeners: Arc<Listeners>,
-    pub doors: Doors,
+    pub doors: NetworkListeners,
     pub data: AbsPath,
     _directory: tempfile::TempDir,
 }
@@ -42,7 +42,7 @@ impl House {
         let directory = tempfile::tempdir().unwrap();
         let data = AbsPath::new(directory.path().canonicalize().unwrap()).unwrap();
         let (app, tasks, listeners) = (Arc::new(App::default()), Tasks::new(), Arc::new(Listeners::default()));
-        let doors = Doors::new(rpc(&app, &tasks), &tasks, Arc::clone(&listeners), &data).with_limits(limits);
+        let doors = NetworkListeners::new(rpc(&app, &tasks), &tasks, Arc::clone(&listeners), &data).with_limits(limits);
         Self { app, tasks, listeners, doors, data, _directory: directory }
     }
 
@@ -131,7 +131,7 @@ impl Web {
     /// Stops the daemon and waits for everything that it has begun.
     pub async fn stop(self) {
         self.house.tasks.cancel();
-        timeout(PATIENCE, self.house.tasks.finished()).await.expect("no task is left");
+        timeout(TIMEOUT, self.house.tasks.finished()).await.expect("no task is left");
         assert!(self.house.listeners.list().is_empty());
     }
 }
@@ -140,7 +140,7 @@ impl Web {
 pub async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     // A connection that is reset has said what it had to say.
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an end in time");
+    let _ = timeout(TIMEOUT, stream.read_to_end(&mut answer)).await.expect("an end in time");
     String::from_utf8(answer).unwrap()
 }
 
@@ -166,7 +166,7 @@ impl Socket {
 
     /// What comes next; answers pings on the way.
     pub async fn next(&mut self) -> Option<Message> {
-        timeout(PATIENCE, self.0.next()).await.expect("something in time").and_then(Result::ok)
+        timeout(TIMEOUT, self.0.next()).await.expect("something in time").and_then(Result::ok)
     }
 
     pub async fn line(&mut self) -> String {
@@ -189,7 +189,7 @@ impl Socket {
     }
 
     /// The code and the reason with which it ends; what comes before is skipped.
-    pub async fn farewell(&mut self) -> Option<(u16, String)> {
+    pub async fn close_reason(&mut self) -> Option<(u16, String)> {
         let ended = async {
             loop {
                 match self.next().await {
@@ -199,6 +199,6 @@ impl Socket {
                 }
             }
         };
-        timeout(PATIENCE, ended).await.expect("an end in time")
+        timeout(TIMEOUT, ended).await.expect("an end in time")
     }
 }

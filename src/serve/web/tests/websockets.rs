@@ -44,10 +44,10 @@ async fn a_client_that_goes_takes_its_requests_with_it() {
         socket.ask(ECHO).await;
         if ends_properly {
             socket.0.close(Some(CloseFrame { code: CloseCode::Away, reason: "bye".into() })).await.unwrap();
-            assert_eq!(socket.farewell().await.map(|(code, _)| code), Some(1001), "its code is said back");
+            assert_eq!(socket.close_reason().await.map(|(code, _)| code), Some(1001), "its code is said back");
         }
         drop(socket);
-        tokio::time::timeout(super::support::PATIENCE, async {
+        tokio::time::timeout(super::support::TIMEOUT, async {
             while web.house.app.dropped.swap(0, Ordering::SeqCst) == 0 {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
@@ -63,14 +63,14 @@ async fn what_is_no_text_closes_with_the_code_that_says_so() {
     let web = Web::start().await;
     let mut socket = web.connect().await;
     socket.0.send(Message::binary(vec![0; 100_000])).await.unwrap();
-    assert_eq!(socket.farewell().await.map(|(code, _)| code), Some(1003));
+    assert_eq!(socket.close_reason().await.map(|(code, _)| code), Some(1003));
     let mut socket = web.connect().await;
     // A text frame with a byte that is no UTF-8, masked with zeros.
     socket.0.get_mut().write_all(&[0x81, 0x83, 0, 0, 0, 0, b'"', 0xff, b'"']).await.unwrap();
-    assert_eq!(socket.farewell().await.map(|(code, _)| code), Some(1007));
+    assert_eq!(socket.close_reason().await.map(|(code, _)| code), Some(1007));
     let mut socket = web.connect().await;
     socket.0.get_mut().write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xed]).await.unwrap();
-    assert_eq!(socket.farewell().await.map(|(code, _)| code), Some(1002), "1005 is never sent, nor said back");
+    assert_eq!(socket.close_reason().await.map(|(code, _)| code), Some(1002), "1005 is never sent, nor said back");
     web.stop().await;
 }
 
@@ -152,7 +152,7 @@ async fn who_came_with_a_token_that_was_replaced_has_to_go() {
     let mut socket = web.connect().await;
     web.house.tokens().replace().unwrap();
     assert_eq!(web.connect_to(&format!("/?token={}", web.token), &[]).await.err(), Some(401));
-    assert_eq!(socket.farewell().await, Some((1008, "the token was replaced".to_owned())));
+    assert_eq!(socket.close_reason().await, Some((1008, "the token was replaced".to_owned())));
     web.stop().await;
 }
 
@@ -167,7 +167,7 @@ async fn a_daemon_that_stops_answers_what_it_can_and_says_so() {
     web.house.app.open("a");
     assert_eq!(socket.line().await, r#"{"jsonrpc":"2.0","id":1,"result":true}"#);
     assert!(socket.line().await.contains("-32800"));
-    assert_eq!(socket.farewell().await, Some((1001, "the daemon stops".to_owned())));
+    assert_eq!(socket.close_reason().await, Some((1001, "the daemon stops".to_owned())));
     web.stop().await;
 }
 
@@ -177,7 +177,7 @@ async fn who_breaks_the_protocol_is_told_and_closed() {
     let mut socket = web.connect().await;
     // Not masked.
     socket.0.get_mut().write_all(&[0x81, 1, b'x']).await.unwrap();
-    assert_eq!(socket.farewell().await, Some((1002, "a client masks its frames".to_owned())));
+    assert_eq!(socket.close_reason().await, Some((1002, "a client masks its frames".to_owned())));
     for (lines, expected) in [
         (&["Sec-WebSocket-Version: 13"][..], 400),
         (&["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: short"], 400),

@@ -16,7 +16,7 @@ use proptest::{prelude::*, sample::select, strategy::Union};
 pub(super) const DENIED: &str = "zap";
 
 /// Text put around a command; `%` is where it goes.
-fn around(inner: &BoxedStrategy<String>, frames: &'static [&'static str]) -> BoxedStrategy<String> {
+pub(super) fn around(inner: &BoxedStrategy<String>, frames: &'static [&'static str]) -> BoxedStrategy<String> {
     let put = |(inner, frame): (String, &str)| {
         // On the line that announces a here-document, all but the first line of a command would belong to the document.
         let announces = frame.starts_with("cat <<E") && frame.lines().next().is_some_and(|line| line.contains('%'));
@@ -75,7 +75,7 @@ fn called(directory: &str) -> BoxedStrategy<String> {
 }
 
 /// A text as one quoted word.
-fn quoted(text: &str, style: usize) -> String {
+pub(super) fn quoted(text: &str, style: usize) -> String {
     match style {
         0 => format!("'{}'", text.replace('\'', "'\\''")),
         1 => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$").replace('`', "\\`")),
@@ -122,7 +122,7 @@ const SIMPLE_FRAMES: &[&str] = &[
     "$NOTHING %",
 ];
 
-const TEXT_FRAMES: &[&str] = &[
+pub(super) const TEXT_FRAMES: &[&str] = &[
     "eval %",
     "eval -- %",
     "bash -c %",
@@ -153,7 +153,7 @@ const TEXT_FRAMES: &[&str] = &[
     "\"${BASH}\" -c %",
 ];
 
-const ANY_FRAMES: &[&str] = &[
+pub(super) const ANY_FRAMES: &[&str] = &[
     "%; echo a",
     "echo a; %",
     "% && echo a",

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod generator;
+mod generator_hidden;
 #[cfg(unix)]
 mod real_bash;
 mod table;

@@ -123,11 +123,12 @@ impl Place {
             output_limits: crate::tool::output::OutputLimits::default(),
             cancel: CancellationToken::new(),
             environment: Arc::new(environment),
+            guard: Arc::default(),
             file_times: Arc::new(FileTimes::default()),
             overlay: Arc::default(),
             buffers: crate::overlay::Policy::default(),
-            sandbox: None,
             recent: Arc::default(),
+            sandbox: None,
             host: host.clone(),
         };
         let args = json!({ "command": line, "description": "Test" });

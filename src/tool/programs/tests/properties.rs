@@ -30,18 +30,25 @@ fn may_write(line: &str, file: &str) -> bool {
 }
 
 /// Every way in which an option can be given a value.
-fn spellings(name: &str, takes: Takes, value: &str) -> Vec<String> {
+fn spellings(program: &table::Program, name: &str, takes: Takes, value: &str) -> Vec<String> {
     let mut spellings = Vec::new();
     if let Some(long) = name.strip_prefix("--").filter(|long| !long.contains('.')) {
         for end in (3..=long.len()).filter(|end| long.is_char_boundary(*end)) {
             let short = &long[..end];
+            // A shorter name that is an option of its own means that one.
+            if end < long.len() && program.exact(&format!("--{short}")).is_some() {
+                continue;
+            }
             spellings.push(format!("--{short}='{value}'"));
             if takes == Takes::Value {
                 spellings.push(format!("--{short} '{value}'"));
             }
         }
     } else {
-        spellings.push(format!("{name}'{value}'"));
+        // A word behind one dash is not joined to its value.
+        if name.len() == 2 {
+            spellings.push(format!("{name}'{value}'"));
+        }
         if takes == Takes::Value {
             spellings.push(format!("{name} '{value}'"));
         }
@@ -51,43 +58,48 @@ fn spellings(name: &str, takes: Takes, value: &str) -> Vec<String> {
 
 /// The words before the place where options stand.
 fn options_stand_behind(name: &str) -> bool {
-    table::find(name)
-        .is_some_and(|program| !program.is(Trait::Guess) && !program.traits.iter().any(|special| matches!(special, Trait::Special(_))))
+    // `time` is a word of the shell.
+    name != "time"
+        && table::find(name)
+            .is_some_and(|program| !program.is(Trait::Guess) && !program.traits.iter().any(|special| matches!(special, Trait::Special(_))))
 }
 
 #[test]
 fn no_spelling_of_an_option_that_runs_something_gets_by() {
-    let mut seen = 0;
+    let (mut seen, mut wrong) = (0, Vec::new());
     for (name, program) in table::all().filter(|(name, _)| options_stand_behind(name)) {
         for (option, meaning) in program.options().filter(|(_, option)| matches!(option.kind, Kind::Shell | Kind::Unseen)) {
-            for spelling in spellings(option, meaning.takes, "zap x").into_iter().filter(|_| meaning.takes != Takes::Nothing) {
+            for spelling in spellings(program, option, meaning.takes, "zap x").into_iter().filter(|_| meaning.takes != Takes::Nothing) {
                 for line in [format!("{name} {spelling} a"), format!("sudo {name} {spelling}"), format!("/usr/bin/{name} {spelling} a b")] {
-                    assert_ne!(commands(&line), Action::Allow, "{line}");
+                    wrong.extend((commands(&line) == Action::Allow).then_some(line));
                     seen += 1;
                 }
             }
         }
     }
+    assert_eq!(wrong, Vec::<String>::new());
     assert!(seen > 2_000, "{seen}");
 }
 
 #[test]
 fn no_spelling_of_an_option_that_writes_gets_by() {
-    let mut seen = 0;
+    let (mut seen, mut wrong) = (0, Vec::new());
     for (name, program) in table::all().filter(|(name, _)| options_stand_behind(name)) {
         for (option, meaning) in program.options().filter(|(_, option)| option.kind == Kind::Write && option.takes == Takes::Value) {
-            for spelling in spellings(option, meaning.takes, "witness") {
+            for spelling in spellings(program, option, meaning.takes, "witness") {
                 let line = format!("{name} {spelling} a");
-                assert!(may_write(&line, "witness"), "{line}");
+                wrong.extend((!may_write(&line, "witness")).then_some(line));
                 seen += 1;
             }
         }
     }
-    assert!(seen > 500, "{seen}");
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(seen > 300, "{seen}");
 }
 
 #[test]
 fn a_hole_is_an_option_for_every_program_that_has_options_which_run_or_write() {
+    let mut wrong = Vec::new();
     for (name, program) in table::all().filter(|(name, program)| options_stand_behind(name) && program.is_risky()) {
         for line in [format!("{name} \"$A\" a"), format!("{name} $A"), format!("{name} a $A"), format!("{name} --x$A")] {
             // Where a program's own words end, what follows is no option of it.
@@ -96,9 +108,10 @@ fn a_hole_is_an_option_for_every_program_that_has_options_which_run_or_write() {
                     || program.runs_words()
                     || program.is(Trait::ShellTexts)
                     || program.first.first() == Some(&Kind::ScriptFile));
-            assert!(ends || commands(&line) != Action::Allow, "{line}");
+            wrong.extend((!ends && commands(&line) == Action::Allow).then_some(line));
         }
     }
+    assert_eq!(wrong, Vec::<String>::new());
 }
 
 #[test]
@@ -109,6 +122,7 @@ fn no_wrapper_hides_what_it_runs() {
         .map(|(name, program)| format!("{name} {}", "x ".repeat(program.first.len())).trim().to_owned())
         .collect();
     assert!(wrappers.len() > 250, "{}", wrappers.len());
+    let mut wrong = Vec::new();
     for wrapper in &wrappers {
         for line in [
             format!("{wrapper} zap x"),
@@ -116,11 +130,12 @@ fn no_wrapper_hides_what_it_runs() {
             format!("env A=1 {wrapper} zap x"),
             format!("{wrapper} sh -c 'zap x'"),
         ] {
-            assert_ne!(commands(&line), Action::Allow, "{line}");
+            wrong.extend((commands(&line) == Action::Allow).then_some(line));
         }
     }
     for pair in wrappers.windows(2) {
         let line = format!("{} {} zap x", pair[0], pair[1]);
-        assert_ne!(commands(&line), Action::Allow, "{line}");
+        wrong.extend((commands(&line) == Action::Allow).then_some(line));
     }
+    assert_eq!(wrong, Vec::<String>::new());
 }

@@ -1,0 +1,9 @@
+//! The commands that ask the daemon once and print what it answers.
+
+pub mod auth;
+pub mod doctor;
+pub mod models;
+pub mod sessions;
+pub mod trust;
+
+pub(crate) mod doctor_page;

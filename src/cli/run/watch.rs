@@ -1,0 +1,333 @@
+//! Watching a turn: events are shown, questions answered, interrupts obeyed, until the turn has ended.
+
+use std::{collections::HashSet, time::Duration};
+
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use polytree_protocol::{
+    events::{EventPayload, MessageInfo},
+    id::PermissionId,
+    message::Message,
+    methods::{PermissionReply, SessionAbort},
+    permission::{Permission, PermissionOutcome, PermissionReplyParams},
+    session::SessionAbortParams,
+};
+use serde_json::Value;
+
+use super::{
+    ask::{self, Answer, Questions, Typed},
+    begin::Media,
+};
+use crate::{
+    cli::{
+        args::RunArgs,
+        client::{Daemon, Failure},
+        decode::{self, Decoder},
+        input::Input,
+        render::{
+            follow::{Follow, Stage},
+            style::{BAD, FAINT, GOOD, WARNING, paint},
+            view::View,
+        },
+        screen::Screen,
+    },
+    jsonrpc::peer::ErrorObject,
+    stdx::paths::AbsPath,
+};
+
+/// How long an aborted turn may take to end before it is left alone.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Who answers questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// `--yes`.
+    Yes,
+    /// The person at the terminal.
+    Person,
+    /// Nobody can.
+    Nobody,
+}
+
+/// A call whose answer is not waited for.
+enum Called {
+    Reply(Result<(), Failure>),
+    Abort(Result<bool, Failure>),
+}
+
+/// Watches one turn.
+pub struct Watch<'a> {
+    /// The daemon.
+    pub daemon: Daemon,
+    /// The prompt whose turn it is.
+    pub follow: Follow,
+    /// Leave was refused without saying what to do instead.
+    pub refused: bool,
+    /// The user wants no more.
+    pub interrupted: bool,
+    /// What is attached that the model may not take.
+    pub(crate) media: Media,
+    json: bool,
+    who: Who,
+    screen: &'a mut Screen,
+    input: &'a mut Input,
+    view: View,
+    decoder: Decoder,
+    questions: Questions,
+    calls: FuturesUnordered<BoxFuture<'static, Called>>,
+    give_up: Option<tokio::time::Instant>,
+    /// Somebody else refused, and there were so many answers by then: when another one comes the turn goes on.
+    refused_elsewhere: Option<usize>,
+    told_queued: bool,
+    /// Questions that were answered here.
+    answered: HashSet<PermissionId>,
+}
+
+impl<'a> Watch<'a> {
+    /// Watches the turn of a prompt in a session that works in the directory.
+    pub fn new(args: &RunArgs, daemon: Daemon, screen: &'a mut Screen, input: &'a mut Input, follow: Follow, directory: AbsPath) -> Self {
+        let who = match &input.typed {
+            _ if args.yes => Who::Yes,
+            Some(_) if screen.can_ask() => Who::Person,
+            _ => Who::Nobody,
+        };
+        Self {
+            daemon,
+            view: View::new(follow.session.clone(), directory, screen.width),
+            follow,
+            refused: false,
+            interrupted: false,
+            media: Media::default(),
+            json: args.json,
+            who,
+            screen,
+            input,
+            decoder: Decoder::default(),
+            questions: Questions::default(),
+            calls: FuturesUnordered::new(),
+            give_up: None,
+            refused_elsewhere: None,
+            told_queued: false,
+            answered: HashSet::new(),
+        }
+    }
+
+    /// Watches until the turn has ended. `open` are questions that were open before.
+    ///
+    /// # Errors
+    /// When the daemon goes away, the output cannot be written, or the user interrupts a second time.
+    pub async fn until_the_end(&mut self, open: Vec<Permission>) -> Result<(), Failure> {
+        for question in open {
+            self.asked(question)?;
+        }
+        while !matches!(self.follow.stage, Stage::Ended | Stage::Deleted) || !self.calls.is_empty() {
+            let typed = match (&mut self.input.typed, self.who, self.questions.current()) {
+                (Some(typed), Who::Person, Some(_)) => typed.line().left_future(),
+                _ => std::future::pending().right_future(),
+            };
+            let give_up = self.give_up.map_or(std::future::pending().right_future(), |at| tokio::time::sleep_until(at).left_future());
+            tokio::select! {
+                () = self.input.interrupts.next() => self.interrupt()?,
+                notification = self.daemon.notifications.recv() => {
+                    let notification = notification.ok_or(Failure::Closed)?;
+                    if let Some(event) = decode::event(notification)? {
+                        self.event(event).await?;
+                    }
+                }
+                line = typed => self.typed(line)?,
+                Some(called) = self.calls.next(), if !self.calls.is_empty() => Self::called(called)?,
+                () = give_up => {
+                    self.say(&paint(WARNING, "the daemon has not ended the turn yet"))?;
+                    return Err(Failure::Interrupted);
+                }
+            }
+        }
+        self.refused |= self.refused_elsewhere == Some(self.follow.steps());
+        if !self.json {
+            self.view.finish(self.screen)?;
+        }
+        Ok(())
+    }
+
+    async fn event(&mut self, event: Value) -> Result<(), Failure> {
+        if self.json && !event["type"].as_str().is_some_and(|kind| kind.starts_with("server.")) {
+            self.screen.text(&format!("{event}\n"))?;
+        }
+        let Some(event) = self.decoder.decode(event, &self.daemon).await? else { return Ok(()) };
+        self.follow.note(&event);
+        if self.follow.stage == Stage::Queued && !self.told_queued {
+            self.told_queued = true;
+            self.say(&paint(FAINT, "the session is busy: the prompt waits for its turn"))?;
+        }
+        if !self.json {
+            self.view.show(&event, &self.follow, self.screen)?;
+        }
+        match event {
+            EventPayload::MessageUpdated(MessageInfo { info: Message::User(message) }) if message.id == self.follow.prompt => {
+                if let Some(left_out) = std::mem::take(&mut self.media).left_out(&message.model) {
+                    self.say(&format!("{} {left_out}", paint(WARNING, "warning:")))?;
+                }
+            }
+            EventPayload::PermissionAsked(question) => self.asked(question)?,
+            EventPayload::PermissionReplied(replied) => {
+                let current = self.questions.current().map(ask::short);
+                if replied.response == PermissionOutcome::Reject && !self.answered.contains(&replied.permission_id) {
+                    self.refused_elsewhere = Some(self.follow.steps());
+                }
+                if self.questions.withdraw(&replied.permission_id) {
+                    self.screen.end_error_line();
+                    let outcome = match replied.response {
+                        PermissionOutcome::Once | PermissionOutcome::Always => "allowed elsewhere",
+                        PermissionOutcome::Reject => "refused elsewhere",
+                        PermissionOutcome::Aborted | PermissionOutcome::Expired => "not needed any more",
+                    };
+                    self.say(&paint(FAINT, &format!("{outcome}: {}", current.unwrap_or_default())))?;
+                    self.present()?;
+                }
+            }
+            _ => {}
+        }
+        // Whatever was written in between, the question stands last.
+        if self.who == Who::Person
+            && !self.screen.is_asking()
+            && let Some(question) = self.questions.current()
+        {
+            self.screen.status_piece(&ask::choices(question));
+        }
+        Ok(())
+    }
+
+    fn asked(&mut self, question: Permission) -> Result<(), Failure> {
+        if self.interrupted {
+            // It is withdrawn with its turn.
+            return Ok(());
+        }
+        match self.who {
+            Who::Yes if ask::may_be_denied(&question) => {
+                let hint = paint(FAINT, "hint: it cannot be told what this runs, and --yes does not say yes to what a rule may deny");
+                self.say(&format!("{} {}\n{hint}", paint(BAD, "refused:"), ask::short(&question)))?;
+                self.answer(question, Answer::Reject(Some(ask::NOT_BY_YES.to_owned())));
+            }
+            Who::Yes => {
+                self.say(&format!("{} {}", paint(GOOD, "allowed:"), ask::short(&question)))?;
+                self.answer(question, Answer::Once);
+            }
+            Who::Nobody => {
+                let rule = ask::rule(&question).map(|rule| format!(", or this in your settings:\n  {rule}")).unwrap_or_default();
+                let hint = paint(FAINT, &format!("hint: there is no terminal to ask at; what allows it: --yes{rule}"));
+                self.say(&format!("{} {}\n{hint}", paint(BAD, "refused:"), ask::short(&question)))?;
+                self.answer(question, Answer::Reject(None));
+            }
+            Who::Person => {
+                if self.questions.add(question) {
+                    self.present()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the question that is to be answered next.
+    fn present(&mut self) -> Result<(), Failure> {
+        let Some(question) = self.questions.current() else { return Ok(()) };
+        let text = ask::question(question, self.view.child(&question.session_id));
+        let choices = ask::choices(question);
+        // With --json as well: the person is at the terminal, the events go elsewhere.
+        self.view.status(&text, self.screen)?;
+        self.screen.status_piece(&choices);
+        Ok(())
+    }
+
+    fn typed(&mut self, line: Option<String>) -> Result<(), Failure> {
+        self.screen.line_was_typed();
+        let Some(question) = self.questions.current() else { return Ok(()) };
+        let typed = if let Some(line) = line {
+            ask::parse(&line, question)
+        } else {
+            // The terminal has gone, or the person does not want to answer.
+            self.who = Who::Nobody;
+            self.screen.blank();
+            Typed::Answer(Answer::Reject(None))
+        };
+        let answer = match typed {
+            Typed::Answer(answer) => answer,
+            Typed::View | Typed::Unclear => {
+                let child = self.view.child(&question.session_id);
+                let text = if typed == Typed::View { ask::whole(question, child) } else { ask::help(question) };
+                self.screen.status(&text);
+                self.screen.status_piece(&ask::choices(question));
+                return Ok(());
+            }
+        };
+        if let Some(question) = self.questions.take() {
+            self.answer(question, answer);
+        }
+        if self.who == Who::Nobody {
+            while let Some(question) = self.questions.take() {
+                self.asked(question)?;
+            }
+        }
+        self.present()
+    }
+
+    fn answer(&mut self, question: Permission, answer: Answer) {
+        self.refused |= answer == Answer::Reject(None);
+        self.answered.insert(question.id.clone());
+        let response = answer.response();
+        let message = match answer {
+            Answer::Reject(message) => message,
+            Answer::Once | Answer::Always => None,
+        };
+        let params = PermissionReplyParams {
+            session_id: question.session_id,
+            permission_id: question.id,
+            response,
+            message,
+            ..PermissionReplyParams::default()
+        };
+        let peer = self.daemon.peer.clone();
+        let call = async move { Called::Reply(peer.request::<PermissionReply>(&params).await.map(drop).map_err(Failure::from)) };
+        self.calls.push(call.boxed());
+    }
+
+    fn called(called: Called) -> Result<(), Failure> {
+        match called {
+            // With such an error somebody else was faster.
+            Called::Reply(Ok(()) | Err(Failure::Refused(ErrorObject { code: 1001 | 1003, .. }))) | Called::Abort(Ok(_)) => Ok(()),
+            Called::Reply(Err(failure)) | Called::Abort(Err(failure)) => Err(failure),
+        }
+    }
+
+    /// The user wants no more: the first time the turn is aborted, the second time nothing is waited for.
+    ///
+    /// # Errors
+    /// [`Failure::Interrupted`] when there is nothing to wait for.
+    pub fn interrupt(&mut self) -> Result<(), Failure> {
+        if self.interrupted {
+            return Err(Failure::Interrupted);
+        }
+        self.interrupted = true;
+        self.questions = Questions::default();
+        self.screen.end_error_line();
+        if self.follow.stage == Stage::Queued {
+            // Aborting would end the turn of somebody else's prompt.
+            let session = &self.follow.session;
+            self.say(&format!("the prompt stays in the queue\nwhat becomes of it: polytree sessions show {session}"))?;
+            return Err(Failure::Interrupted);
+        }
+        self.say(&paint(FAINT, "aborting (Ctrl-C again to leave at once)"))?;
+        self.give_up = Some(tokio::time::Instant::now() + ABORT_TIMEOUT);
+        let params = SessionAbortParams { session_id: self.follow.session.clone(), ..SessionAbortParams::default() };
+        let peer = self.daemon.peer.clone();
+        let call = async move { Called::Abort(peer.request::<SessionAbort>(&params).await.map_err(Failure::from)) };
+        self.calls.push(call.boxed());
+        Ok(())
+    }
+
+    /// A line for the person; programs that read `--json` have the events.
+    fn say(&mut self, line: &str) -> Result<(), Failure> {
+        if !self.json {
+            self.view.status(line, self.screen)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! Takes known secrets out of texts, whole ones and streams: what a tool prints is not to carry a key into the store, to
+//! clients, or to the model of another service. A secret that comes encoded or in pieces with something between them is
+//! not found.
+
+use std::borrow::Cow;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use serde_json::Value;
+
+/// What stands in a secret's place.
+pub const REDACTED: &str = "[redacted key]";
+
+/// A shorter secret is a word that occurs everywhere.
+const SHORTEST: usize = 12;
+/// Placeholders for servers that need no key, such as `sk-no-key-required`, have no capitals and no digits, and are
+/// shorter than this.
+const SHORTEST_PLAIN: usize = 20;
+/// A longer text is no key.
+const LONGEST: usize = 16 * 1024;
+
+/// Secrets to be found in texts.
+#[derive(Debug, Clone, Default)]
+pub struct KnownSecrets {
+    secrets: Vec<String>,
+    finder: Option<AhoCorasick>,
+}
+
+/// Whether a text is long and odd enough that it can only be the secret wherever it occurs.
+fn is_telling(text: &str) -> bool {
+    let is_plain = !text.bytes().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    (if is_plain { SHORTEST_PLAIN } else { SHORTEST }..=LONGEST).contains(&text.len())
+}
+
+impl KnownSecrets {
+    /// Those of the texts that are long enough to be looked for.
+    #[must_use]
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut secrets: Vec<String> = secrets.into_iter().map(str::trim).filter(|text| is_telling(text)).map(str::to_owned).collect();
+        secrets.sort_unstable();
+        secrets.dedup();
+        if secrets.is_empty() {
+            return Self::default();
+        }
+        // A set of short texts always has a finder; of one that could not be built nothing would be redacted.
+        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&secrets);
+        let finder = finder.inspect_err(|error| tracing::error!(%error, "secrets cannot be looked for")).ok();
+        Self { secrets, finder }
+    }
+
+    /// Whether the text is one of the secrets, or holds one.
+    #[must_use]
+    pub fn is_in(&self, text: &str) -> bool {
+        self.finder.as_ref().is_some_and(|finder| finder.is_match(text))
+    }
+
+    /// The text without secrets.
+    #[must_use]
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let Some(finder) = &self.finder else { return Cow::Borrowed(text) };
+        let mut found = finder.find_iter(text).peekable();
+        if found.peek().is_none() {
+            return Cow::Borrowed(text);
+        }
+        let (mut clean, mut end) = (String::with_capacity(text.len()), 0);
+        for secret in found {
+            clean.push_str(&text[end..secret.start()]);
+            clean.push_str(REDACTED);
+            end = secret.end();
+        }
+        clean.push_str(&text[end..]);
+        Cow::Owned(clean)
+    }
+
+    /// The same in place.
+    pub fn clean(&self, text: &mut String) {
+        if let Cow::Owned(clean) = self.redact(text) {
+            *text = clean;
+        }
+    }
+
+    /// Cleans every text in a value.
+    pub fn clean_value(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => self.clean(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.clean_value(item)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| self.clean_value(field)),
+            _ => {}
+        }
+    }
+
+    /// So many bytes at the end of the text may be the beginning of a secret.
+    fn open_end(&self, text: &str) -> usize {
+        let most = self.secrets.iter().map(String::len).max().unwrap_or(1) - 1;
+        let from = text.ceil_char_boundary(text.len().saturating_sub(most));
+        let ends = text[from..].char_indices().map(|(at, _)| &text[from + at..]);
+        ends.map(|end| (end, end.len()))
+            .find(|(end, _)| self.secrets.iter().any(|secret| secret.starts_with(end)))
+            .map_or(0, |(_, length)| length)
+    }
+}
+
+/// A text that comes in pieces. What may be the beginning of a secret is kept back until more comes.
+#[derive(Debug, Default)]
+pub struct Redactor {
+    kept: String,
+}
+
+impl Redactor {
+    /// The text as far as it is certain, without secrets.
+    pub fn push(&mut self, secrets: &KnownSecrets, text: &str) -> String {
+        if secrets.finder.is_none() {
+            return text.to_owned();
+        }
+        self.kept.push_str(text);
+        let whole = std::mem::take(&mut self.kept);
+        // What is left of the last secret is no part of another one.
+        let from = secrets.finder.as_ref().and_then(|finder| finder.find_iter(&whole).last()).map_or(0, |secret| secret.end());
+        let certain = whole.len() - secrets.open_end(&whole[from..]);
+        self.kept.push_str(&whole[certain..]);
+        secrets.redact(&whole[..certain]).into_owned()
+    }
+
+    /// What was kept back, once no more comes.
+    pub fn finish(&mut self) -> String {
+        std::mem::take(&mut self.kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const KEYS: [&str; 4] = ["sk-OPENAISECRET", "sk-OPENAISECRET-longer-1", "ABCABCABCABCABD", "gsk_0123456789abcdef"];
+
+    #[test]
+    fn secrets_go_and_words_stay() {
+        let secrets =
+            KnownSecrets::new(KEYS.into_iter().chain(["lm-studio", "no-key-required", "sk-no-key-required", "k", "secret-key", ""]));
+        assert_eq!(secrets.redact("a=sk-OPENAISECRET b"), "a=[redacted key] b");
+        assert_eq!(secrets.redact("sk-OPENAISECRET-longer-1sk-OPENAISECRET-longer"), "[redacted key][redacted key]-longer");
+        for text in ["lm-studio needs no-key-required", "sk-no-key-required", "k secret-key", "sk-OPENAI SECRET", ""] {
+            assert!(matches!(secrets.redact(text), Cow::Borrowed(_)), "{text}");
+        }
+        let mut value = json!({ "a": ["x sk-OPENAISECRET", 1], "b": { "c": "gsk_0123456789abcdef" } });
+        secrets.clean_value(&mut value);
+        assert_eq!(value, json!({ "a": ["x [redacted key]", 1], "b": { "c": "[redacted key]" } }));
+        assert_eq!(KnownSecrets::new(["short"]).redact("short"), "short");
+    }
+
+    #[test]
+    fn nothing_is_kept_back_without_need() {
+        let (secrets, mut redactor) = (KnownSecrets::new(KEYS), Redactor::default());
+        assert_eq!(redactor.push(&secrets, "$ "), "$ ");
+        assert_eq!(redactor.push(&secrets, "ask s"), "ask ");
+        assert_eq!(redactor.push(&secrets, "k-"), "");
+        assert_eq!(redactor.push(&secrets, "x\n"), "sk-x\n");
+        assert_eq!((redactor.push(&secrets, "sk-OPENAISECRET-lon"), redactor.finish()), ("[redacted key]-lon".to_owned(), String::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_do_not_matter(texts in prop::collection::vec(prop_oneof![prop::sample::select(&KEYS[..]).prop_map(str::to_owned), "[A-Cs\\-kOé ]{0,6}", "(ABC){1,5}"], 0..8), cuts in prop::collection::vec(0usize..120, 0..9)) {
+            // The longer of two keys that begin alike may not be there yet when the shorter one is.
+            let secrets = KnownSecrets::new([KEYS[0], KEYS[2], KEYS[3]]);
+            let text = texts.concat();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| text.floor_char_boundary(cut)).collect();
+            cuts.sort_unstable();
+            let (mut redactor, mut clean, mut from) = (Redactor::default(), String::new(), 0);
+            for cut in cuts.into_iter().chain([text.len()]) {
+                clean.push_str(&redactor.push(&secrets, &text[from..cut]));
+                from = cut;
+            }
+            clean.push_str(&redactor.finish());
+            prop_assert_eq!(&clean, &secrets.redact(&text));
+            prop_assert!(!secrets.is_in(&clean) || text.contains("[redacted"));
+        }
+    }
+}
