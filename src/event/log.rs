@@ -3,7 +3,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Filter, Page, Subscription, bus::Bus};
+use tokio::sync::watch;
+
+use super::{Filter, Page, bus::Bus};
 use crate::{
     stdx::time::Moment,
     store::{self, After, Store},
@@ -79,17 +81,14 @@ impl Events {
         found(self.store.events(since, self.newest(), limit, filter).await?, since)
     }
 
-    /// Begins to follow: after `since`, or from now on.
-    ///
-    /// # Errors
-    /// As [`Events::list`].
-    pub async fn follow(self: &Arc<Self>, since: Option<u64>, filter: Filter) -> Result<Subscription, Error> {
+    /// Where a follower begins: what rings, the position, and its filter.
+    pub(super) async fn begin(&self, since: Option<u64>, filter: Filter) -> Result<(watch::Receiver<u64>, u64, Filter), Error> {
         // The bell before the position: what is committed in between is not missed.
         let bell = self.bus.bell();
         let newest = self.newest();
         let since = since.unwrap_or(newest);
         let filter = found(self.store.begin_to_follow(since, newest, filter).await?, since)?;
-        Ok(Subscription::new(Arc::clone(self), bell, since, filter))
+        Ok((bell, since, filter))
     }
 
     pub(super) async fn page(&self, since: u64, filter: Filter) -> Result<(Page, Filter), Error> {
