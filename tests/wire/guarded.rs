@@ -27,7 +27,7 @@ async fn keys_are_not_in_commands_and_not_in_results() {
         "api": "openai", "options": { "baseURL": fixture.models.url(), "apiKey": "{env:MINE}" }, "models": { "main": {}, "small": {} },
     } });
     fixture.settings(&json!({ "provider": provider, "permission": { "*": "allow" }, "sandbox": { "environment": ["GEMINI_API_KEY"] } }));
-    std::fs::write(fixture.path("repo/keys.txt"), KEYS.join("\n")).unwrap();
+    std::fs::write(fixture.path("repo/keys.txt"), KEYS.join("\n") + "\n").unwrap();
     let variables = [("OPENAI_API_KEY", KEYS[0]), ("MINE", KEYS[1]), ("GEMINI_API_KEY", "kept")];
     let mut client = Client::start_with(&fixture, "repo", &variables);
     client.call("auth.set", json!({ "providerID": "anthropic", "type": "api", "key": KEYS[2] })).await;

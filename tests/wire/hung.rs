@@ -42,6 +42,8 @@ async fn a_project_on_a_hung_file_system_stops_nobody_else() {
     fixture.git("hung", &["worktree", "add", "-q", "../linked"]);
     let mut client = Client::start(&fixture);
     let session = client.session().await;
+    // Also the prompts that wait for the file system get an answer once it is gone.
+    fixture.models.rule(|_| Some(Answer::openai_text("here")));
     let mut stuck = Vec::new();
     for directory in ["hung", "hung", "linked"] {
         stuck.push(client.call("session.create", json!({ "directory": fixture.path(directory) })).await["id"].clone());
@@ -66,7 +68,6 @@ async fn a_project_on_a_hung_file_system_stops_nobody_else() {
             projects.as_array().unwrap().iter().find(|project| project["worktree"] == path.to_str().unwrap()).unwrap()["missing"].clone()
         };
         assert_eq!((is_missing("repo"), is_missing("hung")), (Value::Null, json!(true)));
-        fixture.models.push(Answer::openai_text("here"));
         assert_eq!(text(&client.prompt(&session, &format!("prompt {number}")).await), "here");
         client.session().await;
     }
