@@ -198,7 +198,7 @@ fn a_change_right_after_reading_shows_even_with_the_same_length() {
 #[test]
 fn errors_are_not_remembered() {
     let fixture = Fixture::new(&[("config/polytree.json", "{\n  \"modle\": \"p/x\"\n}")]);
-    assert_eq!(fixture.error(), r#"ROOT/config/polytree.json:2:3: unknown key "modle"; did you mean `mode`?"#);
+    assert_eq!(fixture.error(), r#"ROOT/config/polytree.json:2:3: unknown key "modle"; did you mean `model`?"#);
     let error = fixture.try_load().unwrap_err();
     assert_eq!(error.position(), Some((2, 3)));
     assert!(error.file().unwrap().ends_with("config/polytree.json"));

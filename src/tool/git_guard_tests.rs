@@ -1,3 +1,5 @@
+//! Hostile settings of repositories against the git that a command starts, with real git.
+
 use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, process::Command};
 
 use super::*;

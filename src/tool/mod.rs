@@ -26,6 +26,7 @@ mod save_attributes;
 mod walk;
 
 pub mod bash;
+mod bash_ask;
 pub mod bash_commands;
 mod bash_directories;
 mod bash_environment;

@@ -14,6 +14,7 @@ mod options;
 mod place;
 mod sed;
 mod shells;
+mod snippet;
 mod special;
 mod table;
 mod tar;

@@ -6,7 +6,7 @@ use super::{
     inner::shell_text,
     languages,
     place::{Access, Place, here, path_uses, unknown},
-    special,
+    snippet, special,
     table::{self, Kind, Mode, Opt, Program, Takes, Trait},
     unknown as unknown_program,
     walk::{Notes, Walk},
@@ -292,6 +292,7 @@ impl Walk<'_, '_> {
             Kind::Code => {
                 self.notes.is_exact = true;
                 self.has_code = true;
+                self.effects.possible.extend(snippet::possible(&word.text));
             }
             Kind::Sed | Kind::Awk => {
                 self.notes.is_exact = true;

@@ -23,7 +23,8 @@ use crate::{
     permission::rules::{Origin, Rules},
     stdx::paths::AbsPath,
     tool::{
-        bash::{Bash, BashArgs},
+        bash::Bash,
+        bash_ask::BashArgs,
         context::{Ask, Host, ToolContext},
         definition::{Tool as _, ToolError},
         file_times::FileTimes,
