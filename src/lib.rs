@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | 0 | [`stdx`] | what the standard library lacks: absolute paths, tasks in a tree, process groups |
 //! | 1 | [`jsonrpc`] | framing, envelopes, and a client |
-//! | 1 | [`storage`] | SQLite: one writer that commits in groups, readers that never wait, one owner |
+//! | 1 | [`store`] | the store: what is kept, and the transactions that change it; SQLite behind it |
 //! | 1 | [`sandbox`] | what a command may touch: policies, the helper that confines itself, what this machine can enforce |
 //! | 1 | [`config`] | settings: where they are, whom to trust, how they combine |
 //! | 2 | [`event`] | the log of what happened, with cursors, and its live end |
@@ -37,7 +37,7 @@ pub mod stdx;
 pub mod config;
 pub mod jsonrpc;
 pub mod sandbox;
-pub mod storage;
+pub mod store;
 
 pub mod event;
 pub mod git;

@@ -39,13 +39,14 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// Two workers are enough for a daemon that mostly waits, and a relay has no work for even one.
+/// Two workers are enough for a daemon that mostly waits, and a relay has no work for even one. Threads for blocking work are
+/// started as they are needed: that there may be more than are ever busy leaves some where file systems hang.
 fn runtime(args: &Args) -> std::io::Result<Runtime> {
     let mut builder = match args.command {
         Command::Stdio(_) if !args.standalone => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
     };
-    builder.worker_threads(2).max_blocking_threads(8).thread_stack_size(1 << 20).enable_all().build()
+    builder.worker_threads(2).max_blocking_threads(64).thread_stack_size(1 << 20).enable_all().build()
 }
 
 async fn run(args: Args) -> Result<Exit, Failure> {

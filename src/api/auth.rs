@@ -32,6 +32,6 @@ impl Handler for AuthList {
             (None, None) => None,
             _ => Some(select::instance(&context, &params).await?),
         };
-        Ok(context.daemon.projects.keys(instance.as_deref(), &context.connection.environment())?)
+        Ok(context.daemon.projects.keys(instance, &context.connection.environment()).await?)
     }
 }

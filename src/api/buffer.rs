@@ -26,7 +26,7 @@ use crate::{
         error::Error,
         handler::{Context, Handler},
     },
-    stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
+    stdx::{disk, paths::AbsPath, time::now_ms},
     tool::path,
 };
 
@@ -44,7 +44,7 @@ impl Handler for BufferOpen {
         if !connection.announces(&context.daemon.overlay, Arc::new(ConnectedEditor(Arc::downgrade(connection)))) {
             return Err(Error::cancelled("the connection is closed"));
         }
-        let directory = select::directory(&context, &params);
+        let directory = select::directory(&context, &params).await;
         let answer = Buffer { path: real.to_string(), version: params.version };
         context.daemon.overlay.open(connection.id(), &named, &real, params.version, params.text)?;
         note_recent(&context, directory, real);
@@ -106,7 +106,7 @@ async fn named(context: &Context, params: &impl Selects, path: &str) -> Result<A
     }
     match AbsPath::expand(path) {
         Some(absolute) => Ok(absolute),
-        None => Ok(select::directory(context, params)?.join(path)),
+        None => Ok(select::directory(context, params).await?.join(path)),
     }
 }
 
@@ -123,7 +123,7 @@ async fn resolved(named: &AbsPath) -> Result<AbsPath, Error> {
         }
         Ok(real)
     };
-    Tasks::spawn_blocking(resolve).await.map_err(Error::internal)?
+    disk::run(named, resolve).await
 }
 
 /// The file that the client has opened under this name.

@@ -19,7 +19,7 @@ use crate::rpc::{
 impl Handler for ConfigGet {
     async fn handle(context: Context, params: Self::Params) -> Result<Config, Error> {
         let instance = select::instance(&context, &params).await?;
-        Ok(context.daemon.projects.settings(&instance, &context.connection.environment())?.shown())
+        Ok(context.daemon.projects.settings(&instance, &context.connection.environment()).await?.shown())
     }
 }
 
@@ -61,14 +61,14 @@ impl Handler for ModelRefresh {
 impl Handler for AgentList {
     async fn handle(context: Context, params: Self::Params) -> Result<Vec<Agent>, Error> {
         let instance = select::instance(&context, &params).await?;
-        Ok(context.daemon.projects.workspace(&instance, &context.connection.environment())?.agents.clone())
+        Ok(context.daemon.projects.workspace(&instance, &context.connection.environment()).await?.agents.clone())
     }
 }
 
 impl Handler for ToolList {
     async fn handle(context: Context, params: Self::Params) -> Result<Vec<ToolInfo>, Error> {
         let instance = select::instance(&context, &params).await?;
-        let workspace = context.daemon.projects.workspace(&instance, &context.connection.environment())?;
+        let workspace = context.daemon.projects.workspace(&instance, &context.connection.environment()).await?;
         Ok(workspace
             .tools
             .iter()

@@ -12,11 +12,11 @@ use crate::{
     rpc::error::Error,
     session,
     stdx::descriptors,
-    storage,
+    store,
 };
 
-impl From<storage::Error> for Error {
-    fn from(error: storage::Error) -> Self {
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
         if error.is_unavailable() {
             let hint = error.hint();
             return with_hint(Error::unavailable(error.to_string()).retry_after(1000), hint).caused_by(error);
@@ -157,7 +157,7 @@ impl From<session::Error> for Error {
             E::Params { .. } => Error::invalid_params(text),
             E::Recording(_) => Error::new(ErrorKind::InvalidState, text),
             E::TooLarge { what, limit } => Error::too_large(&what, limit),
-            E::QueueFull => Error::overloaded(text, session::MOST_QUEUED as u64),
+            E::QueueFull => Error::overloaded(text, session::MAX_QUEUED as u64),
             E::Closing => Error::unavailable(text).retry_after(1000),
             E::Config(error) => error.into(),
             E::Event(error) => error.into(),

@@ -24,7 +24,7 @@ impl Handler for ServerInitialize {
             return Err(Error::unsupported_version(version));
         }
         if let Some(given) = &params.directory {
-            context.connection.set_default_directory(directory::resolve(given)?);
+            context.connection.set_default_directory(directory::resolved(given).await?);
         }
         if let Some(client) = params.client_info.clone() {
             tracing::info!(name = %client.name, version = ?client.version, "client");

@@ -15,7 +15,7 @@ impl Handler for ServerDiagnose {
     async fn handle(context: Context, params: Self::Params) -> Result<Diagnosis, Error> {
         // A directory that is asked for must be there; the connection's own may have gone, which is no reason to fail.
         let directory = match &params.directory {
-            Some(given) => Some(directory::resolve(given)?),
+            Some(given) => Some(directory::resolved(given).await?),
             None => context.connection.default_directory().and_then(|directory| directory.real().ok()),
         };
         let asker = Asker {

@@ -41,7 +41,7 @@ impl Handler for EventList {
         if limit == 0 || limit > MAX_EVENTS {
             return Err(Error::invalid_params(format!("`limit` must be from 1 to {MAX_EVENTS}, not {limit}")));
         }
-        let filter = Filter::new(select::narrowing(&params)?, params.project_id, params.session_id, checked(params.types)?);
+        let filter = Filter::new(select::narrowing(&params).await?, params.project_id, params.session_id, checked(params.types)?);
         let page = context.daemon.events.list(params.since, limit as usize, filter).await?;
         let events = page
             .records
@@ -67,7 +67,7 @@ impl SubscriptionHandler for EventSubscribe {
 
     async fn open(context: Context, params: Self::Params) -> Result<Self::Feed, Error> {
         let follower = follow(&context, &params).await?;
-        let filter = Filter::new(select::narrowing(&params)?, params.project_id, params.session_id, checked(params.types)?);
+        let filter = Filter::new(select::narrowing(&params).await?, params.project_id, params.session_id, checked(params.types)?);
         let events = context.daemon.events.follow(params.since, filter).await?;
         let store = (params.blobs == Some(Blobs::Inline)).then(|| Arc::clone(&context.daemon));
         Ok(Feed { events, store, _follower: follower })

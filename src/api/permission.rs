@@ -17,7 +17,7 @@ use crate::rpc::{
 
 impl Handler for PermissionList {
     async fn handle(context: Context, params: Self::Params) -> Result<Vec<Permission>, Error> {
-        let narrowing = select::narrowing(&params)?;
+        let narrowing = select::narrowing(&params).await?;
         let family = family(&context, params.session_id.as_ref()).await?;
         let open = context.daemon.broker.open().await?;
         Ok(open

@@ -16,7 +16,7 @@ use crate::{
 
 impl Handler for ProjectList {
     async fn handle(context: Context, params: Self::Params) -> Result<Vec<Project>, Error> {
-        let narrowing = select::narrowing(&params)?;
+        let narrowing = select::narrowing(&params).await?;
         let mut projects = context.daemon.projects.list().await?;
         projects.retain(|project| {
             params.project_id.as_ref().is_none_or(|wanted| *wanted == project.id) && is_below(&project.worktree, narrowing.as_deref())
@@ -35,7 +35,7 @@ impl Handler for ProjectCurrent {
 impl Handler for ProjectInit {
     async fn handle(context: Context, params: Self::Params) -> Result<Project, Error> {
         if let Some(given) = &params.directory {
-            let directory = directory::resolve_or_create(given)?;
+            let directory = directory::resolved_or_created(given).await?;
             if params.git == Some(true) {
                 context.daemon.projects.init_git(&directory).await?;
             }

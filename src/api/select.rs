@@ -11,20 +11,20 @@ use polytree_protocol::{
 use crate::{
     project::{Instance, directory},
     rpc::{error::Error, handler::Context},
-    stdx::paths::AbsPath,
+    stdx::{disk, paths::AbsPath},
 };
 
 /// The directory that a request means: its own, else the connection's.
-pub(super) fn directory(context: &Context, params: &impl Selects) -> Result<AbsPath, Error> {
+pub(super) async fn directory(context: &Context, params: &impl Selects) -> Result<AbsPath, Error> {
     match params.directory() {
-        Some(given) => Ok(directory::resolve(given)?),
+        Some(given) => Ok(directory::resolved(given).await?),
         None => context.connection.default_directory().ok_or_else(Error::directory_required),
     }
 }
 
 /// The open directory that a request means, whose project must be the one it names. Nothing is written to it.
 pub(super) async fn instance(context: &Context, params: &impl Selects) -> Result<Arc<Instance>, Error> {
-    let directory = directory(context, params)?;
+    let directory = directory(context, params).await?;
     let instance = context.daemon.projects.look(&directory).await?;
     belongs(&instance.project.id, params.project_id(), "directory")?;
     Ok(instance)
@@ -34,12 +34,12 @@ pub(super) async fn instance(context: &Context, params: &impl Selects) -> Result
 pub(super) async fn instance_or_session(context: &Context, params: &impl Selects, id: Option<&SessionId>) -> Result<Arc<Instance>, Error> {
     let Some(id) = id else { return instance(context, params).await };
     let session = session(context, params, id).await?;
-    Ok(context.daemon.projects.look(&directory::resolve(&session.directory)?).await?)
+    Ok(context.daemon.projects.look(&directory::resolved(&session.directory).await?).await?)
 }
 
 /// Like [`instance`], for a request that begins something there: the project's id is written into the repository.
 pub(super) async fn claimed(context: &Context, params: &impl Selects) -> Result<Arc<Instance>, Error> {
-    let directory = directory(context, params)?;
+    let directory = directory(context, params).await?;
     let instance = context.daemon.projects.look(&directory).await?;
     belongs(&instance.project.id, params.project_id(), "directory")?;
     Ok(context.daemon.projects.claim(&directory).await?)
@@ -50,7 +50,7 @@ pub(super) async fn session(context: &Context, params: &impl Selects, id: &Sessi
     let session = context.daemon.sessions.get(id).await?;
     belongs(&session.project_id, params.project_id(), "session")?;
     if let Some(given) = params.directory() {
-        let directory = directory::resolve(given)?;
+        let directory = directory::resolved(given).await?;
         let other = context.daemon.projects.look(&directory).await?;
         if other.project.id != session.project_id {
             return Err(Error::not_found("session in this directory's project", id));
@@ -64,15 +64,16 @@ pub(super) async fn place(context: &Context, params: &impl Selects, id: Option<&
     let Some(id) = id else { return Ok(instance(context, params).await?.directory().clone()) };
     let session = session(context, params, id).await?;
     // A directory that has gone since says so as any other does.
-    Ok(directory::resolve(&session.directory)?)
+    Ok(directory::resolved(&session.directory).await?)
 }
 
 /// The directory that narrows a method which otherwise means the whole daemon. It may be gone by now.
-pub(super) fn narrowing(params: &impl Selects) -> Result<Option<String>, Error> {
+pub(super) async fn narrowing(params: &impl Selects) -> Result<Option<String>, Error> {
     let Some(given) = params.directory() else { return Ok(None) };
     let path =
         AbsPath::expand(given).ok_or_else(|| Error::invalid_params(format!("`directory` must be an absolute path, not {given:?}")))?;
-    Ok(Some(path.real_or_nearest().to_string()))
+    let real = disk::run(path.clone(), move || path.real_or_nearest()).await;
+    Ok(Some(real.to_string()))
 }
 
 fn belongs(found: &ProjectId, wanted: Option<&ProjectId>, what: &str) -> Result<(), Error> {

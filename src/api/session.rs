@@ -221,7 +221,7 @@ async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submit
 
 /// The file of the project that has no effect before it is trusted, and in which the agent may be defined.
 async fn untrusted_agent(context: &Context, directory: &str, name: &str) -> Option<String> {
-    let directory = directory::resolve(directory).ok()?;
+    let directory = directory::resolved(directory).await.ok()?;
     let instance = context.daemon.projects.look(&directory).await.ok()?;
     let pending = context.daemon.projects.describe(&instance).await.ok()?.pending;
     let stem = |file: &&String| Path::new(file).file_stem().is_some_and(|stem| stem == name || stem == "polytree");
@@ -267,7 +267,7 @@ impl Handler for SessionAbort {
 
 impl Handler for SessionStatusGet {
     async fn handle(context: Context, params: Self::Params) -> Result<BTreeMap<String, SessionStatus>, Error> {
-        let narrowing = select::narrowing(&params)?;
+        let narrowing = select::narrowing(&params).await?;
         let family = family(&context, params.session_id.as_ref()).await?;
         let mut found = BTreeMap::new();
         for (id, status) in context.daemon.sessions.statuses() {

@@ -15,7 +15,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     session::Load,
     stdx::version::{is_newer, version},
-    storage::{Kind, Ownership},
+    store::{Kind, Ownership},
 };
 
 /// Whose work the daemon must not cut off.

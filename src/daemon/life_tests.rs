@@ -104,7 +104,7 @@ macro_rules! stays {
 
 #[tokio::test(start_paused = true)]
 async fn a_daemon_leaves_whose_data_directory_has_gone() {
-    use crate::storage::{Owner, Ownership};
+    use crate::store::{Owner, Ownership};
     for kind in [Kind::Detached, Kind::Foreground, Kind::Standalone] {
         let directory = tempfile::tempdir().unwrap();
         let owner = Owner { pid: 1, version: "1".into(), socket: "/x".into(), kind };

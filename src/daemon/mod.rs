@@ -33,7 +33,7 @@ use crate::{
         time::{Moment, now_ms},
         version::version,
     },
-    storage::{self, Database, Durability, Kind, Owner, Ownership, Room, aside::SetAside},
+    store::{self, Durability, Kind, Owner, Ownership, Room, Store, aside::SetAside},
     tool::{context::Environment, output, unfinished},
 };
 
@@ -84,7 +84,7 @@ pub enum Error {
     Places(#[from] crate::config::places::Error),
     /// The store cannot be used.
     #[error(transparent)]
-    Storage(#[from] storage::Error),
+    Storage(#[from] store::Error),
     /// The event log cannot be used.
     #[error(transparent)]
     Event(#[from] event::Error),
@@ -156,7 +156,7 @@ pub struct Daemon {
     pub life: Arc<Life>,
     /// The root of the tree of work.
     pub tasks: Tasks,
-    pub(crate) database: Arc<Database>,
+    pub(crate) store: Arc<Store>,
     ownership: Arc<Ownership>,
     // Plain mutex: held for single operations.
     socket: Mutex<Option<AbsPath>>,
@@ -191,24 +191,21 @@ impl Daemon {
         let keeping = Keeping::read(&places, environment);
         // Before anything of this process can be among them.
         let unfinished = unfinished::left(&places.data.join("unfinished"));
-        let database = Arc::new(Database::open(places.data.join("polytree.db").as_path(), keeping.durability)?);
-        ownership.watch_store(database.path())?;
-        let events = Events::open(Arc::clone(&database)).await?;
-        let broker = Arc::new(Broker::new(Arc::clone(&database), Arc::clone(&events)));
+        let store = Arc::new(Store::open(places.data.join("polytree.db").as_path(), keeping.durability)?);
+        ownership.watch_store(store.path())?;
+        let events = Events::open(Arc::clone(&store));
+        let broker = Arc::new(Broker::new(Arc::clone(&store)));
         let overlay = Arc::<Overlay>::default();
         let tasks = Tasks::new();
         let symbols = Arc::new(Symbols::new(Arc::clone(&overlay), tasks.child()));
-        let finder = Arc::new(Finder::new(Arc::clone(&database), Arc::clone(&events), tasks.child()));
-        let mut projects =
-            Projects::new(Arc::clone(&database), Arc::clone(&events), places.clone(), Arc::clone(&overlay), Arc::clone(&finder));
+        let finder = Arc::new(Finder::new(Arc::clone(&store), tasks.child()));
+        let mut projects = Projects::new(Arc::clone(&store), places.clone(), Arc::clone(&overlay), Arc::clone(&finder));
         // One that was started in passing serves many, and keeps nothing of whoever was first.
         if ownership.kind() == Kind::Foreground {
             projects = projects.with_recordings(environment);
         }
         let projects = Arc::new(projects);
-        let sessions =
-            Sessions::open(Arc::clone(&database), Arc::clone(&events), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child())
-                .await?;
+        let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child()).await?;
         let (clients, listeners) = (Arc::<Clients>::default(), Arc::<Listeners>::default());
         let work = Arc::new(sessions.clone());
         let life = Life::new(ownership.kind(), keeping.idle, work, clients.count(), listeners.count());
@@ -231,7 +228,7 @@ impl Daemon {
             calls: Arc::default(),
             began: Moment::now(),
             tasks,
-            database,
+            store,
             ownership,
         });
         if !unfinished.is_empty() {
@@ -250,14 +247,14 @@ impl Daemon {
     /// The damaged store that was set aside when this daemon started.
     #[must_use]
     pub fn set_aside(&self) -> Option<&SetAside> {
-        self.database.set_aside()
+        self.store.set_aside()
     }
 
     /// Leaves once the store shows damage: nothing can be stored any more, and only the next start can begin a new one.
     async fn watch_damage(self: Arc<Self>) {
         tokio::select! {
             () = self.tasks.token().cancelled() => {}
-            () = self.database.is_damaged() => self.life.damaged(),
+            () = self.store.is_damaged() => self.life.damaged(),
         }
     }
 
@@ -279,7 +276,7 @@ impl Daemon {
                     }
                     let Some(taken) = memory::anonymous() else { return };
                     if taken.saturating_sub(GROWN) > least {
-                        self.database.shrink().await;
+                        self.store.shrink().await;
                         let _ = Tasks::spawn_blocking(memory::give_back).await;
                     }
                     least = least.min(memory::anonymous().unwrap_or(taken));
@@ -300,7 +297,7 @@ impl Daemon {
                 // Before a command needs it.
                 self.projects.sandbox().abilities().await;
                 // Damage is told to whoever waits for it.
-                let _ = self.database.look_through().await;
+                let _ = self.store.look_through().await;
             }
             // What only starting or a turn long ago has needed need not stay.
             let _ = Tasks::spawn_blocking(memory::forget_code).await;
@@ -368,7 +365,7 @@ impl Daemon {
 
     /// Commits what waits and closes the store. The last call.
     pub fn close(&self) {
-        self.database.close();
+        self.store.close();
     }
 }
 

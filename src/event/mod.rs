@@ -2,14 +2,11 @@
 //! its newest records. A follower reads the ring while it keeps up and the log when it does not, so nothing is
 //! buffered for a slow one and nothing can be lost, reordered or sent twice.
 
-mod blob;
 mod bus;
-mod filter;
 mod log;
-mod record;
 mod subscription;
 
-pub use filter::Filter;
-pub use log::{Error, Events, Page};
-pub use record::{Record, Scope};
+pub use log::{Error, Events};
 pub use subscription::Subscription;
+
+pub use crate::store::{Filter, Page, Record, Scope};

@@ -15,11 +15,18 @@ pub struct Subscription {
     filter: Filter,
 }
 
-impl Subscription {
-    pub(super) fn new(events: Arc<Events>, bell: watch::Receiver<u64>, position: u64, filter: Filter) -> Self {
-        Self { events, bell, position, filter }
+impl Events {
+    /// Begins to follow: after `since`, or from now on.
+    ///
+    /// # Errors
+    /// As [`Events::list`].
+    pub async fn follow(self: &Arc<Self>, since: Option<u64>, filter: Filter) -> Result<Subscription, Error> {
+        let (bell, position, filter) = self.begin(since, filter).await?;
+        Ok(Subscription { events: Arc::clone(self), bell, position, filter })
     }
+}
 
+impl Subscription {
     /// Every matching event up to here has been returned.
     #[must_use]
     pub fn position(&self) -> u64 {
@@ -45,7 +52,7 @@ impl Subscription {
                     () = self.events.bus.ended() => return Err(Error::Ended),
                 };
                 if !rings {
-                    return Err(Error::Storage(crate::storage::Error::Closed));
+                    return Err(Error::Storage(crate::store::Error::Closed));
                 }
             }
         }

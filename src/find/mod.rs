@@ -36,14 +36,13 @@ use self::{
     watch::table::Allowance,
 };
 use crate::{
-    event::Events,
     git::Checkout,
     stdx::{
         idle::{IdlePool, Pooled},
         paths::AbsPath,
         tasks::Tasks,
     },
-    storage::Database,
+    store::Store,
 };
 
 pub use index::Follower;
@@ -113,12 +112,12 @@ pub struct Finder {
 impl Finder {
     /// No index yet.
     #[must_use]
-    pub fn new(database: Arc<Database>, events: Arc<Events>, tasks: Tasks) -> Self {
-        Self::limited(database, events, tasks, Allowance::of_system())
+    pub fn new(store: Arc<Store>, tasks: Tasks) -> Self {
+        Self::limited(store, tasks, Allowance::of_system())
     }
 
-    fn limited(database: Arc<Database>, events: Arc<Events>, tasks: Tasks, allowance: Arc<Allowance>) -> Self {
-        Self { notifier: Notifier { database, events }, tasks, allowance, indexes: IdlePool::new(MAX_INDEXES), recent: Mutex::default() }
+    fn limited(store: Arc<Store>, tasks: Tasks, allowance: Arc<Allowance>) -> Self {
+        Self { notifier: Notifier { store }, tasks, allowance, indexes: IdlePool::new(MAX_INDEXES), recent: Mutex::default() }
     }
 
     /// The best paths, relative to the directory, the best first; directories end with `/`. Whatever had changed

@@ -17,7 +17,7 @@ use crate::{
     daemon::life::Making,
     serve::local::{self, Address, Greeted, Hello, NotGreeted, Welcome},
     stdx::{paths::AbsPath, time::now_ms, version},
-    storage::{Kind, Look, Owner, Ownership, Room},
+    store::{Kind, Look, Owner, Ownership, Room},
 };
 
 /// How long a daemon may take to answer, or to start.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{daemon, jsonrpc::peer::ErrorObject, serve::local, stdx::paths::AbsPath, storage::Owner};
+use crate::{daemon, jsonrpc::peer::ErrorObject, serve::local, stdx::paths::AbsPath, store::Owner};
 
 /// Why there is no daemon.
 #[derive(Debug, thiserror::Error)]

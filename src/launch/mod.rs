@@ -29,7 +29,7 @@ use crate::{
     rpc::connection::{Connection, Door},
     serve::{engine::End, stdio},
     stdx::tasks::Tasks,
-    storage::{Kind, Look, Ownership},
+    store::{Kind, Look, Ownership},
 };
 
 /// Runs the whole daemon for the client on standard input and output; ends with its input, or by a signal.

@@ -13,7 +13,7 @@ use crate::{
         web::NetworkListeners,
     },
     stdx::tasks::Tasks,
-    storage::Kind,
+    store::Kind,
 };
 
 /// How long closing the doors may take.

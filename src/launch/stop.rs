@@ -19,7 +19,7 @@ use crate::{
     jsonrpc::peer::{self, Peer},
     serve::local::{self, Address, Greeted, Hello, NotGreeted, Welcome},
     stdx::tasks::Tasks,
-    storage::{Kind, Look, Owner, Ownership},
+    store::{Kind, Look, Owner, Ownership},
 };
 
 /// How long a daemon may take to end that waits for nothing.

@@ -4,7 +4,8 @@ pub(crate) mod broker;
 pub(crate) mod mode;
 pub(crate) mod pattern;
 pub(crate) mod rules;
-mod store;
 
-pub use broker::{Answer, Broker, Error, OpenQuestion, Question, Settled, asked_in, grant_rule, open_of};
+pub use broker::{Answer, Broker, Error, grant_rule};
 pub use pattern::Pattern;
+
+pub use crate::store::{Answered, Question};

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::stdx::paths::{self, AbsPath};
+use crate::stdx::{
+    disk,
+    paths::{self, AbsPath},
+};
 
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +70,24 @@ pub fn resolve_or_create(given: &str) -> Result<AbsPath, Error> {
         Ok(()) => {}
     }
     resolve(given)
+}
+
+/// [`resolve`], where it may wait for a disk.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn resolved(given: &str) -> Result<AbsPath, Error> {
+    let text = given.to_owned();
+    disk::run(given, move || resolve(&text)).await
+}
+
+/// [`resolve_or_create`], where it may wait for a disk.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn resolved_or_created(given: &str) -> Result<AbsPath, Error> {
+    let text = given.to_owned();
+    disk::run(given, move || resolve_or_create(&text)).await
 }
 
 fn spelled(given: &str) -> Result<PathBuf, Error> {

@@ -2,12 +2,11 @@
 
 use polytree_protocol::id::ProjectId;
 
-use super::registry;
 use crate::{
     config, git,
     provider::{FetchError, KeyStoreError},
     stdx::paths::AbsPath,
-    storage,
+    store,
 };
 
 /// How opening a directory or changing a project fails.
@@ -41,14 +40,5 @@ pub enum Error {
     Catalog(#[from] FetchError),
     /// The store failed.
     #[error(transparent)]
-    Storage(#[from] storage::Error),
-}
-
-impl From<registry::Error> for Error {
-    fn from(error: registry::Error) -> Self {
-        match error {
-            registry::Error::Store(error) => Self::Storage(error.into()),
-            other => Self::Directory(other.to_string()),
-        }
-    }
+    Storage(#[from] store::Error),
 }

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::registry::{CheckoutId, KnownProject};
 use crate::{
     config::trust::TrustedFile,
     git::{Checkout, layout::Location},
     session::Place,
     stdx::paths::AbsPath,
+    store::{CheckoutId, KnownProject},
 };
 
 /// An open directory.

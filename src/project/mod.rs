@@ -3,17 +3,16 @@
 
 pub mod directory;
 
-pub mod identity;
-pub mod registry;
-
 mod cache;
 mod error;
 mod instance;
+mod loading;
 mod models;
 pub mod overview;
 
 mod guard;
 mod id_file;
+mod recognise;
 mod trusted_urls;
 
 pub use cache::Projects;

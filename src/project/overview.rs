@@ -11,20 +11,15 @@ use polytree_protocol::{
     provider::{ModelRef, Provider},
 };
 
-use super::{
-    Error, Instance, Projects,
-    cache::trusted_files,
-    models::DirectoryModels,
-    registry::{self, KnownProject},
-};
+use super::{Error, Instance, Projects, cache::trusted_files, models::DirectoryModels, recognise};
 use crate::{
     config::{
         self, Loader, Places, Settings,
         trust::{self, TrustedFile},
     },
-    git::layout,
     provider::Pool,
-    stdx::{idle::Pooled, paths::AbsPath, tasks::Tasks},
+    stdx::{disk, idle::Pooled, paths::AbsPath},
+    store::{Known, KnownProject},
     tool::context::Environment,
 };
 
@@ -99,7 +94,7 @@ impl Projects {
     /// # Errors
     /// When the store fails.
     pub async fn known(&self) -> Result<Vec<KnownProject>, Error> {
-        self.database.read(|connection| Ok(registry::list(connection)?)).await
+        Ok(self.store.projects().await?)
     }
 
     /// How many files of the open directories wait for trust, by project. Reads those files.
@@ -121,27 +116,22 @@ impl Projects {
     ///
     /// # Errors
     /// When a settings file is at fault.
-    pub async fn outlook(self: &Arc<Self>, directory: Option<&AbsPath>, environment: &Environment) -> Result<Outlook, config::Error> {
+    pub async fn outlook(&self, directory: Option<&AbsPath>, environment: &Environment) -> Result<Outlook, config::Error> {
         let place = match directory {
             Some(directory) => self.place(directory).await,
             None => None,
         };
-        let (this, environment) = (Arc::clone(self), Arc::clone(environment));
+        let (loading, environment) = (Arc::clone(&self.loading), Arc::clone(environment));
         let load = move || {
             let settings = match &place {
                 Some((worktree, directory, trusted)) => {
-                    this.loader.load(&this.places, worktree, directory, &|file| trusted.contains(file), &environment)
+                    loading.loader.load(&loading.places, worktree, directory, &|file| trusted.contains(file), &environment)
                 }
-                None => this.loader.load_user(&this.places, &environment),
+                None => loading.loader.load_user(&loading.places, &environment),
             };
-            Ok(Outlook::new(settings?, &this.models, &environment))
+            Ok(Outlook::new(settings?, &loading.models, &environment))
         };
-        match Tasks::spawn_blocking(load).await {
-            Ok(outlook) => outlook,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The process ends: nobody will read the answer.
-            Err(_) => std::future::pending().await,
-        }
+        disk::run(directory.unwrap_or(&self.loading.places.data), load).await
     }
 
     async fn place(&self, directory: &AbsPath) -> Option<(AbsPath, AbsPath, HashSet<TrustedFile>)> {
@@ -149,14 +139,12 @@ impl Projects {
         if let Some(instance) = known {
             return Some((instance.worktree().clone(), directory.clone(), instance.trusted.clone()));
         }
-        let path = directory.clone();
-        let location = Tasks::spawn_blocking(move || layout::locate(&path)).await.ok()?.ok()?;
-        let wanted = location.clone();
-        let trusted = self.database.read::<_, Error>(move |connection| match registry::find(connection, &wanted)? {
-            Some(seen) => trusted_files(connection, &seen.project.id),
-            None => Ok(HashSet::new()),
-        });
-        Some((location.worktree().clone(), directory.clone(), trusted.await.unwrap_or_default()))
+        let mut sight = recognise::see(directory).await.ok()?;
+        let trusted = match sight.find(&self.store).await {
+            Ok(Known::Exactly(seen)) => trusted_files(seen.trusted),
+            _ => HashSet::new(),
+        };
+        Some((sight.location.worktree().clone(), directory.clone(), trusted))
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
     daemon::life::{Life, Work},
     session::Load,
     stdx::tasks::Tasks,
-    storage::Kind,
+    store::Kind,
 };
 
 /// What the methods act on.

@@ -1,10 +1,7 @@
 //! The books of an answer: how it is begun, ended, cut off, and what it cost.
 
-use std::sync::Arc;
-
 use polytree_protocol::{
-    id::MessageId,
-    message::{AssistantMessage, Message, MessageError, MessageErrorData, MessageErrorName, MessagePath, MessageTime, Tokens, UserMessage},
+    message::{AssistantMessage, Message, MessageError, MessageErrorData, MessageErrorName, Tokens},
     part::{Part, StepFinishPart, StepStartPart},
     permission::PermissionOutcome,
 };
@@ -13,33 +10,12 @@ use super::{
     Error, ResolvedModel,
     sessions::Shared,
     turn::{Turn, part_id},
-    usage,
 };
 use crate::{
     provider::definition::FinishReason,
-    stdx::{ids, time::now_ms},
+    stdx::time::now_ms,
+    store::{SessionChange, Unit, new_answer, usage},
 };
-
-pub(super) fn new_answer(user: &UserMessage, cwd: &str, root: &str) -> AssistantMessage {
-    AssistantMessage {
-        id: MessageId::from_ulid(ids::next()),
-        session_id: user.session_id.clone(),
-        parent_id: user.id.clone(),
-        time: MessageTime { created: now_ms(), completed: None },
-        error: None,
-        agent: user.agent.clone(),
-        mode: user.agent.clone(),
-        provider_id: user.model.provider_id.clone(),
-        model_id: user.model.model_id.clone(),
-        path: MessagePath { cwd: cwd.to_owned(), root: root.to_owned() },
-        summary: false,
-        cost: 0.0,
-        tokens: Tokens::default(),
-        finish: None,
-        variant: user.variant.clone(),
-        structured: None,
-    }
-}
 
 impl Turn {
     /// Stores an empty answer.
@@ -51,15 +27,7 @@ impl Turn {
             message_id: answer.id.clone(),
             snapshot: None,
         });
-        let (voice, message) = (self.voice.clone(), answer.clone());
-        self.shared
-            .database
-            .write::<_, Error>(move |write| {
-                voice.message(write, &Message::Assistant(message), None)?;
-                voice.part(write, &start)?;
-                Ok(())
-            })
-            .await?;
+        self.shared.store.commit(self.unit().message(Message::Assistant(answer.clone())).part(start)).await?;
         Ok(answer)
     }
 
@@ -88,26 +56,14 @@ impl Turn {
             cost,
             tokens,
         });
-        let voice = self.voice.clone();
-        self.shared
-            .database
-            .write(move |write| {
-                voice.part(write, &finish)?;
-                voice.message(write, &Message::Assistant(answer), None)?;
-                if tokens != Tokens::default() {
-                    voice.session(write, |session| {
-                        session.cost = usage::sum(session.cost, cost);
-                        usage::add(&mut session.tokens, &tokens);
-                    })?;
-                }
-                if let Some(error) = error
-                    && tell_error
-                {
-                    voice.error(write, error)?;
-                }
-                Ok(())
-            })
-            .await
+        let mut unit = self.unit().part(finish).message(Message::Assistant(answer));
+        if tokens != Tokens::default() {
+            unit = unit.session(SessionChange { used: Some((cost, tokens)), ..SessionChange::default() });
+        }
+        if let Some(error) = error.filter(|_| tell_error) {
+            unit = unit.error(error);
+        }
+        Ok(self.shared.store.commit(unit).await?)
     }
 
     /// Ends an answer that was cut off: by the user, or because the daemon ends.
@@ -115,16 +71,13 @@ impl Turn {
         let error = abort_error(&self.shared);
         answer.time.completed = Some(now_ms());
         answer.error = Some(error.clone());
-        let (voice, broker, id) = (self.voice.clone(), Arc::clone(&self.shared.broker), self.session.id.clone());
-        self.shared
-            .database
-            .write::<_, Error>(move |write| {
-                broker.withdraw(write, &id, PermissionOutcome::Aborted)?;
-                voice.message(write, &Message::Assistant(answer), None)?;
-                voice.error(write, error)?;
-                Ok(())
-            })
-            .await
+        let unit = self.unit().withdraw(PermissionOutcome::Aborted).message(Message::Assistant(answer)).error(error);
+        Ok(self.shared.store.commit(unit).await?)
+    }
+
+    /// A unit of this session, still empty.
+    pub(super) fn unit(&self) -> Unit {
+        Unit::new(&self.scope)
     }
 }
 

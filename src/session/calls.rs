@@ -24,9 +24,9 @@ use super::{
     turn::Turn,
 };
 use crate::{
-    permission,
     provider::definition::ToolSpec,
     stdx::{known_secrets::KnownSecrets, paths::AbsPath, tasks::Tasks, time::now_ms},
+    store::Unit,
     tool::{
         bash_sandbox::Sandboxing,
         context::{Ask, ToolContext},
@@ -216,8 +216,7 @@ pub(super) async fn take_up(turn: &Arc<Turn>, message: &MessageId, parts: Vec<Pa
 /// What the session had read before the restart, as far as the questions tell: a change is resumed only if the file is
 /// still what the question was about.
 async fn remember_files(turn: &Turn, message: &MessageId) -> Result<(), Error> {
-    let (session, wanted) = (turn.session.id.clone(), message.clone());
-    let asked = turn.shared.database.read::<_, Error>(move |c| Ok(permission::asked_in(c, &session, &wanted)?)).await?;
+    let asked = turn.shared.store.asked_in(turn.session.id.clone(), message.clone()).await?;
     let file_times = turn.shared.file_times(&turn.session.id);
     for question in asked.iter().filter(|question| question.kind == "edit") {
         let text = |field: &str| question.metadata[field].as_str();
@@ -264,17 +263,8 @@ fn cut_call(turn: &Turn) -> String {
 }
 
 async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: Vec<Part>) -> Result<CallsEnd, Error> {
-    let parts: Vec<Part> = prepared.iter().map(|call| Part::Tool(call.part.clone())).chain(beyond).collect();
-    let voice = turn.voice.clone();
-    turn.shared
-        .database
-        .write::<_, Error>(move |write| {
-            for part in &parts {
-                voice.part(write, part)?;
-            }
-            Ok(())
-        })
-        .await?;
+    let parts = prepared.iter().map(|call| Part::Tool(call.part.clone())).chain(beyond);
+    turn.shared.store.commit(parts.fold(turn.unit(), Unit::part)).await?;
     turn.shared.statuses.begin_calls(&turn.session.id, prepared.len());
     let batch = Batch::new(turn);
     let mut running = Vec::new();

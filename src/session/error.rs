@@ -2,7 +2,7 @@
 
 use polytree_protocol::id::{MessageId, SessionId};
 
-use crate::{config, event, permission, stdx::paths::AbsPath, storage};
+use crate::{config, event, permission, stdx::paths::AbsPath, store};
 
 /// How a call on a session fails.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ pub enum Error {
         limit: u64,
     },
     /// Too many prompts wait already.
-    #[error("{} prompts wait in this session already", super::mailbox::MOST_QUEUED)]
+    #[error("{} prompts wait in this session already", super::mailbox::MAX_QUEUED)]
     QueueFull,
     /// The daemon is ending.
     #[error("the daemon is shutting down and takes no more prompts")]
@@ -90,11 +90,5 @@ pub enum Error {
     Permission(#[from] permission::Error),
     /// The store failed.
     #[error(transparent)]
-    Storage(#[from] storage::Error),
-}
-
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Storage(error.into())
-    }
+    Storage(#[from] store::Error),
 }

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::{
         provider::definition::{ToolSpec, unknown_model},
-        session::answer::new_answer,
+        store::new_answer,
     };
 
     fn request(context: u64, text: &str) -> ModelRequest {

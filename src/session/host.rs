@@ -21,7 +21,6 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use super::{
     Error,
     calls::{Batch, closed},
-    store,
     turn::Turn,
 };
 use crate::{
@@ -31,7 +30,7 @@ use crate::{
         rules::{Decision, Origin, Rules, stricter},
     },
     stdx::{ids, paths, paths::AbsPath, time::now_ms, visible},
-    storage,
+    store,
     tool::{
         context::{Approval, Ask, Host, ToolContext},
         definition::{ToolError, ToolOutput},
@@ -57,8 +56,7 @@ impl Turn {
         if let Some(mode) = self.user.mode {
             return Ok(mode);
         }
-        let id = self.session.id.clone();
-        let chosen = self.shared.database.read::<_, storage::Error>(move |connection| store::root_mode(connection, &id)).await;
+        let chosen = self.shared.store.root_mode(self.session.id.clone()).await;
         let chosen = chosen.map_err(|error| ToolError::failed(error.to_string()))?;
         Ok(chosen.unwrap_or(self.workspace.mode))
     }
@@ -122,9 +120,8 @@ impl CallHost {
         Ok(())
     }
 
-    async fn write(&self, part: ToolPart) -> Result<(), storage::Error> {
-        let voice = self.turn.voice.clone();
-        self.turn.shared.database.write(move |write| voice.part(write, &Part::Tool(part))).await
+    async fn write(&self, part: ToolPart) -> Result<(), store::Error> {
+        self.turn.shared.store.commit(self.turn.unit().part(Part::Tool(part))).await
     }
 
     /// Of what nothing has to allow, only what a rule asks for or denies is asked for.
@@ -200,16 +197,16 @@ impl CallHost {
             time: PermissionTime { created },
         };
         let session = &self.turn.session;
-        let question = Question { permission, project_id: session.project_id.clone(), directory: session.directory.clone(), forced, rules };
-        let (id, mut answer) = self.turn.shared.broker.ask(question).await.map_err(|error| failed(&error))?;
+        let question = Question { permission, project_id: session.project_id.clone(), directory: session.directory.clone(), forced };
+        let (id, mut answer) = self.turn.shared.broker.ask(question, rules).await.map_err(|error| failed(&error))?;
         if let Ok(answer) = answer.try_recv() {
             return self.take(answer);
         }
-        let (shared, voice) = (&self.turn.shared, &self.turn.voice);
+        let (shared, scope) = (&self.turn.shared, &self.turn.scope);
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.rest();
         // The question is stored, and that is what counts.
-        if let Err(error) = shared.statuses.wait(&shared.database, voice, id.clone(), created).await {
+        if let Err(error) = shared.statuses.wait(&shared.store, scope, id.clone(), created).await {
             tracing::warn!(%error, "a status could not be told");
         }
         let answer = tokio::select! {
@@ -219,7 +216,7 @@ impl CallHost {
         match answer {
             Some(answer) => {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
-                shared.statuses.go_on(&shared.database, voice, &id).await.map_err(|error| failed(&error))?;
+                shared.statuses.go_on(&shared.store, scope, &id).await.map_err(|error| failed(&error))?;
                 self.take(answer)?;
                 if self.begin().await { Ok(()) } else { Err(ToolError::Aborted) }
             }
@@ -336,43 +333,27 @@ impl Host for CallHost {
             field: "output".into(),
             delta: text,
         };
-        let voice = self.turn.voice.clone();
-        if let Err(error) = self.turn.shared.database.write_delta::<_, storage::Error>(move |write| voice.delta(write, delta)).await {
+        if let Err(error) = self.turn.shared.store.commit_delta(self.turn.unit().delta(delta)).await {
             tracing::warn!(%error, "output of a tool could not be stored");
             self.batch.fail(error.into());
         }
     }
 
     async fn file_edited(&self, _context: &ToolContext, path: &AbsPath) {
-        let (voice, path) = (self.turn.voice.clone(), path.to_string());
-        let told = self
-            .turn
-            .shared
-            .database
-            .write::<_, storage::Error>(move |write| voice.tell(write, &EventPayload::FileEdited(FilePath { path })).map(drop));
-        if let Err(error) = told.await {
+        let edited = EventPayload::FileEdited(FilePath { path: path.to_string() });
+        if let Err(error) = self.turn.shared.store.commit(self.turn.unit().event(edited)).await {
             tracing::warn!(%error, "an edit could not be announced");
             self.batch.fail(error.into());
         }
     }
 
     async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
-        let id = self.turn.session.id.clone();
-        self.turn
-            .shared
-            .database
-            .read::<_, storage::Error>(move |c| store::todos(c, &id))
-            .await
-            .map_err(|error| ToolError::failed(error.to_string()))
+        let todos = self.turn.shared.store.todos(self.turn.session.id.clone()).await;
+        todos.map_err(|error| ToolError::failed(error.to_string()))
     }
 
     async fn set_todos(&self, todos: Vec<Todo>) -> Result<(), ToolError> {
-        let voice = self.turn.voice.clone();
-        self.turn
-            .shared
-            .database
-            .write::<_, storage::Error>(move |write| voice.todos(write, todos))
-            .await
-            .map_err(|error| ToolError::failed(error.to_string()))
+        let stored = self.turn.shared.store.commit(self.turn.unit().todos(todos)).await;
+        stored.map_err(|error| ToolError::failed(error.to_string()))
     }
 }

@@ -9,13 +9,13 @@ use super::{Error, Workspace, sessions::TurnEnd};
 use crate::tool::context::Environment;
 
 /// More prompts than this do not wait in one session: each is told in every event of the queue.
-pub const MOST_QUEUED: usize = 1000;
+pub const MAX_QUEUED: usize = 1000;
 
 /// What the caller of a prompt learns: whether it waits for another turn, and where the end of its own arrives.
 pub(super) type Accepted = Result<(bool, oneshot::Receiver<TurnEnd>), Error>;
 
 /// A prompt that is ready to be stored.
-pub(super) struct NewPrompt {
+pub(super) struct Prepared {
     pub message: UserMessage,
     /// The client chose the message's id, so it may be known.
     pub chosen: bool,
@@ -28,7 +28,7 @@ pub(super) struct NewPrompt {
 /// What a session's task is asked.
 pub(super) enum Command {
     /// Store a prompt and start or queue its turn.
-    Prompt { prompt: Box<NewPrompt>, reply: oneshot::Sender<Accepted> },
+    Prompt { prompt: Box<Prepared>, reply: oneshot::Sender<Accepted> },
     /// Wait for the turn of a prompt that is stored.
     Join { message_id: MessageId, environment: Environment, reply: oneshot::Sender<Accepted> },
     /// End the turn, cancel the queue.

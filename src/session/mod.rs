@@ -3,9 +3,9 @@
 //! started it. What a client has seen is in the store before it is sent.
 
 mod activity;
-mod announce;
 mod answer;
 mod calls;
+mod changes;
 mod choices;
 mod circles;
 mod error;
@@ -22,7 +22,6 @@ mod schema;
 mod sessions;
 mod status;
 mod step;
-pub(crate) mod store;
 mod structured;
 mod submit;
 mod system;
@@ -30,13 +29,13 @@ mod task;
 mod title;
 mod turn;
 mod unwritten;
-mod usage;
 mod workspace;
 
 pub use activity::{Busy, Load};
 pub use error::Error;
-pub use mailbox::MOST_QUEUED;
+pub use mailbox::MAX_QUEUED;
 pub use progress::{Census, TurnNow, Working};
 pub use sessions::{NewSession, Prompt, Sessions, Submitted, TurnEnd};
-pub use store::{Place, SessionQuery};
 pub use workspace::{Models, ResolvedModel, Workspace, Workspaces};
+
+pub use crate::store::{Place, SessionQuery};

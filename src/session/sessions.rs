@@ -2,14 +2,15 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use polytree_protocol::{
-    events::{EventPayload, SessionInfo},
     id::{MessageId, ProjectId, SessionId},
     message::{MessageWithParts, OutputFormat, PromptOptions, Tokens},
     provider::ModelRef,
@@ -20,26 +21,28 @@ use polytree_protocol::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Error, Place, SessionQuery, Workspaces, activity::Activity, announce::Voice, mailbox::Command, progress::AllProgress, recover,
-    status::Statuses, store, title,
+    Error, Place, SessionQuery, Workspaces, activity::Activity, mailbox::Command, progress::AllProgress, recover, status::Statuses, title,
 };
 use crate::{
-    event::Events,
     permission::Broker,
-    stdx::{idle::IdlePool, ids, tasks::Tasks, time::now_ms, version::version},
-    storage::Database,
+    stdx::{disk, idle::IdlePool, ids, tasks::Tasks, time::now_ms, version::version},
+    store::{Created, Messages, Scope, SessionChange, Store},
     tool::{context::Environment, file_times::FileTimes},
 };
 
 /// How many sessions know which files they have read.
 const MAX_FILE_TIMES: usize = 512;
 /// A list of messages is made in memory, and no door lets more through.
-const MOST_LISTED: u64 = 32 * 1024 * 1024;
+const MAX_LISTED_BYTES: u64 = 32 * 1024 * 1024;
+
+/// How long a list waits for a file system; the directories of one that does not answer are missing.
+const LIST_TIMEOUT: Duration = Duration::from_secs(1);
+/// The same for a single session.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the tasks of all sessions share.
 pub(super) struct Shared {
-    pub database: Arc<Database>,
-    pub events: Arc<Events>,
+    pub store: Arc<Store>,
     pub broker: Arc<Broker>,
     pub workspaces: Arc<dyn Workspaces>,
     pub tasks: Tasks,
@@ -93,25 +96,31 @@ impl Shared {
         self.file_times.remove(id);
     }
 
+    /// A session as it is stored: nobody has looked whether its directory is there.
+    pub async fn stored(&self, id: &SessionId) -> Result<Session, Error> {
+        self.store.session(id.clone()).await?.0.ok_or_else(|| Error::UnknownSession(id.clone()))
+    }
+
+    /// A session, with whether its directory is there.
     pub async fn session(&self, id: &SessionId) -> Result<Session, Error> {
-        let read = || {
-            let wanted = id.clone();
-            self.database
-                .read::<_, Error>(move |c| Ok((store::get_session(c, &wanted)?, store::linked_checkouts(c, std::iter::once(&wanted))?)))
-        };
-        let (mut session, checkouts) = read().await?;
-        if self.has_moved(checkouts).await {
-            session = read().await?.0;
+        let (mut session, checkouts) = self.store.session(id.clone()).await?;
+        if self.has_moved(checkouts, LOOK_TIMEOUT).await {
+            session = self.store.session(id.clone()).await?.0;
         }
-        session.ok_or_else(|| Error::UnknownSession(id.clone()))
+        let mut session = session.ok_or_else(|| Error::UnknownSession(id.clone()))?;
+        // Waited for longer than in a list: what was asked for is on this file system, and a prompt needs it.
+        let directory = PathBuf::from(&session.directory);
+        let is_there = disk::run(session.directory.clone(), move || directory.is_dir());
+        session.missing = !tokio::time::timeout(LOOK_TIMEOUT, is_there).await.unwrap_or_default();
+        Ok(session)
     }
 
     /// Follows worktrees that git has moved. Where that fails, they are only missing.
-    async fn has_moved(&self, checkouts: Vec<i64>) -> bool {
+    async fn has_moved(&self, checkouts: Vec<i64>, timeout: Duration) -> bool {
         if checkouts.is_empty() {
             return false;
         }
-        self.workspaces.follow(checkouts).await.unwrap_or_else(|error| {
+        self.workspaces.follow(checkouts, timeout).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "it could not be looked where worktrees are");
             false
         })
@@ -119,14 +128,32 @@ impl Shared {
 
     /// Reads sessions, once more where the directory of one was missing and has been found.
     async fn all<F: Future<Output = Result<Vec<Session>, Error>>>(&self, read: impl Fn() -> F) -> Result<Vec<Session>, Error> {
-        let sessions = read().await?;
-        let missing: Vec<SessionId> = sessions.iter().filter(|session| session.missing).map(|session| session.id.clone()).collect();
+        let mut sessions = read().await?;
+        let missing = look(&mut sessions).await;
         if missing.is_empty() {
             return Ok(sessions);
         }
-        let checkouts = self.database.read(move |c| store::linked_checkouts(c, missing.iter())).await?;
-        if self.has_moved(checkouts).await { read().await } else { Ok(sessions) }
+        let checkouts = self.store.linked_checkouts(missing).await?;
+        if self.has_moved(checkouts, LIST_TIMEOUT).await {
+            sessions = read().await?;
+            look(&mut sessions).await;
+        }
+        Ok(sessions)
     }
+}
+
+/// Looks whether the directories of sessions are there. Gives those of which it is missing.
+async fn look(sessions: &mut [Session]) -> Vec<SessionId> {
+    let directories = sessions.iter().map(|session| session.directory.clone().into()).collect();
+    let found = disk::are_directories(directories, LIST_TIMEOUT).await;
+    let mut missing = Vec::new();
+    for (session, is_there) in sessions.iter_mut().zip(found) {
+        session.missing = !is_there;
+        if session.missing {
+            missing.push(session.id.clone());
+        }
+    }
+    missing
 }
 
 /// All sessions of the daemon.
@@ -217,17 +244,10 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub async fn open(
-        database: Arc<Database>,
-        events: Arc<Events>,
-        broker: Arc<Broker>,
-        workspaces: Arc<dyn Workspaces>,
-        tasks: Tasks,
-    ) -> Result<Self, Error> {
+    pub async fn open(store: Arc<Store>, broker: Arc<Broker>, workspaces: Arc<dyn Workspaces>, tasks: Tasks) -> Result<Self, Error> {
         let statuses = Statuses::default();
         let shared = Shared {
-            database,
-            events,
+            store,
             broker,
             workspaces,
             tasks,
@@ -253,51 +273,38 @@ impl Sessions {
     /// # Errors
     /// [`Error::Conflict`] for an id in other use, [`Error::UnknownSession`] for a parent that is not there.
     pub async fn create(&self, new: NewSession) -> Result<Session, Error> {
-        let events = Arc::clone(&self.shared.events);
-        self.shared
-            .database
-            .write(move |write| {
-                if let Some(id) = &new.id
-                    && let Some(made_with) = store::created_with(write, id)?
-                {
-                    return match store::get_session(write, id)? {
-                        Some(session) if made_with.as_deref() == Some(&new.digest) => Ok(session),
-                        Some(_) => Err(Error::Conflict(format!("the session {id} already exists and was created with other params"))),
-                        None => Err(Error::Conflict(format!("the session {id} was deleted; its id stays taken"))),
-                    };
-                }
-                if new.mode.is_some() && new.parent_id.is_some() {
-                    return Err(Error::Params { field: "mode", message: "a child has the mode of its root; leave it out".to_owned() });
-                }
-                if let Some(parent) = &new.parent_id
-                    && store::get_session(write, parent)?.is_none()
-                {
-                    return Err(Error::UnknownSession(parent.clone()));
-                }
-                let now = now_ms();
-                let session = Session {
-                    id: new.id.unwrap_or_else(|| SessionId::from_ulid(ids::next())),
-                    project_id: new.project_id,
-                    directory: new.directory,
-                    missing: false,
-                    title: (new.title.map(|title| title::given(&title)).filter(|title| !title.is_empty()))
-                        .unwrap_or_else(|| title::default_title(new.parent_id.is_some(), now)),
-                    parent_id: new.parent_id,
-                    version: version().to_owned(),
-                    agent: new.agent,
-                    model: new.model,
-                    mode: new.mode,
-                    share: None,
-                    revert: None,
-                    cost: 0.0,
-                    tokens: Tokens::default(),
-                    time: SessionTime { created: now, updated: now, archived: None },
-                };
-                store::insert_session(write, &session, &new.place, &new.digest)?;
-                Voice::new(&events, &session).tell(write, &EventPayload::SessionCreated(SessionInfo { info: session.clone() }))?;
-                Ok(session)
-            })
-            .await
+        if new.mode.is_some() && new.parent_id.is_some() {
+            return Err(Error::Params { field: "mode", message: "a child has the mode of its root; leave it out".to_owned() });
+        }
+        let chosen = new.id.clone();
+        let now = now_ms();
+        let session = Session {
+            id: new.id.unwrap_or_else(|| SessionId::from_ulid(ids::next())),
+            project_id: new.project_id,
+            directory: new.directory,
+            missing: false,
+            title: (new.title.map(|title| title::given(&title)).filter(|title| !title.is_empty()))
+                .unwrap_or_else(|| title::default_title(new.parent_id.is_some(), now)),
+            parent_id: new.parent_id,
+            version: version().to_owned(),
+            agent: new.agent,
+            model: new.model,
+            mode: new.mode,
+            share: None,
+            revert: None,
+            cost: 0.0,
+            tokens: Tokens::default(),
+            time: SessionTime { created: now, updated: now, archived: None },
+        };
+        let (id, parent) = (session.id.clone(), session.parent_id.clone());
+        let made = match self.shared.store.create_session(session, new.place, new.digest, chosen.is_some()).await? {
+            Created::Session(session) => *session,
+            Created::Taken => return Err(Error::Conflict(format!("the session {id} already exists and was created with other params"))),
+            Created::Deleted => return Err(Error::Conflict(format!("the session {id} was deleted; its id stays taken"))),
+            Created::NoParent => return Err(Error::UnknownSession(parent.unwrap_or(id))),
+        };
+        // One that the same call has made before may have lost its directory since.
+        if chosen.is_some() { self.get(&made.id).await } else { Ok(made) }
     }
 
     /// Reads a session.
@@ -313,16 +320,9 @@ impl Sessions {
     /// # Errors
     /// [`Error::UnknownSession`] for a `before` that is not there.
     pub async fn list(&self, query: SessionQuery) -> Result<Vec<Session>, Error> {
-        let read = || {
-            let query = query.clone();
-            self.shared.database.read(move |connection| {
-                if let Some(before) = &query.before
-                    && store::get_session(connection, before)?.is_none()
-                {
-                    return Err(Error::UnknownSession(before.clone()));
-                }
-                Ok(store::list_sessions(connection, &query)?)
-            })
+        let read = || async {
+            let sessions = self.shared.store.sessions(query.clone()).await?;
+            sessions.ok_or_else(|| Error::UnknownSession(query.before.clone().unwrap_or_default()))
         };
         self.shared.all(read).await
     }
@@ -332,12 +332,8 @@ impl Sessions {
     /// # Errors
     /// [`Error::UnknownSession`].
     pub async fn children(&self, id: &SessionId) -> Result<Vec<Session>, Error> {
-        self.get(id).await?;
-        let read = || {
-            let id = id.clone();
-            self.shared.database.read(move |c| Ok(store::children(c, &id)?))
-        };
-        self.shared.all(read).await
+        self.shared.stored(id).await?;
+        self.shared.all(|| async { Ok(self.shared.store.children(id.clone()).await?) }).await
     }
 
     /// Changes a session's title or mode, or archives it.
@@ -355,24 +351,14 @@ impl Sessions {
         if mode.is_some() && session.parent_id.is_some() {
             return Err(Error::Params { field: "mode", message: "a child has the mode of its root; change it there".to_owned() });
         }
-        let voice = Voice::new(&self.shared.events, &session);
-        let changed = self
-            .shared
-            .database
-            .write(move |write| {
-                voice.session(write, |session| {
-                    if let Some(title) = title {
-                        session.title = title::given(&title);
-                    }
-                    match archived {
-                        Some(true) => session.time.archived = session.time.archived.or(Some(now_ms())),
-                        Some(false) => session.time.archived = None,
-                        None => {}
-                    }
-                    session.mode = mode.or(session.mode);
-                })
-            })
-            .await?;
+        let change = SessionChange {
+            title: title.map(|title| title::given(&title)),
+            archived,
+            mode,
+            missing: session.missing,
+            ..SessionChange::default()
+        };
+        let changed = self.shared.store.change_session(Scope::of(&session), change).await?;
         changed.ok_or_else(|| Error::UnknownSession(id.clone()))
     }
 
@@ -381,28 +367,15 @@ impl Sessions {
     /// # Errors
     /// [`Error::UnknownSession`], [`Error::UnknownMessage`] for a `before` that is not there.
     pub async fn messages(&self, id: &SessionId, limit: Option<u32>, before: Option<MessageId>) -> Result<Vec<MessageWithParts>, Error> {
-        let id = id.clone();
-        self.shared
-            .database
-            .read(move |connection| {
-                if store::get_session(connection, &id)?.is_none() {
-                    return Err(Error::UnknownSession(id));
-                }
-                if let Some(before) = &before
-                    && store::message_origin(connection, before)?.is_none_or(|(session, _)| session != id.as_str())
-                {
-                    return Err(Error::UnknownMessage(before.clone()));
-                }
-                // Asked before they are read: a session may be larger than the memory.
-                if store::messages_size(connection, &id, limit, before.as_ref())? > MOST_LISTED {
-                    return Err(Error::TooLarge {
-                        what: "these messages are too long for one answer; ask for fewer of them with `limit` and `before`".into(),
-                        limit: MOST_LISTED,
-                    });
-                }
-                Ok(store::list_messages(connection, &id, limit, before.as_ref())?)
-            })
-            .await
+        match self.shared.store.messages(id.clone(), limit, before.clone(), MAX_LISTED_BYTES).await? {
+            Messages::Found(messages) => Ok(messages),
+            Messages::NoSession => Err(Error::UnknownSession(id.clone())),
+            Messages::NoMessage => Err(Error::UnknownMessage(before.unwrap_or_default())),
+            Messages::TooLarge => Err(Error::TooLarge {
+                what: "these messages are too long for one answer; ask for fewer of them with `limit` and `before`".into(),
+                limit: MAX_LISTED_BYTES,
+            }),
+        }
     }
 
     /// The task list of a session.
@@ -410,8 +383,7 @@ impl Sessions {
     /// # Errors
     /// When the store cannot be read.
     pub async fn todos(&self, id: &SessionId) -> Result<Vec<Todo>, Error> {
-        let id = id.clone();
-        Ok(self.shared.database.read(move |connection| store::todos(connection, &id)).await?)
+        Ok(self.shared.store.todos(id.clone()).await?)
     }
 
     /// One message.
@@ -419,15 +391,10 @@ impl Sessions {
     /// # Errors
     /// [`Error::UnknownSession`], [`Error::UnknownMessage`].
     pub async fn message(&self, id: &SessionId, message: &MessageId) -> Result<MessageWithParts, Error> {
-        let (id, message) = (id.clone(), message.clone());
-        self.shared
-            .database
-            .read(move |connection| {
-                if store::get_session(connection, &id)?.is_none() {
-                    return Err(Error::UnknownSession(id));
-                }
-                store::get_message(connection, &id, &message)?.ok_or(Error::UnknownMessage(message))
-            })
-            .await
+        if let Some(found) = self.shared.store.message(id.clone(), message.clone()).await? {
+            return Ok(found);
+        }
+        self.shared.stored(id).await?;
+        Err(Error::UnknownMessage(message.clone()))
     }
 }

@@ -12,8 +12,7 @@ use polytree_protocol::{
 };
 use tokio::sync::watch;
 
-use super::announce::Voice;
-use crate::storage::{Database, Error};
+use crate::store::{Error, Scope, Store, Unit};
 
 #[derive(Debug, Default, Clone)]
 struct Entry {
@@ -106,11 +105,11 @@ impl Statuses {
     }
 
     /// A question is open.
-    pub async fn wait(&self, database: &Database, voice: &Voice, question: PermissionId, since: i64) -> Result<(), Error> {
+    pub async fn wait(&self, store: &Store, scope: &Scope, question: PermissionId, since: i64) -> Result<(), Error> {
         self.tell(
-            database,
-            voice,
-            self.change(&voice.session_id, |entry| {
+            store,
+            scope,
+            self.change(&session_of(scope), |entry| {
                 // Taken up again, it is known from before.
                 if !entry.waiting.iter().any(|(id, _)| *id == question) {
                     entry.waiting.push((question, since));
@@ -121,13 +120,16 @@ impl Statuses {
     }
 
     /// A question is no longer open.
-    pub async fn go_on(&self, database: &Database, voice: &Voice, question: &PermissionId) -> Result<(), Error> {
-        self.tell(database, voice, self.change(&voice.session_id, |entry| entry.waiting.retain(|(id, _)| id != question))).await
+    pub async fn go_on(&self, store: &Store, scope: &Scope, question: &PermissionId) -> Result<(), Error> {
+        self.tell(store, scope, self.change(&session_of(scope), |entry| entry.waiting.retain(|(id, _)| id != question))).await
     }
 
-    async fn tell(&self, database: &Database, voice: &Voice, status: Option<SessionStatus>) -> Result<(), Error> {
+    async fn tell(&self, store: &Store, scope: &Scope, status: Option<SessionStatus>) -> Result<(), Error> {
         let Some(status) = status else { return Ok(()) };
-        let voice = voice.clone();
-        database.write(move |write| voice.status(write, status)).await
+        store.commit(Unit::new(scope).status(status)).await
     }
+}
+
+fn session_of(scope: &Scope) -> SessionId {
+    scope.session_id.clone().unwrap_or_default()
 }

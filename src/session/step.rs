@@ -100,8 +100,7 @@ pub(super) async fn run(
             return Ok(StepEnd::Aborted(answer));
         }
         if let Some(status) = turn.shared.statuses.set(&turn.session.id, SessionStatus::Busy) {
-            let voice = turn.voice.clone();
-            turn.shared.database.write::<_, Error>(move |write| Ok(voice.status(write, status)?)).await?;
+            turn.shared.store.commit(turn.unit().status(status)).await?;
         }
         // What a client has seen, or what has cost something, stays on record.
         if fold.has_spoken() || tokens != Tokens::default() {
@@ -151,8 +150,7 @@ fn retry_part(turn: &Turn, message: &MessageId, attempt: u32, error: &MessageErr
 }
 
 async fn put(turn: &Turn, part: Part) -> Result<(), Error> {
-    let voice = turn.voice.clone();
-    turn.shared.database.write::<_, Error>(move |write| Ok(voice.part(write, &part)?)).await
+    Ok(turn.shared.store.commit(turn.unit().part(part)).await?)
 }
 
 enum Streamed {
@@ -164,7 +162,7 @@ enum Streamed {
 async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &mut Fold) -> Result<Streamed, Error> {
     let _call = turn.progress.calls(&turn.model.reference);
     let mut deltas = turn.model.provider.stream(request);
-    let unwritten = Unwritten::new(&turn.shared.database, &turn.voice, message);
+    let unwritten = Unwritten::new(&turn.shared.store, &turn.scope, message);
     let (mut received, mut full) = (0, false);
     let ended = loop {
         let ended = tokio::select! {
@@ -298,17 +296,8 @@ async fn announce_retry(turn: &Turn, message: &MessageId, attempt: u32, error: &
     let next = now + i64::try_from(wait).unwrap_or(i64::MAX / 2);
     let status = SessionStatus::Retry(StatusRetry { attempt, message: error.data.message.clone(), next });
     let status = turn.shared.statuses.set(&turn.session.id, status);
-    let voice = turn.voice.clone();
-    turn.shared
-        .database
-        .write::<_, Error>(move |write| {
-            voice.part(write, &part)?;
-            if let Some(status) = status {
-                voice.status(write, status)?;
-            }
-            Ok(())
-        })
-        .await
+    let unit = turn.unit().part(part);
+    Ok(turn.shared.store.commit(if let Some(status) = status { unit.status(status) } else { unit }).await?)
 }
 
 /// A number from 0 to 1 that keeps many sessions from trying again at the same moment.

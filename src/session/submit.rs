@@ -12,13 +12,13 @@ use tokio::sync::oneshot;
 
 use super::{
     Error, Prompt, Sessions, Submitted, choices, input,
-    mailbox::{Command, NewPrompt},
-    store,
+    mailbox::{Command, Prepared},
     structured::Form,
     task::SessionTask,
 };
 use crate::{
     stdx::{ids, paths::AbsPath, time::now_ms},
+    store::Origin,
     tool::context::Environment,
 };
 
@@ -28,12 +28,10 @@ impl Sessions {
     /// # Errors
     /// [`Error::Conflict`] when the id belongs to something else.
     pub async fn find_prompt(&self, message: &MessageId, digest: &str) -> Result<Option<SessionId>, Error> {
-        let (wanted, digest) = (message.clone(), digest.to_owned());
-        let origin = self.shared.database.read(move |c| store::message_origin(c, &wanted)).await?;
-        match origin {
+        match self.shared.store.origin(message.clone(), digest.to_owned()).await? {
             None => Ok(None),
-            Some((session, Some(params))) if params == digest => Ok(SessionId::parse(&session).ok()),
-            Some(_) => Err(Error::Conflict(format!("the message {message} already exists and was sent with other params"))),
+            Some(Origin::Same(session)) => Ok(Some(session)),
+            Some(Origin::Other) => Err(Error::Conflict(format!("the message {message} already exists and was sent with other params"))),
         }
     }
 
@@ -83,7 +81,7 @@ impl Sessions {
             mode: prompt.mode,
         };
         let (reply, answer) = oneshot::channel();
-        let prompt = NewPrompt { message, chosen, parts, digest: prompt.digest, environment: prompt.environment, workspace };
+        let prompt = Prepared { message, chosen, parts, digest: prompt.digest, environment: prompt.environment, workspace };
         self.send(&session.id, Command::Prompt { prompt: Box::new(prompt), reply })?;
         let (queued, end) = answer.await.map_err(|_| Error::Closing)??;
         Ok(Submitted { session_id: session.id, message_id, queued, end })
@@ -146,9 +144,8 @@ impl Sessions {
 
     /// A session and all its descendants, parents before their children.
     async fn family(&self, id: &SessionId) -> Result<Vec<SessionId>, Error> {
-        self.get(id).await?;
-        let root = id.clone();
-        Ok(self.shared.database.read(move |connection| store::family(connection, &root)).await?)
+        self.shared.stored(id).await?;
+        Ok(self.shared.store.family(id.clone()).await?)
     }
 
     /// The daemon ends: what waits for a person stays open for the next one, the rest is marked as interrupted.

@@ -11,10 +11,8 @@ use std::{
 };
 
 use polytree_protocol::{
-    events::{EventPayload, SessionInfo},
     id::{MessageId, SessionId},
     message::{Message, MessageWithParts, PromptState},
-    permission::PermissionOutcome,
     session::SessionStatus,
 };
 use tokio::{
@@ -26,30 +24,25 @@ use tokio::{
 use self::unsettled::Unsettled;
 use super::{
     Error,
-    announce::Voice,
-    mailbox::{Accepted, Command, MOST_QUEUED, NewPrompt},
-    recover::{self, Cause},
+    mailbox::{Accepted, Command, MAX_QUEUED, Prepared},
     sessions::{Shared, TurnEnd},
-    store,
     turn::{self, Fresh, Outcome, Start},
 };
-use crate::{stdx::tasks::Tasks, tool::context::Environment};
+use crate::{
+    stdx::tasks::Tasks,
+    store::{Admitted, Cause, NewPrompt, Scope, Unit},
+    tool::context::Environment,
+};
 
 /// An abort is answered after this long even if the turn is still closing its books.
 const ABORT_ANSWER: Duration = Duration::from_millis(80);
 /// A deletion waits this long for a turn to end. What the turn writes later fails, for its session is gone.
-const DELETE_PATIENCE: Duration = Duration::from_secs(5);
+const DELETE_TIMEOUT: Duration = Duration::from_secs(5);
 struct Current {
     message_id: MessageId,
     tasks: Tasks,
     handle: JoinHandle<Outcome>,
     aborts: Vec<oneshot::Sender<Result<bool, Error>>>,
-}
-
-/// What became of a prompt in the store.
-enum Stored {
-    New(Box<Fresh>),
-    Known,
 }
 
 /// The owner of one session while it works.
@@ -159,13 +152,8 @@ impl SessionTask {
         if self.current.is_some() || !self.shared.take_left(&self.id) {
             return Ok(());
         }
-        let id = self.id.clone();
-        let read = self.shared.database.read::<_, Error>(move |connection| {
-            let open = store::open_answers(connection, &id)?.into_iter().next();
-            let open = open.map(|open| store::get_message(connection, &id, &open)).transpose()?.flatten();
-            Ok((open, store::queue(connection, &id)?))
-        });
-        let (open, queue) = read.await.inspect_err(|_| self.shared.leave_for_later(&self.id))?;
+        let read = self.shared.store.unfinished(self.id.clone()).await;
+        let (open, queue) = read.inspect_err(|_| self.shared.leave_for_later(&self.id))?;
         for waiting in queue {
             if !self.queue.iter().any(|(id, _)| *id == waiting) {
                 self.queue.push_back((waiting, Arc::clone(environment)));
@@ -187,18 +175,18 @@ impl SessionTask {
 
     async fn tell(&self, status: Option<SessionStatus>) -> Result<(), Error> {
         let Some(status) = status else { return Ok(()) };
-        let voice = Voice::new(&self.shared.events, &self.shared.session(&self.id).await?);
-        Ok(self.shared.database.write(move |write| voice.status(write, status)).await?)
+        let session = self.shared.stored(&self.id).await?;
+        Ok(self.shared.store.commit(Unit::new(&Scope::of(&session)).status(status)).await?)
     }
 
-    async fn prompt(&mut self, prompt: NewPrompt) -> Accepted {
-        let NewPrompt { mut message, chosen, parts, digest, environment, workspace } = prompt;
+    async fn prompt(&mut self, prompt: Prepared) -> Accepted {
+        let Prepared { mut message, chosen, parts, digest, environment, workspace } = prompt;
         self.make_ready(&environment).await?;
-        if self.queue.len() >= MOST_QUEUED {
+        if self.queue.len() >= MAX_QUEUED {
             // After a restart nothing else would start a queue that is full: every prompt would be refused for ever.
             self.start_next().await;
         }
-        if self.queue.len() >= MOST_QUEUED {
+        if self.queue.len() >= MAX_QUEUED {
             return Err(Error::QueueFull);
         }
         let queued = self.current.is_some() || !self.queue.is_empty();
@@ -206,52 +194,27 @@ impl SessionTask {
         let message_id = message.id.clone();
         // Set before it is stored, so that a turn's first status can never come before it; taken back if it is not stored.
         let status = if queued { None } else { self.shared.statuses.set(&self.id, SessionStatus::Busy) };
-        let (events, id) = (Arc::clone(&self.shared.events), self.id.clone());
-        let stored = self.shared.database.write::<_, Error>(move |write| {
-            // The same prompt may have been sent twice at once.
-            if chosen && let Some((session, params)) = store::message_origin(write, &message.id)? {
-                return match params {
-                    Some(params) if params == digest && session == id.as_str() => Ok(Stored::Known),
-                    _ => Err(Error::Conflict(format!("the message {} already exists and was sent with other params", message.id))),
-                };
-            }
-            let session = store::get_session(write, &id)?.ok_or_else(|| Error::UnknownSession(id.clone()))?;
-            let voice = Voice::new(&events, &session);
-            voice.message(write, &Message::User(message.clone()), Some(&digest))?;
-            for part in &parts {
-                if store::has_part(write, part.id())? {
-                    return Err(Error::Conflict(format!("the part {} already exists", part.id())));
-                }
-                voice.part(write, part)?;
-            }
-            let (agent, model) = (message.agent.clone(), message.model.clone());
-            let changed = voice.session(write, |session| {
-                session.agent = Some(agent);
-                session.model = Some(model);
-            })?;
-            if queued {
-                store::enqueue(write, &id, &message.id)?;
-                voice.queue(write)?;
-            } else {
-                store::set_turn(write, &id, &message.id)?;
-                if let Some(status) = status {
-                    voice.status(write, status)?;
-                }
-            }
-            Ok(Stored::New(Box::new(Fresh { session: changed.unwrap_or(session), user: message, workspace })))
-        });
-        let stored = stored.await;
-        if !queued && !matches!(stored, Ok(Stored::New(_))) {
+        let new = NewPrompt { message: message.clone(), chosen, parts, digest, queued, status };
+        let admitted = self.shared.store.admit_prompt(self.id.clone(), new).await;
+        if !queued && !matches!(admitted, Ok(Admitted::New(_))) {
             self.shared.statuses.clear(&self.id);
         }
-        let Stored::New(fresh) = stored? else { return self.join(message_id, environment).await };
+        let session = match admitted? {
+            Admitted::New(session) => *session,
+            Admitted::Known => return self.join(message_id, environment).await,
+            Admitted::MessageTaken => {
+                return Err(Error::Conflict(format!("the message {message_id} already exists and was sent with other params")));
+            }
+            Admitted::PartTaken(part) => return Err(Error::Conflict(format!("the part {part} already exists"))),
+            Admitted::NoSession => return Err(Error::UnknownSession(self.id.clone())),
+        };
         let (sender, receiver) = oneshot::channel();
         self.waiters.entry(message_id.clone()).or_default().push(sender);
         if queued {
             self.queue.push_back((message_id, environment));
             self.start_next().await;
         } else {
-            self.start_turn(message_id, environment, Some(*fresh), None);
+            self.start_turn(message_id, environment, Some(Fresh { session, user: message, workspace }), None);
         }
         Ok((queued, receiver))
     }
@@ -266,8 +229,7 @@ impl SessionTask {
             self.start_next().await;
             return Ok((queued, receiver));
         }
-        let wanted = message_id.clone();
-        let last = self.shared.database.read(move |c| store::last_answer(c, &wanted)).await?;
+        let last = self.shared.store.last_answer(message_id.clone()).await?;
         // Without an answer it was cancelled while it waited: nothing will answer it.
         let _ = sender.send(TurnEnd::Message(last.unwrap_or(message_id)));
         Ok((false, receiver))
@@ -290,17 +252,9 @@ impl SessionTask {
     async fn start_first(&mut self) {
         let Some((message_id, environment)) = self.queue.pop_front() else { return };
         let status = self.shared.statuses.set(&self.id, SessionStatus::Busy);
-        let (events, id, message) = (Arc::clone(&self.shared.events), self.id.clone(), message_id.clone());
-        let written = self.shared.database.write::<_, Error>(move |write| {
-            let session = store::get_session(write, &id)?.ok_or_else(|| Error::UnknownSession(id.clone()))?;
-            let voice = Voice::new(&events, &session);
-            voice.begin_turn(write, &message)?;
-            if let Some(status) = status {
-                voice.status(write, status)?;
-            }
-            Ok(())
-        });
-        match written.await {
+        let begun = self.shared.store.begin_turn(self.id.clone(), message_id.clone(), status).await.map_err(Error::from);
+        let begun = begun.and_then(|begun| if begun { Ok(()) } else { Err(Error::UnknownSession(self.id.clone())) });
+        match begun {
             Ok(()) => self.start_turn(message_id, environment, None, None),
             Err(error) => {
                 tracing::error!(%error, session = %self.id, "a queued prompt could not be started");
@@ -388,30 +342,7 @@ impl SessionTask {
     /// daemon that ends keeps the queue for the next daemon.
     async fn store_end(&mut self, ended: &MessageId, cancels_queue: bool, next: Option<MessageId>) -> Result<(), Error> {
         let status = if next.is_some() { None } else { self.shared.statuses.clear(&self.id) };
-        let ended = ended.clone();
-        let (events, broker, id) = (Arc::clone(&self.shared.events), Arc::clone(&self.shared.broker), self.id.clone());
-        self.shared
-            .database
-            .write::<_, Error>(move |write| {
-                let Some(session) = store::get_session(write, &id)? else { return Ok(()) };
-                let voice = Voice::new(&events, &session);
-                // Whoever asked has ended.
-                broker.withdraw(write, &id, PermissionOutcome::Expired)?;
-                if cancels_queue {
-                    recover::cancel_queue(write, &voice)?;
-                }
-                store::clear_turn(write, &id)?;
-                voice.prompt_state(write, &ended)?;
-                if let Some(status) = status {
-                    voice.status(write, status)?;
-                }
-                voice.idle(write)?;
-                if let Some(next) = next {
-                    voice.begin_turn(write, &next)?;
-                }
-                Ok(())
-            })
-            .await
+        Ok(self.shared.store.end_turn(self.id.clone(), ended.clone(), cancels_queue, status, next).await?)
     }
 
     /// Ends what runs, then deletes. The waiters learn of the deletion, not of the end before it.
@@ -420,23 +351,18 @@ impl SessionTask {
         let mut end = None;
         if let Some(current) = &mut self.current {
             current.tasks.cancel();
-            let outcome = tokio::time::timeout(DELETE_PATIENCE, &mut current.handle).await;
+            let outcome = tokio::time::timeout(DELETE_TIMEOUT, &mut current.handle).await;
             let outcome = outcome.map_or_else(|_| Outcome { aborted: true, ..Outcome::default() }, of_turn);
             end = outcome.last.clone().map(TurnEnd::Message);
             self.turn_ended(outcome).await;
         }
-        let (events, broker, id) = (Arc::clone(&self.shared.events), Arc::clone(&self.shared.broker), self.id.clone());
-        let deleted = self.shared.database.write::<_, Error>(move |write| {
-            if !store::children(write, &id)?.is_empty() {
-                return Ok(false);
+        let deleted = match self.shared.session(&self.id).await {
+            Ok(session) => {
+                let deleted = self.shared.store.delete_session(self.id.clone(), session.missing).await;
+                deleted.map_err(Error::from).and_then(|deleted| deleted.ok_or_else(|| Error::UnknownSession(self.id.clone())))
             }
-            let session = store::get_session(write, &id)?.ok_or_else(|| Error::UnknownSession(id.clone()))?;
-            broker.withdraw(write, &id, PermissionOutcome::Expired)?;
-            store::delete_session(write, &id)?;
-            Voice::new(&events, &session).tell(write, &EventPayload::SessionDeleted(SessionInfo { info: session }))?;
-            Ok(true)
-        });
-        let deleted = deleted.await;
+            Err(error) => Err(error),
+        };
         if matches!(deleted, Ok(true)) {
             self.queue.clear();
             self.unsettled = None;

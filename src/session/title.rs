@@ -9,10 +9,11 @@ use polytree_protocol::{
 };
 use serde_json::Map;
 
-use super::{ResolvedModel, system, turn::Turn, usage};
+use super::{ResolvedModel, system, turn::Turn};
 use crate::{
     provider::definition::{Delta, ModelMessage, ModelRequest, UserContent},
     stdx::text::{ellipsis, one_line},
+    store::{SessionChange, usage},
 };
 
 const PROMPT: &str = "You name conversations. Answer with nothing but a title for the conversation that begins with the user's message: at most 50 characters, one line, in the language of the message, no quotes, no full stop. Say what the user wants, never answer or refuse it.";
@@ -125,21 +126,13 @@ fn clean(text: &str) -> Option<String> {
 
 async fn store(turn: &Turn, title: Option<String>, model: &ResolvedModel, tokens: Tokens) {
     let cost = usage::cost(&tokens, &model.info.cost);
-    let voice = turn.voice.clone();
-    let written = turn.shared.database.write(move |write| {
-        // The user may have named it meanwhile, or deleted it.
-        let default = super::store::get_session(write, &voice.session_id)?.is_some_and(|session| session.title.starts_with(SESSION));
-        let title = title.filter(|_| default);
-        if title.is_some() || tokens != Tokens::default() {
-            voice.session(write, |session| {
-                session.title = title.unwrap_or_else(|| std::mem::take(&mut session.title));
-                session.cost = usage::sum(session.cost, cost);
-                usage::add(&mut session.tokens, &tokens);
-            })?;
-        }
-        Ok::<_, crate::storage::Error>(())
-    });
-    if let Err(error) = written.await {
+    let used = (tokens != Tokens::default()).then_some((cost, tokens));
+    if title.is_none() && used.is_none() {
+        return;
+    }
+    // The user may have named it meanwhile, or deleted it.
+    let change = SessionChange { title, replaces: Some(SESSION), used, ..SessionChange::default() };
+    if let Err(error) = turn.shared.store.commit(turn.unit().session(change)).await {
         tracing::warn!(%error, "a title could not be stored");
     }
 }

@@ -8,28 +8,25 @@ use polytree_protocol::{
     id::{MessageId, PartId, SessionId},
     message::{AssistantMessage, Message, MessageError, MessageWithParts, Tokens, UserMessage},
     part::{Part, TextPart},
-    permission::PermissionOutcome,
     session::Session,
 };
 
 use super::{
     Error, ResolvedModel, Workspace,
-    announce::Voice,
-    answer::{abort_error, finish_error, new_answer},
+    answer::{abort_error, finish_error},
     calls::{self, CallsEnd},
     circles::Circles,
     failure::{circle_error, start_error},
     progress::Progress,
-    recover::{self, Cause},
     sessions::Shared,
     step::{self, StepEnd},
-    store,
     structured::{self, Form},
     title,
 };
 use crate::{
     provider::{definition::FinishReason, retry::Failures},
-    stdx::{ids, paths::AbsPath, tasks::Tasks, time::now_ms},
+    stdx::{ids, paths::AbsPath, tasks::Tasks},
+    store::Scope,
     tool::{context::Environment, definition::AnyTool},
 };
 
@@ -70,7 +67,7 @@ pub(super) struct Fresh {
 /// What all steps of a turn share.
 pub(super) struct Turn {
     pub shared: Arc<Shared>,
-    pub voice: Voice,
+    pub scope: Scope,
     pub session: Session,
     pub workspace: Arc<Workspace>,
     pub user: UserMessage,
@@ -150,7 +147,7 @@ async fn prepare(
     Ok(Turn {
         form_tool: form.clone().map(|form| form as _),
         form,
-        voice: Voice::new(&shared.events, &session),
+        scope: Scope::of(&session),
         shared: Arc::clone(shared),
         session,
         workspace,
@@ -171,8 +168,7 @@ async fn read(
 ) -> Result<Fresh, Error> {
     let session = shared.session(id).await?;
     progress.is_in(&session.directory);
-    let (session_id, wanted) = (id.clone(), message.clone());
-    let stored = shared.database.read(move |c| store::get_message(c, &session_id, &wanted)).await?;
+    let stored = shared.store.message(id.clone(), message.clone()).await?;
     let Some(MessageWithParts { info: Message::User(user), .. }) = stored else { return Err(Error::UnknownMessage(message.clone())) };
     let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
         return Err(Error::DirectoryGone(session.directory));
@@ -190,28 +186,7 @@ async fn end_before_start(
     error: &MessageError,
     last: &mut Option<MessageId>,
 ) -> Result<(), Error> {
-    let (events, broker, error) = (Arc::clone(&shared.events), Arc::clone(&shared.broker), error.clone());
-    let (id, message, open) = (id.clone(), message.clone(), last.clone());
-    *last = shared
-        .database
-        .write::<_, Error>(move |write| {
-            let Some(session) = store::get_session(write, &id)? else { return Ok(open) };
-            let voice = Voice::new(&events, &session);
-            if let Some(open) = open {
-                broker.withdraw(write, &id, PermissionOutcome::Aborted)?;
-                recover::close_answer(write, &voice, &open, &Cause::Abort, &error)?;
-                return Ok(Some(open));
-            }
-            let Some(Message::User(user)) = store::get_message(write, &id, &message)?.map(|message| message.info) else { return Ok(None) };
-            let mut answer = new_answer(&user, &session.directory, &session.directory);
-            answer.time.completed = Some(now_ms());
-            answer.error = Some(error.clone());
-            let answer_id = answer.id.clone();
-            voice.message(write, &Message::Assistant(answer), None)?;
-            voice.error(write, error)?;
-            Ok(Some(answer_id))
-        })
-        .await?;
+    *last = shared.store.end_before_start(id.clone(), message.clone(), last.clone(), error.clone()).await?;
     Ok(())
 }
 
@@ -344,8 +319,7 @@ impl Turn {
     }
 
     async fn stored(&self, id: &MessageId) -> Result<Option<MessageWithParts>, Error> {
-        let (session_id, id) = (self.session.id.clone(), id.clone());
-        Ok(self.shared.database.read(move |c| store::get_message(c, &session_id, &id)).await?)
+        Ok(self.shared.store.message(self.session.id.clone(), id.clone()).await?)
     }
 
     async fn after_calls(
@@ -373,12 +347,7 @@ impl Turn {
     /// The conversation as it is before this turn's next answer: every prompt with its answers, in the order of the
     /// prompts; what still waits in the queue has not been said yet.
     async fn history(&self) -> Result<Vec<MessageWithParts>, Error> {
-        let (id, user) = (self.session.id.clone(), self.user.id.clone());
-        let (messages, waiting) = self
-            .shared
-            .database
-            .read::<_, Error>(move |connection| Ok((store::list_messages(connection, &id, None, None)?, store::queue(connection, &id)?)))
-            .await?;
+        let (messages, waiting) = self.shared.store.conversation(self.session.id.clone()).await?;
         let mut prompts: Vec<(MessageId, Vec<MessageWithParts>)> = Vec::new();
         for message in messages {
             match &message.info {
@@ -392,7 +361,7 @@ impl Turn {
                 }
             }
         }
-        if let Some(end) = prompts.iter().position(|(id, _)| *id == user) {
+        if let Some(end) = prompts.iter().position(|(id, _)| *id == self.user.id) {
             prompts.truncate(end + 1);
         }
         Ok(prompts.into_iter().flat_map(|(_, said)| said).collect())

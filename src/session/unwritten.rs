@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use polytree_protocol::id::MessageId;
 use tokio::sync::Notify;
 
-use super::{announce::Voice, fold::Change};
-use crate::storage::{Database, Error, Write};
+use super::{changes, fold::Change};
+use crate::store::{Error, Scope, Store};
 
 /// Above this much unwritten text the stream waits for the store, in bytes.
-const MOST: usize = 256 * 1024;
+const CAPACITY: usize = 256 * 1024;
 /// What a change counts that is no text.
 const CHANGE: usize = 200;
 
@@ -75,18 +75,18 @@ impl Drop for UnderWay {
 
 /// The changes of one answer on their way to the store.
 pub(super) struct Unwritten<'a> {
-    database: &'a Database,
-    voice: &'a Voice,
+    store: &'a Store,
+    scope: &'a Scope,
     message: &'a MessageId,
     shared: Arc<Shared>,
 }
 
 impl<'a> Unwritten<'a> {
     /// Nothing yet.
-    pub fn new(database: &'a Database, voice: &'a Voice, message: &'a MessageId) -> Self {
+    pub fn new(store: &'a Store, scope: &'a Scope, message: &'a MessageId) -> Self {
         let gathered = Gathered { changes: Vec::new(), asked: Asked::Not, under_way: 0, failure: None, is_awaited: false };
         let shared = Arc::new(Shared { gathered: Mutex::new(gathered), failed: Notify::new(), ended: Notify::new() });
-        Self { database, voice, message, shared }
+        Self { store, scope, message, shared }
     }
 
     /// Adds what `change` pushes, and tells whether so much waits now that no more should be added. Deltas alone may wait
@@ -149,31 +149,28 @@ impl<'a> Unwritten<'a> {
     }
 
     fn write(&self, asked: Asked) {
-        let (shared, voice, message) = (Arc::clone(&self.shared), self.voice.clone(), self.message.clone());
-        let job = move |write: &mut Write<'_>| {
+        let (shared, scope, message) = (Arc::clone(&self.shared), self.scope.clone(), self.message.clone());
+        let gather = move || {
             let changes = {
                 let mut gathered = shared.gathered();
                 gathered.asked = Asked::Not;
                 std::mem::take(&mut gathered.changes)
             };
-            voice.changes(write, &message, changes)
+            changes::unit(&scope, &message, changes)
         };
         let mut under_way = UnderWay { shared: Arc::clone(&self.shared), result: Err(Error::Closed) };
         let done = move |result| {
             under_way.result = result;
             drop(under_way);
         };
-        match asked {
-            Asked::Now => self.database.queue(job, done),
-            _ => self.database.queue_delta(job, done),
-        }
+        self.store.commit_later(asked != Asked::Now, gather, done);
     }
 }
 
 impl Gathered {
     fn is_full(&self) -> bool {
         let size = |change: &Change| if let Change::Append { text, .. } = change { text.len() } else { CHANGE };
-        self.changes.iter().map(size).sum::<usize>() >= MOST
+        self.changes.iter().map(size).sum::<usize>() >= CAPACITY
     }
 }
 
@@ -186,15 +183,16 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::{Events, Filter, Scope},
+        event::{Events, Filter},
         stdx::ids,
-        storage::Durability,
+        store::Durability,
     };
 
     struct House {
         _directory: tempfile::TempDir,
-        database: Arc<Database>,
-        voice: Voice,
+        store: Arc<Store>,
+        events: Arc<Events>,
+        scope: Scope,
         message: MessageId,
         part: PartId,
     }
@@ -202,21 +200,21 @@ mod tests {
     impl House {
         async fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
-            let database = Arc::new(Database::open(&directory.path().join("store.db"), Durability::Process).unwrap());
-            let events = Events::open(Arc::clone(&database)).await.unwrap();
+            let store = Arc::new(Store::open(&directory.path().join("store.db"), Durability::Process).unwrap());
+            let events = Events::open(Arc::clone(&store));
             let (session_id, message, part) =
                 (SessionId::from_ulid(ids::next()), MessageId::from_ulid(ids::next()), PartId::from_ulid(ids::next()));
             let rows = format!(
                 "INSERT INTO session (id, project_id, checkout_id, path, updated, created_with, data) VALUES ('{session_id}', '', 0, '', 0, '', '');
                  INSERT INTO message (id, session_id, data) VALUES ('{message}', '{session_id}', '');"
             );
-            database.write::<_, Error>(move |write| Ok(write.execute_batch(&rows)?)).await.unwrap();
-            let voice = Voice { events, session_id, scope: Scope::default() };
-            Self { _directory: directory, database, voice, message, part }
+            store.execute(&rows).await.unwrap();
+            let scope = Scope { session_id: Some(session_id), ..Scope::default() };
+            Self { _directory: directory, store, events, scope, message, part }
         }
 
         fn put(&self, text: &str) -> Change {
-            let (id, session_id, message_id) = (self.part.clone(), self.voice.session_id.clone(), self.message.clone());
+            let (id, session_id, message_id) = (self.part.clone(), self.scope.session_id.clone().unwrap(), self.message.clone());
             let text = text.to_owned();
             Change::Put(Part::Text(TextPart { id, session_id, message_id, text, synthetic: false, time: None, metadata: None }))
         }
@@ -226,7 +224,7 @@ mod tests {
         }
 
         async fn told(&self) -> Vec<String> {
-            let page = self.voice.events.list(0, 1000, Filter::default()).await.unwrap();
+            let page = self.events.list(0, 1000, Filter::default()).await.unwrap();
             let texts = page.records.iter().map(|record| {
                 let properties: serde_json::Value = serde_json::from_str(&record.properties).unwrap();
                 let text = &properties.pointer("/part/text").unwrap_or(&properties["delta"]);
@@ -240,12 +238,9 @@ mod tests {
     async fn what_comes_until_the_store_is_free_is_written_together_and_in_order() {
         let house = House::new().await;
         let (release, held) = std::sync::mpsc::channel::<()>();
-        let mut hold = Box::pin(house.database.write::<_, Error>(move |_| {
-            let _ = held.recv();
-            Ok(())
-        }));
+        let mut hold = Box::pin(house.store.hold(true, held));
         assert!(futures::poll!(&mut hold).is_pending());
-        let unwritten = Unwritten::new(&house.database, &house.voice, &house.message);
+        let unwritten = Unwritten::new(&house.store, &house.scope, &house.message);
         unwritten.add(|changes| changes.extend([house.put(""), house.append("a")])).unwrap();
         unwritten.add(|changes| changes.push(house.append("b"))).unwrap();
         assert_eq!(unwritten.shared.gathered().under_way, 1, "the first write takes all of it");
@@ -259,7 +254,7 @@ mod tests {
     #[tokio::test]
     async fn every_delta_is_written_whether_or_not_one_before_it_is_done() {
         let house = House::new().await;
-        let unwritten = Unwritten::new(&house.database, &house.voice, &house.message);
+        let unwritten = Unwritten::new(&house.store, &house.scope, &house.message);
         unwritten.add(|changes| changes.push(house.put(""))).unwrap();
         let mut expected = String::new();
         for number in 0..100 {
@@ -277,8 +272,8 @@ mod tests {
     #[tokio::test]
     async fn more_than_enough_is_written_at_once_and_a_failure_is_told_at_once() {
         let house = House::new().await;
-        let unwritten = Unwritten::new(&house.database, &house.voice, &house.message);
-        let is_full = unwritten.add(|changes| changes.extend([house.put(""), house.append(&"x".repeat(MOST))])).unwrap();
+        let unwritten = Unwritten::new(&house.store, &house.scope, &house.message);
+        let is_full = unwritten.add(|changes| changes.extend([house.put(""), house.append(&"x".repeat(CAPACITY))])).unwrap();
         assert!(is_full);
         unwritten.room().await.unwrap();
         assert!(!unwritten.add(|changes| changes.push(house.append("y"))).unwrap());
@@ -286,8 +281,8 @@ mod tests {
         // Told without being asked, of a commit and of a closed store.
         let nowhere = Change::Append { id: PartId::from_ulid(ids::next()), text: "z".to_owned() };
         unwritten.add(|changes| changes.push(nowhere)).unwrap();
-        assert!(matches!(unwritten.failure().await, Error::Sqlite(_)));
-        house.database.close();
+        assert!(matches!(unwritten.failure().await, Error::Engine { .. }));
+        house.store.close();
         unwritten.add(|changes| changes.push(house.append("late"))).unwrap();
         assert!(matches!(unwritten.failure().await, Error::Closed));
         unwritten.written().await.unwrap();

@@ -1,7 +1,7 @@
 //! What a turn works with in its directory: agents, rules, tools, models, instructions. Made by the project's
 //! instance at the start of each turn, so that changed settings count at the next prompt.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{FutureExt as _, future::BoxFuture};
@@ -134,6 +134,7 @@ impl Workspace {
 pub trait Workspaces: Send + Sync {
     /// The workspace of a directory as it is now, for a client with the given variables.
     async fn open(&self, directory: &AbsPath, environment: &Environment) -> Result<Arc<Workspace>, Error>;
-    /// Looks where these checkouts (rows of the project registry) are now, and remembers it; tells whether any has moved.
-    async fn follow(&self, checkouts: Vec<i64>) -> Result<bool, Error>;
+    /// Looks where these checkouts (rows of the project registry) are now, and remembers it; tells whether any has moved. A
+    /// file system that does not answer in time is not looked at.
+    async fn follow(&self, checkouts: Vec<i64>, timeout: Duration) -> Result<bool, Error>;
 }

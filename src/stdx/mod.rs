@@ -3,6 +3,7 @@
 pub mod children;
 pub mod descriptors;
 pub mod detach;
+pub mod disk;
 pub mod encoding;
 pub mod human;
 pub mod idle;

@@ -25,6 +25,7 @@ mod files;
 mod find;
 mod full;
 mod guarded;
+mod hung;
 mod keys;
 mod life;
 mod limits;

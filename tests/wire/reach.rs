@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polytree::storage::{Look, Ownership};
+use polytree::store::{Look, Ownership};
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::process::Command;

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
 
-use polytree::storage::{Look, Ownership};
+use polytree::store::{Look, Ownership};
 
 use super::support::{
     client::{Client, text},

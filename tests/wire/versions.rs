@@ -2,7 +2,7 @@
 
 use polytree::{
     serve::local::{Hello, NotGreeted},
-    storage::{Look, Owner, Ownership},
+    store::{Look, Owner, Ownership},
 };
 use serde_json::json;
 use tokio::{io::AsyncBufReadExt as _, process::Command};

@@ -18,7 +18,7 @@ use crate::{
     config::Places,
     daemon::diagnose::{advice, offline},
     stdx::{paths::AbsPath, version::version},
-    storage::{Look, Owner, Ownership},
+    store::{Look, Owner, Ownership},
     tool::context::Environment,
 };
 

@@ -25,7 +25,7 @@ use polytree_protocol::{
 use self::part::{LATE, PART_TIMEOUT, wait, within};
 use super::{Daemon, clients::Door};
 use crate::{
-    project::{overview::OpenDirectory, registry::KnownProject},
+    project::overview::OpenDirectory,
     sandbox,
     stdx::{
         children,
@@ -33,7 +33,7 @@ use crate::{
         time::{Moment, ms, now_ms},
         version::version,
     },
-    storage::{Kind, ReadersState, size},
+    store::{Kind, KnownProject, ReadersState},
 };
 
 /// How many reads may wait while the store's readers hang; after that no more are started.
@@ -42,7 +42,7 @@ const MAX_WAITING_READS: usize = 16;
 /// The state of a running daemon.
 pub async fn diagnose(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
     let now = now_ms();
-    let (writer, readers) = daemon.database.state();
+    let (writer, readers) = daemon.store.state();
     let clients = daemon.clients.list();
     let open = daemon.projects.open_directories();
     let sessions = parts::sessions(daemon.sessions.working(), asker);
@@ -51,7 +51,7 @@ pub async fn diagnose(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
     // Before we run a program ourselves.
     let children = children::list();
     let (rows, questions, known, machine, sandbox, settings, looked) = tokio::join!(
-        stored(readers, daemon.database.read(size::rows)),
+        stored(readers, daemon.store.counts()),
         stored(readers, daemon.broker.open()),
         stored(readers, daemon.projects.known()),
         within(machine::look(places.clone(), Arc::clone(&asker.environment))),
@@ -110,7 +110,7 @@ pub async fn diagnose(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
             error: rows.as_ref().err().map(|error| asker.clean(error)),
             commit_error: writer.failure.map(|error| asker.clean(&error)),
             rows: rows.ok().map(parts::rows),
-            check: daemon.database.damage().map(|problem| asker.clean(&problem)),
+            check: daemon.store.damage().map(|problem| asker.clean(&problem)),
             ..looked.store
         },
         calls: parts::calls(&daemon.calls),
@@ -183,12 +183,12 @@ fn door(door: Door) -> DiagnosisDoor {
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::{Arc, Barrier},
+        sync::mpsc::channel,
         time::{Duration, Instant},
     };
 
     use super::*;
-    use crate::{config::Places, daemon::Ending, stdx::paths::AbsPath, storage::Error, tool::context::Environment};
+    use crate::{config::Places, daemon::Ending, stdx::paths::AbsPath, tool::context::Environment};
 
     #[tokio::test]
     async fn it_answers_while_the_readers_of_the_store_hang() {
@@ -200,14 +200,8 @@ mod tests {
         let healthy = diagnose(&daemon, &Asker::default()).await;
         assert_eq!((healthy.store.error, healthy.store.rows.map(|rows| rows.sessions)), (None, Some(0)));
 
-        let gate = Arc::new(Barrier::new(3));
-        let hang = |gate: Arc<Barrier>| {
-            daemon.database.read::<(), Error>(move |_| {
-                gate.wait();
-                Ok(())
-            })
-        };
-        let mut reads = Box::pin(async { tokio::join!(hang(Arc::clone(&gate)), hang(Arc::clone(&gate))) });
+        let ((release_one, one), (release_two, two)) = (channel(), channel());
+        let mut reads = Box::pin(async { tokio::join!(daemon.store.hold(false, one), daemon.store.hold(false, two)) });
         assert!(futures::poll!(&mut reads).is_pending());
         for _ in 0..8 {
             let began = Instant::now();
@@ -218,9 +212,9 @@ mod tests {
             assert!(report.pid.is_some() && report.machine.error.is_none() && report.store.database.count == 1, "{report:#?}");
             assert!(report.advice.iter().any(|advice| advice.id == "store.silent"));
         }
-        let (_, readers) = daemon.database.state();
+        let (_, readers) = daemon.store.state();
         assert!(readers.waiting <= 4 * MAX_WAITING_READS, "what hangs is not buried under more questions: {readers:?}");
-        gate.wait();
+        drop((release_one, release_two));
         let (one, two) = reads.await;
         assert!(one.is_ok() && two.is_ok());
         // What was asked meanwhile is answered first.

@@ -19,7 +19,7 @@ use crate::{
     project::overview::Outlook,
     sandbox::{self, Sandbox},
     stdx::{tasks::Tasks, time::now_ms, version::version},
-    storage::check,
+    store::check,
     tool::context::Environment,
 };
 

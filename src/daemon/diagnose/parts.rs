@@ -27,11 +27,10 @@ use crate::{
         Cut, Finder, IndexState,
         symbols::{Partial, Symbols, SymbolsState},
     },
-    permission::OpenQuestion,
+    permission::Question,
     project::{
         Projects,
         overview::{OpenDirectory, Outlook},
-        registry::KnownProject,
     },
     session::Working,
     stdx::{
@@ -41,9 +40,9 @@ use crate::{
         recent,
         tasks::Tasks,
     },
-    storage::{
-        aside,
-        size::{self, Rows},
+    store::{
+        KnownProject, aside,
+        size::{self, Counts},
     },
 };
 
@@ -161,8 +160,8 @@ pub(super) fn sessions(working: Vec<Working>, asker: &Asker) -> Vec<DiagnosisSes
     working.into_iter().map(session).collect()
 }
 
-pub(super) fn questions(open: Vec<OpenQuestion>) -> Vec<DiagnosisQuestion> {
-    let question = |question: OpenQuestion| DiagnosisQuestion {
+pub(super) fn questions(open: Vec<Question>) -> Vec<DiagnosisQuestion> {
+    let question = |question: Question| DiagnosisQuestion {
         id: question.permission.id,
         session_id: question.permission.session_id,
         kind: question.permission.kind,
@@ -229,7 +228,7 @@ pub(super) fn open_projects(open: &[OpenDirectory], pending: &BTreeMap<ProjectId
 }
 
 fn project(known: &KnownProject, open: &[OpenDirectory], pending: &BTreeMap<ProjectId, u64>) -> DiagnosisProject {
-    let project = known.to_wire(Vec::new());
+    let project = known.to_wire(Vec::new(), !known.worktree.as_path().is_dir());
     let open: Vec<&OpenDirectory> = open.iter().filter(|open| open.project.id == project.id).collect();
     DiagnosisProject {
         used: open.iter().map(|open| open.used).max().unwrap_or(0).max(project.time.updated),
@@ -282,7 +281,7 @@ pub(super) fn memory(own: Memory, accounted: Vec<DiagnosisShare>) -> DiagnosisMe
     }
 }
 
-pub(super) fn rows(rows: Rows) -> DiagnosisRows {
+pub(super) fn rows(rows: Counts) -> DiagnosisRows {
     DiagnosisRows {
         sessions: rows.sessions,
         messages: rows.messages,

@@ -11,36 +11,31 @@ use ulid::Ulid;
 
 use crate::{
     event::{Error, Events, Filter, Scope},
-    storage::{self, Database, Durability},
+    store::{Durability, Store, Unit},
 };
 
-fn database(directory: &tempfile::TempDir) -> Arc<Database> {
-    Arc::new(Database::open(&directory.path().join("store.db"), Durability::Process).unwrap())
+fn store(directory: &tempfile::TempDir) -> Arc<Store> {
+    Arc::new(Store::open(&directory.path().join("store.db"), Durability::Process).unwrap())
 }
 
 fn session(number: u128) -> SessionId {
     SessionId::from_ulid(Ulid::from(number))
 }
 
-async fn emit(database: &Database, events: &Arc<Events>, session: &SessionId, size: usize) -> u64 {
-    let (events, session) = (Arc::clone(events), session.clone());
-    database
-        .write::<_, storage::Error>(move |write| {
-            let scope = Scope { directory: Some("/work/a".into()), session_id: Some(session.clone()), ..Scope::default() };
-            let payload = match size {
-                0 => EventPayload::SessionIdle(SessionOnly { session_id: session }),
-                _ => EventPayload::MessagePartDelta(PartDelta {
-                    session_id: session,
-                    message_id: MessageId::default(),
-                    part_id: PartId::default(),
-                    field: "text".into(),
-                    delta: "x".repeat(size),
-                }),
-            };
-            events.append(write, &scope, &payload)
-        })
-        .await
-        .unwrap()
+async fn emit(store: &Store, events: &Events, session: &SessionId, size: usize) -> u64 {
+    let scope = Scope { directory: Some("/work/a".into()), session_id: Some(session.clone()), ..Scope::default() };
+    let payload = match size {
+        0 => EventPayload::SessionIdle(SessionOnly { session_id: session.clone() }),
+        _ => EventPayload::MessagePartDelta(PartDelta {
+            session_id: session.clone(),
+            message_id: MessageId::default(),
+            part_id: PartId::default(),
+            field: "text".into(),
+            delta: "x".repeat(size),
+        }),
+    };
+    store.commit(Unit::new(&scope).event(payload)).await.unwrap();
+    events.newest()
 }
 
 fn cursors(events: &[Box<serde_json::value::RawValue>]) -> Vec<u64> {
@@ -52,18 +47,18 @@ async fn from_the_log_then_live_without_gap_or_repetition_also_over_a_restart() 
     let directory = tempfile::tempdir().unwrap();
     let mut sent = Vec::new();
     {
-        let database = database(&directory);
-        let events = Events::open(Arc::clone(&database)).await.unwrap();
+        let store = store(&directory);
+        let events = Events::open(Arc::clone(&store));
         for _ in 0..10 {
-            sent.push(emit(&database, &events, &session(1), 0).await);
+            sent.push(emit(&store, &events, &session(1), 0).await);
         }
     }
-    let database = database(&directory);
-    let events = Events::open(Arc::clone(&database)).await.unwrap();
+    let store = store(&directory);
+    let events = Events::open(Arc::clone(&store));
     let mut follower = events.follow(Some(sent[3]), Filter::default()).await.unwrap();
     let mut seen = cursors(&follower.next().await.unwrap());
     for _ in 0..5 {
-        sent.push(emit(&database, &events, &session(1), 0).await);
+        sent.push(emit(&store, &events, &session(1), 0).await);
         seen.extend(cursors(&follower.next().await.unwrap()));
     }
     assert!(sent.is_sorted());
@@ -74,13 +69,13 @@ async fn from_the_log_then_live_without_gap_or_repetition_also_over_a_restart() 
 #[tokio::test]
 async fn a_slow_reader_falls_back_to_the_log_and_gets_every_byte() {
     let directory = tempfile::tempdir().unwrap();
-    let database = database(&directory);
-    let events = Events::open(Arc::clone(&database)).await.unwrap();
+    let store = store(&directory);
+    let events = Events::open(Arc::clone(&store));
     let mut follower = events.follow(None, Filter::default()).await.unwrap();
     let mut last = 0;
     // Three times what the ring holds.
     for _ in 0..300 {
-        last = emit(&database, &events, &session(1), 10_000).await;
+        last = emit(&store, &events, &session(1), 10_000).await;
     }
     let (mut bytes, mut count, mut previous) = (0, 0, 0);
     while follower.position() < last {
@@ -100,8 +95,8 @@ async fn a_slow_reader_falls_back_to_the_log_and_gets_every_byte() {
 #[tokio::test]
 async fn filters_narrow_and_the_position_moves_all_the_same() {
     let directory = tempfile::tempdir().unwrap();
-    let database = database(&directory);
-    let events = Events::open(Arc::clone(&database)).await.unwrap();
+    let store = store(&directory);
+    let events = Events::open(Arc::clone(&store));
     let wanted = Filter {
         session_id: Some(session(2)),
         directory: Some("/work".into()),
@@ -110,9 +105,9 @@ async fn filters_narrow_and_the_position_moves_all_the_same() {
     };
     let elsewhere = Filter { directory: Some("/work/ab".into()), ..Filter::default() };
     let mut follower = events.follow(None, wanted).await.unwrap();
-    emit(&database, &events, &session(1), 0).await;
-    emit(&database, &events, &session(2), 5).await;
-    let hit = emit(&database, &events, &session(2), 0).await;
+    emit(&store, &events, &session(1), 0).await;
+    emit(&store, &events, &session(2), 5).await;
+    let hit = emit(&store, &events, &session(2), 0).await;
     assert_eq!(cursors(&follower.next().await.unwrap()), [hit]);
     let page = events.list(0, 10, elsewhere).await.unwrap();
     assert!(page.records.is_empty());
@@ -122,11 +117,11 @@ async fn filters_narrow_and_the_position_moves_all_the_same() {
 #[tokio::test]
 async fn the_log_is_trimmed_from_its_oldest_end_and_says_so() {
     let directory = tempfile::tempdir().unwrap();
-    let database = database(&directory);
-    let events = Events::open(Arc::clone(&database)).await.unwrap();
+    let store = store(&directory);
+    let events = Events::open(Arc::clone(&store));
     let mut sent = Vec::new();
     for _ in 0..50 {
-        sent.push(emit(&database, &events, &session(1), 1000).await);
+        sent.push(emit(&store, &events, &session(1), 1000).await);
     }
     events.trim(i64::MAX / 2, 20_000).await.unwrap();
     let kept = events.list(0, 1000, Filter::default()).await.unwrap();
@@ -142,35 +137,38 @@ async fn the_log_is_trimmed_from_its_oldest_end_and_says_so() {
 async fn a_cursor_is_never_given_twice_also_where_reserving_it_was_taken_back() {
     let directory = tempfile::tempdir().unwrap();
     let newest = {
-        let database = database(&directory);
-        let events = Events::open(Arc::clone(&database)).await.unwrap();
-        // The first event reserves a block, and its job fails.
-        let failing = Arc::clone(&events);
-        let failed = database.write::<(), _>(move |write| {
-            failing.append(write, &Scope::default(), &EventPayload::SessionIdle(SessionOnly { session_id: session(1) }))?;
-            Err(storage::Error::Closed)
-        });
-        failed.await.unwrap_err();
+        let store = store(&directory);
+        let events = Events::open(Arc::clone(&store));
+        // The first event reserves a block, and its transaction fails after it.
+        let idle = EventPayload::SessionIdle(SessionOnly { session_id: session(1) });
+        let nowhere = PartDelta {
+            session_id: session(1),
+            message_id: MessageId::default(),
+            part_id: PartId::default(),
+            field: "text".into(),
+            delta: "x".into(),
+        };
+        store.commit(Unit::new(&Scope::default()).event(idle).delta(nowhere)).await.unwrap_err();
         let mut newest = 0;
         for _ in 0..10 {
-            newest = emit(&database, &events, &session(1), 0).await;
+            newest = emit(&store, &events, &session(1), 0).await;
         }
         // What was given is deleted, as with a session.
-        database.write::<_, storage::Error>(|write| Ok(write.execute("DELETE FROM event", []).map(drop)?)).await.unwrap();
+        store.execute("DELETE FROM event").await.unwrap();
         newest
     };
-    let database = database(&directory);
-    let events = Events::open(Arc::clone(&database)).await.unwrap();
-    let next = emit(&database, &events, &session(1), 0).await;
+    let store = store(&directory);
+    let events = Events::open(Arc::clone(&store));
+    let next = emit(&store, &events, &session(1), 0).await;
     assert!(next > newest, "{next} was given before, up to {newest}");
 }
 
 #[tokio::test]
 async fn a_cursor_of_another_log_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let database = database(&directory);
-    let events = Events::open(Arc::clone(&database)).await.unwrap();
-    let given = emit(&database, &events, &session(1), 0).await;
+    let store = store(&directory);
+    let events = Events::open(Arc::clone(&store));
+    let given = emit(&store, &events, &session(1), 0).await;
     assert!(events.follow(Some(given), Filter::default()).await.is_ok());
     let foreign = given + 1_000_000;
     assert!(matches!(events.follow(Some(foreign), Filter::default()).await, Err(Error::CursorExpired { .. })));

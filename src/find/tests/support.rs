@@ -23,7 +23,7 @@ use crate::{
     },
     git::{Checkout, checkout::GitDirs, ignore::Rules},
     stdx::{ids, paths::AbsPath, tasks::Tasks},
-    storage::{Database, Durability},
+    store::{Durability, Store},
 };
 
 /// Longer than anything here takes on the slowest machine.
@@ -42,12 +42,12 @@ impl Place {
     /// With so many watches at most.
     pub async fn new(watches: usize) -> Self {
         let [work, store] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let database = Arc::new(Database::open(&store.path().join("store.db"), Durability::Process).unwrap());
-        let events = Events::open(Arc::clone(&database)).await.unwrap();
+        let database = Arc::new(Store::open(&store.path().join("store.db"), Durability::Process).unwrap());
+        let events = Events::open(Arc::clone(&database));
         let tasks = Tasks::new();
         Self {
             root: AbsPath::new(work.path()).unwrap().real().unwrap().join("tree"),
-            finder: Finder::limited(database, Arc::clone(&events), tasks.child(), Allowance::new(watches)),
+            finder: Finder::limited(database, tasks.child(), Allowance::new(watches)),
             events,
             project: ProjectId::from_ulid(ids::next()),
             tasks,

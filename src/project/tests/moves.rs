@@ -3,10 +3,9 @@
 use std::{fs, sync::Barrier, thread};
 
 use polytree_protocol::id::ProjectId;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::support::{Registry, Sandbox, git, id_file, location, names_below};
-use crate::project::registry;
+use super::support::{Registry, Sandbox, git, id_file, names_below};
+use crate::store::ProjectChange;
 
 #[test]
 fn a_mere_read_writes_nothing_and_is_kept() {
@@ -41,7 +40,7 @@ fn worktrees_share_and_clones_do_not() {
     assert_eq!([registry.peek_id(&repo), registry.peek_id(&two), registry.claim_id(&repo)], [id.clone(), id.clone(), id.clone()]);
     let clone = registry.claim_id(&sandbox.path("clone"));
     assert_ne!(clone, id);
-    let listed: Vec<_> = registry::list(&registry.conn).unwrap().into_iter().map(|project| (project.id, project.worktree)).collect();
+    let listed: Vec<_> = registry.list().into_iter().map(|project| (project.id, project.worktree)).collect();
     assert_eq!(listed, [(clone, sandbox.path("clone")), (id, repo)]);
 }
 
@@ -51,15 +50,13 @@ fn a_moved_repository_stays_the_same() {
     sandbox.repository("a");
     let mut registry = Registry::new();
     let first = registry.claim(&sandbox.path("a"));
-    registry::rename(&registry.conn, &first.project.id, "Name", 2000).unwrap();
-    registry::set_initialized(&registry.conn, &first.project.id, 3000).unwrap();
+    registry.change(&first.project.id, ProjectChange::Name("Name".to_owned()));
     let moved = sandbox.rename("a", "b");
     let second = registry.peek(&moved);
     assert!(second.changed);
     assert_eq!((second.checkout, &second.project.worktree), (first.checkout, &moved));
-    assert_eq!((second.project.name.as_deref(), second.project.time.initialized), (Some("Name"), Some(3000)));
+    assert_eq!(second.project.name.as_deref(), Some("Name"));
     assert_eq!(second.project.time.created, first.project.time.created);
-    assert_eq!(registry.resolve(first.checkout), Some(moved));
 
     // Another repository where it was is another project.
     let other = sandbox.repository("a");
@@ -88,9 +85,9 @@ fn a_moved_repository_whose_place_was_taken() {
     let new = sandbox.repository("a");
     let other = registry.claim(&new).project;
     assert_ne!(other.id, id);
-    assert!(registry::get(&registry.conn, &id).unwrap().unwrap().to_wire(vec![]).missing, "another project is at its place");
+    assert!(registry.is_missing(&id), "another project is at its place");
     assert_eq!(registry.peek_id(&sandbox.path("b")), id);
-    assert!(!registry::get(&registry.conn, &id).unwrap().unwrap().to_wire(vec![]).missing);
+    assert!(!registry.is_missing(&id));
     assert_eq!(registry.peek_id(&new), other.id);
 }
 
@@ -100,7 +97,7 @@ fn a_copied_repository_gets_its_own() {
     let repo = sandbox.repository("a");
     let mut registry = Registry::new();
     let id = registry.claim_id(&repo);
-    registry::trust(&registry.conn, &id, &[("f".to_owned(), "d".to_owned())]).unwrap();
+    registry.change(&id, ProjectChange::Trust(vec![("f".to_owned(), "d".to_owned())]));
     let copy = sandbox.copy("a", "b");
     let own = registry.peek(&copy).project;
     assert_ne!(own.id, id);
@@ -156,7 +153,7 @@ fn outside_git_the_path_is_the_project() {
     assert_eq!(registry.peek_id(&sandbox.path("link")), ids[0]);
     assert_eq!(names_below(&one), ["inside"]);
     fs::remove_dir_all(&one).unwrap();
-    assert!(registry::get(&registry.conn, &ids[0]).unwrap().unwrap().to_wire(vec![]).missing);
+    assert!(registry.is_missing(&ids[0]));
     sandbox.make_directory("one");
     assert_eq!(registry.peek_id(&one), ids[0]);
 }
@@ -192,8 +189,8 @@ fn an_id_of_another_daemon_is_adopted() {
     let id = theirs.claim_id(&repo);
     assert_ne!(read, id);
     assert_eq!([mine.peek_id(&repo), mine.claim_id(&repo)], [id.clone(), id]);
-    assert_eq!(registry::get(&mine.conn, &read).unwrap(), None, "what was only read is forgotten");
-    assert_eq!(registry::list(&mine.conn).unwrap().len(), 1);
+    assert_eq!(mine.get(&read), None, "what was only read is forgotten");
+    assert_eq!(mine.list().len(), 1);
 }
 
 #[test]
@@ -218,28 +215,18 @@ fn all_who_claim_at_once_agree() {
     let sandbox = Sandbox::new();
     let repo = sandbox.repository("a");
     let paths = [repo.clone(), sandbox.linked(&repo, "tree")];
-    let shared = sandbox.path("store.db");
-    let open = || {
-        let conn = Connection::open(&shared).unwrap();
-        conn.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
-        conn
-    };
-    open().execute_batch(registry::SCHEMA).unwrap();
+    let shared = Registry::new();
     let barrier = Barrier::new(8);
     let claim = |number: usize| {
         // Half of them are daemons with stores of their own, half share one.
-        let mut conn = if number.is_multiple_of(2) { open() } else { Registry::new().conn };
-        let location = location(&paths[number / 2 % 2]);
+        let mut registry = if number.is_multiple_of(2) { shared.clone() } else { Registry::new() };
         barrier.wait();
-        let transaction = Transaction::new(&mut conn, TransactionBehavior::Immediate).unwrap();
-        let seen = registry::claim(&transaction, &location, 1).unwrap();
-        transaction.commit().unwrap();
-        seen.project.id
+        registry.claim_id(&paths[number / 2 % 2])
     };
     let ids: Vec<ProjectId> = thread::scope(|scope| {
         let claimants: Vec<_> = (0..8).map(|number| scope.spawn(move || claim(number))).collect();
         claimants.into_iter().map(|claimant| claimant.join().unwrap()).collect()
     });
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
-    assert_eq!(registry::list(&open()).unwrap().len(), 1);
+    assert_eq!(shared.list().len(), 1);
 }

@@ -1,54 +1,56 @@
 //! A registry, over what the tests of git use.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use polytree_protocol::id::ProjectId;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{
-    git::layout::Location,
-    project::registry::{self, CheckoutId, Seen},
+    project::{directory, recognise},
     stdx::paths::AbsPath,
+    store::{CheckoutId, Durability, Known, KnownProject, ProjectChange, Seen, Store, Told},
 };
 
 pub use crate::git::tests::support::{Sandbox, again, command, commit, git, layout, location};
 
-/// A registry in memory, with a clock that goes on by one at each look.
+/// What a daemon remembers, with a clock that goes on by one at each look.
+#[derive(Clone)]
 pub struct Registry {
-    pub conn: Connection,
+    pub store: Arc<Store>,
     now: i64,
+    _directory: Arc<tempfile::TempDir>,
 }
 
 impl Registry {
     pub fn new() -> Self {
-        let conn = Connection::open_in_memory().unwrap();
-        conn.pragma_update(None, "foreign_keys", true).unwrap();
-        conn.execute_batch(registry::SCHEMA).unwrap();
-        Self { conn, now: 1000 }
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(&directory.path().join("store.db"), Durability::Process).unwrap());
+        Self { store, now: 1000, _directory: Arc::new(directory) }
     }
 
-    fn look(&mut self, path: &AbsPath, how: fn(&Connection, &Location, i64) -> Result<Seen, registry::Error>) -> Seen {
+    fn look(&mut self, path: &AbsPath, begins: bool) -> Seen {
         self.now += 1;
-        let location = location(path);
-        let transaction = Transaction::new(&mut self.conn, TransactionBehavior::Immediate).unwrap();
-        let found = registry::find(&transaction, &location).unwrap();
-        let seen = how(&transaction, &location, self.now).unwrap();
-        if let Some(found) = found {
-            assert_eq!((&found.project.id, found.checkout), (&seen.project.id, seen.checkout), "a read alone tells the same");
-            assert!(!seen.changed);
-        }
-        let again = registry::find(&transaction, &location).unwrap().expect("what was remembered is found");
-        assert_eq!(again, Seen { changed: false, ..seen.clone() });
-        transaction.commit().unwrap();
-        seen
+        let directory = directory::resolve(&path.to_string()).unwrap();
+        let told = Told { directory: directory.to_string(), files: Vec::new(), missing: false };
+        wait(async {
+            let mut sight = recognise::see(&directory).await.unwrap();
+            let found = sight.find(&self.store).await.unwrap();
+            let seen = sight.remember(&self.store, begins, self.now, told).await.unwrap();
+            if let Known::Exactly(found) = found {
+                assert_eq!((&found.project.id, found.checkout), (&seen.project.id, seen.checkout), "a read alone tells the same");
+                assert!(!seen.changed);
+            }
+            let again = recognise::see(&directory).await.unwrap().find(&self.store).await.unwrap();
+            assert_eq!(again, Known::Exactly(Box::new(Seen { changed: false, ..seen.clone() })), "what was remembered is found");
+            seen
+        })
     }
 
     pub fn peek(&mut self, path: &AbsPath) -> Seen {
-        self.look(path, registry::peek)
+        self.look(path, false)
     }
 
     pub fn claim(&mut self, path: &AbsPath) -> Seen {
-        self.look(path, registry::claim)
+        self.look(path, true)
     }
 
     pub fn peek_id(&mut self, path: &AbsPath) -> ProjectId {
@@ -59,11 +61,34 @@ impl Registry {
         self.claim(path).project.id
     }
 
-    /// Where the checkout is now; `None` when it is missing.
-    pub fn resolve(&self, id: CheckoutId) -> Option<AbsPath> {
-        let known = registry::resolve_checkout(&self.conn, id).unwrap().unwrap();
-        (!known.missing).then_some(known.path)
+    pub fn list(&self) -> Vec<KnownProject> {
+        wait(self.store.projects()).unwrap()
     }
+
+    pub fn get(&self, id: &ProjectId) -> Option<KnownProject> {
+        wait(self.store.project(id.clone())).unwrap()
+    }
+
+    /// Whether clients are told that the project is missing.
+    pub fn is_missing(&self, id: &ProjectId) -> bool {
+        let project = self.get(id).unwrap();
+        project.to_wire(Vec::new(), !project.worktree.as_path().is_dir()).missing
+    }
+
+    pub fn change(&self, id: &ProjectId, change: ProjectChange) {
+        let told = Told { directory: String::new(), files: Vec::new(), missing: false };
+        assert!(wait(self.store.change_project(id.clone(), change, 2000, told)).unwrap());
+    }
+
+    /// Where git has moved a linked worktree.
+    pub fn moved(&self, id: CheckoutId) -> Option<AbsPath> {
+        wait(self.store.linked_worktrees(vec![id])).unwrap().first().and_then(recognise::moved)
+    }
+}
+
+/// Waits without a runtime around.
+pub fn wait<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
 /// The names in a directory and below, sorted: what a mere read must not change.

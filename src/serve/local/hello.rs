@@ -12,7 +12,7 @@ use crate::{
         error::Error,
     },
     stdx::{paths::AbsPath, version::version},
-    storage::Kind,
+    store::Kind,
 };
 
 /// What a client says first. Newer clients may say more.

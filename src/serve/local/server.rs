@@ -26,7 +26,7 @@ use crate::{
         engine::{End, Engine},
     },
     stdx::{descriptors, tasks::Tasks, version::version},
-    storage::Kind,
+    store::Kind,
 };
 
 /// The maximum size of a hello, in bytes: it holds the client's environment variables.

@@ -77,8 +77,11 @@ async fn admit(site: &Site, view: &ClientView, request: &Request<Incoming>) -> R
         }
         Box::new(refuse(&refusal))
     })?;
-    let directory = parameter(query, "directory").map(|text| directory::resolve(&text));
-    let directory = directory.transpose().map_err(|error| {
+    let directory = match parameter(query, "directory") {
+        Some(text) => directory::resolved(&text).await.map(Some),
+        None => Ok(None),
+    };
+    let directory = directory.map_err(|error| {
         let error = Error::from(error);
         error.log();
         Box::new(json(StatusCode::BAD_REQUEST, answer::failure(None, &error)))

@@ -5,10 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::SessionTask;
-use crate::session::{
-    Error,
-    recover::{self, Cause},
-    sessions::TurnEnd,
+use crate::{
+    session::{Error, recover, sessions::TurnEnd},
+    store::Cause,
 };
 
 /// Between two tries to write what could not be stored: first, and at most.

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use polytree::storage::{Kind, Look, Owner, Ownership};
+use polytree::store::{Kind, Look, Owner, Ownership};
 use serde_json::{Value, json};
 
 use super::model_server::ModelServer;

@@ -1,0 +1,186 @@
+//! Recognises the project of a directory: looks at the disk, and has the store judge what was seen. `see` only looks; where
+//! something begins, `remember` also writes the id into the repository, where that is possible.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use polytree_protocol::id::ProjectId;
+use ulid::Ulid;
+
+use super::{Error, id_file};
+use crate::{
+    git::layout::{self, CheckoutKind, GitLayout, Location, leads_to},
+    stdx::{disk, paths::AbsPath},
+    store::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, PlaceKind, Seen, Sighting, Stamp, Store, Told},
+};
+
+/// How often an id that another process writes at the same time is followed.
+const ATTEMPTS: usize = 4;
+/// How long the place of another project is looked at, which may be on a file system that does not answer.
+const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What was seen of a directory.
+#[derive(Debug, Clone)]
+pub(super) struct Sight {
+    pub location: Location,
+    evidence: Evidence,
+}
+
+/// Which directory is at the path now.
+fn stamp(path: &AbsPath) -> io::Result<Stamp> {
+    let metadata = fs::metadata(path)?;
+    let born = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let born = born.and_then(|since| i64::try_from(since.as_nanos()).ok()).filter(|nanoseconds| *nanoseconds != 0);
+    #[cfg(unix)]
+    let (device, inode) = {
+        use std::os::unix::fs::MetadataExt as _;
+        (metadata.dev(), metadata.ino())
+    };
+    #[cfg(not(unix))]
+    let (device, inode) = (0, 0);
+    Ok(Stamp { device, inode, born })
+}
+
+/// Looks at a directory (a real path).
+pub(super) async fn see(directory: &AbsPath) -> Result<Sight, Error> {
+    let path = directory.clone();
+    disk::run(directory, move || {
+        let location = layout::locate(&path).map_err(|source| Error::Unseen { directory: path.clone(), source })?;
+        let evidence = evidence(&location)?;
+        Ok(Sight { location, evidence })
+    })
+    .await
+}
+
+fn evidence(location: &Location) -> Result<Evidence, Error> {
+    let seen = |path: &AbsPath| stamp(path).map_err(|_| Error::Directory(format!("cannot look at {path}")));
+    let worktree = location.worktree();
+    // What only claims to be of a repository is a project of its own: it gets no grants and no trust of the other.
+    let repository = match location {
+        Location::Git(layout) if !layout.is_foreign() => Some(layout),
+        _ => None,
+    };
+    let (kind, place, file, main_worktree) = match repository {
+        Some(layout) => {
+            let file = id_file::read(&layout.common_dir).id().cloned();
+            (PlaceKind::Git, &layout.common_dir, file, (layout.main_worktree.clone(), layout.main_known))
+        }
+        None => (PlaceKind::Plain, worktree, None, (worktree.clone(), true)),
+    };
+    // Of the record that git keeps for a linked worktree, since that stays when the worktree moves; else of the top.
+    let checkout = match repository {
+        Some(layout) if layout.checkout != CheckoutKind::Main => &layout.git_dir,
+        _ => worktree,
+    };
+    Ok(Evidence {
+        kind,
+        sighting: Sighting { path: place.clone(), stamp: seen(place)? },
+        file,
+        worktree: worktree.clone(),
+        main_worktree,
+        leads_back: repository.is_none_or(|layout| layout.checkout != CheckoutKind::Main || layout.main_leads_back()),
+        is_broken: matches!(location, Location::Plain { broken: true, .. }),
+        checkout: (key(repository), seen(checkout)?),
+        new_id: ProjectId::from_ulid(Ulid::generate()),
+        answers: BTreeMap::new(),
+    })
+}
+
+/// What identifies a checkout in its project.
+fn key(repository: Option<&GitLayout>) -> String {
+    match repository {
+        Some(GitLayout { checkout: CheckoutKind::Linked { name }, .. }) => format!("{LINKED}{name}"),
+        Some(GitLayout { checkout: CheckoutKind::Other, worktree, .. }) => format!("path:{worktree}"),
+        // Outside git the same key as the main checkout that it becomes by `git init`.
+        Some(GitLayout { checkout: CheckoutKind::Main, .. }) | None => "main".to_owned(),
+    }
+}
+
+impl Sight {
+    /// The main checkout of the project, as far as the disk tells.
+    pub fn main_worktree(&self) -> &AbsPath {
+        &self.evidence.main_worktree.0
+    }
+
+    /// What is known of the directory as it was seen.
+    pub async fn find(&mut self, store: &Store) -> Result<Known, Error> {
+        loop {
+            match store.find_project(self.evidence.clone()).await? {
+                Answer::Is(known) => return Ok(known),
+                Answer::Look(ask) => self.look_at(ask).await,
+            }
+        }
+    }
+
+    /// Remembers what was seen. `begins`: something begins there, and the id is written into the repository. Where that
+    /// cannot be written, what is remembered here serves.
+    pub async fn remember(&mut self, store: &Store, begins: bool, now: i64, told: Told) -> Result<Seen, Error> {
+        if begins {
+            self.write_id(store).await?;
+        }
+        loop {
+            match store.remember_project(self.evidence.clone(), begins, now, told.clone()).await? {
+                Answer::Is(seen) => return Ok(*seen),
+                Answer::Look(ask) => self.look_at(ask).await,
+            }
+        }
+    }
+
+    async fn write_id(&mut self, store: &Store) -> Result<(), Error> {
+        let Location::Git(layout) = &self.location else { return Ok(()) };
+        let common_dir = layout.common_dir.clone();
+        for _ in 0..ATTEMPTS {
+            let (project, kind) = match self.find(store).await? {
+                Known::Exactly(seen) => (seen.project.id, seen.project.vcs.map_or(PlaceKind::Plain, |_| PlaceKind::Git)),
+                Known::Changed(id, kind) => (id, kind),
+            };
+            if kind == PlaceKind::Plain || self.evidence.file.as_ref() == Some(&project) {
+                break;
+            }
+            let (directory, file) = (common_dir.clone(), self.evidence.file.clone());
+            let written = disk::run(&common_dir, move || match file {
+                Some(file) => id_file::replace(&directory, &file, &project),
+                None => id_file::create(&directory, &project),
+            });
+            match written.await {
+                // Where another daemon was first, its id is judged like any other that is found.
+                Ok(id) => self.evidence.file = Some(id),
+                Err(error) => {
+                    tracing::debug!(%common_dir, %error, "the repository keeps no project id");
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_at(&mut self, ask: Ask) {
+        let (path, common_dir, seen) = match &ask {
+            Ask::IsElsewhere(path, _) | Ask::LeadsHere(path) => {
+                (path.clone(), self.evidence.sighting.path.clone(), self.evidence.sighting.stamp)
+            }
+        };
+        let question = ask.clone();
+        let look = move || match question {
+            Ask::IsElsewhere(path, id) => id_file::read(&path).id() == Some(&id) && stamp(&path).is_ok_and(|other| other != seen),
+            Ask::LeadsHere(path) => leads_to(&path, &common_dir),
+        };
+        let answer = disk::run_within(&path, ELSEWHERE_TIMEOUT, look).await;
+        // Where nothing answers: one more project does less harm than two repositories that share one.
+        let answer = answer.unwrap_or(matches!(ask, Ask::IsElsewhere(..)) || !self.evidence.leads_back);
+        self.evidence.answers.insert(ask, answer);
+    }
+}
+
+/// Where git has moved a linked worktree, by its repository's own record. `None` when it is where it was last seen, or
+/// nobody knows. Looks at the disk.
+pub(super) fn moved(linked: &LinkedCheckout) -> Option<AbsPath> {
+    let LinkedCheckout { checkout, name, common_dir } = linked;
+    let found = layout::linked_worktree(common_dir, name).filter(|found| *found != checkout.path)?;
+    // git gives the name of a removed worktree to the next one, whose record is another directory.
+    let record = stamp(&common_dir.join("worktrees").join(name)).ok()?;
+    (record.inode == checkout.stamp.inode && record.born == checkout.stamp.born).then_some(found)
+}

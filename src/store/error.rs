@@ -1,0 +1,135 @@
+//! How storing fails.
+
+use std::{io, path::PathBuf};
+
+use crate::stdx::paths::AbsPath;
+
+/// How storing fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database refused.
+    #[error("store: {message}")]
+    Engine {
+        /// What kind of failure it is.
+        fault: Fault,
+        /// What the database said.
+        message: String,
+    },
+    /// A stored value does not parse.
+    #[error("store: a stored value does not parse: {0}")]
+    Value(#[from] serde_json::Error),
+    /// The store was written by a newer version of the program.
+    #[error("the store {} has version {found}, this program knows versions up to {known}", path.display())]
+    Newer {
+        /// The store.
+        path: PathBuf,
+        /// Its version.
+        found: usize,
+        /// The newest known version.
+        known: usize,
+    },
+    /// The file is the database of another application.
+    #[error("{} is not a store of polytree, but the database of another application", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another program has locked the store.
+    #[error("the store {} is locked by another program", path.display())]
+    Locked {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The store has shown damage while it was in use.
+    #[error("the store {} is damaged: {problem}", path.display())]
+    Damaged {
+        /// The store.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The store's tables could not be brought up to date.
+    #[error("store: migration failed: {message}")]
+    Migration {
+        /// What kind of failure it is.
+        fault: Fault,
+        /// What the database said.
+        message: String,
+    },
+    /// A file of the store cannot be used.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A path is no text, so that it can be neither stored nor sent.
+    #[error("the path {path:?} is not valid Unicode")]
+    NotText {
+        /// The path.
+        path: AbsPath,
+    },
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Kinds of failures of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Its files are damaged.
+    Damage,
+    /// Another program holds its lock.
+    Lock,
+    /// The disk is full or fails, or the files cannot be used.
+    Disk,
+    /// Any other: a statement that it does not take.
+    Other,
+}
+
+impl Error {
+    /// Whether the store cannot be used for an outside reason: the disk is full, it is locked or damaged, or it is not ours.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Engine { fault, .. } => *fault != Fault::Other,
+            Self::Closed | Self::File { .. } | Self::Newer { .. } | Self::Foreign { .. } | Self::Locked { .. } | Self::Damaged { .. } => {
+                true
+            }
+            Self::Value(_) | Self::Migration { .. } | Self::NotText { .. } => false,
+        }
+    }
+
+    /// Whether the store is damaged.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Engine { fault, .. } | Self::Migration { fault, .. } => *fault == Fault::Damage,
+            Self::Damaged { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let locked = |of: &str| format!("end the program that has {of} open, or wait until it is done; nothing was changed");
+        Some(match self {
+            Self::Newer { .. } => {
+                "use the newer program, or set POLYTREE_DATA_DIR to another directory; the store was left as it is".to_owned()
+            }
+            Self::Foreign { path } => format!(
+                "move {} to where it belongs, or set POLYTREE_DATA_DIR to another directory; the file was left as it is",
+                path.display()
+            ),
+            Self::Locked { path } => locked(&path.display().to_string()),
+            Self::Engine { fault: Fault::Lock, .. } => locked("polytree.db"),
+            _ if self.is_damage() => {
+                "nothing more is written to it; the next start of the daemon sets it aside and begins a new one".to_owned()
+            }
+            _ if self.is_unavailable() => "check the disk and the data directory".to_owned(),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! The log of events: read by cursor, trimmed from its oldest end.
+
+use std::collections::HashSet;
+
+use polytree_protocol::events::EventPayload;
+use polytree_protocol::id::{ProjectId, SessionId};
+
+use super::{Error, Extent, Filter, Page, Rows, Scope, Store};
+use crate::stdx::time::Moment;
+
+/// What was found after a cursor.
+#[derive(Debug)]
+pub enum After<T> {
+    /// This.
+    Found(T),
+    /// The log does not reach back to the cursor, or has never given it: it begins at this one.
+    Expired(u64),
+}
+
+fn is_expired(rows: &dyn Rows, since: u64, newest: u64) -> Result<Option<u64>, Error> {
+    let Extent { oldest, newest: given } = rows.log_extent()?;
+    // One that was never given comes from another store, or from before this one was put back: nothing would follow it.
+    let is_expired = since != 0 && (since < oldest || since > given.max(newest));
+    Ok(is_expired.then_some(oldest))
+}
+
+/// Learns which descendants the filter's session has by now; later ones are learnt from their events.
+fn resolve(rows: &dyn Rows, filter: &mut Filter) -> Result<(), Error> {
+    filter.family = match &filter.session_id {
+        Some(session) => rows.family_of(session)?,
+        None => HashSet::new(),
+    };
+    Ok(())
+}
+
+impl Store {
+    /// The newest cursor that may have been given.
+    #[must_use]
+    pub fn newest_cursor(&self) -> u64 {
+        self.database().newest_cursor()
+    }
+
+    /// Reads the next events after `since` that a filter wants, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn events(&self, since: u64, newest: u64, limit: usize, mut filter: Filter) -> Result<After<Page>, Error> {
+        self.read(move |rows| {
+            if let Some(oldest) = is_expired(rows, since, newest)? {
+                return Ok(After::Expired(oldest));
+            }
+            resolve(rows, &mut filter)?;
+            rows.events(since, newest, limit, &mut filter).map(After::Found)
+        })
+        .await
+    }
+
+    /// Makes a filter ready to follow from a cursor on.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn begin_to_follow(&self, since: u64, newest: u64, mut filter: Filter) -> Result<After<Filter>, Error> {
+        self.read(move |rows| {
+            if let Some(oldest) = is_expired(rows, since, newest)? {
+                return Ok(After::Expired(oldest));
+            }
+            resolve(rows, &mut filter)?;
+            Ok(After::Found(filter))
+        })
+        .await
+    }
+
+    /// The next events for a follower, whose filter goes on with what it has learnt.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn next_events(&self, since: u64, newest: u64, mut filter: Filter) -> Result<After<(Page, Filter)>, Error> {
+        self.read(move |rows| {
+            if let Some(oldest) = is_expired(rows, since, newest)? {
+                return Ok(After::Expired(oldest));
+            }
+            let page = rows.events(since, newest, usize::MAX, &mut filter)?;
+            Ok(After::Found((page, filter)))
+        })
+        .await
+    }
+
+    /// Tells of what happened in a project's directories; nothing else is kept of it.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn announce(&self, project: ProjectId, payloads: Vec<(String, EventPayload)>) -> Result<(), Error> {
+        self.write(move |transaction| {
+            for (directory, payload) in payloads {
+                let scope = Scope { directory: Some(directory), project_id: Some(project.clone()), session_id: None::<SessionId> };
+                transaction.tell(&scope, &payload)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes the oldest events until the log is within both limits. `last` is when this process did so before.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn trim_events(&self, last: Option<Moment>, now: Moment, max_age: i64, max_bytes: u64) -> Result<(), Error> {
+        let old = self.write(move |transaction| transaction.rows.age_events(last, now, max_age)).await?;
+        // In small transactions, so that nobody waits long for the writer.
+        while self.write(move |transaction| transaction.rows.trim_events(old, max_bytes)).await? {}
+        Ok(())
+    }
+}

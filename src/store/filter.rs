@@ -1,0 +1,69 @@
+//! Which events a reader wants.
+
+use std::{collections::HashSet, path::Path};
+
+use polytree_protocol::id::{ProjectId, SessionId};
+
+use super::Record;
+
+/// Which events a reader wants; what is not set does not narrow.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// That directory or below.
+    pub directory: Option<String>,
+    /// That project.
+    pub project_id: Option<ProjectId>,
+    /// That session and its descendants.
+    pub session_id: Option<SessionId>,
+    /// These types.
+    pub types: Option<Vec<String>>,
+    pub(crate) family: HashSet<String>,
+}
+
+impl Filter {
+    /// A filter of the given fields.
+    #[must_use]
+    pub fn new(
+        directory: Option<String>,
+        project_id: Option<ProjectId>,
+        session_id: Option<SessionId>,
+        types: Option<Vec<String>>,
+    ) -> Self {
+        Self { directory, project_id, session_id, types, family: HashSet::new() }
+    }
+
+    /// Whether the reader wants this record. Records must come in order: a new child widens the filter.
+    pub fn matches(&mut self, record: &Record) -> bool {
+        if self.session_id.is_some() && !self.is_family(record) {
+            return false;
+        }
+        if self.project_id.is_some() && self.project_id != record.scope.project_id {
+            return false;
+        }
+        if let Some(directory) = &self.directory
+            && !record.scope.directory.as_ref().is_some_and(|place| Path::new(place).starts_with(directory))
+        {
+            return false;
+        }
+        self.types.as_ref().is_none_or(|types| types.contains(&record.kind))
+    }
+
+    fn is_family(&mut self, record: &Record) -> bool {
+        let Some(session) = &record.scope.session_id else { return false };
+        if self.family.contains(session.as_str()) {
+            return true;
+        }
+        // A deleted child is in no table any more; what is told of its end says whose it was.
+        if record.kind != "session.created" && record.kind != "session.deleted" {
+            return false;
+        }
+        let parent = serde_json::from_str::<serde_json::Value>(&record.properties)
+            .ok()
+            .and_then(|p| p["info"]["parentID"].as_str().map(str::to_owned));
+        let child = parent.is_some_and(|parent| self.family.contains(&parent));
+        if child {
+            self.family.insert(session.as_str().to_owned());
+        }
+        child
+    }
+}

@@ -1,0 +1,99 @@
+//! One event as it is kept in memory: its fields for filters, and its text for the wire, made once for all readers.
+
+use polytree_protocol::{
+    id::{ProjectId, SessionId},
+    session::Session,
+};
+use serde_json::value::RawValue;
+
+/// Where an event happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The directory, as an absolute real path.
+    pub directory: Option<String>,
+    /// The project.
+    pub project_id: Option<ProjectId>,
+    /// The session.
+    pub session_id: Option<SessionId>,
+}
+
+/// A committed event.
+#[derive(Debug)]
+pub struct Record {
+    /// Its place in the order of all events.
+    pub cursor: u64,
+    /// A row of the event table.
+    pub kind: String,
+    /// Where.
+    pub scope: Scope,
+    /// The properties as JSON text.
+    pub properties: String,
+    /// When, in milliseconds since 1970.
+    pub time: i64,
+}
+
+impl Record {
+    /// The event as it stands on the wire.
+    ///
+    /// # Panics
+    /// Never: the parts are JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Box<RawValue> {
+        use std::fmt::Write as _;
+        let mut text = String::with_capacity(self.properties.len() + 200);
+        let _ = write!(text, r#"{{"cursor":{},"time":{},"type":"{}""#, self.cursor, self.time, self.kind);
+        if let Some(directory) = &self.scope.directory {
+            let _ = write!(text, r#","directory":{}"#, serde_json::Value::from(directory.as_str()));
+        }
+        if let Some(project) = &self.scope.project_id {
+            let _ = write!(text, r#","projectID":"{project}""#);
+        }
+        if let Some(session) = &self.scope.session_id {
+            let _ = write!(text, r#","sessionID":"{session}""#);
+        }
+        let _ = write!(text, r#","properties":{}}}"#, self.properties);
+        RawValue::from_string(text).expect("an event's parts are JSON")
+    }
+
+    /// Roughly the bytes it takes in memory.
+    pub(crate) fn size(&self) -> usize {
+        self.properties.len() + 300
+    }
+}
+
+/// A stretch of the log.
+#[derive(Debug)]
+pub struct Page {
+    /// The matching records; adjacent deltas of one part are merged.
+    pub records: Vec<Record>,
+    /// Everything up to here was looked at.
+    pub cursor: u64,
+    /// There may be more after it.
+    pub more: bool,
+}
+
+/// From where to where the log reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The oldest cursor that can be continued from.
+    pub oldest: u64,
+    /// No cursor above this one was given yet.
+    pub newest: u64,
+}
+
+impl Scope {
+    /// The scope of a session.
+    #[must_use]
+    pub fn of(session: &Session) -> Self {
+        Self {
+            directory: Some(session.directory.clone()),
+            project_id: Some(session.project_id.clone()),
+            session_id: Some(session.id.clone()),
+        }
+    }
+
+    /// Its session, in the scopes of sessions.
+    pub(super) fn session(&self) -> SessionId {
+        self.session_id.clone().unwrap_or_default()
+    }
+}

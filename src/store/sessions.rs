@@ -1,0 +1,275 @@
+//! Sessions, and what is read of them.
+
+use polytree_protocol::{
+    events::{EventPayload, SessionInfo},
+    id::{MessageId, SessionId},
+    message::MessageWithParts,
+    permission::PermissionOutcome,
+    sandbox::Mode,
+    session::Session,
+    todo::Todo,
+};
+
+use super::{Error, Place, Scope, SessionChange, SessionQuery, Store};
+
+/// What became of a session that was to be created.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Created {
+    /// It is there: new, or made before by the same call.
+    Session(Box<Session>),
+    /// Its id belongs to a session that was created with other params.
+    Taken,
+    /// Its id belongs to a session that was deleted.
+    Deleted,
+    /// There is no such parent.
+    NoParent,
+}
+
+/// A list of messages, or why there is none.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Messages {
+    /// The messages, oldest first.
+    Found(Vec<MessageWithParts>),
+    /// They take more than the limit.
+    TooLarge,
+    /// There is no such session.
+    NoSession,
+    /// The message before which they were asked for is not in the session.
+    NoMessage,
+}
+
+impl Store {
+    /// Stores a new session. `chosen`: the client chose its id, and the same id with the same digest gives the session that
+    /// is there.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn create_session(&self, session: Session, place: Place, digest: String, chosen: bool) -> Result<Created, Error> {
+        self.write(move |transaction| {
+            if chosen && let Some(made_with) = transaction.rows.created_with(&session.id)? {
+                return Ok(match transaction.rows.session(&session.id)? {
+                    Some(session) if made_with.as_ref() == Some(&digest) => Created::Session(Box::new(session)),
+                    Some(_) => Created::Taken,
+                    None => Created::Deleted,
+                });
+            }
+            if let Some(parent) = &session.parent_id
+                && transaction.rows.session(parent)?.is_none()
+            {
+                return Ok(Created::NoParent);
+            }
+            transaction.rows.insert_session(&session, &place, &digest)?;
+            transaction.tell(&Scope::of(&session), &EventPayload::SessionCreated(SessionInfo { info: session.clone() }))?;
+            Ok(Created::Session(Box::new(session)))
+        })
+        .await
+    }
+
+    /// Changes a session; `None` when there is no such session.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn change_session(&self, scope: Scope, change: SessionChange) -> Result<Option<Session>, Error> {
+        self.write(move |transaction| transaction.change_session(&scope, change)).await
+    }
+
+    /// Deletes a session without children, with all that belongs to it; `None` when there is no such session, false when
+    /// it has children. `missing`: its directory is not there.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn delete_session(&self, id: SessionId, missing: bool) -> Result<Option<bool>, Error> {
+        self.write(move |transaction| {
+            if !transaction.rows.children(&id)?.is_empty() {
+                return Ok(Some(false));
+            }
+            let Some(mut session) = transaction.rows.session(&id)? else { return Ok(None) };
+            session.missing = missing;
+            transaction.withdraw(&id, PermissionOutcome::Expired, |_| true)?;
+            transaction.rows.delete_session(&id)?;
+            transaction.tell(&Scope::of(&session), &EventPayload::SessionDeleted(SessionInfo { info: session }))?;
+            Ok(Some(true))
+        })
+        .await
+    }
+
+    /// A session, and the linked worktrees that it is in.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn session(&self, id: SessionId) -> Result<(Option<Session>, Vec<i64>), Error> {
+        self.read(move |rows| Ok((rows.session(&id)?, rows.linked_checkouts(&[id])?))).await
+    }
+
+    /// The mode of the session at the root of this one's family, if it was given one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn root_mode(&self, id: SessionId) -> Result<Option<Mode>, Error> {
+        self.read(move |rows| {
+            let mut current = id;
+            while let Some(session) = rows.session(&current)? {
+                match session.parent_id {
+                    Some(parent) => current = parent,
+                    None => return Ok(session.mode),
+                }
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    /// The linked worktrees that these sessions are in.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn linked_checkouts(&self, ids: Vec<SessionId>) -> Result<Vec<i64>, Error> {
+        self.read(move |rows| rows.linked_checkouts(&ids)).await
+    }
+
+    /// Sessions, the most recently updated first; `None` when the session after which they were asked for is not there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn sessions(&self, query: SessionQuery) -> Result<Option<Vec<Session>>, Error> {
+        self.read(move |rows| {
+            if let Some(before) = &query.before
+                && rows.session(before)?.is_none()
+            {
+                return Ok(None);
+            }
+            rows.sessions(&query).map(Some)
+        })
+        .await
+    }
+
+    /// The direct children of a session, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn children(&self, id: SessionId) -> Result<Vec<Session>, Error> {
+        self.read(move |rows| rows.children(&id)).await
+    }
+
+    /// A session and all its descendants, parents before their children.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn family(&self, id: SessionId) -> Result<Vec<SessionId>, Error> {
+        self.read(move |rows| rows.family(&id)).await
+    }
+
+    /// The last `limit` messages before `before`, oldest first, if they take at most `max_bytes`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn messages(&self, id: SessionId, limit: Option<u32>, before: Option<MessageId>, max_bytes: u64) -> Result<Messages, Error> {
+        self.read(move |rows| {
+            if rows.session(&id)?.is_none() {
+                return Ok(Messages::NoSession);
+            }
+            if let Some(before) = &before
+                && rows.message_origin(before)?.is_none_or(|(session, _)| session != id.as_str())
+            {
+                return Ok(Messages::NoMessage);
+            }
+            // Asked before they are read: a session may be larger than the memory.
+            if rows.messages_size(&id, limit, before.as_ref())? > max_bytes {
+                return Ok(Messages::TooLarge);
+            }
+            rows.messages(&id, limit, before.as_ref()).map(Messages::Found)
+        })
+        .await
+    }
+
+    /// A message with its parts.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn message(&self, session: SessionId, id: MessageId) -> Result<Option<MessageWithParts>, Error> {
+        self.read(move |rows| rows.message(&session, &id)).await
+    }
+
+    /// What a model may have to read of a session: its messages from the prompt of the last summary on, oldest first, and
+    /// the prompts that wait.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn conversation(&self, id: SessionId) -> Result<(Vec<MessageWithParts>, Vec<MessageId>), Error> {
+        self.read(move |rows| {
+            let messages = match rows.last_summarised(&id)? {
+                Some(prompt) => rows.messages_from(&id, &prompt)?,
+                None => rows.messages(&id, None, None)?,
+            };
+            Ok((messages, rows.queue(&id)?))
+        })
+        .await
+    }
+
+    /// The task list of a session.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn todos(&self, id: SessionId) -> Result<Vec<Todo>, Error> {
+        self.read(move |rows| rows.todos(&id)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polytree_protocol::message::Message;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        stdx::ids,
+        store::{Admitted, Durability, NewPrompt, Unit, new_answer},
+    };
+
+    fn session() -> Session {
+        let (id, project) = (SessionId::from_ulid(ids::next()), polytree_protocol::id::ProjectId::from_ulid(ids::next()));
+        let tokens = json!({ "input": 0, "output": 0, "reasoning": 0, "cache": { "read": 0, "write": 0 } });
+        let fields = json!({ "id": id, "projectID": project, "directory": "/w", "missing": false, "title": "", "version": "1", "cost": 0.0,
+            "tokens": tokens, "time": { "created": 1, "updated": 1 } });
+        serde_json::from_value(fields).unwrap()
+    }
+
+    async fn prompt(store: &Store, session: &Session, queued: bool) -> polytree_protocol::message::UserMessage {
+        let fields: Value = json!({ "id": MessageId::from_ulid(ids::next()), "sessionID": session.id, "time": { "created": 1 },
+            "state": "running", "agent": "build", "model": { "providerID": "p", "modelID": "m" } });
+        let message: polytree_protocol::message::UserMessage = serde_json::from_value(fields).unwrap();
+        let new = NewPrompt { message: message.clone(), chosen: false, parts: vec![], digest: String::new(), queued, status: None };
+        assert!(matches!(store.admit_prompt(session.id.clone(), new).await.unwrap(), Admitted::New(_)));
+        message
+    }
+
+    #[tokio::test]
+    async fn a_conversation_begins_at_the_prompt_of_the_last_summary() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("store.db"), Durability::Process).unwrap();
+        let session = session();
+        store.create_session(session.clone(), Place { checkout_id: 1, path: String::new() }, String::new(), false).await.unwrap();
+        let answer = async |user: &polytree_protocol::message::UserMessage, summary: bool, failed: bool| {
+            let mut answer = new_answer(user, "/w", "/w");
+            answer.summary = summary;
+            answer.error =
+                failed.then(|| serde_json::from_value(json!({ "name": "MessageAbortedError", "data": { "message": "x" } })).unwrap());
+            store.commit(Unit::new(&Scope::of(&session)).message(Message::Assistant(answer.clone()))).await.unwrap();
+            answer.id
+        };
+        let ids = async || {
+            let (messages, _) = store.conversation(session.id.clone()).await.unwrap();
+            messages.iter().map(|message| message.info.id().clone()).collect::<Vec<_>>()
+        };
+        let first = prompt(&store, &session, false).await;
+        let said = answer(&first, false, false).await;
+        let second = prompt(&store, &session, false).await;
+        // Waits while the summary is made, and is answered after it.
+        let third = prompt(&store, &session, true).await;
+        let failed = answer(&first, true, true).await;
+        assert_eq!(ids().await, [&first.id, &said, &second.id, &third.id, &failed].map(Clone::clone), "one that failed is none");
+        let summary = answer(&second, true, false).await;
+        let last = answer(&third, false, false).await;
+        assert_eq!(ids().await, [&second.id, &third.id, &failed, &summary, &last].map(Clone::clone));
+    }
+}

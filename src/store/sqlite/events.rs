@@ -1,0 +1,147 @@
+//! The log of events.
+
+use std::{collections::HashSet, sync::Arc};
+
+use polytree_protocol::{
+    events::PartDelta,
+    id::{ProjectId, SessionId},
+};
+use rusqlite::params;
+
+use super::{
+    SqliteRows, age,
+    cursors::{Position, meta, set_meta},
+};
+use crate::{
+    stdx::time::{Moment, now_ms},
+    store::{Error, Extent, Filter, Page, Record, Scope, blob, rows::Events},
+};
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// The most bytes of records read from the log at once.
+const PAGE_BYTES: usize = 256 * 1024;
+/// The most records looked at in one read.
+const PAGE_ROWS: usize = 2000;
+
+impl Events for SqliteRows<'_> {
+    fn log_extent(&self) -> Result<Extent> {
+        Ok(Extent { oldest: meta(self.connection, "trimmed")?, newest: meta(self.connection, "cursor")? })
+    }
+
+    fn family_of(&self, session: &SessionId) -> Result<HashSet<String>> {
+        let mut statement = self.connection.prepare_cached(
+            "WITH RECURSIVE family (id) AS (SELECT ?1 UNION SELECT session.id FROM session JOIN family ON session.parent_id = family.id) SELECT id FROM family",
+        )?;
+        Ok(statement.query_map([session.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn events(&self, since: u64, newest: u64, limit: usize, filter: &mut Filter) -> Result<Page> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT cursor, time, type, directory, project_id, session_id, properties FROM event WHERE cursor > ?1 ORDER BY cursor",
+        )?;
+        let mut rows = statement.query([since])?;
+        let mut page = Page { records: Vec::new(), cursor: since, more: false };
+        let (mut bytes, mut looked) = (0, 0);
+        while let Some(row) = rows.next()? {
+            if bytes > PAGE_BYTES || looked >= PAGE_ROWS {
+                page.more = true;
+                return Ok(page);
+            }
+            looked += 1;
+            let text = |column| row.get::<_, Option<String>>(column);
+            let record = Record {
+                cursor: row.get(0)?,
+                time: row.get(1)?,
+                kind: row.get(2)?,
+                scope: Scope {
+                    directory: text(3)?,
+                    project_id: text(4)?.and_then(|id| ProjectId::parse(&id).ok()),
+                    session_id: text(5)?.and_then(|id| SessionId::parse(&id).ok()),
+                },
+                properties: row.get(6)?,
+            };
+            if filter.matches(&record) {
+                if page.records.len() >= limit {
+                    page.more = true;
+                    return Ok(page);
+                }
+                bytes += record.size();
+                page.cursor = record.cursor;
+                if !page.records.last_mut().is_some_and(|last| merge(last, &record)) {
+                    page.records.push(record);
+                }
+            } else {
+                page.cursor = record.cursor;
+            }
+        }
+        // Nothing more is in this snapshot, which holds at least what was committed before it began.
+        page.cursor = page.cursor.max(newest);
+        Ok(page)
+    }
+
+    fn append_event(&mut self, scope: &Scope, kind: &'static str, properties: String) -> Result<u64> {
+        let time = now_ms();
+        let Position { cursor, total, reserved } = self.log.allocate(self.connection, properties.len() as u64)?;
+        self.connection
+            .prepare_cached("INSERT INTO event (cursor, time, type, directory, project_id, session_id, total, properties) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+            .execute(params![
+                cursor,
+                time,
+                kind,
+                scope.directory,
+                scope.project_id.as_ref().map(ProjectId::as_str),
+                scope.session_id.as_ref().map(SessionId::as_str),
+                total,
+                properties
+            ])?;
+        let record = Arc::new(Record { cursor, kind: kind.to_owned(), scope: scope.clone(), properties, time });
+        let log = Arc::clone(self.log);
+        self.after.push(Box::new(move || log.committed(record, reserved)));
+        Ok(cursor)
+    }
+
+    fn age_events(&mut self, last: Option<Moment>, now: Moment, max_age: i64) -> Result<u64> {
+        age::advance(self.connection, last, now, max_age)
+    }
+
+    fn trim_events(&mut self, old: u64, max_bytes: u64) -> Result<bool> {
+        let newest_total: u64 = self.connection.query_row(
+            "SELECT coalesce(max(total), 0) FROM (SELECT total FROM event ORDER BY cursor DESC LIMIT 1)",
+            [],
+            |row| row.get(0),
+        )?;
+        let floor = newest_total.saturating_sub(max_bytes);
+        let last: Option<u64> = self
+            .connection
+            .prepare_cached(
+                "SELECT max(cursor) FROM (SELECT cursor, total FROM event ORDER BY cursor LIMIT 1000) WHERE cursor <= ?1 OR total < ?2",
+            )?
+            .query_row(params![old, floor], |row| row.get(0))?;
+        let Some(last) = last else { return Ok(false) };
+        self.connection.prepare_cached("DELETE FROM event WHERE cursor <= ?1")?.execute([last])?;
+        set_meta(self.connection, "trimmed", last)?;
+        Ok(true)
+    }
+}
+
+/// Appends the second of two adjacent deltas of one part to the first, whose cursor becomes the second's.
+fn merge(last: &mut Record, next: &Record) -> bool {
+    if last.kind != "message.part.delta" || next.kind != last.kind || last.properties.len() > blob::LIMIT / 2 {
+        return false;
+    }
+    let (Ok(mut first), Ok(second)) =
+        (serde_json::from_str::<PartDelta>(&last.properties), serde_json::from_str::<PartDelta>(&next.properties))
+    else {
+        return false;
+    };
+    if first.part_id != second.part_id || first.field != second.field {
+        return false;
+    }
+    first.delta.push_str(&second.delta);
+    let Ok(properties) = serde_json::to_string(&first) else { return false };
+    last.properties = properties;
+    last.cursor = next.cursor;
+    last.time = next.time;
+    true
+}

@@ -1,0 +1,31 @@
+//! The numbered migrations, in order. A released one is never changed; a change of the tables is a new file.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+use crate::store::Error;
+
+const ALL: &[M<'static>] = &[
+    M::up(include_str!("migrations/0001_first.sql")),
+    M::up(include_str!("migrations/0002_project.sql")),
+    M::up(include_str!("migrations/0003_turn.sql")),
+    M::up(include_str!("migrations/0004_answers.sql")),
+];
+
+/// The newest version of the tables.
+pub const KNOWN: usize = ALL.len();
+
+/// Brings the tables up to date.
+pub fn run(connection: &mut Connection) -> Result<(), Error> {
+    Ok(Migrations::from_slice(ALL).to_latest(connection)?)
+}
+
+/// Refuses a store whose version is newer than this program.
+pub fn check(path: &Path, found: usize) -> Result<(), Error> {
+    if found > KNOWN {
+        return Err(Error::Newer { path: path.to_owned(), found, known: KNOWN });
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Permission questions and grants.
+
+use polytree_protocol::{
+    id::{GrantId, PermissionId, ProjectId, SessionId},
+    permission::{Grant, Permission, PermissionOutcome, PermissionTime},
+};
+use rusqlite::{OptionalExtension as _, Row, params};
+
+use super::SqliteRows;
+use crate::store::{
+    Error,
+    rows::{Asker, Question, Questions, StoredQuestion},
+};
+
+type Result<T> = std::result::Result<T, Error>;
+
+const COLUMNS: &str = "SELECT data, project_id, directory, forced, outcome, message FROM permission";
+
+fn from_row(row: &Row<'_>) -> Result<StoredQuestion> {
+    let project: String = row.get(1)?;
+    let outcome: Option<String> = row.get(4)?;
+    Ok(StoredQuestion {
+        question: Question {
+            permission: serde_json::from_str(&row.get::<_, String>(0)?)?,
+            project_id: ProjectId::parse(&project).unwrap_or_default(),
+            directory: row.get(2)?,
+            forced: row.get(3)?,
+        },
+        outcome: outcome.map(|word| serde_json::from_value(word.into())).transpose()?,
+        message: row.get(5)?,
+    })
+}
+
+/// What makes two questions the same: the tool call, the type and what is asked for.
+fn call_key(permission: &Permission) -> Result<String> {
+    Ok(serde_json::to_string(&(&permission.message_id, &permission.call_id, &permission.kind, &permission.patterns))?)
+}
+
+impl SqliteRows<'_> {
+    fn find_questions(&self, condition: &str, values: &[&str]) -> Result<Vec<StoredQuestion>> {
+        let mut statement = self.connection.prepare_cached(&format!("{COLUMNS} WHERE {condition}"))?;
+        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(from_row(row)?);
+        }
+        Ok(found)
+    }
+}
+
+impl Questions for SqliteRows<'_> {
+    fn question(&self, id: &PermissionId) -> Result<Option<StoredQuestion>> {
+        Ok(self.find_questions("id = ?1", &[id.as_str()])?.pop())
+    }
+
+    fn same_question(&self, question: &Question) -> Result<Option<StoredQuestion>> {
+        let (session, call) = (question.permission.session_id.as_str(), call_key(&question.permission)?);
+        Ok(self.find_questions("session_id = ?1 AND call = ?2 ORDER BY id DESC LIMIT 1", &[session, &call])?.pop())
+    }
+
+    fn open_questions(&self, of: Asker<'_>) -> Result<Vec<StoredQuestion>> {
+        match of {
+            Asker::Any => self.find_questions("outcome IS NULL ORDER BY id", &[]),
+            Asker::Session(id) => self.find_questions("outcome IS NULL AND session_id = ?1 ORDER BY id", &[id.as_str()]),
+            Asker::Project(id) => self.find_questions("outcome IS NULL AND project_id = ?1 ORDER BY id", &[id.as_str()]),
+        }
+    }
+
+    fn questions(&self, session: &SessionId) -> Result<Vec<Permission>> {
+        let found = self.find_questions("session_id = ?1 ORDER BY id", &[session.as_str()])?;
+        Ok(found.into_iter().map(|stored| stored.question.permission).collect())
+    }
+
+    fn grants(&self, project: &ProjectId) -> Result<Vec<Grant>> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT id, type, pattern, created FROM permission_grant WHERE project_id = ?1 ORDER BY id")?;
+        let mut rows = statement.query([project.as_str()])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id: String = row.get(0)?;
+            found.push(Grant {
+                id: GrantId::parse(&id).unwrap_or_default(),
+                project_id: project.clone(),
+                kind: row.get(1)?,
+                pattern: row.get(2)?,
+                time: PermissionTime { created: row.get(3)? },
+            });
+        }
+        Ok(found)
+    }
+
+    fn insert_question(&mut self, question: &Question) -> Result<()> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO permission (id, project_id, session_id, directory, call, forced, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                question.permission.id.as_str(),
+                question.project_id.as_str(),
+                question.permission.session_id.as_str(),
+                question.directory,
+                call_key(&question.permission)?,
+                question.forced,
+                serde_json::to_string(&question.permission)?
+            ])?;
+        Ok(())
+    }
+
+    fn settle_question(&mut self, id: &PermissionId, outcome: PermissionOutcome, message: Option<&str>) -> Result<()> {
+        let word = serde_json::to_value(outcome)?;
+        self.connection.prepare_cached("UPDATE permission SET outcome = ?2, message = ?3 WHERE id = ?1")?.execute(params![
+            id.as_str(),
+            word.as_str(),
+            message
+        ])?;
+        Ok(())
+    }
+
+    fn insert_grant(&mut self, grant: &Grant) -> Result<()> {
+        self.connection
+            .prepare_cached("INSERT OR IGNORE INTO permission_grant (id, project_id, type, pattern, created) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![grant.id.as_str(), grant.project_id.as_str(), grant.kind, grant.pattern, grant.time.created])?;
+        Ok(())
+    }
+
+    fn delete_grant(&mut self, project: &ProjectId, id: &GrantId) -> Result<bool> {
+        let found = self
+            .connection
+            .prepare_cached("DELETE FROM permission_grant WHERE project_id = ?1 AND id = ?2 RETURNING 1")?
+            .query_row([project.as_str(), id.as_str()], |_| Ok(()))
+            .optional()?;
+        Ok(found.is_some())
+    }
+}

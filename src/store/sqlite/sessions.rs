@@ -1,0 +1,225 @@
+//! Sessions, the queue of their prompts, and their task lists.
+
+use polytree_protocol::{
+    id::{MessageId, ProjectId, SessionId},
+    session::{Session, SessionScope},
+    todo::Todo,
+};
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
+
+use super::SqliteRows;
+use crate::store::{
+    Error,
+    rows::{Place, Prompts, SessionQuery, Sessions, Todos},
+};
+
+type Result<T> = std::result::Result<T, Error>;
+
+const SESSION: &str = "SELECT session.data, project_checkout.path, session.path FROM session LEFT JOIN project_checkout ON project_checkout.id = session.checkout_id";
+
+fn from_row(row: &Row<'_>) -> Result<Session> {
+    let mut session: Session = serde_json::from_str(&row.get::<_, String>(0)?)?;
+    if let Some(worktree) = row.get::<_, Option<String>>(1)? {
+        let path: String = row.get(2)?;
+        session.directory = if path.is_empty() { worktree } else { format!("{}/{path}", worktree.trim_end_matches('/')) };
+    }
+    session.missing = false;
+    Ok(session)
+}
+
+impl Sessions for SqliteRows<'_> {
+    fn session(&self, id: &SessionId) -> Result<Option<Session>> {
+        let mut statement = self.connection.prepare_cached(&format!("{SESSION} WHERE session.id = ?1"))?;
+        let mut rows = statement.query([id.as_str()])?;
+        rows.next()?.map(from_row).transpose()
+    }
+
+    fn created_with(&self, id: &SessionId) -> Result<Option<Option<String>>> {
+        let kept = self
+            .connection
+            .prepare_cached("SELECT created_with FROM session WHERE id = ?1")?
+            .query_row([id.as_str()], |row| row.get(0))
+            .optional()?;
+        if kept.is_some() {
+            return Ok(Some(kept));
+        }
+        Ok(self.connection.prepare_cached("SELECT 1 FROM session_deleted WHERE id = ?1")?.exists([id.as_str()])?.then_some(None))
+    }
+
+    fn linked_checkouts(&self, ids: &[SessionId]) -> Result<Vec<i64>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT project_checkout.id FROM session JOIN project_checkout ON project_checkout.id = session.checkout_id
+             WHERE session.id = ?1 AND project_checkout.key LIKE 'linked:%'",
+        )?;
+        let mut found = std::collections::BTreeSet::new();
+        for id in ids {
+            found.extend(statement.query_row([id.as_str()], |row| row.get::<_, i64>(0)).optional()?);
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    fn sessions(&self, query: &SessionQuery) -> Result<Vec<Session>> {
+        let mut sql = format!("{SESSION} WHERE 1");
+        let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+        if query.scope != SessionScope::All {
+            values.push(Box::new(query.project_id.as_ref().map(ProjectId::to_string)));
+            sql.push_str(" AND session.project_id = ?1");
+        }
+        if let Some(before) = &query.before {
+            values.push(Box::new(before.to_string()));
+            let number = values.len();
+            sql.push_str(&format!(" AND (session.updated, session.id) < (SELECT updated, id FROM session WHERE id = ?{number})"));
+        }
+        sql.push_str(" ORDER BY session.updated DESC, session.id DESC");
+        let search = query.search.as_ref().map(|search| search.to_lowercase());
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(values.iter()))?;
+        let mut found = Vec::new();
+        while found.len() < query.limit
+            && let Some(row) = rows.next()?
+        {
+            let session = from_row(row)?;
+            if query.scope == SessionScope::Directory && query.directory.as_ref() != Some(&session.directory) {
+                continue;
+            }
+            if search.as_ref().is_none_or(|search| session.title.to_lowercase().contains(search)) {
+                found.push(session);
+            }
+        }
+        Ok(found)
+    }
+
+    fn children(&self, id: &SessionId) -> Result<Vec<Session>> {
+        let mut statement = self.connection.prepare_cached(&format!("{SESSION} WHERE session.parent_id = ?1 ORDER BY session.id"))?;
+        let mut rows = statement.query([id.as_str()])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(from_row(row)?);
+        }
+        found.sort_by_key(|session| session.time.created);
+        Ok(found)
+    }
+
+    fn family(&self, id: &SessionId) -> Result<Vec<SessionId>> {
+        let mut statement = self.connection.prepare_cached(
+            "WITH RECURSIVE family (id, depth) AS (SELECT ?1, 0 UNION ALL SELECT session.id, depth + 1 FROM session JOIN family ON session.parent_id = family.id)
+             SELECT id FROM family ORDER BY depth",
+        )?;
+        let ids: Vec<String> = statement.query_map([id.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        Ok(ids.iter().filter_map(|id| SessionId::parse(id).ok()).collect())
+    }
+
+    fn insert_session(&mut self, session: &Session, place: &Place, created_with: &str) -> Result<()> {
+        self.connection.prepare_cached("INSERT INTO session (id, project_id, checkout_id, path, parent_id, updated, created_with, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(params![
+            session.id.as_str(),
+            session.project_id.as_str(),
+            place.checkout_id,
+            place.path,
+            session.parent_id.as_ref().map(SessionId::as_str),
+            session.time.updated,
+            created_with,
+            serde_json::to_string(session)?
+        ])?;
+        Ok(())
+    }
+
+    fn put_session(&mut self, session: &Session) -> Result<()> {
+        self.connection.prepare_cached("UPDATE session SET updated = ?2, data = ?3 WHERE id = ?1")?.execute(params![
+            session.id.as_str(),
+            session.time.updated,
+            serde_json::to_string(session)?
+        ])?;
+        Ok(())
+    }
+
+    fn delete_session(&mut self, id: &SessionId) -> Result<()> {
+        self.connection.prepare_cached("DELETE FROM session WHERE id = ?1")?.execute([id.as_str()])?;
+        self.connection.prepare_cached("DELETE FROM event WHERE session_id = ?1")?.execute([id.as_str()])?;
+        self.connection.prepare_cached("INSERT INTO session_deleted (id) VALUES (?1)")?.execute([id.as_str()])?;
+        Ok(())
+    }
+}
+
+impl Prompts for SqliteRows<'_> {
+    fn queue(&self, session: &SessionId) -> Result<Vec<MessageId>> {
+        let mut statement = self.connection.prepare_cached("SELECT message_id FROM queue WHERE session_id = ?1 ORDER BY seq")?;
+        let ids: Vec<String> = statement.query_map([session.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        Ok(ids.iter().filter_map(|id| MessageId::parse(id).ok()).collect())
+    }
+
+    fn turn(&self, session: &SessionId) -> Result<Option<MessageId>> {
+        let id: Option<String> = self
+            .connection
+            .prepare_cached("SELECT message_id FROM turn WHERE session_id = ?1")?
+            .query_row([session.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok(id.and_then(|id| MessageId::parse(&id).ok()))
+    }
+
+    fn sessions_in_a_turn(&self) -> Result<Vec<SessionId>> {
+        ids(self.connection, "SELECT session_id FROM turn UNION SELECT session_id FROM message WHERE open")
+    }
+
+    fn sessions_with_a_queue(&self) -> Result<Vec<SessionId>> {
+        ids(self.connection, "SELECT DISTINCT session_id FROM queue")
+    }
+
+    fn enqueue(&mut self, session: &SessionId, message: &MessageId) -> Result<()> {
+        self.connection
+            .prepare_cached("INSERT INTO queue (session_id, message_id) VALUES (?1, ?2)")?
+            .execute([session.as_str(), message.as_str()])?;
+        Ok(())
+    }
+
+    fn enqueue_first(&mut self, session: &SessionId, message: &MessageId) -> Result<()> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO queue (seq, session_id, message_id) VALUES ((SELECT coalesce(min(seq), 1) - 1 FROM queue), ?1, ?2)",
+            )?
+            .execute([session.as_str(), message.as_str()])?;
+        Ok(())
+    }
+
+    fn dequeue(&mut self, message: &MessageId) -> Result<()> {
+        self.connection.prepare_cached("DELETE FROM queue WHERE message_id = ?1")?.execute([message.as_str()])?;
+        Ok(())
+    }
+
+    fn set_turn(&mut self, session: &SessionId, message: &MessageId) -> Result<()> {
+        self.connection
+            .prepare_cached("INSERT INTO turn (session_id, message_id) VALUES (?1, ?2) ON CONFLICT (session_id) DO UPDATE SET message_id = excluded.message_id")?
+            .execute([session.as_str(), message.as_str()])?;
+        Ok(())
+    }
+
+    fn clear_turn(&mut self, session: &SessionId) -> Result<()> {
+        self.connection.prepare_cached("DELETE FROM turn WHERE session_id = ?1")?.execute([session.as_str()])?;
+        Ok(())
+    }
+}
+
+fn ids(connection: &Connection, query: &str) -> Result<Vec<SessionId>> {
+    let mut statement = connection.prepare_cached(query)?;
+    let ids: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(ids.iter().filter_map(|id| SessionId::parse(id).ok()).collect())
+}
+
+impl Todos for SqliteRows<'_> {
+    fn todos(&self, session: &SessionId) -> Result<Vec<Todo>> {
+        let data: Option<String> = self
+            .connection
+            .prepare_cached("SELECT data FROM todo WHERE session_id = ?1")?
+            .query_row([session.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok(data.map(|data| serde_json::from_str(&data)).transpose()?.unwrap_or_default())
+    }
+
+    fn set_todos(&mut self, session: &SessionId, todos: &[Todo]) -> Result<()> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO todo (session_id, data) VALUES (?1, ?2) ON CONFLICT (session_id) DO UPDATE SET data = excluded.data",
+            )?
+            .execute(params![session.as_str(), serde_json::to_string(todos)?])?;
+        Ok(())
+    }
+}

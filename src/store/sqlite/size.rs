@@ -1,0 +1,119 @@
+//! How large the store is: rows, bytes, and the memory of the library. Counting never takes long: where a table is
+//! large, the numbers of its first and last row are enough.
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use crate::store::Error;
+
+/// Tables with more rows than this are not counted, but reckoned.
+const MAX_COUNTED: u64 = 100_000;
+
+/// Rows of the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sessions.
+    pub sessions: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Parts of messages.
+    pub parts: u64,
+    /// Logged events.
+    pub events: u64,
+    /// Some of these are upper bounds.
+    pub approximate: bool,
+    /// The bytes of the logged events' properties.
+    pub event_bytes: u64,
+    /// The oldest cursor that can be read from.
+    pub oldest_cursor: u64,
+    /// The newest one that was given.
+    pub newest_cursor: u64,
+}
+
+/// Counts the rows.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) fn counts(connection: &Connection) -> Result<Counts, Error> {
+    let mut rows = Counts { sessions: number(connection, "SELECT count(*) FROM session")?, ..Counts::default() };
+    // Parts and events are large: their tables are walked only where a small index or a short stretch will do.
+    let (messages, whole_messages) = counted(connection, "message", "seq")?;
+    let (parts, whole_parts) = counted(connection, "part", "seq")?;
+    let (events, whole_events) = counted(connection, "event", "cursor")?;
+    (rows.messages, rows.parts, rows.events) = (messages, parts, events);
+    rows.approximate = !(whole_messages && whole_parts && whole_events);
+    let end = |order: &str| {
+        let sql = format!("SELECT cursor, total, length(CAST(properties AS BLOB)) FROM event ORDER BY cursor {order} LIMIT 1");
+        connection.query_row(&sql, [], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?, row.get::<_, u64>(2)?))).optional()
+    };
+    if let (Some(oldest), Some(newest)) = (end("ASC")?, end("DESC")?) {
+        rows.event_bytes = (newest.1 + oldest.2).saturating_sub(oldest.1);
+        (rows.oldest_cursor, rows.newest_cursor) = (oldest.0, newest.0);
+    }
+    Ok(rows)
+}
+
+fn number(connection: &Connection, sql: &str) -> rusqlite::Result<u64> {
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
+}
+
+/// The rows of a table with a growing number, and whether they were counted one by one.
+fn counted(connection: &Connection, table: &str, column: &str) -> rusqlite::Result<(u64, bool)> {
+    let end = |function: &str| number(connection, &format!("SELECT coalesce({function}({column}), 0) FROM {table}"));
+    let (first, last) = (end("min")?, end("max")?);
+    let span = if last == 0 { 0 } else { last - first + 1 };
+    // Rows of events lie in the table itself, which is ten times as large as an index.
+    let most = if table == "event" { MAX_COUNTED / 10 } else { MAX_COUNTED };
+    if span > most {
+        return Ok((span, false));
+    }
+    Ok((number(connection, &format!("SELECT count(*) FROM {table}"))?, true))
+}
+
+/// What SQLite has of the process's memory, in bytes: caches, statements, schemas.
+#[must_use]
+#[expect(unsafe_code, reason = "the library has no other way to ask")]
+pub fn memory() -> u64 {
+    // SAFETY: it takes nothing, gives a number, and may be called from any thread at any time.
+    let bytes = unsafe { rusqlite::ffi::sqlite3_memory_used() };
+    u64::try_from(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Durability, sqlite::Database};
+
+    #[tokio::test]
+    async fn rows_are_counted_and_large_tables_reckoned() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open_alone(&directory.path().join("store.db"), Durability::Process).unwrap();
+        assert_eq!(database.counts().await.unwrap(), Counts::default());
+        database
+            .execute(
+                    "INSERT INTO session VALUES ('s', 'p', 1, '', NULL, 1, '', '{}');
+                     INSERT INTO message (id, session_id, data) VALUES ('m1', 's', ''), ('m2', 's', '');
+                     INSERT INTO part (id, message_id, session_id, data) VALUES ('p1', 'm1', 's', '');
+                     INSERT INTO event (cursor, time, type, total, properties) VALUES (7, 1, 'x', 103, 'äa'), (9, 1, 'x', 110, 'seven by');"
+                .to_owned(),
+            )
+            .await
+            .unwrap();
+        let found = database.counts().await.unwrap();
+        let expected = Counts {
+            sessions: 1,
+            messages: 2,
+            parts: 1,
+            events: 2,
+            event_bytes: 10,
+            oldest_cursor: 7,
+            newest_cursor: 9,
+            approximate: false,
+        };
+        assert_eq!(found, expected);
+        let far = "INSERT INTO event (cursor, time, type, total, properties) VALUES (200000, 1, 'x', 120, '')";
+        database.execute(far.to_owned()).await.unwrap();
+        let found = database.counts().await.unwrap();
+        assert_eq!((found.events, found.approximate, found.messages), (199_994, true, 2));
+        assert!(memory() > 10_000);
+    }
+}

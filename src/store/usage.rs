@@ -1,0 +1,155 @@
+//! What calls use and cost. Sums are exact: prices become whole millionths of a millionth of a dollar for a token, and
+//! only the result is a floating-point number again. Pure.
+
+use polytree_protocol::{
+    message::Tokens,
+    provider::{LongContextCost, ModelCost},
+};
+
+/// Parts of a dollar in which is counted: prices are dollars for a million tokens, with at most six decimals.
+const PARTS: f64 = 1e12;
+/// More tokens than this cost what [`ModelCost::context_over_200k`] says.
+const LONG_CONTEXT: u64 = 200_000;
+
+/// What a call costs, in US dollars.
+pub(crate) fn cost(tokens: &Tokens, price: &ModelCost) -> f64 {
+    let read = tokens.input.saturating_add(tokens.cache.read).saturating_add(tokens.cache.write);
+    let ModelCost { input, output, cache_read, cache_write, context_over_200k } = *price;
+    let price = context_over_200k.filter(|_| read > LONG_CONTEXT).unwrap_or(LongContextCost { input, output, cache_read, cache_write });
+    // A price that is not known is that of input: tokens from a cache are seldom free, and never dearer than they say.
+    let or_input = |cached: f64| if cached > 0.0 { cached } else { price.input };
+    let parts = [
+        (tokens.input, price.input),
+        (tokens.output, price.output),
+        (tokens.reasoning, price.output),
+        (tokens.cache.read, or_input(price.cache_read)),
+        (tokens.cache.write, or_input(price.cache_write)),
+    ]
+    .into_iter()
+    .map(|(count, price)| u128::from(count).saturating_mul(parts(price / 1e6)))
+    .fold(0, u128::saturating_add);
+    dollars(parts)
+}
+
+/// The sum of two amounts in US dollars.
+pub(crate) fn sum(one: f64, other: f64) -> f64 {
+    dollars(parts(one).saturating_add(parts(other)))
+}
+
+/// What is no amount of money, such as a negative price in somebody's settings, counts as nothing.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "finite and not negative; `as` saturates")]
+fn parts(dollars: f64) -> u128 {
+    if dollars.is_finite() && dollars > 0.0 { (dollars * PARTS).round() as u128 } else { 0 }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the nearest number, which is the exact one in its usual digits up to 4,000 dollars")]
+fn dollars(parts: u128) -> f64 {
+    parts as f64 / PARTS
+}
+
+/// Adds what a call used to what others did.
+pub(crate) fn add(total: &mut Tokens, tokens: &Tokens) {
+    let add = |total: &mut u64, count: u64| *total = total.saturating_add(count);
+    add(&mut total.input, tokens.input);
+    add(&mut total.output, tokens.output);
+    add(&mut total.reasoning, tokens.reasoning);
+    add(&mut total.cache.read, tokens.cache.read);
+    add(&mut total.cache.write, tokens.cache.write);
+}
+
+#[cfg(test)]
+mod tests {
+    use polytree_protocol::message::CacheTokens;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tokens(input: u64, output: u64, reasoning: u64, read: u64, write: u64) -> Tokens {
+        Tokens { input, output, reasoning, cache: CacheTokens { read, write } }
+    }
+
+    #[test]
+    fn each_kind_has_its_price() {
+        let price = ModelCost { input: 3.0, output: 15.0, cache_read: 0.3, cache_write: 3.75, context_over_200k: None };
+        for (used, expected) in [
+            (tokens(0, 0, 0, 0, 0), 0.0),
+            (tokens(1_000_000, 0, 0, 0, 0), 3.0),
+            (tokens(0, 1000, 500, 0, 0), 0.0225),
+            (tokens(10, 20, 0, 100_000, 4_000), 0.04533),
+            (tokens(1, 0, 0, 0, 0), 0.000_003),
+        ] {
+            assert!((cost(&used, &price) - expected).abs() == 0.0, "{used:?}: {}", cost(&used, &price));
+        }
+        assert_eq!(cost(&tokens(5, 5, 5, 5, 5), &ModelCost::default()).to_string(), "0");
+    }
+
+    #[test]
+    fn a_long_context_has_its_own_prices() {
+        let long = LongContextCost { input: 6.0, output: 22.5, cache_read: 0.6, cache_write: 7.5 };
+        let price = ModelCost { input: 3.0, output: 15.0, cache_read: 0.3, cache_write: 3.75, context_over_200k: Some(long) };
+        assert_eq!(cost(&tokens(100_000, 0, 0, 100_000, 0), &price).to_string(), "0.33");
+        assert_eq!(cost(&tokens(100_000, 0, 0, 100_001, 0), &price).to_string(), "0.6600006");
+        assert_eq!(cost(&tokens(200_001, 0, 0, 0, 0), &ModelCost { context_over_200k: None, ..price }).to_string(), "0.600003");
+    }
+
+    #[test]
+    fn cached_tokens_without_a_price_cost_what_input_costs() {
+        let price = ModelCost { input: 3.0, output: 15.0, ..ModelCost::default() };
+        assert_eq!(cost(&tokens(20_000, 0, 0, 100_000, 0), &price).to_string(), "0.36");
+        assert_eq!(cost(&tokens(0, 0, 0, 0, 100_000), &price).to_string(), "0.3");
+        let long = LongContextCost { input: 6.0, output: 22.5, ..LongContextCost::default() };
+        let price = ModelCost { cache_read: 0.3, context_over_200k: Some(long), ..price };
+        assert_eq!(cost(&tokens(0, 0, 0, 300_000, 0), &price).to_string(), "1.8");
+        assert_eq!(cost(&tokens(0, 0, 0, 100_000, 0), &price).to_string(), "0.03");
+    }
+
+    #[test]
+    fn nonsense_costs_nothing_and_breaks_nothing() {
+        for price in [-1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(cost(&tokens(1, 1, 1, 1, 1), &ModelCost { input: price, output: price, ..ModelCost::default() }).to_string(), "0");
+        }
+        let most = tokens(u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX);
+        assert!(cost(&most, &ModelCost { input: 1e300, output: 1.0, ..ModelCost::default() }).is_finite());
+        let mut total = most;
+        add(&mut total, &most);
+        assert_eq!(total, most);
+    }
+
+    proptest! {
+        #[test]
+        fn sums_do_not_drift(
+            calls in proptest::collection::vec((0_u64..300_000, 0_u64..50_000, 0_u64..50_000, 0_u64..1_000_000, 0_u64..100_000), 0..300),
+            price in (0_u64..100_000_000, 0_u64..100_000_000, 0_u64..10_000_000, 0_u64..100_000_000),
+        ) {
+            #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+            let per_million = |millionths: u64| millionths as f64 / 1e6;
+            let model = ModelCost {
+                input: per_million(price.0), output: per_million(price.1), cache_read: per_million(price.2), cache_write: per_million(price.3),
+                context_over_200k: None,
+            };
+            let (mut total, mut exact) = (0.0, 0_u128);
+            for (input, output, reasoning, read, write) in calls {
+                total = sum(total, cost(&tokens(input, output, reasoning, read, write), &model));
+                // As it is kept between two calls.
+                total = serde_json::from_str(&serde_json::to_string(&total).unwrap()).unwrap();
+                // Prices are whole millionths of a dollar for a million tokens.
+                let or_input = |cached: u64| if cached > 0 { cached } else { price.0 };
+                exact += [(input, price.0), (output + reasoning, price.1), (read, or_input(price.2)), (write, or_input(price.3))]
+                    .iter()
+                    .map(|(count, price)| u128::from(*count) * u128::from(*price))
+                    .sum::<u128>();
+            }
+            // In the exact arithmetic of decimals, as far as a floating-point number can hold it.
+            let digits = 12;
+            let text = format!("{}.{:0digits$}", exact / 1_000_000_000_000, exact % 1_000_000_000_000);
+            let nearest: f64 = text.parse().unwrap();
+            // What was read last may be off by the last bit, which the next sum sets right.
+            let total = sum(total, 0.0);
+            if exact < 4_000 * 1_000_000_000_000 {
+                prop_assert_eq!(total.to_bits(), nearest.to_bits(), "{} is not {}", total, text);
+            } else {
+                prop_assert!((total - nearest).abs() <= nearest * 1e-13, "{} is not {}", total, text);
+            }
+        }
+    }
+}
