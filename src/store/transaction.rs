@@ -12,11 +12,13 @@ use super::{
     sqlite::{Database, Durability, ReadersState, SqliteRows, WriterState, aside::SetAside, size::Counts},
 };
 
+type AnswerHook = dyn Fn(&PermissionId, PermissionOutcome, Option<String>) + Send + Sync;
+
 /// Who is told, on the thread that commits and in the order of the commits, what was committed. They must be quick.
 #[derive(Default)]
 pub(super) struct Hooks {
     record: OnceLock<Box<dyn Fn(Arc<Record>) + Send + Sync>>,
-    answer: OnceLock<Box<dyn Fn(&PermissionId, PermissionOutcome, Option<String>) + Send + Sync>>,
+    answer: OnceLock<Box<AnswerHook>>,
 }
 
 impl Hooks {

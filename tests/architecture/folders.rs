@@ -181,7 +181,7 @@ fn use_tree(tokens: &[&Token], mut at: usize, prefix: &[String], found: &mut Vec
                 return at + 1;
             }
             name => {
-                if !(name == "self" && !path.is_empty()) {
+                if name != "self" || path.is_empty() {
                     path.push(name.to_owned());
                 }
                 at += 1;

@@ -41,6 +41,11 @@ const MAX_WAITING_READS: usize = 16;
 
 /// The state of a running daemon.
 pub async fn diagnose(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
+    // Large, for it waits for many things at once.
+    Box::pin(collect(daemon, asker)).await
+}
+
+async fn collect(daemon: &Arc<Daemon>, asker: &Asker) -> Diagnosis {
     let now = now_ms();
     let (writer, readers) = daemon.store.state();
     let clients = daemon.clients.list();

@@ -11,7 +11,7 @@ use crate::{
 
 #[tokio::test]
 async fn worktrees_share_what_is_alike() {
-    let place = Place::new(10_000).await;
+    let place = Place::new(10_000);
     git(place.root.as_path(), &["init", "--quiet"]);
     for number in 0..200 {
         place.write(&format!("src/part{}/file{number}.rs", number % 20), "");
@@ -34,7 +34,7 @@ async fn worktrees_share_what_is_alike() {
 
 #[tokio::test]
 async fn when_more_happens_than_can_be_told_all_is_looked_at_again() {
-    let place = Place::new(1000).await;
+    let place = Place::new(1000);
     place.write("many/first", "");
     place.write("quiet/first", "");
     place.names().await;
@@ -57,7 +57,7 @@ async fn when_more_happens_than_can_be_told_all_is_looked_at_again() {
 
 #[tokio::test]
 async fn what_happens_before_all_is_watched_is_seen_too() {
-    let place = Place::new(10_000).await;
+    let place = Place::new(10_000);
     // Far more than are watched at once.
     for number in 0..2000 {
         fs::create_dir(place.root.join(format!("d{number:04}"))).unwrap();
@@ -69,7 +69,7 @@ async fn what_happens_before_all_is_watched_is_seen_too() {
 
 #[tokio::test]
 async fn clients_are_told_what_happened_to_files() {
-    let place = Place::new(1000).await;
+    let place = Place::new(1000);
     git(place.root.as_path(), &["init", "--quiet", "--initial-branch=main"]);
     git(place.root.as_path(), &["commit", "--quiet", "--allow-empty", "-m", "first"]);
     place.write(".gitignore", "*.log\n");
@@ -106,7 +106,7 @@ async fn clients_are_told_what_happened_to_files() {
 
 #[tokio::test]
 async fn an_ignored_directory_can_be_searched_by_itself() {
-    let place = Place::new(1000).await;
+    let place = Place::new(1000);
     git(place.root.as_path(), &["init", "--quiet"]);
     place.write(".gitignore", "/out/\n");
     place.write("out/deep/result.txt", "");
@@ -117,7 +117,7 @@ async fn an_ignored_directory_can_be_searched_by_itself() {
 
 #[tokio::test]
 async fn an_index_ends_when_nobody_uses_it() {
-    let place = Place::new(1000).await;
+    let place = Place::new(1000);
     place.write("a", "");
     place.find("", "a").await;
     let follower = place.finder.follow(&place.checkout(""));
@@ -135,7 +135,7 @@ async fn an_index_ends_when_nobody_uses_it() {
 
 #[tokio::test]
 async fn a_root_that_goes_and_comes_back() {
-    let place = Place::new(1000).await;
+    let place = Place::new(1000);
     place.write("d/a", "");
     place.find("", "a").await;
     place.settled().await;
@@ -148,7 +148,7 @@ async fn a_root_that_goes_and_comes_back() {
 
 #[tokio::test]
 async fn what_was_used_is_found_first() {
-    let place = Place::new(1000).await;
+    let place = Place::new(1000);
     for path in ["a/one.rs", "b/one.rs"] {
         place.write(path, "");
     }

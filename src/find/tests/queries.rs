@@ -162,7 +162,7 @@ fn long_queries_are_refused() {
 #[tokio::test]
 async fn names_that_are_no_text_are_shown_as_far_as_they_are() {
     use std::os::unix::ffi::OsStrExt as _;
-    let place = Place::new(100).await;
+    let place = Place::new(100);
     std::fs::write(place.root.join(std::ffi::OsStr::from_bytes(b"odd\xff.rs")), "").unwrap();
     std::fs::write(place.root.join("new\nline"), "").unwrap();
     assert_eq!(place.find("", "odd").await, ["odd\u{fffd}.rs"]);

@@ -40,7 +40,7 @@ pub struct Place {
 
 impl Place {
     /// With so many watches at most.
-    pub async fn new(watches: usize) -> Self {
+    pub fn new(watches: usize) -> Self {
         let [work, store] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let database = Arc::new(Store::open(&store.path().join("store.db"), Durability::Process).unwrap());
         let events = Events::open(Arc::clone(&database));

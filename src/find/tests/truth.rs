@@ -82,7 +82,7 @@ fn take(place: &Place, step: &Step, rules_file: &str) {
 fn run(rounds: &[Vec<Step>], watches: usize, in_git: bool, git_rules: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let place = Place::new(watches).await;
+        let place = Place::new(watches);
         fs::create_dir(place.root.join("../beside")).unwrap();
         if in_git {
             git(place.root.as_path(), &["init", "--quiet"]);
@@ -153,7 +153,7 @@ fn what_a_limit_leaves_out_lies_deepest() {
 
 #[tokio::test]
 async fn what_may_not_be_read_closes_its_directory() {
-    let place = Place::new(1000).await;
+    let place = Place::new(1000);
     for path in ["closed/in", "open/in", "open/deeper/in"] {
         place.write(path, "");
     }
@@ -174,7 +174,7 @@ async fn what_may_not_be_read_closes_its_directory() {
 
 #[tokio::test]
 async fn a_repository_within_a_repository_has_its_own_rules() {
-    let place = Place::new(1000).await;
+    let place = Place::new(1000);
     git(place.root.as_path(), &["init", "--quiet"]);
     place.write(".gitignore", "*.log\nout/\n");
     place.write("inner/a.log", "");
