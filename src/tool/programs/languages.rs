@@ -1,11 +1,10 @@
 //! Words with a grammar of their own: revisions, addresses, settings, and what may be a file.
 
 use super::{
-    awk,
+    code::{awk, sed},
     effects::Effects,
     inner::shell_text,
     place::{Access, PathUse, Place, path_uses},
-    sed,
     table::Kind,
     walk::Walk,
     word::Argument,

@@ -3,7 +3,7 @@
 
 mod always;
 mod arity;
-mod awk;
+mod code;
 mod command;
 mod effects;
 mod find;
@@ -12,9 +12,7 @@ mod inner;
 mod languages;
 mod options;
 mod place;
-mod sed;
 mod shells;
-mod snippet;
 mod special;
 mod table;
 mod tar;

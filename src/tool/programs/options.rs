@@ -1,12 +1,13 @@
 //! Reads the words of a command by its line in the table.
 
 use super::{
+    code::snippet,
     effects::{Effects, Given, Inner},
     identity::Identity,
     inner::shell_text,
     languages,
     place::{Access, Place, here, path_uses, unknown},
-    snippet, special,
+    special,
     table::{self, Kind, Mode, Opt, Program, Takes, Trait},
     unknown as unknown_program,
     walk::{Notes, Walk},

@@ -2,10 +2,10 @@
 
 use std::{iter::Peekable, str::Chars};
 
-use super::effects::Found;
+use super::super::effects::Found;
 
 /// What the script does; nothing where it is not understood.
-pub(super) fn read(text: &str) -> Option<Found> {
+pub(in super::super) fn read(text: &str) -> Option<Found> {
     let mut script = Script { rest: text.chars().peekable(), found: Found::default() };
     while script.command()? {}
     Some(script.found)

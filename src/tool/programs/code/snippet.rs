@@ -1,13 +1,13 @@
 //! What code among the arguments of an interpreter may run, as far as its words tell. Nobody can judge code completely;
 //! but where a rule denies a program that the code names, a person decides.
 
-use super::word::Argument;
+use super::super::word::Argument;
 
 /// More words than this are not looked at.
 const MAX_WORDS: usize = 500;
 
 /// Each text in quotes, as the words of a command, and each word.
-pub(super) fn possible(code: &str) -> Vec<Vec<Argument>> {
+pub(in super::super) fn possible(code: &str) -> Vec<Vec<Argument>> {
     let words = code.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'))).filter(|word| !word.is_empty());
     let single = words.map(|word| vec![Argument::plain(word)]);
     quoted(code).into_iter().chain(single).take(MAX_WORDS).collect()

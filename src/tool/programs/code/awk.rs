@@ -1,9 +1,9 @@
 //! The language of awk, as far as it reads files, writes them or runs commands.
 
-use super::effects::Found;
+use super::super::effects::Found;
 
 /// What the program does; nothing where it is not understood.
-pub(super) fn read(text: &str) -> Option<Found> {
+pub(in super::super) fn read(text: &str) -> Option<Found> {
     let characters: Vec<char> = text.chars().collect();
     let mut found = Found::default();
     let mut at = 0;
