@@ -28,6 +28,8 @@ mod prepare;
 #[cfg(target_os = "linux")]
 mod proxy;
 #[cfg(target_os = "linux")]
+mod repository;
+#[cfg(target_os = "linux")]
 mod spec;
 
 #[cfg(not(target_os = "linux"))]

@@ -10,11 +10,12 @@ use polytree_protocol::sandbox::SandboxPolicy;
 
 use super::{
     error::Unconfined,
-    git_files::{Repository, protected},
+    git_files::protected,
     listing::{Judge, Listing, without},
     place::Verdict,
     places,
     policy::Abilities,
+    repository::Repository,
     spec::{Access, Cover, Network, Spec},
 };
 
@@ -92,9 +93,7 @@ pub fn prepare(request: &Request<'_>, listing: &mut Listing) -> Result<Prepared,
         listing.readable(request.worktree, MAX_RULES)?.into_iter().for_each(|path| spec.grant(Access::Read, path));
     }
     if let Some(repository) = &repository {
-        for path in [&repository.own, &repository.common].into_iter().chain(&repository.alternates) {
-            spec.grant(Access::Read, path);
-        }
+        repository.readable(&private).into_iter().for_each(|path| spec.grant(Access::Read, path));
     }
     spec.grant(Access::Read, request.outputs);
     spec.grant(Access::Write, request.temporary);
@@ -143,11 +142,7 @@ fn workspace(
         }
     }
     if let Some(repository) = repository {
-        spec.grant(Access::Write, &repository.own);
-        // What other worktrees have of their own is not this one's.
-        for name in ["objects", "refs", "logs", "rr-cache"] {
-            spec.grant(Access::Write, repository.common.join(name));
-        }
+        repository.writable(private).into_iter().for_each(|path| spec.grant(Access::Write, path));
     }
     spec.attributes = true;
     let fixed = protected(worktree, repository, request.own_names);

@@ -41,6 +41,7 @@ mod relay;
 mod resources;
 #[cfg(target_os = "linux")]
 mod sandbox;
+mod sandbox_git;
 mod sessions;
 mod store;
 mod structured;

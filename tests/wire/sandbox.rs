@@ -31,15 +31,15 @@ fn give(path: &Path) {
 }
 
 /// A home, a client of a daemon in it, and a session.
-struct Place {
-    fixture: Fixture,
+pub struct Place {
+    pub fixture: Fixture,
     client: Client,
     session: Value,
 }
 
 impl Place {
     /// A daemon by somebody without rights, in the directory of the home, with these settings.
-    async fn new(fixture: Fixture, directory: &str, settings: &Value) -> Self {
+    pub async fn new(fixture: Fixture, directory: &str, settings: &Value) -> Self {
         fixture.settings(settings);
         give(&fixture.path(""));
         let mut client = Client::start_as(&fixture, directory, somebody());
@@ -49,7 +49,7 @@ impl Place {
     }
 
     /// The state of a call of bash with these arguments; whatever is asked is refused, and counted.
-    async fn call(&mut self, arguments: Value, more: Value) -> (Value, Vec<Value>) {
+    pub async fn call(&mut self, arguments: Value, more: Value) -> (Value, Vec<Value>) {
         self.fixture.models.push(Answer::openai_calls(&[("c", "bash", arguments)]));
         self.fixture.models.push(Answer::openai_text("done"));
         let mut params = json!({ "sessionID": self.session, "parts": "go" });
@@ -75,14 +75,14 @@ impl Place {
     }
 
     /// The output of a line, which nobody must be asked for.
-    async fn run(&mut self, line: &str, more: Value) -> Value {
+    pub async fn run(&mut self, line: &str, more: Value) -> Value {
         let (state, questions) = self.call(json!({ "command": line, "description": "x", "timeout": 60_000 }), more).await;
         assert!(questions.is_empty(), "{line}: {questions:?}");
         assert_eq!(state["status"], "completed", "{line}: {state}");
         state
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.fixture.path(name)).unwrap_or_default()
     }
 
@@ -104,7 +104,7 @@ impl Place {
     }
 }
 
-fn output(state: &Value) -> &str {
+pub fn output(state: &Value) -> &str {
     state["output"].as_str().unwrap()
 }
 
@@ -225,12 +225,12 @@ async fn an_agent_that_looks_writes_reads_and_connects_nothing_whatever_runs() {
 }
 
 /// Commands that can be confined are not asked for.
-fn edits() -> Value {
+pub fn edits() -> Value {
     json!({ "agent": "build", "mode": "edits" })
 }
 
 /// Nothing in the words of such a line tells what it does.
-fn python(code: &str) -> String {
+pub fn python(code: &str) -> String {
     format!("/usr/bin/python3 -c '{code}'")
 }
 
@@ -282,6 +282,8 @@ async fn in_the_mode_for_edits_nothing_else_is_read_written_or_reached() {
         r#"open(".git/hooks/post-checkout", "w").write("evil")"#,
         r#"import os; os.rename(".git/hooks", "h")"#,
         r#"import os; os.rename(".git", "gone")"#,
+        r#"open(".git/polytree-id", "w").write("x")"#,
+        r#"import os; os.remove(".git/polytree-id")"#,
         r#"import subprocess; subprocess.check_call(["git", "config", "core.fsmonitor", "evil"])"#,
         r#"import socket; socket.create_connection(("1.1.1.1", 80), 2)"#,
         r#"import socket; s = socket.socket(socket.AF_UNIX); s.connect("/var/run/docker.sock")"#,
@@ -301,29 +303,6 @@ async fn in_the_mode_for_edits_nothing_else_is_read_written_or_reached() {
     let state = place.run(&python(r#"import os; os.mkdir(".polytree"); open("polytree.json", "w").write("{}")"#), edits()).await;
     assert!(output(&state).contains("put back") && output(&state).contains("polytree.json"), "{state}");
     assert!(!place.fixture.path("repo/polytree.json").exists() && !place.fixture.path("repo/.polytree").exists());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn in_a_linked_worktree_git_works_and_other_worktrees_are_left_alone() {
-    let fixture = Fixture::new().await;
-    fixture.git("repo", &["worktree", "add", "-q", "../tree"]);
-    let mut place = Place::new(fixture, "tree", &json!({})).await;
-    let commit = "echo x > b.txt && git add b.txt && git -c user.name=a -c user.email=a@b commit -qm third && git log --oneline";
-    let state = place.run(commit, edits()).await;
-    assert_eq!(state["metadata"]["exit"], 0, "{state}");
-    let plan = json!({ "agent": "plan" });
-    assert_eq!(place.run("git log --oneline -1", plan).await["metadata"]["exit"], 0);
-    for code in [
-        r#"open("../repo/a.txt", "a")"#,
-        r#"open("../repo/.git/config", "a")"#,
-        r#"open("../repo/.git/hooks/x", "w")"#,
-        r#"open("../repo/.git/index", "a")"#,
-        r#"open("../repo/.git/worktrees/tree/commondir", "a")"#,
-        r#"open(".git", "a")"#,
-    ] {
-        let state = place.run(&python(code), edits()).await;
-        assert_ne!(state["metadata"]["exit"], 0, "{code}: {state}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
