@@ -22,6 +22,8 @@ mod helper;
 #[cfg(target_os = "linux")]
 mod listing;
 #[cfg(target_os = "linux")]
+mod nested;
+#[cfg(target_os = "linux")]
 mod places;
 #[cfg(target_os = "linux")]
 mod prepare;

@@ -12,6 +12,7 @@ use super::{
     error::Unconfined,
     git_files::protected,
     listing::{Judge, Listing, without},
+    nested,
     place::Verdict,
     places,
     policy::Abilities,
@@ -145,7 +146,12 @@ fn workspace(
         repository.writable(private).into_iter().for_each(|path| spec.grant(Access::Write, path));
     }
     spec.attributes = true;
-    let fixed = protected(worktree, repository, request.own_names);
+    let repositories = listing.repositories(worktree);
+    let mut fixed = protected(worktree, repository, request.own_names);
+    fixed.extend(nested::protected_below(worktree, &repositories));
+    // What two repositories have in common.
+    let mut seen = HashSet::new();
+    fixed.retain(|path| seen.insert(path.clone()));
     let kept = listing.kept(worktree);
     if !abilities.can_cover() {
         if kept.iter().any(|kept| kept.verdict.fixed) {
@@ -163,6 +169,7 @@ fn workspace(
     if let Some(repository) = repository.filter(|repository| repository.own.starts_with(worktree)) {
         covers.push((Cover::Pin, repository.own.clone()));
     }
+    covers.extend(nested::pins(worktree, &repositories));
     for path in fixed {
         // What is not there cannot be mounted over, and is compared instead.
         match fs::symlink_metadata(&path) {

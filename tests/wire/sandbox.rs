@@ -417,9 +417,12 @@ async fn without_namespaces_secrets_stay_and_what_git_runs_is_put_back_or_mounte
     let fixture = Fixture::new().await;
     let [worktree, data] = ["repo", "data"].map(|name| AbsPath::new(fixture.path(name)).unwrap());
     std::fs::write(fixture.path("repo/.env"), "SECRET-ENV\n").unwrap();
+    fixture.git("repo", &["init", "-q", "nested"]);
+    let nested = std::fs::read_to_string(fixture.path("repo/nested/.git/config")).unwrap();
     let found = Sandbox::new(&data, &[]).with_program(env!("CARGO_BIN_EXE_polytree")).abilities().await;
     assert!(found.can_confine(), "these tests need Landlock: {found:?}");
     let line = "exec 2>&1; cat a.txt; cat .env; echo x > made; git config core.fsmonitor evil; echo evil > .git/hooks/evil; mkdir .polytree; \
+                echo evil > nested/.git/config; \
                 echo x > ../outside; echo done";
     let config = std::fs::read_to_string(fixture.path("repo/.git/config")).unwrap();
     let mut ways = vec![Abilities { namespaces: false, bubblewrap: false, ..found }];
@@ -429,7 +432,9 @@ async fn without_namespaces_secrets_stay_and_what_git_runs_is_put_back_or_mounte
         assert!(printed.contains("one\ntwo\nthree\n") && printed.ends_with("done\n"), "{printed}");
         assert!(!printed.contains("SECRET-ENV"), "{printed}");
         assert_eq!(std::fs::read_to_string(fixture.path("repo/.git/config")).unwrap(), config);
-        let expected = if abilities.bubblewrap { vec![".polytree"] } else { vec![".polytree", ".git/config", ".git/hooks"] };
+        assert_eq!(std::fs::read_to_string(fixture.path("repo/nested/.git/config")).unwrap(), nested);
+        let compared = vec![".polytree", ".git/config", ".git/hooks", "nested/.git/config"];
+        let expected = if abilities.bubblewrap { vec![".polytree"] } else { compared };
         assert_eq!(restored, expected, "{printed}");
         for (name, exists) in [("repo/made", true), ("repo/.git/hooks/evil", false), ("repo/.polytree", false), ("outside", false)] {
             assert_eq!(fixture.path(name).exists(), exists, "{name}: {printed}");

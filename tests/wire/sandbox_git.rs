@@ -74,6 +74,50 @@ async fn alternates_open_nothing_but_stores_of_objects() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nested_repositories_are_protected_and_new_ones_are_named() {
+    let fixture = Fixture::new().await;
+    fixture.git("repo", &["init", "-q", "deep/old"]);
+    let mut place = Place::new(fixture, "repo", &json!({})).await;
+    let config = place.read("repo/deep/old/.git/config");
+    for code in [
+        r#"open("deep/old/.git/config", "a").write("[core] fsmonitor = evil")"#,
+        r#"open("deep/old/.git/hooks/post-checkout", "w").write("evil")"#,
+        r#"import os; os.rename("deep/old/.git/hooks", "h")"#,
+        r#"import os; os.rename("deep/old/.git", "g")"#,
+    ] {
+        let state = place.run(&python(code), edits()).await;
+        assert_ne!(state["metadata"]["exit"], 0, "{code}: {state}");
+    }
+    assert_eq!(place.read("repo/deep/old/.git/config"), config);
+    let commit = "cd deep/old && touch x && git add x && git -c user.name=a -c user.email=a@b commit -qm x";
+    let state = place.run(commit, edits()).await;
+    assert_eq!(state["metadata"]["exit"], 0, "{state}");
+    assert!(!output(&state).contains("created a repository"), "{state}");
+
+    for (code, named) in [
+        (r#"import subprocess; subprocess.check_call(["git", "init", "-q", "some/new"])"#, "repo/some/new."),
+        (r#"import os; os.mkdir("link"); open("link/.git", "w").write("gitdir: ../some")"#, "repo/link."),
+        (r#"import os; os.rename("deep", "other"); os.makedirs("deep/old/.git")"#, "repo/deep/old, "),
+    ] {
+        let state = place.run(&python(code), edits()).await;
+        let told = output(&state);
+        assert!(told.contains("created a repository") && told.contains(named), "{code}: {state}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_git_has_made_in_vain_is_told() {
+    for (directory, line, gone) in [("repo", "git worktree add -q ./side", "repo/.git/worktrees"), ("plain", "git init -q", "plain/.git")] {
+        let fixture = Fixture::new().await;
+        std::fs::create_dir(fixture.path("plain")).unwrap();
+        let mut place = Place::new(fixture, directory, &json!({})).await;
+        let state = place.run(line, edits()).await;
+        assert!(output(&state).contains("although the command succeeded") && output(&state).contains("`outside`"), "{line}: {state}");
+        assert!(!place.fixture.path(gone).exists(), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn in_a_linked_worktree_git_works_and_other_worktrees_are_left_alone() {
     let fixture = Fixture::new().await;
     fixture.git("repo", &["worktree", "add", "-q", "../tree"]);
