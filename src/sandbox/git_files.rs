@@ -267,7 +267,7 @@ mod tests {
     fn a_linked_worktree_keeps_the_file_that_leads_to_its_repository() {
         let top = Path::new("/top");
         let (own, tree) = (top.join("main/.git/worktrees/w"), top.join("w"));
-        let repository = Repository { own: own.clone(), common: top.join("main/.git") };
+        let repository = Repository { own, common: top.join("main/.git") };
         let paths = protected(&tree, Some(&repository), &[]);
         for name in ["w/.git", "main/.git/config", "main/.git/hooks", "main/.git/polytree-id", "main/.git/worktrees/w/commondir"] {
             assert!(paths.contains(&top.join(name)), "{name}");

@@ -189,8 +189,8 @@ mod tests {
         let (home, own) = (top.join("home"), top.join("home/worktrees/w"));
         let repository = Repository { own: own.clone(), common: home.clone() };
         let private = HashSet::from([home.join(".ssh"), top.join("data")]);
-        assert_eq!(repository.readable(&private), [own.clone()]);
-        assert_eq!(repository.writable(&private), [own, home.join("objects")]);
+        assert_eq!(repository.writable(&private), [own.clone(), home.join("objects")]);
+        assert_eq!(repository.readable(&private), [own]);
         let other = Repository { own: top.join("data"), common: top.join("data") };
         assert!(other.readable(&private).is_empty() && other.writable(&private).is_empty());
     }
