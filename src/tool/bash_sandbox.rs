@@ -19,13 +19,13 @@ use super::{
     path::blocking,
 };
 use crate::{
-    permission::rules::{Origin, Rules},
+    permission::{
+        mode::OWN_NAMES,
+        rules::{Origin, Rules},
+    },
     sandbox::{Confined, Place, Sandbox, Settings, Unconfined, Verdict},
     stdx::paths::AbsPath,
 };
-
-/// polytree's own files at the top of a worktree.
-const OWN_NAMES: [&str; 3] = [".polytree", "polytree.json", "polytree.jsonc"];
 
 /// So many paths are named to the model.
 const MAX_NAMED: usize = 10;
