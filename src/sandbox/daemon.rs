@@ -109,6 +109,9 @@ impl Sandbox {
             settings.write.iter().cloned().chain(place.outside.iter().map(|path| path.as_path().to_owned())).collect();
         let cache = self.cache(worktree);
         let temporary = self.make(is_workspace.then_some(&cache)).map_err(Unconfined::Io)?;
+        // The helper follows no links.
+        let cache = cache.canonicalize().unwrap_or(cache);
+        let outputs = place.outputs.real_or_nearest();
         let known = self.known(place);
         let listing = self.listing(worktree.as_path(), place.rules_key);
         let blank = self.directory.join("blank");
@@ -122,7 +125,7 @@ impl Sandbox {
             write: &write,
             sockets: &settings.sockets,
             proxied: settings.wants().domains,
-            outputs: place.outputs.as_path(),
+            outputs: outputs.as_path(),
             own: &self.own,
             own_names: place.own_names,
             temporary: temporary.path(),
