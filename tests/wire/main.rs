@@ -41,6 +41,8 @@ mod relay;
 mod resources;
 #[cfg(target_os = "linux")]
 mod sandbox;
+#[cfg(target_os = "linux")]
+mod sandbox_processes;
 mod sessions;
 mod store;
 mod structured;

@@ -16,23 +16,22 @@ use super::support::{
 };
 
 /// A user without rights, who is nobody where `tests/run` has not made one; `None` where the tests have none themselves.
-fn somebody() -> Option<u32> {
+pub fn somebody() -> Option<u32> {
     let uid = std::env::var("POLYTREE_TEST_UID").ok().and_then(|uid| uid.parse().ok()).unwrap_or(65534);
     rustix::process::geteuid().is_root().then_some(uid)
 }
 
-/// Gives everything below a path to the user of the test.
-fn give(path: &Path) {
-    let Some(uid) = somebody() else { return };
+/// Gives everything below a path to a user.
+fn give(path: &Path, uid: u32) {
     chown(path, Some(uid), Some(uid)).unwrap();
     if path.is_dir() && !path.is_symlink() {
-        std::fs::read_dir(path).unwrap().for_each(|entry| give(&entry.unwrap().path()));
+        std::fs::read_dir(path).unwrap().for_each(|entry| give(&entry.unwrap().path(), uid));
     }
 }
 
 /// A home, a client of a daemon in it, and a session.
-struct Place {
-    fixture: Fixture,
+pub struct Place {
+    pub fixture: Fixture,
     client: Client,
     session: Value,
 }
@@ -40,9 +39,16 @@ struct Place {
 impl Place {
     /// A daemon by somebody without rights, in the directory of the home, with these settings.
     async fn new(fixture: Fixture, directory: &str, settings: &Value) -> Self {
+        Self::of(fixture, directory, settings, somebody()).await
+    }
+
+    /// The same by this user, or by the one of the tests.
+    pub async fn of(fixture: Fixture, directory: &str, settings: &Value, user: Option<u32>) -> Self {
         fixture.settings(settings);
-        give(&fixture.path(""));
-        let mut client = Client::start_as(&fixture, directory, somebody());
+        if let Some(user) = user {
+            give(&fixture.path(""), user);
+        }
+        let mut client = Client::start_as(&fixture, directory, user);
         let session = client.session().await;
         client.subscribe(json!({ "sessionID": session })).await;
         Self { fixture, client, session: session.into() }
@@ -75,7 +81,7 @@ impl Place {
     }
 
     /// The output of a line, which nobody must be asked for.
-    async fn run(&mut self, line: &str, more: Value) -> Value {
+    pub async fn run(&mut self, line: &str, more: Value) -> Value {
         let (state, questions) = self.call(json!({ "command": line, "description": "x", "timeout": 60_000 }), more).await;
         assert!(questions.is_empty(), "{line}: {questions:?}");
         assert_eq!(state["status"], "completed", "{line}: {state}");
@@ -104,12 +110,12 @@ impl Place {
     }
 }
 
-fn output(state: &Value) -> &str {
+pub fn output(state: &Value) -> &str {
     state["output"].as_str().unwrap()
 }
 
 /// Everything may be run by rules, so that the kernel alone stands in the way.
-fn unguarded() -> Value {
+pub fn unguarded() -> Value {
     json!({ "agent": { "plan": { "permission": { "bash": "allow", "external_directory": "ask" } } } })
 }
 
@@ -225,7 +231,7 @@ async fn an_agent_that_looks_writes_reads_and_connects_nothing_whatever_runs() {
 }
 
 /// Commands that can be confined are not asked for.
-fn edits() -> Value {
+pub fn edits() -> Value {
     json!({ "agent": "build", "mode": "edits" })
 }
 

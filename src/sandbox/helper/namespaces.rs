@@ -24,13 +24,16 @@ use rustix::{
     net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketType, send, sendmsg, socket_with},
 };
 
-use super::files::open_real;
+use super::{
+    files::open_real,
+    processes::{self, First},
+};
 use crate::sandbox::spec::{Cover, Network, Spec};
 
-/// Makes the namespaces and mounts what is to be mounted.
-pub fn enter(spec: &Spec) -> io::Result<()> {
+/// Makes the namespaces and mounts what is to be mounted; returns in the first process of the one for processes.
+pub fn enter(spec: &Spec) -> io::Result<First> {
     let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-    let mut flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS;
+    let mut flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWIPC;
     if spec.network != Network::Off {
         flags |= CloneFlags::CLONE_NEWNET;
     }
@@ -38,8 +41,13 @@ pub fn enter(spec: &Spec) -> io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
     fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
+    let first = processes::enter()?;
     // Nothing that is mounted here is seen outside.
     attach(Path::new("/"), MsFlags::MS_REC | MsFlags::MS_SLAVE)?;
+    // Programs look up processes by their numbers in this namespace. In a container the system may refuse it; then they see
+    // those outside, as they would without one.
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let _ = mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>);
     let here = rustix::process::getcwd(Vec::new())?;
     let mounts = if spec.seals { mounts()? } else { Vec::new() };
     let is_pin = |(kind, _): &&(Cover, PathBuf)| *kind == Cover::Pin;
@@ -59,7 +67,7 @@ pub fn enter(spec: &Spec) -> io::Result<()> {
     if spec.network != Network::Off {
         raise_loopback()?;
     }
-    Ok(())
+    Ok(first)
 }
 
 /// Where something is mounted.
