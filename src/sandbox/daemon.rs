@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
-    confined::{Confined, THIS, bubblewrap},
+    confined::{Confined, PROCESSES, THIS, bubblewrap},
     error::Unconfined,
     git_files::Snapshot,
     helper::{ARGUMENT, PROBE},
@@ -200,7 +200,7 @@ async fn probe(program: &Path, directory: &AbsPath) -> Abilities {
     let mut abilities: Abilities = serde_json::from_slice(&told).unwrap_or_default();
     if let Some(program) = bubblewrap() {
         let mut command = process::command(program, &place);
-        command.args(["--dev-bind", "/", "/", "--", "/bin/true"]);
+        command.args(["--dev-bind", "/", "/"]).args(PROCESSES).args(["--", "/bin/true"]);
         abilities.bubblewrap =
             timeout(PROBE_TIMEOUT, process::run(command)).await.is_ok_and(|ran| ran.is_ok_and(|output| output.status.success()));
     }

@@ -2,6 +2,11 @@
 //! real kernel, by a user without rights and by root where the tests are root's.
 
 use nix::libc;
+use polytree::{
+    sandbox::{self, Abilities, Sandbox},
+    stdx::{paths::AbsPath, process::Group},
+};
+use polytree_protocol::sandbox::SandboxPolicy;
 use serde_json::{Value, json};
 
 use super::{
@@ -177,6 +182,41 @@ async fn nothing_that_a_command_has_started_survives_it() {
             assert!(state["metadata"].get("running").is_none(), "{state}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_bubblewrap_nothing_survives_either() {
+    let fixture = Fixture::new().await;
+    let [worktree, data] = ["repo", "data"].map(|name| AbsPath::new(fixture.path(name)).unwrap());
+    std::fs::write(fixture.path("repo/survivor.py"), SURVIVOR).unwrap();
+    let sandbox = Sandbox::new(&data, &[]).with_program(env!("CARGO_BIN_EXE_polytree"));
+    let found = sandbox.abilities().await;
+    if !found.bubblewrap {
+        return;
+    }
+    let place = sandbox::Place {
+        policy: SandboxPolicy::Workspace,
+        settings: &sandbox::Settings::default(),
+        worktree: &worktree,
+        home: None,
+        search_path: None,
+        outputs: &data,
+        outside: &[],
+        own_names: &[".polytree"],
+        rules: &|_| sandbox::Verdict { hidden: false, fixed: false },
+        rules_key: 0,
+    };
+    let confined = sandbox.confine(Abilities { namespaces: false, ..found }, &place).unwrap();
+    let (mut command, sender) = confined.command("/bin/bash".as_ref(), &worktree).unwrap();
+    let argument = format!("bare-bubblewrap-{}", std::process::id());
+    command.args(["-c", "--", &format!("/usr/bin/python3 survivor.py {argument} | grep -q survives && touch survived")]);
+    let mut group = Group::spawn(command).unwrap();
+    sender.send().await;
+    assert!(group.wait().await.unwrap().success());
+    assert!(fixture.path("repo/survived").exists() && runs(&argument), "it has not left the group");
+    group.kill();
+    group.ended().await;
+    assert!(!runs(&argument));
 }
 
 #[tokio::test(flavor = "multi_thread")]
