@@ -25,6 +25,9 @@ use crate::stdx::{paths::AbsPath, process, tasks::Tasks};
 /// The executable that is running, also after it was replaced on the disk.
 pub const THIS: &str = "/proc/self/exe";
 
+/// By these arguments bubblewrap makes a namespace for processes.
+pub const PROCESSES: [&str; 3] = ["--unshare-pid", "--proc", "/proc"];
+
 /// A command's sandbox, ready to be started. Its temporary directory goes with it.
 #[derive(Debug)]
 pub struct Confined {
@@ -101,7 +104,7 @@ impl Confined {
             return Ok(process::command(&self.program, directory));
         }
         let mut command = process::command(bubblewrap().ok_or_else(|| io::Error::other("bubblewrap has gone"))?, directory);
-        command.args(["--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev"]);
+        command.args(["--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev"]).args(PROCESSES);
         for (cover, path) in &self.prepared.outer {
             match cover {
                 Cover::Pin => command.arg("--bind").args([path, path]),

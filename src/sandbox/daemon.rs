@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
-    confined::{Confined, THIS, bubblewrap},
+    confined::{Confined, PROCESSES, THIS, bubblewrap},
     error::Unconfined,
     git_files::Snapshot,
     helper::{ARGUMENT, PROBE},
@@ -110,6 +110,9 @@ impl Sandbox {
             settings.write.iter().cloned().chain(place.outside.iter().map(|path| path.as_path().to_owned())).collect();
         let cache = self.cache(worktree);
         let temporary = self.make(is_workspace.then_some(&cache)).map_err(Unconfined::Io)?;
+        // The helper follows no links.
+        let cache = cache.canonicalize().unwrap_or(cache);
+        let outputs = place.outputs.real_or_nearest();
         let known = self.known(place);
         let listing = self.listing(worktree.as_path(), place.rules_key);
         let blank = self.directory.join("blank");
@@ -123,7 +126,7 @@ impl Sandbox {
             write: &write,
             sockets: &settings.sockets,
             proxied: settings.wants().domains,
-            outputs: place.outputs.as_path(),
+            outputs: outputs.as_path(),
             own: &self.own,
             own_names: place.own_names,
             temporary: temporary.path(),
@@ -202,7 +205,7 @@ async fn probe(program: &Path, directory: &AbsPath) -> Abilities {
     let mut abilities: Abilities = serde_json::from_slice(&told).unwrap_or_default();
     if let Some(program) = bubblewrap() {
         let mut command = process::command(program, &place);
-        command.args(["--dev-bind", "/", "/", "--", "/bin/true"]);
+        command.args(["--dev-bind", "/", "/"]).args(PROCESSES).args(["--", "/bin/true"]);
         abilities.bubblewrap =
             timeout(PROBE_TIMEOUT, process::run(command)).await.is_ok_and(|ran| ran.is_ok_and(|output| output.status.success()));
     }

@@ -5,6 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::{ExitStatus, Output, Stdio},
+    time::Duration,
 };
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap};
@@ -204,6 +205,13 @@ impl Group {
         });
         #[cfg(not(unix))]
         return false;
+    }
+
+    /// Waits until nothing in the group runs any more; nobody tells when that is.
+    pub async fn ended(&self) {
+        while self.is_alive() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Once the group is seen empty its number may belong to others, so it is forgotten.

@@ -1,7 +1,7 @@
 //! What runs on this machine, as far as the system tells: who is left of a group of processes, and who has left it.
 //! Nothing is known where there is no `/proc`.
 
-use std::{ffi::OsStr, path::Path};
+use std::{ffi::OsStr, path::Path, time::Duration};
 
 /// A process that runs; a zombie is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,33 @@ pub fn escaped(group: u32, variable: &str, value: &str) -> Vec<Process> {
     found.sort_by_key(|process| process.pid);
     found
 }
+
+/// The same, but they are ended first; gives those that cannot be ended. Blocks.
+#[must_use]
+pub fn end_escaped(group: u32, variable: &str, value: &str) -> Vec<Process> {
+    /// One that starts others may be quicker than this for a while.
+    const ROUNDS: usize = 100;
+    let mut found = escaped(group, variable, value);
+    for _ in 0..ROUNDS {
+        if found.is_empty() {
+            break;
+        }
+        found.iter().for_each(|process| kill(process.pid));
+        std::thread::sleep(Duration::from_millis(2));
+        found = escaped(group, variable, value);
+    }
+    found
+}
+
+#[cfg(unix)]
+fn kill(pid: u32) {
+    use rustix::process::{Pid, Signal, kill_process};
+    // It may have ended meanwhile.
+    let _ = i32::try_from(pid).ok().and_then(Pid::from_raw).map(|pid| kill_process(pid, Signal::KILL));
+}
+
+#[cfg(not(unix))]
+fn kill(_: u32) {}
 
 /// The processes that may have been started after this one: all that have a greater number, unless the numbers have
 /// begun again since.
@@ -112,9 +139,10 @@ mod tests {
         assert!(found.contains(&Process { pid: other.id(), command: "sleep 1001".to_owned() }), "{found:?}");
         assert!(found.iter().all(|process| process.pid != first.id()));
         assert_eq!(escaped(first.id(), "TEST_CALL", "a"), []);
-        for child in [&mut first, &mut other] {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+        assert_eq!(end_escaped(first.id(), "TEST_CALL", "a b"), []);
+        assert_eq!(is_group_alive(first.id()), Some(true));
+        assert!(!other.wait().unwrap().success());
+        first.kill().unwrap();
+        first.wait().unwrap();
     }
 }

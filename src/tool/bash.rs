@@ -183,7 +183,13 @@ async fn execute(
     rest = run.kept_back.push(&context.guard.secrets, &rest) + &run.kept_back.finish();
     run.keeper.push(&rest).await;
     let number = run.group.number();
-    let gone_on = Tasks::spawn_blocking(move || number.map(|group| process_table::escaped(group, CALL, &call)).unwrap_or_default());
+    let is_confined = matches!(how, Execution::Confined(_));
+    if is_confined {
+        // What it should not have changed is put back after this, and nothing of it may write then.
+        let _ = timeout(GRACE, run.group.ended()).await;
+    }
+    let look = if is_confined { process_table::end_escaped } else { process_table::escaped };
+    let gone_on = Tasks::spawn_blocking(move || number.map(|group| look(group, CALL, &call)).unwrap_or_default());
     Ok(Finished { kept: run.keeper.finish().await, status: run.status, end, gone_on: gone_on.await.unwrap_or_default() })
 }
 

@@ -41,7 +41,10 @@ mod relay;
 mod resources;
 #[cfg(target_os = "linux")]
 mod sandbox;
+#[cfg(target_os = "linux")]
 mod sandbox_git;
+#[cfg(target_os = "linux")]
+mod sandbox_processes;
 mod sessions;
 mod store;
 mod structured;

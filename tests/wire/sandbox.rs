@@ -16,17 +16,16 @@ use super::support::{
 };
 
 /// A user without rights, who is nobody where `tests/run` has not made one; `None` where the tests have none themselves.
-fn somebody() -> Option<u32> {
+pub fn somebody() -> Option<u32> {
     let uid = std::env::var("POLYTREE_TEST_UID").ok().and_then(|uid| uid.parse().ok()).unwrap_or(65534);
     rustix::process::geteuid().is_root().then_some(uid)
 }
 
-/// Gives everything below a path to the user of the test.
-fn give(path: &Path) {
-    let Some(uid) = somebody() else { return };
+/// Gives everything below a path to a user.
+fn give(path: &Path, uid: u32) {
     chown(path, Some(uid), Some(uid)).unwrap();
     if path.is_dir() && !path.is_symlink() {
-        std::fs::read_dir(path).unwrap().for_each(|entry| give(&entry.unwrap().path()));
+        std::fs::read_dir(path).unwrap().for_each(|entry| give(&entry.unwrap().path(), uid));
     }
 }
 
@@ -40,9 +39,16 @@ pub struct Place {
 impl Place {
     /// A daemon by somebody without rights, in the directory of the home, with these settings.
     pub async fn new(fixture: Fixture, directory: &str, settings: &Value) -> Self {
+        Self::of(fixture, directory, settings, somebody()).await
+    }
+
+    /// The same by this user, or by the one of the tests.
+    pub async fn of(fixture: Fixture, directory: &str, settings: &Value, user: Option<u32>) -> Self {
         fixture.settings(settings);
-        give(&fixture.path(""));
-        let mut client = Client::start_as(&fixture, directory, somebody());
+        if let Some(user) = user {
+            give(&fixture.path(""), user);
+        }
+        let mut client = Client::start_as(&fixture, directory, user);
         let session = client.session().await;
         client.subscribe(json!({ "sessionID": session })).await;
         Self { fixture, client, session: session.into() }
@@ -109,7 +115,7 @@ pub fn output(state: &Value) -> &str {
 }
 
 /// Everything may be run by rules, so that the kernel alone stands in the way.
-fn unguarded() -> Value {
+pub fn unguarded() -> Value {
     json!({ "agent": { "plan": { "permission": { "bash": "allow", "external_directory": "ask" } } } })
 }
 

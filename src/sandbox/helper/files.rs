@@ -5,7 +5,7 @@ use std::{io, os::fd::OwnedFd, path::Path};
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, Scope,
 };
-use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat2};
 
 use crate::sandbox::spec::{Access, Network, Spec};
 
@@ -53,15 +53,41 @@ fn rights(access: Access) -> BitFlags<AccessFs> {
     }
 }
 
-/// `None` for what is not there, and for a link: what it leads to was not meant.
+/// `None` for what is not there, and for a path with a link in it: all that is granted are real paths, so somebody has just
+/// put the link there, and what it leads to was not meant.
 fn open(path: &Path) -> io::Result<Option<(OwnedFd, bool)>> {
-    let file = match openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
+    use rustix::io::Errno;
+    let file = match open_real(path) {
         Ok(file) => file,
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::ACCESS) => return Ok(None),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::LOOP) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    Ok(match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
-        FileType::Symlink => None,
-        kind => Some((file, kind == FileType::Directory)),
-    })
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
+    Ok(Some((file, kind == FileType::Directory)))
+}
+
+/// Opens what a path names, for its place alone; fails with `ELOOP` where any part of the path is a link.
+pub fn open_real(path: &Path) -> rustix::io::Result<OwnedFd> {
+    openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_anywhere_in_a_path_is_not_granted() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().canonicalize().unwrap().join(name);
+        std::fs::create_dir_all(at("secret/deep")).unwrap();
+        std::fs::write(at("secret/key"), "").unwrap();
+        symlink("secret", at("sub")).unwrap();
+        assert!(open(&at("secret/deep")).unwrap().unwrap().1);
+        assert!(!open(&at("secret/key")).unwrap().unwrap().1);
+        for name in ["sub", "sub/key", "sub/deep", "none", "secret/key/none"] {
+            assert!(open(&at(name)).unwrap().is_none(), "{name}");
+        }
+    }
 }

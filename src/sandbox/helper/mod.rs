@@ -1,8 +1,10 @@
 //! The helper: the same executable, started in the place of a command. It confines itself as it is told on its standard
 //! input and then becomes the command. It starts no thread and no runtime, and does nothing else.
 
+mod capabilities;
 mod files;
 mod namespaces;
+mod processes;
 mod syscalls;
 
 use std::{
@@ -52,7 +54,7 @@ fn run(command: &[OsString]) -> io::Result<std::convert::Infallible> {
     let mut command = std::process::Command::new(program);
     command.args(arguments);
     if spec.namespaces {
-        namespaces::enter(&spec)?;
+        let first = namespaces::enter(&spec)?;
         if spec.network == Network::Proxy {
             let port = namespaces::listen(rustix::stdio::stdin())?;
             let address = format!("http://127.0.0.1:{port}");
@@ -60,16 +62,24 @@ fn run(command: &[OsString]) -> io::Result<std::convert::Infallible> {
                 command.env(name, &address);
             }
         }
+        no_input()?;
+        first.start()?;
     } else if spec.network != Network::Off || !spec.covers.is_empty() {
         return Err(io::Error::other("what is asked for needs namespaces"));
     }
-    rustix::stdio::dup2_stdin(File::open("/dev/null")?.as_fd())?;
+    no_input()?;
     let enforced = files::confine(&spec)?;
     if enforced < spec.landlock {
         return Err(io::Error::other(format!("Landlock has ABI {enforced}, and {} was found before", spec.landlock)));
     }
+    capabilities::drop_all(&spec)?;
     syscalls::confine(&spec)?;
     Err(command.exec())
+}
+
+/// Nothing more is read: the command has no input.
+fn no_input() -> io::Result<()> {
+    Ok(rustix::stdio::dup2_stdin(File::open("/dev/null")?.as_fd())?)
 }
 
 /// Tries everything once, in this process that is for nothing else, and prints what works.

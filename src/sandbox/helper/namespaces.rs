@@ -7,7 +7,7 @@ use std::{
     mem::MaybeUninit,
     net::{Ipv4Addr, SocketAddrV4, TcpListener},
     os::{
-        fd::{AsFd as _, BorrowedFd},
+        fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStringExt as _,
     },
     path::{Path, PathBuf},
@@ -18,16 +18,22 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 use rustix::{
-    fs::StatVfsMountFlags,
+    fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags, openat},
+    io::Errno,
+    mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
     net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketType, send, sendmsg, socket_with},
 };
 
+use super::{
+    files::open_real,
+    processes::{self, First},
+};
 use crate::sandbox::spec::{Cover, Network, Spec};
 
-/// Makes the namespaces and mounts what is to be mounted.
-pub fn enter(spec: &Spec) -> io::Result<()> {
+/// Makes the namespaces and mounts what is to be mounted; returns in the first process of the one for processes.
+pub fn enter(spec: &Spec) -> io::Result<First> {
     let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-    let mut flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS;
+    let mut flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWIPC;
     if spec.network != Network::Off {
         flags |= CloneFlags::CLONE_NEWNET;
     }
@@ -35,8 +41,13 @@ pub fn enter(spec: &Spec) -> io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
     fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
+    let first = processes::enter()?;
     // Nothing that is mounted here is seen outside.
-    attach(None, Path::new("/"), MsFlags::MS_REC | MsFlags::MS_SLAVE)?;
+    attach(Path::new("/"), MsFlags::MS_REC | MsFlags::MS_SLAVE)?;
+    // Programs look up processes by their numbers in this namespace. In a container the system may refuse it; then they see
+    // those outside, as they would without one.
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let _ = mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>);
     let here = rustix::process::getcwd(Vec::new())?;
     let mounts = if spec.seals { mounts()? } else { Vec::new() };
     let is_pin = |(kind, _): &&(Cover, PathBuf)| *kind == Cover::Pin;
@@ -46,7 +57,7 @@ pub fn enter(spec: &Spec) -> io::Result<()> {
     let is_pinned = |mount: &Path| spec.covers.iter().filter(is_pin).any(|(_, path)| mount.starts_with(path));
     for mount in mounts.iter().filter(|mount| !is_pinned(mount)) {
         // What lies below another mount, or cannot be reached, cannot be changed either.
-        let _ = read_only(mount);
+        let _ = open_real(mount).map_err(io::Error::from).and_then(|mount| read_only(mount.as_fd()));
     }
     for (kind, path) in spec.covers.iter().filter(|cover| !is_pin(cover)) {
         cover(*kind, path, &spec.blank).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
@@ -56,7 +67,7 @@ pub fn enter(spec: &Spec) -> io::Result<()> {
     if spec.network != Network::Off {
         raise_loopback()?;
     }
-    Ok(())
+    Ok(first)
 }
 
 /// Where something is mounted.
@@ -83,44 +94,51 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn attach(source: Option<&Path>, target: &Path, flags: MsFlags) -> io::Result<()> {
-    Ok(mount(source, target, None::<&str>, flags, None::<&str>)?)
+fn attach(target: &Path, flags: MsFlags) -> io::Result<()> {
+    Ok(mount(None::<&str>, target, None::<&str>, flags, None::<&str>)?)
 }
 
+/// What is mounted on is opened once, without following links, so that nobody can exchange it meanwhile.
 fn cover(kind: Cover, path: &Path, blank: &Path) -> io::Result<()> {
-    let kind_of_file = match fs::symlink_metadata(path) {
-        Ok(found) => found.file_type(),
+    let target = match open_real(path) {
+        Ok(target) => target,
         // It has gone meanwhile; who makes it anew is outside.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+        Err(Errno::LOOP) => return Err(io::Error::other("it has become a link")),
+        Err(error) => return Err(error.into()),
     };
-    if kind_of_file.is_symlink() {
-        return Err(io::Error::other("it has become a link"));
-    }
+    let is_directory = FileType::from_raw_mode(rustix::fs::fstat(&target)?.st_mode) == FileType::Directory;
+    let memory = |flags: MsFlags, options: &str| -> io::Result<()> {
+        Ok(mount(Some("tmpfs"), &by_descriptor(&target), Some("tmpfs"), flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some(options))?)
+    };
     match kind {
-        Cover::Pin => attach(Some(path), path, MsFlags::MS_BIND | MsFlags::MS_REC),
-        Cover::ReadOnly => {
-            attach(Some(path), path, MsFlags::MS_BIND | MsFlags::MS_REC)?;
-            read_only(path)
-        }
-        Cover::Hide if kind_of_file.is_dir() => {
-            let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-            Ok(mount(Some("tmpfs"), path, Some("tmpfs"), flags, Some("size=4k,mode=000"))?)
-        }
+        Cover::Pin => bind(target.as_fd(), target.as_fd()).map(drop),
+        Cover::ReadOnly => read_only(bind(target.as_fd(), target.as_fd())?.as_fd()),
+        Cover::Hide if is_directory => memory(MsFlags::MS_RDONLY, "size=4k,mode=000"),
         Cover::Hide => {
-            attach(Some(blank), path, MsFlags::MS_BIND)?;
-            read_only(path)
+            let blank = openat(CWD, blank, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            read_only(bind(blank.as_fd(), target.as_fd())?.as_fd())
         }
-        Cover::Memory => {
-            let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-            Ok(mount(Some("tmpfs"), path, Some("tmpfs"), flags, Some("mode=1777"))?)
-        }
+        Cover::Memory => memory(MsFlags::empty(), "mode=1777"),
     }
+}
+
+/// Mounts what `source` is on `target`; gives the mount.
+fn bind(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let tree = open_tree(source, "", flags | OpenTreeFlags::AT_RECURSIVE)?;
+    move_mount(&tree, "", target, "", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH)?;
+    Ok(tree)
+}
+
+/// The name by which the kernel finds what is open.
+fn by_descriptor(file: &impl AsRawFd) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 /// What the mount was not allowed before, it is not allowed now either: the kernel wants it to be said again.
-fn read_only(path: &Path) -> io::Result<()> {
-    let had = rustix::fs::statvfs(path)?.f_flag;
+fn read_only(tree: BorrowedFd<'_>) -> io::Result<()> {
+    let had = rustix::fs::fstatvfs(tree)?.f_flag;
     let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
     for (had_flag, flag) in [
         (StatVfsMountFlags::NOSUID, MsFlags::MS_NOSUID),
@@ -134,7 +152,7 @@ fn read_only(path: &Path) -> io::Result<()> {
             flags |= flag;
         }
     }
-    attach(None, path, flags)
+    attach(&by_descriptor(&tree), flags)
 }
 
 /// Asks the kernel by a message of the routing protocol (RTM_NEWLINK) to bring up the first interface.
