@@ -1,7 +1,7 @@
 //! How long it takes to judge a command line before it runs: what is in it, and what it would touch.
 //!
 //! ```text
-//! cargo bench --bench judge
+//! cargo bench --profile dist --bench judge
 //! ```
 //!
 //! Lines of 200 characters and of 64 KiB of many kinds, the slowest of which counts; each is judged several times, and the

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """What the sandbox costs: milliseconds for one command, with and without it, by a user's own daemon.
 
-    cargo build --release && benches/sandbox.py [target/release/polytree] [RUNS]
+    cargo build --profile dist && benches/sandbox.py [target/dist/polytree] [RUNS]
 
 Each run starts /bin/true by way of bash as the tool does, alone and by way of the helper; the median of the differences
 counts. The helper is told what `polytree` tells it in a repository of some hundred files.
 """
 import json, os, pathlib, socket, statistics, subprocess, sys, tempfile, time
 
-POLYTREE = sys.argv[1] if len(sys.argv) > 1 else "target/release/polytree"
+POLYTREE = sys.argv[1] if len(sys.argv) > 1 else "target/dist/polytree"
 RUNS = int(sys.argv[2]) if len(sys.argv) > 2 else 300
 SHELL = ["/bin/bash", "-c", "--", "true"]
 READ = [p for p in ("/usr", "/etc", "/opt", "/proc", "/sys") if os.path.isdir(p)]

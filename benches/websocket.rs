@@ -2,7 +2,7 @@
 //! idle connection costs.
 //!
 //! ```text
-//! cargo bench --bench websocket [-- --rate N --seconds N --connections N --idle N --binary PATH]
+//! cargo bench --profile dist --bench websocket [-- --rate N --seconds N --connections N --idle N --binary PATH]
 //! ```
 //!
 //! Requests are sent when they are due, whether earlier ones are answered or not; a latency counts from then on. The

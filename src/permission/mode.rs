@@ -60,6 +60,14 @@ pub enum Answer {
     Confined,
 }
 
+/// Files and directories of a project that hold settings and agents of polytree.
+pub const OWN_NAMES: [&str; 3] = [".polytree", "polytree.json", "polytree.jsonc"];
+
+/// Whether a path is one of polytree's own, or lies in one.
+fn is_own(path: &str) -> bool {
+    std::path::Path::new(path).components().any(|part| OWN_NAMES.iter().any(|name| part.as_os_str() == *name))
+}
+
 impl Request<'_> {
     /// What the mode says of something that would be asked for; `None`: the user is asked.
     #[must_use]
@@ -73,6 +81,10 @@ impl Request<'_> {
         }
         // A line that is not understood could do what is denied.
         if self.force && (self.kind != "bash" || self.denies) {
+            return None;
+        }
+        // They decide what is allowed.
+        if self.kind == "edit" && self.patterns.iter().any(|path| is_own(path)) {
             return None;
         }
         match (mode, self.kind) {
@@ -107,6 +119,9 @@ mod tests {
         let (yes, confined) = (Some(Answer::Yes), Some(Answer::Confined));
         for (mode, user, kind, pattern, force, expected) in [
             (Mode::Ask, &[][..], "bash", "make", false, None),
+            (Mode::Edits, &[], "edit", "polytree.json", false, None),
+            (Mode::Edits, &[], "edit", "sub/.polytree/agent/x.md", false, None),
+            (Mode::All, &[], "edit", "polytree.jsonc", false, None),
             (Mode::Edits, &[], "bash", "make", false, confined),
             (Mode::Edits, &[], "edit", "src/a", false, yes),
             (Mode::Edits, &[], "edit", "/etc/a", false, None),

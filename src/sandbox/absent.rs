@@ -80,4 +80,10 @@ impl Confined {
     pub fn restore(&self) -> io::Result<Vec<PathBuf>> {
         match self.never {}
     }
+
+    /// Never happens.
+    #[must_use]
+    pub fn new_repositories(&self) -> Vec<PathBuf> {
+        match self.never {}
+    }
 }

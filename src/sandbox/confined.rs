@@ -15,6 +15,7 @@ use tokio::{io::AsyncWriteExt as _, net::UnixStream, process::Command};
 use super::{
     git_files::Snapshot,
     helper::ARGUMENT,
+    nested::Before,
     prepare::Prepared,
     proxy::{self, Allowed},
     spec::{Cover, Network},
@@ -42,6 +43,8 @@ pub struct Confined {
     pub(super) cache: Option<PathBuf>,
     /// What is put back after it.
     pub(super) snapshot: Snapshot,
+    /// The repositories that were there before it, where it may make some.
+    pub(super) before: Option<Before>,
     /// What it may reach.
     pub(super) allowed: Allowed,
 }
@@ -139,6 +142,12 @@ impl Confined {
     /// When something cannot be put back.
     pub fn restore(&self) -> io::Result<Vec<PathBuf>> {
         self.snapshot.restore()
+    }
+
+    /// After the command: the directories below the worktree in which it has made a repository. Blocks.
+    #[must_use]
+    pub fn new_repositories(&self) -> Vec<PathBuf> {
+        self.before.as_ref().map(Before::new_repositories).unwrap_or_default()
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
     git_files::Snapshot,
     helper::{ARGUMENT, PROBE},
     listing::Listing,
+    nested::Before,
     place::Place,
     places,
     policy::Abilities,
@@ -133,12 +134,16 @@ impl Sandbox {
             blank: blank.as_path(),
             rules: place.rules,
         };
-        let mut prepared = prepare(&request, &mut listing.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let (mut prepared, repositories) = {
+            let mut listing = listing.lock().unwrap_or_else(PoisonError::into_inner);
+            (prepare(&request, &mut listing)?, listing.repositories(worktree.as_path()).into_iter().collect())
+        };
+        let before = is_workspace.then(|| Before { worktree: worktree.as_path().to_owned(), listing, repositories });
         let snapshot = Snapshot::take(std::mem::take(&mut prepared.compare)).map_err(Unconfined::Io)?;
         let cache = is_workspace.then_some(cache);
         let (program, report) = (self.program.clone(), abilities.report(policy, settings.wants()));
         let allowed = Allowed { domains: settings.domains.clone(), loopback: settings.loopback };
-        Ok(Confined { report, prepared, program, temporary, cache, snapshot, allowed })
+        Ok(Confined { report, prepared, program, temporary, cache, snapshot, before, allowed })
     }
 
     fn listing(&self, worktree: &Path, rules: u64) -> Arc<Mutex<Listing>> {

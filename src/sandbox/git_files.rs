@@ -9,62 +9,28 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::repository::{ALTERNATES, Repository};
+
 /// So many files are kept of one place, and so many bytes of all.
 const MAX_FILES: usize = 256;
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// How deep repositories of submodules are looked for.
 const MAX_DEPTH: usize = 4;
 
-/// Where git has its files for a worktree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repository {
-    /// The worktree's own directory of git.
-    pub own: PathBuf,
-    /// The one that all worktrees of the repository share.
-    pub common: PathBuf,
-    /// Stores of objects elsewhere.
-    pub alternates: Vec<PathBuf>,
-}
-
-impl Repository {
-    /// Looks at the `.git` of a worktree; `None` where there is none. All paths are real.
-    #[must_use]
-    pub fn of(worktree: &Path) -> Option<Self> {
-        let entry = worktree.join(".git");
-        let own = if entry.is_dir() {
-            fs::canonicalize(&entry).ok()?
-        } else {
-            let text = fs::read_to_string(&entry).ok()?;
-            fs::canonicalize(worktree.join(text.strip_prefix("gitdir:")?.trim())).ok()?
-        };
-        let common = match fs::read_to_string(own.join("commondir")) {
-            Ok(text) => fs::canonicalize(own.join(text.trim())).ok()?,
-            Err(_) => own.clone(),
-        };
-        let text = fs::read_to_string(common.join("objects/info/alternates")).unwrap_or_default();
-        let alternates = text.lines().filter_map(|line| fs::canonicalize(common.join("objects").join(line)).ok()).collect();
-        Some(Self { own, common, alternates })
-    }
-
-    /// Whether it is the repository's main worktree, with everything of git in it.
-    #[must_use]
-    pub fn is_main(&self) -> bool {
-        self.own == self.common
-    }
-}
-
 /// The paths that a command in the worktree must not change, whether they are there or not. `also` are names of
 /// polytree's own files at the top of the worktree.
 #[must_use]
 pub fn protected(worktree: &Path, repository: Option<&Repository>, also: &[&str]) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = also.iter().map(|name| worktree.join(name)).collect();
-    let Some(repository) = repository else { return paths };
-    if !worktree.join(".git").is_dir() {
-        paths.push(worktree.join(".git"));
+    let entry = worktree.join(".git");
+    // Also where it is not there: a command must not make one, by which other places would be opened and programs run.
+    if !fs::symlink_metadata(&entry).is_ok_and(|found| found.is_dir()) {
+        paths.push(entry);
     }
+    let Some(repository) = repository else { return paths };
     paths.extend(["commondir", "gitdir", "config.worktree"].map(|name| repository.own.join(name)));
     paths.extend(
-        ["config", "hooks", "worktrees"]
+        ["config", "hooks", "worktrees", "polytree-id", ALTERNATES]
             .map(|name| repository.common.join(name))
             .into_iter()
             .filter(|path| !repository.own.starts_with(path)),
@@ -80,7 +46,7 @@ fn submodules(directory: &Path, depth: usize, paths: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(|_| depth > 0) {
         let path = entry.path();
         if path.join("HEAD").is_file() {
-            paths.extend(["config", "hooks", "config.worktree"].map(|name| path.join(name)));
+            paths.extend(["config", "hooks", "config.worktree", ALTERNATES].map(|name| path.join(name)));
             submodules(&path.join("modules"), depth - 1, paths);
         } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             submodules(&path, depth - 1, paths);
@@ -124,6 +90,7 @@ impl Snapshot {
     /// When something cannot be put back.
     pub fn restore(&self) -> io::Result<Vec<PathBuf>> {
         let mut changed = Vec::new();
+        let mut failure = None;
         for (path, before) in &self.paths {
             // What has become too much has changed.
             let after = entries(path, &mut MAX_BYTES.clone()).ok();
@@ -131,17 +98,22 @@ impl Snapshot {
                 continue;
             }
             changed.push(path.clone());
-            // Nothing is removed or written where a link leads.
-            if let Some(parent) = path.parent().filter(|parent| fs::canonicalize(parent).is_ok_and(|real| real != *parent)) {
-                return Err(io::Error::other(format!("{} has become a link", parent.display())));
-            }
-            remove(path)?;
-            for (path, entry) in before {
-                put(path, entry)?;
+            // One that cannot be put back does not keep the others from it.
+            if let Err(error) = put_back(path, before) {
+                failure.get_or_insert(error);
             }
         }
-        Ok(changed)
+        failure.map_or(Ok(changed), Err)
     }
+}
+
+fn put_back(path: &Path, before: &BTreeMap<PathBuf, Entry>) -> io::Result<()> {
+    // Nothing is removed or written where a link leads.
+    if let Some(parent) = path.parent().filter(|parent| fs::canonicalize(parent).is_ok_and(|real| real != *parent)) {
+        return Err(io::Error::other(format!("{} has become a link", parent.display())));
+    }
+    remove(path)?;
+    before.iter().try_for_each(|(path, entry)| put(path, entry))
 }
 
 fn entries(path: &Path, left: &mut u64) -> io::Result<BTreeMap<PathBuf, Entry>> {
@@ -233,11 +205,22 @@ mod tests {
         write(&git.join("hooks/post-checkout"), "evil");
         fs::remove_file(git.join("hooks/pre-commit")).unwrap();
         write(&top.join(".polytree/settings"), "evil");
+        write(&git.join("polytree-id"), "evil");
+        write(&git.join("objects/info/alternates"), "/\n");
         symlink("/elsewhere", git.join("commondir")).unwrap();
         let mut changed: Vec<_> =
             snapshot.restore().unwrap().iter().map(|path| path.strip_prefix(&top).unwrap().display().to_string()).collect();
         changed.sort();
-        assert_eq!(changed, [".git/commondir", ".git/config", ".git/hooks", ".git/modules/a/b/config", ".polytree"]);
+        let expected = [
+            ".git/commondir",
+            ".git/config",
+            ".git/hooks",
+            ".git/modules/a/b/config",
+            ".git/objects/info/alternates",
+            ".git/polytree-id",
+            ".polytree",
+        ];
+        assert_eq!(changed, expected);
         assert_eq!(fs::read_to_string(git.join("config")).unwrap(), "[core]\n");
         assert_eq!(fs::metadata(git.join("hooks/pre-commit")).unwrap().mode() & 0o777, 0o755);
         assert!(!git.join("hooks/post-checkout").exists() && !top.join(".polytree").exists());
@@ -261,16 +244,32 @@ mod tests {
     }
 
     #[test]
-    fn a_linked_worktree_keeps_the_file_that_leads_to_its_repository() {
+    fn a_git_entry_that_a_command_makes_is_removed() {
         let keep = tempfile::tempdir().unwrap();
         let top = keep.path().canonicalize().unwrap();
+        let (tree, home) = (top.join("tree"), top.join("home"));
+        fs::create_dir_all(&tree).unwrap();
+        write(&home.join("file"), "mine");
+        let snapshot = Snapshot::take(protected(&tree, Repository::of(&tree).as_ref(), &[])).unwrap();
+        let entry = tree.join(".git");
+        symlink(&home, &entry).unwrap();
+        assert_eq!(snapshot.restore().unwrap(), [entry.as_path()]);
+        write(&entry, "gitdir: ../home\n");
+        assert_eq!(snapshot.restore().unwrap(), [entry.as_path()]);
+        for number in 0..=MAX_FILES {
+            write(&entry.join(format!("objects/{number}")), "");
+        }
+        assert_eq!(snapshot.restore().unwrap(), [entry.as_path()]);
+        assert!(fs::symlink_metadata(&entry).is_err() && home.join("file").exists());
+    }
+
+    #[test]
+    fn a_linked_worktree_keeps_the_file_that_leads_to_its_repository() {
+        let top = Path::new("/top");
         let (own, tree) = (top.join("main/.git/worktrees/w"), top.join("w"));
-        write(&own.join("commondir"), "../..\n");
-        write(&tree.join(".git"), &format!("gitdir: {}\n", own.display()));
-        let repository = Repository::of(&tree).unwrap();
-        assert_eq!((&repository.own, &repository.common), (&own, &top.join("main/.git")));
+        let repository = Repository { own, common: top.join("main/.git") };
         let paths = protected(&tree, Some(&repository), &[]);
-        for name in ["w/.git", "main/.git/config", "main/.git/hooks", "main/.git/worktrees/w/commondir"] {
+        for name in ["w/.git", "main/.git/config", "main/.git/hooks", "main/.git/polytree-id", "main/.git/worktrees/w/commondir"] {
             assert!(paths.contains(&top.join(name)), "{name}");
         }
         assert!(!paths.contains(&top.join("main/.git/worktrees")), "its own directory lies there");

@@ -6,7 +6,7 @@ use std::{
     collections::HashSet,
     ffi::{OsStr, OsString},
     fs, io,
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{DirEntryExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -37,10 +37,15 @@ pub struct Judge<'a> {
     pub private: &'a HashSet<PathBuf>,
 }
 
+/// The times of a directory's content and of itself, and its inode.
+type Stamp = (i64, i64, i64, i64, u64);
+
 /// A directory as it was read.
 #[derive(Debug, Default)]
 pub struct Listing {
-    stamp: Option<(i64, i64, i64, i64, u64)>,
+    stamp: Option<Stamp>,
+    /// The inode of the entry `.git`.
+    git: Option<u64>,
     kept: Vec<(OsString, Verdict)>,
     below: Vec<(OsString, Listing)>,
     /// Something in it or below it is hidden.
@@ -64,7 +69,7 @@ impl Listing {
             *self = Self::default();
             return Ok(());
         };
-        let stamp = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec(), found.ino());
+        let stamp = stamp(&found);
         if self.stamp != Some(stamp) {
             self.read(directory, relative, judge);
             let is_recent = found.modified().is_ok_and(|time| SystemTime::now().duration_since(time).unwrap_or_default() < RECENT);
@@ -81,11 +86,17 @@ impl Listing {
     fn read(&mut self, directory: &Path, relative: &str, judge: &Judge<'_>) {
         let mut old: Vec<(OsString, Self)> = std::mem::take(&mut self.below);
         self.kept.clear();
+        self.git = None;
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let Ok(kind) = entry.file_type() else { continue };
             let name = entry.file_name();
-            // A link leads to what is judged by itself, and git's own files are judged as a whole.
-            if kind.is_symlink() || name == ".git" {
+            if name == ".git" {
+                // git's own files are judged as a whole.
+                self.git = Some(entry.ino());
+                continue;
+            }
+            // A link leads to what is judged by itself.
+            if kind.is_symlink() {
                 continue;
             }
             let path = joined(relative, &name);
@@ -117,6 +128,50 @@ impl Listing {
         all.extend(self.kept.iter().map(|(name, verdict)| Kept { path: directory.join(name), verdict: *verdict }));
         for (name, below) in &self.below {
             below.gather(&directory.join(name), all);
+        }
+    }
+
+    /// The directories with an entry `.git`, and its inode.
+    #[must_use]
+    pub fn repositories(&self, worktree: &Path) -> Vec<(PathBuf, u64)> {
+        let mut all = Vec::new();
+        self.gather_git(worktree, &mut all);
+        all
+    }
+
+    fn gather_git(&self, directory: &Path, all: &mut Vec<(PathBuf, u64)>) {
+        all.extend(self.git.map(|inode| (directory.to_owned(), inode)));
+        for (name, below) in &self.below {
+            below.gather_git(&directory.join(name), all);
+        }
+    }
+
+    /// The same as it is now. Directories that have changed are read; of more than the most, the rest is left out.
+    #[must_use]
+    pub fn repositories_now(&self, worktree: &Path) -> Vec<(PathBuf, u64)> {
+        let (mut all, mut budget) = (Vec::new(), MAX_DIRECTORIES);
+        self.look_for_git(worktree, &mut budget, &mut all);
+        all
+    }
+
+    fn look_for_git(&self, directory: &Path, budget: &mut usize, all: &mut Vec<(PathBuf, u64)>) {
+        let (Some(left), Ok(found)) = (budget.checked_sub(1), fs::symlink_metadata(directory)) else { return };
+        *budget = left;
+        if self.stamp == Some(stamp(&found)) {
+            all.extend(self.git.map(|inode| (directory.to_owned(), inode)));
+            self.below.iter().for_each(|(name, below)| below.look_for_git(&directory.join(name), budget, all));
+            return;
+        }
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if name == ".git" {
+                all.push((directory.to_owned(), entry.ino()));
+            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !self.kept.iter().any(|(other, _)| *other == name) {
+                match self.below.iter().find(|(other, _)| *other == name) {
+                    Some((_, below)) => below.look_for_git(&entry.path(), budget, all),
+                    None => Self::default().look_for_git(&entry.path(), budget, all),
+                }
+            }
         }
     }
 
@@ -170,6 +225,10 @@ pub fn without(root: &Path, private: &HashSet<PathBuf>) -> io::Result<Vec<PathBu
         }
     }
     Ok(paths)
+}
+
+fn stamp(found: &fs::Metadata) -> Stamp {
+    (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec(), found.ino())
 }
 
 fn joined(directory: &str, name: &OsStr) -> String {

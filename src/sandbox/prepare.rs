@@ -10,11 +10,13 @@ use polytree_protocol::sandbox::SandboxPolicy;
 
 use super::{
     error::Unconfined,
-    git_files::{Repository, protected},
+    git_files::protected,
     listing::{Judge, Listing, without},
+    nested,
     place::Verdict,
     places,
     policy::Abilities,
+    repository::Repository,
     spec::{Access, Cover, Network, Spec},
 };
 
@@ -92,9 +94,7 @@ pub fn prepare(request: &Request<'_>, listing: &mut Listing) -> Result<Prepared,
         listing.readable(request.worktree, MAX_RULES)?.into_iter().for_each(|path| spec.grant(Access::Read, path));
     }
     if let Some(repository) = &repository {
-        for path in [&repository.own, &repository.common].into_iter().chain(&repository.alternates) {
-            spec.grant(Access::Read, path);
-        }
+        repository.readable(&private).into_iter().for_each(|path| spec.grant(Access::Read, path));
     }
     spec.grant(Access::Read, request.outputs);
     spec.grant(Access::Write, request.temporary);
@@ -143,14 +143,15 @@ fn workspace(
         }
     }
     if let Some(repository) = repository {
-        spec.grant(Access::Write, &repository.own);
-        // What other worktrees have of their own is not this one's.
-        for name in ["objects", "refs", "logs", "rr-cache"] {
-            spec.grant(Access::Write, repository.common.join(name));
-        }
+        repository.writable(private).into_iter().for_each(|path| spec.grant(Access::Write, path));
     }
     spec.attributes = true;
-    let fixed = protected(worktree, repository, request.own_names);
+    let repositories = listing.repositories(worktree);
+    let mut fixed = protected(worktree, repository, request.own_names);
+    fixed.extend(nested::protected_below(worktree, &repositories));
+    // What two repositories have in common.
+    let mut seen = HashSet::new();
+    fixed.retain(|path| seen.insert(path.clone()));
     let kept = listing.kept(worktree);
     if !abilities.can_cover() {
         if kept.iter().any(|kept| kept.verdict.fixed) {
@@ -168,6 +169,7 @@ fn workspace(
     if let Some(repository) = repository.filter(|repository| repository.own.starts_with(worktree)) {
         covers.push((Cover::Pin, repository.own.clone()));
     }
+    covers.extend(nested::pins(worktree, &repositories));
     for path in fixed {
         // What is not there cannot be mounted over, and is compared instead.
         match fs::symlink_metadata(&path) {

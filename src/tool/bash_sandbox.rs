@@ -3,6 +3,7 @@
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -18,13 +19,16 @@ use super::{
     path::blocking,
 };
 use crate::{
-    permission::rules::{Origin, Rules},
+    permission::{
+        mode::OWN_NAMES,
+        rules::{Origin, Rules},
+    },
     sandbox::{Confined, Place, Sandbox, Settings, Unconfined, Verdict},
     stdx::paths::AbsPath,
 };
 
-/// polytree's own files at the top of a worktree.
-const OWN_NAMES: [&str; 3] = [".polytree", "polytree.json", "polytree.jsonc"];
+/// So many paths are named to the model.
+const MAX_NAMED: usize = 10;
 
 /// What programs say when the system refuses them something.
 const REFUSALS: &[&str] = &[
@@ -207,28 +211,47 @@ pub(super) fn note(report: &SandboxReport, output: &str) -> Option<String> {
     ))
 }
 
-/// Puts back what a command has changed and should not have; gives what the model is told of it.
+/// Puts back what a command has changed and should not have, and looks for repositories that it has made; gives what the
+/// model is told of it.
 pub(super) async fn restore(execution: Execution) -> Option<String> {
     let Execution::Confined(confined) = execution else { return None };
-    let restored = blocking(move || {
-        let restored = confined.restore();
+    let after = blocking(move || {
+        let after = (confined.restore(), confined.new_repositories());
         // Its temporary directory goes with it.
         drop(confined);
-        Ok(restored)
+        Ok(after)
     });
-    match restored.await.ok()? {
+    let (restored, made) = after.await.ok()?;
+    let restored = match restored {
         Ok(changed) if changed.is_empty() => None,
         Ok(changed) => {
-            let names: Vec<String> = changed.iter().map(|path| path.display().to_string()).collect();
+            let makes = changed.iter().any(|path| path.ends_with(".git") || path.ends_with("worktrees"));
+            let hint = if makes {
+                " What `git init`, `git clone` or `git worktree add` made of it is therefore gone, although the command succeeded; call bash again with the same command and `outside`: the reason."
+            } else {
+                ""
+            };
             Some(format!(
-                "[The command changed files by which programs are run, which the sandbox does not allow; they were put back as they were: {}]",
-                names.join(", ")
+                "[The command changed files by which programs are run, which the sandbox does not allow; they were put back as they were: {}.{hint}]",
+                names(&changed)
             ))
         }
         Err(error) => Some(format!(
             "[The command changed git's settings or hooks, and they could not be put back: {error}. Tell the user, who must look at them before git is used here.]"
         )),
-    }
+    };
+    let made = (!made.is_empty()).then(|| {
+        format!("[The command created a repository in: {}. git in it may run programs: tell the user, who must look at its settings and hooks before git is used there.]", names(&made))
+    });
+    let notes: Vec<String> = restored.into_iter().chain(made).collect();
+    (!notes.is_empty()).then(|| notes.join("\n"))
+}
+
+/// The first of these paths.
+fn names(paths: &[PathBuf]) -> String {
+    let named: Vec<String> = paths.iter().take(MAX_NAMED).map(|path| path.display().to_string()).collect();
+    let more = paths.len().saturating_sub(MAX_NAMED);
+    named.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
 #[cfg(test)]

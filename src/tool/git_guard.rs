@@ -161,6 +161,10 @@ fn harmless(section: &str, name: &[u8], variable: &str, value: &str, usage: Use)
 pub(super) fn variables(client: &BTreeMap<String, String>, told: &[Setting]) -> Vec<(OsString, OsString)> {
     let count = client.get("GIT_CONFIG_COUNT").and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
     let mut variables = setting_variables(count, told.iter().map(|(key, value)| (key, value)));
+    if told.iter().any(|(key, _)| key.eq_ignore_ascii_case("core.hooksPath")) {
+        // Reading only: an object that is missing would be fetched by a program that the repository names.
+        variables.push(("GIT_NO_LAZY_FETCH".into(), "1".into()));
+    }
     // What stands there counts more than the numbered ones.
     if let Some(parameters) = client.get("GIT_CONFIG_PARAMETERS").filter(|parameters| !parameters.trim().is_empty()) {
         let mut text = OsString::from(parameters);

@@ -11,9 +11,9 @@ use source::{Kind, Source, Token, files, sources};
 /// Who stands on whom: a module imports from lower ranks only, and modules of one rank do not know each other.
 const RANKS: &[(u8, &[&str])] = &[
     (0, &["stdx"]),
-    (1, &["jsonrpc", "store", "config", "sandbox"]),
+    (1, &["jsonrpc", "store", "config"]),
     (2, &["event", "git", "overlay"]),
-    (3, &["file", "permission", "agent", "provider"]),
+    (3, &["file", "permission", "agent", "provider", "sandbox"]),
     (4, &["find"]),
     (5, &["tool"]),
     (6, &["session"]),

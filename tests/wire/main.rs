@@ -42,6 +42,8 @@ mod resources;
 #[cfg(target_os = "linux")]
 mod sandbox;
 #[cfg(target_os = "linux")]
+mod sandbox_git;
+#[cfg(target_os = "linux")]
 mod sandbox_processes;
 mod sessions;
 mod store;

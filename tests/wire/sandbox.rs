@@ -38,7 +38,7 @@ pub struct Place {
 
 impl Place {
     /// A daemon by somebody without rights, in the directory of the home, with these settings.
-    async fn new(fixture: Fixture, directory: &str, settings: &Value) -> Self {
+    pub async fn new(fixture: Fixture, directory: &str, settings: &Value) -> Self {
         Self::of(fixture, directory, settings, somebody()).await
     }
 
@@ -55,7 +55,7 @@ impl Place {
     }
 
     /// The state of a call of bash with these arguments; whatever is asked is refused, and counted.
-    async fn call(&mut self, arguments: Value, more: Value) -> (Value, Vec<Value>) {
+    pub async fn call(&mut self, arguments: Value, more: Value) -> (Value, Vec<Value>) {
         self.fixture.models.push(Answer::openai_calls(&[("c", "bash", arguments)]));
         self.fixture.models.push(Answer::openai_text("done"));
         let mut params = json!({ "sessionID": self.session, "parts": "go" });
@@ -88,7 +88,7 @@ impl Place {
         state
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.fixture.path(name)).unwrap_or_default()
     }
 
@@ -236,7 +236,7 @@ pub fn edits() -> Value {
 }
 
 /// Nothing in the words of such a line tells what it does.
-fn python(code: &str) -> String {
+pub fn python(code: &str) -> String {
     format!("/usr/bin/python3 -c '{code}'")
 }
 
@@ -288,6 +288,8 @@ async fn in_the_mode_for_edits_nothing_else_is_read_written_or_reached() {
         r#"open(".git/hooks/post-checkout", "w").write("evil")"#,
         r#"import os; os.rename(".git/hooks", "h")"#,
         r#"import os; os.rename(".git", "gone")"#,
+        r#"open(".git/polytree-id", "w").write("x")"#,
+        r#"import os; os.remove(".git/polytree-id")"#,
         r#"import subprocess; subprocess.check_call(["git", "config", "core.fsmonitor", "evil"])"#,
         r#"import socket; socket.create_connection(("1.1.1.1", 80), 2)"#,
         r#"import socket; s = socket.socket(socket.AF_UNIX); s.connect("/var/run/docker.sock")"#,
@@ -307,29 +309,6 @@ async fn in_the_mode_for_edits_nothing_else_is_read_written_or_reached() {
     let state = place.run(&python(r#"import os; os.mkdir(".polytree"); open("polytree.json", "w").write("{}")"#), edits()).await;
     assert!(output(&state).contains("put back") && output(&state).contains("polytree.json"), "{state}");
     assert!(!place.fixture.path("repo/polytree.json").exists() && !place.fixture.path("repo/.polytree").exists());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn in_a_linked_worktree_git_works_and_other_worktrees_are_left_alone() {
-    let fixture = Fixture::new().await;
-    fixture.git("repo", &["worktree", "add", "-q", "../tree"]);
-    let mut place = Place::new(fixture, "tree", &json!({})).await;
-    let commit = "echo x > b.txt && git add b.txt && git -c user.name=a -c user.email=a@b commit -qm third && git log --oneline";
-    let state = place.run(commit, edits()).await;
-    assert_eq!(state["metadata"]["exit"], 0, "{state}");
-    let plan = json!({ "agent": "plan" });
-    assert_eq!(place.run("git log --oneline -1", plan).await["metadata"]["exit"], 0);
-    for code in [
-        r#"open("../repo/a.txt", "a")"#,
-        r#"open("../repo/.git/config", "a")"#,
-        r#"open("../repo/.git/hooks/x", "w")"#,
-        r#"open("../repo/.git/index", "a")"#,
-        r#"open("../repo/.git/worktrees/tree/commondir", "a")"#,
-        r#"open(".git", "a")"#,
-    ] {
-        let state = place.run(&python(code), edits()).await;
-        assert_ne!(state["metadata"]["exit"], 0, "{code}: {state}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -444,9 +423,12 @@ async fn without_namespaces_secrets_stay_and_what_git_runs_is_put_back_or_mounte
     let fixture = Fixture::new().await;
     let [worktree, data] = ["repo", "data"].map(|name| AbsPath::new(fixture.path(name)).unwrap());
     std::fs::write(fixture.path("repo/.env"), "SECRET-ENV\n").unwrap();
+    fixture.git("repo", &["init", "-q", "nested"]);
+    let nested = std::fs::read_to_string(fixture.path("repo/nested/.git/config")).unwrap();
     let found = Sandbox::new(&data, &[]).with_program(env!("CARGO_BIN_EXE_polytree")).abilities().await;
     assert!(found.can_confine(), "these tests need Landlock: {found:?}");
     let line = "exec 2>&1; cat a.txt; cat .env; echo x > made; git config core.fsmonitor evil; echo evil > .git/hooks/evil; mkdir .polytree; \
+                echo evil > nested/.git/config; \
                 echo x > ../outside; echo done";
     let config = std::fs::read_to_string(fixture.path("repo/.git/config")).unwrap();
     let mut ways = vec![Abilities { namespaces: false, bubblewrap: false, ..found }];
@@ -456,7 +438,9 @@ async fn without_namespaces_secrets_stay_and_what_git_runs_is_put_back_or_mounte
         assert!(printed.contains("one\ntwo\nthree\n") && printed.ends_with("done\n"), "{printed}");
         assert!(!printed.contains("SECRET-ENV"), "{printed}");
         assert_eq!(std::fs::read_to_string(fixture.path("repo/.git/config")).unwrap(), config);
-        let expected = if abilities.bubblewrap { vec![".polytree"] } else { vec![".polytree", ".git/config", ".git/hooks"] };
+        assert_eq!(std::fs::read_to_string(fixture.path("repo/nested/.git/config")).unwrap(), nested);
+        let compared = vec![".polytree", ".git/config", ".git/hooks", "nested/.git/config"];
+        let expected = if abilities.bubblewrap { vec![".polytree"] } else { compared };
         assert_eq!(restored, expected, "{printed}");
         for (name, exists) in [("repo/made", true), ("repo/.git/hooks/evil", false), ("repo/.polytree", false), ("outside", false)] {
             assert_eq!(fixture.path(name).exists(), exists, "{name}: {printed}");

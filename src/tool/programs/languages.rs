@@ -45,8 +45,13 @@ pub(super) fn address(word: &Argument, place: &Place, effects: &mut Effects) {
     let text = word.text.as_str();
     // `ext::` runs what follows.
     effects.is_unclear |= text.starts_with("ext::") || text.starts_with("fd::");
-    if let Some(path) = text.strip_prefix("file://") {
-        effects.paths.extend(path_uses(&Argument::plain(path), place, Access::Read));
+    let is_file = text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"));
+    if is_file {
+        let path = text[5..].trim_start_matches('/');
+        let path = path.strip_prefix("localhost/").unwrap_or(path);
+        // An encoded character may be any.
+        effects.is_unclear |= path.contains('%');
+        effects.paths.extend(path_uses(&Argument::plain(&format!("/{path}")), place, Access::Read));
     } else if !text.contains(':') && (word.tilde || text.starts_with(['/', '.'])) {
         effects.paths.extend(path_uses(word, place, Access::List));
     }

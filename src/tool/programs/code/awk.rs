@@ -84,8 +84,8 @@ pub(in super::super) fn read(text: &str) -> Option<Found> {
                             found.reads.push(literal_behind(&characters, at + next + 1)?);
                         }
                     }
-                    // What they read next is named by a variable.
-                    "ARGV" | "ENVIRON" if characters.get(at) == Some(&'[') && word == "ARGV" => {}
+                    // It names the files that are read, and may be set.
+                    "ARGV" | "ARGC" => return None,
                     "close" | "fflush" => {}
                     _ => {}
                 }
