@@ -11,10 +11,11 @@ use std::{
     ffi::{OsStr, OsString},
     fs::File,
     io::{self, Read as _, Write as _},
-    os::{fd::AsFd as _, unix::process::CommandExt as _},
+    os::unix::process::CommandExt as _,
     process::ExitCode,
 };
 
+use self::processes::{FAILED, no_input};
 use super::{
     policy::Abilities,
     spec::{Network, Spec},
@@ -24,8 +25,6 @@ use super::{
 pub const ARGUMENT: &str = "__sandbox";
 /// The argument after it that has it try what it can do.
 pub const PROBE: &str = "--probe";
-/// How it ends where it cannot confine itself; then the command was not run.
-pub const FAILED: u8 = 125;
 
 /// Runs as the helper where the process was started as it; else nothing happens.
 #[must_use]
@@ -75,11 +74,6 @@ fn run(command: &[OsString]) -> io::Result<std::convert::Infallible> {
     capabilities::drop_all(&spec)?;
     syscalls::confine(&spec)?;
     Err(command.exec())
-}
-
-/// Nothing more is read: the command has no input.
-fn no_input() -> io::Result<()> {
-    Ok(rustix::stdio::dup2_stdin(File::open("/dev/null")?.as_fd())?)
 }
 
 /// Tries everything once, in this process that is for nothing else, and prints what works.

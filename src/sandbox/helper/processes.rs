@@ -1,7 +1,11 @@
 //! A namespace of its own for processes. Its first process starts the command and waits for all that comes of it; when that
 //! one is ended, the kernel ends all the others, whatever group or session they have made themselves a part of.
 
-use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
+use std::{
+    fs::File,
+    io::{self, PipeReader, PipeWriter, Read as _, Write as _},
+    os::fd::AsFd as _,
+};
 
 use nix::{
     sys::signal::{SigSet, Signal, raise},
@@ -12,9 +16,17 @@ use rustix::{
     process::{Pid, WaitOptions, WaitStatus},
 };
 
+/// How the helper ends where it cannot confine itself; then the command was not run.
+pub const FAILED: u8 = 125;
+
 /// The first process of a namespace, before the command is started.
 #[derive(Debug)]
 pub struct First(PipeWriter);
+
+/// Nothing more is read: the command has no input.
+pub fn no_input() -> io::Result<()> {
+    Ok(rustix::stdio::dup2_stdin(File::open("/dev/null")?.as_fd())?)
+}
 
 /// After `unshare` with `CLONE_NEWPID`: returns in the first process of the namespace. The process that has called waits for
 /// the command and ends as it does.
@@ -25,7 +37,7 @@ pub fn enter() -> io::Result<First> {
         Some(first) => {
             drop(writer);
             // What is on the standard input is for the others.
-            super::no_input()?;
+            no_input()?;
             std::process::exit(watch(reader, first))
         }
     }
@@ -86,7 +98,7 @@ fn ending(status: Option<WaitStatus>) -> [u8; 2] {
     let byte = |number: Option<i32>| number.and_then(|number| u8::try_from(number).ok());
     let signal = byte(status.and_then(WaitStatus::terminating_signal));
     let code = byte(status.and_then(WaitStatus::exit_status));
-    [code.unwrap_or(super::FAILED), signal.unwrap_or(0)]
+    [code.unwrap_or(FAILED), signal.unwrap_or(0)]
 }
 
 fn reap(pid: Pid) -> Option<WaitStatus> {
