@@ -67,7 +67,7 @@ test('prompts queue up, and stopping takes them back', { skip }, async (t) => {
   const { id } = await client.call('session.create', { directory })
   await isLive(page)
   await choose(page, id)
-  await send(page, 'run true')
+  await send(page, 'run touch made')
   await page.locator('.ask').waitFor()
   await send(page, 'help')
   await send(page, 'what changed')
@@ -92,7 +92,7 @@ test('prompts queue up, and stopping takes them back', { skip }, async (t) => {
   await page.locator('.foot', { hasText: 'offline/guide' }).last().waitFor()
   await isIdle(page)
   const prompts = (await client.call('session.messages', { sessionID: id })).filter(({ info }) => info.role === 'user')
-  assert.deepEqual(prompts.map(({ info, parts }) => [parts[0].text, info.state]), [['run true', 'answered'], ['help', 'cancelled'], ['what changed', 'cancelled'], ['what changed', 'answered']])
+  assert.deepEqual(prompts.map(({ info, parts }) => [parts[0].text, info.state]), [['run touch made', 'answered'], ['help', 'cancelled'], ['what changed', 'cancelled'], ['what changed', 'answered']])
 })
 
 test('a call that failed shows it in its row, and a file is shown as it is', { skip }, async (t) => {
@@ -100,7 +100,7 @@ test('a call that failed shows it in its row, and a file is shown as it is', { s
   const { id } = await client.call('session.create', { directory })
   await isLive(page)
   await choose(page, id)
-  await send(page, 'run exit 3')
+  await send(page, 'run touch made; exit 3')
   await page.getByRole('button', { name: 'Allow once' }).click()
   const failed = page.locator('.tool.failed')
   await failed.locator('.tool-problem', { hasText: 'exit code 3' }).waitFor()

@@ -46,7 +46,7 @@ for (const command of COMMANDS) {
 
     // Cancelling ends the wait, not the turn.
     const source = new rpc.CancellationTokenSource()
-    const waiting = connection.sendRequest('session.prompt', { sessionID: session.id, parts: 'run true' }, source.token)
+    const waiting = connection.sendRequest('session.prompt', { sessionID: session.id, parts: 'run touch made' }, source.token)
     const again = await until(() => events.find(({ type, properties }) => type === 'permission.asked' && properties.id !== asked.properties.id), 'a question')
     source.cancel()
     await assert.rejects(waiting, ({ code }) => code === -32800)

@@ -56,7 +56,7 @@ test('questions of other sessions are one line, and are answered where they belo
   await page.locator('#transcript').focus()
   await page.keyboard.press('q')
   await page.keyboard.press('Enter')
-  await send(page, 'run true')
+  await send(page, 'run touch made')
   await page.locator('.ask').waitFor()
   assert.equal(await page.locator('.ask').count(), 1)
   assert.equal((await client.call('permission.list')).length, 2)
@@ -72,8 +72,8 @@ test('questions of other sessions are one line, and are answered where they belo
   await page.locator('#elsewhere').waitFor({ state: 'hidden' })
   // A child's question is one of its session.
   const { id: child } = await client.call('session.create', { directory: other, parentID: sessionID, title: 'child' })
-  await client.call('session.submit', { sessionID: child, parts: 'run true' })
-  await page.locator('.ask .command', { hasText: 'true' }).waitFor()
+  await client.call('session.submit', { sessionID: child, parts: 'run touch made' })
+  await page.locator('.ask .command', { hasText: 'touch made' }).waitFor()
   assert.equal(await page.locator('#elsewhere').isHidden(), true)
 })
 
