@@ -25,10 +25,10 @@ use super::{
 };
 use crate::{
     provider::definition::ToolSpec,
-    stdx::{known_secrets::KnownSecrets, paths::AbsPath, tasks::Tasks, time::now_ms},
+    stdx::{paths::AbsPath, secrets::known::KnownSecrets, tasks::Tasks, time::now_ms},
     store::Unit,
     tool::{
-        bash_sandbox::Sandboxing,
+        bash::sandbox::Sandboxing,
         context::{Ask, ToolContext},
         definition::{AnyTool, Tool as _, ToolError, ToolOutput, erase},
         file_times::Stamp,

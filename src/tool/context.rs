@@ -11,7 +11,7 @@ use polytree_protocol::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{bash_sandbox::Sandboxing, definition::ToolError, file_times::FileTimes, guard::Guard, output::OutputLimits};
+use super::{bash::sandbox::Sandboxing, definition::ToolError, file_times::FileTimes, guard::Guard, output::OutputLimits};
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
