@@ -28,8 +28,7 @@ use crate::{
     stdx::{paths::AbsPath, secrets::known::KnownSecrets, tasks::Tasks, time::now_ms},
     store::Unit,
     tool::{
-        bash::sandbox::Sandboxing,
-        context::{Ask, ToolContext},
+        context::{Ask, Sandboxing, ToolContext},
         definition::{AnyTool, Tool as _, ToolError, ToolOutput, erase},
         file_times::Stamp,
         invalid::Invalid,

@@ -7,6 +7,7 @@ pub mod definition;
 
 pub mod invalid;
 mod lenient;
+mod outcome;
 pub mod output;
 pub mod select;
 

@@ -8,9 +8,10 @@ use serde_json::json;
 
 use super::{
     commands::Analysis,
-    directories::{Surroundings, identity, outside, places},
+    directories::{identity, outside, places},
     files::{Files, files},
     git_guard,
+    places::Surroundings,
     sandbox::{self, Execution},
 };
 use crate::{

@@ -3,25 +3,12 @@
 
 use super::{
     commands::{Access, PathUse, Rest},
-    places::targets,
+    places::{Surroundings, targets},
 };
 use crate::{
     stdx::paths::AbsPath,
-    tool::{context::ToolContext, path, private::PrivatePlaces},
+    tool::{context::ToolContext, path},
 };
-
-/// Where a command runs and what needs no leave.
-#[derive(Debug)]
-pub(super) struct Surroundings<'a> {
-    /// Where the command starts; a real path.
-    pub directory: &'a AbsPath,
-    /// Everything below these is free to use, but for what git keeps in the first, the worktree; real paths.
-    pub inside: &'a [&'a AbsPath],
-    /// The home directory of whoever runs it.
-    pub home: Option<AbsPath>,
-    /// What is asked about wherever it lies.
-    pub private: &'a PrivatePlaces,
-}
 
 /// Which directory is at the path: its file system and its number there.
 pub(super) fn identity(directory: &AbsPath) -> Option<(u64, u64)> {
@@ -141,10 +128,13 @@ pub(super) fn is_harmless_device(real: &AbsPath) -> bool {
 mod tests {
     use expect_test::{Expect, expect};
 
-    use super::{PrivatePlaces, Surroundings, external_patterns};
+    use super::{Surroundings, external_patterns};
     use crate::{
         stdx::paths::AbsPath,
-        tool::bash::commands::{Dialect, analyse},
+        tool::{
+            bash::commands::{Dialect, analyse},
+            private::PrivatePlaces,
+        },
     };
 
     fn check(line: &str, expected: &Expect) {

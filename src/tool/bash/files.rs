@@ -8,8 +8,8 @@ use polytree_protocol::permission::Action;
 
 use super::{
     commands::{Access, Analysis, PathUse, Rest},
-    directories::{Surroundings, is_harmless_device},
-    places::{Target, bases, targets},
+    directories::is_harmless_device,
+    places::{Surroundings, Target, bases, targets},
 };
 use crate::{permission::rules::Rules, stdx::paths::AbsPath};
 

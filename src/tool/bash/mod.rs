@@ -9,7 +9,7 @@ mod git_guard;
 mod output;
 mod places;
 mod programs;
-pub mod sandbox;
+mod sandbox;
 mod screen;
 
 use std::{ffi::OsStr, path::Path, process::ExitStatus, time::Duration};

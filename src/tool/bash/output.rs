@@ -6,7 +6,7 @@ use tokio::{fs::File, io::AsyncWriteExt as _};
 
 use crate::{
     stdx::paths::AbsPath,
-    tool::output::{self, OutputLimits},
+    tool::{context::OutputLimits, output},
 };
 
 /// So much of what is shown is for notes: where the whole is, how the command ended, what goes on.

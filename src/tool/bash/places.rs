@@ -2,14 +2,24 @@
 
 use std::path::{Component, Path};
 
-use super::{
-    commands::{Anchor, PathUse, Rest},
-    directories::Surroundings,
-};
-use crate::stdx::paths::AbsPath;
+use super::commands::{Anchor, PathUse, Rest};
+use crate::{stdx::paths::AbsPath, tool::private::PrivatePlaces};
 
 /// More matches of a pattern than this are not looked at.
 const MATCHES: usize = 2_000;
+
+/// Where a command runs and what needs no permission.
+#[derive(Debug)]
+pub(super) struct Surroundings<'a> {
+    /// Where the command starts; a real path.
+    pub directory: &'a AbsPath,
+    /// Everything below these is free to use, but for what git keeps in the first, the worktree; real paths.
+    pub inside: &'a [&'a AbsPath],
+    /// The home directory of the user who runs it.
+    pub home: Option<AbsPath>,
+    /// What is asked about wherever it lies.
+    pub private: &'a PrivatePlaces,
+}
 
 /// A place that a path may name.
 #[derive(Debug, Clone, PartialEq, Eq)]

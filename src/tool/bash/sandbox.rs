@@ -18,7 +18,7 @@ use crate::{
         mode::OWN_NAMES,
         rules::{Origin, Rules},
     },
-    sandbox::{Confined, Place, Sandbox, Settings, Unconfined, Verdict},
+    sandbox::{Confined, Place, Unconfined, Verdict},
     stdx::paths::AbsPath,
     tool::{
         context::{Approval, Ask, ToolContext},
@@ -50,15 +50,6 @@ const REFUSALS: &[&str] = &[
     "the sandbox does not allow",
     "response 403",
 ];
-
-/// What a turn's commands are confined by.
-#[derive(Debug)]
-pub struct Sandboxing {
-    /// The daemon's sandbox.
-    pub sandbox: Arc<Sandbox>,
-    /// What the settings say.
-    pub settings: Arc<Settings>,
-}
 
 /// What was allowed before, beside the command itself.
 #[derive(Debug, Clone, Default)]

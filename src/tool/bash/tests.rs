@@ -118,7 +118,7 @@ impl Fixture {
             output_directory: path("output"),
             unfinished: path("unfinished"),
             device: None,
-            output_limits: crate::tool::output::OutputLimits::default(),
+            output_limits: crate::tool::context::OutputLimits::default(),
             cancel,
             environment: Arc::new(environment),
             guard: Arc::default(),

@@ -5,7 +5,7 @@ use std::{io::Read as _, sync::Arc};
 
 use polytree_protocol::config::Unanswered;
 
-use super::MAX_BYTES;
+use super::save::MAX_BYTES;
 use crate::{
     file::{open, text_file::TextFile},
     overlay::{self, Document, Unapplied},

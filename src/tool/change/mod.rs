@@ -9,6 +9,8 @@ mod save;
 mod save_attributes;
 pub mod unfinished;
 
+pub(super) use save::MAX_BYTES;
+
 use std::{fs::Metadata, io::Read as _, sync::Arc};
 
 use serde_json::json;
@@ -31,9 +33,6 @@ use crate::{
 use announced::{Edited, Failure, UNSAVED};
 use file_lock::FileGuard;
 use save::{Ground, Over};
-
-/// Larger files are not changed by tools: they are read into memory as a whole.
-pub(super) const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A file as it is now.
 pub struct Current {

@@ -29,6 +29,9 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
+/// Larger files are not changed by tools: they are read into memory as a whole.
+pub(crate) const MAX_BYTES: u64 = 32 * 1024 * 1024;
+
 /// What stands at the path before.
 #[derive(Debug, Clone, Copy)]
 pub enum Over<'a> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
-    Analysis, Dialect, PathUse, SimpleCommand,
+    analysis::{Analysis, SimpleCommand},
     builtins::{Change, changes, is_harmless_shopt},
     expand::{Argument, arguments, single},
     names,
@@ -13,7 +13,7 @@ use super::{
     second_opinion,
     syntax::{Assignment, Command, Compound, Evaluated, Joined, Parsed, Redirect, Scope, Script, Simple, Value, Word},
 };
-use crate::tool::bash::programs::{Access, Effects, Given, Inner, Place, effects, program_name, redirection};
+use crate::tool::bash::programs::{Access, Dialect, Effects, Given, Inner, PathUse, Place, effects, program_name, redirection};
 
 /// How deep scripts and wrappers may be nested.
 const DEPTH: usize = 12;

@@ -3,8 +3,7 @@
 use super::{
     condition,
     parser::{Fault, Parser, Reading},
-    syntax::{Assignment, Command, Compound, Item, Joined, Piece, Redirect, Scope, Script, Simple, Value, Word, is_name},
-    words::Position,
+    syntax::{Assignment, Command, Compound, Item, Joined, Piece, Position, Redirect, Scope, Script, Simple, Value, Word, is_name},
 };
 
 const OPENING: [&str; 11] = ["{", "if", "while", "until", "for", "select", "case", "[[", "function", "coproc", "time"];

@@ -1,10 +1,7 @@
 //! Reads a shell script into a tree. Where bash would report a syntax error, or where this reader does not follow, it
 //! fails: it never skips anything.
 
-use super::{
-    syntax::{Findings, Parsed, Script, Word},
-    words::Position,
-};
+use super::syntax::{Findings, Parsed, Position, Script, Word};
 
 /// The script cannot be read.
 #[derive(Debug)]

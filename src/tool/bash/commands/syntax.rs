@@ -1,5 +1,16 @@
 //! A shell script as a tree, with just enough in it to tell which commands it would run and with which words.
 
+/// Where a word stands, which decides what an opening bracket means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Position {
+    /// Before the command's name: `a[1]=x` may be an assignment.
+    Front,
+    /// Anywhere else.
+    Argument,
+    /// After `=~` in `[[ ]]`.
+    Regex,
+}
+
 /// A sequence of pipelines.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Script {

@@ -3,19 +3,8 @@
 use super::{
     parameter,
     parser::{Fault, Parser, Reading},
-    syntax::{Evaluated, Piece, Script, Word, is_name},
+    syntax::{Evaluated, Piece, Position, Script, Word, is_name},
 };
-
-/// Where a word stands, which decides what an opening bracket means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Position {
-    /// Before the command's name: `a[1]=x` may be an assignment.
-    Front,
-    /// Anywhere else.
-    Argument,
-    /// After `=~` in `[[ ]]`.
-    Regex,
-}
 
 impl Parser<'_> {
     /// Reads one word; `None` where none begins.

@@ -120,7 +120,7 @@ impl Place {
             output_directory: self.path("output"),
             unfinished: self.path("unfinished"),
             device: None,
-            output_limits: crate::tool::output::OutputLimits::default(),
+            output_limits: crate::tool::context::OutputLimits::default(),
             cancel: CancellationToken::new(),
             environment: Arc::new(environment),
             guard: Arc::default(),
