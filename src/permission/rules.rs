@@ -47,15 +47,15 @@ pub struct Decision {
 }
 
 impl Rules {
-    /// The built-in rules alone. `home` is what a leading `~/` or `$HOME/` in a pattern stands for.
+    /// The rule that asks about everything; tools add theirs with [`Origin::BuiltIn`]. `home` is what a leading `~/` or
+    /// `$HOME/` in a pattern stands for.
     #[must_use]
     pub fn new(home: Option<&str>) -> Self {
-        let mut rules = Self::none(home);
-        rules.add(Origin::BuiltIn, &built_in());
-        rules
+        let any = "*".to_owned();
+        Self::none(home).with(Origin::BuiltIn, &[Rule { permission: any.clone(), pattern: any, action: Action::Ask }])
     }
 
-    /// No rules at all, not even the built-in ones.
+    /// No rules at all.
     #[must_use]
     pub fn none(home: Option<&str>) -> Self {
         Self { home: home.map(str::to_owned), rules: Vec::new() }
@@ -182,31 +182,12 @@ fn without_directory(command: &str) -> Option<&str> {
     Some(&command[slash + 1..])
 }
 
-/// The rules that are there before any settings.
-#[must_use]
-pub fn built_in() -> Vec<Rule> {
-    let rule = |permission: &str, pattern: &str, action| Rule { permission: permission.to_owned(), pattern: pattern.to_owned(), action };
-    let mut rules = vec![rule("*", "*", Action::Ask)];
-    rules.extend(["read", "grep", "glob", "list", "todo", "question", "skill", "task"].map(|kind| rule(kind, "*", Action::Allow)));
-    for (name, action) in [
-        (".env", Action::Ask),
-        (".env.*", Action::Ask),
-        (".env.example", Action::Allow),
-        (".env.sample", Action::Allow),
-        (".env.template", Action::Allow),
-    ] {
-        rules.push(rule("read", name, action));
-        rules.push(rule("read", &format!("*/{name}"), action));
-    }
-    rules
-}
-
 #[cfg(test)]
 mod tests {
     use polytree_protocol::permission::{Action, Rule};
     use proptest::prelude::*;
 
-    use super::{Origin, Rules, built_in};
+    use super::{Origin, Rules};
 
     fn rule(permission: &str, pattern: &str, action: Action) -> Rule {
         Rule { permission: permission.to_owned(), pattern: pattern.to_owned(), action }
@@ -214,30 +195,6 @@ mod tests {
 
     fn bash(pattern: &str, action: Action) -> Rule {
         rule("bash", pattern, action)
-    }
-
-    #[test]
-    fn built_in_defaults() {
-        let rules = Rules::new(None);
-        for (kind, pattern, expected) in [
-            ("read", "src/main.rs", Action::Allow),
-            ("grep", "fn main", Action::Allow),
-            ("task", "explore", Action::Allow),
-            ("bash", "ls", Action::Ask),
-            ("edit", "a", Action::Ask),
-            ("external_directory", "/etc/*", Action::Ask),
-            ("unheard_of", "x", Action::Ask),
-            ("read", ".env", Action::Ask),
-            ("read", "/a/b/.env", Action::Ask),
-            ("read", "deploy/.env.production", Action::Ask),
-            ("read", "deploy/.env.example", Action::Allow),
-            ("read", ".env.sample", Action::Allow),
-            ("read", "/x/.env.template", Action::Allow),
-            ("read", "src/environment.rs", Action::Allow),
-            ("read", "x.env", Action::Allow),
-        ] {
-            assert_eq!(rules.evaluate(kind, pattern), expected, "{kind} {pattern}");
-        }
     }
 
     #[test]
@@ -331,7 +288,7 @@ mod tests {
         #[test]
         fn agrees_with_a_naive_reading(user in rules_strategy(), project in rules_strategy(), grants in rules_strategy(), text in "[ab ]{0,4}") {
             let hit = |rule: &&Rule| (rule.permission == "*" || rule.permission == "bash") && super::Pattern::new(&rule.pattern, None).matches(&text);
-            let all: Vec<Rule> = [built_in(), user.clone(), project.clone(), grants.clone()].concat();
+            let all: Vec<Rule> = [vec![rule("*", "*", Action::Ask)], user.clone(), project.clone(), grants.clone()].concat();
             let last = all.iter().rfind(hit).map_or(Action::Ask, |rule| rule.action);
             let users = user.iter().rfind(hit).map(|rule| rule.action);
             let expected = if users == Some(Action::Deny) { Action::Deny } else { last };

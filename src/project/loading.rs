@@ -72,7 +72,8 @@ impl Loading {
         let output_directory = self.places.data.join("output").join(instance.project.id.as_str());
         let keys = models.known_keys();
         let guard = guard::guard(&self.places, instance, &output_directory, &keys, environment);
-        let may_read = guard::may_read(&settings, worktree, &guard);
+        let default_rules = tool::default_rules(&self.tools);
+        let may_read = guard::may_read(&settings, &default_rules, worktree, &guard);
         let texts = instructions::discover(&self.places, worktree, directory, &settings, environment, &may_read);
         Ok(Arc::new(Workspace {
             project_id: instance.project.id.clone(),
@@ -86,6 +87,7 @@ impl Loading {
             project_rules: settings.project_rules.clone(),
             tool_switches: config.tools.clone().into_iter().collect(),
             tools: self.tools.clone(),
+            default_rules,
             instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
             models: Arc::new(models),
             overlay: Arc::clone(&self.overlay),

@@ -106,8 +106,8 @@ fn available(turn: &Turn) -> impl Iterator<Item = &Arc<dyn AnyTool>> {
     let switches = [&turn.workspace.tool_switches, &turn.agent.tools];
     let prompt = turn.user.tools.clone().unwrap_or_default();
     let offered = turn.workspace.tools.iter().filter(move |tool| {
-        let name = tool.name();
-        name != "invalid" && select::is_offered(name, &[switches[0], switches[1], &prompt], |kind| rules.denies_all(kind))
+        let is_off = select::switch(tool.name(), &[switches[0], switches[1], &prompt]) == Some(false);
+        !is_off && !rules.denies_all(tool.permission())
     });
     // By it the answer is given: no switch takes it away.
     offered.chain(&turn.form_tool)
@@ -156,12 +156,12 @@ pub(super) async fn run(
         let (tool, input, cut) = match repair(&tools, &call.name, &call.arguments) {
             Ok((tool, input)) if !may_be_cut || !is_unwritten(&call.arguments) => (tool, input, false),
             _ if may_be_cut => {
-                let (tool, input) = invalid(turn, &call.name, &cut_call(turn));
+                let (tool, input) = invalid(&call.name, &cut_call(turn));
                 (tool, input, true)
             }
             Ok((tool, input)) => (tool, input, false),
             Err(problem) => {
-                let (tool, input) = invalid(turn, &call.name, &problem);
+                let (tool, input) = invalid(&call.name, &problem);
                 (tool, input, false)
             }
         };
@@ -173,6 +173,7 @@ pub(super) async fn run(
             session_id: turn.session.id.clone(),
             message_id: message.clone(),
             call_id: call.call_id,
+            subject: tool.subject(&input, &turn.workspace.directory),
             tool: tool.name().to_owned(),
             state: ToolState::Running(running.clone()),
             metadata: call.metadata,
@@ -202,9 +203,10 @@ pub(super) async fn take_up(turn: &Arc<Turn>, message: &MessageId, parts: Vec<Pa
         let Part::Tool(mut part) = part else { continue };
         let ToolState::Running(running) = &mut part.state else { continue };
         let input = running.input.clone();
-        let (tool, input) = match turn.workspace.tools.iter().find(|tool| tool.name() == part.tool) {
-            Some(tool) => (Arc::clone(tool), input),
-            None => repair(&tools, &part.tool, &input.to_string()).unwrap_or_else(|problem| invalid(turn, &part.tool, &problem)),
+        let known = turn.workspace.tools.iter().find(|tool| tool.name() == part.tool).cloned();
+        let (tool, input) = match known.or_else(|| (part.tool == Invalid::NAME).then(|| erase(Invalid))) {
+            Some(tool) => (tool, input),
+            None => repair(&tools, &part.tool, &input.to_string()).unwrap_or_else(|problem| invalid(&part.tool, &problem)),
         };
         running.metadata = None;
         prepared.push(Prepared { part, tool, input, repeated: false });
@@ -246,9 +248,8 @@ fn repair(tools: &[Arc<dyn AnyTool>], name: &str, arguments: &str) -> Result<(Ar
 }
 
 /// The tool that tells the model what was wrong with a call.
-fn invalid(turn: &Turn, name: &str, problem: &str) -> (Arc<dyn AnyTool>, Value) {
-    let invalid = turn.workspace.tools.iter().find(|tool| tool.name() == Invalid::NAME);
-    (invalid.cloned().unwrap_or_else(|| erase(Invalid)), json!({ "tool": name, "error": problem }))
+fn invalid(name: &str, problem: &str) -> (Arc<dyn AnyTool>, Value) {
+    (erase(Invalid), json!({ "tool": name, "error": problem }))
 }
 
 /// What the model is told of a call that the output limit has cut off.
@@ -369,7 +370,7 @@ async fn one(turn: Arc<Turn>, call: Prepared, context: ToolContext, host: Arc<Ca
     // Before the whole of a long result is kept in a file.
     let result = redacted(&context.guard.secrets, result);
     let result = match result {
-        Ok(output) => Ok(output::cap(&context, call.tool.name(), output).await),
+        Ok(output) => Ok(output::cap(&context, call.tool.is_paged(), output).await),
         Err(error) => Err(error),
     };
     host.close(result).await?;
@@ -396,13 +397,12 @@ async fn ask_repeated(call: &Prepared, context: &ToolContext) -> Result<(), Tool
     }
     let name = call.tool.name().to_owned();
     let ask = Ask {
-        kind: "repeat",
+        kind: "repeat".into(),
         patterns: vec![name.clone()],
         always: vec![name.clone()],
-        quiet: Vec::new(),
-        force: false,
         title: format!("The model called {name} with the same arguments {} times", circles::REPEATS),
         metadata: json!({ "tool": name, "input": call.input }),
+        ..Ask::default()
     };
     context.host.ask(context, ask).await
 }

@@ -199,6 +199,11 @@ impl AnyTool for Form {
         DESCRIPTION
     }
 
+    // It asks for nothing.
+    fn permission(&self) -> &str {
+        TOOL
+    }
+
     fn parameters(&self) -> Value {
         self.parameters.clone()
     }

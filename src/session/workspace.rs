@@ -92,6 +92,8 @@ pub struct Workspace {
     pub tool_switches: BTreeMap<String, bool>,
     /// All tools.
     pub tools: Vec<Arc<dyn AnyTool>>,
+    /// The rules of the tools.
+    pub default_rules: Vec<Rule>,
     /// The rules of AGENTS.md and its like, one text for each file.
     pub instructions: Vec<String>,
     /// The models.

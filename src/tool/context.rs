@@ -1,7 +1,7 @@
 //! What a tool is given: where it is, what it may ask, and a few hooks into the session that it runs for.
 //! The session implements [`Host`]; that is the one place where a lower module calls a higher one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use polytree_protocol::{
@@ -98,11 +98,11 @@ pub struct Sandboxing {
     pub settings: Arc<Settings>,
 }
 
-/// A request for leave.
-#[derive(Debug, Clone, PartialEq)]
+/// A request for permission.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ask {
     /// The permission's type, such as `bash`, `edit`, `read`, `external_directory`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// What is asked for; each is judged by itself, one deny refuses all, one ask asks for all.
     pub patterns: Vec<String>,
     /// Judged too, but nothing has to allow it: only a rule that is about it, or a deny, counts.

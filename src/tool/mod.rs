@@ -31,12 +31,14 @@ pub(crate) mod test_host;
 
 use std::sync::Arc;
 
+use polytree_protocol::permission::Rule;
+
 use definition::{AnyTool, Tool, erase};
 
 /// Names the tools that are built in. Two of one name do not compile.
 macro_rules! tools {
     ($($($tool:ident)::+),* $(,)?) => {
-        /// All tools that are built in, also those that no model is offered; [`select::is_offered`] tells which are.
+        /// The tools that are built in.
         #[must_use]
         pub fn builtin() -> Vec<Arc<dyn AnyTool>> {
             vec![$(erase($($tool)::+)),*]
@@ -47,7 +49,6 @@ macro_rules! tools {
 }
 
 tools! {
-    invalid::Invalid,
     bash::Bash,
     edit::Edit,
     search::glob::Glob,
@@ -57,6 +58,25 @@ tools! {
     write::Write,
     todo::TodoWrite,
     todo::TodoRead,
+}
+
+/// The rules of these tools that hold before any settings.
+#[must_use]
+pub fn default_rules(tools: &[Arc<dyn AnyTool>]) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for rule in tools.iter().flat_map(|tool| tool.default_rules()) {
+        // Tools that share a permission say the same.
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    rules
+}
+
+/// Whether calls of the tool of this name change nothing; of one that is not built in that is not known.
+#[must_use]
+pub fn reads_only(name: &str) -> bool {
+    builtin().iter().any(|tool| tool.name() == name && tool.reads_only())
 }
 
 const fn are_different(names: &[&str]) -> bool {
@@ -84,14 +104,54 @@ const fn is_same(one: &[u8], other: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use polytree_protocol::{permission::Action, permission_config::PERMISSION_TYPES};
     use serde_json::json;
 
     use super::*;
+    use crate::tool::test_host::shipped_rules;
 
     #[test]
     fn names_are_compared_whole() {
         assert!(are_different(&["read", "rea", "reads", ""]));
         assert!(!are_different(&["a", "b", "a"]));
+    }
+
+    #[test]
+    fn what_tools_may_do_before_any_settings() {
+        let rules = shipped_rules();
+        for (kind, pattern, expected) in [
+            ("read", "src/main.rs", Action::Allow),
+            ("grep", "fn main", Action::Allow),
+            ("todo", "*", Action::Allow),
+            ("bash", "ls", Action::Ask),
+            ("edit", "a", Action::Ask),
+            ("external_directory", "/etc/*", Action::Ask),
+            ("unheard_of", "x", Action::Ask),
+            ("read", ".env", Action::Ask),
+            ("read", "/a/b/.env", Action::Ask),
+            ("read", "deploy/.env.production", Action::Ask),
+            ("read", "deploy/.env.example", Action::Allow),
+            ("read", ".env.sample", Action::Allow),
+            ("read", "/x/.env.template", Action::Allow),
+            ("read", "src/environment.rs", Action::Allow),
+            ("read", "x.env", Action::Allow),
+        ] {
+            assert_eq!(rules.evaluate(kind, pattern), expected, "{kind} {pattern}");
+        }
+    }
+
+    #[test]
+    fn every_permission_can_be_named_by_a_rule_and_shared_ones_agree() {
+        let tools = builtin();
+        for tool in &tools {
+            assert!(PERMISSION_TYPES.contains(&tool.permission()), "{}", tool.name());
+            let others = tools.iter().filter(|other| other.permission() == tool.permission());
+            assert!(others.into_iter().all(|other| other.default_rules() == tool.default_rules()), "{}", tool.name());
+        }
+        let mut reading: Vec<&str> = tools.iter().map(|tool| tool.name()).filter(|name| reads_only(name)).collect();
+        reading.sort_unstable();
+        assert_eq!(reading, ["glob", "grep", "list", "read", "todoread"]);
+        assert!(!reads_only("mcp_thing"));
     }
 
     #[test]

@@ -119,13 +119,13 @@ pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Resul
             .ask(
                 context,
                 Ask {
-                    kind: "external_directory",
+                    kind: "external_directory".into(),
                     patterns: vec![pattern.clone()],
                     always: if protected || broad { Vec::new() } else { vec![pattern] },
-                    quiet: Vec::new(),
                     force: protected,
                     title: format!("{verb} {real}, {place}"),
                     metadata: json!({ "filePath": real.to_string(), "directory": folder.to_string() }),
+                    ..Ask::default()
                 },
             )
             .await?;
@@ -218,6 +218,11 @@ pub fn resolve(path: &AbsPath) -> io::Result<AbsPath> {
         }
     }
     Ok(real)
+}
+
+/// A path as a person reads it: relative to `directory` where it is absolute.
+pub(super) fn shortened(path: &str, directory: &AbsPath) -> String {
+    AbsPath::new(path).map_or_else(|| path.to_owned(), |path| path.relative_to(directory))
 }
 
 /// Whether a name would be a wildcard in a permission rule.

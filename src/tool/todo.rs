@@ -8,8 +8,9 @@ use serde_json::json;
 
 use super::{
     context::{Ask, ToolContext},
-    definition::{Tool, ToolError, ToolOutput},
+    definition::{ALLOWED, Defaults, Tool, ToolError, ToolOutput},
 };
+use crate::stdx::paths::AbsPath;
 
 /// Replaces the task list.
 pub struct TodoWrite;
@@ -80,7 +81,13 @@ impl From<Item> for Todo {
 impl Tool for TodoWrite {
     const NAME: &'static str = "todowrite";
     const DESCRIPTION: &'static str = include_str!("todowrite.md");
+    const PERMISSION: &'static str = "todo";
+    const DEFAULTS: Defaults = ALLOWED;
     type Args = TodoWriteArgs;
+
+    fn subject(args: &TodoWriteArgs, _: &AbsPath) -> String {
+        format!("{} tasks", args.todos.len())
+    }
 
     async fn run(&self, context: &ToolContext, args: TodoWriteArgs) -> Result<ToolOutput, ToolError> {
         if args.todos.iter().any(|item| item.content.trim().is_empty()) {
@@ -97,7 +104,14 @@ impl Tool for TodoWrite {
 impl Tool for TodoRead {
     const NAME: &'static str = "todoread";
     const DESCRIPTION: &'static str = include_str!("todoread.md");
+    const PERMISSION: &'static str = "todo";
+    const DEFAULTS: Defaults = ALLOWED;
+    const READS_ONLY: bool = true;
     type Args = TodoReadArgs;
+
+    fn subject(_: &TodoReadArgs, _: &AbsPath) -> String {
+        String::new()
+    }
 
     async fn run(&self, context: &ToolContext, _: TodoReadArgs) -> Result<ToolOutput, ToolError> {
         ask(context, "Read the task list").await?;
@@ -107,15 +121,8 @@ impl Tool for TodoRead {
 
 async fn ask(context: &ToolContext, title: &str) -> Result<(), ToolError> {
     let any = vec!["*".to_owned()];
-    let ask = Ask {
-        kind: "todo",
-        patterns: any.clone(),
-        always: any,
-        quiet: Vec::new(),
-        force: false,
-        title: title.to_owned(),
-        metadata: json!({}),
-    };
+    let kind = TodoWrite::PERMISSION.into();
+    let ask = Ask { kind, patterns: any.clone(), always: any, title: title.to_owned(), metadata: json!({}), ..Ask::default() };
     context.host.ask(context, ask).await
 }
 

@@ -13,7 +13,10 @@ use super::{
     definition::{Tool, ToolError, ToolOutput},
     path::{self, Purpose},
 };
-use crate::file::text_file::{Encoding, TextFile};
+use crate::{
+    file::text_file::{Encoding, TextFile},
+    stdx::paths::AbsPath,
+};
 
 /// Writes a whole file.
 pub struct Write;
@@ -32,7 +35,12 @@ pub struct WriteArgs {
 impl Tool for Write {
     const NAME: &'static str = "write";
     const DESCRIPTION: &'static str = include_str!("write.md");
+    const PERMISSION: &'static str = "edit";
     type Args = WriteArgs;
+
+    fn subject(args: &WriteArgs, directory: &AbsPath) -> String {
+        path::shortened(&args.file_path, directory)
+    }
 
     async fn run(&self, context: &ToolContext, args: WriteArgs) -> Result<ToolOutput, ToolError> {
         let file = path::check(context, &args.file_path, Purpose::Write).await?;

@@ -15,6 +15,7 @@ use crate::{
     cli::{Args, Command, Daemon, Exit, Input, Interrupts, Output, Piped, Screen, Typed, run_client},
     jsonrpc::peer::Peer,
     stdx::{paths::AbsPath, tasks::Tasks},
+    tool::test_host::subject,
 };
 
 const ULID: &str = "01ARZ3NDEKTSV4RRFFQ69G5F";
@@ -271,10 +272,11 @@ pub fn tool(letters: &str, message: &str, tool: &str, status: &str, more: Value)
         state["title"] = json!("");
         state["metadata"] = json!({});
     }
-    for (name, value) in more.as_object().unwrap() {
+    for (name, value) in more.as_object().unwrap().iter().filter(|(name, _)| *name != "subject") {
         state[name] = value.clone();
     }
-    told_part(part("tool", letters, message, json!({ "callID": "c", "tool": tool, "state": state })))
+    let subject = more["subject"].as_str().map(str::to_owned).or_else(|| subject(tool, &state["input"], "/work/app"));
+    told_part(part("tool", letters, message, json!({ "callID": "c", "tool": tool, "subject": subject, "state": state })))
 }
 
 /// The event that ends a turn.

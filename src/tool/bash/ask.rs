@@ -108,8 +108,8 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
         };
         let always = directories.iter().filter(|pattern| pattern.starts_with('/') && !broad(pattern)).cloned().collect();
         let force = directories.iter().any(|pattern| is_private(pattern));
-        let (kind, patterns, metadata) = ("external_directory", directories.clone(), metadata.clone());
-        context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force, title: title.clone(), metadata }).await?;
+        let (kind, patterns, metadata) = ("external_directory".into(), directories.clone(), metadata.clone());
+        context.host.ask(context, Ask { kind, patterns, always, force, title: title.clone(), metadata, ..Ask::default() }).await?;
     }
     let rules = context.host.rules();
     // What a program that is not known may run: a person decides where a rule denies it.
@@ -122,11 +122,11 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
         if !patterns.is_empty() {
             let always = patterns.iter().map(|pattern| Pattern::literal(pattern)).collect();
             let (title, metadata) = (title.clone(), metadata.clone());
-            context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force: false, title, metadata }).await?;
+            context.host.ask(context, Ask { kind: kind.into(), patterns, always, title, metadata, ..Ask::default() }).await?;
         }
     }
     let always = if force { Vec::new() } else { analysis.always() };
-    let ask = Ask { kind: "bash", patterns, always, quiet: analysis.quiet(), force, title, metadata };
+    let ask = Ask { kind: "bash".into(), patterns, always, quiet: analysis.quiet(), force, title, metadata };
     let how = sandbox::authorize(context, ask, args.outside.as_deref(), granted).await?;
     // Between the answer and the act: what a person saw must still be what the line does.
     let now = working_directory(context, args.workdir.as_deref())?;

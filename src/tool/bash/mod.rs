@@ -66,7 +66,12 @@ pub struct Bash;
 impl Tool for Bash {
     const NAME: &'static str = "bash";
     const DESCRIPTION: &'static str = include_str!("bash.md");
+    const PERMISSION: &'static str = "bash";
     type Args = BashArgs;
+
+    fn subject(args: &BashArgs, _: &AbsPath) -> String {
+        args.command.clone()
+    }
 
     async fn run(&self, context: &ToolContext, args: BashArgs) -> Result<ToolOutput, ToolError> {
         if args.command.trim().is_empty() {

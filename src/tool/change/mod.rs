@@ -117,13 +117,12 @@ pub async fn change(
         .ask(
             context,
             Ask {
-                kind: "edit",
+                kind: "edit".into(),
                 patterns: file.patterns(),
                 always: vec!["*".to_owned()],
-                quiet: Vec::new(),
-                force: false,
                 title: format!("{} {}", if first.current.is_some() { "Edit" } else { "Create" }, file.shown()),
                 metadata: metadata(file, &first),
+                ..Ask::default()
             },
         )
         .await?;

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     file::text_file::{Encoding, TextFile, Unified},
-    stdx::{encoding::stray_byte, lookalike, text::ellipsis},
+    stdx::{encoding::stray_byte, lookalike, paths::AbsPath, text::ellipsis},
 };
 use budget::{Budget, Stop};
 use lines::MAX_PLACES;
@@ -56,7 +56,12 @@ pub struct EditArgs {
 impl Tool for Edit {
     const NAME: &'static str = "edit";
     const DESCRIPTION: &'static str = include_str!("edit.md");
+    const PERMISSION: &'static str = "edit";
     type Args = EditArgs;
+
+    fn subject(args: &EditArgs, directory: &AbsPath) -> String {
+        path::shortened(&args.file_path, directory)
+    }
 
     async fn run(&self, context: &ToolContext, args: EditArgs) -> Result<ToolOutput, ToolError> {
         if args.old_string == args.new_string {

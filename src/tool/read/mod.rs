@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use base64::Engine as _;
-use polytree_protocol::part::Attachment;
+use polytree_protocol::{part::Attachment, permission::Action};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::{
     change::announced::{self, UNSAVED},
     context::{Ask, ToolContext},
-    definition::{Tool, ToolError, ToolOutput},
+    definition::{Defaults, Tool, ToolError, ToolOutput},
     file_times::Stamp,
     path::{self, Checked, Purpose, blocking},
 };
@@ -31,6 +31,7 @@ use crate::{
         text_file::{Encoding, TextFile, is_binary},
     },
     overlay::Look,
+    stdx::paths::AbsPath,
 };
 use lines::{LINE_CHARACTERS, PAGE_BYTES, Page, Reader};
 
@@ -71,7 +72,33 @@ pub struct ReadArgs {
 impl Tool for Read {
     const NAME: &'static str = "read";
     const DESCRIPTION: &'static str = include_str!("read.md");
+    const PERMISSION: &'static str = "read";
+    const DEFAULTS: Defaults = &[
+        ("*", Action::Allow),
+        // Variables with keys.
+        (".env", Action::Ask),
+        ("*/.env", Action::Ask),
+        (".env.*", Action::Ask),
+        ("*/.env.*", Action::Ask),
+        (".env.example", Action::Allow),
+        ("*/.env.example", Action::Allow),
+        (".env.sample", Action::Allow),
+        ("*/.env.sample", Action::Allow),
+        (".env.template", Action::Allow),
+        ("*/.env.template", Action::Allow),
+    ];
+    const READS_ONLY: bool = true;
+    const IS_PAGED: bool = true;
     type Args = ReadArgs;
+
+    fn subject(args: &ReadArgs, directory: &AbsPath) -> String {
+        let path = path::shortened(&args.file_path, directory);
+        match (args.offset, args.limit) {
+            (None, _) => path,
+            (Some(offset), None) => format!("{path}:{offset}-"),
+            (Some(offset), Some(limit)) => format!("{path}:{offset}-{}", offset.saturating_add(limit.max(1) - 1)),
+        }
+    }
 
     async fn run(&self, context: &ToolContext, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let file = path::check(context, &args.file_path, Purpose::Read).await?;
@@ -84,13 +111,12 @@ impl Tool for Read {
             .ask(
                 context,
                 Ask {
-                    kind: "read",
+                    kind: Self::PERMISSION.into(),
                     patterns: file.patterns(),
                     always: file.patterns().into_iter().filter(|pattern| !path::is_wild(pattern)).collect(),
-                    quiet: Vec::new(),
-                    force: false,
                     title: format!("Read {}", file.shown()),
                     metadata: json!({ "filePath": file.real().to_string() }),
+                    ..Ask::default()
                 },
             )
             .await?;

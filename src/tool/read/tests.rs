@@ -138,7 +138,7 @@ async fn what_is_missing_or_no_text() {
         .await;
     check(&place, json!({ "filePath": "program" }), expect!["error: program is a binary file of 6 bytes and cannot be shown as text."])
         .await;
-    assert!(!place.host.kinds().contains(&"external_directory"));
+    assert!(!place.host.kinds().contains(&"external_directory".to_owned()));
 }
 
 #[tokio::test]

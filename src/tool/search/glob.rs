@@ -14,10 +14,10 @@ use crate::{
         files::{Dated, newest_first},
         text::PathPattern,
     },
-    stdx::lookalike,
+    stdx::{lookalike, paths::AbsPath},
     tool::{
         context::{Ask, ToolContext},
-        definition::{Tool, ToolError, ToolOutput},
+        definition::{ALLOWED, Defaults, Tool, ToolError, ToolOutput},
         path,
     },
 };
@@ -43,7 +43,14 @@ pub struct GlobArgs {
 impl Tool for Glob {
     const NAME: &'static str = "glob";
     const DESCRIPTION: &'static str = include_str!("glob.md");
+    const PERMISSION: &'static str = "glob";
+    const DEFAULTS: Defaults = ALLOWED;
+    const READS_ONLY: bool = true;
     type Args = GlobArgs;
+
+    fn subject(args: &GlobArgs, directory: &AbsPath) -> String {
+        walk::subject(&args.pattern, args.path.as_deref(), directory)
+    }
 
     async fn run(&self, context: &ToolContext, args: GlobArgs) -> Result<ToolOutput, ToolError> {
         let (base, rest) = split_absolute(&args.pattern);
@@ -59,13 +66,12 @@ impl Tool for Glob {
             .ask(
                 context,
                 Ask {
-                    kind: "glob",
+                    kind: Self::PERMISSION.into(),
                     patterns: vec![args.pattern.clone()],
                     always: vec!["*".to_owned()],
-                    quiet: Vec::new(),
-                    force: false,
                     title: format!("Find {} in {}", args.pattern, place.shown()),
                     metadata: json!({ "pattern": args.pattern, "path": place.real().to_string() }),
+                    ..Ask::default()
                 },
             )
             .await?;

@@ -31,7 +31,7 @@ use crate::{
     stdx::paths::AbsPath,
     tool::{
         context::{Ask, ToolContext},
-        definition::{Tool, ToolError, ToolOutput},
+        definition::{ALLOWED, Defaults, Tool, ToolError, ToolOutput},
         path::{self, Checked},
     },
 };
@@ -72,7 +72,14 @@ struct Hit {
 impl Tool for Grep {
     const NAME: &'static str = "grep";
     const DESCRIPTION: &'static str = include_str!("grep.md");
+    const PERMISSION: &'static str = "grep";
+    const DEFAULTS: Defaults = ALLOWED;
+    const READS_ONLY: bool = true;
     type Args = GrepArgs;
+
+    fn subject(args: &GrepArgs, directory: &AbsPath) -> String {
+        walk::subject(&args.pattern, args.path.as_deref(), directory)
+    }
 
     async fn run(&self, context: &ToolContext, args: GrepArgs) -> Result<ToolOutput, ToolError> {
         let query = query(&args.pattern)?;
@@ -83,13 +90,12 @@ impl Tool for Grep {
             .ask(
                 context,
                 Ask {
-                    kind: "grep",
+                    kind: Self::PERMISSION.into(),
                     patterns: vec![args.pattern.clone()],
                     always: vec!["*".to_owned()],
-                    quiet: Vec::new(),
-                    force: false,
                     title: format!("Search {} in {}", args.pattern, place.shown()),
                     metadata: json!({ "pattern": args.pattern, "path": place.real().to_string(), "include": args.include }),
+                    ..Ask::default()
                 },
             )
             .await?;
@@ -139,13 +145,12 @@ async fn readable(context: &ToolContext, hits: Vec<Hit>) -> Result<(Vec<Hit>, us
     }
     let name = |hit: &Hit| AbsPath::new(&hit.path).map_or_else(String::new, |path| path.relative_to(&context.worktree));
     let ask = |patterns: Vec<String>| Ask {
-        kind: "read",
+        kind: "read".into(),
         title: if let [one] = patterns.as_slice() { format!("Search in {one}") } else { format!("Search in {} files", patterns.len()) },
         always: patterns.iter().filter(|pattern| !path::is_wild(pattern)).cloned().collect(),
-        quiet: Vec::new(),
-        force: false,
         metadata: json!({ "files": patterns }),
         patterns,
+        ..Ask::default()
     };
     match context.host.ask(context, ask(hits.iter().map(name).collect())).await {
         Ok(()) => return Ok((hits, 0)),

@@ -18,7 +18,7 @@ use crate::{
     stdx::paths::AbsPath,
     tool::{
         context::{Ask, ToolContext},
-        definition::{Tool, ToolError, ToolOutput},
+        definition::{ALLOWED, Defaults, Tool, ToolError, ToolOutput},
         path,
     },
 };
@@ -70,7 +70,14 @@ pub struct ListArgs {
 impl Tool for List {
     const NAME: &'static str = "list";
     const DESCRIPTION: &'static str = include_str!("list.md");
+    const PERMISSION: &'static str = "list";
+    const DEFAULTS: Defaults = ALLOWED;
+    const READS_ONLY: bool = true;
     type Args = ListArgs;
+
+    fn subject(args: &ListArgs, directory: &AbsPath) -> String {
+        args.path.as_deref().map_or_else(|| ".".to_owned(), |path| path::shortened(path, directory))
+    }
 
     async fn run(&self, context: &ToolContext, args: ListArgs) -> Result<ToolOutput, ToolError> {
         let place = walk::place(context, args.path.as_deref()).await?;
@@ -84,13 +91,12 @@ impl Tool for List {
             .ask(
                 context,
                 Ask {
-                    kind: "list",
+                    kind: Self::PERMISSION.into(),
                     patterns: place.patterns(),
                     always: vec!["*".to_owned()],
-                    quiet: Vec::new(),
-                    force: false,
                     title: format!("List {}", place.shown()),
                     metadata: json!({ "path": root.to_string() }),
+                    ..Ask::default()
                 },
             )
             .await?;

@@ -91,3 +91,11 @@ impl From<text::Error> for ToolError {
         Self::failed(error.to_string())
     }
 }
+
+/// What a search is about: the pattern, and where, if that is not the session's directory.
+pub(super) fn subject(pattern: &str, place: Option<&str>, directory: &AbsPath) -> String {
+    match place.map(|place| path::shortened(place, directory)) {
+        Some(place) if place != "." => format!("{pattern} in {place}"),
+        _ => pattern.to_owned(),
+    }
+}
