@@ -49,14 +49,12 @@ pub struct Decision {
 impl Rules {
     /// The rule that asks about everything; tools add theirs with [`Origin::BuiltIn`]. `home` is what a leading `~/` or
     /// `$HOME/` in a pattern stands for.
-    #[must_use]
     pub fn new(home: Option<&str>) -> Self {
         let any = "*".to_owned();
         Self::none(home).with(Origin::BuiltIn, &[Rule { permission: any.clone(), pattern: any, action: Action::Ask }])
     }
 
     /// No rules at all.
-    #[must_use]
     pub fn none(home: Option<&str>) -> Self {
         Self { home: home.map(str::to_owned), rules: Vec::new() }
     }
@@ -70,7 +68,6 @@ impl Rules {
     }
 
     /// Like [`Rules::add`], for building in one expression.
-    #[must_use]
     pub fn with(mut self, origin: Origin, rules: &[Rule]) -> Self {
         self.add(origin, rules);
         self
@@ -80,7 +77,6 @@ impl Rules {
     ///
     /// `kind` is the permission's type (`bash`, `edit`, ...), `pattern` what is asked for. For `bash` a rule that asks or
     /// denies also looks at the command without the directories before its name, so `/bin/rm x` does not get round `rm *`.
-    #[must_use]
     pub fn decide(&self, kind: &str, pattern: &str) -> Decision {
         let bare = if kind == "bash" { without_directory(pattern) } else { None };
         let matches = |compiled: &&Compiled| {
@@ -100,21 +96,18 @@ impl Rules {
     }
 
     /// What the rules say about one request.
-    #[must_use]
     pub fn evaluate(&self, kind: &str, pattern: &str) -> Action {
         self.decide(kind, pattern).action
     }
 
     /// What the rules say about several patterns of one request: one deny refuses all, else one ask asks for all.
     /// `force` turns allow into ask.
-    #[must_use]
     pub fn evaluate_all<'a>(&self, kind: &str, patterns: impl IntoIterator<Item = &'a str>, force: bool) -> Action {
         let start = if force { Action::Ask } else { Action::Allow };
         patterns.into_iter().map(|pattern| self.evaluate(kind, pattern)).fold(start, stricter)
     }
 
     /// Whether a rule denies anything that a command could do.
-    #[must_use]
     pub fn denies_a_command(&self) -> bool {
         const KINDS: [&str; 7] = ["*", "bash", "edit", "read", "external_directory", "webfetch", "sandbox"];
         self.rules.iter().any(|compiled| compiled.rule.action == Action::Deny && KINDS.contains(&compiled.rule.permission.as_str()))
@@ -122,7 +115,6 @@ impl Rules {
 
     /// Whether the rules deny one thing that an allowed command does, or ask about it: a rule for everything that asks
     /// (`*`) is answered by the rule that allows the command.
-    #[must_use]
     pub fn has_own_word(&self, kind: &str, pattern: &str) -> bool {
         let decision = self.decide(kind, pattern);
         let is_for_all = |rule: &Rule| rule.action == Action::Ask && rule.pattern == "*";
@@ -138,7 +130,6 @@ impl Rules {
 
     /// What the rules say about something that nothing has to allow, as it does nothing by itself: a deny holds, and so does
     /// a rule that asks for it and not for everything.
-    #[must_use]
     pub fn evaluate_quiet(&self, kind: &str, pattern: &str) -> Action {
         let decision = self.decide(kind, pattern);
         match (decision.action, decision.rule) {
@@ -156,7 +147,6 @@ impl Rules {
     }
 
     /// Whether everything of this kind is denied, so that a tool needs not even be offered.
-    #[must_use]
     pub fn denies_all(&self, kind: &str) -> bool {
         let of_kind = |compiled: &&Compiled| compiled.rule.permission == "*" || compiled.rule.permission == kind;
         let denies = |compiled: &Compiled| compiled.rule.action == Action::Deny && compiled.rule.pattern == "*";
@@ -166,7 +156,6 @@ impl Rules {
 }
 
 /// The stricter of two actions.
-#[must_use]
 pub fn stricter(one: Action, other: Action) -> Action {
     match (one, other) {
         (Action::Deny, _) | (_, Action::Deny) => Action::Deny,

@@ -30,7 +30,6 @@ use crate::{
     tool::{
         context::{Ask, Sandboxing, ToolContext},
         definition::{AnyTool, Tool as _, ToolError, ToolOutput, erase},
-        file_times::Stamp,
         invalid::Invalid,
         output, select,
     },
@@ -225,7 +224,7 @@ async fn remember_files(turn: &Turn, message: &MessageId) -> Result<(), Error> {
             && let Some(hash) = text("version").and_then(|version| blake3::Hash::from_hex(version).ok())
             && file_times.last(&path).is_none()
         {
-            file_times.record(&path, Stamp { hash, length: 0, modified: None });
+            file_times.record(&path, hash);
         }
     }
     Ok(())

@@ -226,12 +226,7 @@ impl AnyTool for Form {
         // The first counts: a model that gives two has no better reason for the other.
         self.given.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(answer);
         let output = "The answer was given.".to_owned();
-        Ok(ToolOutput {
-            title: self.name.clone().unwrap_or_else(|| "Answer".to_owned()),
-            output,
-            metadata: json!({}),
-            attachments: Vec::new(),
-        })
+        Ok(ToolOutput::new(self.name.clone().unwrap_or_else(|| "Answer".to_owned()), output, json!({})))
     }
 }
 

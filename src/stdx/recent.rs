@@ -54,13 +54,11 @@ impl Recent {
     }
 
     /// The lines, oldest first.
-    #[must_use]
     pub fn lines(&self) -> Vec<Line> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// How many errors and how many warnings there have been.
-    #[must_use]
     pub fn counts(&self) -> (u64, u64) {
         (self.errors.load(Ordering::Relaxed), self.warnings.load(Ordering::Relaxed))
     }

@@ -66,6 +66,16 @@ pub struct ToolContext {
     pub host: Arc<dyn Host>,
 }
 
+impl ToolContext {
+    /// Returns when the rules or the user allow it.
+    ///
+    /// # Errors
+    /// When a rule or the user refuses it, or the turn is aborted.
+    pub async fn ask(&self, ask: Ask) -> Result<(), ToolError> {
+        self.host.ask(self, ask).await
+    }
+}
+
 /// How much of an output the model gets; longer ones are kept in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputLimits {
@@ -77,7 +87,6 @@ pub struct OutputLimits {
 
 impl OutputLimits {
     /// Limits from the settings; too small ones would leave nothing to read.
-    #[must_use]
     pub fn new(lines: u64, bytes: u64) -> Self {
         Self { lines: usize::try_from(lines).unwrap_or(usize::MAX).max(10), bytes: usize::try_from(bytes).unwrap_or(usize::MAX).max(1000) }
     }

@@ -19,7 +19,7 @@ pub type Defaults = &'static [(&'static str, Action)];
 /// The rule of a tool that needs no question.
 pub const ALLOWED: Defaults = &[("*", Action::Allow)];
 
-/// A tool. Add one by implementing this in a file of its own and naming it in `tools!`.
+/// A tool. Add one by implementing this in a file of its own and naming it in [`super::builtin`].
 #[async_trait]
 pub trait Tool: Send + Sync + 'static {
     /// The name that the model calls.

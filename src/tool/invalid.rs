@@ -38,12 +38,11 @@ impl Tool for Invalid {
     }
 
     async fn run(&self, _: &ToolContext, args: InvalidArgs) -> Result<ToolOutput, ToolError> {
-        Ok(ToolOutput {
-            title: "Invalid Tool".to_owned(),
-            output: format!("The call of `{}` could not be made. {}", args.tool, args.error),
-            metadata: json!({ "tool": args.tool }),
-            attachments: Vec::new(),
-        })
+        Ok(ToolOutput::new(
+            "Invalid Tool",
+            format!("The call of `{}` could not be made. {}", args.tool, args.error),
+            json!({ "tool": args.tool }),
+        ))
     }
 }
 

@@ -42,7 +42,7 @@ pub async fn cap(context: &ToolContext, is_paged: bool, output: ToolOutput) -> T
         (output, path, kept)
     };
     let Ok((mut output, path, kept)) = Tasks::spawn_blocking(work).await else {
-        // The runtime is ending: nobody will read this.
+        // The runtime is ending: this will not be read.
         return ToolOutput::default();
     };
     let hint = match &kept {
@@ -150,7 +150,7 @@ mod tests {
     use crate::tool::test_host::Place;
 
     fn output(text: &str) -> ToolOutput {
-        ToolOutput { title: "t".to_owned(), output: text.to_owned(), metadata: json!({ "exit": 0 }), attachments: Vec::new() }
+        ToolOutput::new("t", text, json!({ "exit": 0 }))
     }
 
     #[tokio::test]

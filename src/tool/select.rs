@@ -8,7 +8,6 @@ use crate::permission::Pattern;
 pub type Switches = BTreeMap<String, bool>;
 
 /// What the maps say about a tool: of all keys that match, the longest wins; of equal length the last in the alphabet.
-#[must_use]
 pub fn switch(name: &str, maps: &[&Switches]) -> Option<bool> {
     let merged: BTreeMap<&str, bool> = maps.iter().flat_map(|map| map.iter()).map(|(key, value)| (key.as_str(), *value)).collect();
     merged

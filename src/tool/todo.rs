@@ -32,7 +32,7 @@ pub struct TodoWriteArgs {
 pub struct TodoReadArgs {}
 
 /// One task.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Item {
     /// What is to be done, in a few words.
@@ -60,23 +60,6 @@ enum Priority {
     Low,
 }
 
-impl From<Item> for Todo {
-    fn from(item: Item) -> Self {
-        let status = match item.status {
-            Status::Pending => "pending",
-            Status::InProgress => "in_progress",
-            Status::Completed => "completed",
-            Status::Cancelled => "cancelled",
-        };
-        let priority = match item.priority {
-            Priority::High => "high",
-            Priority::Medium => "medium",
-            Priority::Low => "low",
-        };
-        Self { content: item.content, status: status.to_owned(), priority: priority.to_owned() }
-    }
-}
-
 #[async_trait]
 impl Tool for TodoWrite {
     const NAME: &'static str = "todowrite";
@@ -94,7 +77,7 @@ impl Tool for TodoWrite {
             return Err(ToolError::failed("a task has no content"));
         }
         ask(context, "Change the task list").await?;
-        let todos: Vec<Todo> = args.todos.into_iter().map(Todo::from).collect();
+        let todos: Vec<Todo> = serde_json::from_value(json!(args.todos)).map_err(|error| ToolError::failed(error.to_string()))?;
         context.host.set_todos(todos.clone()).await?;
         Ok(render(&todos))
     }
@@ -123,17 +106,12 @@ async fn ask(context: &ToolContext, title: &str) -> Result<(), ToolError> {
     let any = vec!["*".to_owned()];
     let kind = TodoWrite::PERMISSION.into();
     let ask = Ask { kind, patterns: any.clone(), always: any, title: title.to_owned(), metadata: json!({}), ..Ask::default() };
-    context.host.ask(context, ask).await
+    context.ask(ask).await
 }
 
 fn render(todos: &[Todo]) -> ToolOutput {
     let open = todos.iter().filter(|todo| !matches!(todo.status.as_str(), "completed" | "cancelled")).count();
-    ToolOutput {
-        title: format!("{open} todos"),
-        output: serde_json::to_string_pretty(todos).unwrap_or_default(),
-        metadata: json!({ "todos": todos }),
-        attachments: Vec::new(),
-    }
+    ToolOutput::new(format!("{open} todos"), serde_json::to_string_pretty(todos).unwrap_or_default(), json!({ "todos": todos }))
 }
 
 #[cfg(test)]

@@ -47,18 +47,17 @@ impl Tool for Write {
         let shown = file.shown().to_owned();
         let planner = move |current: Option<&Current>| plan(&shown, current, &args.content);
         let changed = change::change(context, &file, OnOwnChange::Refuse, Arc::new(planner)).await?;
-        Ok(ToolOutput {
-            title: file.shown().to_owned(),
-            output: changed.report,
-            metadata: json!({
+        Ok(ToolOutput::new(
+            file.shown(),
+            changed.report,
+            json!({
                 "filePath": file.real().to_string(),
                 "exists": !changed.created,
                 "diff": changed.diff,
                 "additions": changed.additions,
                 "deletions": changed.deletions,
             }),
-            attachments: Vec::new(),
-        })
+        ))
     }
 }
 

@@ -109,7 +109,7 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
         let always = directories.iter().filter(|pattern| pattern.starts_with('/') && !broad(pattern)).cloned().collect();
         let force = directories.iter().any(|pattern| is_private(pattern));
         let (kind, patterns, metadata) = ("external_directory".into(), directories.clone(), metadata.clone());
-        context.host.ask(context, Ask { kind, patterns, always, force, title: title.clone(), metadata, ..Ask::default() }).await?;
+        context.ask(Ask { kind, patterns, always, force, title: title.clone(), metadata, ..Ask::default() }).await?;
     }
     let rules = context.host.rules();
     // What a program that is not known may run: a person decides where a rule denies it.
@@ -122,7 +122,7 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
         if !patterns.is_empty() {
             let always = patterns.iter().map(|pattern| Pattern::literal(pattern)).collect();
             let (title, metadata) = (title.clone(), metadata.clone());
-            context.host.ask(context, Ask { kind: kind.into(), patterns, always, title, metadata, ..Ask::default() }).await?;
+            context.ask(Ask { kind: kind.into(), patterns, always, title, metadata, ..Ask::default() }).await?;
         }
     }
     let always = if force { Vec::new() } else { analysis.always() };

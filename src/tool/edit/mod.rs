@@ -72,17 +72,16 @@ impl Tool for Edit {
         let cancel = context.cancel.clone();
         let planner = move |current: Option<&Current>| plan(&shown, current, &args, &mut Budget::new(STEPS, &cancel));
         let changed = change::change(context, &file, OnOwnChange::PlanAgain, Arc::new(planner)).await?;
-        Ok(ToolOutput {
-            title: file.shown().to_owned(),
-            output: changed.report,
-            metadata: json!({
+        Ok(ToolOutput::new(
+            file.shown(),
+            changed.report,
+            json!({
                 "filePath": file.real().to_string(),
                 "diff": changed.diff,
                 "additions": changed.additions,
                 "deletions": changed.deletions,
             }),
-            attachments: Vec::new(),
-        })
+        ))
     }
 }
 

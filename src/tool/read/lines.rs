@@ -41,7 +41,6 @@ pub struct Page {
 
 impl Reader {
     /// For `limit` lines from line `first`, from 1. The bytes must be of an encoding in which a line feed is one byte, without a mark.
-    #[must_use]
     pub fn new(first: usize, limit: usize) -> Self {
         Self {
             first,
@@ -57,7 +56,6 @@ impl Reader {
     }
 
     /// The same for a file that begins with the mark of UTF-8.
-    #[must_use]
     pub fn after_mark(self) -> Self {
         Self { detector: Detector::after_mark(), ..self }
     }
@@ -75,13 +73,11 @@ impl Reader {
     }
 
     /// Whether the page holds all it can: what follows is only counted.
-    #[must_use]
     pub fn is_done(&self) -> bool {
         self.number >= self.last || self.full
     }
 
     /// Ends the file. A last line without a line feed counts.
-    #[must_use]
     pub fn finish(mut self) -> Page {
         if !self.line_is_empty {
             self.end_line();
@@ -90,8 +86,7 @@ impl Reader {
     }
 
     /// Ends the reading before the file ends; of the total it is only known that there is more.
-    #[must_use]
-    pub fn leave(mut self) -> Page {
+    pub fn finish_early(mut self) -> Page {
         self.number += 1;
         self.page()
     }

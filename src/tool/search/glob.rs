@@ -62,18 +62,14 @@ impl Tool for Glob {
             return Err(ToolError::failed(format!("{} is not a directory.", place.named())));
         }
         context
-            .host
-            .ask(
-                context,
-                Ask {
-                    kind: Self::PERMISSION.into(),
-                    patterns: vec![args.pattern.clone()],
-                    always: vec!["*".to_owned()],
-                    title: format!("Find {} in {}", args.pattern, place.shown()),
-                    metadata: json!({ "pattern": args.pattern, "path": place.real().to_string() }),
-                    ..Ask::default()
-                },
-            )
+            .ask(Ask {
+                kind: Self::PERMISSION.into(),
+                patterns: vec![args.pattern.clone()],
+                always: vec!["*".to_owned()],
+                title: format!("Find {} in {}", args.pattern, place.shown()),
+                metadata: json!({ "pattern": args.pattern, "path": place.real().to_string() }),
+                ..Ask::default()
+            })
             .await?;
         let (root, cancel, at) = (place.real().clone(), context.cancel.clone(), context.clone());
         let (mut files, is_cut, note) = path::blocking(move || {
@@ -121,12 +117,7 @@ fn render(pattern: &str, files: &[Dated], is_cut: bool) -> ToolOutput {
     if is_cut {
         lines.push(format!("\n{CUT_NOTE}"));
     }
-    ToolOutput {
-        title: pattern.to_owned(),
-        output: lines.join("\n"),
-        metadata: json!({ "count": shown, "truncated": files.len() > shown || is_cut }),
-        attachments: Vec::new(),
-    }
+    ToolOutput::new(pattern, lines.join("\n"), json!({ "count": shown, "truncated": files.len() > shown || is_cut }))
 }
 
 /// Parts an absolute pattern into the directory before its first wildcard and the rest.

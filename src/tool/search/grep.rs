@@ -86,18 +86,14 @@ impl Tool for Grep {
         let include = args.include.as_deref().filter(|include| !include.trim().is_empty()).map(PathPattern::new).transpose()?;
         let place = walk::place(context, args.path.as_deref()).await?;
         context
-            .host
-            .ask(
-                context,
-                Ask {
-                    kind: Self::PERMISSION.into(),
-                    patterns: vec![args.pattern.clone()],
-                    always: vec!["*".to_owned()],
-                    title: format!("Search {} in {}", args.pattern, place.shown()),
-                    metadata: json!({ "pattern": args.pattern, "path": place.real().to_string(), "include": args.include }),
-                    ..Ask::default()
-                },
-            )
+            .ask(Ask {
+                kind: Self::PERMISSION.into(),
+                patterns: vec![args.pattern.clone()],
+                always: vec!["*".to_owned()],
+                title: format!("Search {} in {}", args.pattern, place.shown()),
+                metadata: json!({ "pattern": args.pattern, "path": place.real().to_string(), "include": args.include }),
+                ..Ask::default()
+            })
             .await?;
         let (root, cancel, overlay, at) = (place.clone(), context.cancel.clone(), context.overlay.clone(), context.clone());
         let stop = Stop::at(Instant::now() + TIMEOUT);
@@ -152,7 +148,7 @@ async fn readable(context: &ToolContext, hits: Vec<Hit>) -> Result<(Vec<Hit>, us
         patterns,
         ..Ask::default()
     };
-    match context.host.ask(context, ask(hits.iter().map(name).collect())).await {
+    match context.ask(ask(hits.iter().map(name).collect())).await {
         Ok(()) => return Ok((hits, 0)),
         Err(ToolError::Denied(_)) => {}
         Err(error) => return Err(error),
@@ -160,7 +156,7 @@ async fn readable(context: &ToolContext, hits: Vec<Hit>) -> Result<(Vec<Hit>, us
     // One of them is forbidden: the others are still worth asking for.
     let (mut allowed, total) = (Vec::new(), hits.len());
     for hit in hits {
-        match context.host.ask(context, ask(vec![name(&hit)])).await {
+        match context.ask(ask(vec![name(&hit)])).await {
             Ok(()) => allowed.push(hit),
             Err(ToolError::Denied(_)) => {}
             Err(error) => return Err(error),
@@ -299,12 +295,11 @@ fn render(pattern: &str, hits: &[Hit], note: &str) -> ToolOutput {
         output.push_str("\n(Use a narrower pattern, path or include to see others.)\n");
     }
     output.push_str(note);
-    ToolOutput {
-        title: pattern.to_owned(),
-        output: output.trim_end().to_owned(),
-        metadata: json!({ "matches": shown, "truncated": total > shown || note.contains(CUT_NOTE) || note.contains(LATE_NOTE) }),
-        attachments: Vec::new(),
-    }
+    ToolOutput::new(
+        pattern,
+        output.trim_end(),
+        json!({ "matches": shown, "truncated": total > shown || note.contains(CUT_NOTE) || note.contains(LATE_NOTE) }),
+    )
 }
 
 #[cfg(test)]

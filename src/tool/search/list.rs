@@ -26,7 +26,7 @@ use crate::{
 /// More files are not shown at once.
 const MAX_FILES: usize = 100;
 
-/// Directories of tools and products of builds: nobody looks for source there.
+/// Directories of tools and products of builds: they hold no source.
 const JUNK: [&str; 21] = [
     "node_modules",
     "__pycache__",
@@ -87,18 +87,14 @@ impl Tool for List {
         let root = place.real().clone();
         let ignore = ignored(&root, &args.ignore.unwrap_or_default())?;
         context
-            .host
-            .ask(
-                context,
-                Ask {
-                    kind: Self::PERMISSION.into(),
-                    patterns: place.patterns(),
-                    always: vec!["*".to_owned()],
-                    title: format!("List {}", place.shown()),
-                    metadata: json!({ "path": root.to_string() }),
-                    ..Ask::default()
-                },
-            )
+            .ask(Ask {
+                kind: Self::PERMISSION.into(),
+                patterns: place.patterns(),
+                always: vec!["*".to_owned()],
+                title: format!("List {}", place.shown()),
+                metadata: json!({ "path": root.to_string() }),
+                ..Ask::default()
+            })
             .await?;
         let cancel = context.cancel.clone();
         let (from, at) = (root.clone(), context.clone());
@@ -201,12 +197,7 @@ fn render(named: &AbsPath, shown: &str, mut entries: Vec<Entry>, is_cut: bool) -
         output.push_str(CUT_NOTE);
     }
     let count = entries.iter().filter(|entry| !entry.is_directory).count();
-    ToolOutput {
-        title: shown.to_owned(),
-        output,
-        metadata: json!({ "count": count, "truncated": total > entries.len() || is_cut }),
-        attachments: Vec::new(),
-    }
+    ToolOutput::new(shown, output, json!({ "count": count, "truncated": total > entries.len() || is_cut }))
 }
 
 #[cfg(test)]
