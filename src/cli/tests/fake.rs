@@ -122,6 +122,18 @@ pub async fn play(line: &[&str], person: Person, script: impl Script) -> Seen {
     let (input, output) = tokio::io::split(near);
     let (peer, notifications) = Peer::start(input, output, &tasks);
 
+    let mut seen = perform(line, person, Daemon { peer, notifications }, &AbsPath::new("/work/app").unwrap()).await;
+    tasks.cancel();
+    seen.calls.clone_from(&calls.lock().unwrap());
+    if let Some(prompt) = seen.params("session.submit").first().and_then(|params| params["messageID"].as_str()).map(str::to_owned) {
+        seen.out = seen.out.replace(&prompt, "msg_PROMPT");
+        seen.err = seen.err.replace(&prompt, "msg_PROMPT");
+    }
+    seen
+}
+
+/// Runs a command line in a directory against a daemon.
+pub async fn perform(line: &[&str], person: Person, daemon: Daemon, directory: &AbsPath) -> Seen {
     let (interrupt, interrupts) = mpsc::unbounded_channel();
     let (typist, typed) = mpsc::unbounded_channel();
     for line in &person.types {
@@ -139,19 +151,11 @@ pub async fn play(line: &[&str], person: Person, script: impl Script) -> Seen {
 
     let args = <Args as clap::Parser>::try_parse_from(std::iter::once(&"polytree").chain(line)).unwrap();
     let Command::Client(command) = args.command else { panic!("{line:?} needs no daemon") };
-    let directory = AbsPath::new("/work/app").unwrap();
-    let exit = run_client(command, Daemon { peer, notifications }, screen, input, &directory).await;
+    let exit = run_client(command, daemon, screen, input, directory).await;
     drop(typist);
-    tasks.cancel();
-    let calls: Vec<(String, Value)> = calls.lock().unwrap().clone();
-    let prompt =
-        calls.iter().find(|(name, _)| name == "session.submit").and_then(|(_, params)| params["messageID"].as_str().map(str::to_owned));
-    let readable = |writer: &Writer| {
-        let text = anstream::adapter::strip_str(&writer.text.lock().unwrap()).to_string();
-        prompt.iter().fold(text, |text, prompt| text.replace(prompt, "msg_PROMPT"))
-    };
+    let readable = |writer: &Writer| anstream::adapter::strip_str(&writer.text.lock().unwrap()).to_string();
     let (out_text, err_text) = (readable(&out), if person.terminal { String::new() } else { readable(&err) });
-    Seen { exit, out: out_text, err: err_text, calls }
+    Seen { exit, out: out_text, err: err_text, calls: Vec::new() }
 }
 
 async fn serve(stream: tokio::io::DuplexStream, mut script: impl Script, calls: Arc<Mutex<Vec<(String, Value)>>>) {
