@@ -9,8 +9,6 @@ use std::{
 use polytree_protocol::id::SessionId;
 use tokio::sync::watch;
 
-use super::{Error, Sessions};
-
 /// What is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Load {
@@ -144,55 +142,6 @@ impl Drop for Busy {
     fn drop(&mut self) {
         self.0.state().busy -= 1;
         self.0.tell();
-    }
-}
-
-impl Sessions {
-    /// What is under way in all sessions.
-    #[must_use]
-    pub fn load(&self) -> Load {
-        self.shared.activity.load(|| self.running())
-    }
-
-    /// Tells of every change of what is under way.
-    #[must_use]
-    pub fn changed(&self) -> watch::Receiver<()> {
-        self.shared.activity.changed()
-    }
-
-    /// Takes no more prompts: turns that run go on, what is queued stays in the store.
-    pub fn close(&self) {
-        self.shared.activity.close();
-    }
-
-    /// Takes no more prompts if nothing is under way; tells whether it takes none.
-    #[must_use]
-    pub fn close_if_idle(&self) -> bool {
-        self.shared.activity.close_if_idle(|| self.running())
-    }
-
-    /// Somebody brings a prompt, and the daemon stays until it is stored.
-    ///
-    /// # Errors
-    /// [`Error::Closing`] when it takes none.
-    pub fn enter(&self) -> Result<Busy, Error> {
-        self.shared.activity.enter().ok_or(Error::Closing)
-    }
-
-    /// The same for an answer to a question: it is taken at any time where a turn of the session waits for it here.
-    ///
-    /// # Errors
-    /// [`Error::Closing`] when there is no such turn and none can start.
-    pub fn enter_answer(&self, id: &SessionId) -> Result<Busy, Error> {
-        let is_live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).get(id).is_some_and(|task| !task.is_closed());
-        if is_live { Ok(self.shared.activity.begin()) } else { self.enter() }
-    }
-
-    /// How many turns run and do not merely wait for a person.
-    fn running(&self) -> usize {
-        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
-        // A task that panicked is still in the map and does nothing.
-        live.iter().filter(|(id, task)| !task.is_closed() && !self.shared.statuses.waits(id)).count()
     }
 }
 

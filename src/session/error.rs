@@ -4,6 +4,9 @@ use polytree_protocol::id::{MessageId, SessionId};
 
 use crate::{config, event, permission, stdx::paths::AbsPath, store};
 
+/// More prompts than this do not wait in one session: each is told in every event of the queue.
+pub const MAX_QUEUED: usize = 1000;
+
 /// How a call on a session fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -74,7 +77,7 @@ pub enum Error {
         limit: u64,
     },
     /// Too many prompts wait already.
-    #[error("{} prompts wait in this session already", super::mailbox::MAX_QUEUED)]
+    #[error("{} prompts wait in this session already", MAX_QUEUED)]
     QueueFull,
     /// The daemon is ending.
     #[error("the daemon is shutting down and takes no more prompts")]

@@ -14,7 +14,7 @@ use polytree_protocol::{
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Workspace, history::NOT_SENT, sessions::Shared, turn::part_id};
+use super::{Error, Workspace, ids::part_id, shared::Shared, turn::NOT_SENT};
 use crate::{
     file::{
         image::{self, Unfit},

@@ -5,11 +5,19 @@ use std::sync::Arc;
 use polytree_protocol::{id::MessageId, message::UserMessage, part::Part};
 use tokio::sync::oneshot;
 
-use super::{Error, Workspace, sessions::TurnEnd};
+use super::{Error, Workspace};
 use crate::tool::context::Environment;
 
-/// More prompts than this do not wait in one session: each is told in every event of the queue.
-pub const MAX_QUEUED: usize = 1000;
+/// How a prompt's turn ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TurnEnd {
+    /// With this message as its last.
+    Message(MessageId),
+    /// The session was deleted.
+    Deleted,
+    /// Its end, or its beginning, could not be stored, for this reason.
+    Unstored(String),
+}
 
 /// What the caller of a prompt learns: whether it waits for another turn, and where the end of its own arrives.
 pub(super) type Accepted = Result<(bool, oneshot::Receiver<TurnEnd>), Error>;

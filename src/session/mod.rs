@@ -3,39 +3,28 @@
 //! started it. What a client has seen is in the store before it is sent.
 
 mod activity;
-mod answer;
-mod calls;
-mod changes;
-mod choices;
-mod circles;
 mod error;
-mod failure;
-mod fit;
-mod fold;
-mod history;
-mod host;
+mod ids;
 mod input;
 mod mailbox;
 mod progress;
 mod recover;
-mod schema;
+mod sampling;
 mod sessions;
+mod shared;
 mod status;
-mod step;
-mod structured;
 mod submit;
-mod system;
 mod task;
 mod title;
 mod turn;
-mod unwritten;
 mod workspace;
 
 pub use activity::{Busy, Load};
-pub use error::Error;
-pub use mailbox::MAX_QUEUED;
+pub use error::{Error, MAX_QUEUED};
+pub use mailbox::TurnEnd;
 pub use progress::{Census, TurnNow, Working};
-pub use sessions::{NewSession, Prompt, Sessions, Submitted, TurnEnd};
+pub use sessions::{NewSession, Sessions};
+pub use submit::{Prompt, Submitted};
 pub use workspace::{Models, ResolvedModel, Workspace, Workspaces};
 
 pub use crate::store::{Place, SessionQuery};

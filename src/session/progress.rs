@@ -15,7 +15,7 @@ use polytree_protocol::{
     session::SessionStatus,
 };
 
-use super::{Sessions, status::Statuses};
+use super::status::Statuses;
 use crate::stdx::time::now_ms;
 
 /// A session that is not idle.
@@ -155,7 +155,7 @@ impl AllProgress {
     }
 
     /// Every session that has a turn, a status or a queue; by id.
-    fn working(&self, statuses: &Statuses, queues: &HashMap<SessionId, usize>) -> Vec<Working> {
+    pub fn working(&self, statuses: &Statuses, queues: &HashMap<SessionId, usize>) -> Vec<Working> {
         let turns = self.turns().clone();
         let mut statuses: HashMap<SessionId, SessionStatus> = statuses.all().into_iter().collect();
         let ids: BTreeSet<SessionId> = turns.keys().chain(statuses.keys()).chain(queues.keys()).cloned().collect();
@@ -184,21 +184,6 @@ impl Drop for Present {
         if turns.get(&self.id).is_some_and(|turn| Arc::ptr_eq(turn, &self.progress)) {
             turns.remove(&self.id);
         }
-    }
-}
-
-impl Sessions {
-    /// Every session that is not idle, with what it is doing; by id. Waits for nothing.
-    #[must_use]
-    pub fn working(&self) -> Vec<Working> {
-        self.shared.progress.working(&self.shared.statuses, &self.shared.activity.queues())
-    }
-
-    /// How many sessions are in memory.
-    #[must_use]
-    pub fn census(&self) -> Census {
-        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).len();
-        Census { live, readers: self.shared.readers() }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use polytree_protocol::id::SessionId;
 
-use super::{Error, sessions::Shared};
+use super::{Error, shared::Shared};
 use crate::store::{Cause, Settled};
 
 /// Tools that change nothing may run again beside a question that is taken up.

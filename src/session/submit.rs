@@ -4,23 +4,65 @@ use std::sync::PoisonError;
 
 use polytree_protocol::{
     id::{MessageId, SessionId},
-    message::PromptState,
+    message::{OutputFormat, PromptOptions, PromptState},
     part::Created,
-    session::{Session, SessionStatus},
+    provider::ModelRef,
+    sandbox::Mode,
+    session::{PartInput, Session, SessionStatus},
 };
 use tokio::sync::oneshot;
 
 use super::{
-    Error, Prompt, Sessions, Submitted, choices, input,
-    mailbox::{Command, Prepared},
-    structured::Form,
-    task::SessionTask,
+    Error, Sessions, ids, input,
+    mailbox::{Command, Prepared, TurnEnd},
+    sampling, task, turn,
 };
 use crate::{
-    stdx::{ids, paths::AbsPath, time::now_ms},
+    stdx::{paths::AbsPath, time::now_ms},
     store::Origin,
     tool::context::Environment,
 };
+
+/// A prompt as it arrives.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// The id that the client chose.
+    pub message_id: Option<MessageId>,
+    /// What is asked.
+    pub parts: Vec<PartInput>,
+    /// The model.
+    pub model: Option<ModelRef>,
+    /// The agent.
+    pub agent: Option<String>,
+    /// Replaces the agent's prompt.
+    pub system: Option<String>,
+    /// Tool switches.
+    pub tools: Option<std::collections::BTreeMap<String, bool>>,
+    /// The variant of the model.
+    pub variant: Option<String>,
+    /// Sampling and the longest answer.
+    pub options: Option<PromptOptions>,
+    /// The form of the answer.
+    pub format: Option<OutputFormat>,
+    /// What is done in its turn without a question.
+    pub mode: Option<Mode>,
+    /// The client's variables.
+    pub environment: Environment,
+    /// A digest of what the client asked for, to recognise the same call again.
+    pub digest: String,
+}
+
+/// A stored prompt.
+pub struct Submitted {
+    /// The session.
+    pub session_id: SessionId,
+    /// The stored user message.
+    pub message_id: MessageId,
+    /// It waits for a running turn to end.
+    pub queued: bool,
+    /// Tells how its turn ended.
+    pub end: oneshot::Receiver<TurnEnd>,
+}
 
 impl Sessions {
     /// The session whose prompt has this message id and digest, if there is one.
@@ -60,11 +102,11 @@ impl Sessions {
         let model = workspace.models.choose(prompt.model.as_ref(), agent.model.as_ref(), session.model.as_ref())?;
         workspace.models.prepare(&model).await;
         let resolved = workspace.models.resolve(&model)?;
-        let variant = choices::variant(prompt.variant.as_deref(), agent, &resolved)?;
-        choices::check(prompt.options.as_ref(), &resolved)?;
-        Form::of(prompt.format.as_ref())?;
+        let variant = sampling::variant(prompt.variant.as_deref(), agent, &resolved)?;
+        sampling::check(prompt.options.as_ref(), &resolved)?;
+        turn::Form::of(prompt.format.as_ref())?;
         let chosen = prompt.message_id.is_some();
-        let message_id = prompt.message_id.unwrap_or_else(|| MessageId::from_ulid(ids::next()));
+        let message_id = prompt.message_id.unwrap_or_else(|| ids::message_id());
         let parts = input::expand(&self.shared, &workspace, &session.id, &message_id, prompt.parts).await?;
         let message = polytree_protocol::message::UserMessage {
             id: message_id.clone(),
@@ -82,14 +124,14 @@ impl Sessions {
         };
         let (reply, answer) = oneshot::channel();
         let prompt = Prepared { message, chosen, parts, digest: prompt.digest, environment: prompt.environment, workspace };
-        self.send(&session.id, Command::Prompt { prompt: Box::new(prompt), reply })?;
+        task::send(&self.shared, &session.id, Command::Prompt { prompt: Box::new(prompt), reply })?;
         let (queued, end) = answer.await.map_err(|_| Error::Closing)??;
         Ok(Submitted { session_id: session.id, message_id, queued, end })
     }
 
     async fn join(&self, session: &SessionId, message: &MessageId, environment: Environment) -> Result<Submitted, Error> {
         let (reply, answer) = oneshot::channel();
-        self.send(session, Command::Join { message_id: message.clone(), environment, reply })?;
+        task::send(&self.shared, session, Command::Join { message_id: message.clone(), environment, reply })?;
         let (queued, end) = answer.await.map_err(|_| Error::Closing)??;
         Ok(Submitted { session_id: session.clone(), message_id: message.clone(), queued, end })
     }
@@ -112,13 +154,13 @@ impl Sessions {
             return Ok(false);
         }
         let (reply, answer) = oneshot::channel();
-        self.send(id, Command::Abort { reply })?;
+        task::send(&self.shared, id, Command::Abort { reply })?;
         answer.await.unwrap_or(Ok(false))
     }
 
     /// Takes up a turn whose question was answered while nobody in this process waited for it.
     pub fn resume(&self, id: &SessionId, environment: Environment) {
-        let _ = self.send(id, Command::Resume { environment });
+        let _ = task::send(&self.shared, id, Command::Resume { environment });
     }
 
     /// Deletes a session and its descendants, children first; their turns end before.
@@ -129,7 +171,7 @@ impl Sessions {
         loop {
             for member in self.family(id).await?.into_iter().rev() {
                 let (reply, answer) = oneshot::channel();
-                self.send(&member, Command::Delete { reply })?;
+                task::send(&self.shared, &member, Command::Delete { reply })?;
                 match answer.await.unwrap_or(Err(Error::Closing)) {
                     Ok(true) if member == *id => return Ok(()),
                     // A child was made meanwhile: once more from the start.
@@ -157,23 +199,5 @@ impl Sessions {
     #[must_use]
     pub fn statuses(&self) -> Vec<(SessionId, SessionStatus)> {
         self.shared.statuses.all()
-    }
-
-    /// Sends the session's task a message; starts the task where there is none.
-    pub(super) fn send(&self, id: &SessionId, command: Command) -> Result<(), Error> {
-        if self.shared.tasks.token().is_cancelled() {
-            return Err(Error::Closing);
-        }
-        let mut live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
-        // A task leaves the map under this lock and only with an empty mailbox, so what is sent here is read. One that
-        // panicked is still in the map and reads nothing.
-        let sender = live.entry(id.clone()).or_insert_with(|| SessionTask::start(&self.shared, id.clone()));
-        if sender.is_closed() {
-            *sender = SessionTask::start(&self.shared, id.clone());
-        }
-        let sent = sender.send(command).map_err(|_| Error::Closing);
-        drop(live);
-        self.shared.activity.tell();
-        sent
     }
 }

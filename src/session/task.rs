@@ -24,8 +24,9 @@ use tokio::{
 use self::unsettled::Unsettled;
 use super::{
     Error,
-    mailbox::{Accepted, Command, MAX_QUEUED, Prepared},
-    sessions::{Shared, TurnEnd},
+    error::MAX_QUEUED,
+    mailbox::{Accepted, Command, Prepared, TurnEnd},
+    shared::Shared,
     turn::{self, Fresh, Outcome, Start},
 };
 use crate::{
@@ -374,6 +375,24 @@ impl SessionTask {
         }
         deleted
     }
+}
+
+/// Sends the session's task a message; starts the task where there is none.
+pub(super) fn send(shared: &Arc<Shared>, id: &SessionId, command: Command) -> Result<(), Error> {
+    if shared.tasks.token().is_cancelled() {
+        return Err(Error::Closing);
+    }
+    let mut live = shared.live.lock().unwrap_or_else(PoisonError::into_inner);
+    // A task leaves the map under this lock and only with an empty mailbox, so what is sent here is read. One that
+    // panicked is still in the map and reads nothing.
+    let sender = live.entry(id.clone()).or_insert_with(|| SessionTask::start(shared, id.clone()));
+    if sender.is_closed() {
+        *sender = SessionTask::start(shared, id.clone());
+    }
+    let sent = sender.send(command).map_err(|_| Error::Closing);
+    drop(live);
+    shared.activity.tell();
+    sent
 }
 
 /// A turn that panicked has stored nothing of its end.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::SessionTask;
 use crate::{
-    session::{Error, recover, sessions::TurnEnd},
+    session::{Error, mailbox::TurnEnd, recover},
     store::Cause,
 };
 

@@ -6,15 +6,12 @@ use polytree_protocol::{
     permission::PermissionOutcome,
 };
 
-use super::{
-    Error, ResolvedModel,
-    sessions::Shared,
-    turn::{Turn, part_id},
-};
+use super::state::Turn;
 use crate::{
     provider::definition::FinishReason,
+    session::{Error, ResolvedModel, ids, shared::Shared},
     stdx::time::now_ms,
-    store::{SessionChange, Unit, new_answer, usage},
+    store::{SessionChange, new_answer, usage},
 };
 
 impl Turn {
@@ -22,7 +19,7 @@ impl Turn {
     pub(super) async fn begin(&self) -> Result<AssistantMessage, Error> {
         let answer = new_answer(&self.user, &self.workspace.directory.to_string(), &self.workspace.worktree.to_string());
         let start = Part::StepStart(StepStartPart {
-            id: part_id(),
+            id: ids::part_id(),
             session_id: self.session.id.clone(),
             message_id: answer.id.clone(),
             snapshot: None,
@@ -48,7 +45,7 @@ impl Turn {
         answer.finish = error.is_none().then(|| reason.word().to_owned());
         let word = if error.is_some() { "error" } else { reason.word() };
         let finish = Part::StepFinish(StepFinishPart {
-            id: part_id(),
+            id: ids::part_id(),
             session_id: self.session.id.clone(),
             message_id: answer.id.clone(),
             reason: word.to_owned(),
@@ -73,11 +70,6 @@ impl Turn {
         answer.error = Some(error.clone());
         let unit = self.unit().withdraw(PermissionOutcome::Aborted).message(Message::Assistant(answer)).error(error);
         Ok(self.shared.store.commit(unit).await?)
-    }
-
-    /// A unit of this session, still empty.
-    pub(super) fn unit(&self) -> Unit {
-        Unit::new(&self.scope)
     }
 }
 

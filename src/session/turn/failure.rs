@@ -5,8 +5,11 @@ use polytree_protocol::{
     provider::ModelRef,
 };
 
-use super::{Error, circles::Circle};
-use crate::provider::{definition::Error as ModelError, retry};
+use super::repeats::Circle;
+use crate::{
+    provider::{definition::Error as ModelError, retry},
+    session::Error,
+};
 
 /// What is written on an answer whose model call has failed. `unset` says which variable of the provider's settings is not
 /// set, if there is one.

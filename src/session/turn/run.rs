@@ -4,90 +4,31 @@
 use std::sync::Arc;
 
 use polytree_protocol::{
-    agent::Agent,
-    id::{MessageId, PartId, SessionId},
+    id::{MessageId, SessionId},
     message::{AssistantMessage, Message, MessageError, MessageWithParts, Tokens, UserMessage},
     part::{Part, TextPart},
-    session::Session,
 };
 
 use super::{
-    Error, ResolvedModel, Workspace,
     answer::{abort_error, finish_error},
     calls::{self, CallsEnd},
-    circles::Circles,
     failure::{circle_error, start_error},
-    progress::Progress,
-    sessions::Shared,
+    guests::structured::{self, Form},
+    repeats::Circles,
+    state::{Fresh, Outcome, Start, Turn},
     step::{self, StepEnd},
-    structured::{self, Form},
     title,
 };
 use crate::{
     provider::{definition::FinishReason, retry::Failures},
-    stdx::{ids, paths::AbsPath, tasks::Tasks},
+    session::{Error, ids, progress::Progress, shared::Shared},
+    stdx::{paths::AbsPath, tasks::Tasks},
     store::Scope,
-    tool::{context::Environment, definition::AnyTool},
+    tool::context::Environment,
 };
 
-/// How a turn ended.
-#[derive(Debug, Default)]
-pub(super) struct Outcome {
-    /// Its last message.
-    pub last: Option<MessageId>,
-    /// It was aborted.
-    pub aborted: bool,
-    /// It waits for a person and was left for the next daemon.
-    pub left: bool,
-    /// Its end could not be stored, for this reason: what the store says of it is not true.
-    pub unstored: Option<String>,
-}
-
-/// Which turn to run.
-pub(super) struct Start {
-    /// The session.
-    pub session_id: SessionId,
-    /// The stored prompt.
-    pub message_id: MessageId,
-    /// The variables of the client that started it.
-    pub environment: Environment,
-    /// What was read for the prompt a moment ago.
-    pub fresh: Option<Fresh>,
-    /// The unfinished answer of a turn that is taken up again.
-    pub open: Option<MessageWithParts>,
-}
-
-/// What a turn begins with.
-pub(super) struct Fresh {
-    pub session: Session,
-    pub user: UserMessage,
-    pub workspace: Arc<Workspace>,
-}
-
-/// What all steps of a turn share.
-pub(super) struct Turn {
-    pub shared: Arc<Shared>,
-    pub scope: Scope,
-    pub session: Session,
-    pub workspace: Arc<Workspace>,
-    pub user: UserMessage,
-    pub agent: Agent,
-    pub model: ResolvedModel,
-    /// The form that its answer is to have.
-    pub form: Option<Arc<Form>>,
-    /// The same as a tool.
-    pub form_tool: Option<Arc<dyn AnyTool>>,
-    pub tasks: Tasks,
-    /// For those who wonder what it is doing.
-    pub progress: Arc<Progress>,
-}
-
-pub(super) fn part_id() -> PartId {
-    PartId::from_ulid(ids::next())
-}
-
 /// Runs a turn.
-pub(super) async fn run(shared: Arc<Shared>, start: Start, tasks: Tasks) -> Outcome {
+pub(in crate::session) async fn run(shared: Arc<Shared>, start: Start, tasks: Tasks) -> Outcome {
     let Start { session_id, message_id, environment, fresh, open } = start;
     let mut last = open.as_ref().map(|open| open.info.id().clone());
     let present = shared.progress.begin(&session_id, &message_id);
@@ -305,9 +246,9 @@ impl Turn {
 
     /// A word to the model that is not stored.
     fn reminded(&self, text: String) -> MessageWithParts {
-        let id = MessageId::from_ulid(ids::next());
+        let id = ids::message_id();
         let part = Part::Text(TextPart {
-            id: part_id(),
+            id: ids::part_id(),
             session_id: self.session.id.clone(),
             message_id: id.clone(),
             text,
@@ -316,10 +257,6 @@ impl Turn {
             metadata: None,
         });
         MessageWithParts { info: Message::User(UserMessage { id, ..self.user.clone() }), parts: vec![part], cursor: 0 }
-    }
-
-    async fn stored(&self, id: &MessageId) -> Result<Option<MessageWithParts>, Error> {
-        Ok(self.shared.store.message(self.session.id.clone(), id.clone()).await?)
     }
 
     async fn after_calls(

@@ -11,9 +11,10 @@ use jsonschema::Validator;
 use polytree_protocol::message::{JsonSchemaFormat, MessageError, MessageErrorData, MessageErrorName, OutputFormat};
 use serde_json::{Value, json};
 
-use super::{Error, schema};
+use super::schema;
 use crate::{
     provider::definition::Error as ModelError,
+    session::Error,
     tool::{
         context::ToolContext,
         definition::{AnyTool, ToolError, ToolOutput},
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// The tool's name.
-pub(super) const TOOL: &str = "StructuredOutput";
+pub const TOOL: &str = "StructuredOutput";
 /// How often a model may try again where the prompt does not say.
 const DEFAULT_RETRIES: u32 = 2;
 /// Beyond that it is not the model that is at fault.
@@ -34,7 +35,7 @@ const FIELD: &str = "answer";
 const DESCRIPTION: &str = "Gives the final answer of this conversation's task. Do the work first, with the other tools where they help; then call this once, with an answer that satisfies the schema of its arguments. The user sees nothing else as your answer.";
 
 /// The form that a turn's answer is to have, and how far it is.
-pub(super) struct Form {
+pub struct Form {
     validator: Validator,
     schema: Value,
     /// What the tool takes: the schema, or an object with a field for the answer.
