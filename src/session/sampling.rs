@@ -13,9 +13,9 @@ use crate::provider::merge;
 /// The longest answer asked for where neither prompt nor agent say, and the model's limit is unknown or higher.
 const MOST_OUTPUT: u64 = 32_000;
 
-/// The choices of a turn.
+/// The options of the model calls of a turn.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Choices {
+pub(super) struct Sampling {
     /// Sampling temperature.
     pub temperature: Option<f64>,
     /// Nucleus sampling.
@@ -82,8 +82,8 @@ pub(super) fn check(options: Option<&PromptOptions>, model: &ResolvedModel) -> R
     Ok(())
 }
 
-/// The choices for the calls of a turn. Later ones win: the model's, the agent's, the variant's, the prompt's.
-pub(super) fn choices(user: &UserMessage, agent: &Agent, model: &ResolvedModel) -> Choices {
+/// The options for the model calls of a turn. Later ones win: the model's, the agent's, the variant's, the prompt's.
+pub(super) fn sampling(user: &UserMessage, agent: &Agent, model: &ResolvedModel) -> Sampling {
     let asked = user.options.unwrap_or_default();
     let most = match (asked.max_output_tokens.or(agent.max_output_tokens), model.info.limit.output) {
         (Some(asked), 0) => asked,
@@ -98,7 +98,7 @@ pub(super) fn choices(user: &UserMessage, agent: &Agent, model: &ResolvedModel) 
         merge(&mut options, fields);
     }
     let samples = model.info.temperature;
-    Choices {
+    Sampling {
         temperature: asked.temperature.or(agent.temperature).filter(|_| samples),
         top_p: asked.top_p.or(agent.top_p).filter(|_| samples),
         max_output_tokens: most,
@@ -204,13 +204,13 @@ mod tests {
         agent.max_output_tokens = Some(700);
         agent.options.insert("b".to_owned(), json!(5));
         let asked = PromptOptions { temperature: Some(1.5), ..PromptOptions::default() };
-        let made = choices(&user(Some("low"), asked), &agent, &model(true, 500));
+        let made = sampling(&user(Some("low"), asked), &agent, &model(true, 500));
         assert_eq!((made.temperature, made.top_p, made.max_output_tokens), (Some(1.5), None, 500));
         assert_eq!(Value::Object(made.options), json!({ "a": { "x": 1, "y": 2 }, "b": 5 }));
-        let made = choices(&user(Some("high"), PromptOptions { max_output_tokens: Some(50_000), ..asked }), &agent, &model(false, 0));
+        let made = sampling(&user(Some("high"), PromptOptions { max_output_tokens: Some(50_000), ..asked }), &agent, &model(false, 0));
         assert_eq!((made.temperature, made.max_output_tokens, &made.options["b"]), (None, 50_000, &json!(9)));
         agent.max_output_tokens = None;
-        let most = |limit| choices(&user(None, PromptOptions::default()), &agent, &model(true, limit)).max_output_tokens;
+        let most = |limit| sampling(&user(None, PromptOptions::default()), &agent, &model(true, limit)).max_output_tokens;
         assert_eq!([most(0), most(100), most(1_000_000)], [32_000, 100, 32_000]);
     }
 }

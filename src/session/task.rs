@@ -27,7 +27,7 @@ use super::{
     error::MAX_QUEUED,
     mailbox::{Accepted, Command, Prepared, TurnEnd},
     shared::Shared,
-    turn::{self, Fresh, Outcome, Start},
+    turn::{self, Fresh, Open, Outcome, Start},
 };
 use crate::{
     stdx::tasks::Tasks,
@@ -160,16 +160,14 @@ impl SessionTask {
                 self.queue.push_back((waiting, Arc::clone(environment)));
             }
         }
-        if let Some(open) = open
-            && let Message::Assistant(answer) = &open.info
-        {
+        if let Some(MessageWithParts { info: Message::Assistant(answer), parts, .. }) = open {
             let prompt = answer.parent_id.clone();
             // What it still waits for is told again as soon as it asks.
             let status = self.shared.statuses.restart(&self.id);
             if let Err(error) = self.tell(status).await {
                 tracing::warn!(%error, session = %self.id, "a status could not be told");
             }
-            self.start_turn(prompt, Arc::clone(environment), None, Some(open));
+            self.start_turn(prompt, Arc::clone(environment), None, Some(Open { answer, parts }));
         }
         Ok(())
     }
@@ -236,7 +234,7 @@ impl SessionTask {
         Ok((false, receiver))
     }
 
-    fn start_turn(&mut self, message_id: MessageId, environment: Environment, fresh: Option<Fresh>, open: Option<MessageWithParts>) {
+    fn start_turn(&mut self, message_id: MessageId, environment: Environment, fresh: Option<Fresh>, open: Option<Open>) {
         let tasks = self.shared.tasks.child();
         let start = Start { session_id: self.id.clone(), message_id: message_id.clone(), environment, fresh, open };
         let handle = tasks.spawn("turn", turn::run(Arc::clone(&self.shared), start, tasks.clone()));
@@ -291,7 +289,7 @@ impl SessionTask {
 
     async fn turn_ended(&mut self, outcome: Outcome) {
         let Some(current) = self.current.take() else { return };
-        if outcome.left {
+        if outcome.suspended {
             // The next daemon takes it up; nothing is told, because nothing has ended.
             return;
         }

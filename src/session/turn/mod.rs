@@ -1,10 +1,13 @@
-//! One prompt until the model stops: model calls and their tool calls in turn.
+//! One prompt until the model stops. [`run`] repeats steps, [`next`] decides what follows each of them, and guests take
+//! part at the points that [`state::Guest`] names.
 
 mod answer;
 mod arguments;
 mod calls;
 mod failure;
 mod guests;
+mod model_call;
+mod next;
 mod repeats;
 mod request;
 mod run;
@@ -17,4 +20,4 @@ mod tools;
 pub(super) use guests::structured::Form;
 pub(super) use request::history::NOT_SENT;
 pub(super) use run::run;
-pub(super) use state::{Fresh, Outcome, Start};
+pub(super) use state::{Fresh, Open, Outcome, Start};

@@ -1,4 +1,4 @@
-//! Notices a model that goes in circles: the same call again and again, answers in which no call can be run, calls that
+//! Notices a model that goes in repeats: the same call again and again, answers in which no call can be run, calls that
 //! the output limit cuts off each time. Pure.
 
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ const BESIDE: [&str; 2] = ["description", "id"];
 
 /// The last calls of a turn.
 #[derive(Debug, Default)]
-pub(super) struct Circles {
+pub(super) struct Repeats {
     last: Option<(String, Value)>,
     same: usize,
     cut: usize,
@@ -31,7 +31,7 @@ pub(super) struct Circles {
 
 /// Why a turn is ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Circle {
+pub(super) enum Repeat {
     /// The output limit has cut off the calls of so many answers in a row.
     Cut(usize),
     /// The output limit has cut off the calls of so many answers of the turn.
@@ -42,7 +42,7 @@ pub(super) enum Circle {
     Same(String, usize),
 }
 
-impl Circles {
+impl Repeats {
     /// Notes a call; true when a person should be asked, because it is the same as the ones before it.
     pub(super) fn call(&mut self, tool: &str, input: &Value) -> bool {
         let call = (tool.to_owned(), essence(tool, input));
@@ -63,18 +63,18 @@ impl Circles {
     }
 
     /// Why the turn must not go on.
-    pub(super) fn given_up(&self) -> Option<Circle> {
+    pub(super) fn stuck(&self) -> Option<Repeat> {
         if self.cut >= MOST_CUT {
-            return Some(Circle::Cut(self.cut));
+            return Some(Repeat::Cut(self.cut));
         }
         if self.cut_in_turn >= MOST_CUT_IN_TURN {
-            return Some(Circle::CutInTurn(self.cut_in_turn));
+            return Some(Repeat::CutInTurn(self.cut_in_turn));
         }
         if self.unusable >= MOST_UNUSABLE {
-            return Some(Circle::Unusable(self.unusable));
+            return Some(Repeat::Unusable(self.unusable));
         }
         let (tool, _) = self.last.as_ref().filter(|_| self.same >= MOST_REPEATS)?;
-        Some(Circle::Same(tool.clone(), self.same))
+        Some(Repeat::Same(tool.clone(), self.same))
     }
 }
 
@@ -109,8 +109,8 @@ mod tests {
     use super::*;
 
     fn asks(calls: &[(&str, Value)]) -> Vec<bool> {
-        let mut circles = Circles::default();
-        calls.iter().map(|(tool, input)| circles.call(tool, input)).collect()
+        let mut repeats = Repeats::default();
+        calls.iter().map(|(tool, input)| repeats.call(tool, input)).collect()
     }
 
     #[test]
@@ -137,35 +137,35 @@ mod tests {
     }
 
     #[test]
-    fn circles_end_whoever_allows_them() {
-        let mut circles = Circles::default();
-        circles.answer(true, false);
-        circles.answer(true, true);
-        assert_eq!(circles.given_up(), None);
-        circles.answer(true, false);
-        assert_eq!(circles.given_up(), Some(Circle::Cut(MOST_CUT)));
-        circles.answer(false, true);
-        assert_eq!(circles.given_up(), None);
+    fn repeats_end_whoever_allows_them() {
+        let mut repeats = Repeats::default();
+        repeats.answer(true, false);
+        repeats.answer(true, true);
+        assert_eq!(repeats.stuck(), None);
+        repeats.answer(true, false);
+        assert_eq!(repeats.stuck(), Some(Repeat::Cut(MOST_CUT)));
+        repeats.answer(false, true);
+        assert_eq!(repeats.stuck(), None);
         for _ in 0..MOST_UNUSABLE {
-            assert_eq!(circles.given_up(), None);
-            circles.answer(false, false);
+            assert_eq!(repeats.stuck(), None);
+            repeats.answer(false, false);
         }
-        assert_eq!(circles.given_up(), Some(Circle::Unusable(MOST_UNUSABLE)));
-        let mut circles = Circles::default();
+        assert_eq!(repeats.stuck(), Some(Repeat::Unusable(MOST_UNUSABLE)));
+        let mut repeats = Repeats::default();
         for _ in 0..MOST_REPEATS {
-            assert_eq!(circles.given_up(), None);
-            circles.call("list", &json!({}));
+            assert_eq!(repeats.stuck(), None);
+            repeats.call("list", &json!({}));
         }
-        assert_eq!(circles.given_up(), Some(Circle::Same("list".to_owned(), MOST_REPEATS)));
+        assert_eq!(repeats.stuck(), Some(Repeat::Same("list".to_owned(), MOST_REPEATS)));
     }
     #[test]
     fn cut_calls_between_good_ones_end_too() {
-        let mut circles = Circles::default();
+        let mut repeats = Repeats::default();
         for _ in 0..MOST_CUT_IN_TURN {
-            assert_eq!(circles.given_up(), None);
-            circles.answer(false, true);
-            circles.answer(true, false);
+            assert_eq!(repeats.stuck(), None);
+            repeats.answer(false, true);
+            repeats.answer(true, false);
         }
-        assert_eq!(circles.given_up(), Some(Circle::CutInTurn(MOST_CUT_IN_TURN)));
+        assert_eq!(repeats.stuck(), Some(Repeat::CutInTurn(MOST_CUT_IN_TURN)));
     }
 }

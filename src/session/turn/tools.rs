@@ -8,22 +8,23 @@ use crate::{
     tool::{definition::AnyTool, select},
 };
 
-/// The tools that the model is offered.
-pub(super) fn offered(turn: &Turn) -> Vec<ToolSpec> {
-    available(turn)
-        .map(|tool| ToolSpec { name: tool.name().to_owned(), description: tool.description().to_owned(), parameters: tool.parameters() })
-        .collect()
+/// The tools that the model is told of. In the last step only those of guests.
+pub(super) fn offered(turn: &Turn, is_final: bool) -> Vec<ToolSpec> {
+    let tools = if is_final { turn.guest_tools() } else { available(turn) };
+    let spec = |tool: Arc<dyn AnyTool>| ToolSpec {
+        name: tool.name().to_owned(),
+        description: tool.description().to_owned(),
+        parameters: tool.parameters(),
+    };
+    tools.into_iter().map(spec).collect()
 }
 
 /// The tools that the model may call.
-pub(super) fn available(turn: &Turn) -> impl Iterator<Item = &Arc<dyn AnyTool>> {
+pub(super) fn available(turn: &Turn) -> Vec<Arc<dyn AnyTool>> {
     let rules = turn.rules(&[]);
-    let switches = [&turn.workspace.tool_switches, &turn.agent.tools];
     let prompt = turn.user.tools.clone().unwrap_or_default();
-    let offered = turn.workspace.tools.iter().filter(move |tool| {
-        let name = tool.name();
-        name != "invalid" && select::is_offered(name, &[switches[0], switches[1], &prompt], |kind| rules.denies_all(kind))
-    });
-    // By it the answer is given: no switch takes it away.
-    offered.chain(&turn.form_tool)
+    let switches = [&turn.workspace.tool_switches, &turn.agent.tools, &prompt];
+    let is_available =
+        |tool: &&Arc<dyn AnyTool>| tool.name() != "invalid" && select::is_offered(tool.name(), &switches, |kind| rules.denies_all(kind));
+    turn.workspace.tools.iter().filter(is_available).cloned().chain(turn.guest_tools()).collect()
 }

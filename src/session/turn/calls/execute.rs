@@ -12,7 +12,7 @@ use super::{batch::Batch, host::CallHost};
 use crate::{
     session::{
         Error,
-        turn::{repeats, state::Turn},
+        turn::{next::StepEnd, repeats, state::Turn},
     },
     stdx::known_secrets::KnownSecrets,
     store::Unit,
@@ -27,19 +27,6 @@ use crate::{
 /// After an abort a tool has this long to give what it has.
 const ABORT_GRACE: Duration = Duration::from_millis(30);
 
-/// How the calls of an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::session::turn) enum CallsEnd {
-    /// Each has its result.
-    Done,
-    /// The user refused one without saying what to do instead.
-    Rejected,
-    /// The turn was aborted; every part is closed.
-    Aborted,
-    /// The daemon ends while a question is open; the waiting parts are left as they are.
-    Left,
-}
-
 /// A call that can be run.
 pub(super) struct Prepared {
     pub part: ToolPart,
@@ -50,7 +37,7 @@ pub(super) struct Prepared {
 }
 
 /// Runs calls side by side and stores the end of each. `beyond` are parts that are closed already.
-pub(super) async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: Vec<Part>) -> Result<CallsEnd, Error> {
+pub(super) async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: Vec<Part>) -> Result<StepEnd, Error> {
     let parts = prepared.iter().map(|call| Part::Tool(call.part.clone())).chain(beyond);
     turn.shared.store.commit(parts.fold(turn.unit(), Unit::part)).await?;
     turn.shared.statuses.begin_calls(&turn.session.id, prepared.len());
@@ -62,7 +49,7 @@ pub(super) async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: V
         let handle = batch.tasks.spawn("tool", one(Arc::clone(turn), call, context, Arc::clone(&host)));
         running.push((handle, host));
     }
-    let mut end = CallsEnd::Done;
+    let mut end = StepEnd::Called;
     let grace = after_abort(&batch);
     tokio::pin!(grace);
     let mut grace_is_over = false;
@@ -79,13 +66,13 @@ pub(super) async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: V
         };
         match result {
             Some(Ok(Finished::Result)) => {}
-            Some(Ok(Finished::Rejected)) => end = if end == CallsEnd::Done { CallsEnd::Rejected } else { end },
+            Some(Ok(Finished::Rejected)) => end = if end == StepEnd::Called { StepEnd::Rejected } else { end },
             // Its end is not in the store. Nothing may run on behind the turn's back.
             Some(Err(error)) => batch.fail(error),
             // It was cut off, or the tool has a defect that made it panic.
             Some(Ok(Finished::Aborted)) | None => {
                 if turn.shared.is_leaving() && host.is_waiting() {
-                    end = CallsEnd::Left;
+                    end = StepEnd::Suspended;
                 } else {
                     let aborted = batch.tasks.token().is_cancelled();
                     let closed = host.close(if aborted {
@@ -103,8 +90,8 @@ pub(super) async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: V
     if let Some(failure) = batch.take_failure() {
         return Err(failure);
     }
-    if end != CallsEnd::Left && turn.tasks.token().is_cancelled() {
-        end = CallsEnd::Aborted;
+    if end != StepEnd::Suspended && turn.tasks.token().is_cancelled() {
+        end = StepEnd::Aborted;
     }
     Ok(end)
 }

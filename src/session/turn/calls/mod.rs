@@ -12,15 +12,14 @@ use polytree_protocol::{
 };
 use serde_json::{Value, json};
 
-pub(super) use self::execute::CallsEnd;
 use self::{
     execute::{Prepared, execute},
     host::closed,
 };
 use super::{
     arguments::{is_unwritten, repair},
-    guests::structured,
-    repeats::Circles,
+    next::StepEnd,
+    repeats::Repeats,
     state::Turn,
     stream::Call,
     tools::available,
@@ -44,9 +43,10 @@ pub(super) async fn run(
     message: &MessageId,
     calls: Vec<Call>,
     at_limit: bool,
-    circles: &mut Circles,
-) -> Result<CallsEnd, Error> {
-    let tools: Vec<_> = available(turn).cloned().collect();
+    repeats: &mut Repeats,
+) -> Result<StepEnd, Error> {
+    let tools = available(turn);
+    let guest_tools = turn.guest_tools();
     let (mut prepared, mut beyond) = (Vec::new(), Vec::new());
     let last = calls.len().saturating_sub(1);
     let (mut was_cut, mut usable) = (false, false);
@@ -77,8 +77,9 @@ pub(super) async fn run(
             metadata: call.metadata,
         };
         if prepared.len() < MOST_CALLS {
-            // How often an answer may be given wrongly is the prompt's to say.
-            let repeated = !cut && call.name != structured::TOOL && circles.call(tool.name(), &input);
+            // How often a guest's tool may be called is for the guest to say.
+            let is_of_guest = guest_tools.iter().any(|tool| tool.name() == call.name);
+            let repeated = !cut && !is_of_guest && repeats.call(tool.name(), &input);
             prepared.push(Prepared { part, tool, input, repeated });
         } else {
             let text = format!(
@@ -88,14 +89,14 @@ pub(super) async fn run(
             beyond.push(Part::Tool(part));
         }
     }
-    circles.answer(was_cut, usable);
+    repeats.answer(was_cut, usable);
     execute(turn, prepared, beyond).await
 }
 
-/// Runs those calls of an answer that a daemon before this one has left waiting; answers given by now are kept.
-pub(super) async fn take_up(turn: &Arc<Turn>, message: &MessageId, parts: Vec<Part>) -> Result<CallsEnd, Error> {
+/// Runs those calls of an answer that waited for a person when the last daemon stopped; answers given since then count.
+pub(super) async fn resume(turn: &Arc<Turn>, message: &MessageId, parts: Vec<Part>) -> Result<StepEnd, Error> {
     remember_files(turn, message).await?;
-    let tools: Vec<_> = available(turn).cloned().collect();
+    let tools = available(turn);
     let mut prepared = Vec::new();
     for part in parts {
         let Part::Tool(mut part) = part else { continue };
@@ -136,7 +137,7 @@ fn invalid(turn: &Turn, name: &str, problem: &str) -> (Arc<dyn AnyTool>, Value) 
 
 /// What the model is told of a call that the output limit has cut off.
 fn cut_call(turn: &Turn) -> String {
-    let limit = sampling::choices(&turn.user, &turn.agent, &turn.model).max_output_tokens;
+    let limit = sampling::sampling(&turn.user, &turn.agent, &turn.model).max_output_tokens;
     format!(
         "Your answer reached the output limit (at most {limit} tokens), which cut this call off in the middle of its arguments: it was not \
          run. Do not repeat it as it was. Make it shorter: write a long file in several calls, each with a part of it, or change \

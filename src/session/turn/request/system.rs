@@ -21,9 +21,3 @@ pub(super) fn system(workspace: &Workspace, prompt: Option<&str>, model: &str, d
     }
     vec![prompt.unwrap_or(DEFAULT).to_owned(), second]
 }
-
-/// What the plan agent is reminded of with every prompt; not stored.
-pub(super) const PLAN_REMINDER: &str = "<system-reminder>\nPlan mode is on: look, think and propose, but change nothing. Do not edit files and do not run commands that change anything, whatever was said before. End with a plan that the user can approve.\n</system-reminder>";
-
-/// What the build agent is told after a plan; not stored.
-pub(super) const BUILD_REMINDER: &str = "<system-reminder>\nPlan mode is off: files may be changed and commands may be run again. If there is a plan above, carry it out.\n</system-reminder>";
