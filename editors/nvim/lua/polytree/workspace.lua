@@ -25,6 +25,8 @@ M.statuses = {}
 M.questions = {}
 ---@type string? the session that the next prompt goes to
 M.current = nil
+---@type polytree.protocol.Mode the mode of sessions that have none of their own
+M.default_mode = "ask"
 
 local subscription
 local handlers = {}
@@ -57,6 +59,18 @@ local function is_ours(question)
   return session ~= nil or question.sessionID == M.current
 end
 
+--- Whether a text of a question travelled as a reference.
+---@param value any
+---@return boolean
+local function has_reference(value)
+  if type(value) ~= "table" then
+    return false
+  elseif value.ref and value.bytes then
+    return true
+  end
+  return vim.iter(vim.tbl_values(value)):any(has_reference)
+end
+
 ---@param event table
 local function on_event(event)
   local properties = event.properties
@@ -76,11 +90,9 @@ local function on_event(event)
   elseif event.type == "permission.asked" then
     if is_ours(properties) then
       M.forget_question(properties.id)
-      for _, value in pairs(type(properties.metadata) == "table" and properties.metadata or {}) do
-        if type(value) == "table" and value.ref and value.bytes then
-          -- Too long for an event, but a question is shown whole or not at all.
-          return M.read()
-        end
+      if has_reference(properties) then
+        -- Too long for an event, but a question is shown whole or not at all.
+        return M.read()
       end
       table.insert(M.questions, properties)
       events.fire("Question", { permissionID = properties.id, sessionID = properties.sessionID })
@@ -104,6 +116,10 @@ function M.read(done)
     for _, session in ipairs(list) do
       M.sessions[session.id] = session
     end
+    -- Sessions without a mode of their own follow the settings; without them `ask` is a safe thing to show.
+    client.request("config.get", { directory = client.directory() }, function(settings)
+      M.default_mode = settings.mode or "ask"
+    end, function() end)
     client.request("session.status", {}, function(statuses)
       M.statuses = statuses
       client.request("permission.list", {}, function(questions)
@@ -163,6 +179,17 @@ function M.last_here()
       return session
     end
   end
+end
+
+--- What a session does without a question. A child has the mode of its root.
+---@param session_id? string nil for a session to come
+---@return polytree.protocol.Mode
+function M.mode(session_id)
+  local session = M.sessions[session_id]
+  while session and session.parentID and M.sessions[session.parentID] do
+    session = M.sessions[session.parentID]
+  end
+  return session and session.mode or M.default_mode
 end
 
 --- The open questions of a session and its children.
