@@ -42,11 +42,12 @@ test("a question about a command names all that it is about", function()
         workdir = "/work/here",
         understood = false,
         denies = { "rm *", "git push *" },
+        sandbox = { policy = "off" },
       },
     }),
     table.concat({
       "bash: may it do this?",
-      "working directory: /work/here",
+      "working directory: /work/here (it runs as you, in no sandbox)",
       "",
       "$X list",
       "",
@@ -95,6 +96,36 @@ test("a command that failed at the sandbox's wall is shown as such", function()
   )
   equal(ended(2, "make: no\n[exit code 2]\n", { policy = "off" })[1], "✗ **bash** `make` (exit code 2)")
   equal(ended(0, "make: no\n", { policy = "workspace" })[1], "✓ **bash** `make`")
+end)
+
+test("a command is refused by the sandbox, and asks to leave it", function()
+  local server = model.start()
+  local place = harness.place(server.port)
+  -- What an interpreter does cannot be read from the line: the rules allow it, the kernel does not.
+  local command = ([[perl -e 'open(F, ">", "%s/made") or die "$!\n"']]):format(place.root)
+  server:script(
+    model.call("bash", { command = command, description = "Write" }),
+    model.call("bash", { command = command, description = "Write", outside = "it is needed" }),
+    model.say("It could not.")
+  )
+  harness.enter(place)
+  vim.cmd("Polytree mode edits")
+  vim.cmd("Polytree prompt write it")
+  local question = wait("the question", function()
+    return require("polytree.questions").current()
+  end)
+  equal(question.type, "sandbox")
+  local text = table.concat(require("polytree.question_text").lines(question), "\n")
+  contains(text, "It would leave the sandbox workspace\nbecause: it is needed")
+  wait("the refusal", function()
+    return harness.conversation():find("the sandbox workspace may be why)", 1, true)
+  end)
+  equal(vim.uv.fs_stat(place.root .. "/made"), nil)
+  vim.cmd("Polytree reject leave it")
+  wait("the answer", function()
+    return harness.conversation():find("It could not.", 1, true)
+  end)
+  server:stop()
 end)
 
 test("a mode is chosen for a session, shown, and changed while it goes on", function()

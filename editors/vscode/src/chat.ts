@@ -99,7 +99,8 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
 <div id="attached"></div>
 <textarea id="text" rows="3" aria-label="Prompt" placeholder="Ask polytree. @ adds files, Enter sends"></textarea>
 <ul id="files" role="listbox" aria-label="Files" hidden></ul>
-<div id="bar"><button type="button" id="agent" title="Agent of the next prompts"></button><button type="button" id="model" title="Model of the next prompts"></button><button type="button" id="mode" title="What is done without a question"></button><span id="status" role="status"></span><button type="button" id="abort" hidden>Abort</button><button type="submit" id="send">Send</button></div>
+<div id="bar"><button type="button" id="agent" title="Agent of the next prompts"></button><button type="button" id="model" title="Model of the next prompts"></button><button type="button" id="mode" title="What is done without a question"></button><span class="space"></span><button type="button" id="abort" hidden>Abort</button><button type="submit" id="send">Send</button></div>
+<div id="status" role="status"></div>
 </form>
 <script nonce="${nonce}" src="${file('dist', 'webview.js')}"></script>
 </body>

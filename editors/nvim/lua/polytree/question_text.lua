@@ -41,7 +41,9 @@ function M.lines(question)
   add("", ("%s: may it do this?"):format(question.type))
   add("session: ", session and text((session.title:gsub("%c", " "))))
   add("directory: ", session and session.directory ~= client.directory() and session.directory or nil)
-  add("working directory: ", text(metadata.workdir))
+  local policy = type(metadata.sandbox) == "table" and text(metadata.sandbox.policy)
+  local runs_free = policy == "off" and " (it runs as you, in no sandbox)" or ""
+  add("working directory: ", text(metadata.workdir) and metadata.workdir .. runs_free)
   add("", "")
   if command then
     -- The line as it will run; the title is the model's.
@@ -65,8 +67,8 @@ function M.lines(question)
     add("", "It cannot be told what this line runs.")
     add("rules deny: ", joined(metadata.denies))
   end
-  if type(metadata.sandbox) == "table" then
-    add("It would leave the sandbox ", text(metadata.sandbox.policy))
+  if policy and policy ~= "off" then
+    add("It would leave the sandbox ", policy)
     add("because: ", text(metadata.reason))
   end
   add("the model says: ", command and text(metadata.description))

@@ -30,6 +30,7 @@ M.default_mode = "ask"
 
 local subscription
 local handlers = {}
+local is_read = false
 
 --- Calls `done(event)` for each event of the type.
 ---@param kind string
@@ -124,6 +125,7 @@ function M.read(done)
       M.statuses = statuses
       client.request("permission.list", {}, function(questions)
         M.questions = vim.tbl_filter(is_ours, questions)
+        is_read = true
         tell("any", { type = "polytree.read" })
         if done then
           done()
@@ -136,7 +138,7 @@ end
 --- Follows the project; reads it first. Calling it again does nothing.
 ---@param done? fun()
 function M.open(done)
-  if subscription then
+  if is_read then
     return done and done()
   end
   client.when_ready(function()
@@ -148,10 +150,9 @@ function M.open(done)
       local params =
         { directory = client.directory(), types = TYPES, blobs = "inline", since = client.client.server.cursor }
       subscription = client.subscribe(params, on_event)
-      M.read(done)
-    elseif done then
-      done()
     end
+    -- Who comes during the first read waits for a read as well: it needs to know the sessions.
+    M.read(done)
   end)
 end
 

@@ -21,7 +21,8 @@ function about(question: Permission): HTMLElement[] {
   }
   const command = text(metadata['command'])
   const workdir = text(metadata['workdir'])
-  say('in', visible(workdir))
+  const policy = text(bag(metadata['sandbox'])['policy'])
+  if (workdir) say('in', `${visible(workdir)}${policy === 'off' ? ' (it runs as you, in no sandbox)' : ''}`)
   if (command) made.push(lines('text', text(metadata['shown']) || command, Number.POSITIVE_INFINITY))
   else if (text(metadata['diff'])) made.push(lines('diff', text(metadata['diff']), Number.POSITIVE_INFINITY))
   else made.push(lines('text', question.patterns.join('\n'), Number.POSITIVE_INFINITY))
@@ -32,8 +33,7 @@ function about(question: Permission): HTMLElement[] {
     say('', 'It cannot be told what this line runs.', 'warning')
     say('rules deny:', list(metadata['denies']), 'warning')
   }
-  const policy = text(bag(metadata['sandbox'])['policy'])
-  if (policy) {
+  if (policy && policy !== 'off') {
     const reason = text(metadata['reason'])
     say('', `It would leave the sandbox ${policy}${reason ? `: ${visible(reason)}` : '.'}`, 'warning')
   }
