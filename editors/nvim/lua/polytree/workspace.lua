@@ -31,6 +31,8 @@ M.default_mode = "ask"
 local subscription
 local handlers = {}
 local is_read = false
+---@type fun()[]? called after the first read, while it goes on
+local opening
 
 --- Calls `done(event)` for each event of the type.
 ---@param kind string
@@ -111,7 +113,14 @@ end
 
 --- Reads sessions, statuses and questions anew.
 ---@param done? fun()
-function M.read(done)
+---@param failed? fun()
+function M.read(done, failed)
+  local function stop(err)
+    require("polytree.log").notify(require("polytree.rpc").describe(err), vim.log.levels.ERROR)
+    if failed then
+      failed()
+    end
+  end
   client.request("session.list", { directory = client.directory(), scope = "project", limit = 200 }, function(list)
     M.sessions = {}
     for _, session in ipairs(list) do
@@ -125,17 +134,16 @@ function M.read(done)
       M.statuses = statuses
       client.request("permission.list", {}, function(questions)
         M.questions = vim.tbl_filter(is_ours, questions)
-        is_read = true
         tell("any", { type = "polytree.read" })
         if done then
           done()
         end
-      end)
-    end)
-  end)
+      end, stop)
+    end, stop)
+  end, stop)
 end
 
---- Follows the project; reads it first. Calling it again does nothing.
+--- Follows the project and reads it, once. Who calls during the first read is called after it, in order.
 ---@param done? fun()
 function M.open(done)
   if is_read then
@@ -151,8 +159,20 @@ function M.open(done)
         { directory = client.directory(), types = TYPES, blobs = "inline", since = client.client.server.cursor }
       subscription = client.subscribe(params, on_event)
     end
-    -- Who comes during the first read waits for a read as well: it needs to know the sessions.
-    M.read(done)
+    if opening then
+      table.insert(opening, done)
+      return
+    end
+    opening = { done }
+    M.read(function()
+      local calls = opening or {}
+      is_read, opening = true, nil
+      for _, call in ipairs(calls) do
+        call()
+      end
+    end, function()
+      opening = nil
+    end)
   end)
 end
 
