@@ -9,6 +9,7 @@ import { Conversation } from './conversation'
 import { Feed, shown } from './feed'
 import type { Project } from './project'
 import type { Choice, FromPage, ToPage } from './webview/messages'
+import { pageHtml } from './webview/page'
 
 /** How many messages are read at a time. */
 const PAGE = 50
@@ -83,28 +84,12 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   private html(webview: vscode.Webview): string {
     const nonce = randomBytes(16).toString('base64')
     const file = (...parts: string[]) => webview.asWebviewUri(vscode.Uri.joinPath(this.extension, ...parts)).toString()
-    return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src ${webview.cspSource}; script-src 'nonce-${nonce}'; img-src ${webview.cspSource} data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="${file('media', 'chat.css')}">
-<title>polytree</title>
-</head>
-<body>
-<main id="messages" role="log" aria-label="Conversation" tabindex="0"></main>
-<section id="questions" aria-live="assertive" aria-label="Questions"></section>
-<form id="prompt" aria-label="Prompt">
-<div id="attached"></div>
-<textarea id="text" rows="3" aria-label="Prompt" placeholder="Ask polytree. @ adds files, Enter sends"></textarea>
-<ul id="files" role="listbox" aria-label="Files" hidden></ul>
-<div id="bar"><button type="button" id="agent" title="Agent of the next prompts"></button><button type="button" id="model" title="Model of the next prompts"></button><button type="button" id="mode" title="What is done without a question"></button><span class="space"></span><button type="button" id="abort" hidden>Abort</button><button type="submit" id="send">Send</button></div>
-<div id="status" role="status"></div>
-</form>
-<script nonce="${nonce}" src="${file('dist', 'webview.js')}"></script>
-</body>
-</html>`
+    return pageHtml({
+      policy: `default-src 'none'; style-src ${webview.cspSource}; script-src 'nonce-${nonce}'; img-src ${webview.cspSource} data:`,
+      style: file('media', 'chat.css'),
+      script: file('dist', 'webview.js'),
+      nonce,
+    })
   }
 
   private send(message: ToPage): void {

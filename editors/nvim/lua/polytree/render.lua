@@ -94,7 +94,7 @@ end
 ---@return string[]
 function M.ending(info)
   if info.role == "assistant" and info.error then
-    local lines = { "" }
+    local lines = {}
     local data = info.error.data or {}
     for index, line in ipairs(split(("%s: %s"):format(info.error.name, data.message or ""))) do
       lines[#lines + 1] = (index == 1 and "> **✗** " or "> ") .. line
@@ -118,8 +118,8 @@ local function subject(tool, input)
   end
   local value = tool == "bash" and input.command
     or input.filePath
-    or input.path
     or input.pattern
+    or input.path
     or input.description
     or input.url
   return type(value) == "string" and value or ""
@@ -232,7 +232,8 @@ function M.part(part, role)
       return {}
     end
     local span = part.time and part.time["end"] and part.time.start
-    local seconds = span and (" for %.0f s"):format((part.time["end"] - part.time.start) / 1000) or ""
+    local duration = span and (part.time["end"] - part.time.start) / 1000 or 0
+    local seconds = duration >= 1 and (" for %.0f s"):format(duration) or ""
     local lines = { "*thought" .. seconds .. "*" }
     add_prefixed(lines, text, M.THOUGHT)
     lines[#lines + 1] = ""

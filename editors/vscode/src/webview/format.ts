@@ -40,7 +40,7 @@ export function outcome({ state }: EventToolPart): 'pending' | 'running' | 'comp
 /** The most telling argument of a call, on one line. */
 export function subject({ tool, state }: EventToolPart): string {
   const input = bag(state.input)
-  const named = tool === 'bash' ? input['command'] : (input['filePath'] ?? input['path'] ?? input['pattern'] ?? input['description'])
+  const named = tool === 'bash' ? input['command'] : (input['filePath'] ?? input['pattern'] ?? input['path'] ?? input['description'] ?? input['url'])
   const title = 'title' in state ? text(state.title) : ''
   return (text(named) || title).replace(/\s+/g, ' ').trim()
 }
