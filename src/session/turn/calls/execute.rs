@@ -14,11 +14,10 @@ use crate::{
         Error,
         turn::{next::StepEnd, repeats, state::Turn},
     },
-    stdx::known_secrets::KnownSecrets,
+    stdx::secrets::known::KnownSecrets,
     store::Unit,
     tool::{
-        bash_sandbox::Sandboxing,
-        context::{Ask, ToolContext},
+        context::{Ask, Sandboxing, ToolContext},
         definition::{AnyTool, ToolError, ToolOutput},
         output,
     },
