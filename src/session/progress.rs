@@ -1,12 +1,9 @@
-//! What each turn is doing at this moment, for those who wonder why it takes so long: which model is called, which tools
-//! run, when there was last a sign of life. Kept in memory, gone with the turn; writing it down costs nanoseconds.
+//! What each turn is doing now, for diagnosis: which model is called, which tools run, when there was last a sign of life.
+//! Kept in memory while the turn runs.
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use polytree_protocol::{
@@ -21,24 +18,20 @@ use crate::stdx::time::now_ms;
 /// A session that is not idle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Working {
-    /// The session.
     pub id: SessionId,
-    /// What clients see of it.
     pub status: SessionStatus,
     /// Its turn, while one runs.
     pub turn: Option<TurnNow>,
-    /// Prompts that wait for the turn to end.
+    /// Prompts in the queue.
     pub queued: usize,
 }
 
-/// A turn at this moment. Times are milliseconds since 1970.
+/// What a turn is doing. Times are milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnNow {
-    /// The prompt that is answered.
     pub message: MessageId,
     /// The session's directory, once it is known.
     pub directory: Option<String>,
-    /// When it began.
     pub since: i64,
     /// When the model or a tool last gave a sign of life.
     pub sign: i64,
@@ -48,38 +41,24 @@ pub struct TurnNow {
     pub tools: Vec<(String, String, i64)>,
 }
 
-/// How many sessions are in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Census {
-    /// With a task of their own.
     pub live: usize,
-    /// With notes of which files they have read.
+    /// With a record of the files that they have read.
     pub readers: usize,
 }
 
-/// What one turn is doing; its owner writes, anybody reads.
 pub(super) struct Progress {
-    message: MessageId,
-    since: i64,
-    sign: AtomicI64,
     // Held for single assignments.
-    now: Mutex<Now>,
-}
-
-#[derive(Default)]
-struct Now {
-    directory: Option<String>,
-    model: Option<(ModelRef, i64)>,
-    tools: Vec<(String, String, i64)>,
+    now: Mutex<TurnNow>,
 }
 
 impl Progress {
-    /// The model or a tool has done something.
+    /// The model or a tool gave a sign of life.
     pub fn sign(&self) {
-        self.sign.store(now_ms(), Ordering::Relaxed);
+        self.now().sign = now_ms();
     }
 
-    /// Where the session works is known.
     pub fn is_in(&self, directory: &str) {
         self.now().directory = Some(directory.to_owned());
     }
@@ -98,24 +77,12 @@ impl Progress {
         Doing { progress: Arc::clone(self), call: Some(call.to_owned()) }
     }
 
-    fn now(&self) -> MutexGuard<'_, Now> {
+    fn now(&self) -> MutexGuard<'_, TurnNow> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn snapshot(&self) -> TurnNow {
-        let now = self.now();
-        TurnNow {
-            message: self.message.clone(),
-            directory: now.directory.clone(),
-            since: self.since,
-            sign: self.sign.load(Ordering::Relaxed),
-            model: now.model.clone(),
-            tools: now.tools.clone(),
-        }
     }
 }
 
-/// Something that a turn is doing; its end is when this is dropped.
+/// A model call or a tool call that runs until this is dropped.
 pub(super) struct Doing {
     progress: Arc<Progress>,
     /// The tool call; `None` for the model.
@@ -137,7 +104,6 @@ impl Drop for Doing {
     }
 }
 
-/// The turns that run.
 #[derive(Clone, Default)]
 pub(super) struct AllProgress(Arc<Mutex<HashMap<SessionId, Arc<Progress>>>>);
 
@@ -145,7 +111,8 @@ impl AllProgress {
     /// A turn begins; it ends when the value is dropped.
     pub fn begin(&self, id: &SessionId, message: &MessageId) -> Present {
         let now = now_ms();
-        let progress = Arc::new(Progress { message: message.clone(), since: now, sign: AtomicI64::new(now), now: Mutex::default() });
+        let now = TurnNow { message: message.clone(), directory: None, since: now, sign: now, model: None, tools: Vec::new() };
+        let progress = Arc::new(Progress { now: Mutex::new(now) });
         self.turns().insert(id.clone(), Arc::clone(&progress));
         Present { all: self.clone(), id: id.clone(), progress }
     }
@@ -161,7 +128,7 @@ impl AllProgress {
         let ids: BTreeSet<SessionId> = turns.keys().chain(statuses.keys()).chain(queues.keys()).cloned().collect();
         let working = |id: SessionId| Working {
             status: statuses.remove(&id).unwrap_or(SessionStatus::Idle),
-            turn: turns.get(&id).map(|progress| progress.snapshot()),
+            turn: turns.get(&id).map(|progress| progress.now().clone()),
             queued: queues.get(&id).copied().unwrap_or(0),
             id,
         };
@@ -169,11 +136,9 @@ impl AllProgress {
     }
 }
 
-/// A turn that runs.
 pub(super) struct Present {
     all: AllProgress,
     id: SessionId,
-    /// What it is doing.
     pub progress: Arc<Progress>,
 }
 

@@ -1,6 +1,6 @@
 //! All sessions of the daemon, and what is asked of them beside their turns.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use polytree_protocol::{
     id::{MessageId, ProjectId, SessionId},
@@ -30,57 +30,42 @@ use crate::{
 /// A list of messages is made in memory, and no door lets more through.
 const MAX_LISTED_BYTES: u64 = 32 * 1024 * 1024;
 
-/// All sessions of the daemon.
 #[derive(Clone)]
 pub struct Sessions {
     pub(super) shared: Arc<Shared>,
 }
 
-/// What a new session is to be.
 #[derive(Debug, Clone)]
 pub struct NewSession {
-    /// The id that the client chose.
     pub id: Option<SessionId>,
-    /// The project.
     pub project_id: ProjectId,
-    /// Its directory, a real path.
     pub directory: String,
-    /// The same, so that it survives a move.
+    /// The directory as it survives a move.
     pub place: Place,
-    /// The session it belongs to.
     pub parent_id: Option<SessionId>,
-    /// Its title; default: one that the first prompt replaces.
+    /// By default one that the first prompt replaces.
     pub title: Option<String>,
-    /// Its agent.
     pub agent: Option<String>,
-    /// Its model.
     pub model: Option<ModelRef>,
-    /// What is done in it without a question.
     pub mode: Option<Mode>,
-    /// A digest of what the client asked for, to recognise the same call again.
+    /// Recognises a repeated call.
     pub digest: String,
 }
 
 impl Sessions {
-    /// The sessions of a store. Marks what a daemon that died has left unfinished.
-    ///
-    /// # Errors
-    /// When the store cannot be read or written.
+    /// The sessions of a store. Closes or defers what an earlier daemon left unfinished.
     pub async fn open(store: Arc<Store>, broker: Arc<Broker>, workspaces: Arc<dyn Workspaces>, tasks: Tasks) -> Result<Self, Error> {
         let shared = Shared::new(store, broker, workspaces, tasks);
         let unsettled = recover::recover(&shared).await?;
         let sessions = Self { shared: Arc::new(shared) };
         for id in unsettled {
-            sessions.shared.leave_for_later(&id);
+            sessions.shared.defer(&id);
             let _ = task::send(&sessions.shared, &id, Command::Settle);
         }
         Ok(sessions)
     }
 
     /// Creates a session; the same id with the same digest gives the one that is there.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] for an id in other use, [`Error::UnknownSession`] for a parent that is not there.
     pub async fn create(&self, new: NewSession) -> Result<Session, Error> {
         if new.mode.is_some() && new.parent_id.is_some() {
             return Err(Error::Params { field: "mode", message: "a child has the mode of its root; leave it out".to_owned() });
@@ -112,22 +97,15 @@ impl Sessions {
             Created::Deleted => return Err(Error::Conflict(format!("the session {id} was deleted; its id stays taken"))),
             Created::NoParent => return Err(Error::UnknownSession(parent.unwrap_or(id))),
         };
-        // One that the same call has made before may have lost its directory since.
+        // The directory of one that an earlier call has created may be gone by now.
         if chosen.is_some() { self.get(&made.id).await } else { Ok(made) }
     }
 
-    /// Reads a session.
-    ///
-    /// # Errors
-    /// [`Error::UnknownSession`].
     pub async fn get(&self, id: &SessionId) -> Result<Session, Error> {
         self.shared.session(id).await
     }
 
     /// Lists sessions, the most recently updated first.
-    ///
-    /// # Errors
-    /// [`Error::UnknownSession`] for a `before` that is not there.
     pub async fn list(&self, query: SessionQuery) -> Result<Vec<Session>, Error> {
         let read = || async {
             let sessions = self.shared.store.sessions(query.clone()).await?;
@@ -137,18 +115,12 @@ impl Sessions {
     }
 
     /// The direct children of a session, oldest first.
-    ///
-    /// # Errors
-    /// [`Error::UnknownSession`].
     pub async fn children(&self, id: &SessionId) -> Result<Vec<Session>, Error> {
         self.shared.stored(id).await?;
         self.shared.all(|| async { Ok(self.shared.store.children(id.clone()).await?) }).await
     }
 
     /// Changes a session's title or mode, or archives it.
-    ///
-    /// # Errors
-    /// [`Error::UnknownSession`], [`Error::Params`] for the mode of a child.
     pub async fn update(
         &self,
         id: &SessionId,
@@ -172,9 +144,6 @@ impl Sessions {
     }
 
     /// The last `limit` messages before `before`, oldest first.
-    ///
-    /// # Errors
-    /// [`Error::UnknownSession`], [`Error::UnknownMessage`] for a `before` that is not there.
     pub async fn messages(&self, id: &SessionId, limit: Option<u32>, before: Option<MessageId>) -> Result<Vec<MessageWithParts>, Error> {
         match self.shared.store.messages(id.clone(), limit, before.clone(), MAX_LISTED_BYTES).await? {
             Messages::Found(messages) => Ok(messages),
@@ -187,18 +156,10 @@ impl Sessions {
         }
     }
 
-    /// The task list of a session.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn todos(&self, id: &SessionId) -> Result<Vec<Todo>, Error> {
         Ok(self.shared.store.todos(id.clone()).await?)
     }
 
-    /// One message.
-    ///
-    /// # Errors
-    /// [`Error::UnknownSession`], [`Error::UnknownMessage`].
     pub async fn message(&self, id: &SessionId, message: &MessageId) -> Result<MessageWithParts, Error> {
         if let Some(found) = self.shared.store.message(id.clone(), message.clone()).await? {
             return Ok(found);
@@ -208,62 +169,50 @@ impl Sessions {
     }
 
     /// What is under way in all sessions.
-    #[must_use]
     pub fn load(&self) -> Load {
         self.shared.activity.load(|| self.running())
     }
 
-    /// Tells of every change of what is under way.
-    #[must_use]
+    /// Changes whenever [`Self::load`] may have changed.
     pub fn changed(&self) -> watch::Receiver<()> {
         self.shared.activity.changed()
     }
 
-    /// Takes no more prompts: turns that run go on, what is queued stays in the store.
+    /// Takes no more prompts. Turns that run go on; the queues stay in the store.
     pub fn close(&self) {
         self.shared.activity.close();
     }
 
-    /// Takes no more prompts if nothing is under way; tells whether it takes none.
-    #[must_use]
+    /// The same if nothing is under way. Returns whether no more prompts are taken.
     pub fn close_if_idle(&self) -> bool {
         self.shared.activity.close_if_idle(|| self.running())
     }
 
-    /// Somebody brings a prompt, and the daemon stays until it is stored.
-    ///
-    /// # Errors
-    /// [`Error::Closing`] when it takes none.
+    /// A prompt arrives: while the value is held, the daemon does not shut down.
     pub fn enter(&self) -> Result<Busy, Error> {
         self.shared.activity.enter().ok_or(Error::Closing)
     }
 
-    /// The same for an answer to a question: it is taken at any time where a turn of the session waits for it here.
-    ///
-    /// # Errors
-    /// [`Error::Closing`] when there is no such turn and none can start.
+    /// The same for an answer to a question, which is also taken later where a turn of this daemon waits for it.
     pub fn enter_answer(&self, id: &SessionId) -> Result<Busy, Error> {
-        let is_live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).get(id).is_some_and(|task| !task.is_closed());
+        let is_live = self.shared.live().get(id).is_some_and(|task| !task.is_closed());
         if is_live { Ok(self.shared.activity.begin()) } else { self.enter() }
     }
 
-    /// How many turns run and do not merely wait for a person.
+    /// How many turns run, without those that only wait for a person.
     fn running(&self) -> usize {
-        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = self.shared.live();
         // A task that panicked is still in the map and does nothing.
         live.iter().filter(|(id, task)| !task.is_closed() && !self.shared.statuses.waits(id)).count()
     }
 
-    /// Every session that is not idle, with what it is doing; by id. Waits for nothing.
-    #[must_use]
+    /// Every session that is not idle, with what it is doing, by id. Does not block.
     pub fn working(&self) -> Vec<Working> {
         self.shared.progress.working(&self.shared.statuses, &self.shared.activity.queues())
     }
 
-    /// How many sessions are in memory.
-    #[must_use]
     pub fn census(&self) -> Census {
-        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let live = self.shared.live().len();
         Census { live, readers: self.shared.readers() }
     }
 }

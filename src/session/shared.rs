@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -21,14 +21,13 @@ use crate::{
     tool::file_times::FileTimes,
 };
 
-/// How many sessions know which files they have read.
+/// For so many sessions it is known which files they have read.
 const MAX_FILE_TIMES: usize = 512;
-/// How long a list waits for a file system; the directories of one that does not answer are missing.
+/// How long a list of sessions waits for a file system. Directories on one that does not answer count as missing.
 const LIST_TIMEOUT: Duration = Duration::from_secs(1);
-/// The same for a single session.
+/// The same for one session.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the tasks of all sessions share.
 pub(super) struct Shared {
     pub store: Arc<Store>,
     pub broker: Arc<Broker>,
@@ -37,13 +36,13 @@ pub(super) struct Shared {
     pub statuses: Statuses,
     pub progress: AllProgress,
     pub activity: Arc<Activity>,
-    /// The daemon ends: what waits for a person is left as it is, to be taken up again by the next one.
-    pub leaving: AtomicBool,
+    /// Turns that wait for a person are suspended now, and resumed by the next daemon.
+    pub shutting_down: AtomicBool,
     // Held for a look-up or an insert, never across an await.
-    pub live: Mutex<HashMap<SessionId, mpsc::UnboundedSender<Command>>>,
-    /// Where a daemon before this one left something that the next command of the user takes up.
-    left: Mutex<HashSet<SessionId>>,
-    /// Beyond its capacity a model only has to read again.
+    live: Mutex<HashMap<SessionId, mpsc::UnboundedSender<Command>>>,
+    /// Sessions whose open answer or queue waits for the user's next command.
+    deferred: Mutex<HashSet<SessionId>>,
+    /// A session that is evicted only has to read its files again.
     file_times: IdlePool<SessionId, FileTimes>,
 }
 
@@ -58,15 +57,24 @@ impl Shared {
             progress: AllProgress::default(),
             activity: Activity::new(statuses.changed().clone()),
             statuses,
-            leaving: AtomicBool::new(false),
+            shutting_down: AtomicBool::new(false),
             live: Mutex::default(),
-            left: Mutex::default(),
+            deferred: Mutex::default(),
             file_times: IdlePool::new(MAX_FILE_TIMES),
         }
     }
 
-    pub fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed)
+    /// The mailboxes of the sessions that have a task.
+    pub fn live(&self) -> MutexGuard<'_, HashMap<SessionId, mpsc::UnboundedSender<Command>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn deferred(&self) -> MutexGuard<'_, HashSet<SessionId>> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn is_shutting_down(&self) -> bool {
+        self.shutting_down.load(Ordering::Relaxed)
     }
 
     /// When the session last read each file.
@@ -74,64 +82,61 @@ impl Shared {
         self.file_times.get_or_insert(id, |_| true, |_| Arc::default())
     }
 
-    /// How many sessions know what they have read.
+    /// For how many sessions it is known which files they have read.
     pub fn readers(&self) -> usize {
         self.file_times.count()
     }
 
-    /// Notes that the session's open answer or queue waits for a command of the user.
-    pub fn leave_for_later(&self, id: &SessionId) {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+    /// The session's open answer or queue waits for the user's next command.
+    pub fn defer(&self, id: &SessionId) {
+        self.deferred().insert(id.clone());
     }
 
-    /// Whether anything was left in the session; from now on it is the caller's.
-    pub fn take_left(&self, id: &SessionId) -> bool {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+    /// Whether anything was deferred; the caller takes care of it now.
+    pub fn take_deferred(&self, id: &SessionId) -> bool {
+        self.deferred().remove(id)
     }
 
-    /// Whether anything was left in the session.
-    pub fn is_left(&self, id: &SessionId) -> bool {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    pub fn is_deferred(&self, id: &SessionId) -> bool {
+        self.deferred().contains(id)
     }
 
-    /// The session is gone.
     pub fn forget(&self, id: &SessionId) {
         self.statuses.clear(id);
-        self.take_left(id);
+        self.take_deferred(id);
         self.file_times.remove(id);
     }
 
-    /// A session as it is stored: nobody has looked whether its directory is there.
+    /// A session as it is stored. Whether its directory is missing has not been checked.
     pub async fn stored(&self, id: &SessionId) -> Result<Session, Error> {
         self.store.session(id.clone()).await?.0.ok_or_else(|| Error::UnknownSession(id.clone()))
     }
 
-    /// A session, with whether its directory is there.
+    /// A session; whether its directory is missing has been checked.
     pub async fn session(&self, id: &SessionId) -> Result<Session, Error> {
         let (mut session, checkouts) = self.store.session(id.clone()).await?;
         if self.has_moved(checkouts, LOOK_TIMEOUT).await {
             session = self.store.session(id.clone()).await?.0;
         }
         let mut session = session.ok_or_else(|| Error::UnknownSession(id.clone()))?;
-        // Waited for longer than in a list: what was asked for is on this file system, and a prompt needs it.
         let directory = PathBuf::from(&session.directory);
         let is_there = disk::run(session.directory.clone(), move || directory.is_dir());
         session.missing = !tokio::time::timeout(LOOK_TIMEOUT, is_there).await.unwrap_or_default();
         Ok(session)
     }
 
-    /// Follows worktrees that git has moved. Where that fails, they are only missing.
+    /// Finds worktrees that git has moved; returns whether any has. On failure they stay missing.
     async fn has_moved(&self, checkouts: Vec<i64>, timeout: Duration) -> bool {
         if checkouts.is_empty() {
             return false;
         }
         self.workspaces.follow(checkouts, timeout).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "it could not be looked where worktrees are");
+            tracing::warn!(%error, "moved worktrees could not be located");
             false
         })
     }
 
-    /// Reads sessions, once more where the directory of one was missing and has been found.
+    /// Reads sessions, and again if a missing directory was found elsewhere.
     pub async fn all<F: Future<Output = Result<Vec<Session>, Error>>>(&self, read: impl Fn() -> F) -> Result<Vec<Session>, Error> {
         let mut sessions = read().await?;
         let missing = look(&mut sessions).await;
@@ -147,7 +152,7 @@ impl Shared {
     }
 }
 
-/// Looks whether the directories of sessions are there. Gives those of which it is missing.
+/// Checks the directories of sessions. Returns the sessions whose directory is missing.
 async fn look(sessions: &mut [Session]) -> Vec<SessionId> {
     let directories = sessions.iter().map(|session| session.directory.clone().into()).collect();
     let found = disk::are_directories(directories, LIST_TIMEOUT).await;

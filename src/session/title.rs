@@ -7,12 +7,11 @@ use crate::stdx::{
 
 pub(super) const SESSION: &str = "New session - ";
 const CHILD: &str = "Child session - ";
-/// A title that a model has found has at most this many characters.
-const MOST: usize = 100;
-/// A title that a client gives has at most this many.
-const MOST_GIVEN: usize = 500;
+/// The longest title from a model.
+const MAX_CHARS: usize = 100;
+/// The longest title from a client.
+const MAX_GIVEN_CHARS: usize = 500;
 
-/// The title until there is a better one.
 pub(super) fn default_title(child: bool, now: i64) -> String {
     let seconds = now.div_euclid(1000).rem_euclid(86_400);
     let time = format!("{}T{:02}:{:02}:{:02}.{:03}Z", day(now), seconds / 3600, seconds / 60 % 60, seconds % 60, now.rem_euclid(1000));
@@ -21,17 +20,17 @@ pub(super) fn default_title(child: bool, now: i64) -> String {
 
 /// A title as a client may give it: one line without control characters, so that lists and terminals can show it.
 pub(super) fn given(title: &str) -> String {
-    one_line(title, MOST_GIVEN)
+    one_line(title, MAX_GIVEN_CHARS)
 }
 
-/// The first line that says something, without thinking, quotes and excess.
+/// The first line with text, without reasoning and quotes, shortened.
 pub(super) fn clean(text: &str) -> Option<String> {
     let spoken = text.rsplit_once("</think>").map_or(text, |(_, spoken)| spoken);
-    let lines = spoken.lines().map(|line| one_line(line, MOST_GIVEN));
+    let lines = spoken.lines().map(|line| one_line(line, MAX_GIVEN_CHARS));
     let marks = |c: char| c.is_whitespace() || "\"'`#*".contains(c);
     let line = lines.into_iter().find(|line| !line.is_empty())?;
     let line = line.trim_matches(marks);
-    (!line.is_empty()).then(|| ellipsis(line, MOST))
+    (!line.is_empty()).then(|| ellipsis(line, MAX_CHARS))
 }
 
 #[cfg(test)]

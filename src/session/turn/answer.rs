@@ -21,7 +21,8 @@ use crate::{
 impl Turn {
     /// Asks the guests to prepare a step, and stores its empty answer.
     pub(super) async fn begin(&self, history: &mut Vec<MessageWithParts>) -> Result<AssistantMessage, Error> {
-        let answer = new_answer(&self.user, &self.workspace.directory.to_string(), &self.workspace.worktree.to_string());
+        let checkout = &self.workspace.checkout;
+        let answer = new_answer(&self.user, &checkout.directory.to_string(), &checkout.worktree.to_string());
         let (id, session_id, message_id) = (ids::part_id(), self.session.id.clone(), answer.id.clone());
         let mut start = StepStartPart { id, session_id, message_id, snapshot: None };
         for guest in &self.guests {
@@ -84,7 +85,7 @@ impl Turn {
 
 /// What is written on an answer that was cut off.
 pub(super) fn abort_error(shared: &Shared) -> MessageError {
-    let (name, message) = if shared.is_leaving() {
+    let (name, message) = if shared.is_shutting_down() {
         (MessageErrorName::MessageInterruptedError, "the daemon was stopped while this answer was written")
     } else {
         (MessageErrorName::MessageAbortedError, "the turn was aborted")

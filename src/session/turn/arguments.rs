@@ -26,9 +26,6 @@ pub(super) fn is_unwritten(arguments: &str) -> bool {
 }
 
 /// The tool and arguments that the model meant.
-///
-/// # Errors
-/// What is wrong with the call, for the model.
 pub(super) fn repair(tools: &[Arc<dyn AnyTool>], name: &str, arguments: &str) -> Result<(Arc<dyn AnyTool>, Value), String> {
     let lower = name.to_lowercase();
     let found = tools.iter().find(|tool| tool.name() == name).or_else(|| tools.iter().find(|tool| tool.name() == lower)).cloned();

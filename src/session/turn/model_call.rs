@@ -24,7 +24,6 @@ use crate::{
     stdx::time::now_ms,
 };
 
-/// How a model call ended.
 pub(super) enum ModelEnd {
     Finished {
         calls: Vec<Call>,
@@ -76,7 +75,7 @@ pub(super) async fn run(
         let wait = failures.add(&error, jitter());
         let mut message = message_error(&error, &turn.model.reference, turn.model.unset.as_deref());
         let Some(wait) = wait else {
-            let refused = is_about_the_request(&error) && !fold.has_spoken();
+            let refused = is_about_the_request(&error) && !fold.has_spoken;
             if refused && history::leave_out_attachments(&mut request.messages) {
                 message.data.hint = Some(WITHOUT_ATTACHMENTS.to_owned());
                 let part = RetryPart { without_attachments: true, ..retry_part(turn, answer, failures.count(), &message) };
@@ -94,7 +93,7 @@ pub(super) async fn run(
             return Ok(ModelEnd::Aborted);
         }
         // What a client has seen, or what has cost something, stays on record.
-        if fold.has_spoken() || tokens != Tokens::default() {
+        if fold.has_spoken || tokens != Tokens::default() {
             return Ok(ModelEnd::Failed { error: message, retry: true, tokens });
         }
     }
@@ -104,7 +103,7 @@ pub(super) async fn run(
 /// its output limit, has an error of its own.
 fn is_empty(fold: &Fold, reason: FinishReason) -> bool {
     let should_speak = matches!(reason, FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other);
-    should_speak && fold.calls.is_empty() && !fold.has_text()
+    should_speak && fold.calls.is_empty() && !fold.has_text
 }
 
 const WITHOUT_ATTACHMENTS: &str =

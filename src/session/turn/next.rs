@@ -22,14 +22,16 @@ pub(super) struct LoopState {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum StepEnd {
     /// The model call failed; with `retry`, another attempt may succeed.
-    Failed { error: MessageError, retry: bool },
+    Failed {
+        error: MessageError,
+        retry: bool,
+    },
     /// The answer has no tool calls.
     Answered,
     /// Every tool call of the answer has its result.
     Called,
     /// The user rejected a tool call without saying what to do instead.
     Rejected,
-    /// The turn was aborted.
     Aborted,
     /// A tool call waits for a person, and the daemon shuts down: the next daemon resumes the turn.
     Suspended,
@@ -38,22 +40,21 @@ pub(super) enum StepEnd {
 /// What a turn does after a step.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Next {
-    /// Another step.
     Step,
     /// The same step again, in a new answer. This answer keeps its error, and clients are not told of it.
     Retry(MessageError),
     /// Another step, before which the model reads the text. With an error, the answer is refused and does not count.
-    Remind { text: String, error: Option<MessageError> },
-    /// The turn ends.
+    Remind {
+        text: String,
+        error: Option<MessageError>,
+    },
     End(End),
 }
 
-/// How a turn ends.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum End {
     Done,
     Failed(MessageError),
-    /// The model repeats itself.
     Stuck(Repeat),
     Aborted,
     Suspended,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use polytree_protocol::{
-    id::{MessageId, SessionId},
+    id::MessageId,
     message::{Message, MessageError, MessageWithParts, UserMessage},
     part::{Part, TextPart},
 };
@@ -21,32 +21,30 @@ use crate::{
     session::{Error, ids, progress::Progress, shared::Shared},
     stdx::{paths::AbsPath, tasks::Tasks},
     store::Scope,
-    tool::context::Environment,
 };
 
-/// Runs a turn.
-pub(in crate::session) async fn run(shared: Arc<Shared>, start: Start, tasks: Tasks) -> Outcome {
-    let Start { session_id, message_id, environment, fresh, open } = start;
+pub(in crate::session) async fn run(shared: Arc<Shared>, mut start: Start, tasks: Tasks) -> Outcome {
+    let (open, fresh) = (start.open.take(), start.fresh.take());
     let mut last = open.as_ref().map(|open| open.answer.id.clone());
-    let present = shared.progress.begin(&session_id, &message_id);
+    let present = shared.progress.begin(&start.session_id, &start.message_id);
     let prepared = tokio::select! {
         // Opening a directory may take long, and an abort does not wait for it.
         biased;
         () = tasks.token().cancelled() => None,
-        prepared = prepare(&shared, &session_id, &message_id, environment, fresh, &tasks, &present.progress) => Some(prepared),
+        prepared = prepare(&shared, &start, fresh, &tasks, &present.progress) => Some(prepared),
     };
     let result = match prepared {
         Some(Ok(turn)) => Arc::new(turn).run(open, &mut last).await,
         Some(Err(Error::Storage(error))) => Err(error.into()),
-        Some(Err(error)) => end_before_start(&shared, &session_id, &message_id, &start_error(&error), &mut last).await.map(|()| End::Done),
+        Some(Err(error)) => end_before_start(&shared, &start, start_error(&error), &mut last).await.map(|()| End::Done),
         // The question of a turn that was just resumed stays open for the next daemon.
-        None if shared.is_leaving() && last.is_some() => Ok(End::Suspended),
-        None => end_before_start(&shared, &session_id, &message_id, &abort_error(&shared), &mut last).await.map(|()| End::Aborted),
+        None if shared.is_shutting_down() && last.is_some() => Ok(End::Suspended),
+        None => end_before_start(&shared, &start, abort_error(&shared), &mut last).await.map(|()| End::Aborted),
     };
     match result {
         Ok(end) => Outcome { last, aborted: end == End::Aborted, suspended: end == End::Suspended, unstored: None },
         Err(error) => {
-            tracing::error!(%error, session = %session_id, "a turn could not be stored");
+            tracing::error!(%error, session = %start.session_id, "a turn could not be stored");
             Outcome { last, aborted: tasks.token().is_cancelled(), suspended: false, unstored: Some(error.to_string()) }
         }
     }
@@ -54,20 +52,16 @@ pub(in crate::session) async fn run(shared: Arc<Shared>, start: Start, tasks: Ta
 
 async fn prepare(
     shared: &Arc<Shared>,
-    id: &SessionId,
-    message: &MessageId,
-    environment: Environment,
+    start: &Start,
     fresh: Option<Fresh>,
     tasks: &Tasks,
     progress: &Arc<Progress>,
 ) -> Result<Turn, Error> {
     let Fresh { session, user, workspace } = match fresh {
-        Some(fresh) => {
-            progress.is_in(&fresh.session.directory);
-            fresh
-        }
-        None => read(shared, id, message, &environment, progress).await?,
+        Some(fresh) => fresh,
+        None => read(shared, start, progress).await?,
     };
+    progress.is_in(&session.directory);
     let agent = workspace.agent(Some(&user.agent))?.clone();
     workspace.models.prepare(&user.model).await;
     let model = workspace.models.resolve(&user.model)?;
@@ -77,34 +71,24 @@ async fn prepare(
     Ok(turn)
 }
 
-async fn read(
-    shared: &Arc<Shared>,
-    id: &SessionId,
-    message: &MessageId,
-    environment: &Environment,
-    progress: &Progress,
-) -> Result<Fresh, Error> {
-    let session = shared.session(id).await?;
+async fn read(shared: &Shared, start: &Start, progress: &Progress) -> Result<Fresh, Error> {
+    let session = shared.session(&start.session_id).await?;
     progress.is_in(&session.directory);
-    let stored = shared.store.message(id.clone(), message.clone()).await?;
-    let Some(MessageWithParts { info: Message::User(user), .. }) = stored else { return Err(Error::UnknownMessage(message.clone())) };
+    let stored = shared.store.message(session.id.clone(), start.message_id.clone()).await?;
+    let Some(MessageWithParts { info: Message::User(user), .. }) = stored else {
+        return Err(Error::UnknownMessage(start.message_id.clone()));
+    };
     let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
         return Err(Error::DirectoryGone(session.directory));
     };
-    let workspace = shared.workspaces.open(&directory, environment).await?;
+    let workspace = shared.workspaces.open(&directory, &start.environment).await?;
     Ok(Fresh { session, user, workspace })
 }
 
 /// The turn ends before the model is asked: because the settings changed while the prompt waited, or by an abort. Its
 /// answer says so; one that was to be resumed is closed with everything in it.
-async fn end_before_start(
-    shared: &Arc<Shared>,
-    id: &SessionId,
-    message: &MessageId,
-    error: &MessageError,
-    last: &mut Option<MessageId>,
-) -> Result<(), Error> {
-    *last = shared.store.end_before_start(id.clone(), message.clone(), last.clone(), error.clone()).await?;
+async fn end_before_start(shared: &Shared, start: &Start, error: MessageError, last: &mut Option<MessageId>) -> Result<(), Error> {
+    *last = shared.store.end_before_start(start.session_id.clone(), start.message_id.clone(), last.clone(), error).await?;
     Ok(())
 }
 

@@ -29,7 +29,6 @@ use crate::{
 /// How a turn ended.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Outcome {
-    /// Its last message.
     pub last: Option<MessageId>,
     pub aborted: bool,
     /// It waits for a person, and the next daemon resumes it.
@@ -41,7 +40,6 @@ pub(in crate::session) struct Outcome {
 /// Which turn to run.
 pub(in crate::session) struct Start {
     pub session_id: SessionId,
-    /// The stored prompt.
     pub message_id: MessageId,
     /// The variables of the client that started it.
     pub environment: Environment,
@@ -51,14 +49,12 @@ pub(in crate::session) struct Start {
     pub open: Option<Open>,
 }
 
-/// What a turn begins with.
 pub(in crate::session) struct Fresh {
     pub session: Session,
     pub user: UserMessage,
     pub workspace: Arc<Workspace>,
 }
 
-/// An unfinished answer.
 pub(in crate::session) struct Open {
     pub answer: AssistantMessage,
     pub parts: Vec<Part>,
@@ -149,17 +145,14 @@ impl Turn {
             .with(Origin::Grants, grants)
     }
 
-    /// An empty unit of this session.
     pub fn unit(&self) -> Unit {
         Unit::new(&self.scope)
     }
 
-    /// A message as it is stored.
     pub async fn stored(&self, id: &MessageId) -> Result<Option<MessageWithParts>, Error> {
         Ok(self.shared.store.message(self.session.id.clone(), id.clone()).await?)
     }
 
-    /// The tools of the guests.
     pub fn guest_tools(&self) -> Vec<Arc<dyn AnyTool>> {
         self.guests.iter().flat_map(|guest| guest.tools()).collect()
     }

@@ -18,12 +18,11 @@ use crate::{
 
 const PROMPT: &str = "You name conversations. Answer with nothing but a title for the conversation that begins with the user's message: at most 50 characters, one line, in the language of the message, no quotes, no full stop. Say what the user wants, never answer or refuse it.";
 
-/// A daemon that has nothing else to do waits so long for a title before it leaves.
-const WORTH_WAITING: Duration = Duration::from_secs(5);
-/// A model that has found no name by then finds none.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long an otherwise idle daemon delays its shutdown for a title.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+const TITLE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Asks for a title beside the first turn. Never waited for; a failure only means that the default stays.
+/// Asks for a title beside the first turn, which does not wait for it. On failure the default title stays.
 pub(super) fn start(turn: &Arc<Turn>, history: &[MessageWithParts]) {
     if turn.session.parent_id.is_some() || !turn.session.title.starts_with(title::SESSION) {
         return;
@@ -41,14 +40,14 @@ pub(super) fn start(turn: &Arc<Turn>, history: &[MessageWithParts]) {
     }
     let small = turn.workspace.models.small(&turn.model.reference);
     let model = turn.workspace.models.resolve(&small).unwrap_or_else(|_| turn.model.clone());
-    // The tree of the daemon, not of the turn: an abort of the turn is no reason to stay without a name.
+    // A child of the daemon and not of the turn: aborting the turn does not stop it.
     let tasks = turn.shared.tasks.child();
     let turn = Arc::clone(turn);
     let busy = turn.shared.activity.begin();
     drop(tasks.clone().spawn("title", async move {
         let mut busy = Some(busy);
         let cache_key = turn.session.id.to_string();
-        let asked = tokio::time::timeout(PATIENCE, ask(&model, &cache_key, text));
+        let asked = tokio::time::timeout(TITLE_TIMEOUT, ask(&model, &cache_key, text));
         tokio::pin!(asked);
         loop {
             tokio::select! {
@@ -59,13 +58,13 @@ pub(super) fn start(turn: &Arc<Turn>, history: &[MessageWithParts]) {
                     }
                     return;
                 }
-                () = tokio::time::sleep(WORTH_WAITING), if busy.is_some() => busy = None,
+                () = tokio::time::sleep(SHUTDOWN_GRACE), if busy.is_some() => busy = None,
             }
         }
     }));
 }
 
-/// A title, if there is one, and what it took to find it.
+/// A title, if the model gave one, and the tokens used.
 async fn ask(model: &ResolvedModel, cache_key: &str, text: String) -> (Option<String>, Tokens) {
     let request = ModelRequest {
         model: model.reference.clone(),
@@ -101,7 +100,7 @@ async fn store(turn: &Turn, title: Option<String>, model: &ResolvedModel, tokens
     if title.is_none() && used.is_none() {
         return;
     }
-    // The user may have named it meanwhile, or deleted it.
+    // Meanwhile the user may have renamed or deleted the session.
     let change = SessionChange { title, replaces: Some(title::SESSION), used, ..SessionChange::default() };
     if let Err(error) = turn.shared.store.commit(turn.unit().session(change)).await {
         tracing::warn!(%error, "a title could not be stored");

@@ -19,7 +19,6 @@ pub(super) fn offered(turn: &Turn, is_final: bool) -> Vec<ToolSpec> {
     tools.into_iter().map(spec).collect()
 }
 
-/// The tools that the model may call.
 pub(super) fn available(turn: &Turn) -> Vec<Arc<dyn AnyTool>> {
     let rules = turn.rules(&[]);
     let prompt = turn.user.tools.clone().unwrap_or_default();

@@ -9,18 +9,17 @@ use crate::{
     stdx::tasks::Tasks,
 };
 
-/// So many calls of an answer work at once; the others wait. Waiting for a person is no work.
-const AT_ONCE: usize = 8;
+/// The most calls of an answer that run at once. Calls that wait for a person do not count.
+const MAX_CONCURRENT_CALLS: usize = 8;
 
-/// What the calls of one answer share.
 #[derive(Debug)]
 pub(super) struct Batch {
     /// Cancelled with the turn, and when the end of one call cannot be stored.
     pub tasks: Tasks,
     slots: Arc<Semaphore>,
-    /// The user has refused one of them: what has not begun will not.
+    /// The user has rejected a call: calls that have not begun are not run.
     pub refused: AtomicBool,
-    /// Why something that a call told while it ran could not be stored. Held to set it or to take it.
+    /// Why something could not be stored while calls ran. Held to set it or to take it.
     failure: Mutex<Option<Error>>,
 }
 
@@ -28,13 +27,13 @@ impl Batch {
     pub fn new(turn: &Turn) -> Arc<Self> {
         Arc::new(Self {
             tasks: turn.tasks.child(),
-            slots: Arc::new(Semaphore::new(AT_ONCE)),
+            slots: Arc::new(Semaphore::new(MAX_CONCURRENT_CALLS)),
             refused: AtomicBool::new(false),
             failure: Mutex::default(),
         })
     }
 
-    /// Something could not be stored, so the turn ends: every call is cancelled now, however long it would still run.
+    /// Something could not be stored, so the turn ends: all calls are cancelled.
     pub fn fail(&self, error: Error) {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         self.tasks.cancel();
@@ -45,7 +44,7 @@ impl Batch {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Waits until another call may work; `None` when they are cancelled before.
+    /// Waits for a slot; `None` when the calls were cancelled.
     pub async fn slot(&self) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
             biased;

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt as _;
 use polytree_protocol::part::{Part, ToolPart};
 use serde_json::{Value, json};
 
@@ -17,13 +18,13 @@ use crate::{
     stdx::secrets::known::KnownSecrets,
     store::Unit,
     tool::{
-        context::{Ask, Sandboxing, ToolContext},
+        context::{Ask, ToolContext},
         definition::{AnyTool, ToolError, ToolOutput},
         output,
     },
 };
 
-/// After an abort a tool has this long to give what it has.
+/// After an abort a tool has this long to return what it has.
 const ABORT_GRACE: Duration = Duration::from_millis(30);
 
 /// A call that can be run.
@@ -49,39 +50,26 @@ pub(super) async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: V
         running.push((handle, host));
     }
     let mut end = StepEnd::Called;
-    let grace = after_abort(&batch);
-    tokio::pin!(grace);
-    let mut grace_is_over = false;
+    // One grace for all calls: an abort must not take longer because there are many.
+    let grace = after_abort(&batch).shared();
     for (mut handle, host) in running {
         let result = tokio::select! {
             biased;
             result = &mut handle => result.ok(),
-            () = &mut grace, if !grace_is_over => {
-                grace_is_over = true;
-                None
-            }
-            // One grace for all of them: an abort must not take longer because there are many.
-            () = std::future::ready(()), if grace_is_over => None,
+            () = grace.clone() => None,
         };
         match result {
             Some(Ok(Finished::Result)) => {}
             Some(Ok(Finished::Rejected)) => end = if end == StepEnd::Called { StepEnd::Rejected } else { end },
-            // Its end is not in the store. Nothing may run on behind the turn's back.
+            // Its end is not stored, so no other call may go on.
             Some(Err(error)) => batch.fail(error),
-            // It was cut off, or the tool has a defect that made it panic.
+            // It was aborted, or the tool panicked.
+            Some(Ok(Finished::Aborted)) | None if turn.shared.is_shutting_down() && host.is_waiting() => end = StepEnd::Suspended,
             Some(Ok(Finished::Aborted)) | None => {
-                if turn.shared.is_leaving() && host.is_waiting() {
-                    end = StepEnd::Suspended;
-                } else {
-                    let aborted = batch.tasks.token().is_cancelled();
-                    let closed = host.close(if aborted {
-                        Err(ToolError::Aborted)
-                    } else {
-                        Err(ToolError::failed("the tool failed because of a defect of polytree; its log has the details"))
-                    });
-                    if let Err(error) = closed.await {
-                        batch.fail(error);
-                    }
+                let is_aborted = batch.tasks.token().is_cancelled();
+                let defect = || ToolError::failed("the tool failed because of a defect of polytree; its log has the details");
+                if let Err(error) = host.close(Err(if is_aborted { ToolError::Aborted } else { defect() })).await {
+                    batch.fail(error);
                 }
             }
         }
@@ -106,7 +94,7 @@ enum Finished {
     Aborted,
 }
 
-/// The end of a call: its slot is given back, and it is no longer counted.
+/// When a call ends, its slot is released and it is no longer counted.
 struct Ending<'a> {
     turn: &'a Turn,
     host: &'a CallHost,
@@ -141,7 +129,7 @@ async fn one(turn: Arc<Turn>, call: Prepared, context: ToolContext, host: Arc<Ca
     if rejected {
         host.batch().refused.store(true, Ordering::Relaxed);
     }
-    // Before the whole of a long result is kept in a file.
+    // Before a long result is written to a file.
     let result = redacted(&context.guard.secrets, result);
     let result = match result {
         Ok(output) => Ok(output::cap(&context, call.tool.name(), output).await),
@@ -151,7 +139,6 @@ async fn one(turn: Arc<Turn>, call: Prepared, context: ToolContext, host: Arc<Ca
     Ok(if rejected { Finished::Rejected } else { Finished::Result })
 }
 
-/// The result without keys.
 fn redacted(secrets: &KnownSecrets, result: Result<ToolOutput, ToolError>) -> Result<ToolOutput, ToolError> {
     match result {
         Ok(mut output) => {
@@ -183,28 +170,7 @@ async fn ask_repeated(call: &Prepared, context: &ToolContext) -> Result<(), Tool
 }
 
 fn context(turn: &Arc<Turn>, part: &ToolPart, host: &Arc<CallHost>) -> ToolContext {
-    ToolContext {
-        session_id: part.session_id.clone(),
-        message_id: part.message_id.clone(),
-        call_id: part.call_id.clone(),
-        agent: turn.agent.name.clone(),
-        directory: turn.workspace.directory.clone(),
-        worktree: turn.workspace.worktree.clone(),
-        output_directory: turn.workspace.output_directory.clone(),
-        unfinished: turn.workspace.unfinished.clone(),
-        device: turn.workspace.device,
-        output_limits: turn.workspace.output_limits,
-        cancel: host.batch().tasks.token().clone(),
-        environment: Arc::clone(&turn.workspace.environment),
-        guard: Arc::clone(&turn.workspace.guard),
-        file_times: turn.shared.file_times(&turn.session.id),
-        overlay: Arc::clone(&turn.workspace.overlay),
-        buffers: turn.workspace.buffers,
-        recent: Arc::clone(&turn.workspace.recent),
-        sandbox: Some(Arc::new(Sandboxing {
-            sandbox: Arc::clone(&turn.workspace.sandbox),
-            settings: Arc::clone(&turn.workspace.sandbox_settings),
-        })),
-        host: Arc::clone(host) as _,
-    }
+    let (cancel, file_times) = (host.batch().tasks.token().clone(), turn.shared.file_times(&turn.session.id));
+    let context = turn.workspace.tool_context(&part.session_id, &part.message_id, file_times, cancel, Arc::clone(host) as _);
+    ToolContext { call_id: part.call_id.clone(), agent: turn.agent.name.clone(), ..context }
 }

@@ -34,8 +34,8 @@ use crate::{
     },
 };
 
-/// So many calls of one answer are run; a model that wants more has lost its way, and is told so.
-const MOST_CALLS: usize = 128;
+/// The most calls of one answer that are run. The model is told about the others.
+const MAX_CALLS: usize = 128;
 
 /// Runs the calls of an answer. With `at_limit` it ended at the output limit: then the last call may have been cut.
 pub(super) async fn run(
@@ -52,18 +52,10 @@ pub(super) async fn run(
     let (mut was_cut, mut usable) = (false, false);
     for (place, call) in calls.into_iter().enumerate() {
         let may_be_cut = at_limit && place == last;
-        let (tool, input, cut) = match repair(&tools, &call.name, &call.arguments) {
-            Ok((tool, input)) if !may_be_cut || !is_unwritten(&call.arguments) => (tool, input, false),
-            _ if may_be_cut => {
-                let (tool, input) = invalid(turn, &call.name, &cut_call(turn));
-                (tool, input, true)
-            }
-            Ok((tool, input)) => (tool, input, false),
-            Err(problem) => {
-                let (tool, input) = invalid(turn, &call.name, &problem);
-                (tool, input, false)
-            }
-        };
+        let repaired = repair(&tools, &call.name, &call.arguments);
+        let cut = may_be_cut && (repaired.is_err() || is_unwritten(&call.arguments));
+        let repaired = if cut { Err(cut_call(turn)) } else { repaired };
+        let (tool, input) = repaired.unwrap_or_else(|problem| invalid(turn, &call.name, &problem));
         was_cut |= cut;
         usable |= tool.name() != Invalid::NAME;
         let running = ToolRunning { input: input.clone(), title: None, metadata: None, time: Span { start: now_ms(), end: None } };
@@ -76,14 +68,14 @@ pub(super) async fn run(
             state: ToolState::Running(running.clone()),
             metadata: call.metadata,
         };
-        if prepared.len() < MOST_CALLS {
+        if prepared.len() < MAX_CALLS {
             // How often a guest's tool may be called is for the guest to say.
             let is_of_guest = guest_tools.iter().any(|tool| tool.name() == call.name);
             let repeated = !cut && !is_of_guest && repeats.call(tool.name(), &input);
             prepared.push(Prepared { part, tool, input, repeated });
         } else {
             let text = format!(
-                "This call was not run: an answer may hold at most {MOST_CALLS} tool calls. If it is still needed, make it in your next answer."
+                "This call was not run: an answer may hold at most {MAX_CALLS} tool calls. If it is still needed, make it in your next answer."
             );
             part.state = closed(&running, Err(ToolError::Failed(text)));
             beyond.push(Part::Tool(part));

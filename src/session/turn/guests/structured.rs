@@ -45,41 +45,37 @@ const FIELD: &str = "answer";
 
 const DESCRIPTION: &str = "Gives the final answer of this conversation's task. Do the work first, with the other tools where they help; then call this once, with an answer that satisfies the schema of its arguments. The user sees nothing else as your answer.";
 
-/// Asks for the answer in its form.
-struct Structured(Arc<Form>);
-
 pub(super) fn join(turn: &Turn) -> Result<Option<Box<dyn Guest>>, Error> {
-    Ok(Form::of(turn.user.format.as_ref())?.map(|form| Box::new(Structured(Arc::new(form))) as _))
+    Ok(Form::of(turn.user.format.as_ref())?.map(|form| Box::new(Arc::new(form)) as _))
 }
 
 #[async_trait]
-impl Guest for Structured {
+impl Guest for Arc<Form> {
     fn tools(&self) -> Vec<Arc<dyn AnyTool>> {
-        vec![Arc::clone(&self.0) as _]
+        vec![Self::clone(self) as _]
     }
 
     fn before_request(&self, turn: &Turn, _: &[MessageWithParts], request: &mut ModelRequest) {
-        request.system.push(self.0.instruction(turn.model.info.tool_call));
-        if self.0.forces.load(Ordering::Relaxed) && !request.tools.is_empty() {
+        request.system.push(self.instruction(turn.model.info.tool_call));
+        if self.forces.load(Ordering::Relaxed) && !request.tools.is_empty() {
             let forced = forced_call(&turn.model.api, &request.options, &turn.model.info);
             merge(&mut request.options, &forced);
         }
     }
 
     fn adapts_to(&self, error: &ModelError) -> bool {
-        self.0.stops_forcing(error)
+        self.stops_forcing(error)
     }
 
     async fn after_step(&self, turn: &Turn, step: &mut Step, ended: &StepEnd) -> Result<Option<Next>, Error> {
-        let form = &self.0;
         match ended {
             StepEnd::Called if step.called.iter().any(|name| name == TOOL) => {
-                step.answer.structured = form.take();
+                step.answer.structured = self.take();
                 if step.answer.structured.is_some() {
                     return Ok(Some(Next::End(End::Done)));
                 }
                 // The result of the call tells the model what is wrong.
-                let (error, again) = form.failed(None);
+                let (error, again) = self.failed(None);
                 Ok(Some(if again { Next::Step } else { Next::End(End::Failed(error)) }))
             }
             StepEnd::Answered => {
@@ -87,14 +83,14 @@ impl Guest for Structured {
                 let parts = stored.iter().flat_map(|message| &message.parts);
                 let text: String =
                     parts.filter_map(|part| if let Part::Text(part) = part { Some(part.text.as_str()) } else { None }).collect();
-                let why = match form.read(&text) {
+                let why = match self.read(&text) {
                     Ok(value) => {
                         step.answer.structured = Some(value);
                         return Ok(None);
                     }
                     Err(why) => why,
                 };
-                let (error, again) = form.failed(Some(&why));
+                let (error, again) = self.failed(Some(&why));
                 let text = Form::reminder(&why, turn.model.info.tool_call);
                 Ok(Some(if again { Next::Remind { text, error: Some(error) } } else { Next::End(End::Failed(error)) }))
             }
@@ -121,9 +117,6 @@ pub struct Form {
 
 impl Form {
     /// The form that a prompt asks for, if it asks for one.
-    ///
-    /// # Errors
-    /// [`Error::Params`] when its schema or its limits cannot be taken.
     pub fn of(format: Option<&OutputFormat>) -> Result<Option<Self>, Error> {
         match format {
             None | Some(OutputFormat::Text(_)) => Ok(None),
@@ -194,9 +187,6 @@ impl Form {
     }
 
     /// The answer in a text.
-    ///
-    /// # Errors
-    /// What is wrong with it.
     fn read(&self, text: &str) -> Result<Value, String> {
         let text = text.rsplit_once("</think>").map_or(text, |(_, spoken)| spoken).trim();
         let value = candidates(text).find_map(|text| serde_json::from_str::<Value>(text).ok());

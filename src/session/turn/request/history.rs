@@ -11,7 +11,6 @@ use crate::provider::definition::{AssistantContent, Media, ModelMessage, ToolRes
 /// The history for the given model: thinking, and what a provider attached to calls, is sent back only to the model of
 /// the provider from which it came.
 /// Begins at the last summary; failed answers are left out, except what an aborted one had already said.
-#[must_use]
 pub fn to_model(messages: &[MessageWithParts], model: &ModelRef) -> Vec<ModelMessage> {
     let start = messages
         .iter()

@@ -10,9 +10,9 @@ const DEFAULT: &str = include_str!("system.md");
 pub(super) fn system(workspace: &Workspace, prompt: Option<&str>, model: &str, date: &str) -> Vec<String> {
     let mut second = format!(
         "Here is what is known about the environment:\n<env>\n  Model: {model}\n  Working directory: {}\n  Top of the checkout: {}\n  Is a git repository: {}\n  Platform: {}\n  Today's date: {date}\n</env>",
-        workspace.directory,
-        workspace.worktree,
-        if workspace.git { "yes" } else { "no" },
+        workspace.checkout.directory,
+        workspace.checkout.worktree,
+        if workspace.checkout.git.is_some() { "yes" } else { "no" },
         std::env::consts::OS,
     );
     for text in &workspace.instructions {

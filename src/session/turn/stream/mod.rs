@@ -1,7 +1,6 @@
 //! The stream of one answer: deltas become parts, and are stored and sent while the next ones arrive. What comes during
 //! one commit goes into the next, so a fast model costs few commits and a slow one no delay.
 
-mod changes;
 mod fold;
 mod unwritten;
 
@@ -22,7 +21,6 @@ use crate::{
     stdx::time::now_ms,
 };
 
-/// How a stream ended.
 pub(super) enum Streamed {
     Finished(FinishReason, Tokens),
     Failed(ModelError),
@@ -36,7 +34,7 @@ pub(super) async fn stream(turn: &Turn, message: &MessageId, request: ModelReque
     let unwritten = Unwritten::new(&turn.shared.store, &turn.scope, message);
     let (mut received, mut full) = (0, false);
     let ended = loop {
-        let ended = tokio::select! {
+        break tokio::select! {
             biased;
             () = turn.tasks.token().cancelled() => Streamed::Aborted,
             room = unwritten.room(), if full => {
@@ -60,7 +58,6 @@ pub(super) async fn stream(turn: &Turn, message: &MessageId, request: ModelReque
             },
             error = unwritten.failure(), if !full => return Err(error.into()),
         };
-        break ended;
     };
     unwritten.add(|changes| {
         let now = now_ms();
