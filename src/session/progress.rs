@@ -55,26 +55,26 @@ pub(super) struct Progress {
 
 impl Progress {
     /// The model or a tool gave a sign of life.
-    pub fn sign(&self) {
+    pub fn touch(&self) {
         self.now().sign = now_ms();
     }
 
-    pub fn is_in(&self, directory: &str) {
+    pub fn set_directory(&self, directory: &str) {
         self.now().directory = Some(directory.to_owned());
     }
 
     /// A model is called, until the value is dropped.
-    pub fn calls(self: &Arc<Self>, model: &ModelRef) -> Doing {
-        self.sign();
+    pub fn begin_model_call(self: &Arc<Self>, model: &ModelRef) -> InProgress {
+        self.touch();
         self.now().model = Some((model.clone(), now_ms()));
-        Doing { progress: Arc::clone(self), call: None }
+        InProgress { progress: Arc::clone(self), call: None }
     }
 
     /// A tool runs, until the value is dropped.
-    pub fn runs(self: &Arc<Self>, call: &str, tool: &str) -> Doing {
-        self.sign();
+    pub fn begin_tool_call(self: &Arc<Self>, call: &str, tool: &str) -> InProgress {
+        self.touch();
         self.now().tools.push((call.to_owned(), tool.to_owned(), now_ms()));
-        Doing { progress: Arc::clone(self), call: Some(call.to_owned()) }
+        InProgress { progress: Arc::clone(self), call: Some(call.to_owned()) }
     }
 
     fn now(&self) -> MutexGuard<'_, TurnNow> {
@@ -83,15 +83,15 @@ impl Progress {
 }
 
 /// A model call or a tool call that runs until this is dropped.
-pub(super) struct Doing {
+pub(super) struct InProgress {
     progress: Arc<Progress>,
     /// The tool call; `None` for the model.
     call: Option<String>,
 }
 
-impl Drop for Doing {
+impl Drop for InProgress {
     fn drop(&mut self) {
-        self.progress.sign();
+        self.progress.touch();
         let mut now = self.progress.now();
         match &self.call {
             None => now.model = None,
@@ -109,12 +109,12 @@ pub(super) struct AllProgress(Arc<Mutex<HashMap<SessionId, Arc<Progress>>>>);
 
 impl AllProgress {
     /// A turn begins; it ends when the value is dropped.
-    pub fn begin(&self, id: &SessionId, message: &MessageId) -> Present {
+    pub fn begin(&self, id: &SessionId, message: &MessageId) -> RunningTurn {
         let now = now_ms();
         let now = TurnNow { message: message.clone(), directory: None, since: now, sign: now, model: None, tools: Vec::new() };
         let progress = Arc::new(Progress { now: Mutex::new(now) });
         self.turns().insert(id.clone(), Arc::clone(&progress));
-        Present { all: self.clone(), id: id.clone(), progress }
+        RunningTurn { all: self.clone(), id: id.clone(), progress }
     }
 
     fn turns(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Progress>>> {
@@ -136,13 +136,13 @@ impl AllProgress {
     }
 }
 
-pub(super) struct Present {
+pub(super) struct RunningTurn {
     all: AllProgress,
     id: SessionId,
     pub progress: Arc<Progress>,
 }
 
-impl Drop for Present {
+impl Drop for RunningTurn {
     fn drop(&mut self) {
         let mut turns = self.all.turns();
         // The next turn may have begun already.
@@ -167,9 +167,9 @@ mod tests {
         let present = all.begin(&one, &message);
         statuses.set(&one, SessionStatus::Busy);
         statuses.set(&two, SessionStatus::Busy);
-        present.progress.is_in("/work");
-        let call = present.progress.calls(&model);
-        let tools = ["a", "b"].map(|call| present.progress.runs(call, "bash"));
+        present.progress.set_directory("/work");
+        let call = present.progress.begin_model_call(&model);
+        let tools = ["a", "b"].map(|call| present.progress.begin_tool_call(call, "bash"));
         let seen = all.working(&statuses, &queues);
         assert_eq!((&seen[0].id, seen[0].queued, &seen[0].status), (&one, 2, &SessionStatus::Busy));
         let turn = seen[0].turn.clone().unwrap();

@@ -101,7 +101,7 @@ impl Statuses {
     }
 
     /// A question is open.
-    pub async fn wait(&self, store: &Store, scope: &Scope, question: PermissionId, since: i64) -> Result<(), Error> {
+    pub async fn open_question(&self, store: &Store, scope: &Scope, question: PermissionId, since: i64) -> Result<(), Error> {
         let status = self.change(&session_of(scope), |entry| {
             // That of a resumed turn is known already.
             if !entry.waiting.iter().any(|(id, _)| *id == question) {
@@ -112,7 +112,7 @@ impl Statuses {
     }
 
     /// A question is no longer open.
-    pub async fn go_on(&self, store: &Store, scope: &Scope, question: &PermissionId) -> Result<(), Error> {
+    pub async fn close_question(&self, store: &Store, scope: &Scope, question: &PermissionId) -> Result<(), Error> {
         let status = self.change(&session_of(scope), |entry| entry.waiting.retain(|(id, _)| id != question));
         self.tell(store, scope, status).await
     }

@@ -61,7 +61,7 @@ async fn prepare(
         Some(fresh) => fresh,
         None => read(shared, start, progress).await?,
     };
-    progress.is_in(&session.directory);
+    progress.set_directory(&session.directory);
     let agent = workspace.agent(Some(&user.agent))?.clone();
     workspace.models.prepare(&user.model).await;
     let model = workspace.models.resolve(&user.model)?;
@@ -73,7 +73,7 @@ async fn prepare(
 
 async fn read(shared: &Shared, start: &Start, progress: &Progress) -> Result<Fresh, Error> {
     let session = shared.session(&start.session_id).await?;
-    progress.is_in(&session.directory);
+    progress.set_directory(&session.directory);
     let stored = shared.store.message(session.id.clone(), start.message_id.clone()).await?;
     let Some(MessageWithParts { info: Message::User(user), .. }) = stored else {
         return Err(Error::UnknownMessage(start.message_id.clone()));

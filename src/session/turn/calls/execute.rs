@@ -113,7 +113,7 @@ async fn one(turn: Arc<Turn>, call: Prepared, context: ToolContext, host: Arc<Ca
     if !host.begin().await {
         return Ok(Finished::Aborted);
     }
-    let _running = turn.progress.runs(&call.part.call_id, &call.part.tool);
+    let _running = turn.progress.begin_tool_call(&call.part.call_id, &call.part.tool);
     let result = if host.batch().refused.load(Ordering::Relaxed) {
         Err(ToolError::failed("this call was not run, because the user rejected another one of the same answer"))
     } else {

@@ -179,7 +179,7 @@ impl CallHost {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.rest();
         // The question is stored, and that is what counts.
-        if let Err(error) = shared.statuses.wait(&shared.store, scope, id.clone(), created).await {
+        if let Err(error) = shared.statuses.open_question(&shared.store, scope, id.clone(), created).await {
             tracing::warn!(%error, "a status could not be told");
         }
         let answer = tokio::select! {
@@ -189,7 +189,7 @@ impl CallHost {
         match answer {
             Some(answer) => {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
-                shared.statuses.go_on(&shared.store, scope, &id).await.map_err(|error| failed(&error))?;
+                shared.statuses.close_question(&shared.store, scope, &id).await.map_err(|error| failed(&error))?;
                 self.take(answer)?;
                 if self.begin().await { Ok(()) } else { Err(ToolError::Aborted) }
             }
@@ -303,7 +303,7 @@ impl Host for CallHost {
     }
 
     async fn progress(&self, context: &ToolContext, title: Option<String>, mut metadata: Value) {
-        self.turn.progress.sign();
+        self.turn.progress.touch();
         context.guard.secrets.clean_value(&mut metadata);
         let title = title.map(|title| context.guard.secrets.redact(&title).into_owned());
         let mut slot = self.part.lock().await;
@@ -319,7 +319,7 @@ impl Host for CallHost {
     }
 
     async fn output(&self, context: &ToolContext, text: String) {
-        self.turn.progress.sign();
+        self.turn.progress.touch();
         let slot = self.part.lock().await;
         let Some(part) = slot.as_ref() else { return };
         let delta = PartDelta {

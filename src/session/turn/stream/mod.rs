@@ -29,7 +29,7 @@ pub(super) enum Streamed {
 
 /// Streams one answer of the model into the store.
 pub(super) async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &mut Fold) -> Result<Streamed, Error> {
-    let _call = turn.progress.calls(&turn.model.reference);
+    let _call = turn.progress.begin_model_call(&turn.model.reference);
     let mut deltas = turn.model.provider.stream(request);
     let unwritten = Unwritten::new(&turn.shared.store, &turn.scope, message);
     let (mut received, mut full) = (0, false);
@@ -45,7 +45,7 @@ pub(super) async fn stream(turn: &Turn, message: &MessageId, request: ModelReque
             delta = deltas.next(), if !full => match delta {
                 Some(Ok(Delta::Finish { reason, tokens })) => Streamed::Finished(reason, tokens),
                 Some(Ok(delta)) => {
-                    turn.progress.sign();
+                    turn.progress.touch();
                     received += length(&delta);
                     if received <= MAX_ANSWER {
                         full = unwritten.add(|changes| fold.push(delta, now_ms(), changes))?;
