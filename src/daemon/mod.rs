@@ -356,7 +356,7 @@ impl Daemon {
     pub async fn interrupt(&self, ending: Ending) {
         self.life.leave();
         if ending == Ending::Leave {
-            self.sessions.leave();
+            self.sessions.shut_down();
         }
         self.tasks.cancel();
         if tokio::time::timeout(ENDING, self.tasks.finished()).await.is_err() {

@@ -1,27 +1,27 @@
-//! Notices a model that goes in circles: the same call again and again, answers in which no call can be run, calls that
-//! the output limit cuts off each time. Pure.
+//! Detects a model that repeats itself: the same call again and again, answers in which no call can be run, calls that the
+//! output limit cuts off each time. Pure.
 
 use serde_json::{Value, json};
 
 use crate::tool::{definition::Tool as _, invalid::Invalid};
 
-/// The same call this many times in a row is asked about.
+/// After this many equal calls in a row a person is asked.
 pub(super) const REPEATS: usize = 3;
-/// After this many in a row, whoever allowed them, the turn ends.
-const MOST_REPEATS: usize = 60;
-/// After this many answers in a row whose last call was cut off by the output limit, the turn ends.
-const MOST_CUT: usize = 3;
-/// After this many of them in a turn as well, whatever comes between them.
-const MOST_CUT_IN_TURN: usize = 10;
-/// After this many answers in a row in which no call could be run, the turn ends.
-const MOST_UNUSABLE: usize = 10;
+/// After this many the turn ends, whatever the answer was.
+const MAX_REPEATS: usize = 60;
+/// The turn ends after this many answers in a row whose last call was cut off by the output limit,
+const MAX_CUT: usize = 3;
+/// and after this many of them in the whole turn.
+const MAX_CUT_IN_TURN: usize = 10;
+/// The turn ends after this many answers in a row in which no call could be run.
+const MAX_UNUSABLE: usize = 10;
 
-/// Fields of a call that change nothing of what it does.
-const BESIDE: [&str; 2] = ["description", "id"];
+/// Arguments that do not change what a call does.
+const IGNORED: [&str; 2] = ["description", "id"];
 
-/// The last calls of a turn.
+/// What is known of the calls of a turn.
 #[derive(Debug, Default)]
-pub(super) struct Circles {
+pub(super) struct Repeats {
     last: Option<(String, Value)>,
     same: usize,
     cut: usize,
@@ -29,12 +29,12 @@ pub(super) struct Circles {
     unusable: usize,
 }
 
-/// Why a turn is ended.
+/// How a model repeats itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Circle {
-    /// The output limit has cut off the calls of so many answers in a row.
+pub(super) enum Repeat {
+    /// Calls of so many answers in a row were cut off.
     Cut(usize),
-    /// The output limit has cut off the calls of so many answers of the turn.
+    /// Calls of so many answers of the turn were cut off.
     CutInTurn(usize),
     /// No call of so many answers in a row could be run.
     Unusable(usize),
@@ -42,8 +42,8 @@ pub(super) enum Circle {
     Same(String, usize),
 }
 
-impl Circles {
-    /// Notes a call; true when a person should be asked, because it is the same as the ones before it.
+impl Repeats {
+    /// Records a call; true when a person should be asked because of equal calls before it.
     pub(super) fn call(&mut self, tool: &str, input: &Value) -> bool {
         let call = (tool.to_owned(), essence(tool, input));
         if self.last.as_ref() == Some(&call) {
@@ -55,7 +55,7 @@ impl Circles {
         self.same.is_multiple_of(REPEATS)
     }
 
-    /// Notes an answer: whether its last call was cut off, and whether any of its calls can be run.
+    /// Records an answer: whether its last call was cut off, and whether any of its calls can be run.
     pub(super) fn answer(&mut self, cut: bool, usable: bool) {
         self.cut = if cut { self.cut + 1 } else { 0 };
         self.cut_in_turn += usize::from(cut);
@@ -63,22 +63,22 @@ impl Circles {
     }
 
     /// Why the turn must not go on.
-    pub(super) fn given_up(&self) -> Option<Circle> {
-        if self.cut >= MOST_CUT {
-            return Some(Circle::Cut(self.cut));
+    pub(super) fn stuck(&self) -> Option<Repeat> {
+        if self.cut >= MAX_CUT {
+            return Some(Repeat::Cut(self.cut));
         }
-        if self.cut_in_turn >= MOST_CUT_IN_TURN {
-            return Some(Circle::CutInTurn(self.cut_in_turn));
+        if self.cut_in_turn >= MAX_CUT_IN_TURN {
+            return Some(Repeat::CutInTurn(self.cut_in_turn));
         }
-        if self.unusable >= MOST_UNUSABLE {
-            return Some(Circle::Unusable(self.unusable));
+        if self.unusable >= MAX_UNUSABLE {
+            return Some(Repeat::Unusable(self.unusable));
         }
-        let (tool, _) = self.last.as_ref().filter(|_| self.same >= MOST_REPEATS)?;
-        Some(Circle::Same(tool.clone(), self.same))
+        let (tool, _) = self.last.as_ref().filter(|_| self.same >= MAX_REPEATS)?;
+        Some(Repeat::Same(tool.clone(), self.same))
     }
 }
 
-/// What is compared of a call: an error without its positions and ids, arguments without what only describes them.
+/// What is compared of a call: arguments without descriptions, errors without positions and ids.
 fn essence(tool: &str, input: &Value) -> Value {
     if tool == Invalid::NAME {
         let error = input["error"].as_str().unwrap_or_default();
@@ -90,7 +90,7 @@ fn essence(tool: &str, input: &Value) -> Value {
 fn without_description(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
-            let essential = object.iter().filter(|(key, _)| !BESIDE.contains(&key.as_str()));
+            let essential = object.iter().filter(|(key, _)| !IGNORED.contains(&key.as_str()));
             Value::Object(essential.map(|(key, value)| (key.clone(), without_description(value))).collect())
         }
         Value::Array(list) => list.iter().map(without_description).collect(),
@@ -109,8 +109,8 @@ mod tests {
     use super::*;
 
     fn asks(calls: &[(&str, Value)]) -> Vec<bool> {
-        let mut circles = Circles::default();
-        calls.iter().map(|(tool, input)| circles.call(tool, input)).collect()
+        let mut repeats = Repeats::default();
+        calls.iter().map(|(tool, input)| repeats.call(tool, input)).collect()
     }
 
     #[test]
@@ -137,35 +137,35 @@ mod tests {
     }
 
     #[test]
-    fn circles_end_whoever_allows_them() {
-        let mut circles = Circles::default();
-        circles.answer(true, false);
-        circles.answer(true, true);
-        assert_eq!(circles.given_up(), None);
-        circles.answer(true, false);
-        assert_eq!(circles.given_up(), Some(Circle::Cut(MOST_CUT)));
-        circles.answer(false, true);
-        assert_eq!(circles.given_up(), None);
-        for _ in 0..MOST_UNUSABLE {
-            assert_eq!(circles.given_up(), None);
-            circles.answer(false, false);
+    fn repeats_end_the_turn() {
+        let mut repeats = Repeats::default();
+        repeats.answer(true, false);
+        repeats.answer(true, true);
+        assert_eq!(repeats.stuck(), None);
+        repeats.answer(true, false);
+        assert_eq!(repeats.stuck(), Some(Repeat::Cut(MAX_CUT)));
+        repeats.answer(false, true);
+        assert_eq!(repeats.stuck(), None);
+        for _ in 0..MAX_UNUSABLE {
+            assert_eq!(repeats.stuck(), None);
+            repeats.answer(false, false);
         }
-        assert_eq!(circles.given_up(), Some(Circle::Unusable(MOST_UNUSABLE)));
-        let mut circles = Circles::default();
-        for _ in 0..MOST_REPEATS {
-            assert_eq!(circles.given_up(), None);
-            circles.call("list", &json!({}));
+        assert_eq!(repeats.stuck(), Some(Repeat::Unusable(MAX_UNUSABLE)));
+        let mut repeats = Repeats::default();
+        for _ in 0..MAX_REPEATS {
+            assert_eq!(repeats.stuck(), None);
+            repeats.call("list", &json!({}));
         }
-        assert_eq!(circles.given_up(), Some(Circle::Same("list".to_owned(), MOST_REPEATS)));
+        assert_eq!(repeats.stuck(), Some(Repeat::Same("list".to_owned(), MAX_REPEATS)));
     }
     #[test]
     fn cut_calls_between_good_ones_end_too() {
-        let mut circles = Circles::default();
-        for _ in 0..MOST_CUT_IN_TURN {
-            assert_eq!(circles.given_up(), None);
-            circles.answer(false, true);
-            circles.answer(true, false);
+        let mut repeats = Repeats::default();
+        for _ in 0..MAX_CUT_IN_TURN {
+            assert_eq!(repeats.stuck(), None);
+            repeats.answer(false, true);
+            repeats.answer(true, false);
         }
-        assert_eq!(circles.given_up(), Some(Circle::CutInTurn(MOST_CUT_IN_TURN)));
+        assert_eq!(repeats.stuck(), Some(Repeat::CutInTurn(MAX_CUT_IN_TURN)));
     }
 }

@@ -1,37 +1,35 @@
-//! What an answer has changed and the store has not taken yet. The writer takes all of it when it comes to it, so that a
-//! commit holds what came until that moment; and the session is not woken to hear that one held, only that one failed.
+//! The changes of an answer that are not committed yet. The store's writer takes all of them when it is free, so that one
+//! commit holds everything that has arrived. The turn is woken when a commit fails, not for each one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use polytree_protocol::id::MessageId;
+use polytree_protocol::{events::PartDelta, id::MessageId};
 use tokio::sync::Notify;
 
-use super::{changes, fold::Change};
-use crate::store::{Error, Scope, Store};
+use super::fold::Change;
+use crate::store::{Error, Scope, Store, Unit};
 
-/// Above this much unwritten text the stream waits for the store, in bytes.
+/// Above this much unwritten text the stream waits for the store (back-pressure), in bytes.
 const CAPACITY: usize = 256 * 1024;
-/// What a change counts that is no text.
-const CHANGE: usize = 200;
+/// What a change without text counts.
+const CHANGE_BYTES: usize = 200;
 
-/// How soon the store shall take what is gathered.
+/// How soon the store should take the changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Asked {
     Not,
-    /// When it takes deltas.
     Delta,
-    /// At once.
     Now,
 }
 
 struct Gathered {
     changes: Vec<Change>,
-    /// What the store was asked since it last took something.
+    /// What was requested of the store since it last took the changes.
     asked: Asked,
     /// Writes that are queued or being committed.
     under_way: usize,
     failure: Option<Error>,
-    /// Somebody waits for a commit.
+    /// The stream waits for a commit.
     is_awaited: bool,
 }
 
@@ -49,7 +47,7 @@ impl Shared {
     }
 }
 
-/// A write under way; it ends when this is dropped, which a closed store does too.
+/// A write in progress. It ends when this is dropped, also by a closed store.
 struct UnderWay {
     shared: Arc<Shared>,
     result: Result<(), Error>,
@@ -82,7 +80,6 @@ pub(super) struct Unwritten<'a> {
 }
 
 impl<'a> Unwritten<'a> {
-    /// Nothing yet.
     pub fn new(store: &'a Store, scope: &'a Scope, message: &'a MessageId) -> Self {
         let gathered = Gathered { changes: Vec::new(), asked: Asked::Not, under_way: 0, failure: None, is_awaited: false };
         let shared = Arc::new(Shared { gathered: Mutex::new(gathered), failed: Notify::new(), ended: Notify::new() });
@@ -156,7 +153,7 @@ impl<'a> Unwritten<'a> {
                 gathered.asked = Asked::Not;
                 std::mem::take(&mut gathered.changes)
             };
-            changes::unit(&scope, &message, changes)
+            unit(&scope, &message, changes)
         };
         let mut under_way = UnderWay { shared: Arc::clone(&self.shared), result: Err(Error::Closed) };
         let done = move |result| {
@@ -169,9 +166,38 @@ impl<'a> Unwritten<'a> {
 
 impl Gathered {
     fn is_full(&self) -> bool {
-        let size = |change: &Change| if let Change::Append { text, .. } = change { text.len() } else { CHANGE };
+        let size = |change: &Change| if let Change::Append { text, .. } = change { text.len() } else { CHANGE_BYTES };
         self.changes.iter().map(size).sum::<usize>() >= CAPACITY
     }
+}
+
+/// A longer text would be sent as a reference, which clients cannot append.
+const MAX_DELTA: usize = 32 * 1024;
+
+fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let (piece, rest) = text.split_at(text.floor_char_boundary(MAX_DELTA));
+        text = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// The changes as a unit of facts and events.
+fn unit(scope: &Scope, message_id: &MessageId, changes: Vec<Change>) -> Unit {
+    let session_id = scope.session_id.clone().unwrap_or_default();
+    changes.into_iter().fold(Unit::new(scope), |unit, change| match change {
+        Change::Put(part) => unit.part(part),
+        Change::End { part, bytes } => unit.ended_part(part, bytes),
+        Change::Append { id, text } => pieces(&text).fold(unit, |unit, piece| {
+            unit.delta(PartDelta {
+                session_id: session_id.clone(),
+                message_id: message_id.clone(),
+                part_id: id.clone(),
+                field: "text".into(),
+                delta: piece.to_owned(),
+            })
+        }),
+    })
 }
 
 #[cfg(test)]
@@ -180,6 +206,7 @@ mod tests {
         id::{PartId, SessionId},
         part::{Part, TextPart},
     };
+    use proptest::prelude::*;
 
     use super::*;
     use crate::{
@@ -286,5 +313,14 @@ mod tests {
         unwritten.add(|changes| changes.push(house.append("late"))).unwrap();
         assert!(matches!(unwritten.failure().await, Error::Closed));
         unwritten.written().await.unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_are_short_and_make_the_whole(length in 0..100_000usize, wide: bool) {
+            let text = if wide { "\u{20ac}" } else { "x" }.repeat(length);
+            prop_assert!(pieces(&text).all(|piece| piece.len() <= MAX_DELTA));
+            prop_assert_eq!(pieces(&text).collect::<String>(), text);
+        }
     }
 }

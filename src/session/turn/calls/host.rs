@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use polytree_protocol::{
     events::{EventPayload, FilePath, PartDelta},
     id::PermissionId,
-    part::{Part, ToolPart, ToolState},
+    part::{Part, Span, ToolCompleted, ToolFailed, ToolPart, ToolRunning, ToolState},
     permission::{Action, Permission, PermissionTime, Rule},
     sandbox::{Mode, SandboxReport},
     todo::Todo,
@@ -18,18 +18,15 @@ use polytree_protocol::{
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
-use super::{
-    Error,
-    calls::{Batch, closed},
-    turn::Turn,
-};
+use super::batch::Batch;
 use crate::{
     permission::{
         Answer, Question, grant_rule,
         mode::{self, Authority, Request},
-        rules::{Decision, Origin, Rules, stricter},
+        rules::{Decision, Rules, stricter},
     },
-    stdx::{ids, paths, paths::AbsPath, time::now_ms, visible},
+    session::{Error, turn::state::Turn},
+    stdx::{ids, paths::AbsPath, time::now_ms, visible},
     store,
     tool::{
         context::{Approval, Ask, Host, ToolContext},
@@ -48,30 +45,6 @@ pub(super) struct CallHost {
     batch: Arc<Batch>,
     // The permit to work, given back while a person is waited for. A plain mutex: held to put it there or take it out.
     slot: std::sync::Mutex<Option<OwnedSemaphorePermit>>,
-}
-
-impl Turn {
-    /// What is done without a question now: as the prompt says, else the root of the family, else the settings.
-    async fn mode(&self) -> Result<Mode, ToolError> {
-        if let Some(mode) = self.user.mode {
-            return Ok(mode);
-        }
-        let chosen = self.shared.store.root_mode(self.session.id.clone()).await;
-        let chosen = chosen.map_err(|error| ToolError::failed(error.to_string()))?;
-        Ok(chosen.unwrap_or(self.workspace.mode))
-    }
-
-    /// The rules in force, the grants of "always" last.
-    pub(super) fn rules(&self, grants: &[Rule]) -> Rules {
-        let home = paths::home().map(|home| home.to_string());
-        let own = self.workspace.agent_rules.get(&self.agent.name).map_or(&[][..], Vec::as_slice);
-        Rules::new(home.as_deref())
-            .with(Origin::User, &self.workspace.user_rules)
-            .with(Origin::UserAgent, own)
-            .with(Origin::Project, &self.workspace.project_rules)
-            .with(Origin::Agent, &self.agent.permission)
-            .with(Origin::Grants, grants)
-    }
 }
 
 impl CallHost {
@@ -206,7 +179,7 @@ impl CallHost {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.rest();
         // The question is stored, and that is what counts.
-        if let Err(error) = shared.statuses.wait(&shared.store, scope, id.clone(), created).await {
+        if let Err(error) = shared.statuses.open_question(&shared.store, scope, id.clone(), created).await {
             tracing::warn!(%error, "a status could not be told");
         }
         let answer = tokio::select! {
@@ -216,7 +189,7 @@ impl CallHost {
         match answer {
             Some(answer) => {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
-                shared.statuses.go_on(&shared.store, scope, &id).await.map_err(|error| failed(&error))?;
+                shared.statuses.close_question(&shared.store, scope, &id).await.map_err(|error| failed(&error))?;
                 self.take(answer)?;
                 if self.begin().await { Ok(()) } else { Err(ToolError::Aborted) }
             }
@@ -228,6 +201,29 @@ impl CallHost {
     fn take(&self, answer: Answer) -> Result<(), ToolError> {
         self.answered.fetch_or(answer == Answer::Allowed, Ordering::Relaxed);
         as_result(answer)
+    }
+}
+
+/// The closed state of a call.
+pub(super) fn closed(running: &ToolRunning, result: Result<ToolOutput, ToolError>) -> ToolState {
+    let time = Span { start: running.time.start, end: Some(now_ms()) };
+    match result {
+        Ok(output) => ToolState::Completed(ToolCompleted {
+            input: running.input.clone(),
+            output: output.output,
+            title: output.title,
+            metadata: if output.metadata.is_null() { json!({}) } else { output.metadata },
+            time,
+            attachments: output.attachments,
+        }),
+        Err(error) => {
+            let mut metadata = running.metadata.clone();
+            if error == ToolError::Aborted {
+                let fields = metadata.get_or_insert_with(|| json!({}));
+                fields["aborted"] = Value::Bool(true);
+            }
+            ToolState::Error(ToolFailed { input: running.input.clone(), error: error.to_string(), metadata, time })
+        }
     }
 }
 
@@ -307,7 +303,7 @@ impl Host for CallHost {
     }
 
     async fn progress(&self, context: &ToolContext, title: Option<String>, mut metadata: Value) {
-        self.turn.progress.sign();
+        self.turn.progress.touch();
         context.guard.secrets.clean_value(&mut metadata);
         let title = title.map(|title| context.guard.secrets.redact(&title).into_owned());
         let mut slot = self.part.lock().await;
@@ -323,7 +319,7 @@ impl Host for CallHost {
     }
 
     async fn output(&self, context: &ToolContext, text: String) {
-        self.turn.progress.sign();
+        self.turn.progress.touch();
         let slot = self.part.lock().await;
         let Some(part) = slot.as_ref() else { return };
         let delta = PartDelta {

@@ -5,8 +5,11 @@ use polytree_protocol::{
     provider::ModelRef,
 };
 
-use super::{Error, circles::Circle};
-use crate::provider::{definition::Error as ModelError, retry};
+use super::repeats::Repeat;
+use crate::{
+    provider::{definition::Error as ModelError, retry},
+    session::Error,
+};
 
 /// What is written on an answer whose model call has failed. `unset` says which variable of the provider's settings is not
 /// set, if there is one.
@@ -72,25 +75,25 @@ pub(super) fn message_error(error: &ModelError, model: &ModelRef, unset: Option<
     }
 }
 
-/// What is written on the answer of a turn that is ended because the model goes in circles.
-pub(super) fn circle_error(circle: Circle, model: &ModelRef) -> MessageError {
-    let (name, message, hint) = match circle {
-        Circle::Cut(times) => (
+/// What is written on the answer of a turn that is ended because the model repeats itself.
+pub(super) fn repeat_error(repeat: &Repeat, model: &ModelRef) -> MessageError {
+    let (name, message, hint) = match repeat {
+        Repeat::Cut(times) => (
             Name::MessageOutputLengthError,
             format!("{model} reached its output limit in the middle of a tool call, {times} times in a row"),
             "ask for smaller steps, or raise the model's limit.output in the settings",
         ),
-        Circle::CutInTurn(times) => (
+        Repeat::CutInTurn(times) => (
             Name::MessageOutputLengthError,
             format!("{model} reached its output limit in the middle of a tool call, {times} times in this turn"),
             "ask for smaller steps, or raise the model's limit.output in the settings",
         ),
-        Circle::Unusable(times) => (
+        Repeat::Unusable(times) => (
             Name::UnknownError,
             format!("{model} made {times} answers in a row with tool calls that cannot be run"),
             "use another model, or ask in other words",
         ),
-        Circle::Same(tool, times) => (
+        Repeat::Same(tool, times) => (
             Name::UnknownError,
             format!("{model} called {tool} {times} times in a row with the same arguments"),
             "tell it what to do instead, or use another model",

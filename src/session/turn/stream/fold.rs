@@ -11,35 +11,22 @@ use crate::provider::definition::Delta;
 /// A change of the message's parts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// The part, whole: new or in a new state.
+    /// The whole part, new or in a new state.
     Put(Part),
     /// What is appended to a text or reasoning part.
-    Append {
-        /// The part.
-        id: PartId,
-        /// What.
-        text: String,
-    },
-    /// The end of a part whose text is too long to be held: it stays as it was appended.
-    End {
-        /// The part, without its text.
-        part: Part,
-        /// How long the text is.
-        bytes: usize,
-    },
+    Append { id: PartId, text: String },
+    /// The end of a part whose text was too long to keep in memory: the store has what was appended.
+    End { part: Part, bytes: usize },
 }
 
-/// The longest text that is held in memory until its part ends, in bytes.
-const LONGEST_HELD: usize = 512 * 1024;
+/// The longest text of a part that is kept in memory.
+const MAX_HELD_BYTES: usize = 512 * 1024;
 
-/// A complete call of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// The part that shows it.
     pub part_id: PartId,
     /// The provider's id of the call.
     pub call_id: String,
-    /// The tool, as the model named it.
     pub name: String,
     /// The arguments as the model wrote them.
     pub arguments: String,
@@ -47,7 +34,6 @@ pub struct Call {
     pub metadata: Option<Value>,
 }
 
-/// The state of one answer.
 pub struct Fold {
     session_id: SessionId,
     message_id: MessageId,
@@ -55,9 +41,10 @@ pub struct Fold {
     /// How long the text of the open part is.
     length: usize,
     started: Vec<(String, String, PartId)>,
-    spoken: bool,
-    has_text: bool,
-    /// The complete calls, in the model's order.
+    /// Clients have seen something of the answer.
+    pub has_spoken: bool,
+    /// The model has written text other than white space.
+    pub has_text: bool,
     pub calls: Vec<Call>,
     next_id: fn() -> PartId,
 }
@@ -71,7 +58,7 @@ impl Fold {
             open: None,
             length: 0,
             started: Vec::new(),
-            spoken: false,
+            has_spoken: false,
             has_text: false,
             calls: Vec::new(),
             next_id,
@@ -80,7 +67,7 @@ impl Fold {
 
     /// Takes the next delta at the time `now`. `Finish` changes nothing here.
     pub fn push(&mut self, delta: Delta, now: i64, out: &mut Vec<Change>) {
-        self.spoken |= !matches!(&delta, Delta::Finish { .. });
+        self.has_spoken |= !matches!(&delta, Delta::Finish { .. });
         self.has_text |= matches!(&delta, Delta::Text(text) if !text.trim_start().is_empty());
         match delta {
             Delta::Text(text) if text.is_empty() => {}
@@ -112,7 +99,7 @@ impl Fold {
                 if let Some(Part::Reasoning(part)) = &mut self.open {
                     part.metadata = Some(json!({ "signature": signature }));
                 }
-                // A signature ends its thinking: what follows is a new part with its own.
+                // A signature ends its reasoning: what follows is a new part with its own.
                 self.close(now, out);
             }
             Delta::ToolCallStart { call_id, name } => {
@@ -137,7 +124,7 @@ impl Fold {
             _ => {}
         }
         let bytes = std::mem::take(&mut self.length);
-        out.push(if bytes > LONGEST_HELD { Change::End { part, bytes } } else { Change::Put(part) });
+        out.push(if bytes > MAX_HELD_BYTES { Change::End { part, bytes } } else { Change::Put(part) });
     }
 
     /// The calls that were begun: the provider's id, the tool, the part, the arguments as far as they came complete.
@@ -146,16 +133,6 @@ impl Fold {
             let arguments = self.calls.iter().find(|call| call.call_id == *call_id).map_or("", |call| call.arguments.as_str());
             (call_id.as_str(), name.as_str(), part, arguments)
         })
-    }
-
-    /// Whether anything has come that a client has seen.
-    pub fn has_spoken(&self) -> bool {
-        self.spoken
-    }
-
-    /// Whether the model has written text that is more than white space.
-    pub fn has_text(&self) -> bool {
-        self.has_text
     }
 
     fn open_reasoning(&mut self, now: i64, out: &mut Vec<Change>) {
@@ -183,7 +160,7 @@ impl Fold {
             _ => return,
         };
         self.length += text.len();
-        if self.length > LONGEST_HELD {
+        if self.length > MAX_HELD_BYTES {
             *held = String::new();
         } else {
             held.push_str(&text);
@@ -294,12 +271,12 @@ mod tests {
     fn a_long_text_is_not_held() {
         let mut fold = Fold::new(SessionId::default(), MessageId::default(), || PartId::from_ulid(crate::stdx::ids::next()));
         let mut out = Vec::new();
-        for delta in [Text("x".repeat(LONGEST_HELD)), Text("y".into()), Reasoning("short".into())] {
+        for delta in [Text("x".repeat(MAX_HELD_BYTES)), Text("y".into()), Reasoning("short".into())] {
             fold.push(delta, 1, &mut out);
         }
         fold.close(2, &mut out);
         let Change::End { part: Part::Text(part), bytes } = &out[2] else { panic!("{:?}", out[2]) };
-        assert_eq!((part.text.as_str(), *bytes), ("", LONGEST_HELD + 1));
+        assert_eq!((part.text.as_str(), *bytes), ("", MAX_HELD_BYTES + 1));
         assert!(part.time.unwrap().end.is_some());
         assert!(matches!(&out[5], Change::Put(Part::Reasoning(part)) if part.text == "short"), "{:?}", out[5]);
     }

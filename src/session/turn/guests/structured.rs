@@ -1,40 +1,106 @@
-//! Answers in a form that the prompt asks for: JSON that satisfies a schema. The model gives it by calling a tool made
-//! for the turn, or in words that are such JSON where it cannot or will not call; what does not fit is told to it.
+//! Answers in the form that a prompt asks for: JSON that satisfies a schema. The model gives it by calling a tool made for
+//! the turn, or as text where it cannot or does not call it; what is wrong with an answer is told to the model.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use async_trait::async_trait;
 use jsonschema::Validator;
-use polytree_protocol::message::{JsonSchemaFormat, MessageError, MessageErrorData, MessageErrorName, OutputFormat};
+use polytree_protocol::{
+    message::{JsonSchemaFormat, MessageError, MessageErrorData, MessageErrorName, MessageWithParts, OutputFormat},
+    part::Part,
+};
 use serde_json::{Value, json};
 
-use super::{Error, schema};
+use super::schema;
 use crate::{
-    provider::definition::Error as ModelError,
+    provider::{
+        definition::{Error as ModelError, ModelRequest},
+        forced_call, merge,
+    },
+    session::{
+        Error,
+        turn::{
+            next::{End, Next, StepEnd},
+            state::{Guest, Step, Turn},
+        },
+    },
     tool::{
         context::ToolContext,
         definition::{AnyTool, ToolError, ToolOutput},
     },
 };
 
-/// The tool's name.
-pub(super) const TOOL: &str = "StructuredOutput";
+const TOOL: &str = "StructuredOutput";
 /// How often a model may try again where the prompt does not say.
 const DEFAULT_RETRIES: u32 = 2;
 /// Beyond that it is not the model that is at fault.
-const MOST_RETRIES: u32 = 10;
+const MAX_RETRIES: u32 = 10;
 /// The longest name of an answer.
-const LONGEST_NAME: usize = 64;
+const MAX_NAME_CHARS: usize = 64;
 /// The field of the arguments that holds an answer which is no object.
 const FIELD: &str = "answer";
 
 const DESCRIPTION: &str = "Gives the final answer of this conversation's task. Do the work first, with the other tools where they help; then call this once, with an answer that satisfies the schema of its arguments. The user sees nothing else as your answer.";
 
+pub(super) fn join(turn: &Turn) -> Result<Option<Box<dyn Guest>>, Error> {
+    Ok(Form::of(turn.user.format.as_ref())?.map(|form| Box::new(Arc::new(form)) as _))
+}
+
+#[async_trait]
+impl Guest for Arc<Form> {
+    fn tools(&self) -> Vec<Arc<dyn AnyTool>> {
+        vec![Self::clone(self) as _]
+    }
+
+    fn before_request(&self, turn: &Turn, _: &[MessageWithParts], request: &mut ModelRequest) {
+        request.system.push(self.instruction(turn.model.info.tool_call));
+        if self.forces.load(Ordering::Relaxed) && !request.tools.is_empty() {
+            let forced = forced_call(&turn.model.api, &request.options, &turn.model.info);
+            merge(&mut request.options, &forced);
+        }
+    }
+
+    fn adapts_to(&self, error: &ModelError) -> bool {
+        self.stops_forcing(error)
+    }
+
+    async fn after_step(&self, turn: &Turn, step: &mut Step, ended: &StepEnd) -> Result<Option<Next>, Error> {
+        match ended {
+            StepEnd::Called if step.called.iter().any(|name| name == TOOL) => {
+                step.answer.structured = self.take();
+                if step.answer.structured.is_some() {
+                    return Ok(Some(Next::End(End::Done)));
+                }
+                // The result of the call tells the model what is wrong.
+                let (error, again) = self.failed(None);
+                Ok(Some(if again { Next::Step } else { Next::End(End::Failed(error)) }))
+            }
+            StepEnd::Answered => {
+                let stored = turn.stored(&step.answer.id).await?;
+                let parts = stored.iter().flat_map(|message| &message.parts);
+                let text: String =
+                    parts.filter_map(|part| if let Part::Text(part) = part { Some(part.text.as_str()) } else { None }).collect();
+                let why = match self.read(&text) {
+                    Ok(value) => {
+                        step.answer.structured = Some(value);
+                        return Ok(None);
+                    }
+                    Err(why) => why,
+                };
+                let (error, again) = self.failed(Some(&why));
+                let text = Form::reminder(&why, turn.model.info.tool_call);
+                Ok(Some(if again { Next::Remind { text, error: Some(error) } } else { Next::End(End::Failed(error)) }))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
 /// The form that a turn's answer is to have, and how far it is.
-pub(super) struct Form {
+pub struct Form {
     validator: Validator,
     schema: Value,
     /// What the tool takes: the schema, or an object with a field for the answer.
@@ -51,9 +117,6 @@ pub(super) struct Form {
 
 impl Form {
     /// The form that a prompt asks for, if it asks for one.
-    ///
-    /// # Errors
-    /// [`Error::Params`] when its schema or its limits cannot be taken.
     pub fn of(format: Option<&OutputFormat>) -> Result<Option<Self>, Error> {
         match format {
             None | Some(OutputFormat::Text(_)) => Ok(None),
@@ -64,12 +127,12 @@ impl Form {
     fn new(format: &JsonSchemaFormat) -> Result<Self, Error> {
         let wrong = |field, message: String| Error::Params { field, message };
         let retries = format.retries.unwrap_or(DEFAULT_RETRIES);
-        if retries > MOST_RETRIES {
-            return Err(wrong("format.retries", format!("expected a number from 0 to {MOST_RETRIES}")));
+        if retries > MAX_RETRIES {
+            return Err(wrong("format.retries", format!("expected a number from 0 to {MAX_RETRIES}")));
         }
         let name = format.name.clone();
-        if name.as_ref().is_some_and(|name| name.is_empty() || name.chars().count() > LONGEST_NAME || name.contains(char::is_control)) {
-            return Err(wrong("format.name", format!("expected a name of 1 to {LONGEST_NAME} characters in one line")));
+        if name.as_ref().is_some_and(|name| name.is_empty() || name.chars().count() > MAX_NAME_CHARS || name.contains(char::is_control)) {
+            return Err(wrong("format.name", format!("expected a name of 1 to {MAX_NAME_CHARS} characters in one line")));
         }
         let schema: Value = Value::Object(format.schema.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
         let validator = schema::compile(&schema).map_err(|message| wrong("format.schema", message))?;
@@ -98,7 +161,7 @@ impl Form {
     }
 
     /// What the model is told beside its instructions.
-    pub fn instruction(&self, calls_tools: bool) -> String {
+    fn instruction(&self, calls_tools: bool) -> String {
         let what = self.name.as_ref().map(|name| format!(" (it is called {name:?})")).unwrap_or_default();
         if calls_tools {
             return format!(
@@ -111,28 +174,20 @@ impl Form {
         )
     }
 
-    /// Whether calls are still asked to be forced.
-    pub fn forces(&self) -> bool {
-        self.forces.load(Ordering::Relaxed)
-    }
-
     /// Whether the call failed because the service does not know how to force one: then the next one does without.
-    pub fn stops_forcing(&self, error: &ModelError) -> bool {
+    fn stops_forcing(&self, error: &ModelError) -> bool {
         let knows_not = matches!(error, ModelError::Status { status: 400 | 404 | 422 | 501, message, .. }
             if ["tool_choice", "tool choice", "toolconfig", "function_calling_config"].iter().any(|word| message.to_lowercase().contains(word)));
         knows_not && self.forces.swap(false, Ordering::Relaxed)
     }
 
     /// The answer that was given by a call, if one was.
-    pub fn take(&self) -> Option<Value> {
+    fn take(&self) -> Option<Value> {
         self.given.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The answer in a text.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn read(&self, text: &str) -> Result<Value, String> {
+    fn read(&self, text: &str) -> Result<Value, String> {
         let text = text.rsplit_once("</think>").map_or(text, |(_, spoken)| spoken).trim();
         let value = candidates(text).find_map(|text| serde_json::from_str::<Value>(text).ok());
         let Some(value) = value else { return Err("it is not JSON".to_owned()) };
@@ -144,7 +199,7 @@ impl Form {
     }
 
     /// Counts an attempt that failed; tells how that is written down, and whether the model may try again.
-    pub fn failed(&self, why: Option<&str>) -> (MessageError, bool) {
+    fn failed(&self, why: Option<&str>) -> (MessageError, bool) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         let mistake = self.mistake.lock().unwrap_or_else(PoisonError::into_inner).take();
         let why = why.map(str::to_owned).or(mistake).unwrap_or_else(|| "its arguments are not JSON".to_owned());
@@ -160,7 +215,7 @@ impl Form {
     }
 
     /// What the model reads after an answer in words that does not fit.
-    pub fn reminder(why: &str, calls_tools: bool) -> String {
+    fn reminder(why: &str, calls_tools: bool) -> String {
         let what = if calls_tools { format!("call the tool `{TOOL}`") } else { "write nothing but the JSON".to_owned() };
         format!("<system-reminder>\nThat is not an answer in the form that the user wants: {why}. Now {what}.\n</system-reminder>")
     }
@@ -318,8 +373,8 @@ mod tests {
     fn a_service_that_cannot_force_is_not_asked_again() {
         let form = person(1);
         let error = |status, message: &str| ModelError::Status { status, message: message.to_owned(), retry_after: None };
-        assert!(!form.stops_forcing(&error(400, "bad temperature")) && form.forces());
-        assert!(form.stops_forcing(&error(400, "`tool_choice` is not supported")) && !form.forces());
+        assert!(!form.stops_forcing(&error(400, "bad temperature")) && form.forces.load(Ordering::Relaxed));
+        assert!(form.stops_forcing(&error(400, "`tool_choice` is not supported")) && !form.forces.load(Ordering::Relaxed));
         assert!(!form.stops_forcing(&error(400, "`tool_choice` is not supported")));
     }
 }

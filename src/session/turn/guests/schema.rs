@@ -9,15 +9,15 @@ use serde_json::Value;
 use crate::stdx::text::ellipsis;
 
 /// The largest schema, in bytes of JSON.
-const MOST_BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 /// The deepest nesting.
-const MOST_DEPTH: usize = 64;
-/// A value may be held against so many schemas for one place in it.
-const MOST_WEIGHT: u64 = 1000;
-/// So many mistakes are told at once.
-const MOST_TOLD: usize = 5;
-/// A mistake is told in so many characters.
-const LONGEST_MISTAKE: usize = 300;
+const MAX_DEPTH: usize = 64;
+/// One place in a value may be checked against this many schemas.
+const MAX_WEIGHT: u64 = 1000;
+/// The most mistakes that are reported at once.
+const MAX_MISTAKES: usize = 5;
+/// The longest report of one mistake.
+const MAX_MISTAKE_CHARS: usize = 300;
 
 /// The drafts of JSON Schema that are known.
 const DRAFTS: [&str; 5] = ["draft/2020-12/schema", "draft/2019-09/schema", "draft-07/schema", "draft-06/schema", "draft-04/schema"];
@@ -31,13 +31,10 @@ const MAPS: [&str; 5] = ["properties", "patternProperties", "$defs", "definition
 const IN_PLACE: [&str; 8] = ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"];
 
 /// Makes a validator of a schema.
-///
-/// # Errors
-/// What is wrong, and where, as `at /properties/x: …`.
 pub(super) fn compile(schema: &Value) -> Result<Validator, String> {
     let bytes = schema.to_string().len();
-    if bytes > MOST_BYTES {
-        return Err(format!("the schema has {bytes} bytes; at most {MOST_BYTES} are taken"));
+    if bytes > MAX_BYTES {
+        return Err(format!("the schema has {bytes} bytes; at most {MAX_BYTES} are taken"));
     }
     if let Some(draft) = schema.get("$schema") {
         let is_known = draft.as_str().is_some_and(|text| {
@@ -55,7 +52,7 @@ pub(super) fn compile(schema: &Value) -> Result<Validator, String> {
     walk(schema, String::new(), 0, &mut places)?;
     if let Err(error) = jsonschema::meta::validate(schema) {
         let place = error.instance_path().to_string();
-        return Err(at(&place, &ellipsis(&error.to_string(), LONGEST_MISTAKE)));
+        return Err(at(&place, &ellipsis(&error.to_string(), MAX_MISTAKE_CHARS)));
     }
     let mut weights = HashMap::new();
     let mut pointers: Vec<&String> = places.keys().collect();
@@ -68,15 +65,15 @@ pub(super) fn compile(schema: &Value) -> Result<Validator, String> {
         // Never longer than the text, whatever the pattern.
         .with_pattern_options(PatternOptions::regex())
         .build(schema)
-        .map_err(|error| at(&error.instance_path().to_string(), &ellipsis(&error.to_string(), LONGEST_MISTAKE)))
+        .map_err(|error| at(&error.instance_path().to_string(), &ellipsis(&error.to_string(), MAX_MISTAKE_CHARS)))
 }
 
 /// What does not fit, in sentences that a model can act on.
 pub(super) fn mistakes(validator: &Validator, value: &Value) -> Option<String> {
     let told: Vec<String> = validator
         .iter_errors(value)
-        .take(MOST_TOLD)
-        .map(|error| at(&error.instance_path().to_string(), &ellipsis(&error.to_string(), LONGEST_MISTAKE)))
+        .take(MAX_MISTAKES)
+        .map(|error| at(&error.instance_path().to_string(), &ellipsis(&error.to_string(), MAX_MISTAKE_CHARS)))
         .collect();
     (!told.is_empty()).then(|| told.join("; "))
 }
@@ -87,8 +84,8 @@ fn at(pointer: &str, message: &str) -> String {
 
 /// Notes where schemas stand, and refuses what leads elsewhere.
 fn walk<'a>(schema: &'a Value, pointer: String, depth: usize, places: &mut HashMap<String, &'a Value>) -> Result<(), String> {
-    if depth > MOST_DEPTH {
-        return Err(at(&pointer, &format!("it is nested more than {MOST_DEPTH} levels deep")));
+    if depth > MAX_DEPTH {
+        return Err(at(&pointer, &format!("it is nested more than {MAX_DEPTH} levels deep")));
     }
     let Some(object) = schema.as_object() else {
         places.insert(pointer, schema);
@@ -163,8 +160,8 @@ fn weigh<'a>(
             weight = weight.saturating_add(weigh(root, &place, places, weights)?);
         }
     }
-    if weight > MOST_WEIGHT {
-        return Err(at(pointer, &format!("a value would be held against more than {MOST_WEIGHT} schemas here")));
+    if weight > MAX_WEIGHT {
+        return Err(at(pointer, &format!("a value would be held against more than {MAX_WEIGHT} schemas here")));
     }
     weights.insert(pointer.to_owned(), Some(weight));
     Ok(weight)
@@ -223,7 +220,7 @@ mod tests {
             at /$defs/d8: a value would be held against more than 1000 schemas here
         "#]]
         .assert_eq(&told);
-        assert!(refused(&json!({ "description": "x".repeat(MOST_BYTES) })).contains("at most 65536"));
+        assert!(refused(&json!({ "description": "x".repeat(MAX_BYTES) })).contains("at most 65536"));
         let deep = (0..100).fold(json!({}), |inner, _| json!({ "items": inner }));
         assert!(refused(&deep).contains("levels deep"));
     }

@@ -1,5 +1,5 @@
-//! What a prompt and its agent ask of the model beside the words: a variant, sampling, the longest answer. Checked
-//! before the prompt is stored, applied at every call of its turn. Pure.
+//! The options of model calls: variant, sampling, the longest answer. Checked before the prompt is stored, used in every
+//! call of its turn. Pure.
 
 use polytree_protocol::{
     agent::Agent,
@@ -10,26 +10,20 @@ use serde_json::{Map, Value};
 use super::{Error, ResolvedModel};
 use crate::provider::merge;
 
-/// The longest answer asked for where neither prompt nor agent say, and the model's limit is unknown or higher.
-const MOST_OUTPUT: u64 = 32_000;
+/// The longest answer where neither prompt nor agent set a limit, and the model's own is unknown or higher.
+const DEFAULT_MAX_OUTPUT_TOKENS: u64 = 32_000;
 
-/// The choices of a turn.
+/// The options of the model calls of a turn.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Choices {
-    /// Sampling temperature.
+pub(super) struct Sampling {
     pub temperature: Option<f64>,
-    /// Nucleus sampling.
     pub top_p: Option<f64>,
-    /// The longest answer, in tokens.
     pub max_output_tokens: u64,
-    /// Fields of the request's body.
     pub options: Map<String, Value>,
 }
 
-/// The variant that counts: the prompt's, else the agent's where the model has it.
-///
-/// # Errors
-/// When the model has no variant that the prompt asks for, or that an agent asks for of a model which it names itself.
+/// The prompt's variant, else the agent's if the model has it. Fails when the model lacks a variant that the prompt names,
+/// or that an agent names for its own model.
 pub(super) fn variant(asked: Option<&str>, agent: &Agent, model: &ResolvedModel) -> Result<Option<String>, Error> {
     let known = |name: &str| model.variants.iter().any(|(known, _)| known == name);
     match (asked, agent.variant.as_deref()) {
@@ -54,10 +48,7 @@ fn lacks(model: &ResolvedModel, name: &str, asker: String) -> Error {
     Error::Params { field: "variant", message: format!("the model {reference} has no variant {name:?}{asker}; {has}") }
 }
 
-/// Refuses options that make no sense, or none for this model.
-///
-/// # Errors
-/// [`Error::Params`], which names the field.
+/// Refuses options that are out of range, or that the model does not take.
 pub(super) fn check(options: Option<&PromptOptions>, model: &ResolvedModel) -> Result<(), Error> {
     let Some(PromptOptions { temperature, top_p, max_output_tokens }) = options.copied() else { return Ok(()) };
     let wrong = |field, message: String| Err(Error::Params { field, message });
@@ -82,14 +73,14 @@ pub(super) fn check(options: Option<&PromptOptions>, model: &ResolvedModel) -> R
     Ok(())
 }
 
-/// The choices for the calls of a turn. Later ones win: the model's, the agent's, the variant's, the prompt's.
-pub(super) fn choices(user: &UserMessage, agent: &Agent, model: &ResolvedModel) -> Choices {
+/// The options for the model calls of a turn. Later ones win: the model's, the agent's, the variant's, the prompt's.
+pub(super) fn sampling(user: &UserMessage, agent: &Agent, model: &ResolvedModel) -> Sampling {
     let asked = user.options.unwrap_or_default();
     let most = match (asked.max_output_tokens.or(agent.max_output_tokens), model.info.limit.output) {
         (Some(asked), 0) => asked,
         (Some(asked), limit) => asked.min(limit),
-        (None, 0) => MOST_OUTPUT,
-        (None, limit) => limit.min(MOST_OUTPUT),
+        (None, 0) => DEFAULT_MAX_OUTPUT_TOKENS,
+        (None, limit) => limit.min(DEFAULT_MAX_OUTPUT_TOKENS),
     };
     let mut options = model.options.clone();
     options.extend(agent.options.iter().map(|(key, value)| (key.clone(), value.clone())));
@@ -98,7 +89,7 @@ pub(super) fn choices(user: &UserMessage, agent: &Agent, model: &ResolvedModel) 
         merge(&mut options, fields);
     }
     let samples = model.info.temperature;
-    Choices {
+    Sampling {
         temperature: asked.temperature.or(agent.temperature).filter(|_| samples),
         top_p: asked.top_p.or(agent.top_p).filter(|_| samples),
         max_output_tokens: most,
@@ -198,19 +189,19 @@ mod tests {
     }
 
     #[test]
-    fn later_wishes_win() {
+    fn later_options_win() {
         let mut agent = agent(None, None);
         agent.temperature = Some(0.5);
         agent.max_output_tokens = Some(700);
         agent.options.insert("b".to_owned(), json!(5));
         let asked = PromptOptions { temperature: Some(1.5), ..PromptOptions::default() };
-        let made = choices(&user(Some("low"), asked), &agent, &model(true, 500));
+        let made = sampling(&user(Some("low"), asked), &agent, &model(true, 500));
         assert_eq!((made.temperature, made.top_p, made.max_output_tokens), (Some(1.5), None, 500));
         assert_eq!(Value::Object(made.options), json!({ "a": { "x": 1, "y": 2 }, "b": 5 }));
-        let made = choices(&user(Some("high"), PromptOptions { max_output_tokens: Some(50_000), ..asked }), &agent, &model(false, 0));
+        let made = sampling(&user(Some("high"), PromptOptions { max_output_tokens: Some(50_000), ..asked }), &agent, &model(false, 0));
         assert_eq!((made.temperature, made.max_output_tokens, &made.options["b"]), (None, 50_000, &json!(9)));
         agent.max_output_tokens = None;
-        let most = |limit| choices(&user(None, PromptOptions::default()), &agent, &model(true, limit)).max_output_tokens;
+        let most = |limit| sampling(&user(None, PromptOptions::default()), &agent, &model(true, limit)).max_output_tokens;
         assert_eq!([most(0), most(100), most(1_000_000)], [32_000, 100, 32_000]);
     }
 }

@@ -1,53 +1,53 @@
-//! How long an answer may be so that it fits into the model's context beside the prompt: services that check refuse the
-//! request otherwise, each time. Pure.
+//! Limits the answer so that prompt and answer fit into the model's context: some services refuse the request otherwise.
+//! Pure.
 
 use polytree_protocol::message::{Message, MessageWithParts};
 
 use super::history;
 use crate::provider::definition::{AssistantContent, Media, ModelMessage, ModelRequest, UserContent};
 
-/// No tokenizer makes much more of a text than a token for so many bytes.
-const BYTES_OF_TOKEN: u64 = 3;
-/// What an image or a document counts, whatever its size: more than most services take for one.
-const TOKENS_OF_MEDIA: u64 = 2_000;
-/// What stands around each message and each tool.
-const TOKENS_AROUND: u64 = 8;
-/// Where there is less room than this, the service shall say so: a shorter answer helps nobody.
-const LEAST: u64 = 1_024;
+/// An estimate on the safe side for all tokenizers.
+const BYTES_PER_TOKEN: u64 = 3;
+/// An upper bound of what most services count for an image or a document.
+const TOKENS_PER_ATTACHMENT: u64 = 2_000;
+/// The overhead of each message and each tool.
+const TOKENS_PER_ITEM: u64 = 8;
+/// With less room than this, the request is sent all the same and the service reports the overflow.
+const MIN_ANSWER_TOKENS: u64 = 1_024;
 
-/// No service takes a smaller thinking budget.
-const LEAST_THINKING: u64 = 1_024;
+/// The smallest thinking budget that services accept.
+const MIN_THINKING_TOKENS: u64 = 1_024;
 
-/// Sets the longest answer to ask for, in tokens: `wanted`, or what the context has room for. A thinking budget that has
-/// no room beside it is lowered, or dropped where little would be left of it.
+/// Sets the longest answer to `wanted` tokens, or to what fits into the context. A thinking budget that does not fit beside
+/// it is lowered, or removed where little would remain.
 pub(super) fn fit(request: &mut ModelRequest, wanted: u64, past: &[MessageWithParts]) {
     request.max_output_tokens = wanted;
     let context = request.info.limit.context;
     if context == 0 {
         return;
     }
-    let room = context.saturating_sub(prompt(request, past)).max(LEAST.min(context));
+    let room = context.saturating_sub(prompt(request, past)).max(MIN_ANSWER_TOKENS.min(context));
     let answer = wanted.min(room);
     request.max_output_tokens = answer;
     let Some(budget) = request.options.get("thinking").and_then(|thinking| thinking.get("budget_tokens")?.as_u64()) else { return };
-    // A budget that is less than the answer is part of it, another comes on top.
+    // A budget smaller than the answer is part of it; a larger one is added to it.
     if budget < answer || budget.saturating_add(answer) <= room {
         return;
     }
     let lowered = (room - answer).max(answer / 2);
-    if lowered < LEAST_THINKING {
+    if lowered < MIN_THINKING_TOKENS {
         request.options.remove("thinking");
     } else {
         request.options["thinking"]["budget_tokens"] = lowered.min(budget).into();
     }
 }
 
-/// How many tokens the prompt has at most, about: what the service counted last, and an estimate of what has come since.
+/// About how many tokens the prompt has: what the service counted last, and an upper estimate of what was added since.
 fn prompt(request: &ModelRequest, past: &[MessageWithParts]) -> u64 {
     let counted = past.iter().enumerate().rev().find_map(|(place, message)| {
         let Message::Assistant(info) = &message.info else { return None };
         let used = &info.tokens;
-        // Without it the report says nothing of the prompt.
+        // A service may report the output only.
         let input = used.input + used.cache.read + used.cache.write;
         let count = input + used.output + used.reasoning;
         let is_same = info.provider_id == request.model.provider_id && info.model_id == request.model.model_id;
@@ -55,7 +55,7 @@ fn prompt(request: &ModelRequest, past: &[MessageWithParts]) -> u64 {
     });
     if let Some((place, count)) = counted {
         let since = history::to_model(&past[place..], &request.model);
-        // The answer itself has been counted.
+        // The answer itself is counted already.
         let since = since.iter().filter(|message| !matches!(message, ModelMessage::Assistant(_)));
         return count + since.map(tokens).sum::<u64>();
     }
@@ -63,33 +63,33 @@ fn prompt(request: &ModelRequest, past: &[MessageWithParts]) -> u64 {
     let tools = request
         .tools
         .iter()
-        .map(|tool| TOKENS_AROUND + text_tokens(&tool.name) + text_tokens(&tool.description) + text_tokens(&tool.parameters.to_string()));
+        .map(|tool| TOKENS_PER_ITEM + text_tokens(&tool.name) + text_tokens(&tool.description) + text_tokens(&tool.parameters.to_string()));
     system + tools.sum::<u64>() + request.messages.iter().map(tokens).sum::<u64>()
 }
 
 fn text_tokens(text: &str) -> u64 {
-    (text.len() as u64).div_ceil(BYTES_OF_TOKEN)
+    (text.len() as u64).div_ceil(BYTES_PER_TOKEN)
 }
 
 fn media_tokens(media: &[Media]) -> u64 {
-    media.len() as u64 * TOKENS_OF_MEDIA
+    media.len() as u64 * TOKENS_PER_ATTACHMENT
 }
 
 fn tokens(message: &ModelMessage) -> u64 {
     let user = |content: &UserContent| match content {
         UserContent::Text(text) => text_tokens(text),
-        UserContent::Media(_) => TOKENS_OF_MEDIA,
+        UserContent::Media(_) => TOKENS_PER_ATTACHMENT,
     };
     let assistant = |content: &AssistantContent| match content {
         AssistantContent::Text(text) | AssistantContent::Reasoning { text, .. } => text_tokens(text),
-        AssistantContent::ToolCall { name, input, .. } => TOKENS_AROUND + text_tokens(name) + text_tokens(&input.to_string()),
+        AssistantContent::ToolCall { name, input, .. } => TOKENS_PER_ITEM + text_tokens(name) + text_tokens(&input.to_string()),
     };
-    TOKENS_AROUND
+    TOKENS_PER_ITEM
         + match message {
             ModelMessage::User(content) => content.iter().map(user).sum::<u64>(),
             ModelMessage::Assistant(content) => content.iter().map(assistant).sum(),
             ModelMessage::Tool(results) => {
-                results.iter().map(|result| TOKENS_AROUND + text_tokens(&result.output) + media_tokens(&result.media)).sum()
+                results.iter().map(|result| TOKENS_PER_ITEM + text_tokens(&result.output) + media_tokens(&result.media)).sum()
             }
         }
 }
@@ -150,7 +150,7 @@ mod tests {
         assert!((12_000..13_400).contains(&most(16_384, "hi")), "{}", most(16_384, "hi"));
         assert!(most(16_384, &"x".repeat(9000)) < most(16_384, "hi") - 2_900);
         // Where nothing fits, the service is asked all the same.
-        assert_eq!(most(4_096, &"x".repeat(90_000)), LEAST);
+        assert_eq!(most(4_096, &"x".repeat(90_000)), MIN_ANSWER_TOKENS);
         assert_eq!(longest_answer(100, &request(16_384, "hi"), &[]), 100);
         assert_eq!(most(500, "hi"), 500);
     }

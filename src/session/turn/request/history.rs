@@ -11,7 +11,6 @@ use crate::provider::definition::{AssistantContent, Media, ModelMessage, ToolRes
 /// The history for the given model: thinking, and what a provider attached to calls, is sent back only to the model of
 /// the provider from which it came.
 /// Begins at the last summary; failed answers are left out, except what an aborted one had already said.
-#[must_use]
 pub fn to_model(messages: &[MessageWithParts], model: &ModelRef) -> Vec<ModelMessage> {
     let start = messages
         .iter()
@@ -63,7 +62,7 @@ fn has_refused_attachments(message: &MessageWithParts, model: &ModelRef) -> bool
 }
 
 /// Puts a sentence in the place of each image and document; false where there are none.
-pub(super) fn leave_out_attachments(history: &mut [ModelMessage]) -> bool {
+pub fn leave_out_attachments(history: &mut [ModelMessage]) -> bool {
     let sentence = |media: &Media| {
         let name = media.filename.as_deref().unwrap_or("without a name");
         format!("[An attachment ({name}, {}) was left out: the model service refused it.]", media.mime)
@@ -95,7 +94,7 @@ pub(super) fn leave_out_attachments(history: &mut [ModelMessage]) -> bool {
 }
 
 /// Beside a file that is not sent stands a text that says so, whose metadata names the file's part by this key.
-pub(super) const NOT_SENT: &str = "notSent";
+pub const NOT_SENT: &str = "notSent";
 
 fn user_content(part: &Part, beside: &[Part]) -> Option<UserContent> {
     match part {
