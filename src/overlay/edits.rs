@@ -1,5 +1,5 @@
-//! Edits that an editor is asked to make. Each goes to the client whose text it is and has one outcome, whichever comes
-//! first: the client's answer, the timeout, or the end of the client.
+//! Edits that clients are asked to apply. Each goes to the client that owns the text and ends with whichever comes
+//! first: the client's answer, the timeout, or the end of the connection.
 
 use std::{
     collections::HashMap,
@@ -18,82 +18,76 @@ use tokio::sync::oneshot;
 use super::document::{Document, Error};
 use crate::stdx::{ids, time::ms};
 
-/// A client that can be asked to edit its text.
+/// A client that can apply edits to its text.
 pub trait Editor: fmt::Debug + Send + Sync {
-    /// Shows it an edit. Its answer comes by [`super::Overlay::reply`].
-    fn show(&self, edit: BufferEditInfo) -> BoxFuture<'_, Shown>;
+    /// Sends it an edit. The answer arrives through [`super::Overlay::reply`].
+    fn show(&self, edit: BufferEditInfo) -> BoxFuture<'_, Delivery>;
 }
 
-/// Whether a client was shown an edit.
+/// Whether an edit was sent to its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
-    /// It was.
-    Yes,
-    /// It is not there any more.
-    Gone,
+pub enum Delivery {
+    Sent,
+    /// The client has disconnected.
+    Disconnected,
     /// The edit does not fit into a message.
     TooLarge,
 }
 
-/// A client's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// It has made the edit.
+    /// It has applied the edit.
     Applied {
-        /// The number of its text then.
+        /// The version of the edited text.
         version: i64,
-        /// Whether the text is on the disk too.
+        /// Whether the file was saved as well.
         saved: bool,
     },
-    /// It has not.
     Refused {
-        /// Why.
         message: Option<String>,
     },
 }
 
-/// What an editor has done.
+/// An edit that a client has applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Applied {
-    /// Whether the text is on the disk too.
+    /// Whether the file was saved as well.
     pub saved: bool,
 }
 
-/// Why an edit was not made.
+/// Why an edit was not applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unapplied {
-    /// The client said no.
+pub enum NotApplied {
     Refused {
-        /// Why, in its words.
         message: Option<String>,
     },
-    /// It did not answer in time.
-    Silent,
-    /// It went before it answered.
-    Gone,
+    /// The client did not answer in time.
+    TimedOut,
+    /// The client disconnected before it answered.
+    Disconnected,
     /// The edit does not fit into a message.
     TooLarge,
 }
 
 /// An edit that waits for its answer.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct PendingEdit {
     connection: u64,
-    /// What the edit is one of.
+    /// The text before the edit.
     document: Arc<Document>,
-    /// The text with the edit made.
+    /// The text after the edit.
     text: Arc<str>,
     answer: oneshot::Sender<Reply>,
 }
 
-impl Question {
-    /// The version that the edit was meant for, and the document that it makes with this version.
+impl PendingEdit {
+    /// The version to which the edit applies, and the document after it with the given version.
     pub fn applied(&self, version: i64) -> (i64, Document) {
         let Document { path, version: from, connection, .. } = &*self.document;
         (*from, Document { path: path.clone(), version, text: Arc::clone(&self.text), connection: *connection })
     }
 
-    /// Tells whoever waits. It may have gone in this moment; the text is what the client says all the same.
+    /// Passes the answer to the caller, which may have given up; the client's text is the edited one all the same.
     pub fn answer(self, reply: Reply) {
         let _ = self.answer.send(reply);
     }
@@ -101,33 +95,33 @@ impl Question {
 
 /// The edits that wait for an answer.
 #[derive(Debug, Default)]
-pub(super) struct Questions {
-    // Held for a look-up or an insert, never across an await.
-    open: Mutex<HashMap<EditId, Question>>,
+pub(super) struct PendingEdits {
+    // Locked for a look-up or an insert, never across an await.
+    pending: Mutex<HashMap<EditId, PendingEdit>>,
 }
 
-/// A question that is withdrawn with whoever waits for its answer.
-struct Asked<'a> {
-    questions: &'a Questions,
+/// Cancels the edit when the caller stops waiting.
+struct CancelOnDrop<'a> {
+    edits: &'a PendingEdits,
     id: EditId,
 }
 
-impl Asked<'_> {
-    /// False when it was answered.
-    fn withdraw(&self) -> bool {
-        self.questions.lock().remove(&self.id).is_some()
+impl CancelOnDrop<'_> {
+    /// Whether it was still pending.
+    fn cancel(&self) -> bool {
+        self.edits.lock().remove(&self.id).is_some()
     }
 }
 
-impl Drop for Asked<'_> {
+impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
-        self.withdraw();
+        self.cancel();
     }
 }
 
-impl Questions {
-    /// Asks an editor to make the edits, which lead from the document's text to `text`. Dropping the future withdraws the
-    /// question.
+impl PendingEdits {
+    /// Asks an editor to apply the edits, which turn the document's text into `text`. Dropping the future cancels the
+    /// edit.
     pub async fn ask(
         &self,
         editor: &dyn Editor,
@@ -136,12 +130,12 @@ impl Questions {
         edits: Vec<TextChange>,
         session_id: SessionId,
         timeout: Duration,
-    ) -> Result<Applied, Unapplied> {
+    ) -> Result<Applied, NotApplied> {
         let id = EditId::from_ulid(ids::next());
         let (answer, mut answered) = oneshot::channel();
-        let question = Question { connection: document.connection, document: Arc::clone(document), text: Arc::clone(text), answer };
-        self.lock().insert(id.clone(), question);
-        let asked = Asked { questions: self, id: id.clone() };
+        let pending = PendingEdit { connection: document.connection, document: Arc::clone(document), text: Arc::clone(text), answer };
+        self.lock().insert(id.clone(), pending);
+        let guard = CancelOnDrop { edits: self, id: id.clone() };
         let edit = BufferEditInfo {
             edit_id: id,
             path: document.path.to_string(),
@@ -152,52 +146,51 @@ impl Questions {
         };
         let work = async {
             match editor.show(edit).await {
-                Shown::Yes => (&mut answered).await.map_err(|_| Unapplied::Gone),
-                Shown::Gone => Err(Unapplied::Gone),
-                Shown::TooLarge => Err(Unapplied::TooLarge),
+                Delivery::Sent => (&mut answered).await.map_err(|_| NotApplied::Disconnected),
+                Delivery::Disconnected => Err(NotApplied::Disconnected),
+                Delivery::TooLarge => Err(NotApplied::TooLarge),
             }
         };
         let reply = match tokio::time::timeout(timeout, work).await {
             Ok(reply) => reply?,
-            Err(_) if asked.withdraw() => return Err(Unapplied::Silent),
-            // It was answered, or its client has gone, in the last moment.
-            Err(_) => answered.await.map_err(|_| Unapplied::Gone)?,
+            Err(_) if guard.cancel() => return Err(NotApplied::TimedOut),
+            // The answer, or the disconnect, arrived together with the timeout.
+            Err(_) => answered.await.map_err(|_| NotApplied::Disconnected)?,
         };
         match reply {
             Reply::Applied { saved, .. } => Ok(Applied { saved }),
-            Reply::Refused { message } => Err(Unapplied::Refused { message }),
+            Reply::Refused { message } => Err(NotApplied::Refused { message }),
         }
     }
 
-    /// Takes the question that a client answers.
+    /// Removes the edit that a client answers.
     ///
     /// # Errors
-    /// When no such edit waits for this connection's answer, or the version of the edited text is not new: then the
-    /// question stays open.
-    pub fn take(&self, connection: u64, id: &EditId, reply: &Reply) -> Result<Question, Error> {
-        let mut open = self.lock();
-        let question = open.get(id).filter(|question| question.connection == connection);
-        let from = question.ok_or_else(|| Error::NoSuchEdit(id.clone()))?.document.version;
+    /// When no such edit of this connection is pending, or the version of the edited text is not new; then the edit
+    /// stays pending.
+    pub fn take(&self, connection: u64, id: &EditId, reply: &Reply) -> Result<PendingEdit, Error> {
+        let mut pending = self.lock();
+        let edit = pending.get(id).filter(|edit| edit.connection == connection);
+        let from = edit.ok_or_else(|| Error::NoSuchEdit(id.clone()))?.document.version;
         if let Reply::Applied { version, .. } = reply
             && *version <= from
         {
             return Err(Error::NoNewVersion(from));
         }
-        open.remove(id).ok_or_else(|| Error::NoSuchEdit(id.clone()))
+        pending.remove(id).ok_or_else(|| Error::NoSuchEdit(id.clone()))
     }
 
-    /// Gives up the edits that a connection was asked to make.
-    pub fn forget(&self, connection: u64) {
-        self.lock().retain(|_, question| question.connection != connection);
+    /// Cancels the pending edits of a connection.
+    pub fn remove_client(&self, connection: u64) {
+        self.lock().retain(|_, edit| edit.connection != connection);
     }
 
-    /// Whether nothing waits.
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<EditId, Question>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<EditId, PendingEdit>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -226,7 +226,7 @@ impl Expander<'_> {
     /// The text that an editor holds of the file, where one does.
     async fn announced(&self, path: &AbsPath) -> Result<Option<Arc<str>>, Error> {
         let real = path.real_or_nearest();
-        let text = self.context.overlay.settled(&real, self.context.buffers.timeout).await;
+        let text = self.context.overlay.wait_for_text(&real, self.context.buffers.timeout).await;
         let text = text.map_err(|error| Error::Input(format!("{path}: {error}; announce it and send the prompt again")))?;
         Ok(text.map(|document| Arc::clone(&document.text)))
     }

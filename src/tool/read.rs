@@ -29,7 +29,7 @@ use crate::{
         open::{self, Extent},
         text_file::{Encoding, TextFile, is_binary},
     },
-    overlay::Look,
+    overlay::BufferState,
 };
 
 const DEFAULT_LIMIT: usize = 2000;
@@ -73,7 +73,7 @@ impl Tool for Read {
 
     async fn run(&self, context: &ToolContext, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let file = path::check(context, &args.file_path, Purpose::Read).await?;
-        if context.overlay.look(file.real()) == Look::Disk {
+        if context.overlay.state(file.real()) == BufferState::NotOpen {
             let found = file.clone();
             blocking(move || missing(&found)).await?;
         }
