@@ -197,7 +197,7 @@ impl From<file::Error> for Error {
             E::Special { .. } => Error::new(ErrorKind::InvalidState, text),
             E::Forbidden(_) => Error::denied(text).hint("its mode or owner does not let the daemon read it"),
             E::Changed(_) => Error::conflict(text).hint("read it again"),
-            E::Untold(_) => Error::unavailable(text).retry_after(1000).hint("the editor that holds it was asked for its text"),
+            E::TextUnknown(_) => Error::unavailable(text).retry_after(1000).hint("the editor that holds it was asked for its text"),
             E::TooLarge { what, limit, hint } => Error::too_large(&what, limit).hint(hint),
             E::Git(error) => error.into(),
             E::Io { .. } => Error::unavailable(text).caused_by(error),

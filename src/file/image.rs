@@ -1,16 +1,16 @@
-//! Images as every model service takes them: of a type that all know, within limits that all have, and not cut off.
-//! Services decode what they are sent; here only headers and the outer structure are looked at. Pure.
+//! Checks that an image is accepted by every model service: a type that all support, within the limits that all have,
+//! and not truncated. Services decode the image; only headers and outer structure are checked here. Pure.
 
 use super::media_type;
 
-/// The size limit of an image that is sent, in bytes: 5 MiB in base64.
+/// The size limit of an image, in bytes: 5 MiB in base64.
 pub const MAX_BYTES: usize = 3_932_160;
 /// The limit of an image's width and height, in pixels.
 pub const MAX_PIXELS: usize = 8_000;
-/// How many of the last bytes are searched for the end of a JPEG image: cameras append notes of their own.
-const JPEG_TAIL: usize = 64 * 1024;
+/// How many trailing bytes are searched for the end marker of a JPEG image: cameras append data of their own.
+const JPEG_TAIL_BYTES: usize = 64 * 1024;
 
-/// Why an image is not sent.
+/// Why an image is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// It has too many bytes.
@@ -19,18 +19,18 @@ pub enum Unfit {
     /// It has too many pixels.
     #[error("it is {0} pixels wide and {1} high, and an image may have at most {MAX_PIXELS} on each side; scale it down or cut out a part")]
     TooManyPixels(usize, usize),
-    /// It is none that can be decoded.
+    /// It cannot be decoded.
     #[error("it is damaged or incomplete and cannot be decoded")]
     Damaged,
-    /// It is of no type that models read.
+    /// Its type is not supported.
     #[error("its content is neither PNG, JPEG, GIF nor WebP; convert it to one of these")]
     Unknown,
 }
 
-/// The media type of an image that services take.
+/// The media type of an image that services accept.
 ///
 /// # Errors
-/// When they would refuse it.
+/// When a service would reject it.
 pub fn check(bytes: &[u8]) -> Result<&'static str, Unfit> {
     let mime = media_type::of_head(bytes).filter(|mime| mime.starts_with("image/")).ok_or(Unfit::Unknown)?;
     let size = imagesize::blob_size(bytes).map_err(|_| Unfit::Damaged)?;
@@ -46,11 +46,11 @@ pub fn check(bytes: &[u8]) -> Result<&'static str, Unfit> {
     Ok(mime)
 }
 
-/// Whether nothing is missing at its end, as far as its outer structure tells.
+/// Whether the image is complete, as far as its outer structure shows.
 fn is_whole(bytes: &[u8], mime: &str) -> bool {
     match mime {
         "image/png" => is_whole_png(bytes),
-        "image/jpeg" => bytes[bytes.len().saturating_sub(JPEG_TAIL)..].windows(2).any(|pair| pair == [0xFF, 0xD9]),
+        "image/jpeg" => bytes[bytes.len().saturating_sub(JPEG_TAIL_BYTES)..].windows(2).any(|pair| pair == [0xFF, 0xD9]),
         "image/webp" => bytes.get(4..8).and_then(number_le).is_some_and(|length| length.saturating_add(8) <= bytes.len()),
         _ => true,
     }
@@ -90,7 +90,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A PNG image by its structure, with so many bytes of image data.
+    /// The structure of a PNG image, with this many bytes of image data.
     pub(crate) fn png(width: u32, height: u32, data: usize) -> Vec<u8> {
         let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
         let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
@@ -105,12 +105,12 @@ pub(crate) mod tests {
     }
 
     const GIF: &[u8] = b"GIF89a\x01\x00\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
-    /// The smallest headers of a JPEG image of 16 by 16 pixels, and its end.
+    /// The minimal headers of a JPEG image of 16 by 16 pixels, and its end marker.
     const JPEG: &[u8] = b"\xFF\xD8\xFF\xE0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00\xFF\xC0\x00\x11\x08\x00\x10\x00\x10\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01\xFF\xDA\x00\x08\x01\x01\x00\x00?\x00\x12\xFF\xD9";
     const WEBP: &[u8] = b"RIFF\x1a\x00\x00\x00WEBPVP8L\x0d\x00\x00\x00/\x00\x00\x00\x10\x07\x10\x11\x11\x88\x88\xfe\x07\x00";
 
     #[test]
-    fn what_services_take() {
+    fn accepted_images() {
         for (bytes, mime) in [
             (png(20, 20, 100), "image/png"),
             (png(8000, 8000, 100), "image/png"),
@@ -124,7 +124,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_services_refuse() {
+    fn rejected_images() {
         let large = png(20, 20, MAX_BYTES);
         let no_data = png(20, 20, 0);
         let whole = png(20, 20, 100);
@@ -150,7 +150,7 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_do_harm(kind in 0..4usize, cut in 0..60usize, noise in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_do_not_panic(kind in 0..4usize, cut in 0..60usize, noise in prop::collection::vec(any::<u8>(), 0..200)) {
             let image = [png(20, 20, 30), GIF.to_vec(), JPEG.to_vec(), WEBP.to_vec()][kind].clone();
             let bytes = [&image[..cut.min(image.len())], &noise].concat();
             let _ = check(&bytes);

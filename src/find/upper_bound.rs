@@ -1,109 +1,108 @@
-//! The most points that a word can get in a text, seen in one pass over its bytes: far cheaper than the points, and mostly
-//! enough to see that they would be too few. What is seen of the folders serves for every name in them.
+//! An upper bound of the fuzzy score of a word in a text, from one pass over its bytes. It is far cheaper than the
+//! score, and usually enough to prune a candidate. The state after the folders is shared by all names in them.
 
-/// What the matcher gives for a character, most for one after a sign or a change of kind, and for one after its neighbour.
-const MATCH: u32 = 16;
-const START: u32 = 9;
-const NEIGHBOUR: u32 = 4;
-/// What a gap between characters costs at least.
-const GAP: u32 = 3;
+/// The matcher's score of a character, its largest bonus at a word boundary, and its bonus for consecutive characters.
+const MATCH_SCORE: u32 = 16;
+const BOUNDARY_BONUS: u32 = 9;
+const CONSECUTIVE_BONUS: u32 = 4;
+/// The smallest penalty of a gap.
+const GAP_PENALTY: u32 = 3;
 
-/// A word without capitals or anything beyond ASCII, to be sought in texts.
+/// A lower-case ASCII word to match in texts.
 #[derive(Debug, Clone)]
-pub struct Sought {
-    /// For each byte of a text the places in the word where it stands, in either case.
-    places: Box<[u32; 256]>,
+pub struct Needle {
+    /// For each byte of a text the positions in the word at which it occurs, ignoring case, as a bit set.
+    positions: Box<[u32; 256]>,
     length: u32,
 }
 
-/// What was seen of a text so far.
+/// The state after a part of a text. Positions are bit sets of positions in the word.
 #[derive(Debug, Clone, Copy)]
-pub struct Trace {
-    /// One bit: how many characters of the word have come in their order.
+pub struct MatchState {
+    /// One bit: how many characters of the word have occurred in order.
     next: u64,
-    /// The places of the byte before, and that byte.
+    /// The positions of the previous byte, and that byte.
     before: u32,
     last: u8,
-    /// The places up to which the word stands here without a gap, and all where it has stood so.
+    /// The positions up to which the word matches without a gap here, and anywhere so far.
     run: u32,
     runs: u32,
-    /// The places whose character has come directly after the one before it in the word.
+    /// The positions whose character has occurred directly after its predecessor in the word.
     pairs: u32,
-    /// The places whose character has come where a word of the text may begin.
+    /// The positions whose character has occurred at a possible word boundary of the text.
     starts: u32,
 }
 
-impl Trace {
-    /// Nothing yet. A text begins as what follows a folder does.
+impl MatchState {
+    /// The state before a text. A text begins like a name after a folder.
     pub const NONE: Self = Self { next: 1, before: 0, last: b'/', run: 0, runs: 0, pairs: 0, starts: 0 };
 }
 
-impl Sought {
-    /// `None` for a word that is too long for it.
+impl Needle {
+    /// `None` if the word is longer than 32 bytes.
     #[must_use]
     pub fn new(word: &str) -> Option<Self> {
         let length = u32::try_from(word.len()).ok().filter(|length| (1..=32).contains(length))?;
-        let mut places = Box::new([0; 256]);
-        for (place, byte) in word.bytes().enumerate() {
-            places[usize::from(byte)] |= 1 << place;
+        let mut positions = Box::new([0; 256]);
+        for (position, byte) in word.bytes().enumerate() {
+            positions[usize::from(byte)] |= 1 << position;
             if byte.is_ascii_lowercase() {
-                places[usize::from(byte.to_ascii_uppercase())] |= 1 << place;
+                positions[usize::from(byte.to_ascii_uppercase())] |= 1 << position;
             }
         }
-        Some(Self { places, length })
+        Some(Self { positions, length })
     }
 
-    /// Goes on through a text of ASCII.
+    /// Continues with ASCII text.
     #[must_use]
-    pub fn follow(&self, mut trace: Trace, text: &[u8]) -> Trace {
+    pub fn follow(&self, mut state: MatchState, text: &[u8]) -> MatchState {
         for byte in text {
-            self.step(&mut trace, *byte);
+            self.step(&mut state, *byte);
         }
-        trace
+        state
     }
 
-    /// What is to be seen of a name by itself, and of the same behind its folders, which end with a slash or are none. Only
-    /// for a word without a slash, which nothing can match across one but in order.
+    /// The states after a name by itself, and after the name with its folders, which end with a slash or are empty.
+    /// Only for words without a slash: consecutive matches cannot span a slash.
     #[must_use]
-    pub fn follow_name(&self, folders: &Trace, name: &[u8]) -> (Trace, Trace) {
-        let (mut own, mut next) = (Trace::NONE, folders.next);
+    pub fn follow_name(&self, folders: &MatchState, name: &[u8]) -> (MatchState, MatchState) {
+        let (mut own, mut next) = (MatchState::NONE, folders.next);
         for byte in name {
-            next <<= u32::from(u64::from(self.places[usize::from(*byte)]) & next != 0);
+            next <<= u32::from(u64::from(self.positions[usize::from(*byte)]) & next != 0);
             self.step(&mut own, *byte);
         }
         let (runs, pairs, starts) = (own.runs | folders.runs, own.pairs | folders.pairs, own.starts | folders.starts);
-        (own, Trace { next, runs, pairs, starts, ..own })
+        (own, MatchState { next, runs, pairs, starts, ..own })
     }
 
-    fn step(&self, trace: &mut Trace, byte: u8) {
-        let here = self.places[usize::from(byte)];
-        trace.next <<= u32::from(u64::from(here) & trace.next != 0);
-        trace.run = (trace.run << 1 | 1) & here;
-        trace.runs |= trace.run;
-        trace.pairs |= (trace.before << 1) & here;
-        let is_inside = byte.is_ascii_lowercase() & trace.last.is_ascii_alphanumeric();
-        trace.starts |= if is_inside { 0 } else { here };
-        (trace.before, trace.last) = (here, byte);
+    fn step(&self, state: &mut MatchState, byte: u8) {
+        let here = self.positions[usize::from(byte)];
+        state.next <<= u32::from(u64::from(here) & state.next != 0);
+        state.run = (state.run << 1 | 1) & here;
+        state.runs |= state.run;
+        state.pairs |= (state.before << 1) & here;
+        let is_inside = byte.is_ascii_lowercase() & state.last.is_ascii_alphanumeric();
+        state.starts |= if is_inside { 0 } else { here };
+        (state.before, state.last) = (here, byte);
     }
 
-    /// The most points that the word can get in the text; `None` where it does not match. `as_it_stands` when there may be
-    /// no gaps.
+    /// The upper bound of the score; `None` if the word does not match. `is_substring`: gaps are not allowed.
     #[must_use]
-    pub fn most(&self, trace: &Trace, as_it_stands: bool) -> Option<u32> {
-        let is_whole = trace.runs >> (self.length - 1) & 1 != 0;
-        if !is_whole && (as_it_stands || trace.next >> self.length == 0) {
+    pub fn upper_bound(&self, state: &MatchState, is_substring: bool) -> Option<u32> {
+        let is_whole = state.runs >> (self.length - 1) & 1 != 0;
+        if !is_whole && (is_substring || state.next >> self.length == 0) {
             return None;
         }
-        // Of all places but the first: those behind one that may begin a word get the more for a neighbour.
-        let further = u32::MAX >> (32 - self.length) & !1;
-        let led = if trace.starts == 0 { 0 } else { u32::MAX << trace.starts.trailing_zeros() };
-        let (pairs, others) = (trace.pairs & further, further & !trace.pairs);
-        let points = MATCH * self.length
-            + 2 * START * (trace.starts & 1)
-            + START * ((pairs & led) | (others & trace.starts)).count_ones()
-            + NEIGHBOUR * (pairs & !led).count_ones();
+        // All positions except the first. A consecutive character after a boundary may get the boundary bonus.
+        let rest_positions = u32::MAX >> (32 - self.length) & !1;
+        let after_boundary = if state.starts == 0 { 0 } else { u32::MAX << state.starts.trailing_zeros() };
+        let (pairs, others) = (state.pairs & rest_positions, rest_positions & !state.pairs);
+        let score = MATCH_SCORE * self.length
+            + 2 * BOUNDARY_BONUS * (state.starts & 1)
+            + BOUNDARY_BONUS * ((pairs & after_boundary) | (others & state.starts)).count_ones()
+            + CONSECUTIVE_BONUS * (pairs & !after_boundary).count_ones();
         let gaps = if others == 0 { u32::from(!is_whole) } else { others.count_ones() };
-        Some(points - GAP * gaps)
+        Some(score - GAP_PENALTY * gaps)
     }
 }
 
@@ -120,27 +119,27 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]
-        fn no_text_gets_more_and_none_is_lost(text in "([abcABC]{0,4}[./_ 1-]?){0,6}", word in "[abc1._-]{1,6}", at: prop::sample::Index, as_it_stands: bool) {
+        fn no_score_exceeds_the_bound_and_every_match_has_one(text in "([abcABC]{0,4}[./_ 1-]?){0,6}", word in "[abc1._-]{1,6}", at: prop::sample::Index, is_substring: bool) {
             let mut matcher = Matcher::new(Config::DEFAULT.match_paths());
-            let kind = if as_it_stands { AtomKind::Substring } else { AtomKind::Fuzzy };
+            let kind = if is_substring { AtomKind::Substring } else { AtomKind::Fuzzy };
             let atom = Atom::new(&word, CaseMatching::Smart, Normalization::Smart, kind, false);
-            let points = atom.score(Utf32Str::Ascii(text.as_bytes()), &mut matcher).map(u32::from);
-            let sought = Sought::new(&word).unwrap();
+            let score = atom.score(Utf32Str::Ascii(text.as_bytes()), &mut matcher).map(u32::from);
+            let needle = Needle::new(&word).unwrap();
             let (first, rest) = text.as_bytes().split_at(at.index(text.len() + 1));
-            let whole = sought.follow(sought.follow(Trace::NONE, first), rest);
-            let most = sought.most(&whole, as_it_stands);
+            let whole = needle.follow(needle.follow(MatchState::NONE, first), rest);
+            let upper_bound = needle.upper_bound(&whole, is_substring);
             let name = text.rfind('/').map_or(0, |slash| slash + 1);
             let (folders, name) = text.as_bytes().split_at(name);
-            let (own, behind) = sought.follow_name(&sought.follow(Trace::NONE, folders), name);
-            prop_assert_eq!(sought.most(&own, as_it_stands), sought.most(&sought.follow(Trace::NONE, name), as_it_stands));
-            prop_assert_eq!(sought.most(&behind, as_it_stands), most);
-            // The matcher seeks some words that begin with signs in one case only.
-            prop_assert!(points.is_none() || most.is_some());
-            prop_assert!(points <= most, "{points:?} {most:?}");
+            let (own, behind) = needle.follow_name(&needle.follow(MatchState::NONE, folders), name);
+            prop_assert_eq!(needle.upper_bound(&own, is_substring), needle.upper_bound(&needle.follow(MatchState::NONE, name), is_substring));
+            prop_assert_eq!(needle.upper_bound(&behind, is_substring), upper_bound);
+            // The matcher matches some words that begin with punctuation case-sensitively.
+            prop_assert!(score.is_none() || upper_bound.is_some());
+            prop_assert!(score <= upper_bound, "{score:?} {upper_bound:?}");
             let text = text.to_ascii_lowercase();
             let mut rest = text.bytes();
-            let matches = if as_it_stands { text.contains(&word) } else { word.bytes().all(|byte| rest.any(|other| other == byte)) };
-            prop_assert_eq!(most.is_some(), matches);
+            let matches = if is_substring { text.contains(&word) } else { word.bytes().all(|byte| rest.any(|other| other == byte)) };
+            prop_assert_eq!(upper_bound.is_some(), matches);
         }
     }
 }
