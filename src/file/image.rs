@@ -12,7 +12,7 @@ const JPEG_TAIL_BYTES: usize = 64 * 1024;
 
 /// Why an image is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub enum ImageError {
     /// It has too many bytes.
     #[error("it has {0} bytes, and an image may have at most {MAX_BYTES}; scale it down or compress it more")]
     TooLarge(u64),
@@ -31,17 +31,17 @@ pub enum Unfit {
 ///
 /// # Errors
 /// When a service would reject it.
-pub fn check(bytes: &[u8]) -> Result<&'static str, Unfit> {
-    let mime = media_type::of_head(bytes).filter(|mime| mime.starts_with("image/")).ok_or(Unfit::Unknown)?;
-    let size = imagesize::blob_size(bytes).map_err(|_| Unfit::Damaged)?;
+pub fn check(bytes: &[u8]) -> Result<&'static str, ImageError> {
+    let mime = media_type::of_head(bytes).filter(|mime| mime.starts_with("image/")).ok_or(ImageError::Unknown)?;
+    let size = imagesize::blob_size(bytes).map_err(|_| ImageError::Damaged)?;
     if size.width == 0 || size.height == 0 || !is_whole(bytes, mime) {
-        return Err(Unfit::Damaged);
+        return Err(ImageError::Damaged);
     }
     if size.width.max(size.height) > MAX_PIXELS {
-        return Err(Unfit::TooManyPixels(size.width, size.height));
+        return Err(ImageError::TooManyPixels(size.width, size.height));
     }
     if bytes.len() > MAX_BYTES {
-        return Err(Unfit::TooLarge(bytes.len() as u64));
+        return Err(ImageError::TooLarge(bytes.len() as u64));
     }
     Ok(mime)
 }
@@ -129,20 +129,20 @@ pub(crate) mod tests {
         let no_data = png(20, 20, 0);
         let whole = png(20, 20, 100);
         for (bytes, unfit) in [
-            (&large[..], Unfit::TooLarge(large.len() as u64)),
-            (&png(9000, 2, 100), Unfit::TooManyPixels(9000, 2)),
-            (&png(2, 8001, 100), Unfit::TooManyPixels(2, 8001)),
-            (&png(0, 20, 100), Unfit::Damaged),
-            (&no_data, Unfit::Damaged),
-            (&whole[..whole.len() - 12], Unfit::Damaged),
-            (&[b"\x89PNG\r\n\x1a\n".as_slice(), &b"junk".repeat(80)].concat(), Unfit::Damaged),
-            (&JPEG[..JPEG.len() - 2], Unfit::Damaged),
-            (&WEBP[..WEBP.len() - 3], Unfit::Damaged),
-            (b"\xFF\xD8\xFF", Unfit::Damaged),
-            (b"GIF89a", Unfit::Damaged),
-            (b"%PDF-1.7", Unfit::Unknown),
-            (b"<svg/>", Unfit::Unknown),
-            (b"", Unfit::Unknown),
+            (&large[..], ImageError::TooLarge(large.len() as u64)),
+            (&png(9000, 2, 100), ImageError::TooManyPixels(9000, 2)),
+            (&png(2, 8001, 100), ImageError::TooManyPixels(2, 8001)),
+            (&png(0, 20, 100), ImageError::Damaged),
+            (&no_data, ImageError::Damaged),
+            (&whole[..whole.len() - 12], ImageError::Damaged),
+            (&[b"\x89PNG\r\n\x1a\n".as_slice(), &b"junk".repeat(80)].concat(), ImageError::Damaged),
+            (&JPEG[..JPEG.len() - 2], ImageError::Damaged),
+            (&WEBP[..WEBP.len() - 3], ImageError::Damaged),
+            (b"\xFF\xD8\xFF", ImageError::Damaged),
+            (b"GIF89a", ImageError::Damaged),
+            (b"%PDF-1.7", ImageError::Unknown),
+            (b"<svg/>", ImageError::Unknown),
+            (b"", ImageError::Unknown),
         ] {
             assert_eq!(check(bytes), Err(unfit), "{:?}", &bytes[..bytes.len().min(40)]);
         }

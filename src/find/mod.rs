@@ -68,7 +68,7 @@ pub enum Error {
 pub struct Wanted {
     /// The query as the user typed it.
     pub query: String,
-    /// At most so many paths.
+    /// The limit of paths.
     pub limit: usize,
     pub what: Option<EntryKind>,
 }

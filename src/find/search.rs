@@ -21,7 +21,7 @@ use crate::stdx::tasks::Tasks;
 
 /// The unit of work, in directories.
 const CHUNK: usize = 32;
-/// An additional thread is started for each so many directories.
+/// An additional thread is started per this many directories.
 const DIRECTORIES_PER_THREAD: usize = 1000;
 /// The bonus of the most recently used file; each older one gets one less.
 const RECENT_BONUS: u32 = 30;
@@ -31,7 +31,7 @@ pub struct Request {
     /// The directory, relative to the tree's root.
     pub directory: Vec<u8>,
     pub query: Query,
-    /// At most so many paths.
+    /// The limit of paths.
     pub limit: usize,
     pub what: Option<EntryKind>,
     /// Recently used paths relative to the tree's root, the newest first.

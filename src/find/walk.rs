@@ -54,13 +54,13 @@ impl Bounds {
     /// For a repository: more than any has in practice.
     pub const REPOSITORY: Self = Self { entries: 2_000_000, depth: 256, time: Duration::from_secs(60) };
     /// Elsewhere: the root may be a home directory, a whole disk or a network mount.
-    pub const ELSEWHERE: Self = Self { entries: 300_000, depth: 24, time: Duration::from_secs(3) };
+    pub const OUTSIDE_GIT: Self = Self { entries: 300_000, depth: 24, time: Duration::from_secs(3) };
     /// For a search that walks by itself.
     pub const SEARCH: Self = Self { entries: 200_000, depth: 256, time: Duration::from_secs(30) };
 
     #[must_use]
     pub fn of(checkout: &Checkout) -> Self {
-        if checkout.git.is_some() { Self::REPOSITORY } else { Self::ELSEWHERE }
+        if checkout.git.is_some() { Self::REPOSITORY } else { Self::OUTSIDE_GIT }
     }
 }
 

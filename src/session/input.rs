@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Error, Workspace, history::NOT_SENT, sessions::Shared, turn::part_id};
 use crate::{
     file::{
-        image::{self, Unfit},
+        image::{self, ImageError},
         open,
     },
     stdx::{paths::AbsPath, tasks::Tasks},
@@ -130,7 +130,7 @@ impl Expander<'_> {
     fn push_media(&mut self, mut input: FileInput, mut url: String, bytes: &[u8]) -> Result<(), Error> {
         let declared = input.mime.to_ascii_lowercase();
         let is_image = matches!(declared.as_str(), "image/png" | "image/jpeg" | "image/jpg" | "image/gif" | "image/webp")
-            || declared.starts_with("image/") && image::check(bytes) != Err(Unfit::Unknown);
+            || declared.starts_with("image/") && image::check(bytes) != Err(ImageError::Unknown);
         let unfit = match image::check(bytes) {
             _ if !is_image => None,
             Ok(mime) => {

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     file::{
-        image::{self, Unfit},
+        image::{self, ImageError},
         media_type,
         open::{self, Extent},
         text_file::{Encoding, TextFile, is_binary},
@@ -297,8 +297,11 @@ fn attach(mut source: Source<'_>, head: Vec<u8>, mime: &str) -> Result<ToolOutpu
     let most = if is_image { image::MAX_BYTES as u64 } else { DOCUMENT_BYTES };
     let size = source.metadata.len();
     if size > most {
-        let why =
-            if is_image { Unfit::TooLarge(size).to_string() } else { format!("it has {size} bytes, and at most {most} can be attached") };
+        let why = if is_image {
+            ImageError::TooLarge(size).to_string()
+        } else {
+            format!("it has {size} bytes, and at most {most} can be attached")
+        };
         return Err(ToolError::failed(format!("{} ({mime}) cannot be attached: {why}.", file.shown())));
     }
     let bytes = source.rest(head, most)?;

@@ -74,7 +74,7 @@ fn fields(output: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The mode and content of a path.
-type Thing = (u32, Vec<u8>);
+type DiskEntry = (u32, Vec<u8>);
 
 /// The expected status, from comparing the tree of the last commit with the files on disk. git only tells which files
 /// are tracked, ignored or renamed, and counts lines.
@@ -129,7 +129,7 @@ pub fn expected(root: &AbsPath) -> Vec<String> {
 }
 
 /// The last commit; `None` before the first.
-pub fn head(root: &AbsPath) -> Option<BTreeMap<Vec<u8>, Thing>> {
+pub fn head(root: &AbsPath) -> Option<BTreeMap<Vec<u8>, DiskEntry>> {
     if ask(root, &["rev-parse", "--verify", "--quiet", "HEAD"]).is_empty() {
         return None;
     }
@@ -143,7 +143,7 @@ pub fn head(root: &AbsPath) -> Option<BTreeMap<Vec<u8>, Thing>> {
     Some(fields(&ask(root, &["ls-tree", "-r", "-z", "HEAD"])).into_iter().map(entry).collect())
 }
 
-fn on_disk(root: &AbsPath, path: &[u8]) -> Option<Thing> {
+fn on_disk(root: &AbsPath, path: &[u8]) -> Option<DiskEntry> {
     let path = root.join(os_string(path));
     // Paths through a symbolic link do not belong to the repository.
     if path.parent()?.real().ok()? != path.parent()? {

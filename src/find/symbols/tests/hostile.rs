@@ -53,7 +53,7 @@ fn deep_nesting_ends() {
 }
 
 #[test]
-fn a_tower_of_types_is_bounded() {
+fn deeply_nested_types_are_bounded() {
     let text = format!("{}{}{}", "mod a {\n".repeat(2900), "fn b() {}\n".repeat(30_000), "}\n".repeat(2900));
     let found = file("a.rs", &text);
     assert_eq!(found.symbols.len(), 20_000);

@@ -16,7 +16,7 @@ use super::{
 use crate::stdx::time::now_ms;
 
 #[tokio::test]
-async fn a_directory_and_a_path_narrow_and_kinds_do() {
+async fn directories_paths_and_kinds_filter_the_results() {
     let place = Place::new(&[("a/x.rs", "fn target() {}"), ("ab/y.py", "class target: pass"), ("a/b/z.go", "package p\nfunc target() {}")]);
     assert_eq!(place.find("target").await, ["ab/y.py target", "a/b/z.go target", "a/x.rs target"]);
     let mut request = place.request("target");

@@ -64,7 +64,7 @@ async fn rows(database: &Database) -> Result<u64, Error> {
 }
 
 #[tokio::test]
-async fn a_damaged_store_is_set_aside_whole_and_a_new_one_serves() {
+async fn a_damaged_store_is_set_aside_and_replaced_by_a_new_one() {
     const TEXT: &[u8] = b"this is not a database, but a text of some length. ";
     let cases: [(&str, &Accident); 6] = [
         ("a text", &|place| fs::write(&place.path, TEXT.repeat(400)).unwrap()),
