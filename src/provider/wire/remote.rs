@@ -19,7 +19,7 @@ use crate::{
             protocol::Wire,
         },
     },
-    stdx::{redact::is_secret_name, tasks::Tasks},
+    stdx::{secrets::redact::is_secret_name, tasks::Tasks},
 };
 
 /// The default timeout without data.

@@ -1,8 +1,5 @@
-//! The writer thread. All queued jobs are committed together as soon as the writer is free (group commit); a batch of
-//! only deltas is delayed a little, so that it grows. A job that fails rolls back only its own changes.
-//!
-//! Waking a thread costs as much as writing a delta. So during a stream the writer sets a timer for the moment at
-//! which, going by the last gap, the next deltas will be due; deltas that arrive at that pace need no wake-up.
+//! The writer thread. All queued jobs are committed together as soon as the writer is free (group commit). A batch of
+//! only deltas waits up to [`DELTA_DELAY`] for more of them. A job that fails rolls back only its own changes.
 
 use std::{
     collections::VecDeque,
@@ -17,14 +14,8 @@ use tokio::sync::oneshot;
 use super::{SqliteRows, checkpoint::Checkpointer, cursors::Log};
 use crate::store::Error;
 
-/// How long a delta is delayed that arrives within this time after a commit. One that arrives later is not delayed.
+/// How long after a commit the next batch of deltas is committed. A delta that arrives later is committed at once.
 pub(super) const DELTA_DELAY: Duration = Duration::from_micros(4800);
-/// How much longer a delta may be delayed if that saves a wake-up.
-const TIMER_TOLERANCE: Duration = Duration::from_micros(200);
-/// How much earlier deltas are committed when the timer has fired: saving a wake-up is worth more than a larger batch.
-const EARLY_COMMIT: Duration = Duration::from_millis(1);
-/// How much earlier than predicted the timer is set: a delta that arrives sooner than predicted needs a wake-up.
-const PREDICTION_MARGIN: Duration = Duration::from_micros(400);
 /// The limit of jobs in one commit, so that the first of them does not wait too long.
 const MAX_BATCH_JOBS: usize = 256;
 
@@ -44,11 +35,7 @@ struct Queue {
     jobs: VecDeque<(Urgency, Job)>,
     closed: bool,
     delta_delay: Duration,
-    /// When the oldest queued delta arrived.
-    oldest_delta: Option<Instant>,
     last_commit: Instant,
-    /// When the writer's timer fires.
-    timer: Option<Instant>,
     /// When the current batch began.
     busy: Option<Instant>,
     /// Why the last commit failed; cleared by the next success.
@@ -57,36 +44,11 @@ struct Queue {
 
 impl Queue {
     fn new(delta_delay: Duration) -> Self {
-        let last_commit = Instant::now();
-        Self { jobs: VecDeque::new(), closed: false, delta_delay, oldest_delta: None, last_commit, timer: None, busy: None, failure: None }
-    }
-
-    fn push(&mut self, urgency: Urgency, job: Job) {
-        if urgency == Urgency::Delta {
-            self.oldest_delta.get_or_insert_with(Instant::now);
-        }
-        self.jobs.push_back((urgency, job));
+        Self { jobs: VecDeque::new(), closed: false, delta_delay, last_commit: Instant::now(), busy: None, failure: None }
     }
 
     fn is_urgent(&self) -> bool {
         self.closed || self.jobs.len() >= MAX_BATCH_JOBS || self.jobs.iter().any(|(urgency, _)| *urgency == Urgency::Now)
-    }
-
-    /// The time between the last commit and the oldest queued delta.
-    fn gap(&self) -> Option<Duration> {
-        self.oldest_delta.map(|since| since.saturating_duration_since(self.last_commit))
-    }
-
-    /// When the queued deltas are to be committed.
-    fn due(&self) -> Option<Instant> {
-        let wait = if self.gap()? < self.delta_delay { self.delta_delay } else { Duration::ZERO };
-        self.oldest_delta.map(|since| since + wait)
-    }
-
-    /// Whether the timer fires in time, so that no wake-up is needed.
-    fn timer_suffices(&self) -> bool {
-        let in_time = |(timer, due)| timer <= due + TIMER_TOLERANCE;
-        !self.is_urgent() && self.timer.zip(self.due()).is_some_and(in_time)
     }
 }
 
@@ -155,10 +117,11 @@ impl Writer {
             drop(queue);
             return;
         }
-        queue.push(urgency, job);
-        let timer_suffices = queue.timer_suffices();
+        queue.jobs.push_back((urgency, job));
+        // The first delta has set the writer's timer: waking a thread costs as much as writing a delta.
+        let must_wake = queue.jobs.len() == 1 || queue.is_urgent();
         drop(queue);
-        if !timer_suffices {
+        if must_wake {
             wake.notify_one();
         }
     }
@@ -167,12 +130,6 @@ impl Writer {
     pub fn state(&self) -> WriterState {
         let queue = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         WriterState { waiting: queue.jobs.len(), busy: queue.busy.map(|since| since.elapsed()), failure: queue.failure.clone() }
-    }
-
-    /// Whether the timer is set.
-    #[cfg(test)]
-    pub fn timer(&self) -> bool {
-        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).timer.is_some()
     }
 
     /// Commits what is queued and ends the thread.
@@ -193,8 +150,7 @@ impl Drop for Writer {
 }
 
 fn run(connection: &Connection, log: &Arc<Log>, shared: &(Mutex<Queue>, Condvar), mut checkpointer: Checkpointer) {
-    let mut gap = None;
-    while let Some(jobs) = next_batch(shared, &mut gap) {
+    while let Some(jobs) = next_batch(shared) {
         let result = commit(connection, log, jobs);
         let mut queue = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         queue.busy = None;
@@ -208,35 +164,24 @@ fn run(connection: &Connection, log: &Arc<Log>, shared: &(Mutex<Queue>, Condvar)
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
-/// Waits for the next batch: returns at once if a job is urgent, otherwise when the deltas are due. `gap` is the last
-/// time between a commit and the next delta, if it was short enough for a delay.
-fn next_batch((queue, wake): &(Mutex<Queue>, Condvar), gap: &mut Option<Duration>) -> Option<Vec<Job>> {
+/// Waits for jobs. Urgent ones are taken at once, deltas once the delay since the last commit is over.
+fn next_batch((queue, wake): &(Mutex<Queue>, Condvar)) -> Option<Vec<Job>> {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut early = Duration::ZERO;
     loop {
         if queue.jobs.is_empty() && queue.closed {
             return None;
         }
-        let (now, urgent, due) = (Instant::now(), queue.is_urgent(), queue.due());
-        if urgent || due.is_some_and(|due| due <= now + early) {
-            *gap = queue.gap().filter(|gap| *gap < queue.delta_delay);
+        let delay = queue.delta_delay.saturating_sub(queue.last_commit.elapsed());
+        if queue.jobs.is_empty() {
+            queue = wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        } else if delay.is_zero() || queue.is_urgent() {
             let count = queue.jobs.len().min(MAX_BATCH_JOBS);
             let jobs = queue.jobs.drain(..count).map(|(_, job)| job).collect();
-            // What exceeds a batch follows right after it.
-            queue.oldest_delta = (!queue.jobs.is_empty()).then_some(now);
-            queue.busy = Some(now);
+            queue.busy = Some(Instant::now());
             return Some(jobs);
+        } else {
+            queue = wake.wait_timeout(queue, delay).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let expected = gap.map(|gap| queue.last_commit + gap.saturating_sub(PREDICTION_MARGIN) + queue.delta_delay);
-        queue.timer = due.or(expected).filter(|at| *at > now);
-        (queue, early) = match queue.timer {
-            Some(at) => {
-                let (queue, waited) = wake.wait_timeout(queue, at - now).unwrap_or_else(PoisonError::into_inner);
-                (queue, if waited.timed_out() { EARLY_COMMIT } else { Duration::ZERO })
-            }
-            None => (wake.wait(queue).unwrap_or_else(PoisonError::into_inner), Duration::ZERO),
-        };
-        queue.timer = None;
     }
 }
 

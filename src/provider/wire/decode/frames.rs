@@ -1,15 +1,18 @@
 //! Splits the bytes of an answer into frames: server-sent events, or lines of JSON. Pure.
 //!
-//! Guarantees: frames do not depend on how the bytes are split; buffered data never exceeds [`MAX_FRAME_BYTES`]; each byte is
-//! processed a bounded number of times, so that a long line costs linear time. The readers of genai and of the
-//! event-stream crates do not guarantee this: they buffer a line without an end without limit, and genai copies it
-//! again with each chunk.
+//! Guarantees: frames do not depend on how the bytes are split; buffered data never exceeds [`MAX_FRAME_BYTES`] plus the
+//! length of the frames before it, at most [`MAX_ANSWER`]; each byte is processed a bounded number of times, so that a
+//! long line costs linear time. The readers of genai and of the event-stream crates do not guarantee this: they buffer
+//! a line without an end without limit, and genai copies it again with each chunk.
 //!
 //! The parser is lenient, because services deviate from the standard: lines end with LF, CR LF or CR; the space after
 //! `data:` may be missing; comments and unknown fields are skipped; invalid UTF-8 becomes U+FFFD; JSON may be on a line
 //! without `data:`, or be the whole body of an answer without streaming; the last frame needs no empty line after it.
 
-/// The size limit of a frame: larger than any call or answer that a model can write within its output limit.
+use crate::provider::definition::MAX_ANSWER;
+
+/// The size limit of a frame with new content: larger than any call that a model can write within its output limit. The
+/// Responses protocol repeats earlier content at its end, so a frame may be longer by the length of the frames before it.
 pub(crate) const MAX_FRAME_BYTES: usize = 8 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +43,7 @@ pub(crate) struct Frame<'a> {
 /// Why decoding has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FrameError {
-    /// A frame is longer than [`MAX_FRAME_BYTES`].
+    /// A frame is longer than [`MAX_FRAME_BYTES`] and all frames before it.
     TooLong,
 }
 
@@ -67,6 +70,8 @@ pub(crate) struct Frames {
     event: String,
     data: Vec<u8>,
     has_data: bool,
+    /// The length of the frames so far.
+    framed: usize,
 }
 
 impl Frames {
@@ -80,6 +85,7 @@ impl Frames {
             event: String::new(),
             data: Vec::new(),
             has_data: false,
+            framed: 0,
         }
     }
 
@@ -137,7 +143,8 @@ impl Frames {
 
     fn buffer_bytes(&mut self, bytes: &[u8]) -> Result<(), FrameError> {
         self.line.extend_from_slice(bytes);
-        if self.line.len() + self.data.len() > MAX_FRAME_BYTES { Err(FrameError::TooLong) } else { Ok(()) }
+        let limit = MAX_FRAME_BYTES + self.framed.min(MAX_ANSWER);
+        if self.line.len() + self.data.len() > limit { Err(FrameError::TooLong) } else { Ok(()) }
     }
 
     fn end_line<E: From<FrameError>>(&mut self, each: &mut impl FnMut(Frame<'_>) -> Result<Flow, E>) -> Result<Flow, E> {
@@ -184,6 +191,7 @@ impl Frames {
             self.event.clear();
             return Ok(Flow::Continue);
         }
+        self.framed += self.data.len();
         let data = String::from_utf8_lossy(&self.data);
         let event = Some(self.event.as_str()).filter(|event| !event.is_empty());
         let flow = each(Frame { event, data: &data })?;

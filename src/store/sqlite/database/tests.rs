@@ -105,22 +105,14 @@ async fn a_full_batch_and_a_close_commit_without_delay() {
 #[tokio::test]
 async fn every_delta_is_committed_with_and_without_a_timer() {
     let (_directory, database) = store();
-    // In sequence: each arrives while the writer's timer is set, or just after it fired.
+    // In sequence: each arrives while the writer waits, with a timer or without.
     for number in 0..60 {
         database.write_delta(move |w| insert(w, &format!("test{number}"))).await.unwrap();
         if number % 20 == 0 {
             database.write(move |w| insert(w, &format!("testmore{number}"))).await.unwrap();
         }
-        if number % 7 == 0 {
-            until_timer_is_off(&database).await;
-        }
     }
     assert_eq!(database.read(count).await.unwrap(), 63);
-}
-
-/// Waits until the writer's timer is not set, which takes one delay.
-async fn until_timer_is_off(database: &Database) {
-    until(|| !database.writer.timer()).await;
 }
 
 #[tokio::test]
