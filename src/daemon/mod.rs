@@ -255,7 +255,7 @@ impl Daemon {
     async fn watch_damage(self: Arc<Self>) {
         tokio::select! {
             () = self.tasks.token().cancelled() => {}
-            () = self.store.is_damaged() => self.life.damaged(),
+            () = self.store.wait_for_damage() => self.life.damaged(),
         }
     }
 
@@ -298,7 +298,7 @@ impl Daemon {
                 // Before a command needs it.
                 self.projects.sandbox().abilities().await;
                 // Damage is told to whoever waits for it.
-                let _ = self.store.look_through().await;
+                let _ = self.store.check_integrity().await;
             }
             // What only starting or a turn long ago has needed need not stay.
             let _ = Tasks::spawn_blocking(memory::forget_code).await;

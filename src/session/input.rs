@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Error, Workspace, ids::part_id, shared::Shared, turn::NOT_SENT};
 use crate::{
     file::{
-        image::{self, Unfit},
+        image::{self, ImageError},
         open,
     },
     stdx::{paths::AbsPath, tasks::Tasks},
@@ -108,7 +108,7 @@ impl Expander<'_> {
     fn push_media(&mut self, mut input: FileInput, mut url: String, bytes: &[u8]) -> Result<(), Error> {
         let declared = input.mime.to_ascii_lowercase();
         let is_image = matches!(declared.as_str(), "image/png" | "image/jpeg" | "image/jpg" | "image/gif" | "image/webp")
-            || declared.starts_with("image/") && image::check(bytes) != Err(Unfit::Unknown);
+            || declared.starts_with("image/") && image::check(bytes) != Err(ImageError::Unknown);
         let unfit = match image::check(bytes) {
             _ if !is_image => None,
             Ok(mime) => {
@@ -204,7 +204,7 @@ impl Expander<'_> {
     /// The unsaved text of the file, if an editor has one.
     async fn announced(&self, path: &AbsPath) -> Result<Option<Arc<str>>, Error> {
         let real = path.real_or_nearest();
-        let text = self.context.overlay.settled(&real, self.context.buffers.timeout).await;
+        let text = self.context.overlay.wait_for_text(&real, self.context.buffers.timeout).await;
         let text = text.map_err(|error| Error::Input(format!("{path}: {error}; announce it and send the prompt again")))?;
         Ok(text.map(|document| Arc::clone(&document.text)))
     }

@@ -25,12 +25,12 @@ use super::{
 };
 use crate::{
     file::{
-        image::{self, Unfit},
+        image::{self, ImageError},
         media_type,
         open::{self, Extent},
         text_file::{Encoding, TextFile, is_binary},
     },
-    overlay::Look,
+    overlay::BufferState,
 };
 use lines::{LINE_CHARACTERS, PAGE_BYTES, Page, Reader};
 
@@ -75,7 +75,7 @@ impl Tool for Read {
 
     async fn run(&self, context: &ToolContext, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let file = path::check(context, &args.file_path, Purpose::Read).await?;
-        if context.overlay.look(file.real()) == Look::Disk {
+        if context.overlay.state(file.real()) == BufferState::NotOpen {
             let found = file.clone();
             blocking(move || missing(&found)).await?;
         }
@@ -299,8 +299,11 @@ fn attach(mut source: Source<'_>, head: Vec<u8>, mime: &str) -> Result<ToolOutpu
     let most = if is_image { image::MAX_BYTES as u64 } else { DOCUMENT_BYTES };
     let size = source.metadata.len();
     if size > most {
-        let why =
-            if is_image { Unfit::TooLarge(size).to_string() } else { format!("it has {size} bytes, and at most {most} can be attached") };
+        let why = if is_image {
+            ImageError::TooLarge(size).to_string()
+        } else {
+            format!("it has {size} bytes, and at most {most} can be attached")
+        };
         return Err(ToolError::failed(format!("{} ({mime}) cannot be attached: {why}.", file.shown())));
     }
     let bytes = source.rest(head, most)?;

@@ -1,4 +1,4 @@
-//! What is odd in a stream costs the field or the event that is odd, never the answer.
+//! Invalid fields and events are ignored and never fail the answer.
 
 use crate::provider::{
     definition::{Delta, Error},
@@ -10,18 +10,17 @@ use crate::provider::{
     },
 };
 
-/// Text, as it stands between the quotes of a JSON string.
-pub(crate) fn said(wire: &dyn Wire, raw: &str) -> String {
+/// Text, given as between the quotes of a JSON string.
+pub(crate) fn text_event(wire: &dyn Wire, raw: &str) -> String {
     event(wire, &wire.column().text.replace("$X", raw))
 }
 
-/// Thinking.
-fn thought(wire: &dyn Wire, raw: &str) -> String {
+fn thinking_event(wire: &dyn Wire, raw: &str) -> String {
     event(wire, &wire.column().thinking.replace("$X", raw))
 }
 
-/// A call with its arguments, in pieces where the protocol has pieces.
-fn called(wire: &dyn Wire, pieces: [&str; 2]) -> String {
+/// A call with its arguments, in fragments if the protocol streams them.
+fn call_event(wire: &dyn Wire, pieces: [&str; 2]) -> String {
     wire.column().call.iter().map(|json| event(wire, &json.replace("$1", pieces[0]).replace("$2", pieces[1]))).collect()
 }
 
@@ -30,8 +29,8 @@ pub(crate) fn end(wire: &dyn Wire) -> String {
     wire.column().end.iter().map(|json| event(wire, json)).collect()
 }
 
-/// The text, the thinking, the arguments of calls and the counts; nothing has failed.
-pub(crate) fn heard(wire: &dyn Wire, stream: &[u8]) -> (String, String, String, (u64, u64)) {
+/// The text, thinking, arguments of calls and counts of a successful answer.
+pub(crate) fn decoded(wire: &dyn Wire, stream: &[u8]) -> (String, String, String, (u64, u64)) {
     let (deltas, fault) = decode(wire, [stream]);
     let all: Vec<_> = deltas.iter().cloned().map(Ok::<_, Error>).collect();
     assert_eq!(fault, None, "{wire:?}: {}\n{}", String::from_utf8_lossy(stream), shown(&all));
@@ -57,21 +56,28 @@ fn halves_of_characters_are_joined_or_replaced() {
             ("ok", "\\ude00 end", "ok\u{fffd} end"),
             ("ok ", "end \\uD83D", "ok end \u{fffd}"),
         ] {
-            let stream = [thought(wire, first), thought(wire, second), said(wire, first), said(wire, ""), said(wire, second), end(wire)];
-            let (text, thinking, _, counts) = heard(wire, stream.concat().as_bytes());
+            let stream = [
+                thinking_event(wire, first),
+                thinking_event(wire, second),
+                text_event(wire, first),
+                text_event(wire, ""),
+                text_event(wire, second),
+                end(wire),
+            ];
+            let (text, thinking, _, counts) = decoded(wire, stream.concat().as_bytes());
             assert_eq!((text.as_str(), thinking.as_str(), counts), (expected, expected, (3, 2)), "{wire:?}");
 
-            // In the text of the arguments, and in their own JSON.
+            // In the string of the arguments, and in their own JSON.
             let pieces = [format!("{{\\\"a\\\":\\\"{first}"), format!("{second}\\\"}}")];
-            let (_, _, arguments, _) = heard(wire, (called(wire, [&pieces[0], &pieces[1]]) + &end(wire)).as_bytes());
+            let (_, _, arguments, _) = decoded(wire, (call_event(wire, [&pieces[0], &pieces[1]]) + &end(wire)).as_bytes());
             assert_eq!(arguments, format!("{{\"a\":\"{expected}\"}}"), "{wire:?}");
             let inner = pieces.map(|piece| piece.replace("\\u", "\\\\u"));
-            let (_, _, arguments, _) = heard(wire, (called(wire, [&inner[0], &inner[1]]) + &end(wire)).as_bytes());
+            let (_, _, arguments, _) = decoded(wire, (call_event(wire, [&inner[0], &inner[1]]) + &end(wire)).as_bytes());
             let arguments: serde_json::Value = serde_json::from_str(&arguments).unwrap();
             assert_eq!(arguments["a"], expected, "{wire:?}");
         }
-        // Half a character before another kind of text stands at the end of its own.
-        let (deltas, _) = decode(wire, [(thought(wire, "a\\ud83d") + &said(wire, "b") + &end(wire)).as_bytes()]);
+        // Half a character before another kind of text stays with its own text.
+        let (deltas, _) = decode(wire, [(thinking_event(wire, "a\\ud83d") + &text_event(wire, "b") + &end(wire)).as_bytes()]);
         let thinking: String =
             deltas.iter().map_while(|delta| if let Delta::Reasoning(text) = delta { Some(text.as_str()) } else { None }).collect();
         assert_eq!(thinking, "a\u{fffd}", "{wire:?}");
@@ -79,12 +85,12 @@ fn halves_of_characters_are_joined_or_replaced() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_replaced() {
+fn invalid_utf8_is_replaced() {
     for &wire in ALL {
-        let stream = said(wire, "a~b") + &end(wire);
+        let stream = text_event(wire, "a~b") + &end(wire);
         let (before, after) = stream.split_once('~').unwrap();
         let stream = [before.as_bytes(), b"\xf0\x9f", after.as_bytes()].concat();
-        assert_eq!(heard(wire, &stream).0, "a\u{fffd}b", "{wire:?}");
+        assert_eq!(decoded(wire, &stream).0, "a\u{fffd}b", "{wire:?}");
     }
 }
 
@@ -95,9 +101,9 @@ fn the_last_of_equal_keys_counts() {
             let fields = ["\"content\":", "\"text\":", "\"delta\":\"", "\"usage\":", "\"usageMetadata\":", "\"done\":", "\"eval_count\":"];
             fields.iter().fold(json, |json, field| json.replace(field, &format!("{}null,{field}", field.trim_end_matches('"'))))
         };
-        let stream = twice(said(wire, "x")) + &twice(end(wire));
+        let stream = twice(text_event(wire, "x")) + &twice(end(wire));
         assert!(stream.contains("null"));
-        assert_eq!(heard(wire, stream.as_bytes()), ("x".to_owned(), String::new(), String::new(), (3, 2)), "{wire:?}");
+        assert_eq!(decoded(wire, stream.as_bytes()), ("x".to_owned(), String::new(), String::new(), (3, 2)), "{wire:?}");
     }
 }
 
@@ -116,19 +122,19 @@ fn counts_in_any_form() {
             ("\"three\"", 0),
             ("99999999999999999999", 0),
         ] {
-            let stream = said(wire, "x") + &end(wire).replace(":3,", &format!(":{three},")).replace(":3}", &format!(":{three}}}"));
-            let (text, _, _, counts) = heard(wire, stream.as_bytes());
+            let stream = text_event(wire, "x") + &end(wire).replace(":3,", &format!(":{three},")).replace(":3}", &format!(":{three}}}"));
+            let (text, _, _, counts) = decoded(wire, stream.as_bytes());
             assert_eq!((text.as_str(), counts), ("x", (expected, 2)), "{wire:?}: {three}");
         }
         for usage in ["null", "12", "\"none\"", "[]"] {
-            let stream = said(wire, "x") + &end(wire).replace("{\"input_tokens\":3,\"output_tokens\":2}", usage);
-            heard(wire, stream.as_bytes());
+            let stream = text_event(wire, "x") + &end(wire).replace("{\"input_tokens\":3,\"output_tokens\":2}", usage);
+            decoded(wire, stream.as_bytes());
         }
     }
 }
 
 #[test]
-fn unknown_and_odd_events() {
+fn unknown_and_malformed_events() {
     let everywhere = [
         r#"{"type":"vendor.note","message":"queued, place 3","delta":"abc","usage":12,"content":"abc","index":"0","response":"abc","item":"abc"}"#,
         r#"{"type":"vendor.note","delta":{"text":"hm"},"content_block":7,"choices":[null],"candidates":"x","object":{},"error":null}"#,
@@ -140,45 +146,45 @@ fn unknown_and_odd_events() {
         "keep-alive",
     ];
     for &wire in ALL {
-        for odd in everywhere {
-            let stream = event(wire, odd) + &said(wire, "x") + &event(wire, odd) + &end(wire);
-            assert_eq!(heard(wire, stream.as_bytes()).0, "x", "{wire:?}: {odd}");
+        for unusual in everywhere {
+            let stream = event(wire, unusual) + &text_event(wire, "x") + &event(wire, unusual) + &end(wire);
+            assert_eq!(decoded(wire, stream.as_bytes()).0, "x", "{wire:?}: {unusual}");
         }
         if wire.framing() == Framing::Events {
             let stream =
-                format!("event: gateway_status\ndata: {{warming up}}\n\n{}event: x\ndata: {{\"a\n\n{}", said(wire, "x"), end(wire));
-            assert_eq!(heard(wire, stream.as_bytes()).0, "x", "{wire:?}");
+                format!("event: gateway_status\ndata: {{warming up}}\n\n{}event: x\ndata: {{\"a\n\n{}", text_event(wire, "x"), end(wire));
+            assert_eq!(decoded(wire, stream.as_bytes()).0, "x", "{wire:?}");
         }
     }
     for &wire in ALL {
-        for odd in wire.column().odd {
-            let stream = said(wire, "x") + &event(wire, odd) + &end(wire);
-            assert_eq!(heard(wire, stream.as_bytes()).0, "x", "{wire:?}: {odd}");
+        for unusual in wire.column().unusual {
+            let stream = text_event(wire, "x") + &event(wire, unusual) + &end(wire);
+            assert_eq!(decoded(wire, stream.as_bytes()).0, "x", "{wire:?}: {unusual}");
         }
     }
 }
 
 #[test]
-fn names_of_events_stand_in_for_their_types() {
+fn event_names_replace_missing_types() {
     for (wire, name) in [(ANTHROPIC, "content_block_delta"), (RESPONSES, "response.output_text.delta")] {
-        let untyped = said(wire, "x").replacen(&format!("\"type\":\"{name}\""), "\"type\":null", 1);
-        assert_eq!(heard(wire, format!("event: {name}\n{untyped}{}", end(wire)).as_bytes()).0, "x", "{wire:?}");
+        let untyped = text_event(wire, "x").replacen(&format!("\"type\":\"{name}\""), "\"type\":null", 1);
+        assert_eq!(decoded(wire, format!("event: {name}\n{untyped}{}", end(wire)).as_bytes()).0, "x", "{wire:?}");
     }
 }
 
 #[test]
 fn events_without_an_empty_line_between_them() {
     for &wire in ALL {
-        let stream = said(wire, "a").replace("\n\n", "\n") + &said(wire, "b") + &end(wire);
-        assert_eq!(heard(wire, stream.as_bytes()).0, "ab", "{wire:?}");
+        let stream = text_event(wire, "a").replace("\n\n", "\n") + &text_event(wire, "b") + &end(wire);
+        assert_eq!(decoded(wire, stream.as_bytes()).0, "ab", "{wire:?}");
     }
 }
 
 #[test]
-fn characters_that_should_be_escaped() {
+fn unescaped_control_characters() {
     for &wire in ALL {
-        let stream = said(wire, "a\t\u{1}\u{2028}b\\x\\'") + &end(wire);
-        assert_eq!(heard(wire, stream.as_bytes()).0, "a\t\u{1}\u{2028}bx'", "{wire:?}");
+        let stream = text_event(wire, "a\t\u{1}\u{2028}b\\x\\'") + &end(wire);
+        assert_eq!(decoded(wire, stream.as_bytes()).0, "a\t\u{1}\u{2028}bx'", "{wire:?}");
     }
 }
 
@@ -200,7 +206,7 @@ fn responses_that_end_without_details() {
         (r#"{"type":"response.completed","response":"x"}"#, "stop"),
         (r#"{"type":"response.done","response":{"status":"cancelled"}}"#, "other"),
     ] {
-        let (deltas, fault) = decode(wire, [(said(wire, "x") + &event(wire, end)).as_bytes()]);
+        let (deltas, fault) = decode(wire, [(text_event(wire, "x") + &event(wire, end)).as_bytes()]);
         assert_eq!((&deltas[0], fault), (&Delta::Text("x".to_owned()), None), "{end}");
         assert!(matches!(&deltas[1..], [Delta::Finish { reason, .. }] if reason.word() == expected), "{end}: {deltas:?}");
     }
@@ -209,10 +215,10 @@ fn responses_that_end_without_details() {
 }
 
 #[test]
-fn answers_that_were_not_streamed() {
+fn answers_without_streaming() {
     for &wire in ALL {
         let body = wire.column().unstreamed;
-        assert_eq!(heard(wire, body.as_bytes()), ("a\u{fffd}".to_owned(), String::new(), String::new(), (3, 2)), "{wire:?}");
+        assert_eq!(decoded(wire, body.as_bytes()), ("a\u{fffd}".to_owned(), String::new(), String::new(), (3, 2)), "{wire:?}");
     }
 }
 
@@ -230,7 +236,7 @@ fn arguments_as_text_as_an_object_or_not_at_all() {
         ] {
             let call = wire.column().whole_call.replace("$X", arguments);
             let stream = event(wire, &call) + &end(wire);
-            assert_eq!(heard(wire, stream.as_bytes()).2, expected, "{wire:?}: {arguments}");
+            assert_eq!(decoded(wire, stream.as_bytes()).2, expected, "{wire:?}: {arguments}");
         }
     }
 }
