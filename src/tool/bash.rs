@@ -79,7 +79,7 @@ impl Tool for Bash {
         let analysis = super::path::blocking(move || Ok(analyse(&line, dialect))).await?;
         let how = ask(context, &args, &directory, &analysis).await?;
 
-        let title = title(&args);
+        let title = title(context, &args);
         let mut metadata = json!({ "command": args.command, "description": args.description });
         if let Some(report) = how.report() {
             metadata["sandbox"] = json!(report);
@@ -180,7 +180,7 @@ async fn execute(
     run.group.kill();
     let mut rest = run.decoder.finish();
     rest = run.screen.push(&rest) + &run.screen.finish();
-    rest = run.kept_back.push(&context.guard.secrets, &rest) + &run.kept_back.finish();
+    rest = run.kept_back.push(&context.guard.secrets, &rest) + &run.kept_back.finish(&context.guard.secrets);
     run.keeper.push(&rest).await;
     let number = run.group.number();
     let is_confined = matches!(how, Execution::Confined(_));
@@ -190,7 +190,10 @@ async fn execute(
     }
     let look = if is_confined { process_table::end_escaped } else { process_table::escaped };
     let gone_on = Tasks::spawn_blocking(move || number.map(|group| look(group, CALL, &call)).unwrap_or_default());
-    Ok(Finished { kept: run.keeper.finish().await, status: run.status, end, gone_on: gone_on.await.unwrap_or_default() })
+    let mut gone_on = gone_on.await.unwrap_or_default();
+    // Before they are cut.
+    gone_on.iter_mut().for_each(|process| context.guard.secrets.clean(&mut process.command));
+    Ok(Finished { kept: run.keeper.finish().await, status: run.status, end, gone_on })
 }
 
 enum Event {
