@@ -97,8 +97,7 @@ impl Tool for Bash {
         }
         let mut output = result(&args, title, limit, finished);
         if let Some(report) = report {
-            let refused = Some(&output.output).filter(|_| output.metadata["exit"] != 0);
-            let notes = [refused.and_then(|text| bash_sandbox::note(&report, text)), restored];
+            let notes = [bash_sandbox::note(&report, &output.output, output.metadata["exit"] != 0), restored];
             notes.into_iter().flatten().for_each(|note| append(&mut output.output, &note));
             output.metadata["sandbox"] = json!(report);
         }

@@ -1,22 +1,26 @@
 //! The files of a worktree that rules keep from commands. Read once and then held: as long as a directory has the times
-//! that it had, its names are those that were read. Directories that tools make by the thousand are looked at too, since
-//! a secret may lie in any of them.
+//! that it had, its names are those that were read. In a large worktree the system tells which directories have changed.
+//! Directories that tools make by the thousand are looked at too, since a secret may lie in any of them.
+
+mod directory;
+mod watches;
 
 use std::{
-    collections::HashSet,
-    ffi::{OsStr, OsString},
+    collections::{BTreeSet, HashSet},
     fs, io,
-    os::unix::fs::{DirEntryExt as _, MetadataExt as _},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
 };
 
+use self::{
+    directory::{Directory, Look},
+    watches::Watches,
+};
 use super::{error::Unconfined, place::Verdict};
 
 /// The most directories that are looked through.
-const MAX_DIRECTORIES: usize = 50_000;
-/// Times are not finer than this everywhere: a directory that was changed a moment ago is read again.
-const RECENT: Duration = Duration::from_millis(20);
+const MAX_DIRECTORIES: usize = 200_000;
+/// Looking at the times of fewer directories than this takes no millisecond, and no watch.
+const WATCHED_FROM: usize = 500;
 /// Stands for any name: whether a rule is about everything in a directory.
 const ANY: &str = "\u{fffd}";
 
@@ -37,19 +41,23 @@ pub struct Judge<'a> {
     pub private: &'a HashSet<PathBuf>,
 }
 
-/// The times of a directory's content and of itself, and its inode.
-type Stamp = (i64, i64, i64, i64, u64);
-
-/// A directory as it was read.
-#[derive(Debug, Default)]
+/// The directories of a worktree as they were read.
+#[derive(Debug)]
 pub struct Listing {
-    stamp: Option<Stamp>,
-    /// The inode of the entry `.git`.
-    git: Option<u64>,
-    kept: Vec<(OsString, Verdict)>,
-    below: Vec<(OsString, Listing)>,
-    /// Something in it or below it is hidden.
-    hides: bool,
+    top: Directory,
+    /// How many directories there are.
+    count: usize,
+    /// With so many directories they are watched.
+    watched_from: usize,
+    watches: Option<Watches>,
+    /// Watching was tried and there were too many.
+    is_unwatchable: bool,
+}
+
+impl Default for Listing {
+    fn default() -> Self {
+        Self { top: Directory::default(), count: 0, watched_from: WATCHED_FROM, watches: None, is_unwatchable: false }
+    }
 }
 
 impl Listing {
@@ -58,61 +66,53 @@ impl Listing {
     /// # Errors
     /// When there are too many directories.
     pub fn refresh(&mut self, worktree: &Path, judge: &Judge<'_>) -> Result<(), Unconfined> {
-        let mut budget = MAX_DIRECTORIES;
-        self.look(worktree, "", judge, &mut budget)
+        let changed = self.watches.as_mut().and_then(Watches::changed);
+        if let Some(changed) = changed
+            && self.look_at(worktree, &changed, judge).is_ok()
+        {
+            return Ok(());
+        }
+        self.look(worktree, judge)
     }
 
-    fn look(&mut self, directory: &Path, relative: &str, judge: &Judge<'_>, budget: &mut usize) -> Result<(), Unconfined> {
-        *budget = budget.checked_sub(1).ok_or(Unconfined::TooLarge)?;
-        let Ok(found) = fs::symlink_metadata(directory) else {
-            // What cannot be looked at by us cannot be by a command either.
-            *self = Self::default();
-            return Ok(());
-        };
-        let stamp = stamp(&found);
-        if self.stamp != Some(stamp) {
-            self.read(directory, relative, judge);
-            let is_recent = found.modified().is_ok_and(|time| SystemTime::now().duration_since(time).unwrap_or_default() < RECENT);
-            self.stamp = (!is_recent).then_some(stamp);
+    /// Looks at all directories.
+    fn look(&mut self, worktree: &Path, judge: &Judge<'_>) -> Result<(), Unconfined> {
+        self.unwatch();
+        let is_large = self.count >= self.watched_from && !self.is_unwatchable;
+        self.watches = is_large.then(|| Watches::new(worktree, self.count)).flatten();
+        let mut look = Look { judge, budget: MAX_DIRECTORIES, watches: self.watches.as_mut(), is_full: false, device: None };
+        let looked = self.top.look(worktree, Path::new(""), &mut look);
+        let (budget, is_full) = (look.budget, look.is_full);
+        self.count = MAX_DIRECTORIES - budget;
+        if looked.is_err() || is_full {
+            self.is_unwatchable = self.watches.is_some();
+            self.unwatch();
         }
-        self.hides = self.kept.iter().any(|(_, verdict)| verdict.hidden);
-        for (name, below) in &mut self.below {
-            below.look(&directory.join(&*name), &joined(relative, name), judge, budget)?;
-            self.hides |= below.hides;
+        looked
+    }
+
+    /// Looks at what has changed.
+    fn look_at(&mut self, worktree: &Path, changed: &BTreeSet<PathBuf>, judge: &Judge<'_>) -> Result<(), Unconfined> {
+        let budget = MAX_DIRECTORIES.saturating_sub(self.count);
+        let mut look = Look { judge, budget, watches: self.watches.as_mut(), is_full: false, device: None };
+        for path in changed {
+            self.top.look_at(worktree, Path::new(""), path.iter(), &mut look)?;
+        }
+        let is_full = look.is_full;
+        self.count += budget - look.budget;
+        if let Some(watches) = &mut self.watches {
+            watches.settle();
+        }
+        if is_full {
+            self.is_unwatchable = true;
+            self.unwatch();
         }
         Ok(())
     }
 
-    fn read(&mut self, directory: &Path, relative: &str, judge: &Judge<'_>) {
-        let mut old: Vec<(OsString, Self)> = std::mem::take(&mut self.below);
-        self.kept.clear();
-        self.git = None;
-        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-            let Ok(kind) = entry.file_type() else { continue };
-            let name = entry.file_name();
-            if name == ".git" {
-                // git's own files are judged as a whole.
-                self.git = Some(entry.ino());
-                continue;
-            }
-            // A link leads to what is judged by itself.
-            if kind.is_symlink() {
-                continue;
-            }
-            let path = joined(relative, &name);
-            let verdict = if judge.private.contains(&entry.path()) {
-                Verdict { hidden: true, fixed: true }
-            } else if kind.is_dir() {
-                (judge.rules)(&joined(&path, OsStr::new(ANY)))
-            } else {
-                (judge.rules)(&path)
-            };
-            if !verdict.is_free() {
-                self.kept.push((name, verdict));
-            } else if kind.is_dir() {
-                let known = old.iter().position(|(other, _)| *other == name).map(|at| old.swap_remove(at).1);
-                self.below.push((name, known.unwrap_or_default()));
-            }
+    fn unwatch(&mut self) {
+        if self.watches.take().is_some() {
+            self.top.unwatch();
         }
     }
 
@@ -120,59 +120,25 @@ impl Listing {
     #[must_use]
     pub fn kept(&self, worktree: &Path) -> Vec<Kept> {
         let mut all = Vec::new();
-        self.gather(worktree, &mut all);
+        self.top.gather(worktree, &mut all);
         all
-    }
-
-    fn gather(&self, directory: &Path, all: &mut Vec<Kept>) {
-        all.extend(self.kept.iter().map(|(name, verdict)| Kept { path: directory.join(name), verdict: *verdict }));
-        for (name, below) in &self.below {
-            below.gather(&directory.join(name), all);
-        }
     }
 
     /// The directories with an entry `.git`, and its inode.
     #[must_use]
     pub fn repositories(&self, worktree: &Path) -> Vec<(PathBuf, u64)> {
         let mut all = Vec::new();
-        self.gather_git(worktree, &mut all);
+        self.top.gather_git(worktree, &mut all);
         all
-    }
-
-    fn gather_git(&self, directory: &Path, all: &mut Vec<(PathBuf, u64)>) {
-        all.extend(self.git.map(|inode| (directory.to_owned(), inode)));
-        for (name, below) in &self.below {
-            below.gather_git(&directory.join(name), all);
-        }
     }
 
     /// The same as it is now. Directories that have changed are read; of more than the most, the rest is left out.
     #[must_use]
-    pub fn repositories_now(&self, worktree: &Path) -> Vec<(PathBuf, u64)> {
+    pub fn repositories_now(&mut self, worktree: &Path) -> Vec<(PathBuf, u64)> {
         let (mut all, mut budget) = (Vec::new(), MAX_DIRECTORIES);
-        self.look_for_git(worktree, &mut budget, &mut all);
+        let changed = self.watches.as_mut().and_then(Watches::changed);
+        self.top.look_for_git(worktree, Path::new(""), changed.as_ref(), &mut budget, &mut all);
         all
-    }
-
-    fn look_for_git(&self, directory: &Path, budget: &mut usize, all: &mut Vec<(PathBuf, u64)>) {
-        let (Some(left), Ok(found)) = (budget.checked_sub(1), fs::symlink_metadata(directory)) else { return };
-        *budget = left;
-        if self.stamp == Some(stamp(&found)) {
-            all.extend(self.git.map(|inode| (directory.to_owned(), inode)));
-            self.below.iter().for_each(|(name, below)| below.look_for_git(&directory.join(name), budget, all));
-            return;
-        }
-        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            if name == ".git" {
-                all.push((directory.to_owned(), entry.ino()));
-            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !self.kept.iter().any(|(other, _)| *other == name) {
-                match self.below.iter().find(|(other, _)| *other == name) {
-                    Some((_, below)) => below.look_for_git(&entry.path(), budget, all),
-                    None => Self::default().look_for_git(&entry.path(), budget, all),
-                }
-            }
-        }
     }
 
     /// The fewest paths that hold everything but what is hidden.
@@ -181,28 +147,8 @@ impl Listing {
     /// When they are more than `most`, or a directory cannot be read.
     pub fn readable(&self, worktree: &Path, most: usize) -> Result<Vec<PathBuf>, Unconfined> {
         let mut paths = Vec::new();
-        self.spare(worktree, most, &mut paths)?;
+        self.top.spare(worktree, most, &mut paths)?;
         Ok(paths)
-    }
-
-    fn spare(&self, directory: &Path, most: usize, paths: &mut Vec<PathBuf>) -> Result<(), Unconfined> {
-        if !self.hides {
-            paths.push(directory.to_owned());
-        } else {
-            for entry in fs::read_dir(directory).map_err(Unconfined::Io)? {
-                let entry = entry.map_err(Unconfined::Io)?;
-                let name = entry.file_name();
-                if self.kept.iter().any(|(other, verdict)| *other == name && verdict.hidden) {
-                    continue;
-                }
-                match self.below.iter().find(|(other, _)| *other == name) {
-                    Some((_, below)) => below.spare(&entry.path(), most, paths)?,
-                    None if entry.file_type().is_ok_and(|kind| kind.is_symlink()) => {}
-                    None => paths.push(entry.path()),
-                }
-            }
-        }
-        if paths.len() > most { Err(Unconfined::TooMany) } else { Ok(()) }
     }
 }
 
@@ -227,17 +173,31 @@ pub fn without(root: &Path, private: &HashSet<PathBuf>) -> io::Result<Vec<PathBu
     Ok(paths)
 }
 
-fn stamp(found: &fs::Metadata) -> Stamp {
-    (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec(), found.ino())
-}
-
-fn joined(directory: &str, name: &OsStr) -> String {
-    let name = name.to_string_lossy();
-    if directory.is_empty() { name.into_owned() } else { format!("{directory}/{name}") }
+/// The directories between the worktree and something kept that a command must not rename: their names are why something is
+/// said of it, so that under another name the next command could open it.
+#[must_use]
+pub fn named_by(kept: &Kept, worktree: &Path, judge: &Judge<'_>) -> Vec<PathBuf> {
+    let Ok(relative) = kept.path.strip_prefix(worktree) else { return Vec::new() };
+    let mut names: Vec<String> = relative.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+    let above: Vec<&Path> = relative.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()).collect();
+    if kept.path.is_dir() {
+        names.push(ANY.to_owned());
+    }
+    let is_private = judge.private.contains(&kept.path);
+    let matters = |above: &Path| {
+        let depth = above.iter().count();
+        let below = names[depth..].join("/");
+        // Renamed where it is, and moved to the top.
+        let moved = [names[..depth - 1].iter().map(|name| format!("{name}/")).collect::<String>(), String::new()];
+        is_private || moved.iter().any(|before| (judge.rules)(&format!("{before}{ANY}/{below}")) != kept.verdict)
+    };
+    above.into_iter().filter(|above| matters(above)).map(|above| worktree.join(above)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn rules(path: &str) -> Verdict {
@@ -318,6 +278,81 @@ mod tests {
         tree.refresh();
         assert!(matches!(tree.1.readable(tree.0.path(), 19), Err(Unconfined::TooMany)));
         assert_eq!(tree.1.readable(tree.0.path(), 20).unwrap().len(), 20);
+    }
+
+    const NAMES: [&str; 9] = ["a", "b", "x", "deep", "keys", "fixed", ".env", ".git", "f"];
+
+    fn paths() -> impl Strategy<Value = PathBuf> {
+        prop::collection::vec(prop::sample::select(&NAMES[..]), 1..4).prop_map(|names| names.into_iter().collect())
+    }
+
+    fn change(top: &Path, what: u8, one: &Path, other: &Path) {
+        let (one, other, aside) = (top.join(one), top.join(other), top.join("aside"));
+        // Many of these fail, which is all the same.
+        let _ = match what {
+            0 | 1 => fs::create_dir_all(&one),
+            2 | 3 => one.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&one, "x")),
+            4 | 5 => fs::rename(&one, &other),
+            6 => fs::remove_file(&one),
+            7 => fs::remove_dir_all(&one),
+            _ => fs::rename(&one, &aside).and_then(|()| fs::create_dir(&one)).and_then(|()| fs::rename(&aside, one.join("x"))),
+        };
+    }
+
+    proptest! {
+        /// What is known after each step is what somebody sees who has not looked before.
+        #[test]
+        fn what_is_told_is_the_same_as_what_is_looked_at(
+            steps in prop::collection::vec((prop::collection::vec((0u8..9, paths(), paths()), 0..4), any::<bool>()), 1..30)
+        ) {
+            let tree = Tree::new(&["a/x/deep/f", "b/x/f", "a/.env", "c/.git/config"]);
+            let top = tree.0.path();
+            let judge = Judge { rules: &rules, private: &HashSet::from([top.join("b/keys")]) };
+            let mut told = Listing { watched_from: 0, ..Listing::default() };
+            told.refresh(top, &judge).unwrap();
+            for (changes, looks_for_git) in steps {
+                changes.iter().for_each(|(what, one, other)| change(top, *what, one, other));
+                let mut fresh = Listing::default();
+                fresh.refresh(top, &judge).unwrap();
+                let repositories = |mut all: Vec<(PathBuf, u64)>| {
+                    all.sort();
+                    all
+                };
+                let expected = repositories(fresh.repositories(top));
+                if looks_for_git {
+                    // It does not know the rules.
+                    let kept = fresh.kept(top);
+                    let mut now = told.repositories_now(top);
+                    now.retain(|(path, _)| !kept.iter().any(|kept| path.starts_with(&kept.path)));
+                    prop_assert_eq!(&repositories(now), &expected);
+                }
+                prop_assert!(told.watches.as_mut().is_some_and(|watches| watches.changed().is_some()), "it is not told");
+                told.refresh(top, &judge).unwrap();
+                prop_assert_eq!(&repositories(told.repositories(top)), &expected);
+                let kept = |listing: &Listing| tree.shown(listing.kept(top).into_iter().map(|kept| kept.path));
+                prop_assert_eq!(kept(&told), kept(&fresh));
+                prop_assert_eq!(tree.shown(told.readable(top, 1000).unwrap()), tree.shown(fresh.readable(top, 1000).unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn directories_whose_names_a_rule_needs_are_found() {
+        let tree = Tree::new(&["a/b/.env", "keys/deep/k.pem", "a/keys/k", "x/private/y/z"]);
+        let top = tree.0.path();
+        let rules = |path: &str| Verdict {
+            hidden: path.ends_with(".env") || path.starts_with("keys/") && path.ends_with(".pem") || path.contains("/private/y/"),
+            fixed: false,
+        };
+        let private = HashSet::from([top.join("a/keys/k")]);
+        let judge = Judge { rules: &rules, private: &private };
+        for (path, expected) in
+            [("a/b/.env", ""), ("keys/deep/k.pem", "keys keys/deep"), ("a/keys/k", "a a/keys"), ("x/private/y", "x/private"), ("none", "")]
+        {
+            let fixed = path == "a/keys/k";
+            let kept = Kept { path: top.join(path), verdict: Verdict { hidden: true, fixed } };
+            assert_eq!(tree.shown(named_by(&kept, top, &judge)), expected, "{path}");
+        }
     }
 
     #[test]
