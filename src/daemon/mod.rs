@@ -311,8 +311,9 @@ impl Daemon {
             if let Err(error) = self.events.trim(keeping.log_ms, keeping.log_bytes).await {
                 tracing::warn!(%error, "old events could not be removed");
             }
-            let outputs = self.places.data.join("output");
+            let (outputs, sandbox) = (self.places.data.join("output"), Arc::clone(self.projects.sandbox()));
             let _ = Tasks::spawn_blocking(move || {
+                sandbox.sweep();
                 for project in std::fs::read_dir(&outputs).into_iter().flatten().flatten() {
                     if let Some(directory) = AbsPath::new(project.path()) {
                         output::sweep(&directory);
