@@ -13,7 +13,7 @@ import { place, until, workbench } from './workbench.mjs'
 const [codeServer, vsix, out] = process.argv.slice(2).map((name) => path.resolve(name))
 const where = await place()
 const { project, model, daemon, env, executable } = where
-const { page, chat, said, picture, pick, command, ask, answer, openFile, close } = await workbench(where, { codeServer, vsix, out })
+const { page, chat, said, picture, pick, command, ask, answer, openFile, close, useTheme } = await workbench(where, { codeServer, vsix, out })
 
 // ---- the tests: one user's first quarter of an hour, in order
 
@@ -49,6 +49,33 @@ await test('a prompt streams its answer into the chat', async () => {
   await picture('chat')
 })
 
+await test('a change is asked for beside its file, on a dark and on a light screen', async () => {
+  where.write('project/src/main.rs', 'fn main() {\n    println!("Hello");\n}\n')
+  const lines = await openFile('src/main.rs')
+  model.script(
+    (reply) => {
+      reply.text('The greeting is in `src/main.rs`. I change it so that it names the **whole world**:\n\n```rust\nfn main() {\n    println!("Hello, world");\n}\n```\n')
+      reply.call('read', { filePath: 'src/main.rs' })
+      reply.finish()
+    },
+    call('edit', { filePath: 'src/main.rs', oldString: '"Hello"', newString: '"Hello, world"' }),
+    say('Done.'),
+  )
+  await command('New Session')
+  await chat().locator('.empty').waitFor()
+  await ask('Greet the whole world')
+  await chat().locator('.ask .added').waitFor()
+  await page.locator('.statusbar-item', { hasText: '1 question' }).waitFor()
+  await picture('vscode-dark')
+  await useTheme('Default Light Modern', 'vs')
+  await picture('vscode-light')
+  await useTheme('Default Dark Modern', 'vs-dark')
+  await answer('once')
+  await said('Done.').waitFor()
+  await lines.filter({ hasText: 'Hello, world' }).waitFor()
+  await page.keyboard.press('Control+W')
+})
+
 await test('a question is shown whole, answered in the chat, and the command runs', async () => {
   model.script(call('bash', { command: 'echo from the tool > made.txt', description: 'Make a file' }), say('It is made.'))
   await ask('make it')
@@ -56,7 +83,6 @@ await test('a question is shown whole, answered in the chat, and the command run
   await question.waitFor()
   assert.match(await question.locator('pre').innerText(), /echo from the tool > made\.txt/)
   await page.locator('.statusbar-item', { hasText: '1 question' }).waitFor()
-  await picture('question')
   await answer('once')
   await said('It is made.').waitFor()
   assert.equal(fs.readFileSync(path.join(project, 'made.txt'), 'utf8'), 'from the tool\n')

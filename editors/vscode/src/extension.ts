@@ -260,6 +260,7 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
     await project.open()
   })
   add('log', () => log.show())
+  add('figures', () => chat.figures())
 
   function attachSelection(editor: vscode.TextEditor): void {
     const { start, end } = editor.selection

@@ -49,7 +49,7 @@ function M.lines(question)
     -- The line as it will run; the title is the model's.
     add("", text(metadata.shown) or command)
   elseif text(metadata.diff) then
-    add("", metadata.diff)
+    add("", (metadata.diff:gsub("\n+$", "")))
   else
     for _, pattern in ipairs(question.patterns) do
       add("", pattern)

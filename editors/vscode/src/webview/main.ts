@@ -21,6 +21,16 @@ const abort = find<HTMLButtonElement>('abort')
 
 const send = (message: FromPage) => editor.postMessage(message)
 
+/** Longest run of our handlers, in milliseconds, for those who measure. */
+let slowest = 0
+/** When a session was last shown whole, in milliseconds since 1970. */
+let lastShown = 0
+function timed(run: () => void): void {
+  const started = performance.now()
+  run()
+  slowest = Math.max(slowest, performance.now() - started)
+}
+
 // ---- the conversation
 
 /** Texts that grow, by part: rendered at most once a frame. */
@@ -104,7 +114,7 @@ function append(messageID: string, partID: string, more: string): void {
   growth.scheduled = true
   // A longer text is rendered less often: its cost grows with its length.
   const wait = Math.min(500, growth.text.length / 200)
-  setTimeout(() => requestAnimationFrame(() => changing(() => grow(messageID, partID, growth))), wait)
+  setTimeout(() => requestAnimationFrame(() => timed(() => changing(() => grow(messageID, partID, growth)))), wait)
 }
 
 function grow(messageID: string, partID: string, growth: { text: string; scheduled: boolean }): void {
@@ -315,7 +325,10 @@ function receive(message: ToPage): void {
       return
     }
     case 'all':
-      return showAll(message.entries, message.complete)
+      showAll(message.entries, message.complete)
+      // Once it is on the screen.
+      requestAnimationFrame(() => requestAnimationFrame(() => (lastShown = Date.now())))
+      return
     case 'older':
       return showOlder(message.entries, message.complete)
     case 'entry':
@@ -340,6 +353,10 @@ function receive(message: ToPage): void {
       if (message.text) input.value = message.text
       if (message.focus) input.focus()
       return grown()
+    case 'figures':
+      send({ type: 'figures', slowest, lastShown })
+      slowest = 0
+      return
     case 'files':
       return showFiles(message.query, message.paths)
     case 'sent':
@@ -350,7 +367,7 @@ function receive(message: ToPage): void {
   }
 }
 
-window.addEventListener('message', (event: MessageEvent<ToPage>) => receive(event.data))
+window.addEventListener('message', (event: MessageEvent<ToPage>) => timed(() => receive(event.data)))
 const kept = editor.getState() as { draft?: string } | undefined
 input.value = kept?.draft ?? ''
 send({ type: 'ready' })
