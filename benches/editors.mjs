@@ -122,6 +122,8 @@ async function vscode() {
     await page.locator('.quick-input-widget .quick-input-box input').fill('>Developer: Show Running Extensions')
     await page.locator('.quick-input-list .monaco-list-row', { hasText: 'Show Running Extensions' }).first().waitFor()
     await page.keyboard.press('Enter')
+    // All rows at once: the list has no others than those that are seen.
+    await page.setViewportSize({ width: 1280, height: 4000 })
     const row = page.locator('.runtime-extensions-editor .monaco-list-row', { hasText: 'polytree' }).first()
     const activation = await row.locator('.activation-time').innerText()
     report(`code-server ${version}`, `activation, as VS Code measures it`, Number(/(\d+)\s*ms/.exec(activation)[1]), TARGETS.activation)

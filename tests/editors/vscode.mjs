@@ -1,16 +1,18 @@
 // The extension in a real VS Code workbench (code-server in Chromium), with the real daemon and a model server:
 //
-//   node vscode.mjs CODE_SERVER VSIX OUT
+//   node vscode.mjs CODE_SERVER VSIX OUT NVIM
 //
-// CODE_SERVER is the folder of its installation, OUT a folder for pictures. It ends with "N passed, N failed".
+// CODE_SERVER is the folder of its installation, OUT a folder for pictures, NVIM the Neovim that joins in. It ends with "N passed, N failed".
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { call, say } from './model_server.mjs'
+import { Screen } from './screen.mjs'
 import { place, until, workbench } from './workbench.mjs'
 
-const [codeServer, vsix, out] = process.argv.slice(2).map((name) => path.resolve(name))
+const [codeServer, vsix, out, nvim] = process.argv.slice(2).map((name) => path.resolve(name))
 const where = await place()
 const { project, model, daemon, env, executable } = where
 const { page, chat, said, picture, pick, command, ask, answer, openFile, close, useTheme } = await workbench(where, { codeServer, vsix, out })
@@ -204,6 +206,38 @@ await test('2,000 deltas arrive whole', async () => {
   await said('word1999').waitFor()
   const words = (await said('word1999').locator('.text').innerText()).trim().split(/\s+/)
   assert.deepEqual(words, Array.from({ length: 2000 }, (_, number) => `word${number}`))
+})
+
+await test('Neovim and VS Code show one session, and a question is answered in either of them', async () => {
+  const plugin = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../editors/nvim')
+  const setup = `lua require("polytree").setup({ command = { "${executable}", "stdio" } })`
+  const xdg = Object.fromEntries(['CONFIG', 'DATA', 'STATE', 'CACHE'].map((name) => [`XDG_${name}_HOME`, path.join(where.root, 'nvim', name)]))
+  const screen = new Screen(`${nvim} --clean --cmd 'set rtp^=${plugin}' -c '${setup}' notes.txt`, { cwd: project, env: { ...env, ...daemon, ...xdg } })
+  try {
+    await screen.shows('alpha')
+    const bash = (command) => call('bash', { command, description: 'Touch' })
+    model.script(bash('touch from-neovim'), bash('touch from-vscode'), say('Both have answered.'))
+    await ask('touch two files')
+    await chat().locator('.ask pre', { hasText: 'touch from-neovim' }).waitFor()
+    screen.type(':Polytree')
+    screen.keys('Enter')
+    await screen.shows('touch two files')
+    await screen.shows(/touch from-neovim[^]*ga allow/)
+    screen.type('ga')
+    await chat().locator('.ask pre', { hasText: 'touch from-vscode' }).waitFor()
+    await screen.shows(/touch from-vscode[^]*ga allow/)
+    await answer('once')
+    await said('Both have answered.').waitFor()
+    await screen.shows('Both have answered.')
+    assert.ok(!screen.text().includes('ga allow'), 'the question is still open in Neovim')
+    assert.ok(fs.existsSync(path.join(project, 'from-neovim')) && fs.existsSync(path.join(project, 'from-vscode')))
+    model.script(say('Asked in Neovim.'))
+    screen.type(':Polytree prompt what else?')
+    screen.keys('Enter')
+    await said('Asked in Neovim.').waitFor()
+  } finally {
+    screen.close()
+  }
 })
 
 await test('`@` offers files, and a file that is taken goes along', async () => {

@@ -40,6 +40,9 @@ test("vim.pack installs the plugin from a local clone", function()
   local ran = vim
     .system({ vim.v.progpath, "--headless", "-u", place.root .. "/init.lua", "-c", check, "+qa" }, { env = env, text = true })
     :wait(60000)
-  contains(ran.stderr, "2 true @" .. place.root .. "/d/nvim/site/pack/core/opt/polytree/editors/nvim/lua/polytree/init.lua")
+  contains(
+    ran.stderr,
+    "2 true @" .. place.root .. "/d/nvim/site/pack/core/opt/polytree/editors/nvim/lua/polytree/init.lua"
+  )
   vim.fn.delete(place.root, "rf")
 end)

@@ -72,7 +72,7 @@ function M.lines(question)
     add("because: ", text(metadata.reason))
   end
   add("the model says: ", command and text(metadata.description))
-  add("“always” would allow: ", joined(question.always))
+  add(("“always” would allow %s: "):format(question.type), joined(question.always))
   if #lines == count + 1 then
     table.remove(lines)
   end

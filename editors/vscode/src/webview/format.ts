@@ -2,6 +2,7 @@
 import type { EventMessage, EventToolPart } from '@polytree/protocol'
 
 export function cost(dollars: number): string {
+  if (dollars === 0) return '$0'
   return `$${dollars >= 0.01 ? dollars.toFixed(2) : dollars.toFixed(4)}`
 }
 
