@@ -1,7 +1,7 @@
 // The chat's page. It holds nothing that the extension does not: what it shows comes in messages.
 import type { Permission } from '@polytree/protocol'
 import { cost, tokens } from './format'
-import { render } from './markdown'
+import { renderGrowing } from './markdown'
 import type { EntryView, FromPage, ToPage } from './messages'
 import { element, entryElement, partElement, updateEntry } from './parts'
 import { questionElement } from './question'
@@ -113,7 +113,7 @@ function append(messageID: string, partID: string, more: string): void {
   if (growth.scheduled) return
   growth.scheduled = true
   // A longer text is rendered less often: its cost grows with its length.
-  const wait = Math.min(500, growth.text.length / 200)
+  const wait = Math.min(150, growth.text.length / 200)
   setTimeout(() => requestAnimationFrame(() => timed(() => changing(() => grow(messageID, partID, growth)))), wait)
 }
 
@@ -125,7 +125,7 @@ function grow(messageID: string, partID: string, growth: { text: string; schedul
   if (!entry || !part || !('text' in part)) return
   part.text = growth.text
   const known = article(messageID)?.querySelector<HTMLElement>(`[data-part="${CSS.escape(partID)}"]`)
-  if (known?.classList.contains('text')) render(growth.text, known)
+  if (known?.classList.contains('text')) renderGrowing(growth.text, known)
   else showPart(messageID, part)
   growing.set(partID, growth)
 }
