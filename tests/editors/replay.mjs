@@ -84,6 +84,10 @@ fn a() {}
 fn b() {}
 \`\`\`
 
+- loose
+
+- list
+
 > quote
 
 > another

@@ -73,9 +73,7 @@ for (const background of ['dark', 'light']) {
     )
     screen.type(':Polytree prompt Greet the whole world')
     screen.keys('Enter')
-    const asked = await screen.shows('edit: may it do this?')
-    assert.match(asked, /\+ +println!\("Hello, world"\);/)
-    assert.match(asked, /ga allow/)
+    await screen.shows(/edit: may it do this\?[^]*\+ +println!\("Hello, world"\);[^]*ga allow/)
     await screen.picture(browser, path.join(out, `neovim-${background}.png`), background)
     // The person goes on typing in the file.
     screen.type('Go// typed')

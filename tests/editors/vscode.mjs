@@ -240,6 +240,36 @@ await test('Neovim and VS Code show one session, and a question is answered in e
   }
 })
 
+await test('everything by keyboard: open, ask about a selection, answer, and go on writing while an answer streams', async () => {
+  const lines = await openFile('src/main.txt')
+  await lines.click()
+  await page.keyboard.press('Control+A')
+  await page.keyboard.press('Control+Alt+K')
+  await chat().locator('.chip', { hasText: 'src/main.txt:1-3' }).waitFor()
+  await chat().locator('#text:focus').waitFor()
+  model.script(call('bash', { command: 'touch by-keyboard', description: 'Touch' }), async (reply) => {
+    for (let number = 0; number < 40; number += 1) {
+      reply.text(`key${number} `)
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+    reply.finish()
+  })
+  await page.keyboard.type('what is this?')
+  await page.keyboard.press('Enter')
+  await chat().locator('.ask').waitFor()
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  await page.keyboard.press('Alt+Y')
+  await said('key3').waitFor()
+  await page.keyboard.type('the next prompt')
+  await said('key39').waitFor()
+  assert.equal(await chat().locator('#text').inputValue(), 'the next prompt')
+  assert.ok(JSON.stringify(model.requests.at(-2)).includes('1: one'), 'the selection did not go along')
+  await lines.click()
+  await page.keyboard.press('Control+Alt+P')
+  await chat().locator('#text:focus').waitFor()
+  await chat().locator('#text').fill('')
+})
+
 await test('`@` offers files, and a file that is taken goes along', async () => {
   model.script(say('I have read the notes.'))
   const input = chat().locator('#text')

@@ -5,7 +5,7 @@ import type { Mode, Permission, Session } from '@polytree/protocol'
 import { Buffers } from './buffers'
 import { Chat } from './chat'
 import { Client } from './client'
-import { diagnosticsPart, filePart, parsePrompt, selectionPart } from './context'
+import { diagnosticsPart, filePart, parsePrompt, selectedLines, selectionPart } from './context'
 import { Project } from './project'
 import { ChangeTree, HeadTexts, QuestionTree, SessionTree } from './trees'
 
@@ -132,7 +132,8 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
   }
 
   add('open', async (given?: { sessionID?: string }) => {
-    await vscode.commands.executeCommand('polytree.chat.focus')
+    // Who opens the chat wants to write.
+    await chat.compose()
     await project.open()
     if (given?.sessionID) await chat.show(given.sessionID)
   })
@@ -263,8 +264,8 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
   add('figures', () => chat.figures())
 
   function attachSelection(editor: vscode.TextEditor): void {
-    const { start, end } = editor.selection
-    chat.attach(`${vscode.workspace.asRelativePath(editor.document.uri)}:${start.line + 1}-${end.line + 1}`, selectionPart(client.directory, editor))
+    const [first, last] = selectedLines(editor.selection)
+    chat.attach(`${vscode.workspace.asRelativePath(editor.document.uri)}:${first}-${last}`, selectionPart(client.directory, editor))
   }
 
   function attachProblems(uri: vscode.Uri): boolean {
