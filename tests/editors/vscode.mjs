@@ -318,6 +318,8 @@ await test('the text of a question is whole: what cannot be told, what rules den
 await test('sessions are listed, and a new one begins empty', async () => {
   await page.locator('.pane-header', { hasText: 'Sessions' }).click()
   await page.locator('.monaco-list-row', { hasText: 'A title' }).first().waitFor()
+  const left = await chat().locator('#messages').evaluate((list) => list.scrollHeight - list.scrollTop - list.clientHeight)
+  assert.ok(left < 60, `the list has pushed ${left} pixels of the conversation's end out of sight`)
   await command('New Session')
   await chat().locator('.empty').waitFor()
   await picture('new-session')

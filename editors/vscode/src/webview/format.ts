@@ -16,6 +16,14 @@ export function clock(time: number): string {
   return `${String(date.getHours()).padStart(2, '0')}:${String(date.getMinutes()).padStart(2, '0')}`
 }
 
+/** How long ago, in one unit. */
+export function age(time: number, now = Date.now()): string {
+  const minutes = Math.floor((now - time) / 60_000)
+  if (minutes < 1) return 'now'
+  if (minutes < 60) return `${minutes} min`
+  return minutes < 24 * 60 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 60 / 24)} d`
+}
+
 export function heading(info: EventMessage): string {
   if (info.role === 'assistant') return [info.agent, info.modelID, info.variant, clock(info.time.created)].filter(Boolean).join(' · ')
   const state = info.state === 'queued' || info.state === 'cancelled' ? ` · ${info.state}` : ''

@@ -48,6 +48,13 @@ function changing(change: () => void): void {
   if (follow) messages.scrollTop = messages.scrollHeight
 }
 
+// Who reads the end goes on seeing it when a question, a list or another view takes room.
+let readsEnd = true
+messages.addEventListener('scroll', () => (readsEnd = atEnd()), { passive: true })
+new ResizeObserver(() => {
+  if (readsEnd) messages.scrollTop = messages.scrollHeight
+}).observe(messages)
+
 const article = (id: string) => messages.querySelector<HTMLElement>(`article[data-message="${CSS.escape(id)}"]`)
 
 function showAll(all: EntryView[], complete: boolean): void {
