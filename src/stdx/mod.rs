@@ -12,7 +12,7 @@ pub mod paths;
 pub(crate) mod private_file;
 pub mod process;
 pub(crate) mod recent;
-pub(crate) mod secrets;
+pub mod secrets;
 pub(crate) mod tasks;
 pub(crate) mod text;
 pub mod time;

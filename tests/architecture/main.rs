@@ -40,7 +40,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite_migration", &["src/store/sqlite/"]),
     ("seccompiler", &["src/sandbox/"]),
     ("soketto", &["src/serve/web/"]),
-    ("tokio_rustls", &["src/serve/web/"]),
+    ("tokio_rustls", &["src/provider/http/client.rs", "src/serve/web/"]),
 ];
 
 /// The longest a file may be.

@@ -1,12 +1,13 @@
 // polytree for VS Code: what is defined by package.json, put together.
 import { homedir } from 'node:os'
 import * as vscode from 'vscode'
-import type { Permission, Session } from '@polytree/protocol'
+import type { Mode, Permission, Session } from '@polytree/protocol'
 import { Buffers } from './buffers'
 import { Chat } from './chat'
 import { Client } from './client'
-import { diagnosticsPart, filePart, parsePrompt, selectionPart } from './context'
+import { diagnosticsPart, filePart, parsePrompt, selectedLines, selectionPart } from './context'
 import { Project } from './project'
+import { age, cost } from './webview/format'
 import { ChangeTree, HeadTexts, QuestionTree, SessionTree } from './trees'
 
 /** What `polytree.prompt` takes from key bindings and other extensions. */
@@ -64,11 +65,11 @@ function statusBar(client: Client, project: Project, chat: Chat): vscode.Disposa
     void vscode.commands.executeCommand('setContext', 'polytree.hasQuestionsElsewhere', waiting > own)
     item.backgroundColor = waiting > 0 ? new vscode.ThemeColor('statusBarItem.warningBackground') : undefined
     const session = chat.sessionID ? project.sessions.get(chat.sessionID) : undefined
-    const cost = session ? ` $${session.cost.toFixed(2)}` : ''
+    const spent = session ? ` ${cost(session.cost)}` : ''
     if (client.state === 'failed') item.text = '$(error) polytree'
     else if (waiting > 0) item.text = `$(question) polytree: ${waiting} question${waiting === 1 ? '' : 's'}`
-    else if (busy > 0) item.text = `$(sync~spin) polytree: ${busy} busy${cost}`
-    else item.text = `$(comment-discussion) polytree${cost}`
+    else if (busy > 0) item.text = `$(sync~spin) polytree: ${busy} busy${spent}`
+    else item.text = `$(comment-discussion) polytree${spent}`
     item.tooltip = client.state === 'failed' ? client.problem : 'polytree: open the chat'
   }
   update()
@@ -100,6 +101,12 @@ function questionNotices(project: Project, chat: Chat): vscode.Disposable {
   })
 }
 
+const MODES: { label: Mode; description: string }[] = [
+  { label: 'ask', description: 'asks for all that the rules do not allow' },
+  { label: 'edits', description: 'edits in the worktree, and commands in the sandbox, without a question' },
+  { label: 'all', description: 'everything without a question, but for what is denied' },
+]
+
 /** "Fix with polytree" for problems that language servers report. */
 class FixProblems implements vscode.CodeActionProvider {
   provideCodeActions(document: vscode.TextDocument, _range: vscode.Range, { diagnostics }: vscode.CodeActionContext): vscode.CodeAction[] {
@@ -126,7 +133,8 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
   }
 
   add('open', async (given?: { sessionID?: string }) => {
-    await vscode.commands.executeCommand('polytree.chat.focus')
+    // Who opens the chat wants to write.
+    await chat.compose()
     await project.open()
     if (given?.sessionID) await chat.show(given.sessionID)
   })
@@ -170,7 +178,7 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
   add('sessions', async () => {
     await project.open()
     await project.read()
-    const items = project.list().map((session) => ({ label: plainText(session.title) || 'Untitled', description: project.statuses.get(session.id)?.type ?? '', detail: session.directory, session }))
+    const items = project.list().map((session) => ({ label: plainText(session.title) || 'Untitled', description: [project.statuses.get(session.id)?.type, age(session.time.updated), cost(session.cost)].filter(Boolean).join(' · '), detail: session.directory, session }))
     const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Session', matchOnDetail: true })
     if (chosen) await vscode.commands.executeCommand('polytree.open', { sessionID: chosen.session.id })
   })
@@ -232,6 +240,14 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
     if (chosen) chat.choice = { ...chat.choice, agent: chosen.label }
     chat.chosen()
   })
+  add('mode', async (given?: { mode?: Mode; sessionID?: string }) => {
+    await project.open()
+    const now = project.mode(given?.sessionID ?? chat.sessionID)
+    const chosen = given?.mode ?? (await vscode.window.showQuickPick(MODES, { placeHolder: `What is done without a question (now ${now})` }))?.label
+    if (!chosen) return
+    if (!MODES.some(({ label }) => label === chosen)) throw new Error(`there is no mode "${chosen}": ask, edits or all`)
+    await chat.setMode(chosen, given?.sessionID)
+  })
   add('diff', async (uri: vscode.Uri | undefined = vscode.window.activeTextEditor?.document.uri, status?: string) => {
     if (!uri) return
     await client.connect()
@@ -246,10 +262,11 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
     await project.open()
   })
   add('log', () => log.show())
+  add('figures', () => chat.figures())
 
   function attachSelection(editor: vscode.TextEditor): void {
-    const { start, end } = editor.selection
-    chat.attach(`${vscode.workspace.asRelativePath(editor.document.uri)}:${start.line + 1}-${end.line + 1}`, selectionPart(client.directory, editor))
+    const [first, last] = selectedLines(editor.selection)
+    chat.attach(`${vscode.workspace.asRelativePath(editor.document.uri)}:${first}-${last}`, selectionPart(client.directory, editor))
   }
 
   function attachProblems(uri: vscode.Uri): boolean {

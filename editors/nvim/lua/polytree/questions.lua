@@ -2,6 +2,7 @@
 local client = require("polytree.client")
 local config = require("polytree.config")
 local log = require("polytree.log")
+local text = require("polytree.question_text")
 local workspace = require("polytree.workspace")
 
 local M = {}
@@ -9,7 +10,7 @@ local M = {}
 local api = vim.api
 
 ---@class polytree.Shown
----@field question table
+---@field question polytree.protocol.Permission
 ---@field win? integer
 ---@field buf? integer
 
@@ -20,8 +21,6 @@ local shown
 local SETTLE_MS = 300
 --- How long ago the other one may have been there, in milliseconds.
 local RECENT_MS = 2000
---- A run of more spaces is told by its length, in characters: it would push what follows out of sight.
-local MAX_SPACES = 20
 local shown_at = 0
 local closed_at = -math.huge
 
@@ -34,56 +33,6 @@ end
 ---@return table?
 function M.current()
   return shown and shown.question
-end
-
---- What the question is about, as lines: the command, or the whole diff.
----@param question table
----@return string[]
-function M.lines(question)
-  local metadata = type(question.metadata) == "table" and question.metadata or {}
-  local session = workspace.sessions[question.sessionID]
-  local lines = {}
-  local function add(text)
-    for _, line in ipairs(vim.split(text, "\n", { plain = true })) do
-      -- Control characters would hide what is really asked.
-      line = line:gsub("[%z\1-\8\11-\31\127]", function(character)
-        return ("<%02x>"):format(character:byte())
-      end)
-      line = line:gsub("[ \t]+", function(spaces)
-        return #spaces > MAX_SPACES and ("<%d spaces>"):format(#spaces) or spaces
-      end)
-      lines[#lines + 1] = line
-    end
-  end
-  add(("%s: may it do this?"):format(question.type))
-  if session and session.title ~= "" then
-    add("session: " .. session.title:gsub("%c", " "))
-  end
-  if session and session.directory ~= client.directory() then
-    add("directory: " .. session.directory)
-  end
-  if type(metadata.workdir) == "string" then
-    add("working directory: " .. metadata.workdir)
-  end
-  add("")
-  if type(metadata.command) == "string" then
-    add(type(metadata.shown) == "string" and metadata.shown or metadata.command)
-  elseif type(metadata.diff) == "string" then
-    add(metadata.diff)
-  else
-    for _, pattern in ipairs(question.patterns) do
-      add(pattern)
-    end
-  end
-  if type(metadata.directories) == "table" and #metadata.directories > 0 then
-    add("")
-    add("outside of the worktree: " .. table.concat(metadata.directories, ", "))
-  end
-  if #question.always > 0 then
-    add("")
-    add("“always” would allow: " .. table.concat(question.always, ", "))
-  end
-  return lines
 end
 
 local function close()
@@ -99,14 +48,18 @@ local function close()
   shown = nil
 end
 
+--- The keys that answer. They are those of the conversation and of the question's window: elsewhere there are commands.
+---@param columns integer how much room there is
 ---@return string
-local function key_line()
+local function key_line(columns)
   local keys = config.values.keys
   local words = {}
   for _, name in ipairs({ "allow", "always", "reject" }) do
     words[#words + 1] = ("%s%s"):format(keys[name] and keys[name] .. " " or ":Polytree ", name)
   end
-  return table.concat(words, "  ") .. "  (elsewhere :Polytree allow …)"
+  local line = (" %s "):format(table.concat(words, "  "))
+  local more = keys.allow and line .. "· elsewhere :Polytree allow " or line
+  return vim.fn.strdisplaywidth(more) <= columns and more or line
 end
 
 ---@param buf integer
@@ -136,7 +89,7 @@ local function show(question)
     )
     return
   end
-  local lines = M.lines(question)
+  local lines = text.lines(question)
   local buf = api.nvim_create_buf(false, true)
   api.nvim_buf_set_lines(buf, 0, -1, false, lines)
   vim.bo[buf].modifiable = false
@@ -146,17 +99,20 @@ local function show(question)
   if type(metadata.diff) == "string" then
     vim.bo[buf].syntax = "diff"
   end
-  local width = 40
+  local most = math.max(20, vim.o.columns - 4)
+  local keys = key_line(most)
+  -- The keys are never cut.
+  local width = math.max(40, vim.fn.strdisplaywidth(keys))
   for _, line in ipairs(lines) do
     width = math.max(width, vim.fn.strdisplaywidth(line))
   end
-  width = math.min(width, math.floor(vim.o.columns * 0.8))
+  width = math.min(width, math.max(math.floor(vim.o.columns * 0.8), vim.fn.strdisplaywidth(keys)), most)
   local rows = 0
   for _, line in ipairs(lines) do
     rows = rows + math.max(1, math.ceil(vim.fn.strdisplaywidth(line) / width))
   end
   local height = math.min(rows, math.floor(vim.o.lines * 0.6))
-  local hint = rows > height and (" %d more lines: :Polytree question "):format(rows - height) or ""
+  local hint = rows > height and (" · %d more lines: :Polytree question"):format(rows - height) or ""
   local count = #workspace.questions
   local win = api.nvim_open_win(buf, false, {
     relative = "editor",
@@ -167,9 +123,9 @@ local function show(question)
     height = height,
     border = "rounded",
     style = "minimal",
-    title = (" polytree asks%s "):format(count > 1 and (" (1 of %d)"):format(count) or ""),
-    -- That there is more comes first: a narrow screen cuts the end.
-    footer = hint .. (" %s "):format(key_line()),
+    -- That there is more stands above, where nobody overlooks it.
+    title = (" polytree asks%s%s "):format(count > 1 and (" (1 of %d)"):format(count) or "", hint),
+    footer = keys,
     zindex = 60,
     noautocmd = true,
   })

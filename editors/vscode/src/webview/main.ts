@@ -1,9 +1,10 @@
 // The chat's page. It holds nothing that the extension does not: what it shows comes in messages.
 import type { Permission } from '@polytree/protocol'
-import { cost, tokens, visible } from './format'
-import { render } from './markdown'
+import { cost, tokens } from './format'
+import { renderGrowing } from './markdown'
 import type { EntryView, FromPage, ToPage } from './messages'
-import { element, entryElement, lines, partElement, updateEntry } from './parts'
+import { element, entryElement, partElement, updateEntry } from './parts'
+import { questionElement } from './question'
 
 declare function acquireVsCodeApi(): { postMessage(message: FromPage): void; getState(): unknown; setState(state: unknown): void }
 
@@ -19,6 +20,16 @@ const status = find('status')
 const abort = find<HTMLButtonElement>('abort')
 
 const send = (message: FromPage) => editor.postMessage(message)
+
+/** Longest run of our handlers, in milliseconds, for those who measure. */
+let slowest = 0
+/** When a session was last shown whole, in milliseconds since 1970. */
+let lastShown = 0
+function timed(run: () => void): void {
+  const started = performance.now()
+  run()
+  slowest = Math.max(slowest, performance.now() - started)
+}
 
 // ---- the conversation
 
@@ -36,6 +47,13 @@ function changing(change: () => void): void {
   change()
   if (follow) messages.scrollTop = messages.scrollHeight
 }
+
+// Who reads the end goes on seeing it when a question, a list or another view takes room.
+let readsEnd = true
+messages.addEventListener('scroll', () => (readsEnd = atEnd()), { passive: true })
+new ResizeObserver(() => {
+  if (readsEnd) messages.scrollTop = messages.scrollHeight
+}).observe(messages)
 
 const article = (id: string) => messages.querySelector<HTMLElement>(`article[data-message="${CSS.escape(id)}"]`)
 
@@ -102,8 +120,8 @@ function append(messageID: string, partID: string, more: string): void {
   if (growth.scheduled) return
   growth.scheduled = true
   // A longer text is rendered less often: its cost grows with its length.
-  const wait = Math.min(500, growth.text.length / 200)
-  setTimeout(() => requestAnimationFrame(() => changing(() => grow(messageID, partID, growth))), wait)
+  const wait = Math.min(150, growth.text.length / 200)
+  setTimeout(() => requestAnimationFrame(() => timed(() => changing(() => grow(messageID, partID, growth)))), wait)
 }
 
 function grow(messageID: string, partID: string, growth: { text: string; scheduled: boolean }): void {
@@ -114,7 +132,7 @@ function grow(messageID: string, partID: string, growth: { text: string; schedul
   if (!entry || !part || !('text' in part)) return
   part.text = growth.text
   const known = article(messageID)?.querySelector<HTMLElement>(`[data-part="${CSS.escape(partID)}"]`)
-  if (known?.classList.contains('text')) render(growth.text, known)
+  if (known?.classList.contains('text')) renderGrowing(growth.text, known)
   else showPart(messageID, part)
   growing.set(partID, growth)
 }
@@ -146,41 +164,16 @@ messages.addEventListener('click', (event) => {
 
 // ---- questions
 
-function questionElement(question: Permission): HTMLElement {
-  const metadata = (question.metadata ?? {}) as { command?: unknown; diff?: unknown; workdir?: unknown; directories?: unknown }
-  const box = element('div', { class: 'ask', role: 'group', 'aria-label': 'Question', 'data-question': question.id })
-  box.append(element('h3', {}, `${question.type}: may it do this?`))
-  if (typeof metadata.workdir === 'string') box.append(element('p', {}, `in ${visible(metadata.workdir)}`))
-  if (typeof metadata.diff === 'string') box.append(lines('diff', metadata.diff, Number.POSITIVE_INFINITY))
-  else box.append(lines('text', typeof metadata.command === 'string' ? metadata.command : question.patterns.join('\n'), Number.POSITIVE_INFINITY))
-  if (Array.isArray(metadata.directories) && metadata.directories.length > 0) {
-    box.append(element('p', { class: 'warning' }, `outside of the worktree: ${visible(metadata.directories.join(', '))}`))
-  }
-  const reason = element('input', { type: 'text', placeholder: 'Why not? (told to the model)', 'aria-label': 'Reason for the rejection' })
-  const button = (label: string, response: 'once' | 'always' | 'reject', key: string) => {
-    const made = element('button', { type: 'button', class: response, title: `${label} (${key})`, 'data-key': key }, label)
-    made.addEventListener('click', () => {
-      if (isTooSoon()) return
-      const message = response === 'reject' && reason.value ? { message: reason.value } : {}
-      send({ type: 'answer', permissionID: question.id, response, ...message })
-    })
-    return made
-  }
-  const buttons = [button('Allow once', 'once', 'Alt+Y')]
-  if (question.always.length > 0) {
-    const always = button('Always', 'always', 'Alt+A')
-    always.title = `Always allow in this project: ${question.always.join(', ')}`
-    buttons.push(always)
-    box.append(element('p', { class: 'always' }, `“Always” would allow: ${visible(question.always.join(', '))}`))
-  }
-  buttons.push(button('Reject', 'reject', 'Alt+N'))
-  box.append(element('div', { class: 'buttons' }, ...buttons, reason))
-  return box
+function askElement(question: Permission): HTMLElement {
+  return questionElement(question, (response, reason) => {
+    if (isTooSoon()) return
+    send({ type: 'answer', permissionID: question.id, response, ...(response === 'reject' && reason ? { message: reason } : {}) })
+  })
 }
 
 function showQuestions(own: Permission[], elsewhere: number): void {
   const known = new Map([...questions.querySelectorAll<HTMLElement>('.ask')].map((box) => [box.dataset['question'], box]))
-  const boxes: HTMLElement[] = own.map((question) => known.get(question.id) ?? questionElement(question))
+  const boxes: HTMLElement[] = own.map((question) => known.get(question.id) ?? askElement(question))
   if (elsewhere > 0) {
     const link = element('button', { type: 'button', class: 'elsewhere' }, `${elsewhere} question${elsewhere === 1 ? '' : 's'} in other sessions`)
     link.addEventListener('click', () => send({ type: 'command', command: 'questions' }))
@@ -306,6 +299,7 @@ prompt.addEventListener('submit', (event) => {
 abort.addEventListener('click', () => send({ type: 'abort' }))
 find('agent').addEventListener('click', () => send({ type: 'command', command: 'agent' }))
 find('model').addEventListener('click', () => send({ type: 'command', command: 'model' }))
+find('mode').addEventListener('click', () => send({ type: 'command', command: 'mode' }))
 
 // ---- what the extension says
 
@@ -333,10 +327,15 @@ function receive(message: ToPage): void {
       abort.hidden = now.type === 'idle'
       find('agent').textContent = choice.agent
       find('model').textContent = choice.model
+      find('mode').textContent = choice.mode
+      find('mode').dataset['mode'] = choice.mode
       return
     }
     case 'all':
-      return showAll(message.entries, message.complete)
+      showAll(message.entries, message.complete)
+      // Once it is on the screen.
+      requestAnimationFrame(() => requestAnimationFrame(() => (lastShown = Date.now())))
+      return
     case 'older':
       return showOlder(message.entries, message.complete)
     case 'entry':
@@ -361,6 +360,10 @@ function receive(message: ToPage): void {
       if (message.text) input.value = message.text
       if (message.focus) input.focus()
       return grown()
+    case 'figures':
+      send({ type: 'figures', slowest, lastShown })
+      slowest = 0
+      return
     case 'files':
       return showFiles(message.query, message.paths)
     case 'sent':
@@ -371,7 +374,7 @@ function receive(message: ToPage): void {
   }
 }
 
-window.addEventListener('message', (event: MessageEvent<ToPage>) => receive(event.data))
+window.addEventListener('message', (event: MessageEvent<ToPage>) => timed(() => receive(event.data)))
 const kept = editor.getState() as { draft?: string } | undefined
 input.value = kept?.draft ?? ''
 send({ type: 'ready' })

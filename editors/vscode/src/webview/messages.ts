@@ -1,5 +1,5 @@
 // What the chat's page and the extension say to each other.
-import type { EventMessage, EventPart, Permission, Session, SessionStatus } from '@polytree/protocol'
+import type { EventMessage, EventPart, Mode, Permission, Session, SessionStatus } from '@polytree/protocol'
 
 export interface EntryView {
   info: EventMessage
@@ -14,6 +14,8 @@ export interface Attached {
 export interface Choice {
   agent: string
   model: string
+  /** What the session does without a question. */
+  mode: Mode
 }
 
 /** To the page. */
@@ -31,15 +33,17 @@ export type ToPage =
   | { type: 'draft'; text: string; focus: boolean }
   | { type: 'files'; query: string; paths: string[] }
   | { type: 'sent'; ok: boolean }
+  | { type: 'figures' }
 
 /** From the page. */
 export type FromPage =
   | { type: 'ready' }
   | { type: 'submit'; text: string }
   | { type: 'abort' }
+  | { type: 'figures'; slowest: number; lastShown: number }
   | { type: 'older' }
   | { type: 'answer'; permissionID: string; response: 'once' | 'always' | 'reject'; message?: string }
   | { type: 'detach'; index: number }
   | { type: 'find'; query: string }
   | { type: 'open'; path: string; line?: number }
-  | { type: 'command'; command: 'model' | 'agent' | 'sessions' | 'new' | 'restart' | 'log' | 'questions' }
+  | { type: 'command'; command: 'model' | 'agent' | 'mode' | 'sessions' | 'new' | 'restart' | 'log' | 'questions' }
