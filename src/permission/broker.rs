@@ -18,7 +18,6 @@ use crate::{
     store::{self, Answered, Asked, Question, Replied, Reply, Store},
 };
 
-/// How answering fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No such question in that session.
@@ -27,7 +26,6 @@ pub enum Error {
     /// The first answer wins.
     #[error("the permission question {0} has already been answered")]
     Answered(PermissionId),
-    /// The store failed.
     #[error(transparent)]
     Storage(#[from] store::Error),
 }

@@ -94,7 +94,6 @@ impl Encoding {
     }
 }
 
-/// A decoded file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextFile {
     /// How it is stored.

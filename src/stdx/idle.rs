@@ -43,7 +43,6 @@ impl<V> Entry<V> {
 /// A value of a pool, as a list shows it.
 #[derive(Debug, Clone)]
 pub struct Pooled<V> {
-    /// The value.
     pub value: Arc<V>,
     /// When it was last used, in milliseconds since 1970; now while it is held.
     pub used: i64,

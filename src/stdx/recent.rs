@@ -36,7 +36,6 @@ pub struct Line {
     pub message: String,
 }
 
-/// The last lines.
 #[derive(Debug)]
 pub struct Recent {
     // Held for a push or a copy.

@@ -26,7 +26,6 @@ pub type Environment = Arc<BTreeMap<String, String>>;
 /// What a tool call is given.
 #[derive(Clone)]
 pub struct ToolContext {
-    /// The session.
     pub session_id: SessionId,
     /// The assistant message that holds the call.
     pub message_id: MessageId,
@@ -62,7 +61,6 @@ pub struct ToolContext {
     pub recent: Arc<Recent>,
     /// What commands are confined by, where anything is.
     pub sandbox: Option<Arc<Sandboxing>>,
-    /// The session.
     pub host: Arc<dyn Host>,
 }
 
@@ -79,9 +77,7 @@ impl ToolContext {
 /// How much of an output the model gets; longer ones are kept in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputLimits {
-    /// The most lines.
     pub lines: usize,
-    /// The most bytes.
     pub bytes: usize,
 }
 

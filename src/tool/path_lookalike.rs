@@ -11,7 +11,6 @@ const MAX_NAMES: usize = 20_000;
 /// A path with the names that are on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The path.
     pub path: AbsPath,
     /// What to tell about names that were taken for others; empty where there are none.
     pub notes: Vec<String>,

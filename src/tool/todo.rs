@@ -12,13 +12,10 @@ use super::{
 };
 use crate::stdx::paths::AbsPath;
 
-/// Replaces the task list.
 pub struct TodoWrite;
 
-/// Gives the task list.
 pub struct TodoRead;
 
-/// The new list.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TodoWriteArgs {
@@ -26,7 +23,6 @@ pub struct TodoWriteArgs {
     todos: Vec<Item>,
 }
 
-/// Nothing.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TodoReadArgs {}

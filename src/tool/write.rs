@@ -18,7 +18,6 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// Writes a whole file.
 pub struct Write;
 
 /// What to write where.

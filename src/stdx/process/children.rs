@@ -19,7 +19,6 @@ pub type Labels = Vec<(&'static str, String)>;
 /// A running program. Its arguments are not kept: they may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Child {
-    /// The process.
     pub pid: u32,
     /// The program's name, without directory and arguments.
     pub program: String,

@@ -6,7 +6,6 @@ use std::{ffi::OsStr, path::Path, time::Duration};
 /// A process that runs; a zombie is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its number.
     pub pid: u32,
     /// Its program and arguments in one line, else its name.
     pub command: String,

@@ -35,6 +35,7 @@ fn is_telling(text: &str) -> bool {
 
 impl KnownSecrets {
     /// Those of the texts that are long enough to be looked for.
+    #[must_use]
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut secrets: Vec<String> = secrets.into_iter().map(str::trim).filter(|text| is_telling(text)).map(str::to_owned).collect();
         secrets.sort_unstable();
@@ -51,11 +52,13 @@ impl KnownSecrets {
     }
 
     /// Whether the text is one of the secrets, or holds one.
+    #[must_use]
     pub fn is_in(&self, text: &str) -> bool {
         self.finder.as_ref().is_some_and(|finder| finder.is_match(text))
     }
 
     /// The text without secrets.
+    #[must_use]
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let Some(finder) = &self.finder else { return Cow::Borrowed(text) };
         let mut found = finder.find_iter(text).peekable();

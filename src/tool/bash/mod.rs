@@ -58,7 +58,6 @@ const CALL: &str = "POLYTREE_CALL";
 /// So many processes that go on are named.
 const MAX_NAMED: usize = 10;
 
-/// The tool.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Bash;
 

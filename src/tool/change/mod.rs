@@ -36,7 +36,6 @@ use save::{Ground, Over};
 
 /// A file as it is now.
 pub struct Current {
-    /// Its bytes.
     pub bytes: Vec<u8>,
     hash: blake3::Hash,
     place: Place,
@@ -53,7 +52,6 @@ enum Place {
 /// What a file shall be.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// Its bytes.
     pub bytes: Vec<u8>,
     /// What it was and will be as text, for the diff.
     pub texts: (String, String),

@@ -34,7 +34,6 @@ const NAMED: usize = 5;
 /// How long the search for the place may take, in steps of about a nanosecond.
 const STEPS: u64 = 500_000_000;
 
-/// Replaces text in a file.
 pub struct Edit;
 
 /// What to replace.

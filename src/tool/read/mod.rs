@@ -50,7 +50,6 @@ const MAX_ENTRIES: usize = 100_000;
 /// So many neighbours are looked through for what may have been meant.
 const MAX_NEIGHBOURS: usize = 5_000;
 
-/// Reads a file or lists a directory.
 pub struct Read;
 
 /// What to read.

@@ -25,7 +25,6 @@ use crate::{
 /// More paths are not given at once.
 const MAX_FILES: usize = 100;
 
-/// Finds files by pattern.
 pub struct Glob;
 
 /// What to find where.

@@ -44,7 +44,6 @@ const LINE_BYTES: usize = 2000;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LATE_NOTE: &str = "(The search was ended because it took too long, so there may be more. Give a narrower path or include.)";
 
-/// Searches contents.
 pub struct Grep;
 
 /// What to search where.

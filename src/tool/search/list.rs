@@ -51,7 +51,6 @@ const JUNK: [&str; 21] = [
     ".git",
 ];
 
-/// Lists a directory.
 pub struct List;
 
 /// What to list.

@@ -64,7 +64,7 @@ pub(super) async fn run(
             message_id: message.clone(),
             call_id: call.call_id,
             tool: tool.name().to_owned(),
-            subject: tool.subject(&input, &turn.workspace.directory),
+            subject: tool.subject(&input, &turn.workspace.checkout.directory),
             state: ToolState::Running(running.clone()),
             metadata: call.metadata,
         };
