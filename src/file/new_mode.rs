@@ -19,9 +19,6 @@ pub fn mode(bits: u32) -> Mode {
 }
 
 /// Sets the mode of a new entry: the umask of this process may have removed more bits.
-///
-/// # Errors
-/// When the operating system refuses.
 pub fn give(new: impl AsFd, wanted: Mode) -> io::Result<()> {
     let had = Mode::from_raw_mode(fstat(&new)?.st_mode);
     let all = Mode::RWXU | Mode::RWXG | Mode::RWXO;

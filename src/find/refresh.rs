@@ -29,12 +29,10 @@ pub struct Dirty {
 }
 
 impl Dirty {
-    #[must_use]
     pub fn everything() -> Self {
         Self { names: BTreeSet::new(), all: BTreeSet::from([Vec::new()]) }
     }
 
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.names.is_empty() && self.all.is_empty()
     }
@@ -73,9 +71,6 @@ struct Refresh<'a> {
 }
 
 /// Builds the next tree.
-///
-/// # Errors
-/// When the root itself cannot be read.
 pub fn refresh(
     root: &AbsPath,
     old: &Tree,
@@ -248,7 +243,6 @@ impl Refresh<'_> {
 }
 
 /// Removes directories that cannot be entered from the listings of their parents.
-#[must_use]
 pub fn remove_closed(mut tree: Tree, closed: &[Vec<u8>]) -> Tree {
     for directory in closed {
         let Some((parent, name)) = listing::split(directory) else { continue };

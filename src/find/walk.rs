@@ -58,7 +58,6 @@ impl Bounds {
     /// For a search that walks by itself.
     pub const SEARCH: Self = Self { entries: 200_000, depth: 256, time: Duration::from_secs(30) };
 
-    #[must_use]
     pub fn of(checkout: &Checkout) -> Self {
         if checkout.git.is_some() { Self::REPOSITORY } else { Self::OUTSIDE_GIT }
     }
@@ -118,9 +117,6 @@ struct Queue {
 }
 
 /// Reads a directory recursively. `rules` are those of its parent.
-///
-/// # Errors
-/// When the directory itself cannot be read.
 pub fn walk(
     root: &AbsPath,
     directory: &[u8],
@@ -337,9 +333,6 @@ pub struct Read {
 }
 
 /// Reads up to `room` names of a directory that are not ignored.
-///
-/// # Errors
-/// When it cannot be read.
 pub fn read(opened: &Directory, root: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Names, room: usize) -> io::Result<Read> {
     let state = names.read(opened)?;
     let mut found = Found::default();
@@ -397,7 +390,6 @@ fn stamp_of(state: State) -> i64 {
 }
 
 /// Whether a directory has changed since it was read.
-#[must_use]
 pub fn is_changed(root: &AbsPath, node: &Node) -> bool {
     let path = root.join(names::as_path(node.listing.directory()));
     let mut found = Found::default();

@@ -23,7 +23,7 @@ use crate::{
         trust::{self, TrustedFile},
     },
     find::Finder,
-    git::{layout, refs},
+    git::{init, layout},
     overlay::Overlay,
     provider::{Keys, Network, NetworkSettings, PUBLISHED_AT, Recordings, URL_VARIABLE},
     sandbox::Sandbox,
@@ -172,7 +172,7 @@ impl Projects {
         let location = disk::run(directory, move || layout::locate(&path)).await;
         let location = location.map_err(|error| Error::Directory(format!("{directory}: {error}")))?;
         if !location.is_git() {
-            refs::init(directory).await?;
+            init::init(directory).await?;
         }
         Ok(())
     }

@@ -38,4 +38,4 @@ pub use progress::{Census, TurnNow, Working};
 pub use sessions::{NewSession, Prompt, Sessions, Submitted, TurnEnd};
 pub use workspace::{Models, ResolvedModel, Workspace, Workspaces};
 
-pub use crate::store::{Place, SessionQuery};
+pub(crate) use crate::store::{Place, SessionQuery};

@@ -56,16 +56,12 @@ pub struct FileSearcher {
 }
 
 impl FileSearcher {
-    #[must_use]
     pub fn new(query: &Query) -> Self {
         let (matcher, searcher) = (query.matcher(), query.searcher());
         Self { matcher, searcher, multiline: query.is_multiline(), buffer: Vec::new(), matches: Vec::new() }
     }
 
     /// Passes every found line to `each`, until that breaks or `is_over` returns true.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or a line is too long.
     pub fn search(
         &mut self,
         source: &Source<'_>,

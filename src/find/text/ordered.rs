@@ -31,7 +31,6 @@ pub struct Found {
 
 /// Finds the first `limit` matches by path (compared by components) and line. The result is incomplete if the search
 /// was stopped.
-#[must_use]
 pub fn find(place: &Place, targets: &Targets, query: &Query, overlay: &Overlay, stop: &Stop, limit: u64) -> Found {
     find_within(place, targets, query, overlay, stop, Bounds { matches: limit, bytes: MAX_BYTES })
 }

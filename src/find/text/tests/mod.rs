@@ -11,7 +11,7 @@ use std::{
 
 use polytree_protocol::text::{TextContext, TextItem, TextMatch};
 
-use super::{Filter, Options, Place, Query, Stop, Summary, Targets, find};
+use super::{Filter, Options, Place, Query, Stop, Targets, find, search::Summary};
 use crate::{
     overlay::{Document, Overlay},
     stdx::paths::AbsPath,
