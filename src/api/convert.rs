@@ -160,7 +160,6 @@ impl From<session::Error> for Error {
             E::QueueFull => Error::overloaded(text, session::MAX_QUEUED as u64),
             E::Closing => Error::unavailable(text).retry_after(1000),
             E::Config(error) => error.into(),
-            E::Event(error) => error.into(),
             E::Permission(error) => error.into(),
             E::Storage(error) => error.into(),
         }

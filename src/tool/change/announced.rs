@@ -93,7 +93,9 @@ fn failure(context: &ToolContext, file: &Checked, document: &Document, unapplied
         NotApplied::Refused { message } => {
             let changed = context.overlay.get(file.real()).is_none_or(|now| now.version != document.version);
             let why = match message {
-                Some(message) => format!(", which did not make the change: {}", crate::stdx::text::ellipsis(message, 500)),
+                Some(message) => {
+                    format!(", which did not make the change: {}", crate::stdx::text::ellipsis(&context.guard.secrets.redact(message), 500))
+                }
                 None if changed => ", and its text was changed there meanwhile".to_owned(),
                 None => ", which did not make the change".to_owned(),
             };

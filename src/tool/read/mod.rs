@@ -117,7 +117,7 @@ struct Window {
 
 /// The text that an editor holds of the file.
 fn read_announced(context: &ToolContext, file: &Checked, window: Window, text: &str) -> Result<ToolOutput, ToolError> {
-    let mut reader = Reader::new(window.first, window.limit);
+    let mut reader = Reader::new(window.first, window.limit, &context.guard.secrets);
     reader.push(text.as_bytes());
     let page = reader.finish();
     context.file_times.record(file.real(), Stamp::of_text(text));
@@ -221,7 +221,7 @@ impl Source<'_> {
 }
 
 fn page(source: &mut Source<'_>, head: Vec<u8>, window: Window) -> Result<(Page, Extent), ToolError> {
-    let mut reader = Reader::new(window.first, window.limit);
+    let mut reader = Reader::new(window.first, window.limit, &source.context.guard.secrets);
     let encoding = Encoding::by_mark(&head);
     if matches!(encoding, Encoding::Utf16Le | Encoding::Utf16Be) {
         if source.metadata.len() > UTF16_BYTES {
