@@ -7,10 +7,10 @@ use rustix::{
     io,
 };
 
-/// The mode of a new entry in the directory, with at most the bits `most`. `None` if the umask of this process or the
+/// The mode of a new entry in the directory, with at most the bits `max_mode`. `None` if the umask of this process or the
 /// default access list of the directory decides.
-pub fn wanted(directory: impl AsFd, most: u32, mask: Option<u32>) -> Option<Mode> {
-    mask.filter(|_| !has_default_acl(directory)).map(|mask| mode(most & !mask))
+pub fn wanted(directory: impl AsFd, max_mode: u32, mask: Option<u32>) -> Option<Mode> {
+    mask.filter(|_| !has_default_acl(directory)).map(|mask| mode(max_mode & !mask))
 }
 
 /// The mode with the nine permission bits.

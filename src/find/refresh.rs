@@ -140,8 +140,9 @@ impl Refresh<'_> {
         };
         let path = self.root.join(names::as_path(directory));
         let held = self.tree.nodes()[place].listing.len();
-        let room = (self.bounds.entries + held).saturating_sub(self.entries);
-        let read = Directory::open(&path).and_then(|opened| walk::read(&opened, self.root, directory, &above, &mut Names::default(), room));
+        let remaining = (self.bounds.entries + held).saturating_sub(self.entries);
+        let read =
+            Directory::open(&path).and_then(|opened| walk::read(&opened, self.root, directory, &above, &mut Names::default(), remaining));
         let read = match read {
             Ok(read) if read.rules.is_some() => read,
             Err(error) if directory.is_empty() => return Err(error),

@@ -202,10 +202,10 @@ mod tests {
         #[test]
         fn differences_and_ranges(one in paths(), other in paths()) {
             let (before, after) = (tree(&one), tree(&other));
-            let mut told = BTreeSet::new();
-            before.difference(&after, |path, is_later| assert!(told.insert((String::from_utf8(path).unwrap(), is_later))));
+            let mut reported = BTreeSet::new();
+            before.difference(&after, |path, is_later| assert!(reported.insert((String::from_utf8(path).unwrap(), is_later))));
             let expected = one.difference(&other).map(|path| (path.clone(), false)).chain(other.difference(&one).map(|path| (path.clone(), true)));
-            prop_assert_eq!(told, expected.collect());
+            prop_assert_eq!(reported, expected.collect());
             for path in &one {
                 prop_assert_eq!(before.what(path.as_bytes()), Some(EntryKind::File));
                 let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);

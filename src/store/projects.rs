@@ -74,13 +74,13 @@ impl From<Error> for Interrupted {
 pub enum Answer<T> {
     Is(T),
     /// Check this, add the result to the evidence, and call again.
-    Look(Ask),
+    Needs(Ask),
 }
 
 fn answer<T>(result: Result<T, Interrupted>) -> Result<Answer<T>, Error> {
     match result {
         Ok(found) => Ok(Answer::Is(found)),
-        Err(Interrupted::Ask(ask)) => Ok(Answer::Look(ask)),
+        Err(Interrupted::Ask(ask)) => Ok(Answer::Needs(ask)),
         Err(Interrupted::Failed(error)) => Err(error),
     }
 }
@@ -107,7 +107,7 @@ pub enum Known {
 
 /// What the event about a changed project contains beside stored data.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct ProjectFacts {
     /// The directory in which it was changed.
     pub directory: String,
     /// The files that need trust, each with a digest.
@@ -169,15 +169,21 @@ impl Store {
     }
 
     /// Stores what was found. `claimed`: sessions may refer to the project from now on.
-    pub async fn remember_project(&self, evidence: Evidence, claimed: bool, now: i64, told: Told) -> Result<Answer<Box<Seen>>, Error> {
+    pub async fn remember_project(
+        &self,
+        evidence: Evidence,
+        claimed: bool,
+        now: i64,
+        facts: ProjectFacts,
+    ) -> Result<Answer<Box<Seen>>, Error> {
         self.write(move |transaction| {
             // A rule that requests a check has changed nothing so far.
             let seen = match answer(remember(transaction.rows, &evidence, claimed, now))? {
                 Answer::Is(seen) => seen,
-                Answer::Look(ask) => return Ok(Answer::Look(ask)),
+                Answer::Needs(ask) => return Ok(Answer::Needs(ask)),
             };
             if seen.changed {
-                transaction.emit_project(&seen.project, told)?;
+                transaction.emit_project(&seen.project, facts)?;
             }
             Ok(Answer::Is(Box::new(seen)))
         })
@@ -185,7 +191,7 @@ impl Store {
     }
 
     /// Changes a project; false if there is no such project.
-    pub async fn change_project(&self, id: ProjectId, change: ProjectChange, now: i64, told: Told) -> Result<bool, Error> {
+    pub async fn change_project(&self, id: ProjectId, change: ProjectChange, now: i64, facts: ProjectFacts) -> Result<bool, Error> {
         self.write(move |transaction| {
             if transaction.rows.project(&id)?.is_none() {
                 return Ok(false);
@@ -199,7 +205,7 @@ impl Store {
                 ProjectChange::Distrust => transaction.rows.distrust_project(&id)?,
             }
             let Some(project) = transaction.rows.project(&id)? else { return Ok(false) };
-            transaction.emit_project(&project, told)?;
+            transaction.emit_project(&project, facts)?;
             Ok(true)
         })
         .await
@@ -252,8 +258,8 @@ impl Store {
 }
 
 impl Transaction<'_> {
-    fn emit_project(&mut self, project: &KnownProject, told: Told) -> Result<(), Error> {
-        let Told { directory, files, missing } = told;
+    fn emit_project(&mut self, project: &KnownProject, facts: ProjectFacts) -> Result<(), Error> {
+        let ProjectFacts { directory, files, missing } = facts;
         let trusted = self.rows.trusted_files(&project.id)?;
         let pending = files.into_iter().filter(|file| !trusted.contains(file)).map(|(path, _)| path).collect();
         let scope = Scope { directory: Some(directory), project_id: Some(project.id.clone()), session_id: None };

@@ -112,10 +112,10 @@ fn fill(buffer: &mut Vec<u8>, source: &mut impl Read, size: usize, limit: usize)
     buffer.clear();
     // One byte more than the size, so that a short read, which happens only at the end of a regular file, detects the
     // end.
-    let mut room = size.min(limit) + 1;
+    let mut space = size.min(limit) + 1;
     loop {
         let begin = buffer.len();
-        buffer.resize(begin + room, 0);
+        buffer.resize(begin + space, 0);
         let read = loop {
             match source.read(&mut buffer[begin..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -123,14 +123,14 @@ fn fill(buffer: &mut Vec<u8>, source: &mut impl Read, size: usize, limit: usize)
             }
         };
         buffer.truncate(begin + read);
-        if read < room {
+        if read < space {
             return Ok(true);
         }
         if buffer.len() > limit {
             return Ok(false);
         }
         // The file has grown.
-        room = (limit + 1 - buffer.len()).min(CHUNK_BYTES);
+        space = (limit + 1 - buffer.len()).min(CHUNK_BYTES);
     }
 }
 

@@ -140,10 +140,10 @@ impl Part {
         if summary.truncated {
             return;
         }
-        let room = bounds.bytes.saturating_sub(items.len());
+        let remaining = bounds.bytes.saturating_sub(items.len());
         let mut end = 0;
         for (next, is_match) in self.ends {
-            if next > room || (is_match && summary.matches == bounds.matches) {
+            if next > remaining || (is_match && summary.matches == bounds.matches) {
                 summary.truncated = true;
                 break;
             }

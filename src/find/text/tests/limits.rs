@@ -136,7 +136,7 @@ fn a_large_file_is_abandoned_at_the_next_chunk() {
     let mut searcher = FileSearcher::new(&Query::new(&plain("hit")).unwrap());
     let searched = searcher.search(&Source::File(&file, size), &is_over, &mut |_| ControlFlow::Continue(()));
     assert!(searched.is_err());
-    assert_eq!(asked.into_inner(), 4, "it goes on after it was told to end");
+    assert_eq!(asked.into_inner(), 4, "the search continues after it was stopped");
 }
 
 #[test]
