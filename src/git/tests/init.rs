@@ -1,10 +1,7 @@
 //! Creating a repository, bare repositories, and variables of the environment.
 
 use super::support::{Sandbox, again, git, layout, location};
-use crate::{
-    git::{init::init, program::Git},
-    stdx::paths::AbsPath,
-};
+use crate::git::{init::init, program::Git};
 
 #[tokio::test]
 async fn a_bare_repository_is_not_read() {
