@@ -8,4 +8,4 @@ pub(crate) mod rules;
 pub use broker::{Answer, Broker, Error, grant_rule};
 pub use pattern::Pattern;
 
-pub use crate::store::{Answered, Question};
+pub(crate) use crate::store::Question;
