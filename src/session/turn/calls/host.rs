@@ -1,5 +1,5 @@
-//! What a running tool call may do to its session: ask for leave, tell how far it is, change the task list. Owns the
-//! call's part, so that whoever closes it first wins and nothing is written after.
+//! What a running tool call may do to its session: ask for permission, report progress, change the task list. Owns the
+//! part of the call: the first to close it wins, and nothing is written afterwards.
 
 use std::sync::{
     Arc, PoisonError,
@@ -43,7 +43,7 @@ pub(super) struct CallHost {
     /// A person has said yes.
     answered: AtomicBool,
     batch: Arc<Batch>,
-    // The permit to work, given back while a person is waited for. A plain mutex: held to put it there or take it out.
+    // Released while the call waits for a person. A plain mutex: held to set it or to take it.
     slot: std::sync::Mutex<Option<OwnedSemaphorePermit>>,
 }
 
@@ -64,7 +64,7 @@ impl CallHost {
         &self.batch
     }
 
-    /// Waits until the call may work; false when the turn was aborted before.
+    /// Waits for a slot; false when the turn was aborted meanwhile.
     pub async fn begin(&self) -> bool {
         let slot = self.batch.slot().await;
         let begun = slot.is_some();
@@ -72,7 +72,7 @@ impl CallHost {
         begun
     }
 
-    /// Lets another call work.
+    /// Releases the slot.
     pub fn rest(&self) {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -152,7 +152,7 @@ impl CallHost {
     }
 
     async fn wait_for_answer(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError> {
-        let failed = |error: &dyn std::fmt::Display| ToolError::failed(format!("leave could not be asked for: {error}"));
+        let failed = |error: &dyn std::fmt::Display| ToolError::failed(format!("the permission could not be asked for: {error}"));
         let created = now_ms();
         // A grant given elsewhere answers no question of an agent that only looks.
         let rules = self.turn.rules(&[]);
