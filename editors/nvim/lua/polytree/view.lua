@@ -288,7 +288,6 @@ on_event = function(view, event)
     local pieces = view.appended[change.part] or { message = change.message }
     pieces[#pieces + 1] = change.text
     view.appended[change.part] = pieces
-    -- The status line shows nothing of a text.
     return schedule(view)
   elseif change.kind == "message" or change.kind == "part" or change.kind == "removed" then
     view.dirty[change.message] = true
@@ -305,7 +304,7 @@ on_event = function(view, event)
     local data = view.state.error.data or {}
     log.warn("session %s: %s: %s", view.session_id, view.state.error.name, data.message or "")
   end
-  vim.cmd.redrawstatus()
+  window.redraw_status()
 end
 
 --- Reads one message anew, for texts that travel as references.
