@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polytree::stdx::known_secrets::{KnownSecrets, Redactor};
+use polytree::stdx::secrets::known::{KnownSecrets, Redactor};
 
 const MIB: usize = 1024 * 1024;
 /// What one MiB may take.
