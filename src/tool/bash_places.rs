@@ -27,8 +27,16 @@ pub(super) fn bases(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<Abs
     match &usage.anchor {
         Anchor::Directory(moves) => after_moves(moves, surroundings),
         Anchor::Home => surroundings.home.iter().cloned().collect(),
+        Anchor::Variable(name) => {
+            surroundings.variables.get(name).filter(|value| is_plain(value)).and_then(AbsPath::new).into_iter().collect()
+        }
         Anchor::Unknown => Vec::new(),
     }
+}
+
+/// Whether a shell takes a value for one word, also without quotes.
+fn is_plain(value: &str) -> bool {
+    !value.contains(|c: char| c.is_whitespace() || matches!(c, '*' | '?' | '[' | '\\'))
 }
 
 /// Every place that the path may name, as far as that is known.

@@ -27,10 +27,12 @@ mod walk;
 
 pub mod bash;
 mod bash_ask;
+mod bash_bounds;
 pub mod bash_commands;
 mod bash_directories;
 mod bash_environment;
 mod bash_files;
+mod bash_hidden;
 mod bash_output;
 mod bash_places;
 pub mod bash_sandbox;
