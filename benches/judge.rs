@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polytree::tool::bash_commands::{Dialect, analyse};
+use polytree::tool::bash::commands::{Dialect, analyse};
 
 const SHORT: usize = 200;
 const LONG: usize = 64 * 1024;

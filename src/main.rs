@@ -11,7 +11,7 @@ use polytree::{
         network::{self, Network},
     },
     logging, sandbox,
-    stdx::detach,
+    stdx::process::detach,
     tool::umask,
 };
 use polytree_protocol::daemon::StopMode;

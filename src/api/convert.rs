@@ -11,7 +11,7 @@ use crate::{
     provider::{FetchError, KeyStoreError},
     rpc::error::Error,
     session,
-    stdx::descriptors,
+    stdx::process::descriptors,
     store,
 };
 

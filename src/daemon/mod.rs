@@ -27,14 +27,15 @@ use crate::{
     project::Projects,
     session::{self, Load, Sessions},
     stdx::{
-        descriptors, memory,
+        memory,
         paths::AbsPath,
+        process::descriptors,
         tasks::Tasks,
         time::{Moment, now_ms},
         version::version,
     },
     store::{self, Durability, Kind, Owner, Ownership, Room, Store, aside::SetAside},
-    tool::{context::Environment, output, unfinished},
+    tool::{change::unfinished, context::Environment, output},
 };
 
 /// How often idle directories are closed and old events removed.

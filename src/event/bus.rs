@@ -22,26 +22,6 @@ struct Ring {
     floor: u64,
 }
 
-impl Ring {
-    /// Where the records after the cursor begin. Looked for from the end, where those who keep up read: the records lie
-    /// all over the memory, and to jump about in all of them costs more than what comes of it.
-    fn start_after(&self, cursor: u64) -> usize {
-        let is_before = |record: &Arc<Record>| record.cursor <= cursor;
-        let (mut start, mut end, mut step) = (0, self.records.len(), 1);
-        // What is before `start` comes before the cursor, what is from `end` on does not.
-        while start < end {
-            let middle = if start == 0 { end.saturating_sub(step) } else { start.midpoint(end) };
-            if is_before(&self.records[middle]) {
-                start = middle + 1;
-            } else {
-                end = middle;
-            }
-            step *= 2;
-        }
-        start
-    }
-}
-
 /// The live end of the log.
 pub(super) struct Bus {
     // Held for a push or a copy of some references, never across an await.
@@ -107,7 +87,7 @@ impl Bus {
         if cursor < ring.floor {
             return None;
         }
-        let start = ring.start_after(cursor);
+        let start = ring.records.partition_point(|record| record.cursor <= cursor);
         let mut bytes = 0;
         Some(
             ring.records

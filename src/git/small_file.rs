@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use crate::stdx::descriptors;
+use crate::stdx::process::descriptors;
 
 /// What to do when the name is a symbolic link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

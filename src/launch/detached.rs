@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{context::LaunchContext, error::Error};
-use crate::{cli::Screen, daemon, stdx::detach, store::aside, tool::umask};
+use crate::{cli::Screen, daemon, stdx::process::detach, store::aside, tool::umask};
 
 /// How the started process is called.
 const ARGUMENTS: [&str; 2] = ["serve", "--detached"];

@@ -9,7 +9,10 @@ use crate::{
     config::{Places, Settings},
     permission::rules::{Origin, Rules},
     provider::{KnownKeys, Secret},
-    stdx::{known_secrets::KnownSecrets, paths, paths::AbsPath},
+    stdx::{
+        paths::{self, AbsPath},
+        secrets::known::KnownSecrets,
+    },
     tool::{context::Environment, guard::Guard, private::PrivatePlaces},
 };
 

@@ -13,7 +13,11 @@ use crate::{
     sandbox::{self, Sandbox},
     session::Workspace,
     stdx::paths,
-    tool::{self, context::Environment, definition::AnyTool, output::OutputLimits},
+    tool::{
+        self,
+        context::{Environment, OutputLimits},
+        definition::AnyTool,
+    },
 };
 
 /// What reading needs.

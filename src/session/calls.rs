@@ -25,11 +25,10 @@ use super::{
 };
 use crate::{
     provider::definition::ToolSpec,
-    stdx::{known_secrets::KnownSecrets, paths::AbsPath, tasks::Tasks, time::now_ms},
+    stdx::{paths::AbsPath, secrets::known::KnownSecrets, tasks::Tasks, time::now_ms},
     store::Unit,
     tool::{
-        bash_sandbox::Sandboxing,
-        context::{Ask, ToolContext},
+        context::{Ask, Sandboxing, ToolContext},
         definition::{AnyTool, Tool as _, ToolError, ToolOutput, erase},
         file_times::Stamp,
         invalid::Invalid,

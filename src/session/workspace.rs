@@ -21,7 +21,11 @@ use crate::{
     provider::{Variants, definition::Provider},
     sandbox::{self, Sandbox},
     stdx::paths::AbsPath,
-    tool::{context::Environment, definition::AnyTool, guard::Guard, output::OutputLimits},
+    tool::{
+        context::{Environment, OutputLimits},
+        definition::AnyTool,
+        guard::Guard,
+    },
 };
 
 /// A model that can be called.

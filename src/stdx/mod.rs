@@ -1,23 +1,18 @@
 //! What the standard library lacks. Knows no word of ours: anything here could stand in another program.
 
-pub mod children;
-pub mod descriptors;
-pub mod detach;
 pub mod disk;
 pub mod encoding;
 pub mod human;
 pub mod idle;
 pub mod ids;
-pub mod known_secrets;
 pub mod lookalike;
 pub mod memory;
 pub mod nearest;
 pub mod paths;
 pub mod private_file;
 pub mod process;
-pub mod process_table;
 pub mod recent;
-pub mod redact;
+pub mod secrets;
 pub mod tasks;
 pub mod text;
 pub mod time;

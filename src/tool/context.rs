@@ -11,11 +11,12 @@ use polytree_protocol::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{bash_sandbox::Sandboxing, definition::ToolError, file_times::FileTimes, guard::Guard, output::OutputLimits};
+use super::{file_times::FileTimes, guard::Guard, outcome::ToolError};
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
     permission::rules::Rules,
+    sandbox::{Sandbox, Settings},
     stdx::paths::AbsPath,
 };
 
@@ -63,6 +64,38 @@ pub struct ToolContext {
     pub sandbox: Option<Arc<Sandboxing>>,
     /// The session.
     pub host: Arc<dyn Host>,
+}
+
+/// How much of an output the model gets; longer ones are kept in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputLimits {
+    /// The most lines.
+    pub lines: usize,
+    /// The most bytes.
+    pub bytes: usize,
+}
+
+impl OutputLimits {
+    /// Limits from the settings; too small ones would leave nothing to read.
+    #[must_use]
+    pub fn new(lines: u64, bytes: u64) -> Self {
+        Self { lines: usize::try_from(lines).unwrap_or(usize::MAX).max(10), bytes: usize::try_from(bytes).unwrap_or(usize::MAX).max(1000) }
+    }
+}
+
+impl Default for OutputLimits {
+    fn default() -> Self {
+        Self { lines: 2000, bytes: 50 * 1024 }
+    }
+}
+
+/// What a turn's commands are confined by.
+#[derive(Debug)]
+pub struct Sandboxing {
+    /// The daemon's sandbox.
+    pub sandbox: Arc<Sandbox>,
+    /// What the settings say.
+    pub settings: Arc<Settings>,
 }
 
 /// A request for leave.

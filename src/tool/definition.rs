@@ -3,52 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use polytree_protocol::part::Attachment;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{context::ToolContext, lenient};
 
-/// What a call gives back.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ToolOutput {
-    /// One line for people; paths relative to the worktree.
-    pub title: String,
-    /// What the model reads.
-    pub output: String,
-    /// More for clients.
-    pub metadata: Value,
-    /// Images and files for the model.
-    pub attachments: Vec<Attachment>,
-}
-
-/// How a call fails. Every kind becomes a result that the model reads; only `Rejected` without a message ends the turn.
-#[derive(Debug, Clone, thiserror::Error, PartialEq)]
-pub enum ToolError {
-    /// It could not be done; the text tells the model why and what to try.
-    #[error("{0}")]
-    Failed(String),
-    /// A rule forbids it.
-    #[error("{0}")]
-    Denied(String),
-    /// The user said no.
-    #[error("the user rejected this tool call{}", message.as_ref().map(|m| format!(" and said: {m}")).unwrap_or_default())]
-    Rejected {
-        /// What the user wants instead.
-        message: Option<String>,
-    },
-    /// The turn was aborted.
-    #[error("the tool call was aborted")]
-    Aborted,
-}
-
-impl ToolError {
-    /// A failure with the given text.
-    pub fn failed(text: impl Into<String>) -> Self {
-        Self::Failed(text.into())
-    }
-}
+pub use super::outcome::{ToolError, ToolOutput};
 
 /// A tool. Add one by implementing this in a file of its own and naming it in `tools!`.
 #[async_trait]

@@ -1,7 +1,7 @@
 //! What is kept from tools, and how far the project is believed.
 
 use super::private::PrivatePlaces;
-use crate::stdx::known_secrets::KnownSecrets;
+use crate::stdx::secrets::known::KnownSecrets;
 
 /// What holds for all tools of a turn, whatever the rules say.
 #[derive(Debug, Default)]

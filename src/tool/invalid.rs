@@ -62,7 +62,10 @@ pub fn resolve(tools: &[Arc<dyn AnyTool>], name: &str, input: Value) -> (Arc<dyn
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tool::{glob::Glob, list::List, test_host::Place};
+    use crate::tool::{
+        search::{glob::Glob, list::List},
+        test_host::Place,
+    };
 
     #[tokio::test]
     async fn calls_are_repaired() {

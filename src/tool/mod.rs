@@ -7,6 +7,7 @@ pub mod definition;
 
 pub mod invalid;
 mod lenient;
+mod outcome;
 pub mod output;
 pub mod select;
 
@@ -15,43 +16,14 @@ pub mod guard;
 pub mod path;
 mod path_lookalike;
 pub mod private;
-pub mod unfinished;
-
-mod announced;
-mod change;
-mod file_lock;
-mod save;
-#[cfg(any(target_os = "linux", target_os = "android"))]
-mod save_attributes;
-mod walk;
+pub mod umask;
 
 pub mod bash;
-mod bash_ask;
-mod bash_bounds;
-pub mod bash_commands;
-mod bash_directories;
-mod bash_environment;
-mod bash_files;
-mod bash_hidden;
-mod bash_output;
-mod bash_places;
-pub mod bash_sandbox;
-mod bash_screen;
+pub mod change;
 pub mod edit;
-mod edit_budget;
-mod edit_indent;
-mod edit_kept;
-mod edit_lines;
-mod edit_match;
-mod git_guard;
-pub mod glob;
-pub mod grep;
-pub mod list;
-mod programs;
 pub mod read;
-mod read_lines;
+pub mod search;
 pub mod todo;
-pub mod umask;
 pub mod write;
 
 #[cfg(test)]
@@ -78,9 +50,9 @@ tools! {
     invalid::Invalid,
     bash::Bash,
     edit::Edit,
-    glob::Glob,
-    grep::Grep,
-    list::List,
+    search::glob::Glob,
+    search::grep::Grep,
+    search::list::List,
     read::Read,
     write::Write,
     todo::TodoWrite,

@@ -9,35 +9,15 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{context::ToolContext, definition::ToolOutput};
+use super::{
+    context::{OutputLimits, ToolContext},
+    outcome::ToolOutput,
+};
 use crate::stdx::{
     paths::AbsPath,
     tasks::Tasks,
     text::{prefix, suffix},
 };
-
-/// How much of an output the model gets; longer ones are kept in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OutputLimits {
-    /// The most lines.
-    pub lines: usize,
-    /// The most bytes.
-    pub bytes: usize,
-}
-
-impl OutputLimits {
-    /// Limits from the settings; too small ones would leave nothing to read.
-    #[must_use]
-    pub fn new(lines: u64, bytes: u64) -> Self {
-        Self { lines: usize::try_from(lines).unwrap_or(usize::MAX).max(10), bytes: usize::try_from(bytes).unwrap_or(usize::MAX).max(1000) }
-    }
-}
-
-impl Default for OutputLimits {
-    fn default() -> Self {
-        Self { lines: 2000, bytes: 50 * 1024 }
-    }
-}
 
 /// How long a kept file stays.
 pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);

@@ -147,7 +147,7 @@ impl Place {
             output_directory,
             unfinished: root.join("unfinished"),
             device: paths::device(&worktree),
-            output_limits: super::output::OutputLimits::default(),
+            output_limits: super::context::OutputLimits::default(),
             cancel: CancellationToken::new(),
             environment: Arc::new(BTreeMap::new()),
             guard: Arc::default(),

@@ -35,12 +35,12 @@ const HOMES: &[(&str, &[&str])] = &[
     ("jsonrpsee", &["src/serve/"]),
     ("landlock", &["src/sandbox/", "src/cli/commands/doctor_page.rs"]),
     ("nix", &["src/sandbox/"]),
-    ("process_wrap", &["src/stdx/process.rs"]),
+    ("process_wrap", &["src/stdx/process/"]),
     ("rusqlite", &["src/store/sqlite/"]),
     ("rusqlite_migration", &["src/store/sqlite/"]),
     ("seccompiler", &["src/sandbox/"]),
     ("soketto", &["src/serve/web/"]),
-    ("tokio_rustls", &["src/serve/web/"]),
+    ("tokio_rustls", &["src/provider/http/client.rs", "src/serve/web/"]),
 ];
 
 /// The longest a file may be.

@@ -22,7 +22,7 @@ export async function modelServer() {
     reply.finish()
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return { port: server.address().port, requests, script: (...more) => answers.push(...more), close: () => server.close() }
+  return { port: server.address().port, requests, script: (...more) => answers.push(...more), clear: () => answers.splice(0), close: () => server.close() }
 }
 
 class Reply {

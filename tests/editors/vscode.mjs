@@ -4,152 +4,16 @@
 //
 // CODE_SERVER is the folder of its installation, OUT a folder for pictures. It ends with "N passed, N failed".
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
-import net from 'node:net'
-import os from 'node:os'
 import path from 'node:path'
-import { createRequire } from 'node:module'
-import { call, modelServer, say } from './model_server.mjs'
+import { call, say } from './model_server.mjs'
+import { place, until, workbench } from './workbench.mjs'
 
 const [codeServer, vsix, out] = process.argv.slice(2).map((name) => path.resolve(name))
-const executable = process.env.POLYTREE_EXECUTABLE
-// The packages are installed outside of the checkout.
-const require = createRequire(path.join(process.env.POLYTREE_EDITOR_PACKAGES, 'package.json'))
-const { chromium } = require('playwright-core')
-const TIMEOUT = Number(process.env.POLYTREE_TIMEOUT ?? 60_000)
-
-const root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'polytree-vscode-')))
-const project = path.join(root, 'project')
-const model = await modelServer()
-fs.mkdirSync(out, { recursive: true })
-
-function write(name, text) {
-  fs.mkdirSync(path.dirname(path.join(root, name)), { recursive: true })
-  fs.writeFileSync(path.join(root, name), text)
-}
-
-const git = (...words) => {
-  const done = spawnSync('git', ['-c', 'user.name=Test', '-c', 'user.email=test@example.com', ...words], { cwd: project, encoding: 'utf8' })
-  assert.equal(done.status, 0, done.stderr)
-}
-
-write('project/src/main.txt', 'one\ntwo\nthree\n')
-write('project/notes.txt', 'alpha\nbeta\n')
-git('init', '-q', '-b', 'main')
-git('add', '.')
-git('commit', '-q', '-m', 'first')
-write(
-  'config/polytree.json',
-  JSON.stringify({
-    model: 'local/small',
-    small_model: 'local/small',
-    provider: {
-      local: {
-        api: 'openai',
-        options: { baseURL: `http://127.0.0.1:${model.port}/v1`, apiKey: 'test' },
-        models: { small: { limit: { context: 100000, output: 8000 } } },
-      },
-    },
-  }),
-)
-const daemon = {
-  POLYTREE_DATA_DIR: path.join(root, 'data'),
-  POLYTREE_CONFIG_DIR: path.join(root, 'config'),
-  POLYTREE_RUNTIME_DIR: path.join(root, 'run'),
-}
-const settings = JSON.stringify({
-  'workbench.startupEditor': 'none',
-  'files.autoSave': 'off',
-  'telemetry.telemetryLevel': 'off',
-  'extensions.autoCheckUpdates': false,
-  'extensions.ignoreRecommendations': true,
-  'workbench.colorTheme': process.env.POLYTREE_THEME ?? 'Default Dark Modern',
-  'polytree.command': [executable, 'stdio'],
-  'polytree.environment': daemon,
-})
-write('user/User/settings.json', settings)
-write('user/Machine/settings.json', settings)
-
-// ---- the workbench
-
-const env = { ...process.env, HOME: root, XDG_CONFIG_HOME: path.join(root, 'xdg-config'), XDG_DATA_HOME: path.join(root, 'xdg-data') }
-const common = ['--config', path.join(root, 'code-server.yaml'), '--user-data-dir', path.join(root, 'user'), '--extensions-dir', path.join(root, 'extensions')]
-const program = path.join(codeServer, 'node_modules/.bin/code-server')
-const installed = spawnSync(program, [...common, '--install-extension', vsix], { env, encoding: 'utf8' })
-assert.equal(installed.status, 0, installed.stdout + installed.stderr)
-
-const freePort = () =>
-  new Promise((resolve) => {
-    const probe = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address()
-      probe.close(() => resolve(port))
-    })
-  })
-const port = await freePort()
-const server = spawn(
-  program,
-  [...common, '--auth', 'none', '--bind-addr', `127.0.0.1:${port}`, '--disable-telemetry', '--disable-update-check', '--disable-workspace-trust', project],
-  { env, stdio: ['ignore', fs.openSync(path.join(out, 'server.log'), 'w'), 'inherit'] },
-)
-const url = `http://127.0.0.1:${port}/`
-
-async function until(what, check, timeout = TIMEOUT) {
-  const deadline = Date.now() + timeout
-  for (;;) {
-    const value = await check()
-    if (value) return value
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-}
-
-await until('code-server', () => fetch(`${url}healthz`).then((answer) => answer.ok, () => false))
-const browser = await chromium.launch({
-  executablePath: ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((name) => fs.existsSync(name)),
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-})
-const page = await browser.newPage({ viewport: { width: 1280, height: 800 } })
-page.setDefaultTimeout(TIMEOUT)
-await page.goto(url)
-await page.locator('.monaco-workbench').waitFor()
-await page.locator('.statusbar-item', { hasText: 'polytree' }).waitFor()
-
-const chat = () => page.frameLocator('iframe.webview.ready[src*="extensionId=polytree.polytree"]').frameLocator('#active-frame')
-const said = (text) => chat().locator('article.assistant', { hasText: text }).last()
-const picture = (name) => page.screenshot({ path: path.join(out, `${name}.png`) })
-
-async function command(title) {
-  await page.keyboard.press('F1')
-  const box = page.locator('.quick-input-widget .quick-input-box input')
-  await box.fill(`>polytree: ${title}`)
-  await page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().waitFor()
-  await page.keyboard.press('Enter')
-}
-
-async function ask(text) {
-  const input = chat().locator('#text')
-  await input.fill(text)
-  await input.press('Enter')
-}
-
-/** Answers the question that is shown, as late as a person who has read it: an answer that comes at once is not taken. */
-async function answer(response) {
-  const button = chat().locator(`.ask button.${response}`)
-  await button.waitFor()
-  await new Promise((resolve) => setTimeout(resolve, 400))
-  await button.click()
-}
-
-async function openFile(name) {
-  await page.keyboard.press('Control+P')
-  await page.locator('.quick-input-widget .quick-input-box input').fill(name)
-  await page.locator('.quick-input-list .monaco-list-row', { hasText: path.basename(name) }).first().waitFor()
-  await page.keyboard.press('Enter')
-  const lines = page.locator(`.monaco-editor[data-uri$="/${name}"] .view-lines`)
-  await lines.waitFor()
-  return lines
-}
+const where = await place()
+const { project, model, daemon, env, executable } = where
+const { page, chat, said, picture, pick, command, ask, answer, openFile, close } = await workbench(where, { codeServer, vsix, out })
 
 // ---- the tests: one user's first quarter of an hour, in order
 
@@ -327,6 +191,40 @@ await test('`@` offers files, and a file that is taken goes along', async () => 
   assert.ok(JSON.stringify(model.requests.at(-1)).includes('1: alpha'), 'the file did not go along')
 })
 
+await test('a mode is chosen for a session, shown, and changed while it goes on', async () => {
+  await command('New Session')
+  await chat().locator('#mode', { hasText: 'ask' }).click()
+  await page.locator('.quick-input-widget .quick-input-box input').fill('edits')
+  await pick('edits')
+  await chat().locator('#mode', { hasText: 'edits' }).waitFor()
+  model.script(call('read', { filePath: 'notes.txt' }), call('edit', { filePath: 'notes.txt', oldString: 'beta', newString: 'gamma' }), say('No question.'))
+  await ask('change the notes')
+  await said('No question.').waitFor()
+  assert.equal(fs.readFileSync(path.join(project, 'notes.txt'), 'utf8'), 'alpha\ngamma\n')
+  await chat().locator('#mode', { hasText: 'edits' }).click()
+  await page.locator('.quick-input-widget .quick-input-box input').fill('ask')
+  await pick('ask')
+  await chat().locator('#mode', { hasText: 'ask' }).waitFor()
+  model.script(call('edit', { filePath: 'notes.txt', oldString: 'gamma', newString: 'beta' }), say('After a question.'))
+  await ask('change them back')
+  await answer('once')
+  await said('After a question.').waitFor()
+})
+
+await test('the text of a question is whole: what cannot be told, what rules deny, what the model says', async () => {
+  model.script(call('bash', { command: '$EDITOR \u202etxt.exe', description: 'Look at a text' }), say('Rejected.'))
+  await ask('edit it')
+  const question = chat().locator('.ask')
+  await question.locator('pre', { hasText: '$EDITOR \\u{202e}txt.exe' }).waitFor()
+  await question.locator('p', { hasText: 'It cannot be told what this line runs.' }).waitFor()
+  await question.locator('p', { hasText: 'the model says: Look at a text' }).waitFor()
+  assert.equal(await question.locator('button.always').count(), 0, 'such a line has no "always"')
+  await question.locator('input').fill('use no variables')
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  await question.locator('input').press('Enter')
+  await said('Rejected.').waitFor()
+})
+
 await test('sessions are listed, and a new one begins empty', async () => {
   await page.locator('.pane-header', { hasText: 'Sessions' }).click()
   await page.locator('.monaco-list-row', { hasText: 'A title' }).first().waitFor()
@@ -335,19 +233,6 @@ await test('sessions are listed, and a new one begins empty', async () => {
   await picture('new-session')
 })
 
-await browser.close()
-server.kill()
-spawnSync(executable, ['stop', '--now'], { env: { ...env, ...daemon } })
-model.close()
-await new Promise((resolve) => server.on('exit', resolve))
-// Its extension hosts go a few seconds later than itself.
-await until('the end of what code-server has started', () => {
-  try {
-    fs.rmSync(root, { recursive: true, force: true })
-    return true
-  } catch {
-    return false
-  }
-})
-console.log(`VS Code: ${passed} passed, ${failed} failed`)
+await close()
+console.log(`VS Code of ${path.basename(codeServer)}: ${passed} passed, ${failed} failed`)
 process.exit(failed ? 1 : 0)

@@ -6,7 +6,7 @@ use super::support::{
     client::{Client, text},
     fixture::Fixture,
     model_server::{Answer, openai},
-    served::{Served, Socket, command, post, run, told},
+    served::{Served, Socket, command, http_client, post, run, told},
 };
 
 /// What is no request, or no good one, beside some that are: each has one answer.
@@ -245,7 +245,7 @@ async fn it_serves_behind_tls_a_base_path_and_a_proxy() {
     let served = Served::start(&fixture, &[&arguments[..], &["--allow-host", "tree.example", "--trust-forwarded"]].concat()).await;
     let (_, port) = served.urls[0].trim_end_matches("/polytree/").rsplit_once(':').unwrap();
     assert!(served.urls[0].starts_with("https://0.0.0.0:"), "{:?}", served.urls);
-    let client = reqwest::Client::builder()
+    let client = http_client()
         .tls_certs_only([reqwest::Certificate::from_der(made.cert.der()).unwrap()])
         .resolve("tree.example", ([127, 0, 0, 1], 0).into())
         .build()

@@ -115,20 +115,6 @@ test("the word that is completed", function()
   equal(complete.word("no"), nil)
 end)
 
-test("a question shows every line, and control characters as what they are", function()
-  local lines = require("polytree.questions").lines({
-    type = "bash",
-    sessionID = "ses_1",
-    patterns = { "x" },
-    always = {},
-    title = "x",
-    metadata = { command = "echo \27[8mhidden\nsecond", directories = { "/etc" } },
-  })
-  local text = table.concat(lines, "\n")
-  contains(text, "echo <1b>[8mhidden\nsecond")
-  contains(text, "outside of the worktree: /etc")
-end)
-
 test("the old side of a patch", function()
   local patch = "--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n"
   equal(require("polytree.diff").before(patch), { "one", "two", "three" })
@@ -171,18 +157,6 @@ test("the help has a tag for each command and each mapping, and every setting", 
   local tags = harness.read(root .. "/doc/tags")
   vim.fn.delete(root .. "/doc/tags")
   contains(tags, ":Polytree\t")
-end)
-
-test("spaces do not push the rest of a command out of sight", function()
-  local lines = require("polytree.questions").lines({
-    type = "bash",
-    sessionID = "ses_1",
-    patterns = {},
-    always = {},
-    title = "x",
-    metadata = { command = "echo x" .. (" "):rep(1900) .. "; touch y" },
-  })
-  contains(table.concat(lines, "\n"), "echo x<1900 spaces>; touch y")
 end)
 
 test("names with line breaks stay on their line", function()

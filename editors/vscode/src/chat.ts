@@ -1,22 +1,25 @@
-// The chat: a webview that shows one session. What it shows is sent in pieces; deltas are collected for FLUSH_MS.
+// The chat: a webview that shows one session.
 import { randomBytes } from 'node:crypto'
 import * as path from 'node:path'
 import * as vscode from 'vscode'
-import type { AnyEvent, PartInput } from '@polytree/protocol'
+import type { AnyEvent, Mode, PartInput } from '@polytree/protocol'
 import type { Client } from './client'
 import { parsePrompt } from './context'
 import { Conversation } from './conversation'
+import { Feed, shown } from './feed'
 import type { Project } from './project'
-import type { EntryView, FromPage, ToPage } from './webview/messages'
+import type { Choice, FromPage, ToPage } from './webview/messages'
+import { pageHtml } from './webview/page'
 
 /** How many messages are read at a time. */
 const PAGE = 50
-const FLUSH_MS = 30
 
 export interface PromptChoice {
   agent?: string
   model?: { providerID: string; modelID: string }
   variant?: string
+  /** Of the next session that is begun. */
+  mode?: Mode
 }
 
 export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
@@ -25,16 +28,17 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   private conversation: Conversation | undefined
   private following: vscode.Disposable | undefined
   private early: AnyEvent[] | undefined
-  private pieces = new Map<string, { messageID: string; text: string[] }>()
-  private timer: NodeJS.Timeout | undefined
+  readonly feed = new Feed({
+    send: (message) => this.send(message),
+    sessionChanged: () => this.sendProject(),
+    unresolved: (messageID) => void this.resolve(messageID),
+  })
   private attached: { name: string; part: PartInput }[] = []
   private draft = { text: '', focus: false }
   private readonly listening: vscode.Disposable[] = []
   private readonly changed = new vscode.EventEmitter<void>()
   /** Which session is shown, or whether it can be seen, may have changed. */
   readonly onChange = this.changed.event
-  /** Longest run of our handling of an event, in milliseconds, for those who measure. */
-  slowest = 0
   choice: PromptChoice = {}
 
   constructor(
@@ -80,27 +84,12 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   private html(webview: vscode.Webview): string {
     const nonce = randomBytes(16).toString('base64')
     const file = (...parts: string[]) => webview.asWebviewUri(vscode.Uri.joinPath(this.extension, ...parts)).toString()
-    return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src ${webview.cspSource}; script-src 'nonce-${nonce}'; img-src ${webview.cspSource} data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="${file('media', 'chat.css')}">
-<title>polytree</title>
-</head>
-<body>
-<main id="messages" role="log" aria-label="Conversation" tabindex="0"></main>
-<section id="questions" aria-live="assertive" aria-label="Questions"></section>
-<form id="prompt" aria-label="Prompt">
-<div id="attached"></div>
-<textarea id="text" rows="3" aria-label="Prompt" placeholder="Ask polytree. @ adds files, Enter sends"></textarea>
-<ul id="files" role="listbox" aria-label="Files" hidden></ul>
-<div id="bar"><button type="button" id="agent"></button><button type="button" id="model"></button><span id="status" role="status"></span><button type="button" id="abort" hidden>Abort</button><button type="submit" id="send">Send</button></div>
-</form>
-<script nonce="${nonce}" src="${file('dist', 'webview.js')}"></script>
-</body>
-</html>`
+    return pageHtml({
+      policy: `default-src 'none'; style-src ${webview.cspSource}; script-src 'nonce-${nonce}'; img-src ${webview.cspSource} data:`,
+      style: file('media', 'chat.css'),
+      script: file('dist', 'webview.js'),
+      nonce,
+    })
   }
 
   private send(message: ToPage): void {
@@ -182,23 +171,31 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
 
   private sendAll(): void {
     // What was about to be appended is in it.
-    this.flush()
+    this.feed.flush()
     const { entries = [], complete = true } = this.conversation ?? {}
     this.send({ type: 'all', entries: entries.map(shown), complete })
   }
 
   /** What the next prompt will use, in words. */
-  private words(): { agent: string; model: string } {
+  private words(): Choice {
     const settings = vscode.workspace.getConfiguration('polytree')
     const model = this.choice.model ? `${this.choice.model.providerID}/${this.choice.model.modelID}` : settings.get('model', '')
     const used = this.conversation?.session?.model
     return {
       agent: this.choice.agent || settings.get('agent', '') || this.conversation?.session?.agent || 'build',
       model: [model || (used ? `${used.providerID}/${used.modelID}` : 'default model'), this.choice.variant].filter(Boolean).join(' '),
+      mode: (!this.conversation && this.choice.mode) || this.project.mode(this.sessionID),
     }
   }
 
   chosen(): void {
+    this.sendProject()
+  }
+
+  /** Sets what a session does without a question, or the next one where none is shown. */
+  async setMode(mode: Mode, sessionID = this.sessionID): Promise<void> {
+    if (sessionID) await this.client.request('session.update', { sessionID: this.project.root(sessionID), mode })
+    else this.choice.mode = mode
     this.sendProject()
   }
 
@@ -211,7 +208,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     const conversation = new Conversation(sessionID)
     this.conversation = conversation
     this.early = []
-    this.pieces.clear()
+    this.feed.clear()
     this.sendAll()
     this.sendProject()
     this.following = this.client.subscribe(
@@ -224,7 +221,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
             if (this.early) void this.load(conversation)
           } else if (event.sessionID === sessionID) {
             if (this.early) this.early.push(event)
-            else this.take(event)
+            else this.feed.take(conversation, event)
           }
         },
         gap: () => {
@@ -247,7 +244,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
       this.early = undefined
       this.sendAll()
       this.sendProject()
-      for (const event of early) this.take(event)
+      for (const event of early) this.feed.take(conversation, event)
     } catch (error) {
       this.log.error(`reading the session: ${(error as Error).message}`)
     }
@@ -265,59 +262,15 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     this.send({ type: 'older', entries, complete: conversation.complete })
   }
 
-  private take(event: AnyEvent): void {
-    const started = performance.now()
-    const conversation = this.conversation
-    const change = conversation?.apply(event)
-    if (!conversation || !change) return
-    if (change.type === 'append') {
-      const piece = this.pieces.get(change.partID) ?? { messageID: change.messageID, text: [] }
-      piece.text.push(change.text)
-      this.pieces.set(change.partID, piece)
-      this.timer ??= setTimeout(() => this.flush(), FLUSH_MS)
-    } else {
-      this.flush()
-      this.tell(conversation, change)
-    }
-    this.slowest = Math.max(this.slowest, performance.now() - started)
-  }
-
-  private tell(conversation: Conversation, change: NonNullable<ReturnType<Conversation['apply']>>): void {
-    switch (change.type) {
-      case 'message': {
-        const entry = conversation.entry(change.messageID)
-        if (entry) this.send({ type: 'entry', entry: shown(entry) })
-        return
-      }
-      case 'part': {
-        const part = conversation.entry(change.messageID)?.parts.find((one) => one.id === change.partID)
-        if (part) this.send({ type: 'part', messageID: change.messageID, part })
-        if (change.unresolved) void this.resolve(conversation, change.messageID)
-        return
-      }
-      case 'removed':
-        this.send({ type: 'removed', messageID: change.messageID, ...(change.partID ? { partID: change.partID } : {}) })
-        return
-      case 'session':
-      case 'status':
-        this.sendProject()
-    }
-  }
-
   /** Reads a message whose long texts travelled as references. */
-  private async resolve(conversation: Conversation, messageID: string): Promise<void> {
+  private async resolve(messageID: string): Promise<void> {
+    const conversation = this.conversation
+    if (!conversation) return
     const read = await this.client.request('session.message', { sessionID: conversation.sessionID, messageID }).catch(() => undefined)
     if (!read || this.conversation !== conversation) return
-    this.flush()
+    this.feed.flush()
     conversation.replace(read)
     this.send({ type: 'entry', entry: shown(read) })
-  }
-
-  private flush(): void {
-    clearTimeout(this.timer)
-    this.timer = undefined
-    for (const [partID, { messageID, text }] of this.pieces) this.send({ type: 'append', messageID, partID, text: text.join('') })
-    this.pieces.clear()
   }
 
   private async showLast(): Promise<void> {
@@ -332,13 +285,20 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     const agent = this.choice.agent || settings.get('agent', '')
     const [, providerID, modelID] = /^([^/]+)\/(.+)$/.exec(settings.get('model', '')) ?? []
     const model = this.choice.model ?? (providerID && modelID ? { providerID, modelID } : undefined)
+    // A mode of the turn alone, until the session that this begins has it.
+    const mode = sessionID ? undefined : this.choice.mode
     const result = await this.client.request('session.submit', {
       ...(sessionID ? { sessionID } : { directory: this.client.directory }),
       parts: [...parts, ...this.attached.map(({ part }) => part)],
       ...(agent ? { agent } : {}),
       ...(model ? { model } : {}),
       ...(this.choice.variant ? { variant: this.choice.variant } : {}),
+      ...(mode ? { mode } : {}),
     })
+    if (mode) {
+      delete this.choice.mode
+      await this.client.request('session.update', { sessionID: result.sessionID, mode })
+    }
     this.attached = []
     this.sendAttached()
     await this.show(result.sessionID)
@@ -376,12 +336,8 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   }
 
   dispose(): void {
-    clearTimeout(this.timer)
+    this.feed.clear()
     this.following?.dispose()
     for (const one of this.listening) one.dispose()
   }
-}
-
-function shown({ info, parts }: EntryView): EntryView {
-  return { info, parts }
 }

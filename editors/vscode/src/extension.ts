@@ -1,7 +1,7 @@
 // polytree for VS Code: what is defined by package.json, put together.
 import { homedir } from 'node:os'
 import * as vscode from 'vscode'
-import type { Permission, Session } from '@polytree/protocol'
+import type { Mode, Permission, Session } from '@polytree/protocol'
 import { Buffers } from './buffers'
 import { Chat } from './chat'
 import { Client } from './client'
@@ -99,6 +99,12 @@ function questionNotices(project: Project, chat: Chat): vscode.Disposable {
     }
   })
 }
+
+const MODES: { label: Mode; description: string }[] = [
+  { label: 'ask', description: 'asks for all that the rules do not allow' },
+  { label: 'edits', description: 'edits in the worktree, and commands in the sandbox, without a question' },
+  { label: 'all', description: 'everything without a question, but for what is denied' },
+]
 
 /** "Fix with polytree" for problems that language servers report. */
 class FixProblems implements vscode.CodeActionProvider {
@@ -231,6 +237,14 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
     const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Agent of the next prompts' })
     if (chosen) chat.choice = { ...chat.choice, agent: chosen.label }
     chat.chosen()
+  })
+  add('mode', async (given?: { mode?: Mode; sessionID?: string }) => {
+    await project.open()
+    const now = project.mode(given?.sessionID ?? chat.sessionID)
+    const chosen = given?.mode ?? (await vscode.window.showQuickPick(MODES, { placeHolder: `What is done without a question (now ${now})` }))?.label
+    if (!chosen) return
+    if (!MODES.some(({ label }) => label === chosen)) throw new Error(`there is no mode "${chosen}": ask, edits or all`)
+    await chat.setMode(chosen, given?.sessionID)
   })
   add('diff', async (uri: vscode.Uri | undefined = vscode.window.activeTextEditor?.document.uri, status?: string) => {
     if (!uri) return

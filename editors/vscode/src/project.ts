@@ -1,6 +1,6 @@
 // What is going on in the directory's project: sessions, what each is doing, and the questions that wait.
 import * as vscode from 'vscode'
-import type { AnyEvent, Permission, Session, SessionStatus } from '@polytree/protocol'
+import type { AnyEvent, Mode, Permission, Session, SessionStatus } from '@polytree/protocol'
 import type { Client } from './client'
 import { isReference } from './conversation'
 
@@ -19,6 +19,8 @@ const TYPES = [
 export class Project implements vscode.Disposable {
   readonly sessions = new Map<string, Session>()
   readonly statuses = new Map<string, SessionStatus>()
+  /** The mode of sessions that have none of their own. */
+  private defaultMode: Mode = 'ask'
   /** Open questions, oldest first. */
   questions: Permission[] = []
   private following: vscode.Disposable | undefined
@@ -54,6 +56,8 @@ export class Project implements vscode.Disposable {
     const list = await this.client.request('session.list', { directory, scope: 'project', limit: 200 })
     const statuses = await this.client.request('session.status', {})
     const questions = await this.client.request('permission.list', {})
+    // Settings that cannot be read are told by the prompt; until then `ask` is a safe thing to show.
+    this.defaultMode = await this.client.request('config.get', { directory }).then(({ mode }) => mode ?? 'ask', () => 'ask' as const)
     this.sessions.clear()
     for (const session of list) this.sessions.set(session.id, session)
     this.statuses.clear()
@@ -83,7 +87,7 @@ export class Project implements vscode.Disposable {
         if (!this.sessions.has(event.properties.sessionID)) return
         this.forget(event.properties.id)
         // A question is shown whole or not at all.
-        if (Object.values(event.properties.metadata ?? {}).some(isReference)) return void this.read().catch(() => {})
+        if (holdsReference(event.properties)) return void this.read().catch(() => {})
         this.questions.push(event.properties as Permission)
         break
       case 'permission.replied':
@@ -107,6 +111,20 @@ export class Project implements vscode.Disposable {
   list(): Session[] {
     const shown = [...this.sessions.values()].filter((session) => !session.parentID && !session.time.archived)
     return shown.sort((a, b) => b.time.updated - a.time.updated)
+  }
+
+  /** The session that began the one that is named, or itself: a child has the mode of its root. */
+  root(sessionID: string): string {
+    for (let id = sessionID; ; ) {
+      const parent = this.sessions.get(id)?.parentID
+      if (!parent || !this.sessions.has(parent)) return id
+      id = parent
+    }
+  }
+
+  /** What a session does without a question; of a session to come, as the settings have it. */
+  mode(sessionID: string | undefined): Mode {
+    return (sessionID && this.sessions.get(this.root(sessionID))?.mode) || this.defaultMode
   }
 
   /** The open questions of a session and its children. */
@@ -139,4 +157,10 @@ export class Project implements vscode.Disposable {
     this.changed.dispose()
     this.files.dispose()
   }
+}
+
+/** Whether a text of a question, however deep, travelled as a reference. */
+function holdsReference(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return isReference(value) || Object.values(value).some(holdsReference)
 }

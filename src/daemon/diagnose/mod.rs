@@ -28,7 +28,7 @@ use crate::{
     project::overview::OpenDirectory,
     sandbox,
     stdx::{
-        children,
+        process::children,
         tasks::Tasks,
         time::{Moment, ms, now_ms},
         version::version,

@@ -6,7 +6,7 @@ use crate::{
     provider::{Keys, Secret},
     stdx::{
         paths::AbsPath,
-        redact::{is_secret_name, redact},
+        secrets::redact::{is_secret_name, redact},
     },
     tool::context::Environment,
 };

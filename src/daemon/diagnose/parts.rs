@@ -34,9 +34,9 @@ use crate::{
     },
     session::Working,
     stdx::{
-        children::Child,
         memory::{self, Memory},
         paths::AbsPath,
+        process::children::Child,
         recent,
         tasks::Tasks,
     },

@@ -13,7 +13,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     provider::{definition::unknown_model, wire},
-    stdx::{redact::is_secret_name, text::ellipsis},
+    stdx::{secrets::redact::is_secret_name, text::ellipsis},
 };
 
 /// The largest file that is read, in bytes.

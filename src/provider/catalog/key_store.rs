@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     config::files::Stamp,
     provider::secret::Secret,
-    stdx::{paths::AbsPath, private_file, redact::redact},
+    stdx::{paths::AbsPath, private_file, secrets::redact::redact},
 };
 
 /// The largest file that is read, in bytes.

@@ -42,7 +42,7 @@ use crate::{
             variants::Variants,
         },
     },
-    stdx::{nearest as near, paths::AbsPath, redact::redact},
+    stdx::{nearest as near, paths::AbsPath, secrets::redact::redact},
 };
 
 /// Why a model cannot be had.

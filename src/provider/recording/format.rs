@@ -13,7 +13,7 @@ use crate::{
         definition::{Delta, Error, ModelRequest},
         secret::Secret,
     },
-    stdx::redact::{MASK, is_secret_name},
+    stdx::secrets::redact::{MASK, is_secret_name},
 };
 
 /// The format that is written.

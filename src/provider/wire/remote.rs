@@ -19,7 +19,7 @@ use crate::{
             protocol::Wire,
         },
     },
-    stdx::{redact::is_secret_name, tasks::Tasks},
+    stdx::{secrets::redact::is_secret_name, tasks::Tasks},
 };
 
 /// How long a service may send nothing, in milliseconds, where the settings do not say.

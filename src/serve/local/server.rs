@@ -25,7 +25,7 @@ use crate::{
         answer,
         engine::{End, Engine},
     },
-    stdx::{descriptors, tasks::Tasks, version::version},
+    stdx::{process::descriptors, tasks::Tasks, version::version},
     store::Kind,
 };
 

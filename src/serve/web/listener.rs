@@ -18,7 +18,7 @@ use super::{
     options::invalid,
     site::{RemotePeer, Site},
 };
-use crate::{daemon::listeners::Error, stdx::descriptors};
+use crate::{daemon::listeners::Error, stdx::process::descriptors};
 
 /// The maximum size of a request's head, in bytes.
 const HEAD: usize = 16 * 1024;

@@ -6,7 +6,7 @@ use tokio_rustls::{
     TlsAcceptor,
     rustls::{
         self, ConfigBuilder, ServerConfig,
-        crypto::aws_lc_rs,
+        crypto::ring,
         pki_types::{
             CertificateDer, PrivateKeyDer,
             pem::{self, PemObject as _},
@@ -39,7 +39,7 @@ pub fn acceptor(certificate: &AbsPath, key: &AbsPath) -> Result<TlsAcceptor, Err
         return Err(refuse("certificate", certificate, "holds no certificate in PEM form".to_owned()));
     }
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("key", key, "private key without a password", error))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map(ConfigBuilder::<ServerConfig, _>::with_no_client_auth)
         .and_then(|builder| builder.with_single_cert(chain, private));

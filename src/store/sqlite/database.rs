@@ -19,7 +19,7 @@ use super::{
     migrations,
     readers::{Readers, ReadersState},
     size::{self, Counts},
-    writer::{DELTA_PAUSE, Urgency, Writer, WriterState},
+    writer::{DELTA_DELAY, Urgency, Writer, WriterState},
 };
 use crate::{stdx::text::one_line, store::Error};
 
@@ -53,7 +53,7 @@ impl Database {
     /// # Errors
     /// [`Error::Newer`], [`Error::Foreign`] and [`Error::Locked`] for a store that is left untouched; others as SQLite says.
     pub fn open(path: &Path, durability: Durability, announce: Announce) -> Result<Self, Error> {
-        Self::open_paced(path, durability, announce, DELTA_PAUSE)
+        Self::open_paced(path, durability, announce, DELTA_DELAY)
     }
 
     /// Announces nothing.
@@ -62,12 +62,12 @@ impl Database {
         Self::open(path, durability, Arc::new(|_| {}))
     }
 
-    fn open_paced(path: &Path, durability: Durability, announce: Announce, pause: Duration) -> Result<Self, Error> {
+    fn open_paced(path: &Path, durability: Durability, announce: Announce, delta_delay: Duration) -> Result<Self, Error> {
         let aside = damage::at_start(path)?.map(|problem| aside::set_aside(path, &problem)).transpose()?;
-        let mut opened = match Self::open_whole(path, durability, Arc::clone(&announce), pause) {
+        let mut opened = match Self::open_whole(path, durability, Arc::clone(&announce), delta_delay) {
             Err(error) if aside.is_none() && error.is_damage() => {
                 let aside = aside::set_aside(path, &error.to_string())?;
-                Self { aside: Some(aside), ..Self::open_whole(path, durability, announce, pause)? }
+                Self { aside: Some(aside), ..Self::open_whole(path, durability, announce, delta_delay)? }
             }
             opened => opened?,
         };
@@ -76,7 +76,7 @@ impl Database {
         Ok(opened)
     }
 
-    fn open_whole(path: &Path, durability: Durability, announce: Announce, pause: Duration) -> Result<Self, Error> {
+    fn open_whole(path: &Path, durability: Durability, announce: Announce, delta_delay: Duration) -> Result<Self, Error> {
         let opening = |error| error::opening(path, error);
         create_private(path)?;
         let mut connection = Connection::open(path)?;
@@ -105,7 +105,7 @@ impl Database {
         connection.execute_batch("PRAGMA foreign_keys = ON;")?;
         connection.busy_timeout(Duration::from_secs(5))?;
         let log = Arc::new(Log::open(&connection, announce));
-        let writer = Writer::start(connection, Arc::clone(&log), Checkpointer::new(path.to_owned()), pause)
+        let writer = Writer::start(connection, Arc::clone(&log), Checkpointer::new(path.to_owned()), delta_delay)
             .map_err(|source| Error::File { path: path.to_owned(), source })?;
         let damage = Arc::new(Damage::none(path));
         Ok(Self { path: path.to_owned(), writer, readers: Readers::new(path.to_owned()), log, damage, aside: None })

@@ -1,8 +1,5 @@
-//! The one writer thread. Whatever waits is committed together as soon as the writer is free; a batch of nothing
-//! but deltas may wait a moment for company. A job that fails takes only its own changes back.
-//!
-//! Waking a thread costs as much as writing a delta. So while a stream goes on, the writer looks by itself when, going by
-//! the last time, the next deltas will have waited for long enough; those that come at that pace wake nobody.
+//! The one writer thread. All queued jobs are committed together as soon as the writer is free. A batch that holds only
+//! deltas waits up to [`DELTA_DELAY`] for more of them. A job that fails undoes only its own changes.
 
 use std::{
     collections::VecDeque,
@@ -17,23 +14,17 @@ use tokio::sync::oneshot;
 use super::{SqliteRows, checkpoint::Checkpointer, cursors::Log};
 use crate::store::Error;
 
-/// For how long a delta that comes this soon after a commit waits for company. One that comes later does not wait.
-pub(super) const DELTA_PAUSE: Duration = Duration::from_micros(4800);
-/// How much longer it may wait where that spares waking the writer.
-const LENIENCE: Duration = Duration::from_micros(200);
-/// How much shorter it waits where the writer looks just then: not to wake it once more is worth more than company.
-const HASTE: Duration = Duration::from_millis(1);
-/// By how much the writer looks earlier than the last deltas came: one that comes sooner than expected must wake it.
-const EARLINESS: Duration = Duration::from_micros(400);
-/// The most jobs in one commit, so that the first of them does not wait too long.
-const BATCH: usize = 256;
+/// How long after a commit the next batch of deltas is committed. A delta that arrives later is committed at once.
+pub(super) const DELTA_DELAY: Duration = Duration::from_micros(4800);
+/// The maximum number of jobs in one commit, so that the first of them does not wait too long.
+const MAX_BATCH: usize = 256;
 
 /// When a job may be committed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Urgency {
     /// As soon as the writer is free.
     Now,
-    /// May wait for company.
+    /// May wait for more of its kind.
     Delta,
 }
 
@@ -44,51 +35,21 @@ type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
 struct Queue {
     jobs: VecDeque<(Urgency, Job)>,
     closed: bool,
-    /// How long deltas wait for company.
-    pause: Duration,
-    /// Since when the oldest delta waits.
-    delta: Option<Instant>,
+    delta_delay: Duration,
     last_commit: Instant,
-    /// When the writer will look by itself.
-    looks: Option<Instant>,
-    /// Since when the writer has been at a batch.
+    /// Since when the current batch has been running.
     busy: Option<Instant>,
-    /// Why the last commit failed; gone with the next one that holds.
+    /// Why the last commit failed. A successful commit clears it.
     failure: Option<String>,
 }
 
 impl Queue {
-    fn new(pause: Duration) -> Self {
-        let last_commit = Instant::now();
-        Self { jobs: VecDeque::new(), closed: false, pause, delta: None, last_commit, looks: None, busy: None, failure: None }
-    }
-
-    fn push(&mut self, urgency: Urgency, job: Job) {
-        if urgency == Urgency::Delta {
-            self.delta.get_or_insert_with(Instant::now);
-        }
-        self.jobs.push_back((urgency, job));
+    fn new(delta_delay: Duration) -> Self {
+        Self { jobs: VecDeque::new(), closed: false, delta_delay, last_commit: Instant::now(), busy: None, failure: None }
     }
 
     fn is_urgent(&self) -> bool {
-        self.closed || self.jobs.len() >= BATCH || self.jobs.iter().any(|(urgency, _)| *urgency == Urgency::Now)
-    }
-
-    /// How long after the last commit the oldest waiting delta came.
-    fn gap(&self) -> Option<Duration> {
-        self.delta.map(|since| since.saturating_duration_since(self.last_commit))
-    }
-
-    /// When the waiting deltas have waited for long enough.
-    fn due(&self) -> Option<Instant> {
-        let wait = if self.gap()? < self.pause { self.pause } else { Duration::ZERO };
-        self.delta.map(|since| since + wait)
-    }
-
-    /// Whether the writer will look in time without being woken.
-    fn is_looked_at(&self) -> bool {
-        let in_time = |(looks, due)| looks <= due + LENIENCE;
-        !self.is_urgent() && self.looks.zip(self.due()).is_some_and(in_time)
+        self.closed || self.jobs.len() >= MAX_BATCH || self.jobs.iter().any(|(urgency, _)| *urgency == Urgency::Now)
     }
 }
 
@@ -110,9 +71,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on a connection that is ready. Deltas wait for `pause` at most.
-    pub fn start(connection: Connection, log: Arc<Log>, checkpointer: Checkpointer, pause: Duration) -> std::io::Result<Self> {
-        let shared = Arc::new((Mutex::new(Queue::new(pause)), Condvar::new()));
+    /// Starts the thread on a connection that is ready. Deltas wait for `delta_delay` at most.
+    pub fn start(connection: Connection, log: Arc<Log>, checkpointer: Checkpointer, delta_delay: Duration) -> std::io::Result<Self> {
+        let shared = Arc::new((Mutex::new(Queue::new(delta_delay)), Condvar::new()));
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn({
             let shared = Arc::clone(&shared);
             move || run(&connection, &log, &shared, checkpointer)
@@ -158,10 +119,11 @@ impl Writer {
             drop(queue);
             return;
         }
-        queue.push(urgency, job);
-        let is_looked_at = queue.is_looked_at();
+        queue.jobs.push_back((urgency, job));
+        // The first delta has set the writer's timer: waking a thread costs as much as writing a delta.
+        let must_wake = queue.jobs.len() == 1 || queue.is_urgent();
         drop(queue);
-        if !is_looked_at {
+        if must_wake {
             wake.notify_one();
         }
     }
@@ -170,12 +132,6 @@ impl Writer {
     pub fn state(&self) -> WriterState {
         let queue = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         WriterState { waiting: queue.jobs.len(), busy: queue.busy.map(|since| since.elapsed()), failure: queue.failure.clone() }
-    }
-
-    /// Whether it will look by itself for deltas.
-    #[cfg(test)]
-    pub fn looks(&self) -> bool {
-        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).looks.is_some()
     }
 
     /// Commits what waits and ends the thread.
@@ -196,8 +152,7 @@ impl Drop for Writer {
 }
 
 fn run(connection: &Connection, log: &Arc<Log>, shared: &(Mutex<Queue>, Condvar), mut checkpointer: Checkpointer) {
-    let mut gap = None;
-    while let Some(jobs) = next_batch(shared, &mut gap) {
+    while let Some(jobs) = next_batch(shared) {
         let result = commit(connection, log, jobs);
         let mut queue = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         queue.busy = None;
@@ -211,35 +166,24 @@ fn run(connection: &Connection, log: &Arc<Log>, shared: &(Mutex<Queue>, Condvar)
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
-/// Waits for work: at once where a job is urgent, else until the deltas have waited long enough for company. `gap` is
-/// how long after a commit the last stream's next delta came, where that is a stream for which company is waited.
-fn next_batch((queue, wake): &(Mutex<Queue>, Condvar), gap: &mut Option<Duration>) -> Option<Vec<Job>> {
+/// Waits for jobs. Urgent ones are taken at once, deltas once the delay since the last commit is over.
+fn next_batch((queue, wake): &(Mutex<Queue>, Condvar)) -> Option<Vec<Job>> {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut haste = Duration::ZERO;
     loop {
         if queue.jobs.is_empty() && queue.closed {
             return None;
         }
-        let (now, urgent, due) = (Instant::now(), queue.is_urgent(), queue.due());
-        if urgent || due.is_some_and(|due| due <= now + haste) {
-            *gap = queue.gap().filter(|gap| *gap < queue.pause);
-            let count = queue.jobs.len().min(BATCH);
+        let delay = queue.delta_delay.saturating_sub(queue.last_commit.elapsed());
+        if queue.jobs.is_empty() {
+            queue = wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        } else if delay.is_zero() || queue.is_urgent() {
+            let count = queue.jobs.len().min(MAX_BATCH);
             let jobs = queue.jobs.drain(..count).map(|(_, job)| job).collect();
-            // What is more than a batch is looked at again right after it.
-            queue.delta = (!queue.jobs.is_empty()).then_some(now);
-            queue.busy = Some(now);
+            queue.busy = Some(Instant::now());
             return Some(jobs);
+        } else {
+            queue = wake.wait_timeout(queue, delay).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let expected = gap.map(|gap| queue.last_commit + gap.saturating_sub(EARLINESS) + queue.pause);
-        queue.looks = due.or(expected).filter(|at| *at > now);
-        (queue, haste) = match queue.looks {
-            Some(at) => {
-                let (queue, waited) = wake.wait_timeout(queue, at - now).unwrap_or_else(PoisonError::into_inner);
-                (queue, if waited.timed_out() { HASTE } else { Duration::ZERO })
-            }
-            None => (wake.wait(queue).unwrap_or_else(PoisonError::into_inner), Duration::ZERO),
-        };
-        queue.looks = None;
     }
 }
 

@@ -99,9 +99,16 @@ impl Served {
     }
 }
 
+/// Builds an HTTP client of a test.
+pub fn http_client() -> reqwest::ClientBuilder {
+    // Fails where one is installed.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
 /// Posts a body; gives status and answer.
 pub async fn post(url: &str, body: &str) -> (u16, String) {
-    let request = reqwest::Client::new().post(url).header("content-type", "application/json").body(body.to_owned());
+    let request = http_client().build().unwrap().post(url).header("content-type", "application/json").body(body.to_owned());
     let answer = timeout(PATIENCE, request.send()).await.expect("an answer").unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }

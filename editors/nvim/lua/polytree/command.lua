@@ -119,6 +119,21 @@ M.commands = {
       end
     end,
   },
+  mode = {
+    about = "choose what the session does without a question, or set it: ask, edits or all",
+    complete = function(word)
+      return vim.tbl_filter(function(name)
+        return vim.startswith(name, word)
+      end, { "ask", "edits", "all" })
+    end,
+    run = function(name)
+      if name ~= "" then
+        lazy("pick").set_mode(name)
+      else
+        lazy("pick").mode()
+      end
+    end,
+  },
   rename = {
     about = "name the session",
     run = function(title)

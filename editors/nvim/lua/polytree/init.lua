@@ -138,6 +138,10 @@ function M.statusline()
   if session then
     words[#words + 1] = require("polytree.render").cost(session.cost)
   end
+  local mode = loaded.mode(id)
+  if mode ~= "ask" then
+    words[#words + 1] = "mode " .. mode
+  end
   return "polytree: " .. table.concat(words, " · ")
 end
 
@@ -173,7 +177,11 @@ function M.view_statusline()
   if choice ~= "" then
     words[#words + 1] = "next: " .. choice
   end
-  return (" polytree · " .. table.concat(words, " · ")):gsub("%%", "%%%%")
+  local mode = workspace.mode(view.session_id)
+  -- Who is not asked any more must see it.
+  local highlight = ({ edits = "%#DiagnosticInfo#", all = "%#DiagnosticWarn#" })[mode] or ""
+  local text = (table.concat(words, " · ")):gsub("%%", "%%%%")
+  return (" polytree · %s%s%s · %s"):format(highlight, "mode " .. mode, highlight ~= "" and "%*" or "", text)
 end
 
 M.current_session = current_session

@@ -125,6 +125,56 @@ function M.model()
   end)
 end
 
+---@type { name: polytree.protocol.Mode, about: string }[]
+M.MODES = {
+  { name = "ask", about = "asks for all that the rules do not allow" },
+  { name = "edits", about = "edits in the worktree, and commands in the sandbox, without a question" },
+  { name = "all", about = "everything without a question, but for what is denied" },
+}
+
+--- Sets the mode of the current session, or of the next one where there is none.
+---@param name string
+function M.set_mode(name)
+  local known = vim.iter(M.MODES):any(function(mode)
+    return mode.name == name
+  end)
+  if not known then
+    return log.notify(('there is no mode "%s": write ask, edits or all'):format(name), vim.log.levels.ERROR)
+  end
+  workspace.open(function()
+    local id = require("polytree").current_session()
+    if not id then
+      prompt.choice.mode = name
+      return log.notify("mode of the next session: " .. name)
+    end
+    -- A child has the mode of its root.
+    while workspace.sessions[id] and workspace.sessions[id].parentID do
+      id = workspace.sessions[id].parentID
+    end
+    client.request("session.update", { sessionID = id, mode = name }, function()
+      log.notify("mode of the session: " .. name)
+    end)
+  end)
+end
+
+--- Chooses the mode of the current session.
+function M.mode()
+  workspace.open(function()
+    local now = workspace.mode(require("polytree").current_session())
+    vim.ui.select(M.MODES, {
+      prompt = "Mode (now " .. now .. ")",
+      kind = "polytree_mode",
+      format_item = function(mode)
+        return ("%-5s  %s"):format(mode.name, mode.about)
+      end,
+    }, function(mode)
+      if mode then
+        M.set_mode(mode.name)
+      end
+    end)
+  end)
+end
+
 --- What the next prompt will use, in words.
 ---@return string
 function M.choice()

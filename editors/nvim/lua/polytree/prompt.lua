@@ -15,7 +15,13 @@ local buffer
 local attached = {}
 ---@type { session_id?: string }
 local target = {}
----@type { agent?: string, model?: table, variant?: string } chosen for the next prompts
+---@class polytree.Choice
+---@field agent? string
+---@field model? polytree.protocol.ModelRef
+---@field variant? string
+---@field mode? polytree.protocol.Mode of the next session that is begun
+
+---@type polytree.Choice chosen for the next prompts
 M.choice = {}
 
 ---@return { providerID: string, modelID: string }?
@@ -32,7 +38,10 @@ end
 ---@param options? { session_id?: string, done?: fun(session_id: string), failed?: fun() }
 function M.send(parts, options)
   options = options or {}
+  -- A mode of the turn alone, until the session that this begins has it.
+  local mode = not options.session_id and M.choice.mode or nil
   local params = {
+    mode = mode,
     sessionID = options.session_id,
     directory = not options.session_id and client.directory() or nil,
     parts = parts,
@@ -42,6 +51,10 @@ function M.send(parts, options)
   }
   client.request("session.submit", params, function(result)
     workspace.current = result.sessionID
+    if mode then
+      M.choice.mode = nil
+      client.request("session.update", { sessionID = result.sessionID, mode = mode })
+    end
     if result.queued then
       log.notify("the prompt waits until the running turn has ended")
     end

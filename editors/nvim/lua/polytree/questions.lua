@@ -2,6 +2,7 @@
 local client = require("polytree.client")
 local config = require("polytree.config")
 local log = require("polytree.log")
+local text = require("polytree.question_text")
 local workspace = require("polytree.workspace")
 
 local M = {}
@@ -9,7 +10,7 @@ local M = {}
 local api = vim.api
 
 ---@class polytree.Shown
----@field question table
+---@field question polytree.protocol.Permission
 ---@field win? integer
 ---@field buf? integer
 
@@ -20,8 +21,6 @@ local shown
 local SETTLE_MS = 300
 --- How long ago the other one may have been there, in milliseconds.
 local RECENT_MS = 2000
---- A run of more spaces is told by its length, in characters: it would push what follows out of sight.
-local MAX_SPACES = 20
 local shown_at = 0
 local closed_at = -math.huge
 
@@ -34,56 +33,6 @@ end
 ---@return table?
 function M.current()
   return shown and shown.question
-end
-
---- What the question is about, as lines: the command, or the whole diff.
----@param question table
----@return string[]
-function M.lines(question)
-  local metadata = type(question.metadata) == "table" and question.metadata or {}
-  local session = workspace.sessions[question.sessionID]
-  local lines = {}
-  local function add(text)
-    for _, line in ipairs(vim.split(text, "\n", { plain = true })) do
-      -- Control characters would hide what is really asked.
-      line = line:gsub("[%z\1-\8\11-\31\127]", function(character)
-        return ("<%02x>"):format(character:byte())
-      end)
-      line = line:gsub("[ \t]+", function(spaces)
-        return #spaces > MAX_SPACES and ("<%d spaces>"):format(#spaces) or spaces
-      end)
-      lines[#lines + 1] = line
-    end
-  end
-  add(("%s: may it do this?"):format(question.type))
-  if session and session.title ~= "" then
-    add("session: " .. session.title:gsub("%c", " "))
-  end
-  if session and session.directory ~= client.directory() then
-    add("directory: " .. session.directory)
-  end
-  if type(metadata.workdir) == "string" then
-    add("working directory: " .. metadata.workdir)
-  end
-  add("")
-  if type(metadata.command) == "string" then
-    add(type(metadata.shown) == "string" and metadata.shown or metadata.command)
-  elseif type(metadata.diff) == "string" then
-    add(metadata.diff)
-  else
-    for _, pattern in ipairs(question.patterns) do
-      add(pattern)
-    end
-  end
-  if type(metadata.directories) == "table" and #metadata.directories > 0 then
-    add("")
-    add("outside of the worktree: " .. table.concat(metadata.directories, ", "))
-  end
-  if #question.always > 0 then
-    add("")
-    add("“always” would allow: " .. table.concat(question.always, ", "))
-  end
-  return lines
 end
 
 local function close()
@@ -136,7 +85,7 @@ local function show(question)
     )
     return
   end
-  local lines = M.lines(question)
+  local lines = text.lines(question)
   local buf = api.nvim_create_buf(false, true)
   api.nvim_buf_set_lines(buf, 0, -1, false, lines)
   vim.bo[buf].modifiable = false

@@ -94,7 +94,7 @@ end
 ---@return string[]
 function M.ending(info)
   if info.role == "assistant" and info.error then
-    local lines = { "" }
+    local lines = {}
     local data = info.error.data or {}
     for index, line in ipairs(split(("%s: %s"):format(info.error.name, data.message or ""))) do
       lines[#lines + 1] = (index == 1 and "> **✗** " or "> ") .. line
@@ -118,11 +118,43 @@ local function subject(tool, input)
   end
   local value = tool == "bash" and input.command
     or input.filePath
-    or input.path
     or input.pattern
+    or input.path
     or input.description
     or input.url
   return type(value) == "string" and value or ""
+end
+
+--- What the daemon adds to the output of a command for the model, such as why the sandbox may have refused something:
+--- lines in brackets at its end.
+---@param output any
+---@return string[]
+local function notes_of(output)
+  local notes = {}
+  local lines = type(output) == "string" and split((output:gsub("\n$", ""))) or {}
+  for index = #lines, 1, -1 do
+    if not lines[index]:match("^%[.*%]$") then
+      break
+    elseif not lines[index]:match("^%[exit code ") then
+      table.insert(notes, 1, lines[index])
+    end
+  end
+  return notes
+end
+
+--- Where a command that has failed ran, when that was a sandbox.
+---@param call table
+---@param metadata table
+---@return string
+local function sandbox_words(call, metadata)
+  local policy = type(metadata.sandbox) == "table" and metadata.sandbox.policy
+  if not policy or policy == "off" then
+    return ""
+  end
+  local may_be_why = vim.iter(notes_of(call.output)):any(function(note)
+    return vim.startswith(note, "[The command ran in the sandbox")
+  end)
+  return may_be_why and (", the sandbox %s may be why"):format(policy) or (", in the sandbox %s"):format(policy)
 end
 
 ---@param part table
@@ -139,7 +171,7 @@ function M.tool_title(part)
   if metadata.additions or metadata.deletions then
     extra = (" (+%d -%d)"):format(metadata.additions or 0, metadata.deletions or 0)
   elseif type(metadata.exit) == "number" and metadata.exit ~= 0 then
-    extra = (" (exit code %d)"):format(metadata.exit)
+    extra = (" (exit code %d%s)"):format(metadata.exit, sandbox_words(call, metadata))
   end
   local mark = MARKS[call.status] or "?"
   if call.status == "completed" and type(metadata.exit) == "number" and metadata.exit ~= 0 then
@@ -164,6 +196,9 @@ local function tool_block(part)
     add_prefixed(lines, metadata.diff, M.DETAIL)
   elseif part.tool == "bash" and type(metadata.output) == "string" then
     add_prefixed(lines, metadata.output, M.DETAIL)
+    if call.status == "completed" then
+      add_prefixed(lines, table.concat(notes_of(call.output), "\n"), M.DETAIL)
+    end
   elseif call.status == "completed" and type(call.output) == "string" and call.output ~= "" then
     add_prefixed(lines, type(metadata.preview) == "string" and metadata.preview or call.output, M.DETAIL)
   end
@@ -197,7 +232,8 @@ function M.part(part, role)
       return {}
     end
     local span = part.time and part.time["end"] and part.time.start
-    local seconds = span and (" for %.0f s"):format((part.time["end"] - part.time.start) / 1000) or ""
+    local duration = span and (part.time["end"] - part.time.start) / 1000 or 0
+    local seconds = duration >= 1 and (" for %.0f s"):format(duration) or ""
     local lines = { "*thought" .. seconds .. "*" }
     add_prefixed(lines, text, M.THOUGHT)
     lines[#lines + 1] = ""

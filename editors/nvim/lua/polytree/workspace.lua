@@ -25,9 +25,14 @@ M.statuses = {}
 M.questions = {}
 ---@type string? the session that the next prompt goes to
 M.current = nil
+---@type polytree.protocol.Mode the mode of sessions that have none of their own
+M.default_mode = "ask"
 
 local subscription
 local handlers = {}
+local is_read = false
+---@type fun()[]? called after the first read, while it goes on
+local opening
 
 --- Calls `done(event)` for each event of the type.
 ---@param kind string
@@ -57,6 +62,18 @@ local function is_ours(question)
   return session ~= nil or question.sessionID == M.current
 end
 
+--- Whether a text of a question travelled as a reference.
+---@param value any
+---@return boolean
+local function has_reference(value)
+  if type(value) ~= "table" then
+    return false
+  elseif value.ref and value.bytes then
+    return true
+  end
+  return vim.iter(vim.tbl_values(value)):any(has_reference)
+end
+
 ---@param event table
 local function on_event(event)
   local properties = event.properties
@@ -76,11 +93,9 @@ local function on_event(event)
   elseif event.type == "permission.asked" then
     if is_ours(properties) then
       M.forget_question(properties.id)
-      for _, value in pairs(type(properties.metadata) == "table" and properties.metadata or {}) do
-        if type(value) == "table" and value.ref and value.bytes then
-          -- Too long for an event, but a question is shown whole or not at all.
-          return M.read()
-        end
+      if has_reference(properties) then
+        -- Too long for an event, but a question is shown whole or not at all.
+        return M.read()
       end
       table.insert(M.questions, properties)
       events.fire("Question", { permissionID = properties.id, sessionID = properties.sessionID })
@@ -98,12 +113,23 @@ end
 
 --- Reads sessions, statuses and questions anew.
 ---@param done? fun()
-function M.read(done)
+---@param failed? fun()
+function M.read(done, failed)
+  local function stop(err)
+    require("polytree.log").notify(require("polytree.rpc").describe(err), vim.log.levels.ERROR)
+    if failed then
+      failed()
+    end
+  end
   client.request("session.list", { directory = client.directory(), scope = "project", limit = 200 }, function(list)
     M.sessions = {}
     for _, session in ipairs(list) do
       M.sessions[session.id] = session
     end
+    -- Sessions without a mode of their own follow the settings; without them `ask` is a safe thing to show.
+    client.request("config.get", { directory = client.directory() }, function(settings)
+      M.default_mode = settings.mode or "ask"
+    end, function() end)
     client.request("session.status", {}, function(statuses)
       M.statuses = statuses
       client.request("permission.list", {}, function(questions)
@@ -112,15 +138,15 @@ function M.read(done)
         if done then
           done()
         end
-      end)
-    end)
-  end)
+      end, stop)
+    end, stop)
+  end, stop)
 end
 
---- Follows the project; reads it first. Calling it again does nothing.
+--- Follows the project and reads it, once. Who calls during the first read is called after it, in order.
 ---@param done? fun()
 function M.open(done)
-  if subscription then
+  if is_read then
     return done and done()
   end
   client.when_ready(function()
@@ -132,10 +158,21 @@ function M.open(done)
       local params =
         { directory = client.directory(), types = TYPES, blobs = "inline", since = client.client.server.cursor }
       subscription = client.subscribe(params, on_event)
-      M.read(done)
-    elseif done then
-      done()
     end
+    if opening then
+      table.insert(opening, done)
+      return
+    end
+    opening = { done }
+    M.read(function()
+      local calls = opening or {}
+      is_read, opening = true, nil
+      for _, call in ipairs(calls) do
+        call()
+      end
+    end, function()
+      opening = nil
+    end)
   end)
 end
 
@@ -163,6 +200,17 @@ function M.last_here()
       return session
     end
   end
+end
+
+--- What a session does without a question. A child has the mode of its root.
+---@param session_id? string nil for a session to come
+---@return polytree.protocol.Mode
+function M.mode(session_id)
+  local session = M.sessions[session_id]
+  while session and session.parentID and M.sessions[session.parentID] do
+    session = M.sessions[session.parentID]
+  end
+  return session and session.mode or M.default_mode
 end
 
 --- The open questions of a session and its children.

@@ -40,32 +40,53 @@ export function outcome({ state }: EventToolPart): 'pending' | 'running' | 'comp
 /** The most telling argument of a call, on one line. */
 export function subject({ tool, state }: EventToolPart): string {
   const input = bag(state.input)
-  const named = tool === 'bash' ? input['command'] : (input['filePath'] ?? input['path'] ?? input['pattern'] ?? input['description'])
+  const named = tool === 'bash' ? input['command'] : (input['filePath'] ?? input['pattern'] ?? input['path'] ?? input['description'] ?? input['url'])
   const title = 'title' in state ? text(state.title) : ''
   return (text(named) || title).replace(/\s+/g, ' ').trim()
 }
 
+/**
+ * What the daemon adds to the output of a command for the model, such as why the sandbox may have refused something: lines
+ * in brackets at its end.
+ */
+function notes({ state }: EventToolPart): string[] {
+  const all = state.status === 'completed' ? text(state.output).trimEnd().split('\n') : []
+  let first = all.length
+  while (first > 0 && /^\[.*\]$/.test(all[first - 1] ?? '')) first -= 1
+  return all.slice(first).filter((line) => !line.startsWith('[exit code '))
+}
+
+/** Where a command that has failed ran, when that was a sandbox. */
+function sandboxWords(part: EventToolPart): string {
+  const policy = text(bag('metadata' in part.state ? bag(part.state.metadata)['sandbox'] : undefined)['policy'])
+  if (!policy || policy === 'off') return ''
+  const mayBeWhy = notes(part).some((line) => line.startsWith('[The command ran in the sandbox'))
+  return mayBeWhy ? `, the sandbox ${policy} may be why` : `, in the sandbox ${policy}`
+}
+
 /** What stands behind the subject: changed lines, an exit code, the first line of an error. */
-export function remark({ state }: EventToolPart): string {
+export function remark(part: EventToolPart): string {
+  const { state } = part
   const metadata = 'metadata' in state ? bag(state.metadata) : {}
   if ('additions' in metadata || 'deletions' in metadata) return `+${Number(metadata['additions'] ?? 0)} −${Number(metadata['deletions'] ?? 0)}`
-  if (typeof metadata['exit'] === 'number' && metadata['exit'] !== 0) return `exit code ${metadata['exit']}`
+  if (typeof metadata['exit'] === 'number' && metadata['exit'] !== 0) return `exit code ${metadata['exit']}${sandboxWords(part)}`
   return state.status === 'error' ? (text(state.error).split('\n')[0] ?? '') : ''
 }
 
 /** What a person wants to see of a call: its diff, else its output. */
-export function details({ tool, state }: EventToolPart): { kind: 'diff' | 'text'; text: string } | undefined {
+export function details(part: EventToolPart): { kind: 'diff' | 'text'; text: string } | undefined {
+  const { tool, state } = part
   const metadata = 'metadata' in state ? bag(state.metadata) : {}
   if (text(metadata['diff'])) return { kind: 'diff', text: text(metadata['diff']) }
   if (state.status === 'error') return { kind: 'text', text: text(state.error) }
-  const output = state.status === 'completed' ? text(metadata['preview']) || text(state.output) : text(metadata['output'])
-  if (tool === 'bash' && text(metadata['output'])) return { kind: 'text', text: text(metadata['output']) }
-  return output ? { kind: 'text', text: output } : undefined
+  const output = text(metadata['output'])
+  if (tool === 'bash' && (output || notes(part).length > 0)) return { kind: 'text', text: [output.replace(/\n$/, ''), ...notes(part)].join('\n').trim() }
+  const whole = state.status === 'completed' ? text(metadata['preview']) || text(state.output) : output
+  return whole ? { kind: 'text', text: whole } : undefined
 }
 
-/** Control and bidirectional characters as what they are: they would hide what is really asked. */
+/** Text of a model as it can be judged: what is invisible, or reverses the direction of writing, as `\u{202e}`. */
 export function visible(value: string): string {
-  return value.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, (character) => {
-    return `<${character.codePointAt(0)?.toString(16).padStart(4, '0')}>`
-  })
+  const hidden = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/gu
+  return value.replace(hidden, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
 }

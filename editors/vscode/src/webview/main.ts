@@ -1,9 +1,10 @@
 // The chat's page. It holds nothing that the extension does not: what it shows comes in messages.
 import type { Permission } from '@polytree/protocol'
-import { cost, tokens, visible } from './format'
+import { cost, tokens } from './format'
 import { render } from './markdown'
 import type { EntryView, FromPage, ToPage } from './messages'
-import { element, entryElement, lines, partElement, updateEntry } from './parts'
+import { element, entryElement, partElement, updateEntry } from './parts'
+import { questionElement } from './question'
 
 declare function acquireVsCodeApi(): { postMessage(message: FromPage): void; getState(): unknown; setState(state: unknown): void }
 
@@ -146,41 +147,16 @@ messages.addEventListener('click', (event) => {
 
 // ---- questions
 
-function questionElement(question: Permission): HTMLElement {
-  const metadata = (question.metadata ?? {}) as { command?: unknown; diff?: unknown; workdir?: unknown; directories?: unknown }
-  const box = element('div', { class: 'ask', role: 'group', 'aria-label': 'Question', 'data-question': question.id })
-  box.append(element('h3', {}, `${question.type}: may it do this?`))
-  if (typeof metadata.workdir === 'string') box.append(element('p', {}, `in ${visible(metadata.workdir)}`))
-  if (typeof metadata.diff === 'string') box.append(lines('diff', metadata.diff, Number.POSITIVE_INFINITY))
-  else box.append(lines('text', typeof metadata.command === 'string' ? metadata.command : question.patterns.join('\n'), Number.POSITIVE_INFINITY))
-  if (Array.isArray(metadata.directories) && metadata.directories.length > 0) {
-    box.append(element('p', { class: 'warning' }, `outside of the worktree: ${visible(metadata.directories.join(', '))}`))
-  }
-  const reason = element('input', { type: 'text', placeholder: 'Why not? (told to the model)', 'aria-label': 'Reason for the rejection' })
-  const button = (label: string, response: 'once' | 'always' | 'reject', key: string) => {
-    const made = element('button', { type: 'button', class: response, title: `${label} (${key})`, 'data-key': key }, label)
-    made.addEventListener('click', () => {
-      if (isTooSoon()) return
-      const message = response === 'reject' && reason.value ? { message: reason.value } : {}
-      send({ type: 'answer', permissionID: question.id, response, ...message })
-    })
-    return made
-  }
-  const buttons = [button('Allow once', 'once', 'Alt+Y')]
-  if (question.always.length > 0) {
-    const always = button('Always', 'always', 'Alt+A')
-    always.title = `Always allow in this project: ${question.always.join(', ')}`
-    buttons.push(always)
-    box.append(element('p', { class: 'always' }, `“Always” would allow: ${visible(question.always.join(', '))}`))
-  }
-  buttons.push(button('Reject', 'reject', 'Alt+N'))
-  box.append(element('div', { class: 'buttons' }, ...buttons, reason))
-  return box
+function askElement(question: Permission): HTMLElement {
+  return questionElement(question, (response, reason) => {
+    if (isTooSoon()) return
+    send({ type: 'answer', permissionID: question.id, response, ...(response === 'reject' && reason ? { message: reason } : {}) })
+  })
 }
 
 function showQuestions(own: Permission[], elsewhere: number): void {
   const known = new Map([...questions.querySelectorAll<HTMLElement>('.ask')].map((box) => [box.dataset['question'], box]))
-  const boxes: HTMLElement[] = own.map((question) => known.get(question.id) ?? questionElement(question))
+  const boxes: HTMLElement[] = own.map((question) => known.get(question.id) ?? askElement(question))
   if (elsewhere > 0) {
     const link = element('button', { type: 'button', class: 'elsewhere' }, `${elsewhere} question${elsewhere === 1 ? '' : 's'} in other sessions`)
     link.addEventListener('click', () => send({ type: 'command', command: 'questions' }))
@@ -306,6 +282,7 @@ prompt.addEventListener('submit', (event) => {
 abort.addEventListener('click', () => send({ type: 'abort' }))
 find('agent').addEventListener('click', () => send({ type: 'command', command: 'agent' }))
 find('model').addEventListener('click', () => send({ type: 'command', command: 'model' }))
+find('mode').addEventListener('click', () => send({ type: 'command', command: 'mode' }))
 
 // ---- what the extension says
 
@@ -333,6 +310,8 @@ function receive(message: ToPage): void {
       abort.hidden = now.type === 'idle'
       find('agent').textContent = choice.agent
       find('model').textContent = choice.model
+      find('mode').textContent = choice.mode
+      find('mode').dataset['mode'] = choice.mode
       return
     }
     case 'all':

@@ -1,5 +1,5 @@
 // What the chat's page and the extension say to each other.
-import type { EventMessage, EventPart, Permission, Session, SessionStatus } from '@polytree/protocol'
+import type { EventMessage, EventPart, Mode, Permission, Session, SessionStatus } from '@polytree/protocol'
 
 export interface EntryView {
   info: EventMessage
@@ -14,6 +14,8 @@ export interface Attached {
 export interface Choice {
   agent: string
   model: string
+  /** What the session does without a question. */
+  mode: Mode
 }
 
 /** To the page. */
@@ -42,4 +44,4 @@ export type FromPage =
   | { type: 'detach'; index: number }
   | { type: 'find'; query: string }
   | { type: 'open'; path: string; line?: number }
-  | { type: 'command'; command: 'model' | 'agent' | 'sessions' | 'new' | 'restart' | 'log' | 'questions' }
+  | { type: 'command'; command: 'model' | 'agent' | 'mode' | 'sessions' | 'new' | 'restart' | 'log' | 'questions' }

@@ -22,8 +22,10 @@ export function element<K extends keyof HTMLElementTagNameMap>(
 /** A diff, or plain output, line by line. */
 export function lines(kind: 'diff' | 'text', content: string, limit = MAX_LINES): HTMLElement {
   const all = content.replace(/\n$/, '').split('\n')
+  let inHead = kind === 'diff' && /^(---|diff |index )/.test(all[0] ?? '')
   const shown = all.slice(0, limit).map((line) => {
-    const mark = kind === 'diff' ? { '+': 'added', '-': 'removed', '@': 'hunk' }[line.charAt(0)] : undefined
+    if (line.startsWith('@@')) inHead = false
+    const mark = kind !== 'diff' ? undefined : inHead ? 'hunk' : { '+': 'added', '-': 'removed', '@': 'hunk' }[line.charAt(0)]
     return element('div', mark ? { class: mark } : {}, visible(line) || ' ')
   })
   if (all.length > limit) shown.push(element('div', { class: 'more' }, `… ${all.length - limit} more lines`))

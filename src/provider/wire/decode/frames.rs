@@ -1,7 +1,8 @@
 //! Bytes of an answer become frames: events of an event stream, or lines of JSON. Pure.
 //!
 //! Guarantees: the same bytes give the same frames however they are split; what is held between two pushes never grows
-//! beyond [`MAX_FRAME`]; a byte is looked at a bounded number of times, so that a long line costs linear time.
+//! beyond [`MAX_FRAME`] and the length of the frames before it, at most [`MAX_ANSWER`]; a byte is looked at a bounded
+//! number of times, so that a long line costs linear time.
 //! Being our own is what makes this possible: the readers of genai and of the event-stream crates hold a line without
 //! an end in memory for as long as it goes on, and genai copies it again with each piece that arrives.
 //!
@@ -10,7 +11,10 @@
 //! without `data:`, or be the whole body where a service answers without streaming; the last frame needs no empty line
 //! behind it.
 
-/// The longest frame, in bytes: larger than any call or answer that a model can write within its output limit.
+use crate::provider::definition::MAX_ANSWER;
+
+/// The longest frame that carries something new, in bytes. The Responses protocol repeats at its end what came before, so
+/// a frame may be longer by the length of the frames before it.
 pub(crate) const MAX_FRAME: usize = 8 * 1024 * 1024;
 
 /// How frames are divided.
@@ -43,7 +47,7 @@ pub(crate) struct Frame<'a> {
 /// Why there are no more frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Broken {
-    /// A frame is longer than [`MAX_FRAME`].
+    /// A frame is longer than [`MAX_FRAME`] and all frames before it.
     TooLong,
 }
 
@@ -70,6 +74,8 @@ pub(crate) struct Frames {
     event: String,
     data: Vec<u8>,
     has_data: bool,
+    /// The length of the frames so far.
+    framed: usize,
 }
 
 impl Frames {
@@ -83,6 +89,7 @@ impl Frames {
             event: String::new(),
             data: Vec::new(),
             has_data: false,
+            framed: 0,
         }
     }
 
@@ -140,7 +147,8 @@ impl Frames {
 
     fn hold(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         self.line.extend_from_slice(bytes);
-        if self.line.len() + self.data.len() > MAX_FRAME { Err(Broken::TooLong) } else { Ok(()) }
+        let limit = MAX_FRAME + self.framed.min(MAX_ANSWER);
+        if self.line.len() + self.data.len() > limit { Err(Broken::TooLong) } else { Ok(()) }
     }
 
     fn end_line<E: From<Broken>>(&mut self, each: &mut impl FnMut(Frame<'_>) -> Result<Wanted, E>) -> Result<Wanted, E> {
@@ -187,6 +195,7 @@ impl Frames {
             self.event.clear();
             return Ok(Wanted::More);
         }
+        self.framed += self.data.len();
         let data = String::from_utf8_lossy(&self.data);
         let event = Some(self.event.as_str()).filter(|event| !event.is_empty());
         let wanted = each(Frame { event, data: &data })?;

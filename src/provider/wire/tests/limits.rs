@@ -7,7 +7,7 @@ use crate::provider::{
     wire::{
         ALL,
         decode::Fault,
-        tests::{Ability, OPENAI, decoding, event, items, odd::end, requests, splits::decode},
+        tests::{Ability, OPENAI, RESPONSES, decoding, event, items, odd::end, requests, splits::decode},
     },
 };
 
@@ -49,6 +49,24 @@ fn a_long_call_within_the_limit_is_taken() {
         assert_eq!(fault, None, "{wire:?}");
         assert!(matches!(&deltas[1], Delta::ToolCallDone { arguments, .. } if arguments.len() == count * PIECE), "{wire:?}");
     }
+}
+
+#[test]
+fn the_end_of_a_responses_stream_repeats_a_long_text() {
+    let piece = "ä\\n".repeat(1 << 16);
+    let count = 12 * (1 << 20) / piece.len();
+    let delta = event(RESPONSES, &format!(r#"{{"type":"response.output_text.delta","output_index":0,"delta":"{piece}"}}"#));
+    let text = piece.repeat(count);
+    let item = format!(r#"{{"type":"message","content":[{{"type":"output_text","text":"{text}"}}]}}"#);
+    let done = event(RESPONSES, &format!(r#"{{"type":"response.output_item.done","output_index":0,"item":{item}}}"#));
+    let usage = r#"{"input_tokens":3,"output_tokens":2}"#;
+    let end = event(RESPONSES, &format!(r#"{{"type":"response.completed","response":{{"output":[{item}],"usage":{usage}}}}}"#));
+    let pieces = std::iter::repeat_n(delta.as_bytes(), count).chain([done.as_bytes(), end.as_bytes()]);
+    let (deltas, fault) = decode(RESPONSES, pieces);
+    assert_eq!(fault, None);
+    let length: usize = deltas.iter().map(|delta| if let Delta::Text(text) = delta { text.len() } else { 0 }).sum();
+    assert_eq!(length, count * "ä\n".repeat(1 << 16).len());
+    assert!(matches!(deltas.last(), Some(Delta::Finish { tokens, .. }) if tokens.output == 2), "{:?}", deltas.last());
 }
 
 #[tokio::test]

@@ -13,6 +13,12 @@ fn at(address: &str) -> ServerListenParams {
     ServerListenParams { address: address.into(), ..ServerListenParams::default() }
 }
 
+fn http_client() -> reqwest::ClientBuilder {
+    // Fails where one is installed.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
 async fn open(house: &mut House, params: &ServerListenParams) -> Result<ServerListenResult, Error> {
     house.doors.open(params, Arc::new(BTreeMap::new())).await
 }
@@ -43,7 +49,9 @@ async fn both_kinds_of_addresses_serve() {
         let mut house = House::new(limits());
         let url = open(&mut house, &at(address)).await.unwrap().url;
         let token = house.tokens().current().unwrap().reveal().to_owned();
-        let answer = reqwest::Client::new()
+        let answer = http_client()
+            .build()
+            .unwrap()
             .post(format!("{url}?token={token}"))
             .header("content-type", "application/json")
             .body(ECHO)
@@ -103,14 +111,14 @@ async fn with_tls_it_may_listen_for_other_machines() {
     let url = format!("https://localhost:{port}/?token={}", house.tokens().current().unwrap().reveal());
     let client = |builder: reqwest::ClientBuilder| builder.resolve("localhost", ([127, 0, 0, 1], 0).into()).build().unwrap();
     let post = async |client: &reqwest::Client| client.post(&url).header("content-type", "application/json").body(ECHO).send().await;
-    let trusting = client(reqwest::Client::builder().tls_certs_only([reqwest::Certificate::from_der(&trusted).unwrap()]));
+    let trusting = client(http_client().tls_certs_only([reqwest::Certificate::from_der(&trusted).unwrap()]));
     let answer = post(&trusting).await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, r#"{"jsonrpc":"2.0","id":1,"result":null}"#));
     let (_, other) = certificate(&house);
-    let distrusting = client(reqwest::Client::builder().tls_certs_only([reqwest::Certificate::from_der(&other).unwrap()]));
+    let distrusting = client(http_client().tls_certs_only([reqwest::Certificate::from_der(&other).unwrap()]));
     assert!(post(&distrusting).await.is_err(), "another certificate is not this one");
     // By an address that it does not have; the certificate is not the client's concern here.
-    let careless = client(reqwest::Client::builder().tls_danger_accept_invalid_certs(true));
+    let careless = client(http_client().tls_danger_accept_invalid_certs(true));
     let rebound = careless.get(format!("https://127.0.0.1:{port}/")).header("host", "192.0.2.7").send().await.unwrap();
     assert_eq!(rebound.status(), 403);
     // Who does not speak TLS, or nothing at all, is closed in time.
@@ -138,7 +146,7 @@ async fn a_websocket_speaks_tls_too() {
     let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(trusted)).unwrap();
-    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
     let stream = tokio::net::TcpStream::connect(&address).await.unwrap();

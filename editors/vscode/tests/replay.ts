@@ -1,0 +1,70 @@
+// Plays recorded conversations into the chat's page, in a plain browser; see tests/editors/replay.mjs.
+import type { AnyEvent, MessageWithParts, Session } from '@polytree/protocol'
+import { Conversation } from '../src/conversation'
+import { Feed, shown } from '../src/feed'
+import type { ToPage } from '../src/webview/messages'
+
+interface Transcript {
+  session: Session
+  events: AnyEvent[]
+  messages: MessageWithParts[]
+}
+
+declare global {
+  interface Window {
+    replay: { grow(transcript: Transcript): Promise<string>; whole(transcript: Transcript): Promise<string> }
+  }
+}
+
+// As `postMessage` does, which copies.
+const say = (message: ToPage) => window.dispatchEvent(new MessageEvent('message', { data: structuredClone(message) }))
+/** Longer than what collects deltas, and than the page waits before it renders a short text. */
+const settled = () => new Promise((resolve) => setTimeout(() => requestAnimationFrame(() => setTimeout(resolve, 60)), 60))
+
+function text(): string {
+  const messages = document.getElementById('messages')
+  // One element on each line, so that a difference is a line.
+  return `${messages?.innerHTML.replace(/(<\/(?:article|h2|div|p|pre|details|summary|li|ul|ol|table|tr|th|td|blockquote)>)/g, '$1\n')}`
+}
+
+window.replay = {
+  async grow({ session, events, messages }) {
+    const conversation = new Conversation(session.id)
+    conversation.prepend([], true)
+    say({ type: 'all', entries: [], complete: true })
+    const feed = new Feed({
+      send: say,
+      sessionChanged: () => {},
+      unresolved: (messageID) => {
+        const read = messages.find(({ info }) => info.id === messageID)
+        if (!read) return
+        conversation.replace(read)
+        say({ type: 'entry', entry: shown(read) })
+      },
+    })
+    for (const event of structuredClone(events)) {
+      const part = event.type === 'message.part.updated' && event.properties.part.type === 'text' ? event.properties.part.id : undefined
+      const element = () => document.querySelector(`[data-part="${part}"]`)?.innerHTML
+      if (part) await settled()
+      const before = part && element()
+      feed.take(conversation, event)
+      if (part && before) {
+        // What deltas have made of a text is what it is when it is sent whole.
+        await settled()
+        if (element() !== before) throw new Error(`the deltas made\n${before}\nthe text is\n${element()}`)
+      }
+      // Some are rendered by themselves, some with others.
+      if (event.cursor % 4 === 0) await settled()
+    }
+    feed.flush()
+    await settled()
+    return text()
+  },
+  async whole({ session, messages }) {
+    const conversation = new Conversation(session.id)
+    conversation.prepend(structuredClone(messages), true)
+    say({ type: 'all', entries: conversation.entries.map(shown), complete: true })
+    await settled()
+    return text()
+  },
+}

@@ -1,0 +1,97 @@
+//! Commands that do nothing by themselves: builtins that change only their own shell, and wrappers that only run what
+//! stands in their arguments, which is judged for itself. No rule has to allow them; one that denies them holds.
+
+use super::{builtins::is_harmless_shopt, expand::Argument};
+use crate::tool::bash::programs::Inner;
+
+/// What they print, set and wait for concerns this shell alone.
+const BUILTINS: &[&str] = &[
+    ":",
+    "[",
+    "break",
+    "builtin",
+    "cd",
+    "command",
+    "continue",
+    "declare",
+    "dirs",
+    "eval",
+    "exit",
+    "export",
+    "false",
+    "getopts",
+    "jobs",
+    "let",
+    "local",
+    "mapfile",
+    "popd",
+    "printf",
+    "pushd",
+    "pwd",
+    "read",
+    "readarray",
+    "readonly",
+    "return",
+    "set",
+    "shift",
+    "test",
+    "times",
+    "trap",
+    "true",
+    "type",
+    "typeset",
+    "unset",
+    "wait",
+];
+
+/// They change how a command runs, not what it does.
+const WRAPPERS: &[&str] = &["builtin", "command", "env", "exec", "ionice", "nice", "nohup", "stdbuf", "timeout"];
+
+/// Options of git that change neither what a command of it does nor which settings hold.
+const GIT_FLAGS: &[&str] = &["-P", "--no-pager", "--no-optional-locks", "--no-replace-objects", "--literal-pathspecs"];
+
+/// Files behind which there is no file: what is written there goes where the output goes anyway.
+pub(super) fn is_stream(path: &str) -> bool {
+    matches!(path, "/dev/null" | "/dev/stdin" | "/dev/stdout" | "/dev/stderr")
+        || ["/dev/fd/", "/proc/self/fd/"].iter().any(|prefix| {
+            path.strip_prefix(prefix).is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        })
+}
+
+/// Whether the command does nothing but what is judged elsewhere. `inner` is what it runs.
+pub(super) fn is_quiet(arguments: &[Argument], inner: &[Inner]) -> bool {
+    let Some(name) = arguments.first().and_then(Argument::literal) else { return false };
+    let is_seen_through =
+        !inner.is_empty() && inner.iter().all(|inner| matches!(inner, Inner::Words { more: false, .. } | Inner::Script { .. }));
+    if WRAPPERS.contains(&name) && !inner.is_empty() {
+        return is_seen_through && (name != "exec" || !arguments[1].text.starts_with('-'));
+    }
+    match name {
+        "exec" => arguments.len() == 1,
+        "shopt" => is_harmless_shopt(arguments),
+        "tee" => {
+            arguments[1..].iter().all(|argument| argument.literal().is_some_and(|text| matches!(text, "-a" | "-i") || is_stream(text)))
+        }
+        "git" => is_seen_through && has_quiet_options(arguments, inner),
+        "trap" | "eval" => inner.is_empty() || is_seen_through,
+        _ => BUILTINS.contains(&name) && inner.is_empty(),
+    }
+}
+
+/// Whether nothing but harmless options stand before the same command of git.
+fn has_quiet_options(arguments: &[Argument], inner: &[Inner]) -> bool {
+    let [Inner::Words { words, .. }] = inner else { return false };
+    let mut options = arguments[1..arguments.len().saturating_sub(words.len()) + 1].iter();
+    while let Some(option) = options.next() {
+        match option.literal() {
+            Some("-C") => {
+                if options.next().is_none() {
+                    return false;
+                }
+            }
+            Some(option) if GIT_FLAGS.contains(&option) => {}
+            _ => return false,
+        }
+    }
+    true
+}

@@ -1,0 +1,295 @@
+//! The sandbox of a command: which policy it runs with, what rules keep from it, and what the model is told when it comes
+//! up against that.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use polytree_protocol::{
+    permission::Action,
+    sandbox::{SandboxPolicy, SandboxReport},
+};
+use serde_json::json;
+
+use crate::{
+    permission::{
+        mode::OWN_NAMES,
+        rules::{Origin, Rules},
+    },
+    sandbox::{Confined, Place, Unconfined, Verdict},
+    stdx::paths::AbsPath,
+    tool::{
+        context::{Approval, Ask, ToolContext},
+        definition::ToolError,
+        path::blocking,
+    },
+};
+
+/// So many paths are named to the model.
+const MAX_NAMED: usize = 10;
+
+/// What programs say when the system refuses them something.
+const REFUSALS: &[&str] = &[
+    "permission denied",
+    "operation not permitted",
+    "read-only file system",
+    "eacces",
+    "eperm",
+    "erofs",
+    "could not resolve",
+    "couldn't resolve",
+    "name resolution",
+    "network is unreachable",
+    "network unreachable",
+    "no address associated",
+    "enotfound",
+    "eai_again",
+    "device or resource busy",
+    "the sandbox does not allow",
+    "response 403",
+];
+
+/// What was allowed before, beside the command itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Granted {
+    /// Patterns of directories outside.
+    pub directories: Vec<String>,
+    /// Files that may be read.
+    pub read: Vec<String>,
+    /// Files that may be written.
+    pub edit: Vec<String>,
+}
+
+impl Granted {
+    /// What still holds of a verdict on a path.
+    fn over(&self, path: &str, verdict: Verdict) -> Verdict {
+        let has = |paths: &[String]| paths.iter().any(|granted| granted == path);
+        Verdict { hidden: verdict.hidden && !has(&self.read) && !has(&self.edit), fixed: verdict.fixed && !has(&self.edit) }
+    }
+}
+
+/// How a command runs.
+#[derive(Debug)]
+pub(super) enum Execution {
+    /// With everything that the user may do.
+    Free,
+    /// With a policy of which nothing can be enforced here, which is told.
+    Unenforced(SandboxReport),
+    /// In the sandbox.
+    Confined(Box<Confined>),
+}
+
+impl Execution {
+    /// What is told of it; nothing where it has no policy.
+    pub(super) fn report(&self) -> Option<&SandboxReport> {
+        match self {
+            Self::Free => None,
+            Self::Unenforced(report) => Some(report),
+            Self::Confined(confined) => Some(&confined.report),
+        }
+    }
+}
+
+/// Asks for permission to run a command and decides how it runs. `outside` is the model's reason for running it without the
+/// sandbox; `granted` is what was allowed before.
+pub(super) async fn authorize(context: &ToolContext, ask: Ask, outside: Option<&str>, granted: Granted) -> Result<Execution, ToolError> {
+    let Some(sandboxing) = &context.sandbox else {
+        return context.host.ask(context, ask).await.map(|()| Execution::Free);
+    };
+    let abilities = sandboxing.sandbox.abilities().await;
+    let can_confine = sandboxing.settings.can_have(abilities, SandboxPolicy::Workspace);
+    let again = ask.clone();
+    let policy = match context.host.ask_command(context, ask, can_confine).await? {
+        Approval::User => return Ok(Execution::Free),
+        Approval::ReadRules => SandboxPolicy::ReadOnly,
+        Approval::Sandboxed => SandboxPolicy::Workspace,
+    };
+    if let Some(reason) = outside.map(str::trim).filter(|reason| !reason.is_empty()) {
+        let report = abilities.report(policy, sandboxing.settings.wants());
+        return ask_outside(context, again, &report, reason, false).await;
+    }
+    let allowed: Vec<AbsPath> = granted.directories.iter().filter_map(|pattern| AbsPath::new(pattern.strip_suffix("/*")?)).collect();
+    let (sandboxing, worktree, environment) = (Arc::clone(sandboxing), context.worktree.clone(), Arc::clone(&context.environment));
+    let (settings, outputs) = (Arc::clone(&sandboxing.settings), context.output_directory.clone());
+    let rules = context.host.rules();
+    let confined = blocking(move || {
+        let home = environment.get("HOME").and_then(AbsPath::new).or_else(crate::stdx::paths::home);
+        let rules_key = key(&rules, policy, &granted);
+        let judge = |path: &str| granted.over(path, verdict(&rules, policy, path));
+        let place = Place {
+            policy,
+            settings: &sandboxing.settings,
+            worktree: &worktree,
+            home: home.as_ref(),
+            search_path: environment.get("PATH").map(String::as_str),
+            outputs: &outputs,
+            outside: &allowed,
+            own_names: &OWN_NAMES,
+            rules: &judge,
+            rules_key,
+        };
+        Ok(sandboxing.sandbox.confine(abilities, &place))
+    })
+    .await?;
+    let report = abilities.report(policy, settings.wants());
+    match confined {
+        Ok(confined) => Ok(Execution::Confined(Box::new(confined))),
+        // The rules have allowed it, and nothing here could do more; where that is not enough, settings say so.
+        Err(Unconfined::Impossible) if policy == SandboxPolicy::ReadOnly && !settings.required => Ok(Execution::Unenforced(report)),
+        Err(error) => ask_outside(context, again, &report, &error.to_string(), true).await,
+    }
+}
+
+/// Asks for permission to run it without the sandbox; the question names the policy that stands in the way.
+async fn ask_outside(context: &ToolContext, ask: Ask, report: &SandboxReport, reason: &str, force: bool) -> Result<Execution, ToolError> {
+    let mut metadata = ask.metadata;
+    metadata["sandbox"] = json!(report);
+    metadata["reason"] = json!(reason);
+    let title = format!("Outside the sandbox ({}): {}", word(report.policy), ask.title);
+    let ask = Ask { kind: "sandbox", force: force || ask.force, title, metadata, ..ask };
+    context.host.ask(context, ask).await.map(|()| Execution::Free)
+}
+
+/// What the rules say of a file of the worktree, by its path in it.
+fn verdict(rules: &Rules, policy: SandboxPolicy, path: &str) -> Verdict {
+    let hidden = rules.evaluate("read", path) != Action::Allow;
+    if policy != SandboxPolicy::Workspace {
+        // Nothing is written at all.
+        return Verdict { hidden, fixed: false };
+    }
+    let edit = rules.decide("edit", path);
+    let fixed = match (edit.action, &edit.rule) {
+        (Action::Deny, _) => true,
+        (Action::Ask, Some((Origin::User | Origin::UserAgent, rule))) => rule.pattern != "*",
+        _ => false,
+    };
+    Verdict { hidden, fixed }
+}
+
+fn key(rules: &Rules, policy: SandboxPolicy, granted: &Granted) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (format!("{rules:?}"), policy, &granted.read, &granted.edit).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The policy's name in settings and questions.
+fn word(policy: SandboxPolicy) -> &'static str {
+    match policy {
+        SandboxPolicy::ReadOnly => "read-only",
+        SandboxPolicy::Workspace => "workspace",
+        SandboxPolicy::Off => "off",
+    }
+}
+
+/// What the model is told of a command that has failed, when the sandbox may be why.
+pub(super) fn note(report: &SandboxReport, output: &str) -> Option<String> {
+    let output = output.to_lowercase();
+    if !REFUSALS.iter().any(|refusal| output.contains(refusal)) {
+        return None;
+    }
+    let allows = match report.policy {
+        SandboxPolicy::ReadOnly => "it can read the worktree and the system, write only below $TMPDIR, and has no network",
+        SandboxPolicy::Workspace => {
+            "it can write only the worktree (but not git's settings and hooks) and below $TMPDIR, and has only the network that the settings allow"
+        }
+        SandboxPolicy::Off => return None,
+    };
+    Some(format!(
+        "[The command ran in the sandbox `{}`, which may be why it failed: {allows}. If it needs more, call bash again with the same command and `outside`: the reason, for which the user is asked.]",
+        word(report.policy)
+    ))
+}
+
+/// Puts back what a command has changed and should not have, and looks for repositories that it has made; gives what the
+/// model is told of it.
+pub(super) async fn restore(execution: Execution) -> Option<String> {
+    let Execution::Confined(confined) = execution else { return None };
+    let after = blocking(move || {
+        let after = (confined.restore(), confined.new_repositories());
+        // Its temporary directory goes with it.
+        drop(confined);
+        Ok(after)
+    });
+    let (restored, made) = after.await.ok()?;
+    let restored = match restored {
+        Ok(changed) if changed.is_empty() => None,
+        Ok(changed) => {
+            let makes = changed.iter().any(|path| path.ends_with(".git") || path.ends_with("worktrees"));
+            let hint = if makes {
+                " What `git init`, `git clone` or `git worktree add` made of it is therefore gone, although the command succeeded; call bash again with the same command and `outside`: the reason."
+            } else {
+                ""
+            };
+            Some(format!(
+                "[The command changed files by which programs are run, which the sandbox does not allow; they were put back as they were: {}.{hint}]",
+                names(&changed)
+            ))
+        }
+        Err(error) => Some(format!(
+            "[The command changed git's settings or hooks, and they could not be put back: {error}. Tell the user, who must look at them before git is used here.]"
+        )),
+    };
+    let made = (!made.is_empty()).then(|| {
+        format!("[The command created a repository in: {}. git in it may run programs: tell the user, who must look at its settings and hooks before git is used there.]", names(&made))
+    });
+    let notes: Vec<String> = restored.into_iter().chain(made).collect();
+    (!notes.is_empty()).then(|| notes.join("\n"))
+}
+
+/// The first of these paths.
+fn names(paths: &[PathBuf]) -> String {
+    let named: Vec<String> = paths.iter().take(MAX_NAMED).map(|path| path.display().to_string()).collect();
+    let more = paths.len().saturating_sub(MAX_NAMED);
+    named.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use polytree_protocol::permission::Rule;
+
+    use super::*;
+
+    #[test]
+    fn what_the_rules_say_of_files_holds_for_commands() {
+        let rule =
+            |permission: &str, pattern: &str, action| Rule { permission: permission.to_owned(), pattern: pattern.to_owned(), action };
+        let user = [
+            rule("read", "private/*", Action::Deny),
+            rule("edit", "*", Action::Ask),
+            rule("edit", "vendor/*", Action::Deny),
+            rule("edit", "docs/*", Action::Ask),
+        ];
+        let rules = Rules::new(None).with(Origin::User, &user);
+        for (path, hidden, fixed) in [
+            ("src/a", false, false),
+            (".env", true, false),
+            ("a/.env.local", true, false),
+            ("a/.env.example", false, false),
+            ("private/x", true, false),
+            ("vendor/x", false, true),
+            ("docs/x", false, true),
+        ] {
+            assert_eq!(verdict(&rules, SandboxPolicy::Workspace, path), Verdict { hidden, fixed }, "{path}");
+            assert_eq!(verdict(&rules, SandboxPolicy::ReadOnly, path), Verdict { hidden, fixed: false }, "{path}");
+        }
+        let none = Granted::default();
+        let some = Granted { read: vec![".env".to_owned()], ..Granted::default() };
+        let first = key(&rules, SandboxPolicy::ReadOnly, &none);
+        assert_ne!(first, key(&rules, SandboxPolicy::Workspace, &none));
+        assert_ne!(first, key(&Rules::new(None), SandboxPolicy::ReadOnly, &none));
+        assert_ne!(first, key(&rules, SandboxPolicy::ReadOnly, &some));
+        let both = Verdict { hidden: true, fixed: true };
+        assert_eq!(some.over(".env", both), Verdict { hidden: false, fixed: true });
+        assert_eq!(some.over("other", both), both);
+    }
+
+    #[test]
+    fn only_what_looks_like_a_refusal_is_explained() {
+        let report = SandboxReport { policy: SandboxPolicy::Workspace, ..SandboxReport::default() };
+        assert!(note(&report, "touch: cannot touch '/x': Permission denied").unwrap().contains("`workspace`"));
+        assert!(note(&report, "fatal: Could not resolve host: github.com").is_some());
+        assert_eq!(note(&report, "2 tests failed"), None);
+    }
+}

@@ -1,0 +1,52 @@
+// Recorded conversations (`transcripts`), played into the chat of the VS Code extension in Chromium: node replay.mjs EXTENSION
+//
+// EXTENSION is the folder in which the extension was built. With POLYTREE_UPDATE=1 what is expected is written anew.
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import path from 'node:path'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { launchChromium } from './workbench.mjs'
+
+const extension = path.resolve(process.argv[2])
+const transcripts = path.join(path.dirname(fileURLToPath(import.meta.url)), 'transcripts')
+const { build } = createRequire(path.join(extension, 'package.json'))('esbuild')
+const bundle = async (entry, format = 'iife') =>
+  (await build({ entryPoints: [path.join(extension, entry)], bundle: true, write: false, format, target: 'es2022', legalComments: 'none' })).outputFiles[0].text
+
+const html = await import(`data:text/javascript,${encodeURIComponent(await bundle('src/webview/page.ts', 'esm'))}`)
+const [page, replay] = [await bundle('src/webview/main.ts'), await bundle('tests/replay.ts')]
+const browser = await launchChromium()
+let passed = 0
+let failed = 0
+
+for (const name of ['answer', 'tools', 'sandbox', 'ends']) {
+  const title = `the transcript \`${name}\` is shown the same event by event, at once, and as it was recorded`
+  try {
+    const transcript = JSON.parse(fs.readFileSync(path.join(transcripts, `${name}.json`), 'utf8'))
+    const context = await browser.newContext({ timezoneId: 'UTC' })
+    const tab = await context.newPage()
+    const errors = []
+    tab.on('pageerror', (error) => errors.push(error.message))
+    await tab.setContent(html.pageHtml({ policy: "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'", style: '', script: 'data:,', nonce: '' }))
+    await tab.evaluate('globalThis.acquireVsCodeApi = () => ({ postMessage() {}, getState() {}, setState() {} })')
+    await tab.evaluate(page)
+    await tab.evaluate(replay)
+    const grown = await tab.evaluate((recorded) => window.replay.grow(recorded), transcript)
+    const whole = await tab.evaluate((recorded) => window.replay.whole(recorded), transcript)
+    await context.close()
+    assert.deepEqual(errors, [])
+    assert.deepEqual(grown.split('\n'), whole.split('\n'))
+    const golden = path.join(transcripts, `${name}.vscode.html`)
+    if (process.env.POLYTREE_UPDATE) fs.writeFileSync(golden, whole)
+    assert.deepEqual(whole.split('\n'), fs.readFileSync(golden, 'utf8').split('\n'), 'set POLYTREE_UPDATE=1 to write it anew')
+    passed += 1
+    console.log(`ok      ${title}`)
+  } catch (error) {
+    failed += 1
+    console.log(`FAILED  ${title}\n${error.stack}`)
+  }
+}
+await browser.close()
+console.log(`the chat's page: ${passed} passed, ${failed} failed`)
+process.exit(failed ? 1 : 0)
