@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use super::batch::Batch;
 use crate::{
     permission::{
-        Answer, Question, grant_rule,
+        Answer, Question, grant_rule, granted_as,
         mode::{self, Authority, Request},
         rules::{Decision, Rules, stricter},
     },
@@ -126,7 +126,8 @@ impl CallHost {
     /// What the rules say, then the grants.
     async fn decide(&self, ask: &Ask) -> Result<Decided, ToolError> {
         let by = |rules: &Rules| {
-            let decisions: Vec<Decision> = ask.patterns.iter().map(|pattern| rules.decide(ask.kind, pattern)).collect();
+            let decisions: Vec<Decision> =
+                ask.patterns.iter().map(|pattern| rules.decide_bound(ask.kind, pattern, &granted_as(&ask.metadata, pattern))).collect();
             let start = if ask.force { Action::Ask } else { Action::Allow };
             let action = decisions.iter().map(|decision| decision.action).fold(start, stricter);
             Decided { action, decisions }
