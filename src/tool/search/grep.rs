@@ -94,6 +94,7 @@ impl Tool for Grep {
                 ..Ask::default()
             })
             .await?;
+        place.unmoved().await?;
         let (root, at) = (place.clone(), context.clone());
         let stop = Stop::at(Instant::now() + TIMEOUT);
         let until = stop.clone();

@@ -95,6 +95,7 @@ impl Tool for List {
                 ..Ask::default()
             })
             .await?;
+        place.unmoved().await?;
         let cancel = context.cancel.clone();
         let (from, at) = (root.clone(), context.clone());
         let (entries, is_cut, note) = path::blocking(move || {
