@@ -1,4 +1,4 @@
-//! The log of events: read by cursor, trimmed from its oldest end.
+//! The event log: read by cursor, trimmed from its oldest end.
 
 use std::collections::HashSet;
 
@@ -8,23 +8,23 @@ use polytree_protocol::id::{ProjectId, SessionId};
 use super::{Error, Extent, Filter, Page, Rows, Scope, Store};
 use crate::stdx::time::Moment;
 
-/// What was found after a cursor.
+/// The result of reading after a cursor.
 #[derive(Debug)]
 pub enum After<T> {
-    /// This.
     Found(T),
-    /// The log does not reach back to the cursor, or has never given it: it begins at this one.
+    /// The cursor is older than the log, or was never assigned. The log begins at the assigned one.
     Expired(u64),
 }
 
 fn is_expired(rows: &dyn Rows, since: u64, newest: u64) -> Result<Option<u64>, Error> {
-    let Extent { oldest, newest: given } = rows.log_extent()?;
-    // One that was never given comes from another store, or from before this one was put back: nothing would follow it.
-    let is_expired = since != 0 && (since < oldest || since > given.max(newest));
+    let Extent { oldest, newest: assigned } = rows.log_extent()?;
+    // A cursor that was never assigned comes from another store, or from before a backup was restored: a follower would
+    // wait for ever.
+    let is_expired = since != 0 && (since < oldest || since > assigned.max(newest));
     Ok(is_expired.then_some(oldest))
 }
 
-/// Learns which descendants the filter's session has by now; later ones are learnt from their events.
+/// Loads the current descendants of the filter's session; the filter learns later ones from their events.
 fn resolve(rows: &dyn Rows, filter: &mut Filter) -> Result<(), Error> {
     filter.family = match &filter.session_id {
         Some(session) => rows.family_of(session)?,
@@ -34,16 +34,12 @@ fn resolve(rows: &dyn Rows, filter: &mut Filter) -> Result<(), Error> {
 }
 
 impl Store {
-    /// The newest cursor that may have been given.
-    #[must_use]
+    /// The newest cursor that may have been assigned.
     pub fn newest_cursor(&self) -> u64 {
         self.database().newest_cursor()
     }
 
-    /// Reads the next events after `since` that a filter wants, at most `limit`.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// Reads the next events after `since` that match the filter, at most `limit`.
     pub async fn events(&self, since: u64, newest: u64, limit: usize, mut filter: Filter) -> Result<After<Page>, Error> {
         self.read(move |rows| {
             if let Some(oldest) = is_expired(rows, since, newest)? {
@@ -55,10 +51,7 @@ impl Store {
         .await
     }
 
-    /// Makes a filter ready to follow from a cursor on.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// Resolves a filter for following from a cursor on.
     pub async fn begin_to_follow(&self, since: u64, newest: u64, mut filter: Filter) -> Result<After<Filter>, Error> {
         self.read(move |rows| {
             if let Some(oldest) = is_expired(rows, since, newest)? {
@@ -70,10 +63,7 @@ impl Store {
         .await
     }
 
-    /// The next events for a follower, whose filter goes on with what it has learnt.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// The next events for a follower, and its updated filter.
     pub async fn next_events(&self, since: u64, newest: u64, mut filter: Filter) -> Result<After<(Page, Filter)>, Error> {
         self.read(move |rows| {
             if let Some(oldest) = is_expired(rows, since, newest)? {
@@ -85,28 +75,22 @@ impl Store {
         .await
     }
 
-    /// Tells of what happened in a project's directories; nothing else is kept of it.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
+    /// Emits events about a project's directories that change no stored state.
     pub async fn announce(&self, project: ProjectId, payloads: Vec<(String, EventPayload)>) -> Result<(), Error> {
         self.write(move |transaction| {
             for (directory, payload) in payloads {
                 let scope = Scope { directory: Some(directory), project_id: Some(project.clone()), session_id: None::<SessionId> };
-                transaction.tell(&scope, &payload)?;
+                transaction.emit(&scope, &payload)?;
             }
             Ok(())
         })
         .await
     }
 
-    /// Removes the oldest events until the log is within both limits. `last` is when this process did so before.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
+    /// Removes the oldest events until the log is within both limits. `last` is the previous call of this process.
     pub async fn trim_events(&self, last: Option<Moment>, now: Moment, max_age: i64, max_bytes: u64) -> Result<(), Error> {
         let old = self.write(move |transaction| transaction.rows.age_events(last, now, max_age)).await?;
-        // In small transactions, so that nobody waits long for the writer.
+        // In small transactions, so that other writes do not wait long.
         while self.write(move |transaction| transaction.rows.trim_events(old, max_bytes)).await? {}
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! The store: what is kept, and the transactions that change it. A call here is a named transaction with its rules, or
-//! commits a unit of facts and events. Everything in and out is plain data, and nothing here looks at a file of the user:
-//! what a rule needs to know of the disk is handed in.
+//! The store: persistent state, and the transactions that change it. Each call is a named transaction with its rules,
+//! or commits a unit of state changes and events. Input and output are plain data. Nothing here accesses the user's
+//! files: facts about them are parameters.
 //!
-//! The rules are written over the traits in `rows`, once for every database; `sqlite` implements them.
+//! The rules are written once, over the traits in `rows`; `sqlite` implements these.
 
 mod apply;
 mod blob;
@@ -23,21 +23,21 @@ mod transaction;
 mod unit;
 pub(crate) mod usage;
 
-pub use error::{Error, Fault};
-pub use events::After;
-pub use filter::Filter;
-pub use identity::{Sighting, Stamp};
-pub use owner::{Kind, Look, Owner, Ownership, Room};
-pub use projects::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, ProjectChange, Seen, Told};
-pub use prompts::{Admitted, NewPrompt, Origin};
-pub use questions::{Answered, Asked, Replied, Reply};
-pub use record::{Extent, Page, Record, Scope};
-pub use rows::{CheckoutId, KnownProject, Place, PlaceKind, ProjectPlace, Question, SeenFiles, SessionQuery, StoredCheckout};
-pub use sessions::{Created, Messages};
-pub use settle::{Cause, Settled, new_answer};
-pub use sqlite::{Durability, ReadersState, WriterState, aside, check, size};
-pub use transaction::Store;
-pub use unit::{SessionChange, Unit};
+pub(crate) use error::{Error, Fault};
+pub(crate) use events::After;
+pub(crate) use filter::Filter;
+pub(crate) use identity::{Sighting, Stamp};
+pub use owner::{Kind, LockState, Owner, Ownership, Room};
+pub(crate) use projects::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, ProjectChange, ProjectFacts, Seen};
+pub(crate) use prompts::{Admitted, NewPrompt, Origin};
+pub(crate) use questions::{Answered, Asked, Replied, Reply};
+pub(crate) use record::{Extent, Page, Record, Scope};
+pub(crate) use rows::{CheckoutId, KnownProject, Place, PlaceKind, ProjectPlace, Question, SeenFiles, SessionQuery, StoredCheckout};
+pub(crate) use sessions::{Created, Messages};
+pub(crate) use settle::{Cause, Settled, new_answer};
+pub(crate) use sqlite::{Durability, ReadersState, aside, check, size};
+pub(crate) use transaction::Store;
+pub(crate) use unit::{SessionChange, Unit};
 
 use rows::{Asker, Rows, StoredQuestion};
 use transaction::Transaction;

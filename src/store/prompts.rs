@@ -1,4 +1,4 @@
-//! Prompts: admitted, queued, answered.
+//! Prompts: admission, the queue, and turns.
 
 use polytree_protocol::{
     id::{MessageId, PartId, SessionId},
@@ -13,24 +13,22 @@ use super::{Error, Scope, SessionChange, Store, Transaction};
 /// A prompt that is ready to be stored.
 #[derive(Debug, Clone)]
 pub struct NewPrompt {
-    /// The message.
     pub message: UserMessage,
-    /// The client chose the message's id, so it may be known.
+    /// The client chose the message's id, so it may exist already.
     pub chosen: bool,
-    /// Its parts.
     pub parts: Vec<Part>,
-    /// A digest of what the client asked for, to recognise the same call again.
+    /// A digest of the request, to recognise a repeated call.
     pub digest: String,
-    /// It waits for a running turn; else its turn begins.
+    /// It waits for the running turn; otherwise its turn begins.
     pub queued: bool,
-    /// What is told of the session when the turn begins.
+    /// The session status to emit when the turn begins.
     pub status: Option<SessionStatus>,
 }
 
-/// What became of a prompt.
+/// The result of storing a prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Admitted {
-    /// It is stored; the session as it is now.
+    /// It was stored; with the current session.
     New(Box<Session>),
     /// It was stored before, by the same call.
     Known,
@@ -42,46 +40,37 @@ pub enum Admitted {
     NoSession,
 }
 
-/// A prompt that is stored already.
+/// Where an existing message comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// By the same call, in this session.
     Same(SessionId),
-    /// By another call.
     Other,
 }
 
 impl Store {
     /// Stores a prompt with its parts, and queues it or begins its turn.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn admit_prompt(&self, id: SessionId, prompt: NewPrompt) -> Result<Admitted, Error> {
         self.write(move |transaction| admit(transaction, &id, prompt)).await
     }
 
-    /// Takes a prompt out of the queue and begins its turn; false when there is no such session.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
+    /// Removes a prompt from the queue and begins its turn; false if there is no such session.
     pub async fn begin_turn(&self, id: SessionId, prompt: MessageId, status: Option<SessionStatus>) -> Result<bool, Error> {
         self.write(move |transaction| {
             let Some(session) = transaction.rows.session(&id)? else { return Ok(false) };
             let scope = Scope::of(&session);
             transaction.begin_turn(&scope, &prompt)?;
             if let Some(status) = status {
-                transaction.tell_status(&scope, status)?;
+                transaction.emit_status(&scope, status)?;
             }
             Ok(true)
         })
         .await
     }
 
-    /// Ends the turn of a prompt and begins the next one in the same commit; without a next one the session is idle. What
-    /// the session asks is withdrawn: whoever asked has ended. A session that is gone needs no end.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
+    /// Ends the turn of a prompt and begins the next one in the same transaction; without a next one the session
+    /// becomes idle. Open questions of the session are withdrawn: the tool calls that asked them have ended. Does
+    /// nothing if the session does not exist.
     pub async fn end_turn(
         &self,
         id: SessionId,
@@ -98,11 +87,11 @@ impl Store {
                 transaction.cancel_queue(&scope, &id)?;
             }
             transaction.rows.clear_turn(&id)?;
-            transaction.tell_prompt(&scope, &ended)?;
+            transaction.emit_prompt(&scope, &ended)?;
             if let Some(status) = status {
-                transaction.tell_status(&scope, status)?;
+                transaction.emit_status(&scope, status)?;
             }
-            transaction.tell_idle(&scope)?;
+            transaction.emit_idle(&scope)?;
             match next {
                 Some(next) => transaction.begin_turn(&scope, &next),
                 None => Ok(()),
@@ -111,10 +100,7 @@ impl Store {
         .await
     }
 
-    /// What is known of a prompt that a client sends with a digest of its params.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// Whether a prompt exists already, and whether it was the same call.
     pub async fn origin(&self, message: MessageId, digest: String) -> Result<Option<Origin>, Error> {
         self.read(move |rows| {
             Ok(rows.message_origin(&message)?.map(|(session, params)| match SessionId::parse(&session) {
@@ -126,17 +112,11 @@ impl Store {
     }
 
     /// The last answer to a prompt.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn last_answer(&self, prompt: MessageId) -> Result<Option<MessageId>, Error> {
         self.read(move |rows| rows.last_answer(&prompt)).await
     }
 
-    /// The first answer of a session that has not ended, and the prompts that wait.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// The first unfinished answer of a session, and the queued prompts.
     pub async fn unfinished(&self, id: SessionId) -> Result<(Option<MessageWithParts>, Vec<MessageId>), Error> {
         self.read(move |rows| {
             let open = rows.open_answers(&id)?.into_iter().next();
@@ -149,7 +129,7 @@ impl Store {
 
 fn admit(transaction: &mut Transaction<'_>, id: &SessionId, prompt: NewPrompt) -> Result<Admitted, Error> {
     let NewPrompt { message, chosen, parts, digest, queued, status } = prompt;
-    // The same prompt may have been sent twice at once.
+    // The same prompt may have been sent twice concurrently.
     if chosen && let Some((session, params)) = transaction.rows.message_origin(&message.id)? {
         let same = params.is_some_and(|params| params == digest) && session == id.as_str();
         return Ok(if same { Admitted::Known } else { Admitted::MessageTaken });
@@ -162,18 +142,18 @@ fn admit(transaction: &mut Transaction<'_>, id: &SessionId, prompt: NewPrompt) -
     }
     let scope = Scope::of(&session);
     let (message_id, chosen) = (message.id.clone(), Some((message.agent.clone(), message.model.clone())));
-    transaction.tell_message(&scope, Message::User(message), Some(&digest))?;
+    transaction.emit_message(&scope, Message::User(message), Some(&digest))?;
     for part in parts {
-        transaction.tell_part(&scope, part)?;
+        transaction.emit_part(&scope, part)?;
     }
     let changed = transaction.change_session(&scope, SessionChange { chosen, ..SessionChange::default() })?;
     if queued {
         transaction.rows.enqueue(id, &message_id)?;
-        transaction.tell_queue(&scope)?;
+        transaction.emit_queue(&scope)?;
     } else {
         transaction.rows.set_turn(id, &message_id)?;
         if let Some(status) = status {
-            transaction.tell_status(&scope, status)?;
+            transaction.emit_status(&scope, status)?;
         }
     }
     Ok(Admitted::New(Box::new(changed.unwrap_or(session))))
@@ -185,17 +165,17 @@ impl Transaction<'_> {
         if let Some(session) = &scope.session_id {
             self.rows.set_turn(session, prompt)?;
         }
-        self.tell_prompt(scope, prompt)?;
-        self.tell_queue(scope)
+        self.emit_prompt(scope, prompt)?;
+        self.emit_queue(scope)
     }
 
-    /// Takes every waiting prompt of a session out of the queue; they stay as messages.
+    /// Removes all prompts of a session from the queue; they stay as messages.
     pub(super) fn cancel_queue(&mut self, scope: &Scope, session: &SessionId) -> Result<(), Error> {
         let waiting = self.rows.queue(session)?;
         for id in &waiting {
             self.rows.dequeue(id)?;
-            self.tell_prompt(scope, id)?;
+            self.emit_prompt(scope, id)?;
         }
-        if waiting.is_empty() { Ok(()) } else { self.tell_queue(scope) }
+        if waiting.is_empty() { Ok(()) } else { self.emit_queue(scope) }
     }
 }

@@ -1,4 +1,4 @@
-//! Permission questions: asked once for each tool call, answered once, withdrawn when nobody needs the answer any more.
+//! Permission questions: asked once per tool call, answered once, withdrawn when the answer is no longer needed.
 
 use polytree_protocol::{
     events::{EventPayload, PermissionRepliedInfo},
@@ -9,55 +9,46 @@ use polytree_protocol::{
 use super::{Asker, Error, Question, Scope, Store, StoredQuestion, Transaction};
 use crate::stdx::{ids, time::now_ms};
 
-/// What became of a question that is asked.
+/// The result of asking a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
-    /// It waits, under this id; that of the same question if that was asked before.
+    /// It is open under this id; the id of the earlier question if the same was asked before.
     Open(PermissionId),
-    /// The same was asked before and has this answer.
+    /// The same question was asked before and has this answer.
     Answered(PermissionId, PermissionOutcome, Option<String>),
 }
 
-/// What became of a reply.
+/// The result of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replied {
-    /// These questions are answered, the one that was meant first.
+    /// These questions are answered now; the one of the reply comes first.
     Settled(Vec<Answered>),
-    /// The first answer wins.
     Before,
     /// There is no such question in the session.
     NotFound,
 }
 
-/// A question that was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered {
-    /// The session that asked.
     pub session_id: SessionId,
-    /// Nobody in this process waits for it: the turn that asked has to be taken up again.
+    /// Nothing in this process waits for it: the turn that asked must be resumed.
     pub orphaned: bool,
 }
 
-/// An answer of a person.
+/// The answer of a user.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// The session.
     pub session: SessionId,
-    /// The question.
     pub id: PermissionId,
-    /// The answer. `always` also answers the others that its grants cover; `reject` without a message also refuses what
-    /// else the session asks.
+    /// `always` also answers the open questions that its grants cover; `reject` without a message also rejects all
+    /// other questions of the session.
     pub response: PermissionResponse,
-    /// What to do instead.
     pub message: Option<String>,
 }
 
 impl Store {
     /// Stores a question, unless the same was asked before for the same tool call. `asked` is called inside the
-    /// transaction, so that no answer can come between.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
+    /// transaction, so that no answer can come first.
     pub async fn ask(&self, question: Question, asked: impl FnOnce(&Asked) + Send + 'static) -> Result<PermissionId, Error> {
         self.write(move |transaction| {
             let found = match transaction.rows.same_question(&question)? {
@@ -69,7 +60,7 @@ impl Store {
                     transaction.rows.insert_question(&question)?;
                     let scope = scope(&question);
                     let id = question.permission.id.clone();
-                    transaction.tell(&scope, &EventPayload::PermissionAsked(question.permission))?;
+                    transaction.emit(&scope, &EventPayload::PermissionAsked(question.permission))?;
                     Asked::Open(id)
                 }
             };
@@ -80,11 +71,8 @@ impl Store {
         .await
     }
 
-    /// Answers a question. `allows` tells whether the project's grants answer another one; `is_awaited` whether somebody in this process
-    /// waits for the answer.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
+    /// Answers a question. `allows` tells whether the project's grants answer another question, `is_awaited` whether
+    /// something in this process waits for the answer.
     pub async fn reply(
         &self,
         reply: Reply,
@@ -141,26 +129,17 @@ impl Store {
         .await
     }
 
-    /// A question, also one that was answered.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// A question, answered or not.
     pub async fn question(&self, id: PermissionId) -> Result<Option<Permission>, Error> {
         self.read(move |rows| Ok(rows.question(&id)?.map(|stored| stored.question.permission))).await
     }
 
     /// All open questions, oldest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn open_questions(&self) -> Result<Vec<Question>, Error> {
         self.read(|rows| Ok(rows.open_questions(Asker::Any)?.into_iter().map(|stored| stored.question).collect())).await
     }
 
-    /// What was asked for the calls of a message, answered or not, oldest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// The questions of a message's tool calls, answered or not, oldest first.
     pub async fn asked_in(&self, session: SessionId, message: MessageId) -> Result<Vec<Permission>, Error> {
         self.read(move |rows| {
             let asked = rows.questions(&session)?.into_iter();
@@ -169,25 +148,19 @@ impl Store {
         .await
     }
 
-    /// The rules that "always" has made in a project.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// The grants that "always" has stored for a project.
     pub async fn grants(&self, project: ProjectId) -> Result<Vec<Grant>, Error> {
         self.read(move |rows| rows.grants(&project)).await
     }
 
-    /// Takes a grant of the project back; tells whether there was one.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
+    /// Deletes a grant of the project; false if there is none.
     pub async fn revoke(&self, project: ProjectId, id: GrantId) -> Result<bool, Error> {
         self.write(move |transaction| transaction.rows.delete_grant(&project, &id)).await
     }
 }
 
 impl Transaction<'_> {
-    /// Withdraws those open questions of a session that are chosen.
+    /// Withdraws the open questions of a session for which `chosen` is true.
     pub(super) fn withdraw(
         &mut self,
         session: &SessionId,
@@ -206,8 +179,8 @@ impl Transaction<'_> {
         let id = question.permission.id.clone();
         self.rows.settle_question(&id, outcome, message)?;
         let session_id = question.permission.session_id.clone();
-        let told = PermissionRepliedInfo { session_id, permission_id: id.clone(), response: outcome };
-        self.tell(&scope(question), &EventPayload::PermissionReplied(told))?;
+        let replied = PermissionRepliedInfo { session_id, permission_id: id.clone(), response: outcome };
+        self.emit(&scope(question), &EventPayload::PermissionReplied(replied))?;
         self.answer(id, outcome, message.map(str::to_owned));
         Ok(())
     }

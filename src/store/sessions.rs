@@ -1,4 +1,4 @@
-//! Sessions, and what is read of them.
+//! Sessions: creating, changing, deleting and reading them.
 
 use polytree_protocol::{
     events::{EventPayload, SessionInfo},
@@ -12,10 +12,10 @@ use polytree_protocol::{
 
 use super::{Error, Place, Scope, SessionChange, SessionQuery, Store};
 
-/// What became of a session that was to be created.
+/// The result of creating a session.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Created {
-    /// It is there: new, or made before by the same call.
+    /// The session: new, or created before by the same call.
     Session(Box<Session>),
     /// Its id belongs to a session that was created with other params.
     Taken,
@@ -34,16 +34,13 @@ pub enum Messages {
     TooLarge,
     /// There is no such session.
     NoSession,
-    /// The message before which they were asked for is not in the session.
+    /// The session does not contain the `before` message.
     NoMessage,
 }
 
 impl Store {
-    /// Stores a new session. `chosen`: the client chose its id, and the same id with the same digest gives the session that
-    /// is there.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
+    /// Stores a new session. `chosen`: the client chose its id, and a repeated call with the same digest returns the
+    /// existing session.
     pub async fn create_session(&self, session: Session, place: Place, digest: String, chosen: bool) -> Result<Created, Error> {
         self.write(move |transaction| {
             if chosen && let Some(made_with) = transaction.rows.created_with(&session.id)? {
@@ -59,25 +56,19 @@ impl Store {
                 return Ok(Created::NoParent);
             }
             transaction.rows.insert_session(&session, &place, &digest)?;
-            transaction.tell(&Scope::of(&session), &EventPayload::SessionCreated(SessionInfo { info: session.clone() }))?;
+            transaction.emit(&Scope::of(&session), &EventPayload::SessionCreated(SessionInfo { info: session.clone() }))?;
             Ok(Created::Session(Box::new(session)))
         })
         .await
     }
 
-    /// Changes a session; `None` when there is no such session.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
+    /// Changes a session; `None` if there is no such session.
     pub async fn change_session(&self, scope: Scope, change: SessionChange) -> Result<Option<Session>, Error> {
         self.write(move |transaction| transaction.change_session(&scope, change)).await
     }
 
-    /// Deletes a session without children, with all that belongs to it; `None` when there is no such session, false when
-    /// it has children. `missing`: its directory is not there.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
+    /// Deletes a session and its data; `None` if there is no such session, false if it has children. `missing`: its
+    /// directory does not exist.
     pub async fn delete_session(&self, id: SessionId, missing: bool) -> Result<Option<bool>, Error> {
         self.write(move |transaction| {
             if !transaction.rows.children(&id)?.is_empty() {
@@ -87,24 +78,18 @@ impl Store {
             session.missing = missing;
             transaction.withdraw(&id, PermissionOutcome::Expired, |_| true)?;
             transaction.rows.delete_session(&id)?;
-            transaction.tell(&Scope::of(&session), &EventPayload::SessionDeleted(SessionInfo { info: session }))?;
+            transaction.emit(&Scope::of(&session), &EventPayload::SessionDeleted(SessionInfo { info: session }))?;
             Ok(Some(true))
         })
         .await
     }
 
-    /// A session, and the linked worktrees that it is in.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// A session and its linked worktrees.
     pub async fn session(&self, id: SessionId) -> Result<(Option<Session>, Vec<i64>), Error> {
         self.read(move |rows| Ok((rows.session(&id)?, rows.linked_checkouts(&[id])?))).await
     }
 
-    /// The mode of the session at the root of this one's family, if it was given one.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// The mode of the root of this session's tree, if one was set.
     pub async fn root_mode(&self, id: SessionId) -> Result<Option<Mode>, Error> {
         self.read(move |rows| {
             let mut current = id;
@@ -119,18 +104,12 @@ impl Store {
         .await
     }
 
-    /// The linked worktrees that these sessions are in.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// The linked worktrees of these sessions.
     pub async fn linked_checkouts(&self, ids: Vec<SessionId>) -> Result<Vec<i64>, Error> {
         self.read(move |rows| rows.linked_checkouts(&ids)).await
     }
 
-    /// Sessions, the most recently updated first; `None` when the session after which they were asked for is not there.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// Sessions, the most recently updated first; `None` if the `before` session does not exist.
     pub async fn sessions(&self, query: SessionQuery) -> Result<Option<Vec<Session>>, Error> {
         self.read(move |rows| {
             if let Some(before) = &query.before
@@ -144,25 +123,16 @@ impl Store {
     }
 
     /// The direct children of a session, oldest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn children(&self, id: SessionId) -> Result<Vec<Session>, Error> {
         self.read(move |rows| rows.children(&id)).await
     }
 
     /// A session and all its descendants, parents before their children.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn family(&self, id: SessionId) -> Result<Vec<SessionId>, Error> {
         self.read(move |rows| rows.family(&id)).await
     }
 
-    /// The last `limit` messages before `before`, oldest first, if they take at most `max_bytes`.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// The last `limit` messages before `before`, oldest first, if they are at most `max_bytes` together.
     pub async fn messages(&self, id: SessionId, limit: Option<u32>, before: Option<MessageId>, max_bytes: u64) -> Result<Messages, Error> {
         self.read(move |rows| {
             if rows.session(&id)?.is_none() {
@@ -173,7 +143,7 @@ impl Store {
             {
                 return Ok(Messages::NoMessage);
             }
-            // Asked before they are read: a session may be larger than the memory.
+            // Checked before reading: a session may be larger than the memory.
             if rows.messages_size(&id, limit, before.as_ref())? > max_bytes {
                 return Ok(Messages::TooLarge);
             }
@@ -183,18 +153,12 @@ impl Store {
     }
 
     /// A message with its parts.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn message(&self, session: SessionId, id: MessageId) -> Result<Option<MessageWithParts>, Error> {
         self.read(move |rows| rows.message(&session, &id)).await
     }
 
-    /// What a model may have to read of a session: its messages from the prompt of the last summary on, oldest first, and
-    /// the prompts that wait.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// The part of a session that a model may need: the messages from the prompt of the last summary on, oldest first,
+    /// and the queued prompts.
     pub async fn conversation(&self, id: SessionId) -> Result<(Vec<MessageWithParts>, Vec<MessageId>), Error> {
         self.read(move |rows| {
             let messages = match rows.last_summarised(&id)? {
@@ -207,9 +171,6 @@ impl Store {
     }
 
     /// The task list of a session.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn todos(&self, id: SessionId) -> Result<Vec<Todo>, Error> {
         self.read(move |rows| rows.todos(&id)).await
     }
@@ -264,10 +225,10 @@ mod tests {
         let first = prompt(&store, &session, false).await;
         let said = answer(&first, false, false).await;
         let second = prompt(&store, &session, false).await;
-        // Waits while the summary is made, and is answered after it.
+        // Queued while the summary is written, and answered after it.
         let third = prompt(&store, &session, true).await;
         let failed = answer(&first, true, true).await;
-        assert_eq!(ids().await, [&first.id, &said, &second.id, &third.id, &failed].map(Clone::clone), "one that failed is none");
+        assert_eq!(ids().await, [&first.id, &said, &second.id, &third.id, &failed].map(Clone::clone), "a failed summary does not count");
         let summary = answer(&second, true, false).await;
         let last = answer(&third, false, false).await;
         assert_eq!(ids().await, [&second.id, &third.id, &failed, &summary, &last].map(Clone::clone));

@@ -1,30 +1,24 @@
-//! A system without watches of single directories: everything is looked at by its times.
+//! Systems without an implementation: all directories are polled.
 
 use std::{io, path::Path};
 
-use super::{Notice, Refused};
+use super::{Notice, WatchError};
 
-/// There is none of it.
+/// Never constructed.
 pub enum Watcher {}
 
 impl Watcher {
     /// Fails.
-    ///
-    /// # Errors
-    /// Always.
     pub fn new() -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Watches a directory.
-    ///
-    /// # Errors
-    /// There is no value to call it on.
-    pub fn add(&self, _: &Path) -> Result<i32, Refused> {
+    pub fn add(&self, _: &Path) -> Result<i32, WatchError> {
         match *self {}
     }
 
-    /// Watches a directory no more.
+    /// Removes a watch.
     pub fn remove(&self, _: i32) {
         match *self {}
     }
@@ -34,14 +28,13 @@ impl Watcher {
         match *self {}
     }
 
-    /// Takes all notices that there are.
+    /// Takes all pending notices.
     pub fn drain(&self, _: &mut Vec<Notice>) {
         match *self {}
     }
 
-    /// How many directories one user may watch.
-    #[must_use]
-    pub fn most() -> usize {
+    /// The user's limit of watches.
+    pub fn user_limit() -> usize {
         0
     }
 }
