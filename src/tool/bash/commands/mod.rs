@@ -22,7 +22,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use super::programs::{Access, Anchor, Dialect, PathUse, Rest};
+pub use super::programs::{Access, Anchor, Dialect, Found, PathUse, Rest};
 pub use analysis::{Analysis, SimpleCommand};
 
 /// Takes a command line apart.

@@ -20,6 +20,10 @@ pub(super) enum Kind {
     Read,
     Deep,
     Tree,
+    /// With everything below it that git tracks.
+    Tracked,
+    /// What a link leads to.
+    Linked,
     /// Names and sizes are seen.
     List,
     /// Counts as `> file`.
@@ -39,6 +43,14 @@ pub(super) enum Kind {
     Address,
     /// `text`, `@file`, `name=@file`.
     At,
+    /// A file, or the input, that names files which are read.
+    Listing,
+    /// Text, or without `=` a file.
+    Cookie,
+    /// `1,2:file`.
+    Lines,
+    /// A file of settings that is read, or changed.
+    Config,
     /// `source:target` of a container.
     Mount,
     /// A text that a shell reads, or the name of a program.
@@ -51,6 +63,9 @@ pub(super) enum Kind {
     Code,
     Sed,
     Awk,
+    /// A program of jq or yq; statements for a database.
+    Filter,
+    Sql,
     /// The file with the program that is run.
     ScriptFile,
     /// The name of a module that is run.
@@ -91,6 +106,8 @@ pub(super) enum Mode {
     Here,
     /// The last operand is run with all that follows.
     Runs,
+    /// A link that is relative to itself.
+    Symbolic,
 }
 
 /// What is special about a program.
@@ -124,6 +141,10 @@ pub(super) enum Trait {
     Unseen,
     /// An operand that begins with `+` is a command of the program.
     Plus,
+    /// An operand that begins with `@` names a file with more words.
+    Lists,
+    /// Without a path all that git tracks here is read.
+    Tracked,
     /// Runs what the worktree holds: a word that is not known makes that no worse.
     Builds,
     /// Read by code of its own.
@@ -172,6 +193,8 @@ impl Kind {
             | Self::SshSetting
             | Self::CmakeSetting
             | Self::RustcSetting
+            | Self::Sql
+            | Self::Config
             | Self::Destroy => true,
             Self::Mode(mode) => matches!(mode, Mode::Edit | Mode::Destroys | Mode::Runs),
             _ => false,
@@ -332,6 +355,8 @@ fn trait_of(word: &'static str) -> Option<Trait> {
         "here" => Trait::Here,
         "unseen" => Trait::Unseen,
         "plus" => Trait::Plus,
+        "lists" => Trait::Lists,
+        "tracks" => Trait::Tracked,
         "builds" => Trait::Builds,
         _ => Trait::Special(word.strip_prefix('%')?),
     })
@@ -345,6 +370,14 @@ fn kind(word: &str) -> Kind {
         "read" => Kind::Read,
         "deep" => Kind::Deep,
         "tree" => Kind::Tree,
+        "tracked" => Kind::Tracked,
+        "linked" => Kind::Linked,
+        "listing" => Kind::Listing,
+        "cookie" => Kind::Cookie,
+        "lines" => Kind::Lines,
+        "config" => Kind::Config,
+        "filter" => Kind::Filter,
+        "sql" => Kind::Sql,
         "list" => Kind::List,
         "write" => Kind::Write,
         "target" => Kind::Target,
@@ -379,6 +412,7 @@ fn kind(word: &str) -> Kind {
         "destroys" => Kind::Mode(Mode::Destroys),
         "here" => Kind::Mode(Mode::Here),
         "runs" => Kind::Mode(Mode::Runs),
+        "symbolic" => Kind::Mode(Mode::Symbolic),
         "unsure" => Kind::Unsure,
         _ => Kind::Text,
     }
