@@ -148,9 +148,8 @@ fn entries(list: &[u8]) -> Vec<(&[u8], &[u8], &[u8])> {
     entries
 }
 
-/// The section, the name in the middle, and the variable of a key: of `filter.a.b.clean` these are `filter`, `a.b` and
-/// `clean`. git spells section and variable in lower case.
-#[must_use]
+/// The section, subsection and variable of a key: for `filter.a.b.clean` these are `filter`, `a.b` and `clean`. Section
+/// and variable are converted to lower case.
 pub fn parts(key: &OsStr) -> Option<(String, Vec<u8>, String)> {
     let key = git_bytes(key);
     let first = key.iter().position(|byte| *byte == b'.')?;

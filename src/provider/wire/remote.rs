@@ -48,7 +48,6 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    #[must_use]
     pub(crate) fn new(settings: RemoteSettings, clients: Arc<Clients>) -> Self {
         Self { settings: Arc::new(settings), clients }
     }

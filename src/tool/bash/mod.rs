@@ -1,6 +1,7 @@
 //! Runs a command line, streams what it prints, and ends everything that it started.
 
 mod ask;
+mod bounds;
 pub mod commands;
 mod directories;
 mod environment;
@@ -8,6 +9,7 @@ mod files;
 mod git_guard;
 mod git_keys;
 mod git_uses;
+mod hidden;
 mod output;
 mod places;
 mod programs;

@@ -21,9 +21,10 @@ pub(super) fn unsure(word: &Argument, place: &Place, paths: &mut Vec<PathUse>) {
         _ => word.clone(),
     };
     let value = if value.text.starts_with('@') { value.behind(1) } else { value };
-    let is_file = !value.text.is_empty() && !value.text.contains("://") && !value.text.contains(char::is_whitespace);
-    // What only running would tell may be anything; a pattern that names no directory is no path to worry about.
-    if is_file && !value.holes.iter().any(|hole| hole.start == 0 && !matches!(&value.text[hole.clone()], "$HOME" | "${HOME}" | "$PWD")) {
+    let ends = value.holes.iter().map(|hole| hole.end).max().unwrap_or_default();
+    let is_word = !value.known().contains(char::is_whitespace) && !value.text[ends..].contains(char::is_whitespace);
+    let is_file = !value.text.is_empty() && !value.text.contains("://") && is_word;
+    if is_file {
         paths.extend(path_uses(&value, place, Access::Unsure));
     }
 }
@@ -56,40 +57,6 @@ pub(super) fn loads_files(text: &str) -> bool {
         .match_indices("load")
         .any(|(at, _)| text[at + 4..].trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').trim_start().starts_with('('));
     begins || calls || text.contains(';') && (text.contains("import \"") || text.contains("include \""))
-}
-
-/// Whether statements for a database may read or write files, or run a program. Words of several databases.
-pub(super) fn may_leave_database(text: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "attach",
-        "copy",
-        "dumpfile",
-        "edit",
-        "executable",
-        "file",
-        "infile",
-        "lo_export",
-        "lo_import",
-        "load",
-        "load_extension",
-        "load_file",
-        "outfile",
-        "pager",
-        "program",
-        "readfile",
-        "source",
-        "sys_eval",
-        "sys_exec",
-        "system",
-        "tee",
-        "url",
-        "writefile",
-    ];
-    const BEGINNINGS: &[&str] = &["pg_ls_", "pg_read_", "read_", "glob"];
-    let lower = text.to_lowercase();
-    let has_command = lower.contains('\\') || lower.split(['\n', ';']).any(|line| line.trim_start().starts_with(['.', '!']));
-    let mut words = lower.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-    has_command || words.any(|word| WORDS.contains(&word) || BEGINNINGS.iter().any(|beginning| word.starts_with(beginning)))
 }
 
 /// A web address, or the path of something on this machine.

@@ -31,7 +31,11 @@ impl Walk<'_, '_> {
         }
         let rest = &operands[fixed..];
         if self.takes_command(rest) {
+            self.look_for_input(operands.len());
             return;
+        }
+        if let Some((at, _)) = rest.first().filter(|_| self.program.is(Trait::Remote)) {
+            self.remote(&self.words[*at..]);
         }
         let last = if rest.len() > 1 && !self.has_into { self.program.last } else { None };
         let before = self.effects.paths.len();
@@ -116,11 +120,7 @@ impl Walk<'_, '_> {
         } else if count <= fixed && self.has(Mode::Recursive) && self.program.rest == Some(Kind::Read) && self.program.last.is_none() {
             self.effects.paths.push(here(&self.place, Access::Deep { hidden: true }));
         }
-        let is_interpreter = self.program.first.first() == Some(&Kind::ScriptFile);
-        let is_asked = self.words.iter().any(|word| matches!(word.text.as_str(), "--version" | "-V" | "-v" | "--help" | "-h"));
-        if is_interpreter && count == 0 && !self.has_code && !is_asked {
-            self.notes.is_never = true;
-        }
+        self.look_for_input(count);
     }
 
     fn operand(&mut self, kind: Kind, at: usize, place: &Place) {
@@ -134,6 +134,10 @@ impl Walk<'_, '_> {
             self.file(&word.behind(1), Access::Read);
             return;
         }
+        // It opens `x|` and `>x` as a shell would.
+        let is_opened = program_name(&self.words[0].text) == "perl" && at > 0;
+        let text = word.text.trim();
+        self.effects.is_unclear |= is_opened && (text.starts_with(['|', '>', '+']) || text.ends_with('|'));
         let own = std::mem::replace(&mut self.place, place.clone());
         match kind {
             Kind::Code if self.name_is_sed() => self.word(Kind::Sed, word, at),
@@ -169,7 +173,6 @@ impl Walk<'_, '_> {
         } else {
             return false;
         }
-        self.notes.command_at = at;
         true
     }
 }

@@ -5,6 +5,7 @@ use super::{
     effects::{Effects, Given, Inner, program_name},
     identity::Identity,
     inner::shell_text,
+    input::is_input,
     languages,
     place::{Access, here, path_uses, unknown},
     table::{self, Kind, Mode, Opt, Program, Takes, Trait},
@@ -335,10 +336,10 @@ impl Walk<'_, '_> {
             Kind::Filter => {
                 self.effects.is_unclear |= languages::loads_files(&word.text);
             }
-            Kind::Sql => self.effects.is_unclear |= !word.is_literal() || languages::may_leave_database(&word.text),
             Kind::Mount => languages::mount(word, &self.place, &mut self.effects.paths),
             Kind::Shell => self.effects.inner.extend(shell_text(std::slice::from_ref(word), false, &mut self.effects.is_unclear)),
             Kind::Unseen => self.effects.is_unclear = true,
+            Kind::Code if is_input(word) => self.runs_input(),
             Kind::Code => {
                 self.notes.is_exact = true;
                 self.has_code = true;
@@ -348,10 +349,13 @@ impl Walk<'_, '_> {
                 self.notes.is_exact = true;
                 languages::code(kind, word, self);
             }
+            Kind::ScriptFile if is_input(word) => self.runs_input(),
             Kind::ScriptFile => {
                 self.notes.script_at = Some(at);
                 self.file(word, Access::Read);
             }
+            Kind::Recipe => self.recipe(word),
+            Kind::Statements => self.statements(word),
             Kind::Goal => languages::goal(word, self.effects),
             Kind::GitSetting | Kind::SshSetting | Kind::CmakeSetting | Kind::RustcSetting => {
                 self.effects.is_unclear |= !languages::is_harmless_setting(kind, word);

@@ -63,11 +63,14 @@ pub(super) enum Kind {
     Code,
     Sed,
     Awk,
-    /// A program of jq or yq; statements for a database.
+    /// A program of jq or yq.
     Filter,
-    Sql,
     /// The file with the program that is run.
     ScriptFile,
+    /// A file with what is run, such as a makefile.
+    Recipe,
+    /// Statements for a database.
+    Statements,
     /// The name of a module that is run.
     Module,
     /// `NAME=value` of make.
@@ -139,6 +142,12 @@ pub(super) enum Trait {
     Here,
     /// Runs what cannot be seen.
     Unseen,
+    /// Runs what its standard input says where its words name nothing to run.
+    Input,
+    /// Starts a shell there.
+    StartsShell,
+    /// Its operands are a command for another machine or a container.
+    Remote,
     /// An operand that begins with `+` is a command of the program.
     Plus,
     /// An operand that begins with `@` names a file with more words.
@@ -187,13 +196,13 @@ impl Kind {
             | Self::Unseen
             | Self::Rest
             | Self::Code
+            | Self::Statements
             | Self::Sed
             | Self::Awk
             | Self::GitSetting
             | Self::SshSetting
             | Self::CmakeSetting
             | Self::RustcSetting
-            | Self::Sql
             | Self::Config
             | Self::Destroy => true,
             Self::Mode(mode) => matches!(mode, Mode::Edit | Mode::Destroys | Mode::Runs),
@@ -354,6 +363,9 @@ fn trait_of(word: &'static str) -> Option<Trait> {
         "exact" => Trait::Exact,
         "here" => Trait::Here,
         "unseen" => Trait::Unseen,
+        "input" => Trait::Input,
+        "starts-shell" => Trait::StartsShell,
+        "remote" => Trait::Remote,
         "plus" => Trait::Plus,
         "lists" => Trait::Lists,
         "tracks" => Trait::Tracked,
@@ -377,7 +389,6 @@ fn kind(word: &str) -> Kind {
         "lines" => Kind::Lines,
         "config" => Kind::Config,
         "filter" => Kind::Filter,
-        "sql" => Kind::Sql,
         "list" => Kind::List,
         "write" => Kind::Write,
         "target" => Kind::Target,
@@ -395,6 +406,8 @@ fn kind(word: &str) -> Kind {
         "sed" => Kind::Sed,
         "awk" => Kind::Awk,
         "script" => Kind::ScriptFile,
+        "recipe" => Kind::Recipe,
+        "statements" => Kind::Statements,
         "module" => Kind::Module,
         "goal" => Kind::Goal,
         "git-setting" => Kind::GitSetting,
