@@ -32,6 +32,7 @@ pub mod daemon;
 pub mod diagnose;
 pub mod diagnose_machine;
 pub mod event;
+pub mod export;
 pub mod file;
 pub mod find;
 pub mod listen;

@@ -63,6 +63,14 @@ macro_rules! for_each_method {
             call SessionSubmit = "session.submit" (session::SessionSubmitParams) -> session::SessionSubmitResult, - "", retry keyed;
             /// Ends the running turn and cancels the queue; returns whether anything was running.
             call SessionAbort = "session.abort" (session::SessionAbortParams) -> bool, POST "/project/:projectID/session/:sessionID/abort", retry never;
+            /// Copies the conversation, up to a message, into a new session in the same directory.
+            call SessionFork = "session.fork" (export::SessionForkParams) -> session::Session, - "", retry keyed;
+            /// Returns the whole conversation, to be kept or imported elsewhere.
+            call SessionExportGet = "session.export" (export::SessionExportParams) -> export::SessionExport, - "", retry read;
+            /// Creates a session in the directory from an exported conversation.
+            call SessionImport = "session.import" (export::SessionImportParams) -> session::Session, - "", retry keyed;
+            /// Returns the task list of a session.
+            call SessionTodo = "session.todo" (export::SessionTodoParams) -> Vec<todo::Todo>, - "", retry read;
             /// Returns the status of every session that is not idle.
             call SessionStatusGet = "session.status" (session::SessionStatusParams) -> std::collections::BTreeMap<String, session::SessionStatus>, - "", retry read;
 
@@ -193,8 +201,8 @@ macro_rules! define {
 }
 
 use crate::{
-    agent, auth, buffer, config, daemon, diagnose, event, file, find, listen, message, permission, project, provider, session, symbol,
-    text, tool,
+    agent, auth, buffer, config, daemon, diagnose, event, export, file, find, listen, message, permission, project, provider, session, symbol,
+    text, todo, tool,
 };
 
 for_each_method!(define);

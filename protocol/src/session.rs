@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// One conversation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Session {
     /// The session's id.
     pub id: SessionId,
@@ -81,7 +81,7 @@ pub struct SessionRevert {
 }
 
 /// Times of a session, in milliseconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SessionTime {
     /// When it was created.
     pub created: i64,

@@ -9,6 +9,7 @@ mod select;
 pub mod auth;
 pub mod buffer;
 pub mod config;
+pub mod copies;
 pub mod daemon;
 pub mod diagnose;
 pub mod event;

@@ -7,6 +7,7 @@ mod answer;
 mod calls;
 mod changes;
 mod choices;
+mod copy;
 mod circles;
 mod error;
 mod failure;
@@ -32,6 +33,7 @@ mod unwritten;
 mod workspace;
 
 pub use activity::{Busy, Load};
+pub use copy::NewCopy;
 pub use error::Error;
 pub use mailbox::MAX_QUEUED;
 pub use progress::{Census, TurnNow, Working};

@@ -6,6 +6,7 @@
 
 mod apply;
 mod blob;
+mod copies;
 mod error;
 mod events;
 mod filter;
@@ -23,6 +24,7 @@ mod transaction;
 mod unit;
 pub(crate) mod usage;
 
+pub use copies::{Conversation, Copied};
 pub use error::{Error, Fault};
 pub use events::After;
 pub use filter::Filter;
@@ -34,7 +36,7 @@ pub use questions::{Answered, Asked, Replied, Reply};
 pub use record::{Extent, Page, Record, Scope};
 pub use rows::{CheckoutId, KnownProject, Place, PlaceKind, ProjectPlace, Question, SeenFiles, SessionQuery, StoredCheckout};
 pub use sessions::{Created, Messages};
-pub use settle::{Cause, Settled, new_answer};
+pub use settle::{Cause, Settled, end_part, new_answer};
 pub use sqlite::{Durability, ReadersState, WriterState, aside, check, size};
 pub use transaction::Store;
 pub use unit::{SessionChange, Unit};

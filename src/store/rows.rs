@@ -58,6 +58,8 @@ pub struct SessionQuery {
 pub trait Sessions {
     /// A session.
     fn session(&self, id: &SessionId) -> Result<Option<Session>>;
+    /// Where a session works.
+    fn place(&self, id: &SessionId) -> Result<Option<Place>>;
     /// The digest of the params that made a session; `Some(None)` for one that was deleted.
     fn created_with(&self, id: &SessionId) -> Result<Option<Option<String>>>;
     /// The linked worktrees that these sessions are in, as rows of the project registry: git may have moved them.
@@ -102,6 +104,8 @@ pub trait Messages {
     fn put_message(&mut self, message: &Message, params: Option<&str>) -> Result<()>;
     /// Stores a part, new or changed, whole.
     fn put_part(&mut self, part: &Part) -> Result<()>;
+    /// Stores a part that is new.
+    fn insert_part(&mut self, part: &Part) -> Result<()>;
     /// Stores a part whose text stays as it was appended.
     fn end_part(&mut self, part: &Part) -> Result<()>;
     /// Appends to a field of a part without writing it whole.

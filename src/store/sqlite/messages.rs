@@ -134,12 +134,17 @@ impl Messages for SqliteRows<'_> {
             .prepare_cached("UPDATE part SET data = ?2 WHERE id = ?1")?
             .execute(params![part.id().as_str(), serde_json::to_string(part)?])?;
         if changed == 0 {
-            self.connection.prepare_cached("INSERT INTO part (id, message_id, session_id, data) VALUES (?1, ?2, ?3, ?4)")?.execute(
-                params![part.id().as_str(), part.message_id().as_str(), part.session_id().as_str(), serde_json::to_string(part)?],
-            )?;
+            self.insert_part(part)?;
         } else {
             self.connection.prepare_cached("DELETE FROM part_tail WHERE part_id = ?1")?.execute([part.id().as_str()])?;
         }
+        Ok(())
+    }
+
+    fn insert_part(&mut self, part: &Part) -> Result<()> {
+        self.connection
+            .prepare_cached("INSERT INTO part (id, message_id, session_id, data) VALUES (?1, ?2, ?3, ?4)")?
+            .execute([part.id().as_str(), part.message_id().as_str(), part.session_id().as_str(), &serde_json::to_string(part)?])?;
         Ok(())
     }
 
