@@ -17,6 +17,7 @@ mod buffers;
 mod calls;
 mod command_line;
 mod conversation;
+mod copies;
 mod crash;
 mod diagnose;
 mod doctor;

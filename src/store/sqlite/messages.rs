@@ -142,9 +142,12 @@ impl Messages for SqliteRows<'_> {
     }
 
     fn insert_part(&mut self, part: &Part) -> Result<()> {
-        self.connection
-            .prepare_cached("INSERT INTO part (id, message_id, session_id, data) VALUES (?1, ?2, ?3, ?4)")?
-            .execute([part.id().as_str(), part.message_id().as_str(), part.session_id().as_str(), &serde_json::to_string(part)?])?;
+        self.connection.prepare_cached("INSERT INTO part (id, message_id, session_id, data) VALUES (?1, ?2, ?3, ?4)")?.execute([
+            part.id().as_str(),
+            part.message_id().as_str(),
+            part.session_id().as_str(),
+            &serde_json::to_string(part)?,
+        ])?;
         Ok(())
     }
 

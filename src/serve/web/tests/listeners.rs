@@ -49,7 +49,9 @@ async fn both_kinds_of_addresses_serve() {
         let mut house = House::new(limits());
         let url = open(&mut house, &at(address)).await.unwrap().url;
         let token = house.tokens().current().unwrap().reveal().to_owned();
-        let answer = http_client().build().unwrap()
+        let answer = http_client()
+            .build()
+            .unwrap()
             .post(format!("{url}?token={token}"))
             .header("content-type", "application/json")
             .body(ECHO)
