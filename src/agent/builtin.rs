@@ -10,7 +10,8 @@ use polytree_protocol::{
 /// The agent of a prompt that names none, where settings do not say another.
 pub const DEFAULT: &str = "build";
 
-/// Commands that only look. The trailing ` *` covers the bare command too.
+/// Commands that only look. The trailing ` *` covers the bare command too. Options of theirs that write, run a program or read
+/// what is kept from models are judged as such, by the tables of the tool.
 const LOOKING: &[&str] = &[
     "basename *",
     "cat *",
@@ -52,20 +53,6 @@ const LOOKING: &[&str] = &[
     "wc *",
     "which *",
     "whoami",
-];
-
-/// What makes a looking command write, run another program, or show what is kept from models.
-const NOT_LOOKING: &[&str] = &[
-    "find *-delete*",
-    "find *-exec*",
-    "find *-ok*",
-    "find *-fprint*",
-    "find *-fls*",
-    "git *--output*",
-    "git *--ext*",
-    "rg *--pre*",
-    "rg *--hostname-bin*",
-    "*.env*",
 ];
 
 /// The shipped agents, in the order in which they are listed.
@@ -120,7 +107,6 @@ fn plan_rules() -> Vec<Rule> {
     let rule = |permission: &str, pattern: &str, action| Rule { permission: permission.to_owned(), pattern: pattern.to_owned(), action };
     let mut rules = vec![rule("edit", "*", Action::Deny), rule("bash", "*", Action::Ask), rule("sandbox", "*", Action::Ask)];
     rules.extend(LOOKING.iter().map(|pattern| rule("bash", pattern, Action::Allow)));
-    rules.extend(NOT_LOOKING.iter().map(|pattern| rule("bash", pattern, Action::Ask)));
     rules
 }
 
@@ -138,11 +124,11 @@ mod tests {
     }
 
     #[test]
-    fn in_plan_the_exceptions_come_last() {
+    fn plan_denies_edits_and_asks_for_what_does_not_look() {
         let rules = plan_rules();
-        let last_allow = rules.iter().rposition(|rule| rule.action == Action::Allow).unwrap();
-        let first_exception = rules.iter().position(|rule| rule.pattern == NOT_LOOKING[0]).unwrap();
-        assert!(last_allow < first_exception);
         assert_eq!((rules[0].permission.as_str(), rules[0].action), ("edit", Action::Deny));
+        let first_allow = rules.iter().position(|rule| rule.action == Action::Allow).unwrap();
+        assert!(rules[first_allow..].iter().all(|rule| rule.action == Action::Allow && rule.permission == "bash"));
+        assert!(rules[..first_allow].iter().any(|rule| (rule.permission.as_str(), rule.pattern.as_str()) == ("bash", "*")));
     }
 }

@@ -20,7 +20,7 @@ use serde_json::value::to_raw_value;
 use super::select;
 use crate::{
     jsonrpc::framing::MESSAGE_LIMIT,
-    overlay::{Editor, Reply, Shown},
+    overlay::{Delivery, Editor, Reply},
     rpc::{
         connection::{Connection, Door},
         error::Error,
@@ -152,11 +152,11 @@ struct EventParams<'a> {
 }
 
 impl Editor for ConnectedEditor {
-    fn show(&self, edit: BufferEditInfo) -> BoxFuture<'_, Shown> {
+    fn show(&self, edit: BufferEditInfo) -> BoxFuture<'_, Delivery> {
         Box::pin(async move {
             let session_id = Some(edit.session_id.clone());
             let payload = EventPayload::BufferEdit(edit);
-            let Ok(properties) = serde_json::from_str(&payload.properties()) else { return Shown::TooLarge };
+            let Ok(properties) = serde_json::from_str(&payload.properties()) else { return Delivery::TooLarge };
             // It has no place in the log, and so no cursor to go on from.
             let event = Event {
                 cursor: 0,
@@ -170,10 +170,10 @@ impl Editor for ConnectedEditor {
             let notification = Notification { jsonrpc: "2.0", method: "event", params: EventParams { result: &event } };
             match to_raw_value(&notification) {
                 Ok(message) if message.get().len() <= MESSAGE_LIMIT => match self.0.upgrade() {
-                    Some(connection) if connection.tell(message).await.is_ok() => Shown::Yes,
-                    _ => Shown::Gone,
+                    Some(connection) if connection.tell(message).await.is_ok() => Delivery::Sent,
+                    _ => Delivery::Disconnected,
                 },
-                _ => Shown::TooLarge,
+                _ => Delivery::TooLarge,
             }
         })
     }

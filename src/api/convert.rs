@@ -160,7 +160,6 @@ impl From<session::Error> for Error {
             E::QueueFull => Error::overloaded(text, session::MAX_QUEUED as u64),
             E::Closing => Error::unavailable(text).retry_after(1000),
             E::Config(error) => error.into(),
-            E::Event(error) => error.into(),
             E::Permission(error) => error.into(),
             E::Storage(error) => error.into(),
         }
@@ -174,9 +173,9 @@ impl From<overlay::Error> for Error {
         match error {
             E::NotOpen(_) => Error::new(ErrorKind::NotFound, text).hint("announce its text with buffer.open"),
             E::Outdated { version, .. } => Error::conflict(text).with(|data| data.version = Some(version)),
-            E::Misfit(_) => Error::invalid_params(text).hint("the text is not known any more; announce it again with buffer.open"),
+            E::InvalidChange(_) => Error::invalid_params(text).hint("the text is not known any more; announce it again with buffer.open"),
             E::TooLong => Error::too_large(&text, overlay::TEXT_LIMIT as u64),
-            E::TooMuch => Error::too_large(&text, overlay::BUDGET as u64).hint("close files that are not changed"),
+            E::TooMuch => Error::too_large(&text, overlay::CONNECTION_LIMIT as u64).hint("close files that are not changed"),
             E::NoSuchEdit(_) => Error::new(ErrorKind::NotFound, text)
                 .hint("it was answered or given up; take the edit back if you have made it, and announce your text as it is"),
             E::NoNewVersion(_) => Error::invalid_params(text),
@@ -197,7 +196,7 @@ impl From<file::Error> for Error {
             E::Special { .. } => Error::new(ErrorKind::InvalidState, text),
             E::Forbidden(_) => Error::denied(text).hint("its mode or owner does not let the daemon read it"),
             E::Changed(_) => Error::conflict(text).hint("read it again"),
-            E::Untold(_) => Error::unavailable(text).retry_after(1000).hint("the editor that holds it was asked for its text"),
+            E::TextUnknown(_) => Error::unavailable(text).retry_after(1000).hint("the editor that holds it was asked for its text"),
             E::TooLarge { what, limit, hint } => Error::too_large(&what, limit).hint(hint),
             E::Git(error) => error.into(),
             E::Io { .. } => Error::unavailable(text).caused_by(error),

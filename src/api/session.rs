@@ -186,20 +186,7 @@ async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submit
             }
         },
     };
-    let prompt = Prompt {
-        message_id: params.message_id.clone(),
-        parts: params.parts,
-        model: params.model,
-        agent: params.agent,
-        system: params.system,
-        tools: params.tools,
-        variant: params.variant,
-        options: params.options,
-        format: params.format,
-        mode: params.mode,
-        environment: context.connection.environment(),
-        digest,
-    };
+    let prompt = Prompt { params, environment: context.connection.environment(), digest };
     let directory = session.directory.clone();
     let submitted =
         if is_new { submit_first(context, session, prompt).await } else { context.daemon.sessions.submit(session, prompt).await };
@@ -232,7 +219,7 @@ async fn untrusted_agent(context: &Context, directory: &str, name: &str) -> Opti
 /// Stores the first prompt of a session that was made for it. Nothing is stored when it fails, so the session goes too.
 async fn submit_first(context: &Context, session: Session, prompt: Prompt) -> Result<Submitted, session::Error> {
     let sessions = &context.daemon.sessions;
-    let (made, again) = (session.id.clone(), prompt.message_id.is_some().then(|| prompt.clone()));
+    let (made, again) = (session.id.clone(), prompt.params.message_id.is_some().then(|| prompt.clone()));
     let error = match sessions.submit(session, prompt).await {
         Ok(submitted) => return Ok(submitted),
         Err(error) => error,
@@ -242,7 +229,7 @@ async fn submit_first(context: &Context, session: Session, prompt: Prompt) -> Re
     }
     // The same prompt, sent at the same time, may have been faster and have made a session of its own.
     if let (session::Error::Conflict(_), Some(prompt)) = (&error, again)
-        && let Some(message) = &prompt.message_id
+        && let Some(message) = &prompt.params.message_id
         && let Some(id) = sessions.find_prompt(message, &prompt.digest).await?
     {
         return sessions.submit(sessions.get(&id).await?, prompt).await;

@@ -255,7 +255,7 @@ impl Daemon {
     async fn watch_damage(self: Arc<Self>) {
         tokio::select! {
             () = self.tasks.token().cancelled() => {}
-            () = self.store.is_damaged() => self.life.damaged(),
+            () = self.store.wait_for_damage() => self.life.damaged(),
         }
     }
 
@@ -298,7 +298,7 @@ impl Daemon {
                 // Before a command needs it.
                 self.projects.sandbox().abilities().await;
                 // Damage is told to whoever waits for it.
-                let _ = self.store.look_through().await;
+                let _ = self.store.check_integrity().await;
             }
             // What only starting or a turn long ago has needed need not stay.
             let _ = Tasks::spawn_blocking(memory::forget_code).await;
@@ -311,8 +311,9 @@ impl Daemon {
             if let Err(error) = self.events.trim(keeping.log_ms, keeping.log_bytes).await {
                 tracing::warn!(%error, "old events could not be removed");
             }
-            let outputs = self.places.data.join("output");
+            let (outputs, sandbox) = (self.places.data.join("output"), Arc::clone(self.projects.sandbox()));
             let _ = Tasks::spawn_blocking(move || {
+                sandbox.sweep();
                 for project in std::fs::read_dir(&outputs).into_iter().flatten().flatten() {
                     if let Some(directory) = AbsPath::new(project.path()) {
                         output::sweep(&directory);
@@ -356,7 +357,7 @@ impl Daemon {
     pub async fn interrupt(&self, ending: Ending) {
         self.life.leave();
         if ending == Ending::Leave {
-            self.sessions.leave();
+            self.sessions.shut_down();
         }
         self.tasks.cancel();
         if tokio::time::timeout(ENDING, self.tasks.finished()).await.is_err() {

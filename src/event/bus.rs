@@ -1,4 +1,5 @@
-//! The newest records, in a ring of bounded size, and a bell that rings when there are more.
+//! The live end of the log: a ring buffer of bounded size with the newest records, and a `watch` channel that wakes
+//! followers.
 
 use std::{
     collections::VecDeque,
@@ -10,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Record;
 
-/// The most bytes of records kept for followers that keep up.
-const MOST_BYTES: usize = 1024 * 1024;
-/// The most bytes that a follower is given at once.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// The capacity of the ring, in bytes.
+const RING_CAPACITY_BYTES: usize = 1024 * 1024;
+/// How much one read returns, in bytes.
+const MAX_CHUNK_BYTES: usize = 256 * 1024;
 
 struct Ring {
     records: VecDeque<Arc<Record>>,
@@ -27,7 +28,6 @@ pub(super) struct Bus {
     // Held for a push or a copy of some references, never across an await.
     ring: Mutex<Ring>,
     newest: watch::Sender<u64>,
-    /// Nothing follows.
     ended: CancellationToken,
 }
 
@@ -40,14 +40,14 @@ impl Bus {
         }
     }
 
-    /// Announces a committed record. Called in the order of the cursors.
+    /// Adds a committed record and wakes followers. Calls come in the order of the cursors.
     pub fn publish(&self, record: Arc<Record>) {
         let cursor = record.cursor;
         {
             let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
             ring.bytes += record.size();
             ring.records.push_back(record);
-            while ring.bytes > MOST_BYTES {
+            while ring.bytes > RING_CAPACITY_BYTES {
                 let Some(oldest) = ring.records.pop_front() else { break };
                 ring.bytes -= oldest.size();
                 ring.floor = oldest.cursor;
@@ -56,17 +56,16 @@ impl Bus {
         self.newest.send_replace(cursor);
     }
 
-    /// Rings for every new record; its value is the newest cursor.
-    pub fn bell(&self) -> watch::Receiver<u64> {
+    /// Changes with every new record; the value is the newest cursor.
+    pub fn wakeups(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
-    /// Nothing follows any more.
     pub fn end(&self) {
         self.ended.cancel();
     }
 
-    /// Waits until nothing follows any more.
+    /// Completes when [`Bus::end`] was called.
     pub fn ended(&self) -> impl Future<Output = ()> {
         self.ended.clone().cancelled_owned()
     }
@@ -75,13 +74,13 @@ impl Bus {
         *self.newest.borrow()
     }
 
-    /// How many records are kept, and roughly their bytes.
+    /// The number of records in the ring, and roughly their bytes.
     pub fn size(&self) -> (usize, usize) {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         (ring.records.len(), ring.bytes)
     }
 
-    /// The next records after the cursor, at most a chunk of them; `None` when the ring no longer reaches back that far.
+    /// The next records after the cursor, at most one chunk; `None` when they have left the ring.
     pub fn after(&self, cursor: u64) -> Option<Vec<Arc<Record>>> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         if cursor < ring.floor {
@@ -95,7 +94,7 @@ impl Bus {
                 .take_while(|record| {
                     let first = bytes == 0;
                     bytes += record.size();
-                    first || bytes <= CHUNK_BYTES
+                    first || bytes <= MAX_CHUNK_BYTES
                 })
                 .cloned()
                 .collect(),
@@ -109,7 +108,7 @@ mod tests {
     use crate::event::Scope;
 
     #[test]
-    fn a_follower_gets_what_is_after_its_cursor_wherever_that_is() {
+    fn a_read_returns_the_records_after_any_cursor() {
         for count in 0..70u64 {
             let bus = Bus::new(0);
             for number in 1..=count {

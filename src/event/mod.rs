@@ -1,6 +1,6 @@
-//! What happened: a log with cursors, written in the same transaction as the change it tells of, and a live ring of
-//! its newest records. A follower reads the ring while it keeps up and the log when it does not, so nothing is
-//! buffered for a slow one and nothing can be lost, reordered or sent twice.
+//! Events: a log with cursors, written in the same transaction as the change that an event reports, and a ring buffer
+//! of the newest records. A follower reads the ring while it keeps up and the log when it does not: nothing is buffered
+//! for a slow follower, and nothing is lost, reordered or sent twice.
 
 mod bus;
 mod log;

@@ -1,4 +1,4 @@
-//! One reader that follows the log: first what is kept, then what comes, without a gap and without a buffer of its own.
+//! A reader that follows the log: stored events first, then new ones, without a gap and without a buffer of its own.
 
 use std::sync::Arc;
 
@@ -7,22 +7,22 @@ use tokio::sync::watch;
 
 use super::{Error, Events, Filter};
 
-/// A place in the log that moves on.
+/// A position in the log, with what the reader wants from there on.
 pub struct Subscription {
     events: Arc<Events>,
-    bell: watch::Receiver<u64>,
+    wakeups: watch::Receiver<u64>,
     position: u64,
     filter: Filter,
 }
 
 impl Events {
-    /// Begins to follow: after `since`, or from now on.
+    /// Follows the log after `since`, or from now on.
     ///
     /// # Errors
     /// As [`Events::list`].
     pub async fn follow(self: &Arc<Self>, since: Option<u64>, filter: Filter) -> Result<Subscription, Error> {
-        let (bell, position, filter) = self.begin(since, filter).await?;
-        Ok(Subscription { events: Arc::clone(self), bell, position, filter })
+        let (wakeups, position, filter) = self.begin(since, filter).await?;
+        Ok(Subscription { events: Arc::clone(self), wakeups, position, filter })
     }
 }
 
@@ -36,22 +36,22 @@ impl Subscription {
     /// Waits for the next matching events: at least one, at most 256 KiB and one more. Cancel-safe.
     ///
     /// # Errors
-    /// When the log was trimmed past a reader that was too slow, the store cannot be read, or the daemon ends.
+    /// When the log was trimmed past the position, the store cannot be read, or the daemon shuts down.
     pub async fn next(&mut self) -> Result<Vec<Box<RawValue>>, Error> {
         loop {
-            let newest = *self.bell.borrow_and_update();
+            let newest = *self.wakeups.borrow_and_update();
             if self.position < newest {
                 let found = self.advance().await?;
                 if !found.is_empty() {
                     return Ok(found);
                 }
             } else {
-                let rings = tokio::select! {
+                let is_open = tokio::select! {
                     biased;
-                    rings = self.bell.changed() => rings.is_ok(),
+                    is_open = self.wakeups.changed() => is_open.is_ok(),
                     () = self.events.bus.ended() => return Err(Error::Ended),
                 };
-                if !rings {
+                if !is_open {
                     return Err(Error::Storage(crate::store::Error::Closed));
                 }
             }

@@ -1,4 +1,4 @@
-//! Which file a client means by a path: inside the worktree, whatever links and `..` are on the way.
+//! Resolves paths from clients. The result is inside the worktree, whatever symbolic links and `..` the path contains.
 
 use std::path::{Component, PathBuf};
 
@@ -8,10 +8,10 @@ use crate::{
     stdx::paths::{AbsPath, home},
 };
 
-/// The real path that is meant; of what does not exist, where it would be.
+/// The real path; for a file that does not exist, the path that it would have.
 ///
 /// # Errors
-/// When it is no path, or lies outside the worktree.
+/// When it is not a valid path, or is outside the worktree.
 pub(super) fn resolve(checkout: &Checkout, given: &str) -> Result<AbsPath, Error> {
     if given.contains('\0') {
         return Err(Error::Path("`path` contains a NUL character"));
@@ -20,10 +20,10 @@ pub(super) fn resolve(checkout: &Checkout, given: &str) -> Result<AbsPath, Error
         Some(rest) => home().ok_or(Error::Path("the home directory is not known"))?.as_path().join(rest.trim_start_matches('/')),
         None => checkout.directory.as_path().join(given),
     };
-    // Resolved by the system and not by text: `..` after a link leads to the parent of its target.
+    // Resolved by the operating system and not lexically: `..` after a symbolic link is the parent of its target.
     let real = match std::fs::canonicalize(&named).ok().and_then(AbsPath::new) {
         Some(real) => real,
-        None => AbsPath::new(&named).ok_or(Error::Path("`path` is no path"))?.real_or_nearest(),
+        None => AbsPath::new(&named).ok_or(Error::Path("`path` is not a valid path"))?.real_or_nearest(),
     };
     if real.is_within(&checkout.worktree) {
         return Ok(real);
@@ -31,7 +31,7 @@ pub(super) fn resolve(checkout: &Checkout, given: &str) -> Result<AbsPath, Error
     Err(Error::Outside { path: given.to_owned(), worktree: checkout.worktree.to_string() })
 }
 
-/// A path as clients see it: relative to the directory, with `/` between names.
+/// The path for clients: relative to the directory, with `/` between names.
 pub(super) fn shown(checkout: &Checkout, path: &AbsPath) -> String {
     let common = path.ancestors().find(|above| checkout.directory.is_within(above));
     let Some(common) = common else { return path.to_string() };

@@ -1,5 +1,5 @@
-//! How one file differs from the last commit, as a patch with all its lines: what git itself says of the file on disk;
-//! for text that git does not see, unsaved or in UTF-16, the same against what the commit holds.
+//! The difference of one file from the last commit, as a patch with all lines. For files on disk it is git's own diff;
+//! text that git cannot diff, unsaved or in UTF-16, is compared here with the content in the commit.
 
 use std::{ffi::OsString, io::Read as _};
 
@@ -8,17 +8,17 @@ use crate::{
     git::{
         patch::{self, ALL_LINES},
         path::{git_bytes, os_string},
-        program::{Answer, Git, is_promised},
+        program::{Answer, Git, is_missing_object},
         status_output::{self, Difference},
     },
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
-/// The size limit of a content that is compared here.
+/// The size limit of content that is compared here, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// The patch from the last commit to the file, or to the text that is given in its place; `None` where both are the same
-/// and where the last commit and git's index know nothing of the file. `file` is a real path.
+/// The patch from the last commit to the file, or to the given text in its place; `None` if both are equal, or if
+/// neither the last commit nor the index contains the file. `file` is a real path.
 ///
 /// # Errors
 /// When git cannot read the repository.
@@ -39,7 +39,7 @@ pub(super) async fn against_head(file: &AbsPath, given: Option<&str>) -> Result<
     match (given, &found.difference) {
         (Some(text), _) => patch_to(&git, file, text, &found, origin).await,
         (None, None) => Ok(None),
-        // Taken out of the index but still there. What was a link or a submodule has no lines to compare with.
+        // Removed from the index but still on disk. A former link or submodule has no lines to compare with.
         (None, Some((path, difference))) if difference.letter == b'D' => {
             if !difference.old_mode.starts_with(b"100") {
                 return Ok(None);
@@ -60,7 +60,7 @@ pub(super) async fn against_head(file: &AbsPath, given: Option<&str>) -> Result<
     }
 }
 
-/// The lines that the file has more and less than a content that git keeps.
+/// The numbers of lines added and removed, from a blob to the file.
 ///
 /// # Errors
 /// When git cannot read the repository.
@@ -70,14 +70,14 @@ pub(super) async fn lines_between(git: &Git, old_id: &[u8], file: &AbsPath) -> R
     Ok(Tasks::spawn_blocking(count).await?.unwrap_or_default())
 }
 
-/// What git says of one file.
+/// git's diff of one file.
 struct Found {
     difference: Option<(Vec<u8>, Difference)>,
     patch: Vec<u8>,
 }
 
 impl Found {
-    /// `None` where the old content is elsewhere: nothing is fetched for a read.
+    /// `None` if the old content is missing in a partial clone: a read never fetches.
     async fn ask(git: &Git, base: &OsString, specs: &[OsString]) -> Result<Option<Self>, Error> {
         let context = format!("-U{ALL_LINES}");
         let options = [
@@ -99,7 +99,7 @@ impl Found {
         ];
         let args = options.iter().map(OsString::from).chain([base.clone(), OsString::from("--")]).chain(specs.iter().cloned());
         let output = match git.ask(&args.collect::<Vec<_>>()).await? {
-            Answer::Failed(message) if is_promised(&message) => return Ok(None),
+            Answer::Failed(message) if is_missing_object(&message) => return Ok(None),
             answer => answer.text()?,
         };
         let end = output.windows(2).position(|pair| pair == [0, 0]).unwrap_or(output.len());
@@ -108,19 +108,19 @@ impl Found {
         Ok(Some(Self { difference: differences.into_iter().next(), patch }))
     }
 
-    /// The patch, if it tells of lines: a changed mode has none, and of binary files git shows none.
+    /// The patch, if it has hunks: mode changes and binary files have none.
     fn hunks(&self) -> Option<String> {
         let has_hunks = self.patch.windows(4).any(|window| window == b"\n@@ ");
         has_hunks.then(|| match std::str::from_utf8(&self.patch) {
             Ok(text) => text.to_owned(),
-            // A patch is no binary file, but a NUL far inside of its file would make it look like one.
+            // A patch is not binary, but a NUL far inside the file would make it look so.
             Err(_) => TextFile::decode(&self.patch)
                 .map_or_else(|_| String::from_utf8_lossy(&self.patch).into_owned(), |patch| patch.shown(&patch.text)),
         })
     }
 }
 
-/// What to compare with: the last commit, or nothing before the first one.
+/// The base of the comparison: the last commit, or the empty tree before the first one.
 async fn base(git: &Git) -> Result<OsString, Error> {
     let id = match git.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await? {
         Answer::No => git.ask(&["hash-object", "-t", "tree", "--stdin"]).await?,
@@ -129,7 +129,7 @@ async fn base(git: &Git) -> Result<OsString, Error> {
     Ok(os_string(id.text()?.trim_ascii()))
 }
 
-/// Where a new file was in the last commit, and what it was there.
+/// The path of a new file in the last commit, if it is a rename, and its difference.
 async fn origin(git: &Git, base: &OsString, path: &[u8]) -> Result<Option<(Vec<u8>, Difference)>, Error> {
     let options = ["diff", "--raw", "-z", "-M", "-l1000", "--no-abbrev", "--no-relative", "--ignore-submodules=all", "-O/dev/null"];
     let args: Vec<_> = options.iter().map(OsString::from).chain([base.clone(), OsString::from("--")]).collect();
@@ -137,7 +137,7 @@ async fn origin(git: &Git, base: &OsString, path: &[u8]) -> Result<Option<(Vec<u
     Ok(differences.remove(path).and_then(|difference| Some((difference.from.clone()?, difference))))
 }
 
-/// The patch to a text that git does not see.
+/// The patch to a text that git cannot diff.
 async fn patch_to(
     git: &Git,
     file: &AbsPath,
@@ -156,7 +156,7 @@ async fn patch_to(
             let mut name = OsString::from("./");
             name.push(file.as_path().file_name().unwrap_or_default());
             let tree = ["--literal-pathspecs", "ls-tree", "-z", "--full-name", "HEAD"].map(OsString::from);
-            // Fails where there is no commit yet.
+            // Fails before the first commit.
             let Answer::Yes(entry) = git.ask(&tree.into_iter().chain([name]).collect::<Vec<_>>()).await? else { return Ok(None) };
             let Some((id, path)) = tree_entry(&entry) else { return Ok(None) };
             (path.clone(), path, git.blob(&id).await?)
@@ -167,13 +167,13 @@ async fn patch_to(
     let compare = move || {
         let old = TextFile::decode(&old).ok()?;
         let old = old.shown(&old.text);
-        // Where git turns the line ends of this file, it would do so with the text when it is saved.
-        let turned = text.contains("\r\n")
+        // If git converts the line endings of this file, it would convert those of the saved text too.
+        let is_converted = text.contains("\r\n")
             && converts
             && !old.contains("\r\n")
             && content(&file).is_some_and(|bytes| bytes.windows(2).any(|pair| pair == b"\r\n"));
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let new = if turned { text.replace("\r\n", "\n") } else { text.to_owned() };
+        let new = if is_converted { text.replace("\r\n", "\n") } else { text.to_owned() };
         patch::between(&old_path, old.as_bytes(), &new_path, new.as_bytes())
     };
     Ok(Tasks::spawn_blocking(compare).await?)
@@ -186,7 +186,7 @@ fn tree_entry(output: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((head.rsplit(|byte| *byte == b' ').next()?.to_owned(), path[1..].to_owned()))
 }
 
-/// What git would keep of the file: its bytes, or where a link leads.
+/// The content as git stores it: the bytes of a file, or the target of a link.
 fn content(file: &AbsPath) -> Option<Vec<u8>> {
     let Ok((file, _)) = open::regular(file) else {
         return std::fs::read_link(file).ok().map(|target| git_bytes(target.as_os_str()));

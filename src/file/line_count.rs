@@ -1,4 +1,4 @@
-//! How many lines files have that git does not count itself: those that are not tracked.
+//! Counts the lines of untracked files, which git does not count.
 
 use std::io::Read as _;
 
@@ -10,16 +10,15 @@ use crate::{
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
-/// How far a file is searched for a NUL, which makes it binary; as git does.
-const BINARY_HEAD: usize = 8000;
-/// The size limit of a text; a larger file counts as binary, as for git.
+/// How many leading bytes are searched for a NUL, which makes a file binary, as in git.
+const BINARY_CHECK_BYTES: usize = 8000;
+/// The size limit of a text, in bytes; a larger file counts as binary, as in git.
 const MAX_BYTES: u64 = 512 << 20;
-/// How many threads share the reading.
 const THREADS: usize = 4;
 
-/// The lines of each file, as git would count them if it were added: none in binary files and in what cannot be read.
+/// The lines of each file, as git would count them after `git add`: 0 for binary and unreadable files.
 pub(super) async fn count(files: Vec<AbsPath>) -> Result<Vec<u64>, tokio::task::JoinError> {
-    // The threads end when nobody waits for them any more.
+    // Stops the threads when the caller stops waiting.
     let token = CancellationToken::new();
     let _guard = token.clone().drop_guard();
     let share = files.len().div_ceil(THREADS).max(32);
@@ -39,7 +38,7 @@ pub(super) async fn count(files: Vec<AbsPath>) -> Result<Vec<u64>, tokio::task::
 
 fn lines(path: &AbsPath, token: &CancellationToken) -> u64 {
     let Ok((mut file, metadata)) = open::regular(path) else {
-        // Of a symbolic link git keeps where it leads.
+        // The content of a symbolic link is its target.
         return std::fs::read_link(path).map_or(0, |target| in_bytes(&git_bytes(target.as_os_str())));
     };
     if metadata.len() > MAX_BYTES {
@@ -51,20 +50,20 @@ fn lines(path: &AbsPath, token: &CancellationToken) -> u64 {
         let Ok(length) = file.read(&mut buffer) else { return 0 };
         let Some(end) = buffer[..length].last() else { break };
         last = *end;
-        let head = BINARY_HEAD.saturating_sub(usize::try_from(read).unwrap_or(BINARY_HEAD)).min(length);
+        let head = BINARY_CHECK_BYTES.saturating_sub(usize::try_from(read).unwrap_or(BINARY_CHECK_BYTES)).min(length);
         if buffer[..head].contains(&0) {
             return 0;
         }
-        count += feeds(&buffer[..length]);
+        count += line_feeds(&buffer[..length]);
         read += length as u64;
     }
     count + u64::from(last != b'\n')
 }
 
 fn in_bytes(bytes: &[u8]) -> u64 {
-    feeds(bytes) + u64::from(bytes.last().is_some_and(|last| *last != b'\n'))
+    line_feeds(bytes) + u64::from(bytes.last().is_some_and(|last| *last != b'\n'))
 }
 
-fn feeds(bytes: &[u8]) -> u64 {
+fn line_feeds(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }

@@ -1,6 +1,6 @@
-//! One directory as a file tree shows it: every entry but git's own directory and what macOS leaves behind, directories
-//! first. A link counts as what it leads to, as in editors. What git ignores is marked, by git's own rules: nested ignore
-//! files, the repository's and the user's; what is tracked is never ignored.
+//! Lists one directory for a file tree: every entry except `.git` and `.DS_Store`, directories first. A symbolic link
+//! counts as its target, as in editors. Ignored entries are marked by git's own rules, including nested ignore files
+//! and the user's; tracked files are never ignored.
 
 use std::{cmp::Reverse, collections::BTreeSet, ffi::OsString, io::Read as _};
 
@@ -17,7 +17,7 @@ use crate::{
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
-/// The limit of entries in a list.
+/// The limit of entries.
 const MAX_ENTRIES: usize = 10_000;
 /// Names that are never shown.
 const HIDDEN: [&str; 2] = [".git", ".DS_Store"];
@@ -25,24 +25,20 @@ const HIDDEN: [&str; 2] = [".git", ".DS_Store"];
 /// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name.
     pub name: String,
     /// Relative to the checkout's directory, with `/` between names.
     pub shown: String,
-    /// Where it is.
     pub path: AbsPath,
-    /// Whether it is a directory or a link to one.
+    /// Whether it is a directory or a symbolic link to one.
     pub is_directory: bool,
-    /// Whether it is a link.
     pub is_symlink: bool,
-    /// Whether git ignores it.
     pub is_ignored: bool,
 }
 
-/// The entries of the directory that a client means by `given`, in the order in which people look for them.
+/// The entries of a directory, given by a client's path, in natural order.
 ///
 /// # Errors
-/// When it is no directory in the worktree, or has too many entries.
+/// When it is not a directory in the worktree, or has too many entries.
 pub async fn list(checkout: &Checkout, given: &str) -> Result<Vec<Entry>, Error> {
     let (at, path) = (checkout.clone(), given.to_owned());
     let (directory, mut names) = Tasks::spawn_blocking(move || read(&at, &path)).await??;
@@ -67,7 +63,7 @@ pub async fn list(checkout: &Checkout, given: &str) -> Result<Vec<Entry>, Error>
     Ok(entries)
 }
 
-/// The names in a directory, with whether each is a directory and whether it is a link.
+/// The names in a directory, whether each is a directory, and whether it is a symbolic link.
 type Names = Vec<(OsString, bool, bool)>;
 
 fn read(checkout: &Checkout, given: &str) -> Result<(AbsPath, Names), Error> {
@@ -81,27 +77,27 @@ fn read(checkout: &Checkout, given: &str) -> Result<(AbsPath, Names), Error> {
         });
     }
     let names = names.into_iter().map(|(name, kind)| {
-        let leads_to_directory = || real.join(&name).as_path().is_dir();
-        let is_directory = kind == Kind::Directory || (kind == Kind::Symlink && leads_to_directory());
+        let is_link_to_directory = || real.join(&name).as_path().is_dir();
+        let is_directory = kind == Kind::Directory || (kind == Kind::Symlink && is_link_to_directory());
         (name, is_directory, kind == Kind::Symlink)
     });
     let names = names.collect();
     Ok((real, names))
 }
 
-/// Which of the names in the directory git ignores.
+/// The names that git ignores.
 async fn ignored(directory: &AbsPath, names: &Names) -> Result<BTreeSet<Vec<u8>>, Error> {
     if names.is_empty() || !directory.ancestors().any(|above| above.join(".git").as_path().symlink_metadata().is_ok()) {
         return Ok(BTreeSet::new());
     }
     let Some(git) = Git::in_work_tree(directory).await? else { return Ok(BTreeSet::new()) };
-    // Without the dot a name could begin with a colon, which means something to git.
+    // `./` protects names that begin with a colon, which git treats as pathspec magic.
     let input: Vec<u8> = names.iter().flat_map(|(name, ..)| [b"./", &git_bytes(name)[..], &[0]].concat()).collect();
     let Some(tree) = git.tree().cloned() else { return ask(&git, &ALL, input).await };
     if !Tasks::spawn_blocking(move || has_only_files_on_disk(&tree.index)).await? {
         return ask(&git, &ALL, input).await;
     }
-    // The index is large, and only what would be ignored may be saved by being in it.
+    // Reading the index is slow, and is needed only for names that a rule matches.
     let matched = ask(&git, &BY_RULES, input).await?;
     if matched.is_empty() {
         return Ok(matched);
@@ -112,28 +108,28 @@ async fn ignored(directory: &AbsPath, names: &Names) -> Result<BTreeSet<Vec<u8>>
 const ALL: [&str; 3] = ["check-ignore", "-z", "--stdin"];
 const BY_RULES: [&str; 4] = ["check-ignore", "-z", "--no-index", "--stdin"];
 
-/// The names among those of the input of which git says that it ignores them.
-async fn ask(git: &Git, question: &[&str], input: Vec<u8>) -> Result<BTreeSet<Vec<u8>>, Error> {
-    match git.ask_ignore(question, input).await? {
+/// The names of the input that git ignores.
+async fn ask(git: &Git, command: &[&str], input: Vec<u8>) -> Result<BTreeSet<Vec<u8>>, Error> {
+    match git.ask_ignore(command, input).await? {
         Answer::Yes(output) => {
             Ok(output.split(|byte| *byte == 0).filter_map(|path| path.strip_prefix(b"./")).map(<[u8]>::to_owned).collect())
         }
         Answer::No => Ok(BTreeSet::new()),
-        // A list is of use without it, also in a broken repository.
+        // The list is useful without it, even in a broken repository.
         Answer::Failed(message) => {
-            tracing::debug!(message, "git does not tell what is ignored");
+            tracing::debug!(message, "git cannot tell which names are ignored");
             Ok(BTreeSet::new())
         }
     }
 }
 
-/// Whether no file of the index is kept off the disk, as an index of version 2 cannot have it. Of an ignore file that is,
-/// git reads the rules in the index. An index in two parts may have it in the other one.
+/// Whether the index has no skip-worktree entries: it is of version 2, which cannot have them, and not split. git reads
+/// the rules of an ignore file with such an entry from the index.
 fn has_only_files_on_disk(index: &AbsPath) -> bool {
     let mut head = [0; 8];
     let opened = index.real().ok().and_then(|path| open::regular(&path).ok());
     let is_plain = opened.is_some_and(|(mut file, _)| file.read_exact(&mut head).is_ok() && head == *b"DIRC\0\0\0\x02");
-    let is_part =
+    let is_shared_index =
         |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|entry| git_bytes(&entry.file_name()).starts_with(b"sharedindex."));
-    is_plain && index.parent().and_then(|git| std::fs::read_dir(git).ok()).is_some_and(|mut entries| !entries.any(is_part))
+    is_plain && index.parent().and_then(|git| std::fs::read_dir(git).ok()).is_some_and(|mut entries| !entries.any(is_shared_index))
 }

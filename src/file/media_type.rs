@@ -1,6 +1,6 @@
-//! Which kinds of media a file's first bytes tell for certain.
+//! Detects media types by the first bytes of a file.
 
-/// The media type that the first bytes tell; `None` where they are of none of the kinds that models and pages can show.
+/// The media type by the first bytes; `None` if it is not one of those that models and pages can show.
 #[must_use]
 pub fn of_head(head: &[u8]) -> Option<&'static str> {
     match head {

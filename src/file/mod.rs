@@ -1,6 +1,6 @@
-//! The project's files: what is in a directory, what a file holds, and how both differ from the last commit.
+//! The project's files: listing, reading, and comparing with the last commit.
 //!
-//! Paths of clients stay in the worktree: see `client_path`.
+//! Paths from clients are confined to the worktree: see `client_path`.
 
 pub mod error;
 

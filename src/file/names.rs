@@ -1,5 +1,5 @@
-//! The names in one directory with what they are, read as fast as the system gives them, for those who read very many
-//! directories. The buffers are used again and again.
+//! Reads the names and types in a directory with few system calls and reused buffers, for walks of very many
+//! directories.
 
 #[cfg(not(target_os = "linux"))]
 use std::path::PathBuf;
@@ -17,20 +17,20 @@ pub struct Names {
     buffer: Vec<u8>,
 }
 
-/// How a directory is, so that it can be seen whether it has changed or another has taken its place.
+/// The state of a directory, to detect that it was changed or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
-    /// When its names were last changed, in nanoseconds since 1970.
+    /// The modification time, in nanoseconds since 1970.
     pub changed: i64,
-    /// The file system's number of it; 0 where there is none.
+    /// The inode number; 0 if there is none.
     pub identity: u64,
 }
 
-/// The size of the buffer for one system call.
+/// The buffer for one system call, in bytes.
 #[cfg(target_os = "linux")]
-const BUFFER: usize = 32 * 1024;
+const BUFFER_BYTES: usize = 32 * 1024;
 
-/// A directory that is open. What lies in it is reached from here without going through all names of its path again.
+/// An open directory. Subdirectories are opened relative to it, without resolving the whole path again.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
 pub struct Directory(rustix::fd::OwnedFd);
@@ -40,15 +40,15 @@ impl Directory {
     /// Opens a directory at a real path.
     ///
     /// # Errors
-    /// When it is no directory, not readable, or reached through a symlink.
+    /// When it is not a directory, not readable, or the path contains a symbolic link.
     pub fn open(path: &AbsPath) -> io::Result<Self> {
         super::open::system::open_directory(path).map(Self)
     }
 
-    /// Opens a directory in this one by its name.
+    /// Opens a subdirectory by its name.
     ///
     /// # Errors
-    /// When it is no directory but perhaps a symlink to one, or not readable.
+    /// When it is not a directory (a symbolic link is none), or not readable.
     pub fn child(&self, name: &[u8]) -> io::Result<Self> {
         use rustix::fs::{Mode, OFlags};
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -56,42 +56,42 @@ impl Directory {
     }
 }
 
-/// A directory whose names are to be read.
+/// A directory to read.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
 pub struct Directory(PathBuf);
 
 #[cfg(not(target_os = "linux"))]
 impl Directory {
-    /// Takes a directory at a real path.
+    /// A directory at a real path.
     ///
     /// # Errors
-    /// None here; reading the names fails.
+    /// Never; reading the names fails instead.
     pub fn open(path: &AbsPath) -> io::Result<Self> {
         Ok(Self(path.as_path().to_owned()))
     }
 
-    /// Takes a directory in this one by its name.
+    /// A subdirectory by its name.
     ///
     /// # Errors
-    /// None here; reading the names fails.
+    /// Never; reading the names fails instead.
     pub fn child(&self, name: &[u8]) -> io::Result<Self> {
         Ok(Self(self.0.join(as_path(name))))
     }
 }
 
 impl Names {
-    /// Reads a directory in place of what was read before. Gives how it was before its names were read.
+    /// Reads a directory, replacing the previous names. Returns its state before reading.
     ///
     /// # Errors
-    /// When the system cannot read it, or it is no directory.
+    /// When it cannot be read, or is not a directory.
     pub fn read(&mut self, directory: &Directory) -> io::Result<State> {
         self.bytes.clear();
         self.entries.clear();
         self.fill(directory)
     }
 
-    /// The names, in the system's order.
+    /// The names, in the order of the file system.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Kind)> {
         let mut start = 0;
         self.entries.iter().map(move |(end, kind)| (&self.bytes[std::mem::replace(&mut start, *end)..*end], *kind))
@@ -107,7 +107,7 @@ impl Names {
         use rustix::fs::{FileType, RawDir, fstat};
         let state = fstat(directory)?;
         let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.reserve(BUFFER);
+        buffer.reserve(BUFFER_BYTES);
         let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
         while let Some(entry) = entries.next() {
             let entry = entry?;
@@ -116,8 +116,8 @@ impl Names {
                 continue;
             }
             let kind = match entry.file_type() {
-                // Some file systems do not tell.
-                FileType::Unknown => kind(stated(directory, name)),
+                // Some file systems do not return the type.
+                FileType::Unknown => kind(stat_type(directory, name)),
                 known => kind(known),
             };
             self.push(name, kind);
@@ -144,7 +144,7 @@ impl Names {
 }
 
 #[cfg(target_os = "linux")]
-fn stated(directory: &rustix::fd::OwnedFd, name: &[u8]) -> rustix::fs::FileType {
+fn stat_type(directory: &rustix::fd::OwnedFd, name: &[u8]) -> rustix::fs::FileType {
     use rustix::fs::{AtFlags, FileType, statat};
     statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_or(FileType::Unknown, |state| FileType::from_raw_mode(state.st_mode))
 }
@@ -160,10 +160,10 @@ fn kind(kind: rustix::fs::FileType) -> Kind {
     }
 }
 
-/// How a directory is.
+/// The state of a directory.
 ///
 /// # Errors
-/// When it is no directory or has gone.
+/// When it is not a directory or does not exist.
 pub fn state(directory: &Path) -> io::Result<State> {
     let metadata = directory.symlink_metadata()?;
     if !metadata.is_dir() {
@@ -182,14 +182,14 @@ fn nanoseconds(seconds: i64, rest: impl Into<i128>) -> i64 {
     i64::try_from(all).unwrap_or(i64::MAX)
 }
 
-/// A name, or several with `/` between them, as a path.
+/// Converts a name, or several separated by `/`, to a path.
 #[cfg(unix)]
 #[must_use]
 pub fn as_path(name: &[u8]) -> &Path {
     Path::new(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name))
 }
 
-/// A name, or several with `/` between them, as a path.
+/// Converts a name, or several separated by `/`, to a path.
 #[cfg(not(unix))]
 #[must_use]
 pub fn as_path(name: &[u8]) -> std::borrow::Cow<'_, Path> {

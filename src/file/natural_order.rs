@@ -1,17 +1,16 @@
-//! The order in which people look for names: letters whatever their case, numbers by their value, signs before both.
-//! Pure.
+//! Natural order of names: case-insensitive letters, numbers by value, punctuation before both. Pure.
 
 use std::{cmp::Ordering, iter::Peekable, str::Chars};
 
-/// Signs in the order of the Unicode collation; all others come after them.
-const SIGNS: &str = "_-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$";
+/// Punctuation in the order of the Unicode collation; other symbols come after it.
+const PUNCTUATION: &str = "_-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$";
 
-/// Compares two names. Only the same name is equal.
+/// Compares two names. Only identical names are equal.
 pub(super) fn compare(one: &str, other: &str) -> Ordering {
     let (mut left, mut right) = (one.chars().peekable(), other.chars().peekable());
     loop {
         let order = match (left.peek().copied(), right.peek().copied()) {
-            // Lower case first, as in dictionaries.
+            // Lower case first.
             (None, None) => return other.cmp(one),
             (None, Some(_)) => return Ordering::Less,
             (Some(_), None) => return Ordering::Greater,
@@ -28,7 +27,7 @@ pub(super) fn compare(one: &str, other: &str) -> Ordering {
     }
 }
 
-/// The digits that come next, so that they compare by their value however many they are.
+/// Reads digits into a key that compares by value, whatever their number.
 fn number(rest: &mut Peekable<Chars<'_>>) -> (usize, String) {
     let mut digits = String::new();
     while let Some(digit) = rest.next_if(char::is_ascii_digit) {
@@ -42,7 +41,7 @@ fn weight(character: char) -> (u8, usize) {
     match () {
         () if character.is_alphabetic() => (3, 0),
         () if character.is_numeric() => (2, 0),
-        () => SIGNS.chars().position(|sign| sign == character).map_or((1, 0), |at| (0, at)),
+        () => PUNCTUATION.chars().position(|sign| sign == character).map_or((1, 0), |at| (0, at)),
     }
 }
 
@@ -53,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_people_sort() {
+    fn names_sort_naturally() {
         let sorted = ["_x", ".git", "1", "2a", "02b", "10", "a.txt", "a_", "a1", "a2", "A10", "AGENTS.md", "b", "B", "\u{e4}"];
         let mut names = sorted;
         names.reverse();
@@ -64,7 +63,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_an_order(a in "[aAb019._]{0,5}", b in "[aAb019._]{0,5}", c in "[aAb019._]{0,5}") {
+        fn it_is_a_total_order(a in "[aAb019._]{0,5}", b in "[aAb019._]{0,5}", c in "[aAb019._]{0,5}") {
             prop_assert_eq!(compare(&a, &b), compare(&b, &a).reverse());
             prop_assert_eq!(compare(&a, &b) == Ordering::Equal, a == b);
             if compare(&a, &b) != Ordering::Greater && compare(&b, &c) != Ordering::Greater {

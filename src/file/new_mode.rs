@@ -1,4 +1,4 @@
-//! The permissions of new files and directories by the mask of a client, which is not that of this process.
+//! The permissions of new files and directories by the umask of a client, which may differ from that of this process.
 
 use std::os::fd::AsFd;
 
@@ -7,38 +7,38 @@ use rustix::{
     io,
 };
 
-/// What something new in the directory gets of the bits `most`. `None` where this process's own mask or the directory's
-/// access list decides.
+/// The mode of a new entry in the directory, with at most the bits `most`. `None` if the umask of this process or the
+/// default access list of the directory decides.
 pub fn wanted(directory: impl AsFd, most: u32, mask: Option<u32>) -> Option<Mode> {
-    mask.filter(|_| !has_list_for_new(directory)).map(|mask| mode(most & !mask))
+    mask.filter(|_| !has_default_acl(directory)).map(|mask| mode(most & !mask))
 }
 
-/// The mode of nine bits or less.
+/// The mode with the nine permission bits.
 pub fn mode(bits: u32) -> Mode {
     Mode::from_bits_truncate((bits & 0o777) as _)
 }
 
-/// Gives it to what was just made: the mask of this process may have taken more.
+/// Sets the mode of a new entry: the umask of this process may have removed more bits.
 ///
 /// # Errors
-/// When the system refuses.
+/// When the operating system refuses.
 pub fn give(new: impl AsFd, wanted: Mode) -> io::Result<()> {
     let had = Mode::from_raw_mode(fstat(&new)?.st_mode);
     let all = Mode::RWXU | Mode::RWXG | Mode::RWXO;
     if had & all == wanted {
         return Ok(());
     }
-    // A directory may have got its group's bit from the one that it is in.
+    // A directory may have inherited the set-group-ID bit.
     fchmod(&new, (had - all) | wanted)
 }
 
 #[cfg(target_os = "linux")]
-fn has_list_for_new(directory: impl AsFd) -> bool {
-    // Without a place for it, only its length is told.
+fn has_default_acl(directory: impl AsFd) -> bool {
+    // An empty buffer asks only for the length.
     rustix::fs::fgetxattr(directory, "system.posix_acl_default", &mut [0_u8; 0]).is_ok()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn has_list_for_new(_: impl AsFd) -> bool {
+fn has_default_acl(_: impl AsFd) -> bool {
     false
 }

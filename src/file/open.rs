@@ -1,6 +1,6 @@
-//! Opening files at real paths that were checked before. Whatever is swapped for a symlink between the check and
-//! the opening makes the opening fail, so what is opened is always what was checked. Pipes, sockets and devices
-//! are refused without waiting for them.
+//! Opens files at real paths that were checked before. Opening fails if a component was replaced by a symbolic link
+//! since the check, so the opened file is always the checked one. Pipes, sockets and devices are refused without
+//! blocking.
 
 use std::{
     ffi::OsString,
@@ -11,31 +11,27 @@ use std::{
 
 use crate::stdx::paths::AbsPath;
 
-/// How much of a directory was seen.
+/// How much of a directory was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// All of it.
     Whole,
-    /// Only so much as the limit allows.
+    /// Only the entries up to the limit.
     Part,
 }
 
 /// Why a checked path could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file was expected.
     #[error("it is a directory")]
     Directory,
-    /// A directory was expected.
     #[error("it is not a directory")]
     NotDirectory,
-    /// Neither a file nor a directory.
+    /// Neither a regular file nor a directory.
     #[error("it is a {0} and not a regular file")]
     Special(&'static str),
-    /// A component is a symlink now, which it was not when the path was resolved.
+    /// A component has become a symbolic link since the path was resolved.
     #[error("a part of the path was replaced by a symbolic link while the tool ran")]
     Moved,
-    /// Anything else.
     #[error(transparent)]
     Io(io::Error),
 }
@@ -52,12 +48,10 @@ impl From<io::Error> for Error {
     }
 }
 
-/// What a name in a directory stands for.
+/// The type of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A directory.
     Directory,
-    /// A regular file.
     File,
     /// A symbolic link, not followed.
     Symlink,
@@ -65,12 +59,15 @@ pub enum Kind {
     Special,
 }
 
-/// Opens a regular file for reading and gives what is known about it.
+/// Opens a regular file for reading; returns its metadata too.
 ///
 /// # Errors
-/// When it is not a regular file, not readable, or reached through a symlink.
+/// When it is not a regular file, not readable, or the path contains a symbolic link.
 pub fn regular(real: &AbsPath) -> Result<(File, Metadata), Error> {
-    let file = system::open_file(real)?;
+    check_regular(system::open_file(real)?)
+}
+
+fn check_regular(file: File) -> Result<(File, Metadata), Error> {
     let metadata = file.metadata()?;
     match special(metadata.file_type()) {
         _ if metadata.is_dir() => Err(Error::Directory),
@@ -79,7 +76,7 @@ pub fn regular(real: &AbsPath) -> Result<(File, Metadata), Error> {
     }
 }
 
-/// A directory below which many files are opened: each costs less than by its whole path, and is as safe.
+/// A directory below which many files are opened: as safe as by the whole path, and faster.
 #[derive(Debug)]
 pub struct Root(system::Root);
 
@@ -87,32 +84,26 @@ impl Root {
     /// Opens the directory, a real path.
     ///
     /// # Errors
-    /// When it cannot be opened or is reached through a symlink.
+    /// When it cannot be opened, or the path contains a symbolic link.
     pub fn new(real: &AbsPath) -> Result<Self, Error> {
         Ok(Self(system::Root::new(real)?))
     }
 
-    /// Opens a regular file by its path from here, of plain names only, and tells its size.
+    /// Opens a regular file by its relative path, without `.` and `..`, and returns its size.
     ///
     /// # Errors
-    /// When it is not a regular file, not readable, or reached through a symlink.
+    /// When it is not a regular file, not readable, or the path contains a symbolic link.
     pub fn regular(&self, relative: &Path) -> Result<(File, u64), Error> {
-        let file = self.0.open_file(relative)?;
-        let metadata = file.metadata()?;
-        match special(metadata.file_type()) {
-            _ if metadata.is_dir() => Err(Error::Directory),
-            Some(word) => Err(Error::Special(word)),
-            None => Ok((file, metadata.len())),
-        }
+        check_regular(self.0.open_file(relative)?).map(|(file, metadata)| (file, metadata.len()))
     }
 }
 
-/// At most `most` names in a directory with what they are, in no order.
+/// At most `limit` names in a directory with their types, unordered.
 ///
 /// # Errors
-/// When it is not a directory, not readable, or reached through a symlink.
-pub fn directory(real: &AbsPath, most: usize) -> Result<(Vec<(OsString, Kind)>, Extent), Error> {
-    system::entries(real, most).map_err(|error| match error.kind() {
+/// When it is not a directory, not readable, or the path contains a symbolic link.
+pub fn directory(real: &AbsPath, limit: usize) -> Result<(Vec<(OsString, Kind)>, Extent), Error> {
+    system::entries(real, limit).map_err(|error| match error.kind() {
         io::ErrorKind::NotADirectory => Error::NotDirectory,
         _ => error.into(),
     })
@@ -139,7 +130,7 @@ fn special(_: std::fs::FileType) -> Option<&'static str> {
 
 #[cfg(unix)]
 pub(crate) mod system {
-    //! Unix: no component of the path is followed where it is a symlink.
+    //! Unix: no component of a path may be a symbolic link.
 
     use std::{
         ffi::{OsStr, OsString},
@@ -164,7 +155,6 @@ pub(crate) mod system {
         open(path, READ).map(File::from)
     }
 
-    /// An open directory.
     #[derive(Debug)]
     pub struct Root(OwnedFd);
 
@@ -187,7 +177,7 @@ pub(crate) mod system {
         }
     }
 
-    /// Opens an existing file for writing in place, and for reading where that is allowed. It keeps its content.
+    /// Opens an existing file for writing without truncating it, and for reading if permitted.
     pub fn open_for_overwriting(path: &AbsPath) -> io::Result<File> {
         let open = |access: OFlags| open(path, access | OFlags::NONBLOCK).map(File::from);
         match open(OFlags::RDWR) {
@@ -196,7 +186,7 @@ pub(crate) mod system {
         }
     }
 
-    pub fn entries(path: &AbsPath, most: usize) -> io::Result<(Vec<(OsString, Kind)>, Extent)> {
+    pub fn entries(path: &AbsPath, limit: usize) -> io::Result<(Vec<(OsString, Kind)>, Extent)> {
         let mut entries = Vec::new();
         for entry in Dir::new(open(path, OFlags::RDONLY | OFlags::DIRECTORY)?)? {
             let entry = entry?;
@@ -204,14 +194,14 @@ pub(crate) mod system {
             if name == "." || name == ".." {
                 continue;
             }
-            if entries.len() == most {
+            if entries.len() == limit {
                 return Ok((entries, Extent::Part));
             }
             let kind = match entry.file_type() {
                 FileType::Directory => Kind::Directory,
                 FileType::RegularFile => Kind::File,
                 FileType::Symlink => Kind::Symlink,
-                // Some file systems do not tell.
+                // Some file systems do not return the type.
                 FileType::Unknown => path.join(name).as_path().symlink_metadata().map_or(Kind::Special, |metadata| kind_of(&metadata)),
                 _ => Kind::Special,
             };
@@ -237,12 +227,12 @@ pub(crate) mod system {
         open(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
-    /// The directory, made with its parents where it is missing, by the client's mask; `root` is not made, and nothing
-    /// above it.
+    /// Opens the directory, and creates it with its parents by the client's umask if it is missing; neither `root` nor
+    /// its parents are created.
     pub fn open_or_make_directory(path: &AbsPath, root: Option<&AbsPath>, mask: Option<u32>) -> io::Result<OwnedFd> {
         let missing = match open(path, OFlags::RDONLY | OFlags::DIRECTORY) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && root != Some(path) => error,
-            // A directory may let us write into it and yet not let us list it.
+            // A directory may be writable but not readable.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return open(path, SEARCH),
             other => return other,
         };
@@ -251,9 +241,9 @@ pub(crate) mod system {
         let wanted = new_mode::wanted(&above, 0o777, mask);
         match mkdirat(&above, name, wanted.unwrap_or(new_mode::mode(0o777))) {
             Ok(()) => {
-                let made = open(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-                wanted.map_or(Ok(()), |wanted| new_mode::give(&made, wanted))?;
-                Ok(made)
+                let created = open(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+                wanted.map_or(Ok(()), |wanted| new_mode::give(&created, wanted))?;
+                Ok(created)
             }
             Err(Errno::EXIST) => open(path, OFlags::RDONLY | OFlags::DIRECTORY),
             Err(error) => Err(error.into()),
@@ -271,7 +261,7 @@ pub(crate) mod system {
             use rustix::fs::{ResolveFlags, openat2};
             let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
             match openat2(CWD, path.as_path(), flags | ALWAYS, Mode::empty(), resolve) {
-                // Old kernels lack the call and some sandboxes forbid it.
+                // Old kernels lack the system call, and some sandboxes forbid it.
                 Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
                 other => return Ok(other?),
             }
@@ -279,13 +269,13 @@ pub(crate) mod system {
         open_by_components(path, flags)
     }
 
-    /// The same without `openat2`: one component at a time.
+    /// The same without `openat2`, component by component.
     pub(super) fn open_by_components(path: &AbsPath, flags: OFlags) -> io::Result<OwnedFd> {
         let root = openat(CWD, "/", SEARCH | ALWAYS, Mode::empty())?;
         if path.parent().is_none() { Ok(openat(CWD, "/", flags | ALWAYS, Mode::empty())?) } else { descend(root, path.as_path(), flags) }
     }
 
-    /// From a directory down the names of a path.
+    /// Opens a relative path, component by component.
     pub(super) fn descend(mut directory: OwnedFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let mut names = path.components().filter_map(|component| match component {
             Component::Normal(name) => Some(name),
@@ -302,7 +292,7 @@ pub(crate) mod system {
 
 #[cfg(not(unix))]
 pub(crate) mod system {
-    //! Elsewhere: what was opened by name must still be at its real path afterwards.
+    //! Other systems: after opening by name, the path must still be a real path.
 
     use std::{
         ffi::OsString,
@@ -323,7 +313,6 @@ pub(crate) mod system {
         verify(path).map(|()| file)
     }
 
-    /// A directory, by its path.
     #[derive(Debug)]
     pub struct Root(AbsPath);
 
@@ -342,11 +331,11 @@ pub(crate) mod system {
         verify(path).map(|()| file)
     }
 
-    pub fn entries(path: &AbsPath, most: usize) -> io::Result<(Vec<(OsString, Kind)>, Extent)> {
+    pub fn entries(path: &AbsPath, limit: usize) -> io::Result<(Vec<(OsString, Kind)>, Extent)> {
         let mut entries = Vec::new();
         let mut extent = Extent::Whole;
         for entry in std::fs::read_dir(path)? {
-            if entries.len() == most {
+            if entries.len() == limit {
                 extent = Extent::Part;
                 break;
             }
@@ -369,7 +358,7 @@ mod tests {
 
     use super::*;
 
-    fn place() -> (tempfile::TempDir, AbsPath) {
+    fn fixture() -> (tempfile::TempDir, AbsPath) {
         let directory = tempfile::tempdir().unwrap();
         let root = AbsPath::new(directory.path()).unwrap().real().unwrap();
         fs::create_dir_all(root.join("a/b")).unwrap();
@@ -378,8 +367,8 @@ mod tests {
     }
 
     #[test]
-    fn no_component_may_be_a_symlink() {
-        let (_keep, root) = place();
+    fn no_component_may_be_a_symbolic_link() {
+        let (_keep, root) = fixture();
         symlink(root.join("a"), root.join("link")).unwrap();
         symlink(root.join("a/b/file"), root.join("a/last")).unwrap();
         assert!(regular(&root.join("a/b/file")).is_ok());
@@ -391,9 +380,9 @@ mod tests {
     }
 
     #[test]
-    fn without_openat2_it_is_the_same() {
+    fn the_fallback_for_openat2_is_equivalent() {
         use rustix::fs::OFlags;
-        let (_keep, root) = place();
+        let (_keep, root) = fixture();
         symlink(root.join("a"), root.join("link")).unwrap();
         symlink(root.join("a/b/file"), root.join("a/last")).unwrap();
         for (path, works) in [("a/b/file", true), ("link/b/file", false), ("a/last", false), ("a", true), ("link", false)] {
@@ -411,8 +400,8 @@ mod tests {
     }
 
     #[test]
-    fn special_files_are_refused_at_once() {
-        let (_keep, root) = place();
+    fn special_files_are_refused_without_blocking() {
+        let (_keep, root) = fixture();
         rustix::fs::mkfifoat(rustix::fs::CWD, root.join("pipe").as_path(), rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
         assert!(matches!(regular(&root.join("pipe")), Err(Error::Special("pipe"))));
@@ -422,8 +411,8 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_makes_directories() {
-        let (_keep, root) = place();
+    fn lists_and_creates_directories() {
+        let (_keep, root) = fixture();
         system::open_or_make_directory(&root.join("a/c/d/e"), None, None).unwrap();
         system::open_or_make_directory(&root.join("a/c/x"), Some(&root.join("a/c")), None).unwrap();
         assert!(system::open_or_make_directory(&root.join("gone/d/e"), Some(&root.join("gone")), None).is_err());

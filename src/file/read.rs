@@ -1,5 +1,5 @@
-//! A file as clients read it: text as it is, anything else as bytes; a window of lines of a file of any size; and where
-//! it differs from the last commit, a patch. Text that an editor has not saved counts more than the disk.
+//! Reads a file for clients: text as it is, anything else as bytes; a range of lines of a file of any size; and a patch
+//! if it differs from the last commit. Unsaved text of an editor takes precedence over the file on disk.
 
 use std::{fs::Metadata, io::Read as _, sync::Arc};
 
@@ -13,69 +13,58 @@ use crate::{
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
-/// The size limit of what is read at once; a message takes three times as much.
+/// The size limit of one read, in bytes; the message may need three times as much.
 const MAX_BYTES: usize = 10 << 20;
-/// The size limit of a patch: a longer one would not fit into a message.
+/// The size limit of a patch, in bytes: a larger one would not fit into a message.
 const MAX_PATCH_BYTES: usize = 14 << 20;
-/// How often a file is read that changes while git looks at it.
+/// How often reading is tried for a file that changes while git reads it.
 const MAX_ATTEMPTS: usize = 3;
 
-/// What is wanted of a file.
+/// What to read of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// A patch where it differs from the last commit, else its content.
+    /// A patch if it differs from the last commit, otherwise its content.
     Patch,
-    /// Its content.
     Whole,
-    /// Some of its lines.
     Lines {
         /// The first, from 1.
         first: u64,
-        /// How many at most.
         limit: u64,
     },
 }
 
-/// A file as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
-    /// What is given of it.
     pub body: Body,
-    /// How it is stored.
     pub encoding: Encoding,
-    /// Whether the text lacks some of the bytes.
+    /// Whether some bytes could not be decoded.
     pub is_lossy: bool,
-    /// Whether there are lines after those that were wanted.
+    /// Whether there are lines after the range.
     pub more: bool,
     /// BLAKE3 of the bytes that were read.
     pub version: blake3::Hash,
 }
 
-/// What is given of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// Its text; a byte order mark is U+FEFF.
+    /// Text; a byte order mark is U+FEFF.
     Text {
-        /// The text.
         text: String,
-        /// What it is besides text.
+        /// Its media type, if it is more than plain text.
         mime: Option<String>,
     },
-    /// Its bytes.
     Bytes {
-        /// The bytes.
         bytes: Vec<u8>,
-        /// What they are.
         mime: String,
     },
-    /// A patch from the last commit, with all lines.
+    /// A patch from the last commit, with all lines as context.
     Patch(String),
 }
 
-/// Reads the file that a client means by `given`.
+/// Reads a file, given by a client's path.
 ///
 /// # Errors
-/// When it is no regular file in the worktree, cannot be read, or is too large.
+/// When it is not a regular file in the worktree, cannot be read, or is too large.
 pub async fn read(checkout: &Checkout, overlay: &Overlay, given: &str, form: Form) -> Result<Content, Error> {
     if given.is_empty() {
         return Err(Error::Path("`path` is empty"));
@@ -83,7 +72,7 @@ pub async fn read(checkout: &Checkout, overlay: &Overlay, given: &str, form: For
     for attempt in 1.. {
         let (at, path) = (checkout.clone(), given.to_owned());
         let real = Tasks::spawn_blocking(move || client_path::resolve(&at, &path)).await??;
-        let unsaved = overlay.settled(&real, Policy::default().timeout).await.map_err(|_| Error::Untold(given.to_owned()))?;
+        let unsaved = overlay.wait_for_text(&real, Policy::default().timeout).await.map_err(|_| Error::TextUnknown(given.to_owned()))?;
         let unsaved = unsaved.map(|document| Arc::clone(&document.text));
         let (source, path) = (real.clone(), given.to_owned());
         let is_unsaved = unsaved.is_some();
@@ -94,7 +83,7 @@ pub async fn read(checkout: &Checkout, overlay: &Overlay, given: &str, form: For
         }
         let is_wide = matches!(content.encoding, Encoding::Utf16Le | Encoding::Utf16Be);
         let patch = head_patch::against_head(&real, (is_unsaved || is_wide).then_some(text.as_str())).await?;
-        // git has read the file by itself: both must have seen the same.
+        // git has read the file separately: both must have read the same state.
         if before.is_some_and(|before| real.as_path().symlink_metadata().map_or(true, |now| stamp(&now) != stamp(&before))) {
             if attempt < MAX_ATTEMPTS {
                 continue;
@@ -116,7 +105,7 @@ pub async fn read(checkout: &Checkout, overlay: &Overlay, given: &str, form: For
     Err(Error::Changed(given.to_owned()))
 }
 
-/// What is another after a change of the file.
+/// A value that differs after a change of the file.
 fn stamp(metadata: &Metadata) -> impl PartialEq {
     #[cfg(unix)]
     {
@@ -129,16 +118,16 @@ fn stamp(metadata: &Metadata) -> impl PartialEq {
     }
 }
 
-/// The error where a link on the way leads to nothing: to the opening it looks like one that was put there meanwhile.
+/// The error for a broken symbolic link in the path, which opening reports as one that was put there meanwhile.
 fn dangling(real: &AbsPath, given: &str) -> Option<Error> {
-    let leads_nowhere =
+    let is_broken_link =
         |path: &AbsPath| path.as_path().symlink_metadata().is_ok_and(|found| found.is_symlink()) && !path.as_path().exists();
-    let link = real.ancestors().find(leads_nowhere)?;
+    let link = real.ancestors().find(is_broken_link)?;
     let target = std::fs::read_link(link.as_path()).ok()?.display().to_string();
     Some(Error::Dangling { path: given.to_owned(), link: link.to_string(), target })
 }
 
-/// The content, and of a file on disk what was known of it before it was read.
+/// The content, and the metadata of a file on disk before reading.
 fn load(real: &AbsPath, given: &str, unsaved: Option<Arc<str>>, form: Form) -> Result<(Content, Option<Metadata>), Error> {
     if let Some(text) = unsaved {
         let window = match form {
@@ -186,14 +175,14 @@ fn content(body: Body, encoding: Encoding, window: &Window) -> Content {
     Content { body, encoding, is_lossy: false, more: window.more, version: blake3::hash(&window.bytes) }
 }
 
-/// The text with its mark, and whether it lacks some bytes; `None` for what is no text.
+/// The text with its byte order mark, and whether bytes could not be decoded; `None` for binary content.
 fn text_of(bytes: &[u8]) -> Option<(String, Encoding, bool)> {
     let file = TextFile::decode(bytes).ok()?;
     let mark = if file.encoding.mark().is_empty() { "" } else { "\u{feff}" };
     Some((format!("{mark}{}", file.shown(&file.text)), file.encoding, file.is_lossy() || file.strays > 0))
 }
 
-/// The one kind of text that is something else to those who show it.
+/// SVG is the only text with a media type of its own.
 fn text_mime(path: &AbsPath) -> Option<String> {
     let is_svg = path.as_path().extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
     is_svg.then(|| "image/svg+xml".to_owned())
@@ -202,9 +191,8 @@ fn text_mime(path: &AbsPath) -> Option<String> {
 /// A part of a file.
 struct Window {
     bytes: Vec<u8>,
-    /// Something follows it.
     more: bool,
-    /// It is longer than is given at once.
+    /// It exceeds the limit.
     is_cut: bool,
 }
 
@@ -221,7 +209,7 @@ impl Window {
     }
 }
 
-/// The lines from `first` on, at most `limit`, with their ends. Nothing is read after them.
+/// At most `limit` lines from `first` on, with their terminators. Stops reading after them.
 fn window(mut source: impl std::io::Read, first: u64, limit: u64) -> std::io::Result<Window> {
     let mut kept = Window { bytes: Vec::new(), more: false, is_cut: false };
     let mut line = 1u64;

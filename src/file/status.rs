@@ -1,8 +1,8 @@
-//! Which files differ from the last commit, each once, as git itself sees it: the git program is asked, so every
-//! repository that git can read is read as git reads it. Two processes do it side by side, one for what is tracked and
-//! one for what is not. In large repositories the directories are first looked at without it, and it is asked only about
-//! the files that may differ and the names that it may not track, which spares it nearly all of its work. libgit2 is no help: in a repository of 100,000 files its status alone takes most of the time that git needs
-//! for status and diff.
+//! The files that differ from the last commit, each once, by the git program, so that every repository is read exactly
+//! as git reads it. Two processes run concurrently, one for tracked and one for untracked files. Large repositories are
+//! first scanned without git, which then only gets the files that may differ and the names that may be untracked; that
+//! saves it nearly all of its work. libgit2 would be slower: in a repository of 100,000 files its status alone takes
+//! most of the time that git needs for status and diff.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use crate::{
     git::{
         self,
         path::os_string,
-        program::{Answer, Git, TOP, is_promised},
+        program::{Answer, Git, TOP, is_missing_object},
         scan::{self, Scan},
         status_output::{self, Difference},
         tracked::is_below,
@@ -23,56 +23,52 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// The limit of changes in an answer; with more, something is generated that git should ignore.
+/// The limit of changes; with more, there are probably generated files that git should ignore.
 const MAX_CHANGES: usize = 100_000;
-/// git's rename limit, its own default: how many new files are compared with how many deleted ones.
+/// git's own default for the rename limit: how many new files are compared with how many deleted ones.
 const RENAME_LIMIT: &str = "-l1000";
-/// How many files git is asked about by name: it compares each file that it meets with each name.
-const MAX_NAMED: usize = 300;
+/// The limit of pathspecs in a command: git compares each file with each of them.
+const MAX_PATHSPECS: usize = 300;
 /// The size limit of the names in a command line.
-const MAX_NAMED_BYTES: usize = 48 << 10;
+const MAX_PATHSPEC_BYTES: usize = 48 << 10;
 
 /// A file that differs from the last commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Where it is, or was when it is gone, relative to the directory that was asked about.
+    /// The current path, or the last one of a deleted file, relative to the queried directory.
     pub path: PathBuf,
-    /// It is a repository inside this one that is not part of it.
+    /// It is a nested repository that is not a submodule.
     pub is_repository: bool,
-    /// Lines that the last commit has not; 0 where git counts none.
+    /// Added lines; 0 if git does not count them.
     pub added: u64,
-    /// Lines that only the last commit has.
+    /// Removed lines; 0 if git does not count them.
     pub removed: u64,
-    /// How it differs.
     pub kind: ChangeKind,
 }
 
-/// How a file differs from the last commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It is new, tracked or not.
+    /// New, tracked or not.
     Added,
-    /// It is gone.
     Deleted,
-    /// Its content, mode or kind is another, or it is in conflict.
+    /// Its content, mode or type has changed, or it is in conflict.
     Modified,
-    /// It was somewhere else.
     Renamed {
-        /// Relative to the directory that was asked about.
+        /// Relative to the queried directory.
         from: PathBuf,
     },
 }
 
-/// What differs from the last commit at and below a directory, which must be a real path, by path. Outside git and where
-/// there is no work tree nothing does.
+/// The changes since the last commit in a directory, recursively, sorted by path; empty outside git and without a work
+/// tree. `directory` must be a real path.
 ///
 /// # Errors
-/// When git cannot read the repository, or there are more changes than [`Error::TooLarge`] allows.
+/// When git cannot read the repository, or there are too many changes ([`Error::TooLarge`]).
 pub async fn status(directory: &AbsPath) -> Result<Vec<Change>, Error> {
     let Some(git) = Git::in_work_tree(directory).await? else { return Ok(Vec::new()) };
-    let looked = Looked::at(&git, directory).await?;
+    let scanned = Scanned::at(&git, directory).await?;
     let (tracked, others) =
-        tokio::join!(tracked(&git, looked.as_ref()), untracked::others(&git, looked.as_ref().map(|looked| &looked.scan)));
+        tokio::join!(tracked(&git, scanned.as_ref()), untracked::others(&git, scanned.as_ref().map(|scanned| &scanned.scan)));
     let (tracked, (untracked, conflicts)) = (tracked?, others?);
     if tracked.len() + untracked.len() + conflicts.len() > MAX_CHANGES {
         return Err(Error::TooLarge {
@@ -83,8 +79,8 @@ pub async fn status(directory: &AbsPath) -> Result<Vec<Change>, Error> {
     }
     let mut changes: BTreeMap<Vec<u8>, Change> =
         tracked.iter().map(|(path, difference)| (path.clone(), change(path, difference))).collect();
-    // What the last commit has and the index has not, whether or not something new looks like it.
-    let gone: BTreeMap<&[u8], &Difference> = tracked
+    // Files in the last commit that are not in the index, whether or not they are sources of renames.
+    let removed_from_index: BTreeMap<&[u8], &Difference> = tracked
         .iter()
         .filter_map(|(path, difference)| match &difference.from {
             Some(from) => Some((&from[..], difference)),
@@ -93,11 +89,11 @@ pub async fn status(directory: &AbsPath) -> Result<Vec<Change>, Error> {
         .collect();
     let mut new = Vec::new();
     for path in untracked {
-        let Some(difference) = gone.get(&path[..]) else {
+        let Some(difference) = removed_from_index.get(&path[..]) else {
             new.push(path);
             continue;
         };
-        // Taken out of the index but still there: what counts is how it differs.
+        // Removed from the index but still on disk: shown by its difference.
         let (added, removed) = head_patch::lines_between(&git, &difference.old_id, &directory.join(os_string(&path))).await?;
         let shown = os_string(&path).into();
         changes.insert(path, Change { path: shown, is_repository: false, added, removed, kind: ChangeKind::Modified });
@@ -110,8 +106,8 @@ pub async fn status(directory: &AbsPath) -> Result<Vec<Change>, Error> {
         changes.entry(path).or_insert(change);
     }
     for path in conflicts {
-        let there = directory.join(os_string(&path)).as_path().symlink_metadata().is_ok();
-        let kind = if there { ChangeKind::Modified } else { ChangeKind::Deleted };
+        let exists = directory.join(os_string(&path)).as_path().symlink_metadata().is_ok();
+        let kind = if exists { ChangeKind::Modified } else { ChangeKind::Deleted };
         let shown = os_string(&path).into();
         let change = changes.entry(path).or_insert(Change { path: shown, is_repository: false, added: 0, removed: 0, kind: kind.clone() });
         change.kind = kind;
@@ -130,16 +126,16 @@ fn change(path: &[u8], difference: &Difference) -> Change {
     Change { path: os_string(path).into(), is_repository: false, added, removed, kind }
 }
 
-/// What was seen without git.
-struct Looked {
-    read: scan::Read,
+/// The result of the scan without git.
+struct Scanned {
+    read: scan::IndexSnapshot,
     scan: Scan,
     /// The id of the last commit's tree.
     head: Option<Vec<u8>>,
 }
 
-impl Looked {
-    /// Looks at and below the directory; `None` where git may as well look by itself.
+impl Scanned {
+    /// Scans the directory; `None` if scanning is of no use.
     async fn at(git: &Git, directory: &AbsPath) -> Result<Option<Self>, Error> {
         let Some(tree) = git.tree() else { return Ok(None) };
         let Some(read) = scan::read(tree).await else { return Ok(None) };
@@ -150,12 +146,12 @@ impl Looked {
         Ok(Some(Self { read, scan, head }))
     }
 
-    /// How the tracked files differ, where few of them may: git is asked about those alone, and not at all where there are
-    /// none. `None` where it has to be asked about all.
-    async fn few(&self, git: &Git) -> Result<Option<BTreeMap<Vec<u8>, Difference>>, Error> {
+    /// The differences of tracked files if only few files may differ: git compares only those. `None` if git has to
+    /// compare all.
+    async fn few_differences(&self, git: &Git) -> Result<Option<BTreeMap<Vec<u8>, Difference>>, Error> {
         let Self { read, scan, head: Some(head) } = self else { return Ok(None) };
         let index = &read.index;
-        if !index.is_common() || scan.changed.len() > MAX_NAMED {
+        if !index.has_only_normal_entries() || scan.changed.len() > MAX_PATHSPECS {
             return Ok(None);
         }
         let mut paths: BTreeSet<Vec<u8>> = scan.changed.iter().map(|file| index.path(*file).to_owned()).collect();
@@ -173,11 +169,11 @@ impl Looked {
         if paths.is_empty() {
             return Ok(Some(BTreeMap::new()));
         }
-        if paths.len() > MAX_NAMED || paths.iter().map(Vec::len).sum::<usize>() > MAX_NAMED_BYTES {
+        if paths.len() > MAX_PATHSPECS || paths.iter().map(Vec::len).sum::<usize>() > MAX_PATHSPEC_BYTES {
             return Ok(None);
         }
         let files = paths.iter().filter_map(|path| index.find(path)).collect();
-        let Some(small) = read.of(files).await else { return Ok(None) };
+        let Some(small) = read.subset(files).await else { return Ok(None) };
         let head = os_string(head);
         let named: Vec<_> = paths.iter().map(|path| os_string(&[TOP, path].concat())).collect();
         let arguments: Vec<&OsStr> = diff(&head).into_iter().chain(named.iter().map(|path| &path[..])).collect();
@@ -186,13 +182,13 @@ impl Looked {
     }
 }
 
-/// How the tracked files differ.
-async fn tracked(git: &Git, looked: Option<&Looked>) -> Result<BTreeMap<Vec<u8>, Difference>, Error> {
-    if let Some(looked) = looked {
-        if let Some(found) = looked.few(git).await? {
+/// The differences of tracked files.
+async fn tracked(git: &Git, scanned: Option<&Scanned>) -> Result<BTreeMap<Vec<u8>, Difference>, Error> {
+    if let Some(scanned) = scanned {
+        if let Some(found) = scanned.few_differences(git).await? {
             return Ok(found);
         }
-        if let Some(marked) = looked.read.marked(&looked.scan).await
+        if let Some(marked) = scanned.read.with_unchanged(&scanned.scan).await
             && let Answer::Yes(output) = git.with_index(marked.path()).ask(&diff("HEAD")).await?
         {
             return Ok(status_output::differences(&output));
@@ -203,40 +199,40 @@ async fn tracked(git: &Git, looked: Option<&Looked>) -> Result<BTreeMap<Vec<u8>,
         answer => return Ok(status_output::differences(&answer.text()?)),
     };
     if matches!(git.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await?, Answer::Yes(_)) {
-        return if is_promised(&failed) { without_contents(git).await } else { Err(git::Error::Failed(failed).into()) };
+        return if is_missing_object(&failed) { without_contents(git).await } else { Err(git::Error::Failed(failed).into()) };
     }
-    // No commits yet: compared with nothing.
+    // Before the first commit the base is the empty tree.
     let empty = git.ask(&["hash-object", "-t", "tree", "--stdin"]).await?.text()?;
     let output = git.ask(&diff(&os_string(empty.trim_ascii()))).await?.text()?;
     Ok(status_output::differences(&output))
 }
 
-const FIXED: [&str; 8] = [
+const COMMON_OPTIONS: [&str; 8] = [
     "-z",
     "--no-abbrev",
     "--relative",
     "--no-color",
     "--no-ext-diff",
     "--no-textconv",
-    // Of a module only its commit counts, and nothing is run in it.
+    // Only the commit of a submodule counts; git is not run in it.
     "--ignore-submodules=dirty",
     "-O/dev/null",
 ];
 
 fn diff(base: &(impl AsRef<OsStr> + ?Sized)) -> Vec<&OsStr> {
-    let options = ["diff", "--raw", "--numstat", "-M", RENAME_LIMIT, "--submodule=short"].into_iter().chain(FIXED);
+    let options = ["diff", "--raw", "--numstat", "-M", RENAME_LIMIT, "--submodule=short"].into_iter().chain(COMMON_OPTIONS);
     options.map(OsStr::new).chain([base.as_ref(), OsStr::new("--")]).collect()
 }
 
-/// Which tracked files differ, told without the contents that a partial clone lacks: no lines, no renames.
+/// The tracked files that differ, without contents that a partial clone lacks: no line counts, no renames.
 async fn without_contents(git: &Git) -> Result<BTreeMap<Vec<u8>, Difference>, Error> {
-    let options = || ["diff-index", "--raw", "--no-renames"].into_iter().chain(FIXED);
+    let options = || ["diff-index", "--raw", "--no-renames"].into_iter().chain(COMMON_OPTIONS);
     let all: Vec<_> = options().chain(["HEAD"]).collect();
     let staged: Vec<_> = options().chain(["--cached", "HEAD"]).collect();
     let (all, staged) = tokio::try_join!(git.ask(&all), git.ask(&staged))?;
     let mut all = status_output::differences(&all.text()?);
     let staged = status_output::differences(&staged.text()?);
-    // What was only touched is among them; git compares it with the index by its hash.
+    // This includes touched files; `ls-files` compares them with the index by hash.
     let edited = git.ask(&["ls-files", "-z", "--modified"]).await?.text()?;
     let edited: BTreeSet<&[u8]> = edited.split(|byte| *byte == 0).collect();
     all.retain(|path, difference| {

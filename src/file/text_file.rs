@@ -1,22 +1,22 @@
-//! Text as files have it: its encoding, and line endings, which are unified with a way back to the original.
+//! The text of a file with its encoding and line endings. Line endings are normalised, with a mapping to the original.
 
 use std::ops::Range;
 
 pub use crate::stdx::encoding::{Encoding, TextFile, is_binary, note};
 
-/// Text whose lines all end with a line feed, with the way back to the original.
+/// Text whose lines all end with a line feed, with a mapping to the original.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unified {
     /// The text without the carriage returns before line feeds.
     pub text: String,
-    /// Where in `text` a carriage return was dropped: the offsets of their line feeds, ascending.
+    /// The offsets in `text` of the line feeds after which a carriage return was removed, ascending.
     dropped: Vec<usize>,
-    /// What prevails in all of it; counted once, since it is asked for at each of many places.
+    /// The prevailing line ending of the whole text, computed once.
     overall: Option<Ending>,
 }
 
 impl Unified {
-    /// Drops carriage returns before line feeds.
+    /// Removes carriage returns before line feeds.
     #[must_use]
     pub fn new(original: &str) -> Self {
         let mut text = String::with_capacity(original.len());
@@ -34,14 +34,14 @@ impl Unified {
         unified
     }
 
-    /// The place in the original of a range in `text`.
+    /// The range in the original for a range in `text`.
     #[must_use]
     pub fn original(&self, range: &Range<usize>) -> Range<usize> {
-        let place = |offset: usize| offset + self.dropped.partition_point(|dropped| *dropped < offset);
-        place(range.start)..place(range.end)
+        let map = |offset: usize| offset + self.dropped.partition_point(|dropped| *dropped < offset);
+        map(range.start)..map(range.end)
     }
 
-    /// The text with the line endings that prevail in a range of the original, or in all of it where the range has none.
+    /// Converts line endings to those that prevail in a range, or in the whole text if the range has none.
     #[must_use]
     pub fn with_endings_of(&self, range: &Range<usize>, text: &str) -> String {
         let unified = text.replace("\r\n", "\n");
@@ -71,20 +71,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn unified_text_leads_back(text in "[ab\r\n]{0,40}", at in 0..40usize, length in 0..40usize) {
+        fn unified_text_maps_to_the_original(text in "[ab\r\n]{0,40}", at in 0..40usize, length in 0..40usize) {
             let unified = Unified::new(&text);
             prop_assert_eq!(&unified.text, &text.replace("\r\n", "\n"));
             let start = at.min(unified.text.len());
             let end = (start + length).min(unified.text.len());
             let original = unified.original(&(start..end));
             prop_assert_eq!(text[original.clone()].replace("\r\n", "\n"), &unified.text[start..end]);
-            // The parts before and after are whole as well: no ending is cut in two.
+            // The parts before and after are complete too: no line ending is split.
             prop_assert_eq!(text[..original.start].replace("\r\n", "\n"), &unified.text[..start]);
             prop_assert_eq!(text[original.end..].replace("\r\n", "\n"), &unified.text[end..]);
         }
 
         #[test]
-        fn the_same_text_put_back_changes_nothing_in_uniform_files(lines in prop::collection::vec("[ab]{0,3}", 1..6), crlf: bool, from in 0..6usize) {
+        fn replacing_text_with_itself_changes_nothing_in_uniform_files(lines in prop::collection::vec("[ab]{0,3}", 1..6), crlf: bool, from in 0..6usize) {
             let text = lines.join(if crlf { "\r\n" } else { "\n" });
             let unified = Unified::new(&text);
             let range = from.min(unified.text.len())..unified.text.len();

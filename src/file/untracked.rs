@@ -1,6 +1,5 @@
-//! Which files are there that git does not track and does not ignore. Where the directories have been looked at already,
-//! git only says which of the few names that are not in its index it ignores, and what is in directories of which it
-//! tracks nothing.
+//! The untracked files that are not ignored. After a scan git only has to check which of the few names outside the
+//! index are ignored, and to list directories without tracked files.
 
 use std::{collections::BTreeSet, ffi::OsStr};
 
@@ -13,34 +12,34 @@ use crate::git::{
 };
 
 const LIST: [&str; 6] = ["ls-files", "-z", "-t", "--others", "--unmerged", "--exclude-standard"];
-/// With more directories git is as fast when it looks at everything.
+/// With more directories a full listing by git is as fast.
 const MAX_DIRECTORIES: usize = 100;
 /// The size limit of the names in a command line.
-const MAX_NAMED_BYTES: usize = 48 << 10;
+const MAX_PATHSPEC_BYTES: usize = 48 << 10;
 
 type Paths = BTreeSet<Vec<u8>>;
 
-/// The files that are not tracked, and the tracked ones that are in conflict.
+/// The untracked files, and the files in conflict.
 pub(super) async fn others(git: &Git, scan: Option<&Scan>) -> Result<(Paths, Paths), Error> {
     if let Some(scan) = scan
-        && let Some(others) = &scan.others
-        && let Some(untracked) = of_known(git, scan, others).await?
+        && let Some(others) = &scan.untracked
+        && let Some(untracked) = filter_scanned(git, scan, others).await?
     {
-        // What is in conflict is not common, and then the others are not known.
+        // `scan.untracked` is known only if there are no conflicts.
         return Ok((untracked, Paths::new()));
     }
     Ok(status_output::others(&git.ask_ignore(&LIST, Vec::new()).await?.text()?))
 }
 
-/// Those of the names that git does not ignore, with what is in directories; `None` where git should look by itself.
-async fn of_known(git: &Git, scan: &Scan, others: &[(Vec<u8>, bool)]) -> Result<Option<Paths>, Error> {
+/// The names that git does not ignore, with the contents of directories; `None` if git should list everything.
+async fn filter_scanned(git: &Git, scan: &Scan, others: &[(Vec<u8>, bool)]) -> Result<Option<Paths>, Error> {
     if others.is_empty() {
         return Ok(Some(Paths::new()));
     }
     let start = scan.below.len() + usize::from(!scan.below.is_empty());
-    // Without the dot a name could begin with a colon, which means something to git.
+    // `./` protects names that begin with a colon, which git treats as pathspec magic.
     let input = others.iter().flat_map(|(path, _)| [b"./", &path[start..], &[0]].concat()).collect();
-    // None of the names is in the index, so it need not be read.
+    // None of the names is in the index, so git need not read it.
     let output = match git.ask_ignore(&["check-ignore", "-z", "--no-index", "--stdin"], input).await? {
         Answer::Yes(output) => output,
         Answer::No => Vec::new(),
@@ -53,7 +52,7 @@ async fn of_known(git: &Git, scan: &Scan, others: &[(Vec<u8>, bool)]) -> Result<
     if directories.is_empty() {
         return Ok(Some(untracked));
     }
-    if directories.len() > MAX_DIRECTORIES || directories.iter().map(|path| path.len()).sum::<usize>() > MAX_NAMED_BYTES {
+    if directories.len() > MAX_DIRECTORIES || directories.iter().map(|path| path.len()).sum::<usize>() > MAX_PATHSPEC_BYTES {
         return Ok(None);
     }
     let arguments: Vec<&OsStr> =

@@ -1,6 +1,6 @@
-//! All files below a directory, as every search sees them: hidden files are part of a project, git's own directory is
-//! not, what ignore files name is left out, and symbolic links are named but never followed. They come from the index of
-//! names where there is one, and else from a walk of their own.
+//! All files in a directory, recursively, as every search sees them: with hidden files, without `.git` and ignored
+//! files, and with symbolic links, which are never followed. They come from the file index if there is one, otherwise
+//! from a walk.
 
 use std::{
     io,
@@ -11,59 +11,59 @@ use std::{
 
 use super::{
     listing::{EntryKind, is_within},
-    refresh::close,
+    refresh::remove_closed,
     tree::Tree,
-    walk::{self, Bounds, Unwatched},
+    walk::{self, Bounds, NoWatches},
 };
 use crate::{file::names::as_path, git::ignore::Rules, stdx::paths::AbsPath};
 
-/// The files below a directory.
+/// The files in a directory, recursively.
 #[derive(Debug, Clone)]
 pub struct Files {
-    /// The top of the tree, a real path.
+    /// The root of the tree, a real path.
     root: AbsPath,
     tree: Arc<Tree>,
-    /// The directory, relative to the top.
+    /// The directory, relative to the root.
     directory: Vec<u8>,
 }
 
 impl Files {
-    /// Those of a tree with this top below a directory; `None` where the tree does not hold the directory.
+    /// The files of a tree with this root in a directory; `None` if the tree does not contain the directory.
     #[must_use]
     pub fn of_tree(root: AbsPath, tree: Arc<Tree>, directory: Vec<u8>) -> Option<Self> {
         tree.position(&directory)?;
         Some(Self { root, tree, directory })
     }
 
-    /// Walks a directory. Ends early, with what was found, when `is_over` says so.
+    /// Walks a directory. Ends early, with the files found so far, when `is_over` returns true.
     ///
     /// # Errors
     /// When the directory itself cannot be read.
     pub fn walk(root: &AbsPath, bounds: Bounds, is_over: &(dyn Fn() -> bool + Sync)) -> io::Result<Self> {
-        let walked = walk::walk(root, b"", Rules::above(root), bounds, &Unwatched, is_over)?;
-        let tree = close(Tree::new(walked.nodes, walked.cut), &walked.closed);
+        let walked = walk::walk(root, b"", Rules::above(root), bounds, &NoWatches, is_over)?;
+        let tree = remove_closed(Tree::new(walked.nodes, walked.cut), &walked.closed);
         Ok(Self { root: root.clone(), tree: Arc::new(tree), directory: Vec::new() })
     }
 
-    /// Whether there are more than may be listed.
+    /// Whether the list was truncated by a limit.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.tree.cut.is_some()
     }
 
-    /// How many directories could not be read.
+    /// The number of directories that could not be read.
     #[must_use]
     pub fn unreadable(&self) -> usize {
         self.tree.nodes()[self.tree.below(&self.directory)].iter().filter(|node| node.is_unreadable()).count()
     }
 
-    /// Visits every entry below the directory by its absolute path: a directory before what is in it. `keep` says of each
-    /// whether it counts; nothing below a directory that does not is visited.
+    /// Visits every entry recursively by its absolute path, a directory before its contents. Entries for which `keep`
+    /// returns false are skipped, directories with their contents.
     pub fn visit(&self, keep: impl FnMut(&Path, EntryKind) -> bool, mut visit: impl FnMut(&Path, EntryKind)) {
         self.each(keep, |path, kind, _| visit(path, kind));
     }
 
-    /// The files that count, see [`Files::visit`]; far smaller than their paths.
+    /// The files that `keep` accepts, see [`Files::visit`]; far smaller than their paths.
     pub fn select(&self, keep: impl FnMut(&Path, EntryKind) -> bool) -> Vec<FileNumber> {
         let mut selected = Vec::new();
         self.each(keep, |_, kind, number| {
@@ -86,23 +86,23 @@ impl Files {
     fn each(&self, mut keep: impl FnMut(&Path, EntryKind) -> bool, mut visit: impl FnMut(&Path, EntryKind, FileNumber)) {
         let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
         let nodes = self.tree.nodes();
-        // A directory comes directly before all that is below it, so this is enough to skip that.
-        let mut left_out: Option<&[u8]> = None;
+        // A directory comes directly before its contents, so one path is enough to skip them.
+        let mut skipped: Option<&[u8]> = None;
         let mut path = PathBuf::new();
         for index in self.tree.below(&self.directory) {
             let listing = &nodes[index].listing;
             let (directory, node) = (listing.directory(), number(index));
-            if left_out.is_some_and(|top| is_within(directory, top)) {
+            if skipped.is_some_and(|top| is_within(directory, top)) {
                 continue;
             }
             self.root.as_path().clone_into(&mut path);
-            // Joining nothing would add a separator.
+            // Joining an empty path would add a separator.
             if !directory.is_empty() {
                 path.push(as_path(directory));
             }
             if directory != self.directory {
                 if !keep(&path, EntryKind::Directory) {
-                    left_out = Some(directory);
+                    skipped = Some(directory);
                     continue;
                 }
                 visit(&path, EntryKind::Directory, FileNumber { node, name: 0 });
@@ -121,23 +121,22 @@ impl Files {
 /// A file in a list.
 #[derive(Debug, Clone, Copy)]
 pub struct FileNumber {
-    /// The number of its directory in the tree.
+    /// The index of its directory in the tree.
     node: u32,
-    /// The number of its name in the directory.
+    /// The index of its name in the directory.
     name: u32,
 }
 
-/// A file with the time of its last change.
+/// A file with its modification time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dated {
-    /// The absolute path.
     pub path: PathBuf,
-    /// When it was changed last; long ago where nobody knows.
+    /// 1970 if it is not known.
     pub modified: SystemTime,
 }
 
 impl Dated {
-    /// The file at a path as it is now; a link counts by itself.
+    /// Reads the modification time of a file; symbolic links are not followed.
     #[must_use]
     pub fn now(path: &Path) -> Self {
         let modified = path.symlink_metadata().and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -145,7 +144,7 @@ impl Dated {
     }
 }
 
-/// Newest first; files of equal age by path, so that the order is always the same.
+/// Sorts the newest first, and files of equal age by path, so that the order is deterministic.
 pub fn newest_first(files: &mut [Dated]) {
     files.sort_by(|one, other| other.modified.cmp(&one.modified).then_with(|| one.path.cmp(&other.path)));
 }

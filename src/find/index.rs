@@ -1,4 +1,4 @@
-//! The index of one worktree as others see it: it is asked for the names as they are now. A task of its own keeps it.
+//! A handle to the index of one worktree, which a task of its own maintains.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,44 +10,42 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     index_task::IndexTask,
     notifier::Notifier,
-    snapshot::{Answer, Question, Snapshot, Unreadable},
-    watch::table::Allowance,
+    snapshot::{Snapshot, TreeRequest, TreeResult, Unreadable},
+    watch::table::WatchBudget,
 };
 use crate::{git::Checkout, stdx::tasks::Tasks};
 
-/// An index.
 pub struct Index {
-    /// What it is of; its directory is the top.
+    /// The indexed checkout; its directory is the root.
     pub checkout: Checkout,
-    questions: mpsc::UnboundedSender<Question>,
+    requests: mpsc::UnboundedSender<TreeRequest>,
     snapshot: Arc<Mutex<Snapshot>>,
     tasks: Tasks,
 }
 
 impl Index {
-    /// Begins to read. `others` are of the same project: what is alike is shared with them.
+    /// Starts reading. `siblings` are indexes of the same project, with which equal directories are shared.
     #[must_use]
-    pub fn start(checkout: Checkout, others: &[Arc<Self>], notifier: Notifier, allowance: Arc<Allowance>, tasks: &Tasks) -> Arc<Self> {
-        let (questions, asked) = mpsc::unbounded_channel();
+    pub fn start(checkout: Checkout, siblings: &[Arc<Self>], notifier: Notifier, budget: Arc<WatchBudget>, tasks: &Tasks) -> Arc<Self> {
+        let (requests, received) = mpsc::unbounded_channel();
         let snapshot = Arc::<Mutex<Snapshot>>::default();
         let tasks = tasks.child();
-        let others = others.iter().map(|other| Arc::downgrade(&other.snapshot)).collect();
-        let task = IndexTask::new(checkout.clone(), others, Arc::clone(&snapshot), notifier, allowance);
-        drop(tasks.spawn("file index", task.run(asked, tasks.token().clone())));
-        Arc::new(Self { checkout, questions, snapshot, tasks })
+        let siblings = siblings.iter().map(|other| Arc::downgrade(&other.snapshot)).collect();
+        let task = IndexTask::new(checkout.clone(), siblings, Arc::clone(&snapshot), notifier, budget);
+        drop(tasks.spawn("file index", task.run(received, tasks.token().clone())));
+        Arc::new(Self { checkout, requests, snapshot, tasks })
     }
 
-    /// The names: every change that had ended by a moment is in it.
+    /// The tree, which includes every change that was completed before `since`.
     ///
     /// # Errors
     /// When the root cannot be read.
-    pub async fn fresh(&self, since: Instant) -> Answer {
+    pub async fn tree(&self, since: Instant) -> TreeResult {
         let (sender, answer) = oneshot::channel();
-        let _ = self.questions.send(Question { since, answer: sender });
+        let _ = self.requests.send(TreeRequest { since, answer: sender });
         answer.await.unwrap_or_else(|_| Err(Unreadable("the index was closed".into())))
     }
 
-    /// What it holds now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -60,5 +58,5 @@ impl Drop for Index {
     }
 }
 
-/// Somebody who wants to be told of changes: as long as the value lives, the index does.
+/// Keeps an index alive for a client that follows changes.
 pub struct Follower(#[expect(dead_code, reason = "it is only held")] pub(super) Arc<Index>);

@@ -1,5 +1,5 @@
-//! The task that keeps one index up to date. It reads the tree, watches its directories while it already answers, reads
-//! again what has changed, and tells clients of the changes. Directories without a watch are polled before each answer.
+//! The task that maintains one index. It reads the tree, adds watches while it already answers requests, rereads
+//! changed directories, and emits events for changes. Directories without a watch are polled before each answer.
 
 use std::{
     collections::BTreeSet,
@@ -24,12 +24,12 @@ use super::{
     listing::{self, EntryKind},
     notifier::Notifier,
     refresh::{self, Dirty, refresh},
-    snapshot::{Question, Snapshot, Unreadable},
-    tree::{Node, Tree, UNWATCHED},
-    walk::{self, Bounds, Unwatched},
+    snapshot::{Snapshot, TreeRequest, Unreadable},
+    tree::{NO_WATCH, Node, Tree},
+    walk::{self, Bounds, NoWatches},
     watch::{
         Event, Notice,
-        table::{Allowance, Table, Watched},
+        table::{Purpose, WatchBudget, WatchTable},
     },
 };
 use crate::{
@@ -38,177 +38,176 @@ use crate::{
     stdx::tasks::Tasks,
 };
 
-/// The debounce: changes are gathered for this long before they are read, unless somebody asks.
+/// The debounce time: changes are collected for this long before they are read, unless there is a request.
 const DEBOUNCE: Duration = Duration::from_millis(40);
-/// How often directories without a watch are polled, or less where that takes long.
+/// How often directories without a watch are polled; less often if polling is slow.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// How soon they are polled again for a question.
-const POLL_PAUSE: Duration = Duration::from_millis(50);
-/// How many directories get a watch before questions are answered again.
+/// The shortest time between two polls for requests.
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How many watches are added before requests are answered again.
 const WATCH_BATCH: usize = 512;
 
 pub struct IndexTask {
     checkout: Checkout,
-    others: Vec<Weak<Mutex<Snapshot>>>,
+    siblings: Vec<Weak<Mutex<Snapshot>>>,
     snapshot: Arc<Mutex<Snapshot>>,
     notifier: Notifier,
-    table: Arc<Table>,
+    table: Arc<WatchTable>,
     cancel: Arc<AtomicBool>,
     tree: Arc<Tree>,
     failure: Option<Unreadable>,
     dirty: Dirty,
-    written: BTreeSet<Vec<u8>>,
+    modified: BTreeSet<Vec<u8>>,
     changes: ChangeBatch,
     head: Option<Head>,
     is_head_changed: bool,
-    outside: Vec<(PathBuf, u64)>,
-    /// The directory before which all have been offered a watch.
-    offered: Option<usize>,
-    /// When to look at what was gathered, and when to tell.
-    due: Option<Instant>,
-    tell: Option<Instant>,
-    looked: Instant,
-    look_took: Duration,
-    /// What had happened before this is in the tree, also where nobody watches.
-    known: Instant,
-    /// How many directories nobody watches.
+    outer_rules: Vec<(PathBuf, u64)>,
+    /// The first directory that may still get a watch; `None` when all were tried.
+    next_unwatched: Option<usize>,
+    /// When to read collected changes, and when to emit events.
+    refresh_at: Option<Instant>,
+    emit_at: Option<Instant>,
+    polled: Instant,
+    poll_duration: Duration,
+    /// The tree includes all changes before this time, in unwatched directories too.
+    current_until: Instant,
+    /// The number of directories without a watch.
     unwatched: usize,
 }
 
 impl IndexTask {
     pub fn new(
         checkout: Checkout,
-        others: Vec<Weak<Mutex<Snapshot>>>,
+        siblings: Vec<Weak<Mutex<Snapshot>>>,
         snapshot: Arc<Mutex<Snapshot>>,
         notifier: Notifier,
-        allowance: Arc<Allowance>,
+        budget: Arc<WatchBudget>,
     ) -> Self {
         let now = Instant::now();
         Self {
             checkout,
-            others,
+            siblings,
             snapshot,
             notifier,
-            table: Arc::new(Table::new(allowance)),
+            table: Arc::new(WatchTable::new(budget)),
             cancel: Arc::default(),
             tree: Arc::default(),
             failure: None,
             dirty: Dirty::default(),
-            written: BTreeSet::new(),
+            modified: BTreeSet::new(),
             changes: ChangeBatch::new(now),
             head: None,
             is_head_changed: false,
-            outside: Vec::new(),
-            offered: Some(0),
-            due: None,
-            tell: None,
-            looked: now,
-            look_took: Duration::ZERO,
-            known: now,
+            outer_rules: Vec::new(),
+            next_unwatched: Some(0),
+            refresh_at: None,
+            emit_at: None,
+            polled: now,
+            poll_duration: Duration::ZERO,
+            current_until: now,
             unwatched: 0,
         }
     }
 
-    pub async fn run(mut self, mut asked: mpsc::UnboundedReceiver<Question>, token: CancellationToken) {
+    pub async fn run(mut self, mut requests: mpsc::UnboundedReceiver<TreeRequest>, token: CancellationToken) {
         let cancel = Arc::clone(&self.cancel);
         tokio::select! {
             () = token.cancelled() => {}
-            () = self.keep(&mut asked) => {}
+            () = self.serve(&mut requests) => {}
         }
-        // What still reads in the background stops too.
+        // Stops background reads too.
         cancel.store(true, Ordering::Relaxed);
     }
 
-    async fn keep(&mut self, asked: &mut mpsc::UnboundedReceiver<Question>) {
-        self.begin().await;
+    async fn serve(&mut self, requests: &mut mpsc::UnboundedReceiver<TreeRequest>) {
+        self.read_all().await;
         loop {
             let table = Arc::clone(&self.table);
-            let next_look = self.looked + POLL_INTERVAL.max(self.look_took * 50);
+            let next_poll = self.polled + POLL_INTERVAL.max(self.poll_duration * 50);
             tokio::select! {
                 biased;
-                // First, so that no stream of questions keeps them from ever happening.
-                () = at(self.tell) => self.tell().await,
-                () = at(self.due) => self.look_again().await,
-                question = asked.recv() => {
-                    let Some(question) = question else { return };
-                    let mut questions = vec![question];
-                    while let Ok(question) = asked.try_recv() {
-                        questions.push(question);
+                // First, so that a stream of requests cannot starve them.
+                () = at(self.emit_at) => self.emit().await,
+                () = at(self.refresh_at) => self.refresh_dirty().await,
+                request = requests.recv() => {
+                    let Some(request) = request else { return };
+                    let mut batch = vec![request];
+                    while let Ok(request) = requests.try_recv() {
+                        batch.push(request);
                     }
-                    let since = questions.iter().map(|question| question.since).max();
-                    self.freshen(since.unwrap_or_else(Instant::now)).await;
+                    let since = batch.iter().map(|request| request.since).max();
+                    self.bring_up_to_date(since.unwrap_or_else(Instant::now)).await;
                     let answer = self.failure.clone().map_or_else(|| Ok(Arc::clone(&self.tree)), Err);
-                    for question in questions {
-                        let _ = question.answer.send(answer.clone());
+                    for request in batch {
+                        let _ = request.answer.send(answer.clone());
                     }
                 }
-                () = table.ready() => self.notice(),
-                () = at(Some(next_look)), if self.offered.is_none() && (self.unwatched > 0 || self.failure.is_some()) => {
-                    self.look(Duration::ZERO).await;
-                    self.look_again().await;
+                () = table.ready() => self.process_notices(),
+                () = at(Some(next_poll)), if self.next_unwatched.is_none() && (self.unwatched > 0 || self.failure.is_some()) => {
+                    self.poll(Duration::ZERO).await;
+                    self.refresh_dirty().await;
                 }
-                // Last, so that it waits for everything else.
-                () = std::future::ready(()), if self.offered.is_some() => self.offer().await,
+                // Last, so that everything else has priority.
+                () = std::future::ready(()), if self.next_unwatched.is_some() => self.add_watches().await,
             }
         }
     }
 
-    /// Runs work that blocks. Also ends when the task does.
+    /// Runs blocking work, which is cancelled with the task.
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> io::Result<T> {
         let cancel = Arc::clone(&self.cancel);
         Tasks::spawn_blocking(move || work(&cancel)).await.map_err(io::Error::other)
     }
 
-    /// Reads everything for the first time.
-    async fn begin(&mut self) {
+    /// Reads the whole tree for the first time.
+    async fn read_all(&mut self) {
         let checkout = self.checkout.clone();
-        let others: Vec<Arc<Tree>> = self
-            .others
+        let siblings: Vec<Arc<Tree>> = self
+            .siblings
             .iter()
             .filter_map(Weak::upgrade)
             .map(|other| Arc::clone(&other.lock().unwrap_or_else(PoisonError::into_inner).tree))
             .collect();
-        let began = Instant::now();
+        let started = Instant::now();
         let read = self
             .blocking(move |cancel| {
                 let (root, bounds) = (&checkout.worktree, Bounds::of(&checkout));
-                let walked = walk::walk(root, b"", ignore::Rules::above(root), bounds, &Unwatched, &|| cancel.load(Ordering::Relaxed))?;
-                let mut tree = refresh::close(Tree::new(walked.nodes, walked.cut), &walked.closed);
-                for other in &others {
+                let walked = walk::walk(root, b"", ignore::Rules::above(root), bounds, &NoWatches, &|| cancel.load(Ordering::Relaxed))?;
+                let mut tree = refresh::remove_closed(Tree::new(walked.nodes, walked.cut), &walked.closed);
+                for other in &siblings {
                     tree.share(other);
                 }
-                Ok((tree, ignore::outside(root), checkout.git.as_ref().and_then(|git| Head::read(git.own.as_path()))))
+                Ok((tree, ignore::outer_rule_files(root), checkout.git.as_ref().and_then(|git| Head::read(git.own.as_path()))))
             })
             .await;
         match read.and_then(|read: io::Result<_>| read) {
-            Ok((tree, outside, head)) => {
-                tracing::debug!(root = %self.checkout.worktree, entries = tree.entries(), took = ?began.elapsed(), "files are indexed");
-                (self.outside, self.head, self.known) = (outside, head, began);
-                self.take(tree);
+            Ok((tree, outer_rules, head)) => {
+                tracing::debug!(root = %self.checkout.worktree, entries = tree.entries(), took = ?started.elapsed(), "indexed files");
+                (self.outer_rules, self.head, self.current_until) = (outer_rules, head, started);
+                self.install(tree);
             }
-            Err(error) => self.fail(&error),
+            Err(error) => self.set_failure(&error),
         }
         if let Some(git) = &self.checkout.git {
-            let _ = self.table.add(&git.own, Watched::Head);
-            let _ = self.table.add(&git.common.join("info"), Watched::Rules);
-            // It may have changed before it was watched.
+            let _ = self.table.add(&git.own, Purpose::Head);
+            let _ = self.table.add(&git.common.join("info"), Purpose::Rules);
+            // `HEAD` may have changed before it was watched.
             self.is_head_changed = true;
         }
     }
 
-    fn fail(&mut self, error: &io::Error) {
+    fn set_failure(&mut self, error: &io::Error) {
         self.failure = Some(Unreadable(error.to_string()));
         self.tree = Arc::default();
         self.unwatched = 0;
         self.publish();
     }
 
-    /// Takes the next tree.
-    fn take(&mut self, tree: Tree) {
+    fn install(&mut self, tree: Tree) {
         if let Some(cut) = tree.cut
             && self.tree.cut.is_none()
         {
-            tracing::warn!(root = %self.checkout.worktree, ?cut, entries = tree.entries(), "the file index does not hold everything");
+            tracing::warn!(root = %self.checkout.worktree, ?cut, entries = tree.entries(), "the file index is incomplete");
         }
         self.failure = None;
         self.unwatched = tree.unwatched();
@@ -221,77 +220,77 @@ impl IndexTask {
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 
-    /// Has the next directories watched, and looks whether they have changed since they were read.
-    async fn offer(&mut self) {
-        let Some(start) = self.offered else { return };
+    /// Adds watches to the next directories, and checks whether they have changed since they were read.
+    async fn add_watches(&mut self) {
+        let Some(start) = self.next_unwatched else { return };
         let end = (start + WATCH_BATCH).min(self.tree.nodes().len());
         let (root, tree, table) = (self.checkout.worktree.clone(), Arc::clone(&self.tree), Arc::clone(&self.table));
-        let offered = self
+        let watched = self
             .blocking(move |cancel| {
                 let mut watched = Vec::new();
-                for (place, node) in tree.nodes()[start..end].iter().enumerate().filter(|(_, node)| node.watch == UNWATCHED) {
+                for (place, node) in tree.nodes()[start..end].iter().enumerate().filter(|(_, node)| node.watch == NO_WATCH) {
                     if table.is_full() || cancel.load(Ordering::Relaxed) {
                         break;
                     }
-                    let watch = walk::Enter::enter(&*table, &root, node.listing.directory());
+                    let watch = walk::AddWatch::add_watch(&*table, &root, node.listing.directory());
                     watched.push((start + place, watch, walk::is_changed(&root, node)));
                 }
                 watched
             })
             .await;
         let tree = Arc::make_mut(&mut self.tree);
-        for (place, watch, is_changed) in offered.unwrap_or_default() {
+        for (place, watch, is_changed) in watched.unwrap_or_default() {
             let node = &mut tree.nodes_mut()[place];
             node.watch = watch;
-            self.unwatched -= usize::from(watch != UNWATCHED);
+            self.unwatched -= usize::from(watch != NO_WATCH);
             if is_changed {
-                note_changed(&mut self.dirty, &node.listing);
+                mark_dirty(&mut self.dirty, &node.listing);
             }
         }
         if !self.dirty.is_empty() {
-            self.due.get_or_insert(Instant::now());
+            self.refresh_at.get_or_insert(Instant::now());
         }
-        self.offered = Some(end).filter(|end| *end < self.tree.nodes().len() && !self.table.is_full());
-        if self.offered.is_none() {
+        self.next_unwatched = Some(end).filter(|end| *end < self.tree.nodes().len() && !self.table.is_full());
+        if self.next_unwatched.is_none() {
             if self.unwatched > 0 {
-                tracing::info!(root = %self.checkout.worktree, unwatched = self.unwatched, "directories that cannot be watched are looked at when needed");
+                tracing::info!(root = %self.checkout.worktree, unwatched = self.unwatched, "directories without a watch are polled");
             }
             self.publish();
         }
     }
 
-    /// Takes what the watches tell.
-    fn notice(&mut self) {
+    /// Processes the notices of the watches.
+    fn process_notices(&mut self) {
         for notice in self.table.drain() {
             match notice {
-                Notice::Overflow => self.overflowed(),
+                Notice::Overflow => self.on_overflow(),
                 Notice::Ended(watch) => {
-                    if let Some(Watched::Directory(directory)) = self.table.ended(watch) {
+                    if let Some(Purpose::Directory(directory)) = self.table.ended(watch) {
                         self.dirty.all.insert(directory);
                     }
                 }
                 Notice::Name { watch, name, event, is_directory } => match self.table.purpose(watch) {
-                    Some(Watched::Directory(directory)) => self.name(&directory, &name, event, is_directory),
-                    Some(Watched::Head) => self.is_head_changed |= name == b"HEAD",
-                    Some(Watched::Rules) if name == b"exclude" => self.dirty = Dirty::everything(),
-                    Some(Watched::Rules) | None => {}
+                    Some(Purpose::Directory(directory)) => self.on_name(&directory, &name, event, is_directory),
+                    Some(Purpose::Head) => self.is_head_changed |= name == b"HEAD",
+                    Some(Purpose::Rules) if name == b"exclude" => self.dirty = Dirty::everything(),
+                    Some(Purpose::Rules) | None => {}
                 },
             }
         }
-        if self.is_head_changed || !self.dirty.is_empty() || !self.written.is_empty() {
-            self.due.get_or_insert(Instant::now() + DEBOUNCE);
+        if self.is_head_changed || !self.dirty.is_empty() || !self.modified.is_empty() {
+            self.refresh_at.get_or_insert(Instant::now() + DEBOUNCE);
         }
     }
 
-    /// Nobody knows what has happened.
-    fn overflowed(&mut self) {
-        tracing::info!(root = %self.checkout.worktree, "too many files changed at once; all are looked at again");
+    /// Events were lost: everything must be read again.
+    fn on_overflow(&mut self) {
+        tracing::info!(root = %self.checkout.worktree, "too many files changed at once; reading all of them again");
         self.dirty = Dirty::everything();
         self.is_head_changed = true;
     }
 
-    fn name(&mut self, directory: &[u8], name: &[u8], event: Event, is_directory: bool) {
-        if ignore::decides(name) {
+    fn on_name(&mut self, directory: &[u8], name: &[u8], event: Event, is_directory: bool) {
+        if ignore::is_rule_file(name) {
             self.dirty.all.insert(directory.to_vec());
             if name == b".git" {
                 return;
@@ -299,93 +298,93 @@ impl IndexTask {
         }
         let path = listing::child(directory, name);
         match event {
-            Event::Written => drop(self.written.insert(path)),
-            Event::Came | Event::Went => {
+            Event::Modified => drop(self.modified.insert(path)),
+            Event::Appeared | Event::Disappeared => {
                 self.dirty.names.insert(directory.to_vec());
                 if is_directory {
-                    // One may have taken the place of another, which nothing else would tell.
+                    // It may have replaced another directory, for which there is no other event.
                     self.dirty.all.insert(path);
-                } else if event == Event::Came {
-                    // One that takes the place of another, as editors save, is a change of it.
-                    self.written.insert(path);
+                } else if event == Event::Appeared {
+                    // A file that replaces another, as when editors save, counts as a modification.
+                    self.modified.insert(path);
                 }
             }
         }
     }
 
-    /// Makes sure that whatever had happened before a moment is known.
-    async fn freshen(&mut self, since: Instant) {
-        self.notice();
-        if self.known < since {
-            // As long as watches are being given out, what has none yet must not be missed.
-            self.look(if self.offered.is_some() { Duration::ZERO } else { POLL_PAUSE }).await;
+    /// Makes sure that the tree includes all changes before `since`.
+    async fn bring_up_to_date(&mut self, since: Instant) {
+        self.process_notices();
+        if self.current_until < since {
+            // While watches are being added, directories without one must always be polled.
+            self.poll(if self.next_unwatched.is_some() { Duration::ZERO } else { MIN_POLL_INTERVAL }).await;
         }
         if !self.dirty.is_empty() || self.is_head_changed || self.failure.is_some() {
-            self.look_again().await;
+            self.refresh_dirty().await;
         }
     }
 
-    /// Looks at what nobody watches, unless that was done within this time.
-    async fn look(&mut self, within: Duration) {
-        let is_time = self.looked.elapsed() >= POLL_INTERVAL;
-        if self.looked.elapsed() < within || (!is_time && self.unwatched == 0) {
+    /// Polls directories without a watch, unless that was done within this time.
+    async fn poll(&mut self, within: Duration) {
+        let is_time = self.polled.elapsed() >= POLL_INTERVAL;
+        if self.polled.elapsed() < within || (!is_time && self.unwatched == 0) {
             return;
         }
-        let began = Instant::now();
+        let started = Instant::now();
         let (root, tree, all_watched) = (self.checkout.worktree.clone(), Arc::clone(&self.tree), self.unwatched == 0);
-        let looked = self
+        let polled = self
             .blocking(move |_| {
                 let mut dirty = Dirty::default();
-                for node in tree.nodes().iter().filter(|node| !all_watched && is_unsafe(&tree, node) && walk::is_changed(&root, node)) {
-                    if node.watch == UNWATCHED {
-                        note_changed(&mut dirty, &node.listing);
+                for node in tree.nodes().iter().filter(|node| !all_watched && is_unwatched(&tree, node) && walk::is_changed(&root, node)) {
+                    if node.watch == NO_WATCH {
+                        mark_dirty(&mut dirty, &node.listing);
                     } else {
-                        // Its watch may be on what has moved away.
+                        // Its watch may belong to a directory that was moved away.
                         dirty.all.insert(node.listing.directory().to_vec());
                     }
                 }
-                (dirty, is_time.then(|| ignore::outside(&root)))
+                (dirty, is_time.then(|| ignore::outer_rule_files(&root)))
             })
             .await;
-        let Ok((dirty, outside)) = looked else { return };
+        let Ok((dirty, outer_rules)) = polled else { return };
         self.dirty.names.extend(dirty.names);
         self.dirty.all.extend(dirty.all);
-        if let Some(outside) = outside
-            && outside != self.outside
+        if let Some(outer_rules) = outer_rules
+            && outer_rules != self.outer_rules
         {
-            self.outside = outside;
+            self.outer_rules = outer_rules;
             self.dirty = Dirty::everything();
         }
         self.is_head_changed |= self.table.is_full();
-        (self.looked, self.look_took, self.known) = (Instant::now(), began.elapsed(), began);
+        (self.polled, self.poll_duration, self.current_until) = (Instant::now(), started.elapsed(), started);
     }
 
-    /// Looks again at what has changed, and notes what is to be told of it.
-    async fn look_again(&mut self) {
-        self.due = None;
+    /// Reads changed directories and collects the events.
+    async fn refresh_dirty(&mut self) {
+        self.refresh_at = None;
         if self.failure.is_some() {
             self.dirty = Dirty::everything();
         }
-        let (dirty, written) = (std::mem::take(&mut self.dirty), std::mem::take(&mut self.written));
+        let (dirty, modified) = (std::mem::take(&mut self.dirty), std::mem::take(&mut self.modified));
         if !dirty.is_empty() {
-            self.read_again(dirty, &written).await;
+            self.reread(dirty, &modified).await;
         } else {
-            for path in written {
+            for path in modified {
                 if self.tree.what(&path) == Some(EntryKind::File) {
-                    self.changes.note(path, FileEvent::Change);
+                    self.changes.add(path, FileEvent::Change);
                 }
             }
         }
         if std::mem::take(&mut self.is_head_changed) {
-            self.look_at_head().await;
+            self.check_head().await;
         }
-        if !self.changes.is_empty() && self.tell.is_none() {
-            let pause = self.changes.pause();
-            self.tell = Some(if pause < POLL_PAUSE * 2 { Instant::now() } else { Instant::now() + pause });
+        if !self.changes.is_empty() && self.emit_at.is_none() {
+            let delay = self.changes.delay();
+            self.emit_at = Some(if delay < MIN_POLL_INTERVAL * 2 { Instant::now() } else { Instant::now() + delay });
         }
     }
 
-    async fn read_again(&mut self, dirty: Dirty, written: &BTreeSet<Vec<u8>>) {
+    async fn reread(&mut self, dirty: Dirty, modified: &BTreeSet<Vec<u8>>) {
         let (checkout, old, table) = (self.checkout.clone(), Arc::clone(&self.tree), Arc::clone(&self.table));
         let was_readable = self.failure.is_none();
         let read = self
@@ -399,22 +398,22 @@ impl IndexTask {
         match read.and_then(|read: io::Result<_>| read) {
             Ok((tree, changes)) => {
                 let before = Arc::clone(&self.tree);
-                // What came before its directories were all watched is watched by now, or is looked at.
+                // A directory whose watch has moved elsewhere must be read again.
                 let moved = self.table.moved();
                 if !moved.is_empty() {
                     self.dirty.all.extend(moved.into_iter().filter(|directory| tree.position(directory).is_some()));
-                    self.due.get_or_insert(Instant::now());
+                    self.refresh_at.get_or_insert(Instant::now());
                 }
-                self.take(tree);
-                self.offered = (self.unwatched > 0 && !self.table.is_full()).then_some(0);
+                self.install(tree);
+                self.next_unwatched = (self.unwatched > 0 && !self.table.is_full()).then_some(0);
                 if was_readable {
                     for (path, event) in changes {
-                        self.changes.note(path, event);
+                        self.changes.add(path, event);
                     }
                 }
-                for path in written {
+                for path in modified {
                     if before.what(path) == Some(EntryKind::File) && self.tree.what(path) == Some(EntryKind::File) {
-                        self.changes.note(path.clone(), FileEvent::Change);
+                        self.changes.add(path.clone(), FileEvent::Change);
                     }
                 }
             }
@@ -423,19 +422,19 @@ impl IndexTask {
                     let empty = Tree::default();
                     let mut gone = Vec::new();
                     self.tree.difference(&empty, |path, _| gone.push(path));
-                    gone.into_iter().for_each(|path| self.changes.note(path, FileEvent::Unlink));
+                    gone.into_iter().for_each(|path| self.changes.add(path, FileEvent::Unlink));
                 }
-                self.fail(&error);
+                self.set_failure(&error);
             }
         }
     }
 
-    async fn look_at_head(&mut self) {
+    async fn check_head(&mut self) {
         let Some(git_dir) = self.checkout.git.as_ref().map(|git| git.own.clone()) else { return };
         let Ok(Some(head)) = self.blocking(move |_| Head::read(git_dir.as_path())).await else { return };
         let branch = |head: &Option<Head>| head.as_ref().and_then(Head::branch).map(str::to_owned);
         let before = self.head.replace(head);
-        // From one commit to another there is no branch either way.
+        // Between two detached commits there is no branch change.
         if before.is_some() && branch(&before) != branch(&self.head) {
             let root = self.checkout.worktree.clone();
             let payload = EventPayload::VcsBranchUpdated(BranchInfo { branch: branch(&self.head) });
@@ -443,34 +442,34 @@ impl IndexTask {
         }
     }
 
-    async fn tell(&mut self) {
+    async fn emit(&mut self) {
         let now = Instant::now();
         let events = self.changes.take(now).into_iter().map(|(path, event)| {
             let full = self.checkout.worktree.join(names::as_path(&path));
-            // A file's event happens in its directory, so that whoever follows that one is told.
+            // The event of a file has the scope of its directory, for clients that follow that directory.
             let is_whole_directory = self.tree.position(&path).is_some();
             let directory = if is_whole_directory { Some(full.clone()) } else { full.parent() };
             let payload = EventPayload::FileChanged(FileChangedInfo { path: full.to_string(), event });
             (directory.unwrap_or_else(|| self.checkout.worktree.clone()), payload)
         });
         let events: Vec<_> = events.collect();
-        self.tell = (!self.changes.is_empty()).then(|| now + self.changes.pause());
+        self.emit_at = (!self.changes.is_empty()).then(|| now + self.changes.delay());
         if !events.is_empty() {
             self.notifier.notify(&self.checkout.project, events).await;
         }
     }
 }
 
-/// A directory that is not as it was read: where it holds rules, those may be what changed.
-fn note_changed(dirty: &mut Dirty, listing: &listing::Listing) {
+/// Marks a changed directory as dirty: with its contents if it has ignore files, which may have changed.
+fn mark_dirty(dirty: &mut Dirty, listing: &listing::Listing) {
     let holds_rules = listing.find(b".gitignore").is_some() || listing.find(b".ignore").is_some();
     let directories = if holds_rules { &mut dirty.all } else { &mut dirty.names };
     directories.insert(listing.directory().to_vec());
 }
 
-/// Whether nobody watches a directory, or nobody would tell that another has taken its place.
-fn is_unsafe(tree: &Tree, node: &Node) -> bool {
-    let is_unwatched = |node: &Node| node.watch == UNWATCHED;
+/// Whether a directory has no watch, or its parent has none, so that a replacement would go unnoticed.
+fn is_unwatched(tree: &Tree, node: &Node) -> bool {
+    let is_unwatched = |node: &Node| node.watch == NO_WATCH;
     is_unwatched(node) || listing::split(node.listing.directory()).is_some_and(|(parent, _)| tree.get(parent).is_none_or(is_unwatched))
 }
 

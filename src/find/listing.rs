@@ -1,26 +1,25 @@
-//! The names in one directory, in one piece that never changes: worktrees in which a directory holds the same share it.
-//! Costs eight bytes a name beyond the names, and the directory's own path once.
+//! The names in one directory as one immutable allocation, which worktrees with equal directories share. Needs eight
+//! bytes per name beside the names, and the directory's path once.
 
 use std::{cmp::Ordering, path::Path, sync::Arc};
 
-/// What is at a name.
+/// The type of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntryKind {
-    /// A file, or a symbolic link, which is never followed.
+    /// A file or a symbolic link, which is never followed.
     File,
-    /// A directory.
     Directory,
 }
 
-/// The characters that a text holds, as a set: 26 letters in either case, digits in two groups, and three signs. A text
-/// with anything beyond ASCII has them all, since `é` may be found by `e`.
+/// The set of characters in a text: 26 case-insensitive letters, digits in two groups, and three punctuation
+/// characters. A text with non-ASCII characters has all of them, since `e` matches `é`.
 pub type Characters = u32;
 
-const DIRECTORY: u32 = 1 << 31;
-/// Every character that a set can tell.
-pub const ALL: Characters = !DIRECTORY;
+const DIRECTORY_FLAG: u32 = 1 << 31;
+/// The set of all characters.
+pub const ALL: Characters = !DIRECTORY_FLAG;
 
-/// The set of a text's characters.
+/// The characters of a text.
 #[must_use]
 pub fn characters(text: &[u8]) -> Characters {
     text.iter().fold(0, |set, byte| set | SETS[usize::from(*byte)])
@@ -45,21 +44,21 @@ const SETS: [Characters; 256] = {
     sets
 };
 
-/// What stands before the entries, each a number of four bytes: how many entries there are, how long the directory's path
-/// is, the characters of that path, and those of all names together.
-const HEAD: usize = 16;
-/// An entry is two numbers of four bytes: where its name ends, which begins where the one before ends, and the name's
-/// characters with whether it is a directory.
-const ENTRY: usize = 8;
+/// The header, as four-byte numbers: the number of entries, the length of the directory's path, the characters of that
+/// path, and the characters of all names together.
+const HEADER_BYTES: usize = 16;
+/// An entry is two four-byte numbers: the end of its name, which begins where the previous one ends, and the name's
+/// characters with the directory flag.
+const ENTRY_BYTES: usize = 8;
 
-/// The names in one directory, in the order of their bytes. One piece of memory holds all: whoever looks through a hundred
-/// thousand names waits for memory more than for anything else.
+/// The names in one directory, sorted by their bytes. All data is contiguous: a search through a hundred thousand names
+/// is limited by memory latency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing(Arc<[u8]>);
 
 impl Listing {
-    /// The names of the directory at a path relative to the index's root; the root's own is empty. Names that would make it
-    /// longer than four gigabytes are left out.
+    /// The names of a directory, given by its path relative to the index's root; the root's own path is empty. Names
+    /// beyond four gigabytes are dropped.
     #[must_use]
     pub fn new(directory: &[u8], mut found: Vec<(&[u8], EntryKind)>) -> Self {
         found.sort_unstable();
@@ -72,7 +71,7 @@ impl Listing {
         found.truncate(count);
         let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes();
         let length = found.iter().map(|(name, _)| name.len()).sum::<usize>();
-        let mut bytes = Vec::with_capacity(HEAD + ENTRY * found.len() + directory.len() + length);
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + ENTRY_BYTES * found.len() + directory.len() + length);
         bytes.extend(number(found.len()));
         bytes.extend(number(directory.len()));
         bytes.extend(characters(directory).to_ne_bytes());
@@ -83,9 +82,9 @@ impl Listing {
             let set = characters(name);
             all |= set;
             bytes.extend(number(end));
-            bytes.extend((set | if *what == EntryKind::Directory { DIRECTORY } else { 0 }).to_ne_bytes());
+            bytes.extend((set | if *what == EntryKind::Directory { DIRECTORY_FLAG } else { 0 }).to_ne_bytes());
         }
-        bytes[HEAD - 4..HEAD].copy_from_slice(&all.to_ne_bytes());
+        bytes[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&all.to_ne_bytes());
         bytes.extend_from_slice(directory);
         found.iter().for_each(|(name, _)| bytes.extend_from_slice(name));
         Self(bytes.into())
@@ -99,9 +98,8 @@ impl Listing {
         self.number(4) as usize
     }
 
-    /// Where the names begin.
     fn start(&self) -> usize {
-        HEAD + ENTRY * self.len() + self.length()
+        HEADER_BYTES + ENTRY_BYTES * self.len() + self.length()
     }
 
     /// The path of the directory, relative to the index's root.
@@ -123,35 +121,35 @@ impl Listing {
         self.number(12)
     }
 
-    /// How many names there are.
+    /// The number of names.
     #[must_use]
     pub fn len(&self) -> usize {
         self.number(0) as usize
     }
 
-    /// Whether the two are one piece of memory.
+    /// Whether both are the same allocation.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The name at a place in the order.
+    /// The name with this index.
     #[must_use]
     pub fn get(&self, index: usize) -> (&[u8], EntryKind) {
-        let entry = HEAD + ENTRY * index;
-        let start = if index == 0 { 0 } else { self.number(entry - ENTRY) };
+        let entry = HEADER_BYTES + ENTRY_BYTES * index;
+        let start = if index == 0 { 0 } else { self.number(entry - ENTRY_BYTES) };
         let names = &self.0[self.start()..];
         (&names[start as usize..self.number(entry) as usize], what(self.number(entry + 4)))
     }
 
-    /// All names in their order.
+    /// All names in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], EntryKind)> {
         self.entries().map(|(name, what, _)| (name, what))
     }
 
-    /// All names in their order, with the characters of each.
+    /// All names in order, with their characters.
     pub fn entries(&self) -> impl Iterator<Item = (&[u8], EntryKind, Characters)> {
-        let (entries, _) = self.0[HEAD..HEAD + ENTRY * self.len()].as_chunks::<ENTRY>();
+        let (entries, _) = self.0[HEADER_BYTES..HEADER_BYTES + ENTRY_BYTES * self.len()].as_chunks::<ENTRY_BYTES>();
         let names = &self.0[self.start()..];
         let mut start = 0;
         entries.iter().map(move |entry| {
@@ -161,7 +159,7 @@ impl Listing {
         })
     }
 
-    /// The place of a name.
+    /// The index of a name.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<(usize, EntryKind)> {
         let (mut low, mut high) = (0, self.len());
@@ -177,7 +175,7 @@ impl Listing {
         None
     }
 
-    /// The same without one name.
+    /// A copy without one name.
     #[must_use]
     pub fn without(&self, name: &[u8]) -> Self {
         Self::new(self.directory(), self.iter().filter(|(other, _)| *other != name).collect())
@@ -189,7 +187,7 @@ impl Listing {
         child(self.directory(), name)
     }
 
-    /// The bytes that it takes, with the two counts of those who share it.
+    /// The memory use in bytes, including the reference counts.
     #[must_use]
     pub fn bytes(&self) -> usize {
         2 * size_of::<usize>() + self.0.len()
@@ -197,23 +195,23 @@ impl Listing {
 }
 
 fn what(set: u32) -> EntryKind {
-    if set & DIRECTORY == 0 { EntryKind::File } else { EntryKind::Directory }
+    if set & DIRECTORY_FLAG == 0 { EntryKind::File } else { EntryKind::Directory }
 }
 
-/// The path of a name in a directory; both relative to the index's root.
+/// The path of a name in a directory, both relative to the index's root.
 #[must_use]
 pub fn child(directory: &[u8], name: &[u8]) -> Vec<u8> {
     if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
 }
 
-/// A relative path as the index has it: names with `/` between them.
+/// Converts a relative path to the index's form: names separated by `/`.
 #[must_use]
 pub fn path_bytes(path: &Path) -> Vec<u8> {
     let names: Vec<&[u8]> = path.components().map(|name| name.as_os_str().as_encoded_bytes()).collect();
     names.join(&b'/')
 }
 
-/// The directory and the name of a path; `None` for the root.
+/// Splits a path into directory and name; `None` for the root.
 #[must_use]
 pub fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     if path.is_empty() {
@@ -225,17 +223,17 @@ pub fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     })
 }
 
-/// Whether a path is the directory or lies below it.
+/// Whether a path is the directory or is inside of it.
 #[must_use]
 pub fn is_within(path: &[u8], directory: &[u8]) -> bool {
     directory.is_empty() || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
-/// The order in which a directory comes directly before all that lies below it.
+/// An order in which a directory comes directly before its contents.
 #[must_use]
 pub fn order(one: &[u8], other: &[u8]) -> Ordering {
     let rank = |byte: u8| if byte == b'/' { 0 } else { byte };
-    // Most paths have much in common at their beginning.
+    // Most paths have a long common prefix.
     let words = one.chunks_exact(8).zip(other.chunks_exact(8)).take_while(|(one, other)| one == other).count();
     let (one, other) = (&one[words * 8..], &other[words * 8..]);
     one.iter().map(|byte| rank(*byte)).cmp(other.iter().map(|byte| rank(*byte)))
@@ -249,7 +247,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_are_found_and_nothing_else(names in prop::collection::btree_map(prop::collection::vec(1u8.., 1..6), any::<bool>(), 0..40), other in prop::collection::vec(1u8.., 1..3)) {
+        fn only_existing_names_are_found(names in prop::collection::btree_map(prop::collection::vec(1u8.., 1..6), any::<bool>(), 0..40), other in prop::collection::vec(1u8.., 1..3)) {
             let what = |directory: bool| if directory { EntryKind::Directory } else { EntryKind::File };
             let mut found: Vec<_> = names.iter().map(|(name, directory)| (&name[..], what(*directory))).collect();
             found.reverse();
@@ -268,7 +266,7 @@ mod tests {
         }
 
         #[test]
-        fn what_lies_below_stands_together(mut paths in prop::collection::vec("[a\u{1}.-]{1,2}(/[a.]{1,2}){0,3}", 1..30), at: prop::sample::Index) {
+        fn the_contents_of_a_directory_are_contiguous(mut paths in prop::collection::vec("[a\u{1}.-]{1,2}(/[a.]{1,2}){0,3}", 1..30), at: prop::sample::Index) {
             paths.sort_by(|one, other| order(one.as_bytes(), other.as_bytes()));
             let directory = paths[at.index(paths.len())].clone();
             let places: Vec<usize> = paths.iter().enumerate().filter(|(_, path)| is_within(path.as_bytes(), directory.as_bytes())).map(|(place, _)| place).collect();
@@ -278,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_never_lacks_a_character_that_can_match() {
+    fn a_set_contains_every_character_that_can_match() {
         let has = |name: &str, query: &str| characters(query.as_bytes()) & !characters(name.as_bytes()) == 0;
         assert!(has("Session-Store_9.rs", "sessionstore-_8.RS") && has("caf\u{e9}", "cafe") && has("a b", "a b"));
         assert!(!has("session", "sessionz") && !has("a4", "5"));

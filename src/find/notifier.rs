@@ -6,19 +6,17 @@ use polytree_protocol::{events::EventPayload, id::ProjectId};
 
 use crate::{stdx::paths::AbsPath, store::Store};
 
-/// Appends events about files.
 #[derive(Clone)]
 pub struct Notifier {
-    /// The store.
     pub store: Arc<Store>,
 }
 
 impl Notifier {
-    /// Appends events of a project, each with the directory that it happened in.
+    /// Appends events of a project, each with its directory.
     pub async fn notify(&self, project: &ProjectId, payloads: Vec<(AbsPath, EventPayload)>) {
         let payloads = payloads.into_iter().map(|(directory, payload)| (directory.to_string(), payload)).collect();
         if let Err(error) = self.store.announce(project.clone(), payloads).await {
-            tracing::warn!(%error, "changed files could not be announced");
+            tracing::warn!(%error, "cannot store file events");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The files of a project that were read or changed last, whoever did so. In memory only: it makes lists better, and
-//! nothing depends on it.
+//! The recently read or changed files of a project. In memory only: they improve the ranking, and nothing depends on
+//! them.
 
 use std::{
     collections::VecDeque,
@@ -9,20 +9,20 @@ use std::{
 use super::listing::path_bytes;
 use crate::stdx::paths::AbsPath;
 
-/// How many files are remembered.
+/// How many files are kept.
 const CAPACITY: usize = 100;
-/// The length limit of a remembered path, in bytes.
+/// Longer paths are not kept.
 const MAX_PATH_BYTES: usize = 4096;
 
-/// The files of one project that were used last.
+/// The recently used files of one project.
 #[derive(Debug, Default)]
 pub struct Recent {
-    // Paths relative to the top of whichever worktree, the last used one in front. Held for a look-up or an insert.
+    // Paths relative to the root of their worktree, the most recent first. Locked for a look-up or an insert.
     paths: Mutex<VecDeque<Vec<u8>>>,
 }
 
 impl Recent {
-    /// Notes that a file (a real path) in a worktree was read or changed. What lies outside of it is not noted.
+    /// Records that a file (a real path) was read or changed. Files outside the worktree are ignored.
     pub fn note(&self, worktree: &AbsPath, file: &AbsPath) {
         let Ok(relative) = file.as_path().strip_prefix(worktree.as_path()) else { return };
         let path = path_bytes(relative);
@@ -35,7 +35,7 @@ impl Recent {
         paths.truncate(CAPACITY);
     }
 
-    /// The files, relative to a worktree's top; the last used one first.
+    /// The paths relative to the root of a worktree, most recent first.
     #[must_use]
     pub fn list(&self) -> Vec<Vec<u8>> {
         self.paths.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_used_comes_first_and_few_are_kept() {
+    fn the_most_recent_file_comes_first_and_the_list_is_bounded() {
         let recent = Recent::default();
         let top = AbsPath::new("/home/ann/tree").unwrap();
         for number in 0..200 {

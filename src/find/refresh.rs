@@ -1,6 +1,6 @@
-//! Looks again at what may have changed in a worktree and makes the next tree from it. All that it reads it reads once,
-//! what has gone gives its watches back before what is new takes any, what is only read again keeps them meanwhile, and
-//! listings that are as they were stay the same.
+//! Rereads changed directories and builds the next tree. Each directory is read once. Watches of removed directories
+//! are released before new ones are added, directories that are only reread keep theirs, and unchanged listings stay
+//! shared.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,7 +11,7 @@ use std::{
 use super::{
     listing::{self, EntryKind, Listing},
     tree::Tree,
-    walk::{self, Bounds, Enter},
+    walk::{self, AddWatch, Bounds},
 };
 use crate::{
     file::names::{self, Directory, Names},
@@ -19,40 +19,38 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// What has to be looked at again; paths relative to the root, whose own is empty.
+/// The directories to reread, as paths relative to the root, whose own path is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dirty {
-    /// Directories whose names may have changed.
+    /// Directories whose entries may have changed.
     pub names: BTreeSet<Vec<u8>>,
-    /// Directories of which nothing is known any more, nor of what lies below them.
+    /// Directories to reread recursively.
     pub all: BTreeSet<Vec<u8>>,
 }
 
 impl Dirty {
-    /// Everything.
     #[must_use]
     pub fn everything() -> Self {
         Self { names: BTreeSet::new(), all: BTreeSet::from([Vec::new()]) }
     }
 
-    /// Whether there is nothing to look at.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.names.is_empty() && self.all.is_empty()
     }
 }
 
-/// Who keeps the watches.
-pub trait Watches: Enter {
-    /// The directory is no longer at this path: its watch is not needed, unless it has moved elsewhere meanwhile.
-    fn leave(&self, watch: i32, directory: &[u8]);
+pub trait Watches: AddWatch {
+    /// Removes the watch of a directory that is no longer at this path, unless the watch has moved to another path
+    /// meanwhile.
+    fn remove_watch(&self, watch: i32, directory: &[u8]);
 
-    /// Whether no more watches are to be had.
+    /// Whether no more watches can be added.
     fn is_full(&self) -> bool;
 }
 
-impl Watches for walk::Unwatched {
-    fn leave(&self, _: i32, _: &[u8]) {}
+impl Watches for walk::NoWatches {
+    fn remove_watch(&self, _: i32, _: &[u8]) {}
 
     fn is_full(&self) -> bool {
         true
@@ -66,15 +64,15 @@ struct Refresh<'a> {
     is_over: &'a (dyn Fn() -> bool + Sync),
     old: &'a Tree,
     tree: Tree,
-    /// How many names the tree holds.
+    /// The number of names in the tree.
     entries: usize,
     top: Arc<Rules>,
-    inside: HashMap<Vec<u8>, Option<Arc<Rules>>>,
-    gone: BTreeSet<Vec<u8>>,
-    fresh: BTreeSet<Vec<u8>>,
+    rules_by_directory: HashMap<Vec<u8>, Option<Arc<Rules>>>,
+    removed: BTreeSet<Vec<u8>>,
+    to_read: BTreeSet<Vec<u8>>,
 }
 
-/// The next tree.
+/// Builds the next tree.
 ///
 /// # Errors
 /// When the root itself cannot be read.
@@ -95,36 +93,36 @@ pub fn refresh(
         tree: old.clone(),
         entries: old.entries(),
         top: Rules::above(root),
-        inside: HashMap::new(),
-        gone: BTreeSet::new(),
-        fresh: BTreeSet::new(),
+        rules_by_directory: HashMap::new(),
+        removed: BTreeSet::new(),
+        to_read: BTreeSet::new(),
     };
     if dirty.all.contains(&b""[..]) {
-        refresh.again(b"")?;
+        refresh.reread(b"")?;
     } else {
-        // Parents come first in this order.
+        // Sorted: parents come first.
         for directory in &dirty.names {
             refresh.names(directory)?;
         }
         for directory in &dirty.all {
-            refresh.again(directory)?;
+            refresh.reread(directory)?;
         }
     }
     refresh.finish()
 }
 
 impl Refresh<'_> {
-    /// The rules inside a directory, read again but once.
+    /// The rules in a directory, read at most once.
     fn rules(&mut self, directory: &[u8]) -> Option<Arc<Rules>> {
-        if let Some(known) = self.inside.get(directory) {
+        if let Some(known) = self.rules_by_directory.get(directory) {
             return known.clone();
         }
         let path = self.root.join(names::as_path(directory));
         let rules = match listing::split(directory) {
-            None => Some(self.top.enter(path.as_path(), Found::UNKNOWN).unwrap_or_else(|| self.top.switched_off())),
+            None => Some(self.top.enter(path.as_path(), Found::UNKNOWN).unwrap_or_else(|| self.top.without_rules())),
             Some((parent, _)) => self.rules(parent).and_then(|above| above.enter(path.as_path(), Found::UNKNOWN)),
         };
-        self.inside.insert(directory.to_vec(), rules.clone());
+        self.rules_by_directory.insert(directory.to_vec(), rules.clone());
         rules
     }
 
@@ -135,14 +133,14 @@ impl Refresh<'_> {
         }
     }
 
-    /// Reads the names of a directory.
+    /// Rereads the entries of a directory.
     fn names(&mut self, directory: &[u8]) -> io::Result<()> {
         if !self.is_named(directory) {
-            return self.parent(directory);
+            return self.reread_parent(directory);
         }
         let Some(place) = self.tree.position(directory) else { return Ok(()) };
         let Some(above) = self.rules_above(directory) else {
-            self.gone.insert(directory.to_vec());
+            self.removed.insert(directory.to_vec());
             return Ok(());
         };
         let path = self.root.join(names::as_path(directory));
@@ -152,9 +150,9 @@ impl Refresh<'_> {
         let read = match read {
             Ok(read) if read.rules.is_some() => read,
             Err(error) if directory.is_empty() => return Err(error),
-            // It has gone, or nobody may enter it any more. If it is named still, the walk will tell.
+            // It was removed or cannot be entered any more. If its parent still lists it, the walk handles it.
             Ok(_) | Err(_) => {
-                return self.again(directory);
+                return self.reread(directory);
             }
         };
         let node = &mut self.tree.nodes_mut()[place];
@@ -170,18 +168,18 @@ impl Refresh<'_> {
             names.collect::<BTreeSet<_>>()
         };
         let (before, after) = (directories(&before), directories(&after));
-        self.gone.extend(before.difference(&after).cloned());
-        self.fresh.extend(after.difference(&before).cloned());
+        self.removed.extend(before.difference(&after).cloned());
+        self.to_read.extend(after.difference(&before).cloned());
         Ok(())
     }
 
-    /// Forgets a directory and all below it, and reads it if it is there.
-    fn again(&mut self, directory: &[u8]) -> io::Result<()> {
+    /// Drops a directory with its contents, and reads it again if it exists.
+    fn reread(&mut self, directory: &[u8]) -> io::Result<()> {
         if !self.is_named(directory) {
-            return self.parent(directory);
+            return self.reread_parent(directory);
         }
-        self.gone.insert(directory.to_vec());
-        self.fresh.insert(directory.to_vec());
+        self.removed.insert(directory.to_vec());
+        self.to_read.insert(directory.to_vec());
         Ok(())
     }
 
@@ -189,41 +187,41 @@ impl Refresh<'_> {
         directory.is_empty() || self.tree.what(directory) == Some(EntryKind::Directory)
     }
 
-    /// For a directory that has gone, or one that nobody might enter and that is therefore not named: what its parent names
-    /// that was not named before is read.
-    fn parent(&mut self, directory: &[u8]) -> io::Result<()> {
+    /// For a directory that is not listed, because it was removed or could not be entered: rereads its parent.
+    fn reread_parent(&mut self, directory: &[u8]) -> io::Result<()> {
         let Some((parent, _)) = listing::split(directory) else { return Ok(()) };
-        // One that was never there has no say.
-        if self.tree.position(directory).is_some() && self.gone.insert(directory.to_vec()) {
+        // Ignores a directory that was never in the tree.
+        if self.tree.position(directory).is_some() && self.removed.insert(directory.to_vec()) {
             self.names(parent)?;
         }
         Ok(())
     }
 
     fn finish(mut self) -> io::Result<Tree> {
-        let mut cut = if self.fresh.contains(&b""[..]) { None } else { self.tree.cut };
-        let gone = topmost(&self.gone);
-        let fresh = topmost(&self.fresh);
-        let is_gone = |directory: &[u8]| is_below(directory, &gone);
-        let rules: Vec<_> = fresh.iter().map(|directory| (directory.clone(), self.rules_above(directory))).collect();
+        let mut cut = if self.to_read.contains(&b""[..]) { None } else { self.tree.cut };
+        let removed = topmost(&self.removed);
+        let to_read = topmost(&self.to_read);
+        let is_removed = |directory: &[u8]| is_below(directory, &removed);
+        let rules: Vec<_> = to_read.iter().map(|directory| (directory.clone(), self.rules_above(directory))).collect();
         let mut nodes = self.tree.into_nodes();
-        // What happens while a directory is read again is told, if only it stays watched; where watches are short, it is not.
-        let stays_watched = |directory: &[u8]| !self.watches.is_full() && is_below(directory, &fresh);
-        let mut perhaps_gone = Vec::new();
+        // A directory keeps its watch while it is reread, so that no change is missed; except when there are no free
+        // watches.
+        let stays_watched = |directory: &[u8]| !self.watches.is_full() && is_below(directory, &to_read);
+        let mut maybe_removed = Vec::new();
         nodes.retain(|node| {
             let directory = node.listing.directory();
-            let stays = !is_gone(directory);
+            let stays = !is_removed(directory);
             if !stays && stays_watched(directory) {
-                perhaps_gone.push((node.watch, node.listing.clone()));
+                maybe_removed.push((node.watch, node.listing.clone()));
             } else if !stays {
-                self.watches.leave(node.watch, directory);
+                self.watches.remove_watch(node.watch, directory);
             }
             stays
         });
         let mut closed = Vec::new();
         for (directory, above) in rules {
-            // Below a directory that was forgotten and is not read again there is nothing to read.
-            let has_parent = listing::split(&directory).is_none_or(|(parent, _)| !is_gone(parent));
+            // Skip directories whose parent is removed.
+            let has_parent = listing::split(&directory).is_none_or(|(parent, _)| !is_removed(parent));
             let Some(above) = above.filter(|_| has_parent) else { continue };
             let held: usize = nodes.iter().map(|node| node.listing.len()).sum();
             let bounds = Bounds { entries: self.bounds.entries.saturating_sub(held), ..self.bounds };
@@ -234,14 +232,14 @@ impl Refresh<'_> {
                     nodes.extend(walked.nodes);
                 }
                 Err(error) if directory.is_empty() => return Err(error),
-                // It went between its parent's reading and its own; the parent is told of that too.
-                Err(error) => tracing::trace!(%error, "a directory has gone again"),
+                // It was removed after its parent was read; the parent gets an event for that too.
+                Err(error) => tracing::trace!(%error, "a directory was removed while reading"),
             }
         }
-        let mut tree = close(Tree::new(nodes, cut), &closed);
-        for (watch, listing) in perhaps_gone {
+        let mut tree = remove_closed(Tree::new(nodes, cut), &closed);
+        for (watch, listing) in maybe_removed {
             if tree.get(listing.directory()).is_none_or(|node| node.watch != watch) {
-                self.watches.leave(watch, listing.directory());
+                self.watches.remove_watch(watch, listing.directory());
             }
         }
         tree.share(self.old);
@@ -249,9 +247,9 @@ impl Refresh<'_> {
     }
 }
 
-/// Takes directories that may not be entered out of the names of their parents.
+/// Removes directories that cannot be entered from the listings of their parents.
 #[must_use]
-pub fn close(mut tree: Tree, closed: &[Vec<u8>]) -> Tree {
+pub fn remove_closed(mut tree: Tree, closed: &[Vec<u8>]) -> Tree {
     for directory in closed {
         let Some((parent, name)) = listing::split(directory) else { continue };
         if let Some(place) = tree.position(parent) {
@@ -262,17 +260,17 @@ pub fn close(mut tree: Tree, closed: &[Vec<u8>]) -> Tree {
     tree
 }
 
-/// The directories that lie below no other of them, each with nothing.
+/// The directories that are not inside another one of them.
 fn topmost(directories: &BTreeSet<Vec<u8>>) -> BTreeSet<Vec<u8>> {
-    directories.iter().filter(|directory| !listing_parents(directory).any(|above| directories.contains(above))).cloned().collect()
+    directories.iter().filter(|directory| !parents(directory).any(|above| directories.contains(above))).cloned().collect()
 }
 
 fn is_below(directory: &[u8], tops: &BTreeSet<Vec<u8>>) -> bool {
-    !tops.is_empty() && (tops.contains(directory) || listing_parents(directory).any(|above| tops.contains(above)))
+    !tops.is_empty() && (tops.contains(directory) || parents(directory).any(|above| tops.contains(above)))
 }
 
-/// All directories above a path, the root last.
-fn listing_parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// All parents of a path, the root last.
+fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::successors(listing::split(path).map(|(parent, _)| parent), |above| listing::split(above).map(|(parent, _)| parent))
 }
 
@@ -285,7 +283,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives a number to each directory, and remembers whose was given back.
+    /// Assigns a number to each directory, and records the removed ones.
     #[derive(Default)]
     struct Recorded {
         next: AtomicI32,
@@ -294,15 +292,15 @@ mod tests {
         is_full: bool,
     }
 
-    impl Enter for Recorded {
-        fn enter(&self, _: &AbsPath, directory: &[u8]) -> i32 {
+    impl AddWatch for Recorded {
+        fn add_watch(&self, _: &AbsPath, directory: &[u8]) -> i32 {
             let next = || self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             *self.numbers.lock().unwrap().entry(directory.to_vec()).or_insert_with(next)
         }
     }
 
     impl Watches for Recorded {
-        fn leave(&self, watch: i32, directory: &[u8]) {
+        fn remove_watch(&self, watch: i32, directory: &[u8]) {
             assert_eq!(self.numbers.lock().unwrap().get(directory), Some(&watch));
             self.left.lock().unwrap().push(String::from_utf8_lossy(directory).into_owned());
         }
@@ -313,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_again_keeps_its_watch_unless_they_are_short() {
+    fn a_reread_directory_keeps_its_watch_unless_watches_are_exhausted() {
         for (is_full, expected) in [(false, &["b", "b/c"][..]), (true, &["", "a", "b", "b/c"][..])] {
             let place = tempfile::tempdir().unwrap();
             let root = AbsPath::new(place.path()).unwrap().real().unwrap();

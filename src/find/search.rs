@@ -1,5 +1,5 @@
-//! Finds the best paths of a tree for a query, on all processors. Each keeps only the best it has seen, and what cannot
-//! be among the best of all is not looked at; the order is the same whoever saw what.
+//! Finds the best paths of a tree for a query, on all processors. Each thread keeps a top-k heap, and candidates below
+//! the lower bound of a full heap are pruned. The result does not depend on the distribution of work.
 
 use std::{
     cmp::Reverse,
@@ -12,36 +12,33 @@ use std::{
 };
 
 use super::{
-    bound::Trace,
     listing::{self, EntryKind},
     query::{Query, Scorer},
     tree::Tree,
+    upper_bound::MatchState,
 };
 use crate::stdx::tasks::Tasks;
 
-/// How many directories a thread takes at a time.
+/// The unit of work, in directories.
 const CHUNK: usize = 32;
-/// How many directories make a further thread worth its start.
+/// An additional thread is started per this many directories.
 const DIRECTORIES_PER_THREAD: usize = 1000;
-/// The bonus of the file that was used last; each one before it gets one less.
+/// The bonus of the most recently used file; each older one gets one less.
 const RECENT_BONUS: u32 = 30;
 
-/// What is sought where.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The directory, relative to the tree's root.
     pub directory: Vec<u8>,
-    /// The query.
     pub query: Query,
-    /// At most so many paths.
+    /// The limit of paths.
     pub limit: usize,
-    /// Only these.
     pub what: Option<EntryKind>,
-    /// Paths relative to the tree's root that were used last, the newest first.
+    /// Recently used paths relative to the tree's root, the newest first.
     pub recent: Vec<Vec<u8>>,
 }
 
-/// A place in a tree with its points; the greatest is the best.
+/// An entry of the tree with its score. The greatest is the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     score: u32,
@@ -55,12 +52,12 @@ struct Search {
     range: Range<usize>,
     request: Request,
     next: AtomicUsize,
-    /// The lower bound of a full top-k heap: what is worse cannot be among the best of all, so it is pruned.
-    least: AtomicU64,
+    /// The lower bound of a full top-k heap; worse candidates are pruned.
+    lower_bound: AtomicU64,
     cancelled: AtomicBool,
 }
 
-/// Ends the work of a search whose request was dropped.
+/// Cancels the search when its future is dropped.
 struct Cancel(Arc<Search>);
 
 impl Drop for Cancel {
@@ -69,15 +66,21 @@ impl Drop for Cancel {
     }
 }
 
-/// The best paths, relative to the request's directory, the best first; directories end with `/`. `None` where the tree
-/// does not hold the directory. Dropping the future ends the work soon.
+/// The best paths, relative to the request's directory, best first; directories end with `/`. `None` if the tree does
+/// not contain the directory. Dropping the future cancels the work.
 pub async fn search(tree: Arc<Tree>, request: Request) -> Option<Vec<String>> {
     let range = tree.below(&request.directory);
     if range.is_empty() {
         return None;
     }
-    let search =
-        Arc::new(Search { tree, range, request, next: AtomicUsize::new(0), least: AtomicU64::new(0), cancelled: AtomicBool::new(false) });
+    let search = Arc::new(Search {
+        tree,
+        range,
+        request,
+        next: AtomicUsize::new(0),
+        lower_bound: AtomicU64::new(0),
+        cancelled: AtomicBool::new(false),
+    });
     let _cancel = Cancel(Arc::clone(&search));
     let processors = std::thread::available_parallelism().map_or(1, usize::from).min(search.range.len() / DIRECTORIES_PER_THREAD + 1);
     let parts = (0..processors).map(|_| {
@@ -85,13 +88,13 @@ pub async fn search(tree: Arc<Tree>, request: Request) -> Option<Vec<String>> {
         Tasks::spawn_blocking(move || if search.request.query.is_empty() { search.all() } else { search.matching() })
     });
     let mut best = Vec::new();
-    for part in futures::future::join_all(parts).await {
-        best.extend(part.unwrap_or_default());
+    for worker in futures::future::join_all(parts).await {
+        best.extend(worker.unwrap_or_default());
     }
     Some(search.finish(best))
 }
 
-/// The best that were seen, at most so many.
+/// A top-k heap.
 struct Best {
     heap: BinaryHeap<Reverse<Candidate>>,
     limit: usize,
@@ -102,7 +105,7 @@ impl Best {
         Self { heap: BinaryHeap::with_capacity(limit + 1), limit }
     }
 
-    /// Takes a candidate; gives the worst that is held when it is one of many enough.
+    /// Adds a candidate; returns the worst one if the heap is full.
     fn push(&mut self, candidate: Candidate) -> Option<Candidate> {
         self.heap.push(Reverse(candidate));
         if self.heap.len() > self.limit {
@@ -116,62 +119,63 @@ impl Best {
     }
 }
 
-/// Points and length in one number that grows with what is better.
+/// Packs score and length into a number; greater is better.
 fn pack(score: u32, length: u32) -> u64 {
     u64::from(score) << 32 | u64::from(u32::MAX - length)
 }
 
-/// How many candidates are deferred before they are scored.
-const MAX_LATER: usize = 32 * 1024;
+/// The limit of deferred candidates.
+const MAX_DEFERRED: usize = 32 * 1024;
 
-/// A place in a tree that may be one of the best, with the most that its points and length can be worth.
+/// A candidate with an upper bound of its packed score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Later {
-    most: u64,
+struct Deferred {
+    upper_bound: u64,
     node: usize,
     entry: usize,
 }
 
-/// What one processor does. What promises most gets its points first, so that most of the rest needs none.
-struct Part<'a> {
+/// The state of one thread. Promising candidates are scored first, so that most others are pruned without scoring.
+struct Worker<'a> {
     search: &'a Search,
     scorer: Scorer,
     best: Best,
     path: Vec<u8>,
-    later: Vec<Later>,
+    deferred: Vec<Deferred>,
 }
 
-impl Part<'_> {
-    fn offer(&mut self, place: Later, is_promising: bool) {
-        if place.most < self.search.least.load(Ordering::Relaxed) {
+impl Worker<'_> {
+    fn add(&mut self, place: Deferred, is_promising: bool) {
+        if place.upper_bound < self.search.lower_bound.load(Ordering::Relaxed) {
             return;
         }
         if is_promising {
-            self.look(place);
+            self.score(place);
             return;
         }
-        self.later.push(place);
-        if self.later.len() >= MAX_LATER {
-            self.look_later();
+        self.deferred.push(place);
+        if self.deferred.len() >= MAX_DEFERRED {
+            self.score_deferred();
         }
     }
 
-    fn look_later(&mut self) {
-        let mut later = std::mem::take(&mut self.later);
-        let least = self.search.least.load(Ordering::Relaxed);
-        later.retain(|place| place.most >= least);
-        later.sort_unstable_by(|one, other| other.cmp(one));
-        for place in later.drain(..) {
-            let is_over = place.most < self.search.least.load(Ordering::Relaxed) || self.search.cancelled.load(Ordering::Relaxed);
+    fn score_deferred(&mut self) {
+        let mut deferred = std::mem::take(&mut self.deferred);
+        let lower_bound = self.search.lower_bound.load(Ordering::Relaxed);
+        deferred.retain(|place| place.upper_bound >= lower_bound);
+        deferred.sort_unstable_by(|one, other| other.cmp(one));
+        for place in deferred.drain(..) {
+            let is_over =
+                place.upper_bound < self.search.lower_bound.load(Ordering::Relaxed) || self.search.cancelled.load(Ordering::Relaxed);
             if is_over {
                 break;
             }
-            self.look(place);
+            self.score(place);
         }
-        self.later = later;
+        self.deferred = deferred;
     }
 
-    fn look(&mut self, Later { node, entry, .. }: Later) {
+    fn score(&mut self, Deferred { node, entry, .. }: Deferred) {
         let (search, path) = (self.search, &mut self.path);
         search.prefix(node, path);
         let start = path.len();
@@ -184,47 +188,47 @@ impl Part<'_> {
         let length = Reverse(u32::try_from(path.len()).unwrap_or(u32::MAX));
         let candidate = Candidate { score, length, node: Reverse(node), entry: Reverse(entry) };
         if let Some(worst) = self.best.push(candidate) {
-            search.least.fetch_max(pack(worst.score, worst.length.0), Ordering::Relaxed);
+            search.lower_bound.fetch_max(pack(worst.score, worst.length.0), Ordering::Relaxed);
         }
     }
 }
 
-/// What was seen of the folders above the names looked at last, folder by folder: those of the next mostly begin alike.
-struct Seen {
+/// The match states after each folder of the last path: the next path mostly has the same parents.
+struct FolderStates {
     folders: Vec<u8>,
-    /// Where in the text each of the folders ends, the first after nothing.
+    /// The end of each folder in `folders`; the first is 0.
     ends: Vec<usize>,
-    traces: Vec<Trace>,
+    states: Vec<MatchState>,
     width: usize,
 }
 
-impl Seen {
+impl FolderStates {
     fn new(query: &Query) -> Self {
-        let mut traces = Vec::new();
-        query.begin(&mut traces);
-        Self { folders: Vec::new(), ends: vec![0], width: traces.len(), traces }
+        let mut states = Vec::new();
+        query.begin(&mut states);
+        Self { folders: Vec::new(), ends: vec![0], width: states.len(), states }
     }
 
-    /// Where the traces of these folders begin.
+    /// The index in `states` of the states after these folders.
     fn start(&mut self, query: &Query, folders: &[u8]) -> usize {
-        let alike = folders.iter().zip(&self.folders).take_while(|(one, other)| one == other).count();
-        let levels = self.ends.partition_point(|end| *end <= alike);
+        let common = folders.iter().zip(&self.folders).take_while(|(one, other)| one == other).count();
+        let levels = self.ends.partition_point(|end| *end <= common);
         self.ends.truncate(levels);
-        self.traces.truncate(levels * self.width);
+        self.states.truncate(levels * self.width);
         let mut done = self.ends[levels - 1];
         while let Some(length) = memchr::memchr(b'/', &folders[done..]) {
-            query.follow(&folders[done..=done + length], &mut self.traces);
+            query.follow(&folders[done..=done + length], &mut self.states);
             done += length + 1;
             self.ends.push(done);
         }
         self.folders.clear();
         self.folders.extend_from_slice(folders);
-        self.traces.len() - self.width
+        self.states.len() - self.width
     }
 }
 
 impl Search {
-    /// The path of a directory relative to the one that is searched, with a slash at its end unless it is that one.
+    /// The path of a directory relative to the searched one, with a trailing slash unless it is empty.
     fn prefix(&self, node: usize, path: &mut Vec<u8>) {
         path.clear();
         let skip = if self.request.directory.is_empty() { 0 } else { self.request.directory.len() + 1 };
@@ -247,53 +251,53 @@ impl Search {
 
     fn matching(&self) -> Vec<Candidate> {
         let query = &self.request.query;
-        let mut part =
-            Part { search: self, scorer: Scorer::default(), best: Best::new(self.request.limit), path: Vec::new(), later: Vec::new() };
-        let (mut folders, mut seen) = (Vec::new(), Seen::new(query));
+        let mut worker =
+            Worker { search: self, scorer: Scorer::default(), best: Best::new(self.request.limit), path: Vec::new(), deferred: Vec::new() };
+        let (mut folders, mut folder_states) = (Vec::new(), FolderStates::new(query));
         while let Some(chunk) = self.chunk() {
             for node in chunk {
                 let listing = &self.tree.nodes()[node].listing;
-                // What the folders do not have the names must have.
-                let needs = query.needs() & !listing.directory_characters();
-                if needs & !listing.all_characters() != 0 {
+                // The names must contain the required characters that the folders lack.
+                let required = query.required() & !listing.directory_characters();
+                if required & !listing.all_characters() != 0 {
                     continue;
                 }
                 self.prefix(node, &mut folders);
                 let is_plain = listing.directory_characters() != listing::ALL;
-                let mut traces = None;
+                let mut states = None;
                 for (entry, (name, what, characters)) in listing.entries().enumerate() {
-                    if needs & !characters != 0 {
+                    if required & !characters != 0 {
                         continue;
                     }
                     let is_directory = what == EntryKind::Directory;
                     let length = u32::try_from(folders.len() + name.len() + usize::from(is_directory)).unwrap_or(u32::MAX);
-                    let mut most = query.most(name.len(), characters != listing::ALL);
-                    if !self.wants(what) || pack(most, length) < self.least.load(Ordering::Relaxed) {
+                    let mut upper_bound = query.max_score(name.len(), characters != listing::ALL);
+                    if !self.wants(what) || pack(upper_bound, length) < self.lower_bound.load(Ordering::Relaxed) {
                         continue;
                     }
-                    // Both are ASCII alone.
+                    // Folders and name are ASCII.
                     if is_plain && characters != listing::ALL {
-                        // Far cheaper than points, and mostly enough to see that they would be too few.
-                        let start = *traces.get_or_insert_with(|| seen.start(query, &folders));
-                        let Some(closer) = query.most_for(&seen.traces[start..], name, is_directory) else { continue };
-                        most = closer;
+                        // Far cheaper than scoring, and usually enough to prune the candidate.
+                        let start = *states.get_or_insert_with(|| folder_states.start(query, &folders));
+                        let Some(tighter) = query.max_score_for(&folder_states.states[start..], name, is_directory) else { continue };
+                        upper_bound = tighter;
                     }
-                    part.offer(Later { most: pack(most, length), node, entry }, query.is_promising(most));
+                    worker.add(Deferred { upper_bound: pack(upper_bound, length), node, entry }, query.is_promising(upper_bound));
                 }
             }
         }
-        part.look_later();
-        part.best.into_vec()
+        worker.score_deferred();
+        worker.best.into_vec()
     }
 
-    /// Without a query: what lies highest first, there directories first.
+    /// Without a query: by depth, directories first.
     fn all(&self) -> Vec<Candidate> {
         let (mut best, mut path) = (Best::new(self.request.limit), Vec::new());
         while let Some(chunk) = self.chunk() {
             for node in chunk {
                 self.prefix(node, &mut path);
                 let depth = u32::try_from(path.iter().filter(|byte| **byte == b'/').count()).unwrap_or(u32::MAX);
-                if pack(0, depth * 2) < self.least.load(Ordering::Relaxed) {
+                if pack(0, depth * 2) < self.lower_bound.load(Ordering::Relaxed) {
                     continue;
                 }
                 let listing = &self.tree.nodes()[node].listing;
@@ -301,7 +305,7 @@ impl Search {
                     let length = Reverse(depth * 2 + u32::from(what == EntryKind::File));
                     let candidate = Candidate { score: 0, length, node: Reverse(node), entry: Reverse(entry) };
                     if let Some(worst) = best.push(candidate) {
-                        self.least.fetch_max(pack(0, worst.length.0), Ordering::Relaxed);
+                        self.lower_bound.fetch_max(pack(0, worst.length.0), Ordering::Relaxed);
                     }
                 }
             }
@@ -309,7 +313,7 @@ impl Search {
         best.into_vec()
     }
 
-    /// Lifts what was used last, and puts all in order.
+    /// Adds the bonus of recently used files, and sorts.
     fn finish(&self, found: Vec<Candidate>) -> Vec<String> {
         let mut best: BTreeMap<_, _> = found.into_iter().map(|candidate| ((candidate.node.0, candidate.entry.0), candidate)).collect();
         let (mut scorer, mut path) = (Scorer::default(), Vec::new());

@@ -1,4 +1,4 @@
-//! What passes between an index and those who ask it.
+//! The messages between an index and its callers.
 
 use std::{sync::Arc, time::Instant};
 
@@ -6,26 +6,24 @@ use tokio::sync::oneshot;
 
 use super::tree::Tree;
 
-/// The names cannot be read; with the system's message.
+/// The root cannot be read; with the message of the operating system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable(pub String);
 
-/// The answer of an index: the names.
-pub type Answer = Result<Arc<Tree>, Unreadable>;
+/// The answer of an index.
+pub type TreeResult = Result<Arc<Tree>, Unreadable>;
 
-/// A question for the names.
-pub struct Question {
-    /// Every change that had ended by then must be in the answer.
+/// A request for the current tree.
+pub struct TreeRequest {
+    /// The answer must include every change that was completed before this time.
     pub since: Instant,
-    /// Where the answer goes.
-    pub answer: oneshot::Sender<Answer>,
+    pub answer: oneshot::Sender<TreeResult>,
 }
 
-/// What an index holds at one moment.
+/// The content of an index at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    /// The names.
     pub tree: Arc<Tree>,
-    /// How many directories are watched.
+    /// The number of watched directories.
     pub watched: usize,
 }

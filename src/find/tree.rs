@@ -1,44 +1,42 @@
-//! All directories of one worktree with their names: a sorted list of shared listings. A reader takes the whole as it is
-//! at one moment; only the index's own task makes the next.
+//! All directories of one worktree with their names: a sorted list of shared listings. A tree is an immutable snapshot;
+//! the index task builds the next one.
 
 use std::ops::Range;
 
 use super::listing::{self, EntryKind, Listing};
 
-/// No watch.
-pub const UNWATCHED: i32 = -1;
-/// The names may have changed within one tick of the clock after they were read, so they have to be read again.
+pub const NO_WATCH: i32 = -1;
+/// The stamp of a directory that may have changed within one tick of the clock after it was read, so it must be read
+/// again.
 pub const UNSURE: i64 = i64::MIN;
-/// The directory may not be read; nothing is known of its changes.
+/// The stamp of a directory without read permission.
 pub const UNREADABLE: i64 = 0;
 
-/// A directory.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// Its names.
     pub listing: Listing,
-    /// When its names were last changed, as the system said before they were read; in nanoseconds since 1970.
+    /// The state of the directory before it was read, derived from its modification time.
     pub stamp: i64,
-    /// The number of its watch.
+    /// Its watch descriptor, or [`NO_WATCH`].
     pub watch: i32,
 }
 
 impl Node {
-    /// Whether the directory may not be read.
+    /// Whether there is no read permission.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         self.stamp == UNREADABLE
     }
 }
 
-/// Why an index does not hold everything.
+/// Why an index is incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// There are more names than the index may hold.
+    /// The limit of names was reached.
     Entries,
-    /// Directories are nested more deeply than it goes.
+    /// The limit of depth was reached.
     Depth,
-    /// Reading took longer than it may.
+    /// Reading timed out.
     Time,
 }
 
@@ -46,38 +44,38 @@ pub enum Cut {
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
     nodes: Vec<Node>,
-    /// Why it is not all.
+    /// Why it is incomplete.
     pub cut: Option<Cut>,
 }
 
 impl Tree {
-    /// The tree of these directories, in whatever order they come.
+    /// The tree of these directories, in any order.
     #[must_use]
     pub fn new(mut nodes: Vec<Node>, cut: Option<Cut>) -> Self {
-        // Stable, because that is fast for what is mostly in order.
+        // A stable sort is fast for nearly sorted input.
         nodes.sort_by(|one, other| listing::order(one.listing.directory(), other.listing.directory()));
         nodes.shrink_to_fit();
         Self { nodes, cut }
     }
 
-    /// The directories in their order.
+    /// The directories in order.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// The same to change a listing, a stamp or a watch.
+    /// For changing listings, stamps and watches; the order must not change.
     pub fn nodes_mut(&mut self) -> &mut [Node] {
         &mut self.nodes
     }
 
-    /// Takes the directories out, to make another tree.
+    /// Takes the directories, to build another tree.
     #[must_use]
     pub fn into_nodes(self) -> Vec<Node> {
         self.nodes
     }
 
-    /// The place of a directory.
+    /// The index of a directory.
     #[must_use]
     pub fn position(&self, directory: &[u8]) -> Option<usize> {
         self.nodes.binary_search_by(|node| listing::order(node.listing.directory(), directory)).ok()
@@ -89,7 +87,7 @@ impl Tree {
         self.position(directory).map(|place| &self.nodes[place])
     }
 
-    /// The directory and all below it.
+    /// The range of a directory and its contents.
     #[must_use]
     pub fn below(&self, directory: &[u8]) -> Range<usize> {
         let Some(start) = self.position(directory) else { return 0..0 };
@@ -97,33 +95,33 @@ impl Tree {
         start..start + length
     }
 
-    /// What is at a path.
+    /// The type of the entry at a path.
     #[must_use]
     pub fn what(&self, path: &[u8]) -> Option<EntryKind> {
         let (directory, name) = listing::split(path)?;
         self.get(directory)?.listing.find(name).map(|(_, what)| what)
     }
 
-    /// How many names there are, of files and of directories.
+    /// The number of names, files and directories.
     #[must_use]
     pub fn entries(&self) -> usize {
         self.nodes.iter().map(|node| node.listing.len()).sum()
     }
 
-    /// How many directories nobody watches.
+    /// The number of directories without a watch.
     #[must_use]
     pub fn unwatched(&self) -> usize {
-        self.nodes.iter().filter(|node| node.watch == UNWATCHED).count()
+        self.nodes.iter().filter(|node| node.watch == NO_WATCH).count()
     }
 
-    /// The bytes that it takes, shared ones too.
+    /// The memory use in bytes, including shared memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let shared: usize = self.nodes.iter().map(|node| node.listing.bytes()).sum();
         shared + self.nodes.capacity() * size_of::<Node>()
     }
 
-    /// Takes the listings of another tree in place of its own where they are the same.
+    /// Replaces listings by equal ones of another tree, so that both share the memory.
     pub fn share(&mut self, other: &Self) {
         let mut others = other.nodes.iter().peekable();
         for node in &mut self.nodes {
@@ -137,8 +135,9 @@ impl Tree {
         }
     }
 
-    /// Tells of every file that is in only one of two trees: its path, and whether it is in the later one.
-    pub fn difference(&self, later: &Self, mut tell: impl FnMut(Vec<u8>, bool)) {
+    /// Calls `report` for every file that is in only one of two trees, with its path and whether it is in the later
+    /// one.
+    pub fn difference(&self, later: &Self, mut report: impl FnMut(Vec<u8>, bool)) {
         let (mut old, mut new) = (self.nodes.iter().peekable(), later.nodes.iter().peekable());
         loop {
             let directory = |node: Option<&&Node>| node.map(|node| node.listing.clone());
@@ -160,20 +159,20 @@ impl Tree {
             }
             let same = matches!((&before, &after), (Some(before), Some(after)) if before.is_same(after));
             if !same {
-                names(before.as_ref(), after.as_ref(), &mut tell);
+                names(before.as_ref(), after.as_ref(), &mut report);
             }
         }
     }
 }
 
-fn names(before: Option<&Listing>, after: Option<&Listing>, tell: &mut impl FnMut(Vec<u8>, bool)) {
+fn names(before: Option<&Listing>, after: Option<&Listing>, report: &mut impl FnMut(Vec<u8>, bool)) {
     let lacks =
         |listing: Option<&Listing>, name: &[u8]| !listing.is_some_and(|listing| matches!(listing.find(name), Some((_, EntryKind::File))));
     for (own, other, is_later) in [(before, after, false), (after, before, true)] {
         let Some(own) = own else { continue };
         for (name, _) in own.iter().filter(|(_, what)| *what == EntryKind::File) {
             if lacks(other, name) {
-                tell(own.path(name), is_later);
+                report(own.path(name), is_later);
             }
         }
     }
@@ -201,7 +200,7 @@ mod tests {
         }
         let nodes = directories.iter().map(|(directory, names)| {
             let found = names.iter().map(|(name, what)| (name.as_bytes(), *what)).collect();
-            Node { listing: Listing::new(directory.as_bytes(), found), stamp: 0, watch: UNWATCHED }
+            Node { listing: Listing::new(directory.as_bytes(), found), stamp: 0, watch: NO_WATCH }
         });
         Tree::new(nodes.collect(), None)
     }
@@ -212,7 +211,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn differences_and_places(one in paths(), other in paths()) {
+        fn differences_and_ranges(one in paths(), other in paths()) {
             let (before, after) = (tree(&one), tree(&other));
             let mut told = BTreeSet::new();
             before.difference(&after, |path, is_later| assert!(told.insert((String::from_utf8(path).unwrap(), is_later))));
@@ -227,7 +226,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_alike_is_shared(one in paths(), other in paths()) {
+        fn equal_listings_are_shared(one in paths(), other in paths()) {
             let (mine, mut yours) = (tree(&one), tree(&other));
             yours.share(&mine);
             prop_assert_eq!(yours.nodes().len(), tree(&other).nodes().len());
@@ -239,16 +238,15 @@ mod tests {
         }
     }
 
-    /// The promise: at most twelve bytes a file beyond the bytes of the paths, where a directory holds eighteen files as in
-    /// large repositories.
+    /// At most twelve bytes per file beside the paths, with eighteen files per directory, as in large repositories.
     #[test]
-    fn it_takes_little() {
+    fn memory_per_file_is_bounded() {
         let paths: BTreeSet<String> = (0..20_000)
             .map(|n| format!("packages/module-{:03}/source/{}/component_{n:05}.rs", n % 370, ["parser", "server", "client"][n % 3]))
             .collect();
         let tree = tree(&paths);
         assert_eq!(tree.nodes().len(), 1110 + 2 * 370 + 2);
-        let most = paths.iter().map(|path| path.len() + 12).sum::<usize>();
-        assert!(tree.bytes() <= most, "{} bytes and not {most}", tree.bytes());
+        let limit = paths.iter().map(|path| path.len() + 12).sum::<usize>();
+        assert!(tree.bytes() <= limit, "{} bytes and not {limit}", tree.bytes());
     }
 }

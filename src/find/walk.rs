@@ -1,6 +1,6 @@
-//! Reads the names of all directories of a worktree, or of a part of it, on all processors. Goes through the tree level by
-//! level, so that what a limit cuts off is what lies deepest; but what is little is read with all that lies below it, each
-//! directory from the one above it, which is far cheaper than by whole paths.
+//! Reads the names of all directories of a worktree, or of a part of it, on all processors. The walk is breadth-first,
+//! so that a limit cuts off the deepest directories; but small directories are read recursively by the same thread,
+//! each opened relative to its parent, which is far cheaper than by whole paths.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +15,7 @@ use std::{
 
 use super::{
     listing::{self, EntryKind, Listing},
-    tree::{Cut, Node, UNREADABLE, UNSURE, UNWATCHED},
+    tree::{Cut, NO_WATCH, Node, UNREADABLE, UNSURE},
 };
 use crate::{
     file::{
@@ -29,72 +29,68 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// More threads than this only wait for each other.
+/// More threads gain nothing: they wait for each other.
 const MAX_THREADS: usize = 8;
-/// A thread takes this share of the directories that wait, and at most a batch at once.
-const SHARE: usize = 16;
+/// A thread takes this fraction of the queue, up to a batch.
+const QUEUE_FRACTION: usize = 16;
 const MAX_BATCH: usize = 32;
-/// A directory with less than this part of all names that may be read is small.
-const SMALL_PART: usize = 1000;
+/// A directory is small if it has less than this fraction of the limit of names.
+const SMALL_FRACTION: usize = 1000;
 /// How many directories a thread keeps open.
 const MAX_OPEN: usize = 16;
-/// A stamp younger than this, in nanoseconds, proves nothing: the system's clock for files ticks slowly.
-const UNSURE_FOR: i64 = 50_000_000;
+/// A directory that was modified within this time, in nanoseconds, may change again without a new modification time:
+/// file system clocks tick slowly.
+const UNSURE_NANOSECONDS: i64 = 50_000_000;
 
-/// How much of a tree is read.
+/// The limits of a walk.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Names.
     pub entries: usize,
-    /// Directories inside each other.
     pub depth: usize,
-    /// For how long.
     pub time: Duration,
 }
 
 impl Bounds {
-    /// For a repository: what people have in one, and then some.
+    /// For a repository: more than any has in practice.
     pub const REPOSITORY: Self = Self { entries: 2_000_000, depth: 256, time: Duration::from_secs(60) };
-    /// Elsewhere: it may be a home directory, a whole disk or one on a network.
-    pub const ELSEWHERE: Self = Self { entries: 300_000, depth: 24, time: Duration::from_secs(3) };
-    /// For a search that walks by itself: what is larger is no project but a disk.
+    /// Elsewhere: the root may be a home directory, a whole disk or a network mount.
+    pub const OUTSIDE_GIT: Self = Self { entries: 300_000, depth: 24, time: Duration::from_secs(3) };
+    /// For a search that walks by itself.
     pub const SEARCH: Self = Self { entries: 200_000, depth: 256, time: Duration::from_secs(30) };
 
-    /// For a checkout.
     #[must_use]
     pub fn of(checkout: &Checkout) -> Self {
-        if checkout.git.is_some() { Self::REPOSITORY } else { Self::ELSEWHERE }
+        if checkout.git.is_some() { Self::REPOSITORY } else { Self::OUTSIDE_GIT }
     }
 }
 
-/// Who is told of a directory before its names are read, so that no change after that is missed.
-pub trait Enter: Sync {
-    /// The number of the watch on the directory at a path relative to the root.
-    fn enter(&self, root: &AbsPath, directory: &[u8]) -> i32;
+/// Adds a watch to each directory before it is read, so that no later change is missed.
+pub trait AddWatch: Sync {
+    /// Watches a directory, given by its path relative to the root; returns the watch descriptor.
+    fn add_watch(&self, root: &AbsPath, directory: &[u8]) -> i32;
 }
 
-/// Nobody: the directories are watched later, or never.
-pub struct Unwatched;
+/// Adds no watches.
+pub struct NoWatches;
 
-impl Enter for Unwatched {
-    fn enter(&self, _: &AbsPath, _: &[u8]) -> i32 {
-        UNWATCHED
+impl AddWatch for NoWatches {
+    fn add_watch(&self, _: &AbsPath, _: &[u8]) -> i32 {
+        NO_WATCH
     }
 }
 
-/// What was read.
 #[derive(Debug)]
 pub struct Walked {
     /// The directories, in no order.
     pub nodes: Vec<Node>,
-    /// Directories that may not be entered, so that they do not count as there. Their parents name them still, and they are
-    /// among the others without names, so that somebody sees when they may.
+    /// Directories whose ignore files cannot be read safely, so they are to be hidden. They are still in their parents'
+    /// listings, and in `nodes` without names, so that a change is noticed.
     pub closed: Vec<Vec<u8>>,
-    /// Why it is not all.
+    /// Why it is incomplete.
     pub cut: Option<Cut>,
 }
 
-struct Work {
+struct Job {
     directory: Vec<u8>,
     rules: Arc<Rules>,
     depth: usize,
@@ -103,25 +99,25 @@ struct Work {
 struct Walk<'a> {
     root: &'a AbsPath,
     bounds: Bounds,
-    until: Instant,
-    enter: &'a dyn Enter,
+    deadline: Instant,
+    watches: &'a dyn AddWatch,
     is_over: &'a (dyn Fn() -> bool + Sync),
     entries: AtomicUsize,
-    /// How many threads wait for directories.
+    /// The number of idle threads.
     idle: AtomicUsize,
-    // Held to take a directory or to add those that were found.
+    // Locked to take or add directories.
     queue: Mutex<Queue>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Work>,
-    at_work: usize,
+    waiting: VecDeque<Job>,
+    busy: usize,
     cut: Option<Cut>,
 }
 
-/// Reads a directory and all below it. `rules` are those that hold in its parent.
+/// Reads a directory recursively. `rules` are those of its parent.
 ///
 /// # Errors
 /// When the directory itself cannot be read.
@@ -130,15 +126,15 @@ pub fn walk(
     directory: &[u8],
     rules: Arc<Rules>,
     bounds: Bounds,
-    enter: &dyn Enter,
+    watches: &dyn AddWatch,
     is_over: &(dyn Fn() -> bool + Sync),
 ) -> io::Result<Walked> {
-    let until = Instant::now().checked_add(bounds.time).unwrap_or_else(Instant::now);
+    let deadline = Instant::now().checked_add(bounds.time).unwrap_or_else(Instant::now);
     let walk = Walk {
         root,
         bounds,
-        until,
-        enter,
+        deadline,
+        watches,
         is_over,
         entries: AtomicUsize::new(0),
         idle: AtomicUsize::new(0),
@@ -146,61 +142,61 @@ pub fn walk(
         changed: Condvar::new(),
     };
     let depth = directory.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).count();
-    let mut first = Part::default();
-    first.read(&walk, Work { directory: directory.to_vec(), rules, depth }, None)?;
+    let mut first = Worker::default();
+    first.read(&walk, Job { directory: directory.to_vec(), rules, depth }, None)?;
     walk.add(&mut first.below);
-    let mut parts = vec![first];
-    // Most parts of a tree that is looked at again are small.
+    let mut workers = vec![first];
+    // A refresh mostly walks small directories, for which threads are not worth their start.
     if walk.queue().waiting.len() <= 1 {
-        parts.push(walk.work(64));
+        workers.push(walk.run(64));
     }
     if !walk.queue().waiting.is_empty() {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| walk.work(usize::MAX))).collect();
-            parts.push(walk.work(usize::MAX));
-            parts.extend(others.into_iter().filter_map(|other| other.join().ok()));
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| walk.run(usize::MAX))).collect();
+            workers.push(walk.run(usize::MAX));
+            workers.extend(others.into_iter().filter_map(|other| other.join().ok()));
         });
     }
     let cut = walk.queue().cut;
     let mut walked = Walked { nodes: Vec::new(), closed: Vec::new(), cut };
-    for part in parts {
-        walked.nodes.extend(part.nodes);
-        walked.closed.extend(part.closed);
+    for worker in workers {
+        walked.nodes.extend(worker.nodes);
+        walked.closed.extend(worker.closed);
     }
     Ok(walked)
 }
 
 impl Walk<'_> {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Every change is a single step, so a panic elsewhere leaves it sound.
+        // Every change is a single step, so the value behind a poisoned lock is consistent.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads directories until there are none, or somewhat more than so many.
-    fn work(&self, most: usize) -> Part {
-        let (mut part, mut works) = (Part::default(), Vec::new());
-        while part.nodes.len() < most {
-            if !self.next(&mut works) {
+    /// Reads directories until the queue is empty, or until about `limit` were read.
+    fn run(&self, limit: usize) -> Worker {
+        let (mut worker, mut jobs) = (Worker::default(), Vec::new());
+        while worker.nodes.len() < limit {
+            if !self.next(&mut jobs) {
                 break;
             }
-            // Without it the others would wait for ever for one that has panicked.
-            let _done = AtWork(self);
-            part.at_once = self.bounds.entries / SMALL_PART;
-            for work in works.drain(..) {
-                part.try_read(self, work, None);
+            // The guard wakes other threads if this one panics.
+            let _done = BusyGuard(self);
+            worker.inline_budget = self.bounds.entries / SMALL_FRACTION;
+            for job in jobs.drain(..) {
+                worker.try_read(self, job, None);
             }
-            self.add(&mut part.below);
+            self.add(&mut worker.below);
         }
-        part
+        worker
     }
 
-    /// Whether what is found is to be put into the queue, and not read at once.
-    fn must_share(&self) -> bool {
-        self.idle.load(Ordering::Relaxed) > 0 || (self.is_over)() || Instant::now() > self.until
+    /// Whether found directories must be queued instead of being read by the same thread.
+    fn must_queue(&self) -> bool {
+        self.idle.load(Ordering::Relaxed) > 0 || (self.is_over)() || Instant::now() > self.deadline
     }
 
-    fn add(&self, below: &mut Vec<Work>) {
+    fn add(&self, below: &mut Vec<Job>) {
         if !below.is_empty() {
             let mut queue = self.queue();
             queue.waiting.extend(below.drain(..));
@@ -208,31 +204,31 @@ impl Walk<'_> {
         }
     }
 
-    /// With the queue held, so that nobody is about to wait.
+    /// Called with the queue locked, so that no thread misses the wake-up.
     fn wake(&self) {
         if self.idle.load(Ordering::Relaxed) > 0 {
             self.changed.notify_all();
         }
     }
 
-    /// Takes the next directories; `false` when there are none any more.
-    fn next(&self, works: &mut Vec<Work>) -> bool {
+    /// Takes the next directories; `false` when the walk is complete.
+    fn next(&self, jobs: &mut Vec<Job>) -> bool {
         let mut queue = self.queue();
         loop {
             if (self.is_over)() {
                 queue.waiting.clear();
-            } else if !queue.waiting.is_empty() && Instant::now() > self.until {
+            } else if !queue.waiting.is_empty() && Instant::now() > self.deadline {
                 queue.waiting.clear();
                 queue.cut = queue.cut.or(Some(Cut::Time));
             }
             if !queue.waiting.is_empty() {
-                // Several at once, so that nobody waits for the others, and few where there are few, so that all have some.
-                let count = (queue.waiting.len() / SHARE).clamp(1, MAX_BATCH);
-                works.extend(queue.waiting.drain(..count));
-                queue.at_work += 1;
+                // Several at once to reduce contention, but few if few are queued, so that all threads get some.
+                let count = (queue.waiting.len() / QUEUE_FRACTION).clamp(1, MAX_BATCH);
+                jobs.extend(queue.waiting.drain(..count));
+                queue.busy += 1;
                 return true;
             }
-            if queue.at_work == 0 {
+            if queue.busy == 0 {
                 self.changed.notify_all();
                 return false;
             }
@@ -243,43 +239,43 @@ impl Walk<'_> {
     }
 }
 
-struct AtWork<'a, 'b>(&'a Walk<'b>);
+struct BusyGuard<'a, 'b>(&'a Walk<'b>);
 
-impl Drop for AtWork<'_, '_> {
+impl Drop for BusyGuard<'_, '_> {
     fn drop(&mut self) {
         let mut queue = self.0.queue();
-        queue.at_work -= 1;
-        if queue.at_work == 0 {
+        queue.busy -= 1;
+        if queue.busy == 0 {
             self.0.wake();
         }
     }
 }
 
 #[derive(Default)]
-struct Part {
+struct Worker {
     nodes: Vec<Node>,
     closed: Vec<Vec<u8>>,
     names: Names,
-    /// What is to be read next, before it is in the queue.
-    below: Vec<Work>,
-    /// So many names may still be read before the queue is asked again.
-    at_once: usize,
-    /// How many directories are open.
+    /// Found directories that are not queued yet.
+    below: Vec<Job>,
+    /// How many names may be read recursively before using the queue again.
+    inline_budget: usize,
+    /// The number of open directories.
     open: usize,
 }
 
-impl Part {
-    fn try_read(&mut self, walk: &Walk<'_>, work: Work, above: Option<&Directory>) {
-        // What cannot be read holds nothing that anybody could open.
-        if let Err(error) = self.read(walk, work, above) {
+impl Worker {
+    fn try_read(&mut self, walk: &Walk<'_>, job: Job, above: Option<&Directory>) {
+        // The contents of an unreadable directory cannot be opened either.
+        if let Err(error) = self.read(walk, job, above) {
             tracing::trace!(%error, "a directory was not read");
         }
     }
 
-    /// Reads a directory, from the one `above` it where that is open, and what lies below it where that is little.
-    fn read(&mut self, walk: &Walk<'_>, work: Work, above: Option<&Directory>) -> io::Result<()> {
-        let Work { directory, rules, depth } = work;
-        let watch = walk.enter.enter(walk.root, &directory);
+    /// Reads a directory, relative to its parent `above` if that is open, and small subdirectories recursively.
+    fn read(&mut self, walk: &Walk<'_>, job: Job, above: Option<&Directory>) -> io::Result<()> {
+        let Job { directory, rules, depth } = job;
+        let watch = walk.watches.add_watch(walk.root, &directory);
         let room = walk.bounds.entries.saturating_sub(walk.entries.load(Ordering::Relaxed));
         let opened = match (above, listing::split(&directory)) {
             (Some(above), Some((_, name))) => above.child(name),
@@ -288,7 +284,7 @@ impl Part {
         let read = opened.and_then(|opened| Ok((read(&opened, walk.root, &directory, &rules, &mut self.names, room)?, Some(opened))));
         let (read, opened) = match read {
             Err(error) if !directory.is_empty() && !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                // It is there and named. What it holds is not for us, or the system is short of something for the moment.
+                // The directory exists, but there is no permission, or the operating system is out of a resource.
                 let stamp = if error.kind() == io::ErrorKind::PermissionDenied { UNREADABLE } else { UNSURE };
                 (Read { listing: Listing::new(&directory, Vec::new()), rules: Some(rules), stamp, cut: false }, None)
             }
@@ -296,7 +292,7 @@ impl Part {
         };
         let Read { listing, rules, stamp, cut } = read;
         walk.entries.fetch_add(listing.len(), Ordering::Relaxed);
-        self.at_once = self.at_once.saturating_sub(listing.len() + 1);
+        self.inline_budget = self.inline_budget.saturating_sub(listing.len() + 1);
         self.nodes.push(Node { listing: listing.clone(), stamp, watch });
         let Some(rules) = rules else {
             self.closed.push(directory);
@@ -314,11 +310,11 @@ impl Part {
         }
         self.open += 1;
         for directory in found {
-            let work = Work { directory, rules: Arc::clone(&rules), depth: depth + 1 };
-            if self.at_once > 0 && self.open < MAX_OPEN && !walk.must_share() {
-                self.try_read(walk, work, opened.as_ref());
+            let job = Job { directory, rules: Arc::clone(&rules), depth: depth + 1 };
+            if self.inline_budget > 0 && self.open < MAX_OPEN && !walk.must_queue() {
+                self.try_read(walk, job, opened.as_ref());
             } else {
-                self.below.push(work);
+                self.below.push(job);
             }
         }
         self.open -= 1;
@@ -329,19 +325,18 @@ impl Part {
     }
 }
 
-/// One directory as it was read.
+/// The result of reading one directory.
 pub struct Read {
-    /// Its names.
     pub listing: Listing,
-    /// The rules inside it; none where it may not be entered. Then it has no names.
+    /// The rules in it; `None` if it must be hidden, in which case it has no names.
     pub rules: Option<Arc<Rules>>,
-    /// When its names were last changed, see [`Node::stamp`].
+    /// See [`Node::stamp`].
     pub stamp: i64,
-    /// There are more names than there was room for.
+    /// The limit of names was reached.
     pub cut: bool,
 }
 
-/// Reads the names in one directory that its parent's rules and its own do not ignore, so many there is room for.
+/// Reads up to `room` names of a directory that are not ignored.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -349,19 +344,19 @@ pub fn read(opened: &Directory, root: &AbsPath, directory: &[u8], above: &Arc<Ru
     let state = names.read(opened)?;
     let mut found = Found::default();
     names.iter().for_each(|(name, _)| found.note(name));
-    // Most directories hold no rules, and nobody needs their paths.
+    // Most directories have no ignore files, so their absolute paths are not needed.
     let path = || root.below(names::as_path(directory).as_ref());
     let stamp = stamp(path, state, found);
     let entered = if found.is_any() { above.enter(path().as_path(), found) } else { Some(Arc::clone(above)) };
     let rules = match entered {
         Some(rules) => rules,
-        // The root is what was asked for, so it is read, but nothing that it says is believed.
-        None if directory.is_empty() => above.switched_off(),
+        // The root was requested, so it is read, but without its rules.
+        None if directory.is_empty() => above.without_rules(),
         None => return Ok(Read { listing: Listing::new(directory, Vec::new()), rules: None, stamp: stamp_of(state), cut: false }),
     };
     let mut full: Option<PathBuf> = None;
-    let speaks = rules.speaks();
-    let kept = names.iter().filter_map(|(name, kind)| {
+    let has_rules = rules.has_rules();
+    let entries = names.iter().filter_map(|(name, kind)| {
         let what = match kind {
             Kind::Directory => EntryKind::Directory,
             Kind::File | Kind::Symlink => EntryKind::File,
@@ -370,7 +365,7 @@ pub fn read(opened: &Directory, root: &AbsPath, directory: &[u8], above: &Arc<Ru
         if name == b".git" {
             return None;
         }
-        if speaks && rules.may_tell_of(name) {
+        if has_rules && rules.may_match(name) {
             let full = full.get_or_insert_with(|| path().as_path().to_owned());
             full.push(names::as_path(name));
             let is_ignored = rules.is_ignored(full, what == EntryKind::Directory);
@@ -381,19 +376,19 @@ pub fn read(opened: &Directory, root: &AbsPath, directory: &[u8], above: &Arc<Ru
         }
         Some((name, what))
     });
-    let mut kept: Vec<(&[u8], EntryKind)> = kept.take(room.saturating_add(1)).collect();
-    let cut = kept.len() > room;
-    kept.truncate(room);
-    Ok(Read { listing: Listing::new(directory, kept), rules: Some(rules), stamp, cut })
+    let mut entries: Vec<(&[u8], EntryKind)> = entries.take(room.saturating_add(1)).collect();
+    let cut = entries.len() > room;
+    entries.truncate(room);
+    Ok(Read { listing: Listing::new(directory, entries), rules: Some(rules), stamp, cut })
 }
 
-/// What changes when the names of a directory change, or one of the files in it that decide what is ignored.
+/// A value that changes with the names in a directory and with its ignore files.
 fn stamp(path: impl Fn() -> AbsPath, state: State, found: Found) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
-    if state.changed > now.saturating_sub(UNSURE_FOR) {
+    if state.changed > now.saturating_sub(UNSURE_NANOSECONDS) {
         return UNSURE;
     }
-    let mark = |is_there: bool, name: &str| if is_there { ignore::mark(path().join(name).as_path()).cast_signed() } else { 0 };
+    let mark = |is_there: bool, name: &str| if is_there { ignore::change_mark(path().join(name).as_path()).cast_signed() } else { 0 };
     stamp_of(state) ^ mark(found.ignore, ".ignore") ^ mark(found.git_ignore, ".gitignore").rotate_left(1)
 }
 
@@ -401,7 +396,7 @@ fn stamp_of(state: State) -> i64 {
     state.changed ^ state.identity.rotate_left(32).cast_signed()
 }
 
-/// Whether a directory is no longer as it was when it was read.
+/// Whether a directory has changed since it was read.
 #[must_use]
 pub fn is_changed(root: &AbsPath, node: &Node) -> bool {
     let path = root.join(names::as_path(node.listing.directory()));
@@ -411,7 +406,7 @@ pub fn is_changed(root: &AbsPath, node: &Node) -> bool {
             found.note(name);
         }
     }
-    // A directory without leave to read it has no stamp, and nothing is known of its changes.
+    // Without read permission there is no stamp, and changes are not detected.
     node.stamp == UNSURE
         || match names::state(path.as_path()) {
             Ok(_) if node.is_unreadable() => false,

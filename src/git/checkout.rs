@@ -1,4 +1,4 @@
-//! A directory that somebody works in, with the project and the checkout that it belongs to.
+//! A working directory, with the project and the checkout that it belongs to.
 
 use std::path::MAIN_SEPARATOR;
 
@@ -10,11 +10,10 @@ use crate::stdx::paths::AbsPath;
 /// A directory in a checkout of a project. Outside git the directory is its own checkout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkout {
-    /// The project.
     pub project: ProjectId,
-    /// The directory, a real path.
+    /// A real path.
     pub directory: AbsPath,
-    /// The top of the checkout; outside git the directory itself.
+    /// The root of the checkout; outside git the directory itself.
     pub worktree: AbsPath,
     /// The git directories of the checkout; `None` outside git.
     pub git: Option<GitDirs>,
@@ -23,21 +22,21 @@ pub struct Checkout {
 /// The git directories of a checkout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitDirs {
-    /// The checkout's own, with its `HEAD` and index.
+    /// The checkout's own git directory, with its `HEAD` and index.
     pub own: AbsPath,
-    /// The one that all checkouts of the repository share.
+    /// The common git directory of all checkouts of the repository.
     pub common: AbsPath,
 }
 
 impl Checkout {
-    /// The checkout that a located directory is in.
+    /// The checkout of a located directory.
     #[must_use]
     pub fn new(project: ProjectId, directory: AbsPath, location: &Location) -> Self {
         let git = location.git().map(|layout| GitDirs { own: layout.git_dir.clone(), common: layout.common_dir.clone() });
         Self { project, directory, worktree: location.worktree().clone(), git }
     }
 
-    /// The whole checkout: its top as the directory.
+    /// The whole checkout: the root as the directory.
     #[must_use]
     pub fn top(&self) -> Self {
         Self { directory: self.worktree.clone(), ..self.clone() }
@@ -49,8 +48,8 @@ impl Checkout {
         Self { project: self.project.clone(), directory: self.directory.clone(), worktree: self.directory.clone(), git: None }
     }
 
-    /// The directory relative to the top, with `/` between names; empty at the top. It stays the same when the checkout is
-    /// moved.
+    /// The directory relative to the root, with `/` between names; empty at the root. Does not change when the checkout
+    /// is moved.
     #[must_use]
     pub fn below_top(&self) -> String {
         let below = self.directory.as_path().strip_prefix(&self.worktree).unwrap_or(self.directory.as_path());

@@ -1,21 +1,20 @@
-//! The few settings of a repository that decide where its main checkout is, read from the text of git's config file.
-//! Includes are not followed: a stranger's repository must not make the daemon open other files.
+//! Reads the few settings that decide where a repository's main checkout is from the text of git's config file.
+//! Includes are not followed: an untrusted repository must not make the daemon open other files.
 
-/// What the layout needs to know. Absent settings are `None`.
+/// The settings that decide the layout.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct LayoutConfig {
-    /// `core.bare`.
     pub bare: Option<bool>,
     /// `core.worktree`, as written; relative to the git directory.
     pub worktree: Option<String>,
-    /// `extensions.worktreeConfig`: the main checkout has a second file with settings of its own.
+    /// `extensions.worktreeConfig`: the main checkout has a second config file.
     pub worktree_config: bool,
-    /// `extensions.refStorage` names another store than plain files.
+    /// `extensions.refStorage` is not `files`.
     pub foreign_refs: bool,
 }
 
 impl LayoutConfig {
-    /// Reads a config file over what is already known: later settings win, as in git. What does not parse is passed over.
+    /// Adds a config file: later settings win, as in git. Lines that do not parse are skipped.
     pub fn read(&mut self, text: &str) {
         let mut section = String::new();
         let mut lines = text.lines();
@@ -36,19 +35,19 @@ impl LayoutConfig {
         }
     }
 
-    /// A setting without `=` has the value `None` and means true.
+    /// `value` is `None` for a setting without `=`, which means true.
     fn set(&mut self, section: &str, name: &str, value: Option<String>) {
         match (section, name) {
-            ("core", "bare") => self.bare = Some(truth(value.as_deref())),
+            ("core", "bare") => self.bare = Some(is_true(value.as_deref())),
             ("core", "worktree") => self.worktree = value,
-            ("extensions", "worktreeconfig") => self.worktree_config = truth(value.as_deref()),
+            ("extensions", "worktreeconfig") => self.worktree_config = is_true(value.as_deref()),
             ("extensions", "refstorage") => self.foreign_refs = !value.unwrap_or_default().eq_ignore_ascii_case("files"),
             _ => {}
         }
     }
 }
 
-/// Where the `]` of a section header is; a quoted subsection may contain one.
+/// The offset of the `]` that ends a section header; a quoted subsection may contain one.
 fn header_end(header: &str) -> Option<usize> {
     let mut quoted = false;
     let mut escaped = false;
@@ -64,10 +63,10 @@ fn header_end(header: &str) -> Option<usize> {
     None
 }
 
-/// The value after `=`: quotes and escapes resolved, comment and outer blanks dropped, continued lines joined.
+/// The value after `=`: resolves quotes and escapes, removes the comment and outer white space, joins continued lines.
 fn value<'t>(text: &'t str, lines: &mut impl Iterator<Item = &'t str>) -> String {
     let mut value = String::new();
-    // How much of `value` stays when trailing blanks are dropped: those inside quotes count.
+    // The length of `value` without trailing white space outside quotes.
     let mut kept = 0;
     let mut quoted = false;
     let mut line = text.trim_start();
@@ -110,7 +109,7 @@ fn value<'t>(text: &'t str, lines: &mut impl Iterator<Item = &'t str>) -> String
     value
 }
 
-fn truth(value: Option<&str>) -> bool {
+fn is_true(value: Option<&str>) -> bool {
     match value {
         None => true,
         Some(text) => {
@@ -124,7 +123,7 @@ mod tests {
     use super::*;
     use crate::git::tests::support::{Sandbox, git_text};
 
-    /// What git itself says about the same text.
+    /// How git itself reads the same text.
     fn oracle(text: &str) -> LayoutConfig {
         let sandbox = Sandbox::new();
         let file = sandbox.path("config");

@@ -1,14 +1,14 @@
-//! How a question to git or about a repository fails.
+//! Errors of running git and of reading repositories.
 
 use std::io;
 
 use crate::stdx::paths::AbsPath;
 
-/// How a question to git or about a repository fails.
+/// Errors of running git and of reading repositories.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no git program, or it cannot be started.
-    #[error("the git program cannot be started")]
+    /// The git program is missing or cannot be started.
+    #[error("cannot start the git program")]
     NoProgram(#[source] io::Error),
     /// git cannot read the repository; with git's own message.
     #[error("git cannot read the repository: {0}")]
@@ -16,29 +16,21 @@ pub enum Error {
     /// git did not answer in time; with the timeout in seconds.
     #[error("git did not answer within {0} seconds")]
     Timeout(u64),
-    /// git printed more than is read of one answer.
+    /// git's output is larger than the limit.
     #[error("git lists more than {} MiB", .limit >> 20)]
     TooLong {
         /// The limit in bytes.
         limit: u64,
     },
-    /// A file that git reads is a pipe, a socket or a device.
+    /// A file that git would read is a pipe, a socket or a device.
     #[error("{0} is a pipe, socket or device and not a regular file")]
     NotAFile(AbsPath),
-    /// The repository's own files cannot be read.
     #[error("cannot read the repository in {git_dir}")]
-    Unreadable {
-        /// Its git directory.
-        git_dir: AbsPath,
-        /// The cause.
-        source: io::Error,
-    },
-    /// A repository cannot be created.
+    Unreadable { git_dir: AbsPath, source: io::Error },
     #[error("cannot initialise a git repository in {directory}")]
     Init {
-        /// Where it was to be.
         directory: AbsPath,
-        /// The cause, from the library or the program.
+        /// From libgit2 or the program.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }

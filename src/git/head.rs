@@ -1,21 +1,21 @@
-//! What a checkout is on, as the file `HEAD` in its git directory says.
+//! Parses `HEAD`: the branch or commit that is checked out.
 
 use std::{fs, path::Path};
 
 use super::small_file;
 
-/// What a checkout is on.
+/// The content of `HEAD`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Head {
-    /// A reference, by its full name: mostly a branch, with or without commits.
+    /// The full name of a reference, usually a branch, with or without commits.
     Reference(String),
-    /// A commit, and no branch.
+    /// A commit without a branch.
     Detached(String),
 }
 
 impl Head {
-    /// Reads it from the checkout's git directory; `None` where the file does not say, as while it is being written, or in
-    /// a repository that does not keep its references as files.
+    /// Reads `HEAD` in a git directory; `None` if the file is incomplete, as while it is being written, or if the
+    /// repository does not store references as files.
     #[must_use]
     pub fn read(git_dir: &Path) -> Option<Self> {
         text(git_dir).as_deref().and_then(Self::parse)
@@ -23,14 +23,14 @@ impl Head {
 
     fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix("ref:").map(str::trim) {
-            // What repositories with reftables have there for programs that do not know them.
+            // The placeholder of repositories with reftables.
             Some("refs/heads/.invalid") => None,
             Some(name) => Some(Self::Reference(name.to_owned())),
             None => is_commit(text).then(|| Self::Detached(text.to_owned())),
         }
     }
 
-    /// The branch, by its short name; `None` without one.
+    /// The short name of the branch.
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
         match self {
@@ -40,7 +40,8 @@ impl Head {
     }
 }
 
-/// The text of `HEAD`, without the end of the line; a symbolic link, as old git made it, reads as `ref: …`.
+/// The text of `HEAD` without the line end. A symbolic link, as old versions of git created it, is returned as `ref:
+/// …`.
 pub(super) fn text(git_dir: &Path) -> Option<String> {
     let path = git_dir.join("HEAD");
     if let Ok(target) = fs::read_link(&path) {
@@ -49,7 +50,7 @@ pub(super) fn text(git_dir: &Path) -> Option<String> {
     small_file::one_line(&path)
 }
 
-/// Whether the text of a `HEAD` looks like one, also where it does not say what the checkout is on.
+/// Whether the text is a possible `HEAD`, including the placeholder of reftables.
 pub(super) fn is_plausible(text: &str) -> bool {
     match text.strip_prefix("ref:") {
         Some(name) => name.trim_start().starts_with("refs/"),

@@ -1,11 +1,10 @@
-//! What is ignored: what the ignore files say about a path, directory by directory, by git's rules. Sees exactly what
-//! ripgrep's walker sees, for those who read directories themselves because they read very many or look again at a few.
+//! Ignore rules, directory by directory, as git applies them. Gives the same result as ripgrep's walker, for code that
+//! walks directories itself: large walks, and refreshes of a few directories.
 //!
-//! Inside a repository the ignore files from its top downwards count. Elsewhere only those from the root of a walk
-//! downwards do: an ignore file in the home directory, as people have who keep their settings in git, says nothing about
-//! a project.
+//! Inside a repository the ignore files from its root down apply. Elsewhere only those from the root of the walk down:
+//! an ignore file in the home directory, which people have who keep their settings in git, does not apply to a project.
 
-mod tails;
+mod suffixes;
 
 use std::{
     io,
@@ -19,18 +18,18 @@ use ignore::{
     gitignore::{Gitignore, GitignoreBuilder, gitconfig_excludes_path},
 };
 
-use self::tails::Tails;
+use self::suffixes::Suffixes;
 use crate::{
     git::small_file::{self, Links},
     stdx::paths::AbsPath,
 };
 
-/// Deeper nesting is no pattern of a person, and reading it takes a stack as deep.
-const MAX_NESTED: usize = 32;
-/// The size limit of an ignore file.
+/// The limit of nested braces in a pattern. The parser recurses at each level.
+const MAX_NESTED_BRACES: usize = 32;
+/// The size limit of an ignore file, in bytes.
 pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Whether a line of patterns nests its braces deeper than the library that reads it can bear.
+/// Whether a pattern nests braces too deeply for the parser of the `ignore` crate, which would overflow its stack.
 #[must_use]
 pub fn is_too_nested(patterns: &[u8]) -> bool {
     let mut depth = 0usize;
@@ -41,34 +40,29 @@ pub fn is_too_nested(patterns: &[u8]) -> bool {
             b'\n' => depth = 0,
             _ => {}
         }
-        depth > MAX_NESTED
+        depth > MAX_NESTED_BRACES
     })
 }
 
-/// Which of the names that decide about ignoring a directory holds.
+/// Which of the names that affect ignore rules a directory contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Found {
-    /// `.ignore`
     pub ignore: bool,
-    /// `.gitignore`
     pub git_ignore: bool,
-    /// `.git`
     pub git: bool,
-    /// `.jj`
     pub jj: bool,
 }
 
 impl Found {
-    /// Nobody has looked: all may be there.
+    /// The directory was not read; all of them may exist.
     pub const UNKNOWN: Self = Self { ignore: true, git_ignore: true, git: true, jj: true };
 
-    /// Whether there is any of them.
     #[must_use]
     pub fn is_any(self) -> bool {
         self != Self::default()
     }
 
-    /// Notes a name of the directory.
+    /// Adds a name in the directory.
     pub fn note(&mut self, name: &[u8]) {
         match name {
             b".ignore" => self.ignore = true,
@@ -80,24 +74,24 @@ impl Found {
     }
 }
 
-/// Whether a change of the file of this name changes what is ignored below its directory.
+/// Whether a change of a file with this name can change what is ignored in its directory.
 #[must_use]
-pub fn decides(name: &[u8]) -> bool {
+pub fn is_rule_file(name: &[u8]) -> bool {
     matches!(name, b".ignore" | b".gitignore" | b".git" | b".jj")
 }
 
-/// The rules that hold in a directory: its own, and those of the directories above it.
+/// The rules that apply in a directory: its own, and those of the directories above it.
 #[derive(Debug)]
 pub struct Rules {
     above: Option<Arc<Rules>>,
     ignore: Gitignore,
     git_ignore: Gitignore,
     exclude: Gitignore,
-    /// What the names end with that git's files tell of.
-    tails: Tails,
-    /// The same for what also counts below the top of a repository.
-    lasting: Tails,
-    /// The top of a repository: what git's files above it say does not count.
+    /// The suffixes of names that may match `git_ignore` or `exclude`.
+    suffixes: Suffixes,
+    /// The same for the rules that also apply in repositories below.
+    inherited: Suffixes,
+    /// The root of a repository: git's ignore files above it do not apply.
     is_top: bool,
     base: Arc<Base>,
 }
@@ -106,53 +100,53 @@ pub struct Rules {
 struct Base {
     global: Gitignore,
     in_repository: bool,
-    /// Some file above could not be read without harm, so none counts.
-    off: bool,
+    /// An ignore file above could not be read safely, so no rule applies.
+    disabled: bool,
 }
 
 impl Rules {
-    /// The rules that hold for `root` before its own are read. Inside a repository the files above it count, elsewhere
-    /// they do not, as [`super::walker`] explains.
+    /// The rules that apply to `root` before its own are read. Inside a repository the files above it apply, elsewhere
+    /// they do not.
     #[must_use]
     pub fn above(root: &AbsPath) -> Arc<Self> {
         let in_repository = root.ancestors().any(|directory| directory.join(".git").as_path().exists());
         let (global, _) = GitignoreBuilder::new(root).build_global();
-        let start = Self::first(Base { global, in_repository, off: false });
+        let start = Self::first(Base { global, in_repository, disabled: false });
         let mut above: Vec<AbsPath> = root.ancestors().skip(1).collect();
         above.reverse();
         let mut rules = Arc::clone(&start);
         for directory in &above {
-            // Also outside of a repository one that cannot be read makes all of them doubtful.
-            let Some(entered) = rules.enter(directory.as_path(), Found::UNKNOWN) else { return start.switched_off() };
+            // Outside a repository too, an unreadable file puts all of them in doubt.
+            let Some(entered) = rules.enter(directory.as_path(), Found::UNKNOWN) else { return start.without_rules() };
             rules = entered;
         }
         if in_repository { rules } else { start }
     }
 
-    /// No rules: where a file of rules could not be read without harm at the top itself.
+    /// No rules at all, for a root whose ignore files cannot be read safely.
     #[must_use]
-    pub fn switched_off(&self) -> Arc<Self> {
-        Self::first(Base { global: Gitignore::empty(), in_repository: self.base.in_repository, off: true })
+    pub fn without_rules(&self) -> Arc<Self> {
+        Self::first(Base { global: Gitignore::empty(), in_repository: self.base.in_repository, disabled: true })
     }
 
     fn first(base: Base) -> Arc<Self> {
         let empty = Gitignore::empty;
-        let lasting = if base.global.is_empty() { Tails::default() } else { Tails::any() };
-        let git = Tails::default();
+        let inherited = if base.global.is_empty() { Suffixes::default() } else { Suffixes::any() };
+        let git = Suffixes::default();
         Arc::new(Self {
             above: None,
             ignore: empty(),
             git_ignore: empty(),
             exclude: empty(),
-            tails: git,
-            lasting,
+            suffixes: git,
+            inherited,
             is_top: false,
             base: Arc::new(base),
         })
     }
 
-    /// The rules inside a directory of this one; `None` where a file of rules there cannot be read without harm, so that
-    /// nobody may enter it.
+    /// The rules of a subdirectory; `None` if an ignore file there cannot be read safely, in which case the directory
+    /// must be skipped.
     #[must_use]
     pub fn enter(self: &Arc<Self>, directory: &Path, found: Found) -> Option<Arc<Self>> {
         if !found.is_any() {
@@ -168,78 +162,78 @@ impl Rules {
         };
         let has_jj = || found.jj && directory.join(".jj").exists();
         let is_top = self.base.in_repository && (git.is_some() || has_jj());
-        if self.base.off || (!is_top && ignore.is_none() && git_ignore.is_none() && exclude.is_none()) {
+        if self.base.disabled || (!is_top && ignore.is_none() && git_ignore.is_none() && exclude.is_none()) {
             return Some(Arc::clone(self));
         }
-        let mut tails = Tails::default();
-        [&git_ignore, &exclude].into_iter().flatten().for_each(|text| tails.add(text));
-        let mut lasting = Tails::default();
-        ignore.iter().for_each(|text| lasting.add(text));
+        let mut suffixes = Suffixes::default();
+        [&git_ignore, &exclude].into_iter().flatten().for_each(|text| suffixes.add(text));
+        let mut inherited = Suffixes::default();
+        ignore.iter().for_each(|text| inherited.add(text));
         let compiled = |text: Option<Vec<u8>>| text.map_or_else(Gitignore::empty, |text| compile(directory, &text));
         Some(Arc::new(Self {
             above: Some(Arc::clone(self)),
             ignore: compiled(ignore),
             git_ignore: compiled(git_ignore),
             exclude: compiled(exclude),
-            tails,
-            lasting,
+            suffixes,
+            inherited,
             is_top,
             base: Arc::clone(&self.base),
         }))
     }
 
-    /// Whether there is any rule.
     #[must_use]
-    pub fn speaks(&self) -> bool {
-        !self.base.off && self.tails().any(|tails| !tails.is_empty())
+    pub fn has_rules(&self) -> bool {
+        !self.base.disabled && self.suffixes().any(|suffixes| !suffixes.is_empty())
     }
 
-    /// Whether the rules may tell of a name in this directory: where they do not, it is not ignored.
+    /// Whether a rule may match this name. If false, it is certainly not ignored.
     #[must_use]
-    pub fn may_tell_of(&self, name: &[u8]) -> bool {
-        self.tails().any(|tails| tails.may_match(name))
+    pub fn may_match(&self, name: &[u8]) -> bool {
+        self.suffixes().any(|suffixes| suffixes.may_match(name))
     }
 
-    /// Of all files that have a say here: what stands above the top of a repository has none in it, but for `.ignore`.
-    fn tails(&self) -> impl Iterator<Item = &Tails> {
+    /// The suffixes of all files that apply here: of the files above the root of a repository only `.ignore`.
+    fn suffixes(&self) -> impl Iterator<Item = &Suffixes> {
         let mut above_top = false;
         std::iter::successors(Some(self), |rules| rules.above.as_deref()).flat_map(move |rules| {
-            let git = (!above_top).then_some(&rules.tails);
+            let git = (!above_top).then_some(&rules.suffixes);
             above_top |= rules.is_top;
-            std::iter::once(&rules.lasting).chain(git)
+            std::iter::once(&rules.inherited).chain(git)
         })
     }
 
     /// Whether a path in this directory is ignored.
     #[must_use]
     pub fn is_ignored(&self, path: &Path, is_directory: bool) -> bool {
-        if self.base.off {
+        if self.base.disabled {
             return false;
         }
-        // What is nearer counts more, and of files in different places `.ignore` counts most.
-        let [mut ignore, mut git_ignore, mut exclude] = [Verdict::Silent; 3];
+        // Nearer files take precedence; among kinds, `.ignore` comes first.
+        let [mut ignore, mut git_ignore, mut exclude] = [Verdict::Unmatched; 3];
         let (mut level, mut above_top) = (Some(self), false);
         while let Some(rules) = level {
-            ignore.unless_said(&rules.ignore, path, is_directory);
+            ignore.or_match(&rules.ignore, path, is_directory);
             if !above_top {
-                git_ignore.unless_said(&rules.git_ignore, path, is_directory);
-                exclude.unless_said(&rules.exclude, path, is_directory);
+                git_ignore.or_match(&rules.git_ignore, path, is_directory);
+                exclude.or_match(&rules.exclude, path, is_directory);
             }
             above_top |= rules.is_top;
             level = rules.above.as_deref();
         }
-        let mut verdict = [ignore, git_ignore, exclude].into_iter().find(|verdict| *verdict != Verdict::Silent).unwrap_or(Verdict::Silent);
-        verdict.unless_said(&self.base.global, path, is_directory);
+        let mut verdict =
+            [ignore, git_ignore, exclude].into_iter().find(|verdict| *verdict != Verdict::Unmatched).unwrap_or(Verdict::Unmatched);
+        verdict.or_match(&self.base.global, path, is_directory);
         verdict == Verdict::Ignored
     }
 }
 
-/// Whether a walk below `root` would come by a file at this path if there was one.
+/// Whether a walk of `root` would find a file at this path if it existed.
 #[must_use]
-pub fn sees(root: &AbsPath, path: &AbsPath) -> bool {
+pub fn is_visible(root: &AbsPath, path: &AbsPath) -> bool {
     let Ok(relative) = path.as_path().strip_prefix(root) else { return false };
     let above = Rules::above(root);
-    let mut rules = above.enter(root.as_path(), Found::UNKNOWN).unwrap_or_else(|| above.switched_off());
+    let mut rules = above.enter(root.as_path(), Found::UNKNOWN).unwrap_or_else(|| above.without_rules());
     let mut at = root.as_path().to_owned();
     let mut names = relative.components().peekable();
     while let Some(name) = names.next() {
@@ -258,26 +252,26 @@ pub fn sees(root: &AbsPath, path: &AbsPath) -> bool {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    Silent,
+    Unmatched,
     Ignored,
-    Kept,
+    Included,
 }
 
 impl Verdict {
-    fn unless_said(&mut self, rules: &Gitignore, path: &Path, is_directory: bool) {
-        if *self == Self::Silent && !rules.is_empty() {
+    fn or_match(&mut self, rules: &Gitignore, path: &Path, is_directory: bool) {
+        if *self == Self::Unmatched && !rules.is_empty() {
             *self = match rules.matched(path, is_directory) {
-                Match::None => Self::Silent,
+                Match::None => Self::Unmatched,
                 Match::Ignore(_) => Self::Ignored,
-                Match::Whitelist(_) => Self::Kept,
+                Match::Whitelist(_) => Self::Included,
             };
         }
     }
 }
 
-/// The files outside of `root` that decide what is seen below it, with a mark that changes when one of them does.
+/// The ignore files outside `root` that apply to it, each with a value that changes when the file does.
 #[must_use]
-pub fn outside(root: &AbsPath) -> Vec<(PathBuf, u64)> {
+pub fn outer_rule_files(root: &AbsPath) -> Vec<(PathBuf, u64)> {
     let mut files: Vec<PathBuf> = root
         .ancestors()
         .skip(1)
@@ -286,19 +280,25 @@ pub fn outside(root: &AbsPath) -> Vec<(PathBuf, u64)> {
     let git = root.ancestors().find_map(|top| Some((std::fs::metadata(top.join(".git")).ok()?.is_file(), top)));
     files.extend(git.and_then(|(is_file, top)| exclude_file(top.as_path(), is_file)));
     files.extend(gitconfig_excludes_path());
-    files.into_iter().map(|path| (mark(&path), path)).map(|(mark, path)| (path, mark)).collect()
+    files
+        .into_iter()
+        .map(|path| {
+            let mark = change_mark(&path);
+            (path, mark)
+        })
+        .collect()
 }
 
-/// A number that changes when the file is written; 0 where there is none.
+/// A value that changes when the file is written; 0 if it does not exist.
 #[must_use]
-pub fn mark(path: &Path) -> u64 {
+pub fn change_mark(path: &Path) -> u64 {
     let Ok(metadata) = std::fs::metadata(path) else { return 0 };
     let time = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    // Of nanoseconds the low half tells enough; the length tells of changes within one tick of the clock.
+    // The low 64 bits of the time suffice; the length detects changes within one tick of the clock.
     1 | u64::try_from(time.as_nanos() & u128::from(u64::MAX)).unwrap_or(0).rotate_left(20) ^ metadata.len()
 }
 
-/// The repository's own file of rules: git looks for it where all checkouts share it.
+/// The repository's `info/exclude`, which is in the common git directory.
 fn exclude_file(top: &Path, is_file: bool) -> Option<PathBuf> {
     let git = top.join(".git");
     if !is_file {
@@ -313,15 +313,15 @@ fn exclude_file(top: &Path, is_file: bool) -> Option<PathBuf> {
     Some(common.join("info/exclude"))
 }
 
-/// The text of a file of rules; `None` where there is none.
+/// The text of an ignore file; `None` if it does not exist.
 ///
 /// # Errors
-/// When it is no file of rules that can be read without harm.
+/// When it cannot be read safely.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match small_file::read(path, MAX_BYTES, Links::Follow) {
         Ok(text) if is_too_nested(&text) => Err(io::ErrorKind::InvalidData.into()),
         Ok(text) => Ok(Some(text)),
-        // A file that is there and cannot be read hides what it says.
+        // The file exists but its rules are unknown.
         Err(error) if std::fs::metadata(path).is_ok() => Err(error),
         Err(_) => Ok(None),
     }
@@ -331,7 +331,7 @@ fn compile(directory: &Path, text: &[u8]) -> Gitignore {
     let mut builder = GitignoreBuilder::new(directory);
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     for line in text.split(|byte| *byte == b'\n') {
-        // As the walker does, which reads no further than text goes. A pattern that cannot be read is left out alone.
+        // Stops at the first line that is not UTF-8, as ripgrep's walker does. An invalid pattern is skipped.
         let Ok(line) = std::str::from_utf8(line) else { break };
         let _ = builder.add_line(None, line.strip_suffix('\r').unwrap_or(line));
     }

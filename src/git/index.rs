@@ -1,75 +1,72 @@
-//! git's index file as bytes: which files it holds, what it knows of each, and where its mark stands that a file is to be
-//! taken as unchanged. Versions 2 to 4 with SHA-1; what is split, sparse or unknown is left to git. Pure.
+//! Parses git's index file: its entries with their cached stat data, and the position of their assume-valid bits.
+//! Supports versions 2 to 4 with SHA-1; split, sparse and unknown indexes are left to git. Pure.
 
 use std::ops::Range;
 
-const ID: usize = 20;
-const FLAGS: usize = 40 + ID;
-const NAME: usize = FLAGS + 2;
+const ID_BYTES: usize = 20;
+const FLAGS_OFFSET: usize = 40 + ID_BYTES;
+const NAME_OFFSET: usize = FLAGS_OFFSET + 2;
 
 const ASSUME_VALID: u8 = 0x80;
 const EXTENDED: u16 = 0x4000;
 const STAGE: u16 = 0x3000;
-/// Of the flags that extended entries have.
+/// In the flags of extended entries.
 const SKIP_WORKTREE: u16 = 0x4000;
 
-/// An index.
 #[derive(Debug)]
 pub struct Index {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     paths: Vec<u8>,
     version: u32,
-    tree: Option<[u8; ID]>,
-    is_common: bool,
+    tree: Option<[u8; ID_BYTES]>,
+    has_only_normal_entries: bool,
 }
 
 /// A file in the index.
 #[derive(Debug)]
 struct Entry {
     at: usize,
-    /// Where its name begins, with what version 4 puts before it.
+    /// The offset of its name, or of the prefix length before it in version 4.
     name: usize,
     path: Range<usize>,
-    /// Nothing is special about it.
+    /// Neither extended, in conflict, nor assume-valid.
     is_plain: bool,
 }
 
-/// What git knew of a file when it last looked: seconds, nanoseconds and numbers cut to 32 bits.
+/// The cached stat data of a file: times in seconds and nanoseconds, and numbers truncated to 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// Of the last change of what is known about it.
+    /// The change time of its metadata.
     pub changed: (u32, u32),
-    /// Of the last change of its content.
+    /// The change time of its content.
     pub modified: (u32, u32),
-    /// Its number on its disk.
     pub inode: u32,
     /// `100644`, `100755` or `120000`, octal.
     pub mode: u32,
-    /// Whose it is.
     pub owner: (u32, u32),
     /// In bytes.
     pub size: u32,
 }
 
 impl Index {
-    /// Takes the bytes apart; `None` where git alone should read them.
+    /// Parses an index; `None` if it is of a kind that is left to git.
     pub fn parse(bytes: Vec<u8>) -> Option<Self> {
         let version = number(&bytes, 4)?;
         if bytes.get(..4)? != b"DIRC" || !(2..=4).contains(&version) {
             return None;
         }
         let count = usize::try_from(number(&bytes, 8)?).ok()?;
-        // A file that is too short for so many entries would have us keep memory for nothing.
-        if count > bytes.len() / NAME {
+        // Do not allocate for more entries than the file can contain.
+        if count > bytes.len() / NAME_OFFSET {
             return None;
         }
         let (mut entries, mut paths, mut at) = (Vec::with_capacity(count), Vec::new(), 12);
         let mut last: Range<usize> = 0..0;
-        let mut is_common = true;
+        let mut has_only_normal_entries = true;
         for _ in 0..count {
-            let flags = u16::from_be_bytes(bytes.get(at + FLAGS..at + NAME)?.try_into().ok()?);
-            let name = if flags & EXTENDED == 0 { at + NAME } else { at + NAME + 2 };
+            let flags = u16::from_be_bytes(bytes.get(at + FLAGS_OFFSET..at + NAME_OFFSET)?.try_into().ok()?);
+            let name = if flags & EXTENDED == 0 { at + NAME_OFFSET } else { at + NAME_OFFSET + 2 };
             let (path, next) = if version == 4 {
                 let (cut, start) = varint(&bytes, name)?;
                 let end = start + bytes.get(start..)?.iter().position(|byte| *byte == 0)?;
@@ -84,10 +81,10 @@ impl Index {
                 paths.extend(&bytes[name..name + length]);
                 (from..paths.len(), at + (name - at + length + 8) / 8 * 8)
             };
-            let is_plain = flags & (EXTENDED | STAGE) == 0 && bytes[at + FLAGS] & ASSUME_VALID == 0;
-            let extended = if flags & EXTENDED == 0 { 0 } else { u16::from_be_bytes(bytes.get(at + NAME..name)?.try_into().ok()?) };
-            is_common &= flags & STAGE == 0 && extended & SKIP_WORKTREE == 0;
-            // git refuses what is out of order.
+            let is_plain = flags & (EXTENDED | STAGE) == 0 && bytes[at + FLAGS_OFFSET] & ASSUME_VALID == 0;
+            let extended = if flags & EXTENDED == 0 { 0 } else { u16::from_be_bytes(bytes.get(at + NAME_OFFSET..name)?.try_into().ok()?) };
+            has_only_normal_entries &= flags & STAGE == 0 && extended & SKIP_WORKTREE == 0;
+            // git requires sorted entries.
             if paths[last.clone()] > paths[path.clone()] {
                 return None;
             }
@@ -95,11 +92,11 @@ impl Index {
             entries.push(Entry { at, name, path, is_plain });
             at = next;
         }
-        let end = bytes.len().checked_sub(ID)?;
+        let end = bytes.len().checked_sub(ID_BYTES)?;
         let mut tree = None;
         while at < end {
             let size = usize::try_from(number(&bytes, at + 4)?).ok()?;
-            // Extensions that must be understood are written small.
+            // Extensions with a lower-case name are mandatory.
             if !bytes.get(at)?.is_ascii_uppercase() {
                 return None;
             }
@@ -109,10 +106,10 @@ impl Index {
             }
             at = next;
         }
-        (at == end).then_some(Self { bytes, entries, paths, version, tree, is_common })
+        (at == end).then_some(Self { bytes, entries, paths, version, tree, has_only_normal_entries })
     }
 
-    /// How many files there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -122,7 +119,7 @@ impl Index {
         &self.paths[self.entries[number].path.clone()]
     }
 
-    /// What git knew of a file; `None` where something is special about it, as with conflicts.
+    /// The cached stat data of a plain entry; `None` for others, such as conflicts.
     pub fn stamp(&self, entry: usize) -> Option<Stamp> {
         let Entry { at, is_plain, .. } = self.entries[entry];
         let field = |index: usize| number(&self.bytes, at + 4 * index);
@@ -137,29 +134,29 @@ impl Index {
         is_plain.then_some(stamp)
     }
 
-    /// The id of the tree that a commit of the index would have, in hexadecimal digits, where git has noted it.
+    /// The id of the tree of a commit of this index, in hexadecimal digits, if git has cached it.
     pub fn tree(&self) -> Option<String> {
         Some(self.tree?.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// Whether there are neither conflicts nor files that are kept off the disk.
-    pub fn is_common(&self) -> bool {
-        self.is_common
+    /// Whether there are neither conflicts nor skip-worktree entries.
+    pub fn has_only_normal_entries(&self) -> bool {
+        self.has_only_normal_entries
     }
 
-    /// Whether a file is a repository of its own, of which only the commit is kept.
-    pub fn is_module(&self, file: usize) -> bool {
+    /// Whether an entry is a submodule.
+    pub fn is_submodule(&self, file: usize) -> bool {
         number(&self.bytes, self.entries[file].at + 24) == Some(0o160_000)
     }
 
-    /// The number of the file with this path.
+    /// The number of the entry with this path.
     pub fn find(&self, path: &[u8]) -> Option<usize> {
         self.entries.binary_search_by(|entry| self.paths[entry.path.clone()].cmp(path)).ok()
     }
 
-    /// An index of these files alone, which must be in order.
-    pub fn of(&self, files: impl ExactSizeIterator<Item = usize>) -> Vec<u8> {
-        // Names are written whole; there are never more files than a number of 32 bits counts.
+    /// An index with only these entries, which must be sorted.
+    pub fn subset(&self, files: impl ExactSizeIterator<Item = usize>) -> Vec<u8> {
+        // Version 4 is written as version 3, with whole names; the number of entries always fits into 32 bits.
         let count = u32::try_from(files.len()).unwrap_or(u32::MAX).to_be_bytes();
         let version = self.version.min(3).to_be_bytes();
         let mut bytes = [&b"DIRC"[..], &version, &count].concat();
@@ -171,15 +168,15 @@ impl Index {
             let length = bytes.len() - start;
             bytes.resize(start + (length + 8) / 8 * 8, 0);
         }
-        bytes.extend([0; ID]);
+        bytes.extend([0; ID_BYTES]);
         bytes
     }
 
-    /// The same index with these files marked to be taken as unchanged. git does not look at the sum at the end when it reads.
+    /// The same index with the assume-valid bit of these entries set. git does not verify the checksum when it reads.
     pub fn with_unchanged(&self, files: &[usize]) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         for file in files {
-            bytes[self.entries[*file].at + FLAGS] |= ASSUME_VALID;
+            bytes[self.entries[*file].at + FLAGS_OFFSET] |= ASSUME_VALID;
         }
         bytes
     }
@@ -189,18 +186,18 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
 
-/// The id of the uppermost tree in git's notes about trees, if they are up to date.
-fn root_tree(notes: &[u8]) -> Option<[u8; ID]> {
-    // An empty name, how many files, how many trees, the id; no id where something has changed since.
-    let rest = notes.strip_prefix(b"\0")?;
+/// The id of the root tree in the `TREE` extension, if it is valid.
+fn root_tree(extension: &[u8]) -> Option<[u8; ID_BYTES]> {
+    // An empty name, the number of entries and of subtrees, the id; without an id if the tree is invalidated.
+    let rest = extension.strip_prefix(b"\0")?;
     let end = rest.iter().position(|byte| *byte == b'\n')?;
     if !rest[0].is_ascii_digit() {
         return None;
     }
-    rest.get(end + 1..end + 1 + ID)?.try_into().ok()
+    rest.get(end + 1..end + 1 + ID_BYTES)?.try_into().ok()
 }
 
-/// A number in as many bytes as it needs, and where it ends.
+/// A variable-length integer, and the offset after it.
 fn varint(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
     let mut value = 0usize;
     loop {
@@ -256,11 +253,11 @@ mod tests {
             let some: Vec<usize> = all.iter().copied().filter(|file| file % 3 == 1).collect();
             let staged = ask(&root, &["ls-files", "--stage", "--debug", "-z"]);
             let staged = String::from_utf8(staged).unwrap();
-            let told = String::from_utf8(with(index.of(some.iter().copied()), &["ls-files", "--stage", "--debug", "-z"])).unwrap();
-            assert!(some.iter().all(|file| told.contains(std::str::from_utf8(index.path(*file)).unwrap())));
-            assert!(told.lines().all(|part| staged.contains(part)), "{version}");
+            let listed = String::from_utf8(with(index.subset(some.iter().copied()), &["ls-files", "--stage", "--debug", "-z"])).unwrap();
+            assert!(some.iter().all(|file| listed.contains(std::str::from_utf8(index.path(*file)).unwrap())));
+            assert!(listed.lines().all(|part| staged.contains(part)), "{version}");
             assert!(all.iter().all(|file| index.find(index.path(*file)) == Some(*file)));
-            assert_eq!((index.is_common(), index.tree()), (version == "2", None));
+            assert_eq!((index.has_only_normal_entries(), index.tree()), (version == "2", None));
         }
         git(&root, &["update-index", "--split-index"]);
         assert!(Index::parse(std::fs::read(root.join(".git/index")).unwrap()).is_none(), "left to git");
@@ -268,14 +265,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_break_it(version in 2..5u8, count in 0..4u8, rest in prop::collection::vec(any::<u8>(), 0..400)) {
+        fn arbitrary_bytes_do_not_panic(version in 2..5u8, count in 0..4u8, rest in prop::collection::vec(any::<u8>(), 0..400)) {
             let bytes = [b"DIRC\0\0\0", &[version, 0, 0, 0, count][..], &rest].concat();
             if let Some(index) = Index::parse(bytes) {
                 for file in 0..index.len() {
                     let _ = (index.path(file).len(), index.stamp(file));
                 }
                 let all: Vec<usize> = (0..index.len()).collect();
-                drop((index.with_unchanged(&all), index.of(all.iter().copied()), index.tree()));
+                drop((index.with_unchanged(&all), index.subset(all.iter().copied()), index.tree()));
             }
         }
     }

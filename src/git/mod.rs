@@ -1,6 +1,5 @@
-//! git, read without running anything that a repository names: where a directory stands, what `HEAD` says, which files
-//! the index holds, what is ignored. What only git itself can tell is asked of the git program, in one hardened way:
-//! see [`program`].
+//! Access to git repositories without running anything that a repository configures: layout, `HEAD`, index, ignore
+//! rules. Everything else goes through the git program, which is always run in the same hardened way, see [`program`].
 
 pub mod checkout;
 pub mod error;

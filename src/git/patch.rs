@@ -1,13 +1,13 @@
-//! Patches between two contents that are both in memory, made by libgit2.
+//! Patches between two contents in memory, made by libgit2.
 
 use std::path::Path;
 
 use super::path::os_string;
 
-/// More lines of context than any file has that is compared.
+/// A number of context lines that includes the whole file.
 pub const ALL_LINES: u32 = 1_000_000_000;
 
-/// The patch between two contents, with every line as context; `None` when they are equal or not text.
+/// The patch between two contents, with every line as context; `None` if they are equal or binary.
 #[must_use]
 pub fn between(old_path: &[u8], old: &[u8], new_path: &[u8], new: &[u8]) -> Option<String> {
     let mut options = git2::DiffOptions::new();
@@ -21,7 +21,7 @@ pub fn between(old_path: &[u8], old: &[u8], new_path: &[u8], new: &[u8]) -> Opti
     Some(String::from_utf8_lossy(&patch.to_buf().ok()?).into_owned())
 }
 
-/// How many lines the new content adds and removes; `None` when that cannot be counted.
+/// The numbers of added and removed lines; `None` if they cannot be counted.
 #[must_use]
 pub fn line_counts(old: &[u8], new: &[u8]) -> Option<(u64, u64)> {
     let patch = git2::Patch::from_buffers(old, None, new, None, None).ok()?;

@@ -1,8 +1,8 @@
-//! Paths between git, whose paths are bytes with `/` between the names, and the system.
+//! Converts between git's paths, which are bytes with `/` between names, and those of the operating system.
 
 use std::ffi::{OsStr, OsString};
 
-/// A path as git prints it, for the system.
+/// Converts a path in git's output.
 #[cfg(unix)]
 #[must_use]
 pub fn os_string(bytes: &[u8]) -> OsString {
@@ -10,14 +10,14 @@ pub fn os_string(bytes: &[u8]) -> OsString {
     OsStr::from_bytes(bytes).to_owned()
 }
 
-/// A path as git prints it, for the system.
+/// Converts a path in git's output.
 #[cfg(not(unix))]
 #[must_use]
 pub fn os_string(bytes: &[u8]) -> OsString {
     String::from_utf8_lossy(bytes).into_owned().into()
 }
 
-/// A path of the system, as git takes it.
+/// Converts a path for git's input.
 #[cfg(unix)]
 #[must_use]
 pub fn git_bytes(path: &OsStr) -> Vec<u8> {
@@ -25,7 +25,7 @@ pub fn git_bytes(path: &OsStr) -> Vec<u8> {
     path.as_bytes().to_owned()
 }
 
-/// A path of the system, as git takes it.
+/// Converts a path for git's input.
 #[cfg(not(unix))]
 #[must_use]
 pub fn git_bytes(path: &OsStr) -> Vec<u8> {

@@ -1,9 +1,9 @@
-//! The git program, run in one hardened way: no setting that came with a repository can make it run a program, reach the
-//! network, take a lock or wait for a person. Filters are switched off by their names, since git knows no other way;
-//! everything else by settings that count more than the repository's.
+//! Runs the git program in a hardened way: no setting of a repository can make it run a program, use the network, take
+//! a lock or wait for input. Filters are disabled by name, since git has no other way; everything else by settings that
+//! override the repository's.
 //!
-//! A question asked in this way is safe in repositories of other owners too, so git's guard against them is switched off:
-//! it exists because settings name programs, and here they start none.
+//! Such commands are safe in repositories of other owners too, so git's ownership check is disabled: it exists because
+//! settings can name programs, and here none of them is run.
 
 use std::{
     collections::BTreeSet,
@@ -19,24 +19,24 @@ use tokio::process::Command;
 use super::{Error, path::os_string};
 use crate::stdx::{paths::AbsPath, process};
 
-/// The timeout of a question.
-const TIMEOUT: Duration = Duration::from_secs(120);
-/// The timeout of a question for which git reads ignore files: it would wait for ever for one that is a pipe.
+/// The timeout of a command.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
+/// The timeout of a command that reads ignore files; git would wait for ever for one that is a pipe.
 const IGNORE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The timeout of a question about a few small files.
+/// The timeout of a command that reads a few small files.
 const BRIEF_TIMEOUT: Duration = Duration::from_secs(5);
-/// Files that git reads whatever it is asked. It would wait for ever for one that is a pipe.
+/// Files that every git command reads. git would wait for ever for one that is a pipe.
 const ALWAYS_READ: [&str; 8] =
     ["HEAD", "config.worktree", "index", "info/attributes", "info/exclude", "objects/info/alternates", "packed-refs", "shallow"];
-/// The size limit of an answer.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// The size limit of git's output.
+const MAX_OUTPUT_BYTES: usize = 64 << 20;
 
-/// Settings that keep a repository from naming programs for git to run. They fit for a person's own git commands too;
-/// filters, which have names of their own, are added by [`filter_settings`].
+/// Settings that prevent a repository from making git run programs. They suit a user's own git commands too. Filters,
+/// which have arbitrary names, are disabled by [`filter_settings`].
 pub const NO_REPOSITORY_PROGRAMS: [(&str, &str); 4] =
     [("core.fsmonitor", "false"), ("core.hooksPath", "/dev/null"), ("diff.external", ""), ("safe.bareRepository", "explicit")];
 
-/// Further settings of the questions asked here, which only read and need nothing outside the repository.
+/// Further settings for the commands run here, which only read and need nothing outside the repository.
 const READ_ONLY: [(&str, &str); 9] = [
     ("core.preloadIndex", "true"),
     ("core.pager", ""),
@@ -49,14 +49,14 @@ const READ_ONLY: [(&str, &str); 9] = [
     ("submodule.recurse", "false"),
 ];
 
-/// Variables of git that say where the user's own settings are; all others point it elsewhere or make it print more.
-const KEPT: [&str; 4] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_EXEC_PATH"];
+/// Variables that locate git and the user's settings. All others would redirect git or change its output.
+const KEPT_VARIABLES: [&str; 4] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_EXEC_PATH"];
 
-/// What makes a path a name from the top of the checkout without special characters.
+/// The pathspec magic for a literal path relative to the root of the checkout.
 pub const TOP: &[u8] = b":(top,literal)";
 
-/// The variables that give git these settings. They count more than settings in files and than those given by variables
-/// with lower numbers; `first` is the number of settings that the environment gives already.
+/// The environment variables that pass settings to git. They override settings in files and in variables with lower
+/// numbers; `first` is the number of settings that the environment contains already.
 pub fn setting_variables<K: AsRef<OsStr>, V: AsRef<OsStr>>(
     first: usize,
     settings: impl IntoIterator<Item = (K, V)>,
@@ -72,7 +72,7 @@ pub fn setting_variables<K: AsRef<OsStr>, V: AsRef<OsStr>>(
     variables
 }
 
-/// The settings that switch a filter off.
+/// The settings that disable a filter.
 #[must_use]
 pub fn filter_settings(name: &OsStr) -> [(OsString, &'static str); 4] {
     [("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")].map(|(variable, value)| {
@@ -84,13 +84,13 @@ pub fn filter_settings(name: &OsStr) -> [(OsString, &'static str); 4] {
     })
 }
 
-/// A git program that runs in a directory, hardened but for filters: see [`filter_settings`].
+/// A hardened git command in a directory. Filters are not disabled: see [`filter_settings`].
 #[must_use]
 pub fn command(program: impl AsRef<OsStr>, directory: &AbsPath) -> Command {
     let mut command = process::command(program, directory);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("GIT_") && !KEPT.contains(&text.as_ref()) {
+        if text.starts_with("GIT_") && !KEPT_VARIABLES.contains(&text.as_ref()) {
             command.env_remove(&name);
         }
     }
@@ -110,16 +110,15 @@ pub struct Git {
     index: Option<PathBuf>,
 }
 
-/// Where the parts of a checkout are.
+/// The paths of a checkout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkTree {
-    /// Its top.
     pub top: AbsPath,
-    /// Its index file, which may not be there.
+    /// The index file, which may not exist.
     pub index: AbsPath,
 }
 
-/// Fails where a file that git reads is no file.
+/// Fails if one of the files that git always reads is a pipe, a socket or a device.
 fn refuse_pipes(git_dir: &AbsPath) -> Result<(), Error> {
     for name in ALWAYS_READ {
         let path = git_dir.join(name);
@@ -130,19 +129,18 @@ fn refuse_pipes(git_dir: &AbsPath) -> Result<(), Error> {
     Ok(())
 }
 
-/// How git answered.
 #[derive(Debug)]
 pub enum Answer {
-    /// With status 0, and this on standard output.
+    /// Status 0, with the standard output.
     Yes(Vec<u8>),
-    /// With status 1, which for questions means no.
+    /// Status 1, which means "no" or "none".
     No,
-    /// With an error, in its words.
+    /// Another status, with git's message.
     Failed(String),
 }
 
 impl Answer {
-    /// What git printed.
+    /// The standard output; empty for status 1.
     ///
     /// # Errors
     /// When it failed.
@@ -156,39 +154,38 @@ impl Answer {
 }
 
 impl Git {
-    /// Git in any directory, for what makes it look at no file of a work tree: filters are not switched off.
+    /// Git in any directory, for commands that read no file of a work tree: filters are not disabled.
     #[must_use]
     pub fn new(directory: &AbsPath) -> Self {
         Self { directory: directory.clone(), git_dir: None, filters: Vec::new(), tree: None, index: None }
     }
 
-    /// The same for the repository with this git directory, wherever the directory is.
+    /// The same for the repository with this git directory.
     #[must_use]
     pub fn of_repository(directory: &AbsPath, git_dir: &AbsPath) -> Self {
         Self { git_dir: Some(git_dir.clone()), ..Self::new(directory) }
     }
 
-    /// Git in a directory of a work tree; `None` elsewhere. Looks which filters the settings name, so that none of them
-    /// is run.
+    /// Git in a directory of a work tree; `None` elsewhere. Finds all configured filters and disables them.
     ///
     /// # Errors
-    /// When git cannot be started, does not answer, or would wait for a pipe.
+    /// When git cannot be started, times out, or would wait for a pipe.
     pub async fn in_work_tree(directory: &AbsPath) -> Result<Option<Self>, Error> {
         let mut git = Self::new(directory);
-        // A setting may place the work tree elsewhere; git answers false where the directory is not in it.
-        let place =
+        // The work tree may be configured to be elsewhere; then git answers false.
+        let location =
             git.ask_briefly(&["rev-parse", "--is-inside-work-tree", "--show-object-format", "--show-toplevel", "--git-path", "index"]);
         let keys = git.ask_briefly(&["config", "--list", "--name-only", "-z"]);
-        let (place, keys) = futures::future::try_join(place, keys).await?;
-        if matches!(&place, Answer::Failed(message) if is_no_work_tree(message)) {
+        let (location, keys) = futures::future::try_join(location, keys).await?;
+        if matches!(&location, Answer::Failed(message) if is_no_work_tree(message)) {
             return Ok(None);
         }
-        let place = place.text()?;
-        let lines: Vec<&[u8]> = place.trim_ascii_end().split(|byte| *byte == b'\n').collect();
+        let location = location.text()?;
+        let lines: Vec<&[u8]> = location.trim_ascii_end().split(|byte| *byte == b'\n').collect();
         if lines.first().is_none_or(|line| line.trim_ascii() != b"true") {
             return Ok(None);
         }
-        // A line end in a name makes more lines; then nothing is known, and nothing needs it.
+        // A line break in a name gives more lines; then `tree` stays `None`, which is only slower.
         if let [_, b"sha1", top, index] = lines[..] {
             let index = directory.join(os_string(index));
             if let Some(git_dir) = index.parent() {
@@ -197,7 +194,7 @@ impl Git {
             git.tree = AbsPath::new(os_string(top)).map(|top| WorkTree { top, index });
         }
         let keys = keys.text()?;
-        // Where git takes names that differ in case for the same one, it alone knows what it tracks.
+        // With case-insensitive names only git knows what it tracks.
         if keys.split(|byte| *byte == 0).any(|key| key.eq_ignore_ascii_case(b"core.ignorecase")) {
             git.tree = None;
         }
@@ -205,27 +202,27 @@ impl Git {
         Ok(Some(git))
     }
 
-    /// Where the checkout is, if its index is of the common kind.
+    /// The paths of the checkout, if its index can be parsed here.
     #[must_use]
     pub fn tree(&self) -> Option<&WorkTree> {
         self.tree.as_ref()
     }
 
-    /// The same git with another index, in which it looks at no file but those that it must.
+    /// The same git with another index file, and without preloading.
     #[must_use]
     pub fn with_index(&self, index: &Path) -> Self {
         Self { index: Some(index.to_owned()), ..self.clone() }
     }
 
-    /// Asks git.
+    /// Runs a command.
     ///
     /// # Errors
-    /// When it cannot be started, does not answer in time, or prints too much.
+    /// When git cannot be started, times out, or prints too much.
     pub async fn ask(&self, args: &[impl AsRef<OsStr>]) -> Result<Answer, Error> {
-        self.ask_within(TIMEOUT, args, Vec::new()).await
+        self.ask_within(COMMAND_TIMEOUT, args, Vec::new()).await
     }
 
-    /// Asks git about a few small files.
+    /// Runs a command that reads a few small files.
     ///
     /// # Errors
     /// As [`Git::ask`].
@@ -233,7 +230,7 @@ impl Git {
         self.ask_within(BRIEF_TIMEOUT, args, Vec::new()).await
     }
 
-    /// Asks git a question for which it reads ignore files, with `input` to read.
+    /// Runs a command that reads ignore files, with `input` on standard input.
     ///
     /// # Errors
     /// As [`Git::ask`].
@@ -241,10 +238,10 @@ impl Git {
         self.ask_within(IGNORE_TIMEOUT, args, input).await
     }
 
-    /// The content that git keeps under an id.
+    /// The content of a blob.
     ///
     /// # Errors
-    /// As [`Git::ask`], and when there is none.
+    /// As [`Git::ask`], and when there is no such blob.
     pub async fn blob(&self, id: &[u8]) -> Result<Vec<u8>, Error> {
         self.ask(&[OsString::from("cat-file"), OsString::from("blob"), os_string(id)]).await?.text()
     }
@@ -252,9 +249,9 @@ impl Git {
     async fn ask_within(&self, timeout: Duration, args: &[impl AsRef<OsStr>], input: Vec<u8>) -> Result<Answer, Error> {
         let mut command = self.command();
         command.args(args);
-        let run = tokio::time::timeout(timeout, process::exchange(command, input, MAX_ANSWER_BYTES));
+        let run = tokio::time::timeout(timeout, process::exchange(command, input, MAX_OUTPUT_BYTES));
         let output = run.await.map_err(|_| Error::Timeout(timeout.as_secs()))?.map_err(|error| match error.kind() {
-            io::ErrorKind::FileTooLarge => Error::TooLong { limit: MAX_ANSWER_BYTES as u64 },
+            io::ErrorKind::FileTooLarge => Error::TooLong { limit: MAX_OUTPUT_BYTES as u64 },
             _ => Error::NoProgram(error),
         })?;
         Ok(answer(output))
@@ -275,15 +272,15 @@ impl Git {
     }
 }
 
-/// Whether git says that there is no work tree here. It speaks English here. A bare repository that somebody put into a
-/// directory is none of ours.
+/// Whether the message (in English, by `LC_ALL`) means that there is no work tree. A bare repository inside a work tree
+/// is not trusted and counts as none.
 fn is_no_work_tree(message: &str) -> bool {
     ["not a git repository", "must be run in a work tree", "safe.bareRepository"].iter().any(|text| message.contains(text))
 }
 
-/// Whether git says that a content is elsewhere and would have to be fetched.
+/// Whether the message means that an object is missing in a partial clone and would have to be fetched.
 #[must_use]
-pub fn is_promised(message: &str) -> bool {
+pub fn is_missing_object(message: &str) -> bool {
     message.contains("promisor")
 }
 
@@ -298,7 +295,7 @@ fn answer(output: Output) -> Answer {
     }
 }
 
-/// The names in `filter.NAME.variable` of keys that end with NUL.
+/// The names in the keys `filter.NAME.variable`, which are separated by NUL.
 fn filter_names(keys: &[u8]) -> BTreeSet<Vec<u8>> {
     let name = |key: &[u8]| {
         let rest = key.strip_prefix(b"filter.")?;
@@ -313,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters_are_found_by_any_name() {
+    fn filters_are_found_with_any_name() {
         let names = filter_names(b"core.bare\0filter.a.clean\0filter.a.smudge\0filter.x.y=\"\n.process\0filter.broken\0filterx.b.clean\0");
         assert_eq!(names.into_iter().collect::<Vec<_>>(), [b"a".to_vec(), b"x.y=\"\n".to_vec()]);
     }

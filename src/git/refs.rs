@@ -1,6 +1,6 @@
-//! The branch of a checkout, whether it has commits, and making a repository. What the repository's files tell is read
-//! there, which works for repositories of other owners and runs nothing of theirs. The git program is asked only where
-//! references are not kept as files.
+//! The branch of a checkout, whether it has commits, and creating a repository. References are read from the
+//! repository's files, which works with any owner and runs nothing. The git program is used only if references are not
+//! stored as files.
 
 use std::{
     fs::File,
@@ -17,12 +17,12 @@ use super::{
 };
 use crate::stdx::{paths::AbsPath, tasks::Tasks};
 
-/// The size limit of a loose reference, which is one line.
-const REF_BYTES: u64 = 4 << 10;
-/// The size limit of packed references; those of very large repositories stay below it.
-const PACKED_REFS_BYTES: u64 = 256 << 20;
+/// The size limit of a loose reference, in bytes.
+const MAX_REF_BYTES: u64 = 4 << 10;
+/// How many bytes of `packed-refs` are read; even very large repositories have less.
+const MAX_PACKED_REFS_BYTES: u64 = 256 << 20;
 
-/// The branch that is checked out, without `refs/heads/`, whether or not it has commits; `None` when HEAD is detached.
+/// The short name of the checked out branch, with or without commits; `None` if `HEAD` is detached.
 ///
 /// # Errors
 /// When the repository cannot be read.
@@ -34,7 +34,7 @@ pub async fn head_branch(layout: &GitLayout) -> Result<Option<String>, Error> {
     Ok(head.as_ref().and_then(Head::branch).map(str::to_owned))
 }
 
-/// Whether HEAD names a commit: false in a new repository and on an orphan branch.
+/// Whether `HEAD` resolves to a commit: false in a new repository and on an orphan branch.
 ///
 /// # Errors
 /// When the repository cannot be read.
@@ -46,25 +46,24 @@ pub async fn has_commits(layout: &GitLayout) -> Result<bool, Error> {
     }
 }
 
-/// Makes a repository in the directory, which must not be in one; its first branch is the one that the user's settings
-/// name.
+/// Creates a repository in a directory outside any repository. The first branch is named by the user's settings.
 ///
 /// # Errors
-/// When that is not possible.
+/// When neither libgit2 nor the git program can create it.
 pub async fn init(directory: &AbsPath) -> Result<(), Error> {
     let failed = |source| Error::Init { directory: directory.clone(), source };
     let path = directory.as_path().to_owned();
-    let made = Tasks::spawn_blocking(move || git2::Repository::init(path).map(drop)).await;
-    match made {
+    let created = Tasks::spawn_blocking(move || git2::Repository::init(path).map(drop)).await;
+    match created {
         Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => tracing::debug!(%directory, %error, "the git program makes the repository, since the library cannot"),
+        Ok(Err(error)) => tracing::debug!(%directory, %error, "libgit2 cannot create the repository; using the git program"),
         Err(error) => return Err(failed(error.into())),
     }
     let answer = Git::new(directory).ask(&["init", "--quiet"]).await.and_then(Answer::text);
     answer.map(drop).map_err(|error| failed(error.into()))
 }
 
-/// What `HEAD` says; `None` where references are not kept as files.
+/// The content of `HEAD`; `None` if references are not stored as files.
 fn read_head(layout: &GitLayout) -> Result<Option<Head>, Error> {
     let wrong = || unreadable(layout, io::Error::new(io::ErrorKind::InvalidData, "HEAD is missing or malformed"));
     if layout::layout_config(&layout.common_dir).foreign_refs {
@@ -74,11 +73,11 @@ fn read_head(layout: &GitLayout) -> Result<Option<Head>, Error> {
 }
 
 fn ref_exists(layout: &GitLayout, name: &str) -> io::Result<bool> {
-    // The HEAD of an untrusted repository may try to climb out of it.
+    // The `HEAD` of an untrusted repository may point outside of it.
     if !name.starts_with("refs/") || name.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
         return Ok(false);
     }
-    if small_file::read(layout.common_dir.join(name).as_path(), REF_BYTES, Links::Follow).is_ok_and(|content| content.len() >= 40) {
+    if small_file::read(layout.common_dir.join(name).as_path(), MAX_REF_BYTES, Links::Follow).is_ok_and(|content| content.len() >= 40) {
         return Ok(true);
     }
     packed_ref_exists(layout.common_dir.join("packed-refs").as_path(), name)
@@ -89,7 +88,7 @@ fn packed_ref_exists(path: &Path, name: &str) -> io::Result<bool> {
         Ok(metadata) if metadata.is_file() => {}
         _ => return Ok(false),
     }
-    for line in BufReader::new(File::open(path)?.take(PACKED_REFS_BYTES)).split(b'\n') {
+    for line in BufReader::new(File::open(path)?.take(MAX_PACKED_REFS_BYTES)).split(b'\n') {
         let line = line?;
         if line.split(|byte| *byte == b' ').nth(1) == Some(name.as_bytes()) && !line.starts_with(b"#") {
             return Ok(true);
@@ -98,7 +97,7 @@ fn packed_ref_exists(path: &Path, name: &str) -> io::Result<bool> {
     Ok(false)
 }
 
-/// A question to which git answers with a line, or with status 1 and silence for "none".
+/// Runs a command that prints one line, or nothing and status 1 for "none".
 async fn ask(layout: &GitLayout, args: &[&str]) -> Result<Option<String>, Error> {
     match Git::of_repository(&layout.worktree, &layout.git_dir).ask_briefly(args).await? {
         Answer::Yes(output) => Ok(Some(String::from_utf8_lossy(&output).trim().to_owned())),

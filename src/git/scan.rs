@@ -1,7 +1,7 @@
-//! Compares the files of a large repository with git's index faster than git does: on several threads, with each directory
-//! opened once and its files looked at by their names. Files that are certainly unchanged are kept from git: it gets an
-//! index of the other files alone, or, where those are many, a copy of its index in which the unchanged ones are marked.
-//! Whatever is in doubt is left to git, so its answer is the same, only sooner.
+//! Compares the files of a large repository with git's index faster than git does: on several threads, with one open
+//! per directory and one `statat` per file. git then gets an index that contains only the files that may have changed,
+//! or, if those are many, a copy of its index with the unchanged files marked as assume-valid. Everything in doubt is
+//! left to git, so the result is the same.
 
 use std::{
     fs::Metadata,
@@ -25,59 +25,57 @@ use super::{
 };
 use crate::stdx::{paths::AbsPath, tasks::Tasks};
 
-/// With fewer files git is as fast. Tests use it for all.
+/// With fewer files git is as fast. Tests always scan.
 const MIN_FILES: usize = if cfg!(test) { 1 } else { 2_000 };
-/// The size limit of an index file; a larger one is left to git.
+/// The size limit of an index file, in bytes; a larger one is left to git.
 const MAX_INDEX_BYTES: u64 = 512 << 20;
-/// How many threads share the work.
 const THREADS: usize = 4;
-/// How many untracked names are kept; where there are more, git lists them by itself.
-const MAX_OTHERS: usize = 20_000;
+/// The limit of untracked names; if there are more, git lists them.
+const MAX_UNTRACKED: usize = 20_000;
 
-/// git's index as it was at a moment.
+/// A snapshot of git's index.
 #[derive(Debug)]
-pub struct Read {
-    /// What is in it.
+pub struct IndexSnapshot {
     pub index: Arc<Index>,
     path: AbsPath,
     metadata: Metadata,
     modified: SystemTime,
 }
 
-/// What was found at and below a directory.
+/// The result of scanning a directory recursively.
 #[derive(Debug)]
 pub struct Scan {
-    /// The directory, relative to the top, with `/` between names.
+    /// The directory relative to the root, with `/` between names.
     pub below: Vec<u8>,
-    /// The files that may differ from the index, by their numbers in it, in order.
+    /// The files that may differ from the index, by entry number, sorted.
     pub changed: Vec<usize>,
-    /// What is there and not in the index, relative to the top, with whether it is a directory, in order; `None` where
-    /// that is not known.
-    pub others: Option<Vec<(Vec<u8>, bool)>>,
+    /// The paths relative to the root that are not in the index, and whether each is a directory, sorted; `None` if not
+    /// known.
+    pub untracked: Option<Vec<(Vec<u8>, bool)>>,
 }
 
-/// Reads the index; `None` where git may as well look by itself.
-pub async fn read(tree: &WorkTree) -> Option<Read> {
+/// Reads the index; `None` if scanning is of no use.
+pub async fn read(tree: &WorkTree) -> Option<IndexSnapshot> {
     let path = tree.index.clone();
     Tasks::spawn_blocking(move || {
         let (index, metadata) = read_file(&path)?;
         let modified = metadata.modified().ok()?;
-        Some(Read { index: Arc::new(index), path, metadata, modified })
+        Some(IndexSnapshot { index: Arc::new(index), path, metadata, modified })
     })
     .await
     .ok()?
 }
 
-/// Looks at all that is at and below `directory`.
-pub async fn scan(read: &Read, tree: &WorkTree, directory: &AbsPath) -> Option<Scan> {
-    let written = system::modified(&read.metadata)?;
+/// Scans `directory` recursively.
+pub async fn scan(read: &IndexSnapshot, tree: &WorkTree, directory: &AbsPath) -> Option<Scan> {
+    let index_time = platform::modified(&read.metadata)?;
     let below = git_bytes(directory.as_path().strip_prefix(&tree.top).ok()?.as_os_str());
     let (index, start) = (Arc::clone(&read.index), below.clone());
     let directories = Tasks::spawn_blocking(move || tracked::directories(&index, &start)).await.ok()?;
     if directories.is_empty() {
         return None;
     }
-    // The threads end when nobody waits for them any more.
+    // Stops the threads when the caller stops waiting.
     let token = CancellationToken::new();
     let _guard = token.clone().drop_guard();
     let (directories, next) = (Arc::new(directories), Arc::new(AtomicUsize::new(0)));
@@ -87,7 +85,7 @@ pub async fn scan(read: &Read, tree: &WorkTree, directory: &AbsPath) -> Option<S
             let (top, token) = (tree.top.clone(), token.clone());
             Tasks::spawn_blocking(move || {
                 let take = || if token.is_cancelled() { None } else { directories.get(next.fetch_add(1, Ordering::Relaxed)) };
-                system::look(&index, take, &top, written)
+                platform::compare(&index, take, &top, index_time)
             })
         })
         .collect();
@@ -95,45 +93,44 @@ pub async fn scan(read: &Read, tree: &WorkTree, directory: &AbsPath) -> Option<S
     for part in work {
         let found = part.await.ok()??;
         all.changed.extend(found.changed);
-        all.others.extend(found.others);
-        all.is_part |= found.is_part;
+        all.untracked.extend(found.untracked);
+        all.is_incomplete |= found.is_incomplete;
     }
     all.changed.sort_unstable();
-    all.others.sort_unstable();
-    let is_known = !all.is_part && all.others.len() <= MAX_OTHERS && read.index.is_common();
-    Some(Scan { below, changed: all.changed, others: is_known.then_some(all.others) })
+    all.untracked.sort_unstable();
+    let is_known = !all.is_incomplete && all.untracked.len() <= MAX_UNTRACKED && read.index.has_only_normal_entries();
+    Some(Scan { below, changed: all.changed, untracked: is_known.then_some(all.untracked) })
 }
 
-/// What one thread found.
 #[derive(Debug, Default)]
 struct Found {
     changed: Vec<usize>,
-    others: Vec<(Vec<u8>, bool)>,
-    /// There may be more that is not tracked.
-    is_part: bool,
+    untracked: Vec<(Vec<u8>, bool)>,
+    /// Some directory could not be listed.
+    is_incomplete: bool,
 }
 
-impl Read {
-    /// Whether nobody has written the index since.
+impl IndexSnapshot {
+    /// Whether the index file is unchanged.
     pub fn is_current(&self) -> bool {
         let now = self.path.real().ok().and_then(|path| std::fs::metadata(path).ok());
         now.is_some_and(|now| {
-            system::modified(&now) == system::modified(&self.metadata)
+            platform::modified(&now) == platform::modified(&self.metadata)
                 && now.len() == self.metadata.len()
-                && system::number(&now) == system::number(&self.metadata)
+                && platform::number(&now) == platform::number(&self.metadata)
         })
     }
 
-    /// An index of these files alone, which must be in order.
-    pub async fn of(&self, files: Vec<usize>) -> Option<NamedTempFile> {
+    /// Writes an index with only these files, which must be sorted.
+    pub async fn subset(&self, files: Vec<usize>) -> Option<NamedTempFile> {
         let (index, modified) = (Arc::clone(&self.index), self.modified);
-        Tasks::spawn_blocking(move || written(&index.of(files.into_iter()), modified)).await.ok()?
+        Tasks::spawn_blocking(move || write_index(&index.subset(files.into_iter()), modified)).await.ok()?
     }
 
-    /// A copy of the index in which all files but those that may have changed at and below the directory are marked;
-    /// `None` where git may as well look by itself.
-    pub async fn marked(&self, scan: &Scan) -> Option<NamedTempFile> {
-        // Where most have been touched, git, which reads them anyway, is no slower.
+    /// Writes a copy of the index with the assume-valid bit set for all files except those that may have changed in the
+    /// directory; `None` if that is of no use.
+    pub async fn with_unchanged(&self, scan: &Scan) -> Option<NamedTempFile> {
+        // If most files have changed, git must read them anyway.
         if scan.changed.len() > self.index.len() / 2 && !cfg!(test) {
             return None;
         }
@@ -143,22 +140,22 @@ impl Read {
                 index.stamp(*file).is_some() && (!is_below(index.path(*file), &below) || changed.binary_search(file).is_err())
             };
             let unchanged: Vec<usize> = (0..index.len()).filter(is_unchanged).collect();
-            written(&index.with_unchanged(&unchanged), modified)
+            write_index(&index.with_unchanged(&unchanged), modified)
         })
         .await
         .ok()?
     }
 }
 
-fn written(bytes: &[u8], modified: SystemTime) -> Option<NamedTempFile> {
+fn write_index(bytes: &[u8], modified: SystemTime) -> Option<NamedTempFile> {
     let mut file = NamedTempFile::new().ok()?;
     file.write_all(bytes).ok()?;
-    // git reads again what is not older than its index: the copy must be as old as that.
+    // git rereads files that are not older than the index, so the copy gets the same time.
     file.as_file().set_modified(modified).ok()?;
     Some(file)
 }
 
-/// The index, and what was known of its file before it was read.
+/// The index, and the metadata of its file before reading.
 fn read_file(path: &AbsPath) -> Option<(Index, Metadata)> {
     let (bytes, metadata) = small_file::read_with_metadata(path.as_path(), MAX_INDEX_BYTES, Links::Follow).ok()?;
     let index = Index::parse(bytes)?;
@@ -166,20 +163,20 @@ fn read_file(path: &AbsPath) -> Option<(Index, Metadata)> {
 }
 
 #[cfg(target_os = "linux")]
-mod system {
+mod platform {
     use std::{ffi::OsStr, fs::Metadata, os::fd::OwnedFd, os::unix::ffi::OsStrExt as _, os::unix::fs::MetadataExt as _};
 
     use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, openat, openat2, statat};
 
     use super::{
         super::index::{Index, Stamp},
-        Directory, Found, MAX_OTHERS,
+        Directory, Found, MAX_UNTRACKED,
     };
     use crate::stdx::paths::AbsPath;
 
     const BUFFER_BYTES: usize = 64 << 10;
 
-    #[expect(clippy::unnecessary_wraps, reason = "elsewhere it is not known")]
+    #[expect(clippy::unnecessary_wraps, reason = "`None` on other platforms")]
     pub fn modified(metadata: &Metadata) -> Option<(u32, u32)> {
         Some((low(metadata.mtime()), low(metadata.mtime_nsec())))
     }
@@ -188,8 +185,8 @@ mod system {
         metadata.ino()
     }
 
-    /// Looks at the directories that `next` gives.
-    pub fn look<'a>(index: &Index, next: impl Fn() -> Option<&'a Directory>, top: &AbsPath, written: (u32, u32)) -> Option<Found> {
+    /// Compares the directories that `next` returns.
+    pub fn compare<'a>(index: &Index, next: impl Fn() -> Option<&'a Directory>, top: &AbsPath, index_time: (u32, u32)) -> Option<Found> {
         let root = openat(CWD, top.as_path(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let (mut found, mut buffer) = (Found::default(), Vec::with_capacity(BUFFER_BYTES));
         while let Some(directory) = next() {
@@ -200,24 +197,24 @@ mod system {
             for file in &directory.files {
                 let name = OsStr::from_bytes(&index.path(*file)[directory.name_start()..]);
                 let is_unchanged = index.stamp(*file).is_some_and(|stamp| {
-                    // What was changed in the moment in which the index was written may look the same.
-                    stamp.modified < written && statat(&opened, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| is_same(&stamp, &stat))
+                    // A file that changed at the time when the index was written may have the same stat data.
+                    stamp.modified < index_time && statat(&opened, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| is_same(&stamp, &stat))
                 });
                 if !is_unchanged {
                     found.changed.push(*file);
                 }
             }
-            others(index, directory, &opened, &mut buffer, &mut found);
+            untracked(index, directory, &opened, &mut buffer, &mut found);
         }
         Some(found)
     }
 
-    /// Adds what the directory holds and the index does not.
-    fn others(index: &Index, directory: &Directory, opened: &OwnedFd, buffer: &mut Vec<u8>, found: &mut Found) {
+    /// Adds the entries of the directory that are not in the index.
+    fn untracked(index: &Index, directory: &Directory, opened: &OwnedFd, buffer: &mut Vec<u8>, found: &mut Found) {
         let mut entries = RawDir::new(opened, buffer.spare_capacity_mut());
         while let Some(entry) = entries.next() {
             let Ok(entry) = entry else {
-                found.is_part = true;
+                found.is_incomplete = true;
                 return;
             };
             let name = entry.file_name().to_bytes();
@@ -233,19 +230,19 @@ mod system {
                 kind => kind,
             };
             let is_known = match kind {
-                FileType::Directory => directory.has_directory(name) || tracked.is_some_and(|file| index.is_module(file)),
+                FileType::Directory => directory.has_directory(name) || tracked.is_some_and(|file| index.is_submodule(file)),
                 FileType::RegularFile | FileType::Symlink => tracked.is_some(),
-                // git does not see it.
+                // git ignores pipes, sockets and devices.
                 _ => true,
             };
-            if !is_known && found.others.len() <= MAX_OTHERS {
+            if !is_known && found.untracked.len() <= MAX_UNTRACKED {
                 let separator: &[u8] = if directory.path.is_empty() { b"" } else { b"/" };
-                found.others.push(([&directory.path, separator, name].concat(), kind == FileType::Directory));
+                found.untracked.push(([&directory.path, separator, name].concat(), kind == FileType::Directory));
             }
         }
     }
 
-    /// Nothing below a link is the repository's.
+    /// Paths through a symbolic link do not belong to the repository.
     fn open_below(root: &OwnedFd, directory: &[u8]) -> Option<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -253,7 +250,7 @@ mod system {
         openat2(root, OsStr::from_bytes(directory), flags, Mode::empty(), resolve).ok()
     }
 
-    /// git compares the same, or less where settings say so.
+    /// Compares all that git does; settings may make git compare less.
     fn is_same(stamp: &Stamp, stat: &Stat) -> bool {
         let mode = match stat.st_mode & 0o170_000 {
             0o120_000 => 0o120_000,
@@ -272,21 +269,21 @@ mod system {
         now == *stamp
     }
 
-    /// git keeps so much of each number.
+    /// git stores the low 32 bits of each number.
     fn low(number: impl Into<i128>) -> u32 {
-        // 32 bits always fit.
+        // The masked value always fits.
         u32::try_from(number.into() & 0xffff_ffff).unwrap_or(u32::MAX)
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-mod system {
+mod platform {
     use std::fs::Metadata;
 
     use super::{super::index::Index, Directory, Found};
     use crate::stdx::paths::AbsPath;
 
-    /// Never: git looks by itself.
+    /// Scanning is only implemented on Linux.
     pub fn modified(_: &Metadata) -> Option<(u32, u32)> {
         None
     }
@@ -295,7 +292,7 @@ mod system {
         0
     }
 
-    pub fn look<'a>(_: &Index, _: impl Fn() -> Option<&'a Directory>, _: &AbsPath, _: (u32, u32)) -> Option<Found> {
+    pub fn compare<'a>(_: &Index, _: impl Fn() -> Option<&'a Directory>, _: &AbsPath, _: (u32, u32)) -> Option<Found> {
         None
     }
 }

@@ -1,5 +1,5 @@
-//! What repositories set for git, beside what the user and the system set: a repository that came in an archive may name
-//! programs there. Asks git, which runs none of them for it.
+//! The git settings of repositories, compared with those of the user and the system: a repository from an archive may
+//! name programs there. Uses `git config`, which runs none of them.
 
 use std::{
     collections::BTreeMap,
@@ -12,31 +12,31 @@ use super::{
 };
 use crate::stdx::paths::AbsPath;
 
-/// So many repositories are looked at, submodules included.
-const MOST: usize = 32;
+/// The limit of repositories that are read, including submodules.
+const MAX_REPOSITORIES: usize = 32;
 
-/// A key that a repository sets.
+/// The values of a key that a repository sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RepositorySetting {
-    /// What the repositories say; the last one counts.
+    /// The values in the repositories; the last one takes effect.
     pub values: Vec<OsString>,
-    /// What the user and the system say, weakest first.
+    /// The values in the settings of the system and the user, in ascending precedence.
     pub own: Vec<OsString>,
 }
 
-/// The settings of the repositories that the directories are in, and of their submodules, by key as git spells it.
-/// Where there is no repository, or git cannot say, there are none.
+/// The settings of the repositories of these directories and of their submodules, by key in git's spelling. A directory
+/// without a repository, or in which git fails, has none.
 pub async fn settings_of_repositories(directories: Vec<AbsPath>) -> BTreeMap<OsString, RepositorySetting> {
     let (mut queue, mut seen) = (directories, Vec::new());
     let mut settings: BTreeMap<OsString, RepositorySetting> = BTreeMap::new();
     let mut own: BTreeMap<OsString, Vec<OsString>> = BTreeMap::new();
     while let Some(directory) = queue.pop() {
-        if seen.contains(&directory) || seen.len() == MOST {
+        if seen.contains(&directory) || seen.len() == MAX_REPOSITORIES {
             continue;
         }
         let git = Git::new(&directory);
         let list = git.ask(&["config", "--list", "--show-scope", "-z"]);
-        // Links to submodules, in which git runs itself; a pathspec for all of the checkout.
+        // Submodules, in which git runs itself; the pathspec selects the whole checkout.
         let links = git.ask(&["ls-files", "--stage", "-z", "--", ":/"]);
         let (list, links) = futures::future::join(list, links).await;
         let text = |answer: Result<Answer, super::Error>| answer.and_then(Answer::text).unwrap_or_default();
@@ -47,7 +47,7 @@ pub async fn settings_of_repositories(directories: Vec<AbsPath>) -> BTreeMap<OsS
         for (scope, key, value) in entries(&text(list)) {
             match scope {
                 b"local" | b"worktree" => settings.entry(os_string(key)).or_default().values.push(os_string(value)),
-                // Of every directory they are the same.
+                // These are the same for every directory.
                 b"global" | b"system" if seen.is_empty() => own.entry(os_string(key)).or_default().push(os_string(value)),
                 _ => {}
             }
@@ -60,7 +60,7 @@ pub async fn settings_of_repositories(directories: Vec<AbsPath>) -> BTreeMap<OsS
     settings
 }
 
-/// The entries of a list: scope, key and value. A key without a value is a switch that is on.
+/// The entries of a list: scope, key and value. A key without a value means true.
 fn entries(list: &[u8]) -> Vec<(&[u8], &[u8], &[u8])> {
     let mut fields = list.split(|byte| *byte == 0);
     let mut entries = Vec::new();
@@ -72,8 +72,8 @@ fn entries(list: &[u8]) -> Vec<(&[u8], &[u8], &[u8])> {
     entries
 }
 
-/// The section, the name in the middle, and the variable of a key: of `filter.a.b.clean` these are `filter`, `a.b` and
-/// `clean`. git spells section and variable in lower case.
+/// The section, subsection and variable of a key: for `filter.a.b.clean` these are `filter`, `a.b` and `clean`. Section
+/// and variable are converted to lower case.
 #[must_use]
 pub fn parts(key: &OsStr) -> Option<(String, Vec<u8>, String)> {
     let key = git_bytes(key);
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_are_read() {
+    fn lists_are_parsed() {
         assert_eq!(entries(b"local\0a.b\nc\nd\0global\0x.y\0"), [(&b"local"[..], &b"a.b"[..], &b"c\nd"[..]), (b"global", b"x.y", b"true")]);
         assert_eq!(parts(OsStr::new("filter.a.b.Clean")), Some(("filter".to_owned(), b"a.b".to_vec(), "clean".to_owned())));
         assert_eq!(parts(OsStr::new("core.pager")), Some(("core".to_owned(), Vec::new(), "pager".to_owned())));

@@ -1,25 +1,25 @@
-//! What git prints about changes, taken apart. Pure.
+//! Parses git's output about changes. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A tracked file that differs from the last commit, as `git diff --raw --numstat -z` tells.
+/// A tracked file that differs from the last commit, from `git diff --raw --numstat -z`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// `A`, `D`, `M`, `R` or `T`.
     pub letter: u8,
     /// The id of the old content.
     pub old_id: Vec<u8>,
-    /// The mode of the old content, as `100644`.
+    /// The mode of the old content, such as `100644`.
     pub old_mode: Vec<u8>,
-    /// The content was not looked at: only the disk has it.
+    /// The new content has no id: it is only on disk.
     pub is_on_disk_only: bool,
-    /// Where a renamed file was.
+    /// The old path of a renamed file.
     pub from: Option<Vec<u8>>,
-    /// Lines added and removed; none for binary files.
+    /// Lines added and removed; `None` for binary files.
     pub lines: Option<(u64, u64)>,
 }
 
-/// The differences by path. What is not understood is passed over.
+/// The differences by path. Malformed records are skipped.
 pub fn differences(output: &[u8]) -> BTreeMap<Vec<u8>, Difference> {
     let mut found = BTreeMap::new();
     let mut tokens = output.split(|byte| *byte == 0);
@@ -33,7 +33,7 @@ pub fn differences(output: &[u8]) -> BTreeMap<Vec<u8>, Difference> {
                 b'R' | b'C' => (tokens.next().unwrap_or_default(), (*letter == b'R').then(|| first.to_owned())),
                 _ => (first, None),
             };
-            // A file in conflict comes once more, as what it is now.
+            // A file in conflict has a second record with its current state.
             if *letter != b'U' {
                 let difference = Difference {
                     letter: *letter,
@@ -61,7 +61,7 @@ fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// What `git ls-files -t -o -u -z` tells: files that are not tracked, and tracked ones in conflict.
+/// Parses `git ls-files -t -o -u -z`: untracked files, and files in conflict.
 pub fn others(output: &[u8]) -> (BTreeSet<Vec<u8>>, BTreeSet<Vec<u8>>) {
     let (mut untracked, mut conflicts) = (BTreeSet::new(), BTreeSet::new());
     for entry in output.split(|byte| *byte == 0) {

@@ -1,19 +1,17 @@
-//! Requests out of a message, by the letter of JSON-RPC 2.0. Params stay as they were sent; nothing is parsed twice.
+//! Parses requests strictly by JSON-RPC 2.0. Params stay as they were sent; nothing is parsed twice.
 
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-/// The largest number that can be an id: what a double holds exactly.
+/// The largest number that can be an id: a double holds it exactly.
 const MAX_ID: u64 = (1 << 53) - 1;
 
-/// A request's id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Id {
     /// An integer from 0 to 2^53-1.
     Number(u64),
-    /// Any string.
     Text(Box<str>),
 }
 
@@ -27,7 +25,7 @@ impl fmt::Display for Id {
 }
 
 impl Id {
-    /// Reads an id from JSON; `None` for what is not one.
+    /// Reads an id from JSON; `None` if it is not a valid one.
     #[must_use]
     pub fn parse(json: &str) -> Option<Self> {
         if json.starts_with('"') {
@@ -41,9 +39,7 @@ impl Id {
 /// A request, or a notification when it has no id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// The id.
     pub id: Option<Id>,
-    /// The method's name.
     pub method: Cow<'a, str>,
     /// The params' JSON, where there are any.
     pub params: Option<&'a str>,
@@ -52,24 +48,21 @@ pub struct Request<'a> {
 /// Why something is not a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// Its id, where it has a valid one.
+    /// The request's id, if it is valid.
     pub id: Option<Id>,
-    /// A lower-case fragment for people.
+    /// A lower-case fragment of a message.
     pub reason: &'static str,
 }
 
-/// What a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// One request.
     Single(Result<Request<'a>, Invalid>),
-    /// Several, each by itself; perhaps none.
+    /// A batch; may be empty.
     Batch(Vec<Result<Request<'a>, Invalid>>),
-    /// Not JSON, and where it ceases to be.
+    /// Not JSON: the parser's error with its position.
     NotJson(String),
 }
 
-/// Reads a message.
 #[must_use]
 pub fn parse(text: &str) -> Message<'_> {
     let text = text.trim_ascii();
@@ -80,7 +73,7 @@ pub fn parse(text: &str) -> Message<'_> {
         };
     }
     match request(text) {
-        // Anything could be wrong with the text: its members were not looked at, or not to the end.
+        // The members were not parsed, or not to the end: the text may not even be JSON.
         Err(invalid) if invalid.id.is_none() => match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) => Message::Single(Err(invalid)),
             Err(error) => Message::NotJson(error.to_string()),
@@ -89,7 +82,7 @@ pub fn parse(text: &str) -> Message<'_> {
     }
 }
 
-/// A member's value; unlike an `Option` it tells `null` from nothing.
+/// A member's value; unlike an `Option` it distinguishes `null` from an absent member.
 #[derive(Default)]
 struct Member<'a>(Option<&'a RawValue>);
 
@@ -132,10 +125,10 @@ fn request(text: &str) -> Result<Request<'_>, Invalid> {
     Ok(Request { id: id.flatten(), method, params: members.params.0.map(RawValue::get) })
 }
 
-/// The string that this JSON is; `None` for any other value.
+/// The value of a JSON string; `None` for any other value.
 fn string(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    // The parser has seen the text already: without an escape it stands for itself.
+    // The text is already known to be valid JSON, so a string without an escape needs no decoding.
     if inner.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
@@ -184,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request() {
+    fn invalid_requests() {
         check(r#"{"id":1,"method":"a"}"#, &expect![[r#"invalid Some(Number(1)) `jsonrpc` must be "2.0""#]]);
         check(r#"{"jsonrpc":2.0,"id":1,"method":"a"}"#, &expect![[r#"invalid Some(Number(1)) `jsonrpc` must be "2.0""#]]);
         check(r#"{"jsonrpc":"2.0","id":1,"method":7}"#, &expect!["invalid Some(Number(1)) `method` must be a string"]);
@@ -211,14 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn deep_params_are_not_our_matter() {
+    fn deeply_nested_params_are_not_parsed() {
         let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
         assert!(matches!(parse(&deep), Message::Single(Ok(_))));
     }
 
     proptest! {
         #[test]
-        fn no_text_breaks_it(text in r#"[\[\]{}",:0-9a-z\\ ]{0,80}|\PC{0,40}"#) {
+        fn any_text_is_json_or_reported(text in r#"[\[\]{}",:0-9a-z\\ ]{0,80}|\PC{0,40}"#) {
             let json = serde_json::from_str::<IgnoredAny>(&text).is_ok();
             prop_assert_eq!(json, !matches!(parse(&text), Message::NotJson(_)));
         }

@@ -1,6 +1,6 @@
-//! Messages out of a stream of bytes, in either of two framings: one message a line, or `Content-Length`
-//! headers. Which one is told from what the client sends first. However the stream is cut into chunks, the same
-//! frames come out; an oversize message is skipped without being kept, and the next one is found.
+//! Decodes messages from a stream of bytes in one of two framings: one message per line, or `Content-Length` headers.
+//! The first bytes decide which. The frames do not depend on how the stream is cut into chunks; an oversize message is
+//! skipped without being buffered.
 
 use std::ops::Range;
 
@@ -12,19 +12,18 @@ pub const MESSAGE_LIMIT: usize = 32 * 1024 * 1024;
 /// The largest block of headers, in bytes.
 const HEADER_LIMIT: usize = 8 * 1024;
 
-/// How much room a read gets at least.
-const READ: usize = 64 * 1024;
+/// The smallest free capacity for a read, in bytes.
+const READ_BYTES: usize = 64 * 1024;
 
 const LENGTH_HEADER: &[u8] = b"content-length";
 const HEADER_START: &[u8] = b"content-";
 
-/// A byte order mark: it stands for nothing, wherever a message or its headers begin.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+/// A byte order mark. Ignored at the beginning of a message or its headers.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// How messages are told apart in a stream.
+/// How messages are delimited in a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// One message a line.
     Lines,
     /// `Content-Length: N`, an empty line, then N bytes.
     Headers,
@@ -51,16 +50,16 @@ impl Framing {
     }
 }
 
-/// What was found in the stream.
+/// A decoded piece of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// A message; not yet known to be text, let alone JSON.
+    /// A message, not yet checked to be UTF-8 or JSON.
     Message(&'a [u8]),
-    /// A message over the limit, with the id of the request that it is.
+    /// A message over the limit, with the id of the request if it has one.
     TooLarge(Option<&'a Id>),
-    /// Headers without a usable length, or too long; the stream goes on at the next `Content-Length`.
+    /// Headers without a valid length, or too long; decoding continues at the next `Content-Length`.
     BadHeaders,
-    /// The stream ended within a message.
+    /// The stream ended inside a message.
     Truncated,
 }
 
@@ -72,28 +71,27 @@ enum Found {
     Truncated,
 }
 
-/// What a line brought.
 enum Progress {
     Found(Found),
-    Further,
+    More,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Nothing but white space so far, or too little to tell.
+    /// Only white space so far, or too few bytes to decide the framing.
     Undecided,
     Line,
-    /// Within an oversize line.
+    /// Inside an oversize line.
     SkipLine,
     Headers(Block),
     Body(usize),
-    /// Within the body of an oversize message.
+    /// Inside the body of an oversize message.
     SkipBody(u64),
-    /// After unusable headers: the next length header is looked for.
+    /// After invalid headers: searching for the next length header.
     Resync,
 }
 
-/// A block of headers as far as it was read.
+/// The headers read so far.
 #[derive(Debug, Default)]
 struct Block {
     bytes: usize,
@@ -102,17 +100,17 @@ struct Block {
     bad: bool,
 }
 
-/// Takes bytes and gives frames.
+/// An incremental decoder: bytes in, frames out.
 #[derive(Debug)]
 pub struct Decoder {
     limit: usize,
     buffer: Vec<u8>,
-    /// Everything before was given out.
+    /// Bytes before this index were returned.
     start: usize,
-    /// Up to here there is no line end.
+    /// There is no line feed before this index.
     scanned: usize,
     state: State,
-    /// Sees the oversize message that is skipped.
+    /// Reads the oversize message that is being skipped.
     finder: IdFinder,
 }
 
@@ -129,7 +127,7 @@ impl Decoder {
         Self { limit, buffer: Vec::new(), start: 0, scanned: 0, state: State::Undecided, finder: IdFinder::default() }
     }
 
-    /// Another limit from now on; for a stream whose first message has its own.
+    /// Changes the limit, for a stream whose first message has its own.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
@@ -146,40 +144,41 @@ impl Decoder {
         }
     }
 
-    /// The buffer, with room: whatever is appended to it is the next chunk of the stream.
+    /// The buffer, with free capacity: append the next chunk of the stream to it.
     pub fn space(&mut self) -> &mut Vec<u8> {
-        // What was given out is dropped when that is cheap, so that a large message is not moved at every read.
+        // Returned bytes are dropped only when that moves few bytes, so that a large message is not moved at every
+        // read.
         if self.start * 2 >= self.buffer.len() {
             self.buffer.drain(..self.start);
             self.scanned = self.scanned.saturating_sub(self.start);
             self.start = 0;
         }
-        if self.buffer.is_empty() && self.buffer.capacity() > 16 * READ {
+        if self.buffer.is_empty() && self.buffer.capacity() > 16 * READ_BYTES {
             self.buffer = Vec::new();
         }
-        self.buffer.reserve(READ);
+        self.buffer.reserve(READ_BYTES);
         &mut self.buffer
     }
 
-    /// How many bytes were appended and not given out.
+    /// The number of buffered bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.buffer.len() - self.start
     }
 
-    /// Whether everything that was appended has been given out.
+    /// Whether no bytes are buffered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.start == self.buffer.len()
     }
 
-    /// The next whole frame, if there is one.
+    /// The next complete frame, if there is one.
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         let found = self.find()?;
         Some(self.frame(found))
     }
 
-    /// What is left when the stream has ended and [`Decoder::next_frame`] has nothing more.
+    /// The rest, when the stream has ended and [`Decoder::next_frame`] returns `None`.
     pub fn last_frame(&mut self) -> Option<Frame<'_>> {
         let rest = self.start..self.buffer.len();
         let blank = self.buffer[rest.clone()].iter().all(u8::is_ascii_whitespace);
@@ -256,7 +255,7 @@ impl Decoder {
         self.scanned = to;
     }
 
-    /// Drops a piece of an oversize message.
+    /// Skips a part of an oversize message.
     fn skip(&mut self, to: usize) {
         self.finder.take(&self.buffer[self.start..to]);
         self.advance(to);
@@ -273,16 +272,16 @@ impl Decoder {
         end
     }
 
-    /// Headers begin with `Content-`; everything else, also what is not JSON, is taken for lines.
+    /// Headers begin with `Content-`; everything else is decoded as lines, even if it is not JSON.
     fn decide(&mut self) -> Option<()> {
         let blank = self.buffer[self.start..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         self.advance(self.start + blank);
         let seen = &self.buffer[self.start..];
-        if seen.starts_with(MARK) {
-            self.advance(self.start + MARK.len());
+        if seen.starts_with(BYTE_ORDER_MARK) {
+            self.advance(self.start + BYTE_ORDER_MARK.len());
             return self.decide();
         }
-        if MARK.starts_with(seen) {
+        if BYTE_ORDER_MARK.starts_with(seen) {
             return None;
         }
         let common = seen.iter().zip(HEADER_START).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
@@ -304,12 +303,12 @@ impl Decoder {
         if length > self.limit {
             self.finder = IdFinder::default();
             self.state = State::SkipLine;
-            return Some(Progress::Further);
+            return Some(Progress::More);
         }
         let end = end?;
-        let blank = bytes.strip_prefix(MARK).unwrap_or(bytes).iter().all(u8::is_ascii_whitespace);
+        let blank = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes).iter().all(u8::is_ascii_whitespace);
         self.advance(end + 1);
-        Some(if blank { Progress::Further } else { Progress::Found(Found::Message(line.start..line.start + length)) })
+        Some(if blank { Progress::More } else { Progress::Found(Found::Message(line.start..line.start + length)) })
     }
 
     fn header(&mut self) -> Option<Progress> {
@@ -323,18 +322,18 @@ impl Decoder {
             return Some(Progress::Found(Found::BadHeaders));
         }
         let line = &self.buffer[self.start..end?];
-        let line = line.strip_prefix(MARK).unwrap_or(line).trim_ascii();
+        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii();
         block.bytes += next - self.start;
         if !line.is_empty() {
             block.lines += 1;
             block.read(line);
             self.advance(next);
-            return Some(Progress::Further);
+            return Some(Progress::More);
         }
         let (lines, length) = (block.lines, block.length.filter(|_| !block.bad));
         self.advance(next);
         match length {
-            // Line ends between two messages.
+            // Blank lines between two messages.
             _ if lines == 0 => self.state = State::Headers(Block::default()),
             None => {
                 self.state = State::Resync;
@@ -346,13 +345,13 @@ impl Decoder {
                 self.state = small.map_or(State::SkipBody(length), State::Body);
             }
         }
-        Some(Progress::Further)
+        Some(Progress::More)
     }
 
     fn resync(&mut self) -> Option<()> {
         let rest = &self.buffer[self.start..];
         let at = rest.windows(LENGTH_HEADER.len()).position(|window| window.eq_ignore_ascii_case(LENGTH_HEADER));
-        // The header's beginning may be the end of this chunk.
+        // The end of this chunk may be the beginning of the header.
         let keep = at.unwrap_or(rest.len().saturating_sub(LENGTH_HEADER.len() - 1));
         self.advance(self.start + keep);
         at?;

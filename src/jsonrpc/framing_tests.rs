@@ -1,4 +1,4 @@
-//! The decoder: examples, and the property that chunks do not matter.
+//! The decoder: examples, and the property that frames do not depend on chunks.
 
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn show(frame: Frame<'_>) -> String {
     }
 }
 
-/// Feeds the stream in chunks of these sizes (then whole) and lists the frames.
+/// Feeds the stream in chunks of these sizes, then the rest at once, and lists the frames.
 fn decode(stream: &[u8], cuts: &[usize]) -> Vec<String> {
     let mut decoder = Decoder::new(LIMIT);
     let mut frames = Vec::new();
@@ -54,7 +54,7 @@ fn lines() {
 }
 
 #[test]
-fn what_is_neither_is_taken_for_lines() {
+fn anything_else_is_decoded_as_lines() {
     check(
         "hello\n{}\n",
         &expect![[r#"
@@ -120,7 +120,7 @@ fn the_id_of_an_oversize_message_is_found_behind_everything_else() {
 }
 
 #[test]
-fn byte_order_marks_stand_for_nothing() {
+fn byte_order_marks_are_ignored() {
     check(
         "\u{feff}{\"a\":1}\n\u{feff}\r\n\u{feff}[2]\n",
         &expect![[r#"
@@ -154,7 +154,7 @@ fn after_bad_headers_the_next_length_is_found() {
 }
 
 #[test]
-fn a_cut_body_is_no_message() {
+fn an_incomplete_body_is_truncated() {
     check("Content-Length: 3\r\n\r\n{}", &expect!["Truncated"]);
     check("Content-Length: 3\r", &expect!["Truncated"]);
 }
@@ -174,7 +174,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         "[a-z{}\n]{0,60}".prop_map(|body| format!("Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()),
         (0u32..100).prop_map(|length| format!("content-length: {length}\n\n").into_bytes()),
         Just(b"Content-".to_vec()),
-        Just(MARK.to_vec()),
+        Just(BYTE_ORDER_MARK.to_vec()),
         Just(b"\n".to_vec()),
         prop::collection::vec(any::<u8>(), 0..20),
     ]
@@ -188,7 +188,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_encoded_is_decoded(messages in prop::collection::vec("[{\\[][a-z\" ]{0,30}", 1..8), headers: bool, cuts in prop::collection::vec(1usize..30, 0..60)) {
+    fn encoded_messages_decode_to_themselves(messages in prop::collection::vec("[{\\[][a-z\" ]{0,30}", 1..8), headers: bool, cuts in prop::collection::vec(1usize..30, 0..60)) {
         let framing = if headers { Framing::Headers } else { Framing::Lines };
         let mut stream = Vec::new();
         for message in &messages {

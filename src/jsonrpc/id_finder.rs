@@ -1,30 +1,30 @@
-//! Finds the id of a request that is too large to be kept, while it passes: wherever it stands among the members, and in
-//! little memory.
+//! Finds the id of a request that is too large to be buffered, at any position among its members and in constant
+//! memory.
 
 use super::envelope::Id;
 
-/// The longest id that is found, in bytes.
+/// The size limit of an id or member name, in bytes.
 const ID_LIMIT: usize = 4 * 1024;
 
-/// What comes next in the request's object.
+/// What is expected next in the request's object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Expected {
     Name,
     Colon,
     Value,
 }
 
-/// Takes the bytes of one request and notes its id. What is not JSON has none, or any.
+/// Reads the bytes of one request and keeps its id. For text that is not JSON the result is arbitrary.
 #[derive(Debug)]
 pub struct IdFinder {
-    /// How many objects and arrays are open.
+    /// The nesting depth of objects and arrays.
     depth: usize,
     in_string: bool,
     escaped: bool,
-    place: Place,
-    /// The value that is read is the id.
+    expected: Expected,
+    /// The current value is the id.
     is_id: bool,
-    /// The name, or the id, that is being read.
+    /// The name or id that is being read.
     token: Vec<u8>,
     id: Option<Id>,
     done: bool,
@@ -32,7 +32,16 @@ pub struct IdFinder {
 
 impl Default for IdFinder {
     fn default() -> Self {
-        Self { depth: 0, in_string: false, escaped: false, place: Place::Name, is_id: false, token: Vec::new(), id: None, done: false }
+        Self {
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            expected: Expected::Name,
+            is_id: false,
+            token: Vec::new(),
+            id: None,
+            done: false,
+        }
     }
 }
 
@@ -50,27 +59,27 @@ impl IdFinder {
             }
             self.inside(byte);
             if self.in_string && !self.escaped && !self.keeps() {
-                // Most of a large message is text in which only its end matters.
+                // Most of a large message is strings, of which only the end matters.
                 bytes = &bytes[memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len())..];
             }
         }
     }
 
-    /// The id, once it has been seen as a whole.
+    /// The id, once it was read completely.
     #[must_use]
     pub fn id(&self) -> Option<&Id> {
         self.id.as_ref()
     }
 
-    /// Whether what is read now is a member's name or the id.
+    /// Whether a member's name or the id is being read.
     fn keeps(&self) -> bool {
-        self.depth == 1 && (self.place == Place::Name || self.is_id)
+        self.depth == 1 && (self.expected == Expected::Name || self.is_id)
     }
 
     fn keep(&mut self, byte: u8) {
         if self.keeps() {
             if self.token.len() == ID_LIMIT {
-                // An unclosed string is nobody's name and no id.
+                // Too long: truncated to an unclosed string, which is neither a name nor an id.
                 self.token.truncate(1);
             } else {
                 self.token.push(byte);
@@ -85,10 +94,10 @@ impl IdFinder {
             b'\\' => self.escaped = true,
             b'"' => {
                 self.in_string = false;
-                if self.depth == 1 && self.place == Place::Name {
+                if self.depth == 1 && self.expected == Expected::Name {
                     let name = std::mem::take(&mut self.token);
                     self.is_id = serde_json::from_slice::<String>(&name).is_ok_and(|name| name == "id");
-                    self.place = Place::Colon;
+                    self.expected = Expected::Colon;
                 }
             }
             _ => {}
@@ -97,26 +106,26 @@ impl IdFinder {
 
     fn outside(&mut self, byte: u8) {
         match (byte, self.depth) {
-            // White space, and the mark that some write before everything.
+            // White space, and a byte order mark at the beginning.
             (b' ' | b'\t' | b'\r' | b'\n', _) | (0xef | 0xbb | 0xbf, 0) => {}
             (b'"', 1..) => {
                 self.in_string = true;
                 self.keep(byte);
             }
             (b'{', 0) => self.depth = 1,
-            // A batch, or no request at all.
+            // A batch, or not a request.
             (_, 0) => self.done = true,
             (b'{' | b'[', _) => self.depth += 1,
             (b'}' | b']' | b',', 1) => {
                 if self.is_id {
                     self.id = str::from_utf8(&self.token).ok().and_then(Id::parse);
                 }
-                (self.place, self.is_id) = (Place::Name, false);
+                (self.expected, self.is_id) = (Expected::Name, false);
                 self.token.clear();
                 self.done = byte != b',' || self.id.is_some();
             }
             (b'}' | b']', _) => self.depth -= 1,
-            (b':', 1) => self.place = Place::Value,
+            (b':', 1) => self.expected = Expected::Value,
             _ => self.keep(byte),
         }
     }
@@ -135,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_is_found_wherever_it_stands() {
+    fn the_id_is_found_at_any_position() {
         let long = "x\\\"y\\\\".repeat(2000);
         for (text, expected) in [
             (format!(r#"{{"jsonrpc":"2.0","id":7,"method":"a","params":{{"x":"{long}"}}}}"#), Some(Id::Number(7))),
@@ -165,7 +174,7 @@ mod tests {
         }
 
         #[test]
-        fn it_is_the_id_that_a_parser_sees(before in "[a-z{}\\[\\],:]{0,20}", number in 0u64..1000, nested in any::<bool>()) {
+        fn the_result_agrees_with_a_parser(before in "[a-z{}\\[\\],:]{0,20}", number in 0u64..1000, nested in any::<bool>()) {
             let params = serde_json::json!({ "id": before, "x": [before, { "id": 1 }] });
             let text = if nested { serde_json::json!({ "a": params, "id": number, "z": before }) } else { serde_json::json!({ "id": number }) };
             prop_assert_eq!(find(text.to_string().as_bytes(), 3), Some(Id::Number(number)));

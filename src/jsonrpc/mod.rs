@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 as bytes: messages out of a stream, requests out of a message, and a client.
+//! JSON-RPC 2.0 as bytes: messages from a stream, requests from a message, and a client.
 
 pub mod envelope;
 pub mod framing;

@@ -1,5 +1,5 @@
-//! A client: calls with answers, notifications both ways, over any stream of lines. A call that is given up is
-//! cancelled on the other side.
+//! A JSON-RPC client over a stream of lines: calls with responses, and notifications in both directions. Dropping a
+//! call cancels it on the other side.
 
 use std::{
     collections::HashMap,
@@ -17,82 +17,79 @@ use tokio::{
 use super::framing::{Decoder, Frame, Framing};
 use crate::stdx::tasks::Tasks;
 
-/// Why a call has no result.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The other side answered with an error.
+    /// The other side responded with an error.
     #[error(transparent)]
     Refused(#[from] ErrorObject),
-    /// The connection ended before the answer came.
+    /// The connection ended before the response arrived.
     #[error("the connection is closed")]
     Closed,
-    /// Params or result do not have the shape of the contract.
-    #[error("not of the shape that the contract says")]
+    /// Params or result do not match the contract.
+    #[error("the params or the result do not match the contract")]
     Shape(#[from] serde_json::Error),
 }
 
-/// The error object of an answer.
+/// The error object of a response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct ErrorObject {
-    /// The number.
     pub code: i32,
-    /// The text for people.
     pub message: String,
-    /// More, for programs.
+    /// Structured details.
     #[serde(default)]
     pub data: Option<Value>,
 }
 
 impl ErrorObject {
-    /// The stable word, where the other side gave one.
+    /// The stable error kind, if there is one.
     #[must_use]
     pub fn kind(&self) -> Option<&str> {
         self.data.as_ref()?.get("kind")?.as_str()
     }
 
-    /// When it is worth to try again, in milliseconds, where the other side knows.
+    /// After how many milliseconds to retry, if the other side says so.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         self.data.as_ref()?.get("retryAfter")?.as_u64()
     }
 
-    /// What to do next, where the other side knows.
+    /// What to do next, if the other side says so.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.data.as_ref()?.get("hint")?.as_str()
     }
 }
 
-/// What the other side says by itself.
+/// A notification from the other side.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
-    /// The method.
     pub method: String,
-    /// The params; null without any.
+    /// `Null` without params.
     pub params: Value,
 }
 
 type Answer = Result<Value, ErrorObject>;
 
-/// Calls that wait for their answer, by id.
-type Calls = HashMap<u64, oneshot::Sender<Answer>>;
+/// Pending calls by id.
+type PendingCalls = HashMap<u64, oneshot::Sender<Answer>>;
 
-/// The last id, and the calls; `None` when no answer can come any more. Never locked across an await.
-struct Waiting(Mutex<(u64, Option<Calls>)>);
+/// The last id and the pending calls; `None` once the connection has ended. Never locked across an await.
+struct Pending(Mutex<(u64, Option<PendingCalls>)>);
 
-impl Waiting {
+impl Pending {
     fn open() -> Self {
         Self(Mutex::new((0, Some(HashMap::new()))))
     }
 
     fn add(&self) -> Result<(u64, oneshot::Receiver<Answer>), Error> {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, waiting) = &mut *guard;
-        let waiting = waiting.as_mut().ok_or(Error::Closed)?;
+        let (last, pending) = &mut *guard;
+        let pending = pending.as_mut().ok_or(Error::Closed)?;
         *last += 1;
         let (sender, receiver) = oneshot::channel();
-        waiting.insert(*last, sender);
+        pending.insert(*last, sender);
         Ok((*last, receiver))
     }
 
@@ -105,12 +102,12 @@ impl Waiting {
     }
 }
 
-/// The connection's near end. Clones share it; dropping the last one ends our output.
+/// Our end of the connection. Clones share it; dropping the last one closes the output.
 #[derive(Clone)]
 pub struct Peer {
-    waiting: Arc<Waiting>,
+    pending: Arc<Pending>,
     output: mpsc::UnboundedSender<String>,
-    /// Becomes true at the end; holds what the other side said without an id before it, such as a refused hello.
+    /// Becomes true when the connection ends; with the last error that came without an id, such as a refused hello.
     ended: watch::Receiver<(bool, Option<ErrorObject>)>,
 }
 
@@ -134,7 +131,7 @@ struct Incoming {
     error: Option<ErrorObject>,
 }
 
-/// Tells the other side when a call is given up.
+/// Cancels the call on the other side when dropped before the response.
 struct Cancel<'a> {
     peer: &'a Peer,
     id: u64,
@@ -142,22 +139,23 @@ struct Cancel<'a> {
 
 impl Drop for Cancel<'_> {
     fn drop(&mut self) {
-        if self.peer.waiting.take(self.id).is_some() {
-            // When it is closed, the call is over anyhow.
+        if self.peer.pending.take(self.id).is_some() {
+            // On a closed connection there is nothing to cancel.
             let _ = self.peer.send(None, "$/cancelRequest", serde_json::json!({"id": self.id}));
         }
     }
 }
 
 impl Peer {
-    /// Starts reading and writing below `tasks`. The receiver should be read: what arrives is kept until then.
+    /// Starts reading and writing as tasks below `tasks`. The receiver must be read, or dropped: its channel is
+    /// unbounded.
     #[must_use]
     pub fn start(
         input: impl AsyncRead + Unpin + Send + 'static,
         output: impl AsyncWrite + Unpin + Send + 'static,
         tasks: &Tasks,
     ) -> (Self, mpsc::UnboundedReceiver<Notification>) {
-        let waiting = Arc::new(Waiting::open());
+        let pending = Arc::new(Pending::open());
         let (sender, lines) = mpsc::unbounded_channel();
         let (notify, notifications) = mpsc::unbounded_channel();
         let (end, ended) = watch::channel((false, None));
@@ -165,39 +163,39 @@ impl Peer {
         let stop = token.clone();
         drop(tasks.spawn("peer writer", async move {
             tokio::select! {
-                // A failed write shows on the reading side too.
+                // When writing fails, reading fails too.
                 written = write(lines, output) => drop(written),
                 () = stop.cancelled() => {}
             }
         }));
-        let reading = waiting.clone();
+        let reading = pending.clone();
         drop(tasks.spawn("peer reader", async move {
             let refusal = tokio::select! {
                 refusal = read(input, &reading, &notify) => refusal,
                 () = token.cancelled() => None,
             };
             reading.close();
-            // Nobody may be interested.
+            // Nobody may be waiting.
             let _ = end.send((true, refusal));
         }));
-        (Self { waiting, output: sender, ended }, notifications)
+        (Self { pending, output: sender, ended }, notifications)
     }
 
-    /// Calls a method and waits for its result.
+    /// PendingCalls a method and waits for its result.
     ///
     /// # Errors
-    /// What the other side answers, or the end of the connection.
+    /// The error of the other side, or the end of the connection.
     pub async fn call(&self, method: &str, params: impl Serialize) -> Result<Value, Error> {
-        let (id, answer) = self.waiting.add()?;
+        let (id, answer) = self.pending.add()?;
         let _cancel = Cancel { peer: self, id };
         self.send(Some(id), method, params)?;
         Ok(answer.await.map_err(|_| Error::Closed)??)
     }
 
-    /// Calls a method of the contract.
+    /// PendingCalls a method of the contract.
     ///
     /// # Errors
-    /// Those of [`Peer::call`], and a result of another shape.
+    /// Those of [`Peer::call`], or a result that does not match the contract.
     pub async fn request<M: Method>(&self, params: &M::Params) -> Result<M::Result, Error> {
         Ok(serde_json::from_value(self.call(M::NAME, params).await?)?)
     }
@@ -210,10 +208,10 @@ impl Peer {
         self.send(None, method, params)
     }
 
-    /// Waits for the end of the connection; gives the last error that came without an id, such as a refused hello.
+    /// Waits for the end of the connection; returns the last error that came without an id, such as a refused hello.
     pub async fn closed(&self) -> Option<ErrorObject> {
         let mut ended = self.ended.clone();
-        // An error means that the reader is gone, which is the end as well.
+        // An error means that the reader has ended, and with it the connection.
         ended.wait_for(|(ended, _)| *ended).await.ok().and_then(|state| state.1.clone())
     }
 
@@ -236,7 +234,7 @@ async fn write(mut lines: mpsc::UnboundedReceiver<String>, mut output: impl Asyn
 
 async fn read(
     mut input: impl AsyncRead + Unpin,
-    waiting: &Waiting,
+    pending: &Pending,
     notifications: &mpsc::UnboundedSender<Notification>,
 ) -> Option<ErrorObject> {
     let mut decoder = Decoder::default();
@@ -245,18 +243,18 @@ async fn read(
         while let Some(frame) = decoder.next_frame() {
             let Frame::Message(message) = frame else { continue };
             let Ok(incoming) = serde_json::from_slice::<Incoming>(message) else {
-                tracing::debug!("a message that is none of JSON-RPC's was skipped");
+                tracing::debug!("skipped a message that is not JSON-RPC");
                 continue;
             };
             match incoming {
                 Incoming { id: Some(id), method: None, result, error, .. } => {
-                    if let Some(answer) = waiting.take(id) {
-                        // Whoever asked may have gone.
+                    if let Some(answer) = pending.take(id) {
+                        // The caller may have given up.
                         let _ = answer.send(error.map_or(Ok(result), Err));
                     }
                 }
                 Incoming { id: None, method: Some(method), params, .. } => {
-                    // Whoever wants no notifications has dropped the receiver.
+                    // The receiver was dropped if notifications are not wanted.
                     let _ = notifications.send(Notification { method, params });
                 }
                 Incoming { error: Some(error), .. } => refusal = Some(error),

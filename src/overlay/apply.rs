@@ -1,16 +1,17 @@
-//! Changes of a text as editors tell them: ranges in lines and UTF-16 code units, applied one after the other, all or
-//! none. Pure. A few are made where they stand; many go through a rope, so that ten thousand cost little more than one.
+//! Applies text changes in the form of the Language Server Protocol: ranges in lines and UTF-16 code units, in
+//! sequence, all or none. Pure. A few changes are applied to the string itself; many are applied to a rope, so that ten
+//! thousand cost little more than one.
 
 use memchr::memchr2;
 use polytree_protocol::buffer::{TextChange, TextPosition, TextRange};
 use ropey::Rope;
 
-/// Up to this many changes are made in the text itself: building a rope of it costs as much as these.
-const MAX_IN_PLACE: usize = 8;
+/// More changes than this are applied to a rope; building it costs about as much as this many changes of the string.
+const MAX_STRING_CHANGES: usize = 8;
 
-/// Why changes do not fit a text.
+/// Why a change cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Misfit {
+pub enum InvalidChange {
     /// The text has fewer lines.
     #[error("change {change}: there is no line {line} in the text, which has {lines}")]
     NoLine {
@@ -18,10 +19,10 @@ pub enum Misfit {
         change: usize,
         /// The line, from 0.
         line: u32,
-        /// How many lines there are.
+        /// The number of lines.
         lines: usize,
     },
-    /// The place is inside one character.
+    /// The position is inside a character.
     #[error("change {change}: character {character} of line {line} is between the two halves of a surrogate pair")]
     Half {
         /// The change, from 0.
@@ -37,31 +38,31 @@ pub enum Misfit {
         /// The change, from 0.
         change: usize,
     },
-    /// A part of a text is to be changed that is not known.
-    #[error("change {change}: the text that it is a change of is not known")]
+    /// The change has a range, but the text is not known.
+    #[error("change {change}: its base text is not known")]
     NoText {
         /// The change, from 0.
         change: usize,
     },
 }
 
-/// The text with all changes made. `base` is needed unless a change replaces the whole.
+/// The text after all changes. `base` is needed unless a change replaces the whole text.
 ///
 /// # Errors
-/// When one of them does not fit what those before it have left.
-pub fn apply(base: Option<&str>, changes: &[TextChange]) -> Result<String, Misfit> {
-    // What stands before a whole text counts no more.
+/// When a change is invalid for the text that the changes before it have made.
+pub fn apply(base: Option<&str>, changes: &[TextChange]) -> Result<String, InvalidChange> {
+    // Changes before a whole text have no effect.
     let whole = changes.iter().rposition(|change| change.range.is_none());
     let (base, first) = match whole {
         Some(index) => (changes[index].text.as_str(), index + 1),
-        None => (base.ok_or(Misfit::NoText { change: 0 })?, 0),
+        None => (base.ok_or(InvalidChange::NoText { change: 0 })?, 0),
     };
     let rest = &changes[first..];
     let parts = rest.iter().enumerate().filter_map(|(index, change)| Some((first + index, change.range?, change.text.as_str())));
-    if rest.len() > MAX_IN_PLACE { many(base, parts) } else { few(base, parts) }
+    if rest.len() > MAX_STRING_CHANGES { apply_to_rope(base, parts) } else { apply_to_string(base, parts) }
 }
 
-fn few<'a>(base: &str, changes: impl Iterator<Item = (usize, TextRange, &'a str)>) -> Result<String, Misfit> {
+fn apply_to_string<'a>(base: &str, changes: impl Iterator<Item = (usize, TextRange, &'a str)>) -> Result<String, InvalidChange> {
     let mut text = base.to_owned();
     for (change, range, new) in changes {
         check_order(change, range)?;
@@ -72,29 +73,29 @@ fn few<'a>(base: &str, changes: impl Iterator<Item = (usize, TextRange, &'a str)
     Ok(text)
 }
 
-fn many<'a>(base: &str, changes: impl Iterator<Item = (usize, TextRange, &'a str)>) -> Result<String, Misfit> {
+fn apply_to_rope<'a>(base: &str, changes: impl Iterator<Item = (usize, TextRange, &'a str)>) -> Result<String, InvalidChange> {
     let mut rope = Rope::from_str(base);
     for (change, range, new) in changes {
         check_order(change, range)?;
-        let start = place(&rope, range.start, change)?;
-        let end = place(&rope, range.end, change)?;
+        let start = char_index(&rope, range.start, change)?;
+        let end = char_index(&rope, range.end, change)?;
         rope.remove(start..end);
         rope.insert(start, new);
     }
     Ok(rope.to_string())
 }
 
-fn check_order(change: usize, range: TextRange) -> Result<(), Misfit> {
-    if range.end < range.start { Err(Misfit::Backwards { change }) } else { Ok(()) }
+fn check_order(change: usize, range: TextRange) -> Result<(), InvalidChange> {
+    if range.end < range.start { Err(InvalidChange::Backwards { change }) } else { Ok(()) }
 }
 
-/// The byte at which a position stands.
-fn offset(text: &str, position: TextPosition, change: usize) -> Result<usize, Misfit> {
+/// The byte offset of a position.
+fn offset(text: &str, position: TextPosition, change: usize) -> Result<usize, InvalidChange> {
     let bytes = text.as_bytes();
     let mut start = 0;
     for lines in 0..position.line {
         let Some(at) = memchr2(b'\n', b'\r', &bytes[start..]) else {
-            return Err(Misfit::NoLine { change, line: position.line, lines: lines as usize + 1 });
+            return Err(InvalidChange::NoLine { change, line: position.line, lines: lines as usize + 1 });
         };
         start += at + 1;
         if bytes[start - 1] == b'\r' && bytes.get(start) == Some(&b'\n') {
@@ -112,11 +113,11 @@ fn offset(text: &str, position: TextPosition, change: usize) -> Result<usize, Mi
     Ok(end)
 }
 
-/// The character at which a position stands.
-fn place(rope: &Rope, position: TextPosition, change: usize) -> Result<usize, Misfit> {
+/// The character index of a position.
+fn char_index(rope: &Rope, position: TextPosition, change: usize) -> Result<usize, InvalidChange> {
     let (line, lines) = (position.line as usize, rope.len_lines());
     if line >= lines {
-        return Err(Misfit::NoLine { change, line: position.line, lines });
+        return Err(InvalidChange::NoLine { change, line: position.line, lines });
     }
     let start = rope.line_to_char(line);
     let mut end = if line + 1 < lines { rope.line_to_char(line + 1) } else { rope.len_chars() };
@@ -133,8 +134,8 @@ fn place(rope: &Rope, position: TextPosition, change: usize) -> Result<usize, Mi
     if rope.char_to_utf16_cu(at) == unit { Ok(at) } else { Err(half(position, change)) }
 }
 
-fn half(position: TextPosition, change: usize) -> Misfit {
-    Misfit::Half { change, line: position.line, character: position.character }
+fn half(position: TextPosition, change: usize) -> InvalidChange {
+    InvalidChange::Half { change, line: position.line, character: position.character }
 }
 
 #[cfg(test)]
@@ -152,7 +153,7 @@ mod tests {
         TextChange { range: None, text: text.to_owned() }
     }
 
-    /// The same by the letter of the rule: code units one by one, a new list for each change.
+    /// A naive implementation of the specification: code units one by one, a new list for each change.
     fn naive(base: &str, changes: &[TextChange]) -> Option<String> {
         let mut units: Vec<u16> = base.encode_utf16().collect();
         for change in changes {
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_those_of_the_language_server_protocol() {
+    fn positions_follow_the_language_server_protocol() {
         let text = "a😀b\r\nzwei\rdrei\u{2028}x\n";
         for (changes, expected) in [
             (vec![change((0, 3), (0, 4), "B")], "a😀B\r\nzwei\rdrei\u{2028}x\n"),
@@ -198,10 +199,10 @@ mod tests {
         ] {
             assert_eq!(apply(Some(text), &changes).unwrap(), expected);
         }
-        assert_eq!(apply(Some(text), &[change((0, 2), (0, 3), "")]), Err(Misfit::Half { change: 0, line: 0, character: 2 }));
-        assert_eq!(apply(Some(text), &[change((0, 0), (4, 0), "")]), Err(Misfit::NoLine { change: 0, line: 4, lines: 4 }));
-        assert_eq!(apply(Some(text), &[whole("x"), change((0, 1), (0, 0), "")]), Err(Misfit::Backwards { change: 1 }));
-        assert_eq!(apply(None, &[change((0, 0), (0, 0), "")]), Err(Misfit::NoText { change: 0 }));
+        assert_eq!(apply(Some(text), &[change((0, 2), (0, 3), "")]), Err(InvalidChange::Half { change: 0, line: 0, character: 2 }));
+        assert_eq!(apply(Some(text), &[change((0, 0), (4, 0), "")]), Err(InvalidChange::NoLine { change: 0, line: 4, lines: 4 }));
+        assert_eq!(apply(Some(text), &[whole("x"), change((0, 1), (0, 0), "")]), Err(InvalidChange::Backwards { change: 1 }));
+        assert_eq!(apply(None, &[change((0, 0), (0, 0), "")]), Err(InvalidChange::NoText { change: 0 }));
         assert_eq!(apply(None, &[whole("x")]).unwrap(), "x");
         assert!(apply(Some(""), &[change((u32::MAX, u32::MAX), (u32::MAX, u32::MAX), "")]).is_err());
     }
@@ -210,21 +211,21 @@ mod tests {
         "[ab\u{e4}\u{1f600}\u{2028}\u{85}\r\n]{0,24}"
     }
 
-    fn changes(most: usize) -> impl Strategy<Value = Vec<TextChange>> {
+    fn changes(max_changes: usize) -> impl Strategy<Value = Vec<TextChange>> {
         let position = || (0..6u32, 0..8u32);
         let one = (proptest::option::weighted(0.95, (position(), position())), text()).prop_map(|(range, text)| match range {
             Some((a, b)) => change(a.min(b), a.max(b), &text),
             None => whole(&text),
         });
-        prop::collection::vec(one, 0..most)
+        prop::collection::vec(one, 0..max_changes)
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1500))]
         #[test]
-        fn both_ways_are_the_rule(base in text(), changes in changes(14)) {
+        fn both_algorithms_agree_with_the_naive_one(base in text(), changes in changes(14)) {
             let last = changes.iter().rposition(|change| change.range.is_none());
-            // What a whole text makes moot is not looked at.
+            // Changes before a whole text are not even validated.
             let (start, counted) = match last {
                 Some(index) => (changes[index].text.clone(), changes[index + 1..].to_vec()),
                 None => (base.clone(), changes.clone()),
@@ -232,8 +233,8 @@ mod tests {
             let expected = naive(&start, &counted);
             prop_assert!(apply(Some(&base), &changes).ok() == expected);
             let parts = || counted.iter().map(|change| (0, change.range.unwrap(), change.text.as_str()));
-            prop_assert!(few(&start, parts()).ok() == expected);
-            prop_assert_eq!(many(&start, parts()).ok(), expected);
+            prop_assert!(apply_to_string(&start, parts()).ok() == expected);
+            prop_assert_eq!(apply_to_rope(&start, parts()).ok(), expected);
         }
     }
 }

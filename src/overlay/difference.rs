@@ -1,4 +1,4 @@
-//! The way from one text to another as an editor can go it: edits of whole lines in UTF-16 positions. Pure.
+//! The edits that turn one text into another: replacements of whole lines, in UTF-16 positions. Pure.
 
 use std::time::{Duration, Instant};
 
@@ -6,22 +6,23 @@ use memchr::memchr2;
 use polytree_protocol::buffer::{TextChange, TextPosition, TextRange};
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
-/// The time limit: texts that have little in common would take minutes. Past it the edits are right, but not the fewest.
-const TIMEOUT: Duration = Duration::from_secs(1);
+/// The limit of the diff: texts that have little in common would take minutes. After it the edits are still correct,
+/// but no longer minimal.
+const DIFF_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The edits that make `new` of `old`, from the last place to the first: applied in order or all at once, the result is
-/// the same.
+/// The edits that turn `old` into `new`, from the last position to the first: applied in sequence or all at once, the
+/// result is the same.
 #[must_use]
 pub fn difference(old: &str, new: &str) -> Vec<TextChange> {
     let (before, after) = (lines(old), lines(new));
     let mut edits: Vec<(std::ops::Range<usize>, std::ops::Range<usize>)> = Vec::new();
-    for operation in capture_diff_slices_deadline(Algorithm::Myers, &before, &after, Some(Instant::now() + TIMEOUT)) {
+    for operation in capture_diff_slices_deadline(Algorithm::Myers, &before, &after, Some(Instant::now() + DIFF_TIMEOUT)) {
         if matches!(operation, DiffOp::Equal { .. }) {
             continue;
         }
         let (from, to) = (operation.old_range(), operation.new_range());
         match edits.last_mut() {
-            // Neighbours are one edit: between two of them is always a line that stays.
+            // Adjacent operations are merged: between two edits there is always an unchanged line.
             Some((last_from, last_to)) if last_from.end == from.start && last_to.end == to.start => {
                 last_from.end = from.end;
                 last_to.end = to.end;
@@ -36,7 +37,7 @@ pub fn difference(old: &str, new: &str) -> Vec<TextChange> {
     edits.iter().rev().map(edit).collect()
 }
 
-/// The lines with what ends them. A text that ends with a line break has no empty line after it.
+/// The lines with their terminators. A text that ends with a line break has no empty line after it.
 fn lines(text: &str) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;
@@ -51,11 +52,11 @@ fn lines(text: &str) -> Vec<&str> {
     lines
 }
 
-/// The place before a line, or after the last one.
+/// The position before a line, or after the last one.
 fn position(lines: &[&str], index: usize) -> TextPosition {
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     match index.checked_sub(1).and_then(|last| lines.get(last)) {
-        // Nothing stands below a line without an end.
+        // There is no line below one without a terminator.
         Some(last) if index == lines.len() && !last.ends_with(['\n', '\r']) => {
             TextPosition { line: number(index - 1), character: number(last.encode_utf16().count()) }
         }
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn only_lines_that_differ_are_touched() {
+    fn only_lines_that_differ_are_edited() {
         assert_eq!(shown("a\nb\nc\n", "a\nB\nc\n"), [(1, 0, 2, 0, "B\n".to_owned())]);
         assert_eq!(shown("a\nb", "a\nb\nc"), [(1, 0, 1, 1, "b\nc".to_owned())]);
         assert_eq!(shown("a\r\n😀", "a\r\n"), [(1, 0, 1, 2, String::new())]);
@@ -94,7 +95,7 @@ mod tests {
         fn edits_lead_from_one_text_to_the_other(old in "[ab\u{1f600}\u{2028}\r\n]{0,30}", new in "[ab\u{1f600}\u{2028}\r\n]{0,30}") {
             let edits = difference(&old, &new);
             prop_assert_eq!(&apply(Some(&old), &edits).unwrap(), &new);
-            // All at once: each in the old text, the first place last.
+            // All at once: each with positions of the old text, the first position last.
             let mut at_once = old.clone();
             for edit in &edits {
                 let TextRange { start, end } = edit.range.unwrap();

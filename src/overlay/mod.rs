@@ -1,12 +1,12 @@
-//! Text that editors hold and have not saved: everything here reads what a client has announced last, before the disk.
-//! Nothing of it is ever stored. Where a client holds a text that it could not send, that is known too, and nobody takes
-//! the file on disk for the newest then.
+//! Unsaved text of editors. Readers get the text that a client announced last and fall back to the file on disk. The
+//! text is never stored. A client may also have a buffer open whose text it could not send; then the file on disk is
+//! known to be outdated.
 
 mod apply;
+mod buffers;
 mod difference;
 mod document;
-mod holdings;
-mod questions;
+mod edits;
 
 use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -21,39 +21,38 @@ use polytree_protocol::{
 use tokio::sync::watch;
 
 pub use self::{
-    apply::{Misfit, apply},
+    apply::{InvalidChange, apply},
     difference::difference,
-    document::{BUDGET, Document, Error, TEXT_LIMIT},
-    questions::{Applied, Editor, Reply, Shown, Unapplied},
+    document::{CONNECTION_LIMIT, Document, Error, TEXT_LIMIT},
+    edits::{Applied, Delivery, Editor, NotApplied, Reply},
 };
 use self::{
-    holdings::{Held, Holdings},
-    questions::Questions,
+    buffers::{Buffer, Buffers},
+    edits::PendingEdits,
 };
 use crate::stdx::paths::AbsPath;
 
-/// What is known of a file beside what is on the disk.
+/// Whether a client has a file open, and with which text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
-    /// No client holds it.
-    Disk,
-    /// A client holds this text of it.
+pub enum BufferState {
+    NotOpen,
+    /// A client has it open with this text.
     Text(Arc<Document>),
-    /// A client holds a text of it that it has not told.
-    Untold,
+    /// A client has it open, and its current text is not known.
+    Unknown,
 }
 
-/// A client holds a text of the file and has not told it in time.
+/// A client has the file open and did not send its text in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an editor holds a newer text of it and has not told that text yet")]
-pub struct Untold;
+pub struct TextUnknown;
 
-/// What tools do about texts that editors hold.
+/// How tools treat files that are open in an editor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// How long to wait for an editor.
+    /// How long to wait for an editor's text or answer.
     pub timeout: Duration,
-    /// What to do with a change when the editor does not answer.
+    /// What happens to a change when the editor does not answer.
     pub unanswered: Unanswered,
 }
 
@@ -69,62 +68,63 @@ impl Default for Policy {
     }
 }
 
-/// All announced texts. Where several clients hold the same file, the newest announcement counts.
+/// All open buffers. Where several clients have the same file open, the newest announcement counts.
 #[derive(Debug, Default)]
 pub struct Overlay {
-    // Held for a look-up or an insert, never across an await.
-    holdings: RwLock<Holdings>,
-    questions: Questions,
-    /// Told after each change of what is held.
+    // Locked for a state-up or an insert, never across an await.
+    buffers: RwLock<Buffers>,
+    edits: PendingEdits,
+    /// Notified after each change of `buffers`.
     changed: watch::Sender<()>,
 }
 
 impl Overlay {
-    /// The newest text that any client has announced for the file. `None` also where that one has not told it:
-    /// [`Overlay::look`] tells that apart.
+    /// The newest text that any client has announced for the file. `None` if it is not open or the text is not known;
+    /// [`Overlay::state`] distinguishes these.
     #[must_use]
     pub fn get(&self, path: &AbsPath) -> Option<Arc<Document>> {
-        match self.look(path) {
-            Look::Text(document) => Some(document),
-            Look::Disk | Look::Untold => None,
+        match self.state(path) {
+            BufferState::Text(document) => Some(document),
+            BufferState::NotOpen | BufferState::Unknown => None,
         }
     }
 
-    /// What there is of the file beside the disk.
+    /// Whether the file is open, and with which text.
     #[must_use]
-    pub fn look(&self, path: &AbsPath) -> Look {
+    pub fn state(&self, path: &AbsPath) -> BufferState {
         match self.read().newest(path) {
-            None => Look::Disk,
-            Some(held) => held.newest().map_or(Look::Untold, |document| Look::Text(Arc::clone(document))),
+            None => BufferState::NotOpen,
+            Some(buffer) => buffer.newest().map_or(BufferState::Unknown, |document| BufferState::Text(Arc::clone(document))),
         }
     }
 
-    /// The newest text of the file; `None` where the disk has it. Waits a while for a text that was not told yet.
+    /// The newest text of the file; `None` if no client has it open. Waits up to `timeout` for a text that is not known
+    /// yet.
     ///
     /// # Errors
-    /// When it is not told in time: then what is on the disk is not the newest.
-    pub async fn settled(&self, path: &AbsPath, timeout: Duration) -> Result<Option<Arc<Document>>, Untold> {
-        // Known before the first look, so that nothing is missed after it.
+    /// When the text does not arrive in time; the file on disk is outdated then.
+    pub async fn wait_for_text(&self, path: &AbsPath, timeout: Duration) -> Result<Option<Arc<Document>>, TextUnknown> {
+        // Subscribed before the first check, so that no change is missed.
         let mut changed = self.changed.subscribe();
-        let look = || match self.look(path) {
-            Look::Disk => Some(None),
-            Look::Text(document) => Some(Some(document)),
-            Look::Untold => None,
+        let state = || match self.state(path) {
+            BufferState::NotOpen => Some(None),
+            BufferState::Text(document) => Some(Some(document)),
+            BufferState::Unknown => None,
         };
-        // Nearly always at once, and then without a clock.
-        if let Some(known) = look() {
+        // The common case needs no timer.
+        if let Some(known) = state() {
             return Ok(known);
         }
-        let told = async {
+        let known = async {
             loop {
-                // The sender is this value's own.
+                // Cannot fail: `self` owns the sender.
                 let _ = changed.changed().await;
-                if let Some(known) = look() {
+                if let Some(known) = state() {
                     return known;
                 }
             }
         };
-        tokio::time::timeout(timeout, told).await.map_err(|_| Untold)
+        tokio::time::timeout(timeout, known).await.map_err(|_| TextUnknown)
     }
 
     /// The text that this connection has announced for the file.
@@ -133,103 +133,103 @@ impl Overlay {
         self.read().of(connection, path)?.newest().cloned()
     }
 
-    /// The newest text of each announced file at or below `root`, in the order of their paths.
+    /// The newest text of each open file at or below `root`, ordered by path.
     #[must_use]
     pub fn below(&self, root: &AbsPath) -> Vec<Arc<Document>> {
-        self.read().below(root).filter_map(|(_, held)| held.newest()).cloned().collect()
+        self.read().below(root).filter_map(|(_, buffer)| buffer.newest()).cloned().collect()
     }
 
-    /// The files at or below `root` of which a client holds a text that it has not told: what the disk has is not the
-    /// newest.
+    /// The open files at or below `root` whose text is not known; their contents on disk are outdated.
     #[must_use]
-    pub fn untold_below(&self, root: &AbsPath) -> Vec<AbsPath> {
-        self.read().below(root).filter(|(_, held)| held.newest().is_none()).map(|(path, _)| path.clone()).collect()
+    pub fn unknown_below(&self, root: &AbsPath) -> Vec<AbsPath> {
+        self.read().below(root).filter(|(_, buffer)| buffer.newest().is_none()).map(|(path, _)| path.clone()).collect()
     }
 
-    /// Takes a text in place of the one that the connection has announced for the same file before, whatever its size.
+    /// Replaces the text that the connection has announced for this file, without a size limit.
     pub fn announce(&self, document: Document) {
         let (connection, path) = (document.connection, document.path.clone());
         self.write().set(connection, &path, Some(Arc::new(document)));
-        self.tell();
+        self.notify();
     }
 
-    /// Takes a whole text, or notes that the client holds one and cannot tell it. `named` is the client's spelling of the
-    /// path.
+    /// Opens a file with its whole text, or without one if the client cannot send it. `named` is the client's spelling
+    /// of the path.
     ///
     /// # Errors
-    /// When it is too large: then a text that was known before is not known any more.
+    /// When the text is too large; the text of the file then becomes unknown.
     pub fn open(&self, connection: u64, named: &AbsPath, path: &AbsPath, version: i64, text: Option<String>) -> Result<(), Error> {
         let document = text.map(|text| Arc::new(Document { path: path.clone(), version, text: text.into(), connection }));
-        let mut holdings = self.write();
-        let fits = holdings.check(connection, path, document.as_deref());
+        let mut buffers = self.write();
+        let fits = buffers.check(connection, path, document.as_deref());
         if fits.is_ok() {
-            holdings.set(connection, path, document);
-            holdings.name(connection, named, path);
+            buffers.set(connection, path, document);
+            buffers.name(connection, named, path);
         } else {
-            holdings.lose(connection, path);
+            buffers.invalidate(connection, path);
         }
-        drop(holdings);
-        self.tell();
+        drop(buffers);
+        self.notify();
         fits
     }
 
-    /// Takes changes of the text that the connection has announced last. All or none.
+    /// Applies changes to the text that the connection has announced last: all or none.
     ///
     /// # Errors
-    /// When the file is not open, the version does not grow, the changes do not fit, or the text becomes too large. After
-    /// the last two the client's text is not known any more.
+    /// When the file is not open, the version does not grow, a change is invalid, or the text becomes too large. After
+    /// the last two the text becomes unknown.
     pub fn change(&self, connection: u64, path: &AbsPath, version: i64, changes: &[TextChange]) -> Result<Arc<Document>, Error> {
-        // Made outside the lock: a connection's announcements come one after the other, and nobody else changes them.
-        let announced = self.read().of(connection, path).map(Held::announced).ok_or_else(|| Error::NotOpen(path.clone()))?;
+        // Applied outside the lock: announcements of one connection are processed in sequence, and no other connection
+        // changes them.
+        let announced = self.read().of(connection, path).map(Buffer::announced).ok_or_else(|| Error::NotOpen(path.clone()))?;
         if let Some(known) = announced.as_ref().filter(|known| known.version >= version) {
             return Err(Error::Outdated { path: path.clone(), version: known.version });
         }
         let text = apply(announced.as_ref().map(|document| &*document.text), changes).map_err(Error::from);
-        let mut holdings = self.write();
+        let mut buffers = self.write();
         let taken = text.and_then(|text| {
             let document = Arc::new(Document { path: path.clone(), version, text: text.into(), connection });
-            holdings.check(connection, path, Some(&document))?;
-            holdings.advance(Arc::clone(&document));
+            buffers.check(connection, path, Some(&document))?;
+            buffers.advance(Arc::clone(&document));
             Ok(document)
         });
         if taken.is_err() {
-            holdings.lose(connection, path);
+            buffers.invalidate(connection, path);
         }
-        drop(holdings);
-        self.tell();
+        drop(buffers);
+        self.notify();
         taken
     }
 
-    /// Forgets the connection's text of the file; false when it has announced none.
+    /// Closes the file for this connection; false if it was not open.
     pub fn close(&self, connection: u64, path: &AbsPath) -> bool {
         let found = self.write().remove(connection, path);
-        self.tell();
+        self.notify();
         found
     }
 
-    /// The real path of what the connection has opened under this name.
+    /// The real path of the file that the connection has opened under this name.
     #[must_use]
     pub fn named(&self, connection: u64, named: &AbsPath) -> Option<AbsPath> {
         self.read().named(connection, named)
     }
 
-    /// Notes who makes edits of the texts that this connection announces.
-    pub fn enter(&self, connection: u64, editor: Arc<dyn Editor>) {
-        self.write().enter(connection, editor);
+    /// Sets the editor that applies edits to this connection's texts.
+    pub fn set_editor(&self, connection: u64, editor: Arc<dyn Editor>) {
+        self.write().set_editor(connection, editor);
     }
 
-    /// Forgets all texts of a connection that has ended, and gives up the edits that it was asked to make.
+    /// Removes all texts of a connection that has ended, and cancels its pending edits.
     pub fn forget(&self, connection: u64) {
-        self.write().forget(connection);
-        self.questions.forget(connection);
-        self.tell();
+        self.write().remove_client(connection);
+        self.edits.remove_client(connection);
+        self.notify();
     }
 
-    /// Asks the client whose text it is to make the edits, which lead from the document's text to `text`. Dropping the
-    /// future withdraws the question.
+    /// Asks the client that owns the document to apply the edits, which turn its text into `text`. Dropping the future
+    /// cancels the edit.
     ///
     /// # Errors
-    /// When the client does not do it.
+    /// When the client did not apply them.
     pub async fn edit(
         &self,
         document: &Arc<Document>,
@@ -237,38 +237,39 @@ impl Overlay {
         edits: Vec<TextChange>,
         session_id: SessionId,
         timeout: Duration,
-    ) -> Result<Applied, Unapplied> {
-        let editor = self.read().editor(document.connection).ok_or(Unapplied::Gone)?;
-        self.questions.ask(&*editor, document, text, edits, session_id, timeout).await
+    ) -> Result<Applied, NotApplied> {
+        let editor = self.read().editor(document.connection).ok_or(NotApplied::Disconnected)?;
+        self.edits.ask(&*editor, document, text, edits, session_id, timeout).await
     }
 
-    /// Takes a client's answer. From then on its text is the edited one, until it announces that or a later one itself.
+    /// Processes a client's answer. From then on the client's text is the edited one, until it announces that version
+    /// or a later one.
     ///
     /// # Errors
-    /// When no such edit waits for this connection's answer, or the version of the edited text is not new: then the
-    /// question stays open.
+    /// When no such edit of this connection is pending, or the version of the edited text is not new; then the edit
+    /// stays pending.
     pub fn reply(&self, connection: u64, id: &EditId, reply: Reply) -> Result<(), Error> {
-        let question = self.questions.take(connection, id, &reply)?;
+        let edit = self.edits.take(connection, id, &reply)?;
         if let Reply::Applied { version, .. } = &reply {
-            let (from, document) = question.applied(*version);
+            let (from, document) = edit.applied(*version);
             self.write().set_applied(from, document);
-            self.tell();
+            self.notify();
         }
-        question.answer(reply);
+        edit.answer(reply);
         Ok(())
     }
 
-    fn tell(&self) {
+    fn notify(&self) {
         self.changed.send_replace(());
     }
 
-    // Every operation on the holdings leaves them sound, so a panic elsewhere does too.
-    fn read(&self) -> RwLockReadGuard<'_, Holdings> {
-        self.holdings.read().unwrap_or_else(PoisonError::into_inner)
+    // No operation on the buffers panics half-way, so the value behind a poisoned lock is consistent.
+    fn read(&self) -> RwLockReadGuard<'_, Buffers> {
+        self.buffers.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Holdings> {
-        self.holdings.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, Buffers> {
+        self.buffers.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

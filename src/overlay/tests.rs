@@ -1,4 +1,4 @@
-//! Announcements of several clients, and edits that they are asked to make.
+//! Announcements of several clients, and edits that they are asked to apply.
 
 use std::sync::Mutex;
 
@@ -47,7 +47,7 @@ fn the_newest_announcement_counts() {
 }
 
 #[test]
-fn below_is_by_whole_names() {
+fn below_compares_whole_path_components() {
     let overlay = Overlay::default();
     for at in ["/a", "/a/b", "/a/b/c", "/a-b", "/ab"] {
         overlay.announce(document(at, 1, at));
@@ -55,11 +55,11 @@ fn below_is_by_whole_names() {
     open(&overlay, 2, "/a/b", 1, None).unwrap();
     let below = overlay.below(&path("/a"));
     assert_eq!(below.iter().map(|document| document.text.to_string()).collect::<Vec<_>>(), ["/a", "/a/b/c"]);
-    assert_eq!(overlay.untold_below(&path("/a")), [path("/a/b")]);
+    assert_eq!(overlay.unknown_below(&path("/a")), [path("/a/b")]);
 }
 
 #[test]
-fn changes_go_on_from_what_was_announced() {
+fn changes_apply_to_the_announced_text() {
     let overlay = Overlay::default();
     let at = path("/f");
     let not_open = overlay.change(1, &at, 2, &[change(0, 0, 0, "x")]);
@@ -67,25 +67,25 @@ fn changes_go_on_from_what_was_announced() {
     open(&overlay, 1, "/f", 5, Some("one\n")).unwrap();
     overlay.change(1, &at, 7, &[change(0, 3, 3, "!"), change(0, 0, 1, "O")]).unwrap();
     assert_eq!(text(&overlay, "/f").as_deref(), Some("One!\n"));
-    // What comes too late changes nothing.
+    // An outdated version changes nothing.
     for version in [7, 6] {
         let outdated = overlay.change(1, &at, version, &[change(0, 0, 0, "late")]).unwrap_err();
         assert_eq!(outdated, Error::Outdated { path: at.clone(), version: 7 });
     }
     assert_eq!(text(&overlay, "/f").as_deref(), Some("One!\n"));
-    // What does not fit leaves a text that nobody knows, until it is told whole.
-    assert!(matches!(overlay.change(1, &at, 8, &[change(9, 0, 0, "x")]), Err(Error::Misfit(_))));
-    assert_eq!(overlay.look(&at), Look::Untold);
-    assert!(matches!(overlay.change(1, &at, 9, &[change(0, 0, 0, "x")]), Err(Error::Misfit(Misfit::NoText { .. }))));
+    // After an invalid change the text is unknown until it is sent whole.
+    assert!(matches!(overlay.change(1, &at, 8, &[change(9, 0, 0, "x")]), Err(Error::InvalidChange(_))));
+    assert_eq!(overlay.state(&at), BufferState::Unknown);
+    assert!(matches!(overlay.change(1, &at, 9, &[change(0, 0, 0, "x")]), Err(Error::InvalidChange(InvalidChange::NoText { .. }))));
     overlay.change(1, &at, 9, &[TextChange { range: None, text: "whole".into() }]).unwrap();
     assert_eq!(text(&overlay, "/f").as_deref(), Some("whole"));
-    // Opened again, the numbers may begin anew.
+    // After opening it again, versions may start from any number.
     open(&overlay, 1, "/f", 1, Some("again")).unwrap();
     assert_eq!(overlay.get(&at).unwrap().version, 1);
 }
 
 #[test]
-fn names_outlive_what_they_lead_to() {
+fn a_name_resolves_until_its_file_is_closed() {
     let overlay = Overlay::default();
     overlay.open(1, &path("/link/f"), &path("/real/f"), 1, Some("x".to_owned())).unwrap();
     assert_eq!(overlay.named(1, &path("/link/f")), Some(path("/real/f")));
@@ -98,12 +98,12 @@ fn names_outlive_what_they_lead_to() {
 fn texts_have_limits_and_are_counted_exactly() {
     let overlay = Overlay::default();
     assert_eq!(open(&overlay, 1, "/large", 1, Some(&"x".repeat(TEXT_LIMIT + 1))), Err(Error::TooLong));
-    assert_eq!(overlay.look(&path("/large")), Look::Disk, "it was not known before either");
+    assert_eq!(overlay.state(&path("/large")), BufferState::NotOpen, "it was not known before either");
     open(&overlay, 1, "/grows", 1, Some(&"x".repeat(TEXT_LIMIT))).unwrap();
     assert_eq!(overlay.change(1, &path("/grows"), 2, &[change(0, 0, 0, "x")]).unwrap_err(), Error::TooLong);
-    assert_eq!(overlay.look(&path("/grows")), Look::Untold, "the old text is not the client's any more");
+    assert_eq!(overlay.state(&path("/grows")), BufferState::Unknown, "the old text is outdated");
     let large = "x".repeat(TEXT_LIMIT);
-    let fitting = (BUDGET / TEXT_LIMIT) - 1;
+    let fitting = (CONNECTION_LIMIT / TEXT_LIMIT) - 1;
     for number in 0..fitting {
         open(&overlay, 1, &format!("/{number}"), 1, Some(&large)).unwrap();
     }
@@ -119,41 +119,41 @@ fn texts_have_limits_and_are_counted_exactly() {
 }
 
 #[tokio::test]
-async fn a_text_that_is_not_told_is_waited_for() {
+async fn an_unknown_text_is_waited_for() {
     let overlay = Arc::new(Overlay::default());
     let at = path("/f");
-    assert_eq!(overlay.settled(&at, Duration::ZERO).await, Ok(None));
+    assert_eq!(overlay.wait_for_text(&at, Duration::ZERO).await, Ok(None));
     open(&overlay, 1, "/f", 1, None).unwrap();
-    assert_eq!(overlay.settled(&at, Duration::ZERO).await, Err(Untold));
+    assert_eq!(overlay.wait_for_text(&at, Duration::ZERO).await, Err(TextUnknown));
     let long = Duration::from_secs(3600);
-    let mut waiting = Box::pin(overlay.settled(&at, long));
+    let mut waiting = Box::pin(overlay.wait_for_text(&at, long));
     assert!(futures::poll!(&mut waiting).is_pending());
     open(&overlay, 1, "/other", 1, Some("other")).unwrap();
     assert!(futures::poll!(&mut waiting).is_pending());
     open(&overlay, 1, "/f", 1, Some("told")).unwrap();
     assert_eq!(&*waiting.await.unwrap().unwrap().text, "told");
-    // A client that goes takes what it has not told along.
+    // When the client disconnects, its unknown text no longer counts.
     open(&overlay, 1, "/f", 1, None).unwrap();
-    let mut waiting = Box::pin(overlay.settled(&at, long));
+    let mut waiting = Box::pin(overlay.wait_for_text(&at, long));
     assert!(futures::poll!(&mut waiting).is_pending());
     overlay.forget(1);
     assert_eq!(waiting.await, Ok(None));
 }
 
-/// A client that notes what it is shown.
+/// A client that records the edits it gets.
 #[derive(Debug, Default)]
-struct Noting(Mutex<Vec<BufferEditInfo>>);
+struct RecordingEditor(Mutex<Vec<BufferEditInfo>>);
 
-impl Editor for Noting {
-    fn show(&self, edit: BufferEditInfo) -> BoxFuture<'_, Shown> {
+impl Editor for RecordingEditor {
+    fn show(&self, edit: BufferEditInfo) -> BoxFuture<'_, Delivery> {
         self.0.lock().unwrap().push(edit);
-        Box::pin(std::future::ready(Shown::Yes))
+        Box::pin(std::future::ready(Delivery::Sent))
     }
 }
 
 struct Asking {
     overlay: Overlay,
-    editor: Arc<Noting>,
+    editor: Arc<RecordingEditor>,
     document: Arc<Document>,
 }
 
@@ -161,17 +161,17 @@ const LONG: Duration = Duration::from_secs(3600);
 
 impl Asking {
     fn new() -> Self {
-        let (overlay, editor) = (Overlay::default(), Arc::new(Noting::default()));
-        overlay.enter(1, Arc::clone(&editor) as _);
+        let (overlay, editor) = (Overlay::default(), Arc::new(RecordingEditor::default()));
+        overlay.set_editor(1, Arc::clone(&editor) as _);
         open(&overlay, 1, "/f", 5, Some("old\n")).unwrap();
         let document = overlay.get(&path("/f")).unwrap();
         Self { overlay, editor, document }
     }
 
-    async fn edit(&self, patience: Duration) -> Result<Applied, Unapplied> {
+    async fn edit(&self, timeout: Duration) -> Result<Applied, NotApplied> {
         let text: Arc<str> = "new\n".into();
         let edits = difference(&self.document.text, &text);
-        self.overlay.edit(&self.document, &text, edits, SessionId::default(), patience).await
+        self.overlay.edit(&self.document, &text, edits, SessionId::default(), timeout).await
     }
 
     fn shown(&self) -> BufferEditInfo {
@@ -185,7 +185,7 @@ impl Asking {
 }
 
 #[tokio::test]
-async fn an_edit_is_read_from_its_answer_on_and_made_once() {
+async fn an_edit_is_visible_from_its_answer_on_and_applied_once() {
     for change_first in [false, true] {
         let asking = Asking::new();
         let mut waiting = Box::pin(asking.edit(LONG));
@@ -199,14 +199,14 @@ async fn an_edit_is_read_from_its_answer_on_and_made_once() {
         let reply = |version| asking.overlay.reply(1, &shown.edit_id, Reply::Applied { version, saved: true });
         assert_eq!(reply(5), Err(Error::NoNewVersion(5)));
         let other = asking.overlay.reply(2, &shown.edit_id, Reply::Applied { version: 6, saved: true });
-        assert_eq!(other, Err(Error::NoSuchEdit(shown.edit_id.clone())), "nobody answers for another");
+        assert_eq!(other, Err(Error::NoSuchEdit(shown.edit_id.clone())), "a client cannot answer for another");
         reply(6).unwrap();
         assert_eq!(asking.now(), (6, "new\n".to_owned()));
         assert_eq!(waiting.await, Ok(Applied { saved: true }));
         if !change_first {
             announce(6).unwrap();
         }
-        assert_eq!(asking.now(), (6, "new\n".to_owned()), "not made twice");
+        assert_eq!(asking.now(), (6, "new\n".to_owned()), "not applied twice");
         asking.overlay.change(1, &path("/f"), 7, &[change(0, 3, 3, "er")]).unwrap();
         assert_eq!(asking.now(), (7, "newer\n".to_owned()));
         assert_eq!(reply(8), Err(Error::NoSuchEdit(shown.edit_id.clone())));
@@ -214,27 +214,27 @@ async fn an_edit_is_read_from_its_answer_on_and_made_once() {
 }
 
 #[tokio::test]
-async fn an_edit_and_more_is_read_as_the_client_announces_it() {
+async fn an_edit_with_further_changes_is_read_as_announced() {
     let asking = Asking::new();
     let mut waiting = Box::pin(asking.edit(LONG));
     assert!(futures::poll!(&mut waiting).is_pending());
     let shown = asking.shown();
-    // The client makes the edit and formats: it says that its text is at 7 now.
+    // The client applies the edit and formats the file: it reports version 7.
     asking.overlay.reply(1, &shown.edit_id, Reply::Applied { version: 7, saved: false }).unwrap();
     assert_eq!(asking.now(), (7, "new\n".to_owned()));
     asking.overlay.change(1, &path("/f"), 6, &shown.edits).unwrap();
-    assert_eq!(asking.now(), (7, "new\n".to_owned()), "nothing older than what was read is read again");
+    assert_eq!(asking.now(), (7, "new\n".to_owned()), "an older version never replaces a newer one");
     asking.overlay.change(1, &path("/f"), 7, &[change(0, 0, 0, "  ")]).unwrap();
     assert_eq!(asking.now(), (7, "  new\n".to_owned()));
-    // Whatever was said to come, a text that is opened anew is the text.
+    // Opening the file again replaces everything.
     asking.overlay.open(1, &path("/f"), &path("/f"), 1, Some("anew".to_owned())).unwrap();
     assert_eq!(asking.now(), (1, "anew".to_owned()));
 }
 
 #[tokio::test]
-async fn an_edit_that_is_not_made_has_one_end() {
+async fn an_edit_that_is_not_applied_has_one_outcome() {
     let asking = Asking::new();
-    assert_eq!(asking.edit(Duration::ZERO).await, Err(Unapplied::Silent));
+    assert_eq!(asking.edit(Duration::ZERO).await, Err(NotApplied::TimedOut));
     let late = Reply::Applied { version: 6, saved: false };
     let id = asking.shown().edit_id;
     assert_eq!(asking.overlay.reply(1, &id, late), Err(Error::NoSuchEdit(id)));
@@ -244,18 +244,18 @@ async fn an_edit_that_is_not_made_has_one_end() {
     assert!(futures::poll!(&mut waiting).is_pending());
     let refused = Reply::Refused { message: Some("no".to_owned()) };
     asking.overlay.reply(1, &asking.shown().edit_id, refused).unwrap();
-    assert_eq!(waiting.await, Err(Unapplied::Refused { message: Some("no".to_owned()) }));
+    assert_eq!(waiting.await, Err(NotApplied::Refused { message: Some("no".to_owned()) }));
 
-    // Who asked gives up.
+    // The caller stops waiting.
     let mut waiting = Box::pin(asking.edit(LONG));
     assert!(futures::poll!(&mut waiting).is_pending());
     drop(waiting);
-    assert!(asking.overlay.questions.is_empty());
+    assert!(asking.overlay.edits.is_empty());
 
-    // The client goes.
+    // The client disconnects.
     let mut waiting = Box::pin(asking.edit(LONG));
     assert!(futures::poll!(&mut waiting).is_pending());
     asking.overlay.forget(1);
-    assert_eq!(waiting.await, Err(Unapplied::Gone));
-    assert_eq!(asking.edit(LONG).await, Err(Unapplied::Gone));
+    assert_eq!(waiting.await, Err(NotApplied::Disconnected));
+    assert_eq!(asking.edit(LONG).await, Err(NotApplied::Disconnected));
 }

@@ -15,7 +15,7 @@ use crate::{
     stdx::paths,
     tool::{
         self,
-        context::{Environment, OutputLimits},
+        context::{Environment, OutputLimits, Sandboxing},
         definition::AnyTool,
     },
 };
@@ -75,10 +75,7 @@ impl Loading {
         let may_read = guard::may_read(&settings, worktree, &guard);
         let texts = instructions::discover(&self.places, worktree, directory, &settings, environment, &may_read);
         Ok(Arc::new(Workspace {
-            project_id: instance.project.id.clone(),
-            directory: directory.clone(),
-            worktree: worktree.clone(),
-            git: instance.location.is_git(),
+            checkout: instance.checkout.clone(),
             agents,
             default_agent: config.default_agent.clone(),
             agent_rules,
@@ -92,8 +89,10 @@ impl Loading {
             recent: self.finder.recent(&instance.project.id),
             buffers: Policy::from(&config.buffer),
             mode: config.mode.unwrap_or_default(),
-            sandbox: Arc::clone(&self.sandbox),
-            sandbox_settings: Arc::new(sandbox::Settings::new(&config.sandbox)),
+            sandbox: Arc::new(Sandboxing {
+                sandbox: Arc::clone(&self.sandbox),
+                settings: Arc::new(sandbox::Settings::new(&config.sandbox)),
+            }),
             environment: guard::without_keys(environment, &keys, &guard.secrets, &config.sandbox.environment),
             output_directory,
             guard,

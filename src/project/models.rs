@@ -17,8 +17,8 @@ use super::trusted_urls;
 use crate::{
     config::Settings,
     provider::{
-        Candidates, Catalog, CatalogError, CatalogSettings, Cleaner, KeyStoreError, KnownKeys, LocalKind, ModelSettings, NetworkSettings,
-        Pool, Probe, ProviderSettings, Recorded, Recording, Recordings, Refused, Replayed, Resolved, Secret, choose,
+        Candidates, Catalog, CatalogError, CatalogSettings, KeyStoreError, KnownKeys, LocalKind, ModelSettings, NetworkSettings, Pool,
+        Probe, ProviderSettings, Recorded, Recording, Recordings, Refused, Replayed, Resolved, Sanitizer, Secret, choose,
         definition::{Provider, unknown_model},
         known_keys, local_addresses,
     },
@@ -198,15 +198,15 @@ impl Models for DirectoryModels {
 
     fn resolve(&self, model: &ModelRef) -> Result<ResolvedModel, session::Error> {
         let recording = self.recording()?;
-        let cleaner = || {
+        let sanitizer = || {
             let secrets = self.catalog.secrets(&model.provider_id, &self.environment);
-            Cleaner { secrets, directory: self.directory.clone() }
+            Sanitizer { secrets, directory: self.directory.clone() }
         };
         let resolved = match recording {
             // Nothing is called, so no key is needed, and not even settings.
             Some(Recording::Replay(replay, timed)) => {
-                let (replay, timed, cleaner) = (Arc::clone(replay), *timed, cleaner());
-                let provider: Arc<dyn Provider> = Arc::new(Replayed { replay: Arc::clone(&replay), cleaner, timed });
+                let (replay, timed, sanitizer) = (Arc::clone(replay), *timed, sanitizer());
+                let provider: Arc<dyn Provider> = Arc::new(Replayed { replay: Arc::clone(&replay), sanitizer, timed });
                 self.catalog.resolve_for(model, Arc::clone(&provider)).or_else(|error| {
                     let info = replay.model(model).ok_or(error)?;
                     Ok(Resolved { provider, model: info, options: Map::new(), variants: Vec::new(), api: String::new() })
@@ -241,7 +241,7 @@ impl Models for DirectoryModels {
         })?;
         let Resolved { mut provider, model: info, options, variants, api } = resolved;
         if let Some(Recording::Record(recorder)) = recording {
-            provider = Arc::new(Recorded { inner: provider, recorder: Arc::clone(recorder), cleaner: cleaner() });
+            provider = Arc::new(Recorded { inner: provider, recorder: Arc::clone(recorder), sanitizer: sanitizer() });
         }
         Ok(ResolvedModel { reference: model.clone(), info, provider, options, variants, api, unset })
     }

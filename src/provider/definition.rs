@@ -1,5 +1,5 @@
-//! What every model service is to the rest of the daemon: a request in neutral terms, and a stream of deltas.
-//! Nothing of a provider's own shapes passes this file.
+//! The interface of model services: a provider-independent request, and a stream of deltas. Provider-specific shapes
+//! stay below it.
 
 use futures::stream::BoxStream;
 use polytree_protocol::{
@@ -9,33 +9,31 @@ use polytree_protocol::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The longest answer, in bytes, with everything that belongs to it: text, thinking, signatures and calls.
+/// The size limit of an answer, in bytes: text, thinking, signatures and calls together.
 pub const MAX_ANSWER: usize = 16 * 1024 * 1024;
-/// What a call counts in the length of an answer beside its arguments: it costs a part, two events and perhaps a task,
-/// however short it is.
+/// How many bytes a call counts beside its arguments: even a short one costs a part, two events and perhaps a task.
 pub const CALL_LENGTH: usize = 8 * 1024;
 
-/// One call of a model.
+/// One request to a model.
 #[derive(Debug, Clone)]
 pub struct ModelRequest {
     pub model: ModelRef,
-    /// Its limits and abilities.
     pub info: Model,
-    /// System texts, the most stable first; providers with a prompt cache mark them.
+    /// System texts, the most stable first, for prompt caches.
     pub system: Vec<String>,
     /// The history, oldest first; it ends with a user or a tool message.
     pub messages: Vec<ModelMessage>,
     /// The tools that the model may call.
     pub tools: Vec<ToolSpec>,
-    /// Sampling temperature; only where `info.temperature`.
+    /// Sampling temperature; only if `info.temperature`.
     pub temperature: Option<f64>,
     /// Nucleus sampling.
     pub top_p: Option<f64>,
-    /// The longest answer, in tokens.
+    /// The output limit, in tokens.
     pub max_output_tokens: u64,
-    /// Further fields of the provider's own, merged into the request's body.
+    /// Provider-specific fields, merged into the request's body.
     pub options: Map<String, Value>,
-    /// The same for all calls of a session: a key for the provider's prompt cache.
+    /// A key for the provider's prompt cache, the same for all requests of a session.
     pub cache_key: String,
 }
 
@@ -43,7 +41,6 @@ pub struct ModelRequest {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolSpec {
     pub name: String,
-    /// What it is for.
     pub description: String,
     /// The JSON Schema of its arguments.
     pub parameters: Value,
@@ -72,7 +69,6 @@ pub enum UserContent {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Media {
     pub mime: String,
-    /// The name, where it has one.
     pub filename: Option<String>,
     /// The bytes in base64.
     pub base64: String,
@@ -83,7 +79,7 @@ pub struct Media {
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum AssistantContent {
     Text(String),
-    /// Thinking, with the signature that the provider gave it; sent back only to the same provider.
+    /// Thinking with the provider's signature; sent back only to the same provider.
     Reasoning {
         /// The text; may be empty beside a signature.
         text: String,
@@ -96,7 +92,7 @@ pub enum AssistantContent {
         name: String,
         /// The arguments: a JSON object.
         input: Value,
-        /// What the provider attached to the call (`ToolCallDone::metadata`), sent back as it came.
+        /// What the provider attached to the call (`ToolCallDone::metadata`), sent back unchanged.
         metadata: Option<Value>,
     },
 }
@@ -108,26 +104,22 @@ pub struct ToolResult {
     /// The provider's id of the call.
     pub call_id: String,
     pub name: String,
-    /// What the model reads.
     pub output: String,
-    /// The call failed.
     pub is_error: bool,
     /// Images that belong to the result.
     pub media: Vec<Media>,
 }
 
-/// What comes out of a model, in order.
+/// A piece of a model's answer, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Delta {
-    /// More text.
     Text(String),
-    /// More thinking.
     Reasoning(String),
-    /// The signature that closes the thinking since the last one: more thinking after it is another block, which goes
-    /// back as a `Reasoning` of its own. There may be no text before it, where the service keeps its thinking secret.
+    /// The signature that ends a block of thinking: further thinking is another block, which is sent back as a
+    /// `Reasoning` of its own. There may be no text before it, if the service does not reveal its thinking.
     ReasoningSignature(String),
-    /// The model began to write a call.
+    /// The model has started to write a call.
     ToolCallStart {
         /// The provider's id of the call.
         call_id: String,
@@ -138,37 +130,36 @@ pub enum Delta {
         /// The provider's id of the call; never empty, unique in the answer.
         call_id: String,
         name: String,
-        /// The arguments as the model wrote them: should be a JSON object, may be broken.
+        /// The arguments as the model wrote them: should be a JSON object, but may be invalid.
         arguments: String,
         /// What the provider wants back with the call.
         metadata: Option<Value>,
     },
-    /// The answer has ended well. Always the last delta of a good stream, and only there.
+    /// The answer is complete. Always the last delta of a successful stream.
     Finish {
         reason: FinishReason,
-        /// What was used; zero where the service did not say. `input` excludes cached tokens, `output` excludes reasoning.
+        /// The usage; zero if the service does not report it. `input` excludes cached tokens, `output` excludes
+        /// reasoning.
         tokens: Tokens,
     },
 }
 
-/// Why a model stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FinishReason {
-    /// It was done.
     Stop,
-    /// It wants tools to be run.
+    /// The model has called tools.
     ToolCalls,
     /// The output limit was reached.
     Length,
     /// The service withheld the content.
     ContentFilter,
-    /// The service named another reason, or none.
+    /// Another reason, or none.
     Other,
 }
 
 impl FinishReason {
-    /// The word on the wire.
+    /// The name on the wire.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -181,66 +172,56 @@ impl FinishReason {
     }
 }
 
-/// How a model call failed. Messages are for people and never hold a key.
+/// Why a request failed. Messages never contain a key.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Error {
-    /// The key is missing or was refused.
+    /// The key is missing or invalid.
     #[error("{message}")]
-    Credentials {
-        /// What the service or the daemon says.
-        message: String,
-    },
-    /// The account has no credit left, or is over its quota: waiting does not help.
+    Credentials { message: String },
+    /// The account has no credit left, or its quota is exceeded: waiting does not help.
     #[error("{message}")]
     Quota { message: String },
     /// The service has no such model.
     #[error("{message}")]
     ModelNotFound { message: String },
-    /// The service refuses the content of the request, or withholds the answer.
+    /// The service has rejected the content of the request, or withholds the answer.
     #[error("{message}")]
     ContentFilter { message: String },
-    /// The way to the service is set up wrongly: it is not trusted, or a proxy refuses.
+    /// The network configuration is wrong: the service is not trusted, or a proxy refuses.
     #[error("{message}")]
     Network { message: String, hint: Option<String> },
     /// The service answered with an error.
     #[error("{message}")]
     Status {
         status: u16,
-        /// What the service says, at most 2,000 characters.
+        /// The service's message, at most 2,000 characters.
         message: String,
-        /// When the service wants to be asked again, in milliseconds from now.
+        /// The delay before a retry that the service asks for, in milliseconds.
         retry_after: Option<u64>,
     },
     /// The service could not be reached, or the stream broke before its end.
     #[error("{message}")]
     Connection { message: String },
-    /// Nobody answers at the address: the host is unknown, or a program on this machine does not run.
+    /// Nothing listens at the address: the host is unknown, or a local server does not run.
     #[error("{message}")]
-    Unreachable {
-        /// What was tried.
-        message: String,
-        hint: Option<String>,
-    },
-    /// The answer ended well, but holds neither text nor a call.
+    Unreachable { message: String, hint: Option<String> },
+    /// The answer is complete, but contains neither text nor a call.
     #[error("{message}")]
     Empty { message: String },
-    /// The history is longer than the model's context.
+    /// The history exceeds the model's context.
     #[error("{message}")]
     ContextOverflow { message: String },
-    /// The service sent an error in mid-stream, or something that is not its protocol.
+    /// The service sent an error within the stream, or violated its protocol.
     #[error("{message}")]
     Stream {
         message: String,
-        /// Trying again may help (overload, internal error of the service).
+        /// A retry may help (overload, internal error of the service).
         retryable: bool,
     },
-    /// The request cannot be made: a wrong address, an unknown wire protocol.
+    /// The request cannot be sent: an invalid address, an unknown wire protocol.
     #[error("{message}")]
-    Request {
-        /// What is wrong, and what to do.
-        message: String,
-    },
+    Request { message: String },
 }
 
 impl Error {
@@ -251,14 +232,14 @@ impl Error {
     }
 }
 
-/// A model service. Implementations keep no state of a call outside the stream that they return; dropping the
-/// stream ends the call.
+/// A model service. Implementations keep all state of a request in the returned stream; dropping the stream cancels the
+/// request.
 pub trait Provider: Send + Sync {
-    /// Calls the model. Errors come as the stream's last item; nothing follows `Finish` or an error.
+    /// Sends a request. An error is the stream's last item; nothing follows `Finish` or an error.
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<Delta, Error>>;
 }
 
-/// A model of which nothing but the id is known: it is expected to call tools, and its limits count as unknown.
+/// A model of which only the id is known: it is assumed to support tools, and its limits are unknown.
 #[must_use]
 pub fn unknown_model(id: &str) -> Model {
     Model {

@@ -1,8 +1,8 @@
-//! The models: what a model service is to the rest of the daemon (`definition`), which ones there are (`catalog`), the
-//! ways to reach them (`wire` over `http`, the built-in `offline` model, `scripted` answers for tests and demos), and
-//! recordings of what they were asked and what they answered (`recording`).
+//! Models: the interface (`definition`), the known services and models (`catalog`), the implementations (`wire` over
+//! `http`, the built-in `offline` model, `scripted` answers for tests and demos), and recordings of requests and
+//! answers (`recording`).
 //!
-//! The rest of the daemon imports only what is named here.
+//! The rest of the daemon uses only what is exported here.
 
 mod catalog;
 pub mod definition;
@@ -27,7 +27,7 @@ pub use catalog::{
 pub use http::network::{Network, NetworkSettings};
 pub use known_keys::{KnownKeys, known_keys};
 pub use offline::Offline;
-pub use recording::{RECORD, REPLAY, REPLAY_TIMED, Recording, Recordings, format::Cleaner, record::Recorded, replay::Replayed};
+pub use recording::{RECORD, REPLAY, REPLAY_TIMED, Recording, Recordings, format::Sanitizer, record::Recorded, replay::Replayed};
 pub use refused::Refused;
 pub use secret::Secret;
 pub use wire::{

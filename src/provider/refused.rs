@@ -1,10 +1,10 @@
-//! A service that is not called, because a key would go where it must not: every call fails with the reason.
+//! A placeholder for a service to which the key must not be sent: every request fails with the reason.
 
 use futures::{StreamExt as _, stream, stream::BoxStream};
 
 use super::definition::{Delta, Error, ModelRequest, Provider};
 
-/// Stands for a service whose address nobody trusts.
+/// With the reason.
 pub struct Refused(pub String);
 
 impl Provider for Refused {

@@ -1,35 +1,35 @@
-//! When a failed model call is tried again, and how long to wait before. Pure: the caller sleeps and counts.
+//! The retry policy for model requests. Pure: the caller sleeps and counts.
 
 use crate::provider::definition::Error;
 
-/// How often a failed call is tried again, and the waits between.
+/// How often a failed request is retried, with exponential backoff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RetryPolicy {
-    /// The wait before the first retry, in milliseconds; each further one doubles it.
+    /// The delay before the first retry, in milliseconds; doubled at each further one.
     pub(crate) base_ms: u64,
-    /// The longest wait that we choose ourselves; a service that names a time is believed beyond it.
+    /// The upper limit of the backoff, in milliseconds; a time that the service asks for may be longer.
     pub(crate) cap_ms: u64,
-    /// The most retries after the first call.
+    /// The limit of retries after the first request.
     pub(crate) attempts: u32,
 }
 
-/// A longer time that a service asks for is not waited; the failure is told instead.
+/// If the service asks for a longer delay, there is no retry.
 const MAX_RETRY_AFTER_MS: u64 = 60 * 60 * 1000;
 
 impl Default for RetryPolicy {
-    /// 2 s, doubling, at most 30 s, 8 retries: about three minutes in all, enough for an overload or a restart
-    /// of the service, and short enough that a person is still there.
+    /// 2 s, doubling up to 30 s, 8 retries: about three minutes in all, enough for an overload or a restart of the
+    /// service, and short enough for a waiting user.
     fn default() -> Self {
         Self { base_ms: 2_000, cap_ms: 30_000, attempts: 8 }
     }
 }
 
-/// Short waits for failures that the first few tries decide: an empty answer, a server that does not run.
-const QUICK: RetryPolicy = RetryPolicy { base_ms: 500, cap_ms: 2_000, attempts: 3 };
-/// A server that does not run, or an unknown host, is tried once more.
+/// A policy with short delays, for failures that a few attempts decide: an empty answer, a server that does not run.
+const QUICK_POLICY: RetryPolicy = RetryPolicy { base_ms: 500, cap_ms: 2_000, attempts: 3 };
+/// Retries for a server that does not run, or an unknown host.
 const UNREACHABLE_RETRIES: u32 = 1;
 
-/// The calls in a row that have failed.
+/// Counts consecutive failures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Failures {
     all: u32,
@@ -38,24 +38,23 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// How many there are.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.all
     }
 
-    /// Counts a failure; gives how long to wait before the next try, in milliseconds, or `None` to give up. For `jitter`
-    /// see [`decide`].
+    /// Counts a failure; returns the delay before the retry, in milliseconds, or `None` to give up. For `jitter` see
+    /// [`decide`].
     pub fn add(&mut self, error: &Error, jitter: f64) -> Option<u64> {
         self.all += 1;
         let (policy, attempt) = match error {
             Error::Empty { .. } => {
                 self.empty += 1;
-                (QUICK, self.empty)
+                (QUICK_POLICY, self.empty)
             }
             Error::Unreachable { .. } => {
                 self.unreachable += 1;
-                (RetryPolicy { attempts: UNREACHABLE_RETRIES, ..QUICK }, self.unreachable)
+                (RetryPolicy { attempts: UNREACHABLE_RETRIES, ..QUICK_POLICY }, self.unreachable)
             }
             _ => (RetryPolicy::default(), self.all),
         };
@@ -63,7 +62,7 @@ impl Failures {
     }
 }
 
-/// Whether trying the same call again may help.
+/// Whether a retry may help.
 #[must_use]
 pub fn is_retryable(error: &Error) -> bool {
     match error {
@@ -80,10 +79,10 @@ pub fn is_retryable(error: &Error) -> bool {
     }
 }
 
-/// How long to wait before the next try, in milliseconds; `None` to give up.
+/// The delay before the retry, in milliseconds; `None` to give up.
 ///
-/// `attempt` counts the calls that have failed so far, from 1. `jitter` from 0 to 1 spreads our own waits by up to a
-/// tenth downwards, so that many sessions do not return in step; a time that the service named is never shortened.
+/// `attempt` is the number of failures so far, from 1. `jitter` from 0 to 1 shortens the backoff by up to a tenth, so
+/// that many sessions do not retry at the same time; a delay that the service asks for is never shortened.
 #[must_use]
 pub(crate) fn decide(policy: RetryPolicy, error: &Error, attempt: u32, jitter: f64) -> Option<u64> {
     if attempt > policy.attempts || !is_retryable(error) {
@@ -94,7 +93,7 @@ pub(crate) fn decide(policy: RetryPolicy, error: &Error, attempt: u32, jitter: f
     }
     let factor = 1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
     let wait = policy.base_ms.saturating_mul(factor).min(policy.cap_ms);
-    // The jitter in thousandths, so that the arithmetic stays in integers.
+    // In thousandths, for integer arithmetic.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=1000 first")]
     let thousandths = (jitter.clamp(0.0, 1.0) * 1000.0) as u64;
     Some(wait - wait / 10 * thousandths / 1000)
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_the_cap() {
+    fn delays_double_up_to_the_cap() {
         let waits: Vec<_> = (1..=9).map(|attempt| decide(RetryPolicy::default(), &status(503, None), attempt, 0.0)).collect();
         let expected = [2, 4, 8, 16, 30, 30, 30, 30].map(|seconds| Some(seconds * 1000));
         assert_eq!(waits[..8], expected);
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_service_is_believed() {
+    fn a_delay_from_the_service_is_used() {
         let policy = RetryPolicy::default();
         assert_eq!(decide(policy, &status(429, Some(45_000)), 1, 1.0), Some(45_000));
         assert_eq!(decide(policy, &status(429, Some(0)), 3, 1.0), Some(0));
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_tried_again() {
+    fn retryable_errors() {
         let message = String::new;
         for code in [408, 409, 429, 500, 502, 503, 504, 529, 599] {
             assert!(is_retryable(&status(code, None)), "{code}");
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_first_tries_tell_is_not_tried_for_minutes() {
+    fn empty_and_unreachable_errors_use_the_quick_policy() {
         let tries = |error: &Error| {
             let mut failures = Failures::default();
             let waits: Vec<u64> = std::iter::from_fn(|| failures.add(error, 0.0)).collect();
@@ -158,7 +157,7 @@ mod tests {
         assert_eq!(tries(&Error::Unreachable { message: String::new(), hint: None }), [500]);
         assert_eq!(tries(&Error::Empty { message: String::new() }), [500, 1000, 2000]);
         assert_eq!(tries(&Error::Connection { message: String::new() }).len(), 8);
-        // Failures of other kinds before it take no try away.
+        // Failures of other kinds do not count.
         let mut failures = Failures::default();
         for _ in 0..5 {
             failures.add(&status(503, None), 0.0).unwrap();
@@ -168,7 +167,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn own_waits_stay_within_the_policy(base in 0_u64..1 << 40, cap in 0_u64..1 << 40, attempt in 1_u32..200, jitter in -1.0..2.0_f64) {
+        fn backoff_stays_within_the_policy(base in 0_u64..1 << 40, cap in 0_u64..1 << 40, attempt in 1_u32..200, jitter in -1.0..2.0_f64) {
             let policy = RetryPolicy { base_ms: base, cap_ms: cap, attempts: 200 };
             let wait = decide(policy, &status(500, None), attempt, jitter).unwrap();
             prop_assert!(wait <= cap);
@@ -176,7 +175,7 @@ mod tests {
         }
 
         #[test]
-        fn waits_never_shrink_with_attempts(attempt in 1_u32..100) {
+        fn backoff_never_decreases(attempt in 1_u32..100) {
             let policy = RetryPolicy { attempts: 200, ..RetryPolicy::default() };
             prop_assert!(decide(policy, &status(500, None), attempt, 0.5) <= decide(policy, &status(500, None), attempt + 1, 0.5));
         }

@@ -1,5 +1,5 @@
-//! A provider that plays a script: for tests, demos and recordings. Every model call takes the next answer of the
-//! script; calls without tools (titles, summaries) have answers of their own, so that they never disturb the others.
+//! A provider that plays a script, for tests, demos and recordings. Each request takes the next answer of the script;
+//! requests without tools (titles, summaries) have separate answers, so that they do not affect the others.
 
 use std::{
     collections::VecDeque,
@@ -14,37 +14,38 @@ use serde_json::Value;
 
 use crate::provider::definition::{Delta, Error, FinishReason, ModelRequest, Provider};
 
-/// What calls without tools get when the script has nothing for them.
+/// The answer to requests without tools if the script has none.
 const DEFAULT_TEXT: &str = "Scripted session";
 
-/// Answers in the order in which they are played.
+/// Answers in order.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Script {
-    /// For calls with tools: one list of steps for each call.
+    /// For requests with tools: one list of steps per request.
     pub(crate) calls: Vec<Vec<Step>>,
-    /// For calls without tools; after them a fixed short text.
+    /// For requests without tools; after them a fixed text.
     #[serde(default)]
     pub(crate) others: Vec<Vec<Step>>,
 }
 
 impl Script {
-    /// A script for calls with tools.
+    /// A script for requests with tools.
     #[cfg(test)]
     pub(crate) fn new(calls: impl IntoIterator<Item = Vec<Step>>) -> Self {
         Self { calls: calls.into_iter().collect(), others: Vec::new() }
     }
 
-    /// Reads a script from JSON: `{"calls": [[{"type": "text", "text": "Hello"}, ...], ...], "others": [...]}`.
+    /// Parses a script: `{"calls": [[{"type": "text", "text": "Hello"}, ...], ...], "others": [...]}`.`{"calls":
+    /// [[{"type": "text", "text": "Hello"}, ...], ...], "others": [...]}`.
     ///
     /// # Errors
-    /// When it is no such JSON; the text names line and column.
+    /// When the JSON is invalid; the message has line and column.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
 }
 
-/// A step of an answer. An answer without `finish` or `error` at its end finishes by itself, with the reason that fits.
+/// A step of an answer. Without `finish` or `error` at its end, an answer finishes with a suitable reason.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub(crate) enum Step {
@@ -58,34 +59,31 @@ pub(crate) enum Step {
     },
     Reasoning {
         text: String,
-        /// The signature that closes it.
         #[serde(default)]
         signature: Option<String>,
     },
-    /// A tool call.
     Tool {
         name: String,
-        /// Its arguments; a string is passed on as it is, so that it may be broken JSON.
+        /// A string is passed on unchanged, so that it may be invalid JSON.
         input: Value,
-        /// The id; made up when absent.
+        /// Generated if absent.
         #[serde(default)]
         call_id: Option<String>,
     },
     Wait {
         milliseconds: u64,
     },
-    /// Fails. Only in code; see `fail` for files.
+    /// Only for tests in Rust; files use `fail`.
     #[serde(skip)]
     Error(Error),
-    /// Fails as a service that answers with an HTTP status.
+    /// An HTTP error status.
     Fail {
         status: u16,
         message: String,
-        /// When it wants to be asked again, in milliseconds.
+        /// In milliseconds.
         #[serde(default)]
         retry_after: Option<u64>,
     },
-    /// Ends the answer.
     Finish {
         /// `stop`, `tool-calls`, `length`, `content-filter` or `other`.
         reason: String,
@@ -107,7 +105,6 @@ struct State {
     others: VecDeque<Vec<Step>>,
 }
 
-/// Plays a script.
 #[derive(Default)]
 pub(crate) struct Scripted {
     // Never held across an await.
@@ -115,7 +112,6 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    /// Plays the script from its beginning.
     #[must_use]
     pub(crate) fn new(script: Script) -> Self {
         let state = State { calls: script.calls.into(), others: script.others.into() };
@@ -155,7 +151,7 @@ enum Play {
     Wait(Duration),
 }
 
-/// What the steps do, up to the end of the answer. Calls are complete only there, as with any service.
+/// Converts steps to actions. Calls are complete only at the end of the answer, as with any service.
 fn plays(steps: Vec<Step>) -> Vec<Play> {
     let mut plays = Vec::new();
     let mut complete_calls = Vec::new();
@@ -234,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn plays_a_file() {
+    async fn plays_a_script_file() {
         let script = Script::parse(
             r#"{"calls": [
                 [{"type": "reasoning", "text": "hm", "signature": "s"}, {"type": "tool", "name": "read", "input": {"filePath": "a"}, "callId": "c1"},
@@ -262,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_script_says_where() {
+    fn an_invalid_script_is_reported_with_its_position() {
         let error = Script::parse("{\n\"calls\": [[{\"type\": \"txt\"}]]}").unwrap_err();
         assert!(error.contains("unknown variant `txt`") && error.contains("line 2"), "{error}");
     }

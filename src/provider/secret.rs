@@ -1,27 +1,26 @@
-//! Keys of model services: where they come from, and how they stay out of logs and messages.
+//! Keys of model services. They never appear in logs and messages.
 
 use std::{collections::BTreeMap, fmt};
 
-/// A key. It prints as `***`; only [`Secret::expose`] gives the text, for the request's header.
+/// A key. Formats as `***`; only [`Secret::expose`] returns the text, for the request's header.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a key; `None` for one that is empty or only white space.
+    /// `None` if the text is empty or only white space.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         (!text.is_empty()).then(|| Self(text.to_owned()))
     }
 
-    /// The key itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The text with every occurrence of the key replaced. Keys of fewer than 4 characters are placeholders such as
-    /// `x` for local servers; replacing them would only garble the text.
+    /// Replaces every occurrence of the key in a text. Keys of fewer than 4 characters are placeholders, such as `x`
+    /// for local servers, and are not replaced.
     #[must_use]
     pub fn redact(&self, text: String) -> String {
         if self.0.len() >= 4 && text.contains(&self.0) { text.replace(&self.0, "***") } else { text }
@@ -40,8 +39,8 @@ impl fmt::Display for Secret {
     }
 }
 
-/// The key of a provider: the one in the settings, else the first of the named variables that is set in the
-/// client's environment. The daemon's own environment is never consulted.
+/// The key of a provider: from the settings, otherwise from the first of the named variables in the client's
+/// environment. The daemon's own environment is not used.
 #[must_use]
 pub(crate) fn find(setting: Option<&Secret>, names: &[String], environment: &BTreeMap<String, String>) -> Option<Secret> {
     setting.cloned().or_else(|| names.iter().find_map(|name| environment.get(name).and_then(|value| Secret::new(value))))

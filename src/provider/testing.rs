@@ -1,4 +1,4 @@
-//! What the tests of remote models share: a request, a service on loopback, and its answer as lists.
+//! Shared by the tests of remote models: a request, a service on loopback, and its answer as a list.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -51,22 +51,22 @@ pub(crate) fn remote(settings: RemoteSettings) -> Remote {
     Remote::new(settings, Arc::new(Clients::default()))
 }
 
-/// All items of one call.
+/// All items of the answer.
 pub(crate) async fn items(remote: &dyn Provider, request: ModelRequest) -> Vec<Result<Delta, Error>> {
     remote.stream(request).collect().await
 }
 
-/// The deltas of a call that must succeed.
+/// The deltas of a successful answer.
 pub(crate) async fn deltas(remote: &Remote, request: ModelRequest) -> Vec<Delta> {
     deltas_of(remote, request).await
 }
 
-/// The deltas of a call of any provider that must succeed.
+/// The deltas of a successful answer of any provider.
 pub(crate) async fn deltas_of(provider: &dyn Provider, request: ModelRequest) -> Vec<Delta> {
     items(provider, request).await.into_iter().map(|item| item.expect("a good stream")).collect()
 }
 
-/// The deltas before the error of a call that must fail, and the error.
+/// The deltas and the error of a failed answer.
 pub(crate) async fn failure(remote: &Remote, request: ModelRequest) -> (Vec<Delta>, Error) {
     let mut items = items(remote, request).await;
     let error = items.pop().expect("an item").expect_err("an error at the end");

@@ -146,7 +146,7 @@ impl Connection {
         }
         if matches!(*buffers, Buffers::None) {
             *buffers = Buffers::In(Arc::clone(overlay));
-            overlay.enter(self.id, editor);
+            overlay.set_editor(self.id, editor);
         }
         true
     }

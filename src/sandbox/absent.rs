@@ -44,6 +44,9 @@ impl Sandbox {
         Self
     }
 
+    /// Nothing is kept.
+    pub const fn sweep(&self) {}
+
     /// Nothing can be enforced.
     pub async fn abilities(&self) -> Abilities {
         std::future::ready(Abilities::default()).await
@@ -85,5 +88,56 @@ impl Confined {
     #[must_use]
     pub fn new_repositories(&self) -> Vec<PathBuf> {
         match self.never {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polytree_protocol::sandbox::SandboxPolicy;
+
+    use super::*;
+    use crate::sandbox::{Settings, Verdict};
+
+    #[tokio::test]
+    async fn nothing_is_enforced_and_that_is_told() {
+        let directory = AbsPath::new("/d").unwrap();
+        let sandbox = Sandbox::new(&directory, &[&directory]);
+        sandbox.sweep();
+        let abilities = sandbox.abilities().await;
+        assert!(enter().is_none() && !abilities.can_confine());
+        let place = Place {
+            policy: SandboxPolicy::ReadOnly,
+            settings: &Settings::default(),
+            worktree: &directory,
+            private: &[],
+            home: None,
+            search_path: None,
+            outputs: &directory,
+            outside: &[],
+            own_names: &[],
+            rules: &|_| Verdict::default(),
+            rules_key: 0,
+        };
+        assert!(matches!(sandbox.confine(abilities, &place), Err(Unconfined::Impossible)));
+    }
+
+    /// What is used of the sandbox is the same on all systems.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn it_is_used_as_the_one_of_linux() {
+        use crate::sandbox;
+        macro_rules! same {
+            ($kind:ty: $($name:ident),*) => {{
+                let _ = ($(|it: &'static $kind| <$kind>::$name(it)),*,);
+            }};
+        }
+        let command: fn(&Confined, &OsStr, &AbsPath) -> io::Result<(Command, SpecSender)> = Confined::command;
+        let there: fn(&sandbox::Confined, &OsStr, &AbsPath) -> io::Result<(Command, sandbox::SpecSender)> = sandbox::Confined::command;
+        let _ = (command, there, |sender: SpecSender| sender.send(), |sender: sandbox::SpecSender| sender.send());
+        let _ = (|it: &Confined| it.report.clone(), |it: &sandbox::Confined| it.report.clone());
+        same!(Confined: variables, restore, new_repositories);
+        same!(sandbox::Confined: variables, restore, new_repositories);
+        same!(Sandbox: sweep, abilities);
+        same!(sandbox::Sandbox: sweep, abilities);
     }
 }

@@ -9,10 +9,11 @@ use std::{
 };
 
 use polytree_protocol::sandbox::SandboxReport;
-use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt as _, net::UnixStream, process::Command};
 
 use super::{
+    blank,
+    disk::Temporary,
     git_files::Snapshot,
     helper::ARGUMENT,
     nested::Before,
@@ -25,8 +26,13 @@ use crate::stdx::{paths::AbsPath, process, tasks::Tasks};
 /// The executable that is running, also after it was replaced on the disk.
 pub const THIS: &str = "/proc/self/exe";
 
-/// By these arguments bubblewrap makes a namespace for processes.
-pub const PROCESSES: [&str; 3] = ["--unshare-pid", "--proc", "/proc"];
+/// By these arguments bubblewrap makes the namespaces that it does not make by itself: one for processes, and for root one for
+/// users, without which nothing could be hidden from root.
+#[must_use]
+pub fn namespaces() -> impl Iterator<Item = &'static str> {
+    let users = rustix::process::geteuid().is_root().then_some("--unshare-user");
+    ["--unshare-pid", "--proc", "/proc"].into_iter().chain(users)
+}
 
 /// A command's sandbox, ready to be started. Its temporary directory goes with it.
 #[derive(Debug)]
@@ -38,9 +44,9 @@ pub struct Confined {
     /// The executable that is the helper.
     pub(super) program: PathBuf,
     /// Where it may write whatever it likes.
-    pub(super) temporary: TempDir,
+    pub(super) temporary: Temporary,
     /// Where it may keep what the next command can use.
-    pub(super) cache: Option<PathBuf>,
+    pub(super) caches: Vec<(&'static str, PathBuf)>,
     /// What is put back after it.
     pub(super) snapshot: Snapshot,
     /// The repositories that were there before it, where it may make some.
@@ -104,13 +110,13 @@ impl Confined {
             return Ok(process::command(&self.program, directory));
         }
         let mut command = process::command(bubblewrap().ok_or_else(|| io::Error::other("bubblewrap has gone"))?, directory);
-        command.args(["--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev"]).args(PROCESSES);
+        command.args(["--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev"]).args(namespaces());
         for (cover, path) in &self.prepared.outer {
             match cover {
                 Cover::Pin => command.arg("--bind").args([path, path]),
                 Cover::ReadOnly => command.arg("--ro-bind").args([path, path]),
-                Cover::Hide if path.is_dir() => command.arg("--tmpfs").arg(path).arg("--remount-ro").arg(path),
-                Cover::Hide => command.arg("--ro-bind").args([&self.prepared.spec.blank, path]),
+                Cover::Hide if path.is_dir() => command.arg("--ro-bind").args([&blank::directory(&self.prepared.spec.blank), path]),
+                Cover::Hide => command.arg("--ro-bind").args([&blank::file(&self.prepared.spec.blank), path]),
                 Cover::Memory => command.arg("--tmpfs").arg(path),
             };
         }
@@ -124,10 +130,7 @@ impl Confined {
     #[must_use]
     pub fn variables(&self) -> Vec<(&'static str, PathBuf)> {
         let mut variables = vec![("TMPDIR", self.temporary.path().to_owned())];
-        if let Some(cache) = &self.cache {
-            variables.push(("XDG_CACHE_HOME", cache.clone()));
-            variables.push(("npm_config_cache", cache.join("npm")));
-        }
+        variables.extend(self.caches.iter().cloned());
         if self.prepared.spec.network == Network::Proxy {
             // A server that the command itself starts is in its own network, and those of the machine are behind the proxy.
             let direct = if self.allowed.loopback { "" } else { "localhost,127.0.0.1,::1" };

@@ -1,20 +1,19 @@
 //! The daemon's side: what this machine can enforce, and what a command's sandbox needs on the disk.
 
 use std::{
-    collections::{HashMap, HashSet},
-    fs, io,
-    os::unix::fs::PermissionsExt as _,
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use polytree_protocol::sandbox::SandboxPolicy;
-use tempfile::TempDir;
 use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
-    confined::{Confined, PROCESSES, THIS, bubblewrap},
+    blank,
+    confined::{Confined, THIS, bubblewrap, namespaces},
+    disk::{self, Temporary},
     error::Unconfined,
     git_files::Snapshot,
     helper::{ARGUMENT, PROBE},
@@ -34,18 +33,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const PLACES_TTL: Duration = Duration::from_secs(10);
 /// So many worktrees are remembered.
 const LISTING_CACHE_CAPACITY: usize = 16;
-/// What is read instead of a file that is hidden, by those whom modes do not stop.
-const BLANK: &str = "polytree: commands in the sandbox cannot read this file\n";
 
-/// The system's places and a home's, as they were found a moment ago.
-#[derive(Debug)]
-struct Known {
-    roots: Vec<PathBuf>,
-    keys: HashSet<PathBuf>,
-}
-
-/// When it was found, and for which home and which `PATH`.
-type KnownAt = (Instant, (Option<AbsPath>, Option<String>), Arc<Known>);
+/// The roots of the system and of tool chains, when they were found, and for which home and which `PATH`.
+type KnownRoots = (Instant, (Option<AbsPath>, Option<String>), Arc<Vec<PathBuf>>);
 
 /// The known files of worktrees, by worktree and by the rules that they were judged by.
 type Listings = HashMap<(PathBuf, u64), Arc<Mutex<Listing>>>;
@@ -53,7 +43,7 @@ type Listings = HashMap<(PathBuf, u64), Arc<Mutex<Listing>>>;
 /// The sandbox of a daemon.
 #[derive(Debug)]
 pub struct Sandbox {
-    /// Where it keeps caches of commands, and the file that hides others.
+    /// Where it keeps caches of commands, and what hides files.
     directory: AbsPath,
     /// polytree's own directories.
     own: Vec<PathBuf>,
@@ -63,7 +53,7 @@ pub struct Sandbox {
     // Held to look one up or to put it in.
     listings: Mutex<Listings>,
     // Held to look at it or to replace it.
-    known: Mutex<Option<KnownAt>>,
+    roots: Mutex<Option<KnownRoots>>,
 }
 
 impl Sandbox {
@@ -77,7 +67,7 @@ impl Sandbox {
             program: THIS.into(),
             abilities: OnceCell::new(),
             listings: Mutex::default(),
-            known: Mutex::default(),
+            roots: Mutex::default(),
         }
     }
 
@@ -109,25 +99,29 @@ impl Sandbox {
         let write: Vec<PathBuf> =
             settings.write.iter().cloned().chain(place.outside.iter().map(|path| path.as_path().to_owned())).collect();
         let cache = self.cache(worktree);
-        let temporary = self.make(is_workspace.then_some(&cache)).map_err(Unconfined::Io)?;
+        if is_workspace {
+            disk::use_cache(&cache).map_err(Unconfined::Io)?;
+        }
+        let temporary = Temporary::new().map_err(Unconfined::Io)?;
         // The helper follows no links.
         let cache = cache.canonicalize().unwrap_or(cache);
         let outputs = place.outputs.real_or_nearest();
-        let known = self.known(place);
+        let roots = self.roots(place);
+        let private = place.private.iter().map(AbsPath::as_path).chain(self.own.iter().map(PathBuf::as_path));
+        let private = private.chain(places::of_root().iter().map(Path::new)).map(Path::to_owned).collect();
         let listing = self.listing(worktree.as_path(), place.rules_key);
-        let blank = self.directory.join("blank");
+        let blank = self.directory.join("hidden");
         let request = Request {
             policy,
             abilities,
             worktree: worktree.as_path(),
-            roots: &known.roots,
-            keys: &known.keys,
+            roots: &roots,
+            private: &private,
             read: &read,
             write: &write,
             sockets: &settings.sockets,
             proxied: settings.wants().domains,
             outputs: outputs.as_path(),
-            own: &self.own,
             own_names: place.own_names,
             temporary: temporary.path(),
             cache: &cache,
@@ -138,12 +132,17 @@ impl Sandbox {
             let mut listing = listing.lock().unwrap_or_else(PoisonError::into_inner);
             (prepare(&request, &mut listing)?, listing.repositories(worktree.as_path()).into_iter().collect())
         };
+        if prepared.hides() {
+            blank::make(blank.as_path()).map_err(Unconfined::Io)?;
+        }
         let before = is_workspace.then(|| Before { worktree: worktree.as_path().to_owned(), listing, repositories });
         let snapshot = Snapshot::take(std::mem::take(&mut prepared.compare)).map_err(Unconfined::Io)?;
-        let cache = is_workspace.then_some(cache);
+        let home = place.home.map(|home| home.real_or_nearest());
+        let home = home.as_ref().map(AbsPath::as_path);
+        let caches = if is_workspace { disk::cache_variables(&cache, home, &settings.write) } else { Vec::new() };
         let (program, report) = (self.program.clone(), abilities.report(policy, settings.wants()));
         let allowed = Allowed { domains: settings.domains.clone(), loopback: settings.loopback };
-        Ok(Confined { report, prepared, program, temporary, cache, snapshot, before, allowed })
+        Ok(Confined { report, prepared, program, temporary, caches, snapshot, before, allowed })
     }
 
     fn listing(&self, worktree: &Path, rules: u64) -> Arc<Mutex<Listing>> {
@@ -156,40 +155,33 @@ impl Sandbox {
     }
 
     /// The places that are the same for all commands of a client. Some hundred paths are looked at, and not for each command.
-    fn known(&self, place: &Place<'_>) -> Arc<Known> {
+    fn roots(&self, place: &Place<'_>) -> Arc<Vec<PathBuf>> {
         let key = (place.home.cloned(), place.search_path.map(str::to_owned));
-        let mut kept = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((when, of, known)) = &*kept
+        let mut kept = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((when, of, roots)) = &*kept
             && *of == key
             && when.elapsed() < PLACES_TTL
         {
-            return Arc::clone(known);
+            return Arc::clone(roots);
         }
-        let home = place.home.map(AbsPath::as_path);
-        let known = Arc::new(Known { roots: places::readable(home, place.search_path), keys: places::private(home) });
-        *kept = Some((Instant::now(), key, Arc::clone(&known)));
-        known
+        let roots = Arc::new(places::readable(place.home.map(AbsPath::as_path), place.search_path));
+        *kept = Some((Instant::now(), key, Arc::clone(&roots)));
+        roots
     }
 
     /// Each worktree has its own: what one command has put there is nothing for another project's.
     fn cache(&self, worktree: &AbsPath) -> PathBuf {
         let name = blake3::hash(worktree.to_string().as_bytes()).to_hex();
-        self.directory.join("cache").join(&name[..32]).as_path().to_owned()
+        self.caches().join(&name[..32]).as_path().to_owned()
     }
 
-    /// Makes what has to be there, and a temporary directory.
-    fn make(&self, cache: Option<&PathBuf>) -> io::Result<TempDir> {
-        let blank = self.directory.join("blank");
-        if !blank.as_path().exists() {
-            fs::create_dir_all(&self.directory)?;
-            fs::write(&blank, BLANK)?;
-            fs::set_permissions(&blank, fs::Permissions::from_mode(0o000))?;
-        }
-        if let Some(cache) = cache {
-            fs::create_dir_all(cache)?;
-        }
-        let place = fs::canonicalize(std::env::temp_dir())?;
-        tempfile::Builder::new().prefix("polytree-").tempdir_in(place)
+    /// Removes caches that were not used for long. Blocks.
+    pub fn sweep(&self) {
+        disk::sweep_caches(self.caches().as_path());
+    }
+
+    fn caches(&self) -> AbsPath {
+        self.directory.join("cache")
     }
 }
 
@@ -205,7 +197,7 @@ async fn probe(program: &Path, directory: &AbsPath) -> Abilities {
     let mut abilities: Abilities = serde_json::from_slice(&told).unwrap_or_default();
     if let Some(program) = bubblewrap() {
         let mut command = process::command(program, &place);
-        command.args(["--dev-bind", "/", "/"]).args(PROCESSES).args(["--", "/bin/true"]);
+        command.args(["--dev-bind", "/", "/"]).args(namespaces()).args(["--", "/bin/true"]);
         abilities.bubblewrap =
             timeout(PROBE_TIMEOUT, process::run(command)).await.is_ok_and(|ran| ran.is_ok_and(|output| output.status.success()));
     }

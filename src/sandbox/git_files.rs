@@ -196,7 +196,7 @@ mod tests {
         fs::set_permissions(git.join("hooks/pre-commit"), fs::Permissions::from_mode(0o755)).unwrap();
         write(&git.join("modules/a/b/HEAD"), "x");
         write(&git.join("modules/a/b/config"), "y");
-        let repository = Repository::of(&top).unwrap();
+        let repository = Repository::of(&top, &[]).unwrap();
         let snapshot = Snapshot::take(protected(&top, Some(&repository), &[".polytree"])).unwrap();
         assert!(snapshot.restore().unwrap().is_empty());
 
@@ -235,7 +235,7 @@ mod tests {
         write(&git.join("config"), "[core]\n");
         write(&other.join("config"), "mine");
         write(&other.join("hooks/h"), "mine");
-        let snapshot = Snapshot::take(protected(&top.join("tree"), Repository::of(&top.join("tree")).as_ref(), &[])).unwrap();
+        let snapshot = Snapshot::take(protected(&top.join("tree"), Repository::of(&top.join("tree"), &[]).as_ref(), &[])).unwrap();
         fs::rename(&git, top.join("tree/aside")).unwrap();
         symlink(&other, &git).unwrap();
         assert!(snapshot.restore().unwrap_err().to_string().ends_with("has become a link"));
@@ -250,7 +250,7 @@ mod tests {
         let (tree, home) = (top.join("tree"), top.join("home"));
         fs::create_dir_all(&tree).unwrap();
         write(&home.join("file"), "mine");
-        let snapshot = Snapshot::take(protected(&tree, Repository::of(&tree).as_ref(), &[])).unwrap();
+        let snapshot = Snapshot::take(protected(&tree, Repository::of(&tree, &[]).as_ref(), &[])).unwrap();
         let entry = tree.join(".git");
         symlink(&home, &entry).unwrap();
         assert_eq!(snapshot.restore().unwrap(), [entry.as_path()]);

@@ -5,16 +5,22 @@
 //! Only Linux has any of it; elsewhere nothing can be enforced, and that is told.
 
 mod error;
+mod key_stores;
 mod place;
 mod policy;
 mod settings;
 
-#[cfg(not(target_os = "linux"))]
+// The tests compile it everywhere.
+#[cfg(any(test, not(target_os = "linux")))]
 mod absent;
+#[cfg(target_os = "linux")]
+mod blank;
 #[cfg(target_os = "linux")]
 mod confined;
 #[cfg(target_os = "linux")]
 mod daemon;
+#[cfg(target_os = "linux")]
+mod disk;
 #[cfg(target_os = "linux")]
 mod git_files;
 #[cfg(target_os = "linux")]
@@ -44,6 +50,7 @@ pub use self::{
 };
 pub use self::{
     error::Unconfined,
+    key_stores::key_stores,
     place::{Place, Verdict},
     policy::{Abilities, Wants, diagnosis},
     settings::Settings,

@@ -13,9 +13,15 @@ use super::{git_files::protected, listing::Listing, repository::Repository, spec
 #[must_use]
 pub fn protected_below(worktree: &Path, repositories: &[(PathBuf, u64)]) -> Vec<PathBuf> {
     let nested = repositories.iter().map(|(directory, _)| directory).filter(|directory| *directory != worktree);
-    let paths = nested.flat_map(|directory| protected(directory, Repository::of(directory).as_ref(), &[]));
+    nested.flat_map(|directory| protected_at(directory, worktree)).collect()
+}
+
+/// The paths below `root`, which is writable, that a command must not change because a repository is in `directory`.
+#[must_use]
+pub fn protected_at(directory: &Path, root: &Path) -> Vec<PathBuf> {
+    let paths = protected(directory, Repository::of(directory, &[]).as_ref(), &[]);
     // What lies outside is not writable.
-    paths.filter(|path| path.starts_with(worktree)).collect()
+    paths.into_iter().filter(|path| path.starts_with(root)).collect()
 }
 
 /// What keeps the git directories of nested repositories in their places.
@@ -44,7 +50,7 @@ impl Before {
     /// The directories below the worktree that have got another `.git` since.
     #[must_use]
     pub fn new_repositories(&self) -> Vec<PathBuf> {
-        let listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = listing.repositories_now(&self.worktree).into_iter();
         let mut new: Vec<_> =
             now.filter(|found| found.0 != self.worktree && !self.repositories.contains(found)).map(|found| found.0).collect();

@@ -30,6 +30,8 @@ pub struct Place<'a> {
     pub settings: &'a Settings,
     /// The top of the checkout, a real path.
     pub worktree: &'a AbsPath,
+    /// Stores of keys, and polytree's own directories.
+    pub private: &'a [AbsPath],
     /// The home directory.
     pub home: Option<&'a AbsPath>,
     /// The value of `PATH`.

@@ -1,10 +1,6 @@
-//! The places that commands need beside the worktree, and those that they must not see: what the system has, tool chains
-//! in the home directory, stores of keys.
+//! The places that commands need beside the worktree: what the system has, and tool chains in the home directory.
 
-use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// What belongs to the system and is the same for everybody.
 const SYSTEM: &[&str] = &[
@@ -120,52 +116,6 @@ const HOME: &[&str] = &[
     "sdk",
 ];
 
-/// What holds keys, below the home directory.
-const KEYS: &[&str] = &[
-    ".authinfo",
-    ".aws",
-    ".azure",
-    ".bundle/config",
-    ".cargo/credentials",
-    ".cargo/credentials.toml",
-    ".composer/auth.json",
-    ".config/composer/auth.json",
-    ".config/containers",
-    ".config/doctl",
-    ".config/gcloud",
-    ".config/gh",
-    ".config/git/credentials",
-    ".config/glab-cli",
-    ".config/heroku",
-    ".config/hub",
-    ".config/op",
-    ".config/pip",
-    ".config/rclone",
-    ".config/sops",
-    ".docker",
-    ".gem/credentials",
-    ".git-credentials",
-    ".gnupg",
-    ".gradle/gradle.properties",
-    ".kube",
-    ".local/share/gem/credentials",
-    ".local/share/keyrings",
-    ".m2/settings.xml",
-    ".m2/settings-security.xml",
-    ".mozilla",
-    ".netrc",
-    ".nuget/NuGet.Config",
-    ".npmrc",
-    ".password-store",
-    ".pgpass",
-    ".pki",
-    ".pypirc",
-    ".ssh",
-    ".terraform.d",
-    ".vault-token",
-    ".yarnrc.yml",
-];
-
 /// What only root may read, for a daemon that runs as root.
 const KEYS_OF_ROOT: &[&str] = &["/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssl/private", "/etc/sudoers.d"];
 
@@ -207,18 +157,10 @@ pub fn devices() -> impl Iterator<Item = &'static Path> {
     DEVICES.iter().map(Path::new)
 }
 
-/// The stores of keys, whether they are there or not.
+/// What the system keeps secret and a daemon that runs as root could read.
 #[must_use]
-pub fn private(home: Option<&Path>) -> HashSet<PathBuf> {
-    let mut private = HashSet::new();
-    for path in KEYS.iter().filter_map(|name| home.map(|home| home.join(name))) {
-        private.extend(real(&path));
-        private.insert(path);
-    }
-    if rustix::process::geteuid().is_root() {
-        private.extend(KEYS_OF_ROOT.iter().map(PathBuf::from));
-    }
-    private
+pub fn of_root() -> &'static [&'static str] {
+    if rustix::process::geteuid().is_root() { KEYS_OF_ROOT } else { &[] }
 }
 
 /// The path with its links resolved; `None` where nothing is there.
@@ -229,12 +171,17 @@ pub fn real(path: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::{sandbox::key_stores, stdx::paths::AbsPath};
 
     #[test]
-    fn no_root_holds_a_key_by_its_own_name() {
+    fn no_root_lies_in_a_store_of_keys() {
+        let home = AbsPath::new("/home/user").unwrap();
+        let stores = key_stores(Some(&home), &BTreeMap::new());
         for name in HOME {
-            assert!(!KEYS.iter().any(|key| Path::new(name).starts_with(key)), "{name}");
+            assert!(!stores.iter().any(|store| home.join(name).is_within(store)), "{name}");
         }
     }
 

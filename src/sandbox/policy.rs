@@ -61,7 +61,8 @@ impl Abilities {
         let confines = self.can_confine();
         let is_workspace = policy == SandboxPolicy::Workspace;
         for (word, holds) in [
-            (SandboxWord::Read, confines),
+            // A file that is hidden only by what is granted beside it can be renamed, and then the next command reads it.
+            (SandboxWord::Read, confines && (!is_workspace || self.can_cover())),
             // Modes and times of files that cannot be written can be changed where they are not covered.
             (SandboxWord::Write, confines && (!is_workspace || self.can_cover())),
             (SandboxWord::Git, confines && (!is_workspace || self.can_cover())),
@@ -114,7 +115,7 @@ mod tests {
             (Abilities { landlock: 7, ..FULL }, SandboxPolicy::Workspace, ALL, "sockets "),
             (Abilities { landlock: 7, ..FULL }, SandboxPolicy::Workspace, Wants::default(), ""),
             (Abilities { landlock: 5, ..FULL }, SandboxPolicy::ReadOnly, Wants::default(), "signals "),
-            (Abilities { landlock: 7, namespaces: false, ..FULL }, SandboxPolicy::Workspace, ALL, "write git domains sockets "),
+            (Abilities { landlock: 7, namespaces: false, ..FULL }, SandboxPolicy::Workspace, ALL, "read write git domains sockets "),
             (Abilities { landlock: 7, namespaces: false, ..FULL }, SandboxPolicy::ReadOnly, Wants::default(), ""),
             (Abilities { namespaces: false, bubblewrap: true, ..FULL }, SandboxPolicy::Workspace, Wants::default(), ""),
             (Abilities { landlock: 2, ..FULL }, SandboxPolicy::ReadOnly, ALL, "read write git network domains sockets signals "),

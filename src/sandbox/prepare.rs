@@ -1,7 +1,7 @@
 //! From a policy and a place to what the helper is told.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -11,7 +11,7 @@ use polytree_protocol::sandbox::SandboxPolicy;
 use super::{
     error::Unconfined,
     git_files::protected,
-    listing::{Judge, Listing, without},
+    listing::{Judge, Listing, named_by, without},
     nested,
     place::Verdict,
     places,
@@ -35,8 +35,8 @@ pub struct Request<'a> {
     pub worktree: &'a Path,
     /// The roots of the system and of tool chains, real paths.
     pub roots: &'a [PathBuf],
-    /// The stores of keys.
-    pub keys: &'a HashSet<PathBuf>,
+    /// Stores of keys, and polytree's own directories.
+    pub private: &'a HashSet<PathBuf>,
     /// What may be read besides: by the settings, and by rules for directories outside.
     pub read: &'a [PathBuf],
     /// What may be written besides, with the policy `workspace`.
@@ -47,15 +47,13 @@ pub struct Request<'a> {
     pub proxied: bool,
     /// What earlier commands have printed.
     pub outputs: &'a Path,
-    /// polytree's own directories.
-    pub own: &'a [PathBuf],
     /// Names of polytree's files at the top of the worktree.
     pub own_names: &'a [&'a str],
     /// A directory for this command's temporary files.
     pub temporary: &'a Path,
     /// A directory for caches of this worktree.
     pub cache: &'a Path,
-    /// The file that hides others.
+    /// The directory with what hides files and directories.
     pub blank: &'a Path,
     /// What the rules say of the files of the worktree.
     pub rules: &'a (dyn Fn(&str) -> Verdict + Sync),
@@ -72,6 +70,14 @@ pub struct Prepared {
     pub compare: Vec<PathBuf>,
 }
 
+impl Prepared {
+    /// Whether something is hidden by a mount.
+    #[must_use]
+    pub fn hides(&self) -> bool {
+        self.spec.covers.iter().chain(&self.outer).any(|(cover, _)| *cover == Cover::Hide)
+    }
+}
+
 /// Works it out. `listing` is what is known of the worktree.
 ///
 /// # Errors
@@ -79,13 +85,13 @@ pub struct Prepared {
 pub fn prepare(request: &Request<'_>, listing: &mut Listing) -> Result<Prepared, Unconfined> {
     let is_workspace = request.policy == SandboxPolicy::Workspace;
     let covers_files = is_workspace && request.abilities.can_cover();
-    let mut private = request.keys.clone();
-    private.extend(request.own.iter().cloned());
-    listing.refresh(request.worktree, &Judge { rules: request.rules, private: &private })?;
-    let repository = Repository::of(request.worktree);
+    let private = request.private;
+    let judge = Judge { rules: request.rules, private };
+    listing.refresh(request.worktree, &judge)?;
+    let repository = Repository::of(request.worktree, request.write);
 
     let mut spec = Spec { landlock: request.abilities.landlock, blank: request.blank.to_owned(), ..Spec::default() };
-    read_outside(request, &private, &mut spec).map_err(Unconfined::Io)?;
+    read_outside(request, &mut spec).map_err(Unconfined::Io)?;
     // Names are no secret, and a rule for names holds for everything below.
     spec.grant(Access::List, request.worktree);
     if covers_files {
@@ -94,7 +100,7 @@ pub fn prepare(request: &Request<'_>, listing: &mut Listing) -> Result<Prepared,
         listing.readable(request.worktree, MAX_RULES)?.into_iter().for_each(|path| spec.grant(Access::Read, path));
     }
     if let Some(repository) = &repository {
-        repository.readable(&private).into_iter().for_each(|path| spec.grant(Access::Read, path));
+        repository.readable(private).into_iter().for_each(|path| spec.grant(Access::Read, path));
     }
     spec.grant(Access::Read, request.outputs);
     spec.grant(Access::Write, request.temporary);
@@ -102,7 +108,7 @@ pub fn prepare(request: &Request<'_>, listing: &mut Listing) -> Result<Prepared,
     spec.unix = !request.sockets.is_empty() && request.abilities.can_name_sockets();
     let mut prepared = Prepared { spec, outer: Vec::new(), compare: Vec::new() };
     if is_workspace {
-        workspace(request, repository.as_ref(), &private, listing, &mut prepared)?;
+        workspace(request, repository.as_ref(), &judge, listing, &mut prepared)?;
     }
     if prepared.spec.grants.len() > MAX_RULES {
         return Err(Unconfined::TooMany);
@@ -110,8 +116,8 @@ pub fn prepare(request: &Request<'_>, listing: &mut Listing) -> Result<Prepared,
     Ok(prepared)
 }
 
-fn read_outside(request: &Request<'_>, private: &HashSet<PathBuf>, spec: &mut Spec) -> io::Result<()> {
-    let mut spared = private.clone();
+fn read_outside(request: &Request<'_>, spec: &mut Spec) -> io::Result<()> {
+    let mut spared = request.private.clone();
     // It has rules of its own.
     spared.insert(request.worktree.to_owned());
     for root in request.roots.iter().chain(request.read) {
@@ -128,7 +134,7 @@ fn read_outside(request: &Request<'_>, private: &HashSet<PathBuf>, spec: &mut Sp
 fn workspace(
     request: &Request<'_>,
     repository: Option<&Repository>,
-    private: &HashSet<PathBuf>,
+    judge: &Judge<'_>,
     listing: &Listing,
     prepared: &mut Prepared,
 ) -> Result<(), Unconfined> {
@@ -138,17 +144,19 @@ fn workspace(
     spec.grant(if abilities.can_cover() { Access::Write } else { Access::Change }, worktree);
     spec.grant(Access::Write, request.cache);
     for path in request.write {
-        for path in without(path, private).map_err(Unconfined::Io)? {
+        for path in without(path, judge.private).map_err(Unconfined::Io)? {
             spec.grant(Access::Write, path);
         }
     }
     if let Some(repository) = repository {
-        repository.writable(private).into_iter().for_each(|path| spec.grant(Access::Write, path));
+        repository.writable(judge.private).into_iter().for_each(|path| spec.grant(Access::Write, path));
     }
     spec.attributes = true;
     let repositories = listing.repositories(worktree);
     let mut fixed = protected(worktree, repository, request.own_names);
     fixed.extend(nested::protected_below(worktree, &repositories));
+    let others: Vec<&PathBuf> = request.write.iter().filter(|root| root.join(".git").exists()).collect();
+    fixed.extend(others.iter().flat_map(|root| nested::protected_at(root, root)));
     // What two repositories have in common.
     let mut seen = HashSet::new();
     fixed.retain(|path| seen.insert(path.clone()));
@@ -169,7 +177,8 @@ fn workspace(
     if let Some(repository) = repository.filter(|repository| repository.own.starts_with(worktree)) {
         covers.push((Cover::Pin, repository.own.clone()));
     }
-    covers.extend(nested::pins(worktree, &repositories));
+    let beside = others.into_iter().map(|root| (root.clone(), 0));
+    covers.extend(nested::pins(worktree, &repositories.into_iter().chain(beside).collect::<Vec<_>>()));
     for path in fixed {
         // What is not there cannot be mounted over, and is compared instead.
         match fs::symlink_metadata(&path) {
@@ -177,6 +186,10 @@ fn workspace(
             _ => prepared.compare.push(path),
         }
     }
+    // A pin comes before what lies in it.
+    let names: BTreeSet<PathBuf> = kept.iter().flat_map(|kept| named_by(kept, worktree, judge)).collect();
+    let first_cover = covers.iter().position(|(cover, _)| *cover != Cover::Pin).unwrap_or(covers.len());
+    covers.splice(first_cover..first_cover, names.into_iter().map(|path| (Cover::Pin, path)));
     for kept in kept {
         covers.push((if kept.verdict.hidden { Cover::Hide } else { Cover::ReadOnly }, kept.path));
     }
@@ -230,13 +243,12 @@ mod tests {
                 abilities,
                 worktree: &tree,
                 roots: &places::readable(Some(&home), None),
-                keys: &places::private(Some(&home)),
+                private: &HashSet::from([home.join(".ssh"), home.join(".cargo/credentials.toml")]),
                 read: &[],
                 write: &[],
                 sockets: &[],
                 proxied: false,
                 outputs: Path::new("/outputs"),
-                own: &[],
                 own_names: &[".polytree"],
                 temporary: &tmp,
                 cache: &cache,

@@ -25,10 +25,10 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The repository of a worktree, whose path is real; `None` where there is none, or where it does not lead back. All
-    /// paths are real.
+    /// The repository of a worktree, whose path is real; `None` where there is none, or where it neither leads back nor is one of
+    /// the `named` directories, which commands may write anyway. All paths are real.
     #[must_use]
-    pub fn of(worktree: &Path) -> Option<Self> {
+    pub fn of(worktree: &Path, named: &[PathBuf]) -> Option<Self> {
         let entry = worktree.join(".git");
         if fs::symlink_metadata(&entry).is_ok_and(|found| found.is_dir()) {
             // It lies in the worktree, and a `commondir` in it is not followed.
@@ -41,7 +41,9 @@ impl Repository {
             CheckoutKind::Linked { .. } => true,
             CheckoutKind::Other => false,
         };
-        leads_back.then(|| Self { own: layout.git_dir.as_path().to_owned(), common: layout.common_dir.as_path().to_owned() })
+        // Without a `commondir`, which could lead anywhere.
+        let is_named = layout.git_dir == layout.common_dir && named.iter().any(|path| path == layout.git_dir.as_path());
+        (leads_back || is_named).then(|| Self { own: layout.git_dir.as_path().to_owned(), common: layout.common_dir.as_path().to_owned() })
     }
 
     /// Whether it is the repository's main worktree, with all of git's files in it.
@@ -121,16 +123,25 @@ mod tests {
         fs::create_dir_all(&tree).unwrap();
         fs::create_dir_all(home.join("x")).unwrap();
         make_git(&home.join("other/.git"));
-        assert_eq!(Repository::of(&tree), None);
+        assert_eq!(Repository::of(&tree, &[]), None);
         for target in ["home", "home/x", "home/other/.git"] {
             let target = top.join(target);
             write(&tree.join(".git"), &format!("gitdir: {}\n", target.display()));
-            assert_eq!(Repository::of(&tree), None, "a file that names {target:?}");
+            assert_eq!(Repository::of(&tree, &[]), None, "a file that names {target:?}");
             fs::remove_file(tree.join(".git")).unwrap();
             symlink(&target, tree.join(".git")).unwrap();
-            assert_eq!(Repository::of(&tree), None, "a link to {target:?}");
+            assert_eq!(Repository::of(&tree, &[]), None, "a link to {target:?}");
             fs::remove_file(tree.join(".git")).unwrap();
         }
+
+        // But one that the settings open does, since that is protected then.
+        let apart = home.join("apart");
+        make_git(&apart);
+        write(&tree.join(".git"), &format!("gitdir: {}\n", apart.display()));
+        assert_eq!(Repository::of(&tree, &[home.join("other/.git"), home.clone()]), None);
+        assert_eq!(Repository::of(&tree, &[apart.clone()]), Some(Repository { own: apart.clone(), common: apart.clone() }));
+        write(&apart.join("commondir"), &format!("{}\n", home.join("other/.git").display()));
+        assert_eq!(Repository::of(&tree, &[apart]), None);
 
         // A linked worktree leads back, and so does a submodule.
         let own = home.join("other/.git/worktrees/tree");
@@ -138,17 +149,17 @@ mod tests {
         write(&own.join("commondir"), "../..\n");
         write(&own.join("gitdir"), &format!("{}\n", tree.join(".git").display()));
         write(&tree.join(".git"), &format!("gitdir: {}\n", own.display()));
-        assert_eq!(Repository::of(&tree), Some(Repository { own, common: home.join("other/.git") }));
+        assert_eq!(Repository::of(&tree, &[]), Some(Repository { own, common: home.join("other/.git") }));
         let module = home.join("other/.git/modules/m");
         make_git(&module);
         write(&module.join("config"), &format!("[core]\n\tbare = false\n\tworktree = {}\n", tree.display()));
         write(&tree.join(".git"), &format!("gitdir: {}\n", module.display()));
-        assert_eq!(Repository::of(&tree), Some(Repository { own: module.clone(), common: module }));
+        assert_eq!(Repository::of(&tree, &[]), Some(Repository { own: module.clone(), common: module }));
 
         // A directory does not lead out of the worktree.
         fs::remove_file(tree.join(".git")).unwrap();
         write(&tree.join(".git/commondir"), &format!("{}\n", home.display()));
-        assert_eq!(Repository::of(&tree), Some(Repository { own: tree.join(".git"), common: tree.join(".git") }));
+        assert_eq!(Repository::of(&tree, &[]), Some(Repository { own: tree.join(".git"), common: tree.join(".git") }));
     }
 
     #[test]
@@ -168,7 +179,7 @@ mod tests {
         let text: String = lines.map(|path| format!("{}\n", path.display())).collect();
         let list = tree.join(".git").join(ALTERNATES);
         write(&list, &text);
-        let repository = Repository::of(&tree).unwrap();
+        let repository = Repository::of(&tree, &[]).unwrap();
         let git = tree.join(".git");
         assert_eq!(repository.readable(&private), [git.clone(), git.clone(), home.join("good/.git/objects")]);
 

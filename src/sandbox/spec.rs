@@ -34,7 +34,7 @@ pub enum Cover {
     Pin,
     /// Itself, read-only.
     ReadOnly,
-    /// Something that cannot be read.
+    /// Something that cannot be opened.
     Hide,
     /// An empty file system in memory.
     Memory,
@@ -71,7 +71,7 @@ pub struct Spec {
     pub grants: Vec<(Access, PathBuf)>,
     /// What is mounted where, in this order.
     pub covers: Vec<(Cover, PathBuf)>,
-    /// The file that hides others.
+    /// The directory with what hides files and directories.
     pub blank: PathBuf,
 }
 

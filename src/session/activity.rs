@@ -1,5 +1,5 @@
-//! What of the sessions keeps the daemon from leaving, and the gate that is closed when it does: whoever comes with
-//! work either comes before that moment, and then the daemon stays, or is told to come again.
+//! Counts the work in progress, and refuses new work once the daemon shuts down. Work is either counted before that, and
+//! then the daemon stays, or refused.
 
 use std::{
     collections::HashMap,
@@ -9,22 +9,19 @@ use std::{
 use polytree_protocol::id::SessionId;
 use tokio::sync::watch;
 
-use super::{Error, Sessions};
-
-/// What is under way.
+/// The work in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Load {
-    /// Turns that run and do not merely wait for a person.
+    /// Turns that run, without those that only wait for a person.
     pub running: usize,
-    /// Prompts that wait for a turn before them.
+    /// Prompts that wait for an earlier turn.
     pub queued: usize,
-    /// Calls that bring work, and work beside turns.
+    /// Calls that may start a turn, and work beside turns.
     pub busy: usize,
 }
 
 impl Load {
-    /// Whether there is nothing that would be cut off.
-    #[must_use]
+    /// Whether a shutdown would interrupt nothing.
     pub fn is_nothing(self) -> bool {
         self == Self::default()
     }
@@ -37,16 +34,16 @@ struct State {
     queued: HashMap<SessionId, usize>,
 }
 
-/// What all sessions do, counted.
+/// The work in progress of all sessions.
 #[derive(Debug)]
 pub(super) struct Activity {
-    // Held for counting, never across an await. Whoever holds it may take the lock of the live sessions, not the other way.
+    // Held for counting, never across an await. The lock of the live sessions may be taken while this one is held, but
+    // not the other way round.
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
 
 impl Activity {
-    /// Nothing yet; `changed` is told of every change.
     pub fn new(changed: watch::Sender<()>) -> Arc<Self> {
         Arc::new(Self { state: Mutex::default(), changed })
     }
@@ -56,12 +53,10 @@ impl Activity {
         self.changed.send_replace(());
     }
 
-    /// Tells of every change.
     pub fn changed(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// Notes how many prompts of a session wait.
     pub fn set_queued(&self, id: &SessionId, count: usize) {
         let mut state = self.state();
         let before = if count == 0 { state.queued.remove(id) } else { state.queued.insert(id.clone(), count) };
@@ -71,19 +66,18 @@ impl Activity {
         }
     }
 
-    /// How many prompts of each session wait.
     pub fn queues(&self) -> HashMap<SessionId, usize> {
         self.state().queued.clone()
     }
 
-    /// Work that is no turn begins; it lasts until the value is dropped.
+    /// Work outside a turn begins; it lasts until the value is dropped.
     pub fn begin(self: &Arc<Self>) -> Busy {
         self.state().busy += 1;
         self.tell();
         Busy(Arc::clone(self))
     }
 
-    /// The same, unless the gate is closed.
+    /// The same, unless new work is refused.
     pub fn enter(self: &Arc<Self>) -> Option<Busy> {
         let mut state = self.state();
         if state.closed {
@@ -95,31 +89,29 @@ impl Activity {
         Some(Busy(Arc::clone(self)))
     }
 
-    /// Whether the gate is closed.
+    /// Whether new work is refused.
     pub fn is_closed(&self) -> bool {
         self.state().closed
     }
 
-    /// Waits until the gate is closed by [`Self::close`].
+    /// Waits until new work is refused.
     pub async fn closed(&self) {
         // The sender is a field of `self`, so this cannot fail.
         let _ = self.changed().wait_for(|()| self.is_closed()).await;
     }
 
-    /// Closes the gate whatever is under way.
     pub fn close(&self) {
         self.state().closed = true;
         self.tell();
     }
 
-    /// Closes the gate if nothing is under way; `running` counts turns. Tells whether it is closed.
+    /// Refuses new work if nothing is in progress; `running` counts turns. Returns whether new work is refused.
     pub fn close_if_idle(&self, running: impl FnOnce() -> usize) -> bool {
         let mut state = self.state();
         state.closed = state.closed || state.load(running()).is_nothing();
         state.closed
     }
 
-    /// What is under way; `running` counts turns.
     pub fn load(&self, running: impl FnOnce() -> usize) -> Load {
         self.state().load(running())
     }
@@ -136,7 +128,7 @@ impl State {
     }
 }
 
-/// Work that is no turn, such as a call that is about to start one.
+/// Work outside a turn, such as a call that is about to start one.
 #[derive(Debug)]
 pub struct Busy(Arc<Activity>);
 
@@ -147,61 +139,12 @@ impl Drop for Busy {
     }
 }
 
-impl Sessions {
-    /// What is under way in all sessions.
-    #[must_use]
-    pub fn load(&self) -> Load {
-        self.shared.activity.load(|| self.running())
-    }
-
-    /// Tells of every change of what is under way.
-    #[must_use]
-    pub fn changed(&self) -> watch::Receiver<()> {
-        self.shared.activity.changed()
-    }
-
-    /// Takes no more prompts: turns that run go on, what is queued stays in the store.
-    pub fn close(&self) {
-        self.shared.activity.close();
-    }
-
-    /// Takes no more prompts if nothing is under way; tells whether it takes none.
-    #[must_use]
-    pub fn close_if_idle(&self) -> bool {
-        self.shared.activity.close_if_idle(|| self.running())
-    }
-
-    /// Somebody brings a prompt, and the daemon stays until it is stored.
-    ///
-    /// # Errors
-    /// [`Error::Closing`] when it takes none.
-    pub fn enter(&self) -> Result<Busy, Error> {
-        self.shared.activity.enter().ok_or(Error::Closing)
-    }
-
-    /// The same for an answer to a question: it is taken at any time where a turn of the session waits for it here.
-    ///
-    /// # Errors
-    /// [`Error::Closing`] when there is no such turn and none can start.
-    pub fn enter_answer(&self, id: &SessionId) -> Result<Busy, Error> {
-        let is_live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).get(id).is_some_and(|task| !task.is_closed());
-        if is_live { Ok(self.shared.activity.begin()) } else { self.enter() }
-    }
-
-    /// How many turns run and do not merely wait for a person.
-    fn running(&self) -> usize {
-        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
-        // A task that panicked is still in the map and does nothing.
-        live.iter().filter(|(id, task)| !task.is_closed() && !self.shared.statuses.waits(id)).count()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_gate_closes_only_when_nothing_is_under_way_and_then_nobody_enters() {
+    fn new_work_is_refused_only_when_nothing_is_in_progress() {
         let activity = Activity::new(watch::Sender::default());
         let session = SessionId::from_ulid(crate::stdx::ids::next());
         let work = activity.enter().unwrap();

@@ -1,5 +1,5 @@
-//! What a user sends becomes parts: text as it is, files read at once so that the model sees what the user saw. Nothing
-//! is stored when one of them cannot be read. Attaching a file is the user's own leave to read it.
+//! Turns the input of a prompt into parts: text as it is; files are read at once, so that the model sees what the user saw.
+//! Nothing is stored when one of them cannot be read. Attaching a file permits reading it.
 
 use std::{future::Future, io::Read as _, sync::Arc, time::Duration};
 
@@ -14,10 +14,10 @@ use polytree_protocol::{
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Workspace, history::NOT_SENT, sessions::Shared, turn::part_id};
+use super::{Error, Workspace, ids::part_id, shared::Shared, turn::NOT_SENT};
 use crate::{
     file::{
-        image::{self, Unfit},
+        image::{self, ImageError},
         open,
     },
     stdx::{paths::AbsPath, tasks::Tasks},
@@ -27,14 +27,12 @@ use crate::{
     },
 };
 
-/// A larger attachment is refused rather than sent to a model.
-const MOST_BYTES: u64 = 20 * 1024 * 1024;
-/// All parts of a prompt together: a message must fit into one answer of any door.
-const MOST_TOGETHER: u64 = 28 * 1024 * 1024;
-/// More attachments than this have been picked by accident.
-const MOST_FILES: u64 = 1000;
-/// The longest that one attachment is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const MAX_ATTACHMENT_BYTES: u64 = 20 * 1024 * 1024;
+/// All parts of a prompt together: a message must fit into one reply of any door.
+const MAX_PROMPT_BYTES: u64 = 28 * 1024 * 1024;
+/// More attachments than this were selected by accident.
+const MAX_ATTACHMENTS: u64 = 1000;
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 struct Expander<'a> {
     workspace: &'a Workspace,
@@ -52,30 +50,10 @@ pub(super) async fn expand(
     message: &MessageId,
     inputs: Vec<PartInput>,
 ) -> Result<Vec<Part>, Error> {
-    // A caller that goes away stops the reading.
+    // Dropping the call stops reading.
     let cancel = CancellationToken::new();
     let _stop = cancel.clone().drop_guard();
-    let context = ToolContext {
-        session_id: session.clone(),
-        message_id: message.clone(),
-        call_id: String::new(),
-        agent: String::new(),
-        directory: workspace.directory.clone(),
-        worktree: workspace.worktree.clone(),
-        output_directory: workspace.output_directory.clone(),
-        unfinished: workspace.unfinished.clone(),
-        device: workspace.device,
-        output_limits: workspace.output_limits,
-        cancel,
-        environment: Arc::clone(&workspace.environment),
-        guard: Arc::clone(&workspace.guard),
-        file_times: shared.file_times(session),
-        overlay: Arc::clone(&workspace.overlay),
-        buffers: workspace.buffers,
-        recent: Arc::clone(&workspace.recent),
-        sandbox: None,
-        host: Arc::new(Attaching),
-    };
+    let context = workspace.tool_context(session, message, shared.file_times(session), cancel, Arc::new(Attaching));
     let mut expander = Expander { workspace, context, parts: Vec::new(), bytes: 0, files: 0 };
     for input in inputs {
         match input {
@@ -96,11 +74,11 @@ pub(super) async fn expand(
 }
 
 impl Expander<'_> {
-    /// Counts what is to be stored.
+    /// Counts bytes that will be stored.
     fn count(&mut self, text: &str) -> Result<(), Error> {
         self.bytes += text.len() as u64;
-        if self.bytes > MOST_TOGETHER {
-            return Err(Error::TooLarge { what: "the parts of the prompt are too long together".into(), limit: MOST_TOGETHER });
+        if self.bytes > MAX_PROMPT_BYTES {
+            return Err(Error::TooLarge { what: "the parts of the prompt are too long together".into(), limit: MAX_PROMPT_BYTES });
         }
         Ok(())
     }
@@ -125,12 +103,12 @@ impl Expander<'_> {
         self.parts.push(Part::Agent(AgentPart { id: id.unwrap_or_else(part_id), session_id, message_id, name, source }));
     }
 
-    /// An image is given the type that it has. One that services refuse is stored, and a text beside it says that it is
-    /// not sent: in the history it would make each further request fail.
+    /// An image gets its real type. One that services refuse is stored, and a text beside it says that it is not sent: in
+    /// the history it would make every later request fail.
     fn push_media(&mut self, mut input: FileInput, mut url: String, bytes: &[u8]) -> Result<(), Error> {
         let declared = input.mime.to_ascii_lowercase();
         let is_image = matches!(declared.as_str(), "image/png" | "image/jpeg" | "image/jpg" | "image/gif" | "image/webp")
-            || declared.starts_with("image/") && image::check(bytes) != Err(Unfit::Unknown);
+            || declared.starts_with("image/") && image::check(bytes) != Err(ImageError::Unknown);
         let unfit = match image::check(bytes) {
             _ if !is_image => None,
             Ok(mime) => {
@@ -172,8 +150,8 @@ impl Expander<'_> {
 
     async fn file(&mut self, input: FileInput) -> Result<(), Error> {
         self.files += 1;
-        if self.files > MOST_FILES {
-            return Err(Error::TooLarge { what: "too many files are attached".into(), limit: MOST_FILES });
+        if self.files > MAX_ATTACHMENTS {
+            return Err(Error::TooLarge { what: "too many files are attached".into(), limit: MAX_ATTACHMENTS });
         }
         if let Some(rest) = input.url.strip_prefix("data:") {
             let rest = rest.to_owned();
@@ -181,7 +159,7 @@ impl Expander<'_> {
         }
         let Some(rest) = input.url.strip_prefix("file://") else {
             if input.url.contains("://") {
-                // Kept for the client's sake; nothing is fetched.
+                // Stored for clients; nothing is fetched.
                 let url = input.url.clone();
                 return self.push_file(input, url);
             }
@@ -206,7 +184,7 @@ impl Expander<'_> {
             let url = input.url.clone();
             return self.push_file(input, url);
         }
-        let room = MOST_BYTES.min((MOST_TOGETHER - self.bytes) / 4 * 3);
+        let room = MAX_ATTACHMENT_BYTES.min((MAX_PROMPT_BYTES - self.bytes) / 4 * 3);
         let bytes = match self.announced(&path).await? {
             Some(text) if text.len() as u64 > room => {
                 return Err(Error::TooLarge { what: format!("{path} has more bytes than may be attached"), limit: room });
@@ -223,10 +201,10 @@ impl Expander<'_> {
         self.push_media(input, url, &bytes)
     }
 
-    /// The text that an editor holds of the file, where one does.
+    /// The unsaved text of the file, if an editor has one.
     async fn announced(&self, path: &AbsPath) -> Result<Option<Arc<str>>, Error> {
         let real = path.real_or_nearest();
-        let text = self.context.overlay.settled(&real, self.context.buffers.timeout).await;
+        let text = self.context.overlay.wait_for_text(&real, self.context.buffers.timeout).await;
         let text = text.map_err(|error| Error::Input(format!("{path}: {error}; announce it and send the prompt again")))?;
         Ok(text.map(|document| Arc::clone(&document.text)))
     }
@@ -248,7 +226,7 @@ impl Expander<'_> {
         }
         if input.mime.to_ascii_lowercase().starts_with("image/") {
             let bytes = if head.ends_with(";base64") {
-                // What cannot be decoded here can be decoded nowhere, and counts as an image without content.
+                // What cannot be decoded counts as an empty image.
                 base64::engine::general_purpose::STANDARD.decode(body).unwrap_or_default()
             } else {
                 percent_decode(body).into_bytes()
@@ -291,21 +269,21 @@ fn add_range(arguments: &mut Value, query: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The work's result, unless it takes longer than anybody waits.
+/// The result, unless it takes longer than the timeout.
 async fn in_time<T>(path: &AbsPath, work: impl Future<Output = T>) -> Result<T, Error> {
-    let late = || Error::Input(format!("{path} could not be read within {} seconds", PATIENCE.as_secs()));
-    tokio::time::timeout(PATIENCE, work).await.map_err(|_| late())
+    let late = || Error::Input(format!("{path} could not be read within {} seconds", READ_TIMEOUT.as_secs()));
+    tokio::time::timeout(READ_TIMEOUT, work).await.map_err(|_| late())
 }
 
 fn read_bytes(path: &AbsPath, limit: u64, cancel: &CancellationToken) -> Result<Vec<u8>, Error> {
     let failed = |error: open::Error| Error::Input(format!("{path}: {error}"));
     let too_large = || Error::TooLarge { what: format!("{path} has more bytes than may be attached"), limit };
-    // Never waits for a pipe or a device.
+    // Never blocks on a pipe or a device.
     let (mut file, metadata) = path.real().map_err(open::Error::from).and_then(|real| open::regular(&real)).map_err(failed)?;
     if metadata.len() > limit {
         return Err(too_large());
     }
-    // Some files of the system say that they are empty and never end.
+    // Some files in /proc have length 0 and never end.
     let mut bytes = Vec::new();
     loop {
         if cancel.is_cancelled() {
@@ -336,7 +314,7 @@ fn percent_decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The user attached the file: nobody is asked.
+/// Reading an attached file asks no questions.
 struct Attaching;
 
 #[async_trait]

@@ -1,42 +1,55 @@
-//! What a session's task is asked, and what it answers.
+//! The commands of a session's task, and their replies.
 
 use std::sync::Arc;
 
-use polytree_protocol::{id::MessageId, message::UserMessage, part::Part};
+use polytree_protocol::id::MessageId;
 use tokio::sync::oneshot;
 
-use super::{Error, Workspace, sessions::TurnEnd};
-use crate::tool::context::Environment;
+use super::{Error, Workspace};
+use crate::{store::NewPrompt, tool::context::Environment};
 
-/// More prompts than this do not wait in one session: each is told in every event of the queue.
-pub const MAX_QUEUED: usize = 1000;
+/// How a prompt's turn ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TurnEnd {
+    /// Its last message.
+    Message(MessageId),
+    Deleted,
+    /// Why its beginning or its end could not be stored.
+    Unstored(String),
+}
 
-/// What the caller of a prompt learns: whether it waits for another turn, and where the end of its own arrives.
+/// Whether a prompt waits for another turn, and where the end of its own turn arrives.
 pub(super) type Accepted = Result<(bool, oneshot::Receiver<TurnEnd>), Error>;
 
-/// A prompt that is ready to be stored.
 pub(super) struct Prepared {
-    pub message: UserMessage,
-    /// The client chose the message's id, so it may be known.
-    pub chosen: bool,
-    pub parts: Vec<Part>,
-    pub digest: String,
+    pub prompt: NewPrompt,
     pub environment: Environment,
     pub workspace: Arc<Workspace>,
 }
 
-/// What a session's task is asked.
 pub(super) enum Command {
     /// Store a prompt and start or queue its turn.
-    Prompt { prompt: Box<Prepared>, reply: oneshot::Sender<Accepted> },
+    Prompt {
+        prompt: Box<Prepared>,
+        reply: oneshot::Sender<Accepted>,
+    },
     /// Wait for the turn of a prompt that is stored.
-    Join { message_id: MessageId, environment: Environment, reply: oneshot::Sender<Accepted> },
-    /// End the turn, cancel the queue.
-    Abort { reply: oneshot::Sender<Result<bool, Error>> },
-    /// A question was answered.
-    Resume { environment: Environment },
-    /// What the daemon before this one left could not be closed at the start.
+    Join {
+        message_id: MessageId,
+        environment: Environment,
+        reply: oneshot::Sender<Accepted>,
+    },
+    Abort {
+        reply: oneshot::Sender<Result<bool, Error>>,
+    },
+    /// A question was answered: resume its turn.
+    Resume {
+        environment: Environment,
+    },
+    /// What an earlier daemon left unfinished could not be closed at the start: retry.
     Settle,
-    /// End the turn and delete the session; false when it has children by now.
-    Delete { reply: oneshot::Sender<Result<bool, Error>> },
+    /// End the turn and delete the session. The reply is false when the session has children.
+    Delete {
+        reply: oneshot::Sender<Result<bool, Error>>,
+    },
 }

@@ -1,43 +1,32 @@
-//! One conversation: its prompts, its queue, its turns. A session at rest is a few rows of the store; while it works,
-//! a task owns it and everybody else sends that task messages. A turn belongs to the session, never to the call that
-//! started it. What a client has seen is in the store before it is sent.
+//! One conversation: its prompts, its queue, its turns. An idle session is a few rows of the store; while it works, a task
+//! owns it, and others send commands to that task. A turn belongs to the session, not to the call that started it. What
+//! clients see is stored before it is sent.
 
 mod activity;
-mod answer;
-mod calls;
-mod changes;
-mod choices;
-mod circles;
 mod copy;
 mod error;
-mod failure;
-mod fit;
-mod fold;
-mod history;
-mod host;
+mod ids;
 mod input;
 mod mailbox;
 mod progress;
 mod recover;
-mod schema;
+mod sampling;
 mod sessions;
+mod shared;
 mod status;
-mod step;
-mod structured;
 mod submit;
-mod system;
 mod task;
 mod title;
 mod turn;
-mod unwritten;
 mod workspace;
 
-pub use activity::{Busy, Load};
-pub use copy::NewCopy;
-pub use error::Error;
-pub use mailbox::MAX_QUEUED;
-pub use progress::{Census, TurnNow, Working};
-pub use sessions::{NewSession, Prompt, Sessions, Submitted, TurnEnd};
-pub use workspace::{Models, ResolvedModel, Workspace, Workspaces};
+pub(crate) use activity::Load;
+pub(crate) use copy::NewCopy;
+pub(crate) use error::{Error, MAX_QUEUED};
+pub(crate) use mailbox::TurnEnd;
+pub(crate) use progress::Working;
+pub(crate) use sessions::{NewSession, Sessions};
+pub(crate) use submit::{Prompt, Submitted};
+pub(crate) use workspace::{Models, ResolvedModel, Workspace, Workspaces};
 
-pub use crate::store::{Place, SessionQuery};
+pub(crate) use crate::store::{Place, SessionQuery};

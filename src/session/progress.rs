@@ -1,12 +1,9 @@
-//! What each turn is doing at this moment, for those who wonder why it takes so long: which model is called, which tools
-//! run, when there was last a sign of life. Kept in memory, gone with the turn; writing it down costs nanoseconds.
+//! What each turn is doing now, for diagnosis: which model is called, which tools run, when there was last a sign of life.
+//! Kept in memory while the turn runs.
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use polytree_protocol::{
@@ -15,30 +12,26 @@ use polytree_protocol::{
     session::SessionStatus,
 };
 
-use super::{Sessions, status::Statuses};
+use super::status::Statuses;
 use crate::stdx::time::now_ms;
 
 /// A session that is not idle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Working {
-    /// The session.
     pub id: SessionId,
-    /// What clients see of it.
     pub status: SessionStatus,
     /// Its turn, while one runs.
     pub turn: Option<TurnNow>,
-    /// Prompts that wait for the turn to end.
+    /// Prompts in the queue.
     pub queued: usize,
 }
 
-/// A turn at this moment. Times are milliseconds since 1970.
+/// What a turn is doing. Times are milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnNow {
-    /// The prompt that is answered.
     pub message: MessageId,
     /// The session's directory, once it is known.
     pub directory: Option<String>,
-    /// When it began.
     pub since: i64,
     /// When the model or a tool last gave a sign of life.
     pub sign: i64,
@@ -48,83 +41,57 @@ pub struct TurnNow {
     pub tools: Vec<(String, String, i64)>,
 }
 
-/// How many sessions are in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Census {
-    /// With a task of their own.
     pub live: usize,
-    /// With notes of which files they have read.
+    /// With a record of the files that they have read.
     pub readers: usize,
 }
 
-/// What one turn is doing; its owner writes, anybody reads.
 pub(super) struct Progress {
-    message: MessageId,
-    since: i64,
-    sign: AtomicI64,
     // Held for single assignments.
-    now: Mutex<Now>,
-}
-
-#[derive(Default)]
-struct Now {
-    directory: Option<String>,
-    model: Option<(ModelRef, i64)>,
-    tools: Vec<(String, String, i64)>,
+    now: Mutex<TurnNow>,
 }
 
 impl Progress {
-    /// The model or a tool has done something.
-    pub fn sign(&self) {
-        self.sign.store(now_ms(), Ordering::Relaxed);
+    /// The model or a tool gave a sign of life.
+    pub fn touch(&self) {
+        self.now().sign = now_ms();
     }
 
-    /// Where the session works is known.
-    pub fn is_in(&self, directory: &str) {
+    pub fn set_directory(&self, directory: &str) {
         self.now().directory = Some(directory.to_owned());
     }
 
     /// A model is called, until the value is dropped.
-    pub fn calls(self: &Arc<Self>, model: &ModelRef) -> Doing {
-        self.sign();
+    pub fn begin_model_call(self: &Arc<Self>, model: &ModelRef) -> InProgress {
+        self.touch();
         self.now().model = Some((model.clone(), now_ms()));
-        Doing { progress: Arc::clone(self), call: None }
+        InProgress { progress: Arc::clone(self), call: None }
     }
 
     /// A tool runs, until the value is dropped.
-    pub fn runs(self: &Arc<Self>, call: &str, tool: &str) -> Doing {
-        self.sign();
+    pub fn begin_tool_call(self: &Arc<Self>, call: &str, tool: &str) -> InProgress {
+        self.touch();
         self.now().tools.push((call.to_owned(), tool.to_owned(), now_ms()));
-        Doing { progress: Arc::clone(self), call: Some(call.to_owned()) }
+        InProgress { progress: Arc::clone(self), call: Some(call.to_owned()) }
     }
 
-    fn now(&self) -> MutexGuard<'_, Now> {
+    fn now(&self) -> MutexGuard<'_, TurnNow> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn snapshot(&self) -> TurnNow {
-        let now = self.now();
-        TurnNow {
-            message: self.message.clone(),
-            directory: now.directory.clone(),
-            since: self.since,
-            sign: self.sign.load(Ordering::Relaxed),
-            model: now.model.clone(),
-            tools: now.tools.clone(),
-        }
     }
 }
 
-/// Something that a turn is doing; its end is when this is dropped.
-pub(super) struct Doing {
+/// A model call or a tool call that runs until this is dropped.
+pub(super) struct InProgress {
     progress: Arc<Progress>,
     /// The tool call; `None` for the model.
     call: Option<String>,
 }
 
-impl Drop for Doing {
+impl Drop for InProgress {
     fn drop(&mut self) {
-        self.progress.sign();
+        self.progress.touch();
         let mut now = self.progress.now();
         match &self.call {
             None => now.model = None,
@@ -137,17 +104,17 @@ impl Drop for Doing {
     }
 }
 
-/// The turns that run.
 #[derive(Clone, Default)]
 pub(super) struct AllProgress(Arc<Mutex<HashMap<SessionId, Arc<Progress>>>>);
 
 impl AllProgress {
     /// A turn begins; it ends when the value is dropped.
-    pub fn begin(&self, id: &SessionId, message: &MessageId) -> Present {
+    pub fn begin(&self, id: &SessionId, message: &MessageId) -> RunningTurn {
         let now = now_ms();
-        let progress = Arc::new(Progress { message: message.clone(), since: now, sign: AtomicI64::new(now), now: Mutex::default() });
+        let now = TurnNow { message: message.clone(), directory: None, since: now, sign: now, model: None, tools: Vec::new() };
+        let progress = Arc::new(Progress { now: Mutex::new(now) });
         self.turns().insert(id.clone(), Arc::clone(&progress));
-        Present { all: self.clone(), id: id.clone(), progress }
+        RunningTurn { all: self.clone(), id: id.clone(), progress }
     }
 
     fn turns(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Progress>>> {
@@ -155,13 +122,13 @@ impl AllProgress {
     }
 
     /// Every session that has a turn, a status or a queue; by id.
-    fn working(&self, statuses: &Statuses, queues: &HashMap<SessionId, usize>) -> Vec<Working> {
+    pub fn working(&self, statuses: &Statuses, queues: &HashMap<SessionId, usize>) -> Vec<Working> {
         let turns = self.turns().clone();
         let mut statuses: HashMap<SessionId, SessionStatus> = statuses.all().into_iter().collect();
         let ids: BTreeSet<SessionId> = turns.keys().chain(statuses.keys()).chain(queues.keys()).cloned().collect();
         let working = |id: SessionId| Working {
             status: statuses.remove(&id).unwrap_or(SessionStatus::Idle),
-            turn: turns.get(&id).map(|progress| progress.snapshot()),
+            turn: turns.get(&id).map(|progress| progress.now().clone()),
             queued: queues.get(&id).copied().unwrap_or(0),
             id,
         };
@@ -169,36 +136,19 @@ impl AllProgress {
     }
 }
 
-/// A turn that runs.
-pub(super) struct Present {
+pub(super) struct RunningTurn {
     all: AllProgress,
     id: SessionId,
-    /// What it is doing.
     pub progress: Arc<Progress>,
 }
 
-impl Drop for Present {
+impl Drop for RunningTurn {
     fn drop(&mut self) {
         let mut turns = self.all.turns();
         // The next turn may have begun already.
         if turns.get(&self.id).is_some_and(|turn| Arc::ptr_eq(turn, &self.progress)) {
             turns.remove(&self.id);
         }
-    }
-}
-
-impl Sessions {
-    /// Every session that is not idle, with what it is doing; by id. Waits for nothing.
-    #[must_use]
-    pub fn working(&self) -> Vec<Working> {
-        self.shared.progress.working(&self.shared.statuses, &self.shared.activity.queues())
-    }
-
-    /// How many sessions are in memory.
-    #[must_use]
-    pub fn census(&self) -> Census {
-        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).len();
-        Census { live, readers: self.shared.readers() }
     }
 }
 
@@ -217,9 +167,9 @@ mod tests {
         let present = all.begin(&one, &message);
         statuses.set(&one, SessionStatus::Busy);
         statuses.set(&two, SessionStatus::Busy);
-        present.progress.is_in("/work");
-        let call = present.progress.calls(&model);
-        let tools = ["a", "b"].map(|call| present.progress.runs(call, "bash"));
+        present.progress.set_directory("/work");
+        let call = present.progress.begin_model_call(&model);
+        let tools = ["a", "b"].map(|call| present.progress.begin_tool_call(call, "bash"));
         let seen = all.working(&statuses, &queues);
         assert_eq!((&seen[0].id, seen[0].queued, &seen[0].status), (&one, 2, &SessionStatus::Busy));
         let turn = seen[0].turn.clone().unwrap();

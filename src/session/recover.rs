@@ -1,15 +1,15 @@
-//! Closing turns that did not close themselves: those that a daemon before this one left, at the start, and those whose
-//! end could not be stored.
+//! Closes turns that could not close themselves: those of an earlier daemon, at the start, and those whose end could not
+//! be stored.
 
 use polytree_protocol::id::SessionId;
 
-use super::{Error, sessions::Shared};
+use super::{Error, shared::Shared};
 use crate::store::{Cause, Settled};
 
 /// Tools that change nothing may run again beside a question that is taken up.
 const ONLY_READING: [&str; 5] = ["read", "grep", "glob", "list", "todoread"];
 
-/// At the start of a daemon. Gives the sessions that could not be closed because the store cannot be written now.
+/// At the start of a daemon. Returns the sessions that could not be closed because the store cannot be written now.
 pub(super) async fn recover(shared: &Shared) -> Result<Vec<SessionId>, Error> {
     let (mut sessions, queued) = shared.store.left_over().await?;
     for question in shared.broker.open().await? {
@@ -18,7 +18,7 @@ pub(super) async fn recover(shared: &Shared) -> Result<Vec<SessionId>, Error> {
         }
     }
     for id in queued {
-        shared.leave_for_later(&id);
+        shared.defer(&id);
     }
     let mut unsettled = Vec::new();
     for id in sessions {
@@ -28,9 +28,9 @@ pub(super) async fn recover(shared: &Shared) -> Result<Vec<SessionId>, Error> {
                     shared.statuses.remember(&id, question.id, question.time.created);
                 }
             }
-            // Everything can be read all the same.
+            // Everything can still be read.
             Err(Error::Storage(error)) if error.is_unavailable() => {
-                tracing::warn!(%error, session = %id, "what the last daemon left cannot be closed yet");
+                tracing::warn!(%error, session = %id, "the unfinished turn of an earlier daemon cannot be closed yet");
                 unsettled.push(id);
             }
             Err(error) => return Err(error),
@@ -39,11 +39,11 @@ pub(super) async fn recover(shared: &Shared) -> Result<Vec<SessionId>, Error> {
     Ok(unsettled)
 }
 
-/// Closes what is open in a session. Nobody may be working in it.
+/// Closes what is open in a session that has no running turn.
 pub(super) async fn settle(shared: &Shared, id: &SessionId, cause: Cause) -> Result<Settled, Error> {
     let settled = shared.store.settle(id.clone(), cause, |tool| ONLY_READING.contains(&tool)).await?;
     if settled.left {
-        shared.leave_for_later(id);
+        shared.defer(id);
     }
     Ok(settled)
 }

@@ -1,5 +1,4 @@
-//! What each working session is doing. Kept in memory: after a restart nothing works, and what waits for a person
-//! stands in the store.
+//! What each session is doing. Kept in memory: after a restart no session works, and open questions are in the store.
 
 use std::{
     collections::HashMap,
@@ -34,7 +33,6 @@ impl Entry {
     }
 }
 
-/// What each working session is doing.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Statuses {
     entries: Arc<Mutex<HashMap<SessionId, Entry>>>,
@@ -42,13 +40,12 @@ pub(super) struct Statuses {
 }
 
 impl Statuses {
-    /// Every session that is not idle.
     pub fn all(&self) -> Vec<(SessionId, SessionStatus)> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.iter().map(|(id, entry)| (id.clone(), entry.shown())).filter(|(_, status)| *status != SessionStatus::Idle).collect()
     }
 
-    /// Changes an entry; gives the status to tell when that has changed what is shown.
+    /// Changes an entry; returns the status to announce if it has changed.
     fn change(&self, id: &SessionId, change: impl FnOnce(&mut Entry)) -> Option<SessionStatus> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.entry(id.clone()).or_default();
@@ -63,7 +60,6 @@ impl Statuses {
         (before != after).then_some(after)
     }
 
-    /// Tells of every change.
     pub fn changed(&self) -> &watch::Sender<()> {
         &self.changed
     }
@@ -84,7 +80,7 @@ impl Statuses {
         self.change(id, |entry| entry.calls = entry.calls.saturating_sub(1));
     }
 
-    /// Sets what the session does beside waiting; gives the status to tell, if that changed.
+    /// Sets what the session does beside waiting; returns the status to announce if it has changed.
     pub fn set(&self, id: &SessionId, status: SessionStatus) -> Option<SessionStatus> {
         self.change(id, |entry| entry.status = (status != SessionStatus::Idle).then_some(status))
     }
@@ -99,29 +95,26 @@ impl Statuses {
         self.change(id, |entry| *entry = Entry::default())
     }
 
-    /// A question is open since before this daemon started; clients know that.
+    /// A question is open since before this daemon started; clients know of it.
     pub fn remember(&self, id: &SessionId, question: PermissionId, since: i64) {
         self.change(id, |entry| entry.waiting.push((question, since)));
     }
 
     /// A question is open.
-    pub async fn wait(&self, store: &Store, scope: &Scope, question: PermissionId, since: i64) -> Result<(), Error> {
-        self.tell(
-            store,
-            scope,
-            self.change(&session_of(scope), |entry| {
-                // Taken up again, it is known from before.
-                if !entry.waiting.iter().any(|(id, _)| *id == question) {
-                    entry.waiting.push((question, since));
-                }
-            }),
-        )
-        .await
+    pub async fn open_question(&self, store: &Store, scope: &Scope, question: PermissionId, since: i64) -> Result<(), Error> {
+        let status = self.change(&session_of(scope), |entry| {
+            // That of a resumed turn is known already.
+            if !entry.waiting.iter().any(|(id, _)| *id == question) {
+                entry.waiting.push((question, since));
+            }
+        });
+        self.tell(store, scope, status).await
     }
 
     /// A question is no longer open.
-    pub async fn go_on(&self, store: &Store, scope: &Scope, question: &PermissionId) -> Result<(), Error> {
-        self.tell(store, scope, self.change(&session_of(scope), |entry| entry.waiting.retain(|(id, _)| id != question))).await
+    pub async fn close_question(&self, store: &Store, scope: &Scope, question: &PermissionId) -> Result<(), Error> {
+        let status = self.change(&session_of(scope), |entry| entry.waiting.retain(|(id, _)| id != question));
+        self.tell(store, scope, status).await
     }
 
     async fn tell(&self, store: &Store, scope: &Scope, status: Option<SessionStatus>) -> Result<(), Error> {

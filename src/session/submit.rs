@@ -1,32 +1,45 @@
-//! The way to the task of a session that works: prompts, their waiters, abort and deletion.
-
-use std::sync::PoisonError;
+//! What the task of a session is asked: to take a prompt, to abort, to delete the session.
 
 use polytree_protocol::{
     id::{MessageId, SessionId},
-    message::PromptState,
+    message::{PromptState, UserMessage},
     part::Created,
-    session::{Session, SessionStatus},
+    session::{Session, SessionPromptParams, SessionStatus},
 };
 use tokio::sync::oneshot;
 
 use super::{
-    Error, Prompt, Sessions, Submitted, choices, input,
-    mailbox::{Command, Prepared},
-    structured::Form,
-    task::SessionTask,
+    Error, Sessions, ids, input,
+    mailbox::{Command, Prepared, TurnEnd},
+    sampling, task, turn,
 };
 use crate::{
-    stdx::{ids, paths::AbsPath, time::now_ms},
-    store::Origin,
+    stdx::{paths::AbsPath, time::now_ms},
+    store::{NewPrompt, Origin},
     tool::context::Environment,
 };
 
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// What the client sent.
+    pub params: SessionPromptParams,
+    /// The client's variables.
+    pub environment: Environment,
+    /// Recognises a repeated call.
+    pub digest: String,
+}
+
+pub struct Submitted {
+    pub session_id: SessionId,
+    pub message_id: MessageId,
+    /// It waits for an earlier turn to end.
+    pub queued: bool,
+    /// Receives how its turn ended.
+    pub end: oneshot::Receiver<TurnEnd>,
+}
+
 impl Sessions {
     /// The session whose prompt has this message id and digest, if there is one.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] when the id belongs to something else.
     pub async fn find_prompt(&self, message: &MessageId, digest: &str) -> Result<Option<SessionId>, Error> {
         match self.shared.store.origin(message.clone(), digest.to_owned()).await? {
             None => Ok(None),
@@ -37,67 +50,62 @@ impl Sessions {
 
     /// Stores a prompt in a session as it was read a moment ago; its turn starts now or after those before it. The same
     /// message id with the same digest joins the turn that is there. Nothing is stored when it fails.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`], [`Error::DirectoryGone`], [`Error::UnknownAgent`], [`Error::UnknownModel`],
-    /// [`Error::Params`], [`Error::QueueFull`], or what the settings or the attached files are at fault of.
     pub async fn submit(&self, session: Session, prompt: Prompt) -> Result<Submitted, Error> {
-        // A turn that is to be started; whether it may, its caller has asked by `enter`.
+        // The caller has asked by `enter` whether a turn may start.
         let _busy = self.shared.activity.begin();
-        if let Some(id) = &prompt.message_id
-            && let Some(found) = self.find_prompt(id, &prompt.digest).await?
+        let Prompt { params, environment, digest } = prompt;
+        if let Some(id) = &params.message_id
+            && let Some(found) = self.find_prompt(id, &digest).await?
         {
             if found != session.id {
                 return Err(Error::Conflict(format!("the message {id} already exists in another session")));
             }
-            return self.join(&session.id, id, prompt.environment).await;
+            return self.join(&session.id, id, environment).await;
         }
         let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
             return Err(Error::DirectoryGone(session.directory));
         };
-        let workspace = self.shared.workspaces.open(&directory, &prompt.environment).await?;
-        let agent = workspace.agent(prompt.agent.as_deref().or(session.agent.as_deref()))?;
-        let model = workspace.models.choose(prompt.model.as_ref(), agent.model.as_ref(), session.model.as_ref())?;
+        let workspace = self.shared.workspaces.open(&directory, &environment).await?;
+        let agent = workspace.agent(params.agent.as_deref().or(session.agent.as_deref()))?;
+        let model = workspace.models.choose(params.model.as_ref(), agent.model.as_ref(), session.model.as_ref())?;
         workspace.models.prepare(&model).await;
         let resolved = workspace.models.resolve(&model)?;
-        let variant = choices::variant(prompt.variant.as_deref(), agent, &resolved)?;
-        choices::check(prompt.options.as_ref(), &resolved)?;
-        Form::of(prompt.format.as_ref())?;
-        let chosen = prompt.message_id.is_some();
-        let message_id = prompt.message_id.unwrap_or_else(|| MessageId::from_ulid(ids::next()));
-        let parts = input::expand(&self.shared, &workspace, &session.id, &message_id, prompt.parts).await?;
-        let message = polytree_protocol::message::UserMessage {
+        let variant = sampling::variant(params.variant.as_deref(), agent, &resolved)?;
+        sampling::check(params.options.as_ref(), &resolved)?;
+        turn::Form::of(params.format.as_ref())?;
+        let chosen = params.message_id.is_some();
+        let message_id = params.message_id.unwrap_or_else(ids::message_id);
+        let parts = input::expand(&self.shared, &workspace, &session.id, &message_id, params.parts).await?;
+        let message = UserMessage {
             id: message_id.clone(),
             session_id: session.id.clone(),
             time: Created { created: now_ms() },
             state: PromptState::Queued,
             agent: agent.name.clone(),
             model,
-            system: prompt.system,
-            tools: prompt.tools,
+            system: params.system,
+            tools: params.tools,
             variant,
-            options: prompt.options,
-            format: prompt.format,
-            mode: prompt.mode,
+            options: params.options,
+            format: params.format,
+            mode: params.mode,
         };
         let (reply, answer) = oneshot::channel();
-        let prompt = Prepared { message, chosen, parts, digest: prompt.digest, environment: prompt.environment, workspace };
-        self.send(&session.id, Command::Prompt { prompt: Box::new(prompt), reply })?;
+        let prompt = NewPrompt { message, chosen, parts, digest, queued: false, status: None };
+        let prompt = Prepared { prompt, environment, workspace };
+        task::send(&self.shared, &session.id, Command::Prompt { prompt: Box::new(prompt), reply })?;
         let (queued, end) = answer.await.map_err(|_| Error::Closing)??;
         Ok(Submitted { session_id: session.id, message_id, queued, end })
     }
 
     async fn join(&self, session: &SessionId, message: &MessageId, environment: Environment) -> Result<Submitted, Error> {
         let (reply, answer) = oneshot::channel();
-        self.send(session, Command::Join { message_id: message.clone(), environment, reply })?;
+        task::send(&self.shared, session, Command::Join { message_id: message.clone(), environment, reply })?;
         let (queued, end) = answer.await.map_err(|_| Error::Closing)??;
         Ok(Submitted { session_id: session.clone(), message_id: message.clone(), queued, end })
     }
 
-    /// Ends the running turn and cancels the queue, of the session's descendants too. Tells whether anything was running.
-    ///
-    /// # Errors
-    /// [`Error::UnknownSession`], or when the store fails.
+    /// Ends the turn and cancels the queue of a session and its descendants. Returns whether anything was running.
     pub async fn abort(&self, id: &SessionId) -> Result<bool, Error> {
         let mut any = false;
         for member in self.family(id).await? {
@@ -107,34 +115,31 @@ impl Sessions {
     }
 
     async fn abort_one(&self, id: &SessionId) -> Result<bool, Error> {
-        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id);
-        if !live && !self.shared.is_left(id) {
+        let live = self.shared.live().contains_key(id);
+        if !live && !self.shared.is_deferred(id) {
             return Ok(false);
         }
         let (reply, answer) = oneshot::channel();
-        self.send(id, Command::Abort { reply })?;
+        task::send(&self.shared, id, Command::Abort { reply })?;
         answer.await.unwrap_or(Ok(false))
     }
 
-    /// Takes up a turn whose question was answered while nobody in this process waited for it.
+    /// Resumes a turn whose question was answered while no task of this daemon waited for it.
     pub fn resume(&self, id: &SessionId, environment: Environment) {
-        let _ = self.send(id, Command::Resume { environment });
+        let _ = task::send(&self.shared, id, Command::Resume { environment });
     }
 
-    /// Deletes a session and its descendants, children first; their turns end before.
-    ///
-    /// # Errors
-    /// [`Error::UnknownSession`], or when the store fails.
+    /// Deletes a session and its descendants, children first, after their turns have ended.
     pub async fn delete(&self, id: &SessionId) -> Result<(), Error> {
         loop {
             for member in self.family(id).await?.into_iter().rev() {
                 let (reply, answer) = oneshot::channel();
-                self.send(&member, Command::Delete { reply })?;
+                task::send(&self.shared, &member, Command::Delete { reply })?;
                 match answer.await.unwrap_or(Err(Error::Closing)) {
                     Ok(true) if member == *id => return Ok(()),
-                    // A child was made meanwhile: once more from the start.
+                    // A child was created meanwhile: start again.
                     Ok(_) => {}
-                    // Somebody else was first with a descendant.
+                    // Another call has deleted a descendant.
                     Err(Error::UnknownSession(_)) if member != *id => {}
                     Err(error) => return Err(error),
                 }
@@ -148,32 +153,12 @@ impl Sessions {
         Ok(self.shared.store.family(id.clone()).await?)
     }
 
-    /// The daemon ends: what waits for a person stays open for the next one, the rest is marked as interrupted.
-    pub fn leave(&self) {
-        self.shared.leaving.store(true, std::sync::atomic::Ordering::Relaxed);
+    /// The daemon shuts down: turns that wait for a person are suspended for the next daemon, others marked as interrupted.
+    pub fn shut_down(&self) {
+        self.shared.shutting_down.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// Every session that is not idle.
-    #[must_use]
     pub fn statuses(&self) -> Vec<(SessionId, SessionStatus)> {
         self.shared.statuses.all()
-    }
-
-    /// Sends the session's task a message; starts the task where there is none.
-    pub(super) fn send(&self, id: &SessionId, command: Command) -> Result<(), Error> {
-        if self.shared.tasks.token().is_cancelled() {
-            return Err(Error::Closing);
-        }
-        let mut live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
-        // A task leaves the map under this lock and only with an empty mailbox, so what is sent here is read. One that
-        // panicked is still in the map and reads nothing.
-        let sender = live.entry(id.clone()).or_insert_with(|| SessionTask::start(&self.shared, id.clone()));
-        if sender.is_closed() {
-            *sender = SessionTask::start(&self.shared, id.clone());
-        }
-        let sent = sender.send(command).map_err(|_| Error::Closing);
-        drop(live);
-        self.shared.activity.tell();
-        sent
     }
 }

@@ -1,12 +1,12 @@
-//! The task of one working session: its mailbox, its queue, its current turn. It starts with the first message and
-//! ends as soon as there is nothing left to do. While the store cannot be written it stays and tries again, so that
-//! what it last said of its turn comes true.
+//! The task of one session: its mailbox, its queue, its current turn. It starts with the first command and stops when
+//! there is nothing left to do. While the store cannot be written, it retries, so that the store does not keep a turn open
+//! that has ended.
 
 mod unsettled;
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -24,20 +24,22 @@ use tokio::{
 use self::unsettled::Unsettled;
 use super::{
     Error,
-    mailbox::{Accepted, Command, MAX_QUEUED, Prepared},
-    sessions::{Shared, TurnEnd},
-    turn::{self, Fresh, Outcome, Start},
+    error::MAX_QUEUED,
+    mailbox::{Accepted, Command, Prepared, TurnEnd},
+    shared::Shared,
+    turn::{self, Fresh, Open, Outcome, Start},
 };
 use crate::{
     stdx::tasks::Tasks,
-    store::{Admitted, Cause, NewPrompt, Scope, Unit},
+    store::{Admitted, Cause, Scope, Unit},
     tool::context::Environment,
 };
 
-/// An abort is answered after this long even if the turn is still closing its books.
-const ABORT_ANSWER: Duration = Duration::from_millis(80);
-/// A deletion waits this long for a turn to end. What the turn writes later fails, for its session is gone.
+/// An abort is answered after this time even if the turn has not ended yet.
+const ABORT_REPLY_TIMEOUT: Duration = Duration::from_millis(80);
+/// How long a deletion waits for a turn to end. Later writes of the turn fail, because the session is gone.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(5);
+
 struct Current {
     message_id: MessageId,
     tasks: Tasks,
@@ -45,7 +47,6 @@ struct Current {
     aborts: Vec<oneshot::Sender<Result<bool, Error>>>,
 }
 
-/// The owner of one session while it works.
 pub(super) struct SessionTask {
     shared: Arc<Shared>,
     id: SessionId,
@@ -57,7 +58,7 @@ pub(super) struct SessionTask {
 }
 
 impl SessionTask {
-    /// Starts the task and gives the way to its mailbox.
+    /// Starts the task; returns its mailbox.
     pub fn start(shared: &Arc<Shared>, id: SessionId) -> mpsc::UnboundedSender<Command> {
         let (sender, mailbox) = mpsc::unbounded_channel();
         let task = Self {
@@ -77,9 +78,9 @@ impl SessionTask {
         loop {
             let is_idle = self.current.is_none() && self.unsettled.is_none();
             if is_idle && self.mailbox.is_empty() {
-                // Prompts that a daemon before this one left do not start by themselves.
-                self.leave_queue();
-                if self.try_leave() {
+                // A queue of an earlier daemon does not start by itself.
+                self.defer_queue();
+                if self.try_stop() {
                     return;
                 }
             }
@@ -100,16 +101,16 @@ impl SessionTask {
                 }
                 command = self.mailbox.recv() => {
                     let Some(command) = command else { return };
-                    self.obey(command).await;
+                    self.handle(command).await;
                 }
             }
             self.shared.activity.set_queued(&self.id, self.queue.len());
         }
     }
 
-    /// Leaves the map of working sessions, unless a message has come in between.
-    fn try_leave(&mut self) -> bool {
-        let mut live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Removes the task from the map of sessions, unless a command has arrived.
+    fn try_stop(&mut self) -> bool {
+        let mut live = self.shared.live();
         if !self.mailbox.is_empty() {
             return false;
         }
@@ -119,7 +120,7 @@ impl SessionTask {
         true
     }
 
-    async fn obey(&mut self, command: Command) {
+    async fn handle(&mut self, command: Command) {
         match command {
             Command::Prompt { prompt, reply } => {
                 let result = self.prompt(*prompt).await;
@@ -132,11 +133,11 @@ impl SessionTask {
             Command::Abort { reply } => self.abort(reply).await,
             Command::Resume { environment } => {
                 if let Err(error) = self.make_ready(&environment).await {
-                    tracing::error!(%error, session = %self.id, "an answered turn could not be taken up");
+                    tracing::error!(%error, session = %self.id, "an answered turn could not be resumed");
                 }
             }
             Command::Settle => {
-                self.shared.take_left(&self.id);
+                self.shared.take_deferred(&self.id);
                 self.unsettled = Some(Unsettled::new(Cause::Restart));
             }
             Command::Delete { reply } => {
@@ -146,29 +147,27 @@ impl SessionTask {
         }
     }
 
-    /// Before anything begins: closes what could not be stored, and takes up what a daemon before this one left.
+    /// Before anything begins: writes what could not be stored, and resumes what an earlier daemon left.
     async fn make_ready(&mut self, environment: &Environment) -> Result<(), Error> {
         self.settle().await?;
-        if self.current.is_some() || !self.shared.take_left(&self.id) {
+        if self.current.is_some() || !self.shared.take_deferred(&self.id) {
             return Ok(());
         }
         let read = self.shared.store.unfinished(self.id.clone()).await;
-        let (open, queue) = read.inspect_err(|_| self.shared.leave_for_later(&self.id))?;
+        let (open, queue) = read.inspect_err(|_| self.shared.defer(&self.id))?;
         for waiting in queue {
             if !self.queue.iter().any(|(id, _)| *id == waiting) {
                 self.queue.push_back((waiting, Arc::clone(environment)));
             }
         }
-        if let Some(open) = open
-            && let Message::Assistant(answer) = &open.info
-        {
+        if let Some(MessageWithParts { info: Message::Assistant(answer), parts, .. }) = open {
             let prompt = answer.parent_id.clone();
-            // What it still waits for is told again as soon as it asks.
+            // Its open questions are announced again when its calls ask.
             let status = self.shared.statuses.restart(&self.id);
             if let Err(error) = self.tell(status).await {
                 tracing::warn!(%error, session = %self.id, "a status could not be told");
             }
-            self.start_turn(prompt, Arc::clone(environment), None, Some(open));
+            self.start_turn(prompt, Arc::clone(environment), None, Some(Open { answer, parts }));
         }
         Ok(())
     }
@@ -180,21 +179,21 @@ impl SessionTask {
     }
 
     async fn prompt(&mut self, prompt: Prepared) -> Accepted {
-        let Prepared { mut message, chosen, parts, digest, environment, workspace } = prompt;
+        let Prepared { prompt: mut new, environment, workspace } = prompt;
         self.make_ready(&environment).await?;
         if self.queue.len() >= MAX_QUEUED {
-            // After a restart nothing else would start a queue that is full: every prompt would be refused for ever.
+            // After a restart nothing else starts a full queue: every prompt would be refused.
             self.start_next().await;
         }
         if self.queue.len() >= MAX_QUEUED {
             return Err(Error::QueueFull);
         }
         let queued = self.current.is_some() || !self.queue.is_empty();
-        message.state = if queued { PromptState::Queued } else { PromptState::Running };
-        let message_id = message.id.clone();
-        // Set before it is stored, so that a turn's first status can never come before it; taken back if it is not stored.
-        let status = if queued { None } else { self.shared.statuses.set(&self.id, SessionStatus::Busy) };
-        let new = NewPrompt { message: message.clone(), chosen, parts, digest, queued, status };
+        new.queued = queued;
+        new.message.state = if queued { PromptState::Queued } else { PromptState::Running };
+        let (message, message_id) = (new.message.clone(), new.message.id.clone());
+        // Set before the prompt is stored, so that the turn's first status comes after it; cleared if it is not stored.
+        new.status = if queued { None } else { self.shared.statuses.set(&self.id, SessionStatus::Busy) };
         let admitted = self.shared.store.admit_prompt(self.id.clone(), new).await;
         if !queued && !matches!(admitted, Ok(Admitted::New(_))) {
             self.shared.statuses.clear(&self.id);
@@ -230,12 +229,12 @@ impl SessionTask {
             return Ok((queued, receiver));
         }
         let last = self.shared.store.last_answer(message_id.clone()).await?;
-        // Without an answer it was cancelled while it waited: nothing will answer it.
+        // Without an answer, the prompt was cancelled in the queue.
         let _ = sender.send(TurnEnd::Message(last.unwrap_or(message_id)));
         Ok((false, receiver))
     }
 
-    fn start_turn(&mut self, message_id: MessageId, environment: Environment, fresh: Option<Fresh>, open: Option<MessageWithParts>) {
+    fn start_turn(&mut self, message_id: MessageId, environment: Environment, fresh: Option<Fresh>, open: Option<Open>) {
         let tasks = self.shared.tasks.child();
         let start = Start { session_id: self.id.clone(), message_id: message_id.clone(), environment, fresh, open };
         let handle = tasks.spawn("turn", turn::run(Arc::clone(&self.shared), start, tasks.clone()));
@@ -272,14 +271,14 @@ impl SessionTask {
 
     async fn abort(&mut self, reply: oneshot::Sender<Result<bool, Error>>) {
         let Some(current) = &mut self.current else {
-            let result = self.abort_what_is_left().await;
+            let result = self.abort_deferred().await;
             let _ = reply.send(result);
             return;
         };
         current.tasks.cancel();
         current.aborts.push(reply);
-        // The answer must not wait for a slow disk or a process that dies slowly.
-        if let Ok(outcome) = tokio::time::timeout(ABORT_ANSWER, &mut current.handle).await {
+        // The reply must not wait for a slow disk or a process that is slow to exit.
+        if let Ok(outcome) = tokio::time::timeout(ABORT_REPLY_TIMEOUT, &mut current.handle).await {
             self.turn_ended(of_turn(outcome)).await;
         } else {
             for abort in current.aborts.drain(..) {
@@ -290,22 +289,22 @@ impl SessionTask {
 
     async fn turn_ended(&mut self, outcome: Outcome) {
         let Some(current) = self.current.take() else { return };
-        if outcome.left {
-            // The next daemon takes it up; nothing is told, because nothing has ended.
+        if outcome.suspended {
+            // The next daemon resumes it: nothing has ended, so nothing is announced.
             return;
         }
-        let leaving = self.shared.is_leaving();
+        let shutting_down = self.shared.is_shutting_down();
         let aborted = outcome.aborted || current.tasks.token().is_cancelled();
-        // Nothing of it may go on, also where it could not end itself.
+        // Nothing of it may go on, even if it could not end by itself.
         current.tasks.cancel();
         let cancelled: Vec<MessageId> = if aborted { self.queue.drain(..).map(|(id, _)| id).collect() } else { Vec::new() };
-        // A daemon that is about to stop starts no more turns; what waits is kept in the store.
+        // A daemon that shuts down starts no more turns; the queue stays in the store.
         let next = self.queue.front().map(|(id, _)| id.clone()).filter(|_| !self.shared.activity.is_closed());
         let more = next.is_some();
         let mut begun = next.is_some();
         let (end, ended) = match outcome.unstored {
             None => {
-                let ended = self.store_end(&current.message_id, aborted && !leaving, next).await.map_err(|error| error.to_string());
+                let ended = self.store_end(&current.message_id, aborted && !shutting_down, next).await.map_err(|error| error.to_string());
                 (outcome.last.map_or(TurnEnd::Deleted, TurnEnd::Message), ended)
             }
             Some(error) => (TurnEnd::Unstored(error.clone()), Err(error)),
@@ -314,7 +313,7 @@ impl SessionTask {
             tracing::error!(error, session = %self.id, "the end of a turn could not be stored");
             begun = false;
             self.shared.statuses.clear(&self.id);
-            let cause = if aborted && !leaving { Cause::Abort } else { Cause::Store(error.clone()) };
+            let cause = if aborted && !shutting_down { Cause::Abort } else { Cause::Store(error.clone()) };
             self.unsettled = Some(Unsettled::new(cause));
             if self.settle().await.is_err() {
                 self.give_up(&error);
@@ -334,18 +333,17 @@ impl SessionTask {
         } else if more {
             self.start_first().await;
         } else {
-            self.leave_queue();
+            self.defer_queue();
         }
     }
 
-    /// Ends the turn of a prompt and begins the next one in the same commit; without a next one the session is idle. A
-    /// daemon that ends keeps the queue for the next daemon.
+    /// Ends the turn of a prompt and begins the next one in the same commit; without a next one the session is idle.
     async fn store_end(&mut self, ended: &MessageId, cancels_queue: bool, next: Option<MessageId>) -> Result<(), Error> {
         let status = if next.is_some() { None } else { self.shared.statuses.clear(&self.id) };
         Ok(self.shared.store.end_turn(self.id.clone(), ended.clone(), cancels_queue, status, next).await?)
     }
 
-    /// Ends what runs, then deletes. The waiters learn of the deletion, not of the end before it.
+    /// Ends the turn, then deletes the session. Waiters learn of the deletion, not of the end before it.
     async fn delete(&mut self) -> Result<bool, Error> {
         let waiters = std::mem::take(&mut self.waiters);
         let mut end = None;
@@ -376,7 +374,25 @@ impl SessionTask {
     }
 }
 
-/// A turn that panicked has stored nothing of its end.
+/// Sends a command to the session's task, and starts the task if there is none.
+pub(super) fn send(shared: &Arc<Shared>, id: &SessionId, command: Command) -> Result<(), Error> {
+    if shared.tasks.token().is_cancelled() {
+        return Err(Error::Closing);
+    }
+    let mut live = shared.live();
+    // A task leaves the map under this lock and with an empty mailbox, so it reads what is sent here. One that panicked is
+    // still in the map and reads nothing.
+    let sender = live.entry(id.clone()).or_insert_with(|| SessionTask::start(shared, id.clone()));
+    if sender.is_closed() {
+        *sender = SessionTask::start(shared, id.clone());
+    }
+    let sent = sender.send(command).map_err(|_| Error::Closing);
+    drop(live);
+    shared.activity.tell();
+    sent
+}
+
+/// A turn that panicked has not stored its end.
 fn of_turn(outcome: Result<Outcome, tokio::task::JoinError>) -> Outcome {
     outcome.unwrap_or_else(|_| Outcome { unstored: Some("a defect of polytree; its log has the details".into()), ..Outcome::default() })
 }

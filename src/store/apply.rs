@@ -1,4 +1,4 @@
-//! Making changes in a transaction: each fact with the event that tells of it.
+//! Applies changes in a transaction: each state change together with its event.
 
 use polytree_protocol::{
     events::{
@@ -18,8 +18,8 @@ impl Transaction<'_> {
         let Unit { scope, changes } = unit;
         for change in changes {
             match change {
-                Change::Message(message) => self.tell_message(&scope, message, None)?,
-                Change::Part(part) => self.tell_part(&scope, part)?,
+                Change::Message(message) => self.emit_message(&scope, message, None)?,
+                Change::Part(part) => self.emit_part(&scope, part)?,
                 Change::EndedPart(part, bytes) => {
                     self.rows.end_part(&part)?;
                     let properties = EventPayload::MessagePartUpdated(PartInfo { part }).properties();
@@ -28,7 +28,7 @@ impl Transaction<'_> {
                 }
                 Change::Delta(delta) => {
                     let payload = EventPayload::MessagePartDelta(delta);
-                    let cursor = self.tell(&scope, &payload)?;
+                    let cursor = self.emit(&scope, &payload)?;
                     let EventPayload::MessagePartDelta(delta) = payload else { continue };
                     self.rows.append_part(&delta.part_id, cursor, &delta.field, &delta.delta)?;
                 }
@@ -36,57 +36,57 @@ impl Transaction<'_> {
                 Change::Todos(todos) => {
                     let session_id = scope.session();
                     self.rows.set_todos(&session_id, &todos)?;
-                    self.tell(&scope, &EventPayload::TodoUpdated(TodoInfo { session_id, todos }))?;
+                    self.emit(&scope, &EventPayload::TodoUpdated(TodoInfo { session_id, todos }))?;
                 }
                 Change::Withdraw(outcome) => self.withdraw(&scope.session(), outcome, |_| true)?,
-                Change::Event(payload) => drop(self.tell(&scope, &payload)?),
+                Change::Event(payload) => drop(self.emit(&scope, &payload)?),
             }
         }
         Ok(())
     }
 
-    /// Appends an event; gives its cursor.
-    pub(super) fn tell(&mut self, scope: &Scope, payload: &EventPayload) -> Result<u64, Error> {
+    /// Appends an event and returns its cursor.
+    pub(super) fn emit(&mut self, scope: &Scope, payload: &EventPayload) -> Result<u64, Error> {
         self.rows.append_event(scope, payload.name(), blob::replace(payload.properties()))
     }
 
-    pub(super) fn tell_message(&mut self, scope: &Scope, message: Message, params: Option<&str>) -> Result<(), Error> {
+    pub(super) fn emit_message(&mut self, scope: &Scope, message: Message, params: Option<&str>) -> Result<(), Error> {
         self.rows.put_message(&message, params)?;
-        self.tell(scope, &EventPayload::MessageUpdated(MessageInfo { info: message })).map(drop)
+        self.emit(scope, &EventPayload::MessageUpdated(MessageInfo { info: message })).map(drop)
     }
 
-    pub(super) fn tell_part(&mut self, scope: &Scope, part: Part) -> Result<(), Error> {
+    pub(super) fn emit_part(&mut self, scope: &Scope, part: Part) -> Result<(), Error> {
         self.rows.put_part(&part)?;
-        self.tell(scope, &EventPayload::MessagePartUpdated(PartInfo { part })).map(drop)
+        self.emit(scope, &EventPayload::MessagePartUpdated(PartInfo { part })).map(drop)
     }
 
-    /// Tells the state of a prompt after what this transaction has done.
-    pub(super) fn tell_prompt(&mut self, scope: &Scope, prompt: &MessageId) -> Result<(), Error> {
+    /// Emits the state of a prompt after the changes of this transaction.
+    pub(super) fn emit_prompt(&mut self, scope: &Scope, prompt: &MessageId) -> Result<(), Error> {
         let Some(info) = self.rows.message_info(&scope.session(), prompt)? else { return Ok(()) };
-        self.tell(scope, &EventPayload::MessageUpdated(MessageInfo { info })).map(drop)
+        self.emit(scope, &EventPayload::MessageUpdated(MessageInfo { info })).map(drop)
     }
 
-    pub(super) fn tell_queue(&mut self, scope: &Scope) -> Result<(), Error> {
+    pub(super) fn emit_queue(&mut self, scope: &Scope) -> Result<(), Error> {
         let session_id = scope.session();
         let queue = self.rows.queue(&session_id)?;
-        self.tell(scope, &EventPayload::SessionQueueUpdated(SessionQueueInfo { session_id, queue })).map(drop)
+        self.emit(scope, &EventPayload::SessionQueueUpdated(SessionQueueInfo { session_id, queue })).map(drop)
     }
 
-    pub(super) fn tell_status(&mut self, scope: &Scope, status: SessionStatus) -> Result<(), Error> {
+    pub(super) fn emit_status(&mut self, scope: &Scope, status: SessionStatus) -> Result<(), Error> {
         let session_id = scope.session();
-        self.tell(scope, &EventPayload::SessionStatusChanged(SessionStatusInfo { session_id, status })).map(drop)
+        self.emit(scope, &EventPayload::SessionStatusChanged(SessionStatusInfo { session_id, status })).map(drop)
     }
 
-    pub(super) fn tell_idle(&mut self, scope: &Scope) -> Result<(), Error> {
-        self.tell(scope, &EventPayload::SessionIdle(SessionOnly { session_id: scope.session() })).map(drop)
+    pub(super) fn emit_idle(&mut self, scope: &Scope) -> Result<(), Error> {
+        self.emit(scope, &EventPayload::SessionIdle(SessionOnly { session_id: scope.session() })).map(drop)
     }
 
-    pub(super) fn tell_error(&mut self, scope: &Scope, error: MessageError) -> Result<(), Error> {
+    pub(super) fn emit_error(&mut self, scope: &Scope, error: MessageError) -> Result<(), Error> {
         let session_id = scope.session();
-        self.tell(scope, &EventPayload::SessionError(SessionErrorInfo { session_id, error })).map(drop)
+        self.emit(scope, &EventPayload::SessionError(SessionErrorInfo { session_id, error })).map(drop)
     }
 
-    /// Changes the session of the scope, stamps it, and tells of it; `None` when it is gone.
+    /// Changes the session of the scope, sets its update time and emits it; `None` if there is no such session.
     pub(super) fn change_session(&mut self, scope: &Scope, change: SessionChange) -> Result<Option<Session>, Error> {
         let Some(mut session) = self.rows.session(&scope.session())? else { return Ok(None) };
         let SessionChange { title, replaces, archived, mode, chosen, used, missing } = change;
@@ -94,7 +94,7 @@ impl Transaction<'_> {
         session.missing = missing;
         session.time.updated = now.max(session.time.updated);
         let title = title.filter(|_| replaces.is_none_or(|begin| session.title.starts_with(begin)));
-        // A title that comes too late, and has cost nothing, is no change.
+        // A generated title that arrives too late and has no usage changes nothing.
         if replaces.is_some() && title.is_none() && used.is_none() {
             return Ok(Some(session));
         }
@@ -114,7 +114,7 @@ impl Transaction<'_> {
             usage::add(&mut session.tokens, &tokens);
         }
         self.rows.put_session(&session)?;
-        self.tell(scope, &EventPayload::SessionUpdated(SessionInfo { info: session.clone() }))?;
+        self.emit(scope, &EventPayload::SessionUpdated(SessionInfo { info: session.clone() }))?;
         Ok(Some(session))
     }
 }

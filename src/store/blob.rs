@@ -1,14 +1,14 @@
-//! Long texts do not travel in events: above a limit a reference stands in their place, which `session.message` resolves.
+//! Keeps long texts out of events: above a limit a text is replaced by a reference, which `session.message` resolves.
 
 use polytree_protocol::event::BlobRef;
 use serde_json::{Value, json};
 
-/// Texts above this many bytes are replaced.
-pub(super) const LIMIT: usize = 64 * 1024;
+/// The largest text that stays in an event, in bytes.
+pub(super) const MAX_INLINE_BYTES: usize = 64 * 1024;
 
-/// The properties, with `{ref, bytes}` in place of every text above the limit. `ref` is the path to the text in them.
+/// Replaces every text above the limit with `{ref, bytes}`; `ref` is the JSON pointer of the text in the properties.
 pub(super) fn replace(properties: String) -> String {
-    if properties.len() <= LIMIT {
+    if properties.len() <= MAX_INLINE_BYTES {
         return properties;
     }
     let Ok(mut value) = serde_json::from_str::<Value>(&properties) else { return properties };
@@ -16,23 +16,23 @@ pub(super) fn replace(properties: String) -> String {
     value.to_string()
 }
 
-/// The properties, with `{ref, bytes}` at the place of a text that they do not have.
-pub(super) fn refer(properties: String, place: &str, bytes: usize) -> String {
+/// Puts `{ref, bytes}` where the properties have an empty text in pointer of a long one.
+pub(super) fn refer(properties: String, pointer: &str, bytes: usize) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(&properties) else { return properties };
-    if let Some(text) = value.pointer_mut(place) {
-        *text = reference(place, bytes);
+    if let Some(text) = value.pointer_mut(pointer) {
+        *text = reference(pointer, bytes);
     }
     value.to_string()
 }
 
-fn reference(place: &str, bytes: usize) -> Value {
-    json!(BlobRef { reference: place.to_owned(), bytes: bytes as u64 })
+fn reference(pointer: &str, bytes: usize) -> Value {
+    json!(BlobRef { reference: pointer.to_owned(), bytes: bytes as u64 })
 }
 
 fn visit(value: &mut Value, path: &mut String) {
     let length = path.len();
     match value {
-        Value::String(text) if text.len() > LIMIT => *value = reference(path, text.len()),
+        Value::String(text) if text.len() > MAX_INLINE_BYTES => *value = reference(path, text.len()),
         Value::Array(items) => {
             for (index, item) in items.iter_mut().enumerate() {
                 path.push_str(&format!("/{index}"));
@@ -56,7 +56,7 @@ fn visit(value: &mut Value, path: &mut String) {
 mod tests {
     #[test]
     fn only_long_texts_are_replaced() {
-        let long = "x".repeat(super::LIMIT + 1);
+        let long = "x".repeat(super::MAX_INLINE_BYTES + 1);
         let text = serde_json::json!({ "part": { "text": long, "id": "prt_1" } }).to_string();
         assert_eq!(super::replace(text.clone()), r#"{"part":{"text":{"ref":"/part/text","bytes":65537},"id":"prt_1"}}"#);
         assert_eq!(super::replace("{}".into()), "{}");

@@ -82,7 +82,7 @@ impl Store {
             if !todos.is_empty() {
                 transaction.rows.set_todos(&session.id, &todos)?;
             }
-            transaction.tell(&Scope::of(&session), &EventPayload::SessionCreated(SessionInfo { info: session.clone() }))?;
+            transaction.emit(&Scope::of(&session), &EventPayload::SessionCreated(SessionInfo { info: session.clone() }))?;
             Ok(Created::Session(Box::new(session)))
         })
         .await

@@ -1,95 +1,59 @@
-//! How storing fails.
+//! The errors of the store.
 
 use std::{io, path::PathBuf};
 
 use crate::stdx::paths::AbsPath;
 
-/// How storing fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database refused.
     #[error("store: {message}")]
-    Engine {
-        /// What kind of failure it is.
-        fault: Fault,
-        /// What the database said.
-        message: String,
-    },
+    Engine { fault: Fault, message: String },
     /// A stored value does not parse.
     #[error("store: a stored value does not parse: {0}")]
     Value(#[from] serde_json::Error),
     /// The store was written by a newer version of the program.
     #[error("the store {} has version {found}, this program knows versions up to {known}", path.display())]
-    Newer {
-        /// The store.
-        path: PathBuf,
-        /// Its version.
-        found: usize,
-        /// The newest known version.
-        known: usize,
-    },
+    Newer { path: PathBuf, found: usize, known: usize },
     /// The file is the database of another application.
     #[error("{} is not a store of polytree, but the database of another application", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
+    Foreign { path: PathBuf },
     /// Another program has locked the store.
     #[error("the store {} is locked by another program", path.display())]
-    Locked {
-        /// The store.
-        path: PathBuf,
-    },
-    /// The store has shown damage while it was in use.
+    Locked { path: PathBuf },
+    /// Damage was found while the store was in use.
     #[error("the store {} is damaged: {problem}", path.display())]
     Damaged {
-        /// The store.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
     },
     /// The store's tables could not be brought up to date.
     #[error("store: migration failed: {message}")]
-    Migration {
-        /// What kind of failure it is.
-        fault: Fault,
-        /// What the database said.
-        message: String,
-    },
+    Migration { fault: Fault, message: String },
     /// A file of the store cannot be used.
     #[error("{}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A path is no text, so that it can be neither stored nor sent.
+    File { path: PathBuf, source: io::Error },
+    /// A path is not valid Unicode, so it can be neither stored nor sent.
     #[error("the path {path:?} is not valid Unicode")]
-    NotText {
-        /// The path.
-        path: AbsPath,
-    },
-    /// The store was closed.
+    NotText { path: AbsPath },
     #[error("the store is closed")]
     Closed,
 }
 
-/// Kinds of failures of the database.
+/// The kinds of database errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Its files are damaged.
     Damage,
     /// Another program holds its lock.
     Lock,
-    /// The disk is full or fails, or the files cannot be used.
+    /// The disk is full or failing, or the files cannot be accessed.
     Disk,
-    /// Any other: a statement that it does not take.
+    /// Any other error, such as an invalid statement.
     Other,
 }
 
 impl Error {
-    /// Whether the store cannot be used for an outside reason: the disk is full, it is locked or damaged, or it is not ours.
+    /// Whether the cause is outside the program: the disk is full, or the store is locked, damaged or foreign.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
@@ -101,7 +65,6 @@ impl Error {
         }
     }
 
-    /// Whether the store is damaged.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
@@ -111,7 +74,7 @@ impl Error {
         }
     }
 
-    /// What to do about it.
+    /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let locked = |of: &str| format!("end the program that has {of} open, or wait until it is done; nothing was changed");

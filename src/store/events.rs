@@ -1,4 +1,4 @@
-//! The log of events: read by cursor, trimmed from its oldest end.
+//! The event log: read by cursor, trimmed from its oldest end.
 
 use std::collections::HashSet;
 
@@ -8,23 +8,23 @@ use polytree_protocol::id::{ProjectId, SessionId};
 use super::{Error, Extent, Filter, Page, Rows, Scope, Store};
 use crate::stdx::time::Moment;
 
-/// What was found after a cursor.
+/// The result of reading after a cursor.
 #[derive(Debug)]
 pub enum After<T> {
-    /// This.
     Found(T),
-    /// The log does not reach back to the cursor, or has never given it: it begins at this one.
+    /// The cursor is older than the log, or was never assigned. The log begins at the assigned one.
     Expired(u64),
 }
 
 fn is_expired(rows: &dyn Rows, since: u64, newest: u64) -> Result<Option<u64>, Error> {
-    let Extent { oldest, newest: given } = rows.log_extent()?;
-    // One that was never given comes from another store, or from before this one was put back: nothing would follow it.
-    let is_expired = since != 0 && (since < oldest || since > given.max(newest));
+    let Extent { oldest, newest: assigned } = rows.log_extent()?;
+    // A cursor that was never assigned comes from another store, or from before a backup was restored: a follower would
+    // wait for ever.
+    let is_expired = since != 0 && (since < oldest || since > assigned.max(newest));
     Ok(is_expired.then_some(oldest))
 }
 
-/// Learns which descendants the filter's session has by now; later ones are learnt from their events.
+/// Loads the current descendants of the filter's session; the filter learns later ones from their events.
 fn resolve(rows: &dyn Rows, filter: &mut Filter) -> Result<(), Error> {
     filter.family = match &filter.session_id {
         Some(session) => rows.family_of(session)?,
@@ -34,13 +34,13 @@ fn resolve(rows: &dyn Rows, filter: &mut Filter) -> Result<(), Error> {
 }
 
 impl Store {
-    /// The newest cursor that may have been given.
+    /// The newest cursor that may have been assigned.
     #[must_use]
     pub fn newest_cursor(&self) -> u64 {
         self.database().newest_cursor()
     }
 
-    /// Reads the next events after `since` that a filter wants, at most `limit`.
+    /// Reads the next events after `since` that match the filter, at most `limit`.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -55,7 +55,7 @@ impl Store {
         .await
     }
 
-    /// Makes a filter ready to follow from a cursor on.
+    /// Resolves a filter for following from a cursor on.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -70,7 +70,7 @@ impl Store {
         .await
     }
 
-    /// The next events for a follower, whose filter goes on with what it has learnt.
+    /// The next events for a follower, and its updated filter.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -85,7 +85,7 @@ impl Store {
         .await
     }
 
-    /// Tells of what happened in a project's directories; nothing else is kept of it.
+    /// Emits events about a project's directories that change no stored state.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -93,20 +93,20 @@ impl Store {
         self.write(move |transaction| {
             for (directory, payload) in payloads {
                 let scope = Scope { directory: Some(directory), project_id: Some(project.clone()), session_id: None::<SessionId> };
-                transaction.tell(&scope, &payload)?;
+                transaction.emit(&scope, &payload)?;
             }
             Ok(())
         })
         .await
     }
 
-    /// Removes the oldest events until the log is within both limits. `last` is when this process did so before.
+    /// Removes the oldest events until the log is within both limits. `last` is the previous call of this process.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub async fn trim_events(&self, last: Option<Moment>, now: Moment, max_age: i64, max_bytes: u64) -> Result<(), Error> {
         let old = self.write(move |transaction| transaction.rows.age_events(last, now, max_age)).await?;
-        // In small transactions, so that nobody waits long for the writer.
+        // In small transactions, so that other writes do not wait long.
         while self.write(move |transaction| transaction.rows.trim_events(old, max_bytes)).await? {}
         Ok(())
     }

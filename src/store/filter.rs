@@ -6,22 +6,18 @@ use polytree_protocol::id::{ProjectId, SessionId};
 
 use super::Record;
 
-/// Which events a reader wants; what is not set does not narrow.
+/// Selects events; a field that is `None` matches everything.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// That directory or below.
     pub directory: Option<String>,
-    /// That project.
     pub project_id: Option<ProjectId>,
     /// That session and its descendants.
     pub session_id: Option<SessionId>,
-    /// These types.
     pub types: Option<Vec<String>>,
     pub(crate) family: HashSet<String>,
 }
 
 impl Filter {
-    /// A filter of the given fields.
     #[must_use]
     pub fn new(
         directory: Option<String>,
@@ -32,28 +28,28 @@ impl Filter {
         Self { directory, project_id, session_id, types, family: HashSet::new() }
     }
 
-    /// Whether the reader wants this record. Records must come in order: a new child widens the filter.
+    /// Whether the record matches. Records must come in order: a new child session widens the filter.
     pub fn matches(&mut self, record: &Record) -> bool {
-        if self.session_id.is_some() && !self.is_family(record) {
+        if self.session_id.is_some() && !self.is_in_family(record) {
             return false;
         }
         if self.project_id.is_some() && self.project_id != record.scope.project_id {
             return false;
         }
         if let Some(directory) = &self.directory
-            && !record.scope.directory.as_ref().is_some_and(|place| Path::new(place).starts_with(directory))
+            && !record.scope.directory.as_ref().is_some_and(|other| Path::new(other).starts_with(directory))
         {
             return false;
         }
         self.types.as_ref().is_none_or(|types| types.contains(&record.kind))
     }
 
-    fn is_family(&mut self, record: &Record) -> bool {
+    fn is_in_family(&mut self, record: &Record) -> bool {
         let Some(session) = &record.scope.session_id else { return false };
         if self.family.contains(session.as_str()) {
             return true;
         }
-        // A deleted child is in no table any more; what is told of its end says whose it was.
+        // A deleted child is in no table any more; its event names the parent.
         if record.kind != "session.created" && record.kind != "session.deleted" {
             return false;
         }

@@ -1,38 +1,37 @@
-//! Which project a directory is: one pure decision over what was found on disk and what the registry remembers.
+//! Decides which project a directory belongs to, from what was found on disk and what the registry has stored. Pure.
 //!
-//! A repository's id travels with it in its id file. Where there is none (only read so far, or not writable) the
-//! registry remembers the common directory by device, inode and real path. Each remembered place also keeps what the
-//! id file said when the decision was made, so that the same evidence always leads to the same answer.
+//! A repository's id is stored in its id file and moves with it. Without an id file (the repository was only read so
+//! far, or is not writable) the registry identifies the common git directory by device, inode and real path. It also
+//! stores what the id file contained at the time of the decision, so that the same evidence always gives the same
+//! result.
 
 use polytree_protocol::id::ProjectId;
 
 use crate::stdx::paths::AbsPath;
 
-/// What tells one directory from another that stands at the same path later.
+/// Identifies a directory, to detect another one at the same path later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// The file system; may change when it is mounted again.
+    /// The file system's device number; may change with each mount.
     pub device: u64,
-    /// The number on it, which is given again after a deletion; 0 where there are none.
+    /// The inode number, which is reused after a deletion; 0 if the file system has none.
     pub inode: u64,
-    /// When it was created, in nanoseconds since 1970, where the file system keeps that.
+    /// The creation time in nanoseconds since 1970, if the file system stores it.
     pub born: Option<i64>,
 }
 
-/// A directory as it was seen: where, and which.
+/// A directory as it was found: its path and identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sighting {
-    /// Its real path.
     pub path: AbsPath,
-    /// Which directory it was.
     pub stamp: Stamp,
 }
 
 impl Sighting {
-    /// Whether both are of one directory, possibly renamed in between.
+    /// Whether both are the same directory, possibly renamed.
     ///
-    /// With a time of birth, inode and birth say which directory it is, and either the device or the path may have
-    /// changed. Without one the inode may have been given to another directory, so everything must agree.
+    /// With a creation time, inode and creation time identify the directory, and either the device or the path may have
+    /// changed. Without one the inode may have been reused, so everything must agree.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         let (one, two) = (self.stamp, other.stamp);
@@ -45,42 +44,38 @@ impl Sighting {
     }
 }
 
-/// All that bears on a repository's identity.
+/// All facts that decide a repository's identity.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// The id file's valid content.
+    /// The id in the id file, if it is valid.
     pub file: Option<ProjectId>,
-    /// What the registry remembers of this very directory.
+    /// The earlier decision about this directory.
     pub here: Option<Remembered>,
-    /// Whether the id in the file is known to be in use by another repository that still exists.
+    /// Whether another existing repository uses the id in the file.
     pub file_is_taken: bool,
-    /// The project that the main checkout was while it was outside git.
+    /// The project that the main checkout had before `git init`.
     pub plain: Option<ProjectId>,
 }
 
 /// An earlier decision about the same directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remembered {
-    /// What was decided.
     pub project: ProjectId,
-    /// What the id file said then.
+    /// The content of the id file at that time.
     pub file: Option<ProjectId>,
 }
 
-/// Which project it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// The one it was.
     Keep(ProjectId),
-    /// The one that its id file names: seen for the first time, or moved here.
+    /// The one in the id file: the directory is new here, or was moved.
     Adopt(ProjectId),
     /// The one it was before `git init`.
     Convert(ProjectId),
-    /// One that never was before: a new repository, or a copy.
+    /// A new one: a new repository, or a copy.
     Mint,
 }
 
-/// Decides which project a repository is.
 #[must_use]
 pub fn decide(evidence: Evidence) -> Decision {
     let Evidence { file, here, file_is_taken, plain } = evidence;
@@ -88,7 +83,7 @@ pub fn decide(evidence: Evidence) -> Decision {
         (file, Some(here)) if here.file == file => Decision::Keep(here.project),
         (Some(_), _) if file_is_taken => Decision::Mint,
         (Some(id), _) => Decision::Adopt(id),
-        // Its id file was taken away; nothing else has changed.
+        // Only the id file was removed.
         (None, Some(here)) => Decision::Keep(here.project),
         (None, None) => plain.map_or(Decision::Mint, Decision::Convert),
     }
@@ -116,11 +111,11 @@ mod tests {
             decide(Evidence { file: file.map(id), here, file_is_taken, plain: plain.map(id) })
         };
         assert_eq!(case(None, None, false, None), Decision::Mint, "never seen");
-        assert_eq!(case(None, Some((1, None)), false, None), Decision::Keep(id(1)), "read before, or not writable");
+        assert_eq!(case(None, Some((1, None)), false, None), Decision::Keep(id(1)), "opened before, or not writable");
         assert_eq!(case(Some(1), Some((1, Some(1))), false, None), Decision::Keep(id(1)), "same place");
         assert_eq!(case(Some(1), None, false, None), Decision::Adopt(id(1)), "moved, or brought by another daemon");
         assert_eq!(case(Some(1), None, true, None), Decision::Mint, "copied");
-        assert_eq!(case(Some(1), Some((2, Some(1))), true, None), Decision::Keep(id(2)), "a copy, read again");
+        assert_eq!(case(Some(1), Some((2, Some(1))), true, None), Decision::Keep(id(2)), "a copy, opened again");
         assert_eq!(case(Some(1), Some((2, Some(1))), false, None), Decision::Keep(id(2)), "a copy whose original went away");
         assert_eq!(case(Some(3), Some((2, None)), false, None), Decision::Adopt(id(3)), "another daemon wrote an id");
         assert_eq!(case(None, Some((1, Some(1))), false, None), Decision::Keep(id(1)), "the file was deleted");
@@ -133,7 +128,7 @@ mod tests {
     }
 
     proptest! {
-        /// What was decided is remembered with what it was decided from, and then stays.
+        /// A stored decision is stable.
         #[test]
         fn deciding_again_changes_nothing(file in some_id(), here in proptest::option::of((0..3u128, some_id())), taken: bool, plain in some_id()) {
             let here = here.map(|(project, file)| remembered(project, file));
@@ -149,7 +144,7 @@ mod tests {
             }
         }
 
-        /// An id in use elsewhere is never given to a second repository that was not it before.
+        /// An id in use is never shared with another repository.
         #[test]
         fn a_taken_id_is_not_shared(file in 0..3u128, plain in some_id()) {
             let evidence = Evidence { file: Some(id(file)), here: None, file_is_taken: true, plain: plain.map(id) };
@@ -158,13 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_known_again() {
+    fn a_directory_is_recognised() {
         let seen = |path: &str, device, inode, born| Sighting { path: AbsPath::new(path).unwrap(), stamp: Stamp { device, inode, born } };
         let first = seen("/a", 1, 5, Some(7));
         assert!(first.is_same(&seen("/b", 1, 5, Some(7))), "renamed");
         assert!(first.is_same(&seen("/a", 2, 5, Some(7))), "mounted again");
         assert!(!first.is_same(&seen("/b", 2, 5, Some(7))), "a snapshot of the file system");
-        assert!(!first.is_same(&seen("/a", 1, 5, Some(8))), "the inode was given again");
+        assert!(!first.is_same(&seen("/a", 1, 5, Some(8))), "the inode was reused");
         assert!(!first.is_same(&seen("/a", 1, 6, Some(7))), "another directory in its place");
         let first = seen("/a", 1, 5, None);
         assert!(first.is_same(&seen("/a", 1, 5, None)));

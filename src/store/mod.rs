@@ -1,8 +1,8 @@
-//! The store: what is kept, and the transactions that change it. A call here is a named transaction with its rules, or
-//! commits a unit of facts and events. Everything in and out is plain data, and nothing here looks at a file of the user:
-//! what a rule needs to know of the disk is handed in.
+//! The store: persistent state, and the transactions that change it. Each call is a named transaction with its rules,
+//! or commits a unit of state changes and events. Input and output are plain data. Nothing here accesses the user's
+//! files: facts about them are parameters.
 //!
-//! The rules are written over the traits in `rows`, once for every database; `sqlite` implements them.
+//! The rules are written once, over the traits in `rows`; `sqlite` implements these.
 
 mod apply;
 mod blob;

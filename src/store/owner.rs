@@ -1,6 +1,6 @@
-//! One owner for each data directory: whoever holds the lock file. The kernel lets go of the lock with the process,
-//! however it ends, so a killed daemon never blocks the next one. The file says who the owner is, and after it for
-//! which version it made room.
+//! At most one owner per data directory: the process that holds the lock file. The kernel releases the lock when the
+//! process ends, so a killed daemon never blocks the next one. The file describes the owner; an owner that has exited
+//! may leave a note why.
 
 use std::{
     fs::{File, TryLockError},
@@ -14,51 +14,48 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 
-/// How often, and after which pause, the lock is tried again while others only look at it.
-const LOOKERS: (u32, Duration) = (500, Duration::from_millis(1));
+/// How often, and after which delay, taking the lock is retried while other processes only probe it.
+const PROBE_RETRIES: (u32, Duration) = (500, Duration::from_millis(1));
 
 /// What kind of process the owner is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Started by whoever needed it; goes by itself.
+    /// Started by a client on demand; exits when idle.
     Detached,
-    /// `polytree serve`, which a person or a service manager has started.
+    /// `polytree serve`, started by a user or a service manager.
     #[default]
     Foreground,
-    /// Inside a client's process; goes with it.
+    /// Runs inside a client's process.
     Standalone,
 }
 
-/// Who owns a data directory, as its lock file says.
+/// The owner of a data directory, as described in the lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
-    /// The process.
     pub pid: u32,
-    /// Its version.
     pub version: String,
-    /// Where it listens.
     pub socket: PathBuf,
     /// What kind of process it is.
     #[serde(default)]
     pub kind: Kind,
 }
 
-/// For whom the last owner has made room.
+/// The last owner has exited so that a newer version can start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
-    /// The version that shall come.
+    /// The version that is to start.
     pub version: String,
-    /// Until when others wait for it, in milliseconds since 1970.
+    /// Until when older versions wait for it, in milliseconds since 1970.
     pub until: i64,
 }
 
-/// What the lock file tells.
+/// The state of the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
-    /// Nobody owns the directory. The last owner may have made room.
+    /// The directory has no owner. The last owner may have made room for a newer version.
     Free(Option<Room>),
-    /// It is owned; `None` while the owner has not said who it is.
+    /// The directory has an owner; `None` until the owner has written its description.
     Owned(Option<Owner>),
 }
 
@@ -69,20 +66,20 @@ struct Content {
     owner: Owner,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     room: Option<Room>,
-    /// The owner has gone because it was told to.
+    /// The owner has exited because of `polytree stop`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     stopped: bool,
 }
 
-/// The held lock; let go when dropped.
+/// The lock; released on drop.
 #[derive(Debug)]
 pub struct Ownership {
     file: File,
     path: PathBuf,
     kind: Kind,
-    /// Plain mutex: held for reading and writing one small file.
-    me: Mutex<Owner>,
-    /// The open store and its identity.
+    /// Locked only while one small file is written.
+    owner: Mutex<Owner>,
+    /// The path and identity of the open store.
     #[cfg(unix)]
     store: OnceLock<(PathBuf, Identity)>,
     #[cfg(not(unix))]
@@ -94,11 +91,11 @@ pub struct Ownership {
 type Identity = (u64, u64);
 
 impl Ownership {
-    /// Takes the lock, or tells who holds it (`None` while that one has not said who it is).
+    /// Takes the lock, or returns its owner (`None` until that one has written its description).
     ///
     /// # Errors
     /// When the lock file cannot be created or read.
-    pub fn take(directory: &Path, me: &Owner) -> Result<Result<Self, Option<Owner>>, Error> {
+    pub fn take(directory: &Path, owner: &Owner) -> Result<Result<Self, Option<Owner>>, Error> {
         let path = path(directory);
         let failed = |source| Error::File { path: path.clone(), source };
         let mut options = File::options();
@@ -113,33 +110,34 @@ impl Ownership {
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
-            // An owner keeps out those who look; those who look do not keep out each other.
+            // An owner holds the lock exclusively, probes share it: a shared lock that succeeds means that only probes
+            // are in the way.
             match file.try_lock_shared() {
                 Ok(()) => file.unlock().map_err(failed)?,
                 Err(TryLockError::WouldBlock) => return Ok(Err(read(&file).map(|content| content.owner))),
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
             tries += 1;
-            if tries == LOOKERS.0 {
+            if tries == PROBE_RETRIES.0 {
                 return Ok(Err(None));
             }
-            std::thread::sleep(LOOKERS.1);
+            std::thread::sleep(PROBE_RETRIES.1);
         }
-        let ownership = Self { file, path: path.clone(), kind: me.kind, me: Mutex::new(me.clone()), store: OnceLock::new() };
+        let ownership = Self { file, path: path.clone(), kind: owner.kind, owner: Mutex::new(owner.clone()), store: OnceLock::new() };
         ownership.write(None, false).map_err(failed)?;
         Ok(Ok(ownership))
     }
 
-    /// Notes where the owner listens now.
+    /// Writes the socket on which the owner listens.
     ///
     /// # Errors
     /// When the lock file cannot be written.
     pub fn listen_at(&self, socket: &Path) -> std::io::Result<()> {
-        socket.clone_into(&mut self.me.lock().unwrap_or_else(PoisonError::into_inner).socket);
+        socket.clone_into(&mut self.owner.lock().unwrap_or_else(PoisonError::into_inner).socket);
         self.write(None, false)
     }
 
-    /// From now on the open store must stay in place too. Called once.
+    /// From now on [`Ownership::is_in_place`] checks the open store too. Called once.
     ///
     /// # Errors
     /// When the store is not there.
@@ -156,8 +154,8 @@ impl Ownership {
         Ok(())
     }
 
-    /// Whether the lock file and the store are still where others look for them. When one of them, or the directory, was
-    /// removed or replaced, what is written is lost, and another process may own the next directory.
+    /// Whether the lock file and the store are still at their paths. If one of them, or the directory, was removed or
+    /// replaced, writes are lost, and another process may own the new directory.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
         #[cfg(unix)]
@@ -172,7 +170,7 @@ impl Ownership {
         }
     }
 
-    /// Notes that the owner goes, so that a newer one can come; for those who come after the lock is let go.
+    /// Writes that the owner exits for a newer version; for processes that read the file after the lock is released.
     ///
     /// # Errors
     /// When the lock file cannot be written.
@@ -180,7 +178,7 @@ impl Ownership {
         self.write(Some(room), false)
     }
 
-    /// Notes that the owner goes because it was told to; for those who would start the next one at once.
+    /// Writes that the owner exits because of `polytree stop`, so that clients do not start the next one at once.
     ///
     /// # Errors
     /// When the lock file cannot be written.
@@ -188,7 +186,7 @@ impl Ownership {
         self.write(None, true)
     }
 
-    /// Whether nobody owns the directory because the last owner was told to go.
+    /// Whether the directory has no owner because the last one was stopped.
     #[must_use]
     pub fn was_stopped(directory: &Path) -> bool {
         let Ok(file) = File::options().read(true).open(path(directory)) else { return false };
@@ -196,7 +194,7 @@ impl Ownership {
     }
 
     fn write(&self, room: Option<Room>, stopped: bool) -> std::io::Result<()> {
-        let owner = self.me.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let text = serde_json::to_string(&Content { owner, room, stopped })?;
         let mut file = &self.file;
         file.set_len(0)?;
@@ -204,13 +202,12 @@ impl Ownership {
         file.write_all(text.as_bytes())
     }
 
-    /// What kind of process this is.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Tells who owns the directory now.
+    /// The current state of the lock.
     #[must_use]
     pub fn look(directory: &Path) -> Look {
         let Ok(file) = File::options().read(true).open(path(directory)) else { return Look::Free(None) };
@@ -223,7 +220,7 @@ impl Ownership {
 
 impl Drop for Ownership {
     fn drop(&mut self) {
-        // Said aloud: a process that is just being started shares the descriptor until it runs its program.
+        // Unlocks explicitly: a subprocess between fork and exec shares the descriptor and would keep the lock.
         let _ = self.file.unlock();
     }
 }
@@ -234,7 +231,7 @@ fn identity(metadata: &std::fs::Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
 }
 
-/// Whether the file with this identity is at the path. A path that cannot be looked at counts as unchanged.
+/// Whether the file with this identity is at the path. A path that cannot be accessed counts as unchanged.
 #[cfg(unix)]
 fn is_at(path: &Path, held: Identity) -> bool {
     match std::fs::metadata(path) {
@@ -257,57 +254,57 @@ fn read(file: &File) -> Option<Content> {
 mod tests {
     use super::*;
 
-    fn me(pid: u32) -> Owner {
+    fn process(pid: u32) -> Owner {
         Owner { pid, version: "1".into(), socket: "/run/x".into(), kind: Kind::Detached }
     }
 
     #[test]
-    fn an_owner_that_was_told_to_go_leaves_word() {
+    fn a_stopped_owner_leaves_a_note() {
         let directory = tempfile::tempdir().unwrap();
-        let me = Owner { pid: 1, version: "1".into(), socket: "/run/x".into(), kind: Kind::Detached };
+        let owner = Owner { pid: 1, version: "1".into(), socket: "/run/x".into(), kind: Kind::Detached };
         let stopped = || Ownership::was_stopped(directory.path());
         assert!(!stopped());
-        let first = Ownership::take(directory.path(), &me).unwrap().unwrap();
+        let first = Ownership::take(directory.path(), &owner).unwrap().unwrap();
         first.note_stop().unwrap();
         assert!(!stopped(), "it is still here");
         drop(first);
         assert!(stopped());
-        drop(Ownership::take(directory.path(), &me).unwrap().unwrap());
+        drop(Ownership::take(directory.path(), &owner).unwrap().unwrap());
         assert!(!stopped(), "the next one has ended in another way");
     }
 
     #[test]
-    fn the_second_learns_who_is_first_and_a_drop_lets_go() {
+    fn the_second_learns_the_owner_and_a_drop_releases_the_lock() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(Ownership::look(directory.path()), Look::Free(None));
-        let first = Ownership::take(directory.path(), &me(1)).unwrap().unwrap();
-        assert_eq!(Ownership::take(directory.path(), &me(2)).unwrap().unwrap_err(), Some(me(1)));
-        assert_eq!(Ownership::look(directory.path()), Look::Owned(Some(me(1))));
+        let first = Ownership::take(directory.path(), &process(1)).unwrap().unwrap();
+        assert_eq!(Ownership::take(directory.path(), &process(2)).unwrap().unwrap_err(), Some(process(1)));
+        assert_eq!(Ownership::look(directory.path()), Look::Owned(Some(process(1))));
         drop(first);
         assert_eq!(Ownership::look(directory.path()), Look::Free(None));
-        assert!(Ownership::take(directory.path(), &me(3)).unwrap().is_ok());
+        assert!(Ownership::take(directory.path(), &process(3)).unwrap().is_ok());
     }
 
     #[test]
-    fn others_learn_where_the_owner_listens_now() {
+    fn others_read_the_current_socket() {
         let directory = tempfile::tempdir().unwrap();
-        let first = Ownership::take(directory.path(), &me(1)).unwrap().unwrap();
+        let first = Ownership::take(directory.path(), &process(1)).unwrap().unwrap();
         first.listen_at(Path::new("/run/y")).unwrap();
-        assert_eq!(Ownership::look(directory.path()), Look::Owned(Some(Owner { socket: "/run/y".into(), ..me(1) })));
+        assert_eq!(Ownership::look(directory.path()), Look::Owned(Some(Owner { socket: "/run/y".into(), ..process(1) })));
     }
 
     #[test]
-    fn an_owner_notices_that_its_directory_has_gone() {
+    fn an_owner_notices_that_its_directory_was_removed_or_replaced() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("data");
         for replaced in [false, true] {
             std::fs::create_dir(&directory).unwrap();
-            let owner = Ownership::take(&directory, &me(1)).unwrap().unwrap();
+            let owner = Ownership::take(&directory, &process(1)).unwrap().unwrap();
             assert!(owner.is_in_place());
             if replaced {
                 std::fs::rename(&directory, root.path().join("old")).unwrap();
                 std::fs::create_dir(&directory).unwrap();
-                drop(Ownership::take(&directory, &me(2)).unwrap().unwrap());
+                drop(Ownership::take(&directory, &process(2)).unwrap().unwrap());
             } else {
                 std::fs::remove_dir_all(&directory).unwrap();
             }
@@ -320,7 +317,7 @@ mod tests {
         for is_replaced in [false, true] {
             let directory = tempfile::tempdir().unwrap();
             let (store, backup) = (directory.path().join("polytree.db"), directory.path().join("backup.db"));
-            let owner = Ownership::take(directory.path(), &me(1)).unwrap().unwrap();
+            let owner = Ownership::take(directory.path(), &process(1)).unwrap().unwrap();
             assert!(owner.watch_store(&store).is_err(), "there is none yet");
             std::fs::write(&store, "1").unwrap();
             std::fs::write(&backup, "2").unwrap();
@@ -337,22 +334,22 @@ mod tests {
     }
 
     #[test]
-    fn room_is_kept_until_somebody_has_come() {
+    fn room_is_kept_until_the_next_owner() {
         let directory = tempfile::tempdir().unwrap();
-        let first = Ownership::take(directory.path(), &me(1)).unwrap().unwrap();
+        let first = Ownership::take(directory.path(), &process(1)).unwrap().unwrap();
         let room = Room { version: "2".into(), until: 5 };
         first.make_room(room.clone()).unwrap();
-        assert_eq!(Ownership::look(directory.path()), Look::Owned(Some(me(1))));
+        assert_eq!(Ownership::look(directory.path()), Look::Owned(Some(process(1))));
         drop(first);
         assert_eq!(Ownership::look(directory.path()), Look::Free(Some(room)));
-        drop(Ownership::take(directory.path(), &me(2)).unwrap().unwrap());
+        drop(Ownership::take(directory.path(), &process(2)).unwrap().unwrap());
         assert_eq!(Ownership::look(directory.path()), Look::Free(None));
     }
 
     #[test]
-    fn a_lock_file_of_an_earlier_version_is_understood() {
+    fn a_lock_file_of_an_earlier_version_is_read() {
         let directory = tempfile::tempdir().unwrap();
-        let held = Ownership::take(directory.path(), &me(1)).unwrap().unwrap();
+        let held = Ownership::take(directory.path(), &process(1)).unwrap().unwrap();
         std::fs::write(path(directory.path()), r#"{"pid":7,"version":"0.0.9","socket":"/s"}"#).unwrap();
         let Look::Owned(Some(owner)) = Ownership::look(directory.path()) else { panic!() };
         assert_eq!((owner.pid, owner.kind), (7, Kind::Foreground));
@@ -360,9 +357,9 @@ mod tests {
     }
 
     #[test]
-    fn those_who_look_keep_nobody_out() {
+    fn probes_do_not_block_an_owner() {
         let directory = tempfile::tempdir().unwrap();
-        drop(Ownership::take(directory.path(), &me(1)).unwrap().unwrap());
+        drop(Ownership::take(directory.path(), &process(1)).unwrap().unwrap());
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -372,7 +369,7 @@ mod tests {
                 });
             }
             for number in 0..50 {
-                drop(Ownership::take(directory.path(), &me(number)).unwrap().expect("nobody owns it"));
+                drop(Ownership::take(directory.path(), &process(number)).unwrap().expect("nobody owns it"));
             }
         });
     }

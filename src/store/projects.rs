@@ -1,5 +1,5 @@
-//! Which project a directory is, and what is remembered of it. No file system is looked at here: what was seen comes along
-//! as [`Evidence`], and where a rule needs to know more it says what to look at.
+//! Which project a directory belongs to, and what is stored about it. Nothing here accesses the file system: callers
+//! pass what they have found as [`Evidence`], and a rule that needs another fact returns what to check.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,12 @@ use super::{
 };
 use crate::stdx::{paths::AbsPath, text::one_line};
 
-/// A project's name has at most this many characters.
-const MAX_NAME: usize = 500;
+/// The longest name of a project, in characters.
+const MAX_NAME_CHARS: usize = 500;
 
-/// What was seen of a directory on the disk.
+/// What was found about a directory on disk.
 #[derive(Debug, Clone)]
 pub struct Evidence {
-    /// What kind of place it is.
     pub kind: PlaceKind,
     /// The common git directory, or the directory itself outside git.
     pub sighting: Sighting,
@@ -31,24 +30,24 @@ pub struct Evidence {
     pub worktree: AbsPath,
     /// The main checkout, and whether that is certain.
     pub main_worktree: (AbsPath, bool),
-    /// It is no main checkout of a git directory that stands apart and does not name it.
+    /// False for a main checkout whose git directory is elsewhere and does not name this checkout.
     pub leads_back: bool,
-    /// There is a `.git` that leads nowhere.
+    /// `.git` points to a directory that does not exist.
     pub is_broken: bool,
-    /// What identifies the checkout in its project, and which directory it is.
+    /// The key of the checkout in its project, and its identity.
     pub checkout: (String, Stamp),
-    /// The id of the project, should it be a new one.
+    /// The id to use if the project is new.
     pub new_id: ProjectId,
-    /// What was looked at because a rule had asked for it.
+    /// The results of the checks that a rule has requested.
     pub answers: BTreeMap<Ask, bool>,
 }
 
-/// What a rule needs to know about the disk.
+/// A fact about the file system that a rule needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ask {
-    /// Whether another repository than the one seen is at this path, with this id in its id file.
+    /// Whether another repository with this id in its id file is at this path.
     IsElsewhere(AbsPath, ProjectId),
-    /// Whether this directory is a checkout of the repository seen.
+    /// Whether this directory is a checkout of the repository in question.
     LeadsHere(AbsPath),
 }
 
@@ -70,12 +69,11 @@ impl From<Error> for Interrupted {
     }
 }
 
-/// What a rule has found, or what has to be looked at first.
+/// The result of a rule, or the check that it needs first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer<T> {
-    /// This.
     Is(T),
-    /// Look at this, add the answer to the evidence, and ask again.
+    /// Check this, add the result to the evidence, and call again.
     Look(Ask),
 }
 
@@ -90,63 +88,61 @@ fn answer<T>(result: Result<T, Interrupted>) -> Result<Answer<T>, Error> {
 /// The project and checkout of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// The project.
     pub project: KnownProject,
     /// The checkout that the directory is in.
     pub checkout: CheckoutId,
-    /// Clients can see a difference to before: the project is new, or somewhere else.
+    /// Something that clients see has changed: the project is new, or was moved.
     pub changed: bool,
-    /// The files of the project that the user has seen and trusts.
+    /// The files of the project that the user has reviewed and trusts.
     pub trusted: SeenFiles,
 }
 
-/// What is known of a directory as it is now.
+/// What the store knows about a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
-    /// All of it.
     Exactly(Box<Seen>),
-    /// Something is to be remembered; it is this project, at a place of this kind.
+    /// It belongs to this project, but its stored data must be updated.
     Changed(ProjectId, PlaceKind),
 }
 
-/// What is told of a project when it has changed.
+/// What the event about a changed project contains beside stored data.
 #[derive(Debug, Clone)]
 pub struct Told {
-    /// The directory where it was changed.
+    /// The directory in which it was changed.
     pub directory: String,
-    /// The files that count for it, each with a digest.
+    /// The files that need trust, each with a digest.
     pub files: Vec<(String, String)>,
-    /// Its main checkout is not there.
+    /// Its main checkout does not exist.
     pub missing: bool,
 }
 
-/// How a project is changed.
+/// A change of a project.
 #[derive(Debug, Clone)]
 pub enum ProjectChange {
-    /// It gets a name, as one line without control characters; an empty one takes it away.
+    /// Sets the name, reduced to one line without control characters; an empty one removes it.
     Name(String),
-    /// Its files, as they are now, are trusted.
+    /// Trusts these files with their current contents.
     Trust(Vec<(String, String)>),
-    /// Nothing of it is trusted any more.
+    /// Withdraws all trust.
     Distrust,
 }
 
-/// A linked worktree, and where its repository keeps the record of it.
+/// A linked worktree, and where its repository stores its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkedCheckout {
-    /// The checkout.
     pub checkout: StoredCheckout,
-    /// The name that the repository knows it by.
+    /// Its name in the repository's `worktrees` directory.
     pub name: String,
     /// The repository's common git directory.
     pub common_dir: AbsPath,
 }
 
-/// How the key of a linked worktree begins.
+/// The prefix of the keys of linked worktrees.
 pub const LINKED: &str = "linked:";
 
 impl KnownProject {
-    /// The project as clients see it. `pending` are the files that wait for trust; `missing`: its main checkout is not there.
+    /// The project in its wire form. `pending` are the files that wait for trust; `missing`: its main checkout does not
+    /// exist.
     #[must_use]
     pub fn to_wire(&self, pending: Vec<String>, missing: bool) -> Project {
         Project {
@@ -161,14 +157,14 @@ impl KnownProject {
         }
     }
 
-    /// Whether clients can see a difference.
+    /// Whether something that clients see differs.
     fn differs_visibly(&self, other: &Self) -> bool {
         (Self { claimed: other.claimed, ..self.clone() }) != *other
     }
 }
 
 impl Store {
-    /// The project of a directory, if it is known exactly as it is now.
+    /// The project of a directory.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -176,26 +172,26 @@ impl Store {
         self.read(move |rows| answer(find(rows, &evidence))).await
     }
 
-    /// Remembers what was seen. `claimed`: something begins there, so sessions may refer to the project.
+    /// Stores what was found. `claimed`: sessions may refer to the project from now on.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub async fn remember_project(&self, evidence: Evidence, claimed: bool, now: i64, told: Told) -> Result<Answer<Box<Seen>>, Error> {
         self.write(move |transaction| {
-            // A rule that asks has changed nothing so far.
+            // A rule that requests a check has changed nothing so far.
             let seen = match answer(remember(transaction.rows, &evidence, claimed, now))? {
                 Answer::Is(seen) => seen,
                 Answer::Look(ask) => return Ok(Answer::Look(ask)),
             };
             if seen.changed {
-                transaction.tell_project(&seen.project, told)?;
+                transaction.emit_project(&seen.project, told)?;
             }
             Ok(Answer::Is(Box::new(seen)))
         })
         .await
     }
 
-    /// Changes a project; false when there is no such project.
+    /// Changes a project; false if there is no such project.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -206,20 +202,20 @@ impl Store {
             }
             match change {
                 ProjectChange::Name(name) => {
-                    let name = Some(one_line(&name, MAX_NAME)).filter(|name| !name.is_empty());
+                    let name = Some(one_line(&name, MAX_NAME_CHARS)).filter(|name| !name.is_empty());
                     transaction.rows.name_project(&id, name.as_deref(), now)?;
                 }
                 ProjectChange::Trust(files) => transaction.rows.trust_project(&id, &files)?,
                 ProjectChange::Distrust => transaction.rows.distrust_project(&id)?,
             }
             let Some(project) = transaction.rows.project(&id)? else { return Ok(false) };
-            transaction.tell_project(&project, told)?;
+            transaction.emit_project(&project, told)?;
             Ok(true)
         })
         .await
     }
 
-    /// Notes that a project was used.
+    /// Updates the time of last use.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -235,7 +231,7 @@ impl Store {
         self.read(|rows| rows.projects()).await
     }
 
-    /// All projects with the files that are trusted.
+    /// All projects with their trusted files.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -256,7 +252,7 @@ impl Store {
         self.read(move |rows| rows.project(&id)).await
     }
 
-    /// Those of the checkouts that are linked worktrees of a repository whose place is known.
+    /// The checkouts that are linked worktrees of a repository whose git directory is known.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -274,7 +270,7 @@ impl Store {
         .await
     }
 
-    /// Notes where git has moved these checkouts.
+    /// Stores the new paths of checkouts that git has moved.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -284,17 +280,17 @@ impl Store {
 }
 
 impl Transaction<'_> {
-    fn tell_project(&mut self, project: &KnownProject, told: Told) -> Result<(), Error> {
+    fn emit_project(&mut self, project: &KnownProject, told: Told) -> Result<(), Error> {
         let Told { directory, files, missing } = told;
         let trusted = self.rows.trusted_files(&project.id)?;
         let pending = files.into_iter().filter(|file| !trusted.contains(file)).map(|(path, _)| path).collect();
         let scope = Scope { directory: Some(directory), project_id: Some(project.id.clone()), session_id: None };
-        self.tell(&scope, &EventPayload::ProjectUpdated(ProjectInfo { info: project.to_wire(pending, missing) })).map(drop)
+        self.emit(&scope, &EventPayload::ProjectUpdated(ProjectInfo { info: project.to_wire(pending, missing) })).map(drop)
     }
 }
 
-/// What the evidence says, with the place as it should be remembered. `None` for a worktree of a known repository whose
-/// `.git` leads nowhere: it stays what it was.
+/// The project by the evidence, with the place to store. `None` for a worktree of a known repository whose `.git`
+/// points nowhere: it keeps its project.
 fn recognise(rows: &dyn Rows, evidence: &Evidence) -> Result<Option<ProjectPlace>, Interrupted> {
     if evidence.is_broken && rows.git_checkout_at(&evidence.worktree)?.is_some() {
         return Ok(None);
@@ -320,9 +316,9 @@ fn recognise(rows: &dyn Rows, evidence: &Evidence) -> Result<Option<ProjectPlace
     Ok(Some(ProjectPlace { project, sighting: sighting.clone(), file: file.clone() }))
 }
 
-/// The evidence, or that of a plain directory where nothing of the repository leads back to this checkout. A git directory
-/// that stands apart from its main checkout names none: then it is the one that was seen first, as long as that is there.
-fn judged(rows: &dyn Rows, evidence: &Evidence) -> Result<Evidence, Interrupted> {
+/// The evidence, or that of a plain directory if the repository does not lead back to this checkout. A git directory
+/// outside its main checkout names none; then the main checkout is the one that was found first, as long as it exists.
+fn effective_evidence(rows: &dyn Rows, evidence: &Evidence) -> Result<Evidence, Interrupted> {
     let mut evidence = evidence.clone();
     if evidence.kind == PlaceKind::Git
         && !evidence.leads_back
@@ -340,7 +336,7 @@ fn judged(rows: &dyn Rows, evidence: &Evidence) -> Result<Evidence, Interrupted>
 }
 
 fn find(rows: &dyn Rows, evidence: &Evidence) -> Result<Known, Interrupted> {
-    let evidence = &judged(rows, evidence)?;
+    let evidence = &effective_evidence(rows, evidence)?;
     let Some(place) = recognise(rows, evidence)? else {
         return Ok(Known::Exactly(Box::new(known_but_broken(rows, evidence)?)));
     };
@@ -365,7 +361,7 @@ fn unchanged(rows: &dyn Rows, evidence: &Evidence, place: &ProjectPlace) -> Resu
 }
 
 fn remember(rows: &mut dyn Rows, evidence: &Evidence, claimed: bool, now: i64) -> Result<Seen, Interrupted> {
-    let evidence = &judged(rows, evidence)?;
+    let evidence = &effective_evidence(rows, evidence)?;
     let Some(place) = recognise(rows, evidence)? else { return Ok(known_but_broken(rows, evidence)?) };
     if let Some(seen) = unchanged(rows, evidence, &place)?
         && (seen.project.claimed || !claimed)
@@ -374,17 +370,17 @@ fn remember(rows: &mut dyn Rows, evidence: &Evidence, claimed: bool, now: i64) -
     }
     let before = rows.project(&place.project)?;
     let worktree = main_worktree(evidence, before.as_ref())?;
-    // Only what was seen is updated: name, trust and times are the project's own.
+    // Updates only what was found: name, trust and times stay.
     rows.put_project(&place.project, &worktree, evidence.kind == PlaceKind::Git, claimed, now)?;
-    take_place(rows, evidence.kind, &place)?;
-    let checkout = note_checkout(rows, &place.project, evidence)?;
+    assign_place(rows, evidence.kind, &place)?;
+    let checkout = store_checkout(rows, &place.project, evidence)?;
     let project = rows.project(&place.project)?.ok_or_else(|| gone(&place.project))?;
     let trusted = rows.trusted_files(&project.id)?;
     let changed = before.is_none_or(|before| before.differs_visibly(&project));
     Ok(Seen { project, checkout, changed, trusted })
 }
 
-/// The main checkout. Where the evidence can only guess it, one that was seen before and still is one is better.
+/// The main checkout. If the evidence can only guess it, a stored one that still is a checkout is better.
 fn main_worktree(evidence: &Evidence, known: Option<&KnownProject>) -> Result<AbsPath, Interrupted> {
     let (path, is_certain) = &evidence.main_worktree;
     if !is_certain
@@ -398,22 +394,22 @@ fn main_worktree(evidence: &Evidence, known: Option<&KnownProject>) -> Result<Ab
     Ok(path.clone())
 }
 
-/// Takes the place from any other project and gives it to this one, which leaves the one it had. A project that loses its
-/// place and was only ever read is forgotten: nothing can refer to it.
-fn take_place(rows: &mut dyn Rows, kind: PlaceKind, place: &ProjectPlace) -> Result<(), Error> {
-    let mut losers = vec![rows.place_at(kind, &place.sighting.path)?];
+/// Assigns the place to this project, in exchange for its current one, and removes it from any other project. A project
+/// that loses its place and was never claimed is deleted: nothing can refer to it.
+fn assign_place(rows: &mut dyn Rows, kind: PlaceKind, place: &ProjectPlace) -> Result<(), Error> {
+    let mut previous = vec![rows.place_at(kind, &place.sighting.path)?];
     if kind == PlaceKind::Git {
-        losers.push(rows.same_place(&place.sighting)?);
+        previous.push(rows.same_place(&place.sighting)?);
     }
-    for loser in losers.into_iter().flatten().filter(|loser| loser.project != place.project) {
-        rows.remove_place(&loser.project)?;
-        rows.forget_project(&loser.project)?;
+    for place in previous.into_iter().flatten().filter(|place| place.project != place.project) {
+        rows.remove_place(&place.project)?;
+        rows.forget_project(&place.project)?;
     }
     rows.put_place(kind, place)
 }
 
-/// Remembers the checkout where it is now, and gives its id.
-fn note_checkout(rows: &mut dyn Rows, project: &ProjectId, evidence: &Evidence) -> Result<CheckoutId, Error> {
+/// Stores the checkout with its current path, and returns its id.
+fn store_checkout(rows: &mut dyn Rows, project: &ProjectId, evidence: &Evidence) -> Result<CheckoutId, Error> {
     let ((key, stamp), path) = (&evidence.checkout, &evidence.worktree);
     let mut known = rows.checkout_of(project, key)?;
     if let Some(stored) = &known
@@ -421,7 +417,7 @@ fn note_checkout(rows: &mut dyn Rows, project: &ProjectId, evidence: &Evidence) 
         && stored.path != *path
         && !(stored.stamp.inode == stamp.inode && stored.stamp.born == stamp.born)
     {
-        // git gives the name of a removed worktree to the next one: neither its place nor its record is the same.
+        // git reuses the name of a removed worktree: this one has neither the same path nor the same record.
         rows.retire_checkout(stored.id)?;
         known = None;
     }

@@ -1,4 +1,4 @@
-//! Prompts: admitted, queued, answered.
+//! Prompts: admission, the queue, and turns.
 
 use polytree_protocol::{
     id::{MessageId, PartId, SessionId},
@@ -13,24 +13,22 @@ use super::{Error, Scope, SessionChange, Store, Transaction};
 /// A prompt that is ready to be stored.
 #[derive(Debug, Clone)]
 pub struct NewPrompt {
-    /// The message.
     pub message: UserMessage,
-    /// The client chose the message's id, so it may be known.
+    /// The client chose the message's id, so it may exist already.
     pub chosen: bool,
-    /// Its parts.
     pub parts: Vec<Part>,
-    /// A digest of what the client asked for, to recognise the same call again.
+    /// A digest of the request, to recognise a repeated call.
     pub digest: String,
-    /// It waits for a running turn; else its turn begins.
+    /// It waits for the running turn; otherwise its turn begins.
     pub queued: bool,
-    /// What is told of the session when the turn begins.
+    /// The session status to emit when the turn begins.
     pub status: Option<SessionStatus>,
 }
 
-/// What became of a prompt.
+/// The result of storing a prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Admitted {
-    /// It is stored; the session as it is now.
+    /// It was stored; with the current session.
     New(Box<Session>),
     /// It was stored before, by the same call.
     Known,
@@ -42,12 +40,11 @@ pub enum Admitted {
     NoSession,
 }
 
-/// A prompt that is stored already.
+/// Where an existing message comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// By the same call, in this session.
     Same(SessionId),
-    /// By another call.
     Other,
 }
 
@@ -60,7 +57,7 @@ impl Store {
         self.write(move |transaction| admit(transaction, &id, prompt)).await
     }
 
-    /// Takes a prompt out of the queue and begins its turn; false when there is no such session.
+    /// Removes a prompt from the queue and begins its turn; false if there is no such session.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -70,15 +67,16 @@ impl Store {
             let scope = Scope::of(&session);
             transaction.begin_turn(&scope, &prompt)?;
             if let Some(status) = status {
-                transaction.tell_status(&scope, status)?;
+                transaction.emit_status(&scope, status)?;
             }
             Ok(true)
         })
         .await
     }
 
-    /// Ends the turn of a prompt and begins the next one in the same commit; without a next one the session is idle. What
-    /// the session asks is withdrawn: whoever asked has ended. A session that is gone needs no end.
+    /// Ends the turn of a prompt and begins the next one in the same transaction; without a next one the session
+    /// becomes idle. Open questions of the session are withdrawn: the tool calls that asked them have ended. Does
+    /// nothing if the session does not exist.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -98,11 +96,11 @@ impl Store {
                 transaction.cancel_queue(&scope, &id)?;
             }
             transaction.rows.clear_turn(&id)?;
-            transaction.tell_prompt(&scope, &ended)?;
+            transaction.emit_prompt(&scope, &ended)?;
             if let Some(status) = status {
-                transaction.tell_status(&scope, status)?;
+                transaction.emit_status(&scope, status)?;
             }
-            transaction.tell_idle(&scope)?;
+            transaction.emit_idle(&scope)?;
             match next {
                 Some(next) => transaction.begin_turn(&scope, &next),
                 None => Ok(()),
@@ -111,7 +109,7 @@ impl Store {
         .await
     }
 
-    /// What is known of a prompt that a client sends with a digest of its params.
+    /// Whether a prompt exists already, and whether it was the same call.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -133,7 +131,7 @@ impl Store {
         self.read(move |rows| rows.last_answer(&prompt)).await
     }
 
-    /// The first answer of a session that has not ended, and the prompts that wait.
+    /// The first unfinished answer of a session, and the queued prompts.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -149,7 +147,7 @@ impl Store {
 
 fn admit(transaction: &mut Transaction<'_>, id: &SessionId, prompt: NewPrompt) -> Result<Admitted, Error> {
     let NewPrompt { message, chosen, parts, digest, queued, status } = prompt;
-    // The same prompt may have been sent twice at once.
+    // The same prompt may have been sent twice concurrently.
     if chosen && let Some((session, params)) = transaction.rows.message_origin(&message.id)? {
         let same = params.is_some_and(|params| params == digest) && session == id.as_str();
         return Ok(if same { Admitted::Known } else { Admitted::MessageTaken });
@@ -162,18 +160,18 @@ fn admit(transaction: &mut Transaction<'_>, id: &SessionId, prompt: NewPrompt) -
     }
     let scope = Scope::of(&session);
     let (message_id, chosen) = (message.id.clone(), Some((message.agent.clone(), message.model.clone())));
-    transaction.tell_message(&scope, Message::User(message), Some(&digest))?;
+    transaction.emit_message(&scope, Message::User(message), Some(&digest))?;
     for part in parts {
-        transaction.tell_part(&scope, part)?;
+        transaction.emit_part(&scope, part)?;
     }
     let changed = transaction.change_session(&scope, SessionChange { chosen, ..SessionChange::default() })?;
     if queued {
         transaction.rows.enqueue(id, &message_id)?;
-        transaction.tell_queue(&scope)?;
+        transaction.emit_queue(&scope)?;
     } else {
         transaction.rows.set_turn(id, &message_id)?;
         if let Some(status) = status {
-            transaction.tell_status(&scope, status)?;
+            transaction.emit_status(&scope, status)?;
         }
     }
     Ok(Admitted::New(Box::new(changed.unwrap_or(session))))
@@ -185,17 +183,17 @@ impl Transaction<'_> {
         if let Some(session) = &scope.session_id {
             self.rows.set_turn(session, prompt)?;
         }
-        self.tell_prompt(scope, prompt)?;
-        self.tell_queue(scope)
+        self.emit_prompt(scope, prompt)?;
+        self.emit_queue(scope)
     }
 
-    /// Takes every waiting prompt of a session out of the queue; they stay as messages.
+    /// Removes all prompts of a session from the queue; they stay as messages.
     pub(super) fn cancel_queue(&mut self, scope: &Scope, session: &SessionId) -> Result<(), Error> {
         let waiting = self.rows.queue(session)?;
         for id in &waiting {
             self.rows.dequeue(id)?;
-            self.tell_prompt(scope, id)?;
+            self.emit_prompt(scope, id)?;
         }
-        if waiting.is_empty() { Ok(()) } else { self.tell_queue(scope) }
+        if waiting.is_empty() { Ok(()) } else { self.emit_queue(scope) }
     }
 }

@@ -1,4 +1,4 @@
-//! Permission questions: asked once for each tool call, answered once, withdrawn when nobody needs the answer any more.
+//! Permission questions: asked once per tool call, answered once, withdrawn when the answer is no longer needed.
 
 use polytree_protocol::{
     events::{EventPayload, PermissionRepliedInfo},
@@ -9,52 +9,46 @@ use polytree_protocol::{
 use super::{Asker, Error, Question, Scope, Store, StoredQuestion, Transaction};
 use crate::stdx::{ids, time::now_ms};
 
-/// What became of a question that is asked.
+/// The result of asking a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
-    /// It waits, under this id; that of the same question if that was asked before.
+    /// It is open under this id; the id of the earlier question if the same was asked before.
     Open(PermissionId),
-    /// The same was asked before and has this answer.
+    /// The same question was asked before and has this answer.
     Answered(PermissionId, PermissionOutcome, Option<String>),
 }
 
-/// What became of a reply.
+/// The result of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replied {
-    /// These questions are answered, the one that was meant first.
+    /// These questions are answered now; the one of the reply comes first.
     Settled(Vec<Answered>),
-    /// The first answer wins.
     Before,
     /// There is no such question in the session.
     NotFound,
 }
 
-/// A question that was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered {
-    /// The session that asked.
     pub session_id: SessionId,
-    /// Nobody in this process waits for it: the turn that asked has to be taken up again.
+    /// Nothing in this process waits for it: the turn that asked must be resumed.
     pub orphaned: bool,
 }
 
-/// An answer of a person.
+/// The answer of a user.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// The session.
     pub session: SessionId,
-    /// The question.
     pub id: PermissionId,
-    /// The answer. `always` also answers the others that its grants cover; `reject` without a message also refuses what
-    /// else the session asks.
+    /// `always` also answers the open questions that its grants cover; `reject` without a message also rejects all
+    /// other questions of the session.
     pub response: PermissionResponse,
-    /// What to do instead.
     pub message: Option<String>,
 }
 
 impl Store {
     /// Stores a question, unless the same was asked before for the same tool call. `asked` is called inside the
-    /// transaction, so that no answer can come between.
+    /// transaction, so that no answer can come first.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -69,7 +63,7 @@ impl Store {
                     transaction.rows.insert_question(&question)?;
                     let scope = scope(&question);
                     let id = question.permission.id.clone();
-                    transaction.tell(&scope, &EventPayload::PermissionAsked(question.permission))?;
+                    transaction.emit(&scope, &EventPayload::PermissionAsked(question.permission))?;
                     Asked::Open(id)
                 }
             };
@@ -80,8 +74,8 @@ impl Store {
         .await
     }
 
-    /// Answers a question. `allows` tells whether the project's grants answer another one; `is_awaited` whether somebody in this process
-    /// waits for the answer.
+    /// Answers a question. `allows` tells whether the project's grants answer another question, `is_awaited` whether
+    /// something in this process waits for the answer.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -141,7 +135,7 @@ impl Store {
         .await
     }
 
-    /// A question, also one that was answered.
+    /// A question, answered or not.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -157,7 +151,7 @@ impl Store {
         self.read(|rows| Ok(rows.open_questions(Asker::Any)?.into_iter().map(|stored| stored.question).collect())).await
     }
 
-    /// What was asked for the calls of a message, answered or not, oldest first.
+    /// The questions of a message's tool calls, answered or not, oldest first.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -169,7 +163,7 @@ impl Store {
         .await
     }
 
-    /// The rules that "always" has made in a project.
+    /// The grants that "always" has stored for a project.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -177,7 +171,7 @@ impl Store {
         self.read(move |rows| rows.grants(&project)).await
     }
 
-    /// Takes a grant of the project back; tells whether there was one.
+    /// Deletes a grant of the project; false if there is none.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -187,7 +181,7 @@ impl Store {
 }
 
 impl Transaction<'_> {
-    /// Withdraws those open questions of a session that are chosen.
+    /// Withdraws the open questions of a session for which `chosen` is true.
     pub(super) fn withdraw(
         &mut self,
         session: &SessionId,
@@ -206,8 +200,8 @@ impl Transaction<'_> {
         let id = question.permission.id.clone();
         self.rows.settle_question(&id, outcome, message)?;
         let session_id = question.permission.session_id.clone();
-        let told = PermissionRepliedInfo { session_id, permission_id: id.clone(), response: outcome };
-        self.tell(&scope(question), &EventPayload::PermissionReplied(told))?;
+        let replied = PermissionRepliedInfo { session_id, permission_id: id.clone(), response: outcome };
+        self.emit(&scope(question), &EventPayload::PermissionReplied(replied))?;
         self.answer(id, outcome, message.map(str::to_owned));
         Ok(())
     }

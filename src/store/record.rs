@@ -1,4 +1,4 @@
-//! One event as it is kept in memory: its fields for filters, and its text for the wire, made once for all readers.
+//! A committed event in memory: fields for filters, and the properties as JSON text.
 
 use polytree_protocol::{
     id::{ProjectId, SessionId},
@@ -6,25 +6,20 @@ use polytree_protocol::{
 };
 use serde_json::value::RawValue;
 
-/// Where an event happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
     /// The directory, as an absolute real path.
     pub directory: Option<String>,
-    /// The project.
     pub project_id: Option<ProjectId>,
-    /// The session.
     pub session_id: Option<SessionId>,
 }
 
-/// A committed event.
 #[derive(Debug)]
 pub struct Record {
-    /// Its place in the order of all events.
+    /// Its position in the log.
     pub cursor: u64,
-    /// A row of the event table.
+    /// The event type.
     pub kind: String,
-    /// Where.
     pub scope: Scope,
     /// The properties as JSON text.
     pub properties: String,
@@ -33,7 +28,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The event as it stands on the wire.
+    /// The event in its wire form.
     ///
     /// # Panics
     /// Never: the parts are JSON.
@@ -55,29 +50,29 @@ impl Record {
         RawValue::from_string(text).expect("an event's parts are JSON")
     }
 
-    /// Roughly the bytes it takes in memory.
+    /// The approximate memory use in bytes.
     pub(crate) fn size(&self) -> usize {
         self.properties.len() + 300
     }
 }
 
-/// A stretch of the log.
+/// A page of the log.
 #[derive(Debug)]
 pub struct Page {
     /// The matching records; adjacent deltas of one part are merged.
     pub records: Vec<Record>,
-    /// Everything up to here was looked at.
+    /// The position after this page.
     pub cursor: u64,
     /// There may be more after it.
     pub more: bool,
 }
 
-/// From where to where the log reaches.
+/// The range of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// The oldest cursor that can be continued from.
+    /// The oldest cursor from which a reader can continue.
     pub oldest: u64,
-    /// No cursor above this one was given yet.
+    /// No cursor above this one was assigned yet.
     pub newest: u64,
 }
 
@@ -92,7 +87,7 @@ impl Scope {
         }
     }
 
-    /// Its session, in the scopes of sessions.
+    /// The session of a scope that has one.
     pub(super) fn session(&self) -> SessionId {
         self.session_id.clone().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Sessions, and what is read of them.
+//! Sessions: creating, changing, deleting and reading them.
 
 use polytree_protocol::{
     events::{EventPayload, SessionInfo},
@@ -12,10 +12,10 @@ use polytree_protocol::{
 
 use super::{Error, Place, Rows, Scope, SessionChange, SessionQuery, Store};
 
-/// What became of a session that was to be created.
+/// The result of creating a session.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Created {
-    /// It is there: new, or made before by the same call.
+    /// The session: new, or created before by the same call.
     Session(Box<Session>),
     /// Its id belongs to a session that was created with other params.
     Taken,
@@ -34,7 +34,7 @@ pub enum Messages {
     TooLarge,
     /// There is no such session.
     NoSession,
-    /// The message before which they were asked for is not in the session.
+    /// The session does not contain the `before` message.
     NoMessage,
 }
 
@@ -49,8 +49,8 @@ pub(super) fn created_before(rows: &dyn Rows, id: &SessionId, digest: &str) -> R
 }
 
 impl Store {
-    /// Stores a new session. `chosen`: the client chose its id, and the same id with the same digest gives the session that
-    /// is there.
+    /// Stores a new session. `chosen`: the client chose its id, and a repeated call with the same digest returns the
+    /// existing session.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -65,13 +65,13 @@ impl Store {
                 return Ok(Created::NoParent);
             }
             transaction.rows.insert_session(&session, &place, &digest)?;
-            transaction.tell(&Scope::of(&session), &EventPayload::SessionCreated(SessionInfo { info: session.clone() }))?;
+            transaction.emit(&Scope::of(&session), &EventPayload::SessionCreated(SessionInfo { info: session.clone() }))?;
             Ok(Created::Session(Box::new(session)))
         })
         .await
     }
 
-    /// Changes a session; `None` when there is no such session.
+    /// Changes a session; `None` if there is no such session.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -79,8 +79,8 @@ impl Store {
         self.write(move |transaction| transaction.change_session(&scope, change)).await
     }
 
-    /// Deletes a session without children, with all that belongs to it; `None` when there is no such session, false when
-    /// it has children. `missing`: its directory is not there.
+    /// Deletes a session and its data; `None` if there is no such session, false if it has children. `missing`: its
+    /// directory does not exist.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -93,13 +93,13 @@ impl Store {
             session.missing = missing;
             transaction.withdraw(&id, PermissionOutcome::Expired, |_| true)?;
             transaction.rows.delete_session(&id)?;
-            transaction.tell(&Scope::of(&session), &EventPayload::SessionDeleted(SessionInfo { info: session }))?;
+            transaction.emit(&Scope::of(&session), &EventPayload::SessionDeleted(SessionInfo { info: session }))?;
             Ok(Some(true))
         })
         .await
     }
 
-    /// A session, and the linked worktrees that it is in.
+    /// A session and its linked worktrees.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -107,7 +107,7 @@ impl Store {
         self.read(move |rows| Ok((rows.session(&id)?, rows.linked_checkouts(&[id])?))).await
     }
 
-    /// The mode of the session at the root of this one's family, if it was given one.
+    /// The mode of the root of this session's tree, if one was set.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -125,7 +125,7 @@ impl Store {
         .await
     }
 
-    /// The linked worktrees that these sessions are in.
+    /// The linked worktrees of these sessions.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -133,7 +133,7 @@ impl Store {
         self.read(move |rows| rows.linked_checkouts(&ids)).await
     }
 
-    /// Sessions, the most recently updated first; `None` when the session after which they were asked for is not there.
+    /// Sessions, the most recently updated first; `None` if the `before` session does not exist.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -165,7 +165,7 @@ impl Store {
         self.read(move |rows| rows.family(&id)).await
     }
 
-    /// The last `limit` messages before `before`, oldest first, if they take at most `max_bytes`.
+    /// The last `limit` messages before `before`, oldest first, if they are at most `max_bytes` together.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -179,7 +179,7 @@ impl Store {
             {
                 return Ok(Messages::NoMessage);
             }
-            // Asked before they are read: a session may be larger than the memory.
+            // Checked before reading: a session may be larger than the memory.
             if rows.messages_size(&id, limit, before.as_ref())? > max_bytes {
                 return Ok(Messages::TooLarge);
             }
@@ -196,8 +196,8 @@ impl Store {
         self.read(move |rows| rows.message(&session, &id)).await
     }
 
-    /// What a model may have to read of a session: its messages from the prompt of the last summary on, oldest first, and
-    /// the prompts that wait.
+    /// The part of a session that a model may need: the messages from the prompt of the last summary on, oldest first,
+    /// and the queued prompts.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -270,10 +270,10 @@ mod tests {
         let first = prompt(&store, &session, false).await;
         let said = answer(&first, false, false).await;
         let second = prompt(&store, &session, false).await;
-        // Waits while the summary is made, and is answered after it.
+        // Queued while the summary is written, and answered after it.
         let third = prompt(&store, &session, true).await;
         let failed = answer(&first, true, true).await;
-        assert_eq!(ids().await, [&first.id, &said, &second.id, &third.id, &failed].map(Clone::clone), "one that failed is none");
+        assert_eq!(ids().await, [&first.id, &said, &second.id, &third.id, &failed].map(Clone::clone), "a failed summary does not count");
         let summary = answer(&second, true, false).await;
         let last = answer(&third, false, false).await;
         assert_eq!(ids().await, [&second.id, &third.id, &failed, &summary, &last].map(Clone::clone));

@@ -1,5 +1,5 @@
-//! Closing turns that did not close themselves. Nothing looks as if it still ran, nothing runs a second time, and a
-//! prompt that nobody has begun to answer goes back to the queue. What waits for an answer of the user stays open.
+//! Closes turns that did not end normally. Afterwards nothing appears to be running, nothing runs a second time, and a
+//! prompt without an answer is back in the queue. A turn that waits for the user's answer stays open.
 
 use std::collections::HashSet;
 
@@ -15,25 +15,24 @@ use serde_json::json;
 use super::{Asker, Error, Scope, Store, Transaction};
 use crate::stdx::{ids, time::now_ms};
 
-/// Why a turn is closed from outside.
+/// Why a turn is closed.
 #[derive(Debug, Clone)]
 pub enum Cause {
     /// The daemon before this one ended.
     Restart,
-    /// The user does not want it any more.
+    /// The user has aborted it.
     Abort,
     /// The store failed, as the text says.
     Store(String),
 }
 
-/// What closing has found.
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// A turn was open and is closed now.
+    /// An open turn was closed.
     pub closed: bool,
     /// The questions that keep a turn open.
     pub waiting: Vec<Permission>,
-    /// A prompt or an answer is left for the next command of the user.
+    /// A prompt or an answer remains for the next command of the user.
     pub left: bool,
 }
 
@@ -54,7 +53,7 @@ impl Cause {
     }
 }
 
-/// An answer of which nothing is said yet.
+/// A new, empty answer.
 #[must_use]
 pub fn new_answer(user: &UserMessage, cwd: &str, root: &str) -> AssistantMessage {
     AssistantMessage {
@@ -78,7 +77,7 @@ pub fn new_answer(user: &UserMessage, cwd: &str, root: &str) -> AssistantMessage
 }
 
 impl Store {
-    /// The sessions in a turn, and those in which prompts wait.
+    /// The sessions with a turn, and those with queued prompts.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -86,8 +85,8 @@ impl Store {
         self.read(|rows| Ok((rows.sessions_in_a_turn()?, rows.sessions_with_a_queue()?))).await
     }
 
-    /// Closes what is open in a session. Nobody may be working in it. `may_repeat` tells of a tool that it changes nothing,
-    /// so that a call of it may run again beside a question that is taken up.
+    /// Closes what is open in a session; no task may be working in it. `may_repeat` tells whether a tool changes
+    /// nothing, so that its calls may run again when a turn with an open question is resumed.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -95,8 +94,8 @@ impl Store {
         self.write(move |transaction| settle(transaction, &id, &cause, may_repeat)).await
     }
 
-    /// Ends a turn before the model is asked, with this error. An answer that was to be taken up again is closed with
-    /// everything in it, else there is a new one. Gives the last answer.
+    /// Ends a turn with this error before the request to the model. An answer that was to be resumed is closed with its
+    /// parts; otherwise a new one is created. Returns the last answer.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -131,11 +130,11 @@ fn settle(transaction: &mut Transaction<'_>, id: &SessionId, cause: &Cause, may_
     let questions: Vec<Permission> =
         transaction.rows.open_questions(Asker::Session(id))?.into_iter().map(|stored| stored.question.permission).collect();
     let open = transaction.rows.open_answers(id)?;
-    let is_asked_about = |answer: &&MessageId| questions.iter().any(|question| question.message_id == **answer);
-    let kept = if matches!(cause, Cause::Restart) { open.iter().find(is_asked_about).cloned() } else { None };
+    let has_question = |answer: &&MessageId| questions.iter().any(|question| question.message_id == **answer);
+    let kept = if matches!(cause, Cause::Restart) { open.iter().find(has_question).cloned() } else { None };
     for answer in &open {
         if kept.as_ref() == Some(answer) {
-            // What else ran beside the question may have run to its end: only the one who asks has not.
+            // Calls beside the question may have completed; only the call that asks certainly has not.
             let asking: HashSet<&str> = questions.iter().filter(|q| q.message_id == *answer).map(|q| q.call_id.as_str()).collect();
             let parts = transaction.rows.message(id, answer)?.map(|message| message.parts).unwrap_or_default();
             close_parts(transaction, &scope, parts, cause, |call| !asking.contains(call.call_id.as_str()) && !may_repeat(&call.tool))?;
@@ -153,21 +152,21 @@ fn settle(transaction: &mut Transaction<'_>, id: &SessionId, cause: &Cause, may_
     if let Some(prompt) = &turn {
         left = close_turn(transaction, &scope, id, prompt, cause)?;
         transaction.rows.clear_turn(id)?;
-        transaction.tell_prompt(&scope, prompt)?;
+        transaction.emit_prompt(&scope, prompt)?;
     }
     if matches!(cause, Cause::Abort) {
         transaction.cancel_queue(&scope, id)?;
     }
     let closed = turn.is_some() || !open.is_empty();
     if closed || matches!(cause, Cause::Store(_)) {
-        transaction.tell_status(&scope, SessionStatus::Idle)?;
-        transaction.tell_idle(&scope)?;
+        transaction.emit_status(&scope, SessionStatus::Idle)?;
+        transaction.emit_idle(&scope)?;
     }
     Ok(Settled { closed, waiting, left })
 }
 
-/// A turn of which no answer is open: it was cut off before the first one, between two, or after the last. True when its
-/// prompt has gone back to the queue.
+/// Closes a turn without an open answer: it stopped before the first answer, between two, or after the last. True if
+/// its prompt is back in the queue.
 fn close_turn(
     transaction: &mut Transaction<'_>,
     scope: &Scope,
@@ -185,14 +184,14 @@ fn close_turn(
     match last {
         None if matches!(cause, Cause::Restart) => {
             transaction.rows.enqueue_first(session, prompt)?;
-            transaction.tell_queue(scope)?;
+            transaction.emit_queue(scope)?;
             return Ok(true);
         }
         None => {
             let directory = scope.directory.clone().unwrap_or_default();
             end(transaction, scope, new_answer(&user, &directory, &directory), &cause.error())?;
         }
-        // The model was to go on after its calls.
+        // The model was to continue after its tool calls.
         Some(Message::Assistant(answer)) if answer.error.is_none() && answer.finish.as_deref() == Some("tool-calls") => {
             end(transaction, scope, answer, &cause.error())?;
         }
@@ -201,7 +200,7 @@ fn close_turn(
     Ok(false)
 }
 
-/// Closes an answer with everything in it.
+/// Closes an answer with its parts.
 fn close_answer(
     transaction: &mut Transaction<'_>,
     scope: &Scope,
@@ -221,11 +220,11 @@ fn close_answer(
 fn end(transaction: &mut Transaction<'_>, scope: &Scope, mut answer: AssistantMessage, error: &MessageError) -> Result<(), Error> {
     answer.time.completed = answer.time.completed.or(Some(now_ms()));
     answer.error = Some(error.clone());
-    transaction.tell_message(scope, Message::Assistant(answer), None)?;
-    transaction.tell_error(scope, error.clone())
+    transaction.emit_message(scope, Message::Assistant(answer), None)?;
+    transaction.emit_error(scope, error.clone())
 }
 
-/// Closes the parts, of tool calls those that are chosen.
+/// Closes the parts; tool calls only if `chosen` is true.
 fn close_parts(
     transaction: &mut Transaction<'_>,
     scope: &Scope,
@@ -237,7 +236,7 @@ fn close_parts(
     for mut part in parts {
         let is_chosen = if let Part::Tool(tool) = &part { chosen(tool) } else { true };
         if is_chosen && end_part(&mut part, cause, now) {
-            transaction.tell_part(scope, part)?;
+            transaction.emit_part(scope, part)?;
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The store as the rest of the daemon sees it: named transactions, and units of facts and events.
+//! The store as the rest of the daemon sees it: named transactions, and units of state changes and events.
 
 use std::{
     path::Path,
@@ -9,12 +9,12 @@ use polytree_protocol::{id::PermissionId, permission::PermissionOutcome};
 
 use super::{
     Error, Record, Rows, Unit,
-    sqlite::{Database, Durability, ReadersState, SqliteRows, WriterState, aside::SetAside, size::Counts},
+    sqlite::{Database, Durability, ReadersState, SqliteRows, Urgency, WriterState, aside::SetAside, size::Counts},
 };
 
 type AnswerHook = dyn Fn(&PermissionId, PermissionOutcome, Option<String>) + Send + Sync;
 
-/// Who is told, on the thread that commits and in the order of the commits, what was committed. They must be quick.
+/// Callbacks after a commit, on the thread that commits and in commit order. They must be quick.
 #[derive(Default)]
 pub(super) struct Hooks {
     record: OnceLock<Box<dyn Fn(Arc<Record>) + Send + Sync>>,
@@ -29,20 +29,19 @@ impl Hooks {
     }
 }
 
-/// The store.
 pub struct Store {
     database: Database,
     hooks: Arc<Hooks>,
 }
 
-/// An open transaction: what its rules read and change.
+/// An open transaction.
 pub(super) struct Transaction<'a> {
     pub rows: &'a mut dyn Rows,
     pub hooks: &'a Arc<Hooks>,
 }
 
 impl Transaction<'_> {
-    /// Has those told who wait for an answer, once it is committed.
+    /// Calls the answer hook after the commit.
     pub fn answer(&mut self, id: PermissionId, outcome: PermissionOutcome, message: Option<String>) {
         let hooks = Arc::clone(self.hooks);
         self.rows.after_commit(Box::new(move || {
@@ -54,11 +53,11 @@ impl Transaction<'_> {
 }
 
 impl Store {
-    /// Opens the store, and creates it where there is none. A damaged one is set aside and a new one created.
+    /// Opens the store, or creates it. A damaged store is set aside and a new one created.
     ///
     /// # Errors
-    /// [`Error::Newer`], [`Error::Foreign`] and [`Error::Locked`] for a store that is left untouched; others as the database
-    /// says.
+    /// [`Error::Newer`], [`Error::Foreign`] and [`Error::Locked`], which leave the store unchanged; or the error of the
+    /// database.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, Error> {
         let hooks = Arc::<Hooks>::default();
         let announced = Arc::clone(&hooks);
@@ -66,12 +65,12 @@ impl Store {
         Ok(Self { database, hooks })
     }
 
-    /// Announces every committed event. Set once.
+    /// Sets the callback for every committed event. Called once.
     pub fn on_record(&self, hook: impl Fn(Arc<Record>) + Send + Sync + 'static) {
         let _ = self.hooks.record.set(Box::new(hook));
     }
 
-    /// Announces every committed answer to a permission question. Set once.
+    /// Sets the callback for every committed answer to a permission question. Called once.
     pub fn on_answer(&self, hook: impl Fn(&PermissionId, PermissionOutcome, Option<String>) + Send + Sync + 'static) {
         let _ = self.hooks.answer.set(Box::new(hook));
     }
@@ -84,7 +83,7 @@ impl Store {
         self.write(|transaction| transaction.apply(unit)).await
     }
 
-    /// The same for the deltas of a stream: the commit may wait up to 5 ms for company.
+    /// Commits deltas of a stream; the commit may be delayed by up to 5 ms to group it with others.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -93,8 +92,8 @@ impl Store {
         self.database.write_delta(move |rows| Transaction { rows, hooks: &hooks }.apply(unit)).await
     }
 
-    /// Commits, without waiting, the unit that `gather` gives when the writer comes to it. Then `done` is called on the
-    /// writer's thread; it is dropped without a call where the store is closed. `delta` as in [`Store::commit_delta`].
+    /// Queues a commit without waiting. The writer calls `gather` for the unit, and `done` after the commit; both run
+    /// on the writer's thread and are dropped if the store is closed. `delta` as in [`Store::commit_delta`].
     pub fn commit_later(
         &self,
         delta: bool,
@@ -103,10 +102,10 @@ impl Store {
     ) {
         let hooks = Arc::clone(&self.hooks);
         let job = move |rows: &mut SqliteRows<'_>| Transaction { rows, hooks: &hooks }.apply(gather());
-        if delta { self.database.queue_delta(job, done) } else { self.database.queue(job, done) }
+        self.database.queue(if delta { Urgency::Delta } else { Urgency::Now }, job, done);
     }
 
-    /// Runs a rule in a transaction of the one writer; returns once that is committed. In the order of the calls.
+    /// Runs a rule in a write transaction and returns after the commit. Transactions run in the order of the calls.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         rule: impl FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send + 'static,
@@ -115,7 +114,7 @@ impl Store {
         self.database.write(move |rows| rule(&mut Transaction { rows, hooks: &hooks })).await
     }
 
-    /// Reads from one snapshot of what is committed. Never waits for the writer.
+    /// Runs a rule on one snapshot of the committed state. Never waits for the writer.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         rule: impl FnOnce(&dyn Rows) -> Result<T, Error> + Send + 'static,
@@ -133,32 +132,31 @@ impl Store {
         self.database.set_aside()
     }
 
-    /// What is wrong with the store, if it has shown damage while it was in use: from then on every write fails.
+    /// The damage that was found while the store was in use, if any. From then on every write fails.
     #[must_use]
     pub fn damage(&self) -> Option<String> {
         self.database.damage()
     }
 
-    /// Waits until the store shows damage.
-    pub async fn is_damaged(&self) {
-        self.database.is_damaged().await;
+    /// Waits until damage is found.
+    pub async fn wait_for_damage(&self) {
+        self.database.wait_for_damage().await;
     }
 
-    /// Looks through a store that was too large to be looked through when it was opened, for at most some seconds. What is
-    /// found counts like damage that a read meets.
+    /// Checks the integrity of a store that was too large to be checked when it was opened, for at most some seconds.
     ///
     /// # Errors
     /// [`Error::Damaged`], or when the store cannot be read.
-    pub async fn look_through(&self) -> Result<(), Error> {
-        self.database.look_through().await
+    pub async fn check_integrity(&self) -> Result<(), Error> {
+        self.database.check_integrity().await
     }
 
-    /// Frees what the connections keep of pages that were read.
+    /// Frees the page caches of the connections.
     pub async fn shrink(&self) {
         self.database.shrink().await;
     }
 
-    /// How much is in it.
+    /// The numbers of rows and bytes.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -166,19 +164,18 @@ impl Store {
         self.database.counts().await
     }
 
-    /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.database.path()
     }
 
-    /// What the writer and the readers are doing now. Waits for nothing.
+    /// What the writer and the readers are doing. Does not block.
     #[must_use]
     pub fn state(&self) -> (WriterState, ReadersState) {
         self.database.state()
     }
 
-    /// Commits what waits, then refuses everything.
+    /// Commits what is queued, then refuses all calls.
     pub fn close(&self) {
         self.database.close();
     }

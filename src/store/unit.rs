@@ -1,4 +1,4 @@
-//! What is committed together: facts, and the events that tell of them.
+//! What is committed together: state changes and their events.
 
 use polytree_protocol::{
     events::{EventPayload, PartDelta, SessionErrorInfo, SessionStatusInfo},
@@ -13,19 +13,19 @@ use polytree_protocol::{
 
 use super::Scope;
 
-/// A list of facts and events that commits as one, all of one scope.
+/// A list of state changes and events that are committed atomically, all in one scope.
 #[derive(Debug, Clone)]
 pub struct Unit {
     pub(super) scope: Scope,
     pub(super) changes: Vec<Change>,
 }
 
-/// A fact with the event that tells of it, or an event alone.
+/// A state change with its event, or only an event.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
     Message(Message),
     Part(Part),
-    /// A part whose text, of so many bytes, stays as it was appended.
+    /// A part that keeps its appended text, which has this many bytes.
     EndedPart(Part, usize),
     Delta(PartDelta),
     Session(SessionChange),
@@ -34,27 +34,26 @@ pub(super) enum Change {
     Event(EventPayload),
 }
 
-/// How a session is changed. What is not set stays.
+/// A change of a session. `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default)]
 pub struct SessionChange {
-    /// A new title.
     pub title: Option<String>,
-    /// The title only replaces one that begins so.
+    /// Set `title` only if the current one starts with this.
     pub replaces: Option<&'static str>,
-    /// Archives it, or takes that back.
+    /// Archives or unarchives it.
     pub archived: Option<bool>,
-    /// How its commands are confined.
+    /// The sandbox mode.
     pub mode: Option<Mode>,
     /// The agent and the model of its last prompt.
     pub chosen: Option<(String, ModelRef)>,
-    /// What a call has cost and used.
+    /// The cost and tokens of a model request, to add.
     pub used: Option<(f64, Tokens)>,
-    /// Its directory is not there, as whoever asks for the change has seen. Not kept, only told.
+    /// Whether its directory is missing, as the caller has checked. Emitted, not stored.
     pub missing: bool,
 }
 
 impl Unit {
-    /// Nothing yet, in this scope.
+    /// An empty unit.
     #[must_use]
     pub fn new(scope: &Scope) -> Self {
         Self { scope: scope.clone(), changes: Vec::new() }
@@ -65,25 +64,23 @@ impl Unit {
         self
     }
 
-    /// Stores a message that is no prompt, new or changed.
+    /// Inserts or updates a message that is not a prompt.
     #[must_use]
     pub fn message(self, message: Message) -> Self {
         self.with(Change::Message(message))
     }
 
-    /// Stores a part whole.
     #[must_use]
     pub fn part(self, part: Part) -> Self {
         self.with(Change::Part(part))
     }
 
-    /// Stores a part whose text, of so many bytes, stays as it was appended.
+    /// Updates a part and keeps its appended text, which has this many bytes.
     #[must_use]
     pub fn ended_part(self, part: Part, bytes: usize) -> Self {
         self.with(Change::EndedPart(part, bytes))
     }
 
-    /// Appends to a part.
     #[must_use]
     pub fn delta(self, delta: PartDelta) -> Self {
         self.with(Change::Delta(delta))
@@ -101,27 +98,27 @@ impl Unit {
         self.with(Change::Todos(todos))
     }
 
-    /// Withdraws what the session asks.
+    /// Withdraws the session's open questions.
     #[must_use]
     pub fn withdraw(self, outcome: PermissionOutcome) -> Self {
         self.with(Change::Withdraw(outcome))
     }
 
-    /// Tells what the session does now.
+    /// Emits the session's status.
     #[must_use]
     pub fn status(self, status: SessionStatus) -> Self {
         let session_id = self.scope.session();
         self.event(EventPayload::SessionStatusChanged(SessionStatusInfo { session_id, status }))
     }
 
-    /// Tells that something went wrong in the session.
+    /// Emits an error of the session.
     #[must_use]
     pub fn error(self, error: MessageError) -> Self {
         let session_id = self.scope.session();
         self.event(EventPayload::SessionError(SessionErrorInfo { session_id, error }))
     }
 
-    /// Tells of something of which nothing else is kept.
+    /// Emits an event that changes no stored state.
     #[must_use]
     pub fn event(self, payload: EventPayload) -> Self {
         self.with(Change::Event(payload))

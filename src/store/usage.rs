@@ -1,24 +1,25 @@
-//! What calls use and cost. Sums are exact: prices become whole millionths of a millionth of a dollar for a token, and
-//! only the result is a floating-point number again. Pure.
+//! The cost of model requests. Sums are exact: amounts are counted in units of 10⁻¹² dollars, and only the result is a
+//! floating-point number. Pure.
 
 use polytree_protocol::{
     message::Tokens,
     provider::{LongContextCost, ModelCost},
 };
 
-/// Parts of a dollar in which is counted: prices are dollars for a million tokens, with at most six decimals.
-const PARTS: f64 = 1e12;
-/// More tokens than this cost what [`ModelCost::context_over_200k`] says.
-const LONG_CONTEXT: u64 = 200_000;
+/// Units per dollar: prices are dollars per million tokens, with at most six decimals.
+const UNITS_PER_DOLLAR: f64 = 1e12;
+/// Above this many tokens the prices of [`ModelCost::context_over_200k`] apply.
+const LONG_CONTEXT_TOKENS: u64 = 200_000;
 
-/// What a call costs, in US dollars.
+/// The cost of a request, in US dollars.
 pub(crate) fn cost(tokens: &Tokens, price: &ModelCost) -> f64 {
     let read = tokens.input.saturating_add(tokens.cache.read).saturating_add(tokens.cache.write);
     let ModelCost { input, output, cache_read, cache_write, context_over_200k } = *price;
-    let price = context_over_200k.filter(|_| read > LONG_CONTEXT).unwrap_or(LongContextCost { input, output, cache_read, cache_write });
-    // A price that is not known is that of input: tokens from a cache are seldom free, and never dearer than they say.
+    let price =
+        context_over_200k.filter(|_| read > LONG_CONTEXT_TOKENS).unwrap_or(LongContextCost { input, output, cache_read, cache_write });
+    // An unknown cache price is taken to be the input price: cached tokens are seldom free, and never more expensive.
     let or_input = |cached: f64| if cached > 0.0 { cached } else { price.input };
-    let parts = [
+    let units = [
         (tokens.input, price.input),
         (tokens.output, price.output),
         (tokens.reasoning, price.output),
@@ -26,28 +27,28 @@ pub(crate) fn cost(tokens: &Tokens, price: &ModelCost) -> f64 {
         (tokens.cache.write, or_input(price.cache_write)),
     ]
     .into_iter()
-    .map(|(count, price)| u128::from(count).saturating_mul(parts(price / 1e6)))
+    .map(|(count, price)| u128::from(count).saturating_mul(units(price / 1e6)))
     .fold(0, u128::saturating_add);
-    dollars(parts)
+    dollars(units)
 }
 
 /// The sum of two amounts in US dollars.
 pub(crate) fn sum(one: f64, other: f64) -> f64 {
-    dollars(parts(one).saturating_add(parts(other)))
+    dollars(units(one).saturating_add(units(other)))
 }
 
-/// What is no amount of money, such as a negative price in somebody's settings, counts as nothing.
+/// Values that are not an amount of money, such as a negative price in the settings, count as 0.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "finite and not negative; `as` saturates")]
-fn parts(dollars: f64) -> u128 {
-    if dollars.is_finite() && dollars > 0.0 { (dollars * PARTS).round() as u128 } else { 0 }
+fn units(dollars: f64) -> u128 {
+    if dollars.is_finite() && dollars > 0.0 { (dollars * UNITS_PER_DOLLAR).round() as u128 } else { 0 }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the nearest number, which is the exact one in its usual digits up to 4,000 dollars")]
-fn dollars(parts: u128) -> f64 {
-    parts as f64 / PARTS
+fn dollars(units: u128) -> f64 {
+    units as f64 / UNITS_PER_DOLLAR
 }
 
-/// Adds what a call used to what others did.
+/// Adds the tokens of a request to a total.
 pub(crate) fn add(total: &mut Tokens, tokens: &Tokens) {
     let add = |total: &mut u64, count: u64| *total = total.saturating_add(count);
     add(&mut total.input, tokens.input);
@@ -104,15 +105,15 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_costs_nothing_and_breaks_nothing() {
+    fn invalid_prices_cost_nothing() {
         for price in [-1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(cost(&tokens(1, 1, 1, 1, 1), &ModelCost { input: price, output: price, ..ModelCost::default() }).to_string(), "0");
         }
-        let most = tokens(u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX);
-        assert!(cost(&most, &ModelCost { input: 1e300, output: 1.0, ..ModelCost::default() }).is_finite());
-        let mut total = most;
-        add(&mut total, &most);
-        assert_eq!(total, most);
+        let max = tokens(u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX);
+        assert!(cost(&max, &ModelCost { input: 1e300, output: 1.0, ..ModelCost::default() }).is_finite());
+        let mut total = max;
+        add(&mut total, &max);
+        assert_eq!(total, max);
     }
 
     proptest! {
@@ -130,20 +131,20 @@ mod tests {
             let (mut total, mut exact) = (0.0, 0_u128);
             for (input, output, reasoning, read, write) in calls {
                 total = sum(total, cost(&tokens(input, output, reasoning, read, write), &model));
-                // As it is kept between two calls.
+                // As it is stored between two requests.
                 total = serde_json::from_str(&serde_json::to_string(&total).unwrap()).unwrap();
-                // Prices are whole millionths of a dollar for a million tokens.
+                // Prices are whole millionths of a dollar per million tokens.
                 let or_input = |cached: u64| if cached > 0 { cached } else { price.0 };
                 exact += [(input, price.0), (output + reasoning, price.1), (read, or_input(price.2)), (write, or_input(price.3))]
                     .iter()
                     .map(|(count, price)| u128::from(*count) * u128::from(*price))
                     .sum::<u128>();
             }
-            // In the exact arithmetic of decimals, as far as a floating-point number can hold it.
+            // The exact decimal result, rounded to a floating-point number.
             let digits = 12;
             let text = format!("{}.{:0digits$}", exact / 1_000_000_000_000, exact % 1_000_000_000_000);
             let nearest: f64 = text.parse().unwrap();
-            // What was read last may be off by the last bit, which the next sum sets right.
+            // The last value read may be off by one bit, which the next sum corrects.
             let total = sum(total, 0.0);
             if exact < 4_000 * 1_000_000_000_000 {
                 prop_assert_eq!(total.to_bits(), nearest.to_bits(), "{} is not {}", total, text);

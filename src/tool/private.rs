@@ -3,122 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::stdx::paths::{AbsPath, home};
-
-/// Below the user's home. The names of other systems do no harm here.
-const BELOW_HOME: &[&str] = &[
-    // Keys of logins and of encryption.
-    ".ssh",
-    ".gnupg",
-    ".password-store",
-    ".config/age",
-    ".config/sops",
-    ".local/share/keyrings",
-    ".local/share/kwalletd",
-    ".config/op",
-    ".config/1Password",
-    ".config/Bitwarden",
-    ".config/Bitwarden CLI",
-    "Library/Keychains",
-    "AppData/Roaming/Microsoft/Credentials",
-    "AppData/Local/Microsoft/Credentials",
-    // Logins of programs that fetch.
-    ".netrc",
-    "_netrc",
-    ".authinfo",
-    ".authinfo.gpg",
-    ".pgpass",
-    ".my.cnf",
-    ".mylogin.cnf",
-    ".git-credentials",
-    ".config/git/credentials",
-    ".config/gh",
-    ".config/glab-cli",
-    ".config/hub",
-    ".config/rclone",
-    ".s3cfg",
-    ".boto",
-    // Clouds and clusters.
-    ".aws",
-    ".azure",
-    ".config/gcloud",
-    ".oci",
-    ".config/doctl",
-    ".fly",
-    ".kube",
-    ".docker/config.json",
-    ".config/containers/auth.json",
-    ".vault-token",
-    ".terraform.d/credentials.tfrc.json",
-    ".terraformrc",
-    // Registries of packages.
-    ".cargo/credentials",
-    ".cargo/credentials.toml",
-    ".npmrc",
-    ".yarnrc.yml",
-    ".pypirc",
-    ".config/pypoetry/auth.toml",
-    ".gem/credentials",
-    ".local/share/gem/credentials",
-    ".nuget/NuGet/NuGet.Config",
-    ".m2/settings.xml",
-    ".m2/settings-security.xml",
-    ".gradle/gradle.properties",
-    ".composer/auth.json",
-    ".config/composer/auth.json",
-    // Models.
-    ".claude/.credentials.json",
-    ".codex/auth.json",
-    ".gemini/oauth_creds.json",
-    ".local/share/opencode/auth.json",
-    ".config/github-copilot",
-    ".cache/huggingface/token",
-    ".huggingface/token",
-    ".kaggle/kaggle.json",
-    // What browsers remember.
-    ".mozilla",
-    ".thunderbird",
-    ".config/google-chrome",
-    ".config/chromium",
-    ".config/BraveSoftware",
-    ".config/microsoft-edge",
-    ".config/vivaldi",
-    ".config/opera",
-    "snap/firefox",
-    ".var/app/org.mozilla.firefox",
-    "Library/Application Support/Google/Chrome",
-    "Library/Application Support/Firefox",
-    "Library/Cookies",
-];
-
-/// Variables that move some of them, and what lies in the directory that they name; empty: they name the place itself.
-const MOVED: &[(&str, &[&str])] = &[
-    ("GNUPGHOME", &[""]),
-    ("PASSWORD_STORE_DIR", &[""]),
-    ("NETRC", &[""]),
-    ("PGPASSFILE", &[""]),
-    ("GH_CONFIG_DIR", &[""]),
-    ("AWS_CONFIG_FILE", &[""]),
-    ("AWS_SHARED_CREDENTIALS_FILE", &[""]),
-    ("AZURE_CONFIG_DIR", &[""]),
-    ("CLOUDSDK_CONFIG", &[""]),
-    ("GOOGLE_APPLICATION_CREDENTIALS", &[""]),
-    ("KUBECONFIG", &[""]),
-    ("DOCKER_CONFIG", &["config.json"]),
-    ("REGISTRY_AUTH_FILE", &[""]),
-    ("CARGO_HOME", &["credentials", "credentials.toml"]),
-    ("NPM_CONFIG_USERCONFIG", &[""]),
-    ("npm_config_userconfig", &[""]),
-    ("COMPOSER_HOME", &["auth.json"]),
-    ("GRADLE_USER_HOME", &["gradle.properties"]),
-    ("HF_HOME", &["token"]),
-    ("CODEX_HOME", &["auth.json"]),
-    (
-        "XDG_CONFIG_HOME",
-        &["gh", "git/credentials", "gcloud", "glab-cli", "hub", "rclone", "google-chrome", "chromium", "op", "age", "sops"],
-    ),
-    ("XDG_DATA_HOME", &["keyrings", "kwalletd"]),
-];
+use crate::{
+    sandbox::key_stores,
+    stdx::paths::{AbsPath, home},
+};
 
 /// The private places of a user.
 #[derive(Debug, Clone, Default)]
@@ -134,17 +22,8 @@ impl PrivatePlaces {
     #[must_use]
     pub fn new(own: impl IntoIterator<Item = AbsPath>, open: AbsPath, environment: &BTreeMap<String, String>) -> Self {
         let mut named: Vec<AbsPath> = own.into_iter().collect();
-        if let Some(home) = environment.get("HOME").and_then(AbsPath::new).or_else(home) {
-            named.extend(BELOW_HOME.iter().map(|name| home.join(name)));
-        }
-        for (variable, names) in MOVED {
-            // A list, as KUBECONFIG may be.
-            let values = environment.get(*variable).into_iter().flat_map(|value| std::env::split_paths(value).collect::<Vec<_>>());
-            let directories: Vec<AbsPath> = values.filter_map(AbsPath::new).collect();
-            named.extend(directories.iter().flat_map(|directory| {
-                names.iter().map(move |name| if name.is_empty() { directory.clone() } else { directory.join(name) })
-            }));
-        }
+        let home = environment.get("HOME").and_then(AbsPath::new).or_else(home);
+        named.extend(key_stores(home.as_ref(), environment));
         let mut places = Vec::with_capacity(named.len());
         for place in named {
             // Not the root, nor what would make everything private.

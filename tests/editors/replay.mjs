@@ -20,33 +20,97 @@ const browser = await launchChromium()
 let passed = 0
 let failed = 0
 
-for (const name of ['answer', 'tools', 'sandbox', 'ends']) {
-  const title = `the transcript \`${name}\` is shown the same event by event, at once, and as it was recorded`
+/** The chat's page, with the program that plays. */
+async function open() {
+  const context = await browser.newContext({ timezoneId: 'UTC' })
+  const tab = await context.newPage()
+  const errors = []
+  tab.on('pageerror', (error) => errors.push(error.message))
+  await tab.setContent(html.pageHtml({ policy: "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'", style: '', script: 'data:,', nonce: '' }))
+  await tab.evaluate('globalThis.acquireVsCodeApi = () => ({ postMessage() {}, getState() {}, setState() {} })')
+  await tab.evaluate(page)
+  await tab.evaluate(replay)
+  return { tab, context, errors }
+}
+
+async function test(title, run) {
+  const opened = await open()
   try {
-    const transcript = JSON.parse(fs.readFileSync(path.join(transcripts, `${name}.json`), 'utf8'))
-    const context = await browser.newContext({ timezoneId: 'UTC' })
-    const tab = await context.newPage()
-    const errors = []
-    tab.on('pageerror', (error) => errors.push(error.message))
-    await tab.setContent(html.pageHtml({ policy: "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'", style: '', script: 'data:,', nonce: '' }))
-    await tab.evaluate('globalThis.acquireVsCodeApi = () => ({ postMessage() {}, getState() {}, setState() {} })')
-    await tab.evaluate(page)
-    await tab.evaluate(replay)
-    const grown = await tab.evaluate((recorded) => window.replay.grow(recorded), transcript)
-    const whole = await tab.evaluate((recorded) => window.replay.whole(recorded), transcript)
-    await context.close()
-    assert.deepEqual(errors, [])
-    assert.deepEqual(grown.split('\n'), whole.split('\n'))
-    const golden = path.join(transcripts, `${name}.vscode.html`)
-    if (process.env.POLYTREE_UPDATE) fs.writeFileSync(golden, whole)
-    assert.deepEqual(whole.split('\n'), fs.readFileSync(golden, 'utf8').split('\n'), 'set POLYTREE_UPDATE=1 to write it anew')
+    await run(opened)
+    assert.deepEqual(opened.errors, [])
     passed += 1
     console.log(`ok      ${title}`)
   } catch (error) {
     failed += 1
     console.log(`FAILED  ${title}\n${error.stack}`)
   }
+  await opened.context.close()
 }
+
+for (const name of ['answer', 'tools', 'sandbox', 'ends']) {
+  await test(`the transcript \`${name}\` is shown the same event by event, at once, and as it was recorded`, async ({ tab }) => {
+    const transcript = JSON.parse(fs.readFileSync(path.join(transcripts, `${name}.json`), 'utf8'))
+    const grown = await tab.evaluate((recorded) => window.replay.grow(recorded), transcript)
+    const whole = await tab.evaluate((recorded) => window.replay.whole(recorded), transcript)
+    assert.deepEqual(grown.split('\n'), whole.split('\n'))
+    const golden = path.join(transcripts, `${name}.vscode.html`)
+    if (process.env.POLYTREE_UPDATE) fs.writeFileSync(golden, whole)
+    assert.deepEqual(whole.split('\n'), fs.readFileSync(golden, 'utf8').split('\n'), 'set POLYTREE_UPDATE=1 to write it anew')
+  })
+}
+
+await test('a text that grows looks at every moment as if it were rendered anew', async ({ tab }) => {
+  const text = `# One
+
+Text with *emphasis*
+over lines.
+
+- a
+- b
+
+  still b
+
+      code of b
+
+Not of the list. A line
+----
+1. first
+
+2. second
+
+\`\`\`rust
+fn a() {}
+
+fn b() {}
+\`\`\`
+
+- loose
+
+- list
+
+> quote
+
+> another
+continued
+
+(round) and "quoted"
+
+**bold** begins
+
+~~~
+\`\`\`
+
+x
+~~~
+| a | b |
+|---|---|
+| 1 | 2 |
+
+Last — äöü.
+`
+  assert.equal(await tab.evaluate((whole) => window.replay.prefixes(whole), text), undefined)
+})
+
 await browser.close()
 console.log(`the chat's page: ${passed} passed, ${failed} failed`)
 process.exit(failed ? 1 : 0)

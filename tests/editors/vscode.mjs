@@ -1,19 +1,21 @@
 // The extension in a real VS Code workbench (code-server in Chromium), with the real daemon and a model server:
 //
-//   node vscode.mjs CODE_SERVER VSIX OUT
+//   node vscode.mjs CODE_SERVER VSIX OUT NVIM
 //
-// CODE_SERVER is the folder of its installation, OUT a folder for pictures. It ends with "N passed, N failed".
+// CODE_SERVER is the folder of its installation, OUT a folder for pictures, NVIM the Neovim that joins in. It ends with "N passed, N failed".
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { call, say } from './model_server.mjs'
+import { Screen } from './screen.mjs'
 import { place, until, workbench } from './workbench.mjs'
 
-const [codeServer, vsix, out] = process.argv.slice(2).map((name) => path.resolve(name))
+const [codeServer, vsix, out, nvim] = process.argv.slice(2).map((name) => path.resolve(name))
 const where = await place()
 const { project, model, daemon, env, executable } = where
-const { page, chat, said, picture, pick, command, ask, answer, openFile, close } = await workbench(where, { codeServer, vsix, out })
+const { page, chat, said, picture, pick, command, ask, answer, openFile, close, useTheme } = await workbench(where, { codeServer, vsix, out })
 
 // ---- the tests: one user's first quarter of an hour, in order
 
@@ -49,6 +51,33 @@ await test('a prompt streams its answer into the chat', async () => {
   await picture('chat')
 })
 
+await test('a change is asked for beside its file, on a dark and on a light screen', async () => {
+  where.write('project/src/main.rs', 'fn main() {\n    println!("Hello");\n}\n')
+  const lines = await openFile('src/main.rs')
+  model.script(
+    (reply) => {
+      reply.text('The greeting is in `src/main.rs`. I change it so that it names the **whole world**:\n\n```rust\nfn main() {\n    println!("Hello, world");\n}\n```\n')
+      reply.call('read', { filePath: 'src/main.rs' })
+      reply.finish()
+    },
+    call('edit', { filePath: 'src/main.rs', oldString: '"Hello"', newString: '"Hello, world"' }),
+    say('Done.'),
+  )
+  await command('New Session')
+  await chat().locator('.empty').waitFor()
+  await ask('Greet the whole world')
+  await chat().locator('.ask .added').waitFor()
+  await page.locator('.statusbar-item', { hasText: '1 question' }).waitFor()
+  await picture('vscode-dark')
+  await useTheme('Default Light Modern', 'vs')
+  await picture('vscode-light')
+  await useTheme('Default Dark Modern', 'vs-dark')
+  await answer('once')
+  await said('Done.').waitFor()
+  await lines.filter({ hasText: 'Hello, world' }).waitFor()
+  await page.keyboard.press('Control+W')
+})
+
 await test('a question is shown whole, answered in the chat, and the command runs', async () => {
   model.script(call('bash', { command: 'echo from the tool > made.txt', description: 'Make a file' }), say('It is made.'))
   await ask('make it')
@@ -56,7 +85,6 @@ await test('a question is shown whole, answered in the chat, and the command run
   await question.waitFor()
   assert.match(await question.locator('pre').innerText(), /echo from the tool > made\.txt/)
   await page.locator('.statusbar-item', { hasText: '1 question' }).waitFor()
-  await picture('question')
   await answer('once')
   await said('It is made.').waitFor()
   assert.equal(fs.readFileSync(path.join(project, 'made.txt'), 'utf8'), 'from the tool\n')
@@ -180,6 +208,68 @@ await test('2,000 deltas arrive whole', async () => {
   assert.deepEqual(words, Array.from({ length: 2000 }, (_, number) => `word${number}`))
 })
 
+await test('Neovim and VS Code show one session, and a question is answered in either of them', async () => {
+  const plugin = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../editors/nvim')
+  const setup = `lua require("polytree").setup({ command = { "${executable}", "stdio" } })`
+  const xdg = Object.fromEntries(['CONFIG', 'DATA', 'STATE', 'CACHE'].map((name) => [`XDG_${name}_HOME`, path.join(where.root, 'nvim', name)]))
+  const screen = new Screen(`${nvim} --clean --cmd 'set rtp^=${plugin}' -c '${setup}' notes.txt`, { cwd: project, env: { ...env, ...daemon, ...xdg } })
+  try {
+    await screen.shows('alpha')
+    const bash = (command) => call('bash', { command, description: 'Touch' })
+    model.script(bash('touch from-neovim'), bash('touch from-vscode'), say('Both have answered.'))
+    await ask('touch two files')
+    await chat().locator('.ask pre', { hasText: 'touch from-neovim' }).waitFor()
+    screen.type(':Polytree')
+    screen.keys('Enter')
+    await screen.shows('touch two files')
+    await screen.shows(/touch from-neovim[^]*ga allow/)
+    screen.type('ga')
+    await chat().locator('.ask pre', { hasText: 'touch from-vscode' }).waitFor()
+    await screen.shows(/touch from-vscode[^]*ga allow/)
+    await answer('once')
+    await said('Both have answered.').waitFor()
+    await screen.shows('Both have answered.')
+    assert.ok(!screen.text().includes('ga allow'), 'the question is still open in Neovim')
+    assert.ok(fs.existsSync(path.join(project, 'from-neovim')) && fs.existsSync(path.join(project, 'from-vscode')))
+    model.script(say('Asked in Neovim.'))
+    screen.type(':Polytree prompt what else?')
+    screen.keys('Enter')
+    await said('Asked in Neovim.').waitFor()
+  } finally {
+    screen.close()
+  }
+})
+
+await test('everything by keyboard: open, ask about a selection, answer, and go on writing while an answer streams', async () => {
+  const lines = await openFile('src/main.txt')
+  await lines.click()
+  await page.keyboard.press('Control+A')
+  await page.keyboard.press('Control+Alt+K')
+  await chat().locator('.chip', { hasText: 'src/main.txt:1-3' }).waitFor()
+  await chat().locator('#text:focus').waitFor()
+  model.script(call('bash', { command: 'touch by-keyboard', description: 'Touch' }), async (reply) => {
+    for (let number = 0; number < 40; number += 1) {
+      reply.text(`key${number} `)
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+    reply.finish()
+  })
+  await page.keyboard.type('what is this?')
+  await page.keyboard.press('Enter')
+  await chat().locator('.ask').waitFor()
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  await page.keyboard.press('Alt+Y')
+  await said('key3').waitFor()
+  await page.keyboard.type('the next prompt')
+  await said('key39').waitFor()
+  assert.equal(await chat().locator('#text').inputValue(), 'the next prompt')
+  assert.ok(JSON.stringify(model.requests.at(-2)).includes('1: one'), 'the selection did not go along')
+  await lines.click()
+  await page.keyboard.press('Control+Alt+P')
+  await chat().locator('#text:focus').waitFor()
+  await chat().locator('#text').fill('')
+})
+
 await test('`@` offers files, and a file that is taken goes along', async () => {
   model.script(say('I have read the notes.'))
   const input = chat().locator('#text')
@@ -228,6 +318,8 @@ await test('the text of a question is whole: what cannot be told, what rules den
 await test('sessions are listed, and a new one begins empty', async () => {
   await page.locator('.pane-header', { hasText: 'Sessions' }).click()
   await page.locator('.monaco-list-row', { hasText: 'A title' }).first().waitFor()
+  const left = await chat().locator('#messages').evaluate((list) => list.scrollHeight - list.scrollTop - list.clientHeight)
+  assert.ok(left < 60, `the list has pushed ${left} pixels of the conversation's end out of sight`)
   await command('New Session')
   await chat().locator('.empty').waitFor()
   await picture('new-session')

@@ -75,7 +75,7 @@ export async function place() {
 export async function workbench(where, { codeServer, vsix, out, theme = 'Default Dark Modern' }) {
   const { root, project, daemon, executable } = where
   fs.mkdirSync(out, { recursive: true })
-  const settings = JSON.stringify({
+  const settings = {
     'workbench.startupEditor': 'none',
     'files.autoSave': 'off',
     'telemetry.telemetryLevel': 'off',
@@ -86,9 +86,9 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
     'workbench.colorTheme': theme,
     'polytree.command': [executable, 'stdio'],
     'polytree.environment': daemon,
-  })
-  where.write('user/User/settings.json', settings)
-  where.write('user/Machine/settings.json', settings)
+  }
+  const write = (more = {}) => ['User', 'Machine'].forEach((kind) => where.write(`user/${kind}/settings.json`, JSON.stringify({ ...settings, ...more })))
+  write()
 
   // The newest versions bring their own Node.
   const node = path.join(codeServer, 'node/bin')
@@ -103,6 +103,8 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
     [...common, '--auth', 'none', '--bind-addr', `127.0.0.1:${port}`, '--disable-telemetry', '--disable-update-check', '--disable-workspace-trust', project],
     { env, stdio: ['ignore', fs.openSync(path.join(out, 'server.log'), 'w'), 'inherit'] },
   )
+  // Whatever fails, nothing is left running.
+  process.on('exit', () => server.kill())
   const url = `http://127.0.0.1:${port}/`
   await until('code-server', () => fetch(`${url}healthz`).then((answer) => answer.ok, () => false))
   const browser = await launchChromium()
@@ -111,6 +113,12 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
   await page.goto(url)
   await page.locator('.monaco-workbench').waitFor()
   await page.locator('.statusbar-item', { hasText: 'polytree' }).waitFor()
+
+  /** Another theme, while the workbench runs. `kind` is `vs` for a light one, `vs-dark` for a dark one. */
+  async function useTheme(name, kind) {
+    write({ 'workbench.colorTheme': name })
+    await page.locator(`.monaco-workbench.${kind}`).waitFor()
+  }
 
   async function close() {
     await browser.close()
@@ -128,7 +136,7 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
       }
     })
   }
-  return { page, browser, url, close, ...driver(page, out) }
+  return { page, browser, url, close, useTheme, ...driver(page, out) }
 }
 
 /** What a person does with a page of the workbench. */

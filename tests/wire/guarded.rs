@@ -60,6 +60,60 @@ async fn keys_are_not_in_commands_and_not_in_results() {
 }
 
 #[tokio::test]
+async fn no_cut_leaves_a_part_of_a_key() {
+    const KEY: &str = "QWERTYUIOP0987654321ASDFGHJKL1234567890ZXCVBNM";
+    let fixture = Fixture::new().await;
+    let provider = json!({ "test": {
+        "api": "openai", "options": { "baseURL": fixture.models.url(), "apiKey": KEY }, "models": { "main": {}, "small": {} },
+    } });
+    fixture.settings(&json!({ "provider": provider, "permission": { "*": "allow" } }));
+    // The key stands across the place where a line is cut, by characters and by bytes.
+    for (name, around, before) in [("wide", "\u{1f511}", 1980), ("plain", "x", 1980), ("key", "", 0)] {
+        let line = format!("{}{KEY}{}\n", around.repeat(before), around.repeat(3000));
+        std::fs::write(fixture.path(&format!("repo/{name}.txt")), line).unwrap();
+    }
+    // A match with so much before it that what is shown begins in the key, and one after which it ends in it.
+    let found = format!("{KEY}{}NEEDLE{}{KEY}\n", "x".repeat(245), "y".repeat(1720));
+    std::fs::write(fixture.path("repo/found.txt"), "z".repeat(3000) + &found).unwrap();
+    let lines =
+        |last: &str| format!("fn quoted() {{\n    let first = 1;\n    let second = 2;\n    let {} = 3;\n}}\n", "q".repeat(280) + last);
+    std::fs::write(fixture.path("repo/quoted.txt"), lines(KEY)).unwrap();
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    client.subscribe(json!({ "sessionID": session })).await;
+    let bash = "k=$(cat key.txt); printf %s \"${k:0:20}\"; read -t 0.2 x < <(sleep 1); printf '%s\\n' \"${k:20}\"";
+    for calls in [
+        vec![("a", "read", json!({ "filePath": "wide.txt" })), ("b", "read", json!({ "filePath": "plain.txt" }))],
+        vec![("c", "grep", json!({ "pattern": "NEEDLE" })), ("d", "grep", json!({ "pattern": "^x{20}" }))],
+        vec![("q", "read", json!({ "filePath": "quoted.txt" }))],
+        vec![("e", "edit", json!({ "filePath": "quoted.txt", "oldString": lines("other"), "newString": "x" }))],
+        vec![("f", "bash", json!({ "command": bash, "description": "x" }))],
+    ] {
+        fixture.models.push(Answer::openai_calls(&calls));
+    }
+    fixture.models.push(Answer::openai_text("done"));
+    client.prompt(&session, "1").await;
+    let messages = client.call("session.messages", json!({ "sessionID": session })).await.to_string();
+    let events = Value::from(client.events_until("session.idle").await).to_string();
+    assert!(
+        messages.matches("[redacted key]").count() >= 6 && messages.contains("NEEDLE") && messages.contains("nearest text"),
+        "{messages}"
+    );
+    for (place, text) in [("messages", messages), ("events", events)] {
+        for part in KEY.as_bytes().windows(5).map(|part| str::from_utf8(part).unwrap()) {
+            assert!(!text.contains(part), "{part} is in the {place}");
+        }
+    }
+    let description = format!("{} {KEY}", "d".repeat(180));
+    fixture.models.push(Answer::openai_calls(&[("g", "bash", json!({ "command": "true", "description": description }))]));
+    fixture.models.push(Answer::openai_text("done"));
+    client.prompt(&session, "2").await;
+    let messages = client.call("session.messages", json!({ "sessionID": session })).await;
+    let state = &messages.as_array().unwrap().iter().rev().find_map(|message| parts(message, "tool").first().copied()).unwrap()["state"];
+    assert!(state["title"].as_str().unwrap().ends_with("[redacted key]"), "{state}");
+}
+
+#[tokio::test]
 async fn a_projects_address_gets_a_key_once_the_user_names_it() {
     let fixture = Fixture::new().await;
     let other = ModelServer::start().await;

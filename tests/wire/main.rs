@@ -46,6 +46,8 @@ mod sandbox;
 mod sandbox_git;
 #[cfg(target_os = "linux")]
 mod sandbox_processes;
+#[cfg(target_os = "linux")]
+mod sandbox_settings;
 mod sessions;
 mod store;
 mod structured;

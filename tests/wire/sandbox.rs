@@ -88,6 +88,11 @@ impl Place {
         state
     }
 
+    /// What the daemon says of the sandbox.
+    pub async fn diagnosis(&mut self) -> Value {
+        self.client.call("server.diagnose", json!({})).await["sandbox"].clone()
+    }
+
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.fixture.path(name)).unwrap_or_default()
     }
@@ -252,6 +257,9 @@ async fn in_the_mode_for_edits_tool_chains_work_in_the_worktree() {
         &python("import multiprocessing as m; m.Queue().put(1); import tempfile; tempfile.mkdtemp()"),
         &python("import socket as s; a = s.create_server((\"127.0.0.1\", 0)); s.create_connection(a.getsockname())"),
         "ps aux > /dev/null; df . > /dev/null; true",
+        &python(
+            "import os\nfor name in (\"XDG_CACHE_HOME\", \"GOCACHE\", \"PIP_CACHE_DIR\", \"npm_config_cache\", \"PNPM_HOME\"): os.makedirs(os.environ[name], exist_ok=True); open(os.environ[name] + \"/x\", \"w\")",
+        ),
     ] {
         let state = place.run(line, edits()).await;
         assert_eq!(state["metadata"]["exit"], 0, "{line}: {state}");
@@ -398,6 +406,7 @@ async fn with_less(abilities: Abilities, worktree: &AbsPath, data: &AbsPath, lin
         policy: SandboxPolicy::Workspace,
         settings: &sandbox::Settings::default(),
         worktree,
+        private: &[],
         home: None,
         search_path: None,
         outputs: data,

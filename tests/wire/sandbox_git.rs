@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    sandbox::{Place, edits, output, python},
+    sandbox::{Place, edits, output, python, somebody},
     support::fixture::Fixture,
 };
 
@@ -125,6 +125,8 @@ async fn in_a_linked_worktree_git_works_and_other_worktrees_are_left_alone() {
     let commit = "echo x > b.txt && git add b.txt && git -c user.name=a -c user.email=a@b commit -qm third && git log --oneline";
     let state = place.run(commit, edits()).await;
     assert_eq!(state["metadata"]["exit"], 0, "{state}");
+    let state = place.run("echo y >> b.txt && git stash -q && git stash pop", edits()).await;
+    assert!(state["metadata"]["exit"] == 0 && output(&state).contains("references"), "what git keeps for all worktrees: {state}");
     let plan = json!({ "agent": "plan" });
     assert_eq!(place.run("git log --oneline -1", plan).await["metadata"]["exit"], 0);
     for code in [
@@ -138,4 +140,115 @@ async fn in_a_linked_worktree_git_works_and_other_worktrees_are_left_alone() {
         let state = place.run(&python(code), edits()).await;
         assert_ne!(state["metadata"]["exit"], 0, "{code}: {state}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_hidden_is_no_change_for_git_not_even_for_root() {
+    for user in somebody().map_or(vec![None], |user| vec![Some(user), None]) {
+        let fixture = Fixture::new().await;
+        std::fs::write(fixture.path("repo/.env"), "SECRET-ENV=1\n").unwrap();
+        std::fs::create_dir_all(fixture.path("repo/keys")).unwrap();
+        std::fs::write(fixture.path("repo/keys/k"), "SECRET-KEY\n").unwrap();
+        fixture.git("repo", &["add", "-A"]);
+        fixture.git("repo", &["commit", "-qm", "secrets"]);
+        let settings = json!({ "permission": { "read": { "keys/*": "deny" } } });
+        let mut place = Place::of(fixture, "repo", &settings, user).await;
+        let git = "git -c user.name=a -c user.email=a@b";
+        for line in [
+            format!("echo x >> a.txt; {git} commit -qam all"),
+            format!("{git} add -A && {git} commit -qm all"),
+            format!("{git} stash"),
+            format!("{git} rm -q --cached a.txt; {git} commit -qm x -a"),
+        ] {
+            let state = place.run(&line, edits()).await;
+            assert_ne!(state["metadata"]["exit"], 0, "{user:?} {line}: {state}");
+            assert!(output(&state).contains("Permission denied"), "{user:?} {line}: {state}");
+        }
+        for code in [r#"print(open(".env").read())"#, r#"import os; print(os.listdir("keys"))"#, r#"print(open("keys/k").read())"#] {
+            let state = place.run(&python(code), edits()).await;
+            assert!(state["metadata"]["exit"] != 0 && output(&state).contains("Permission denied"), "{user:?} {code}: {state}");
+        }
+        // What is said to be left out is.
+        let state = place.run(&format!("{git} commit -qm some -- a.txt"), edits()).await;
+        assert_eq!(state["metadata"]["exit"], 0, "{user:?} {state}");
+        let state = place.run("git show --stat --format= HEAD; git ls-files", edits()).await;
+        let told = output(&state);
+        assert!(told.starts_with(" a.txt | 1 +") && told.ends_with("\n.env\na.txt\nkeys/k\n"), "{user:?} {state}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_whose_name_hides_a_file_keeps_it() {
+    let fixture = Fixture::new().await;
+    for name in ["certs/site", "plain/deep"] {
+        std::fs::create_dir_all(fixture.path("repo").join(name)).unwrap();
+    }
+    std::fs::write(fixture.path("repo/certs/site/a.pem"), "SECRET-PEM\n").unwrap();
+    std::fs::write(fixture.path("repo/plain/deep/.env"), "SECRET-ENV\n").unwrap();
+    let mut place = Place::new(fixture, "repo", &json!({ "permission": { "read": { "certs/*.pem": "deny" } } })).await;
+    for code in [
+        r#"import os; os.rename("certs", "other")"#,
+        r#"import os; os.rename("certs", "plain/certs")"#,
+        r#"import os; os.rename("certs/site", "site")"#,
+        r#"import os; os.rename("certs/site/a.pem", "a.txt")"#,
+        r#"import os; os.link("certs/site/a.pem", "b.txt")"#,
+        r#"import os; os.link("plain/deep/.env", "b.txt")"#,
+    ] {
+        let state = place.run(&python(code), edits()).await;
+        assert_ne!(state["metadata"]["exit"], 0, "{code}: {state}");
+    }
+    // A rule about the file's own name goes with it wherever it goes.
+    let state = place.run("mv plain/deep plain/other && mv plain other", edits()).await;
+    assert_eq!(state["metadata"]["exit"], 0, "{state}");
+    for line in ["cat other/other/.env", "cat certs/site/a.pem"] {
+        let (state, _) = place.call(json!({ "command": line, "description": "x" }), edits()).await;
+        assert!(!state.to_string().contains("SECRET-"), "{line}: {state}");
+        let line = python(&format!("print(open(\"{}\").read())", line.trim_start_matches("cat ")));
+        let state = place.run(&line, edits()).await;
+        assert!(state["metadata"]["exit"] != 0 && !output(&state).contains("SECRET-"), "{line}: {state}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_git_directory_apart_works_once_the_settings_name_it() {
+    for is_named in [false, true] {
+        let fixture = Fixture::new().await;
+        let apart = fixture.path("apart");
+        fixture.git("repo", &["init", "-q", "--separate-git-dir", apart.to_str().unwrap()]);
+        let write = if is_named { vec![apart] } else { Vec::new() };
+        let mut place = Place::new(fixture, "repo", &json!({ "sandbox": { "write": write } })).await;
+        let commit = "echo x >> a.txt && git -c user.name=a -c user.email=a@b commit -qam x && git log --oneline";
+        let state = place.run(commit, edits()).await;
+        assert_eq!(state["metadata"]["exit"] == 0, is_named, "{state}");
+        for code in [r#"open("../apart/config", "a").write("x")"#, r#"open("../apart/hooks/x", "w")"#, r#"open("../apart/commondir", "w")"#]
+        {
+            let before = place.read("apart/config");
+            let state = place.run(&python(code), edits()).await;
+            assert!(state["metadata"]["exit"] != 0 || output(&state).contains("put back"), "{code}: {state}");
+            assert_eq!(place.read("apart/config"), before);
+            assert!(!place.fixture.path("apart/hooks/x").exists() && !place.fixture.path("apart/commondir").exists(), "{code}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_in_a_directory_that_may_be_written_is_protected_too() {
+    let fixture = Fixture::new().await;
+    fixture.git("", &["init", "-q", "beside"]);
+    let beside = fixture.path("beside");
+    let mut place = Place::new(fixture, "repo", &json!({ "sandbox": { "write": [beside] } })).await;
+    let commit = "cd ../beside && echo x > x && git add x && git -c user.name=a -c user.email=a@b commit -qm x";
+    let before = place.read("beside/.git/config");
+    let (state, _) = place.call(json!({ "command": commit, "description": "x" }), edits()).await;
+    assert!(state["status"] == "error" || state["metadata"]["exit"] == 0, "{state}");
+    for code in [
+        r#"open("../beside/.git/config", "a").write("x")"#,
+        r#"open("../beside/.git/hooks/x", "w")"#,
+        r#"import os; os.rename("../beside/.git", "../beside/g")"#,
+    ] {
+        let state = place.run(&python(code), edits()).await;
+        assert_ne!(state["metadata"]["exit"], 0, "{code}: {state}");
+    }
+    assert_eq!(place.read("beside/.git/config"), before);
+    assert_eq!(place.run(&python(r#"open("../beside/y", "w")"#), edits()).await["metadata"]["exit"], 0);
 }

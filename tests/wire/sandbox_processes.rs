@@ -198,6 +198,7 @@ async fn with_bubblewrap_nothing_survives_either() {
         policy: SandboxPolicy::Workspace,
         settings: &sandbox::Settings::default(),
         worktree: &worktree,
+        private: &[],
         home: None,
         search_path: None,
         outputs: &data,

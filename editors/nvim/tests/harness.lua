@@ -41,11 +41,15 @@ function M.wait(what, check, timeout)
         buffers[#buffers + 1] = table.concat(vim.api.nvim_buf_get_lines(buf, 0, -1, false), "\n")
       end
     end
+    local log = io.open(require("polytree.log").path(), "rb")
+    local workspace = package.loaded["polytree.workspace"]
     error(
-      ("waited in vain for %s\nnotified: %s\nconversation:\n%s"):format(
+      ("waited in vain for %s\nnotified: %s\nstatuses: %s\nconversation:\n%s\nlog:\n%s"):format(
         what,
         vim.inspect(M.notified),
-        table.concat(buffers, "\n---\n")
+        vim.inspect(workspace and workspace.statuses),
+        table.concat(buffers, "\n---\n"),
+        log and log:read("*a"):sub(-2000) or "none"
       ),
       2
     )

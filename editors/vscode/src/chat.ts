@@ -28,6 +28,8 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   private conversation: Conversation | undefined
   private following: vscode.Disposable | undefined
   private early: AnyEvent[] | undefined
+  /** When a session was last asked for. */
+  private asked = 0
   readonly feed = new Feed({
     send: (message) => this.send(message),
     sessionChanged: () => this.sendProject(),
@@ -119,6 +121,12 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
       }
       case 'abort':
         return void (await this.abort())
+      case 'figures': {
+        const figures = { extension: this.feed.slowest, page: message.slowest, shown: message.lastShown - this.asked }
+        this.log.info(`figures ${JSON.stringify(figures)}`)
+        this.feed.slowest = 0
+        return
+      }
       case 'older':
         return await this.older()
       case 'answer': {
@@ -204,6 +212,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   /** Shows a session. */
   async show(sessionID: string): Promise<void> {
     if (this.conversation?.sessionID === sessionID) return
+    this.asked = Date.now()
     this.following?.dispose()
     const conversation = new Conversation(sessionID)
     this.conversation = conversation
@@ -308,6 +317,11 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   async abort(): Promise<boolean> {
     const sessionID = this.conversation?.sessionID
     return sessionID ? await this.client.request('session.abort', { sessionID }) : false
+  }
+
+  /** Writes the longest run of a handler, here and in the page, and how long the last session took to be shown, to the log. */
+  figures(): void {
+    this.send({ type: 'figures' })
   }
 
   /** Begins a new session with the next prompt. */

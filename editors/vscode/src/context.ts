@@ -17,13 +17,18 @@ export function filePart(directory: string, uri: vscode.Uri, lines?: [number, nu
   }
 }
 
+/** The first and the last selected line, from 1. A selection that ends before a line does not have that line. */
+export function selectedLines({ start, end }: vscode.Selection): [number, number] {
+  return [start.line + 1, end.character === 0 && end.line > start.line ? end.line : end.line + 1]
+}
+
 /** The selected lines. Of a file they are read by the daemon, with their unsaved text; of anything else the text goes along. */
 export function selectionPart(directory: string, editor: vscode.TextEditor): PartInput {
   const { selection, document } = editor
-  const last = selection.end.character === 0 && selection.end.line > selection.start.line ? selection.end.line : selection.end.line + 1
-  if (document.uri.scheme === 'file') return filePart(directory, document.uri, [selection.start.line + 1, last])
+  const [first, last] = selectedLines(selection)
+  if (document.uri.scheme === 'file') return filePart(directory, document.uri, [first, last])
   const text = document.getText(selection)
-  return { type: 'text', synthetic: true, text: `Lines ${selection.start.line + 1} to ${last} of ${document.uri.toString()}:\n${text}` }
+  return { type: 'text', synthetic: true, text: `Lines ${first} to ${last} of ${document.uri.toString()}:\n${text}` }
 }
 
 const SEVERITY = ['error', 'warning', 'information', 'hint']

@@ -5,8 +5,9 @@ import type { Mode, Permission, Session } from '@polytree/protocol'
 import { Buffers } from './buffers'
 import { Chat } from './chat'
 import { Client } from './client'
-import { diagnosticsPart, filePart, parsePrompt, selectionPart } from './context'
+import { diagnosticsPart, filePart, parsePrompt, selectedLines, selectionPart } from './context'
 import { Project } from './project'
+import { age, cost } from './webview/format'
 import { ChangeTree, HeadTexts, QuestionTree, SessionTree } from './trees'
 
 /** What `polytree.prompt` takes from key bindings and other extensions. */
@@ -64,11 +65,11 @@ function statusBar(client: Client, project: Project, chat: Chat): vscode.Disposa
     void vscode.commands.executeCommand('setContext', 'polytree.hasQuestionsElsewhere', waiting > own)
     item.backgroundColor = waiting > 0 ? new vscode.ThemeColor('statusBarItem.warningBackground') : undefined
     const session = chat.sessionID ? project.sessions.get(chat.sessionID) : undefined
-    const cost = session ? ` $${session.cost.toFixed(2)}` : ''
+    const spent = session ? ` ${cost(session.cost)}` : ''
     if (client.state === 'failed') item.text = '$(error) polytree'
     else if (waiting > 0) item.text = `$(question) polytree: ${waiting} question${waiting === 1 ? '' : 's'}`
-    else if (busy > 0) item.text = `$(sync~spin) polytree: ${busy} busy${cost}`
-    else item.text = `$(comment-discussion) polytree${cost}`
+    else if (busy > 0) item.text = `$(sync~spin) polytree: ${busy} busy${spent}`
+    else item.text = `$(comment-discussion) polytree${spent}`
     item.tooltip = client.state === 'failed' ? client.problem : 'polytree: open the chat'
   }
   update()
@@ -132,7 +133,8 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
   }
 
   add('open', async (given?: { sessionID?: string }) => {
-    await vscode.commands.executeCommand('polytree.chat.focus')
+    // Who opens the chat wants to write.
+    await chat.compose()
     await project.open()
     if (given?.sessionID) await chat.show(given.sessionID)
   })
@@ -176,7 +178,7 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
   add('sessions', async () => {
     await project.open()
     await project.read()
-    const items = project.list().map((session) => ({ label: plainText(session.title) || 'Untitled', description: project.statuses.get(session.id)?.type ?? '', detail: session.directory, session }))
+    const items = project.list().map((session) => ({ label: plainText(session.title) || 'Untitled', description: [project.statuses.get(session.id)?.type, age(session.time.updated), cost(session.cost)].filter(Boolean).join(' · '), detail: session.directory, session }))
     const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Session', matchOnDetail: true })
     if (chosen) await vscode.commands.executeCommand('polytree.open', { sessionID: chosen.session.id })
   })
@@ -260,10 +262,11 @@ function commands(context: vscode.ExtensionContext, { client, project, chat }: A
     await project.open()
   })
   add('log', () => log.show())
+  add('figures', () => chat.figures())
 
   function attachSelection(editor: vscode.TextEditor): void {
-    const { start, end } = editor.selection
-    chat.attach(`${vscode.workspace.asRelativePath(editor.document.uri)}:${start.line + 1}-${end.line + 1}`, selectionPart(client.directory, editor))
+    const [first, last] = selectedLines(editor.selection)
+    chat.attach(`${vscode.workspace.asRelativePath(editor.document.uri)}:${first}-${last}`, selectionPart(client.directory, editor))
   }
 
   function attachProblems(uri: vscode.Uri): boolean {

@@ -2,6 +2,7 @@
 import type { AnyEvent, MessageWithParts, Session } from '@polytree/protocol'
 import { Conversation } from '../src/conversation'
 import { Feed, shown } from '../src/feed'
+import { render, renderGrowing } from '../src/webview/markdown'
 import type { ToPage } from '../src/webview/messages'
 
 interface Transcript {
@@ -12,7 +13,7 @@ interface Transcript {
 
 declare global {
   interface Window {
-    replay: { grow(transcript: Transcript): Promise<string>; whole(transcript: Transcript): Promise<string> }
+    replay: { grow(transcript: Transcript): Promise<string>; whole(transcript: Transcript): Promise<string>; prefixes(text: string): string | undefined }
   }
 }
 
@@ -59,6 +60,16 @@ window.replay = {
     feed.flush()
     await settled()
     return text()
+  },
+  /** Renders every beginning of a text, once growing and once anew; answers the first beginning that differs. */
+  prefixes(text) {
+    const [grown, anew] = [document.createElement('div'), document.createElement('div')]
+    for (let length = 1; length <= text.length; length += 1) {
+      renderGrowing(text.slice(0, length), grown)
+      render(text.slice(0, length), anew)
+      if (grown.innerHTML !== anew.innerHTML) return text.slice(0, length)
+    }
+    return undefined
   },
   async whole({ session, messages }) {
     const conversation = new Conversation(session.id)

@@ -43,7 +43,7 @@ fn cursors(events: &[Box<serde_json::value::RawValue>]) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn from_the_log_then_live_without_gap_or_repetition_also_over_a_restart() {
+async fn no_event_is_lost_or_repeated_between_log_and_live_events_or_over_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let mut sent = Vec::new();
     {
@@ -93,7 +93,7 @@ async fn a_slow_reader_falls_back_to_the_log_and_gets_every_byte() {
 }
 
 #[tokio::test]
-async fn filters_narrow_and_the_position_moves_all_the_same() {
+async fn the_position_advances_past_filtered_events() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(&directory);
     let events = Events::open(Arc::clone(&store));
@@ -115,7 +115,7 @@ async fn filters_narrow_and_the_position_moves_all_the_same() {
 }
 
 #[tokio::test]
-async fn the_log_is_trimmed_from_its_oldest_end_and_says_so() {
+async fn a_position_before_the_trimmed_log_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(&directory);
     let events = Events::open(Arc::clone(&store));
@@ -134,7 +134,7 @@ async fn the_log_is_trimmed_from_its_oldest_end_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_cursor_is_never_given_twice_also_where_reserving_it_was_taken_back() {
+async fn no_cursor_is_reused_after_its_reservation_is_rolled_back() {
     let directory = tempfile::tempdir().unwrap();
     let newest = {
         let store = store(&directory);
@@ -153,14 +153,14 @@ async fn a_cursor_is_never_given_twice_also_where_reserving_it_was_taken_back() 
         for _ in 0..10 {
             newest = emit(&store, &events, &session(1), 0).await;
         }
-        // What was given is deleted, as with a session.
+        // The events are deleted, as with their session.
         store.execute("DELETE FROM event").await.unwrap();
         newest
     };
     let store = store(&directory);
     let events = Events::open(Arc::clone(&store));
     let next = emit(&store, &events, &session(1), 0).await;
-    assert!(next > newest, "{next} was given before, up to {newest}");
+    assert!(next > newest, "{next} was used before, up to {newest}");
 }
 
 #[tokio::test]

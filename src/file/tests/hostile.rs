@@ -1,4 +1,4 @@
-//! Repositories that would run a program, read something else or keep us for ever.
+//! Malicious repositories that would run a program, read other files or block for ever.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -9,7 +9,7 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// A repository whose every setting runs a program that leaves a mark, and the mark.
+/// A repository whose every setting runs a program that creates a marker file, and that file.
 fn trap(sandbox: &Sandbox) -> (AbsPath, AbsPath) {
     let (root, mark) = (sandbox.repository("r"), sandbox.path("mark"));
     let program = sandbox.path("program");
@@ -64,7 +64,7 @@ fn trap(sandbox: &Sandbox) -> (AbsPath, AbsPath) {
 fn no_setting_runs_a_program() {
     let sandbox = Sandbox::new();
     let (root, mark) = trap(&sandbox);
-    // Preparing it may have run some of them.
+    // Preparing it may have run some of these programs.
     drop(fs::remove_file(&mark));
     fs::write(root.join("file"), "changed\n").unwrap();
     fs::write(root.join("odd"), "changed\n").unwrap();
@@ -76,13 +76,13 @@ fn no_setting_runs_a_program() {
     assert_eq!(wait(list::list(&checkout(&root, &root), "")).unwrap().len(), 4);
     assert!(!mark.as_path().exists(), "{}", fs::read_to_string(&mark).unwrap());
     assert!(index == fs::read(root.join(".git/index")).unwrap(), "git's own state is not touched");
-    // The trap is one: git as it is walks into it.
+    // The settings are effective: plain git runs the programs.
     drop(command("git").current_dir(&root).arg("status").output().unwrap());
     assert!(mark.as_path().exists());
 }
 
 #[test]
-fn a_module_with_such_settings_runs_none() {
+fn a_submodule_with_such_settings_runs_none() {
     let sandbox = Sandbox::new();
     let (inner, mark) = trap(&sandbox);
     let outer = sandbox.repository("outer");
@@ -107,7 +107,7 @@ fn another_work_tree_is_not_shown() {
 }
 
 #[test]
-fn nothing_leads_out_of_the_worktree() {
+fn no_path_leaves_the_worktree() {
     let sandbox = Sandbox::new();
     let root = sandbox.repository("r");
     sandbox.make_directory("r/sub");
@@ -123,7 +123,7 @@ fn nothing_leads_out_of_the_worktree() {
     for path in ["file", "./sub/../file", "inside", root.join("file").to_string().as_str()] {
         assert_eq!(read(&root, path), "text\n", "{path}");
     }
-    // From a directory below, the rest of the worktree is in reach.
+    // From a subdirectory the rest of the worktree is accessible.
     let below = checkout(&root.join("sub"), &root);
     let entries = wait(list::list(&below, "..")).unwrap();
     let shown: Vec<&str> = entries.iter().map(|entry| entry.shown.as_str()).collect();
@@ -131,7 +131,7 @@ fn nothing_leads_out_of_the_worktree() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_at_once() {
+fn special_files_are_refused_without_blocking() {
     let sandbox = Sandbox::new();
     let root = sandbox.repository("r");
     rustix::fs::mknodat(rustix::fs::CWD, root.join("pipe").as_path(), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
@@ -151,7 +151,7 @@ fn what_is_no_file_is_refused_at_once() {
 }
 
 #[test]
-fn a_pipe_as_an_ignore_file_holds_nobody_for_long() {
+fn a_pipe_as_an_ignore_file_times_out() {
     let sandbox = Sandbox::new();
     let roots = [".gitignore", "sub/.gitignore"].map(|name| {
         let root = sandbox.repository(if name.contains('/') { "below" } else { "top" });

@@ -1,4 +1,4 @@
-//! Directories as trees show them.
+//! Directory listings.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ fn names(root: &AbsPath, path: &str) -> Vec<String> {
 }
 
 #[test]
-fn directories_first_and_marked_as_git_ignores() {
+fn directories_come_first_and_ignored_names_are_marked() {
     let sandbox = Sandbox::new();
     let root = sandbox.repository("r");
     for (path, text) in [
@@ -54,7 +54,7 @@ fn outside_git_nothing_is_ignored() {
     let root = sandbox.make_directory("plain");
     fs::write(root.join(".gitignore"), "*\n").unwrap();
     assert_eq!(names(&root, ""), [".gitignore"]);
-    // A broken repository is still a directory.
+    // A broken repository can still be listed.
     fs::write(root.join(".git"), "gitdir: nowhere\n").unwrap();
     assert_eq!(names(&root, ""), [".gitignore"]);
 }

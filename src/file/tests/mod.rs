@@ -1,4 +1,4 @@
-//! Status, reading and listing beside the real git, over made and over random repositories, and over hostile ones.
+//! Status, reading and listing compared with git itself, in prepared, random and malicious repositories.
 
 pub(crate) mod support;
 

@@ -1,5 +1,5 @@
-//! Random repositories: whatever was done to one, the answers are git's own, a patch leads from the last commit to the
-//! file, and ignored is what git ignores.
+//! Random repositories: after any sequence of changes the results equal git's own, each patch applies, and the ignored
+//! names are those of git.
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, os::unix::fs::symlink};
 
@@ -85,7 +85,7 @@ fn content(number: usize, is_terminated: bool) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Steps that make no sense (a parent that is a file, nothing to stage) are left out, as the system or git does.
+/// Steps that are impossible (a parent that is a file, nothing to stage) fail and change nothing.
 fn take(root: &AbsPath, step: &Step) {
     let at = |path: usize| root.join(os_string(PATHS[path]));
     let quiet = |args: &[Vec<u8>]| drop(command("git").current_dir(root).args(args.iter().map(|arg| os_string(arg))).output().unwrap());
@@ -126,7 +126,7 @@ fn take(root: &AbsPath, step: &Step) {
             drop(fs::write(place, PATTERNS[*pattern]));
         }
         Step::Commit => {
-            // With a conflict there is nothing to commit.
+            // Committing fails with a conflict.
             if command("git").current_dir(root).args(["ls-files", "-u"]).output().unwrap().stdout.is_empty() {
                 git(root, &["commit", "--quiet", "--allow-empty", "--message=x"]);
             }
@@ -135,7 +135,7 @@ fn take(root: &AbsPath, step: &Step) {
     }
 }
 
-/// Three versions of a file in the index, as a merge that failed leaves them.
+/// Three versions of a file in the index, as after a failed merge.
 fn conflict(root: &AbsPath, path: &[u8]) {
     use std::io::Write as _;
     if head(root).is_none_or(|head| !head.contains_key(path)) {
@@ -166,8 +166,8 @@ fn conflict(root: &AbsPath, path: &[u8]) {
     assert!(child.wait().unwrap().success());
 }
 
-/// The patches of all files, applied by git to what the last commit holds, give the files.
-fn patches_lead_to_files(root: &AbsPath) {
+/// Applying the patches of all files to the last commit gives the files on disk.
+fn patches_give_the_files(root: &AbsPath) {
     let before = head(root).unwrap_or_default();
     let renames: BTreeMap<String, String> = status(root)
         .iter()
@@ -210,7 +210,7 @@ fn patches_lead_to_files(root: &AbsPath) {
             }
             Body::Text { text, .. } => {
                 assert_eq!(text.as_bytes(), now);
-                // Where a directory of that name was staged, git lists what was in it.
+                // If a directory of that name was staged, git lists its contents.
                 let staged = ask_os(root, &[b"ls-files".to_vec(), b"-z".to_vec(), b"--".to_vec(), [b":(literal)", path].concat()]);
                 let is_staged = staged.split(|byte| *byte == 0).any(|known| known == path);
                 let is_same = old.is_some_and(|(_, (_, content))| *content == now || content.contains(&0));
@@ -238,7 +238,7 @@ fn ignored_is_what_git_ignores(root: &AbsPath) {
     }
 }
 
-/// What lies below, relative to the directory; a file that came from elsewhere is new there.
+/// The status of a subdirectory is a subset with relative paths; a file that was moved into it is new.
 fn below_is_a_part(root: &AbsPath) {
     let directory = root.join("d");
     if !directory.as_path().symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
@@ -253,7 +253,7 @@ fn below_is_a_part(root: &AbsPath) {
         .map(str::to_owned)
         .collect();
     let here = status(&directory);
-    // A file that has left the directory by a rename is gone from here.
+    // A file that was moved out of the directory is deleted.
     all.extend(renamed_away.into_iter().filter(|gone| here.iter().any(|line| line.starts_with("D ") && path(line) == *gone)));
     all.sort();
     all.dedup();
@@ -265,7 +265,7 @@ fn below_is_a_part(root: &AbsPath) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 60, ..ProptestConfig::default() })]
     #[test]
-    fn answers_are_gits_own(steps in prop::collection::vec(step(), 4..40)) {
+    fn results_equal_gits_own(steps in prop::collection::vec(step(), 4..40)) {
         let sandbox = Sandbox::new();
         let root = sandbox.make_directory("repository");
         git(&root, &["init", "--quiet"]);
@@ -274,12 +274,12 @@ proptest! {
         }
         let expected = expected(&root);
         prop_assert_eq!(status(&root), &expected[..]);
-        // The same in other forms of the index; the last is one that git alone reads.
+        // The same with other index formats; the last one is left to git.
         for form in ["--index-version=4", "--index-version=3", "--untracked-cache", "--split-index"] {
             git(&root, &["update-index", form]);
             prop_assert_eq!(status(&root), &expected[..], "{}", form);
         }
-        patches_lead_to_files(&root);
+        patches_give_the_files(&root);
         ignored_is_what_git_ignores(&root);
         if head(&root).is_some() {
             below_is_a_part(&root);

@@ -1,4 +1,4 @@
-//! Files as clients read them.
+//! Reading files for clients.
 
 use std::{fs, sync::Arc};
 
@@ -21,7 +21,7 @@ fn lines(root: &AbsPath, path: &str, first: u64, limit: u64) -> (String, bool) {
 }
 
 #[test]
-fn text_as_it_is_and_a_patch_where_it_differs() {
+fn text_is_returned_and_a_patch_if_it_differs() {
     let sandbox = Sandbox::new();
     let root = sandbox.repository("r");
     assert_eq!(read(&root, "file"), "text\n");
@@ -39,13 +39,13 @@ fn text_as_it_is_and_a_patch_where_it_differs() {
     assert_eq!(raw.body, Body::Text { text: "text\nmore".into(), mime: None });
     assert_eq!(raw.version, blake3::hash(b"text\nmore"));
     git(&root, &["rm", "--quiet", "--cached", "file"]);
-    assert!(read(&root, "file").contains("\n+more"), "taken out of the index and still there");
+    assert!(read(&root, "file").contains("\n+more"), "removed from the index and still on disk");
     fs::remove_file(root.join("file")).unwrap();
     assert!(matches!(read_as(&root, "file", Form::Patch), Err(Error::NotFound(_))));
 }
 
 #[test]
-fn a_file_in_place_of_a_link_has_no_lines_to_compare_with() {
+fn a_file_that_replaces_a_link_has_no_patch() {
     let sandbox = Sandbox::new();
     let root = sandbox.repository("r");
     std::os::unix::fs::symlink("file", root.join("link")).unwrap();
@@ -58,7 +58,7 @@ fn a_file_in_place_of_a_link_has_no_lines_to_compare_with() {
 }
 
 #[test]
-fn a_renamed_file_is_compared_with_where_it_was() {
+fn a_renamed_file_is_compared_with_its_old_path() {
     let sandbox = Sandbox::new();
     let root = sandbox.repository("r");
     let text: String = (0..20).map(|number| format!("line {number}\n")).collect();
@@ -75,7 +75,7 @@ fn a_renamed_file_is_compared_with_where_it_was() {
 }
 
 #[test]
-fn encodings_and_what_is_no_text() {
+fn encodings_and_binary_files() {
     let sandbox = Sandbox::new();
     let root = sandbox.repository("r");
     let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
@@ -118,7 +118,7 @@ fn encodings_and_what_is_no_text() {
 }
 
 #[test]
-fn windows_of_lines() {
+fn ranges_of_lines() {
     let sandbox = Sandbox::new();
     let root = sandbox.repository("r");
     fs::write(root.join("file"), "1\n2\r\n3\n4").unwrap();
@@ -136,7 +136,7 @@ fn windows_of_lines() {
 }
 
 #[test]
-fn unsaved_text_counts_more_than_the_disk() {
+fn unsaved_text_takes_precedence_over_the_disk() {
     let sandbox = Sandbox::new();
     let root = sandbox.repository("r");
     let overlay = Overlay::default();
@@ -155,7 +155,7 @@ fn unsaved_text_counts_more_than_the_disk() {
     assert_eq!(read("not/there/yet", Form::Patch).body, Body::Text { text: "new\n".into(), mime: None });
     announce("file", "text\n");
     assert_eq!(read("file", Form::Patch).body, Body::Text { text: "text\n".into(), mime: None }, "as in the last commit");
-    // What git converts when it is saved is no difference.
+    // Line endings that git converts are not a difference.
     git(&root, &["config", "core.autocrlf", "true"]);
     fs::write(root.join("file"), "text\r\n").unwrap();
     announce("file", "text\r\n");
@@ -165,7 +165,7 @@ fn unsaved_text_counts_more_than_the_disk() {
 }
 
 #[test]
-fn a_link_to_nothing_is_said_to_be_one() {
+fn a_broken_link_is_reported() {
     let sandbox = Sandbox::new();
     let root = sandbox.repository("r");
     for (link, target) in [("dangling", "nowhere"), ("circle", "circle"), ("directory", "gone/away"), ("outside", "/nowhere/at/all")] {

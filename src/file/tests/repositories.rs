@@ -1,4 +1,4 @@
-//! Every kind of repository: modules, nested ones, linked and bare ones, and those that only the git program can open.
+//! All kinds of repositories: submodules, nested, linked and bare ones, and formats that only the git program can read.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ fn submodules_and_repositories_inside() {
     git(&root, &["submodule", "--quiet", "add", &library.to_string(), "module"]);
     git(&root, &["commit", "--quiet", "--message=module"]);
     assert_eq!(status(&root), [""; 0]);
-    // Only another commit changes a module; what is in its work tree is its own affair.
+    // A submodule changes only with its commit, not with its work tree.
     fs::write(root.join("module/file"), "edited\n").unwrap();
     fs::write(root.join("module/new"), "new\n").unwrap();
     assert_eq!(status(&root), [""; 0]);
@@ -99,11 +99,11 @@ fn a_partial_clone_fetches_nothing() {
     let objects = || ask(&part, &["count-objects", "-v"]);
     let before = objects();
     fs::write(part.join("second"), "other\n").unwrap();
-    // Without the old contents nobody can count lines; that files differ can be told.
+    // Without the old contents lines cannot be counted, but the files that differ are known.
     assert_eq!(status(&part), ["D file +0 -0", "M second +0 -0"]);
     assert_eq!(objects(), before);
     let output = command("git").current_dir(&part).args(["checkout", "--quiet", "--", "file"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    // Both had the same content, which is there now.
+    // Both have the same content, which has been fetched now.
     assert_eq!(status(&part), ["M second +1 -1"]);
 }

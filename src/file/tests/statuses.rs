@@ -1,11 +1,11 @@
-//! What status tells of everything that can happen to a file.
+//! The status of every kind of change.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use super::support::{Sandbox, ask, git, status};
 
 #[test]
-fn each_file_once_with_true_counts() {
+fn each_file_appears_once_with_correct_counts() {
     let sandbox = Sandbox::new();
     let root = sandbox.make_directory("r");
     git(&root, &["init", "--quiet"]);
@@ -46,7 +46,7 @@ fn each_file_once_with_true_counts() {
             "M untracked later +1 -0",
         ]
     );
-    // A subdirectory tells what lies below it; nothing climbs out.
+    // The status of a subdirectory contains only what is in it.
     assert_eq!(status(&root.join("new")), ["A binary +0 -0", "A deep/two lines +2 -0", "A link +1 -0", "A name +7 -0", "A no end +2 -0"]);
     assert_eq!(status(&root.join("new/deep")), ["A two lines +2 -0"]);
 }
@@ -102,7 +102,7 @@ fn lines_are_counted_as_git_converts_them() {
 }
 
 #[test]
-fn a_change_in_the_moment_of_the_index_is_seen() {
+fn a_change_at_the_time_of_the_index_is_detected() {
     let sandbox = Sandbox::new();
     let root = sandbox.repository("r");
     let (file, index) = (root.join("file"), root.join(".git/index"));
@@ -110,7 +110,7 @@ fn a_change_in_the_moment_of_the_index_is_seen() {
     let moment = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
     opened().set_modified(moment).unwrap();
     git(&root, &["update-index", "--refresh"]);
-    // The same size and time, and git's index is not newer: only the content tells.
+    // The same size and time, and the index is not newer: only the content differs.
     fs::write(&file, "TEXT\n").unwrap();
     opened().set_modified(moment).unwrap();
     git(&root, &["config", "core.trustctime", "false"]);
@@ -118,9 +118,9 @@ fn a_change_in_the_moment_of_the_index_is_seen() {
     assert_eq!(status(&root), ["M file +1 -1"]);
 }
 
-/// Whether status says what it says with an index that it leaves to git, whatever is special about the index.
+/// With any kind of index the status equals that with an index that is left to git.
 #[test]
-fn whatever_the_index_says() {
+fn every_kind_of_index_gives_the_same_status() {
     let sandbox = Sandbox::new();
     let root = sandbox.make_directory("r");
     git(&root, &["init", "--quiet"]);
@@ -134,7 +134,7 @@ fn whatever_the_index_says() {
     git(&root, &["add", "-A"]);
     git(&root, &["add", "-f", "t/one"]);
     git(&root, &["commit", "--quiet", "--message=x"]);
-    // Without a stamp in the same moment.
+    // With an index that is newer than the files.
     git(&root, &["read-tree", "HEAD"]);
     let moment = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
     let same = |what: &str| {
@@ -184,7 +184,7 @@ fn whatever_the_index_says() {
 }
 
 #[test]
-fn more_than_git_is_given_names_of() {
+fn more_changes_than_pathspecs() {
     let sandbox = Sandbox::new();
     let root = sandbox.make_directory("r");
     git(&root, &["init", "--quiet"]);

@@ -1,4 +1,4 @@
-//! What the tests of files share: short forms of the questions, and git's own answers to compare with.
+//! Shared by the tests: short forms of the calls, and git's own results to compare with.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,7 +30,7 @@ pub fn wait<T>(future: impl Future<Output = T>) -> T {
     Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-/// The changes, one line each: how, path, added, removed, where from.
+/// The changes, one per line: kind, path, added and removed lines, old path.
 pub fn status(directory: &AbsPath) -> Vec<String> {
     wait(status::status(directory)).unwrap().iter().map(show).collect()
 }
@@ -60,7 +60,7 @@ pub fn read_as(root: &AbsPath, path: &str, form: Form) -> Result<Content, Error>
     wait(read::read(&checkout(root, root), &Overlay::default(), path, form))
 }
 
-/// The text of a file that is given as such, or its patch after a `P`.
+/// The text of a file, or its patch after a `P`.
 pub fn read(root: &AbsPath, path: &str) -> String {
     match read_as(root, path, Form::Patch).unwrap().body {
         Body::Text { text, .. } => text,
@@ -73,11 +73,11 @@ fn fields(output: &[u8]) -> Vec<Vec<u8>> {
     output.split(|byte| *byte == 0).filter(|field| !field.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
-/// What a path is: mode and content.
-type Thing = (u32, Vec<u8>);
+/// The mode and content of a path.
+type DiskEntry = (u32, Vec<u8>);
 
-/// What differs by the trees themselves: the last commit as git lists it against the disk as the system has it, with
-/// git's word only on what is tracked, ignored, renamed, and how lines are counted.
+/// The expected status, from comparing the tree of the last commit with the files on disk. git only tells which files
+/// are tracked, ignored or renamed, and counts lines.
 pub fn expected(root: &AbsPath) -> Vec<String> {
     let head = head(root);
     let staged: BTreeSet<Vec<u8>> = fields(&ask(root, &["ls-files", "-z"])).into_iter().collect();
@@ -95,7 +95,7 @@ pub fn expected(root: &AbsPath) -> Vec<String> {
         let before = head.get(path);
         let conflict = conflicts.contains(path);
         if before == here.as_ref() && !conflict {
-            // Only the index differs, but for what was taken out of it and left where it was.
+            // Only the index differs, except for files that were removed from it and left on disk.
             if staged.contains(path) || before.is_none() {
                 continue;
             }
@@ -129,7 +129,7 @@ pub fn expected(root: &AbsPath) -> Vec<String> {
 }
 
 /// The last commit; `None` before the first.
-pub fn head(root: &AbsPath) -> Option<BTreeMap<Vec<u8>, Thing>> {
+pub fn head(root: &AbsPath) -> Option<BTreeMap<Vec<u8>, DiskEntry>> {
     if ask(root, &["rev-parse", "--verify", "--quiet", "HEAD"]).is_empty() {
         return None;
     }
@@ -143,9 +143,9 @@ pub fn head(root: &AbsPath) -> Option<BTreeMap<Vec<u8>, Thing>> {
     Some(fields(&ask(root, &["ls-tree", "-r", "-z", "HEAD"])).into_iter().map(entry).collect())
 }
 
-fn on_disk(root: &AbsPath, path: &[u8]) -> Option<Thing> {
+fn on_disk(root: &AbsPath, path: &[u8]) -> Option<DiskEntry> {
     let path = root.join(os_string(path));
-    // Nothing below a link is the repository's.
+    // Paths through a symbolic link do not belong to the repository.
     if path.parent()?.real().ok()? != path.parent()? {
         return None;
     }
@@ -167,7 +167,7 @@ fn numstat(root: &AbsPath, base: &str, renames: &str) -> BTreeMap<Vec<u8>, (u64,
         let count = (number(), number());
         let path = parts.next().unwrap();
         let path = if path.is_empty() { tokens.nth(1).unwrap() } else { path };
-        // A file in conflict stands there twice; what it is now comes last.
+        // A file in conflict is listed twice; its current state comes last.
         found.insert(path.to_vec(), count);
     }
     found

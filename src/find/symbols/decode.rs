@@ -1,40 +1,40 @@
-//! From a file's bytes to text that is worth parsing, and from places in the text to lines and columns as editors
-//! count them.
+//! Decodes files, skips text that is not worth parsing, and converts byte offsets to lines and columns as editors count
+//! them.
 
 use std::borrow::Cow;
 
-/// The size limit of a file; a larger one is data or generated.
+/// The size limit of a file; larger ones are data or generated.
 pub(super) const MAX_BYTES: u64 = 1024 * 1024;
-/// How many of the first bytes are searched for NUL, which no text has.
-const BINARY_HEAD: usize = 8192;
-/// Files shorter than this are parsed in any case.
-const ALWAYS_PARSED: usize = 8192;
-/// The limit of bytes in a line, on average, in text that people write.
-const MAX_MEAN_LINE: usize = 300;
-/// The length limit of a line in text that people write.
-const MAX_LINE: usize = 65_536;
+/// How many leading bytes are searched for NUL, which makes a file binary.
+const BINARY_CHECK_BYTES: usize = 8192;
+/// Shorter files are always parsed.
+const ALWAYS_PARSED_BYTES: usize = 8192;
+/// The limit of the mean line length of handwritten text, in bytes.
+const MAX_MEAN_LINE_BYTES: usize = 300;
+/// The limit of the line length of handwritten text, in bytes.
+const MAX_LINE_BYTES: usize = 65_536;
 
-/// The nesting limit of brackets; parsers take very long beyond it.
-const MAX_NESTED: usize = 3000;
+/// The nesting limit of brackets; parsers become very slow beyond it.
+const MAX_NESTED_BRACKETS: usize = 3000;
 
 /// The text of a source file; `None` for a binary file.
 pub(super) fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
     match encoding_rs::Encoding::for_bom(bytes) {
         Some((encoding, length)) => Some(encoding.decode_without_bom_handling(bytes.get(length..)?).0),
-        None if bytes[..bytes.len().min(BINARY_HEAD)].contains(&0) => None,
+        None if bytes[..bytes.len().min(BINARY_CHECK_BYTES)].contains(&0) => None,
         None => Some(String::from_utf8_lossy(bytes)),
     }
 }
 
-/// Whether a person may have written the text: no bundle, no data in one line.
-pub(super) fn is_written(text: &str) -> bool {
+/// Whether the text may be handwritten: not minified, not data in one line.
+pub(super) fn is_handwritten(text: &str) -> bool {
     if text.len() as u64 > MAX_BYTES {
         return false;
     }
-    if is_nested(text) {
+    if is_too_nested(text) {
         return false;
     }
-    if text.len() <= ALWAYS_PARSED {
+    if text.len() <= ALWAYS_PARSED_BYTES {
         return true;
     }
     let (mut lines, mut longest) = (0, 0);
@@ -42,11 +42,11 @@ pub(super) fn is_written(text: &str) -> bool {
         lines += 1;
         longest = longest.max(line.len());
     }
-    text.len() / lines <= MAX_MEAN_LINE && longest <= MAX_LINE
+    text.len() / lines <= MAX_MEAN_LINE_BYTES && longest <= MAX_LINE_BYTES
 }
 
-/// Whether more brackets are open somewhere than a person would nest. Those in strings count too: it is a rough measure.
-fn is_nested(text: &str) -> bool {
+/// Whether brackets are nested too deeply. Those in strings count too: it is a rough measure.
+fn is_too_nested(text: &str) -> bool {
     let mut depth = 0usize;
     text.bytes().any(|byte| {
         match byte {
@@ -54,24 +54,22 @@ fn is_nested(text: &str) -> bool {
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        depth > MAX_NESTED
+        depth > MAX_NESTED_BRACKETS
     })
 }
 
-/// A place in a text: line and column from 0, the column in UTF-16 units.
+/// A position in a text: line and column from 0, the column in UTF-16 code units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// The line.
     pub line: u32,
-    /// The column.
     pub character: u32,
 }
 
-/// From byte offsets to positions, in one pass over the text whatever their number.
+/// Converts byte offsets to positions in one pass over the text.
 pub(super) struct Positions(Vec<(u32, Position)>);
 
 impl Positions {
-    /// The positions of these offsets, in any order.
+    /// Computes the positions of these offsets, given in any order.
     pub fn new(text: &str, mut offsets: Vec<u32>) -> Self {
         offsets.sort_unstable();
         offsets.dedup();
@@ -84,7 +82,7 @@ impl Positions {
                 match bytes[at] {
                     b'\n' => place = Position { line: place.line + 1, character: 0 },
                     b'\r' if bytes.get(at + 1) != Some(&b'\n') => place = Position { line: place.line + 1, character: 0 },
-                    // Bytes that go on with a character add nothing; characters of four bytes are two units.
+                    // Continuation bytes add nothing; characters of four bytes are two code units.
                     0x80..=0xBF => {}
                     0xF0.. => place.character += 2,
                     _ => place.character += 1,
@@ -109,18 +107,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_person_wrote_is_left_out() {
+    fn minified_text_and_data_are_skipped() {
         assert_eq!(decode(b"fn a() {}\n").as_deref(), Some("fn a() {}\n"));
         assert_eq!(decode(b"\xEF\xBB\xBFfn").as_deref(), Some("fn"));
         assert_eq!(decode(b"\xFF\xFEf\0n\0").as_deref(), Some("fn"));
         assert_eq!(decode(b"a\xFFb").as_deref(), Some("a\u{FFFD}b"));
         assert_eq!(decode(b"a\0b"), None);
-        assert!(!is_written(&"x".repeat(10_000)));
-        assert!(!is_written(&format!("{}{}", "a\n".repeat(100_000), "x".repeat(70_000))));
-        assert!(is_written(&"let a = 1;\n".repeat(10_000)));
-        assert!(!is_written(&"let a = 1;\n".repeat(100_000)));
-        assert!(is_written(&"(".repeat(3000)));
-        assert!(!is_written(&"(\n".repeat(3001)));
+        assert!(!is_handwritten(&"x".repeat(10_000)));
+        assert!(!is_handwritten(&format!("{}{}", "a\n".repeat(100_000), "x".repeat(70_000))));
+        assert!(is_handwritten(&"let a = 1;\n".repeat(10_000)));
+        assert!(!is_handwritten(&"let a = 1;\n".repeat(100_000)));
+        assert!(is_handwritten(&"(".repeat(3000)));
+        assert!(!is_handwritten(&"(\n".repeat(3001)));
     }
 
     proptest! {
@@ -130,7 +128,7 @@ mod tests {
             let positions = Positions::new(&text, offsets.clone());
             for offset in offsets {
                 let before = &text[..offset as usize];
-                // A line ends with \r\n, \n or \r; the offset may stand between the two of \r\n.
+                // A line ends with \r\n, \n or \r; the offset may be between the two of \r\n.
                 let split = text[offset as usize..].starts_with('\n') && before.ends_with('\r');
                 let normal = if split { before[..before.len() - 1].replace("\r\n", "\n") + "\u{b7}" } else { before.replace("\r\n", "\n") };
                 let normal = normal.replace('\r', "\n");

@@ -1,4 +1,4 @@
-//! Parses a text and finds its definitions. A text may be hostile: time, and the number of what is found, are limited.
+//! Parses a text and finds its definitions. The text may be malicious: time and the number of results are limited.
 
 use std::{
     ops::{ControlFlow, Range},
@@ -14,34 +14,34 @@ use super::{
     language::Language,
 };
 
-/// The time limit of parsing one text, and how much each byte adds: many times what a grammar takes, and little enough
-/// that many hostile files do not keep the machine busy.
-const MAX_TIME: (Duration, Duration) = (Duration::from_millis(300), Duration::from_micros(2));
-/// The limit of captures in one text; the rest of it is left out.
+/// The time limit of parsing one text, with an addition per byte: many times what a grammar needs, and short enough
+/// that many malicious files do not keep the machine busy.
+const PARSE_TIMEOUT: (Duration, Duration) = (Duration::from_millis(300), Duration::from_micros(2));
+/// The limit of captures in one text; the rest is dropped.
 const MAX_TAGS: usize = 50_000;
 /// The nesting limit of declarators.
-const MAX_NESTED: usize = 64;
+const MAX_NESTED_DECLARATORS: usize = 64;
 /// The length limit of a container's name, in bytes.
-const MAX_CONTAINER: usize = 128;
-/// How many half-found matches a query keeps.
+const MAX_CONTAINER_BYTES: usize = 128;
+/// The limit of incomplete matches during a query.
 const MAX_MATCHES: u32 = 4096;
-/// The cancellation token is read at every n-th progress callback of the parser. The clock is read at each, since one
+/// The cancellation token is checked at every n-th progress callback of the parser; the deadline at each, since one
 /// step may take long for nested text.
 const TOKEN_INTERVAL: u32 = 64;
 
-/// Something that the query has found.
+/// A match of the query.
 #[derive(Debug)]
 pub(super) struct Tag {
     pub role: Role,
-    /// Of several patterns that find the same name the first counts.
+    /// If several patterns match the same name, the first one counts.
     pub pattern: usize,
     pub range: Range<u32>,
     pub name: Range<u32>,
-    /// What it belongs to, where that is said outside of what encloses it.
+    /// Its container, if that is not the enclosing definition.
     pub container: Option<Box<str>>,
 }
 
-/// A parser that can be used for one text after another.
+/// A reusable parser.
 pub(super) struct Extractor {
     parser: Parser,
     cursor: QueryCursor,
@@ -49,23 +49,23 @@ pub(super) struct Extractor {
 }
 
 impl Extractor {
-    /// It gives up when the token is cancelled.
+    /// Parsing stops when the token is cancelled.
     pub fn new(token: CancellationToken) -> Self {
         let mut cursor = QueryCursor::new();
         cursor.set_match_limit(MAX_MATCHES);
         Self { parser: Parser::new(), cursor, token }
     }
 
-    /// What the query of the language finds in the text, in no order; `None` when it takes too long.
+    /// The matches of the language's query in the text, unordered; `None` on a timeout.
     pub fn tags(&mut self, language: Language, text: &str) -> Option<Vec<Tag>> {
         let grammar = Grammar::of(language);
         self.parser.set_language(&grammar.parsing).ok()?;
         let length = u32::try_from(text.len()).ok()?;
-        let until = Instant::now() + MAX_TIME.0 + MAX_TIME.1 * length;
-        let (token, mut asked) = (self.token.clone(), 0u32);
+        let deadline = Instant::now() + PARSE_TIMEOUT.0 + PARSE_TIMEOUT.1 * length;
+        let (token, mut callbacks) = (self.token.clone(), 0u32);
         let mut proceed = move || {
-            asked = asked.wrapping_add(1);
-            let is_over = Instant::now() > until || (asked.is_multiple_of(TOKEN_INTERVAL) && token.is_cancelled());
+            callbacks = callbacks.wrapping_add(1);
+            let is_over = Instant::now() > deadline || (callbacks.is_multiple_of(TOKEN_INTERVAL) && token.is_cancelled());
             if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let mut progress = |_: &_| proceed();
@@ -73,7 +73,7 @@ impl Extractor {
         let mut read = |at: usize, _| bytes.get(at..).unwrap_or_default();
         let tree = self.parser.parse_with_options(&mut read, None, Some(ParseOptions::new().progress_callback(&mut progress)));
         let Some(tree) = tree else {
-            // Otherwise it would go on with this text at the next one.
+            // Otherwise the parser would continue with this text next time.
             self.parser.reset();
             return None;
         };
@@ -129,7 +129,7 @@ fn tag(grammar: &Grammar, pattern: usize, captures: &[tree_sitter::QueryCapture<
 }
 
 fn range(node: Node<'_>) -> Range<u32> {
-    // A text has at most as many bytes as a file may have, which is far below this.
+    // The size limit of a text is far below `u32::MAX`.
     let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     number(node.start_byte())..number(node.end_byte())
 }
@@ -140,10 +140,10 @@ struct Declared {
     is_function: bool,
 }
 
-/// The name inside of a declarator of C or C++, and what it is qualified with.
+/// The name in a declarator of C or C++, and its qualification.
 fn declared(mut node: Node<'_>, text: &str) -> Option<Declared> {
     let (mut container, mut is_function) = (String::new(), false);
-    for _ in 0..MAX_NESTED {
+    for _ in 0..MAX_NESTED_DECLARATORS {
         node = match node.kind() {
             "identifier"
             | "field_identifier"
@@ -156,7 +156,7 @@ fn declared(mut node: Node<'_>, text: &str) -> Option<Declared> {
                 return Some(Declared { name: range(node), container, is_function });
             }
             "operator_cast" => {
-                // The grammar takes the empty parentheses after the type as a part of it.
+                // In the grammar the empty parentheses are a part of the type.
                 let name = range(node);
                 let length = text.get(node.byte_range())?.find('(').map_or(name.len(), |at| at);
                 let end = name.start + u32::try_from(length).ok()?;
@@ -175,7 +175,7 @@ fn declared(mut node: Node<'_>, text: &str) -> Option<Declared> {
             "template_function" | "template_method" | "template_type" => node.child_by_field_name("name")?,
             "function_declarator" => {
                 let inner = node.child_by_field_name("declarator")?;
-                // In parentheses stands a pointer to a function.
+                // A parenthesised declarator is a function pointer.
                 is_function = inner.kind() != "parenthesized_declarator";
                 inner
             }
@@ -186,12 +186,12 @@ fn declared(mut node: Node<'_>, text: &str) -> Option<Declared> {
     None
 }
 
-/// The name of a type without its arguments and what makes it a reference: `&mut Map<K, V>` is `Map`.
+/// The name of a type without arguments and reference marks: `Map` for `&mut Map<K, V>`.
 pub(super) fn plain_name(text: &str) -> Box<str> {
     let whole = text.trim_matches(|c: char| c.is_whitespace() || "*&()".contains(c));
     let cut = whole.find(['<', '[', '(', '{', '+', ',']).map_or(whole, |at| &whole[..at]);
     let last = cut.split_whitespace().next_back().unwrap_or("").trim_start_matches(['*', '&']);
-    crate::stdx::text::prefix(if last.is_empty() { whole } else { last }, MAX_CONTAINER).into()
+    crate::stdx::text::prefix(if last.is_empty() { whole } else { last }, MAX_CONTAINER_BYTES).into()
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! A language's grammar with the query that finds its definitions. Queries follow the customs of tree-sitter's tags:
+//! A language's grammar with the query that finds definitions. Queries follow the conventions of tree-sitter tags:
 //!
-//! - `@definition.KIND` is a whole definition and `@name` its name; where names stand inside of declarators,
-//!   `@declarator` is where to look for it. `@container` is a name that it belongs to, where it stands elsewhere.
-//! - `@scope` is what contains definitions without being one; `@scope.file` names what the rest of the file is in.
-//! - `@local` is a function without a name: what is inside of it is nobody else's.
+//! - `@definition.KIND` is a whole definition and `@name` its name; in languages with declarators, `@declarator`
+//!   contains the name. `@container` is the name of its container, if that does not enclose it.
+//! - `@scope` contains definitions without being one; `@scope.file` names the container of the rest of the file.
+//! - `@local` is an anonymous function: definitions in it are local.
 
 use std::sync::OnceLock;
 
@@ -11,29 +11,28 @@ use tree_sitter::{Language as Parsing, Query};
 
 use super::{kind::SymbolKind, language::Language};
 
-/// What a captured node is.
+/// The role of a captured node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// A definition.
     Definition(Definition),
-    /// Contains definitions and is none itself.
+    /// Contains definitions without being one.
     Scope,
-    /// Says what everything after it is in.
+    /// The container of everything after it.
     FileScope,
-    /// A function without a name.
+    /// An anonymous function.
     Local,
 }
 
-/// How a definition is to be taken.
+/// Properties of a definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Definition {
-    /// Its kind, as far as the node alone tells.
+    /// The kind by the node alone.
     pub kind: SymbolKind,
-    /// Inside of a function it is of no interest.
+    /// Skipped inside functions.
     pub can_be_local: bool,
-    /// What is inside of it is inside of a function.
+    /// Definitions in it are inside a function.
     pub is_function: bool,
-    /// It belongs to the type around the function that it stands in.
+    /// It belongs to the type that contains the enclosing function.
     pub is_promoted: bool,
 }
 
@@ -44,11 +43,10 @@ pub(super) enum Capture {
     Name,
     Declarator,
     Container,
-    /// Only for predicates.
     Other,
 }
 
-/// A grammar, ready to be used.
+/// A grammar with its compiled query.
 pub(super) struct Grammar {
     pub parsing: Parsing,
     pub query: Query,
@@ -60,7 +58,7 @@ macro_rules! query {
 }
 
 impl Grammar {
-    /// The grammar of a language; made at its first use, which takes some milliseconds.
+    /// The grammar of a language; loaded at its first use, which takes some milliseconds.
     pub fn of(language: Language) -> &'static Self {
         macro_rules! grammar {
             ($function:path, $query:expr) => {{
@@ -87,7 +85,7 @@ impl Grammar {
     }
 
     fn new(parsing: Parsing, query: &str) -> Self {
-        // Grammar and query are parts of the program; a test compiles them all.
+        // Grammar and query are compiled into the program; a test loads them all.
         let query = Query::new(&parsing, query).expect("the query fits the grammar");
         let captures = query.capture_names().iter().map(|name| capture(name)).collect();
         Self { parsing, query, captures }
@@ -124,9 +122,9 @@ fn definition(word: &str) -> Option<Definition> {
         "function" | "macro" => function(SymbolKind::Function),
         "method" => function(SymbolKind::Method),
         "constructor" => function(SymbolKind::Constructor),
-        // Code that looks like a property.
+        // A getter or setter.
         "accessor" => function(SymbolKind::Property),
-        // A function as a value in an object: worth finding unless a function makes the object.
+        // A function in an object literal, unless the literal is inside a function.
         "member" => Definition { can_be_local: true, ..function(SymbolKind::Method) },
         "promoted" => Definition { is_promoted: true, ..plain(SymbolKind::Property) },
         "field" => local(SymbolKind::Field),

@@ -1,5 +1,4 @@
-//! The languages whose symbols are known, and which of them a file is written in: by its name, and where that leaves
-//! it open, by how it begins.
+//! The supported languages, and detection of a file's language by its name or its first line.
 
 use std::path::Path;
 
@@ -22,19 +21,17 @@ pub enum Language {
     Bash,
 }
 
-/// What a file's name tells.
+/// What a file name determines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ByName {
-    /// The language.
     Known(Language),
     /// A header of C or C++.
     Header,
-    /// Nothing: a program may say what runs it in its first line.
+    /// Nothing; the first line may name an interpreter.
     Open,
 }
 
 impl Language {
-    /// All of them.
     #[cfg(test)]
     pub(super) const ALL: [Self; 14] = [
         Self::Rust,
@@ -53,7 +50,7 @@ impl Language {
         Self::Bash,
     ];
 
-    /// What the name of a file tells; `None` when it is none of these languages.
+    /// Detection by name; `None` if the file has another type.
     pub(super) fn by_name(path: &Path) -> Option<ByName> {
         let name = path.file_name()?.to_string_lossy();
         let Some((stem, extension)) = name.rsplit_once('.') else {
@@ -74,7 +71,7 @@ impl Language {
             "js" | "jsx" | "mjs" | "cjs" => Self::JavaScript,
             "py" | "pyi" | "pyw" => Self::Python,
             "go" => Self::Go,
-            // By an old custom a capital letter means C++.
+            // By convention `.C` means C++.
             "c" if extension == "C" => Self::Cpp,
             "c" => Self::C,
             "h" => return Some(ByName::Header),
@@ -101,13 +98,13 @@ impl Language {
         }
     }
 
-    /// Whether names stand inside of declarators, and what declares variables contains nothing else of its own.
+    /// Whether names are inside declarators, and declarations of variables contain no other definitions.
     pub(super) fn has_declarators(self) -> bool {
         matches!(self, Self::C | Self::Cpp)
     }
 }
 
-/// Whether a header has what only C++ has.
+/// Whether a header uses C++ syntax.
 fn is_cpp(text: &str) -> bool {
     text.lines().any(|line| {
         let line = line.trim_start();
@@ -116,7 +113,7 @@ fn is_cpp(text: &str) -> bool {
     })
 }
 
-/// The language of a program by the line that says what runs it.
+/// Detection by the `#!` line.
 fn by_first_line(text: &str) -> Option<Language> {
     let line = text.lines().next()?.strip_prefix("#!")?;
     let mut words = line.split_whitespace();
@@ -140,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_first_lines_tell() {
+    fn languages_are_detected_by_name_and_first_line() {
         for (name, text, expected) in [
             ("a.rs", "", Some(Language::Rust)),
             ("A.TSX", "", Some(Language::Tsx)),

@@ -1,6 +1,6 @@
-//! Symbols of projects by their names, without a language server: what tree-sitter finds in the files as they are, or
-//! as an editor holds them. The index of a directory is made at the first query, kept up to date while queries come,
-//! bounded, and dropped when nobody has asked for a while.
+//! Symbol search without a language server: definitions that tree-sitter finds in files and in unsaved text of editors.
+//! The index of a directory is built by the first query, updated while there are queries, bounded in size, and dropped
+//! when idle.
 
 mod decode;
 mod extract;
@@ -32,7 +32,7 @@ pub use self::{
 use self::{
     project::{Budget, Project},
     rank::Query,
-    search::Wanted,
+    search::SymbolQuery,
     table::{File, Files},
     unsaved::Unsaved,
 };
@@ -42,51 +42,47 @@ use crate::{
     stdx::{idle::IdlePool, memory, paths::AbsPath, tasks::Tasks},
 };
 
-/// The limit for the symbols of one directory.
-const BUDGET: Budget = Budget { symbols: 500_000, bytes: 48 * 1024 * 1024 };
-/// The limit for all symbols together; those that were not used for longest are dropped.
+/// The limits of one directory's index.
+const INDEX_BUDGET: Budget = Budget { symbols: 500_000, bytes: 48 * 1024 * 1024 };
+/// The size limit of all indexes together; the least recently used ones are dropped.
 const MAX_BYTES: usize = 96 * 1024 * 1024;
-/// How many queries are answered at once; others wait, since each uses all processors.
+/// How many queries run concurrently; others wait, since each uses all processors.
 const MAX_QUERIES: usize = 4;
 
-/// The search failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A fault of the program.
+    /// A bug in the program.
     #[error("the search for symbols failed")]
     Failed(#[source] tokio::task::JoinError),
-    /// The daemon ends.
-    #[error("the daemon is ending")]
+    #[error("the daemon is shutting down")]
     Ended,
 }
 
-/// What is asked.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The directory, in a checkout whose symbols are kept together.
+    /// The directory to search; a checkout has one index.
     pub checkout: Checkout,
-    /// Only in this file or below this directory.
+    /// Only in this file or directory.
     pub path: Option<AbsPath>,
-    /// The name or a part of it.
+    /// The name, or a part of it.
     pub query: String,
-    /// Only these kinds, by their numbers; none means all.
+    /// Only kinds with these numbers; empty means all.
     pub kinds: Vec<u8>,
-    /// At most so many.
     pub limit: usize,
 }
 
-/// The symbols of all directories that somebody has asked for lately.
+/// The indexes of recently queried directories.
 pub struct Symbols {
     overlay: Arc<Overlay>,
     tasks: Tasks,
-    /// By the roots. Their size bounds them, not their number.
+    /// By root. Bounded by their size, not their number.
     projects: IdlePool<AbsPath, Project>,
     unsaved: Arc<Unsaved>,
     searching: Arc<Semaphore>,
 }
 
 impl Symbols {
-    /// No symbols yet. Reading ends with the tasks' token.
+    /// Reading stops when the token of `tasks` is cancelled.
     #[must_use]
     pub fn new(overlay: Arc<Overlay>, tasks: Tasks) -> Self {
         Self {
@@ -98,11 +94,11 @@ impl Symbols {
         }
     }
 
-    /// The symbols that fit, best first. Dropping the future ends the search, though not the reading of the index.
+    /// The matching symbols, best first. Dropping the future stops the search, but not the reading of files.
     ///
-    /// Texts that editors have announced count in place of the files. While the index is made, it waits for at most
-    /// three seconds and then answers with what is there. Changes on the disk count at once where [`Symbols::changed`]
-    /// has told of them, and otherwise when a check has seen them, which while queries come happens once a second.
+    /// Unsaved text of editors replaces the files. While the index is being built, a query waits for at most three
+    /// seconds and then returns partial results. Changes on disk are visible at once after [`Symbols::changed`],
+    /// otherwise after the next check, which happens once a second while there are queries.
     ///
     /// # Errors
     /// [`Error`].
@@ -117,8 +113,8 @@ impl Symbols {
             let announced = unsaved.below(&overlay, scope, &token);
             let is_all = request.kinds.is_empty();
             let kinds = request.kinds.iter().filter(|kind| **kind <= SymbolKind::HIGHEST).fold(0, |bits, kind| bits | 1 << kind);
-            let wanted = Wanted {
-                query: Query::new(crate::stdx::text::prefix(&request.query, rank::MAX_QUERY), is_all),
+            let wanted = SymbolQuery {
+                query: Query::new(crate::stdx::text::prefix(&request.query, rank::MAX_QUERY_BYTES), is_all),
                 kinds: if is_all { u32::MAX } else { kinds },
                 limit: request.limit,
             };
@@ -130,65 +126,65 @@ impl Symbols {
         found.await.map_err(Error::Failed)
     }
 
-    /// Files or directories were made, changed or removed: the next query knows.
+    /// Files or directories were created, changed or removed; the next query sees it.
     pub fn changed(&self, paths: &[AbsPath]) {
         for project in self.projects.list() {
             paths.iter().for_each(|path| project.value.changed(path));
         }
     }
 
-    /// Anything at or below the directory may have changed: the next query looks first.
+    /// Anything in the directory may have changed; the next query checks it first.
     pub fn invalidate(&self, directory: &AbsPath) {
         for project in self.projects.list() {
             project.value.invalidate(directory);
         }
     }
 
-    /// Drops the symbols of directories that nobody has asked for since this time, in milliseconds since 1970.
+    /// Drops indexes that were not used since this time, in milliseconds since 1970.
     pub fn close_idle(&self, before: i64) {
         if self.projects.drop_idle(before) > 0 {
             drop(Tasks::spawn_blocking(memory::give_back));
         }
     }
 
-    /// How the symbols of each directory stand, by path.
+    /// The state of all indexes, sorted by path.
     #[must_use]
     pub fn state(&self) -> Vec<SymbolsState> {
-        let mut states: Vec<_> = self.projects.list().into_iter().map(|project| project.value.standing(project.used)).collect();
+        let mut states: Vec<_> = self.projects.list().into_iter().map(|project| project.value.describe(project.used)).collect();
         states.sort_by(|one, other| one.root.cmp(&other.root));
         states
     }
 
-    /// The files of the index that holds the directory.
+    /// The files of the index that contains the directory.
     async fn prepared(&self, request: &Request) -> Files {
         let Checkout { worktree, directory, .. } = &request.checkout;
         let mut project = self.project(worktree);
         project.prepare().await;
         let mut files = project.files();
-        // What the walk over the checkout does not enter, somebody may yet work in: then it has an index of its own.
+        // A directory that the walk of the checkout skips, such as an ignored one, gets an index of its own.
         if directory != worktree && below(&files, directory).is_empty() {
             project = self.project(directory);
             project.prepare().await;
             files = project.files();
         }
-        // The one that was just used is held here, so it stays.
+        // The index in use is referenced here, so it is not dropped.
         self.projects.shrink_to(MAX_BYTES, Project::bytes);
         files
     }
 
     fn project(&self, root: &AbsPath) -> Arc<Project> {
-        let make = |_: &[_]| Project::new(root.clone(), BUDGET, self.tasks.token().child_token());
+        let make = |_: &[_]| Project::new(root.clone(), INDEX_BUDGET, self.tasks.token().child_token());
         self.projects.get_or_insert(root, |_| true, make)
     }
 }
 
-/// Those at or below a directory: they stand together in the order of paths.
+/// The files in a directory, which are contiguous in the sorted list.
 fn below<'a>(files: &'a [Arc<File>], directory: &AbsPath) -> &'a [Arc<File>] {
     let rest = &files[files.partition_point(|file| file.path < *directory)..];
     &rest[..rest.partition_point(|file| file.path.is_within(directory))]
 }
 
-/// The files with those that editors hold in their places.
+/// The files, with unsaved text in place of files on disk.
 fn merged(files: &[Arc<File>], announced: Vec<Arc<File>>) -> Vec<Arc<File>> {
     let is_announced = |file: &&Arc<File>| announced.binary_search_by(|other| other.path.cmp(&file.path)).is_ok();
     let mut merged: Vec<_> = files.iter().filter(|file| !is_announced(file)).cloned().collect();

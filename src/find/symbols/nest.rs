@@ -1,5 +1,5 @@
-//! From what a query has found to symbols: which belongs to which, what is a method and what a function, and what is
-//! nobody's business because it lives inside of a function. Pure.
+//! Converts matches of a query to symbols: determines containers, distinguishes methods from functions, and drops local
+//! definitions. Pure.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -11,33 +11,33 @@ use super::{
 };
 
 /// The length limit of a name, in bytes.
-const MAX_NAME: usize = 512;
+const MAX_NAME_BYTES: usize = 512;
 
-/// A symbol of a text, with byte ranges.
+/// A symbol with byte ranges.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct Symbol {
     pub name: Range<u32>,
     pub range: Range<u32>,
     pub kind: SymbolKind,
     pub container: Option<Box<str>>,
-    /// Nothing but modules is around it.
+    /// It is enclosed by modules only.
     pub is_top: bool,
 }
 
-/// What is open at a place of the text, with what it takes from those around it: nothing is looked up outwards, since
-/// a text may be nested as deep as it is long.
-struct Open<'a> {
+/// An enclosing node, with the properties that it inherits. They are copied, because looking them up outwards would be
+/// quadratic in deeply nested text.
+struct Enclosing<'a> {
     range: Range<u32>,
     role: Role,
-    /// Its name, or the nearest one around it.
+    /// Its name, or that of the nearest enclosing node.
     name: Option<&'a str>,
-    /// The name of the type that it is, or of the nearest one around it.
+    /// The name of the type that it is, or of the nearest enclosing type.
     in_type: Option<&'a str>,
-    /// It is a module in nothing but modules.
+    /// It is a module, enclosed by modules only.
     is_top: bool,
 }
 
-impl<'a> Open<'a> {
+impl<'a> Enclosing<'a> {
     fn new(range: &Range<u32>, role: Role, name: Option<&'a str>, outer: Option<&Self>) -> Self {
         let name = name.or(outer.and_then(|outer| outer.name));
         let mut open = Self { range: range.clone(), role, name, in_type: outer.and_then(|outer| outer.in_type), is_top: false };
@@ -62,14 +62,14 @@ impl<'a> Open<'a> {
     }
 }
 
-/// The symbols of a text in the order in which they begin.
-pub(super) fn nest(mut tags: Vec<Tag>, text: &str, language: Language) -> Vec<Found> {
+/// The symbols of a text, sorted by their start.
+pub(super) fn nest(mut tags: Vec<Tag>, text: &str, language: Language) -> Vec<Symbol> {
     only_first_patterns(&mut tags);
     tags.sort_by(|one, other| {
         let key = |tag: &Tag| (tag.range.start, std::cmp::Reverse(tag.range.end), tag.name.start, tag.pattern);
         key(one).cmp(&key(other))
     });
-    let mut open: Vec<Open<'_>> = Vec::new();
+    let mut open: Vec<Enclosing<'_>> = Vec::new();
     let mut file_scope = None;
     let mut variables = HashSet::new();
     let mut found = Vec::new();
@@ -78,16 +78,16 @@ pub(super) fn nest(mut tags: Vec<Tag>, text: &str, language: Language) -> Vec<Fo
             open.pop();
         }
         match tag.role {
-            Role::Local => open.push(Open::new(&tag.range, tag.role, None, open.last())),
+            Role::Local => open.push(Enclosing::new(&tag.range, tag.role, None, open.last())),
             Role::FileScope => file_scope = text.get(bytes(&tag.name)),
-            // The plain name is a part of what stands there unless it is longer than a name may be.
+            // The plain name is a part of the text, unless it was truncated.
             Role::Scope => {
                 let name = text.get(bytes(&tag.name)).and_then(|full| {
                     let plain = plain_name(full);
                     let plain = plain.rsplit("::").next().unwrap_or(&plain);
                     full.rfind(plain).and_then(|at| full.get(at..at + plain.len()))
                 });
-                open.push(Open::new(&tag.range, tag.role, name, open.last()));
+                open.push(Enclosing::new(&tag.range, tag.role, name, open.last()));
             }
             Role::Definition(definition) => {
                 let Some(name) = name(&tag.name, text) else { continue };
@@ -95,15 +95,15 @@ pub(super) fn nest(mut tags: Vec<Tag>, text: &str, language: Language) -> Vec<Fo
                 let symbol = symbol(tag, definition, name, word, open.last(), file_scope, language);
                 let is_container = !language.has_declarators() || !definition.can_be_local;
                 if is_container {
-                    // A definition of C names the type itself: the type inside of it with the same name is the same.
+                    // In C a typedef has the name of the type: the type inside with the same name is the same symbol.
                     let role =
                         Role::Definition(Definition { kind: symbol.as_ref().map_or(definition.kind, |found| found.kind), ..definition });
-                    open.push(Open::new(&tag.range, role, Some(word), open.last()));
+                    open.push(Enclosing::new(&tag.range, role, Some(word), open.last()));
                 }
                 let Some(symbol) = symbol else { continue };
-                let is_again = matches!(symbol.kind, SymbolKind::Variable | SymbolKind::Constant)
+                let is_duplicate = matches!(symbol.kind, SymbolKind::Variable | SymbolKind::Constant)
                     && !variables.insert((symbol.container.clone(), word));
-                if !is_again {
+                if !is_duplicate {
                     found.push(symbol);
                 }
             }
@@ -112,7 +112,7 @@ pub(super) fn nest(mut tags: Vec<Tag>, text: &str, language: Language) -> Vec<Fo
     found
 }
 
-/// Several patterns may find the same name: the first of the query's counts.
+/// If several patterns match the same name, the first one of the query counts.
 fn only_first_patterns(tags: &mut Vec<Tag>) {
     tags.sort_by_key(|tag| (!matches!(tag.role, Role::Definition(_)), tag.name.start, tag.name.end, tag.pattern));
     tags.dedup_by(|later, earlier| {
@@ -120,7 +120,7 @@ fn only_first_patterns(tags: &mut Vec<Tag>) {
     });
 }
 
-/// What has the same range stands beside it: several names in one declaration.
+/// Nodes with equal ranges are siblings: several names in one declaration.
 fn encloses(outer: &Range<u32>, inner: &Range<u32>) -> bool {
     outer.start <= inner.start && inner.end <= outer.end && outer != inner
 }
@@ -130,24 +130,24 @@ fn symbol(
     definition: Definition,
     name: Range<u32>,
     word: &str,
-    outer: Option<&Open<'_>>,
+    outer: Option<&Enclosing<'_>>,
     file_scope: Option<&str>,
     language: Language,
-) -> Option<Found> {
+) -> Option<Symbol> {
     let promoted_to = outer.and_then(|outer| outer.in_type).filter(|_| definition.is_promoted);
-    if definition.can_be_local && outer.is_some_and(Open::is_function) {
+    if definition.can_be_local && outer.is_some_and(Enclosing::is_function) {
         return None;
     }
-    let around = promoted_to.or(outer.and_then(|outer| outer.name));
-    let container: Option<Box<str>> = tag.container.clone().or_else(|| around.or(file_scope).map(Box::from));
-    let is_in_type = outer.is_some_and(Open::is_type);
+    let enclosing_name = promoted_to.or(outer.and_then(|outer| outer.name));
+    let container: Option<Box<str>> = tag.container.clone().or_else(|| enclosing_name.or(file_scope).map(Box::from));
+    let is_in_type = outer.is_some_and(Enclosing::is_type);
     let last = container.as_deref().and_then(|container| container.rsplit([':', '.', '\\']).next());
     let belongs = tag.container.is_some() || is_in_type;
     let kind = match definition.kind {
         SymbolKind::Function if language == Language::Cpp && belongs && last == Some(word) => SymbolKind::Constructor,
-        // A table's or a module's function is called without an object.
+        // A function of a Lua table or module is called without an object.
         SymbolKind::Function if belongs && !(tag.container.is_some() && language == Language::Lua) => SymbolKind::Method,
-        SymbolKind::Method if around.is_none() && tag.container.is_none() => SymbolKind::Function,
+        SymbolKind::Method if enclosing_name.is_none() && tag.container.is_none() => SymbolKind::Function,
         SymbolKind::Variable if is_in_type => SymbolKind::Field,
         kind => kind,
     };
@@ -158,7 +158,7 @@ fn symbol(
     {
         return None;
     }
-    Some(Found {
+    Some(Symbol {
         name,
         range: tag.range.clone(),
         kind,
@@ -167,14 +167,14 @@ fn symbol(
     })
 }
 
-/// The name itself: without the quotes of a string or the colon of a symbol.
+/// The name without the quotes of a string or the colon of a symbol.
 fn name(range: &Range<u32>, text: &str) -> Option<Range<u32>> {
     let full = text.get(bytes(range))?;
     let quotes = ['"', '\'', '`', ':'];
     let start = full.len() - full.trim_start_matches(quotes).len();
     let word = full[start..].trim_end_matches(['"', '\'', '`']);
-    let is_name = !word.is_empty() && word != "_" && word.len() <= MAX_NAME && !word.contains(char::is_control);
-    // Both are parts of a range of these numbers.
+    let is_name = !word.is_empty() && word != "_" && word.len() <= MAX_NAME_BYTES && !word.contains(char::is_control);
+    // Both are within a `u32` range.
     let (start, length) = (u32::try_from(start).ok()?, u32::try_from(word.len()).ok()?);
     is_name.then(|| range.start + start..range.start + start + length)
 }

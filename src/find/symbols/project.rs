@@ -1,5 +1,5 @@
-//! The symbols of one directory: read at first use, checked again while somebody asks, never while a query waits for
-//! nothing new. A query takes a snapshot and is not disturbed by what is read meanwhile.
+//! The symbol index of one directory: read at the first query, and checked for changes while there are queries. A query
+//! works on a snapshot and is not affected by concurrent reads.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -20,77 +20,74 @@ use super::{
 };
 use crate::stdx::{memory, paths::AbsPath, tasks::Tasks};
 
-/// The timeout of a query for the first reading; then it answers with what is there.
+/// How long a query waits for the first read; then it returns partial results.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(3);
-/// The timeout of a query for a check that may find changes. For one that is known to find some it is that of the first.
+/// How long a query waits for a routine check. If changes are known, it is [`FIRST_TIMEOUT`].
 const CHECK_TIMEOUT: Duration = Duration::from_millis(250);
-/// Within this time after a check nothing is checked again, unless something is known to have changed.
-const FRESH_FOR: Duration = Duration::from_secs(1);
+/// No check within this time after the last one, unless changes are known.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// After this time without a check a query waits for one.
 const STALE_AFTER: Duration = Duration::from_secs(3);
-/// How many changed files are read again before a query is answered; more are left to a check.
+/// How many changed files are reread before a query; more are left to a check.
 const MAX_CHANGED: usize = 64;
 
-/// Why not all symbols of a directory are found.
+/// Why an index is incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Partial {
-    /// They are being read for the first time.
+    /// The first read is not complete.
     Reading,
-    /// There are more than may be held.
+    /// The limits of the index are reached.
     Budget,
 }
 
-/// How the symbols of a directory stand.
+/// The state of an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SymbolsState {
-    /// The directory.
     pub root: AbsPath,
-    /// How many files they are in.
+    /// The number of files.
     pub files: usize,
-    /// How many there are.
     pub symbols: usize,
-    /// The bytes that they take.
+    /// The memory use in bytes.
     pub bytes: usize,
-    /// Why these are not all.
+    /// Why it is incomplete.
     pub partial: Option<Partial>,
-    /// When they were last asked for, in milliseconds since 1970.
+    /// When it was last used, in milliseconds since 1970.
     pub used: i64,
 }
 
-/// The limits for the symbols of one directory.
+/// The limits of one index.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Budget {
     pub symbols: usize,
     pub bytes: usize,
 }
 
-/// The symbols of one directory.
+/// The index of one directory.
 pub(super) struct Project {
     root: AbsPath,
     budget: Budget,
-    /// Cancelled when the project is dropped or the daemon ends.
+    /// Cancelled when the index is dropped or the daemon shuts down.
     token: CancellationToken,
-    // Held for moments, never while reading or across an await.
+    // Locked briefly, never while reading files or across an await.
     state: Mutex<State>,
-    /// Whether no check runs.
     is_idle: watch::Sender<bool>,
     symbols: AtomicUsize,
     bytes: AtomicUsize,
-    /// Some file's symbols found no room.
+    /// The symbols of some file were dropped because of a limit.
     is_cut: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
     files: Files,
-    /// What the first reading has read so far.
+    /// The results of the first read so far.
     partial: Vec<Arc<File>>,
-    /// When the last check ended; none before the first.
+    /// When the last check ended; `None` before the first read.
     checked: Option<Instant>,
     is_checking: bool,
-    /// Something has changed that only a check finds.
+    /// Something has changed that only a check can find.
     must_check: bool,
-    /// Files of the index that have changed.
+    /// Changed files of the index.
     changed: BTreeSet<AbsPath>,
 }
 
@@ -112,18 +109,18 @@ impl Project {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// About how many bytes it holds.
+    /// The approximate memory use in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// How many symbols it holds.
+    /// The number of symbols.
     pub fn symbols(&self) -> usize {
         self.symbols.load(Ordering::Relaxed)
     }
 
-    /// How it stands; `used` is when it was last used.
-    pub fn standing(&self, used: i64) -> SymbolsState {
+    /// The state; `used` is the time of the last use.
+    pub fn describe(&self, used: i64) -> SymbolsState {
         let (is_read, files) = {
             let state = self.lock();
             (state.checked.is_some(), if state.checked.is_some() { state.files.len() } else { state.partial.len() })
@@ -136,7 +133,7 @@ impl Project {
         SymbolsState { root: self.root.clone(), files, symbols: self.symbols(), bytes: self.bytes(), partial, used }
     }
 
-    /// What is known, as new as [`Project::prepare`] has made it.
+    /// A snapshot of the files.
     pub fn files(&self) -> Files {
         let mut partial = {
             let state = self.lock();
@@ -149,7 +146,7 @@ impl Project {
         Arc::new(partial)
     }
 
-    /// Brings the index up to date, as far as a query waits for that.
+    /// Updates the index, waiting only as long as a query should.
     pub async fn prepare(self: &Arc<Self>) {
         let changed = {
             let mut state = self.lock();
@@ -159,7 +156,7 @@ impl Project {
             let this = Arc::clone(self);
             let _ = Tasks::spawn_blocking(move || this.read_changed(&changed)).await;
         }
-        // Twice, since a check that was just ending may not have seen what it must.
+        // Twice, since a check that was just ending may have missed the change.
         for _ in 0..2 {
             let Some(wait) = self.begin_check() else { return };
             let mut is_idle = self.is_idle.subscribe();
@@ -170,7 +167,7 @@ impl Project {
         }
     }
 
-    /// Notes that a file or what is below a directory was made, changed or removed.
+    /// Records that a file or directory was created, changed or removed.
     pub fn changed(&self, path: &AbsPath) {
         if !path.is_within(&self.root) {
             return;
@@ -182,7 +179,7 @@ impl Project {
             state.changed.insert(path.clone());
             return;
         }
-        // A file that cannot have symbols is of no interest, unless it says what is ignored.
+        // Files without symbols matter only if they are ignore files.
         let is_below = next.is_some_and(|next| next.is_within(path));
         let names_ignored = path.as_path().file_name().is_some_and(|name| name == ".gitignore" || name == ".ignore");
         if is_below || names_ignored || read::may_have_symbols(path.as_path()) {
@@ -190,21 +187,21 @@ impl Project {
         }
     }
 
-    /// Notes that anything at or below a directory may have changed.
+    /// Records that anything in a directory may have changed.
     pub fn invalidate(&self, directory: &AbsPath) {
         if directory.is_within(&self.root) || self.root.is_within(directory) {
             self.lock().must_check = true;
         }
     }
 
-    /// Starts a check if one is due, and tells how long a query should wait for it.
+    /// Starts a check if one is due, and returns how long a query should wait for it.
     fn begin_check(self: &Arc<Self>) -> Option<Duration> {
         let mut state = self.lock();
         let wait = match state.checked.map(|checked| checked.elapsed()) {
             None => Some(FIRST_TIMEOUT),
             Some(_) if state.must_check => Some(FIRST_TIMEOUT),
             Some(age) if age > STALE_AFTER => Some(CHECK_TIMEOUT),
-            Some(age) if age > FRESH_FOR => None,
+            Some(age) if age > CHECK_INTERVAL => None,
             Some(_) => return None,
         };
         if !state.is_checking {
@@ -216,7 +213,7 @@ impl Project {
         wait
     }
 
-    /// Looks at every file, and reads those that are new or have changed.
+    /// Lists all files, and reads new and changed ones.
     fn check(&self) {
         loop {
             self.lock().must_check = false;
@@ -244,14 +241,14 @@ impl Project {
             self.publish(began, &read, |path| is_listed(path) && !tried.contains(path));
             let mut state = self.lock();
             state.checked = Some(Instant::now());
-            // Until now a query that would not wait any longer has had these.
+            // Queries no longer need the partial results.
             state.partial = Vec::new();
             if is_first {
-                tracing::debug!(root = %self.root, files = state.files.len(), symbols = self.symbols(), bytes = self.bytes(), elapsed = ?began.elapsed(), "symbols were read");
+                tracing::debug!(root = %self.root, files = state.files.len(), symbols = self.symbols(), bytes = self.bytes(), elapsed = ?began.elapsed(), "read symbols");
             }
             drop((state, files, read));
             if is_first {
-                // Syntax trees take far more than what is kept of them.
+                // Syntax trees need far more memory than the index.
                 memory::give_back();
             }
             if !self.lock().must_check {
@@ -268,7 +265,7 @@ impl Project {
         self.publish(began, &read, |path| !paths.contains(path));
     }
 
-    /// The file, without its symbols when there are too many already.
+    /// Counts a file against the limits, and drops its symbols beyond them.
     fn admit(&self, file: Arc<File>) -> Arc<File> {
         let symbols = self.symbols.fetch_add(file.symbols.len(), Ordering::Relaxed) + file.symbols.len();
         let bytes = self.bytes.fetch_add(file.bytes(), Ordering::Relaxed) + file.bytes();
@@ -281,8 +278,8 @@ impl Project {
         Arc::new(File { path: file.path.clone(), stamp: file.stamp, read: file.read, symbols: FileSymbols::default() })
     }
 
-    /// Puts what was read into the index. What is there stays when `keep` says so, and in any case when it was read after
-    /// `began`: then it is newer than what told to remove it.
+    /// Merges read files into the index. Existing files stay if `keep` accepts them, or if they were read after
+    /// `began`, which is newer information than their removal.
     fn publish(&self, began: Instant, read: &[Arc<File>], keep: impl Fn(&AbsPath) -> bool) {
         loop {
             let old = Arc::clone(&self.lock().files);
@@ -299,7 +296,7 @@ impl Project {
             files.sort_unstable_by(|one, other| one.path.cmp(&other.path));
             let mut state = self.lock();
             if !Arc::ptr_eq(&state.files, &old) {
-                // Another one has put something there meanwhile.
+                // Another thread has published meanwhile.
                 continue;
             }
             if !is_same {
@@ -320,14 +317,14 @@ impl Drop for Project {
     }
 }
 
-/// The listed files that are not in the index as they are now.
+/// The listed files that are missing or outdated in the index.
 fn outdated(listed: &[Listed], files: &[Arc<File>]) -> Vec<AbsPath> {
     let known: HashMap<&AbsPath, &File> = files.iter().map(|file| (&file.path, &**file)).collect();
     let is_current = |listed: &&Listed| known.get(&listed.path).is_some_and(|file| file.stamp == Some(listed.stamp));
     listed.iter().filter(|listed| !is_current(listed)).map(|listed| listed.path.clone()).collect()
 }
 
-/// A check that runs; however it ends, those who wait for it go on.
+/// A running check. Wakes waiting queries on drop, even after a panic.
 struct Checking(Arc<Project>);
 
 impl Drop for Checking {

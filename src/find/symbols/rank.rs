@@ -1,23 +1,20 @@
-//! How well a symbol fits a query. The query's words must all be in the name, letter by letter in their order; a word
-//! with a capital letter is meant as it is written. What stands before `::`, `.`, `#` or `->` must be in the name of
-//! what contains the symbol.
+//! Ranks symbols for a query. All words of the query must be subsequences of the name; a word with a capital letter is
+//! case-sensitive. A word before `::`, `.`, `#` or `->` must match the name of the container.
 
 use nucleo_matcher::{
     Config, Matcher, Utf32Str,
     pattern::{Atom, AtomKind, CaseMatching, Normalization},
 };
 
-use super::{
-    kind::SymbolKind,
-    table::{Entry, characters},
-};
+use super::{kind::SymbolKind, table::Entry};
+use crate::find::listing;
 
 /// The length limit of a query, in bytes; the rest is ignored.
-pub(super) const MAX_QUERY: usize = 256;
-/// How many of the first letters of a name are searched for beginnings of words.
-const LOOKED_AT: usize = 64;
+pub(super) const MAX_QUERY_BYTES: usize = 256;
+/// How many leading letters of a name are searched for word boundaries: the bits of a `u64`.
+const MAX_BOUNDARY_LETTERS: usize = 64;
 
-/// The smaller, the better it fits.
+/// Smaller is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     tier: Tier,
@@ -26,27 +23,26 @@ pub(super) struct Rank {
     length: u16,
 }
 
-/// How a word is in a name.
+/// How a word matches a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Tier {
-    /// It is the name.
     Exact,
-    /// It is the name but for the case of letters.
+    /// It equals the name, ignoring case.
     ExactButCase,
-    /// The name begins with it.
+    /// It is a prefix of the name.
     Prefix,
-    /// Each piece of it begins where a word of the name does.
+    /// It consists of pieces that each begin at a word boundary of the name.
     Words,
-    /// Its letters are there in this order.
+    /// It is a subsequence of the name.
     Letters,
 }
 
-/// A query, ready to be compared with many names.
+/// A parsed query.
 #[derive(Debug)]
 pub(super) struct Query {
-    /// The name may be meant with or without what contains it.
+    /// Interpretations with and without a container.
     readings: Vec<Reading>,
-    /// Without a name asked for, what is inside of others is left out.
+    /// A query without a name matches only top-level symbols.
     only_top: bool,
 }
 
@@ -59,13 +55,13 @@ struct Reading {
 #[derive(Debug)]
 struct Word {
     text: String,
-    /// Which characters it has, for a quick no.
+    /// Its characters, for a quick rejection.
     characters: u32,
     is_exact_case: bool,
     atom: Atom,
 }
 
-/// What comparing needs; one for each thread.
+/// Reusable buffers; one per thread.
 pub(super) struct Scratch {
     matcher: Matcher,
     letters: Vec<char>,
@@ -78,7 +74,7 @@ impl Default for Scratch {
 }
 
 impl Query {
-    /// `only_top` is for a query without a name: then it leaves out what is inside of others.
+    /// `only_top`: a query without a name matches only top-level symbols.
     pub fn new(text: &str, only_top: bool) -> Self {
         let text = text.trim();
         let text = text.strip_suffix("()").unwrap_or(text);
@@ -98,7 +94,7 @@ impl Query {
         Self { readings, only_top }
     }
 
-    /// How well the symbol fits; `None` when it does not, or not better than `worst`.
+    /// The rank of a symbol; `None` if it does not match, or is not better than `worst`.
     pub fn rank(&self, entry: Entry<'_>, worst: Option<Rank>, scratch: &mut Scratch) -> Option<Rank> {
         self.readings.iter().filter_map(|reading| reading.rank(entry, worst, self.only_top, scratch)).min()
     }
@@ -122,7 +118,7 @@ impl Reading {
         let class = u16::from(entry.kind().class());
         let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
         let rank = match tier {
-            // Without a name asked for, the order is that of the files.
+            // Without a name the order of the files is kept.
             _ if self.words.is_empty() => Rank { tier, first: 0, second: 0, length: 0 },
             Tier::Exact | Tier::ExactButCase | Tier::Prefix => Rank { tier, first: class, second: 0, length },
             Tier::Words | Tier::Letters => {
@@ -133,12 +129,12 @@ impl Reading {
                 Rank { tier, first: u16::MAX - score.saturating_add(bonus(entry.kind())), second: class, length }
             }
         };
-        // Equal ones keep the order of the files, so the first stay.
+        // Among equal ranks the first in file order stays.
         worst.is_none_or(|worst| rank < worst).then_some(rank)
     }
 }
 
-/// Of about equal matches what is usually looked for comes first. A letter is worth 16.
+/// A bonus for kinds that users usually search for. A matching letter scores 16.
 fn bonus(kind: SymbolKind) -> u16 {
     match kind.class() {
         0 => 8,
@@ -152,7 +148,7 @@ impl Word {
     fn new(text: &str) -> Self {
         let ascii: String = text.chars().filter(char::is_ascii).collect();
         Self {
-            characters: characters(&ascii),
+            characters: listing::characters(ascii.as_bytes()),
             is_exact_case: text.chars().any(char::is_uppercase),
             atom: Atom::new(text, CaseMatching::Smart, Normalization::Smart, AtomKind::Fuzzy, false),
             text: text.to_owned(),
@@ -181,7 +177,7 @@ impl Word {
         if !word.iter().all(|letter| rest.any(|other| equals(*other, *letter))) {
             return None;
         }
-        Some(if begins_words(name, word, equals) { Tier::Words } else { Tier::Letters })
+        Some(if matches_at_boundaries(name, word, equals) { Tier::Words } else { Tier::Letters })
     }
 
     fn score(&self, name: &str, scratch: &mut Scratch) -> u16 {
@@ -189,21 +185,21 @@ impl Word {
     }
 }
 
-/// Whether the word can be cut into pieces each of which stands in the name from the beginning of a word on. All places
-/// are tried at once: a bit for each place of the name.
-fn begins_words(name: &[u8], word: &[u8], equals: impl Fn(u8, u8) -> bool) -> bool {
-    let name = &name[..name.len().min(LOOKED_AT)];
-    let places = |fits: &dyn Fn(usize) -> bool| (0..name.len()).filter(|at| fits(*at)).fold(0u64, |bits, at| bits | 1 << at);
-    let beginnings = places(&|at| begins_word(name, at));
+/// Whether the word can be split into pieces that each begin at a word boundary of the name. All positions are tried at
+/// once, as a bit set of positions in the name.
+fn matches_at_boundaries(name: &[u8], word: &[u8], equals: impl Fn(u8, u8) -> bool) -> bool {
+    let name = &name[..name.len().min(MAX_BOUNDARY_LETTERS)];
+    let positions = |fits: &dyn Fn(usize) -> bool| (0..name.len()).filter(|at| fits(*at)).fold(0u64, |bits, at| bits | 1 << at);
+    let boundaries = positions(&|at| is_boundary(name, at));
     let mut last = u64::MAX;
     for (index, letter) in word.iter().enumerate() {
-        let here = places(&|at| equals(name[at], *letter));
+        let here = positions(&|at| equals(name[at], *letter));
         last = if index == 0 {
-            here & beginnings
+            here & boundaries
         } else {
-            // Right after the letter before, or at any beginning further on than the earliest place for that letter.
+            // Directly after the previous letter, or at any boundary after the earliest position of that letter.
             let further = last.trailing_zeros().checked_add(1).and_then(|from| u64::MAX.checked_shl(from)).unwrap_or(0);
-            here & ((last << 1) | (beginnings & further))
+            here & ((last << 1) | (boundaries & further))
         };
         if last == 0 {
             return false;
@@ -212,8 +208,8 @@ fn begins_words(name: &[u8], word: &[u8], equals: impl Fn(u8, u8) -> bool) -> bo
     true
 }
 
-/// Whether a word of a name begins here: `parse_json`, `parseJSONFile`, `sha256sum`.
-fn begins_word(name: &[u8], at: usize) -> bool {
+/// Whether there is a word boundary here, as in `parse_json`, `parseJSONFile` and `sha256sum`.
+fn is_boundary(name: &[u8], at: usize) -> bool {
     let here = name[at];
     let Some(before) = at.checked_sub(1).map(|before| name[before]) else { return true };
     if !here.is_ascii_alphanumeric() {

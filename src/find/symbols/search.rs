@@ -1,4 +1,4 @@
-//! Goes through the symbols of many files on all cores and keeps the best.
+//! Finds the best symbols of many files on all processors.
 
 use std::{collections::BinaryHeap, ops::Range, sync::Arc};
 
@@ -12,44 +12,36 @@ use super::{
 };
 use crate::stdx::paths::AbsPath;
 
-/// With fewer symbols than this for each thread, a thread costs more than it gains.
-const WORTH_A_THREAD: usize = 20_000;
-/// More threads gain little.
+/// The smallest number of symbols that is worth a thread.
+const MIN_SYMBOLS_PER_THREAD: usize = 20_000;
 const MAX_THREADS: usize = 8;
 
-/// A symbol that fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
-    /// Its name.
     pub name: String,
-    /// Its kind.
     pub kind: SymbolKind,
-    /// The name of what contains it.
+    /// The name of its container.
     pub container: Option<String>,
-    /// The file.
     pub path: AbsPath,
-    /// The whole definition.
     pub range: Range<Position>,
-    /// The name in it.
     pub name_range: Range<Position>,
 }
 
-/// What is looked for.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct SymbolQuery {
     pub query: Query,
-    /// A bit for each kind's number.
+    /// A bit set of kind numbers.
     pub kinds: u32,
     pub limit: usize,
 }
 
-/// What fits, with its place in the order of the files: of equal ranks the first counts.
+/// A match with its file and row; among equal ranks the first one in file order is better.
 type Candidate = (Rank, usize, usize);
 
-/// The best symbols of the files, best first; fewer when the token is cancelled.
-pub(super) fn search(files: &[Arc<File>], wanted: &Wanted, token: &CancellationToken) -> Vec<Hit> {
+/// The best symbols of the files, best first; incomplete if the token is cancelled.
+pub(super) fn search(files: &[Arc<File>], wanted: &SymbolQuery, token: &CancellationToken) -> Vec<Hit> {
     let total: usize = files.iter().map(|file| file.symbols.len()).sum();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(total / WORTH_A_THREAD).max(1);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(total / MIN_SYMBOLS_PER_THREAD).max(1);
     let chunks = chunks(files, total.div_ceil(threads).max(1));
     let mut best: Vec<Candidate> = std::thread::scope(|scope| {
         let (first, others) = chunks.split_first().map_or((0..0, &[][..]), |(first, others)| (first.clone(), others));
@@ -68,7 +60,7 @@ pub(super) fn search(files: &[Arc<File>], wanted: &Wanted, token: &CancellationT
     best.into_iter().filter_map(|(_, file, row)| hit(files.get(file)?, row)).collect()
 }
 
-/// Cuts the files into runs of about so many symbols.
+/// Splits the files into ranges of about `size` symbols.
 fn chunks(files: &[Arc<File>], size: usize) -> Vec<Range<usize>> {
     let (mut chunks, mut start, mut held) = (Vec::new(), 0, 0);
     for (index, file) in files.iter().enumerate() {
@@ -84,7 +76,7 @@ fn chunks(files: &[Arc<File>], size: usize) -> Vec<Range<usize>> {
     chunks
 }
 
-fn best_of(files: &[Arc<File>], chunk: Range<usize>, wanted: &Wanted, token: &CancellationToken) -> Vec<Candidate> {
+fn best_of(files: &[Arc<File>], chunk: Range<usize>, wanted: &SymbolQuery, token: &CancellationToken) -> Vec<Candidate> {
     let mut scratch = Scratch::default();
     let mut best: BinaryHeap<Candidate> = BinaryHeap::with_capacity(wanted.limit + 1);
     for index in chunk {

@@ -1,11 +1,11 @@
-//! What tells that a file has changed without reading it.
+//! Detects changes of a file without reading it.
 
 use std::{
     fs::Metadata,
     time::{Duration, SystemTime},
 };
 
-/// A file's state as its system tells it.
+/// The metadata that identifies a state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     modified: Option<SystemTime>,
@@ -13,9 +13,9 @@ pub(super) struct Stamp {
     identity: (u64, u64, i64, i64),
 }
 
-/// Two changes within this time may have the same stamp: clocks of file systems tick slowly.
+/// Two changes within this time may have the same stamp: file system clocks tick slowly.
 const TICK: Duration = Duration::from_millis(50);
-/// The same where times are whole seconds.
+/// The same for file systems with times in whole seconds.
 const SLOW_TICK: Duration = Duration::from_secs(2);
 
 impl Stamp {
@@ -23,14 +23,14 @@ impl Stamp {
         Self { modified: metadata.modified().ok(), length: metadata.len(), identity: identity(metadata) }
     }
 
-    /// Whether a change right after `now` might leave the stamp as it is, so that equal stamps prove nothing.
-    pub fn is_fresh(&self, now: SystemTime) -> bool {
+    /// Whether a change right after `now` might not change the stamp, so that equal stamps prove nothing.
+    pub fn is_uncertain(&self, now: SystemTime) -> bool {
         let Some(modified) = self.modified else { return true };
         let changed = SystemTime::UNIX_EPOCH
             + Duration::new(u64::try_from(self.identity.2).unwrap_or(0), u32::try_from(self.identity.3).unwrap_or(0));
         let latest = modified.max(changed);
         let is_whole = latest.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|time| time.subsec_nanos() == 0);
-        // A time in the future tells nothing either.
+        // A time in the future proves nothing either.
         now.duration_since(latest).map_or(true, |age| age < if is_whole { SLOW_TICK } else { TICK })
     }
 }

@@ -1,44 +1,42 @@
-//! The symbols of one file, kept small: rows of numbers, and one text that holds each different name once.
+//! The symbols of one file in compact form: rows of numbers, and one string that contains each distinct name once.
 
 use std::{collections::HashMap, ops::Range, sync::Arc, time::Instant};
 
 use super::{
-    decode::{Position, Positions, decode, is_written},
+    decode::{Position, Positions, decode, is_handwritten},
     extract::Extractor,
     kind::SymbolKind,
     language::Language,
-    nest::{Found, nest},
+    nest::{Symbol, nest},
     stamp::Stamp,
 };
-use crate::stdx::paths::AbsPath;
+use crate::{find::listing, stdx::paths::AbsPath};
 
-/// The limit of symbols in one file; a file with more is generated.
+/// The limit of symbols in one file; files with more are generated.
 const MAX_SYMBOLS: usize = 20_000;
 
-/// A file as it was when it was read.
+/// The state of a file when it was read.
 #[derive(Debug)]
 pub(super) struct File {
     pub path: AbsPath,
     pub stamp: Option<Stamp>,
-    /// Just before it was read.
+    /// The time just before reading.
     pub read: Instant,
     pub symbols: FileSymbols,
 }
 
 impl File {
-    /// A file with this text.
     pub fn of_text(path: AbsPath, text: &str, extractor: &mut Extractor) -> Self {
         let symbols = FileSymbols::of_text(&path, text, extractor);
         Self { path, stamp: None, read: Instant::now(), symbols }
     }
 
-    /// A file with these bytes.
     pub fn of_bytes(path: AbsPath, stamp: Stamp, read: Instant, bytes: &[u8], extractor: &mut Extractor) -> Self {
         let symbols = decode(bytes).map(|text| FileSymbols::of_text(&path, &text, extractor)).unwrap_or_default();
         Self { path, stamp: Some(stamp), read, symbols }
     }
 
-    /// About how many bytes it takes.
+    /// The approximate memory use in bytes.
     pub fn bytes(&self) -> usize {
         size_of::<Self>()
             + self.path.as_path().as_os_str().len()
@@ -48,10 +46,10 @@ impl File {
     }
 }
 
-/// Files in the order of their paths.
+/// Files, sorted by path.
 pub(super) type Files = Arc<Vec<Arc<File>>>;
 
-/// The symbols of a file in the order in which they begin.
+/// The symbols of a file, sorted by their start.
 #[derive(Debug, Default)]
 pub(super) struct FileSymbols {
     rows: Box<[Row]>,
@@ -60,7 +58,7 @@ pub(super) struct FileSymbols {
 
 #[derive(Debug, Clone, Copy)]
 struct Row {
-    /// Which characters the name has, see [`characters`].
+    /// The characters of the name, see [`listing::characters`].
     characters: u32,
     name: u32,
     container: u32,
@@ -101,15 +99,14 @@ impl<'a> Entry<'a> {
         self.row.is_top
     }
 
-    /// The whole definition.
     pub fn range(self) -> Range<Position> {
         self.row.start..self.row.end
     }
 
-    /// The name alone: it stands in one line.
+    /// The range of the name, which is on one line.
     pub fn name_range(self) -> Range<Position> {
         let start = self.row.name_start;
-        // A name is far shorter than this.
+        // A name is far shorter than `u32::MAX`.
         let length = u32::try_from(self.name().encode_utf16().count()).unwrap_or(u32::MAX);
         start..Position { line: start.line, character: start.character.saturating_add(length) }
     }
@@ -120,28 +117,28 @@ fn part(text: &str, start: u32, length: u16) -> &str {
 }
 
 impl FileSymbols {
-    /// The symbols of a text; none when it is in no known language, no person wrote it, or it takes too long.
+    /// The symbols of a text; empty for unknown languages, generated text, and on a timeout.
     fn of_text(path: &AbsPath, text: &str, extractor: &mut Extractor) -> Self {
-        let Some(language) = Language::of(path.as_path(), text).filter(|_| is_written(text)) else { return Self::default() };
+        let Some(language) = Language::of(path.as_path(), text).filter(|_| is_handwritten(text)) else { return Self::default() };
         match extractor.tags(language, text) {
             Some(tags) => Self::pack(nest(tags, text, language), text),
             None => {
-                tracing::debug!(%path, "the file takes too long to parse; its symbols are left out");
+                tracing::debug!(%path, "parsing timed out; skipping the file's symbols");
                 Self::default()
             }
         }
     }
 
-    fn pack(mut found: Vec<Found>, text: &str) -> Self {
+    fn pack(mut found: Vec<Symbol>, text: &str) -> Self {
         found.truncate(MAX_SYMBOLS);
         let positions = Positions::new(text, found.iter().flat_map(|one| [one.range.start, one.range.end, one.name.start]).collect());
         let mut names = Names::default();
         let rows = found.iter().map(|one| {
             let word = &text[one.name.start as usize..one.name.end as usize];
-            let (name, name_length) = names.place(word);
-            let (container, container_length) = one.container.as_deref().map_or((0, 0), |container| names.place(container));
+            let (name, name_length) = names.intern(word);
+            let (container, container_length) = one.container.as_deref().map_or((0, 0), |container| names.intern(container));
             Row {
-                characters: characters(word),
+                characters: listing::characters(word.as_bytes()),
                 name,
                 container,
                 start: positions.of(one.range.start),
@@ -156,7 +153,6 @@ impl FileSymbols {
         Self { rows: rows.collect(), text: names.text.into() }
     }
 
-    /// How many there are.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
@@ -170,40 +166,23 @@ impl FileSymbols {
     }
 }
 
-/// The text of all names, each once.
+/// The distinct names in one string.
 #[derive(Default)]
 struct Names {
     text: String,
-    places: HashMap<Box<str>, u32>,
+    offsets: HashMap<Box<str>, u32>,
 }
 
 impl Names {
-    fn place(&mut self, name: &str) -> (u32, u16) {
+    fn intern(&mut self, name: &str) -> (u32, u16) {
         let name = crate::stdx::text::prefix(name, usize::from(u16::MAX));
-        // Names are parts of a text of at most a mebibyte, each at most once.
+        // Names are parts of a text of at most one MiB, each at most once.
         let (end, length) = (u32::try_from(self.text.len()).unwrap_or(u32::MAX), u16::try_from(name.len()).unwrap_or(u16::MAX));
-        if let Some(place) = self.places.get(name) {
-            return (*place, length);
+        if let Some(offset) = self.offsets.get(name) {
+            return (*offset, length);
         }
         self.text.push_str(name);
-        self.places.insert(name.into(), end);
+        self.offsets.insert(name.into(), end);
         (end, length)
     }
-}
-
-/// Which characters a text has, case aside, one bit for each letter, one for digits, one for the underscore, one for
-/// all others. A text that is not ASCII alone may equal anything, so it has them all.
-pub(super) fn characters(text: &str) -> u32 {
-    if !text.is_ascii() {
-        return u32::MAX;
-    }
-    text.bytes().fold(0, |seen, byte| {
-        seen | match byte {
-            b'a'..=b'z' => 1 << (byte - b'a'),
-            b'A'..=b'Z' => 1 << (byte - b'A'),
-            b'0'..=b'9' => 1 << 26,
-            b'_' => 1 << 27,
-            _ => 1 << 28,
-        }
-    })
 }

@@ -1,4 +1,4 @@
-//! The symbols of texts that editors hold and have not saved. Each text is parsed once.
+//! The symbols of unsaved text. Each text is parsed once.
 
 use std::{
     collections::HashMap,
@@ -13,21 +13,20 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// The capacity of the cache of parsed texts; others are parsed at each query.
+/// The capacity of the cache; further texts are parsed at each query.
 const CAPACITY: usize = 512;
 
-/// By file, with the announcement that was parsed.
+/// By file, with the document that was parsed.
 type Parsed = HashMap<AbsPath, (Weak<Document>, Arc<File>)>;
 
-/// What was parsed already.
 #[derive(Default)]
 pub(super) struct Unsaved {
-    // Held for a look-up or an insert. An entry counts as long as the overlay holds that very announcement.
+    // Locked for a look-up or an insert. An entry is valid while the overlay has this document.
     parsed: Mutex<Parsed>,
 }
 
 impl Unsaved {
-    /// The announced files at or below a directory, in the order of their paths.
+    /// The open files in a directory, sorted by path.
     pub fn below(&self, overlay: &Overlay, directory: &AbsPath, token: &CancellationToken) -> Vec<Arc<File>> {
         let documents = overlay.below(directory);
         if documents.is_empty() {
@@ -38,12 +37,12 @@ impl Unsaved {
             .iter()
             .filter(|document| may_have_symbols(document.path.as_path()))
             .map(|document| {
-                self.known(document).unwrap_or_else(|| {
+                self.cached(document).unwrap_or_else(|| {
                     let extractor = extractor.get_or_insert_with(|| Extractor::new(token.clone()));
                     let file = Arc::new(File::of_text(document.path.clone(), &document.text, extractor));
-                    // What was cut short by a cancelled query is nothing to keep.
+                    // The result of a cancelled query may be incomplete.
                     if !token.is_cancelled() {
-                        self.keep(document, &file);
+                        self.insert(document, &file);
                     }
                     file
                 })
@@ -53,13 +52,13 @@ impl Unsaved {
         files
     }
 
-    fn known(&self, document: &Arc<Document>) -> Option<Arc<File>> {
+    fn cached(&self, document: &Arc<Document>) -> Option<Arc<File>> {
         let parsed = self.lock();
-        let (known, file) = parsed.get(&document.path)?;
-        Weak::ptr_eq(known, &Arc::downgrade(document)).then(|| Arc::clone(file))
+        let (cached, file) = parsed.get(&document.path)?;
+        Weak::ptr_eq(cached, &Arc::downgrade(document)).then(|| Arc::clone(file))
     }
 
-    fn keep(&self, document: &Arc<Document>, file: &Arc<File>) {
+    fn insert(&self, document: &Arc<Document>, file: &Arc<File>) {
         let mut parsed = self.lock();
         if parsed.len() < CAPACITY || parsed.contains_key(&document.path) {
             parsed.insert(document.path.clone(), (Arc::downgrade(document), Arc::clone(file)));

@@ -1,15 +1,15 @@
-//! The files of a directory against the walker of ripgrep.
+//! Compares the files of a directory with ripgrep's walker.
 
 use std::fs;
 
 use super::walker::walker;
 use crate::{
     find::{files::Files, listing::EntryKind, walk::Bounds},
-    git::ignore::sees,
+    git::ignore::is_visible,
     stdx::paths::AbsPath,
 };
 
-/// What the walker names, and what the list does.
+/// The names in the list, which must be those of the walker.
 fn names(root: &AbsPath) -> Vec<String> {
     let mut names: Vec<_> = walker(root, |_| true)
         .build()
@@ -26,7 +26,7 @@ fn names(root: &AbsPath) -> Vec<String> {
 }
 
 #[test]
-fn ignore_files_count_inside_and_outside_of_git() {
+fn ignore_files_apply_inside_and_outside_git() {
     let directory = tempfile::tempdir().unwrap();
     let home = AbsPath::new(directory.path()).unwrap().real().unwrap();
     let project = home.join("project");
@@ -44,7 +44,7 @@ fn ignore_files_count_inside_and_outside_of_git() {
     }
     assert_eq!(names(&project), [".gitignore", ".hidden", "src", "src/b"]);
     assert_eq!(names(&project.join("src")), ["b", "d.log", "deep", "deep/c"]);
-    let seen = |path: &str| sees(&project, &project.join(path));
+    let seen = |path: &str| is_visible(&project, &project.join(path));
     let expected = [true, false, true, true, false, false, true, false];
     assert_eq!(["new", "new.log", ".new", "src/a/new", "src/deep/a/new", ".git/new", "src/new.log.txt", "../new"].map(seen), expected);
     fs::create_dir_all(project.join(".git")).unwrap();
@@ -53,7 +53,7 @@ fn ignore_files_count_inside_and_outside_of_git() {
 }
 
 #[test]
-fn nothing_below_a_directory_that_is_left_out_is_visited() {
+fn skipped_directories_are_not_visited() {
     let directory = tempfile::tempdir().unwrap();
     let root = AbsPath::new(directory.path()).unwrap().real().unwrap();
     for path in ["a/x", "out/deep/x", "out-b/x", "out.c", "z"] {

@@ -1,4 +1,4 @@
-//! The life of indexes: what they share, what they miss, whom they tell, and when they end.
+//! The lifetime of indexes, sharing, lost events, and notifications.
 
 use std::{fs, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn worktrees_share_what_is_alike() {
+async fn worktrees_share_equal_directories() {
     let place = Place::new(10_000);
     git(place.root.as_path(), &["init", "--quiet"]);
     for number in 0..200 {
@@ -33,20 +33,20 @@ async fn worktrees_share_what_is_alike() {
 }
 
 #[tokio::test]
-async fn when_more_happens_than_can_be_told_all_is_looked_at_again() {
+async fn after_an_overflow_everything_is_read_again() {
     let place = Place::new(1000);
     place.write("many/first", "");
     place.write("quiet/first", "");
     place.names().await;
     place.settled().await;
     let most: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
-    // On this one thread the index hears nothing before the next await.
+    // With a single thread the index processes nothing before the next await.
     for number in 0..=most {
         fs::write(place.root.join(format!("many/{number}")), "").unwrap();
     }
     place.write("quiet/late", "");
     assert_eq!(place.names().await, walked(&place.root));
-    // Thousands of files, told in a few events.
+    // Thousands of files, reported in a few events.
     place.until(async || !place.told().await.is_empty()).await;
     place.write("quiet/later", "");
     place.until(async || place.told().await.iter().any(|told| told == "add quiet/later")).await;
@@ -56,9 +56,9 @@ async fn when_more_happens_than_can_be_told_all_is_looked_at_again() {
 }
 
 #[tokio::test]
-async fn what_happens_before_all_is_watched_is_seen_too() {
+async fn changes_before_all_watches_are_added_are_detected() {
     let place = Place::new(10_000);
-    // Far more than are watched at once.
+    // Far more than one batch of watches.
     for number in 0..2000 {
         fs::create_dir(place.root.join(format!("d{number:04}"))).unwrap();
     }
@@ -68,7 +68,7 @@ async fn what_happens_before_all_is_watched_is_seen_too() {
 }
 
 #[tokio::test]
-async fn clients_are_told_what_happened_to_files() {
+async fn clients_get_events_about_files() {
     let place = Place::new(1000);
     git(place.root.as_path(), &["init", "--quiet", "--initial-branch=main"]);
     git(place.root.as_path(), &["commit", "--quiet", "--allow-empty", "-m", "first"]);
@@ -91,7 +91,7 @@ async fn clients_are_told_what_happened_to_files() {
     expect(&["add new/deep/file.rs", "change src/old.rs"]).await;
     fs::rename(place.root.join("new"), place.root.join("moved")).unwrap();
     expect(&["add moved/deep/file.rs", "add new/deep/file.rs", "change src/old.rs", "unlink new/deep/file.rs"]).await;
-    // The watch has moved with its directory.
+    // The watch moves with its directory.
     place.write("moved/deep/file.rs", "2");
     let mut all =
         vec!["add moved/deep/file.rs", "add new/deep/file.rs", "change moved/deep/file.rs", "change src/old.rs", "unlink new/deep/file.rs"];
@@ -116,7 +116,7 @@ async fn an_ignored_directory_can_be_searched_by_itself() {
 }
 
 #[tokio::test]
-async fn an_index_ends_when_nobody_uses_it() {
+async fn an_idle_index_is_dropped() {
     let place = Place::new(1000);
     place.write("a", "");
     place.find("", "a").await;
@@ -134,7 +134,7 @@ async fn an_index_ends_when_nobody_uses_it() {
 }
 
 #[tokio::test]
-async fn a_root_that_goes_and_comes_back() {
+async fn a_root_that_is_removed_and_created_again() {
     let place = Place::new(1000);
     place.write("d/a", "");
     place.find("", "a").await;
@@ -147,7 +147,7 @@ async fn a_root_that_goes_and_comes_back() {
 }
 
 #[tokio::test]
-async fn what_was_used_is_found_first() {
+async fn recent_files_are_found_first() {
     let place = Place::new(1000);
     for path in ["a/one.rs", "b/one.rs"] {
         place.write(path, "");

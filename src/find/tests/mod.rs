@@ -1,4 +1,4 @@
-//! The index against the disk, against git, and against a naive search.
+//! Compares the index with the file system, with git, and with a naive search.
 
 mod files;
 mod indexes;

@@ -1,4 +1,4 @@
-//! What is found and in which order, against a naive search.
+//! Results and their order, compared with a naive search.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::find::{
     listing::{EntryKind, Listing},
     query::{self, Query},
     search::{Request, search},
-    tree::{Node, Tree, UNWATCHED},
+    tree::{NO_WATCH, Node, Tree},
 };
 
 fn tree(paths: &[String]) -> Arc<Tree> {
@@ -26,7 +26,7 @@ fn tree(paths: &[String]) -> Arc<Tree> {
     let nodes = directories.into_iter().map(|(directory, names)| Node {
         listing: Listing::new(directory.as_bytes(), names.into_iter().map(|(name, what)| (name.as_bytes(), what)).collect()),
         stamp: 0,
-        watch: UNWATCHED,
+        watch: NO_WATCH,
     });
     Arc::new(Tree::new(nodes.collect(), None))
 }
@@ -44,7 +44,7 @@ fn files(found: Vec<String>) -> Vec<String> {
     found.into_iter().filter(|path| !path.ends_with('/')).collect()
 }
 
-/// A word of a query and what it means.
+/// A word of a query and its meaning.
 #[derive(Debug, Clone)]
 struct Word {
     kind: char,
@@ -61,7 +61,7 @@ impl Word {
             '^' => format!("{negation}^{text}"),
             '$' => format!("{negation}{text}$"),
             '=' => format!("{negation}^{text}$"),
-            // Negated it is the text as it stands, as in fzf.
+            // A negated word is a substring, as in fzf.
             _ => format!("{negation}{text}"),
         }
     }
@@ -106,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn the_best_are_the_beginning_of_all(paths in paths(), query in "[abd.]{0,3}", limit in 1..8usize, recent in any::<prop::sample::Index>()) {
+    fn a_limit_returns_the_best_results(paths in paths(), query in "[abd.]{0,3}", limit in 1..8usize, recent in any::<prop::sample::Index>()) {
         let recent = vec![paths[recent.index(paths.len())].clone().into_bytes()];
         let all = found(&paths, Request { recent: recent.clone(), ..request(&query, 1000) });
         let best = found(&paths, Request { recent, ..request(&query, limit) });
@@ -120,7 +120,7 @@ fn check(paths: &[&str], query: &str, expected: &[&str]) {
 }
 
 #[test]
-fn the_order_is_what_people_mean() {
+fn the_order_is_as_expected() {
     check(&["session/other.rs", "lib/session.rs"], "session", &["lib/session.rs", "session/other.rs"]);
     check(&["src/obsession.rs", "src/the_session.rs"], "session", &["src/the_session.rs", "src/obsession.rs"]);
     check(&["a/deep/down/main.rs", "a/main.rs"], "main", &["a/main.rs", "a/deep/down/main.rs"]);
@@ -140,7 +140,7 @@ fn the_order_is_what_people_mean() {
 }
 
 #[test]
-fn what_was_used_comes_first_and_an_empty_query_has_an_order() {
+fn recent_files_come_first_and_an_empty_query_has_an_order() {
     let paths: Vec<String> = ["z.md", "b/c/d.md", "b/a.md", "a.md"].map(str::to_owned).into();
     let recent = vec![b"b/c/d.md".to_vec(), b"gone.md".to_vec()];
     let all = found(&paths, Request { recent: recent.clone(), ..request("", 1000) });
@@ -153,14 +153,14 @@ fn what_was_used_comes_first_and_an_empty_query_has_an_order() {
 }
 
 #[test]
-fn long_queries_are_refused() {
+fn long_queries_are_rejected() {
     assert_eq!(Query::parse(&"x".repeat(1001)).unwrap_err(), query::Error::Long(1001));
     assert_eq!(Query::parse(&"x ".repeat(33)).unwrap_err(), query::Error::Words(33));
     assert!(Query::parse("' ! | ^ $").unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn names_that_are_no_text_are_shown_as_far_as_they_are() {
+async fn names_that_are_not_utf8_are_shown_lossily() {
     use std::os::unix::ffi::OsStrExt as _;
     let place = Place::new(100);
     std::fs::write(place.root.join(std::ffi::OsStr::from_bytes(b"odd\xff.rs")), "").unwrap();

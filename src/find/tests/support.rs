@@ -1,4 +1,4 @@
-//! A finder over a directory to play in.
+//! A finder with a temporary directory.
 
 use std::{
     collections::BTreeSet,
@@ -18,15 +18,15 @@ use crate::{
         listing::EntryKind,
         refresh,
         tree::Tree,
-        walk::{self, Bounds, Unwatched},
-        watch::table::Allowance,
+        walk::{self, Bounds, NoWatches},
+        watch::table::WatchBudget,
     },
     git::{Checkout, checkout::GitDirs, ignore::Rules},
     stdx::{ids, paths::AbsPath, tasks::Tasks},
     store::{Durability, Store},
 };
 
-/// Longer than anything here takes on the slowest machine.
+/// Longer than any test needs on the slowest machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Place {
@@ -39,7 +39,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// With so many watches at most.
+    /// With a limit of watches.
     pub fn new(watches: usize) -> Self {
         let [work, store] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let database = Arc::new(Store::open(&store.path().join("store.db"), Durability::Process).unwrap());
@@ -47,7 +47,7 @@ impl Place {
         let tasks = Tasks::new();
         Self {
             root: AbsPath::new(work.path()).unwrap().real().unwrap().join("tree"),
-            finder: Finder::limited(database, tasks.child(), Allowance::new(watches)),
+            finder: Finder::limited(database, tasks.child(), WatchBudget::new(watches)),
             events,
             project: ProjectId::from_ulid(ids::next()),
             tasks,
@@ -78,12 +78,12 @@ impl Place {
         self.finder.find(&self.checkout(directory), &wanted).await.unwrap()
     }
 
-    /// The names that the index holds now.
+    /// The names in the index.
     pub async fn names(&self) -> BTreeSet<Vec<u8>> {
-        names(&self.finder.index(&self.checkout("")).fresh(Instant::now()).await.unwrap())
+        names(&self.finder.index(&self.checkout("")).tree(Instant::now()).await.unwrap())
     }
 
-    /// Waits until everything is watched.
+    /// Waits until all watches are added.
     pub async fn settled(&self) {
         self.until(async || self.finder.state().iter().all(|state| state.unwatched == 0)).await;
     }
@@ -96,7 +96,7 @@ impl Place {
         }
     }
 
-    /// All events of files and branches so far, as `add path`, `branch name`.
+    /// All events about files and branches so far, as `add path` or `branch name`.
     pub async fn told(&self) -> Vec<String> {
         let page = self.events.list(0, 10_000, Filter::default()).await.unwrap();
         let text = |record: &crate::event::Record| {
@@ -113,7 +113,7 @@ impl Place {
     }
 }
 
-/// The paths of files, and those of directories with a slash at the end.
+/// The paths of files, and those of directories with a trailing slash.
 pub fn names(tree: &Tree) -> BTreeSet<Vec<u8>> {
     let of = |node: &crate::find::tree::Node| {
         let listing = node.listing.clone();
@@ -129,13 +129,13 @@ pub fn names(tree: &Tree) -> BTreeSet<Vec<u8>> {
     tree.nodes().iter().flat_map(of).collect()
 }
 
-/// What a new walk sees.
+/// The result of a new walk.
 pub fn walked(root: &AbsPath) -> BTreeSet<Vec<u8>> {
-    let walked = walk::walk(root, b"", Rules::above(root), Bounds::REPOSITORY, &Unwatched, &|| false).unwrap();
-    names(&refresh::close(Tree::new(walked.nodes, walked.cut), &walked.closed))
+    let walked = walk::walk(root, b"", Rules::above(root), Bounds::REPOSITORY, &NoWatches, &|| false).unwrap();
+    names(&refresh::remove_closed(Tree::new(walked.nodes, walked.cut), &walked.closed))
 }
 
-/// What the walker of all tools sees.
+/// The result of ripgrep's walker.
 pub fn seen(root: &AbsPath) -> BTreeSet<Vec<u8>> {
     let entries = walker(root, |_| true).build().map(Result::unwrap).filter(|entry| entry.depth() > 0);
     let path = |entry: ignore::DirEntry| {

@@ -1,4 +1,4 @@
-//! Whatever is done to a tree, the index holds what a new walk sees, what the walker of the tools sees, and what git sees.
+//! After any changes of a tree the index equals a new walk, ripgrep's walker, and git.
 
 use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, path::PathBuf};
 
@@ -8,7 +8,7 @@ use super::support::{Place, git, names, seen, walked};
 use crate::{
     find::{
         tree::{Cut, Tree},
-        walk::{self, Bounds, Unwatched},
+        walk::{self, Bounds, NoWatches},
     },
     git::ignore::Rules,
     stdx::paths::AbsPath,
@@ -57,14 +57,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Does it, if it can be done.
+/// Applies a step, if possible.
 fn take(place: &Place, step: &Step, rules_file: &str) {
     let full = |path: &Path| path.iter().fold(place.root.as_path().to_owned(), |path, name| path.join(OsStr::from_bytes(name)));
     let in_parent = |path: PathBuf| {
         let _ = fs::create_dir_all(path.parent().unwrap());
         path
     };
-    // What is in the way makes a step fail, which is as good.
+    // A step that fails because of existing files is fine.
     let _ = match step {
         Step::Write(path) => fs::write(in_parent(full(path)), "x"),
         Step::Rules(path, patterns) => fs::write(in_parent(full(path).join(rules_file)), patterns.join("\n")),
@@ -73,7 +73,7 @@ fn take(place: &Place, step: &Step, rules_file: &str) {
         Step::Remove(path) => fs::remove_file(full(path)).or_else(|_| fs::remove_dir_all(full(path))),
         Step::Rename(from, to) if from.is_empty() || to.is_empty() => Ok(()),
         Step::Rename(from, to) => fs::rename(full(from), in_parent(full(to))),
-        // What later steps do through it they do there, so it must be a place of the test's own.
+        // Later steps write through this link, so its target must be inside the test's directory.
         Step::Link(path) => std::os::unix::fs::symlink(place.root.join("../beside"), in_parent(full(path))),
         Step::Exclude(pattern) => fs::write(place.root.join(".git/info/exclude"), pattern),
     };
@@ -100,7 +100,7 @@ fn run(rounds: &[Vec<Step>], watches: usize, in_git: bool, git_rules: bool) {
                 assert_eq!(own, files.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>(), "and git");
             }
             if watches > 1000 {
-                assert_eq!(place.names().await, now, "whatever had happened is in the index");
+                assert_eq!(place.names().await, now, "all changes are in the index");
                 place.settled().await;
             } else {
                 place.until(async || place.names().await == now).await;
@@ -128,7 +128,7 @@ proptest! {
 }
 
 #[test]
-fn what_a_limit_leaves_out_lies_deepest() {
+fn a_limit_cuts_off_the_deepest_directories() {
     let place = tempfile::tempdir().unwrap();
     let root = AbsPath::new(place.path()).unwrap().real().unwrap();
     for top in ["a", "b", "c"] {
@@ -139,7 +139,7 @@ fn what_a_limit_leaves_out_lies_deepest() {
     }
     let walked = |entries, depth| {
         let bounds = Bounds { entries, depth, ..Bounds::REPOSITORY };
-        let walked = walk::walk(&root, b"", Rules::above(&root), bounds, &Unwatched, &|| false).unwrap();
+        let walked = walk::walk(&root, b"", Rules::above(&root), bounds, &NoWatches, &|| false).unwrap();
         let names = names(&Tree::new(walked.nodes, None)).into_iter().map(|name| String::from_utf8(name).unwrap());
         (names.collect::<Vec<_>>(), walked.cut)
     };
@@ -147,12 +147,12 @@ fn what_a_limit_leaves_out_lies_deepest() {
     assert_eq!(walked(9, 9), (two_levels.clone(), Some(Cut::Entries)));
     assert_eq!(walked(100, 1), (two_levels, Some(Cut::Depth)));
     assert_eq!((walked(3, 9).0, walked(18, 9).1), (["a/", "b/", "c/"].map(str::to_owned).to_vec(), None));
-    // What is little is read with all that is below it; nothing is read twice or lost.
+    // Small directories are read recursively; nothing is read twice or lost.
     assert_eq!(walked(1_000_000, 9).0, walked(18, 9).0);
 }
 
 #[tokio::test]
-async fn what_may_not_be_read_closes_its_directory() {
+async fn unreadable_ignore_files_hide_their_directory() {
     let place = Place::new(1000);
     for path in ["closed/in", "open/in", "open/deeper/in"] {
         place.write(path, "");
@@ -165,7 +165,7 @@ async fn what_may_not_be_read_closes_its_directory() {
     place.write("open/deeper/.ignore", &nested);
     fs::remove_file(place.root.join("closed/.gitignore")).unwrap();
     place.until(async || place.names().await == seen(&place.root)).await;
-    // At the top itself: then no rule counts.
+    // In the root: then no rules apply.
     place.write(".ignore", &nested);
     place.until(async || place.names().await == seen(&place.root)).await;
     place.write(".gitignore", "*");
@@ -188,7 +188,7 @@ async fn a_repository_within_a_repository_has_its_own_rules() {
     fs::remove_dir_all(place.root.join("inner/.git")).unwrap();
     let now = seen(&place.root);
     place.until(async || place.names().await == now).await;
-    // A linked worktree knows the rules that stand in the repository all share.
+    // A linked worktree uses `info/exclude` of the common git directory.
     git(place.root.as_path(), &["commit", "--quiet", "--allow-empty", "-m", "first"]);
     git(place.root.as_path(), &["worktree", "add", "--quiet", "../linked"]);
     place.write(".git/info/exclude", "secret");

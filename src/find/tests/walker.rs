@@ -1,4 +1,4 @@
-//! The same files by the walker of ripgrep, which the index and every search must agree with.
+//! The files by ripgrep's walker, with which the index and every search must agree.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// Whether the ignore files of a directory can be read without harm.
+/// Whether the ignore files of a directory can be read safely.
 fn has_sound_rules(directory: &Path) -> bool {
     [".gitignore", ".ignore", ".git/info/exclude"].iter().all(|name| {
         let path = directory.join(name);
@@ -21,10 +21,10 @@ fn has_sound_rules(directory: &Path) -> bool {
     })
 }
 
-/// A walker below `root` over everything that `keep` does not leave out; what it leaves out is not entered.
+/// A walker of `root` over all entries that `keep` accepts.
 ///
-/// Inside a repository the ignore files from its top downwards count. Elsewhere only those from `root` downwards do:
-/// an ignore file in the home directory, as people have who keep their settings in git, says nothing about a project.
+/// Inside a repository the ignore files from its root down apply. Elsewhere only those from `root` down: an ignore file
+/// in the home directory does not apply to a project.
 pub fn walker(root: &AbsPath, keep: impl Fn(&DirEntry) -> bool + Send + Sync + 'static) -> WalkBuilder {
     let in_repository = root.ancestors().any(|directory| directory.join(".git").as_path().exists());
     let sound = root.ancestors().all(|directory| has_sound_rules(directory.as_path()));
@@ -35,7 +35,7 @@ pub fn walker(root: &AbsPath, keep: impl Fn(&DirEntry) -> bool + Send + Sync + '
         .parents(sound && in_repository)
         .require_git(in_repository)
         .follow_links(false)
-        // Otherwise rules of the user's global ignore file are taken relative to the process directory.
+        // Otherwise the rules of the user's global ignore file would be relative to the process's directory.
         .current_dir(root.as_path())
         .filter_entry(move |entry| {
             let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());

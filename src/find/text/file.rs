@@ -1,5 +1,5 @@
-//! Searching one file, in a buffer that is used again for the next one. Text in UTF-16 is told by its byte order mark,
-//! files with NUL bytes are none of text, and an end that was asked for comes at the next piece that is read.
+//! Searches one file, with a reused buffer. UTF-16 is detected by its byte order mark, files with NUL bytes are binary,
+//! and cancellation takes effect at the next chunk.
 
 use std::{
     fs::File,
@@ -11,44 +11,42 @@ use grep_matcher::Matcher as _;
 use grep_regex::RegexMatcher;
 use grep_searcher::{Searcher, Sink, SinkContext, SinkFinish, SinkMatch};
 
-use super::{cut::SHOWN_BYTES, query::Query};
+use super::{excerpt::MAX_EXCERPT_BYTES, query::Query};
 
-/// A file up to this size is read at once; it is also how much of others is read at a time.
-const PIECE: usize = 64 * 1024;
-/// The size limit of a file for matches over several lines, for which it must be in memory as a whole.
-const WHOLE_BYTES: u64 = 64 * 1024 * 1024;
-/// How far after the lines of a match the pattern may look.
-const LOOK_AHEAD: usize = 128;
+/// Files up to this size are read at once, others in chunks of it.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// The size limit of a file in a multi-line search, which needs the whole file in memory.
+const MAX_MULTILINE_BYTES: u64 = 64 * 1024 * 1024;
+/// How many bytes after the lines of a match the pattern may look at.
+const LOOK_AHEAD_BYTES: usize = 128;
 
-/// What to search.
 pub enum Source<'a> {
-    /// A file of this size.
+    /// A file with its size.
     File(&'a File, u64),
-    /// A text that is no file's, or not yet.
+    /// Unsaved text.
     Text(&'a str),
 }
 
-/// What a search meets in a file.
+/// A line that a search has found.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
     /// The number, from 1.
     pub number: u64,
-    /// The line without its ending; the lines, where the matches go over several.
+    /// The line without its terminator; several lines for a multi-line match.
     pub bytes: &'a [u8],
-    /// The matches in it, none beyond what is shown of it; `None` in a line of context.
+    /// The matches in the part that will be shown; `None` for a context line.
     pub matches: Option<&'a [Range<usize>]>,
 }
 
-/// What became of a file.
+/// The result of searching a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was searched.
     Searched,
-    /// It is no text; what was met before that showed is not much worth.
+    /// The file is binary; matches found before that are of little value.
     Binary,
 }
 
-/// Searches files, one after the other.
+/// Searches files sequentially.
 pub struct FileSearcher {
     matcher: RegexMatcher,
     searcher: Searcher,
@@ -58,67 +56,67 @@ pub struct FileSearcher {
 }
 
 impl FileSearcher {
-    /// For one thread.
     #[must_use]
     pub fn new(query: &Query) -> Self {
         let (matcher, searcher) = (query.matcher(), query.searcher());
         Self { matcher, searcher, multiline: query.is_multiline(), buffer: Vec::new(), matches: Vec::new() }
     }
 
-    /// Shows every line that the search meets, until that or `is_over` says that it is enough.
+    /// Passes every found line to `each`, until that breaks or `is_over` returns true.
     ///
     /// # Errors
-    /// When the file cannot be read or a line of it is too long.
+    /// When the file cannot be read, or a line is too long.
     pub fn search(
         &mut self,
         source: &Source<'_>,
         is_over: &dyn Fn() -> bool,
         each: &mut dyn FnMut(Line<'_>) -> ControlFlow<()>,
     ) -> io::Result<Outcome> {
-        let mut meet = Meet {
+        let mut sink = MatchSink {
             matcher: &self.matcher,
             matches: &mut self.matches,
-            across: self.searcher.multi_line_with_matcher(&self.matcher),
+            spans_lines: self.searcher.multi_line_with_matcher(&self.matcher),
             each,
             is_over,
             outcome: Outcome::Searched,
         };
         match source {
-            Source::Text(text) if self.multiline || text.len() <= PIECE => {
-                self.searcher.search_slice(&self.matcher, text.as_bytes(), &mut meet)?;
+            Source::Text(text) if self.multiline || text.len() <= CHUNK_BYTES => {
+                self.searcher.search_slice(&self.matcher, text.as_bytes(), &mut sink)?;
             }
             Source::Text(text) => {
-                self.searcher.search_reader(&self.matcher, Bounded { source: text.as_bytes(), is_over }, &mut meet)?;
+                self.searcher.search_reader(&self.matcher, Bounded { source: text.as_bytes(), is_over }, &mut sink)?;
             }
             Source::File(file, size) => {
-                if self.multiline && *size > WHOLE_BYTES {
+                if self.multiline && *size > MAX_MULTILINE_BYTES {
                     return Err(io::Error::from(io::ErrorKind::FileTooLarge));
                 }
                 let mut file = Bounded { source: *file, is_over };
-                let whole = if self.multiline { usize::try_from(WHOLE_BYTES).unwrap_or(usize::MAX) } else { PIECE };
+                let whole = if self.multiline { usize::try_from(MAX_MULTILINE_BYTES).unwrap_or(usize::MAX) } else { CHUNK_BYTES };
                 let size = usize::try_from(*size).unwrap_or(usize::MAX);
                 if fill(&mut self.buffer, &mut file, size, whole)? {
-                    self.searcher.search_slice(&self.matcher, &self.buffer, &mut meet)?;
+                    self.searcher.search_slice(&self.matcher, &self.buffer, &mut sink)?;
                 } else if self.multiline {
                     return Err(io::Error::from(io::ErrorKind::FileTooLarge));
                 } else {
-                    self.searcher.search_reader(&self.matcher, self.buffer.as_slice().chain(file), &mut meet)?;
+                    self.searcher.search_reader(&self.matcher, self.buffer.as_slice().chain(file), &mut sink)?;
                 }
             }
         }
-        let outcome = meet.outcome;
-        // One large file does not make all threads large for ever.
+        let outcome = sink.outcome;
+        // Release memory after a large file.
         self.buffer.truncate(0);
-        self.buffer.shrink_to(4 * PIECE);
+        self.buffer.shrink_to(4 * CHUNK_BYTES);
         Ok(outcome)
     }
 }
 
-/// Reads into the buffer until the end, or until there is more than `most`; tells whether that is all.
-fn fill(buffer: &mut Vec<u8>, source: &mut impl Read, size: usize, most: usize) -> io::Result<bool> {
+/// Reads into the buffer until the end, or until it has more than `limit` bytes; returns whether the end was reached.
+fn fill(buffer: &mut Vec<u8>, source: &mut impl Read, size: usize, limit: usize) -> io::Result<bool> {
     buffer.clear();
-    // One more than the file has, so that its end shows by itself: of a regular file a read comes short only there.
-    let mut room = size.min(most) + 1;
+    // One byte more than the size, so that a short read, which happens only at the end of a regular file, detects the
+    // end.
+    let mut room = size.min(limit) + 1;
     loop {
         let begin = buffer.len();
         buffer.resize(begin + room, 0);
@@ -132,15 +130,15 @@ fn fill(buffer: &mut Vec<u8>, source: &mut impl Read, size: usize, most: usize) 
         if read < room {
             return Ok(true);
         }
-        if buffer.len() > most {
+        if buffer.len() > limit {
             return Ok(false);
         }
-        // It has grown since its size was asked for.
-        room = (most + 1 - buffer.len()).min(PIECE);
+        // The file has grown.
+        room = (limit + 1 - buffer.len()).min(CHUNK_BYTES);
     }
 }
 
-/// Reads piece by piece until it is over.
+/// A reader that fails when the search is over.
 struct Bounded<'a, R> {
     source: R,
     is_over: &'a dyn Fn() -> bool,
@@ -152,32 +150,33 @@ impl<R: Read> Read for Bounded<'_, R> {
     }
 }
 
-/// Takes what the searcher finds.
-struct Meet<'a> {
+/// Converts the searcher's results.
+struct MatchSink<'a> {
     matcher: &'a RegexMatcher,
     matches: &'a mut Vec<Range<usize>>,
-    /// Whether matches go over several lines.
-    across: bool,
+    /// Whether matches may span lines.
+    spans_lines: bool,
     each: &'a mut dyn FnMut(Line<'_>) -> ControlFlow<()>,
     is_over: &'a dyn Fn() -> bool,
     outcome: Outcome,
 }
 
-impl Meet<'_> {
-    fn meet(&mut self, line: Line<'_>) -> bool {
+impl MatchSink<'_> {
+    fn report(&mut self, line: Line<'_>) -> bool {
         !(self.is_over)() && (self.each)(line).is_continue()
     }
 
-    /// Finds the places of the matches, which the searcher does not tell. `visible` is the length without the ending.
+    /// Finds the ranges of the matches, which the searcher does not report. `visible` is the length without the
+    /// terminator.
     fn locate(&mut self, buffer: &[u8], range: &Range<usize>, visible: usize) -> io::Result<()> {
-        // Within a line the pattern must not see the line's ending, over several it must see what follows.
-        let upto = if self.across { (range.end + LOOK_AHEAD).min(buffer.len()) } else { range.start + visible };
+        // A single-line pattern must not see the line terminator; a multi-line pattern must see what follows.
+        let upto = if self.spans_lines { (range.end + LOOK_AHEAD_BYTES).min(buffer.len()) } else { range.start + visible };
         self.matches.clear();
         let matches = &mut *self.matches;
         let found = self.matcher.find_iter_at(&buffer[..upto], range.start, |found| {
             let place = found.start() - range.start..found.end() - range.start;
-            // What stands so far behind the first one is not shown.
-            let is_near = matches.first().is_none_or(|first: &Range<usize>| place.start <= first.start + SHOWN_BYTES);
+            // Matches this far after the first one are not shown.
+            let is_near = matches.first().is_none_or(|first: &Range<usize>| place.start <= first.start + MAX_EXCERPT_BYTES);
             let is_inside = found.start() < range.end || matches.is_empty();
             if is_near && is_inside {
                 matches.push(place);
@@ -185,7 +184,7 @@ impl Meet<'_> {
             is_near && is_inside
         });
         found.map_err(io::Error::other)?;
-        // Nothing, found behind everything, is only the end.
+        // An empty match at the very end is not a match of its own.
         if matches.len() > 1 && matches.last().is_some_and(|last| last.is_empty() && last.start >= range.len()) {
             matches.pop();
         }
@@ -196,21 +195,21 @@ impl Meet<'_> {
     }
 }
 
-impl Sink for Meet<'_> {
+impl Sink for MatchSink<'_> {
     type Error = io::Error;
 
     fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
         let bytes = without_ending(found.bytes());
         self.locate(found.buffer(), &found.bytes_range_in_buffer(), bytes.len())?;
         let matches = std::mem::take(self.matches);
-        let goes_on = self.meet(Line { number: found.line_number().unwrap_or(0), bytes, matches: Some(&matches) });
+        let continues = self.report(Line { number: found.line_number().unwrap_or(0), bytes, matches: Some(&matches) });
         *self.matches = matches;
-        Ok(goes_on)
+        Ok(continues)
     }
 
     fn context(&mut self, _: &Searcher, context: &SinkContext<'_>) -> io::Result<bool> {
         let bytes = without_ending(context.bytes());
-        Ok(self.meet(Line { number: context.line_number().unwrap_or(0), bytes, matches: None }))
+        Ok(self.report(Line { number: context.line_number().unwrap_or(0), bytes, matches: None }))
     }
 
     fn binary_data(&mut self, _: &Searcher, _: u64) -> io::Result<bool> {

@@ -1,4 +1,4 @@
-//! Which files a search takes, of those that a walk sees. Patterns narrow; they never bring back what is ignored.
+//! Selects the files to search. Patterns narrow the selection; they never include ignored files.
 
 use std::path::Path;
 
@@ -7,13 +7,12 @@ use ignore::{
     types::{Types, TypesBuilder},
 };
 
-use super::{error::Error, literal::readings};
+use super::{error::Error, literal::literal_variants};
 use crate::{git::ignore::is_too_nested, stdx::paths::AbsPath};
 
-/// How many names are suggested for an unknown one.
-const NEAR: usize = 3;
+/// The number of suggestions for an unknown name.
+const MAX_SUGGESTIONS: usize = 3;
 
-/// Which files to search.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     include: Option<Gitignore>,
@@ -22,21 +21,25 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Checks patterns, which are relative to the root, and types' names.
+    /// Parses patterns, which are relative to the root, and names of file types.
     ///
     /// # Errors
     /// When one of them is malformed or unknown.
     pub fn new(root: &AbsPath, include: &[String], exclude: &[String], types: &[String]) -> Result<Self, Error> {
-        Ok(Self { include: patterns(root, "include", include)?, exclude: patterns(root, "exclude", exclude)?, types: known(types)? })
+        Ok(Self {
+            include: parse_patterns(root, "include", include)?,
+            exclude: parse_patterns(root, "exclude", exclude)?,
+            types: parse_types(types)?,
+        })
     }
 
-    /// Whether a walk goes into the directory.
+    /// Whether a walk enters the directory.
     #[must_use]
     pub fn enters(&self, directory: &Path) -> bool {
         !self.exclude.as_ref().is_some_and(|exclude| exclude.matched(directory, true).is_ignore())
     }
 
-    /// Whether a file is searched, in a directory that a walk has gone into.
+    /// Whether a file in an entered directory is searched.
     #[must_use]
     pub fn takes(&self, file: &Path) -> bool {
         !self.exclude.as_ref().is_some_and(|exclude| exclude.matched(file, false).is_ignore())
@@ -44,21 +47,21 @@ impl Filter {
             && self.types.as_ref().is_none_or(|types| !types.matched(file, false).is_ignore())
     }
 
-    /// Whether a file is searched, wherever below the root it is.
+    /// Whether a file is searched, with a check of all its parents.
     #[must_use]
     pub fn takes_at_any_depth(&self, file: &Path) -> bool {
         !self.exclude.as_ref().is_some_and(|exclude| exclude.matched_path_or_any_parents(file, false).is_ignore()) && self.takes(file)
     }
 }
 
-fn patterns(root: &AbsPath, field: &'static str, patterns: &[String]) -> Result<Option<Gitignore>, Error> {
-    if patterns.is_empty() {
+fn parse_patterns(root: &AbsPath, field: &'static str, parse_patterns: &[String]) -> Result<Option<Gitignore>, Error> {
+    if parse_patterns.is_empty() {
         return Ok(None);
     }
     let mut builder = GitignoreBuilder::new(root);
-    // Git takes a bracket that is never closed as one; a person has forgotten to close it.
+    // git treats an unclosed bracket as a literal; here it is more likely a mistake.
     builder.allow_unclosed_class(false);
-    for pattern in patterns {
+    for pattern in parse_patterns {
         let wrong = |reason: String| Error::Glob { field, pattern: pattern.clone(), reason };
         if pattern.trim().is_empty() {
             return Err(wrong("it is empty".to_owned()));
@@ -66,15 +69,15 @@ fn patterns(root: &AbsPath, field: &'static str, patterns: &[String]) -> Result<
         if is_too_nested(pattern.as_bytes()) {
             return Err(wrong("it has too many nested braces".to_owned()));
         }
-        for reading in readings(pattern.strip_prefix("./").unwrap_or(pattern)) {
-            builder.add_line(None, &reading).map_err(|error| wrong(error.to_string()))?;
+        for variant in literal_variants(pattern.strip_prefix("./").unwrap_or(pattern)) {
+            builder.add_line(None, &variant).map_err(|error| wrong(error.to_string()))?;
         }
     }
-    let whole = || Error::Glob { field, pattern: patterns.join(" "), reason: "together they are too large".to_owned() };
+    let whole = || Error::Glob { field, pattern: parse_patterns.join(" "), reason: "together they are too large".to_owned() };
     builder.build().map(Some).map_err(|_| whole())
 }
 
-fn known(names: &[String]) -> Result<Option<Types>, Error> {
+fn parse_types(names: &[String]) -> Result<Option<Types>, Error> {
     if names.is_empty() {
         return Ok(None);
     }
@@ -86,7 +89,7 @@ fn known(names: &[String]) -> Result<Option<Types>, Error> {
             let mut near: Vec<_> =
                 definitions.iter().map(|definition| (strsim::jaro_winkler(definition.name(), name), definition.name())).collect();
             near.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(other.1)));
-            let near = near.into_iter().take(NEAR).map(|(_, name)| name.to_owned()).collect();
+            let near = near.into_iter().take(MAX_SUGGESTIONS).map(|(_, name)| name.to_owned()).collect();
             return Err(Error::UnknownType { name: name.clone(), near });
         }
         builder.select(name);

@@ -1,30 +1,28 @@
-//! Items as JSON, written once, where they are found.
+//! Serialises items as JSON, in the thread that finds them.
 
 use std::io::Write as _;
 
 use serde::Serialize;
 
 use super::{
-    cut::{column, show},
+    excerpt::{column, excerpt_of},
     file::Line,
 };
 
-/// Writes the items of one file.
+/// A writer for the items of one file.
 pub struct Items {
     path: Vec<u8>,
 }
 
 impl Items {
-    /// For a file of this name.
     pub fn new(path: &str) -> Self {
         let mut this = Self { path: Vec::with_capacity(path.len() + 2) };
         put(&mut this.path, path);
         this
     }
 
-    /// Appends the item of a line.
     pub fn write(&self, line: &Line<'_>, to: &mut Vec<u8>) {
-        let shown = show(line.bytes, line.matches.unwrap_or_default());
+        let excerpt = excerpt_of(line.bytes, line.matches.unwrap_or_default());
         to.extend_from_slice(if line.matches.is_some() { br#"{"type":"match","path":"# } else { br#"{"type":"context","path":"# });
         to.extend_from_slice(&self.path);
         field(to, "line", line.number);
@@ -32,18 +30,18 @@ impl Items {
             field(to, "column", column(line.bytes, first));
         }
         to.extend_from_slice(br#","text":"#);
-        put(to, &shown.text);
+        put(to, &excerpt.text);
         if line.matches.is_some() {
             to.extend_from_slice(br#","submatches":"#);
-            put(to, &shown.submatches);
-            if shown.before > 0 {
-                field(to, "before", shown.before as u64);
+            put(to, &excerpt.submatches);
+            if excerpt.before > 0 {
+                field(to, "before", excerpt.before as u64);
             }
         }
-        if shown.after > 0 {
-            field(to, "after", shown.after as u64);
+        if excerpt.after > 0 {
+            field(to, "after", excerpt.after as u64);
         }
-        if shown.lossy {
+        if excerpt.lossy {
             to.extend_from_slice(br#","lossy":true"#);
         }
         to.push(b'}');
@@ -51,12 +49,12 @@ impl Items {
 }
 
 fn field(to: &mut Vec<u8>, name: &str, value: u64) {
-    // Writing into memory does not fail.
+    // Writing to memory cannot fail.
     let _ = write!(to, r#","{name}":{value}"#);
 }
 
 fn put<T: Serialize + ?Sized>(to: &mut Vec<u8>, value: &T) {
-    // Texts and numbers are always JSON.
+    // Strings and numbers can always be serialised.
     let _ = serde_json::to_writer(to, value);
 }
 
@@ -67,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_what_the_contract_says() {
+    fn items_match_the_contract() {
         let long = format!("{}end", "x".repeat(10_000));
         let check = |bytes: &[u8], places: Option<&[(usize, usize)]>| {
             let matches: Option<Vec<_>> = places.map(|places| places.iter().map(|&(from, to)| from..to).collect());

@@ -1,9 +1,10 @@
-//! Patterns that are names: routes of web frameworks have directories such as `[slug]`, `[...all]` and `{id}`. Pure.
+//! Patterns that may be literal names: routes of web frameworks have directories such as `[slug]`, `[...all]` and
+//! `{id}`. Pure.
 
-/// The pattern, and the same with its brackets, its braces, or both as the characters that they are.
-pub(super) fn readings(pattern: &str) -> Vec<String> {
+/// The pattern, and variants in which its brackets, braces or both are literal.
+pub(super) fn literal_variants(pattern: &str) -> Vec<String> {
     let (brackets, braces) = (&['[', ']'][..], &['{', '}'][..]);
-    let mut readings = vec![pattern.to_owned()];
+    let mut literal_variants = vec![pattern.to_owned()];
     let literal = |kinds: &[&[char]]| {
         let mut text = String::with_capacity(pattern.len() * 2);
         for character in pattern.chars() {
@@ -15,14 +16,14 @@ pub(super) fn readings(pattern: &str) -> Vec<String> {
         }
         text
     };
-    // After a backslash a character is literal already, and in brackets it would be another pattern.
+    // With escapes the pattern is already explicit about literals.
     if !pattern.contains('\\') {
         let (has_brackets, has_braces) = (pattern.contains(brackets), pattern.contains(braces));
-        readings.extend(has_brackets.then(|| literal(&[brackets])));
-        readings.extend(has_braces.then(|| literal(&[braces])));
-        readings.extend((has_brackets && has_braces).then(|| literal(&[brackets, braces])));
+        literal_variants.extend(has_brackets.then(|| literal(&[brackets])));
+        literal_variants.extend(has_braces.then(|| literal(&[braces])));
+        literal_variants.extend((has_brackets && has_braces).then(|| literal(&[brackets, braces])));
     }
-    readings
+    literal_variants
 }
 
 #[cfg(test)]
@@ -30,11 +31,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_read_in_both_ways() {
-        assert_eq!(readings("src/*.rs"), ["src/*.rs"]);
-        assert_eq!(readings("[a]/*"), ["[a]/*", "[[]a[]]/*"]);
-        assert_eq!(readings("{a}"), ["{a}", "[{]a[}]"]);
-        assert_eq!(readings("[a].{b,c}"), ["[a].{b,c}", "[[]a[]].{b,c}", "[a].[{]b,c[}]", "[[]a[]].[{]b,c[}]"]);
-        assert_eq!(readings("\\[a]"), ["\\[a]"]);
+    fn brackets_and_braces_get_literal_variants() {
+        assert_eq!(literal_variants("src/*.rs"), ["src/*.rs"]);
+        assert_eq!(literal_variants("[a]/*"), ["[a]/*", "[[]a[]]/*"]);
+        assert_eq!(literal_variants("{a}"), ["{a}", "[{]a[}]"]);
+        assert_eq!(literal_variants("[a].{b,c}"), ["[a].{b,c}", "[[]a[]].{b,c}", "[a].[{]b,c[}]", "[[]a[]].[{]b,c[}]"]);
+        assert_eq!(literal_variants("\\[a]"), ["\\[a]"]);
     }
 }

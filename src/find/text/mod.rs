@@ -1,8 +1,8 @@
-//! Searching the contents of files, as ripgrep does and with its parts: which pattern, in which files, one file at a
-//! time, and all of a directory on several threads. What an editor holds unsaved is searched in place of the disk.
+//! Searches the contents of files with ripgrep's libraries: parsing patterns, selecting files, and searching on several
+//! threads. Unsaved text of editors is searched in place of the files.
 
-mod cut;
 mod error;
+mod excerpt;
 mod file;
 mod filter;
 mod item;
@@ -18,8 +18,8 @@ mod stream;
 mod tests;
 
 pub use self::{
-    cut::window,
     error::Error,
+    excerpt::window,
     file::Line,
     filter::Filter,
     ordered::{Found, find},

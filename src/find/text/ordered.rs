@@ -1,5 +1,5 @@
-//! The first matches by path and line, whichever order they are found in. What lies behind as many as are wanted is
-//! dropped, and not searched any more, so the limit bounds time and memory.
+//! The first matches by path and line, in whatever order they are found. Matches beyond the limit are dropped, and
+//! later files are skipped, so the limit bounds time and memory.
 
 use std::{
     collections::BTreeMap,
@@ -22,22 +22,21 @@ use crate::overlay::Overlay;
 /// The size limit of a result, in bytes of JSON: less than fits into one message.
 const MAX_BYTES: usize = 28 * 1024 * 1024;
 
-/// What was found.
 #[derive(Debug)]
 pub struct Found {
-    /// A bracket, and items as JSON with a comma behind each, ordered by path and line.
+    /// An opening bracket, and the items as JSON, each followed by a comma, sorted by path and line.
     pub items: Vec<u8>,
-    /// How the search went.
     pub summary: Summary,
 }
 
-/// Searches for the first `limit` matches by path, name by name, and line. An unfinished result when it was stopped.
+/// Finds the first `limit` matches by path (compared by components) and line. The result is incomplete if the search
+/// was stopped.
 #[must_use]
 pub fn find(place: &Place, targets: &Targets, query: &Query, overlay: &Overlay, stop: &Stop, limit: u64) -> Found {
     find_within(place, targets, query, overlay, stop, Bounds { matches: limit, bytes: MAX_BYTES })
 }
 
-/// The same with other bounds.
+/// The same with explicit limits.
 pub(super) fn find_within(place: &Place, targets: &Targets, query: &Query, overlay: &Overlay, stop: &Stop, bounds: Bounds) -> Found {
     let first = First { bounds, is_full: AtomicBool::new(false), kept: Mutex::default() };
     let searched = search(place, targets, query, overlay, stop, &first);
@@ -46,32 +45,30 @@ pub(super) fn find_within(place: &Place, targets: &Targets, query: &Query, overl
     items.push(b'[');
     let mut found = Found { items, summary: Summary { truncated: false, ..searched } };
     for part in kept.parts.into_values() {
-        part.give(bounds, &mut found);
+        part.append_to(bounds, &mut found);
     }
     found.summary.truncated |= searched.truncated;
     found
 }
 
-/// How much is kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// How many matches.
     pub matches: u64,
-    /// How many bytes of JSON.
+    /// In bytes of JSON.
     pub bytes: usize,
 }
 
 struct First {
     bounds: Bounds,
-    /// Whether there is anything behind which nothing is of interest: mostly not, and then nobody waits for the lock.
+    /// Whether a limit is reached. Usually it is not, and then `skips` needs no lock.
     is_full: AtomicBool,
-    // Held while a file's part is put there or a path compared.
+    // Locked to insert the results of a file, or to compare a path.
     kept: Mutex<Kept>,
 }
 
 #[derive(Default)]
 struct Kept {
-    /// By path, name by name.
+    /// By path, compared by components.
     parts: BTreeMap<PathBuf, Part>,
     matches: u64,
     bytes: usize,
@@ -83,7 +80,7 @@ struct Part {
     items: Items,
     json: Vec<u8>,
     matches: u64,
-    /// Where each item ends, and whether it is a match.
+    /// The end of each item, and whether it is a match.
     ends: Vec<(usize, bool)>,
 }
 
@@ -119,7 +116,7 @@ impl Collect for First {
         kept.matches += part.matches;
         kept.bytes += part.json.len();
         kept.parts.insert(part.path.clone(), part);
-        // One match more than is wanted tells that there are more.
+        // One match beyond the limit is kept, to know that the result is truncated.
         while let Some(last) = kept.parts.last_entry() {
             let (matches, bytes) = (last.get().matches, last.get().json.len());
             if kept.matches - matches <= self.bounds.matches && kept.bytes - bytes <= self.bounds.bytes {
@@ -138,8 +135,8 @@ impl Collect for First {
 }
 
 impl Part {
-    /// Appends so much of it as the bounds allow.
-    fn give(self, bounds: Bounds, found: &mut Found) {
+    /// Appends as many items as the limits allow.
+    fn append_to(self, bounds: Bounds, found: &mut Found) {
         let Found { items, summary } = found;
         if summary.truncated {
             return;

@@ -1,21 +1,21 @@
-//! A pattern for paths, as the tools take it.
+//! Path patterns of the tools.
 
 use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::{error::Error, literal::readings};
+use super::{error::Error, literal::literal_variants};
 use crate::git::ignore::is_too_nested;
 
-/// A pattern for paths: without a slash it is about names at any depth, with one about the path from the root on.
+/// A glob for paths. Without a slash it matches file names at any depth, otherwise the path relative to the root.
 #[derive(Debug, Clone)]
 pub struct PathPattern {
     matcher: GlobSet,
-    about_names: bool,
+    matches_name_only: bool,
 }
 
 impl PathPattern {
-    /// Parses the pattern: `*`, `**`, `?`, `[a-z]`, `{a,b}`; a file that has such brackets in its name matches too.
+    /// Parses a pattern with `*`, `**`, `?`, `[a-z]` and `{a,b}`; brackets also match literally.
     ///
     /// # Errors
     /// When it is malformed.
@@ -26,16 +26,16 @@ impl PathPattern {
         }
         let clean = pattern.trim_start_matches("./");
         let mut globs = GlobSetBuilder::new();
-        for reading in readings(clean.trim_start_matches('/')) {
-            globs.add(GlobBuilder::new(&reading).literal_separator(true).build().map_err(|error| wrong(error.kind().to_string()))?);
+        for variant in literal_variants(clean.trim_start_matches('/')) {
+            globs.add(GlobBuilder::new(&variant).literal_separator(true).build().map_err(|error| wrong(error.kind().to_string()))?);
         }
-        Ok(Self { matcher: globs.build().map_err(|error| wrong(error.kind().to_string()))?, about_names: !clean.contains('/') })
+        Ok(Self { matcher: globs.build().map_err(|error| wrong(error.kind().to_string()))?, matches_name_only: !clean.contains('/') })
     }
 
     /// Whether a path below the root matches.
     #[must_use]
     pub fn is_match(&self, root: &Path, path: &Path) -> bool {
-        let subject = if self.about_names { path.file_name().map(Path::new) } else { path.strip_prefix(root).ok() };
+        let subject = if self.matches_name_only { path.file_name().map(Path::new) } else { path.strip_prefix(root).ok() };
         subject.is_some_and(|subject| self.matcher.is_match(subject))
     }
 }

@@ -1,4 +1,4 @@
-//! What to look for, checked and compiled once for all files.
+//! The pattern of a search, validated and compiled once.
 
 use grep_matcher::LineTerminator;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
@@ -7,35 +7,32 @@ use polytree_protocol::text::TextCase;
 
 use super::error::Error;
 
-/// The size limit of a pattern, in bytes. Parsing takes many times as much memory.
-const PATTERN_BYTES: usize = 64 * 1024;
-/// How much memory a compiled pattern may take.
-const COMPILED_BYTES: usize = 64 * 1024 * 1024;
-/// How much memory the states of one thread's search may take.
-const STATES_BYTES: usize = 32 * 1024 * 1024;
-/// The size limit of a line; a longer one is not searched.
-const LINE_BYTES: usize = 32 * 1024 * 1024;
+/// The size limit of a pattern, in bytes. Parsing needs many times as much memory.
+const MAX_PATTERN_BYTES: usize = 64 * 1024;
+/// The memory limit of a compiled pattern, in bytes.
+const MAX_COMPILED_BYTES: usize = 64 * 1024 * 1024;
+/// The memory limit of the DFA states of one thread, in bytes.
+const MAX_DFA_BYTES: usize = 32 * 1024 * 1024;
+/// The size limit of a line, in bytes; files with longer lines are not searched.
+const MAX_LINE_BYTES: usize = 32 * 1024 * 1024;
 
-/// What to look for.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// A regular expression, or with `fixed` a text.
+    /// A regular expression, or with `fixed` a literal.
     pub pattern: String,
-    /// The pattern is a text.
+    /// The pattern is a literal.
     pub fixed: bool,
-    /// How letters compare.
     pub case: TextCase,
-    /// Only whole words.
     pub word: bool,
-    /// Matches may go over several lines.
+    /// Matches may span lines.
     pub multiline: bool,
     /// Lines of context on each side.
     pub context: usize,
-    /// The most matches in one file.
+    /// The limit of matches in one file.
     pub limit_per_file: Option<u64>,
 }
 
-/// What to look for, ready to be searched for.
+/// A compiled search.
 #[derive(Debug, Clone)]
 pub struct Query {
     matcher: RegexMatcher,
@@ -45,17 +42,17 @@ pub struct Query {
 }
 
 impl Query {
-    /// Checks and compiles.
+    /// Validates and compiles the pattern.
     ///
     /// # Errors
-    /// When the pattern is none.
+    /// When the pattern is invalid.
     pub fn new(options: &Options) -> Result<Self, Error> {
         let pattern = options.pattern.as_str();
         if pattern.is_empty() {
             return Err(Error::Empty);
         }
-        if pattern.len() > PATTERN_BYTES {
-            return Err(Error::TooLong { bytes: pattern.len(), limit: PATTERN_BYTES });
+        if pattern.len() > MAX_PATTERN_BYTES {
+            return Err(Error::TooLong { bytes: pattern.len(), limit: MAX_PATTERN_BYTES });
         }
         if !options.fixed {
             parse(pattern)?;
@@ -67,8 +64,8 @@ impl Query {
             .case_smart(options.case == TextCase::Smart)
             .case_insensitive(options.case == TextCase::Insensitive)
             .word(options.word)
-            .size_limit(COMPILED_BYTES)
-            .dfa_size_limit(STATES_BYTES)
+            .size_limit(MAX_COMPILED_BYTES)
+            .dfa_size_limit(MAX_DFA_BYTES)
             .crlf(true);
         if options.multiline {
             builder.line_terminator(None);
@@ -80,17 +77,17 @@ impl Query {
         Ok(Self { matcher, multiline: options.multiline, context: options.context, limit_per_file: options.limit_per_file })
     }
 
-    /// The pattern, for one thread: threads that share one wait for each other.
+    /// A copy of the matcher for one thread: sharing one causes contention.
     pub(super) fn matcher(&self) -> RegexMatcher {
         self.matcher.clone()
     }
 
-    /// Whether a whole file is searched at once.
+    /// Whether matches may span lines.
     pub(super) fn is_multiline(&self) -> bool {
         self.multiline
     }
 
-    /// What goes through a file.
+    /// A searcher for one thread.
     pub(super) fn searcher(&self) -> Searcher {
         SearcherBuilder::new()
             .line_terminator(LineTerminator::crlf())
@@ -100,12 +97,12 @@ impl Query {
             .after_context(self.context)
             .max_matches(self.limit_per_file)
             .binary_detection(BinaryDetection::quit(0))
-            .heap_limit(Some(LINE_BYTES))
+            .heap_limit(Some(MAX_LINE_BYTES))
             .build()
     }
 }
 
-/// Parsed by itself first: the matcher wraps the pattern, and its errors would point into the wrapping.
+/// Parses the pattern separately: the matcher wraps it, and its errors would have positions in the wrapper.
 fn parse(pattern: &str) -> Result<(), Error> {
     let Err(error) = regex_syntax::ParserBuilder::new().utf8(false).build().parse(pattern) else { return Ok(()) };
     let start = match &error {
@@ -127,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_show_where() {
+    fn errors_show_the_position() {
         let expected = "the pattern is no valid regular expression. regex parse error:\n    a(b\n     ^\nerror: unclosed group";
         assert_eq!(refused("a(b", |_| {}), expected);
         let error = Query::new(&Options { pattern: "a\n[b".to_owned(), ..Options::default() }).unwrap_err();
@@ -137,11 +134,11 @@ mod tests {
         assert!(refused("a\nb", |options| options.fixed = true).contains("line by line"));
         assert!(refused("\\w{1000}{1000}", |_| {}).contains("size limit"));
         assert!(refused(&format!("{}a{}", "(".repeat(1000), ")".repeat(1000)), |_| {}).contains("nest"));
-        assert!(refused(&"a".repeat(PATTERN_BYTES + 1), |_| {}).contains("the most is 65536"));
+        assert!(refused(&"a".repeat(MAX_PATTERN_BYTES + 1), |_| {}).contains("the most is 65536"));
     }
 
     #[test]
-    fn what_is_no_error() {
+    fn valid_patterns() {
         for (pattern, fixed, multiline) in
             [("a(b", true, false), ("a\\nb", false, true), ("(?-u:\\xFF)", false, false), ("a\nb", true, true)]
         {

@@ -1,4 +1,4 @@
-//! A search through a list of files on several threads. What is done with the matches is a [`Collect`]'s affair.
+//! Searches a list of files on several threads, and passes the results to a [`Collect`].
 
 use std::{
     borrow::Cow,
@@ -26,24 +26,24 @@ use crate::{
         listing::EntryKind,
         walk::Bounds,
     },
-    git::ignore::sees,
+    git::ignore::is_visible,
     overlay::{Document, Overlay},
     stdx::paths::AbsPath,
 };
 
-/// More threads than this only wait for each other.
+/// More threads gain nothing: they wait for each other.
 const MAX_THREADS: usize = 8;
 
-/// Where to search: real paths.
+/// Where to search, as real paths.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// What paths are relative to.
+    /// The base of relative paths.
     pub directory: AbsPath,
-    /// The directory or file to search, in that directory or the same.
+    /// The directory or file to search, within `directory`.
     pub from: AbsPath,
 }
 
-/// Ends a search wherever it is.
+/// Cancels a search.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     is_dropped: Arc<AtomicBool>,
@@ -51,37 +51,37 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Ends the search at a time by itself.
+    /// Cancels the search at a deadline.
     #[must_use]
     pub fn at(deadline: Instant) -> Self {
         Self { is_dropped: Arc::default(), deadline: Some(deadline) }
     }
 
-    /// Whether the search is to end.
+    /// Whether the search is cancelled.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.is_dropped() || self.is_late()
     }
 
-    /// Whether nobody waits for the search any more.
+    /// Whether the caller has stopped waiting.
     fn is_dropped(&self) -> bool {
         self.is_dropped.load(Ordering::Relaxed)
     }
 
-    /// Whether the time is over.
+    /// Whether the deadline has passed.
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() > deadline)
     }
 
-    /// Ends the search when the value is dropped.
+    /// Cancels the search when the returned value is dropped.
     #[must_use]
     pub fn on_drop(&self) -> StopOnDrop {
         StopOnDrop(Arc::clone(&self.is_dropped))
     }
 }
 
-/// Ends a search when it is dropped: whoever waits for one holds it.
+/// Cancels a search on drop.
 #[derive(Debug)]
 pub struct StopOnDrop(Arc<AtomicBool>);
 
@@ -91,58 +91,55 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// How a search went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// How many files were searched.
+    /// The number of searched files.
     pub files: u64,
-    /// How many could not be read.
+    /// The number of unreadable files and directories.
     pub unreadable: u64,
-    /// How many matches were given.
+    /// The number of returned matches.
     pub matches: u64,
     /// Whether there are more.
     pub truncated: bool,
 }
 
-/// What is done with what a search meets. Several files come at once.
+/// Receives the results of a search, from several threads.
 pub trait Collect: Sync {
-    /// What one file has brought so far.
+    /// The results of one file.
     type Part;
 
-    /// Whether this file is of no interest any more.
+    /// Whether this file can be skipped.
     fn skips(&self, path: &Path) -> bool;
 
-    /// A file begins: its number in the list, its path, and the path as it is shown.
+    /// Called at the first line of a file, with its number in the list, its path, and the path for clients.
     fn begin(&self, number: usize, path: &Path, shown: &str) -> Self::Part;
 
-    /// A line was met in it; breaks when that is enough of this file.
+    /// Called for each line; breaks when this file has enough.
     fn line(&self, part: &mut Self::Part, line: &Line<'_>) -> ControlFlow<()>;
 
-    /// A file in which lines were met is over, which may have turned out to be binary; breaks when that is enough of all.
+    /// Called at the end of a file with lines, which may be binary; breaks when the whole search has enough.
     fn end(&self, part: Self::Part, is_binary: bool) -> ControlFlow<()>;
 }
 
-/// The files to search, in the order in which they are searched.
+/// The files to search, in order.
 #[derive(Debug, Default)]
 pub struct Targets {
-    /// Files that are given by their absolute paths; they come first.
+    /// Files given by absolute paths; they come first.
     paths: Vec<PathBuf>,
-    /// Files of a list.
     listed: Option<(Files, Vec<FileNumber>)>,
-    /// How many directories could not be read.
+    /// The number of unreadable directories.
     unreadable: u64,
-    /// There are more than a search looks at.
+    /// The list was truncated by a limit.
     pub is_cut: bool,
 }
 
 impl Targets {
-    /// The files at these absolute paths.
     #[must_use]
     pub fn of_paths(paths: Vec<PathBuf>, is_cut: bool) -> Self {
         Self { paths, is_cut, ..Self::default() }
     }
 
-    /// The files of a place that a filter takes, with those that only editors have yet. `known` are those of an index.
+    /// The files that a filter accepts, with unsaved new files. `known` are the files of an index.
     #[must_use]
     pub fn select(place: &Place, filter: &Filter, overlay: &Overlay, known: Option<Files>, stop: &Stop) -> Self {
         let from = &place.from;
@@ -173,13 +170,13 @@ impl Targets {
     }
 }
 
-/// The files below a directory that only editors have yet, as far as a walk would come by them.
+/// The unsaved new files in a directory that are not ignored.
 pub fn unsaved(root: &AbsPath, overlay: &Overlay, takes: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
-    let is_new = |path: &AbsPath| path.as_path().symlink_metadata().is_err() && takes(path.as_path()) && sees(root, path);
+    let is_new = |path: &AbsPath| path.as_path().symlink_metadata().is_err() && takes(path.as_path()) && is_visible(root, path);
     overlay.below(root).into_iter().map(|document| document.path.clone()).filter(is_new).map(|path| path.as_path().to_owned()).collect()
 }
 
-/// Searches the files, in their order as far as several threads can. In the summary only the files are counted.
+/// Searches the files, approximately in order. The summary counts files only.
 pub fn search<C: Collect>(place: &Place, targets: &Targets, query: &Query, overlay: &Overlay, stop: &Stop, collect: &C) -> Summary {
     let by_path = |document: Arc<Document>| (document.path.as_path().to_owned(), document);
     let run = Run {
@@ -187,8 +184,8 @@ pub fn search<C: Collect>(place: &Place, targets: &Targets, query: &Query, overl
         stop,
         collect,
         documents: overlay.below(&place.from).into_iter().map(by_path).collect(),
-        untold: overlay.untold_below(&place.from).into_iter().map(|path| path.as_path().to_owned()).collect(),
-        // Where it is a file, that is opened by its whole path.
+        unknown: overlay.unknown_below(&place.from).into_iter().map(|path| path.as_path().to_owned()).collect(),
+        // `None` if it is a file, which is opened by its whole path.
         root: open::Root::new(&place.from).ok(),
         is_over: AtomicBool::new(false),
         files: AtomicU64::new(0),
@@ -219,12 +216,11 @@ struct Run<'a, C> {
     place: &'a Place,
     stop: &'a Stop,
     collect: &'a C,
-    /// What editors hold, by path.
+    /// Unsaved text by path.
     documents: HashMap<PathBuf, Arc<Document>>,
-    /// What editors hold and have not told: what the disk has of them is not searched in its place.
-    untold: HashSet<PathBuf>,
+    /// Files that are open in an editor with unknown text: the outdated file is not searched.
+    unknown: HashSet<PathBuf>,
     root: Option<open::Root>,
-    /// Enough was found.
     is_over: AtomicBool,
     files: AtomicU64,
     unreadable: AtomicU64,
@@ -235,7 +231,7 @@ impl<C: Collect> Run<'_, C> {
         if self.collect.skips(path) {
             return ControlFlow::Continue(());
         }
-        if self.untold.contains(path) {
+        if self.unknown.contains(path) {
             self.unreadable.fetch_add(1, Ordering::Relaxed);
             return ControlFlow::Continue(());
         }
@@ -244,7 +240,7 @@ impl<C: Collect> Run<'_, C> {
         }
         match self.open(path) {
             Ok((file, size)) => self.search(searcher, number, path, &Source::File(&file, size)),
-            // Links are not followed, and what has gone since it was listed was not there.
+            // Symbolic links are not followed, and files that were removed since the walk are ignored.
             Err(open::Error::Moved) => ControlFlow::Continue(()),
             Err(open::Error::Io(error)) if error.kind() == io::ErrorKind::NotFound => ControlFlow::Continue(()),
             Err(_) => {
@@ -280,7 +276,7 @@ impl<C: Collect> Run<'_, C> {
     }
 }
 
-/// A path for clients: relative to the directory, with `/` between names.
+/// The path for clients: relative to the directory, with `/` between names.
 fn shown(directory: &AbsPath, path: &Path) -> String {
     let relative = path.strip_prefix(directory).unwrap_or(path).to_string_lossy();
     if std::path::MAIN_SEPARATOR == '/' { relative.into_owned() } else { relative.replace(std::path::MAIN_SEPARATOR, "/") }

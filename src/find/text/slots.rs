@@ -1,5 +1,5 @@
-//! Limits how many searches run at once. A search uses every processor, so searches that a client waits for share a few
-//! slots. A streamed search waits for its client and must not block others, so streams have limits of their own.
+//! Limits concurrent searches. A search uses all processors, so searches that return one result share a few slots. A
+//! streamed search may wait for a slow client and must not block others, so streams have separate limits.
 
 use std::{
     collections::BTreeMap,
@@ -8,18 +8,17 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many searches run at once; others wait.
+/// How many searches run concurrently; others wait.
 const MAX_CALLS: usize = 2;
-/// How many streamed searches there may be in all.
+/// The limit of streamed searches.
 const MAX_STREAMS: usize = 64;
-/// How many streamed searches one client may have.
+/// The limit of streamed searches per client.
 const MAX_CLIENT_STREAMS: usize = 8;
 
-/// The slots of a daemon.
 #[derive(Debug)]
 pub struct SearchSlots {
     calls: Arc<Semaphore>,
-    // Counts by the client's number. Held to count up or down.
+    // Counts by client. Locked to change a count.
     streams: Mutex<BTreeMap<u64, usize>>,
 }
 
@@ -29,11 +28,11 @@ impl Default for SearchSlots {
     }
 }
 
-/// A slot for one search; free again when it is dropped.
+/// A slot for one search; released on drop.
 #[derive(Debug)]
 pub struct SearchSlot(#[expect(dead_code, reason = "it is only held")] Option<OwnedSemaphorePermit>);
 
-/// A slot for one streamed search; free again when it is dropped.
+/// A slot for one streamed search; released on drop.
 #[derive(Debug)]
 pub struct StreamSlot {
     slots: Arc<SearchSlots>,
@@ -41,7 +40,6 @@ pub struct StreamSlot {
 }
 
 impl SearchSlots {
-    /// Waits for a slot.
     pub async fn slot(&self) -> SearchSlot {
         // The semaphore is never closed.
         SearchSlot(Arc::clone(&self.calls).acquire_owned().await.ok())
@@ -50,7 +48,7 @@ impl SearchSlots {
     /// A slot for a stream of a client.
     ///
     /// # Errors
-    /// The limit that is reached, where there is no slot.
+    /// The limit that is reached.
     pub fn stream(self: &Arc<Self>, client: u64) -> Result<StreamSlot, usize> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         if streams.values().sum::<usize>() >= MAX_STREAMS {
@@ -82,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_client_takes_all_streams() {
+    fn one_client_cannot_take_all_streams() {
         let slots = Arc::<SearchSlots>::default();
         let mut held: Vec<_> = (0..MAX_CLIENT_STREAMS).map(|_| slots.stream(1).unwrap()).collect();
         assert_eq!(slots.stream(1).unwrap_err(), MAX_CLIENT_STREAMS);

@@ -1,4 +1,4 @@
-//! Matches as they are found, in pieces of a bounded size. Whoever takes them slowly makes the search wait.
+//! Streams matches as they are found, in chunks of bounded size, with back-pressure.
 
 use std::{
     ops::ControlFlow,
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::overlay::Overlay;
 
-/// The size at which the items of a file are sent; the rest is sent at its end.
+/// The size at which a chunk is sent; the rest of a file is sent at its end.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// Items of one file, in the order of its lines.
+/// Items of one file, in line order.
 #[derive(Debug, Default)]
 pub struct Chunk {
     json: Vec<u8>,
@@ -27,14 +27,13 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// The items, each as JSON.
     pub fn items(&self) -> impl Iterator<Item = &RawValue> {
         let begins = std::iter::once(0).chain(self.ends.iter().copied());
         begins.zip(&self.ends).filter_map(|(begin, &end)| serde_json::from_slice(&self.json[begin..end]).ok())
     }
 }
 
-/// Searches, and gives each piece to `send`, which may wait, and says whether it wants more.
+/// Searches, and passes each chunk to `send`, which may block, and returns whether to continue.
 #[must_use]
 pub fn stream(
     place: &Place,
@@ -45,12 +44,12 @@ pub fn stream(
     limit: u64,
     send: &(dyn Fn(Chunk) -> bool + Sync),
 ) -> Summary {
-    let all = All { limit, matches: AtomicU64::new(0), is_truncated: AtomicBool::new(false), send };
+    let all = Streaming { limit, matches: AtomicU64::new(0), is_truncated: AtomicBool::new(false), send };
     let searched = search(place, targets, query, overlay, stop, &all);
     Summary { matches: all.matches.into_inner().min(limit), truncated: all.is_truncated.into_inner() || searched.truncated, ..searched }
 }
 
-struct All<'a> {
+struct Streaming<'a> {
     limit: u64,
     matches: AtomicU64,
     is_truncated: AtomicBool,
@@ -62,14 +61,14 @@ struct Part {
     chunk: Chunk,
 }
 
-impl All<'_> {
+impl Streaming<'_> {
     fn flush(&self, part: &mut Part) -> ControlFlow<()> {
         let chunk = std::mem::take(&mut part.chunk);
         if chunk.ends.is_empty() || (self.send)(chunk) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 }
 
-impl Collect for All<'_> {
+impl Collect for Streaming<'_> {
     type Part = Part;
 
     fn skips(&self, _: &Path) -> bool {

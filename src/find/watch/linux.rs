@@ -1,4 +1,4 @@
-//! Watches by inotify.
+//! Watches with inotify.
 
 use std::{
     io,
@@ -13,10 +13,10 @@ use rustix::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{Event, Notice, Refused};
+use super::{Event, Notice, WatchError};
 
-/// How many bytes of events are read at once: some hundreds of events.
-const BUFFER: usize = 16 * 1024;
+/// The read buffer, in bytes: some hundreds of events.
+const BUFFER_BYTES: usize = 16 * 1024;
 
 const FLAGS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
@@ -27,54 +27,53 @@ const FLAGS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DONT_FOLLOW)
     .union(WatchFlags::EXCL_UNLINK);
 
-/// The watches of one index. They end with it.
+/// The watches of one index, removed on drop.
 pub struct Watcher {
     descriptor: AsyncFd<OwnedFd>,
 }
 
 impl Watcher {
-    /// No watches yet.
+    /// Creates an inotify instance.
     ///
     /// # Errors
-    /// When the user has as many of these as there may be.
+    /// When the user's limit of instances is reached.
     pub fn new() -> io::Result<Self> {
         let descriptor = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        #[expect(unsafe_code, reason = "the runtime wants to know that the descriptor stays the same")]
-        // SAFETY: the descriptor is owned here alone, stays open as long as this value lives, and an `OwnedFd` always gives
-        // the same number.
+        #[expect(unsafe_code, reason = "`AsyncFd` requires that the descriptor never changes")]
+        // SAFETY: this value owns the descriptor and keeps it open, and an `OwnedFd` always returns the same number.
         let descriptor = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
         Ok(Self { descriptor: descriptor.map_err(|error| error.into_parts().1)? })
     }
 
-    /// Watches a directory; gives the number of the watch, which is the same for the same directory under any path.
+    /// Watches a directory; returns the watch descriptor, which is the same for any path to the same directory.
     ///
     /// # Errors
-    /// See [`Refused`].
-    pub fn add(&self, directory: &Path) -> Result<i32, Refused> {
+    /// See [`WatchError`].
+    pub fn add(&self, directory: &Path) -> Result<i32, WatchError> {
         inotify::add_watch(self.descriptor.as_fd(), directory, FLAGS).map_err(|error| match error {
-            Errno::NOSPC | Errno::NOMEM => Refused::Full,
-            _ => Refused::Gone,
+            Errno::NOSPC | Errno::NOMEM => WatchError::Full,
+            _ => WatchError::Gone,
         })
     }
 
-    /// Watches a directory no more.
+    /// Removes a watch.
     pub fn remove(&self, watch: i32) {
-        // It ends by itself with its directory.
+        // The watch may have ended with its directory.
         let _ = inotify::remove_watch(self.descriptor.as_fd(), watch);
     }
 
     /// Waits until there are notices.
     pub async fn ready(&self) {
         match self.descriptor.readable().await {
-            // Whoever is told takes all of them.
+            // The caller drains all notices.
             Ok(mut guard) => guard.clear_ready(),
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Takes all notices that there are.
+    /// Takes all pending notices.
     pub fn drain(&self, notices: &mut Vec<Notice>) {
-        let mut buffer = [MaybeUninit::uninit(); BUFFER];
+        let mut buffer = [MaybeUninit::uninit(); BUFFER_BYTES];
         let mut reader = Reader::new(self.descriptor.as_fd(), &mut buffer);
         while let Ok(event) = reader.next() {
             let flags = event.events();
@@ -84,11 +83,11 @@ impl Watcher {
                 notices.push(Notice::Ended(event.wd()));
             } else if let Some(name) = event.file_name() {
                 let what = if flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
-                    Event::Came
+                    Event::Appeared
                 } else if flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
-                    Event::Went
+                    Event::Disappeared
                 } else {
-                    Event::Written
+                    Event::Modified
                 };
                 let is_directory = flags.contains(ReadFlags::ISDIR);
                 notices.push(Notice::Name { watch: event.wd(), name: name.to_bytes().to_vec(), event: what, is_directory });
@@ -96,9 +95,9 @@ impl Watcher {
         }
     }
 
-    /// How many directories one user may watch.
+    /// The user's limit of watches.
     #[must_use]
-    pub fn most() -> usize {
+    pub fn user_limit() -> usize {
         let text = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches").unwrap_or_default();
         text.trim().parse().unwrap_or(8192)
     }

@@ -1,12 +1,11 @@
-//! Tells of changes in directories, each watched by itself. Where the system cannot, or will not for so many, the index
-//! looks at the directories' times instead.
+//! Watches single directories for changes. Where the operating system does not support that, or the limit of watches is
+//! reached, the index polls modification times instead.
 //!
-//! On Linux this is inotify itself, for what the crate `notify` does not offer. What the system has to tell can be taken at
-//! any moment, before a question is answered, where `notify` hands events over from a thread of its own when it gets to
-//! them, so that nobody knows whether something is still on its way. The events that are wanted can be chosen: `notify` 8
-//! also asks for each opening of a file (its pull request 612; from version 9 on that can be switched off), so that a
-//! search through all files would flood it. And a watch that moves with its directory is recognised. Elsewhere there are
-//! no watches yet.
+//! On Linux this uses inotify directly, for what the crate `notify` does not offer. All pending events can be taken
+//! before a request is answered, while `notify` delivers them from a thread of its own at any later time. The event
+//! types can be chosen: `notify` 8 also subscribes to each opening of a file (its pull request 612; optional from
+//! version 9 on), so that a search through all files would flood it. And a watch that moves with its directory is
+//! recognised. Other systems have no watches yet.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -21,40 +20,34 @@ pub use none::Watcher;
 
 /// Why a directory is not watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// There are as many watches as there may be.
+pub enum WatchError {
+    /// The limit of watches is reached.
     Full,
-    /// It has gone, or may not be read.
+    /// It does not exist, or cannot be read.
     Gone,
 }
 
 /// What happened to a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// It is new here.
-    Came,
-    /// It is no longer here.
-    Went,
-    /// Its content was changed.
-    Written,
+    Appeared,
+    /// Deleted or moved away.
+    Disappeared,
+    Modified,
 }
 
-/// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// Something happened to a name in a watched directory.
+    /// An event of a name in a watched directory.
     Name {
-        /// The number of the watch.
+        /// The watch descriptor.
         watch: i32,
-        /// The name.
         name: Vec<u8>,
-        /// What happened.
         event: Event,
-        /// It is a directory.
         is_directory: bool,
     },
-    /// A watch has ended: its directory has gone.
+    /// A watch has ended with its directory.
     Ended(i32),
-    /// More happened than could be told.
+    /// The event queue has overflowed: events were lost.
     Overflow,
 }

@@ -1,10 +1,10 @@
-//! A system without watches of single directories: everything is looked at by its times.
+//! Systems without an implementation: all directories are polled.
 
 use std::{io, path::Path};
 
-use super::{Notice, Refused};
+use super::{Notice, WatchError};
 
-/// There is none of it.
+/// Never constructed.
 pub enum Watcher {}
 
 impl Watcher {
@@ -19,12 +19,12 @@ impl Watcher {
     /// Watches a directory.
     ///
     /// # Errors
-    /// There is no value to call it on.
-    pub fn add(&self, _: &Path) -> Result<i32, Refused> {
+    /// Never called.
+    pub fn add(&self, _: &Path) -> Result<i32, WatchError> {
         match *self {}
     }
 
-    /// Watches a directory no more.
+    /// Removes a watch.
     pub fn remove(&self, _: i32) {
         match *self {}
     }
@@ -34,14 +34,14 @@ impl Watcher {
         match *self {}
     }
 
-    /// Takes all notices that there are.
+    /// Takes all pending notices.
     pub fn drain(&self, _: &mut Vec<Notice>) {
         match *self {}
     }
 
-    /// How many directories one user may watch.
+    /// The user's limit of watches.
     #[must_use]
-    pub fn most() -> usize {
+    pub fn user_limit() -> usize {
         0
     }
 }

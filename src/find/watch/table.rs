@@ -1,4 +1,4 @@
-//! Which watch belongs to which directory of an index, and how many watches the daemon takes in all.
+//! Maps watches to the directories of an index, and limits the watches of the whole daemon.
 
 use std::{
     collections::HashMap,
@@ -8,79 +8,78 @@ use std::{
     },
 };
 
-use super::{Notice, Refused, Watcher};
+use super::{Notice, WatchError, Watcher};
 use crate::{
     file::names,
-    find::{refresh::Watches, tree::UNWATCHED, walk::Enter},
+    find::{refresh::Watches, tree::NO_WATCH, walk::AddWatch},
     stdx::paths::AbsPath,
 };
 
-/// How many watches the daemon may take together.
+/// The number of watches that all indexes of the daemon share.
 #[derive(Debug)]
-pub struct Allowance {
-    most: usize,
+pub struct WatchBudget {
+    limit: usize,
     taken: AtomicUsize,
 }
 
-impl Allowance {
-    /// So many.
+impl WatchBudget {
     #[must_use]
-    pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, taken: AtomicUsize::new(0) })
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, taken: AtomicUsize::new(0) })
     }
 
-    /// Half of what the system gives the user: editors and builds watch files too.
+    /// Half of the user's limit: editors and build tools watch files too.
     #[must_use]
-    pub fn of_system() -> Arc<Self> {
-        Self::new(Watcher::most() / 2)
+    pub fn from_system() -> Arc<Self> {
+        Self::new(Watcher::user_limit() / 2)
     }
 
-    fn take(&self) -> bool {
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| (taken < self.most).then_some(taken + 1)).is_ok()
+    fn acquire(&self) -> bool {
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| (taken < self.limit).then_some(taken + 1)).is_ok()
     }
 
-    fn give_back(&self, count: usize) {
+    fn release(&self, count: usize) {
         self.taken.fetch_sub(count, Ordering::Relaxed);
     }
 }
 
-/// What a watch is for.
+/// The purpose of a watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Watched {
+pub enum Purpose {
     /// A directory of the index, relative to its root.
     Directory(Vec<u8>),
     /// The checkout's git directory, for its `HEAD`.
     Head,
-    /// The repository's own file of rules.
+    /// The repository's `info/exclude`.
     Rules,
 }
 
 /// The watches of one index.
-pub struct Table {
+pub struct WatchTable {
     watcher: Option<Watcher>,
-    allowance: Arc<Allowance>,
-    // Held for a look-up, an insert, or a call of the system that takes one watch.
+    budget: Arc<WatchBudget>,
+    // Locked for a look-up, an insert, or a system call for one watch.
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
-    known: HashMap<i32, Watched>,
+    purposes: HashMap<i32, Purpose>,
     is_full: bool,
-    /// Directories that have lost their watch to where they, or what was there, have moved.
+    /// Directories whose watch now belongs to another path, because they were moved.
     moved: Vec<Vec<u8>>,
 }
 
-impl Table {
-    /// No watches yet. Where there can be none, everything is refused.
+impl WatchTable {
+    /// An empty table. If watches are not supported, every request fails.
     #[must_use]
-    pub fn new(allowance: Arc<Allowance>) -> Self {
-        let watcher = Watcher::new().inspect_err(|error| tracing::info!(%error, "changes of files are looked for, not told")).ok();
-        Self { watcher, allowance, inner: Mutex::default() }
+    pub fn new(budget: Arc<WatchBudget>) -> Self {
+        let watcher = Watcher::new().inspect_err(|error| tracing::info!(%error, "file changes cannot be watched; polling instead")).ok();
+        Self { watcher, budget, inner: Mutex::default() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Every change is a single step, so a panic elsewhere leaves it sound.
+        // Every change is a single step, so the value behind a poisoned lock is consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,22 +87,22 @@ impl Table {
     ///
     /// # Errors
     /// When it cannot be watched.
-    pub fn add(&self, path: &AbsPath, purpose: Watched) -> Result<i32, Refused> {
-        let Some(watcher) = &self.watcher else { return Err(Refused::Full) };
+    pub fn add(&self, path: &AbsPath, purpose: Purpose) -> Result<i32, WatchError> {
+        let Some(watcher) = &self.watcher else { return Err(WatchError::Full) };
         let mut inner = self.inner();
-        if inner.is_full || !self.allowance.take() {
+        if inner.is_full || !self.budget.acquire() {
             inner.is_full = true;
-            return Err(Refused::Full);
+            return Err(WatchError::Full);
         }
         let added = watcher.add(path.as_path());
         match added {
-            // Of a directory that has moved here: the watch has moved with it, and is this one's now.
+            // If the directory was moved here, its watch has moved with it and gets the new purpose.
             Ok(watch) => {
-                let before = inner.known.insert(watch, purpose);
+                let before = inner.purposes.insert(watch, purpose);
                 if let Some(before) = before {
-                    self.allowance.give_back(1);
-                    let is_other = inner.known.get(&watch) != Some(&before);
-                    if let Watched::Directory(directory) = before
+                    self.budget.release(1);
+                    let is_other = inner.purposes.get(&watch) != Some(&before);
+                    if let Purpose::Directory(directory) = before
                         && is_other
                     {
                         inner.moved.push(directory);
@@ -111,40 +110,40 @@ impl Table {
                 }
             }
             Err(refused) => {
-                self.allowance.give_back(1);
-                inner.is_full |= refused == Refused::Full;
+                self.budget.release(1);
+                inner.is_full |= refused == WatchError::Full;
             }
         }
         added
     }
 
-    /// Whether no further directory can be watched.
+    /// Whether no more directories can be watched.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.watcher.is_none() || self.inner().is_full
     }
 
-    /// How many watches there are.
+    /// The number of watches.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.inner().known.len()
+        self.inner().purposes.len()
     }
 
-    /// What a watch is for; `None` when it has been given back.
+    /// The purpose of a watch; `None` if it was removed.
     #[must_use]
-    pub fn purpose(&self, watch: i32) -> Option<Watched> {
-        self.inner().known.get(&watch).cloned()
+    pub fn purpose(&self, watch: i32) -> Option<Purpose> {
+        self.inner().purposes.get(&watch).cloned()
     }
 
-    /// Directories that have lost their watch since this was last asked.
+    /// Directories that have lost their watch since the last call.
     pub fn moved(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.inner().moved)
     }
 
-    /// A watch has ended by itself; gives what it was for.
-    pub fn ended(&self, watch: i32) -> Option<Watched> {
-        let purpose = self.inner().known.remove(&watch)?;
-        self.allowance.give_back(1);
+    /// Forgets a watch that has ended by itself, and returns its purpose.
+    pub fn ended(&self, watch: i32) -> Option<Purpose> {
+        let purpose = self.inner().purposes.remove(&watch)?;
+        self.budget.release(1);
         Some(purpose)
     }
 
@@ -156,7 +155,7 @@ impl Table {
         }
     }
 
-    /// Takes all notices that there are.
+    /// Takes all pending notices.
     #[must_use]
     pub fn drain(&self) -> Vec<Notice> {
         let mut notices = Vec::new();
@@ -167,20 +166,20 @@ impl Table {
     }
 }
 
-impl Enter for Table {
-    fn enter(&self, root: &AbsPath, directory: &[u8]) -> i32 {
-        self.add(&root.below(names::as_path(directory).as_ref()), Watched::Directory(directory.to_vec())).unwrap_or(UNWATCHED)
+impl AddWatch for WatchTable {
+    fn add_watch(&self, root: &AbsPath, directory: &[u8]) -> i32 {
+        self.add(&root.below(names::as_path(directory).as_ref()), Purpose::Directory(directory.to_vec())).unwrap_or(NO_WATCH)
     }
 }
 
-impl Watches for Table {
-    fn leave(&self, watch: i32, directory: &[u8]) {
+impl Watches for WatchTable {
+    fn remove_watch(&self, watch: i32, directory: &[u8]) {
         let mut inner = self.inner();
-        let is_its_own = matches!(inner.known.get(&watch), Some(Watched::Directory(known)) if known == directory);
+        let is_its_own = matches!(inner.purposes.get(&watch), Some(Purpose::Directory(known)) if known == directory);
         if is_its_own {
-            inner.known.remove(&watch);
+            inner.purposes.remove(&watch);
             inner.is_full = false;
-            self.allowance.give_back(1);
+            self.budget.release(1);
             if let Some(watcher) = &self.watcher {
                 watcher.remove(watch);
             }
@@ -192,8 +191,8 @@ impl Watches for Table {
     }
 }
 
-impl Drop for Table {
+impl Drop for WatchTable {
     fn drop(&mut self) {
-        self.allowance.give_back(self.len());
+        self.budget.release(self.len());
     }
 }

@@ -1,4 +1,4 @@
-//! Repositories that lie.
+//! Malicious repositories.
 
 use std::{fs, os::unix::fs::symlink};
 
@@ -6,7 +6,7 @@ use super::support::{Sandbox, git, layout, location};
 use crate::git::layout::{CheckoutKind, Location};
 
 #[test]
-fn git_files_that_lead_nowhere() {
+fn git_files_that_point_nowhere() {
     let sandbox = Sandbox::new();
     sandbox.repository("outer");
     let path = sandbox.make_directory("outer/inner");
@@ -79,7 +79,7 @@ fn a_config_may_not_point_at_a_directory_that_is_not_its_own() {
 }
 
 #[test]
-fn a_common_directory_must_be_one() {
+fn a_common_directory_must_be_a_git_directory() {
     let sandbox = Sandbox::new();
     let repo = sandbox.repository("repo");
     for content in ["/", "/no/such", ".", "../..", &"../".repeat(5000), ""] {
@@ -91,9 +91,9 @@ fn a_common_directory_must_be_one() {
     }
 }
 
-/// Whoever can name a repository can lead to it, as with a linked worktree; but that is never its main checkout.
+/// A `.git` file can point to any repository, as in a linked worktree; but that never makes it the main checkout.
 #[test]
-fn leading_to_the_repository_of_another_is_no_checkout_of_it() {
+fn a_pointer_to_another_repository_is_not_a_checkout_of_it() {
     let sandbox = Sandbox::new();
     let repo = sandbox.repository("repo");
     sandbox.linked(&repo, "tree");

@@ -1,4 +1,4 @@
-//! Every way in which a directory can stand in git.
+//! All layouts of directories and repositories.
 
 use std::fs;
 
@@ -111,7 +111,7 @@ fn bare_repositories() {
     assert!(!layout(&repo).bare);
 }
 
-/// A common way to keep a bare repository and its worktrees in one directory.
+/// A common layout: a bare repository and its worktrees in one directory.
 #[test]
 fn a_bare_repository_with_a_git_file_beside_it() {
     let sandbox = Sandbox::new();

@@ -1,4 +1,4 @@
-//! Repositories made by the git program.
+//! Tests with repositories created by the git program.
 
 mod hostile;
 mod layouts;

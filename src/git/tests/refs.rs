@@ -1,4 +1,4 @@
-//! Branches and commits, and making a repository.
+//! Branches and commits, and creating a repository.
 
 use std::fs;
 
@@ -39,19 +39,19 @@ async fn branches_and_commits() {
 }
 
 #[tokio::test]
-async fn a_bare_repository_is_asked_by_its_directory_alone() {
+async fn a_bare_repository_needs_an_explicit_git_directory() {
     let sandbox = Sandbox::new();
     let work = sandbox.repository("work");
     for format in ["files", "reftable"] {
         git(&work, &["init", "--quiet", "--bare", "--initial-branch=trunk", &format!("--ref-format={format}"), format]);
         let bare = work.join(format);
         assert_eq!(state(&bare).await, (Some("trunk".to_owned()), false), "{format}");
-        assert!(Git::in_work_tree(&bare).await.unwrap().is_none(), "a repository that somebody put there is not looked into");
+        assert!(Git::in_work_tree(&bare).await.unwrap().is_none(), "an untrusted bare repository is not read");
     }
 }
 
 #[tokio::test]
-async fn a_head_that_climbs_out_names_no_commit() {
+async fn a_head_that_points_outside_has_no_commit() {
     let sandbox = Sandbox::new();
     let repo = sandbox.repository("repo");
     fs::write(sandbox.path("outside"), "0".repeat(40)).unwrap();
@@ -60,7 +60,7 @@ async fn a_head_that_climbs_out_names_no_commit() {
 }
 
 #[tokio::test]
-async fn makes_a_repository() {
+async fn creates_a_repository() {
     let sandbox = Sandbox::new();
     let path = sandbox.make_directory("new");
     assert!(!location(&path).is_git());
@@ -72,13 +72,13 @@ async fn makes_a_repository() {
     assert!(init(&path.join("file")).await.is_err());
 }
 
-/// Whoever starts the daemon from a git hook gives it such variables.
+/// A daemon that was started from a git hook has such variables.
 #[test]
-fn variables_do_not_point_elsewhere() {
+fn environment_variables_do_not_redirect_git() {
     let decoy = Sandbox::new();
     let other = decoy.repository("other");
     again(
-        "git::tests::refs::variables_do_not_point_elsewhere",
+        "git::tests::refs::environment_variables_do_not_redirect_git",
         |command| {
             command.env("GIT_DIR", other.join(".git").as_path()).env("GIT_WORK_TREE", other.as_path());
         },

@@ -1,4 +1,4 @@
-//! A directory to play in, and git without the user's settings.
+//! A temporary directory, and git without the user's settings.
 
 use std::{
     fs,
@@ -16,9 +16,7 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// A temporary directory.
 pub struct Sandbox {
-    /// Its real path.
     pub root: AbsPath,
     _directory: tempfile::TempDir,
 }
@@ -77,8 +75,8 @@ pub fn command(program: impl AsRef<Path>) -> Command {
     Command::new(program.as_ref())
 }
 
-/// Runs the body in a process of its own, by running the test that calls this again: for what a thread cannot have
-/// alone, as its user or its environment.
+/// Runs the body in a process of its own, by running the calling test again: for state that belongs to a process, such
+/// as its user or environment.
 pub fn again(name: &str, prepare: impl FnOnce(&mut Command), body: impl FnOnce()) {
     const MARK: &str = "POLYTREE_TEST_AGAIN";
     if std::env::var_os(MARK).is_some() {
@@ -86,7 +84,7 @@ pub fn again(name: &str, prepare: impl FnOnce(&mut Command), body: impl FnOnce()
     }
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    // The program may lie where another user cannot go.
+    // The program may be in a directory that another user cannot access.
     let program = directory.path().join("tests");
     let this = std::env::current_exe().unwrap();
     if fs::hard_link(&this, &program).is_err() {
@@ -110,13 +108,13 @@ fn run_git(directory: &AbsPath, args: &[&str]) -> Output {
     git.env("HOME", NOTHING.path()).env("GIT_CONFIG_NOSYSTEM", "1").output().unwrap()
 }
 
-/// Runs git, which must succeed.
+/// Runs git and checks that it succeeds.
 pub fn git(directory: &AbsPath, args: &[&str]) {
     let output = run_git(directory, args);
     assert!(output.status.success(), "git {args:?} in {directory}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// What git prints; `None` when it ends with status 1, which is its word for "there is none".
+/// git's output; `None` for status 1, which means "none".
 pub fn git_text(directory: &AbsPath, args: &[&str]) -> Option<String> {
     let output = run_git(directory, args);
     match output.status.code() {
@@ -126,7 +124,7 @@ pub fn git_text(directory: &AbsPath, args: &[&str]) -> Option<String> {
     }
 }
 
-/// The location of a directory that is spelled in any way.
+/// The location of a directory, which need not be a real path.
 pub fn location(path: &AbsPath) -> Location {
     locate(&path.real().unwrap()).unwrap()
 }
@@ -138,7 +136,7 @@ pub fn layout(path: &AbsPath) -> GitLayout {
     }
 }
 
-/// Runs the real git as anybody would.
+/// Runs git without hardening.
 pub fn ask(directory: &AbsPath, args: &[&str]) -> Vec<u8> {
     ask_os(directory, &args.iter().map(|arg| arg.as_bytes().to_vec()).collect::<Vec<_>>())
 }

@@ -1,17 +1,16 @@
-//! The services and models that are known without settings: `catalog.json` beside this file, parsed when it is first needed.
-//! It has the shape of models.dev's `api.json`, and two fields beyond it: `wires` lists the protocols of a service, `small` names
-//! its model for small jobs. Prices that depend on the hour, or rise elsewhere than at 200,000 tokens, are those of the
-//! cheapest call.
+//! The built-in catalogue: `catalog.json` in this folder, parsed on first use. It has the shape of models.dev's
+//! `api.json` with two additional fields: `wires` lists the protocols of a service, `small` names its model for small
+//! jobs. Prices that depend on the hour, or that rise at another limit than 200,000 tokens, are the lowest ones.
 
 use std::sync::OnceLock;
 
 use crate::provider::catalog::file::CatalogFile;
 
-/// The catalogue that is part of the program.
+/// The built-in catalogue.
 #[must_use]
 pub fn built_in() -> &'static CatalogFile {
     static FILE: OnceLock<CatalogFile> = OnceLock::new();
-    // A test reads it without loss; without it there would still be the settings.
+    // A test checks that it parses completely; without it models from the settings would still work.
     FILE.get_or_init(|| CatalogFile::parse(include_bytes!("catalog.json"), None).map(|(file, _)| file).unwrap_or_default())
 }
 
@@ -21,7 +20,7 @@ mod tests {
     use crate::provider::wire;
 
     #[test]
-    fn the_file_is_sound() {
+    fn the_file_is_valid() {
         let (file, skipped) = CatalogFile::parse(include_bytes!("catalog.json"), None).unwrap();
         assert_eq!((skipped, &file), (0, built_in()));
         let written: serde_json::Value = serde_json::from_slice(include_bytes!("catalog.json")).unwrap();
@@ -44,7 +43,7 @@ mod tests {
                 let long = cost.context_over_200k;
                 assert!(long.is_none_or(|long| long.input > cost.input && long.output > cost.output), "{name}");
             }
-            // The one that is used when only the service is named works over every protocol.
+            // The default model of a service works with all its protocols.
             assert_eq!(provider.models[0].api, None, "{}", provider.id);
         }
     }

@@ -1,26 +1,22 @@
-//! Which model answers a prompt. Pure.
+//! Chooses the model for a prompt. Pure.
 
 use polytree_protocol::provider::ModelRef;
 
-/// Where a model may be named, strongest first.
+/// The places that may name a model, in descending precedence.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Candidates<'a> {
-    /// The prompt itself.
     pub request: Option<&'a ModelRef>,
-    /// The agent.
     pub agent: Option<&'a ModelRef>,
-    /// The session's last prompt.
     pub session: Option<&'a ModelRef>,
-    /// The settings.
     pub config: Option<&'a ModelRef>,
-    /// The default models of the providers that can be used, in their fixed order, the offline model last: see
+    /// The default models of the usable providers, in their fixed order, the offline model last: see
     /// `Catalog::connected_defaults`.
     pub connected: &'a [ModelRef],
 }
 
-/// The first model that is named. A name is never skipped because it cannot be used: that is an error to tell, not
-/// a reason to send a prompt elsewhere. Without any name it is the first provider that can be used, and the offline
-/// model where there is none.
+/// The first named model. A name is never skipped because the model cannot be used: that is an error, and not a reason
+/// to send the prompt to another service. Without a name it is the default of the first usable provider, or the offline
+/// model.
 #[must_use]
 pub fn choose(candidates: Candidates<'_>) -> ModelRef {
     let Candidates { request, agent, session, config, connected } = candidates;
@@ -33,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_strongest_name_wins() {
+    fn the_first_name_in_order_of_precedence_wins() {
         let models: Vec<_> = ["a/1", "b/2", "c/3", "d/4", "e/5"].iter().map(|text| ModelRef::parse(text).unwrap()).collect();
         let [request, agent, session, config] = [0, 1, 2, 3].map(|place| Some(&models[place]));
         let all = Candidates { request, agent, session, config, connected: &models[4..] };

@@ -1,5 +1,5 @@
-//! One provider of a catalogue: what is known about it and what the settings make of it, where its key comes from, and
-//! whether it can be used.
+//! One provider of a catalogue: the known service combined with the settings, the source of its key, and whether it can
+//! be used.
 
 use std::collections::BTreeMap;
 
@@ -22,34 +22,32 @@ use crate::provider::{
     wire::{self, protocol::Wire, variants::Variants},
 };
 
-/// A provider.
 pub(crate) struct Entry {
-    /// As clients see it, but for where its key comes from.
+    /// The wire form, without the source of the key.
     pub(crate) info: ProviderInfo,
-    /// What the settings say.
     pub(crate) settings: ProviderSettings,
-    /// The model that is used when only the provider is named.
+    /// The model to use if only the provider is named.
     pub(crate) default_model: Option<String>,
-    /// The model for small jobs beside any of its models.
+    /// The model for small jobs.
     pub(crate) small: Option<String>,
-    /// Where it is, if the settings do not say; absent: where the wire protocol's maker serves it.
+    /// The base URL by the catalogue; `None`: that of the protocol's original service.
     pub(crate) wire_url: Option<String>,
     /// Its key in the store.
     pub(crate) stored_key: Option<Secret>,
-    /// It was found on this machine, and the settings do not name it.
+    /// It was found on this machine and is not in the settings.
     pub(crate) is_found: bool,
-    /// It is of no use without a key.
+    /// It cannot be used without a key.
     needs_key: bool,
 }
 
 impl Entry {
-    /// Its key: that of the settings, else of the client's environment, else of the store.
+    /// The key: from the settings, the client's environment, or the store, in this order.
     pub(crate) fn key(&self, environment: &BTreeMap<String, String>) -> Option<Secret> {
         let outer = secret::find(self.settings.api_key.as_ref(), &self.info.env, environment);
         outer.or_else(|| self.stored_key.clone())
     }
 
-    /// All places in which a key for it stands; the first is the one that is used.
+    /// All places with a key; the first one is used.
     pub(crate) fn key_places(&self, environment: &BTreeMap<String, String>) -> Vec<KeyPlace> {
         let settings = self.settings.api_key.iter().map(|_| KeyPlace { source: KeySource::Settings, variable: None });
         let variables = self.info.env.iter().filter(|name| environment.get(*name).and_then(|value| Secret::new(value)).is_some());
@@ -57,25 +55,23 @@ impl Entry {
         settings.chain(variables).chain(self.stored_key.iter().map(|_| stored_place())).collect()
     }
 
-    /// The wire protocol of a model of it.
+    /// The wire protocol of a model.
     pub(crate) fn api<'a>(&'a self, model: &'a Model) -> &'a str {
         model.api.as_deref().unwrap_or(&self.info.api)
     }
 
-    /// The variants of a model of it.
     pub(crate) fn variants(&self, model: &Model) -> Variants {
         let none = BTreeMap::new();
         variants(self.api(model), model, self.settings.models.get(&model.id).map_or(&none, |model| &model.variants))
     }
 
-    /// As clients see it.
     pub(crate) fn shown(&self, environment: &BTreeMap<String, String>) -> ProviderInfo {
         let key = self.key_places(environment).first().map(|place| place.source);
         ProviderInfo { key, ..self.info.clone() }
     }
 
-    /// A provider can be used once it has a key. One that only the settings know, or that they send to another
-    /// address, may need none, unless they name variables for it.
+    /// Whether the provider can be used: it has a key, or may need none. The latter are providers that are only in the
+    /// settings or that the settings send to another address, unless the settings name variables for the key.
     pub(crate) fn is_connected(&self, environment: &BTreeMap<String, String>) -> bool {
         let needs_no_key = match &self.settings.env {
             Some(names) => names.is_empty(),
@@ -84,7 +80,7 @@ impl Entry {
         needs_no_key || !self.settings.headers.is_empty() || self.key(environment).is_some()
     }
 
-    /// Why it cannot be used without a key, and what to do.
+    /// The message about a missing key.
     pub(crate) fn missing_key(&self) -> String {
         let id = &self.info.id;
         let others = format!("`polytree auth login {id}`, or set provider.{id}.options.apiKey in the settings");
@@ -100,11 +96,11 @@ pub(crate) fn stored_place() -> KeyPlace {
     KeyPlace { source: KeySource::Stored, variable: None }
 }
 
-/// A service of the catalogue; `None` where none of its wire protocols is known here, unless the settings name another.
+/// A service of the catalogue; `None` if none of its wire protocols is supported and the settings name no other.
 pub(crate) fn known(row: &ProviderRow, models: &[Model], settings: ProviderSettings) -> Option<Entry> {
-    // Elsewhere than at its maker's, a protocol that only its maker offers is not what is served.
+    // A protocol that only its original service offers is not used at another URL.
     let is_offered = |wire: &dyn Wire| match &settings.base_url {
-        Some(url) => wire.is_widely_offered() || is_of_maker(url, wire),
+        Some(url) => wire.is_widely_offered() || is_original_service(url, wire),
         None => true,
     };
     let is_first_choice = |wire: &&WireRow| match &settings.api {
@@ -130,7 +126,8 @@ pub(crate) fn known(row: &ProviderRow, models: &[Model], settings: ProviderSetti
     Some(merged(entry, settings))
 }
 
-/// A provider that only the settings know. One that is called like a server on this machine is that, unless they say more.
+/// A provider that is only in the settings. If it has the name of a local server, it is that server unless the settings
+/// say otherwise.
 pub(crate) fn own(id: String, settings: ProviderSettings, local: &Addresses) -> Entry {
     let default_model = settings.models.keys().next().cloned();
     let kind = Kind::parse(&id).filter(|_| settings.base_url.is_none() && settings.api.is_none());
@@ -159,7 +156,7 @@ pub(crate) fn local(kind: Kind, address: &str, models: Vec<Model>) -> Entry {
     Entry { default_model, wire_url: Some(url), is_found: true, ..empty(info) }
 }
 
-/// The model that is always there.
+/// The built-in model.
 pub(crate) fn offline() -> Entry {
     let model = offline_model::model();
     let info = ProviderInfo {
@@ -174,14 +171,14 @@ pub(crate) fn offline() -> Entry {
     Entry { default_model: Some(offline_model::MODEL.to_owned()), ..empty(info) }
 }
 
-/// Whether the URL is at the service that the protocol was made for.
-fn is_of_maker(url: &str, wire: &dyn Wire) -> bool {
+/// Whether the URL is at the protocol's original service.
+fn is_original_service(url: &str, wire: &dyn Wire) -> bool {
     let (Ok(address), Ok(maker)) = (Address::parse(url), Address::parse(wire.base_url())) else { return false };
     address.is_at(maker.host())
 }
 
-/// The variants of a model over the protocol of that name: those of the protocol, then the model's own. An own one
-/// replaces one of the same name; `false` removes it.
+/// The variants of a model: those of the protocol, then the model's own. An own one replaces one of the same name;
+/// `false` removes it.
 fn variants(api: &str, model: &Model, own: &BTreeMap<String, Value>) -> Variants {
     let mut all = wire::variants_of(api, model);
     for (name, fields) in own {
@@ -243,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn each_wire_has_its_words() {
+    fn each_wire_has_variants() {
         let sampling = Model { temperature: true, limit: ModelLimit { context: 0, output: 12_000 }, ..thinker("claude-old") };
         let all = [
             shown("openai", &thinker("o3"), &json!({})),
@@ -277,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_forced_where_that_is_possible() {
+    fn a_call_is_forced_if_possible() {
         let thinking = json!({ "thinking": {} }).as_object().unwrap().clone();
         let sampling = Model { temperature: true, ..thinker("c") };
         let (none, adaptive) = (Map::new(), thinker("c"));

@@ -1,5 +1,5 @@
-//! The copy of the catalogue that was fetched: asked for by the user, checked, kept in the data directory, and used from
-//! then on. One that is broken, or older than what is part of the program, is set aside, and that is said.
+//! The fetched catalogue: requested by the user, validated, stored in the data directory, and used from then on. One
+//! that is invalid or older than the built-in one is ignored, and that is reported.
 
 use std::{
     io,
@@ -26,13 +26,13 @@ use crate::{
     },
 };
 
-/// Where it is fetched unless somebody says otherwise.
+/// The default URL.
 pub const PUBLISHED_AT: &str = "https://models.dev/api.json";
 
-/// The variable that says where the catalogue is fetched.
+/// The environment variable with the URL of the catalogue.
 pub const URL_VARIABLE: &str = "POLYTREE_MODELS_URL";
 
-/// How long a fetch may take.
+/// The timeout of a fetch.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why the catalogue cannot be fetched.
@@ -40,50 +40,33 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 pub enum Error {
     #[error("the catalogue's address cannot be used: {0}")]
     Address(String),
-    /// The service cannot be reached or does not answer as it should.
+    /// The service cannot be reached, or its response is not usable.
     #[error("the catalogue cannot be fetched from {service}: {why}")]
-    Service {
-        /// Scheme, host and port.
-        service: String,
-        why: String,
-    },
-    /// What came is no catalogue.
+    Service { service: String, why: String },
+    /// The response is not a catalogue.
     #[error("what {service} sent is no catalogue: {why}")]
-    Content {
-        /// Scheme, host and port.
-        service: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// It cannot be kept.
+    Content { service: String, why: String },
     #[error("the catalogue cannot be kept in {path}: {source}")]
-    File {
-        path: AbsPath,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// There is no data directory here.
+    File { path: AbsPath, source: io::Error },
+    /// There is no data directory.
     #[error("there is no place to keep a catalogue")]
     None,
 }
 
-/// The catalogue that counts.
 #[derive(Debug, Clone, Default)]
 pub struct Current {
-    /// The fetched one; `None`: the built-in one.
+    /// The fetched catalogue; `None`: the built-in one.
     fetched: Option<Arc<CatalogFile>>,
-    /// Why a fetched one does not count.
+    /// Why a fetched catalogue is ignored.
     pub problem: Option<String>,
 }
 
 impl Current {
-    /// What it says.
     #[must_use]
     pub fn file(&self) -> &CatalogFile {
         self.fetched.as_deref().unwrap_or(built_in())
     }
 
-    /// Where it comes from.
     #[must_use]
     pub fn info(&self) -> CatalogInfo {
         let file = self.file();
@@ -96,18 +79,18 @@ impl Current {
 #[derive(Debug, Default)]
 pub struct CatalogCache {
     path: Option<AbsPath>,
-    // Held while the file is read.
+    // Locked while the file is read.
     known: Mutex<Option<(Stamp, Current)>>,
 }
 
 impl CatalogCache {
-    /// That of this data directory, whether it is there or not. The default one is never there.
+    /// The cache of this data directory; the file need not exist. The default cache has no file.
     #[must_use]
     pub fn new(data: &AbsPath) -> Self {
         Self { path: Some(data.join("models.json")), known: Mutex::default() }
     }
 
-    /// The catalogue in use. Reads only the file's metadata where nothing has changed.
+    /// The catalogue in use. Reads only the metadata of an unchanged file.
     #[must_use]
     pub fn current(&self) -> Current {
         let Some(path) = &self.path else { return Current::default() };
@@ -133,10 +116,10 @@ impl CatalogCache {
         current
     }
 
-    /// Fetches the catalogue on that way, checks and keeps it.
+    /// Fetches the catalogue, validates and stores it.
     ///
     /// # Errors
-    /// See [`Error`]; then the one that counted before still does.
+    /// See [`Error`]; then nothing changes.
     pub async fn refresh(&self, url: &str, network: Network) -> Result<ModelRefreshResult, Error> {
         let path = self.path.clone().ok_or(Error::None)?;
         let address = address(url)?;
@@ -154,7 +137,7 @@ impl CatalogCache {
         match Tasks::spawn_blocking(keep).await {
             Ok(kept) => kept,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The process ends: nobody will read the answer.
+            // The process is ending; the result is not used.
             Err(_) => std::future::pending().await,
         }
     }
@@ -170,7 +153,7 @@ fn read(path: &AbsPath) -> Result<Option<Arc<CatalogFile>>, String> {
     Ok(Some(Arc::new(file)))
 }
 
-/// Only an encrypted line, or this machine, gives what was asked for.
+/// Only https and loopback URLs are allowed.
 fn address(url: &str) -> Result<Address, Error> {
     let address = Address::parse(url).map_err(|_| Error::Address("expected something like https://models.dev/api.json".to_owned()))?;
     if address.is_secure() || address.is_loopback() {
@@ -187,7 +170,7 @@ async fn fetch(url: &str, address: Address, network: Network) -> Result<Vec<u8>,
         while let Some(inner) = cause.source() {
             cause = inner;
         }
-        // The outer errors repeat the address, in which there may be a password.
+        // The outer errors repeat the URL, which may contain a password.
         if error.is_timeout() { "it took too long".to_owned() } else { cause.to_string() }
     };
     let request = client.get(url.trim()).header("accept", "application/json").timeout(FETCH_TIMEOUT);

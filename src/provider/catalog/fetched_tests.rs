@@ -1,4 +1,4 @@
-//! Fetching the catalogue from a server on loopback, and the copies that may be found afterwards.
+//! Fetching the catalogue from a server on loopback, and reading stored files.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn published() -> Value {
 }
 
 #[tokio::test]
-async fn what_was_fetched_counts_and_is_for_its_user_alone() {
+async fn a_fetched_catalogue_is_used_and_private() {
     let (_directory, cache, path) = cache();
     assert_eq!(cache.current().info().source, CatalogSource::BuiltIn);
     let server = ModelServer::start().await;
@@ -41,7 +41,7 @@ async fn what_was_fetched_counts_and_is_for_its_user_alone() {
 }
 
 #[tokio::test]
-async fn what_is_no_catalogue_changes_nothing() {
+async fn invalid_responses_change_nothing() {
     let (_directory, cache, path) = cache();
     let server = ModelServer::start().await;
     server.push(Answer::json(200, &published()));
@@ -69,7 +69,7 @@ async fn what_is_no_catalogue_changes_nothing() {
 }
 
 #[test]
-fn a_broken_or_old_copy_is_set_aside_and_told() {
+fn an_invalid_or_old_file_is_ignored_and_reported() {
     let (_directory, cache, path) = cache();
     let with_day = |day: &str| json!({ "asOf": day, "services": published() });
     for (text, why) in [

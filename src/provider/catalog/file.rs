@@ -1,8 +1,8 @@
-//! The catalogue: services and their models in the shape of models.dev's `api.json`, in an envelope that says which day
-//! it describes. The copy that is part of the program and the one that was fetched are read by the same reader.
+//! The catalogue: services and models in the shape of models.dev's `api.json`, in an envelope with its date. The
+//! built-in and the fetched catalogue use the same parser.
 //!
-//! Only what an agent can work with is taken: models that read and write text and call tools, of services whose wire
-//! protocol is known. A malformed entry is skipped and counted; no price or limit is ever nonsense.
+//! Only models that an agent can use are taken: they read and write text, call tools, and their service has a supported
+//! wire protocol. Malformed entries are skipped and counted; prices and limits are validated.
 
 use std::cmp::Reverse;
 
@@ -16,44 +16,42 @@ use crate::{
     stdx::{secrets::redact::is_secret_name, text::ellipsis},
 };
 
-/// The largest file that is read, in bytes.
+/// The size limit of the file, in bytes.
 pub(crate) const MAX_BYTES: u64 = 32 << 20;
-/// How many services are taken.
+/// The limit of services.
 const MAX_PROVIDERS: usize = 1000;
-/// How many models are taken, over all services.
+/// The limit of models of all services together.
 const MAX_MODELS: usize = 50_000;
-/// The longest id, in bytes.
-const MAX_ID: usize = 200;
-/// The longest name, in bytes.
-const MAX_NAME: usize = 100;
-/// The highest price of a million tokens, in US dollars.
+/// The length limit of an id, in bytes.
+const MAX_ID_BYTES: usize = 200;
+/// The length limit of a name, in bytes.
+const MAX_NAME_BYTES: usize = 100;
+/// The limit of a price per million tokens, in US dollars.
 const MAX_PRICE: f64 = 1_000_000.0;
-/// The largest limit, in tokens.
+/// The largest accepted limit of a model, in tokens.
 const MAX_TOKENS: u64 = 1_000_000_000;
 
-/// A catalogue.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CatalogFile {
-    /// The day that it describes, as `YYYY-MM-DD`.
+    /// Its date, as `YYYY-MM-DD`.
     pub as_of: String,
-    /// Where it was fetched from.
+    /// The URL from which it was fetched.
     pub url: Option<String>,
-    /// In the order in which they are chosen.
+    /// In order of preference.
     pub providers: Vec<ProviderRow>,
 }
 
-/// A service.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProviderRow {
     pub id: String,
     pub name: String,
-    /// The environment variables that may hold its key.
+    /// The environment variables that may contain its key.
     pub env: Vec<String>,
-    /// Its wire protocols: the first one that is known here is used unless the settings name another.
+    /// Its wire protocols: the first supported one is used unless the settings name another.
     pub wires: Vec<WireRow>,
     /// Its model for small jobs such as titles.
     pub small: Option<String>,
-    /// The first one is used when only the service is named.
+    /// The first one is the default.
     pub models: Vec<Model>,
 }
 
@@ -62,12 +60,12 @@ pub struct ProviderRow {
 pub struct WireRow {
     /// The name of the protocol.
     pub api: String,
-    /// The base URL; absent: that of the service that the protocol was made for.
+    /// The base URL; `None`: that of the protocol's original service.
     #[serde(default)]
     pub url: Option<String>,
 }
 
-/// Why a file is no catalogue.
+/// Why a file is not a valid catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("it is not of the expected shape: {0}")]
@@ -76,14 +74,12 @@ pub enum Error {
     Empty,
 }
 
-/// The file.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
     as_of: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     url: Option<String>,
-    /// What models.dev publishes.
     #[serde(borrow)]
     services: &'a RawValue,
 }
@@ -94,16 +90,15 @@ struct Service<'a> {
     name: String,
     #[serde(default)]
     env: Vec<String>,
-    /// The package that is used with the service; it tells the wire protocol.
+    /// The npm package for the service, which determines the wire protocol.
     #[serde(default)]
     npm: String,
-    /// The base URL.
     #[serde(default)]
     api: Option<String>,
-    /// Only in our own copy: in place of `npm` and `api`.
+    /// Only in the built-in catalogue, in place of `npm` and `api`.
     #[serde(default)]
     wires: Vec<WireRow>,
-    /// Only in our own copy.
+    /// Only in the built-in catalogue.
     #[serde(default)]
     small: Option<String>,
     #[serde(borrow)]
@@ -152,12 +147,12 @@ struct Limit {
     output: Value,
 }
 
-/// Prices of a million tokens, in US dollars; 0 where unknown.
+/// Prices per million tokens, in US dollars; 0 if unknown.
 #[derive(Default, Deserialize)]
 struct Cost {
     #[serde(flatten)]
     prices: Prices,
-    /// Those of a call that reads more than 200,000 tokens.
+    /// The prices of requests with more than 200,000 input tokens.
     #[serde(default)]
     context_over_200k: Option<Prices>,
 }
@@ -181,17 +176,17 @@ struct Offer {
 }
 
 impl CatalogFile {
-    /// The file for what models.dev has published, fetched on that day from that address.
+    /// Wraps published JSON in an envelope with its date and URL.
     ///
     /// # Errors
-    /// When it is no JSON.
+    /// When it is not valid JSON.
     pub fn envelope(published: &[u8], day: &str, url: &str) -> Result<String, Error> {
         let services = serde_json::from_slice(published).map_err(shape)?;
         serde_json::to_string(&Envelope { as_of: day.to_owned(), url: Some(url.to_owned()), services }).map_err(shape)
     }
 
-    /// Reads a file; tells how many entries were skipped. For a fetched one `own` is our own copy: the
-    /// addresses, variables and order of its services are never taken from elsewhere, because keys go there.
+    /// Parses a file; returns the number of skipped entries too. For a fetched file `own` is the built-in catalogue:
+    /// addresses, variables and order of its services are never taken from a fetched file, because keys are sent there.
     ///
     /// # Errors
     /// See [`Error`].
@@ -209,12 +204,12 @@ impl CatalogFile {
                 None => skipped += 1,
             }
         }
-        let mut room = MAX_MODELS;
+        let mut remaining = MAX_MODELS;
         let mut providers = Vec::new();
         for known in own.iter().flat_map(|own| &own.providers) {
             let Some(service) = services.shift_remove(&known.id) else { continue };
-            let mut provider = ProviderRow { models: models(&service, Some(known), &mut room, &mut skipped), ..known.clone() };
-            // New models come after those whose order was thought about, the latest first.
+            let mut provider = ProviderRow { models: models(&service, Some(known), &mut remaining, &mut skipped), ..known.clone() };
+            // New models come after those with a curated order, the latest first.
             provider.models.sort_by_key(|model| {
                 let place = known.models.iter().position(|known| known.id == model.id).unwrap_or(usize::MAX);
                 (place, Reverse(model.release_date.clone()))
@@ -232,8 +227,8 @@ impl CatalogFile {
             if wires.is_empty() {
                 continue;
             }
-            let models = models(&service, None, &mut room, &mut skipped);
-            // The key of one service must not be taken for another's.
+            let models = models(&service, None, &mut remaining, &mut skipped);
+            // The variable of one service's key must not be used for another service.
             let is_taken = |name: &String| own.is_some_and(|own| own.providers.iter().any(|known| known.env.contains(name)));
             let env = service.env.into_iter().filter(|name| is_variable(name) && !is_taken(name));
             let name = name(&service.name, &id);
@@ -246,49 +241,48 @@ impl CatalogFile {
         Ok((Self { as_of: envelope.as_of, url: envelope.url, providers }, skipped))
     }
 
-    /// The service of that id.
     #[must_use]
     pub fn provider(&self, id: &str) -> Option<&ProviderRow> {
         self.providers.iter().find(|provider| provider.id == id)
     }
 
-    /// How many models it names.
+    /// The number of models.
     #[must_use]
     pub fn models(&self) -> u64 {
         self.providers.iter().map(|provider| provider.models.len() as u64).sum()
     }
 }
 
-/// The wire protocol of a service that only a fetched file knows. A key never goes over an open line.
+/// The wire protocol of a service that is only in a fetched file. Only https: a key is never sent unencrypted.
 fn wire_of(service: &Service<'_>) -> Option<WireRow> {
     let url = service.api.as_ref().filter(|url| url.starts_with("https://") && url.len() < 500 && !url.contains("${"))?;
     let wire = wire::by_package(&service.npm)?;
     Some(WireRow { api: wire.name().to_owned(), url: Some(url.trim_end_matches('/').to_owned()) })
 }
 
-/// The models of a service that an agent can work with. `known` is the service in our own copy.
-fn models(service: &Service<'_>, known: Option<&ProviderRow>, room: &mut usize, skipped: &mut u64) -> Vec<Model> {
+/// The usable models of a service. `known` is the service in the built-in catalogue.
+fn models(service: &Service<'_>, known: Option<&ProviderRow>, remaining: &mut usize, skipped: &mut u64) -> Vec<Model> {
     let mut models = Vec::new();
     for (id, text) in &service.models {
-        let Some(entry) = serde_json::from_str::<Entry>(text.get()).ok().filter(|_| is_id(id) && *room > 0) else {
+        let Some(entry) = serde_json::from_str::<Entry>(text.get()).ok().filter(|_| is_id(id) && *remaining > 0) else {
             *skipped += 1;
             continue;
         };
         let has = |list: &[String], word: &str| list.iter().any(|known| known == word);
         let (input, output) = (&entry.modalities.input, &entry.modalities.output);
-        // A model of another wire protocol than its service's is left to the settings.
+        // A model with another wire protocol than its service must be configured in the settings.
         let is_foreign = known.is_none() && entry.provider.npm.as_ref().is_some_and(|npm| *npm != service.npm);
         if !entry.tool_call || !has(input, "text") || !has(output, "text") || entry.status == "deprecated" || is_foreign {
             continue;
         }
         let same = known.and_then(|known| known.models.iter().find(|model| model.id == *id));
         let responses = (entry.provider.shape.as_deref() == Some("responses")).then(|| "openai-responses".to_owned());
-        let Prices { input: input_price, output: output_price, cache_read, cache_write } = entry.cost.prices.sound();
+        let Prices { input: input_price, output: output_price, cache_read, cache_write } = entry.cost.prices.validated();
         let long = entry.cost.context_over_200k.map(|prices| {
-            let Prices { input, output, cache_read, cache_write } = prices.sound();
+            let Prices { input, output, cache_read, cache_write } = prices.validated();
             LongContextCost { input, output, cache_read, cache_write }
         });
-        *room -= 1;
+        *remaining -= 1;
         models.push(Model {
             name: name(&entry.name, id),
             api: same.and_then(|model| model.api.clone()).or(responses),
@@ -306,14 +300,14 @@ fn models(service: &Service<'_>, known: Option<&ProviderRow>, room: &mut usize, 
 }
 
 impl Prices {
-    fn sound(&self) -> Self {
-        // Not a number is not in the range either; and there is a negative zero.
-        let sound = |price: f64| if (0.0..=MAX_PRICE).contains(&price) { price.abs() } else { 0.0 };
+    fn validated(&self) -> Self {
+        // NaN is not in the range either; `abs` removes a negative zero.
+        let validated = |price: f64| if (0.0..=MAX_PRICE).contains(&price) { price.abs() } else { 0.0 };
         Self {
-            input: sound(self.input),
-            output: sound(self.output),
-            cache_read: sound(self.cache_read),
-            cache_write: sound(self.cache_write),
+            input: validated(self.input),
+            output: validated(self.output),
+            cache_read: validated(self.cache_read),
+            cache_write: validated(self.cache_write),
         }
     }
 }
@@ -326,7 +320,7 @@ fn shape(error: serde_json::Error) -> Error {
     Error::Shape(ellipsis(&error.to_string(), 200))
 }
 
-/// Whether this is a day as `YYYY-MM-DD`.
+/// Whether this is a date as `YYYY-MM-DD`.
 fn is_day(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() == 10
@@ -336,19 +330,21 @@ fn is_day(text: &str) -> bool {
 }
 
 fn is_id(id: &str) -> bool {
-    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+    (1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether this may be the variable of a key.
+/// Whether this may be a variable for a key.
 fn is_variable(name: &str) -> bool {
-    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && is_secret_name(name)
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && is_secret_name(name)
 }
 
-/// A name that can be shown; the id where there is none.
+/// The display name; the id if there is none.
 fn name(text: &str, id: &str) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let clean = clean.trim();
-    if clean.is_empty() { id.to_owned() } else { ellipsis(clean, MAX_NAME) }
+    if clean.is_empty() { id.to_owned() } else { ellipsis(clean, MAX_NAME_BYTES) }
 }
 
 #[cfg(test)]

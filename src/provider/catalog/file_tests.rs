@@ -1,4 +1,4 @@
-//! Catalogues as models.dev publishes them, as they are kept, and as nobody should write them.
+//! Published, stored and malformed catalogues.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -18,19 +18,19 @@ fn entry(over: &Value) -> Value {
     entry
 }
 
-/// What was fetched, as it is read.
+/// Parses a fetched catalogue.
 fn fetched(services: &Value) -> Result<(CatalogFile, u64), Error> {
     let text = CatalogFile::envelope(services.to_string().as_bytes(), "2026-11-27", "https://models.example/api.json")?;
     CatalogFile::parse(text.as_bytes(), Some(built_in()))
 }
 
-/// A copy of our own.
+/// Parses a built-in catalogue.
 fn own(services: &Value) -> Result<(CatalogFile, u64), Error> {
     CatalogFile::parse(json!({ "asOf": "2026-01-31", "services": services }).to_string().as_bytes(), None)
 }
 
 #[test]
-fn bad_entries_are_skipped_and_the_rest_is_made_sound() {
+fn malformed_entries_are_skipped_and_the_rest_is_validated() {
     let (file, skipped) = own(&json!({
         "a": { "name": "A\u{1b}[2J", "env": ["A_KEY", "A KEY", "", "HOME"], "wires": [{ "api": "openai" }], "small": "m", "models": {
             "m": entry(&json!({ "name": "", "limit": { "context": 5, "output": u64::MAX }, "release_date": "soon", "cost": {
@@ -52,7 +52,7 @@ fn bad_entries_are_skipped_and_the_rest_is_made_sound() {
 }
 
 #[test]
-fn services_that_are_known_keep_their_address_variables_and_order() {
+fn built_in_services_keep_address_variables_and_order() {
     let long = json!({ "input": 1.5, "output": 3, "cache_read": 0.1, "context_over_200k": { "input": 3, "output": 4.5 } });
     let (file, skipped) = fetched(&json!({
         "openai": { "name": "Evil", "env": ["HOME"], "npm": "@ai-sdk/openai-compatible", "api": "https://evil.example/v1",
@@ -78,7 +78,7 @@ fn services_that_are_known_keep_their_address_variables_and_order() {
 }
 
 #[test]
-fn others_are_taken_when_they_can_be_spoken_to_safely() {
+fn other_services_are_taken_if_the_connection_is_safe() {
     let service = |npm: &str, api: Value| {
         json!({ "name": "S", "env": ["S_KEY", "HOME", "OPENAI_API_KEY"], "npm": npm, "api": api, "wires": [{ "api": "openai", "url": "http://open.example" }],
             "models": { "m": entry(&json!({})), "foreign": entry(&json!({ "provider": { "npm": "@ai-sdk/google" } })) } })
@@ -103,7 +103,7 @@ fn others_are_taken_when_they_can_be_spoken_to_safely() {
 }
 
 #[test]
-fn what_an_agent_cannot_work_with_is_no_model() {
+fn unusable_models_are_skipped() {
     let models = json!({
         "fine": entry(&json!({})), "toolless": entry(&json!({ "tool_call": false })), "old": entry(&json!({ "status": "deprecated" })),
         "painter": entry(&json!({ "modalities": { "input": ["text"], "output": ["image"] } })),
@@ -115,7 +115,7 @@ fn what_an_agent_cannot_work_with_is_no_model() {
 }
 
 #[test]
-fn something_else_is_refused() {
+fn other_json_is_rejected() {
     for text in ["", "<html>", "[]", "{", "1e999"] {
         let read = CatalogFile::envelope(text.as_bytes(), "2026-11-27", "https://x.example");
         let read = read.and_then(|text| CatalogFile::parse(text.as_bytes(), Some(built_in())));
@@ -157,7 +157,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn whatever_is_taken_is_sound(
+    fn accepted_entries_are_valid(
         value in any_json(), prices in any::<[f64; 4]>(), context in any::<i64>(), name in ".{0,20}", id in ".{0,20}",
         output in prop_oneof![any::<f64>().prop_map(Value::from), ".{0,3}".prop_map(Value::from)],
     ) {

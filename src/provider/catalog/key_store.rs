@@ -1,5 +1,5 @@
-//! The key store: the file `auth.json` of the data directory, readable by its user alone. Its metadata is checked at every
-//! use, so that a new key is used at the next prompt. Entries of unknown kinds are kept as they are.
+//! The key store: the file `auth.json` in the data directory, readable by its owner only. Its metadata is checked at
+//! each use, so that a new key takes effect at the next prompt. Entries of unknown kinds are preserved.
 
 use std::{
     collections::BTreeMap,
@@ -16,63 +16,58 @@ use crate::{
     stdx::{paths::AbsPath, private_file, secrets::redact::redact},
 };
 
-/// The largest file that is read, in bytes.
+/// The size limit of the file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
-/// The longest key, in bytes.
-const MAX_KEY: usize = 16 * 1024;
-/// The longest id of a provider, in bytes.
-const MAX_ID: usize = 100;
+/// The length limit of a key, in bytes.
+const MAX_KEY_BYTES: usize = 16 * 1024;
+/// The length limit of a provider's id, in bytes.
+const MAX_ID_BYTES: usize = 100;
 
-/// Why a key cannot be stored or read. No message shows one.
+/// Why a key cannot be stored or read. Messages contain no key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What is to be stored is no key, or not for a provider.
+    /// The key or the provider id is invalid.
     #[error("{0}")]
     Invalid(&'static str),
     /// The file cannot be read or written.
     #[error("the key store {path} cannot be used: {source}")]
-    File {
-        path: AbsPath,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Something else stands in it.
+    File { path: AbsPath, source: io::Error },
+    /// The content is not valid.
     #[error("the key store {path} is damaged: line {line} is no JSON as it is expected; mend or remove it")]
     Content { path: AbsPath, line: usize },
-    /// There is no data directory here.
+    /// There is no data directory.
     #[error("there is no key store")]
     None,
 }
 
-/// Keys by provider.
 pub type Keys = BTreeMap<String, Secret>;
 
 /// The file `auth.json` of a data directory.
 #[derive(Debug, Default)]
 pub struct KeyStore {
     path: Option<AbsPath>,
-    // Held while the file is read or replaced: one change after the other.
+    // Locked while the file is read or replaced, so that changes are sequential.
     known: Mutex<Option<(Stamp, Arc<Keys>)>>,
 }
 
 impl KeyStore {
-    /// The store of this data directory, whether it is there or not. The default one holds nothing.
+    /// The store of this data directory; the file need not exist. The default store is empty.
     #[must_use]
     pub fn new(data: &AbsPath) -> Self {
         Self { path: Some(data.join("auth.json")), known: Mutex::default() }
     }
 
-    /// The current keys. Reads only the file's metadata where nothing has changed.
+    /// The current keys. Reads only the metadata of an unchanged file.
     ///
     /// # Errors
-    /// When there is a file that cannot be used.
+    /// When the file exists but cannot be used.
     pub fn keys(&self) -> Result<Arc<Keys>, Error> {
         let Some(path) = &self.path else { return Ok(Arc::default()) };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = SystemTime::now();
         let Some(stamp) = Stamp::of(path.as_path()) else {
             *known = None;
-            // A dangling link is an error.
+            // A broken symbolic link is an error.
             return if path.as_path().is_symlink() { entries(path).map(|_| Arc::default()) } else { Ok(Arc::default()) };
         };
         if let Some((read, keys)) = &*known
@@ -89,12 +84,12 @@ impl KeyStore {
         Ok(keys)
     }
 
-    /// Stores a provider's key in the place of what was stored for it.
+    /// Stores or replaces the key of a provider.
     ///
     /// # Errors
-    /// When it is no key, or the file cannot be read or written; then nothing has changed.
+    /// When the key is invalid, or the file cannot be read or written; then nothing changes.
     pub fn set(&self, provider: &str, key: &str) -> Result<(), Error> {
-        let key = sound_key(key)?;
+        let key = parse_key(key)?;
         if !is_id(provider) {
             return Err(Error::Invalid("the provider's id must be 1 to 100 letters, digits, `-`, `_`, `.` or `/`"));
         }
@@ -108,10 +103,10 @@ impl KeyStore {
         .map(drop)
     }
 
-    /// Removes what is stored for a provider; tells whether anything was.
+    /// Removes the key of a provider; false if there was none.
     ///
     /// # Errors
-    /// When the file cannot be read or written; then nothing has changed.
+    /// When the file cannot be read or written; then nothing changes.
     pub fn remove(&self, provider: &str) -> Result<bool, Error> {
         self.change(|entries| entries.shift_remove(provider).is_some())
     }
@@ -134,18 +129,18 @@ impl KeyStore {
 fn entries(path: &AbsPath) -> Result<Map<String, Value>, Error> {
     let bytes = private_file::read(path, MAX_BYTES).map_err(|source| Error::File { path: path.clone(), source })?;
     let Some(bytes) = bytes.filter(|bytes| !bytes.trim_ascii().is_empty()) else { return Ok(Map::new()) };
-    // What the parser says could show a part of a key.
+    // The parser's message could contain a part of a key.
     serde_json::from_slice(&bytes).map_err(|error| Error::Content { path: path.clone(), line: error.line() })
 }
 
 fn key(entry: &Value) -> Option<Secret> {
-    (entry["type"] == "api").then(|| entry["key"].as_str().and_then(|key| sound_key(key).ok()))?
+    (entry["type"] == "api").then(|| entry["key"].as_str().and_then(|key| parse_key(key).ok()))?
 }
 
-/// A key must fit into a header.
-fn sound_key(text: &str) -> Result<Secret, Error> {
+/// A key must be valid in a header.
+fn parse_key(text: &str) -> Result<Secret, Error> {
     let key = Secret::new(text).ok_or(Error::Invalid("the key is empty"))?;
-    if key.expose().len() > MAX_KEY {
+    if key.expose().len() > MAX_KEY_BYTES {
         return Err(Error::Invalid("the key is longer than 16 KiB"));
     }
     if key.expose().chars().any(|c| !c.is_ascii_graphic()) {
@@ -155,7 +150,7 @@ fn sound_key(text: &str) -> Result<Secret, Error> {
 }
 
 fn is_id(id: &str) -> bool {
-    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
+    (1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The key store with files as programs, people and accidents leave them.
+//! The key store with valid, edited and damaged files.
 
 use proptest::prelude::*;
 
@@ -20,7 +20,7 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn keys_come_and_go_and_the_file_is_what_counts() {
+fn keys_are_added_and_removed_and_the_file_is_authoritative() {
     let (_directory, store, path) = store();
     assert!(exposed(&store).is_empty());
     assert!(!store.remove("a").unwrap() && !path.as_path().exists(), "nothing is made for nothing");
@@ -30,7 +30,7 @@ fn keys_come_and_go_and_the_file_is_what_counts() {
     store.set("a", "sk-three").unwrap();
     assert!(store.remove("b").unwrap() && !store.remove("b").unwrap());
     assert_eq!(exposed(&store), pairs(&[("a", "sk-three")]));
-    // Another program or person.
+    // Another program has changed the file.
     std::fs::write(&path, r#"{"a": {"type": "api", "key": "sk-other"}}"#).unwrap();
     assert_eq!(exposed(&store), pairs(&[("a", "sk-other")]));
     std::fs::remove_file(&path).unwrap();
@@ -38,7 +38,7 @@ fn keys_come_and_go_and_the_file_is_what_counts() {
 }
 
 #[test]
-fn entries_of_other_kinds_stay() {
+fn unknown_entries_are_preserved() {
     let (_directory, store, path) = store();
     let other = json!({ "type": "oauth", "refresh": "r", "access": "a", "expires": 1 });
     std::fs::write(&path, json!({ "x": other, "odd": 5, "keyless": { "type": "api" } }).to_string()).unwrap();
@@ -50,9 +50,9 @@ fn entries_of_other_kinds_stay() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_without_being_repeated() {
+fn an_invalid_key_is_rejected_without_repeating_it() {
     let (_directory, store, path) = store();
-    let long = "k".repeat(MAX_KEY + 1);
+    let long = "k".repeat(MAX_KEY_BYTES + 1);
     for key in ["", "  ", "sk-secret two", "sk-secret\ntwo", "sk-secret\u{e9}", long.as_str()] {
         let error = store.set("a", key).unwrap_err();
         assert!(matches!(error, Error::Invalid(_)) && !error.to_string().contains("secret"), "{error}");
@@ -64,7 +64,7 @@ fn what_is_no_key_is_refused_without_being_repeated() {
 }
 
 #[test]
-fn a_damaged_file_is_told_and_never_overwritten() {
+fn a_damaged_file_is_reported_and_never_overwritten() {
     let (_directory, store, path) = store();
     for content in ["{\n\"a\": {\"type\": \"api\", \"key\": \"sk-secret\"", "[\"sk-secret\"]", "\"sk-secret\"", "\u{0}\u{1}sk-secret"] {
         std::fs::write(&path, content).unwrap();
@@ -81,7 +81,7 @@ fn a_damaged_file_is_told_and_never_overwritten() {
 }
 
 #[test]
-fn all_changes_at_once_are_kept() {
+fn concurrent_changes_are_kept() {
     let (_directory, store, _) = store();
     std::thread::scope(|scope| {
         for number in 0..8 {
@@ -93,7 +93,7 @@ fn all_changes_at_once_are_kept() {
 }
 
 #[test]
-fn without_a_data_directory_there_is_nothing() {
+fn without_a_data_directory_the_store_is_empty() {
     let store = KeyStore::default();
     assert!(store.keys().unwrap().is_empty());
     assert!(matches!(store.set("a", "k"), Err(Error::None)));
@@ -101,7 +101,7 @@ fn without_a_data_directory_there_is_nothing() {
 
 proptest! {
     #[test]
-    fn any_file_is_read_or_refused(content in prop_oneof![
+    fn any_file_is_parsed_or_rejected(content in prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..200),
         r#"\{("[a-z]{1,3}": ?(\{"type": ?"(api|x)", ?"key": ?("[ -~]{0,8}"|[0-9]|null)\}|[0-9]|"x"),?){0,3}\}?"#.prop_map(String::into_bytes),
     ]) {

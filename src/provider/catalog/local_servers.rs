@@ -1,6 +1,6 @@
-//! Model servers on this machine, probed on their default ports when a client asks for the list of models, and at no other
-//! time. What answers is not trusted: only loopback addresses are asked, no key is sent, no redirect is followed, and an
-//! answer that is large, slow or of another shape is ignored.
+//! Model servers on this machine, probed on their default ports only when a client lists models. Responses are not
+//! trusted: only loopback addresses are probed, no key is sent, no redirect is followed, and a response that is large,
+//! slow or malformed is ignored.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,22 +24,21 @@ use crate::{
     stdx::text::ellipsis,
 };
 
-/// The variable that says where servers are looked for: `KIND=ADDRESS` or `KIND=off`, with commas between; kinds that are
-/// not named are not looked for. `off` alone: none is.
+/// The variable with the addresses to probe: a comma-separated list of `KIND=ADDRESS` or `KIND=off`; other kinds are
+/// not probed. `off` alone disables probing.
 pub(crate) const VARIABLE: &str = "POLYTREE_LOCAL_SERVERS";
 
-/// How long a probe of one address may take.
+/// The timeout of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(700);
-/// How long the result of a probe is reused.
+/// How long the result of a probe is cached.
 const PROBE_TTL: Duration = Duration::from_secs(5);
-/// The largest answer that is read, in bytes.
+/// The size limit of a response, in bytes.
 const MAX_BYTES: usize = 1 << 20;
-/// How many models of a server are taken.
+/// The limit of models of a server.
 const MAX_MODELS: usize = 500;
-/// Capacity of the cache of results.
-const MAX_CACHED: usize = 64;
+/// The capacity of the cache.
+const CACHE_CAPACITY: usize = 64;
 
-/// A program that serves models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     Ollama,
@@ -52,7 +51,6 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Self; 4] = [Self::Ollama, Self::LlamaCpp, Self::LmStudio, Self::Vllm];
 
-    /// The provider's id.
     #[must_use]
     pub fn id(self) -> &'static str {
         match self {
@@ -63,13 +61,11 @@ impl Kind {
         }
     }
 
-    /// The kind of that id.
     #[must_use]
     pub fn parse(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.id() == id)
     }
 
-    /// The name for people.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -80,7 +76,6 @@ impl Kind {
         }
     }
 
-    /// Where it listens unless it is told otherwise.
     #[must_use]
     pub fn default_address(self) -> &'static str {
         match self {
@@ -91,7 +86,7 @@ impl Kind {
         }
     }
 
-    /// Where the list of models is, the one that tells most first.
+    /// The paths of model lists, the most detailed first.
     fn lists(self) -> &'static [&'static str] {
         match self {
             Self::Ollama => &["/api/tags"],
@@ -100,10 +95,10 @@ impl Kind {
         }
     }
 
-    /// The wire protocol for its models, and the address below which that lies.
+    /// The wire protocol for its models, and the base URL.
     #[must_use]
     pub fn wire(self, address: &str) -> (String, String) {
-        // Ollama's own protocol lets a prompt have as large a window as it needs.
+        // Only Ollama's own protocol can set the context size.
         let own = (self == Self::Ollama).then(|| wire::by_name("ollama")).flatten();
         let path = own.and_then(|wire| Address::parse(wire.base_url()).ok()).map(|base| base.path().trim_end_matches('/').to_owned());
         let api = own.unwrap_or(wire::DEFAULT);
@@ -111,22 +106,21 @@ impl Kind {
     }
 }
 
-/// What a probe of an address has shown.
+/// The result of a probe.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Probe {
-    /// It serves these models.
     Found(Vec<Model>),
     /// Nothing listens there.
     Nothing,
-    /// Something is there that does not answer like a model server, or not in time.
+    /// The response is not that of a model server, or did not arrive in time.
     Silent,
 }
 
-/// Where each kind of server is looked for.
+/// The address of each kind to probe.
 pub type Addresses = BTreeMap<Kind, String>;
 
-/// The addresses to probe, from the settings and the client's environment. An address that is not on loopback is not
-/// probed; the second value says so.
+/// The addresses to probe, from the settings and the client's environment, and messages about rejected ones, such as
+/// addresses that are not on loopback.
 #[must_use]
 pub fn addresses(settings: &BTreeMap<String, String>, environment: &BTreeMap<String, String>) -> (Addresses, Vec<String>) {
     let mut problems = Vec::new();
@@ -168,24 +162,23 @@ fn add(addresses: &mut Addresses, problems: &mut Vec<String>, origin: &str, id: 
     }
 }
 
-/// The port of `HOST:PORT` or `http://HOST:PORT`, if that is this machine.
+/// The port of `HOST:PORT` or `http://HOST:PORT`, if the host is this machine.
 fn ollama_port(host: &str) -> Option<u16> {
     let host = host.trim().trim_start_matches("http://").trim_end_matches('/');
     let (name, port) = host.rsplit_once(':')?;
     matches!(name, "" | "localhost" | "127.0.0.1" | "0.0.0.0").then(|| port.parse().ok())?
 }
 
-type Going = Shared<BoxFuture<'static, Arc<Probe>>>;
+type SharedProbe = Shared<BoxFuture<'static, Arc<Probe>>>;
 
-/// Looks at model servers, each address at most once in some seconds, however many ask.
+/// Probes model servers. Concurrent and repeated requests for an address share one probe.
 #[derive(Default)]
 pub struct LocalServers {
-    // Never held across an await.
-    probes: Mutex<HashMap<(Kind, String), (Instant, Going)>>,
+    // Never locked across an await.
+    probes: Mutex<HashMap<(Kind, String), (Instant, SharedProbe)>>,
 }
 
 impl LocalServers {
-    /// Looks at one address.
     pub async fn probe(&self, kind: Kind, address: &str) -> Arc<Probe> {
         let going = {
             let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -193,7 +186,7 @@ impl LocalServers {
             match probes.get(&key).filter(|(begun, _)| begun.elapsed() < PROBE_TTL) {
                 Some((_, going)) => going.clone(),
                 None => {
-                    if probes.len() >= MAX_CACHED {
+                    if probes.len() >= CACHE_CAPACITY {
                         probes.clear();
                     }
                     let address = address.to_owned();
@@ -206,7 +199,7 @@ impl LocalServers {
         going.await
     }
 
-    /// Looks at all addresses at once.
+    /// Probes all addresses concurrently.
     pub async fn probe_all(&self, addresses: &Addresses) -> Vec<(Kind, String, Arc<Probe>)> {
         join_all(addresses.iter().map(async |(kind, address)| (*kind, address.clone(), self.probe(*kind, address).await))).await
     }
@@ -229,7 +222,7 @@ async fn probe(kind: Kind, address: &str) -> Probe {
     looked.await.unwrap_or(Probe::Silent)
 }
 
-/// The answer as JSON; `None` when it is something else.
+/// The response as JSON; `None` if it is not JSON.
 async fn ask(client: &reqwest::Client, url: &str) -> Result<Option<Value>, reqwest::Error> {
     let mut answer = client.get(url).send().await?;
     if !answer.status().is_success() {
@@ -245,7 +238,7 @@ async fn ask(client: &reqwest::Client, url: &str) -> Result<Option<Value>, reqwe
     Ok(serde_json::from_slice(&bytes).ok())
 }
 
-/// The models in an answer; `None` when it is no list of models.
+/// The models in a response; `None` if it is not a list of models.
 fn models(kind: Kind, answer: &Value) -> Option<Vec<Model>> {
     let list = answer.get(if kind == Kind::Ollama { "models" } else { "data" })?.as_array()?;
     Some(list.iter().take(MAX_MODELS).filter_map(|entry| model(kind, entry)).collect())
@@ -254,7 +247,7 @@ fn models(kind: Kind, answer: &Value) -> Option<Vec<Model>> {
 fn model(kind: Kind, entry: &Value) -> Option<Model> {
     let id = entry.get(if kind == Kind::Ollama { "name" } else { "id" })?.as_str()?;
     let sound = !id.is_empty() && id.len() <= 200 && !id.chars().any(|c| c.is_control() || c.is_whitespace());
-    // They only turn text into numbers.
+    // Embedding models cannot answer.
     let embeds = entry["type"] == "embeddings" || id.contains("embed");
     if !sound || embeds {
         return None;

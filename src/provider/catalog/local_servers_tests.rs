@@ -1,4 +1,4 @@
-//! Looking at servers on loopback: those that are there, and what else may answer.
+//! Probing servers on loopback, and other programs that may answer.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -15,7 +15,7 @@ fn origin(server: &ModelServer) -> String {
 }
 
 #[test]
-fn where_servers_are_looked_for() {
+fn addresses_to_probe() {
     let of = |settings: &[(&str, &str)], environment: &[(&str, &str)]| {
         let (addresses, problems) = addresses(&map(settings), &map(environment));
         let addresses: Vec<_> = addresses.into_iter().map(|(kind, address)| format!("{}={address}", kind.id())).collect();
@@ -34,7 +34,7 @@ fn where_servers_are_looked_for() {
 }
 
 #[tokio::test]
-async fn servers_tell_their_models() {
+async fn servers_list_their_models() {
     let server = ModelServer::start().await;
     for (kind, path, answer, expected) in [
         (
@@ -68,7 +68,7 @@ async fn servers_tell_their_models() {
 }
 
 #[tokio::test]
-async fn what_else_answers_is_no_server_and_does_no_harm() {
+async fn other_responses_are_ignored() {
     let server = ModelServer::start().await;
     for answer in [
         Answer::json(404, &json!({})),
@@ -84,13 +84,13 @@ async fn what_else_answers_is_no_server_and_does_no_harm() {
         assert_eq!(probe(Kind::Vllm, &origin(&server)).await, Probe::Silent);
         assert_eq!(server.requests().len(), asked + 1, "nothing is followed");
     }
-    // A port that was just free.
+    // A port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert_eq!(probe(Kind::Vllm, &format!("http://{free}")).await, Probe::Nothing);
 }
 
 #[tokio::test]
-async fn many_requests_are_one_probe() {
+async fn concurrent_requests_share_one_probe() {
     let server = ModelServer::start().await;
     server.push(Answer::json(200, &json!({ "data": [{ "id": "m" }] })));
     let servers = LocalServers::default();
@@ -102,7 +102,7 @@ async fn many_requests_are_one_probe() {
 
 proptest! {
     #[test]
-    fn any_answer_is_read_or_refused(text in r#"\{"(data|models)": ?\[(\{"(id|name|type|meta)": ?("[^"\\]{0,5}"|-?[0-9]{1,20}|\{\})\},?){0,3}\]?\}?"#) {
+    fn any_response_is_parsed_or_ignored(text in r#"\{"(data|models)": ?\[(\{"(id|name|type|meta)": ?("[^"\\]{0,5}"|-?[0-9]{1,20}|\{\})\},?){0,3}\]?\}?"#) {
         let Ok(answer) = serde_json::from_str::<Value>(&text) else { return Ok(()) };
         for kind in Kind::ALL {
             for model in models(kind, &answer).unwrap_or_default() {

@@ -1,6 +1,6 @@
-//! Which models there are: the known services, changed and extended by the settings, and how a model's name becomes
-//! something that can be called. A catalogue is a cheap view for one directory's settings and one client's
-//! environment; what is costly (HTTP clients, scripts being played) lives in the pool behind it.
+//! The catalogue of models: known services, changed and extended by the settings, and resolving a model's name to a
+//! callable model. A catalogue is cheap to build for one directory's settings; expensive state (HTTP clients, scripts)
+//! is in the pool behind it.
 
 mod built_in;
 pub(crate) mod choice;
@@ -45,53 +45,45 @@ use crate::{
     stdx::{nearest as near, paths::AbsPath, secrets::redact::redact},
 };
 
-/// Why a model cannot be had.
+/// Why a model cannot be resolved.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
-    /// No provider or model of that name; the text names the nearest ones.
+    /// No such provider or model; the message has similar names.
     #[error("{0}")]
     NotFound(String),
-    /// Its key is missing.
     #[error("{0}")]
     Credentials(String),
-    /// Its settings are wrong.
     #[error("{0}")]
     Settings(String),
-    /// It has a key, which must not be sent to where the project's settings say.
+    /// The provider has a key, which must not be sent to the URL in the project's settings.
     #[error("the project's settings send the key of the provider `{provider}` to {url}, which your own settings do not name")]
-    Untrusted {
-        /// The provider's id.
-        provider: String,
-        /// The address.
-        url: String,
-    },
+    Untrusted { provider: String, url: String },
 }
 
-/// A model that can be called.
+/// A callable model.
 #[derive(Clone)]
 pub struct Resolved {
     pub provider: Arc<dyn Provider>,
     pub model: Model,
-    /// For `ModelRequest::options`: fields of the settings for the request's body.
+    /// For `ModelRequest::options`: fields for the request's body from the settings.
     pub options: Map<String, Value>,
-    /// Fields that may be put over those.
+    /// Fields that a variant adds to those.
     pub variants: Variants,
-    /// The wire protocol.
     pub api: String,
 }
 
 /// The models for one set of settings.
 pub struct Catalog {
     pool: Arc<Pool>,
-    /// In the order in which they are chosen: those that are known without settings, then the others by id, offline last,
-    /// and behind it what was found on this machine, which is never chosen.
+    /// In order of preference: the built-in ones, the others by id, the offline model, and then the servers found on
+    /// this machine, which are never chosen by default.
     entries: Vec<Entry>,
     info: CatalogInfo,
     problems: Vec<String>,
 }
 
 impl Catalog {
-    /// Merges the settings and the stored keys into what is known.
+    /// Combines the known services with the settings.
     #[must_use]
     pub fn new(pool: Arc<Pool>, settings: &CatalogSettings) -> Self {
         let current = pool.cache.current();
@@ -103,12 +95,12 @@ impl Catalog {
         let mut own = settings.providers.clone();
         own.remove(offline::PROVIDER);
         let known = built_in().providers.iter().filter_map(|row| {
-            // Addresses and variables are those of the program: keys go there.
+            // Addresses and variables are from the built-in catalogue, because keys are sent there.
             let models = current.file().provider(&row.id).unwrap_or(row).models.as_slice();
             entry::known(row, models, own.remove(&row.id).unwrap_or_default())
         });
         let mut entries: Vec<_> = known.collect();
-        // Of the services that only a fetched catalogue knows, those count that somebody has named.
+        // Services that are only in a fetched catalogue count if the user has named them.
         let named = current.file().providers.iter().filter(|row| settings.everything || keys.contains_key(&row.id));
         for row in named.filter(|row| built_in().provider(&row.id).is_none()) {
             own.entry(row.id.clone()).or_default();
@@ -125,7 +117,7 @@ impl Catalog {
         Self { pool, entries, info: current.info(), problems }
     }
 
-    /// Adds a server that was found on this machine. Where the settings name the provider, only its models are added.
+    /// Adds a server found on this machine. If the provider is in the settings, only its models are added.
     pub fn add_local(&mut self, kind: Kind, address: &str, models: Vec<Model>) {
         match self.entries.iter_mut().find(|entry| entry.info.id == kind.id()) {
             Some(entry) if entry.wire_url.is_some() => {
@@ -134,19 +126,19 @@ impl Catalog {
                     entry.info.models.entry(model.id.clone()).or_insert(model);
                 }
             }
-            // The settings have it elsewhere.
+            // The settings have another URL.
             Some(_) => {}
             None => self.entries.push(entry::local(kind, address, models)),
         }
     }
 
-    /// Whether the settings say what the provider of this id is.
+    /// Whether the provider is in the settings or built in.
     #[must_use]
     pub fn knows(&self, id: &str) -> bool {
         self.entries.iter().any(|entry| entry.info.id == id)
     }
 
-    /// All providers, the model that each uses when only it is named, and which of them can be used. No secrets.
+    /// All providers, their default models, and which of them can be used. Contains no secrets.
     #[must_use]
     pub fn list(&self, environment: &BTreeMap<String, String>) -> ProviderListResult {
         let default = |entry: &Entry| Some((entry.info.id.clone(), entry.default_model.clone()?));
@@ -160,7 +152,7 @@ impl Catalog {
         }
     }
 
-    /// Where the keys of providers come from: of those that have one, and of those that only the store names.
+    /// The sources of keys, of all providers with a key and of those that are only in the store.
     ///
     /// # Errors
     /// When the key store cannot be used.
@@ -179,28 +171,28 @@ impl Catalog {
         Ok(known.filter(|entry| !entry.keys.is_empty()).chain(unknown).collect())
     }
 
-    /// The ids of the providers that can be used, in the order in which they are chosen.
+    /// The ids of the usable providers, in order of preference.
     #[must_use]
     pub fn connected(&self, environment: &BTreeMap<String, String>) -> Vec<String> {
         self.entries.iter().filter(|entry| entry.is_connected(environment)).map(|entry| entry.info.id.clone()).collect()
     }
 
-    /// The default models of the providers that can be used, in the order in which they are chosen.
+    /// The default models of the usable providers, in order of preference.
     #[must_use]
     pub fn connected_defaults(&self, environment: &BTreeMap<String, String>) -> Vec<ModelRef> {
         let connected = self.entries.iter().filter(|entry| !entry.is_found && entry.is_connected(environment));
         connected.filter_map(|entry| Some(reference(&entry.info.id, entry.default_model.as_deref()?))).collect()
     }
 
-    /// The model that a provider uses when only it is named.
+    /// The default model of a provider.
     #[must_use]
     pub fn default_model(&self, provider: &str) -> Option<ModelRef> {
         let entry = self.entries.iter().find(|entry| entry.info.id == provider)?;
         Some(reference(provider, entry.default_model.as_deref()?))
     }
 
-    /// The model for small jobs beside `main`: what the settings name, else what the catalogue has for that at the same
-    /// provider, else its cheapest model that is small by its name, else `main` itself.
+    /// The model for small jobs beside `main`: from the settings, otherwise of the same provider by the catalogue,
+    /// otherwise its cheapest model with a name for a small one, otherwise `main` itself.
     #[must_use]
     pub fn small_model(&self, configured: Option<&ModelRef>, main: &ModelRef) -> ModelRef {
         if let Some(configured) = configured {
@@ -210,14 +202,14 @@ impl Catalog {
         if let Some(small) = entry.small.as_ref().filter(|small| entry.info.models.contains_key(*small)) {
             return reference(&main.provider_id, small);
         }
-        // What costs nothing that is known comes last.
+        // Models without a known price come last.
         let price = |model: &Model| if model.cost.output > 0.0 { model.cost.input + model.cost.output } else { f64::INFINITY };
         let small = entry.info.models.values().filter(|model| is_small(&model.id));
         let cheapest = small.min_by(|a, b| price(a).total_cmp(&price(b)));
         cheapest.map_or_else(|| main.clone(), |model| reference(&main.provider_id, &model.id))
     }
 
-    /// What is known about a model.
+    /// The description of a model.
     ///
     /// # Errors
     /// When there is no such provider or model.
@@ -225,10 +217,10 @@ impl Catalog {
         self.find(model).map(|(_, model)| model)
     }
 
-    /// Makes a model callable with the keys of the client's environment.
+    /// Resolves a model with the keys of the client's environment.
     ///
     /// # Errors
-    /// When there is no such provider or model, its key is missing, or its settings are wrong.
+    /// When there is no such provider or model, its key is missing, or its settings are invalid.
     pub fn resolve(&self, model: &ModelRef, environment: &BTreeMap<String, String>) -> Result<Resolved, Error> {
         let (entry, info) = self.find(model)?;
         let mut options = entry.settings.options.clone();
@@ -237,7 +229,7 @@ impl Catalog {
         Ok(Resolved { provider, model: info.clone(), options, variants: entry.variants(info), api: entry.api(info).to_owned() })
     }
 
-    /// The same without the service, for a recording that answers in its place; needs no key.
+    /// Resolves a model with another provider in its place, such as a recording; needs no key.
     ///
     /// # Errors
     /// When there is no such provider or model.
@@ -252,7 +244,7 @@ impl Catalog {
         Ok(Resolved { provider, model: info.clone(), options, variants, api: entry.api(info).to_owned() })
     }
 
-    /// What must not be written down of a provider: its key and its headers.
+    /// The secrets of a provider, which recordings must not contain: its key and header values.
     #[must_use]
     pub fn secrets(&self, provider: &str, environment: &BTreeMap<String, String>) -> Vec<Secret> {
         let entry = self.entries.iter().find(|entry| entry.info.id == provider);
@@ -262,13 +254,13 @@ impl Catalog {
 
     fn find(&self, model: &ModelRef) -> Result<(&Entry, &Model), Error> {
         let Some(entry) = self.entries.iter().find(|entry| entry.info.id == model.provider_id) else {
-            let nearest = nearest(&model.provider_id, self.entries.iter().map(|entry| entry.info.id.as_str()));
-            return Err(Error::NotFound(format!("there is no model provider `{}`{nearest}", model.provider_id)));
+            let similar = similar(&model.provider_id, self.entries.iter().map(|entry| entry.info.id.as_str()));
+            return Err(Error::NotFound(format!("there is no model provider `{}`{similar}", model.provider_id)));
         };
         let info = entry.info.models.get(&model.model_id).ok_or_else(|| {
-            let nearest = nearest(&model.model_id, entry.info.models.keys().map(String::as_str));
+            let similar = similar(&model.model_id, entry.info.models.keys().map(String::as_str));
             Error::NotFound(format!(
-                "the provider `{}` has no model `{}`{nearest}. A model that is missing here can be added in the settings under provider.{}.models",
+                "the provider `{}` has no model `{}`{similar}. A model that is missing here can be added in the settings under provider.{}.models",
                 entry.info.id, model.model_id, entry.info.id
             ))
         })?;
@@ -295,7 +287,7 @@ impl Catalog {
             Error::Settings(format!("the provider `{id}` has the unknown wire protocol `{name}`; known are {known}"))
         })?;
         if !entry.is_connected(environment) {
-            // A store that cannot be read may hold the key.
+            // An unreadable store may contain the key.
             let store = self.pool.keys.keys().err().map(|error| format!("; {error}")).unwrap_or_default();
             return Err(Error::Credentials(entry.missing_key() + &store));
         }
@@ -317,7 +309,7 @@ impl Catalog {
         Ok(self.pool.instance(Key::Remote(Box::new(remote.clone())), || Arc::new(Remote::new(remote, clients))))
     }
 
-    /// The file is read at each call, so that a changed script starts anew.
+    /// The file is read at each call, so that a changed script starts from its beginning.
     fn scripted(&self, id: &str, path: Option<&Value>) -> Result<Arc<dyn Provider>, Error> {
         let wrong = |why: String| Error::Settings(format!("provider.{id}.options.script: {why}"));
         let path = path.and_then(Value::as_str).and_then(AbsPath::expand);
@@ -334,12 +326,12 @@ fn reference(provider: &str, model: &str) -> ModelRef {
 
 fn is_small(id: &str) -> bool {
     let id = id.to_lowercase();
-    // Whole words: there are gemini and minimax.
+    // Whole words, because of gemini and minimax.
     id.split(|c: char| !c.is_alphanumeric()).any(|word| ["haiku", "mini", "nano", "flash", "small", "luna", "lite"].contains(&word))
 }
 
-/// The ids that resemble the given one, as a clause; where none does, all of them if they are few.
-fn nearest<'a>(given: &str, ids: impl Iterator<Item = &'a str>) -> String {
+/// A clause with similar ids; if there are none, with all ids if they are few.
+fn similar<'a>(given: &str, ids: impl Iterator<Item = &'a str>) -> String {
     let ids: Vec<&str> = ids.collect();
     let quoted = |ids: &[&str]| ids.iter().take(3).map(|id| format!("`{id}`")).collect::<Vec<_>>();
     let names = quoted(&near::all(given, ids.iter().copied()));

@@ -1,4 +1,4 @@
-//! What is shared by all catalogues of a daemon: keys, the fetched catalogue, HTTP clients, scripts being played.
+//! State shared by all catalogues of a daemon: keys, the fetched catalogue, HTTP clients, scripts being played.
 
 use std::{
     collections::HashMap,
@@ -21,39 +21,38 @@ pub(crate) enum Key {
     Scripted { provider: String, text: String },
 }
 
-/// The instances behind all catalogues of a daemon. They are found by all that they were made of, keys included, so
-/// that changed settings count at the next call while connections of unchanged ones are kept.
+/// A cache of provider instances by their complete configuration, including keys. Changed settings take effect at the
+/// next request, and unchanged ones keep their connections.
 #[derive(Default)]
 pub struct Pool {
-    /// The stored keys.
     pub keys: KeyStore,
-    /// The catalogue that was fetched.
+    /// The fetched catalogue.
     pub cache: CatalogCache,
     /// The servers on this machine.
     pub local: LocalServers,
     pub(crate) clients: Arc<Clients>,
-    // Never held across an await.
+    // Never locked across an await.
     instances: Mutex<HashMap<Key, Arc<dyn Provider>>>,
 }
 
-/// Capacity of the cache of instances. More are left over from settings that have changed; calls in progress keep theirs.
-const MAX_INSTANCES: usize = 64;
+/// The capacity of the cache; beyond it the instances are from former settings. Requests in progress keep theirs.
+const CACHE_CAPACITY: usize = 64;
 
 impl Pool {
-    /// With the keys and the fetched catalogue of a data directory; the default pool has neither.
+    /// A pool with the keys and the fetched catalogue of a data directory; the default pool has neither.
     #[must_use]
     pub fn new(data: &AbsPath) -> Self {
         Self { keys: KeyStore::new(data), cache: CatalogCache::new(data), ..Self::default() }
     }
 
-    /// The instance for `key`; `make` makes it where there is none yet.
+    /// The cached instance for `key`, created by `make` if needed.
     pub(crate) fn instance(&self, key: Key, make: impl FnOnce() -> Arc<dyn Provider>) -> Arc<dyn Provider> {
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(instance) = instances.get(&key) {
             return Arc::clone(instance);
         }
         let instance = make();
-        if instances.len() >= MAX_INSTANCES {
+        if instances.len() >= CACHE_CAPACITY {
             instances.clear();
         }
         instances.insert(key, Arc::clone(&instance));

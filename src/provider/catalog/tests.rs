@@ -1,4 +1,4 @@
-//! The catalogue with settings as people write them.
+//! The catalogue with various settings.
 
 use polytree_protocol::provider::ModelLimit;
 use serde_json::json;
@@ -32,7 +32,7 @@ fn model(text: &str) -> ModelRef {
 }
 
 #[test]
-fn the_order_of_choice_is_fixed() {
+fn the_order_of_preference_is_fixed() {
     let catalog = catalog([("zeta", with_models(&["z"])), ("alpha", with_models(&["a"])), ("empty", ProviderSettings::default())]);
     let keys = environment(&[("OPENAI_API_KEY", "1"), ("ANTHROPIC_API_KEY", "2")]);
     assert_eq!(catalog.connected(&keys), ["anthropic", "openai", "alpha", "empty", "zeta", "offline"]);
@@ -43,7 +43,7 @@ fn the_order_of_choice_is_fixed() {
 }
 
 #[test]
-fn openai_thinks_while_it_uses_tools_at_its_own_address_and_is_compatible_elsewhere() {
+fn openai_uses_responses_at_its_own_address_and_chat_elsewhere() {
     let wire = |settings: ProviderSettings, id: &str| {
         let catalog = catalog([("openai", settings)]);
         let resolved = catalog
@@ -64,13 +64,13 @@ fn openai_thinks_while_it_uses_tools_at_its_own_address_and_is_compatible_elsewh
         let (api, high) = wire(other, "gpt-6-sol");
         assert_eq!((api.as_str(), high.as_str()), ("openai", "{\"reasoning_effort\":\"high\"}"));
     }
-    // What the settings name is used, and some models have one protocol only.
+    // A protocol in the settings is used, and some models have only one.
     assert_eq!(wire(ProviderSettings { api: Some("openai".to_owned()), ..ProviderSettings::default() }, "gpt-6-sol").0, "openai");
     assert_eq!(wire(at("http://127.0.0.1:8080/v1"), "gpt-5-pro").0, "openai-responses");
 }
 
 #[test]
-fn providers_can_be_switched_off_but_not_the_offline_one() {
+fn providers_can_be_disabled_except_the_offline_one() {
     let key = environment(&[("OPENAI_API_KEY", "1"), ("ANTHROPIC_API_KEY", "2")]);
     let only = |settings: CatalogSettings| Catalog::new(Arc::default(), &settings).connected(&key);
     let all = built_in().providers.iter().map(|provider| provider.id.clone()).chain(["offline".to_owned()]).collect();
@@ -106,7 +106,7 @@ fn listing_shows_no_secret() {
 }
 
 #[test]
-fn unknown_names_get_the_nearest() {
+fn unknown_names_get_suggestions() {
     let catalog = catalog([("local", with_models(&["qwen", "a/b"])), ("bare", ProviderSettings::default())]);
     let error = |text: &str| match catalog.resolve(&model(text), &environment(&[])) {
         Err(Error::NotFound(text)) => text,
@@ -122,7 +122,7 @@ fn unknown_names_get_the_nearest() {
 }
 
 #[test]
-fn a_missing_key_is_named() {
+fn a_missing_key_is_reported() {
     let catalog = catalog([]);
     let Err(Error::Credentials(text)) = catalog.resolve(&model("anthropic/claude-opus-5-5"), &environment(&[])) else { panic!() };
     assert_eq!(
@@ -137,7 +137,7 @@ fn a_missing_key_is_named() {
 }
 
 #[test]
-fn unknown_protocols_are_refused() {
+fn unknown_protocols_are_rejected() {
     let odd = ProviderSettings { api: Some("gopher".to_owned()), ..with_models(&["m"]) };
     let Err(Error::Settings(text)) = catalog([("odd", odd)]).resolve(&model("odd/m"), &environment(&[])) else { panic!() };
     assert!(
@@ -161,7 +161,7 @@ fn the_small_model() {
 }
 
 #[tokio::test]
-async fn instances_are_kept_until_their_settings_change() {
+async fn instances_are_cached_until_their_settings_change() {
     let server = ModelServer::start().await;
     let settings = |timeout_ms| ProviderSettings {
         base_url: Some(server.url()),
@@ -196,7 +196,7 @@ async fn instances_are_kept_until_their_settings_change() {
 }
 
 #[tokio::test]
-async fn a_script_file_plays_on_and_starts_anew_when_changed() {
+async fn a_script_continues_and_restarts_when_its_file_changes() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("script.json");
     let settings = |path: &str| ProviderSettings {
@@ -235,7 +235,7 @@ fn a_model_of_another_protocol_appears_with_it() {
 }
 
 #[test]
-fn a_key_is_the_settings_before_the_environment_before_the_store() {
+fn keys_come_from_settings_environment_and_store_in_this_order() {
     let directory = tempfile::tempdir().unwrap();
     let pool = Arc::new(Pool::new(&AbsPath::new(directory.path()).unwrap()));
     pool.keys.set("groq", "sk-stored").unwrap();
@@ -263,7 +263,7 @@ fn a_key_is_the_settings_before_the_environment_before_the_store() {
 }
 
 #[test]
-fn what_only_a_fetched_catalogue_knows_is_used_when_somebody_names_it() {
+fn fetched_services_are_used_when_the_user_names_them() {
     let directory = tempfile::tempdir().unwrap();
     let pool = Arc::new(Pool::new(&AbsPath::new(directory.path()).unwrap()));
     let service = |url: &str| {
@@ -293,7 +293,7 @@ fn what_only_a_fetched_catalogue_knows_is_used_when_somebody_names_it() {
 }
 
 #[test]
-fn what_was_found_on_this_machine_is_never_chosen() {
+fn local_servers_are_never_chosen_by_default() {
     let mut found = catalog([]);
     found.add_local(Kind::Vllm, "http://127.0.0.1:9", vec![unknown_model("a/b")]);
     let none = environment(&[]);
@@ -302,12 +302,12 @@ fn what_was_found_on_this_machine_is_never_chosen() {
     let list = found.list(&none);
     assert_eq!(list.providers.iter().filter(|provider| provider.local).count(), 1);
     assert!(found.resolve(&model("vllm/a/b"), &none).is_ok());
-    // The settings say where it is.
+    // The settings have a URL.
     let elsewhere = ProviderSettings { base_url: Some("http://127.0.0.1:10/v1".to_owned()), ..with_models(&["m"]) };
     let mut found = catalog([("vllm", elsewhere)]);
     found.add_local(Kind::Vllm, "http://127.0.0.1:9", vec![unknown_model("a/b")]);
     assert!(!found.list(&none).providers.iter().any(|provider| provider.local || provider.models.contains_key("a/b")));
-    // The settings only add to it.
+    // The settings only add models.
     let mut found = catalog([("vllm", with_models(&["m"]))]);
     found.add_local(Kind::Vllm, "http://127.0.0.1:9", vec![unknown_model("a/b")]);
     let list = found.list(&none);
@@ -316,7 +316,7 @@ fn what_was_found_on_this_machine_is_never_chosen() {
 }
 
 #[tokio::test]
-async fn the_offline_model_is_always_there() {
+async fn the_offline_model_is_always_available() {
     let resolved = catalog([]).resolve(&offline::reference(), &environment(&[])).unwrap();
     assert_eq!(resolved.model, offline::model());
     let deltas = deltas_of(&*resolved.provider, request("guide")).await;

@@ -1,4 +1,4 @@
-//! The base URL of a service: what lies below it, where it is, and how messages may name it.
+//! The base URL of a service, and its form for messages.
 
 use reqwest::Url;
 
@@ -8,14 +8,13 @@ use crate::provider::{
     secret::Secret,
 };
 
-/// The base address of a service.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     base: Url,
 }
 
 impl Address {
-    /// Checks an address from the settings or the catalogue.
+    /// Parses a URL from the settings or the catalogue.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let wrong = |why: String| Error::Request {
             message: format!("the base URL of the provider is not usable: {why}; expected something like http://127.0.0.1:8080/v1"),
@@ -27,7 +26,7 @@ impl Address {
         Ok(Self { base })
     }
 
-    /// The address of `path` below the base, with a query of its own behind that of the base.
+    /// Appends a path, and adds a query to that of the base.
     pub(crate) fn join(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
@@ -39,22 +38,22 @@ impl Address {
         url
     }
 
-    /// Scheme, host and port: what messages may name.
+    /// Scheme, host and port, for messages.
     pub(crate) fn service(&self) -> String {
         self.base.origin().ascii_serialization()
     }
 
-    /// The whole address but for a user, a password and a query.
+    /// The URL without user, password and query.
     pub(crate) fn shown(&self) -> String {
         format!("{}{}", self.service(), self.base.path())
     }
 
-    /// The base URL itself; it may hold a password.
+    /// The base URL; may contain a password.
     pub(crate) fn url(&self) -> &Url {
         &self.base
     }
 
-    /// Whether the line is encrypted.
+    /// Whether the connection is encrypted.
     pub(crate) fn is_secure(&self) -> bool {
         self.base.scheme() == "https"
     }
@@ -72,7 +71,7 @@ impl Address {
         self.base.host_str().is_some_and(network::is_loopback)
     }
 
-    /// The same, and by which proxy it is reached.
+    /// As [`Address::service`], with the proxy if there is one.
     pub(crate) fn service_by(&self, network: &Network) -> String {
         let service = self.service();
         let Some(NamedProxy { address, name }) = network.proxy(&self.base) else { return service };
@@ -83,18 +82,18 @@ impl Address {
         }
     }
 
-    /// Whether the host is the given domain or below it.
+    /// Whether the host is the given domain or a subdomain.
     pub(crate) fn is_at(&self, domain: &str) -> bool {
         self.base.host_str().is_some_and(|host| network::is_at(host, domain))
     }
 }
 
-/// The address of a request without what its headers show already: the key, and, beside an `authorization` header, a user
-/// and a password, which would become a second one.
-pub(crate) fn without_what_headers_show(mut url: Url, key: Option<&Secret>, has_authorization: bool) -> Url {
+/// Removes credentials from a URL that a header contains already: the key, and, beside an `authorization` header, user
+/// and password, which would become a second one.
+pub(crate) fn without_duplicate_credentials(mut url: Url, key: Option<&Secret>, has_authorization: bool) -> Url {
     let is_key = |text: &str| key.is_some_and(|key| key.expose() == text);
     if has_authorization || is_key(url.username()) || url.password().is_some_and(is_key) {
-        // Both fail only for addresses without a host, which have neither.
+        // Both fail only for URLs without a host, which have neither.
         let _ = (url.set_username(""), url.set_password(None));
     }
     if url.query_pairs().any(|(_, value)| is_key(&value)) {
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_known_by_its_host() {
+    fn loopback_is_detected_by_host() {
         let is_loopback = |base: &str| Address::parse(base).unwrap().is_loopback();
         for base in
             ["http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]:1/v1", "http://localhost/", "http://LOCALHOST", "http://a.localhost"]
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_name_neither_user_nor_query() {
+    fn messages_contain_neither_user_nor_query() {
         let address = Address::parse("https://me:pass@host:8443/v1?key=1").unwrap();
         assert_eq!(address.service(), "https://host:8443");
         assert_eq!(address.service_by(&network(None)), "https://host:8443");

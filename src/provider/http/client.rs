@@ -1,6 +1,6 @@
-//! The HTTP clients behind all remote models: one for each combination of proxy, certificate authorities and connect
-//! timeout, built at the first call that needs it, then shared, so that connections are reused. The environment of this
-//! process is ignored, and root certificates are only loaded for `https`.
+//! A cache of HTTP clients: one for each combination of proxy, certificate authorities and connect timeout, built on
+//! demand and shared, so that connections are reused. The environment of this process is ignored, and root certificates
+//! are only loaded for `https`.
 
 use std::{
     collections::HashMap,
@@ -22,12 +22,13 @@ use crate::{
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
-/// Capacity of the cache of clients. More are left over from settings that have changed; calls in progress keep theirs.
-const MAX_CLIENTS: usize = 32;
-/// The largest file with certificates, in bytes.
+/// The capacity of the cache; beyond it the clients are from former settings. Requests in progress keep theirs.
+const CACHE_CAPACITY: usize = 32;
+/// The size limit of a certificate file, in bytes.
 const MAX_CERTIFICATE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What a client is made of. Files are known by their state too, so that a changed one counts at the next call.
+/// The configuration of a client. It includes the state of certificate files, so that a change takes effect at the next
+/// request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct ClientKey {
     is_secure: bool,
@@ -37,7 +38,7 @@ struct ClientKey {
     connect_timeout_ms: u64,
 }
 
-/// Length and time of the last change; `None` for a file that is not there.
+/// Length and modification time; `None` if the file does not exist.
 type FileState = Option<(u64, Option<SystemTime>)>;
 
 impl ClientKey {
@@ -58,17 +59,17 @@ impl ClientKey {
 /// One client for each key.
 #[derive(Default)]
 pub(crate) struct Clients {
-    // Held for a look-up or an insert, never while one is built.
+    // Locked for a look-up or an insert, never while a client is built.
     known: Mutex<HashMap<ClientKey, reqwest::Client>>,
 }
 
 impl Clients {
-    /// The client for that address, if it has been built.
+    /// The cached client for an address.
     pub(crate) fn known(&self, address: &Address, network: &Network) -> Option<reqwest::Client> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&ClientKey::new(address, network)).cloned()
     }
 
-    /// The client for that address. The first of each kind for `https` reads certificates.
+    /// The client for an address. Building one for `https` reads certificates.
     pub(crate) fn get(&self, address: &Address, network: &Network) -> Result<reqwest::Client, Error> {
         if let Some(client) = self.known(address, network) {
             return Ok(client);
@@ -76,7 +77,7 @@ impl Clients {
         let key = ClientKey::new(address, network);
         let client = build(&key)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_CLIENTS {
+        if known.len() >= CACHE_CAPACITY {
             known.clear();
         }
         Ok(known.entry(key).or_insert(client).clone())
@@ -97,7 +98,7 @@ fn build(key: &ClientKey) -> Result<reqwest::Client, Error> {
         .http2_keep_alive_interval(Duration::from_secs(20))
         .http2_keep_alive_timeout(Duration::from_secs(10))
         .http2_adaptive_window(true)
-        // The variables are the client's, not those of this process.
+        // The proxy variables of this process do not apply.
         .no_proxy();
     builder = if key.is_secure { with_authorities(builder, key)? } else { builder.tls_certs_only([]) };
     if let Some(proxy) = &key.proxy {
@@ -107,14 +108,14 @@ fn build(key: &ClientKey) -> Result<reqwest::Client, Error> {
     builder.build().map_err(|error| failed(&error))
 }
 
-/// A client for one request that is no call of a model.
+/// A client for a single request that is not to a model.
 pub(crate) async fn client(address: Address, network: Network) -> Result<reqwest::Client, String> {
-    // The first for an encrypted line reads files.
+    // May read certificate files.
     let built = Tasks::spawn_blocking(move || build(&ClientKey::new(&address, &network)).map_err(|error| error.to_string())).await;
     built.unwrap_or_else(|error| Err(error.to_string()))
 }
 
-/// The address of a proxy, which may lack its scheme; messages name no password.
+/// Parses the address of a proxy, which may lack a scheme. Messages contain no password.
 fn proxy_of(NamedProxy { address, name }: &NamedProxy) -> Result<Proxy, Error> {
     let wrong = |why: &str| Error::Request {
         message: format!("{name} is no usable proxy: {why}; expected something like http://host:3128 or socks5://host:1080"),
@@ -132,7 +133,8 @@ fn with_authorities(builder: ClientBuilder, key: &ClientKey) -> Result<ClientBui
         match (certificates(path), source) {
             (Ok(found), _) => further.extend(found),
             (Err(why), Source::Settings) => return Err(Error::Request { message: format!("options.ca cannot be used: {why}") }),
-            // The variable is meant for other programs. If it matters here, the service is not trusted, and that error is told.
+            // The variable may be meant for other programs. If it matters here, connecting fails with an error about
+            // trust.
             (Err(why), Source::Variable) => tracing::warn!(why, "NODE_EXTRA_CA_CERTS cannot be used"),
         }
     }
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_shared_by_those_who_go_the_same_way() {
+    fn clients_are_shared_by_equal_configurations() {
         let clients = Clients::default();
         let [here, there, other] = ["http://127.0.0.1:1/v1", "http://m.test/v1", "http://o.test"].map(|base| Address::parse(base).unwrap());
         let direct = network(None, None);
@@ -182,16 +184,16 @@ mod tests {
             clients.get(address, network).unwrap();
             assert_eq!(clients.known.lock().unwrap().len(), count);
         }
-        for number in 0..2 * MAX_CLIENTS {
+        for number in 0..2 * CACHE_CAPACITY {
             clients.get(&there, &network(Some(&format!("http://p{number}.test")), None)).unwrap();
         }
-        assert!(clients.known.lock().unwrap().len() <= MAX_CLIENTS);
+        assert!(clients.known.lock().unwrap().len() <= CACHE_CAPACITY);
     }
 
     #[test]
-    fn what_cannot_be_used_is_named_without_its_password() {
-        let place = tempfile::tempdir().unwrap();
-        let file = AbsPath::new(place.path().join("ca.pem")).unwrap();
+    fn errors_contain_no_password() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = AbsPath::new(directory.path().join("ca.pem")).unwrap();
         let secure = Address::parse("https://m.test/v1").unwrap();
         let message = |network: &Network| match Clients::default().get(&secure, network) {
             Err(Error::Request { message }) => message,

@@ -1,4 +1,4 @@
-//! How services are reached over HTTP: addresses, proxies, certificates, the clients, and what a failed connection means.
+//! HTTP: addresses, proxies, certificates, clients, and the causes of failed connections.
 
 pub(crate) mod address;
 pub(crate) mod client;

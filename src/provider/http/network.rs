@@ -1,5 +1,5 @@
-//! How a service is reached: proxy, certificate authorities and connect timeout. Taken from the provider's settings and the
-//! client's environment; the environment of the daemon is ignored. Pure.
+//! The network configuration of a service: proxy, certificate authorities and connect timeout, from the provider's
+//! settings and the client's environment; the environment of the daemon is ignored. Pure.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -7,53 +7,51 @@ use reqwest::Url;
 
 use crate::{provider::secret::Secret, stdx::paths::AbsPath};
 
-/// How long a connection may take to be made, in milliseconds, where the settings do not say.
+/// The default connect timeout.
 pub(crate) const DEFAULT_CONNECT_TIMEOUT_MS: u64 = 30_000;
 
-/// The setting that means no proxy, whatever the variables say.
+/// The value of the setting that disables proxies.
 const NO_PROXY: &str = "none";
 
-/// What the settings of a provider say about the way to it.
+/// The network settings of a provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkSettings {
-    /// The proxy's address; `none` for none. It may hold a password.
+    /// The proxy's address, or `none`. May contain a password.
     pub proxy: Option<Secret>,
-    /// A PEM file with authorities that are trusted beside the system's.
+    /// A PEM file with additional trusted authorities.
     pub ca: Option<AbsPath>,
-    /// How long a connection may take to be made, in milliseconds.
+    /// The connect timeout, in milliseconds.
     pub connect_timeout_ms: Option<u64>,
 }
 
-/// How services are reached. Equal values share connections.
+/// A network configuration. Equal values share connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Network {
     https_proxy: Option<NamedProxy>,
     http_proxy: Option<NamedProxy>,
-    /// Hosts that are reached directly, as the variable has them.
+    /// The list of hosts without a proxy, as in `NO_PROXY`.
     exceptions: String,
-    /// A PEM file in place of the system's authorities (`SSL_CERT_FILE`).
+    /// A PEM file that replaces the system's authorities (`SSL_CERT_FILE`).
     pub(crate) authorities: Option<AbsPath>,
-    /// PEM files beside them; the first from the settings, the others from variables.
+    /// Additional PEM files; the first from the settings, the others from variables.
     pub(crate) further_authorities: Vec<(AbsPath, Source)>,
-    /// How long a connection may take to be made, in milliseconds.
+    /// The connect timeout, in milliseconds.
     pub(crate) connect_timeout_ms: u64,
 }
 
-/// Where something was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Source {
-    /// In the provider's settings: a mistake there is an error.
+    /// In the provider's settings: an unusable file is an error.
     Settings,
-    /// In a variable that is meant for many programs.
+    /// In a variable that is not specific to this program.
     Variable,
 }
 
 /// A proxy, and the setting or variable that names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct NamedProxy {
-    /// Its address, perhaps with a password.
+    /// May contain a password.
     pub(crate) address: Secret,
-    /// What names it.
     pub(crate) name: String,
 }
 
@@ -65,7 +63,7 @@ impl Default for Network {
 }
 
 impl Network {
-    /// The way that the settings and the client's variables ask for; the settings win.
+    /// Combines the settings and the client's variables; the settings take precedence.
     #[must_use]
     pub fn new(settings: &NetworkSettings, environment: &BTreeMap<String, String>) -> Self {
         let (https_proxy, http_proxy, exceptions) = match &settings.proxy {
@@ -75,7 +73,7 @@ impl Network {
                 (Some(named.clone()), Some(named), String::new())
             }
             None => {
-                // A CGI program gets the header `Proxy` of a request as HTTP_PROXY.
+                // In a CGI program HTTP_PROXY is the header `Proxy` of the request.
                 let is_cgi = environment.contains_key("REQUEST_METHOD");
                 let all = variable(environment, &["all_proxy", "ALL_PROXY"]);
                 let http = variable(environment, if is_cgi { &["http_proxy"] } else { &["http_proxy", "HTTP_PROXY"] });
@@ -97,7 +95,7 @@ impl Network {
         }
     }
 
-    /// The proxy for an address. Loopback has none.
+    /// The proxy for an address; none for loopback.
     pub(crate) fn proxy(&self, address: &Url) -> Option<&NamedProxy> {
         let host = address.host_str()?;
         let proxy = if address.scheme() == "https" { &self.https_proxy } else { &self.http_proxy };
@@ -117,7 +115,7 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// Whether the host is the given domain or below it.
+/// Whether the host is the given domain or a subdomain.
 pub(crate) fn is_at(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
@@ -126,8 +124,8 @@ fn ip(host: &str) -> Option<IpAddr> {
     host.trim_matches(['[', ']']).parse().ok()
 }
 
-/// Whether a list of the form of `NO_PROXY` has the host: names (with all below them), `*`, addresses, networks such as
-/// `10.0.0.0/8`; a name or an address may have a port.
+/// Whether a list in the form of `NO_PROXY` contains the host: names (with subdomains), `*`, addresses, networks such
+/// as `10.0.0.0/8`; a name or an address may have a port.
 fn is_excepted(list: &str, host: &str, port: Option<u16>) -> bool {
     list.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| matches(&entry.to_lowercase(), host, port))
 }
@@ -139,7 +137,7 @@ fn matches(entry: &str, host: &str, port: Option<u16>) -> bool {
     if let (Some(address), Some((network, bits))) = (ip(host), entry.split_once('/')) {
         return ip(network).zip(bits.parse().ok()).is_some_and(|(network, bits)| is_in(address, network, bits));
     }
-    // An address of version 6 is full of colons; with a port it stands in brackets.
+    // IPv6 addresses contain colons; with a port they are in brackets.
     let (name, wanted) = match entry.rsplit_once(':') {
         Some((name, number)) if ip(entry).is_none() => match number.parse::<u16>() {
             Ok(number) => (name, Some(number)),
@@ -193,7 +191,7 @@ mod tests {
             (None, &all[..], "https://x.test/v1", None),
             (None, &all[2..], "https://m.test/v1", Some("all_proxy http://a")),
             (None, &[("https_proxy", "http://l"), ("HTTPS_PROXY", "http://s")], "https://m.test", Some("https_proxy http://l")),
-            // An empty variable switches the proxy off.
+            // An empty variable disables the proxy.
             (None, &[("https_proxy", ""), ("HTTPS_PROXY", "http://s")], "https://m.test", None),
             (None, &[("HTTP_PROXY", "http://p"), ("REQUEST_METHOD", "GET")], "http://m.test", None),
             (Some("http://mine"), &all[..], "https://x.test", Some("options.proxy http://mine")),
@@ -254,19 +252,19 @@ mod tests {
     }
 
     #[test]
-    fn passwords_do_not_print() {
+    fn passwords_are_not_formatted() {
         let network = network(Some("http://me:hunter22@proxy"), &[]);
         assert!(!format!("{network:?}").contains("hunter22"));
     }
 
     proptest! {
         #[test]
-        fn no_list_breaks_it(list in ".{0,40}", host in "[a-z0-9.:\\[\\]-]{1,20}", port in 1_u16..) {
+        fn arbitrary_lists_do_not_panic(list in ".{0,40}", host in "[a-z0-9.:\\[\\]-]{1,20}", port in 1_u16..) {
             is_excepted(&list, &host, Some(port));
         }
 
         #[test]
-        fn an_address_is_in_the_networks_that_share_its_beginning(address: u32, bits in 0_u32..=32, other: u32) {
+        fn an_address_is_in_the_networks_with_its_prefix(address: u32, bits in 0_u32..=32, other: u32) {
             let mask = if bits == 0 { 0 } else { u32::MAX << (32 - bits) };
             let [host, network] = [address, other].map(|bits| std::net::Ipv4Addr::from_bits(bits).to_string());
             prop_assert_eq!(is_excepted(&format!("{network}/{bits}"), &host, None), address & mask == other & mask);

@@ -1,6 +1,6 @@
-//! Why a service could not be reached, in words that say what to do: no such host, nobody there, a proxy in the way, or
-//! a certificate that is not trusted. The libraries below tell it in nested errors, of which the outer ones repeat the
-//! address, which may hold a key: only the inner ones are read.
+//! Explains failed connections and what to do: unknown host, refused connection, proxy, untrusted certificate. The
+//! libraries report nested errors; only the inner ones are used, because the outer ones repeat the URL, which may
+//! contain a key.
 
 use std::error::Error as _;
 
@@ -10,7 +10,7 @@ const TRUST_HINT: &str = "if that is right, name the authority's certificate (a 
 const PROXY_HINT: &str =
     "put user and password into the proxy's address, as in http://user:password@host:3128, or set options.proxy to \"none\"";
 
-/// What a failed request means. `service` is the address as people may see it.
+/// Converts an error of a request. `service` is the address for messages.
 pub(crate) fn unreachable(error: &reqwest::Error, service: &str) -> Error {
     let mut chain = Vec::new();
     let mut cause = error.source();
@@ -26,11 +26,11 @@ pub(crate) fn unreachable(error: &reqwest::Error, service: &str) -> Error {
     explain(&chain, error.is_connect(), error.is_timeout(), is_here, service)
 }
 
-/// The causes from the outermost to the innermost.
+/// `chain` are the causes from the outermost to the innermost.
 fn explain(chain: &[String], is_connect: bool, is_timeout: bool, is_here: bool, service: &str) -> Error {
     let cause = chain.last().map_or("unknown cause", String::as_str);
-    let told = |word: &str| chain.iter().any(|text| text.contains(word));
-    let misled = |message: String, hint: &str| Error::Network { message, hint: Some(hint.to_owned()) };
+    let contains = |word: &str| chain.iter().any(|text| text.contains(word));
+    let misconfigured = |message: String, hint: &str| Error::Network { message, hint: Some(hint.to_owned()) };
     if let Some(reason) = chain.iter().find_map(|text| Some(text.split_once("invalid peer certificate: ")?.1)) {
         let (why, hint) = if reason.starts_with("UnknownIssuer") {
             ("its certificate comes from an authority that is not known here (unknown issuer)".to_owned(), TRUST_HINT)
@@ -43,24 +43,24 @@ fn explain(chain: &[String], is_connect: bool, is_timeout: bool, is_here: bool, 
         } else {
             (format!("its certificate is not accepted ({reason})"), TRUST_HINT)
         };
-        return misled(format!("{service} is not trusted: {why}"), hint);
+        return misconfigured(format!("{service} is not trusted: {why}"), hint);
     }
-    if told("proxy authorization required") {
-        return misled(format!("the proxy on the way to {service} asks for a user and a password"), PROXY_HINT);
+    if contains("proxy authorization required") {
+        return misconfigured(format!("the proxy on the way to {service} asks for a user and a password"), PROXY_HINT);
     }
-    if told("InvalidContentType") {
+    if contains("InvalidContentType") {
         let hint = "if it serves plain HTTP, begin the base URL of the provider with http://";
-        return misled(format!("{service} does not speak TLS"), hint);
+        return misconfigured(format!("{service} does not speak TLS"), hint);
     }
-    if told("dns error") && !told("tunnel error") {
+    if contains("dns error") && !contains("tunnel error") {
         let hint = "check the base URL of the provider, and whether this machine is on the network".to_owned();
         return Error::Unreachable { message: format!("could not reach {service}: no such host ({cause})"), hint: Some(hint) };
     }
-    if is_here && is_connect && told("refused") && !told("tunnel error") {
+    if is_here && is_connect && contains("refused") && !contains("tunnel error") {
         let hint = "is the server running? Start it, or check the host and port in the base URL of the provider".to_owned();
         return Error::Unreachable { message: format!("could not reach {service}: {cause}"), hint: Some(hint) };
     }
-    let message = if told("tunnel error: unsuccessful") {
+    let message = if contains("tunnel error: unsuccessful") {
         format!("the proxy on the way did not connect to {service}")
     } else if is_connect && is_timeout {
         format!("could not reach {service}: no connection in time")
@@ -72,7 +72,7 @@ fn explain(chain: &[String], is_connect: bool, is_timeout: bool, is_here: bool, 
     Error::Connection { message }
 }
 
-/// A proxy that answers in the service's place, as it does for addresses without TLS.
+/// The error if a proxy answers in place of the service, as it does without TLS.
 pub(crate) fn refused_by_proxy(service: &str) -> Error {
     Error::Network {
         message: format!("the proxy on the way to {service} asks for a user and a password"),
@@ -85,8 +85,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_cause_has_its_words() {
-        let told: String = [
+    fn each_cause_has_a_message() {
+        let messages: String = [
             &["client error (Connect)", "dns error", "failed to lookup address information: Name or service not known"][..],
             &["client error (Connect)", "tcp connect error", "Connection refused (os error 111)"],
             &["client error (Connect)", "invalid peer certificate: UnknownIssuer"],
@@ -128,8 +128,8 @@ mod tests {
             the proxy on the way did not connect to https://m.test
             could not reach https://m.test: unknown cause
         "#]]
-        .assert_eq(&told);
-        // A server elsewhere may be about to start again.
+        .assert_eq(&messages);
+        // A remote server may be restarting.
         let refused = ["tcp connect error".to_owned(), "Connection refused (os error 111)".to_owned()];
         assert!(matches!(explain(&refused, true, false, false, "https://m.test"), Error::Connection { .. }));
     }

@@ -1,4 +1,4 @@
-//! What the offline model says: results of tools in words, and who it is. Pure.
+//! The answers of the offline model: descriptions of tool results, and help. Pure.
 
 use crate::{provider::offline::grammar::SENTENCES, stdx::text::ellipsis};
 
@@ -58,7 +58,7 @@ pub(crate) fn searched(text: &str, output: &str) -> String {
 
 pub(crate) fn replaced(old: &str, new: &str, file: &str, output: &str) -> String {
     let done = format!("I replaced `{}` with `{}` in `{file}`.", ellipsis(old, 80), ellipsis(new, 80));
-    // The tool says where, and which problems the edit leaves behind.
+    // The tool's output has the position and remaining problems.
     let report = ellipsis(output.trim(), 2000);
     if report.is_empty() { done } else { format!("{done}\n\n{report}") }
 }
@@ -85,13 +85,13 @@ fn has(files: usize) -> String {
     if files == 1 { "One file has".to_owned() } else { format!("{files} files have") }
 }
 
-/// The README in a listing, as it is written there.
+/// The name of the README in a listing.
 pub(crate) fn readme_in(listing: &str) -> Option<String> {
     let is_readme = |name: &&str| {
         let lower = name.to_lowercase();
         lower == "readme" || ["readme.md", "readme.rst", "readme.txt", "readme.adoc"].contains(&lower.as_str())
     };
-    // Only those at the top: deeper entries are indented further or have a path.
+    // Only top-level entries: deeper ones are indented or have a path.
     let names = listing.lines().filter(|line| line.len() - line.trim_start().len() <= 2).map(str::trim);
     names.map(|line| line.strip_prefix("- ").unwrap_or(line)).find(is_readme).map(ToOwned::to_owned)
 }
@@ -104,7 +104,7 @@ pub(crate) fn explained(listing: &str, readme: Option<&str>) -> String {
     format!("The README of this project begins:\n\n{}\n{files}", excerpt(&text))
 }
 
-/// A title: the beginning of what was said first.
+/// A title: the beginning of the first prompt.
 pub(crate) fn title(said: &str) -> String {
     let words: Vec<_> = said.split_whitespace().take(8).collect();
     let title = ellipsis(words.join(" ").trim_end_matches(['.', '?', '!', ',', ':']), 50);
@@ -117,7 +117,7 @@ pub(crate) fn summary(said: &[&str]) -> String {
     format!("The offline model cannot judge what mattered, so this only lists what the user asked, in order:\n\n{lines}")
 }
 
-/// The text lines in the output of the read tool: without its tags, notes and line numbers.
+/// The text lines in the output of the read tool, without tags, notes and line numbers.
 fn content_lines(output: &str) -> Vec<&str> {
     let numbered: Vec<_> = output.lines().filter_map(without_number).collect();
     let mut lines = if numbered.is_empty() {
@@ -125,7 +125,7 @@ fn content_lines(output: &str) -> Vec<&str> {
     } else {
         numbered
     };
-    // A trailing newline shows as an empty last line.
+    // A trailing line feed gives an empty last line.
     if lines.len() > 1 && lines.last().is_some_and(|line| line.is_empty()) {
         lines.pop();
     }
@@ -141,7 +141,7 @@ fn without_number(line: &str) -> Option<&str> {
 }
 
 fn excerpt(lines: &[&str]) -> String {
-    // A fence longer than any in the text.
+    // A fence that is longer than any in the text.
     let ticks = lines.iter().map(|line| line.chars().filter(|c| *c == '`').count()).max().unwrap_or(0).max(2) + 1;
     let fence = "`".repeat(ticks);
     let shown = lines.iter().take(MAX_LINES).map(|line| ellipsis(line, 200)).collect::<Vec<_>>().join("\n");

@@ -1,9 +1,9 @@
-//! The little language of the offline model: plain English sentences, each for one thing that it can do. Pure.
+//! The command language of the offline model: English sentences, each for one ability. Pure.
 //!
-//! Words are matched without regard to case; a polite beginning and the mark at the end of a sentence do not count.
-//! Anything with spaces or odd characters in it can be put into quotes: `"`, `'` or a backquote.
+//! Words are case-insensitive; a polite beginning and final punctuation are ignored. Names with spaces or special
+//! characters can be quoted with `"`, `'` or a backquote.
 
-/// The sentences, for people.
+/// The sentences, for the help text.
 pub(crate) const SENTENCES: &[(&str, &str)] = &[
     ("read FILE", "reads a file; also `read lines 10 to 20 of FILE`"),
     ("find NAME", "finds files by a part of their name or by a pattern such as `*.rs`"),
@@ -15,30 +15,43 @@ pub(crate) const SENTENCES: &[(&str, &str)] = &[
     ("help", "says what I can do"),
 ];
 
-/// What a sentence asks for.
+/// A parsed sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Intent {
-    /// A file, or lines of it (from 1, both included).
-    Read { file: String, lines: Option<(u64, u64)> },
-    /// Files whose path matches the glob pattern.
-    Find { name: String, pattern: String },
-    /// A text in files, perhaps only in those that match a pattern.
-    Search { text: String, include: Option<String> },
-    /// A text in a file replaced by another.
-    Replace { old: String, new: String, file: String, every: bool },
-    /// A shell command.
-    Run { command: String },
-    /// What has changed in the work tree.
+    /// A file, or a range of lines (from 1, inclusive).
+    Read {
+        file: String,
+        lines: Option<(u64, u64)>,
+    },
+    /// Files whose path matches a glob.
+    Find {
+        name: String,
+        pattern: String,
+    },
+    /// A text in files, optionally only in those that match a pattern.
+    Search {
+        text: String,
+        include: Option<String>,
+    },
+    /// Replaces a text in a file.
+    Replace {
+        old: String,
+        new: String,
+        file: String,
+        every: bool,
+    },
+    Run {
+        command: String,
+    },
+    /// The changes in the work tree.
     Changed,
-    /// What the project is.
     Explain,
-    /// What the model can do.
     Help,
 }
 
-/// Understands a sentence; `None` for anything that is not in the language.
+/// Parses a sentence; `None` if it is not in the language.
 pub(crate) fn parse(text: &str) -> Option<Intent> {
-    // Only the first line is the sentence: editors append context below it.
+    // Only the first line: editors append context below it.
     let line = text.trim().lines().next()?.trim();
     let sentence = without_politeness(line);
     fixed(sentence)
@@ -58,7 +71,7 @@ fn without_politeness(line: &str) -> &str {
     rest
 }
 
-/// The rest of the text behind a beginning of whole words.
+/// The rest of the text after a prefix of whole words.
 fn after<'a>(text: &'a str, beginning: &str) -> Option<&'a str> {
     let (head, rest) = text.split_at_checked(beginning.len())?;
     let is_whole = rest.is_empty() || rest.starts_with([' ', '\t', ',', ':']);
@@ -69,7 +82,7 @@ fn after_any<'a>(text: &'a str, beginnings: &[&str]) -> Option<&'a str> {
     beginnings.iter().find_map(|beginning| after(text, beginning))
 }
 
-/// Without the marks that end a sentence.
+/// Removes punctuation at the end.
 fn unmarked(text: &str) -> &str {
     let text = text.trim();
     text.strip_suffix(['?', '!'])
@@ -150,7 +163,7 @@ fn search(sentence: &str) -> Option<Intent> {
         };
         return Some(Intent::Search { text: text.to_owned(), include });
     }
-    // Without quotes, `in` only separates when a pattern follows: most texts with an `in` mean just that text.
+    // Without quotes, `in` is a separator only if a pattern follows: most texts with an `in` are meant literally.
     let split = rsplit_word(rest, "in").filter(|(_, pattern)| pattern.contains(['*', '/']) && !pattern.contains(' '));
     let (text, include) = split.map_or((rest, None), |(text, pattern)| (text, name(pattern)));
     Some(Intent::Search { text: name(text)?, include })
@@ -169,14 +182,14 @@ fn replace(sentence: &str) -> Option<Intent> {
     };
     let (new, file) = match quote(rest) {
         Some((new, rest)) => (new, after(rest.trim_start(), "in")?),
-        // The last `in`, because the new text may hold one and a file's name hardly does.
+        // The last `in`, because the new text may contain one, and a file name hardly does.
         None => rsplit_word(rest, "in")?,
     };
     let file = name(after_any(file, &["the file", "file"]).unwrap_or(file))?;
     (!old.is_empty()).then(|| Intent::Replace { old: old.to_owned(), new: new.to_owned(), file, every: every.is_some() })
 }
 
-/// A name or text up to the end of the sentence, in quotes or not.
+/// A name or text up to the end of the sentence, quoted or not.
 fn name(text: &str) -> Option<String> {
     let text = text.trim();
     let name = match quote(text) {
@@ -186,13 +199,13 @@ fn name(text: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// The inside of a text that is one quote as a whole.
+/// The content of a text that is quoted as a whole.
 fn whole_quote(text: &str) -> Option<&str> {
     quote(text.trim()).filter(|(_, rest)| rest.is_empty()).map(|(inside, _)| inside)
 }
 
-/// A quoted beginning and what follows. A quote ends where white space, a mark or the end follows, so that
-/// apostrophes inside do no harm.
+/// A quoted text at the beginning, and the rest. A closing quote must be followed by white space, punctuation or the
+/// end, so that apostrophes are allowed inside.
 fn quote(text: &str) -> Option<(&str, &str)> {
     let mark = text.chars().next().filter(|mark| matches!(mark, '"' | '\'' | '`'))?;
     let inside = &text[1..];
@@ -201,20 +214,20 @@ fn quote(text: &str) -> Option<(&str, &str)> {
     Some((&inside[..end], &inside[end + 1..]))
 }
 
-/// Splits at the first of a word that stands alone, outside quotes.
+/// Splits at the first occurrence of a separate word, outside quotes.
 fn split_word<'a>(text: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
-    places(text, word).next().map(|at| (text[..at].trim(), text[at + word.len() + 2..].trim()))
+    word_offsets(text, word).next().map(|at| (text[..at].trim(), text[at + word.len() + 2..].trim()))
 }
 
-/// Splits at the last of a word that stands alone.
+/// Splits at the last occurrence of a separate word.
 fn rsplit_word<'a>(text: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
-    places(text, word).last().map(|at| (text[..at].trim(), text[at + word.len() + 2..].trim()))
+    word_offsets(text, word).last().map(|at| (text[..at].trim(), text[at + word.len() + 2..].trim()))
 }
 
-/// Where the word stands between two spaces; the place of the first space.
-fn places(text: &str, word: &str) -> impl Iterator<Item = usize> {
+/// The offsets at which the word occurs between two spaces; those of the first space.
+fn word_offsets(text: &str, word: &str) -> impl Iterator<Item = usize> {
     let spaced = format!(" {} ", word.to_ascii_lowercase());
-    // ASCII lower case keeps every byte in its place.
+    // ASCII lower case does not change offsets.
     let lower = text.to_ascii_lowercase();
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -305,7 +318,7 @@ mod tests {
         }
 
         #[test]
-        fn quoted_texts_come_through_whole(
+        fn quoted_texts_are_parsed_completely(
             old in "[a-zA-Z0-9 äö.*]{1,12}", new in "[a-zA-Z0-9 äö.*]{0,12}", file in "[a-zA-Z0-9/_.-]{1,12}", mark in "[\"'`]",
         ) {
             let intent = parse(&format!("replace {mark}{old}{mark} with {mark}{new}{mark} in {mark}{file}{mark}"));
@@ -313,7 +326,7 @@ mod tests {
         }
 
         #[test]
-        fn plain_names_need_no_quotes(file in "[a-z0-9_/-]{1,20}(\\.[a-z]{1,4})?") {
+        fn simple_names_need_no_quotes(file in "[a-z0-9_/-]{1,20}(\\.[a-z]{1,4})?") {
             prop_assume!(!matches!(file.as_str(), "file" | "line" | "lines" | "me" | "changes"));
             prop_assert_eq!(parse(&format!("read {file}")), Some(read(&file, None)));
         }

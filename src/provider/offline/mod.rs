@@ -1,5 +1,5 @@
-//! The model that is always there, without a key and without a network: a small deterministic program that reads a
-//! little language of plain sentences, calls real tools and tells their real results. It never pretends to think.
+//! The built-in model, which needs no key and no network: a deterministic program that understands a few English
+//! sentences, calls the real tools and describes their results.
 
 mod answer;
 mod grammar;
@@ -28,13 +28,11 @@ pub(crate) const PROVIDER: &str = "offline";
 
 pub(crate) const MODEL: &str = "guide";
 
-/// The model's full name.
 #[must_use]
 pub(crate) fn reference() -> ModelRef {
     ModelRef { provider_id: PROVIDER.to_owned(), model_id: MODEL.to_owned() }
 }
 
-/// The model as clients see it.
 #[must_use]
 pub(crate) fn model() -> Model {
     Model { name: "Offline guide".to_owned(), ..unknown_model(MODEL) }
@@ -50,7 +48,7 @@ impl Provider for Offline {
     }
 }
 
-/// What the model does in one call.
+/// What the model does in one request.
 #[derive(Debug, PartialEq)]
 enum Step {
     Call(Vec<Call>),
@@ -88,7 +86,7 @@ fn next_step(request: &ModelRequest) -> Step {
     }
 }
 
-/// The next step towards a intent, given the results so far.
+/// The next step of an intent, given the results so far.
 fn step_of(intent: &Intent, results: &[&ToolResult]) -> Step {
     match (intent, results) {
         (Intent::Help, _) => Step::Say(answer::help()),
@@ -141,7 +139,7 @@ fn read_input(file: &str, lines: Option<(u64, u64)>) -> Value {
     }
 }
 
-/// The text as a regular expression that matches just it.
+/// Escapes a text for use as a regular expression.
 fn literal(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     for character in text.chars() {
@@ -153,7 +151,7 @@ fn literal(text: &str) -> String {
     pattern
 }
 
-/// What the user said last. Texts that were added to it by machines stand in tags.
+/// The user's last text, without texts that were added by programs, which are in tags.
 fn last_sentence(messages: &[ModelMessage]) -> &str {
     let users = messages.iter().rev().filter_map(|message| match message {
         ModelMessage::User(content) => Some(content),
@@ -183,7 +181,7 @@ fn results_since_last_user(messages: &[ModelMessage]) -> Vec<&ToolResult> {
     results.into_iter().flatten().collect()
 }
 
-/// Calls without tools ask for a summary or a title.
+/// Requests without tools ask for a summary or a title.
 fn without_tools(request: &ModelRequest) -> String {
     let asked = last_sentence(&request.messages);
     let wants_summary = request.system.iter().map(String::as_str).chain([asked]).any(|text| text.to_lowercase().contains("summar"));
@@ -225,7 +223,7 @@ fn deltas(step: Step, input: u64) -> Vec<Delta> {
     deltas
 }
 
-/// About four bytes to a token, as with real models, so that gauges have something to show.
+/// About four bytes per token, as with real models, so that the usage is plausible.
 fn tokens_of(bytes: usize) -> u64 {
     u64::try_from(bytes.div_ceil(4)).unwrap_or(u64::MAX)
 }

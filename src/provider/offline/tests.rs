@@ -1,4 +1,4 @@
-//! The offline model, step by step, on histories as a session makes them.
+//! The offline model, step by step, with histories like those of sessions.
 
 use expect_test::{Expect, expect};
 use serde_json::Map;
@@ -30,7 +30,7 @@ fn result(name: &str, output: &str, is_error: bool) -> ToolResult {
     ToolResult { call_id: "c".to_owned(), name: name.to_owned(), output: output.to_owned(), is_error, media: Vec::new() }
 }
 
-/// Plays a turn: after each call the next result is given, until the model says something.
+/// Plays a turn: returns the next result for each call, until the model answers with text.
 fn turn(said: &str, results: &[&str]) -> String {
     let mut request = request(vec![user("read something else"), ModelMessage::Tool(vec![result("read", "old", false)]), user(said)]);
     let mut results = results.iter();
@@ -75,7 +75,7 @@ fn reads() {
 }
 
 #[test]
-fn reads_what_is_not_text_lines_too() {
+fn reads_other_output_too() {
     assert_eq!(turn("read f", &["<content>\n\n(The file is empty.)\n</content>"]).lines().last(), Some("`f` is empty."));
     let directory = turn("read d", &["<path>/p/d</path>\n<entries>\na/\nb.txt\n\n(2 entries in total.)\n</entries>"]);
     assert!(directory.ends_with("```\na/\nb.txt\n```\n"), "{directory}");
@@ -136,7 +136,7 @@ fn runs_commands() {
 }
 
 #[test]
-fn tells_what_changed() {
+fn describes_changes() {
     check(
         "What changed?",
         &[" M src/a.rs\n?? new.txt\n", " src/a.rs | 2 +-\n 1 file changed, 1 insertion(+), 1 deletion(-)\n"],
@@ -183,7 +183,7 @@ fn explains_with_and_without_a_readme() {
 }
 
 #[test]
-fn is_honest_about_what_it_is() {
+fn describes_itself() {
     let answer = turn("write a poem about rust", &[]);
     assert!(answer.starts_with("I do not understand \"write a poem about rust\". I am polytree's offline model"), "{answer}");
     for word in ["read FILE", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "polytree.json"] {
@@ -192,7 +192,7 @@ fn is_honest_about_what_it_is() {
 }
 
 #[test]
-fn tells_failures_and_missing_tools() {
+fn reports_failures_and_missing_tools() {
     let mut request = request(vec![user("replace a with b in f"), ModelMessage::Tool(vec![result("read", "there is no such file", true)])]);
     assert_eq!(next_step(&request), Step::Say("That did not work. The tool `read` says: there is no such file".to_owned()));
     request.messages = vec![user("run ls")];

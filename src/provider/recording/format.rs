@@ -1,6 +1,6 @@
-//! The form of recordings: JSON lines, one for each request to a model and one for each answer. What differs from one
-//! run to the next is left out of what is compared; keys never get in; the session's directory is a placeholder, so
-//! that a recording plays in any checkout. Pure.
+//! The format of recordings: JSON lines, one per request to a model and one per answer. Values that differ between runs
+//! are not compared; keys are never written; the session's directory is replaced by a placeholder, so that a recording
+//! can be replayed in any checkout. Pure.
 
 use std::borrow::Cow;
 
@@ -16,91 +16,84 @@ use crate::{
     stdx::secrets::redact::{MASK, is_secret_name},
 };
 
-/// The format that is written.
-pub(crate) const FORMAT: u32 = 1;
-/// Stands for the session's directory.
-const DIRECTORY: &str = "⟨directory⟩";
-/// How much of a text is shown where two differ.
-const SHOWN: usize = 60;
+/// The version of the format.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+/// The placeholder for the session's directory.
+const DIRECTORY_PLACEHOLDER: &str = "⟨directory⟩";
+/// How many characters of a difference are shown.
+const MAX_SHOWN_CHARS: usize = 60;
 
 /// A line of a recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(crate) enum Line {
-    /// A daemon begins to write.
+    /// Written when a daemon opens the file.
     Recording {
-        /// The format of the lines after it.
+        /// The version of the format of the following lines.
         format: u32,
         /// The version of the daemon.
         version: String,
     },
-    /// A model is asked.
     Request(Box<RequestLine>),
-    /// What came of it.
     Answer(AnswerLine),
 }
 
-/// A model is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RequestLine {
     /// Unique in the file.
     pub id: String,
     pub session: String,
-    /// When, in milliseconds since 1970.
+    /// In milliseconds since 1970.
     pub time: i64,
     pub model: ModelRef,
-    /// What is known about it.
+    /// The model's description.
     pub info: Model,
-    /// The system texts, where they have changed since the session's last line of this kind. Not compared.
+    /// The system texts, if they have changed since the session's previous request. Not compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<Vec<String>>,
-    /// What is compared, all but the messages.
+    /// The compared values except the messages.
     pub request: Map<String, Value>,
-    /// How many messages are those of the session's last line of this kind.
+    /// How many messages are the same as in the session's previous request.
     pub kept: usize,
-    /// The messages after those.
+    /// The further messages.
     pub messages: Vec<Value>,
-    /// A digest of what is compared, messages included.
+    /// A digest of the compared values, including messages.
     pub digest: String,
 }
 
 impl RequestLine {
-    /// Whether tools are offered: turns and small jobs beside them each have lines of their own kind.
+    /// Whether the request has tools: turns and small jobs are tracked separately.
     pub fn has_tools(&self) -> bool {
         self.request.get("tools").and_then(Value::as_array).is_some_and(|tools| !tools.is_empty())
     }
 }
 
-/// What came of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AnswerLine {
-    /// The request's.
     pub id: String,
-    /// What came, each with its time in milliseconds after the request.
+    /// The deltas, each with its time in milliseconds after the request.
     pub deltas: Vec<(u64, Delta)>,
-    /// How it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
-    /// Nobody waited for its end.
+    /// The stream was dropped before its end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dropped: bool,
 }
 
-/// What must not be written down, and what differs from place to place.
+/// Removes secrets and the directory from recorded values.
 #[derive(Debug, Clone, Default)]
-pub struct Cleaner {
+pub struct Sanitizer {
     pub secrets: Vec<Secret>,
-    /// The session's directory.
     pub directory: String,
 }
 
-impl Cleaner {
+impl Sanitizer {
     fn text(&self, text: &str) -> String {
         let clean = self.secrets.iter().fold(text.to_owned(), |text, secret| secret.redact(text));
-        if self.directory.len() > 1 { clean.replace(&self.directory, DIRECTORY) } else { clean }
+        if self.directory.len() > 1 { clean.replace(&self.directory, DIRECTORY_PLACEHOLDER) } else { clean }
     }
 
-    /// Cleans every text in a value.
+    /// Cleans every string in a value.
     fn value(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.text(&text)),
@@ -110,7 +103,7 @@ impl Cleaner {
         }
     }
 
-    /// The texts as they are written.
+    /// Cleans texts for writing.
     pub(crate) fn texts(&self, texts: &[String]) -> Vec<String> {
         texts.iter().map(|text| self.text(text)).collect()
     }
@@ -119,7 +112,7 @@ impl Cleaner {
         self.secrets.iter().any(|secret| secret.redact(text.to_owned()) != text)
     }
 
-    /// The deltas as they are written: a key that came in pieces is made whole first.
+    /// Cleans deltas for writing; a key that is split over several deltas is joined first.
     pub(crate) fn deltas(&self, deltas: Vec<(u64, Delta)>) -> Vec<(u64, Delta)> {
         let mut clean: Vec<(u64, Delta)> = Vec::with_capacity(deltas.len());
         let spoken: String = deltas.iter().filter_map(|(_, delta)| said(delta)).collect();
@@ -137,12 +130,12 @@ impl Cleaner {
         clean.into_iter().map(|(time, delta)| (time, map(delta, |text| self.text(&text)))).collect()
     }
 
-    /// A delta as it is played, in this directory.
+    /// Replaces the placeholder in a replayed delta.
     pub(crate) fn play(&self, delta: Delta) -> Delta {
-        map(delta, |text| if text.contains(DIRECTORY) { text.replace(DIRECTORY, &self.directory) } else { text })
+        map(delta, |text| if text.contains(DIRECTORY_PLACEHOLDER) { text.replace(DIRECTORY_PLACEHOLDER, &self.directory) } else { text })
     }
 
-    /// What is compared of a request: the messages, and the rest.
+    /// The compared values of a request: the rest, and the messages.
     pub(crate) fn stable(&self, request: &ModelRequest) -> (Map<String, Value>, Vec<Value>) {
         let ModelRequest { model, info: _, system: _, messages, tools, temperature, top_p, max_output_tokens, options, cache_key: _ } =
             request;
@@ -177,7 +170,7 @@ fn map(delta: Delta, change: impl Fn(String) -> String) -> Delta {
     }
 }
 
-/// Masks what is called a key, in fields that go to the service as they are.
+/// Masks values of fields that are named like a key.
 fn hidden(key: &str, value: Value) -> Value {
     match value {
         Value::String(_) if is_secret_name(key) => Value::String(MASK.to_owned()),
@@ -186,7 +179,7 @@ fn hidden(key: &str, value: Value) -> Value {
     }
 }
 
-/// Images and documents are known by their digest.
+/// Replaces images and documents by digests.
 fn without_blobs(value: Value) -> Value {
     match value {
         Value::Object(object) if object.contains_key("base64") && object.contains_key("mime") => {
@@ -199,14 +192,14 @@ fn without_blobs(value: Value) -> Value {
     }
 }
 
-/// A digest of what is compared; the order of keys does not matter.
+/// A digest of the compared values; independent of the order of keys.
 pub(crate) fn digest(request: &Map<String, Value>, messages: &[Value]) -> String {
     let mut whole = json!({ "request": request, "messages": messages });
     whole.sort_all_objects();
     blake3::hash(whole.to_string().as_bytes()).to_hex().to_string()
 }
 
-/// Where two values first differ, and what stands there in each.
+/// The first difference of two values: its path and both values.
 pub(crate) fn first_difference(one: &Value, other: &Value) -> Option<(String, String, String)> {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
@@ -219,7 +212,7 @@ pub(crate) fn first_difference(one: &Value, other: &Value) -> Option<(String, St
         }
         (Value::String(one), Value::String(other)) if one != other => {
             let same = one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
-            let from = same.saturating_sub(SHOWN / 3);
+            let from = same.saturating_sub(MAX_SHOWN_CHARS / 3);
             Some((String::new(), excerpt(one, from), excerpt(other, from)))
         }
         _ if one == other => None,
@@ -244,8 +237,8 @@ fn below<'a>(pairs: impl Iterator<Item = (Cow<'a, str>, Option<&'a Value>, Optio
 }
 
 fn excerpt(text: &str, from: usize) -> String {
-    let shown: String = text.chars().skip(from).take(SHOWN).collect();
-    let (before, after) = (if from > 0 { "…" } else { "" }, if text.chars().count() > from + SHOWN { "…" } else { "" });
+    let shown: String = text.chars().skip(from).take(MAX_SHOWN_CHARS).collect();
+    let (before, after) = (if from > 0 { "…" } else { "" }, if text.chars().count() > from + MAX_SHOWN_CHARS { "…" } else { "" });
     format!("{:?}", format!("{before}{shown}{after}"))
 }
 
@@ -259,12 +252,12 @@ mod tests {
         testing,
     };
 
-    fn cleaner() -> Cleaner {
-        Cleaner { secrets: Secret::new("sk-secret-key").into_iter().collect(), directory: "/home/ann/project".to_owned() }
+    fn sanitizer() -> Sanitizer {
+        Sanitizer { secrets: Secret::new("sk-secret-key").into_iter().collect(), directory: "/home/ann/project".to_owned() }
     }
 
     #[test]
-    fn what_is_compared() {
+    fn the_compared_values() {
         let mut request = testing::request("m");
         let image = Media { mime: "image/png".to_owned(), filename: None, base64: "AAAA".to_owned() };
         request.messages.push(ModelMessage::User(vec![
@@ -272,7 +265,7 @@ mod tests {
             UserContent::Media(image),
         ]));
         request.options = json!({ "seed": 1, "nested": { "api_key": "other" } }).as_object().unwrap().clone();
-        let (rest, messages) = cleaner().stable(&request);
+        let (rest, messages) = sanitizer().stable(&request);
         let shown = json!([rest, messages]).to_string();
         for expected in ["⟨directory⟩/a the key is ***", "\"api_key\":\"***\"", "\"tools\":[\"read\"]", "base64Digest", "\"seed\":1"] {
             assert!(shown.contains(expected), "{expected}: {shown}");
@@ -280,7 +273,7 @@ mod tests {
         for absent in ["You are a test.", "ses_1", "sk-secret", "AAAA", "/home/ann"] {
             assert!(!shown.contains(absent), "{absent}: {shown}");
         }
-        let elsewhere = Cleaner { directory: "/srv/other".to_owned(), ..cleaner() };
+        let elsewhere = Sanitizer { directory: "/srv/other".to_owned(), ..sanitizer() };
         let mut moved = request.clone();
         moved.system.clear();
         moved.cache_key = "ses_2".to_owned();
@@ -293,26 +286,26 @@ mod tests {
     }
 
     #[test]
-    fn a_key_in_pieces_is_hidden_too() {
+    fn a_split_key_is_masked_too() {
         let text = |text: &str| (1, Delta::Text(text.to_owned()));
-        assert_eq!(cleaner().deltas(vec![text("a sk-sec"), text("ret-key b")]), [text("a *** b")]);
-        assert_eq!(cleaner().deltas(vec![text("a sk-sec"), text("ond b")]), [text("a sk-sec"), text("ond b")]);
+        assert_eq!(sanitizer().deltas(vec![text("a sk-sec"), text("ret-key b")]), [text("a *** b")]);
+        assert_eq!(sanitizer().deltas(vec![text("a sk-sec"), text("ond b")]), [text("a sk-sec"), text("ond b")]);
         let call = |arguments: &str| {
             let (call_id, name) = ("c".to_owned(), "read".to_owned());
             Delta::ToolCallDone { call_id, name, arguments: arguments.to_owned(), metadata: None }
         };
-        let kept = cleaner().deltas(vec![(0, call(r#"{"filePath":"/home/ann/project/x"}"#))]);
+        let kept = sanitizer().deltas(vec![(0, call(r#"{"filePath":"/home/ann/project/x"}"#))]);
         assert_eq!(kept, [(0, call(r#"{"filePath":"⟨directory⟩/x"}"#))]);
-        let elsewhere = Cleaner { directory: "/srv".to_owned(), ..Cleaner::default() };
+        let elsewhere = Sanitizer { directory: "/srv".to_owned(), ..Sanitizer::default() };
         assert_eq!(elsewhere.play(kept[0].1.clone()), call(r#"{"filePath":"/srv/x"}"#));
     }
 
     #[test]
-    fn lines_are_read_as_they_were_written() {
+    fn lines_round_trip() {
         let finish = Delta::Finish { reason: FinishReason::ToolCalls, tokens: polytree_protocol::message::Tokens::default() };
         let error = Error::Status { status: 429, message: "slow".to_owned(), retry_after: Some(7) };
         for line in [
-            Line::Recording { format: FORMAT, version: "1".to_owned() },
+            Line::Recording { format: FORMAT_VERSION, version: "1".to_owned() },
             Line::Answer(AnswerLine { id: "a".to_owned(), deltas: vec![(3, finish)], error: None, dropped: false }),
             Line::Answer(AnswerLine { id: "a".to_owned(), deltas: Vec::new(), error: Some(error), dropped: true }),
         ] {
@@ -351,7 +344,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_differs_has_a_first_difference_and_nothing_else_has(one in some_value(), other in some_value()) {
+        fn only_different_values_have_a_first_difference(one in some_value(), other in some_value()) {
             prop_assert_eq!(first_difference(&one, &other).is_none(), one == other);
             prop_assert_eq!(first_difference(&one, &one), None);
         }

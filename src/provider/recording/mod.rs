@@ -1,6 +1,6 @@
-//! Which recording a client's calls are written to, or answered from. A client asks for one by its variables, for the
-//! turns that it starts; a daemon in the foreground by its own, for all clients that ask for none; then the user's
-//! settings count.
+//! Chooses the recording to which a client's requests are written, or from which they are answered. In descending
+//! precedence: the client's environment variables, for the turns that it starts; those of a daemon in the foreground;
+//! the user's settings.
 
 pub(crate) mod format;
 pub(crate) mod record;
@@ -20,50 +20,49 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// The file to which a client's calls are written.
+/// The variable with the file to record to.
 pub const RECORD: &str = "POLYTREE_RECORD";
-/// The file from which they are answered.
+/// The variable with the file to replay.
 pub const REPLAY: &str = "POLYTREE_REPLAY";
-/// Whether replayed answers take as long as they did: `1`.
+/// If `1`, replayed answers have their original timing.
 pub const REPLAY_TIMED: &str = "POLYTREE_REPLAY_TIMED";
 
-/// Capacity of the caches of open recordings. More are left over from former clients.
-const MAX_FILES: usize = 64;
+/// The capacity of the cache of open recordings; beyond it they are from former clients.
+const CACHE_CAPACITY: usize = 64;
 
-/// The time of the last change, and the length.
+/// Modification time and length.
 type FileState = (Option<SystemTime>, u64);
 
 /// The recordings of a daemon.
 #[derive(Default)]
 pub struct Recordings {
-    /// What the daemon's own variables ask for.
+    /// The daemon's own environment variables.
     own: BTreeMap<String, String>,
-    // Held for a look-up or an insert; a recording is read while it is held, so that it is read once.
+    // Locked for a look-up or an insert, and while a recording is read, so that it is read once.
     recorders: Mutex<HashMap<AbsPath, Arc<Recorder>>>,
     replays: Mutex<HashMap<AbsPath, (FileState, Arc<Replay>)>>,
 }
 
-/// What a client's calls of models are recorded in, or answered from.
+/// What to do with a client's requests.
 #[derive(Clone)]
 pub enum Recording {
-    /// They are written down.
     Record(Arc<Recorder>),
-    /// They are answered from a recording; with `true` in the time that it took.
+    /// Replay; with `true` in the original timing.
     Replay(Arc<Replay>, bool),
 }
 
 impl Recordings {
-    /// The recordings of a daemon with these variables of its own.
+    /// `environment` are the daemon's own variables.
     #[must_use]
     pub fn new(environment: &BTreeMap<String, String>) -> Self {
         let own = environment.iter().filter(|(name, _)| [RECORD, REPLAY, REPLAY_TIMED].contains(&name.as_str()));
         Self { own: own.map(|(name, value)| (name.clone(), value.clone())).collect(), ..Self::default() }
     }
 
-    /// The recording for the calls of a client with these variables and settings, if any.
+    /// The recording for a client with these variables and settings, if any.
     ///
     /// # Errors
-    /// Why the recording cannot be used.
+    /// When the recording cannot be used.
     pub fn choose(
         &self,
         environment: &BTreeMap<String, String>,
@@ -95,8 +94,8 @@ impl Recordings {
 
     fn recorder(&self, path: AbsPath) -> Arc<Recorder> {
         let mut recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
-        if recorders.len() >= MAX_FILES && !recorders.contains_key(&path) {
-            // Those in use stay alive with their calls.
+        if recorders.len() >= CACHE_CAPACITY && !recorders.contains_key(&path) {
+            // Recordings in use are kept alive by their requests.
             recorders.retain(|_, recorder| Arc::strong_count(recorder) > 1);
         }
         Arc::clone(recorders.entry(path.clone()).or_insert_with(|| Arc::new(Recorder::new(path))))
@@ -111,7 +110,7 @@ impl Recordings {
         {
             return Ok(Arc::clone(replay));
         }
-        if replays.len() >= MAX_FILES {
+        if replays.len() >= CACHE_CAPACITY {
             replays.clear();
         }
         let replay = Arc::new(Replay::read(path)?);

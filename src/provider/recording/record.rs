@@ -1,5 +1,5 @@
-//! Writing down what models are asked and what they answer. A request is on the disk before the model is asked, an
-//! answer before its end is passed on; what is only aborted is written too. The file is for the user's eyes only.
+//! Records requests and answers. A request is written before it is sent, an answer before its last delta is passed on;
+//! an aborted one is written too. The file is readable by its owner only.
 
 use std::{
     collections::HashMap,
@@ -15,36 +15,36 @@ use serde_json::Value;
 use crate::{
     provider::{
         definition::{Delta, Error, ModelRequest, Provider},
-        recording::format::{AnswerLine, Cleaner, FORMAT, Line, RequestLine, digest},
+        recording::format::{AnswerLine, FORMAT_VERSION, Line, RequestLine, Sanitizer, digest},
     },
     stdx::{ids, paths::AbsPath, tasks::Tasks, time::now_ms, version::version},
 };
 
-/// For how many sessions the last request is remembered, so that only what is new is written.
+/// For how many sessions the last request is kept, so that only new messages are written.
 const MAX_SESSIONS: usize = 256;
 
-/// A file that is written to.
+/// A recording file.
 pub struct Recorder {
     path: AbsPath,
-    // Held while lines are written: they must not mix.
+    // Locked while lines are written, so that they do not mix.
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     file: Option<File>,
-    last: HashMap<(String, bool), Last>,
+    last: HashMap<(String, bool), LastRequest>,
 }
 
-/// What the last request of a session was.
+/// The last request of a session.
 #[derive(Default)]
-struct Last {
+struct LastRequest {
     system: Option<blake3::Hash>,
     messages: Vec<blake3::Hash>,
 }
 
 impl Recorder {
-    /// Will append to the file; it is opened at the first request.
+    /// The file is opened at the first request and appended to.
     #[must_use]
     pub fn new(path: AbsPath) -> Self {
         Self { path, state: Mutex::default() }
@@ -54,19 +54,19 @@ impl Recorder {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn request(&self, id: &str, request: &ModelRequest, cleaner: &Cleaner) -> io::Result<()> {
-        let (rest, mut messages) = cleaner.stable(request);
+    fn request(&self, id: &str, request: &ModelRequest, sanitizer: &Sanitizer) -> io::Result<()> {
+        let (rest, mut messages) = sanitizer.stable(request);
         let digest = digest(&rest, &messages);
         let hash = |value: &Value| blake3::hash(value.to_string().as_bytes());
         let hashes: Vec<_> = messages.iter().map(hash).collect();
-        let system = cleaner.texts(&request.system);
+        let system = sanitizer.texts(&request.system);
         let system_hash = hash(&Value::from(system.clone()));
         let key = (request.cache_key.clone(), !request.tools.is_empty());
         let mut state = self.state();
         if state.last.len() >= MAX_SESSIONS && !state.last.contains_key(&key) {
             state.last.clear();
         }
-        // A file that has been moved away or deleted is begun anew.
+        // A file that was moved away or deleted is created again.
         let begun_anew = state.open(&self.path)?;
         if begun_anew {
             state.last.clear();
@@ -85,21 +85,21 @@ impl Recorder {
             messages: messages.split_off(kept),
             digest,
         }));
-        *last = Last { system: Some(system_hash), messages: hashes };
+        *last = LastRequest { system: Some(system_hash), messages: hashes };
         state.write(&line)
     }
 
     fn answer(&self, answer: AnswerLine) {
         let mut state = self.state();
-        // The conversation goes on all the same, and it is kept elsewhere.
+        // The session continues: its store has the answer.
         if let Err(error) = state.open(&self.path).and_then(|_| state.write(&Line::Answer(answer))) {
-            tracing::warn!(%error, path = %self.path, "an answer could not be recorded");
+            tracing::warn!(%error, path = %self.path, "cannot record an answer");
         }
     }
 }
 
 impl State {
-    /// Opens the file unless it is open; tells whether it was.
+    /// Opens the file; returns whether it was open already.
     fn open(&mut self, path: &AbsPath) -> io::Result<bool> {
         if self.file.as_ref().is_some_and(|file| is_at(file, path)) {
             return Ok(false);
@@ -115,16 +115,16 @@ impl State {
         #[cfg(unix)]
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         self.file = Some(file);
-        self.write(&Line::Recording { format: FORMAT, version: version().to_owned() })?;
+        self.write(&Line::Recording { format: FORMAT_VERSION, version: version().to_owned() })?;
         Ok(true)
     }
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Err(io::Error::other("the file is not open")) };
-        // In one piece, so that a crash leaves whole lines but for the last.
+        // In one write, so that a crash can only truncate the last line.
         let written = file.write_all((serde_json::to_string(line)? + "\n").as_bytes()).and_then(|()| file.sync_data());
         if written.is_err() {
-            // Half a line may stand there: what comes next begins a new one.
+            // A line may be incomplete, so the next one starts on a new line.
             let _ = file.write_all(b"\n");
         }
         written
@@ -143,23 +143,21 @@ fn is_at(_: &File, path: &AbsPath) -> bool {
     path.as_path().exists()
 }
 
-/// A provider whose exchanges are written down.
+/// A provider that records its requests and answers.
 pub struct Recorded {
-    /// The one that answers.
     pub inner: Arc<dyn Provider>,
     pub recorder: Arc<Recorder>,
-    /// What must not be written.
-    pub cleaner: Cleaner,
+    pub sanitizer: Sanitizer,
 }
 
 impl Provider for Recorded {
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<Delta, Error>> {
-        let (inner, recorder, cleaner) = (Arc::clone(&self.inner), Arc::clone(&self.recorder), self.cleaner.clone());
+        let (inner, recorder, sanitizer) = (Arc::clone(&self.inner), Arc::clone(&self.recorder), self.sanitizer.clone());
         let begin = async move {
             let id = ids::next().to_string();
-            let exchange = Exchange { recorder, cleaner, id, begun: Instant::now(), deltas: Vec::new(), ended: false };
+            let exchange = Exchange { recorder, sanitizer, id, begun: Instant::now(), deltas: Vec::new(), ended: false };
             let (exchange, request, written) = match Tasks::spawn_blocking(move || {
-                let written = exchange.recorder.request(&exchange.id, &request, &exchange.cleaner);
+                let written = exchange.recorder.request(&exchange.id, &request, &exchange.sanitizer);
                 (exchange, request, written)
             })
             .await
@@ -207,7 +205,7 @@ async fn next(playing: Option<Playing>) -> Option<(Result<Delta, Error>, Option<
 /// A request and its answer, until both are written.
 struct Exchange {
     recorder: Arc<Recorder>,
-    cleaner: Cleaner,
+    sanitizer: Sanitizer,
     id: String,
     begun: Instant,
     deltas: Vec<(u64, Delta)>,
@@ -219,28 +217,27 @@ impl Exchange {
         self.deltas.push((u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX), delta));
     }
 
-    /// Writes it before its end is passed on.
+    /// Writes the answer before its last delta is passed on.
     async fn end(mut self, error: Option<Error>) {
         let written = Tasks::spawn_blocking(move || self.write(error, false)).await;
         if let Err(error) = written {
-            tracing::warn!(%error, "an answer could not be recorded");
+            tracing::warn!(%error, "cannot record an answer");
         }
     }
 
     fn write(&mut self, error: Option<Error>, dropped: bool) {
         self.ended = true;
-        let deltas = self.cleaner.deltas(std::mem::take(&mut self.deltas));
+        let deltas = self.sanitizer.deltas(std::mem::take(&mut self.deltas));
         self.recorder.answer(AnswerLine { id: self.id.clone(), deltas, error, dropped });
     }
 
-    /// Nothing was asked.
     fn forget(mut self) {
         self.ended = true;
     }
 }
 
 impl Drop for Exchange {
-    /// Nobody waits any more: the turn was aborted, or the daemon ends.
+    /// The stream was dropped: the turn was aborted, or the daemon shuts down.
     fn drop(&mut self) {
         if !self.ended {
             self.write(None, true);

@@ -1,6 +1,6 @@
-//! A recording that answers instead of the models. Each session that asks is one of the recording's; within it a request
-//! gets the first answer that was given to the same request and has not been played yet. A request that was never made
-//! gets no answer but the place where it differs.
+//! Replays a recording in place of the models. Each session is assigned to one of the recording; within it a request
+//! gets the first unplayed answer to the same request. A request that is not in the recording fails with the first
+//! difference.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,22 +15,22 @@ use serde_json::{Map, Value, json};
 use crate::{
     provider::{
         definition::{Delta, Error, ModelRequest, Provider},
-        recording::format::{AnswerLine, Cleaner, FORMAT, Line, RequestLine, digest, first_difference},
+        recording::format::{AnswerLine, FORMAT_VERSION, Line, RequestLine, Sanitizer, digest, first_difference},
     },
     stdx::paths::AbsPath,
 };
 
-/// The largest file that is played, in bytes.
+/// The size limit of a recording, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
-/// How many sessions can play at once. Beyond them the oldest begins anew.
+/// How many sessions are tracked; beyond it the oldest one starts from the beginning again.
 const MAX_PLAYING: usize = 256;
 
-/// A recording that can be played.
+/// A recording to replay.
 pub struct Replay {
     path: AbsPath,
-    /// In the order of their first requests.
+    /// Sorted by their first request.
     sessions: Vec<Session>,
-    // Held for a look-up.
+    // Locked for a look-up.
     playing: Mutex<VecDeque<Playing>>,
 }
 
@@ -40,7 +40,7 @@ struct Session {
 }
 
 struct Exchange {
-    /// What is compared, as one value.
+    /// The compared values.
     request: Value,
     digest: String,
     has_tools: bool,
@@ -49,7 +49,6 @@ struct Exchange {
     answer: Option<AnswerLine>,
 }
 
-/// A session that plays.
 struct Playing {
     name: String,
     session: usize,
@@ -60,7 +59,7 @@ impl Replay {
     /// Reads a recording.
     ///
     /// # Errors
-    /// Why it cannot be played; the text names file and line.
+    /// When it is invalid; the message has file and line.
     pub fn read(path: &AbsPath) -> Result<Self, String> {
         let told = |why: &dyn std::fmt::Display| format!("the recording {path} cannot be played: {why}");
         let length = std::fs::metadata(path).map_err(|error| told(&error))?.len();
@@ -75,22 +74,22 @@ impl Replay {
         Ok(Self { path: path.clone(), sessions, playing: Mutex::default() })
     }
 
-    /// The model that was asked first, with or without tools: the one that a session without any choice means.
+    /// The model of the first request with or without tools: the default for sessions that name none.
     #[must_use]
     pub fn first_model(&self, has_tools: bool) -> Option<ModelRef> {
         let mut exchanges = self.sessions.iter().flat_map(|session| &session.exchanges);
         exchanges.find(|exchange| exchange.has_tools == has_tools).map(|exchange| exchange.model.clone())
     }
 
-    /// What was known about a model that was asked.
+    /// The recorded description of a model.
     #[must_use]
     pub fn model(&self, model: &ModelRef) -> Option<Model> {
         let mut exchanges = self.sessions.iter().flat_map(|session| &session.exchanges);
         exchanges.find(|exchange| exchange.model == *model).map(|exchange| exchange.info.clone())
     }
 
-    fn answer(&self, request: &ModelRequest, cleaner: &Cleaner) -> Result<AnswerLine, Error> {
-        let (rest, messages) = cleaner.stable(request);
+    fn answer(&self, request: &ModelRequest, sanitizer: &Sanitizer) -> Result<AnswerLine, Error> {
+        let (rest, messages) = sanitizer.stable(request);
         let wanted = digest(&rest, &messages);
         let mut playing = self.playing.lock().unwrap_or_else(PoisonError::into_inner);
         let place = match playing.iter().position(|playing| playing.name == request.cache_key) {
@@ -115,13 +114,13 @@ impl Replay {
         ended.ok_or_else(|| Error::Request { message: format!("the recording {path} ends before the answer to this request") })
     }
 
-    /// The recorded session that has such a request and is played least, the first of them.
+    /// The first of the least played recorded sessions with this request.
     fn unplayed(&self, playing: &VecDeque<Playing>, wanted: &str) -> Option<usize> {
         let fits = |place: &usize| self.sessions[*place].exchanges.iter().any(|exchange| exchange.digest == wanted);
         (0..self.sessions.len()).filter(fits).min_by_key(|place| playing.iter().filter(|playing| playing.session == *place).count())
     }
 
-    /// Where the request is another than the next one of its kind.
+    /// The error with the first difference from the next recorded request.
     fn differs(&self, session: usize, played: &[bool], rest: Map<String, Value>, messages: Vec<Value>) -> Error {
         let path = &self.path;
         let has_tools = offers_tools(&rest);
@@ -159,13 +158,13 @@ fn parse(text: &str) -> Result<Vec<Session>, String> {
         let number = index + 1;
         let line = match serde_json::from_str::<Line>(line) {
             Ok(line) => line,
-            // A crash left half a line.
+            // An incomplete line after a crash.
             Err(_) if lines.peek().is_none() && !is_whole => break,
             Err(error) => return Err(format!("line {number}: {error}")),
         };
         match line {
-            Line::Recording { format, .. } if format != FORMAT => {
-                return Err(format!("line {number}: its format is {format}, and this version knows {FORMAT}"));
+            Line::Recording { format, .. } if format != FORMAT_VERSION => {
+                return Err(format!("line {number}: its format is {format}, and this version knows {FORMAT_VERSION}"));
             }
             Line::Recording { .. } => last.clear(),
             Line::Request(line) => {
@@ -197,29 +196,27 @@ fn parse(text: &str) -> Result<Vec<Session>, String> {
     Ok(sessions)
 }
 
-/// A provider that plays.
 pub struct Replayed {
     pub replay: Arc<Replay>,
-    /// What is not compared.
-    pub cleaner: Cleaner,
-    /// Whether answers take as long as they did.
+    pub sanitizer: Sanitizer,
+    /// Whether to keep the original timing.
     pub timed: bool,
 }
 
 impl Provider for Replayed {
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<Delta, Error>> {
-        let answer = match self.replay.answer(&request, &self.cleaner) {
+        let answer = match self.replay.answer(&request, &self.sanitizer) {
             Ok(answer) => answer,
             Err(error) => return stream::once(std::future::ready(Err(error))).boxed(),
         };
-        // Where nobody waited for the end, nobody knows it.
+        // The end of an aborted answer is unknown.
         let aborted = || Error::Request { message: "in the recording the turn was aborted here".to_owned() };
         let end = answer.error.or_else(|| answer.dropped.then(aborted));
         let mut before = 0;
         let steps: Vec<(u64, Result<Delta, Error>)> = answer
             .deltas
             .into_iter()
-            .map(|(time, delta)| (time.saturating_sub(std::mem::replace(&mut before, time)), Ok(self.cleaner.play(delta))))
+            .map(|(time, delta)| (time.saturating_sub(std::mem::replace(&mut before, time)), Ok(self.sanitizer.play(delta))))
             .chain(end.map(|error| (0, Err(error))))
             .collect();
         let timed = self.timed;

@@ -1,4 +1,4 @@
-//! Recordings in real files: what was recorded plays to the same deltas, and what was not says so.
+//! Recordings in real files: a replay gives the same deltas, and unknown requests fail.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
     provider::{
         definition::{Delta, Error, ModelMessage, ModelRequest, Provider, ToolResult, UserContent},
         recording::{
-            format::Cleaner,
+            format::Sanitizer,
             record::{Recorded, Recorder},
             replay::{Replay, Replayed},
         },
@@ -34,13 +34,13 @@ impl Place {
     }
 
     fn recorded(&self, script: Script) -> Recorded {
-        let cleaner = Cleaner { secrets: vec![Secret::new("sk-secret-key").unwrap()], directory: "/home/ann".to_owned() };
-        Recorded { inner: Arc::new(Scripted::new(script)), recorder: Arc::new(Recorder::new(self.path())), cleaner }
+        let sanitizer = Sanitizer { secrets: vec![Secret::new("sk-secret-key").unwrap()], directory: "/home/ann".to_owned() };
+        Recorded { inner: Arc::new(Scripted::new(script)), recorder: Arc::new(Recorder::new(self.path())), sanitizer }
     }
 
     fn replayed(&self) -> Replayed {
-        let cleaner = Cleaner { directory: "/srv/bob".to_owned(), ..Cleaner::default() };
-        Replayed { replay: Arc::new(Replay::read(&self.path()).unwrap()), cleaner, timed: false }
+        let sanitizer = Sanitizer { directory: "/srv/bob".to_owned(), ..Sanitizer::default() };
+        Replayed { replay: Arc::new(Replay::read(&self.path()).unwrap()), sanitizer, timed: false }
     }
 
     fn lines(&self) -> Vec<Value> {
@@ -62,7 +62,7 @@ fn failure() -> Step {
 }
 
 #[tokio::test]
-async fn what_was_recorded_plays_again() {
+async fn a_recording_replays() {
     let place = Place::new();
     let script = Script {
         calls: vec![
@@ -92,7 +92,7 @@ async fn what_was_recorded_plays_again() {
     }
     assert_eq!(first[0], [Err(Error::Status { status: 429, message: "slow down".to_owned(), retry_after: Some(7) })]);
 
-    // In another place, by another session, with the small job first.
+    // In another directory, by another session, with the small job first.
     let replayed = place.replayed();
     let moved = |mut request: ModelRequest| {
         request.cache_key = "ses_2".to_owned();
@@ -117,10 +117,10 @@ async fn what_was_recorded_plays_again() {
         let expected = format!("{:?}", first[place]).replace("/home/ann", "/srv/bob");
         assert_eq!(format!("{again:?}"), expected, "{place}");
     }
-    // Everything has been played.
+    // All answers are played.
     let end = items(&replayed, moved(requests[0].clone())).await;
     assert!(matches!(&end[..], [Err(Error::Request { message })] if message.contains("no further answer")), "{end:?}");
-    // But not by another session.
+    // Another session starts from the beginning.
     assert_eq!(items(&replayed, ModelRequest { cache_key: "ses_3".to_owned(), ..moved(requests[0].clone()) }).await, first[0]);
 
     assert_eq!(replayed.replay.first_model(true), ModelRef::parse("test/m"));
@@ -129,7 +129,7 @@ async fn what_was_recorded_plays_again() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_never_made_names_the_first_difference() {
+async fn an_unknown_request_reports_the_first_difference() {
     let place = Place::new();
     let recorded = place.recorded(Script::new([vec![Step::text("a")], vec![Step::text("b")]]));
     items(&recorded, asked("ses_1", &["one"])).await;
@@ -155,7 +155,7 @@ async fn a_request_that_was_never_made_names_the_first_difference() {
 }
 
 #[tokio::test]
-async fn only_what_is_new_is_written_and_no_key() {
+async fn only_new_messages_are_written_and_no_key() {
     let place = Place::new();
     let recorded = place.recorded(Script::new((0..3).map(|_| vec![Step::text("the key is sk-sec"), Step::text("ret-key")])));
     let texts = ["x".repeat(10_000), "use sk-secret-key".to_owned(), "third".to_owned()];
@@ -172,10 +172,10 @@ async fn only_what_is_new_is_written_and_no_key() {
     assert!(lines[1]["system"].is_array() && lines[3].get("system").is_none());
     let text = std::fs::read_to_string(place.path()).unwrap();
     assert!(!text.contains("sk-secret") && !text.contains("ret-key") && text.contains("use ***"), "{text}");
-    // Who has the same key plays the same conversation.
+    // The same key gives the same session.
     let Replayed { replay, .. } = place.replayed();
-    let cleaner = Cleaner { secrets: vec![Secret::new("sk-secret-key").unwrap()], directory: "/srv/bob".to_owned() };
-    let replayed = Replayed { replay, cleaner, timed: false };
+    let sanitizer = Sanitizer { secrets: vec![Secret::new("sk-secret-key").unwrap()], directory: "/srv/bob".to_owned() };
+    let replayed = Replayed { replay, sanitizer, timed: false };
     for count in 1..=3 {
         let said = items(&replayed, asked("ses_1", &texts[..count])).await;
         assert_eq!(said[0], Ok(Delta::Text("the key is ***".to_owned())), "{count}");
@@ -184,13 +184,13 @@ async fn only_what_is_new_is_written_and_no_key() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_file_is_for_its_owner_and_grows() {
+async fn the_file_is_private_and_appended_to() {
     use std::os::unix::fs::PermissionsExt as _;
     let place = Place::new();
     std::fs::write(place.path(), "").unwrap();
     std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
     for session in ["ses_1", "ses_2"] {
-        // Another daemon each time.
+        // A new daemon each time.
         items(&place.recorded(Script::new([vec![Step::text("a")]])), asked(session, &["one"])).await;
     }
     assert_eq!(std::fs::metadata(place.path()).unwrap().permissions().mode() & 0o777, 0o600);
@@ -199,7 +199,7 @@ async fn the_file_is_for_its_owner_and_grows() {
     for session in ["ses_a", "ses_b", "ses_c"] {
         assert!(items(&replayed, asked(session, &["one"])).await[0].is_ok(), "{session}");
     }
-    // Deleted under way, it is begun anew with whole requests.
+    // If it is deleted meanwhile, it is created again with complete requests.
     let recorded = place.recorded(Script::new([vec![Step::text("a")], vec![Step::text("b")]]));
     items(&recorded, asked("ses_1", &["one"])).await;
     std::fs::remove_file(place.path()).unwrap();
@@ -208,7 +208,7 @@ async fn the_file_is_for_its_owner_and_grows() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_written_is_told_before_the_model_is_asked() {
+async fn an_unwritable_file_fails_before_the_request_is_sent() {
     let place = Place::new();
     let recorded = Recorded {
         recorder: Arc::new(Recorder::new(AbsPath::new(place.0.path().join("no/such/place")).unwrap())),
@@ -219,7 +219,7 @@ async fn a_file_that_cannot_be_written_is_told_before_the_model_is_asked() {
 }
 
 #[tokio::test]
-async fn an_abort_and_a_crash_are_seen_in_the_recording() {
+async fn aborts_and_crashes_are_recognised() {
     let place = Place::new();
     let recorded = place.recorded(Script::new([vec![Step::text("half"), Step::Wait { milliseconds: 3_600_000 }]]));
     let mut stream = recorded.stream(asked("ses_1", &["one"]));
@@ -230,7 +230,7 @@ async fn an_abort_and_a_crash_are_seen_in_the_recording() {
     assert_eq!(played[0], Ok(Delta::Text("half".to_owned())));
     assert!(matches!(&played[1], Err(Error::Request { message }) if message.contains("aborted here")), "{played:?}");
 
-    // Without the answer, and with half a line after it.
+    // Without the answer, and with an incomplete line.
     let text = std::fs::read_to_string(place.path()).unwrap();
     let cut: String = text.lines().take(2).map(|line| format!("{line}\n")).collect();
     std::fs::write(place.path(), format!("{cut}{{\"type\":\"ans")).unwrap();
@@ -239,7 +239,7 @@ async fn an_abort_and_a_crash_are_seen_in_the_recording() {
 }
 
 #[test]
-fn what_is_no_recording_says_where() {
+fn invalid_recordings_are_reported_with_their_position() {
     let place = Place::new();
     let told = |text: &str| {
         std::fs::write(place.path(), text).unwrap();
@@ -254,7 +254,7 @@ fn what_is_no_recording_says_where() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_may_take_as_long_as_they_did() {
+async fn answers_can_have_their_original_timing() {
     let place = Place::new();
     items(&place.recorded(Script::new([vec![Step::text("a")]])), asked("ses_1", &["one"])).await;
     let text = std::fs::read_to_string(place.path()).unwrap();

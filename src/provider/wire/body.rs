@@ -1,4 +1,4 @@
-//! What the request bodies of several protocols share. Pure.
+//! Helpers for request bodies that several protocols share. Pure.
 
 use serde_json::{Map, Value, json};
 
@@ -7,26 +7,26 @@ use crate::provider::{
     wire::{media::Piece, variants::merge},
 };
 
-/// Merges the options of settings and agents into a body: objects field by field, all else replaced. The `fixed` fields
-/// are what a call consists of; no option replaces them.
+/// Merges the options of settings and agents into a body: objects field by field, other values are replaced. `fixed`
+/// fields cannot be replaced.
 pub(crate) fn merge_options(body: &mut Map<String, Value>, options: &Map<String, Value>, fixed: &[&str]) {
     let free = options.iter().filter(|(name, _)| !fixed.contains(&name.as_str()));
     merge(body, &free.map(|(name, value)| (name.clone(), value.clone())).collect());
 }
 
-/// The body of a request that asks for the answer as a stream.
+/// Adds the field that requests a stream.
 pub(crate) fn streamed(mut body: Map<String, Value>) -> Map<String, Value> {
     body.insert("stream".to_owned(), Value::Bool(true));
     body
 }
 
-/// The system texts as one, where a protocol has one place for them; `None` when there are none.
+/// Joins the system texts, for protocols with a single system text; `None` if there are none.
 pub(crate) fn joined(system: &[String]) -> Option<String> {
     let texts: Vec<_> = system.iter().map(String::as_str).filter(|text| !text.trim().is_empty()).collect();
     (!texts.is_empty()).then(|| texts.join("\n\n"))
 }
 
-/// Texts are joined to one where there is nothing else, for services that take no lists.
+/// Joins the pieces if all are text, for services that do not support lists.
 pub(crate) fn only_text(pieces: &[Piece]) -> Option<String> {
     let text = |piece: &Piece| match piece {
         Piece::Text(text) => Some(text.clone()),
@@ -35,12 +35,12 @@ pub(crate) fn only_text(pieces: &[Piece]) -> Option<String> {
     pieces.iter().map(text).collect::<Option<Vec<_>>>().map(|texts| texts.join("\n\n"))
 }
 
-/// The arguments of a call as an object; empty for anything else that a model wrote, which services refuse.
+/// The arguments of a call as an object; empty for anything else, which services reject.
 pub(crate) fn object(input: &Value) -> Value {
     if input.is_object() { input.clone() } else { json!({}) }
 }
 
-/// Tools as Chat Completions and Ollama describe them.
+/// Tools in the form of Chat Completions and Ollama.
 pub(crate) fn function_tools(tools: &[ToolSpec]) -> Value {
     let tool = |tool: &ToolSpec| json!({"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters}});
     tools.iter().map(tool).collect()
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_change_objects_field_by_field() {
+    fn options_are_merged_field_by_field() {
         let object = |value: Value| value.as_object().unwrap().clone();
         let mut body = object(json!({"model": "m", "a": {"b": 1, "c": {"d": 2}}, "list": [1, 2]}));
         let options = object(json!({"model": "other", "a": {"c": {"e": 3}, "b": null}, "list": [3], "new": {"x": 1}}));

@@ -1,7 +1,7 @@
-//! One HTTP exchange with a model service: the request goes out, the bytes of the answer come in, deltas come out.
+//! One HTTP exchange with a model service: sends the request, reads the response, and produces deltas.
 //!
-//! The request is made here and not through genai, which couples it to decoders that this program cannot use: the file
-//! `stream` of each protocol says what is wrong with the one for it, `decode::frames` what all share.
+//! It does not use genai, which couples requests to decoders that are unsuitable here: the file `stream` of each
+//! protocol explains why for its decoder, `decode::frames` for all.
 
 use std::time::Duration;
 
@@ -21,36 +21,36 @@ use crate::provider::{
 };
 
 /// How much of an error body is read, in bytes.
-const MAX_ERROR_BODY: usize = 256 * 1024;
-/// Timeout for the usage and the end of the stream, once the service has said why its answer ends; also for what follows
-/// a text that is no answer.
+const MAX_ERROR_BODY_BYTES: usize = 256 * 1024;
+/// The timeout for the usage and the end of the stream after the finish reason; also for more data after a response
+/// that is not of the protocol.
 const GRACE_PERIOD: Duration = Duration::from_secs(3);
-/// The same where content has come with the reason or after it: Gemini ends so, and some services name a reason in every
-/// chunk.
-const DOUBTFUL_GRACE_PERIOD: Duration = Duration::from_secs(6);
-/// Keep-alive messages that add nothing to the answer prolong the timeout up to this many times.
+/// The same if content came with the finish reason or after it: Gemini does so, and some services send a reason in
+/// every chunk.
+const UNCERTAIN_GRACE_PERIOD: Duration = Duration::from_secs(6);
+/// Keep-alive messages extend the timeout up to this factor.
 const KEEP_ALIVE_FACTOR: u32 = 2;
 
-/// An answer that is coming in.
+/// An answer that is being received.
 pub(crate) struct Incoming {
     response: Response,
     decoding: Decoding,
-    /// How long the service may send nothing.
+    /// The timeout without data.
     timeout: Duration,
-    /// How far the answer is.
+    /// The progress of the answer.
     progress: u64,
-    /// How long has been waited since something was last added to it. Time in which nobody wants more is not waiting.
+    /// The time spent waiting since the last progress, without the time in which the consumer did not poll.
     waited: Duration,
-    /// The body so far, while nothing in it is of the protocol.
+    /// The body so far, while it contains nothing of the protocol.
     opening: Opening,
-    /// The address as messages may name it.
+    /// The address for messages.
     service: String,
-    /// What comes after the last delta.
+    /// The item after the last delta.
     end: Option<Error>,
     ended: bool,
 }
 
-/// Sends the request; the answer has begun when this returns.
+/// Sends the request, and returns when the response has begun.
 pub(crate) async fn open(request: RequestBuilder, wire: &dyn Wire, timeout: Duration, service: String) -> Result<Incoming, Error> {
     let sent = tokio::time::timeout(timeout, request.send()).await;
     let response = sent.map_err(|_| error::silent(&service, "did not answer in time"))?.map_err(|error| unreachable(&error, &service))?;
@@ -66,14 +66,14 @@ pub(crate) async fn open(request: RequestBuilder, wire: &dyn Wire, timeout: Dura
     Ok(Incoming { response, decoding, timeout, progress: 0, waited: Duration::ZERO, opening, service, end: None, ended: false })
 }
 
-/// As much of an error's body as comes in time; what is missing costs only words.
+/// The part of an error body that arrives in time; it is only needed for the message.
 async fn error_body(mut response: Response, timeout: Duration) -> Vec<u8> {
     let mut body = Vec::new();
     let until = Instant::now() + timeout;
     while let Ok(Ok(Some(bytes))) = tokio::time::timeout_at(until, response.chunk()).await {
-        let room = MAX_ERROR_BODY - body.len();
+        let room = MAX_ERROR_BODY_BYTES - body.len();
         body.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        if body.len() == MAX_ERROR_BODY {
+        if body.len() == MAX_ERROR_BODY_BYTES {
             break;
         }
     }
@@ -83,7 +83,7 @@ async fn error_body(mut response: Response, timeout: Duration) -> Vec<u8> {
 impl Incoming {
     /// All deltas, then `Finish` or an error.
     pub(crate) fn deltas(self) -> impl Stream<Item = Result<Delta, Error>> + Send {
-        // Boxed, so that not the whole state moves with each delta.
+        // Boxed, so that the state is not moved with each delta.
         stream::unfold(Box::new(self), |mut this| async move { Some((this.next().await?, this)) })
     }
 
@@ -99,30 +99,31 @@ impl Incoming {
         }
     }
 
-    /// How long to wait for the next bytes.
-    fn allowance(&self) -> Duration {
+    /// The timeout for the next bytes.
+    fn remaining_timeout(&self) -> Duration {
         if self.decoding.is_complete() {
-            let grace = if self.decoding.has_surely_ended() { GRACE_PERIOD } else { DOUBTFUL_GRACE_PERIOD };
+            let grace = if self.decoding.has_certainly_ended() { GRACE_PERIOD } else { UNCERTAIN_GRACE_PERIOD };
             return grace.saturating_sub(self.waited);
         }
-        let silence = if self.opening.could_be_all() { GRACE_PERIOD.min(self.timeout) } else { self.timeout };
+        let silence = if self.opening.may_be_complete() { GRACE_PERIOD.min(self.timeout) } else { self.timeout };
         silence.min(self.timeout.saturating_mul(KEEP_ALIVE_FACTOR).saturating_sub(self.waited))
     }
 
-    /// Takes the next bytes. Deltas that came before an error are handed out before it.
+    /// Receives the next bytes. Deltas before an error are returned before it.
     async fn receive(&mut self) {
-        let (since, allowance) = (Instant::now(), self.allowance());
-        // Without the check, bytes that are always ready would never time out.
-        let next = if allowance.is_zero() { None } else { tokio::time::timeout(allowance, self.response.chunk()).await.ok() };
+        let (since, remaining_timeout) = (Instant::now(), self.remaining_timeout());
+        // Without this check, bytes that are always ready would never time out.
+        let next =
+            if remaining_timeout.is_zero() { None } else { tokio::time::timeout(remaining_timeout, self.response.chunk()).await.ok() };
         let received = match next {
             Some(Ok(Some(bytes))) => self.push(&bytes),
-            Some(Ok(None)) => self.over(error::cut),
-            // A connection that breaks after all has been said costs nothing.
-            Some(Err(error)) => self.over(|service| unreachable(&error, service)),
-            None if allowance < self.timeout => {
-                self.over(|service| error::silent(service, "sent signs of life and nothing of an answer for too long"))
+            Some(Ok(None)) => self.finish(error::cut),
+            // A connection that breaks after a complete answer is not an error.
+            Some(Err(error)) => self.finish(|service| unreachable(&error, service)),
+            None if remaining_timeout < self.timeout => {
+                self.finish(|service| error::silent(service, "sent signs of life and nothing of an answer for too long"))
             }
-            None => self.over(|service| error::silent(service, "sent nothing for too long")),
+            None => self.finish(|service| error::silent(service, "sent nothing for too long")),
         };
         let progress = self.decoding.progress();
         self.waited = if progress == self.progress { self.waited + since.elapsed() } else { Duration::ZERO };
@@ -137,8 +138,8 @@ impl Incoming {
         Ok(())
     }
 
-    /// Nothing more will come: the answer is complete, or there is an error.
-    fn over(&mut self, error: impl FnOnce(&str) -> Error) -> Result<(), Error> {
+    /// Called when no more data will come: the answer is complete, or this is an error.
+    fn finish(&mut self, error: impl FnOnce(&str) -> Error) -> Result<(), Error> {
         match self.decoding.end() {
             Err(Fault::Cut) => match self.opening.text() {
                 Some(text) => Err(error::from_text(&self.service, &text)),

@@ -1,4 +1,5 @@
-//! Images and documents for models: what a wire protocol can carry, and what is said where it cannot. Pure.
+//! Images and documents for models: blocks of a wire protocol, or a sentence in their place if the model cannot have
+//! them. Pure.
 
 use base64::Engine as _;
 use polytree_protocol::provider::Model;
@@ -6,10 +7,10 @@ use serde_json::Value;
 
 use crate::provider::definition::{Media, UserContent};
 
-/// The longest text document that is put into a message, in bytes.
-const MAX_TEXT: usize = 256 * 1024;
+/// The size limit of a text document in a message, in bytes.
+const MAX_TEXT_BYTES: usize = 256 * 1024;
 
-/// A piece of content as it goes onto the wire.
+/// A piece of content in its wire form.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Piece {
     Text(String),
@@ -17,10 +18,10 @@ pub(crate) enum Piece {
     Block(Value),
 }
 
-/// Makes a block of the protocol from an image or a document of that media type; `None` where the protocol does not take it.
+/// Converts an image or document to a block of the protocol; `None` if the protocol does not support its media type.
 pub(crate) type Block = fn(&Media, &str) -> Option<Value>;
 
-/// The pieces of a user message. `model` tells whether it takes images and documents.
+/// The pieces of a user message.
 pub(crate) fn user_pieces(content: &[UserContent], block: Block, model: &Model) -> Vec<Piece> {
     let piece = |content: &UserContent| match content {
         UserContent::Text(text) => Piece::Text(text.clone()),
@@ -29,10 +30,10 @@ pub(crate) fn user_pieces(content: &[UserContent], block: Block, model: &Model) 
     content.iter().map(piece).filter(|piece| !matches!(piece, Piece::Text(text) if text.trim().is_empty())).collect()
 }
 
-/// An image or document as a block, as text, or as a sentence saying that the model cannot have it.
+/// Converts an image or document to a block, to text, or to a sentence saying that the model cannot have it.
 pub(crate) fn media_piece(media: &Media, block: Block, model: &Model) -> Piece {
     let name = media.filename.as_deref().unwrap_or("without a name");
-    // Parameters such as `; charset=utf-8` and upper case are no part of the type.
+    // Removes parameters such as `; charset=utf-8`, and upper case.
     let mime = media.mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let (kind, subtype) = mime.split_once('/').unwrap_or((mime.as_str(), ""));
     if kind == "text" || matches!(subtype, "json" | "xml" | "yaml" | "toml") {
@@ -51,7 +52,7 @@ pub(crate) fn media_piece(media: &Media, block: Block, model: &Model) -> Piece {
 
 fn decoded_text(media: &Media) -> Option<String> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(&media.base64).ok()?;
-    String::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_TEXT)
+    String::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_TEXT_BYTES)
 }
 
 #[cfg(test)]
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn images_become_blocks_of_the_protocol() {
+    fn images_are_converted_to_blocks() {
         let image = media("image/PNG; x=1", "AAAA");
         let expected = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}});
         assert_eq!(piece(&image, OPENAI, &model(true)), Piece::Block(expected));
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_said() {
+    fn unsupported_media_are_described() {
         for &wire in ALL {
             assert!(text(piece(&media("image/png", "AAAA"), wire, &model(false))).contains("this model cannot see"));
             assert!(text(piece(&media("application/pdf", "AAAA"), wire, &model(false))).contains("this model cannot read documents"));
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn text_documents_are_text_for_every_model() {
+    fn text_documents_are_sent_as_text() {
         for sees in [true, false] {
             assert_eq!(
                 text(piece(&media("text/plain", "aGVsbG8="), ANTHROPIC, &model(sees))),

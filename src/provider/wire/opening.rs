@@ -1,9 +1,9 @@
-//! The beginning of a body, as long as nothing in it is of the protocol: some services answer with a text, a web page or
-//! a piece of JSON, and with status 200. Pure.
+//! The beginning of a body that contains nothing of the protocol: some services answer with a text, a web page or JSON,
+//! and with status 200. Pure.
 
-/// How much of a body is kept, in bytes.
-const MAX_KEPT: usize = 64 * 1024;
-/// The fields of an event stream; a line without a name is a comment.
+/// How much of the body is kept.
+const MAX_KEPT_BYTES: usize = 64 * 1024;
+/// The fields of an event stream; a line with an empty name is a comment.
 const FIELDS: [&str; 5] = ["data", "event", "id", "retry", ""];
 
 /// The beginning of a body.
@@ -14,18 +14,18 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// Takes what has come; with `framed` something of the protocol has, and nothing is kept any longer.
+    /// Adds received bytes. `framed`: a frame of the protocol was found, so nothing is kept any longer.
     pub(crate) fn add(&mut self, bytes: &[u8], framed: bool) {
         self.framed |= framed;
         if self.framed {
             self.bytes = Vec::new();
         } else {
-            self.bytes.extend_from_slice(&bytes[..bytes.len().min(MAX_KEPT - self.bytes.len())]);
+            self.bytes.extend_from_slice(&bytes[..bytes.len().min(MAX_KEPT_BYTES - self.bytes.len())]);
         }
     }
 
-    /// Whether this could be all that will come: a text, a page, or JSON that is complete.
-    pub(crate) fn could_be_all(&self) -> bool {
+    /// Whether this may be the complete body: a text, a page, or complete JSON.
+    pub(crate) fn may_be_complete(&self) -> bool {
         let bytes = self.bytes.trim_ascii();
         match bytes.first() {
             None => false,
@@ -36,7 +36,7 @@ impl Opening {
         }
     }
 
-    /// The text that stands where an answer should.
+    /// The text in place of an answer.
     pub(crate) fn text(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.bytes);
         let text = text.trim_start_matches('\u{feff}').trim();
@@ -58,29 +58,29 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_known_from_a_stream() {
+    fn a_text_is_distinguished_from_a_stream() {
         for text in ["no healthy upstream", "<html>x</html>", "\u{feff}error code: 1020", "database is down\ndata: x"] {
-            assert!(opening(text).text().is_some() && opening(text).could_be_all(), "{text}");
+            assert!(opening(text).text().is_some() && opening(text).may_be_complete(), "{text}");
         }
         for text in ["", " \n", ": ping\n\n: ping", "data", "da", "event: x\n", "id\n", "retry: 5\n\n"] {
-            assert!(opening(text).text().is_none() && !opening(text).could_be_all(), "{text}");
+            assert!(opening(text).text().is_none() && !opening(text).may_be_complete(), "{text}");
         }
     }
 
     #[test]
-    fn json_could_be_all_when_it_is_complete() {
-        assert!(opening("{\"detail\": \"no\"}\n").could_be_all() && opening("[{}]").could_be_all());
-        assert!(!opening("{\"detail\": {}").could_be_all() && !opening("{\"a\"").could_be_all());
+    fn json_may_be_the_body_when_it_is_complete() {
+        assert!(opening("{\"detail\": \"no\"}\n").may_be_complete() && opening("[{}]").may_be_complete());
+        assert!(!opening("{\"detail\": {}").may_be_complete() && !opening("{\"a\"").may_be_complete());
         assert_eq!(opening("{\"detail\": 1}").text(), None);
     }
 
     #[test]
-    fn no_more_is_kept_than_is_needed() {
+    fn the_kept_size_is_bounded() {
         let mut opening = Opening::default();
         for _ in 0..100 {
             opening.add(&[b'x'; 4096], false);
         }
-        assert_eq!(opening.bytes.len(), MAX_KEPT);
+        assert_eq!(opening.bytes.len(), MAX_KEPT_BYTES);
         opening.add(b"", true);
         opening.add(b"more", false);
         assert_eq!((opening.bytes.capacity(), opening.text()), (0, None));

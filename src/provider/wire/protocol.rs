@@ -1,4 +1,4 @@
-//! What a wire protocol has to say about itself. Everything else that models need is the same for all of them.
+//! The trait for wire protocols: all that differs between them.
 
 use std::{
     borrow::Cow,
@@ -26,18 +26,17 @@ pub(crate) trait Wire: Send + Sync {
     /// The base URL of the service that the protocol was made for.
     fn base_url(&self) -> &'static str;
 
-    /// Whether other services offer it too. One that only its maker offers is not used at a base URL elsewhere, unless
-    /// the settings name it.
+    /// Whether other services offer it too. If not, it is not used at another base URL unless the settings name it.
     fn is_widely_offered(&self) -> bool {
         true
     }
 
-    /// The packages by which models.dev names the services that offer it.
+    /// The npm packages by which models.dev marks services with this protocol.
     fn packages(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// The path below the base URL for that model.
+    /// The path relative to the base URL.
     fn path(&self, model: &str) -> Cow<'static, str>;
 
     /// The query of the URL.
@@ -45,12 +44,12 @@ pub(crate) trait Wire: Send + Sync {
         None
     }
 
-    /// The header that carries the key, and what stands before the key in it.
+    /// The header for the key, and the prefix of its value.
     fn key_header(&self) -> (&'static str, &'static str) {
         ("authorization", "Bearer ")
     }
 
-    /// Headers of the protocol's own.
+    /// Additional headers of the protocol.
     fn headers(&self) -> &'static [(&'static str, &'static str)] {
         &[]
     }
@@ -58,13 +57,13 @@ pub(crate) trait Wire: Send + Sync {
     /// The body of a request.
     fn body(&self, request: &ModelRequest, address: &Address) -> Map<String, Value>;
 
-    /// Changes a body that the service has refused with status 400 and this message; false when nothing can be changed.
-    /// A changed body is sent once more.
+    /// Changes a body that the service has rejected with status 400 and this message, to send it once more; false if
+    /// nothing can be changed.
     fn amend(&self, _body: &mut Map<String, Value>, _message: &str) -> bool {
         false
     }
 
-    /// How the bytes of an answer are divided.
+    /// The framing of answers.
     fn framing(&self) -> Framing {
         Framing::Events
     }
@@ -72,16 +71,16 @@ pub(crate) trait Wire: Send + Sync {
     /// A decoder for one answer.
     fn decoder(&self) -> Box<dyn Decode>;
 
-    /// The variants of a model that thinks: by name, the fields of the body that choose how much.
+    /// The variants of a thinking model: by name, the fields of the body that choose the effort.
     fn variants(&self, model: &Model) -> Variants;
 
-    /// The fields of the body that make a model call one of its tools, none where the protocol or the request allows none.
-    /// Not every service obeys them.
+    /// The fields of the body that force a tool call; empty if the protocol or the request does not support it. Not
+    /// every service obeys them.
     fn forced_call(&self, _options: &Map<String, Value>, _model: &Model) -> Map<String, Value> {
         Map::new()
     }
 
-    /// What the tests of all protocols know of this one.
+    /// The test data of this protocol.
     #[cfg(test)]
     fn column(&self) -> crate::provider::wire::tests::Column;
 }

@@ -1,4 +1,4 @@
-//! A model service that is reached over HTTP, whatever its wire protocol.
+//! A model service over HTTP, with any wire protocol.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -22,27 +22,25 @@ use crate::{
     stdx::{secrets::redact::is_secret_name, tasks::Tasks},
 };
 
-/// How long a service may send nothing, in milliseconds, where the settings do not say.
+/// The default timeout without data.
 pub(crate) const DEFAULT_TIMEOUT_MS: u64 = 300_000;
 
 /// Address, protocol and credentials of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RemoteSettings {
-    /// The wire protocol.
     pub(crate) api: &'static dyn Wire,
-    /// The address below which the protocol's paths lie; `None` for its maker's own.
+    /// The base URL; `None` for that of the protocol's original service.
     pub(crate) base_url: Option<String>,
-    /// The key; services on loopback often need none.
+    /// Services on loopback often need none.
     pub(crate) api_key: Option<Secret>,
-    /// Further headers; they win over ours.
+    /// Additional headers; they override the default ones.
     pub(crate) headers: BTreeMap<String, Secret>,
-    /// How long the service may send nothing, before and within an answer, in milliseconds.
+    /// The timeout without data, before and within an answer, in milliseconds.
     pub(crate) timeout_ms: u64,
-    /// The way to it.
     pub(crate) network: Network,
 }
 
-/// A service. Cheap to make: the HTTP client behind it is built at the first call.
+/// A service. Cheap to create: the HTTP client is built at the first request.
 #[derive(Clone)]
 pub(crate) struct Remote {
     settings: Arc<RemoteSettings>,
@@ -50,7 +48,6 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// A service with the given settings that shares HTTP clients with others.
     #[must_use]
     pub(crate) fn new(settings: RemoteSettings, clients: Arc<Clients>) -> Self {
         Self { settings: Arc::new(settings), clients }
@@ -85,7 +82,7 @@ impl Remote {
         if let Some(client) = self.clients.known(&address, &self.settings.network) {
             return Ok(client);
         }
-        // Certificates may have to be read.
+        // May read certificate files.
         let (clients, settings) = (Arc::clone(&self.clients), Arc::clone(&self.settings));
         let built = Tasks::spawn_blocking(move || clients.get(&address, &settings.network)).await;
         built.unwrap_or_else(|error| Err(Error::Request { message: format!("the HTTP client cannot be built: {error}") }))
@@ -97,19 +94,19 @@ impl Remote {
             ("accept".to_owned(), settings.api.framing().media_type().to_owned()),
             ("content-type".to_owned(), "application/json".to_owned()),
         ]);
-        // A key that one of the further headers shows already is not shown again.
+        // The key is not sent twice if an additional header contains it.
         let shows = |key: &Secret| settings.headers.iter().any(|(name, value)| is_secret_name(name) && is_last_word(value, key));
         if let Some(key) = settings.api_key.as_ref().filter(|key| !shows(key)) {
             let (name, before) = settings.api.key_header();
             headers.insert(name.to_owned(), format!("{before}{}", key.expose()));
         }
         headers.extend(settings.api.headers().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        // Lower case, because names that differ in case only are the same header.
+        // Lower case, because header names are case-insensitive.
         headers.extend(settings.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.expose().to_owned())));
         headers
     }
 
-    /// Takes the key, and headers that look like one, out of a text.
+    /// Redacts the key, and header values that look like one.
     fn redact(&self, text: String) -> String {
         let is_secret =
             |name: &str| ["auth", "key", "token", "secret", "cookie"].iter().any(|word| name.to_ascii_lowercase().contains(word));
@@ -118,7 +115,7 @@ impl Remote {
     }
 }
 
-/// Whether a header's value is the key, perhaps behind a scheme.
+/// Whether a header's value is the key, possibly after a scheme.
 fn is_last_word(value: &Secret, key: &Secret) -> bool {
     value.expose().split_ascii_whitespace().next_back() == Some(key.expose())
 }

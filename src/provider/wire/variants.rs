@@ -1,26 +1,26 @@
-//! Helpers for the variants of models: how much a model thinks, as fields of a request's body. Pure.
+//! Helpers for variants of models: the thinking effort as fields of a request's body. Pure.
 
 use polytree_protocol::provider::Model;
 use serde_json::{Map, Value};
 
-/// Variants by name, with the fields that make them.
+/// Variants by name, with their fields.
 pub type Variants = Vec<(String, Map<String, Value>)>;
 
-/// How many tokens of thinking a name stands for, where the service counts them.
+/// The thinking budget in tokens of each name, for services with budgets.
 const BUDGETS: [(&str, u64); 4] = [("low", 4_096), ("medium", 10_240), ("high", 16_384), ("max", 31_999)];
 
-/// A variant for each of the names.
+/// A variant for each name.
 pub(crate) fn named(names: &[&str], fields: impl Fn(&str) -> Value) -> Variants {
     names.iter().map(|name| ((*name).to_owned(), object(fields(name)))).collect()
 }
 
-/// A variant for each budget that leaves room for an answer.
+/// A variant for each budget that leaves enough tokens for an answer.
 pub(crate) fn budgets(model: &Model, fields: impl Fn(u64) -> Value) -> Variants {
     let fits = |budget: u64| model.limit.output == 0 || budget < model.limit.output;
     BUDGETS.iter().filter(|(_, budget)| fits(*budget)).map(|(name, budget)| ((*name).to_owned(), object(fields(*budget)))).collect()
 }
 
-/// The effort levels that OpenAI's protocols know for a model.
+/// The effort levels of a model in OpenAI's protocols.
 pub(crate) fn efforts(model: &Model) -> &'static [&'static str] {
     match model.id.strip_prefix("gpt-") {
         Some(version) if version.starts_with("5-") || version == "5" => &["minimal", "low", "medium", "high"],
@@ -34,7 +34,7 @@ pub(crate) fn object(value: Value) -> Map<String, Value> {
     if let Value::Object(fields) = value { fields } else { Map::new() }
 }
 
-/// Puts fields over others; objects are merged.
+/// Overrides fields with others; objects are merged.
 pub fn merge(base: &mut Map<String, Value>, over: &Map<String, Value>) {
     for (key, value) in over {
         match (base.get_mut(key), value) {

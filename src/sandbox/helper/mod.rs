@@ -15,6 +15,7 @@ use std::{
     process::ExitCode,
 };
 
+pub use self::files::open_real;
 use self::processes::{FAILED, no_input};
 use super::{
     policy::Abilities,

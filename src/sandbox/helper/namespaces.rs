@@ -28,7 +28,10 @@ use super::{
     files::open_real,
     processes::{self, First},
 };
-use crate::sandbox::spec::{Cover, Network, Spec};
+use crate::sandbox::{
+    blank,
+    spec::{Cover, Network, Spec},
+};
 
 /// Makes the namespaces and mounts what is to be mounted; returns in the first process of the one for processes.
 pub fn enter(spec: &Spec) -> io::Result<First> {
@@ -108,18 +111,18 @@ fn cover(kind: Cover, path: &Path, blank: &Path) -> io::Result<()> {
         Err(error) => return Err(error.into()),
     };
     let is_directory = FileType::from_raw_mode(rustix::fs::fstat(&target)?.st_mode) == FileType::Directory;
-    let memory = |flags: MsFlags, options: &str| -> io::Result<()> {
-        Ok(mount(Some("tmpfs"), &by_descriptor(&target), Some("tmpfs"), flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some(options))?)
-    };
     match kind {
         Cover::Pin => bind(target.as_fd(), target.as_fd()).map(drop),
         Cover::ReadOnly => read_only(bind(target.as_fd(), target.as_fd())?.as_fd()),
-        Cover::Hide if is_directory => memory(MsFlags::MS_RDONLY, "size=4k,mode=000"),
         Cover::Hide => {
-            let blank = openat(CWD, blank, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            let blank = if is_directory { blank::directory(blank) } else { blank::file(blank) };
+            let blank = openat(CWD, &blank, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             read_only(bind(blank.as_fd(), target.as_fd())?.as_fd())
         }
-        Cover::Memory => memory(MsFlags::empty(), "mode=1777"),
+        Cover::Memory => {
+            let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+            Ok(mount(Some("tmpfs"), &by_descriptor(&target), Some("tmpfs"), flags, Some("mode=1777"))?)
+        }
     }
 }
 

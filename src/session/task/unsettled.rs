@@ -1,4 +1,4 @@
-//! What a session's task does about what could not be stored, and about what it or a daemon before it leaves undone.
+//! How a session's task retries what could not be stored, and defers or aborts what an earlier daemon left.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 use super::SessionTask;
 use crate::{
-    session::{Error, recover, sessions::TurnEnd},
+    session::{Error, mailbox::TurnEnd, recover},
     store::Cause,
 };
 
-/// Between two tries to write what could not be stored: first, and at most.
-const SETTLE_WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// The backoff between attempts to write what could not be stored: at first, and at most.
+const SETTLE_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
-/// The store does not say the truth about the last turn.
+/// The end of the last turn is not in the store yet.
 pub(super) struct Unsettled {
     cause: Cause,
     wait: Duration,
@@ -22,12 +22,12 @@ pub(super) struct Unsettled {
 
 impl Unsettled {
     pub fn new(cause: Cause) -> Self {
-        Self { cause, wait: SETTLE_WAIT.0, next: Instant::now() + SETTLE_WAIT.0 }
+        Self { cause, wait: SETTLE_BACKOFF.0, next: Instant::now() + SETTLE_BACKOFF.0 }
     }
 }
 
 impl SessionTask {
-    /// Writes down what could not be stored, if there is anything.
+    /// Writes what could not be stored, if there is anything.
     pub(super) async fn settle(&mut self) -> Result<(), Error> {
         let Some(unsettled) = &mut self.unsettled else { return Ok(()) };
         match recover::settle(&self.shared, &self.id, unsettled.cause.clone()).await {
@@ -39,17 +39,17 @@ impl SessionTask {
                 Ok(())
             }
             Err(error) => {
-                unsettled.wait = (unsettled.wait * 2).min(SETTLE_WAIT.1);
+                unsettled.wait = (unsettled.wait * 2).min(SETTLE_BACKOFF.1);
                 unsettled.next = Instant::now() + unsettled.wait;
                 Err(error)
             }
         }
     }
 
-    /// Nothing runs, but something may wait since a daemon before this one. None of it is begun for the sake of ending it.
-    pub(super) async fn abort_what_is_left(&mut self) -> Result<bool, Error> {
-        let left = self.shared.take_left(&self.id);
-        if !left && self.unsettled.is_none() {
+    /// Aborts without a running turn: ends what an earlier daemon left, without starting it.
+    pub(super) async fn abort_deferred(&mut self) -> Result<bool, Error> {
+        let deferred = self.shared.take_deferred(&self.id);
+        if !deferred && self.unsettled.is_none() {
             return Ok(false);
         }
         match recover::settle(&self.shared, &self.id, Cause::Abort).await {
@@ -60,34 +60,34 @@ impl SessionTask {
                 Ok(settled.closed)
             }
             Err(error) => {
-                if left {
-                    self.shared.leave_for_later(&self.id);
+                if deferred {
+                    self.shared.defer(&self.id);
                 }
                 Err(error)
             }
         }
     }
 
-    /// What waits stays in the store for the next command, or the next daemon. Their callers are told that this one ends.
-    pub(super) fn leave_queue(&mut self) {
+    /// The queue stays in the store until the next command, or the next daemon. Its callers learn that this daemon stops.
+    pub(super) fn defer_queue(&mut self) {
         if self.queue.is_empty() {
             return;
         }
-        self.shared.leave_for_later(&self.id);
+        self.shared.defer(&self.id);
         for (id, _) in std::mem::take(&mut self.queue) {
             self.waiters.remove(&id);
         }
         self.shared.activity.set_queued(&self.id, 0);
     }
 
-    /// The store cannot be written: what waits stays in it, and its callers are told. The idle status is told later.
+    /// The store cannot be written: the queue stays in it, and its callers are told. The idle status follows later.
     pub(super) fn give_up(&mut self, error: &str) {
         self.shared.statuses.clear(&self.id);
         if self.unsettled.is_none() {
             self.unsettled = Some(Unsettled::new(Cause::Store(error.to_owned())));
         }
         if !self.queue.is_empty() {
-            self.shared.leave_for_later(&self.id);
+            self.shared.defer(&self.id);
         }
         for (id, _) in std::mem::take(&mut self.queue) {
             self.answer(&id, &TurnEnd::Unstored(error.to_owned()));

@@ -2,7 +2,7 @@
 //! clients, or to the model of another service. A secret that comes encoded or in pieces with something between them is
 //! not found.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::Value;
@@ -22,6 +22,8 @@ const LONGEST: usize = 16 * 1024;
 #[derive(Debug, Clone, Default)]
 pub struct KnownSecrets {
     secrets: Vec<String>,
+    /// The bytes that they begin with.
+    beginnings: Vec<u8>,
     finder: Option<AhoCorasick>,
 }
 
@@ -44,7 +46,9 @@ impl KnownSecrets {
         // A set of short texts always has a finder; of one that could not be built nothing would be redacted.
         let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&secrets);
         let finder = finder.inspect_err(|error| tracing::error!(%error, "secrets cannot be looked for")).ok();
-        Self { secrets, finder }
+        let mut beginnings: Vec<u8> = secrets.iter().map(|secret| secret.as_bytes()[0]).collect();
+        beginnings.dedup();
+        Self { secrets, beginnings, finder }
     }
 
     /// Whether the text is one of the secrets, or holds one.
@@ -71,6 +75,25 @@ impl KnownSecrets {
         Cow::Owned(clean)
     }
 
+    /// The range of a text, made wider where it would cut a secret in two: what is cut out so is still redacted.
+    #[must_use]
+    pub fn whole(&self, text: &[u8], range: Range<usize>) -> Range<usize> {
+        let Some(finder) = &self.finder else { return range };
+        let cut = |at: usize| {
+            let around = at.saturating_sub(self.longest())..text.len().min(at + self.longest());
+            let found = finder.find_iter(&text[around.clone()]).map(|secret| around.start + secret.start()..around.start + secret.end());
+            found.into_iter().find(|secret| secret.start < at && at < secret.end)
+        };
+        let start = cut(range.start).map_or(range.start, |secret| secret.start);
+        start..cut(range.end).map_or(range.end, |secret| secret.end)
+    }
+
+    /// How many bytes the longest of them has.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.secrets.iter().map(String::len).max().unwrap_or(0)
+    }
+
     /// The same in place.
     pub fn clean(&self, text: &mut String) {
         if let Cow::Owned(clean) = self.redact(text) {
@@ -88,14 +111,17 @@ impl KnownSecrets {
         }
     }
 
-    /// So many bytes at the end of the text may be the beginning of a secret.
+    /// From where on the text may be the beginning of a secret, or of a longer one than is there.
     fn open_end(&self, text: &str) -> usize {
-        let most = self.secrets.iter().map(String::len).max().unwrap_or(1) - 1;
-        let from = text.ceil_char_boundary(text.len().saturating_sub(most));
-        let ends = text[from..].char_indices().map(|(at, _)| &text[from + at..]);
-        ends.map(|end| (end, end.len()))
-            .find(|(end, _)| self.secrets.iter().any(|secret| secret.starts_with(end)))
-            .map_or(0, |(_, length)| length)
+        let last = self.finder.as_ref().and_then(|finder| finder.find_iter(text).last());
+        // What is left of the last secret is no part of another one.
+        let after = last.map_or(0, |secret| secret.end());
+        let from = text.ceil_char_boundary(after.max((text.len() + 1).saturating_sub(self.longest())));
+        let starts = (from..text.len()).filter(|at| self.beginnings.contains(&text.as_bytes()[*at]) && text.is_char_boundary(*at));
+        let mut starts = last.map(|secret| secret.start()).into_iter().chain(starts);
+        starts
+            .find(|at| self.secrets.iter().any(|secret| secret.len() > text.len() - at && secret.starts_with(&text[*at..])))
+            .unwrap_or(text.len())
     }
 }
 
@@ -113,16 +139,14 @@ impl Redactor {
         }
         self.kept.push_str(text);
         let whole = std::mem::take(&mut self.kept);
-        // What is left of the last secret is no part of another one.
-        let from = secrets.finder.as_ref().and_then(|finder| finder.find_iter(&whole).last()).map_or(0, |secret| secret.end());
-        let certain = whole.len() - secrets.open_end(&whole[from..]);
+        let certain = secrets.open_end(&whole);
         self.kept.push_str(&whole[certain..]);
         secrets.redact(&whole[..certain]).into_owned()
     }
 
-    /// What was kept back, once no more comes.
-    pub fn finish(&mut self) -> String {
-        std::mem::take(&mut self.kept)
+    /// What was kept back, once no more comes: it may still be a shorter secret.
+    pub fn finish(&mut self, secrets: &KnownSecrets) -> String {
+        secrets.redact(&std::mem::take(&mut self.kept)).into_owned()
     }
 }
 
@@ -157,14 +181,29 @@ mod tests {
         assert_eq!(redactor.push(&secrets, "ask s"), "ask ");
         assert_eq!(redactor.push(&secrets, "k-"), "");
         assert_eq!(redactor.push(&secrets, "x\n"), "sk-x\n");
-        assert_eq!((redactor.push(&secrets, "sk-OPENAISECRET-lon"), redactor.finish()), ("[redacted key]-lon".to_owned(), String::new()));
+        // A longer secret begins with this one.
+        assert_eq!(redactor.push(&secrets, "sk-OPENAISECRET-lon"), "");
+        assert_eq!(redactor.push(&secrets, "g x"), "[redacted key]-long x");
+        assert_eq!((redactor.push(&secrets, "sk-OPENAISECRET"), redactor.finish(&secrets)), (String::new(), "[redacted key]".to_owned()));
+        assert_eq!(redactor.push(&secrets, "ABCABCABCABCABD"), "[redacted key]");
+    }
+
+    #[test]
+    fn a_cut_takes_a_secret_as_a_whole() {
+        let secrets = KnownSecrets::new(KEYS);
+        let text = b"ab sk-OPENAISECRET cd gsk_0123456789abcdef";
+        for (range, expected) in
+            [(0..2, 0..2), (0..3, 0..3), (0..4, 0..18), (5..10, 3..18), (18..30, 18..42), (3..18, 3..18), (0..42, 0..42)]
+        {
+            assert_eq!(secrets.whole(text, range.clone()), expected, "{range:?}");
+        }
+        assert_eq!(KnownSecrets::default().whole(text, 4..6), 4..6);
     }
 
     proptest! {
         #[test]
         fn pieces_do_not_matter(texts in prop::collection::vec(prop_oneof![prop::sample::select(&KEYS[..]).prop_map(str::to_owned), "[A-Cs\\-kOé ]{0,6}", "(ABC){1,5}"], 0..8), cuts in prop::collection::vec(0usize..120, 0..9)) {
-            // The longer of two keys that begin alike may not be there yet when the shorter one is.
-            let secrets = KnownSecrets::new([KEYS[0], KEYS[2], KEYS[3]]);
+            let secrets = KnownSecrets::new(KEYS);
             let text = texts.concat();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| text.floor_char_boundary(cut)).collect();
             cuts.sort_unstable();
@@ -173,7 +212,7 @@ mod tests {
                 clean.push_str(&redactor.push(&secrets, &text[from..cut]));
                 from = cut;
             }
-            clean.push_str(&redactor.finish());
+            clean.push_str(&redactor.finish(&secrets));
             prop_assert_eq!(&clean, &secrets.redact(&text));
             prop_assert!(!secrets.is_in(&clean) || text.contains("[redacted"));
         }

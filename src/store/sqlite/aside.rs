@@ -1,4 +1,4 @@
-//! Setting a damaged store aside: its files get another name, beside the new store, and nothing of them is deleted.
+//! Sets a damaged store aside: its files are renamed, in the same directory, and nothing is deleted.
 
 use std::{
     ffi::OsString,
@@ -9,49 +9,48 @@ use std::{
 use crate::stdx::time::{day, now_ms};
 use crate::store::Error;
 
-/// What stands between the store's name and the time.
-const MARK: &str = ".damaged-";
-/// What SQLite keeps beside a store. Before the store itself, so that after a crash in between it is still seen as
-/// damaged.
-const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// Separates the store's name from the time.
+const INFIX: &str = ".damaged-";
+/// The suffixes of the files that SQLite keeps beside a store. They are renamed before the store, so that it is still
+/// recognised as damaged after a crash in between.
+const SIDE_FILE_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// A damaged store that was set aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAside {
-    /// Where it is now.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// What is damaged.
     pub problem: String,
 }
 
-/// What to say about a store that was just set aside.
+/// The message about a store that was just set aside.
 impl std::fmt::Display for SetAside {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", notice(&self.path, Some(&self.problem)))
     }
 }
 
-/// What to say about a damaged store that is now at `path`.
+/// The message about a damaged store that is now at `path`.
 #[must_use]
 pub fn notice(path: &Path, problem: Option<&str>) -> String {
     let problem = problem.map_or_else(String::new, |problem| format!(" ({problem})"));
     format!("the store was damaged{problem} and is now {}; a new, empty one was started", path.display())
 }
 
-/// The file that SQLite keeps beside a store.
+/// The path of a side file.
 pub(super) fn beside(store: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(store);
     name.push(suffix);
     name.into()
 }
 
-/// Renames the store to `NAME.damaged-TIME`, and what SQLite keeps beside it likewise, so that it can be opened there.
+/// Renames the store to `NAME.damaged-TIME`, and its side files likewise, so that it can be opened there.
 ///
 /// # Errors
 /// When a file cannot be renamed.
 pub(super) fn set_aside(store: &Path, problem: &str) -> Result<SetAside, Error> {
     let target = free_name(store);
-    for suffix in COMPANIONS.into_iter().chain([""]) {
+    for suffix in SIDE_FILE_SUFFIXES.into_iter().chain([""]) {
         let from = beside(store, suffix);
         match fs::rename(&from, beside(&target, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::File { path: from, source: error }),
@@ -65,9 +64,9 @@ pub(super) fn set_aside(store: &Path, problem: &str) -> Result<SetAside, Error> 
 fn free_name(store: &Path) -> PathBuf {
     let now = now_ms();
     let seconds = now.div_euclid(1000).rem_euclid(86_400);
-    let time = format!("{MARK}{}T{:02}{:02}{:02}Z", day(now).replace('-', ""), seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let time = format!("{INFIX}{}T{:02}{:02}{:02}Z", day(now).replace('-', ""), seconds / 3600, seconds / 60 % 60, seconds % 60);
     let name = |number: u32| if number == 0 { beside(store, &time) } else { beside(store, &format!("{time}-{number}")) };
-    let taken = |path: &PathBuf| COMPANIONS.iter().chain([&""]).any(|suffix| beside(path, suffix).symlink_metadata().is_ok());
+    let taken = |path: &PathBuf| SIDE_FILE_SUFFIXES.iter().chain([&""]).any(|suffix| beside(path, suffix).symlink_metadata().is_ok());
     (0..).map(name).find(|path| !taken(path)).expect("a directory holds fewer files than there are numbers")
 }
 
@@ -75,8 +74,8 @@ fn free_name(store: &Path) -> PathBuf {
 #[must_use]
 pub fn all(store: &Path) -> Vec<PathBuf> {
     let (Some(directory), Some(name)) = (store.parent(), store.file_name()) else { return Vec::new() };
-    let prefix = format!("{}{MARK}", name.to_string_lossy());
-    let is_one = |name: &str| name.starts_with(&prefix) && !COMPANIONS.iter().any(|suffix| name.ends_with(suffix));
+    let prefix = format!("{}{INFIX}", name.to_string_lossy());
+    let is_one = |name: &str| name.starts_with(&prefix) && !SIDE_FILE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> =
         entries.filter(|entry| entry.file_name().to_str().is_some_and(is_one)).map(|entry| entry.path()).collect();

@@ -1,10 +1,10 @@
-//! Looking into a store that nobody owns: can it be opened, is it whole, what is in it. Nothing is written to it.
+//! Checks a store that has no owner: whether it can be opened and is intact, and what it contains. Never writes.
 
 use std::{path::Path, time::Duration};
 
 use super::{
     damage,
-    integrity::{Looked, open, quick},
+    integrity::{CheckResult, open, quick},
     size::{self, Counts},
 };
 use crate::store::Error;
@@ -12,15 +12,14 @@ use crate::store::Error;
 /// What was found in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
-    /// `ok`, what is broken, or that the check was given up.
+    /// `ok`, what is damaged, or that the check timed out.
     pub result: String,
-    /// It was looked through and nothing is broken.
+    /// The check was completed without a problem.
     pub whole: bool,
-    /// Its rows.
     pub rows: Counts,
 }
 
-/// Opens a store for reading and looks through it, for at most `timeout`. `None` when there is no store.
+/// Opens a store for reading and checks it, for at most `timeout`. `None` if there is no store.
 ///
 /// # Errors
 /// When it cannot be opened or read, or belongs to a newer program.
@@ -28,17 +27,17 @@ pub fn check(path: &Path, timeout: Duration) -> Result<Option<Checked>, Error> {
     if !path.try_exists().map_err(|source| Error::File { path: path.to_owned(), source })? {
         return Ok(None);
     }
-    // The numbers of a broken store mean nothing.
-    let broken = |result| Ok(Some(Checked { result, whole: false, rows: Counts::default() }));
+    // The row counts of a damaged store mean nothing.
+    let damaged = |result| Ok(Some(Checked { result, whole: false, rows: Counts::default() }));
     if let Some(problem) = damage::examine(path)? {
-        return broken(problem);
+        return damaged(problem);
     }
     let connection = open(path)?;
     connection.busy_timeout(Duration::from_secs(1))?;
     match quick(&connection, timeout)? {
-        Looked::Whole => Ok(Some(Checked { result: "ok".to_owned(), whole: true, rows: size::counts(&connection)? })),
-        Looked::Broken(problem) => broken(problem),
-        Looked::Unfinished => broken(format!("not finished within {} s", timeout.as_secs())),
+        CheckResult::Intact => Ok(Some(Checked { result: "ok".to_owned(), whole: true, rows: size::counts(&connection)? })),
+        CheckResult::Damaged(problem) => damaged(problem),
+        CheckResult::TimedOut => damaged(format!("not finished within {} s", timeout.as_secs())),
     }
 }
 
@@ -57,7 +56,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(60);
 
     #[test]
-    fn a_store_is_looked_through_and_left_as_it_is() {
+    fn a_check_does_not_change_the_store() {
         let (directory, path) = store("a ü?#%.db");
         let before = std::fs::read(&path).unwrap();
         let found = check(&path, TIMEOUT).unwrap().unwrap();
@@ -68,13 +67,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_daemon_left_in_the_log_is_seen() {
+    fn commits_in_the_log_of_a_crashed_daemon_are_read() {
         let (directory, path) = store("store.db");
         let database = Database::open_alone(&path, Durability::Process).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let insert = "INSERT INTO session VALUES ('s', 'p', 1, '', NULL, 1, '', '{}')";
         runtime.block_on(database.execute(insert.to_owned())).unwrap();
-        // As a crash leaves them: both files, and nobody who owns them.
+        // As after a crash: both files, and no owner.
         let copy = directory.path().join("copy.db");
         std::fs::copy(&path, &copy).unwrap();
         std::fs::copy(directory.path().join("store.db-wal"), directory.path().join("copy.db-wal")).unwrap();

@@ -1,9 +1,9 @@
-//! Moving what the log holds into the store's file, on a thread of its own: it waits for the disk, and no commit waits
-//! for it.
+//! Checkpoints on a thread of their own: they wait for the disk, and no commit waits for them.
 //!
-//! The log begins anew only with a commit that finds all of it moved. While an answer streams in, a commit falls into
-//! almost every checkpoint and leaves a rest, and the log would grow as long as the answer goes on; pages that a file
-//! grows by cost several times what it costs to write over them. So what a commit left is moved at once, which is little.
+//! SQLite restarts the write-ahead log only at a commit that finds all of it checkpointed. While an answer is streamed,
+//! a commit happens during almost every checkpoint and leaves a rest, so the log would grow until the answer ends; and
+//! appending pages to a file costs several times as much as overwriting them. So the little that was committed
+//! meanwhile is checkpointed right away.
 
 use std::{
     path::PathBuf,
@@ -17,16 +17,15 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-/// So many commits make a checkpoint worth while: some megabytes of log.
-const COMMITS: u32 = 256;
-/// How often at most the rest is moved that commits have left meanwhile: where the disk is slower than they come, there
-/// always is one.
-const PASSES: u32 = 4;
+/// Commits between two checkpoints: some megabytes of log.
+const CHECKPOINT_COMMITS: u32 = 256;
+/// How often a checkpoint is repeated for commits that happened meanwhile; on a slow disk there are always some.
+const MAX_PASSES: u32 = 4;
 
-/// The thread; started by the first checkpoint.
+/// The checkpoint thread; started by the first checkpoint.
 pub(super) struct Checkpointer {
     path: PathBuf,
-    /// How many there were, for the thread to see whether there was one more.
+    /// All commits so far; the thread checks whether there was another one.
     all: Arc<AtomicU32>,
     commits: u32,
     thread: Option<(SyncSender<()>, JoinHandle<()>)>,
@@ -37,11 +36,11 @@ impl Checkpointer {
         Self { path, all: Arc::default(), commits: 0, thread: None }
     }
 
-    /// Counts a commit; every so often the thread is woken. Never waits.
+    /// Counts a commit and wakes the thread after enough of them. Never blocks.
     pub fn committed(&mut self) {
         self.commits += 1;
         self.all.fetch_add(1, Ordering::Relaxed);
-        if self.commits < COMMITS {
+        if self.commits < CHECKPOINT_COMMITS {
             return;
         }
         self.commits = 0;
@@ -53,12 +52,12 @@ impl Checkpointer {
             self.thread = thread.ok().map(|thread| (wake, thread));
         }
         if let Some((wake, _)) = &self.thread {
-            // Full means that it is at work and will look again.
+            // A full channel means that the thread is already woken.
             let _ = wake.try_send(());
         }
     }
 
-    /// Waits for a checkpoint under way and ends the thread.
+    /// Waits for a running checkpoint and ends the thread.
     pub fn end(self) {
         if let Some((wake, thread)) = self.thread {
             drop(wake);
@@ -71,7 +70,7 @@ fn run(path: &std::path::Path, woken: &Receiver<()>, all: &AtomicU32) {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let Ok(connection) = Connection::open_with_flags(path, flags) else { return };
     while woken.recv().is_ok() {
-        for _ in 0..PASSES {
+        for _ in 0..MAX_PASSES {
             let before = all.load(Ordering::Relaxed);
             // PASSIVE takes no lock that a writer or a reader would wait for.
             if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {

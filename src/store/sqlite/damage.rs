@@ -1,6 +1,6 @@
-//! Telling a damaged store from one of another program, of a newer version, or one that is locked. Looked at when a store
-//! is opened, and at every error while it is in use: from the first sign of damage on nothing more is written, so that
-//! nothing is confirmed and lost.
+//! Detects damage, and distinguishes a damaged store from one of another program, of a newer version, or one that is
+//! locked. Checked when a store is opened and at every error while it is in use. From the first sign of damage on
+//! nothing is written, so that no confirmed write is lost.
 
 use std::{
     fs, io,
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::{
     aside::beside,
     error::opening,
-    integrity::{self, Looked},
+    integrity::{self, CheckResult},
     migrations,
 };
 use crate::{
@@ -22,20 +22,20 @@ use crate::{
     store::{Error, Fault},
 };
 
-/// Stores up to this many bytes are looked through at every start, which takes some milliseconds.
-pub(super) const SMALL: u64 = 4 << 20;
-/// How long a store is looked through that showed damage while it was in use; a daemon must answer within seconds.
+/// Stores up to this size are checked at every start, which takes some milliseconds.
+pub(super) const SMALL_STORE_BYTES: u64 = 4 << 20;
+/// The time limit of a check at the start; a daemon must answer within seconds.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long another program may hold the lock of a store that is opened.
+/// How long opening waits while another program holds the lock.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Tables that every version of the store has.
-const OURS: &str =
+/// Counts all tables, and those that every version of the store has.
+const COUNT_TABLES: &str =
     "SELECT count(*), count(CASE WHEN name IN ('meta', 'session', 'event') THEN 1 END) FROM sqlite_schema WHERE type = 'table'";
 
-/// Looks at a store before it is opened and tells what is wrong with it if it is damaged. Nothing is written to it.
+/// Checks a store before it is opened, and returns what is damaged. Never writes to a store that needs no recovery.
 ///
 /// # Errors
-/// When it is not damaged and still cannot be used: it is another program's, a newer version's, or cannot be read.
+/// When the store is intact and still cannot be used: it is foreign, of a newer version, or cannot be read.
 pub(super) fn examine(path: &Path) -> Result<Option<String>, Error> {
     let length = |path: &Path| match fs::metadata(path) {
         Ok(metadata) => Ok(metadata.len()),
@@ -44,17 +44,17 @@ pub(super) fn examine(path: &Path) -> Result<Option<String>, Error> {
     };
     let size = length(path)?;
     if size == 0 {
-        // SQLite would take the store for a new one and delete the log.
+        // SQLite would treat the store as new and delete the log.
         let has_log = length(&beside(path, "-wal"))? > 0;
         return Ok(has_log.then(|| "the file is empty, but its log is not".to_owned()));
     }
-    // A transaction that a crash has cut off in its middle is taken back only by who may write.
-    let is_cut_off = length(&beside(path, "-journal"))? > 0;
-    let looked = if is_cut_off { Connection::open(path).map_err(Error::from) } else { integrity::open(path) }.and_then(|connection| {
+    // Rolling back a transaction that was interrupted by a crash needs write access.
+    let has_hot_journal = length(&beside(path, "-journal"))? > 0;
+    let found = if has_hot_journal { Connection::open(path).map_err(Error::from) } else { integrity::open(path) }.and_then(|connection| {
         connection.busy_timeout(LOCK_TIMEOUT)?;
         look(path, &connection, size)
     });
-    match looked {
+    match found {
         Err(Error::Engine { fault: Fault::Damage, message }) => Ok(Some(one_line(&message, 300))),
         Err(error) => Err(opening(path, error)),
         Ok(found) => Ok(found),
@@ -62,7 +62,7 @@ pub(super) fn examine(path: &Path) -> Result<Option<String>, Error> {
 }
 
 fn look(path: &Path, connection: &Connection, size: u64) -> Result<Option<String>, Error> {
-    let (tables, ours): (u32, u32) = connection.query_row(OURS, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (tables, ours): (u32, u32) = connection.query_row(COUNT_TABLES, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (application, version) = (number("application_id")?, number("user_version")?);
     if application != 0 || ours < 3 && (tables > 0 || version != 0) {
@@ -70,44 +70,44 @@ fn look(path: &Path, connection: &Connection, size: u64) -> Result<Option<String
     }
     let version = usize::try_from(version).map_err(|_| Error::Foreign { path: path.to_owned() })?;
     migrations::check(path, version)?;
-    if size > SMALL {
+    if size > SMALL_STORE_BYTES {
         return Ok(None);
     }
     match integrity::quick(connection, CHECK_TIMEOUT)? {
-        Looked::Broken(problem) => Ok(Some(one_line(&problem, 300))),
-        Looked::Whole | Looked::Unfinished => Ok(None),
+        CheckResult::Damaged(problem) => Ok(Some(one_line(&problem, 300))),
+        CheckResult::Intact | CheckResult::TimedOut => Ok(None),
     }
 }
 
-/// The same, and looks through all of a store that has shown damage while it was in use.
+/// As [`examine`], with a thorough check if damage was seen while the store was in use.
 pub(super) fn at_start(path: &Path) -> Result<Option<String>, Error> {
     if let Some(problem) = examine(path)? {
         return Ok(Some(problem));
     }
-    let Ok(sign) = fs::read_to_string(note(path)) else { return Ok(None) };
-    let looked = integrity::open(path).and_then(|connection| integrity::thorough(&connection, CHECK_TIMEOUT));
-    Ok(match looked {
-        Ok(Looked::Whole) => None,
-        Ok(Looked::Broken(problem)) => Some(one_line(&problem, 300)),
-        // It was seen, so it is there.
-        Ok(Looked::Unfinished) => Some(one_line(&sign, 300)),
+    let Ok(seen) = fs::read_to_string(suspect_file(path)) else { return Ok(None) };
+    let found = integrity::open(path).and_then(|connection| integrity::thorough(&connection, CHECK_TIMEOUT));
+    Ok(match found {
+        Ok(CheckResult::Intact) => None,
+        Ok(CheckResult::Damaged(problem)) => Some(one_line(&problem, 300)),
+        // The damage was seen, so the store counts as damaged.
+        Ok(CheckResult::TimedOut) => Some(one_line(&seen, 300)),
         Err(Error::Engine { fault: Fault::Damage, message }) => Some(one_line(&message, 300)),
         Err(error) => return Err(error),
     })
 }
 
-/// Where the next start learns that the store has shown damage.
-fn note(path: &Path) -> PathBuf {
+/// The file that records, for the next start, that damage was seen.
+fn suspect_file(path: &Path) -> PathBuf {
     beside(path, ".suspect")
 }
 
-/// What the note was about is settled.
-pub(super) fn settled(path: &Path) {
-    // Where it stays, the next start looks once more.
-    let _ = fs::remove_file(note(path));
+/// Deletes the record after the store was checked or replaced.
+pub(super) fn clear_suspicion(path: &Path) {
+    // If it cannot be deleted, the next start checks once more.
+    let _ = fs::remove_file(suspect_file(path));
 }
 
-/// The damage that a store in use has shown.
+/// The damage that was seen while the store is in use.
 #[derive(Debug)]
 pub(super) struct Damage {
     path: PathBuf,
@@ -115,21 +115,20 @@ pub(super) struct Damage {
 }
 
 impl Damage {
-    /// None so far.
     pub fn none(path: &Path) -> Self {
         Self { path: path.to_owned(), found: watch::Sender::new(None) }
     }
 
-    /// Looks whether an error says that the store is damaged.
-    pub fn look(&self, error: &Error) {
+    /// Records an error that indicates damage.
+    pub fn inspect(&self, error: &Error) {
         match error {
-            Error::Engine { fault: Fault::Damage, message } => self.note(one_line(message, 300)),
-            Error::Damaged { problem, .. } => self.note(problem.clone()),
+            Error::Engine { fault: Fault::Damage, message } => self.record(one_line(message, 300)),
+            Error::Damaged { problem, .. } => self.record(problem.clone()),
             _ => {}
         }
     }
 
-    fn note(&self, problem: String) {
+    fn record(&self, problem: String) {
         let is_first = self.found.send_if_modified(|found| {
             let is_first = found.is_none();
             found.get_or_insert_with(|| problem.clone());
@@ -137,13 +136,13 @@ impl Damage {
         });
         if is_first {
             tracing::error!(problem, "the store is damaged; nothing more is written to it");
-            if let Err(error) = fs::write(note(&self.path), &problem) {
-                tracing::warn!(%error, "the damage could not be noted for the next start");
+            if let Err(error) = fs::write(suspect_file(&self.path), &problem) {
+                tracing::warn!(%error, "cannot record the damage for the next start");
             }
         }
     }
 
-    /// Fails once damage was found.
+    /// Fails if damage was found.
     ///
     /// # Errors
     /// [`Error::Damaged`].
@@ -154,7 +153,7 @@ impl Damage {
         }
     }
 
-    /// What was found so far.
+    /// The damage found so far.
     pub fn found(&self) -> Option<String> {
         self.found.borrow().clone()
     }

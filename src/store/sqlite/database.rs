@@ -1,4 +1,4 @@
-//! An open database: jobs for its writer and its readers, each in a transaction.
+//! An open database: runs jobs on the writer and the readers, each in a transaction.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ use super::{
     cursors::{Announce, Log},
     damage::{self, Damage},
     error,
-    integrity::{self, Looked},
+    integrity::{self, CheckResult},
     migrations,
     readers::{Readers, ReadersState},
     size::{self, Counts},
@@ -26,14 +26,14 @@ use crate::{stdx::text::one_line, store::Error};
 /// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
-    /// The death of the process (WAL, synchronous = NORMAL); a power cut may cost the last second, never consistency.
+    /// A crash of the process (WAL, synchronous = NORMAL). A power failure may lose the last second, but never
+    /// consistency.
     #[default]
     Process,
-    /// A power cut too (synchronous = FULL).
+    /// A power failure too (synchronous = FULL).
     Power,
 }
 
-/// An open store.
 pub struct Database {
     path: PathBuf,
     writer: Writer,
@@ -43,17 +43,17 @@ pub struct Database {
     aside: Option<SetAside>,
 }
 
-/// For how long the store is looked through while it is in use.
+/// The time limit of a check while the store is in use.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Database {
-    /// Opens the store, creates it where there is none (mode 0600), and brings its tables up to date. A damaged one is set
-    /// aside and a new one created, see [`Database::set_aside`].
+    /// Opens or creates the store (mode 0600) and runs migrations. A damaged store is set aside and a new one created,
+    /// see [`Database::set_aside`].
     ///
     /// # Errors
-    /// [`Error::Newer`], [`Error::Foreign`] and [`Error::Locked`] for a store that is left untouched; others as SQLite says.
+    /// [`Error::Newer`], [`Error::Foreign`] and [`Error::Locked`], which leave the store unchanged; or SQLite's error.
     pub fn open(path: &Path, durability: Durability, announce: Announce) -> Result<Self, Error> {
-        Self::open_paced(path, durability, announce, DELTA_DELAY)
+        Self::open_with_delay(path, durability, announce, DELTA_DELAY)
     }
 
     /// Announces nothing.
@@ -62,21 +62,21 @@ impl Database {
         Self::open(path, durability, Arc::new(|_| {}))
     }
 
-    fn open_paced(path: &Path, durability: Durability, announce: Announce, delta_delay: Duration) -> Result<Self, Error> {
+    fn open_with_delay(path: &Path, durability: Durability, announce: Announce, delta_delay: Duration) -> Result<Self, Error> {
         let aside = damage::at_start(path)?.map(|problem| aside::set_aside(path, &problem)).transpose()?;
-        let mut opened = match Self::open_whole(path, durability, Arc::clone(&announce), delta_delay) {
+        let mut opened = match Self::open_intact(path, durability, Arc::clone(&announce), delta_delay) {
             Err(error) if aside.is_none() && error.is_damage() => {
                 let aside = aside::set_aside(path, &error.to_string())?;
-                Self { aside: Some(aside), ..Self::open_whole(path, durability, announce, delta_delay)? }
+                Self { aside: Some(aside), ..Self::open_intact(path, durability, announce, delta_delay)? }
             }
             opened => opened?,
         };
-        damage::settled(path);
+        damage::clear_suspicion(path);
         opened.aside = opened.aside.or(aside);
         Ok(opened)
     }
 
-    fn open_whole(path: &Path, durability: Durability, announce: Announce, delta_delay: Duration) -> Result<Self, Error> {
+    fn open_intact(path: &Path, durability: Durability, announce: Announce, delta_delay: Duration) -> Result<Self, Error> {
         let opening = |error| error::opening(path, error);
         create_private(path)?;
         let mut connection = Connection::open(path)?;
@@ -95,8 +95,8 @@ impl Database {
         if found as usize != migrations::KNOWN {
             migrations::run(&mut connection)?;
         }
-        // Whether another program holds the lock is told now, not to the first prompt. Where the disk cannot be written
-        // everything can still be read.
+        // Reports now, and not at the first prompt, that another program holds the lock. If the disk is not writable,
+        // the store can still be read.
         match connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK;").map_err(opening) {
             Err(error @ Error::Locked { .. }) => return Err(error),
             Err(error) if error.is_damage() => return Err(error),
@@ -117,47 +117,47 @@ impl Database {
         self.aside.as_ref()
     }
 
-    /// What is wrong with the store, if it has shown damage while it was in use: from then on every write fails.
+    /// The damage that was found while the store was in use, if any. From then on every write fails.
     #[must_use]
     pub fn damage(&self) -> Option<String> {
         self.damage.found()
     }
 
-    /// Waits until the store shows damage.
-    pub async fn is_damaged(&self) {
+    /// Waits until damage is found.
+    pub async fn wait_for_damage(&self) {
         self.damage.appears().await;
     }
 
-    /// Looks through a store that was too large to be looked through when it was opened, for at most some seconds. What is
-    /// found counts like damage that a read meets.
+    /// Checks the integrity of a store that was too large to be checked when it was opened, for at most some seconds.
     ///
     /// # Errors
     /// [`Error::Damaged`], or when the store cannot be read.
-    pub async fn look_through(&self) -> Result<(), Error> {
-        if std::fs::metadata(&self.path).is_ok_and(|store| store.len() <= damage::SMALL) {
+    pub async fn check_integrity(&self) -> Result<(), Error> {
+        if std::fs::metadata(&self.path).is_ok_and(|store| store.len() <= damage::SMALL_STORE_BYTES) {
             return Ok(());
         }
         let path = self.path.clone();
         self.read(move |rows| match integrity::quick(rows.connection, CHECK_TIMEOUT)? {
-            Looked::Broken(problem) => Err(Error::Damaged { path, problem: one_line(&problem, 300) }),
-            Looked::Whole | Looked::Unfinished => Ok(()),
+            CheckResult::Damaged(problem) => Err(Error::Damaged { path, problem: one_line(&problem, 300) }),
+            CheckResult::Intact | CheckResult::TimedOut => Ok(()),
         })
         .await
     }
 
-    /// Runs the job in the writer's transaction and returns once it is committed. Jobs run in the order of the calls.
+    /// Runs the job in the writer's transaction and returns after the commit. Jobs run in the order of the calls.
     ///
     /// # Errors
-    /// The job's own error takes its changes back; also when the commit fails or the store is closed.
+    /// The job's error, which rolls back its changes; or when the commit fails or the store is closed.
     pub async fn write<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut SqliteRows<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        // Queued before the first await: the order of calls is the order of commits.
-        self.committed(self.writer.submit(Urgency::Now, self.careful(job)).await)
+        // Queued before the first await, so that the order of calls is the order of commits.
+        self.committed(self.writer.submit(Urgency::Now, self.checked(job)).await)
     }
 
-    /// Like [`Database::write`], for the deltas of a stream: the commit may wait up to 5 ms for company.
+    /// Like [`Database::write`], for deltas of a stream: the commit may be delayed by up to 5 ms to group it with
+    /// others.
     ///
     /// # Errors
     /// As [`Database::write`].
@@ -165,58 +165,41 @@ impl Database {
         &self,
         job: impl FnOnce(&mut SqliteRows<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.committed(self.writer.submit(Urgency::Delta, self.careful(job)).await)
+        self.committed(self.writer.submit(Urgency::Delta, self.checked(job)).await)
     }
 
-    /// The job, which is not run on a store that has shown damage.
-    fn careful<T>(
+    /// Wraps the job so that it fails if damage was found before, and records damage that it finds.
+    fn checked<T>(
         &self,
         job: impl FnOnce(&mut SqliteRows<'_>) -> Result<T, Error> + Send + 'static,
     ) -> impl FnOnce(&mut SqliteRows<'_>) -> Result<T, Error> + Send + 'static {
         let damage = Arc::clone(&self.damage);
         move |rows| {
             damage.check()?;
-            job(rows).inspect_err(|error| damage.look(error))
+            job(rows).inspect_err(|error| damage.inspect(error))
         }
     }
 
     fn committed<T>(&self, answer: Result<Result<T, Error>, tokio::sync::oneshot::error::RecvError>) -> Result<T, Error> {
-        answer.unwrap_or(Err(Error::Closed)).inspect_err(|error| self.damage.look(error))
+        answer.unwrap_or(Err(Error::Closed)).inspect_err(|error| self.damage.inspect(error))
     }
 
     /// Like [`Database::write`], without waiting: once it is committed, `done` is called with the result, on the writer's
     /// thread, so it must be quick. It is dropped without a call where the store is closed.
     pub fn queue(
         &self,
-        job: impl FnOnce(&mut SqliteRows<'_>) -> Result<(), Error> + Send + 'static,
-        done: impl FnOnce(Result<(), Error>) + Send + 'static,
-    ) {
-        self.queue_as(Urgency::Now, job, done);
-    }
-
-    /// The same for the deltas of a stream, as [`Database::write_delta`].
-    pub fn queue_delta(
-        &self,
-        job: impl FnOnce(&mut SqliteRows<'_>) -> Result<(), Error> + Send + 'static,
-        done: impl FnOnce(Result<(), Error>) + Send + 'static,
-    ) {
-        self.queue_as(Urgency::Delta, job, done);
-    }
-
-    fn queue_as(
-        &self,
         urgency: Urgency,
         job: impl FnOnce(&mut SqliteRows<'_>) -> Result<(), Error> + Send + 'static,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
     ) {
         let damage = Arc::clone(&self.damage);
-        self.writer.queue(urgency, self.careful(job), move |result| done(result.inspect_err(|error| damage.look(error))));
+        self.writer.queue(urgency, self.checked(job), move |result| done(result.inspect_err(|error| damage.inspect(error))));
     }
 
-    /// Runs the job on one snapshot of what is committed. Never waits for the writer.
+    /// Runs the job on one snapshot of the committed state. Never waits for the writer.
     ///
     /// # Errors
-    /// The job's own, or when the store cannot be read.
+    /// The job's error, or when the store cannot be read.
     pub async fn read<T: Send + 'static>(
         &self,
         job: impl FnOnce(&SqliteRows<'_>) -> Result<T, Error> + Send + 'static,
@@ -225,12 +208,12 @@ impl Database {
         let (damage, log) = (Arc::clone(&self.damage), Arc::clone(&self.log));
         self.readers.submit(Box::new(move |connection| {
             let result = connection.and_then(|connection| job(&SqliteRows::new(connection, &log, true)));
-            let _ = sender.send(result.inspect_err(|error| damage.look(error)));
+            let _ = sender.send(result.inspect_err(|error| damage.inspect(error)));
         }));
         receiver.await.unwrap_or(Err(Error::Closed))
     }
 
-    /// How much is in it.
+    /// The numbers of rows and bytes.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -238,17 +221,17 @@ impl Database {
         self.read(|rows| size::counts(rows.connection)).await
     }
 
-    /// The newest cursor that may have been given.
+    /// The newest cursor that may have been assigned.
     #[must_use]
     pub fn newest_cursor(&self) -> u64 {
         self.log.newest()
     }
 
-    /// Frees what the connections keep of pages that were read, where it can be done without waiting for much.
+    /// Frees the page caches of the connections.
     pub async fn shrink(&self) {
         const SHRINK: &str = "PRAGMA shrink_memory";
         let read = || self.read(|rows| Ok(rows.connection.execute_batch(SHRINK)?));
-        // What cannot be freed is kept, as it would be without this.
+        // A failure only means that memory is not freed.
         let _ = tokio::join!(self.write(|rows| Ok(rows.connection.execute_batch(SHRINK)?)), read(), read());
     }
 
@@ -258,26 +241,26 @@ impl Database {
         self.write(move |rows| Ok(rows.connection.execute_batch(&statements)?)).await
     }
 
-    /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the writer and the readers are doing now. Waits for nothing.
+    /// What the writer and the readers are doing. Does not block.
     #[must_use]
     pub fn state(&self) -> (WriterState, ReadersState) {
         (self.writer.state(), self.readers.state())
     }
 
-    /// Commits what waits, then refuses everything.
+    /// Commits what is queued, then refuses all jobs.
     pub fn close(&self) {
         self.readers.close();
         self.writer.close();
     }
 }
 
-/// The store holds conversations: nobody else may read it, also not for the moment between creation and `chmod`.
+/// The store contains conversations: it is created with its final mode, so that no other user can read it even for a
+/// moment.
 fn create_private(path: &Path) -> Result<(), Error> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true).append(true).create(true);

@@ -1,4 +1,4 @@
-//! SQLite's errors in the words of the store.
+//! Converts SQLite's errors.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ impl From<rusqlite_migration::Error> for Error {
     }
 }
 
-/// The error of opening the store at `path`.
+/// Converts an error of opening the store at `path`.
 pub(super) fn opening(path: &Path, error: impl Into<Error>) -> Error {
     match error.into() {
         Error::Engine { fault: Fault::Lock, .. } => Error::Locked { path: path.to_owned() },

@@ -1,4 +1,4 @@
-//! The log of events.
+//! The event log.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -19,14 +19,14 @@ use crate::{
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// The most bytes of records read from the log at once.
-const PAGE_BYTES: usize = 256 * 1024;
-/// The most records looked at in one read.
-const PAGE_ROWS: usize = 2000;
+/// The size limit of a page, in bytes of records.
+const MAX_PAGE_BYTES: usize = 256 * 1024;
+/// How many records are read for a page, matching or not.
+const MAX_PAGE_ROWS: usize = 2000;
 
 impl Events for SqliteRows<'_> {
     fn log_extent(&self) -> Result<Extent> {
-        Ok(Extent { oldest: meta(self.connection, "trimmed")?, newest: meta(self.connection, "cursor")? })
+        Ok(Extent { oldest: meta(self.connection, "trimmed")?.unwrap_or(0), newest: meta(self.connection, "cursor")?.unwrap_or(0) })
     }
 
     fn family_of(&self, session: &SessionId) -> Result<HashSet<String>> {
@@ -42,13 +42,13 @@ impl Events for SqliteRows<'_> {
         )?;
         let mut rows = statement.query([since])?;
         let mut page = Page { records: Vec::new(), cursor: since, more: false };
-        let (mut bytes, mut looked) = (0, 0);
+        let (mut bytes, mut read) = (0, 0);
         while let Some(row) = rows.next()? {
-            if bytes > PAGE_BYTES || looked >= PAGE_ROWS {
+            if bytes > MAX_PAGE_BYTES || read >= MAX_PAGE_ROWS {
                 page.more = true;
                 return Ok(page);
             }
-            looked += 1;
+            read += 1;
             let text = |column| row.get::<_, Option<String>>(column);
             let record = Record {
                 cursor: row.get(0)?,
@@ -75,7 +75,7 @@ impl Events for SqliteRows<'_> {
                 page.cursor = record.cursor;
             }
         }
-        // Nothing more is in this snapshot, which holds at least what was committed before it began.
+        // The snapshot has no more events, and contains at least everything up to `newest`.
         page.cursor = page.cursor.max(newest);
         Ok(page)
     }
@@ -125,9 +125,9 @@ impl Events for SqliteRows<'_> {
     }
 }
 
-/// Appends the second of two adjacent deltas of one part to the first, whose cursor becomes the second's.
+/// Merges the second of two adjacent deltas of one part into the first, which takes the second's cursor.
 fn merge(last: &mut Record, next: &Record) -> bool {
-    if last.kind != "message.part.delta" || next.kind != last.kind || last.properties.len() > blob::LIMIT / 2 {
+    if last.kind != "message.part.delta" || next.kind != last.kind || last.properties.len() > blob::MAX_INLINE_BYTES / 2 {
         return false;
     }
     let (Ok(mut first), Ok(second)) =

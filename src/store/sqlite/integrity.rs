@@ -1,4 +1,4 @@
-//! Whether the pages of a store are well formed.
+//! SQLite's integrity checks, with a time limit.
 
 use std::{path::Path, time::Duration};
 
@@ -6,17 +6,15 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::store::Error;
 
-/// What looking through a store has found.
-pub(super) enum Looked {
-    /// Nothing is broken.
-    Whole,
-    /// What is broken.
-    Broken(String),
-    /// It would have taken too long.
-    Unfinished,
+/// The result of a check.
+pub(super) enum CheckResult {
+    Intact,
+    Damaged(String),
+    TimedOut,
 }
 
-/// A store that was closed well is read as it lies there: opening it as usual would leave files behind.
+/// Opens a store for reading. One that was closed properly is opened as immutable: otherwise SQLite would leave files
+/// beside it.
 pub(super) fn open(path: &Path) -> Result<Connection, Error> {
     let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut log = path.as_os_str().to_owned();
@@ -38,17 +36,17 @@ pub(super) fn open(path: &Path) -> Result<Connection, Error> {
     })
 }
 
-/// Whether all pages are well formed; what it costs goes with the size of the store.
-pub(super) fn quick(connection: &Connection, timeout: Duration) -> Result<Looked, Error> {
+/// Checks that all pages are well formed; takes time in proportion to the size.
+pub(super) fn quick(connection: &Connection, timeout: Duration) -> Result<CheckResult, Error> {
     run(connection, "PRAGMA quick_check(5)", timeout)
 }
 
-/// The same, and whether the indexes hold what the tables do.
-pub(super) fn thorough(connection: &Connection, timeout: Duration) -> Result<Looked, Error> {
+/// As [`quick`], and checks the indexes against the tables.
+pub(super) fn thorough(connection: &Connection, timeout: Duration) -> Result<CheckResult, Error> {
     run(connection, "PRAGMA integrity_check(5)", timeout)
 }
 
-fn run(connection: &Connection, pragma: &str, timeout: Duration) -> Result<Looked, Error> {
+fn run(connection: &Connection, pragma: &str, timeout: Duration) -> Result<CheckResult, Error> {
     let interrupt = connection.get_interrupt_handle();
     let (done, ended) = std::sync::mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
@@ -63,9 +61,9 @@ fn run(connection: &Connection, pragma: &str, timeout: Duration) -> Result<Looke
     drop(done);
     let _ = watch.join();
     match found {
-        Ok(lines) if lines == ["ok"] => Ok(Looked::Whole),
-        Ok(lines) => Ok(Looked::Broken(lines.join("; "))),
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => Ok(Looked::Unfinished),
+        Ok(lines) if lines == ["ok"] => Ok(CheckResult::Intact),
+        Ok(lines) => Ok(CheckResult::Damaged(lines.join("; "))),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => Ok(CheckResult::TimedOut),
         Err(error) => Err(error.into()),
     }
 }

@@ -77,30 +77,18 @@ impl Messages for SqliteRows<'_> {
     }
 
     fn last_summarised(&self, session: &SessionId) -> Result<Option<MessageId>> {
-        let prompt: Option<String> = self
-            .connection
-            .prepare_cached(
-                "SELECT parent_id FROM message WHERE session_id = ?1 AND parent_id IS NOT NULL
-                 AND data ->> '$.summary' = 1 AND data ->> '$.error' IS NULL ORDER BY seq DESC LIMIT 1",
-            )?
-            .query_row([session.as_str()], |row| row.get(0))
-            .optional()?;
-        Ok(prompt.and_then(|id| MessageId::parse(&id).ok()))
+        let query = "SELECT parent_id FROM message WHERE session_id = ?1 AND parent_id IS NOT NULL
+             AND data ->> '$.summary' = 1 AND data ->> '$.error' IS NULL ORDER BY seq DESC LIMIT 1";
+        Ok(self.ids(query, [session.as_str()], MessageId::parse)?.pop())
     }
 
     fn last_answer(&self, user: &MessageId) -> Result<Option<MessageId>> {
-        let id: Option<String> = self
-            .connection
-            .prepare_cached("SELECT id FROM message WHERE parent_id = ?1 ORDER BY seq DESC LIMIT 1")?
-            .query_row([user.as_str()], |row| row.get(0))
-            .optional()?;
-        Ok(id.and_then(|id| MessageId::parse(&id).ok()))
+        let query = "SELECT id FROM message WHERE parent_id = ?1 ORDER BY seq DESC LIMIT 1";
+        Ok(self.ids(query, [user.as_str()], MessageId::parse)?.pop())
     }
 
     fn open_answers(&self, session: &SessionId) -> Result<Vec<MessageId>> {
-        let mut statement = self.connection.prepare_cached("SELECT id FROM message WHERE session_id = ?1 AND open ORDER BY seq")?;
-        let ids: Vec<String> = statement.query_map([session.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        Ok(ids.iter().filter_map(|id| MessageId::parse(id).ok()).collect())
+        self.ids("SELECT id FROM message WHERE session_id = ?1 AND open ORDER BY seq", [session.as_str()], MessageId::parse)
     }
 
     fn has_part(&self, id: &PartId) -> Result<bool> {
@@ -129,14 +117,12 @@ impl Messages for SqliteRows<'_> {
     }
 
     fn put_part(&mut self, part: &Part) -> Result<()> {
-        let changed = self
-            .connection
-            .prepare_cached("UPDATE part SET data = ?2 WHERE id = ?1")?
-            .execute(params![part.id().as_str(), serde_json::to_string(part)?])?;
-        if changed == 0 {
+        let data = serde_json::to_string(part)?;
+        let id = part.id().as_str();
+        if self.connection.prepare_cached("UPDATE part SET data = ?2 WHERE id = ?1")?.execute([id, &data])? == 0 {
             self.insert_part(part)?;
         } else {
-            self.connection.prepare_cached("DELETE FROM part_tail WHERE part_id = ?1")?.execute([part.id().as_str()])?;
+            self.connection.prepare_cached("DELETE FROM part_tail WHERE part_id = ?1")?.execute([id])?;
         }
         Ok(())
     }
@@ -173,7 +159,7 @@ fn info(connection: &Connection, data: &str) -> Result<Message> {
     Ok(message)
 }
 
-/// The state of a prompt follows from the queue, the turn and the answers. What its row says about it is not used.
+/// Derives the state of a prompt from the queue, the turn and the answers. The state in its row is not used.
 fn prompt_state(connection: &Connection, prompt: &MessageId) -> Result<PromptState> {
     let mut statement = connection.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM queue WHERE message_id = ?1),
@@ -207,7 +193,7 @@ fn parts(connection: &Connection, message: &str) -> Result<Vec<Part>> {
     Ok(found)
 }
 
-/// Adds what was appended since the part was last written whole.
+/// Adds the deltas that were appended since the part was last written.
 fn add_tail(connection: &Connection, id: &str, part: &mut Part) -> Result<()> {
     let mut statement = connection.prepare_cached("SELECT field, delta FROM part_tail WHERE part_id = ?1 ORDER BY cursor")?;
     let mut rows = statement.query([id])?;

@@ -1,4 +1,4 @@
-//! The numbered migrations, in order. A released one is never changed; a change of the tables is a new file.
+//! The numbered migrations in order. A released migration is never changed; a change of the tables is a new file.
 
 use std::path::Path;
 
@@ -17,7 +17,6 @@ const ALL: &[M<'static>] = &[
 /// The newest version of the tables.
 pub const KNOWN: usize = ALL.len();
 
-/// Brings the tables up to date.
 pub fn run(connection: &mut Connection) -> Result<(), Error> {
     Ok(Migrations::from_slice(ALL).to_latest(connection)?)
 }

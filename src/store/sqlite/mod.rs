@@ -1,6 +1,6 @@
-//! The store on SQLite: one writer thread that commits in groups, a few readers that never wait for it, numbered
-//! migrations. What a call has written is committed before the call returns. A damaged store is set aside and a new one
-//! started; one that is another program's is left alone. Only this folder contains SQL and names the library.
+//! The store on SQLite: one writer thread with group commits, a few readers that never wait for it, and numbered
+//! migrations. Writes are committed when a call returns. A damaged store is set aside and a new one created; a foreign
+//! one is left alone. Only this folder contains SQL and uses rusqlite.
 
 mod age;
 pub mod aside;
@@ -28,3 +28,4 @@ pub use writer::WriterState;
 
 pub(super) use database::Database;
 pub(super) use rows::SqliteRows;
+pub(super) use writer::Urgency;

@@ -1,4 +1,4 @@
-//! Projects, their places and checkouts, and what of them is trusted.
+//! Projects with their places, checkouts and trusted files.
 
 use polytree_protocol::{
     id::ProjectId,

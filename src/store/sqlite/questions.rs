@@ -4,7 +4,7 @@ use polytree_protocol::{
     id::{GrantId, PermissionId, ProjectId, SessionId},
     permission::{Grant, Permission, PermissionOutcome, PermissionTime},
 };
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Row, params};
 
 use super::SqliteRows;
 use crate::store::{
@@ -31,7 +31,7 @@ fn from_row(row: &Row<'_>) -> Result<StoredQuestion> {
     })
 }
 
-/// What makes two questions the same: the tool call, the type and what is asked for.
+/// Two questions with the same key are the same: the tool call, the type and the patterns.
 fn call_key(permission: &Permission) -> Result<String> {
     Ok(serde_json::to_string(&(&permission.message_id, &permission.call_id, &permission.kind, &permission.patterns))?)
 }
@@ -124,11 +124,7 @@ impl Questions for SqliteRows<'_> {
     }
 
     fn delete_grant(&mut self, project: &ProjectId, id: &GrantId) -> Result<bool> {
-        let found = self
-            .connection
-            .prepare_cached("DELETE FROM permission_grant WHERE project_id = ?1 AND id = ?2 RETURNING 1")?
-            .query_row([project.as_str(), id.as_str()], |_| Ok(()))
-            .optional()?;
-        Ok(found.is_some())
+        let sql = "DELETE FROM permission_grant WHERE project_id = ?1 AND id = ?2";
+        Ok(self.connection.prepare_cached(sql)?.execute([project.as_str(), id.as_str()])? > 0)
     }
 }

@@ -1,4 +1,4 @@
-//! A small pool of reading threads, started when first needed. A reader sees one snapshot for the whole of its job.
+//! A small pool of reader threads, started on demand. A job sees one snapshot from beginning to end.
 
 use std::{
     collections::VecDeque,
@@ -11,8 +11,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::store::Error;
 
-/// More readers than cores only cost memory.
-const MOST: usize = 2;
+/// More readers cost memory and gain little.
+const MAX_READERS: usize = 2;
 
 type Job = Box<dyn FnOnce(Result<&Connection, Error>) + Send>;
 
@@ -22,20 +22,19 @@ struct Queue {
     idle: usize,
     threads: usize,
     closed: bool,
-    /// When each read under way began.
+    /// When each running job began.
     running: Vec<Instant>,
 }
 
 /// What the readers are doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadersState {
-    /// How many jobs wait for a reader.
+    /// Queued jobs.
     pub waiting: usize,
-    /// For how long the longest of the reads under way has been running.
+    /// How long the longest running job has been running.
     pub busy: Option<Duration>,
 }
 
-/// The pool.
 pub(super) struct Readers {
     path: PathBuf,
     shared: Arc<(Mutex<Queue>, Condvar)>,
@@ -46,7 +45,7 @@ impl Readers {
         Self { path, shared: Arc::default() }
     }
 
-    /// Queues a job; it gets a connection with an open read transaction.
+    /// Queues a job; it gets a connection in a read transaction.
     pub fn submit(&self, job: Job) {
         let (queue, wake) = &*self.shared;
         let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,7 +54,7 @@ impl Readers {
             return job(Err(Error::Closed));
         }
         queue.jobs.push_back(job);
-        if queue.idle == 0 && queue.threads < MOST {
+        if queue.idle == 0 && queue.threads < MAX_READERS {
             let shared = Arc::clone(&self.shared);
             let path = self.path.clone();
             if std::thread::Builder::new().name("store-reader".into()).stack_size(512 * 1024).spawn(move || run(&path, &shared)).is_ok() {
@@ -65,13 +64,13 @@ impl Readers {
         wake.notify_one();
     }
 
-    /// What they are doing now. Waits for nothing.
+    /// Does not block.
     pub fn state(&self) -> ReadersState {
         let queue = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         ReadersState { waiting: queue.jobs.len(), busy: queue.running.iter().min().map(Instant::elapsed) }
     }
 
-    /// Ends the threads once they are free.
+    /// Ends the threads after the queued jobs.
     pub fn close(&self) {
         let (queue, wake) = &*self.shared;
         queue.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
@@ -91,7 +90,7 @@ fn run(path: &std::path::Path, (queue, wake): &(Mutex<Queue>, Condvar)) {
     loop {
         let job = {
             let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-            // Two that began at the same moment are as good as each other.
+            // Entries with the same time are interchangeable.
             if let Some(place) = began.take().and_then(|began| queue.running.iter().position(|other| *other == began)) {
                 queue.running.swap_remove(place);
             }
@@ -125,7 +124,7 @@ fn run(path: &std::path::Path, (queue, wake): &(Mutex<Queue>, Condvar)) {
             job(Err(error.into()));
             continue;
         }
-        // A panic in one job must not take the reader with it; the caller sees its answer dropped.
+        // A panic in a job must not end the reader; the caller sees that its sender was dropped.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(Ok(reader))));
         let _ = reader.execute_batch("COMMIT");
     }

@@ -1,11 +1,11 @@
-//! Sessions, the queue of their prompts, and their task lists.
+//! Sessions, their prompt queues, and their task lists.
 
 use polytree_protocol::{
     id::{MessageId, ProjectId, SessionId},
     session::{Session, SessionScope},
     todo::Todo,
 };
-use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
+use rusqlite::{OptionalExtension as _, Row, ToSql, params};
 
 use super::SqliteRows;
 use crate::store::{
@@ -107,12 +107,12 @@ impl Sessions for SqliteRows<'_> {
     }
 
     fn family(&self, id: &SessionId) -> Result<Vec<SessionId>> {
-        let mut statement = self.connection.prepare_cached(
+        self.ids(
             "WITH RECURSIVE family (id, depth) AS (SELECT ?1, 0 UNION ALL SELECT session.id, depth + 1 FROM session JOIN family ON session.parent_id = family.id)
              SELECT id FROM family ORDER BY depth",
-        )?;
-        let ids: Vec<String> = statement.query_map([id.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        Ok(ids.iter().filter_map(|id| SessionId::parse(id).ok()).collect())
+            [id.as_str()],
+            SessionId::parse,
+        )
     }
 
     fn insert_session(&mut self, session: &Session, place: &Place, created_with: &str) -> Result<()> {
@@ -148,26 +148,19 @@ impl Sessions for SqliteRows<'_> {
 
 impl Prompts for SqliteRows<'_> {
     fn queue(&self, session: &SessionId) -> Result<Vec<MessageId>> {
-        let mut statement = self.connection.prepare_cached("SELECT message_id FROM queue WHERE session_id = ?1 ORDER BY seq")?;
-        let ids: Vec<String> = statement.query_map([session.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        Ok(ids.iter().filter_map(|id| MessageId::parse(id).ok()).collect())
+        self.ids("SELECT message_id FROM queue WHERE session_id = ?1 ORDER BY seq", [session.as_str()], MessageId::parse)
     }
 
     fn turn(&self, session: &SessionId) -> Result<Option<MessageId>> {
-        let id: Option<String> = self
-            .connection
-            .prepare_cached("SELECT message_id FROM turn WHERE session_id = ?1")?
-            .query_row([session.as_str()], |row| row.get(0))
-            .optional()?;
-        Ok(id.and_then(|id| MessageId::parse(&id).ok()))
+        Ok(self.ids("SELECT message_id FROM turn WHERE session_id = ?1", [session.as_str()], MessageId::parse)?.pop())
     }
 
     fn sessions_in_a_turn(&self) -> Result<Vec<SessionId>> {
-        ids(self.connection, "SELECT session_id FROM turn UNION SELECT session_id FROM message WHERE open")
+        self.ids("SELECT session_id FROM turn UNION SELECT session_id FROM message WHERE open", [], SessionId::parse)
     }
 
     fn sessions_with_a_queue(&self) -> Result<Vec<SessionId>> {
-        ids(self.connection, "SELECT DISTINCT session_id FROM queue")
+        self.ids("SELECT DISTINCT session_id FROM queue", [], SessionId::parse)
     }
 
     fn enqueue(&mut self, session: &SessionId, message: &MessageId) -> Result<()> {
@@ -202,12 +195,6 @@ impl Prompts for SqliteRows<'_> {
         self.connection.prepare_cached("DELETE FROM turn WHERE session_id = ?1")?.execute([session.as_str()])?;
         Ok(())
     }
-}
-
-fn ids(connection: &Connection, query: &str) -> Result<Vec<SessionId>> {
-    let mut statement = connection.prepare_cached(query)?;
-    let ids: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    Ok(ids.iter().filter_map(|id| SessionId::parse(id).ok()).collect())
 }
 
 impl Todos for SqliteRows<'_> {

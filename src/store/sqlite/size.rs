@@ -1,31 +1,26 @@
-//! How large the store is: rows, bytes, and the memory of the library. Counting never takes long: where a table is
-//! large, the numbers of its first and last row are enough.
+//! The size of the store: rows, bytes, and SQLite's memory. Counting is fast: for a large table the count is estimated
+//! from the ids of its first and last row.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::store::Error;
 
-/// Tables with more rows than this are not counted, but reckoned.
-const MAX_COUNTED: u64 = 100_000;
+/// Tables with more rows than this are estimated.
+const MAX_COUNTED_ROWS: u64 = 100_000;
 
-/// Rows of the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Sessions.
     pub sessions: u64,
-    /// Messages.
     pub messages: u64,
-    /// Parts of messages.
     pub parts: u64,
-    /// Logged events.
     pub events: u64,
-    /// Some of these are upper bounds.
+    /// Some of the counts are upper bounds.
     pub approximate: bool,
-    /// The bytes of the logged events' properties.
+    /// The bytes of all events' properties.
     pub event_bytes: u64,
-    /// The oldest cursor that can be read from.
+    /// The cursor of the oldest event.
     pub oldest_cursor: u64,
-    /// The newest one that was given.
+    /// The cursor of the newest event.
     pub newest_cursor: u64,
 }
 
@@ -35,7 +30,7 @@ pub struct Counts {
 /// When the store cannot be read.
 pub(super) fn counts(connection: &Connection) -> Result<Counts, Error> {
     let mut rows = Counts { sessions: number(connection, "SELECT count(*) FROM session")?, ..Counts::default() };
-    // Parts and events are large: their tables are walked only where a small index or a short stretch will do.
+    // Parts and events are large: their tables are scanned only where a small index or few rows suffice.
     let (messages, whole_messages) = counted(connection, "message", "seq")?;
     let (parts, whole_parts) = counted(connection, "part", "seq")?;
     let (events, whole_events) = counted(connection, "event", "cursor")?;
@@ -56,20 +51,20 @@ fn number(connection: &Connection, sql: &str) -> rusqlite::Result<u64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-/// The rows of a table with a growing number, and whether they were counted one by one.
+/// The rows of a table with an ascending id, and whether the count is exact.
 fn counted(connection: &Connection, table: &str, column: &str) -> rusqlite::Result<(u64, bool)> {
     let end = |function: &str| number(connection, &format!("SELECT coalesce({function}({column}), 0) FROM {table}"));
     let (first, last) = (end("min")?, end("max")?);
     let span = if last == 0 { 0 } else { last - first + 1 };
-    // Rows of events lie in the table itself, which is ten times as large as an index.
-    let most = if table == "event" { MAX_COUNTED / 10 } else { MAX_COUNTED };
-    if span > most {
+    // Events have no index to count: scanning the table itself costs ten times as much.
+    let limit = if table == "event" { MAX_COUNTED_ROWS / 10 } else { MAX_COUNTED_ROWS };
+    if span > limit {
         return Ok((span, false));
     }
     Ok((number(connection, &format!("SELECT count(*) FROM {table}"))?, true))
 }
 
-/// What SQLite has of the process's memory, in bytes: caches, statements, schemas.
+/// SQLite's memory use in bytes: caches, statements, schemas.
 #[must_use]
 #[expect(unsafe_code, reason = "the library has no other way to ask")]
 pub fn memory() -> u64 {
@@ -84,7 +79,7 @@ mod tests {
     use crate::store::{Durability, sqlite::Database};
 
     #[tokio::test]
-    async fn rows_are_counted_and_large_tables_reckoned() {
+    async fn rows_are_counted_and_large_tables_estimated() {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open_alone(&directory.path().join("store.db"), Durability::Process).unwrap();
         assert_eq!(database.counts().await.unwrap(), Counts::default());

@@ -1,5 +1,5 @@
-//! The one writer thread. All queued jobs are committed together as soon as the writer is free. A batch that holds only
-//! deltas waits up to [`DELTA_DELAY`] for more of them. A job that fails undoes only its own changes.
+//! The writer thread. All queued jobs are committed together as soon as the writer is free (group commit). A batch of
+//! only deltas waits up to [`DELTA_DELAY`] for more of them. A job that fails rolls back only its own changes.
 
 use std::{
     collections::VecDeque,
@@ -16,19 +16,18 @@ use crate::store::Error;
 
 /// How long after a commit the next batch of deltas is committed. A delta that arrives later is committed at once.
 pub(super) const DELTA_DELAY: Duration = Duration::from_micros(4800);
-/// The maximum number of jobs in one commit, so that the first of them does not wait too long.
-const MAX_BATCH: usize = 256;
+/// The limit of jobs in one commit, so that the first of them does not wait too long.
+const MAX_BATCH_JOBS: usize = 256;
 
-/// When a job may be committed.
+/// How soon a job is committed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Urgency {
+pub(crate) enum Urgency {
     /// As soon as the writer is free.
     Now,
-    /// May wait for more of its kind.
     Delta,
 }
 
-/// Runs in the transaction, or learns why there is none; answers later, once it is known whether the commit held.
+/// Runs in the transaction, or gets the error why there is none. Its answer is called with the result of the commit.
 type Job = Box<dyn FnOnce(Result<&mut SqliteRows<'_>, &rusqlite::Error>) -> Answer + Send>;
 type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
 
@@ -37,9 +36,9 @@ struct Queue {
     closed: bool,
     delta_delay: Duration,
     last_commit: Instant,
-    /// Since when the current batch has been running.
+    /// When the current batch began.
     busy: Option<Instant>,
-    /// Why the last commit failed. A successful commit clears it.
+    /// Why the last commit failed; cleared by the next success.
     failure: Option<String>,
 }
 
@@ -49,29 +48,28 @@ impl Queue {
     }
 
     fn is_urgent(&self) -> bool {
-        self.closed || self.jobs.len() >= MAX_BATCH || self.jobs.iter().any(|(urgency, _)| *urgency == Urgency::Now)
+        self.closed || self.jobs.len() >= MAX_BATCH_JOBS || self.jobs.iter().any(|(urgency, _)| *urgency == Urgency::Now)
     }
 }
 
 /// What the writer is doing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WriterState {
-    /// How many jobs wait.
     pub waiting: usize,
-    /// For how long it has been at the batch under way.
+    /// How long the current batch has been running.
     pub busy: Option<Duration>,
     /// Why the last commit failed.
     pub failure: Option<String>,
 }
 
-/// The writer's mailbox and thread.
+/// The writer's queue and thread.
 pub(super) struct Writer {
     shared: Arc<(Mutex<Queue>, Condvar)>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
-    /// Starts the thread on a connection that is ready. Deltas wait for `delta_delay` at most.
+    /// Starts the thread. Deltas are delayed by at most `delta_delay`.
     pub fn start(connection: Connection, log: Arc<Log>, checkpointer: Checkpointer, delta_delay: Duration) -> std::io::Result<Self> {
         let shared = Arc::new((Mutex::new(Queue::new(delta_delay)), Condvar::new()));
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn({
@@ -81,19 +79,19 @@ impl Writer {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Queues a job and gives a receiver for its committed result.
+    /// Queues a job and returns a receiver for its result after the commit.
     pub fn submit<T: Send + 'static>(
         &self,
         urgency: Urgency,
         job: impl FnOnce(&mut SqliteRows<'_>) -> Result<T, Error> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, Error>> {
         let (sender, receiver) = oneshot::channel();
-        // Nobody may be waiting any more; the change stands all the same.
+        // The caller may have stopped waiting; the change is committed all the same.
         self.queue(urgency, job, move |result| drop(sender.send(result)));
         receiver
     }
 
-    /// Queues a job; its committed result is given to `done`, on the writer's thread.
+    /// Queues a job; `done` gets its result after the commit, on the writer's thread.
     pub fn queue<T: Send + 'static>(
         &self,
         urgency: Urgency,
@@ -102,7 +100,7 @@ impl Writer {
     ) {
         let job: Job = Box::new(move |transaction| {
             let result = match transaction {
-                Ok(write) => guarded(write, job),
+                Ok(write) => run_job(write, job),
                 Err(error) => Err(copy(error).into()),
             };
             Box::new(move |committed| {
@@ -115,7 +113,7 @@ impl Writer {
         let (queue, wake) = &*self.shared;
         let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.closed {
-            // The job is dropped, which who waits for it sees; not under the lock, for it may do something then.
+            // Dropping the job tells its caller. Not under the lock: its destructor may run arbitrary code.
             drop(queue);
             return;
         }
@@ -128,13 +126,13 @@ impl Writer {
         }
     }
 
-    /// What it is doing now. Waits for nothing.
+    /// Does not block.
     pub fn state(&self) -> WriterState {
         let queue = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         WriterState { waiting: queue.jobs.len(), busy: queue.busy.map(|since| since.elapsed()), failure: queue.failure.clone() }
     }
 
-    /// Commits what waits and ends the thread.
+    /// Commits what is queued and ends the thread.
     pub fn close(&self) {
         let (queue, wake) = &*self.shared;
         queue.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
@@ -162,7 +160,7 @@ fn run(connection: &Connection, log: &Arc<Log>, shared: &(Mutex<Queue>, Condvar)
         checkpointer.committed();
     }
     checkpointer.end();
-    // Leaves one file behind instead of a file and its log.
+    // Leaves one file instead of a file and its log.
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
@@ -177,7 +175,7 @@ fn next_batch((queue, wake): &(Mutex<Queue>, Condvar)) -> Option<Vec<Job>> {
         if queue.jobs.is_empty() {
             queue = wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
         } else if delay.is_zero() || queue.is_urgent() {
-            let count = queue.jobs.len().min(MAX_BATCH);
+            let count = queue.jobs.len().min(MAX_BATCH_JOBS);
             let jobs = queue.jobs.drain(..count).map(|(_, job)| job).collect();
             queue.busy = Some(Instant::now());
             return Some(jobs);
@@ -187,9 +185,8 @@ fn next_batch((queue, wake): &(Mutex<Queue>, Condvar)) -> Option<Vec<Job>> {
     }
 }
 
-/// Runs the jobs in one transaction. SQLite ends a transaction by itself when the disk is full or fails: the jobs before
-/// that point are lost with it and are told so; those after it, which have not run, get a transaction of their own. Gives
-/// the end of the last one.
+/// Runs the jobs in one transaction. SQLite rolls back a transaction by itself when the disk is full or fails: the jobs
+/// before that point get an error, and the rest run in another transaction. Returns the result of the last one.
 fn commit(connection: &Connection, log: &Arc<Log>, jobs: Vec<Job>) -> rusqlite::Result<()> {
     let mut jobs = VecDeque::from(jobs);
     let mut last = Ok(());
@@ -239,38 +236,38 @@ fn commit(connection: &Connection, log: &Arc<Log>, jobs: Vec<Job>) -> rusqlite::
     last
 }
 
-/// Runs a statement that is used again and again.
+/// Runs a cached statement.
 fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
-/// What jobs are told whose transaction has ended before it was committed.
+/// The error of jobs whose transaction SQLite has rolled back.
 fn lost() -> rusqlite::Error {
-    let text = "the transaction was ended by the store: the disk is full or failing";
+    let text = "SQLite rolled back the transaction: the disk is full or failing";
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), Some(text.to_owned()))
 }
 
-/// Runs a job so that its failure takes back what it has changed and nothing else.
-fn guarded<T>(rows: &mut SqliteRows<'_>, job: impl FnOnce(&mut SqliteRows<'_>) -> Result<T, Error>) -> Result<T, Error> {
+/// Runs a job so that its failure rolls back its own changes and nothing else.
+fn run_job<T>(rows: &mut SqliteRows<'_>, job: impl FnOnce(&mut SqliteRows<'_>) -> Result<T, Error>) -> Result<T, Error> {
     let (connection, alone) = (rows.connection, rows.alone);
     let run = |sql: &str| execute(connection, sql).map_err(Error::from);
     if !alone {
         run("SAVEPOINT job")?;
     }
-    // A panic in one job must not take the writer, and so all sessions, with it.
+    // A panic in a job must not end the writer, and with it all sessions.
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(rows)));
-    let undone = match &result {
+    let rollback_error = match &result {
         _ if alone => None,
         Ok(Ok(_)) => run("RELEASE job").err(),
         _ if connection.is_autocommit() => None,
         _ => run("ROLLBACK TO job").and_then(|()| run("RELEASE job")).err(),
     };
-    if undone.is_some() || !matches!(result, Ok(Ok(_))) {
+    if rollback_error.is_some() || !matches!(result, Ok(Ok(_))) {
         rows.after.clear();
         rows.undo = alone;
     }
-    match (result, undone) {
-        // The job's own error says more than what came of it.
+    match (result, rollback_error) {
+        // The job's own error says more than a failed rollback.
         (Ok(Err(error)), _) => Err(error),
         (_, Some(error)) => Err(error),
         (Ok(Ok(value)), None) => Ok(value),
@@ -278,7 +275,7 @@ fn guarded<T>(rows: &mut SqliteRows<'_>, job: impl FnOnce(&mut SqliteRows<'_>) -
     }
 }
 
-/// `rusqlite::Error` cannot be cloned; its code is what callers look at.
+/// `rusqlite::Error` is not `Clone`; callers look at its code.
 fn copy(error: &rusqlite::Error) -> rusqlite::Error {
     match error {
         rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),

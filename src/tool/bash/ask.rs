@@ -48,8 +48,10 @@ pub struct BashArgs {
 }
 
 /// The command line in one line, where there is no description.
-pub(super) fn title(args: &BashArgs) -> String {
+pub(super) fn title(context: &ToolContext, args: &BashArgs) -> String {
     let text = args.description.as_ref().filter(|text| !text.trim().is_empty()).unwrap_or(&args.command);
+    // Before it is cut.
+    let text = context.guard.secrets.redact(text);
     ellipsis(&text.split_whitespace().collect::<Vec<_>>().join(" "), 200)
 }
 
@@ -80,7 +82,7 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
         ));
     }
     let directories = outside(context, home(context), directory, &analysis.paths);
-    let title = title(args);
+    let title = title(context, args);
     let mut metadata = json!({ "command": args.command, "description": args.description, "workdir": directory.to_string() });
     let visible = exact(&args.command);
     if visible != args.command {

@@ -92,7 +92,7 @@ impl Tool for Bash {
         let analysis = super::path::blocking(move || Ok(analyse(&line, dialect))).await?;
         let how = ask(context, &args, &directory, &analysis).await?;
 
-        let title = title(&args);
+        let title = title(context, &args);
         let mut metadata = json!({ "command": args.command, "description": args.description });
         if let Some(report) = how.report() {
             metadata["sandbox"] = json!(report);
@@ -110,8 +110,7 @@ impl Tool for Bash {
         }
         let mut output = result(&args, title, limit, finished);
         if let Some(report) = report {
-            let refused = Some(&output.output).filter(|_| output.metadata["exit"] != 0);
-            let notes = [refused.and_then(|text| sandbox::note(&report, text)), restored];
+            let notes = [sandbox::note(&report, &output.output, output.metadata["exit"] != 0), restored];
             notes.into_iter().flatten().for_each(|note| append(&mut output.output, &note));
             output.metadata["sandbox"] = json!(report);
         }
@@ -193,7 +192,7 @@ async fn execute(
     run.group.kill();
     let mut rest = run.decoder.finish();
     rest = run.screen.push(&rest) + &run.screen.finish();
-    rest = run.kept_back.push(&context.guard.secrets, &rest) + &run.kept_back.finish();
+    rest = run.kept_back.push(&context.guard.secrets, &rest) + &run.kept_back.finish(&context.guard.secrets);
     run.keeper.push(&rest).await;
     let number = run.group.number();
     let is_confined = matches!(how, Execution::Confined(_));
@@ -203,7 +202,10 @@ async fn execute(
     }
     let look = if is_confined { table::end_escaped } else { table::escaped };
     let gone_on = Tasks::spawn_blocking(move || number.map(|group| look(group, CALL, &call)).unwrap_or_default());
-    Ok(Finished { kept: run.keeper.finish().await, status: run.status, end, gone_on: gone_on.await.unwrap_or_default() })
+    let mut gone_on = gone_on.await.unwrap_or_default();
+    // Before they are cut.
+    gone_on.iter_mut().for_each(|process| context.guard.secrets.clean(&mut process.command));
+    Ok(Finished { kept: run.keeper.finish().await, status: run.status, end, gone_on })
 }
 
 enum Event {

@@ -112,7 +112,7 @@ pub(super) async fn authorize(context: &ToolContext, ask: Ask, outside: Option<&
     }
     let allowed: Vec<AbsPath> = granted.directories.iter().filter_map(|pattern| AbsPath::new(pattern.strip_suffix("/*")?)).collect();
     let (sandboxing, worktree, environment) = (Arc::clone(sandboxing), context.worktree.clone(), Arc::clone(&context.environment));
-    let (settings, outputs) = (Arc::clone(&sandboxing.settings), context.output_directory.clone());
+    let (settings, outputs, guard) = (Arc::clone(&sandboxing.settings), context.output_directory.clone(), Arc::clone(&context.guard));
     let rules = context.host.rules();
     let confined = blocking(move || {
         let home = environment.get("HOME").and_then(AbsPath::new).or_else(crate::stdx::paths::home);
@@ -122,6 +122,7 @@ pub(super) async fn authorize(context: &ToolContext, ask: Ask, outside: Option<&
             policy,
             settings: &sandboxing.settings,
             worktree: &worktree,
+            private: guard.private.all(),
             home: home.as_ref(),
             search_path: environment.get("PATH").map(String::as_str),
             outputs: &outputs,
@@ -183,10 +184,20 @@ fn word(policy: SandboxPolicy) -> &'static str {
     }
 }
 
+/// What git cannot make in a linked worktree, by which it says so.
+const SHARED_REFERENCES: &str = "packed-refs.lock";
+
 /// What the model is told of a command that has failed, when the sandbox may be why.
-pub(super) fn note(report: &SandboxReport, output: &str) -> Option<String> {
+pub(super) fn note(report: &SandboxReport, output: &str, has_failed: bool) -> Option<String> {
     let output = output.to_lowercase();
-    if !REFUSALS.iter().any(|refusal| output.contains(refusal)) {
+    if report.policy == SandboxPolicy::Workspace && output.contains(SHARED_REFERENCES) {
+        // Some of its commands do the rest and call that a success.
+        return Some(
+            "[git could not delete or pack references: in a linked worktree the sandbox `workspace` does not let `packed-refs` be changed, which all worktrees of the repository share. If that is needed, call bash again with the same command and `outside`: the reason, for which the user is asked.]"
+                .to_owned(),
+        );
+    }
+    if !has_failed || !REFUSALS.iter().any(|refusal| output.contains(refusal)) {
         return None;
     }
     let allows = match report.policy {
@@ -288,8 +299,12 @@ mod tests {
     #[test]
     fn only_what_looks_like_a_refusal_is_explained() {
         let report = SandboxReport { policy: SandboxPolicy::Workspace, ..SandboxReport::default() };
-        assert!(note(&report, "touch: cannot touch '/x': Permission denied").unwrap().contains("`workspace`"));
-        assert!(note(&report, "fatal: Could not resolve host: github.com").is_some());
-        assert_eq!(note(&report, "2 tests failed"), None);
+        assert!(note(&report, "touch: cannot touch '/x': Permission denied", true).unwrap().contains("`workspace`"));
+        assert!(note(&report, "fatal: Could not resolve host: github.com", true).is_some());
+        assert_eq!(note(&report, "2 tests failed", true), None);
+        assert_eq!(note(&report, "find: '/x': Permission denied", false), None);
+        assert!(
+            note(&report, "error: Unable to create '/r/.git/packed-refs.lock': Read-only file system", false).unwrap().contains("linked")
+        );
     }
 }

@@ -8,7 +8,7 @@ use polytree_protocol::config::Unanswered;
 use super::save::MAX_BYTES;
 use crate::{
     file::{open, text_file::TextFile},
-    overlay::{self, Document, Unapplied},
+    overlay::{self, Document, NotApplied},
     tool::{
         context::ToolContext,
         definition::ToolError,
@@ -24,7 +24,7 @@ pub const UNSAVED: &str = "this is the text in the user's editor, which is not s
 /// # Errors
 /// When an editor holds a text that it does not tell.
 pub async fn text(context: &ToolContext, file: &Checked) -> Result<Option<Arc<Document>>, ToolError> {
-    let settled = context.overlay.settled(file.real(), context.buffers.timeout);
+    let settled = context.overlay.wait_for_text(file.real(), context.buffers.timeout);
     tokio::select! {
         settled = settled => settled.map_err(|error| {
             ToolError::failed(format!(
@@ -87,28 +87,30 @@ pub enum Failure {
     TryDisk(String),
 }
 
-fn failure(context: &ToolContext, file: &Checked, document: &Document, unapplied: &Unapplied) -> Failure {
+fn failure(context: &ToolContext, file: &Checked, document: &Document, unapplied: &NotApplied) -> Failure {
     let shown = file.shown();
     let (why, next) = match unapplied {
-        Unapplied::Refused { message } => {
+        NotApplied::Refused { message } => {
             let changed = context.overlay.get(file.real()).is_none_or(|now| now.version != document.version);
             let why = match message {
-                Some(message) => format!(", which did not make the change: {}", crate::stdx::text::ellipsis(message, 500)),
+                Some(message) => {
+                    format!(", which did not make the change: {}", crate::stdx::text::ellipsis(&context.guard.secrets.redact(message), 500))
+                }
                 None if changed => ", and its text was changed there meanwhile".to_owned(),
                 None => ", which did not make the change".to_owned(),
             };
             let text = format!("{shown} is open in the user's editor{why}. Read it again, then make your change to what is there now.");
             return Failure::Refused(ToolError::Failed(text));
         }
-        Unapplied::Silent => (
+        NotApplied::TimedOut => (
             format!("the user's editor, which holds {shown} open, did not answer in {} ms", context.buffers.timeout.as_millis()),
             "It may still make the change: read the file again before you do anything about it.",
         ),
-        Unapplied::Gone => (
+        NotApplied::Disconnected => (
             format!("the user's editor, which held {shown} open, was closed before it answered"),
             "Read the file again: what counts now is on the disk.",
         ),
-        Unapplied::TooLarge => {
+        NotApplied::TooLarge => {
             (format!("the change is too large to be sent to the user's editor, which holds {shown} open"), "Make it in smaller parts.")
         }
     };

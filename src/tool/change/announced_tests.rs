@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    overlay::{Editor, Overlay, Policy, Reply, Shown, apply, difference},
+    overlay::{Delivery, Editor, Overlay, Policy, Reply, apply, difference},
     stdx::paths::AbsPath,
     tool::{
         definition::{ToolOutput, erase},
@@ -60,7 +60,7 @@ impl Client {
     fn open(number: u64, overlay: &Arc<Overlay>, file: &AbsPath, text: &str) -> Arc<Self> {
         let state = State { manner: Manner::Refuses, text: text.to_owned(), version: 1, announced: text.to_owned() };
         let client = Arc::new(Self { number, overlay: Arc::clone(overlay), file: file.clone(), state: Mutex::new(state) });
-        overlay.enter(number, Arc::clone(&client) as _);
+        overlay.set_editor(number, Arc::clone(&client) as _);
         overlay.open(number, file, file, 1, Some(text.to_owned())).unwrap();
         client
     }
@@ -92,7 +92,7 @@ impl Client {
 }
 
 impl Editor for Client {
-    fn show(&self, edit: BufferEditInfo) -> BoxFuture<'_, Shown> {
+    fn show(&self, edit: BufferEditInfo) -> BoxFuture<'_, Delivery> {
         let mut state = self.state();
         assert_eq!(edit.version, state.version, "nobody types while this test's tool runs");
         let reply = |reply| self.overlay.reply(self.number, &edit.edit_id, reply).unwrap();
@@ -122,7 +122,7 @@ impl Editor for Client {
                 }
             }
         }
-        Box::pin(std::future::ready(Shown::Yes))
+        Box::pin(std::future::ready(Delivery::Sent))
     }
 }
 

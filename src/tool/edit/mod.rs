@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     file::text_file::{Encoding, TextFile, Unified},
-    stdx::{encoding::stray_byte, lookalike, text::ellipsis},
+    stdx::{encoding::stray_byte, secrets::known::KnownSecrets, lookalike, text::ellipsis},
 };
 use budget::{Budget, Stop};
 use lines::MAX_PLACES;
@@ -64,8 +64,8 @@ impl Tool for Edit {
         }
         let file = path::check(context, &args.file_path, Purpose::Write).await?;
         let shown = file.shown().to_owned();
-        let cancel = context.cancel.clone();
-        let planner = move |current: Option<&Current>| plan(&shown, current, &args, &mut Budget::new(STEPS, &cancel));
+        let (cancel, guard) = (context.cancel.clone(), Arc::clone(&context.guard));
+        let planner = move |current: Option<&Current>| plan(&shown, current, &args, &mut Budget::new(STEPS, &cancel), &guard.secrets);
         let changed = change::change(context, &file, OnOwnChange::PlanAgain, Arc::new(planner)).await?;
         Ok(ToolOutput {
             title: file.shown().to_owned(),
@@ -81,7 +81,13 @@ impl Tool for Edit {
     }
 }
 
-fn plan(shown: &str, current: Option<&Current>, args: &EditArgs, budget: &mut Budget<'_>) -> Result<Planned, ToolError> {
+fn plan(
+    shown: &str,
+    current: Option<&Current>,
+    args: &EditArgs,
+    budget: &mut Budget<'_>,
+    secrets: &KnownSecrets,
+) -> Result<Planned, ToolError> {
     let bytes = match current {
         Some(current) => current.bytes.as_slice(),
         None if args.old_string.is_empty() => b"",
@@ -103,7 +109,7 @@ fn plan(shown: &str, current: Option<&Current>, args: &EditArgs, budget: &mut Bu
         ToolError::failed(format!("{shown} was not changed: {error}. {hint}"))
     };
     file.check_new(&args.new_string).map_err(refused)?;
-    let (text, mut report) = edited(shown, &file.text, args, budget)?;
+    let (text, mut report) = edited(shown, &file.text, args, budget, secrets)?;
     let encoded = file.encode(&text).map_err(refused)?;
     if let Encoding::Legacy(encoding) = file.encoding {
         let _ = write!(report, " The file looks like {} and stays so; this is a guess from its bytes.", encoding.name());
@@ -112,7 +118,13 @@ fn plan(shown: &str, current: Option<&Current>, args: &EditArgs, budget: &mut Bu
 }
 
 /// The text with the change made, and what to tell about it.
-fn edited(shown: &str, original: &str, args: &EditArgs, budget: &mut Budget<'_>) -> Result<(String, String), ToolError> {
+fn edited(
+    shown: &str,
+    original: &str,
+    args: &EditArgs,
+    budget: &mut Budget<'_>,
+    secrets: &KnownSecrets,
+) -> Result<(String, String), ToolError> {
     let unified = Unified::new(original);
     let (old, new) = (args.old_string.replace("\r\n", "\n"), args.new_string.replace("\r\n", "\n"));
     if old == new {
@@ -125,7 +137,7 @@ fn edited(shown: &str, original: &str, args: &EditArgs, budget: &mut Budget<'_>)
     let found = matches::find(&unified.text, &old, &new, scope, limit, budget).map_err(|error| match error {
         matches::Error::Stopped(Stop::Aborted) => ToolError::Aborted,
         matches::Error::TooLong => too_long(),
-        error => ToolError::Failed(explain(shown, &unified.text, &old, &error)),
+        error => ToolError::Failed(explain(shown, &unified.text, &old, &error, secrets)),
     })?;
     if found.places.len() > MAX_PLACES {
         return Err(ToolError::failed(format!("oldString occurs more than {MAX_PLACES} times in {shown}, too many for this tool.")));
@@ -167,7 +179,7 @@ fn report(shown: &str, text: &str, found: &Match) -> String {
     report
 }
 
-fn explain(shown: &str, text: &str, old: &str, error: &matches::Error) -> String {
+fn explain(shown: &str, text: &str, old: &str, error: &matches::Error, secrets: &KnownSecrets) -> String {
     match error {
         matches::Error::Ambiguous { lines } => {
             let mut places: Vec<_> = lines.iter().take(QUOTED).map(|line| (line + 1).to_string()).collect();
@@ -184,7 +196,7 @@ fn explain(shown: &str, text: &str, old: &str, error: &matches::Error) -> String
             "oldString stands at lines {} to {} of {shown}, but with another indentation, and it is not certain which one newString must have. Quote these lines with their own indentation, and write newString with it too:{}",
             lines.start + 1,
             lines.end,
-            quoted(text, lines)
+            quoted(text, lines, secrets)
         ),
         matches::Error::NotFound { closest, unescaped } => {
             let mut message = format!("oldString was not found in {shown}, even with differences in white space overlooked.");
@@ -192,7 +204,8 @@ fn explain(shown: &str, text: &str, old: &str, error: &matches::Error) -> String
                 let _ = write!(message, " Without its backslash escapes it stands at line {}: write both texts without them.", line + 1);
             }
             if let Some(lines) = closest {
-                let _ = write!(message, " The nearest text is at lines {} to {}:{}", lines.start + 1, lines.end, quoted(text, lines));
+                let _ =
+                    write!(message, " The nearest text is at lines {} to {}:{}", lines.start + 1, lines.end, quoted(text, lines, secrets));
                 message.push_str(&hidden_differences(text, lines, old));
                 message.push('\n');
             }
@@ -206,11 +219,11 @@ fn explain(shown: &str, text: &str, old: &str, error: &matches::Error) -> String
 }
 
 /// The lines with their numbers, as many as are quoted.
-fn quoted(text: &str, lines: &Range<usize>) -> String {
+fn quoted(text: &str, lines: &Range<usize>, secrets: &KnownSecrets) -> String {
     let mut quoted = String::new();
     for (index, line) in text.lines().enumerate().skip(lines.start).take(lines.len().min(QUOTED)) {
         let line = line.replace(|character| stray_byte(character).is_some(), "\u{fffd}");
-        let _ = write!(quoted, "\n{}: {}", index + 1, ellipsis(&line, 300));
+        let _ = write!(quoted, "\n{}: {}", index + 1, ellipsis(&secrets.redact(&line), 300));
     }
     if lines.len() > QUOTED {
         let _ = write!(quoted, "\n({} more lines)", lines.len() - QUOTED);

@@ -3,7 +3,7 @@
 
 use crate::{
     file::text_file::{self, Encoding},
-    stdx::encoding::Detector,
+    stdx::{encoding::Detector, secrets::known::KnownSecrets},
 };
 
 /// Longer lines are cut.
@@ -12,7 +12,8 @@ pub const LINE_CHARACTERS: usize = 2000;
 pub const PAGE_BYTES: usize = 50 * 1024;
 
 /// Takes a file's bytes and keeps the lines of the window.
-pub struct Reader {
+pub struct Reader<'a> {
+    secrets: &'a KnownSecrets,
     first: usize,
     last: usize,
     number: usize,
@@ -39,11 +40,13 @@ pub struct Page {
     pub note: Option<String>,
 }
 
-impl Reader {
+impl<'a> Reader<'a> {
     /// For `limit` lines from line `first`, from 1. The bytes must be of an encoding in which a line feed is one byte, without a mark.
+    /// `secrets` are taken out before a line is cut.
     #[must_use]
-    pub fn new(first: usize, limit: usize) -> Self {
+    pub fn new(first: usize, limit: usize, secrets: &'a KnownSecrets) -> Self {
         Self {
+            secrets,
             first,
             last: first.saturating_add(limit),
             number: 1,
@@ -106,7 +109,7 @@ impl Reader {
                 Encoding::Legacy(encoding) => encoding.decode_without_bom_handling(line).0,
                 _ => String::from_utf8_lossy(line),
             };
-            let (text, is_cut) = cut(&text);
+            let (text, is_cut) = cut(&self.secrets.redact(&text));
             bytes += text.len() + 8;
             // The first line is always given: a page without lines would never end.
             if bytes > PAGE_BYTES && !page.lines.is_empty() {
@@ -129,7 +132,7 @@ impl Reader {
         self.line_is_empty &= bytes.is_empty();
         if self.wanted() {
             // One character more than is shown tells that the line is longer; the longest has four bytes.
-            let space = (4 * (LINE_CHARACTERS + 1) + 1).saturating_sub(self.line.len());
+            let space = (4 * (LINE_CHARACTERS + 1) + 1 + self.secrets.longest()).saturating_sub(self.line.len());
             self.line.extend(&bytes[..bytes.len().min(space)]);
         }
     }
@@ -166,7 +169,8 @@ mod tests {
     use super::*;
 
     fn page(bytes: &[u8], first: usize, limit: usize, chunk: usize) -> Page {
-        let mut reader = Reader::new(first, limit);
+        let secrets = KnownSecrets::default();
+        let mut reader = Reader::new(first, limit, &secrets);
         bytes.chunks(chunk).for_each(|chunk| reader.push(chunk));
         reader.finish()
     }

@@ -25,12 +25,12 @@ use super::{
 };
 use crate::{
     file::{
-        image::{self, Unfit},
+        image::{self, ImageError},
         media_type,
         open::{self, Extent},
         text_file::{Encoding, TextFile, is_binary},
     },
-    overlay::Look,
+    overlay::BufferState,
 };
 use lines::{LINE_CHARACTERS, PAGE_BYTES, Page, Reader};
 
@@ -75,7 +75,7 @@ impl Tool for Read {
 
     async fn run(&self, context: &ToolContext, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let file = path::check(context, &args.file_path, Purpose::Read).await?;
-        if context.overlay.look(file.real()) == Look::Disk {
+        if context.overlay.state(file.real()) == BufferState::NotOpen {
             let found = file.clone();
             blocking(move || missing(&found)).await?;
         }
@@ -117,7 +117,7 @@ struct Window {
 
 /// The text that an editor holds of the file.
 fn read_announced(context: &ToolContext, file: &Checked, window: Window, text: &str) -> Result<ToolOutput, ToolError> {
-    let mut reader = Reader::new(window.first, window.limit);
+    let mut reader = Reader::new(window.first, window.limit, &context.guard.secrets);
     reader.push(text.as_bytes());
     let page = reader.finish();
     context.file_times.record(file.real(), Stamp::of_text(text));
@@ -221,7 +221,7 @@ impl Source<'_> {
 }
 
 fn page(source: &mut Source<'_>, head: Vec<u8>, window: Window) -> Result<(Page, Extent), ToolError> {
-    let mut reader = Reader::new(window.first, window.limit);
+    let mut reader = Reader::new(window.first, window.limit, &source.context.guard.secrets);
     let encoding = Encoding::by_mark(&head);
     if matches!(encoding, Encoding::Utf16Le | Encoding::Utf16Be) {
         if source.metadata.len() > UTF16_BYTES {
@@ -299,8 +299,11 @@ fn attach(mut source: Source<'_>, head: Vec<u8>, mime: &str) -> Result<ToolOutpu
     let most = if is_image { image::MAX_BYTES as u64 } else { DOCUMENT_BYTES };
     let size = source.metadata.len();
     if size > most {
-        let why =
-            if is_image { Unfit::TooLarge(size).to_string() } else { format!("it has {size} bytes, and at most {most} can be attached") };
+        let why = if is_image {
+            ImageError::TooLarge(size).to_string()
+        } else {
+            format!("it has {size} bytes, and at most {most} can be attached")
+        };
         return Err(ToolError::failed(format!("{} ({mime}) cannot be attached: {why}.", file.shown())));
     }
     let bytes = source.rest(head, most)?;

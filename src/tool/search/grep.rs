@@ -28,7 +28,7 @@ use crate::{
         text::{Collect, Error, Line, Options, PathPattern, Place, Query, Stop, Targets, search, unsaved, window},
     },
     overlay::Overlay,
-    stdx::paths::AbsPath,
+    stdx::{paths::AbsPath, secrets::known::KnownSecrets},
     tool::{
         context::{Ask, ToolContext},
         definition::{Tool, ToolError, ToolOutput},
@@ -93,13 +93,13 @@ impl Tool for Grep {
                 },
             )
             .await?;
-        let (root, cancel, overlay, at) = (place.clone(), context.cancel.clone(), context.overlay.clone(), context.clone());
+        let (root, at) = (place.clone(), context.clone());
         let stop = Stop::at(Instant::now() + TIMEOUT);
         let until = stop.clone();
         let searched = path::blocking(move || {
             path::unmoved(root.real(), root.real())?;
             let hidden = Hidden::below(&at, root.real());
-            let (hits, is_cut) = find(&root, include.as_ref(), &hidden, &query, &overlay, &cancel, &until)?;
+            let (hits, is_cut) = find(&at, &root, include.as_ref(), &hidden, &query, &until)?;
             Ok((hits, is_cut, hidden.note))
         });
         let (hits, is_cut, left_out) = {
@@ -166,13 +166,15 @@ async fn readable(context: &ToolContext, hits: Vec<Hit>) -> Result<(Vec<Hit>, us
 }
 
 /// What the search has found so far.
-struct Newest {
+struct Newest<'a> {
+    /// They are not cut in two.
+    secrets: &'a KnownSecrets,
     /// By the numbers of the files, which come newest first.
     hits: Mutex<Vec<(usize, Hit)>>,
     matches: AtomicUsize,
 }
 
-impl Collect for Newest {
+impl Collect for Newest<'_> {
     type Part = (usize, Hit);
 
     /// Files are begun in order, so those that were searched are always the first ones, and the matches that are shown are
@@ -186,7 +188,7 @@ impl Collect for Newest {
     }
 
     fn line(&self, (_, hit): &mut Self::Part, line: &Line<'_>) -> ControlFlow<()> {
-        hit.lines.push((line.number, shown(line)));
+        hit.lines.push((line.number, shown(line, self.secrets)));
         if hit.lines.len() > MAX_MATCHES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
@@ -238,17 +240,17 @@ fn targets(
 
 /// Searches a place for the first matches in the files changed last.
 fn find(
+    context: &ToolContext,
     place: &Checked,
     include: Option<&PathPattern>,
     hidden: &Hidden,
     query: &Query,
-    overlay: &Overlay,
-    cancel: &CancellationToken,
     stop: &Stop,
 ) -> Result<(Vec<Hit>, bool), ToolError> {
+    let ToolContext { overlay, cancel, .. } = context;
     let targets = targets(place, include, hidden, overlay, cancel)?;
     let at = Place { directory: place.real().clone(), from: place.real().clone() };
-    let newest = Newest { hits: Mutex::default(), matches: AtomicUsize::new(0) };
+    let newest = Newest { secrets: &context.guard.secrets, hits: Mutex::default(), matches: AtomicUsize::new(0) };
     search(&at, &targets, query, overlay, stop, &newest);
     if cancel.is_cancelled() {
         return Err(ToolError::Aborted);
@@ -259,8 +261,8 @@ fn find(
 }
 
 /// A line as the model reads it: of a long one what is around its first match, and which part of it that is.
-fn shown(line: &Line<'_>) -> String {
-    let window = window(line.bytes, line.matches.and_then(<[_]>::first), LINE_BYTES);
+fn shown(line: &Line<'_>, secrets: &KnownSecrets) -> String {
+    let window = secrets.whole(line.bytes, window(line.bytes, line.matches.and_then(<[_]>::first), LINE_BYTES));
     let text = String::from_utf8_lossy(&line.bytes[window.clone()]);
     let (start, end, length) = (window.start, window.end, line.bytes.len());
     if end - start == length {

@@ -157,31 +157,36 @@ function M.view_statusline()
   local render = require("polytree.render")
   local status = workspace.statuses[view.session_id]
   local session = workspace.sessions[view.session_id] or view.state.session
-  local words = { status and status.type or "idle" }
+  local mode = workspace.mode(view.session_id)
+  local first = { status and status.type or "idle" }
   if status and status.type == "retry" then
-    words[1] = ("trying again: %s"):format(status.message)
+    first[1] = ("trying again: %s"):format(status.message)
   end
   local waiting = #workspace.questions_of(view.session_id)
   if waiting > 0 then
-    words[#words + 1] = ("%d question%s"):format(waiting, waiting == 1 and "" or "s")
+    first[#first + 1] = ("%d question%s"):format(waiting, waiting == 1 and "" or "s")
+  end
+  local second = {}
+  local choice = require("polytree.pick").choice()
+  if choice ~= "" then
+    second[#second + 1] = "next: " .. choice
   end
   if session then
     local tokens = session.tokens
-    words[#words + 1] = ("%s in, %s out"):format(
+    second[#second + 1] = render.cost(session.cost)
+    second[#second + 1] = ("%s in, %s out"):format(
       render.tokens(tokens.input + tokens.cache.read + tokens.cache.write),
       render.tokens(tokens.output + tokens.reasoning)
     )
-    words[#words + 1] = render.cost(session.cost)
   end
-  local choice = require("polytree.pick").choice()
-  if choice ~= "" then
-    words[#words + 1] = "next: " .. choice
-  end
-  local mode = workspace.mode(view.session_id)
   -- Who is not asked any more must see it.
-  local highlight = ({ edits = "%#DiagnosticInfo#", all = "%#DiagnosticWarn#" })[mode] or ""
-  local text = (table.concat(words, " · ")):gsub("%%", "%%%%")
-  return (" polytree · %s%s%s · %s"):format(highlight, "mode " .. mode, highlight ~= "" and "%*" or "", text)
+  local highlight = ({ edits = "%#DiagnosticInfo#", all = "%#DiagnosticWarn#" })[mode]
+  local mode_words = highlight and ("%smode %s%%*"):format(highlight, mode) or "mode " .. mode
+  local function words(list)
+    return (table.concat(list, " · "):gsub("%%", "%%%%"))
+  end
+  -- A narrow window shows the beginning: what it does, and whether it asks.
+  return (" %s · %s%%< · %s"):format(words(first), mode_words, words(second))
 end
 
 M.current_session = current_session

@@ -177,9 +177,9 @@ function M.open(options)
     border = "rounded",
     style = "minimal",
     title = (" prompt to %s "):format(vim.fn.strcharpart(title, 0, width - 20)),
-    footer = (" %s sends%s "):format(
+    footer = (" %s sends · %s "):format(
       config.values.keys.submit or "<CR>",
-      #names > 0 and " · with " .. table.concat(names, ", "):sub(1, width - 20) or ""
+      #names > 0 and "with " .. table.concat(names, ", "):sub(1, width - 20) or "@ adds a file"
     ),
     zindex = 55,
   }

@@ -49,7 +49,7 @@ function M.lines(question)
     -- The line as it will run; the title is the model's.
     add("", text(metadata.shown) or command)
   elseif text(metadata.diff) then
-    add("", metadata.diff)
+    add("", (metadata.diff:gsub("\n+$", "")))
   else
     for _, pattern in ipairs(question.patterns) do
       add("", pattern)
@@ -72,7 +72,7 @@ function M.lines(question)
     add("because: ", text(metadata.reason))
   end
   add("the model says: ", command and text(metadata.description))
-  add("“always” would allow: ", joined(question.always))
+  add(("“always” would allow %s: "):format(question.type), joined(question.always))
   if #lines == count + 1 then
     table.remove(lines)
   end

@@ -48,14 +48,18 @@ local function close()
   shown = nil
 end
 
+--- The keys that answer. They are those of the conversation and of the question's window: elsewhere there are commands.
+---@param columns integer how much room there is
 ---@return string
-local function key_line()
+local function key_line(columns)
   local keys = config.values.keys
   local words = {}
   for _, name in ipairs({ "allow", "always", "reject" }) do
     words[#words + 1] = ("%s%s"):format(keys[name] and keys[name] .. " " or ":Polytree ", name)
   end
-  return table.concat(words, "  ") .. "  (elsewhere :Polytree allow …)"
+  local line = (" %s "):format(table.concat(words, "  "))
+  local more = keys.allow and line .. "· elsewhere :Polytree allow " or line
+  return vim.fn.strdisplaywidth(more) <= columns and more or line
 end
 
 ---@param buf integer
@@ -95,17 +99,20 @@ local function show(question)
   if type(metadata.diff) == "string" then
     vim.bo[buf].syntax = "diff"
   end
-  local width = 40
+  local most = math.max(20, vim.o.columns - 4)
+  local keys = key_line(most)
+  -- The keys are never cut.
+  local width = math.max(40, vim.fn.strdisplaywidth(keys))
   for _, line in ipairs(lines) do
     width = math.max(width, vim.fn.strdisplaywidth(line))
   end
-  width = math.min(width, math.floor(vim.o.columns * 0.8))
+  width = math.min(width, math.max(math.floor(vim.o.columns * 0.8), vim.fn.strdisplaywidth(keys)), most)
   local rows = 0
   for _, line in ipairs(lines) do
     rows = rows + math.max(1, math.ceil(vim.fn.strdisplaywidth(line) / width))
   end
   local height = math.min(rows, math.floor(vim.o.lines * 0.6))
-  local hint = rows > height and (" %d more lines: :Polytree question "):format(rows - height) or ""
+  local hint = rows > height and (" · %d more lines: :Polytree question"):format(rows - height) or ""
   local count = #workspace.questions
   local win = api.nvim_open_win(buf, false, {
     relative = "editor",
@@ -116,9 +123,9 @@ local function show(question)
     height = height,
     border = "rounded",
     style = "minimal",
-    title = (" polytree asks%s "):format(count > 1 and (" (1 of %d)"):format(count) or ""),
-    -- That there is more comes first: a narrow screen cuts the end.
-    footer = hint .. (" %s "):format(key_line()),
+    -- That there is more stands above, where nobody overlooks it.
+    title = (" polytree asks%s%s "):format(count > 1 and (" (1 of %d)"):format(count) or "", hint),
+    footer = keys,
     zindex = 60,
     noautocmd = true,
   })

@@ -69,6 +69,9 @@ end
 ---@param dollars number
 ---@return string
 function M.cost(dollars)
+  if dollars == 0 then
+    return "$0"
+  end
   return dollars >= 0.01 and ("$%.2f"):format(dollars) or ("$%.4f"):format(dollars)
 end
 

@@ -288,7 +288,8 @@ on_event = function(view, event)
     local pieces = view.appended[change.part] or { message = change.message }
     pieces[#pieces + 1] = change.text
     view.appended[change.part] = pieces
-    schedule(view)
+    -- The status line shows nothing of a text.
+    return schedule(view)
   elseif change.kind == "message" or change.kind == "part" or change.kind == "removed" then
     view.dirty[change.message] = true
     schedule(view)

@@ -2,6 +2,7 @@
 import type { EventMessage, EventToolPart } from '@polytree/protocol'
 
 export function cost(dollars: number): string {
+  if (dollars === 0) return '$0'
   return `$${dollars >= 0.01 ? dollars.toFixed(2) : dollars.toFixed(4)}`
 }
 
@@ -13,6 +14,14 @@ export function tokens(count: number): string {
 export function clock(time: number): string {
   const date = new Date(time)
   return `${String(date.getHours()).padStart(2, '0')}:${String(date.getMinutes()).padStart(2, '0')}`
+}
+
+/** How long ago, in one unit. */
+export function age(time: number, now = Date.now()): string {
+  const minutes = Math.floor((now - time) / 60_000)
+  if (minutes < 1) return 'now'
+  if (minutes < 60) return `${minutes} min`
+  return minutes < 24 * 60 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 60 / 24)} d`
 }
 
 export function heading(info: EventMessage): string {

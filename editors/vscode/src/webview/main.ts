@@ -1,7 +1,7 @@
 // The chat's page. It holds nothing that the extension does not: what it shows comes in messages.
 import type { Permission } from '@polytree/protocol'
 import { cost, tokens } from './format'
-import { render } from './markdown'
+import { renderGrowing } from './markdown'
 import type { EntryView, FromPage, ToPage } from './messages'
 import { element, entryElement, partElement, updateEntry } from './parts'
 import { questionElement } from './question'
@@ -21,6 +21,16 @@ const abort = find<HTMLButtonElement>('abort')
 
 const send = (message: FromPage) => editor.postMessage(message)
 
+/** Longest run of our handlers, in milliseconds, for those who measure. */
+let slowest = 0
+/** When a session was last shown whole, in milliseconds since 1970. */
+let lastShown = 0
+function timed(run: () => void): void {
+  const started = performance.now()
+  run()
+  slowest = Math.max(slowest, performance.now() - started)
+}
+
 // ---- the conversation
 
 /** Texts that grow, by part: rendered at most once a frame. */
@@ -37,6 +47,13 @@ function changing(change: () => void): void {
   change()
   if (follow) messages.scrollTop = messages.scrollHeight
 }
+
+// Who reads the end goes on seeing it when a question, a list or another view takes room.
+let readsEnd = true
+messages.addEventListener('scroll', () => (readsEnd = atEnd()), { passive: true })
+new ResizeObserver(() => {
+  if (readsEnd) messages.scrollTop = messages.scrollHeight
+}).observe(messages)
 
 const article = (id: string) => messages.querySelector<HTMLElement>(`article[data-message="${CSS.escape(id)}"]`)
 
@@ -103,8 +120,8 @@ function append(messageID: string, partID: string, more: string): void {
   if (growth.scheduled) return
   growth.scheduled = true
   // A longer text is rendered less often: its cost grows with its length.
-  const wait = Math.min(500, growth.text.length / 200)
-  setTimeout(() => requestAnimationFrame(() => changing(() => grow(messageID, partID, growth))), wait)
+  const wait = Math.min(150, growth.text.length / 200)
+  setTimeout(() => requestAnimationFrame(() => timed(() => changing(() => grow(messageID, partID, growth)))), wait)
 }
 
 function grow(messageID: string, partID: string, growth: { text: string; scheduled: boolean }): void {
@@ -115,7 +132,7 @@ function grow(messageID: string, partID: string, growth: { text: string; schedul
   if (!entry || !part || !('text' in part)) return
   part.text = growth.text
   const known = article(messageID)?.querySelector<HTMLElement>(`[data-part="${CSS.escape(partID)}"]`)
-  if (known?.classList.contains('text')) render(growth.text, known)
+  if (known?.classList.contains('text')) renderGrowing(growth.text, known)
   else showPart(messageID, part)
   growing.set(partID, growth)
 }
@@ -315,7 +332,10 @@ function receive(message: ToPage): void {
       return
     }
     case 'all':
-      return showAll(message.entries, message.complete)
+      showAll(message.entries, message.complete)
+      // Once it is on the screen.
+      requestAnimationFrame(() => requestAnimationFrame(() => (lastShown = Date.now())))
+      return
     case 'older':
       return showOlder(message.entries, message.complete)
     case 'entry':
@@ -340,6 +360,10 @@ function receive(message: ToPage): void {
       if (message.text) input.value = message.text
       if (message.focus) input.focus()
       return grown()
+    case 'figures':
+      send({ type: 'figures', slowest, lastShown })
+      slowest = 0
+      return
     case 'files':
       return showFiles(message.query, message.paths)
     case 'sent':
@@ -350,7 +374,7 @@ function receive(message: ToPage): void {
   }
 }
 
-window.addEventListener('message', (event: MessageEvent<ToPage>) => receive(event.data))
+window.addEventListener('message', (event: MessageEvent<ToPage>) => timed(() => receive(event.data)))
 const kept = editor.getState() as { draft?: string } | undefined
 input.value = kept?.draft ?? ''
 send({ type: 'ready' })

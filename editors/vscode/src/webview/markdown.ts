@@ -54,6 +54,50 @@ export function render(text: string, into: HTMLElement): void {
   for (const code of into.querySelectorAll('pre')) code.append(copyButton(code))
 }
 
+/** What of a growing text is rendered for good: so many characters, up to this node. */
+const settled = new WeakMap<HTMLElement, { length: number; last: ChildNode | null }>()
+
+/** Renders a text that grows: only what comes after its last complete block is rendered again. */
+export function renderGrowing(text: string, into: HTMLElement): void {
+  const known = settled.get(into)
+  const state = known && known.length <= text.length ? known : { length: 0, last: null }
+  if (!state.last) into.replaceChildren()
+  while (into.lastChild && into.lastChild !== state.last) into.lastChild.remove()
+  const add = (piece: string) => {
+    const block = document.createElement('div')
+    render(piece, block)
+    into.append(...block.childNodes)
+  }
+  const complete = completeLength(text.slice(state.length))
+  if (complete > 0) {
+    add(text.slice(state.length, state.length + complete))
+    state.length += complete
+    state.last = into.lastChild
+  }
+  if (text.length > state.length) add(text.slice(state.length))
+  settled.set(into, state)
+}
+
+/**
+ * How much of a text no later text can change: up to an empty line outside of a fence, before a line that begins a paragraph,
+ * a heading or a fence and so continues no list and no quote.
+ */
+function completeLength(text: string): number {
+  let complete = 0
+  let at = 0
+  let fence = ''
+  let isAfterEmpty = false
+  for (const line of text.split('\n')) {
+    const mark = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1]
+    if (isAfterEmpty && !fence && at > 0 && /^(?:[\p{L}`~"(]|\*\*|#{1,6} )/u.test(line)) complete = at
+    if (mark && !fence) fence = mark
+    else if (mark && fence && mark.startsWith(fence) && line.trim() === mark) fence = ''
+    isAfterEmpty = line.trim() === ''
+    at += line.length + 1
+  }
+  return complete
+}
+
 function copyButton(code: HTMLElement): HTMLElement {
   const button = document.createElement('button')
   button.type = 'button'

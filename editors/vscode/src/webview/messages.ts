@@ -33,12 +33,14 @@ export type ToPage =
   | { type: 'draft'; text: string; focus: boolean }
   | { type: 'files'; query: string; paths: string[] }
   | { type: 'sent'; ok: boolean }
+  | { type: 'figures' }
 
 /** From the page. */
 export type FromPage =
   | { type: 'ready' }
   | { type: 'submit'; text: string }
   | { type: 'abort' }
+  | { type: 'figures'; slowest: number; lastShown: number }
   | { type: 'older' }
   | { type: 'answer'; permissionID: string; response: 'once' | 'always' | 'reject'; message?: string }
   | { type: 'detach'; index: number }

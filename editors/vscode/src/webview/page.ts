@@ -18,8 +18,8 @@ export function pageHtml({ policy, style, script, nonce }: { policy: string; sty
 <div id="attached"></div>
 <textarea id="text" rows="3" aria-label="Prompt" placeholder="Ask polytree. @ adds files, Enter sends"></textarea>
 <ul id="files" role="listbox" aria-label="Files" hidden></ul>
-<div id="bar"><button type="button" id="agent" title="Agent of the next prompts"></button><button type="button" id="model" title="Model of the next prompts"></button><button type="button" id="mode" title="What is done without a question"></button><span class="space"></span><button type="button" id="abort" hidden>Abort</button><button type="submit" id="send">Send</button></div>
-<div id="status" role="status"></div>
+<div id="bar"><button type="button" id="agent" title="Agent of the next prompts"></button><button type="button" id="model" title="Model of the next prompts"></button><button type="button" id="mode" title="What is done without a question"></button></div>
+<div id="send-bar"><span id="status" role="status"></span><button type="button" id="abort" title="End the turn" hidden>Abort</button><button type="submit" id="send" title="Send (Enter)">Send</button></div>
 </form>
 <script nonce="${nonce}" src="${script}"></script>
 </body>

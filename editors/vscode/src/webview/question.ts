@@ -54,9 +54,9 @@ export function questionElement(question: Permission, answer: (response: Respons
   const buttons = [button('Allow once', 'once', 'Alt+Y')]
   if (question.always.length > 0) {
     const always = button('Always', 'always', 'Alt+A')
-    always.title = `Always allow in this project: ${list(question.always)} (Alt+A)`
+    always.title = `Always allow ${question.type} in this project: ${list(question.always)} (Alt+A)`
     buttons.push(always)
-    box.append(element('p', { class: 'always' }, `“Always” would allow: ${list(question.always)}`))
+    box.append(element('p', { class: 'always' }, `“Always” would allow ${question.type}: ${list(question.always)}`))
   }
   buttons.push(button('Reject', 'reject', 'Alt+N'))
   reason.addEventListener('keydown', (event) => {

@@ -1,4 +1,4 @@
-//! However files are changed, the index says what a new one would say.
+//! After any changes the index equals a new one.
 
 use std::{collections::BTreeMap, fs};
 
@@ -8,7 +8,7 @@ use super::{super::Symbols, Place};
 use crate::stdx::tasks::Tasks;
 
 #[tokio::test]
-async fn what_is_told_is_known_at_once() {
+async fn reported_changes_are_visible_at_once() {
     let place = Place::new(&[("a.rs", "fn one() {}"), ("b.rs", "fn two() {}")]);
     assert_eq!(place.find("").await, ["a.rs one", "b.rs two"]);
     place.write("a.rs", "fn uno() {}");
@@ -27,14 +27,14 @@ async fn what_is_told_is_known_at_once() {
 }
 
 #[tokio::test]
-async fn what_nobody_tells_is_seen_by_a_check() {
+async fn unreported_changes_are_found_by_a_check() {
     let place = Place::new(&[("a.rs", "fn one() {}")]);
     assert_eq!(place.find("").await, ["a.rs one"]);
     place.write("a.rs", "fn uno() {}");
     place.write("b.rs", "fn two() {}");
     let expected = ["a.rs uno", "b.rs two"];
     tokio::time::timeout(std::time::Duration::from_secs(60), async {
-        // Each query may only start the check whose outcome a later one sees.
+        // A query may only start the check whose result a later one sees.
         while place.find("").await != expected {
             tokio::task::yield_now().await;
         }
@@ -49,7 +49,7 @@ enum Step {
     Remove(usize),
     Rename(usize, usize),
     Link(usize),
-    /// With the same length, as fast as it goes.
+    /// With the same length, as fast as possible.
     Swap(usize),
     Ask,
 }
@@ -107,7 +107,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn after_any_edits_it_is_like_a_new_one(steps in steps(), told in proptest::bool::ANY) {
+    fn after_any_edits_it_equals_a_new_index(steps in steps(), told in proptest::bool::ANY) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(async {
             let place = Place::new(&[("a.rs", "fn first() {}")]);

@@ -1,4 +1,4 @@
-//! Whatever the text, it ends soon, within the limits, and the ranges are those of the text.
+//! For any text parsing ends within the limits, and the ranges are valid.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn every_language_has_a_name_here() {
     }
 }
 
-/// Far more than the limit for one text, for slow machines and slow builds.
+/// Far more than the limit of one text, for slow machines and debug builds.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[test]
@@ -41,7 +41,7 @@ fn deep_nesting_ends() {
     ];
     for name in NAMES {
         for open in opened {
-            // As deep as is parsed at all, and as deep as it goes.
+            // The deepest nesting that is parsed, and the deepest possible one.
             for text in [open.repeat(2900), open.repeat(50_000 / open.len())] {
                 let begun = Instant::now();
                 let found = file(name, &text);
@@ -53,7 +53,7 @@ fn deep_nesting_ends() {
 }
 
 #[test]
-fn a_tower_of_types_is_bounded() {
+fn deeply_nested_types_are_bounded() {
     let text = format!("{}{}{}", "mod a {\n".repeat(2900), "fn b() {}\n".repeat(30_000), "}\n".repeat(2900));
     let found = file("a.rs", &text);
     assert_eq!(found.symbols.len(), 20_000);
@@ -61,7 +61,7 @@ fn a_tower_of_types_is_bounded() {
 }
 
 #[tokio::test]
-async fn files_that_are_no_text_do_not_disturb() {
+async fn binary_files_are_skipped() {
     let place = Place::new(&[("good.rs", "fn target() {}")]);
     for (name, bytes) in [
         ("binary.rs", b"fn target() {}\0\x01".repeat(100)),
@@ -78,9 +78,9 @@ async fn files_that_are_no_text_do_not_disturb() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
-    /// Pieces of programs in any order.
+    /// Fragments of programs in any order.
     #[test]
-    fn ranges_hold_whatever_the_text(
+    fn ranges_are_valid_for_any_text(
         name in proptest::sample::select(&NAMES[..]),
         pieces in proptest::collection::vec(proptest::sample::select(&[
             "fn ", "class ", "struct ", "def ", "function ", "f", "A", "ä", "\u{1f600}", "x1", "(", ")", "{", "}", "[", "]", "<", ">", ";", ":", "::", ",",

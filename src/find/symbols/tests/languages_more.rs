@@ -1,4 +1,4 @@
-//! What is found in a text of each language: second half.
+//! The symbols of a text in each language: second half.
 
 use expect_test::{Expect, expect};
 

@@ -1,4 +1,4 @@
-//! Symbols of real files in real directories.
+//! Tests with real files and directories.
 
 mod changes;
 mod hostile;
@@ -20,7 +20,7 @@ use crate::{
     stdx::{ids, paths::AbsPath, tasks::Tasks},
 };
 
-/// A directory with files, and what looks for symbols in it.
+/// A directory with files and its symbol search.
 struct Place {
     _directory: tempfile::TempDir,
     root: AbsPath,
@@ -66,7 +66,7 @@ impl Place {
         tokio::time::timeout(Duration::from_secs(60), self.symbols.find(request)).await.expect("it hangs").unwrap()
     }
 
-    /// `path name` of what is found, best first.
+    /// The results as `path name`, best first.
     async fn find(&self, query: &str) -> Vec<String> {
         self.listed(self.request(query)).await
     }
@@ -94,7 +94,7 @@ fn listing(name: &str, text: &str) -> String {
     lines
 }
 
-/// What a range says, as an editor counts.
+/// The text of a range.
 fn cut(text: &str, range: &std::ops::Range<super::Position>) -> String {
     let lines: Vec<&str> = text.split('\n').collect();
     let mut cut = String::new();

@@ -1,4 +1,4 @@
-//! Which files a query is about, and what is kept for it.
+//! The scope of queries, and the lifetime of indexes.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -9,14 +9,14 @@ use super::{
         Partial, SymbolKind,
         project::{Budget, Project},
         rank::Query,
-        search::{Wanted, search},
+        search::{SymbolQuery, search},
     },
     Place, file,
 };
 use crate::stdx::time::now_ms;
 
 #[tokio::test]
-async fn a_directory_and_a_path_narrow_and_kinds_do() {
+async fn directories_paths_and_kinds_filter_the_results() {
     let place = Place::new(&[("a/x.rs", "fn target() {}"), ("ab/y.py", "class target: pass"), ("a/b/z.go", "package p\nfunc target() {}")]);
     assert_eq!(place.find("target").await, ["ab/y.py target", "a/b/z.go target", "a/x.rs target"]);
     let mut request = place.request("target");
@@ -35,7 +35,7 @@ async fn a_directory_and_a_path_narrow_and_kinds_do() {
 }
 
 #[tokio::test]
-async fn ignored_files_are_left_out_unless_somebody_works_there() {
+async fn ignored_files_are_skipped_unless_the_query_is_inside() {
     let place = Place::new(&[
         (".gitignore", "/out\n"),
         ("a.rs", "fn target() {}"),
@@ -67,7 +67,7 @@ async fn symbolic_links_and_special_files_are_not_followed() {
 }
 
 #[tokio::test]
-async fn what_nobody_asks_for_is_dropped() {
+async fn idle_indexes_are_dropped() {
     let place = Place::new(&[("a.rs", "fn target() {}")]);
     assert_eq!(place.find("target").await.len(), 1);
     let state = place.symbols.state();
@@ -82,7 +82,7 @@ async fn what_nobody_asks_for_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_dropped_query_leaves_the_rest_working() {
+async fn a_dropped_query_does_not_affect_others() {
     let place = Place::new(&[("a.rs", "fn target() {}")]);
     for _ in 0..20 {
         let _ = tokio::time::timeout(Duration::ZERO, place.symbols.find(place.request("target"))).await;
@@ -93,7 +93,7 @@ async fn a_dropped_query_leaves_the_rest_working() {
 #[test]
 fn a_cancelled_search_ends_at_the_next_file() {
     let files: Vec<_> = (0..100).map(|number| Arc::new(file(&format!("{number:03}.rs"), "fn target() {}"))).collect();
-    let wanted = Wanted { query: Query::new("target", true), kinds: u32::MAX, limit: 1000 };
+    let wanted = SymbolQuery { query: Query::new("target", true), kinds: u32::MAX, limit: 1000 };
     let token = CancellationToken::new();
     assert_eq!(search(&files, &wanted, &token).len(), 100);
     token.cancel();
@@ -101,7 +101,7 @@ fn a_cancelled_search_ends_at_the_next_file() {
 }
 
 #[tokio::test]
-async fn a_project_has_no_more_symbols_than_its_budget() {
+async fn a_project_stays_within_its_budget() {
     let place = Place::new(&[]);
     for number in 0..50 {
         place.write(&format!("{number:02}.rs"), "fn a() {}\nfn b() {}\n");
@@ -117,6 +117,6 @@ async fn a_project_has_no_more_symbols_than_its_budget() {
         let held: usize = files.iter().map(|file| file.symbols.len()).sum();
         assert_eq!((files.len(), project.symbols()), (50, held));
         assert!(held > 0 && held <= most, "{held}");
-        assert_eq!(project.standing(0).partial, (held < 100).then_some(Partial::Budget));
+        assert_eq!(project.describe(0).partial, (held < 100).then_some(Partial::Budget));
     }
 }

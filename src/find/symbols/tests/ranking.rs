@@ -1,4 +1,4 @@
-//! In which order what fits is answered, and what fits at all.
+//! Which symbols match, and their order.
 
 use super::{super::SymbolKind, Place};
 
@@ -15,14 +15,14 @@ async fn exact_before_prefix_before_words_before_letters() {
 }
 
 #[tokio::test]
-async fn beginnings_of_words_are_a_shorthand() {
+async fn initials_of_words_match() {
     let text = "function fabricate() {} function fileAppendBytes() {} function find_all_b() {} function FABRIC() {}";
     assert_eq!(order(text, "fab").await, ["FABRIC", "fabricate", "find_all_b", "fileAppendBytes"]);
     assert_eq!(order("function parseJSONFile() {} function projection() {}", "pjf").await, ["parseJSONFile"]);
 }
 
 #[tokio::test]
-async fn a_capital_letter_means_the_case() {
+async fn a_capital_letter_makes_the_word_case_sensitive() {
     let text = "function Open() {} function open() {} function reOpen() {}";
     assert_eq!(order(text, "open").await, ["open", "Open", "reOpen"]);
     assert_eq!(order(text, "Open").await, ["Open", "reOpen"]);
@@ -54,7 +54,7 @@ async fn letters_beyond_ascii() {
 }
 
 #[tokio::test]
-async fn without_a_name_the_tops_of_the_files_in_order() {
+async fn without_a_name_top_level_symbols_in_file_order() {
     let place = Place::new(&[("b.rs", "fn z() {}\nmod m { struct S { f: u8 } }\n"), ("a/c.rs", "fn y() { fn n() {} }\nfn x() {}\n")]);
     assert_eq!(place.find("").await, ["a/c.rs y", "a/c.rs x", "b.rs z", "b.rs m", "b.rs S"]);
     assert_eq!(place.find("  ").await.len(), 5);
@@ -64,7 +64,7 @@ async fn without_a_name_the_tops_of_the_files_in_order() {
 }
 
 #[tokio::test]
-async fn the_best_are_the_same_however_many_are_asked_for() {
+async fn the_best_results_do_not_depend_on_the_limit() {
     let text: String = (0..2000).map(|number| format!("function item{}() {{}}\nclass Item{number} {{}}\n", number * 7919 % 2000)).collect();
     let place = Place::new(&[("a.js", &text)]);
     for query in ["i", "item1", "tem", "m9"] {

@@ -1,4 +1,4 @@
-//! What an editor holds counts before what is on the disk.
+//! Unsaved text takes precedence over the file on disk.
 
 use super::Place;
 use crate::overlay::Document;
@@ -8,7 +8,7 @@ fn announce(place: &Place, path: &str, connection: u64, version: i64, text: &str
 }
 
 #[tokio::test]
-async fn announced_texts_win() {
+async fn unsaved_text_takes_precedence() {
     let place = Place::new(&[("a.rs", "fn saved() {}"), ("b.rs", "fn other() {}")]);
     announce(&place, "a.rs", 1, 1, "fn unsaved_one() {}");
     announce(&place, "new/c.py", 1, 1, "def unsaved_two(): pass");
@@ -28,7 +28,7 @@ async fn announced_texts_win() {
 }
 
 #[tokio::test]
-async fn an_announced_text_without_symbols_hides_those_on_the_disk() {
+async fn unsaved_text_without_symbols_hides_the_file() {
     let place = Place::new(&[("a.rs", "fn saved() {}")]);
     announce(&place, "a.rs", 1, 1, "");
     assert_eq!(place.find("saved").await, Vec::<String>::new());

@@ -1,5 +1,5 @@
-//! The same searches by the real ripgrep, over random trees with ignore files at every level, odd names and odd
-//! contents. Where we differ on purpose is said here.
+//! Compares searches with ripgrep, over random trees with ignore files at every level, unusual names and contents.
+//! Intended differences are documented here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,10 +13,10 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::find::text::cut::SHOWN_BYTES;
+use crate::find::text::excerpt::MAX_EXCERPT_BYTES;
 
-/// A match or a line of context as both tell it: path, line, whether it is a match, text, and what matched where.
-type Told = (PathBuf, u64, bool, String, Vec<(usize, String)>);
+/// A match or context line in a common form: path, line number, whether it is a match, text, and the submatches.
+type Item = (PathBuf, u64, bool, String, Vec<(usize, String)>);
 
 #[derive(Debug, Clone)]
 struct Asked {
@@ -31,12 +31,12 @@ fn rg(root: &AbsPath, arguments: &[String]) -> String {
     let mut command = Command::new("rg");
     command.current_dir(root.as_path()).args(["--no-config", "--hidden", "--glob", "!.git"]).args(arguments);
     let output = command.output().expect("these tests compare with ripgrep: install the package `ripgrep`");
-    // 1 means that nothing was found.
+    // Status 1 means that nothing was found.
     assert!(output.status.code().is_some_and(|code| code <= 1), "rg {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn by_ripgrep(root: &AbsPath, asked: &Asked) -> Vec<Told> {
+fn by_ripgrep(root: &AbsPath, asked: &Asked) -> Vec<Item> {
     let options = &asked.options;
     let mut arguments: Vec<String> = vec!["--json".into(), "--crlf".into()];
     arguments.push(match options.case {
@@ -53,9 +53,9 @@ fn by_ripgrep(root: &AbsPath, asked: &Asked) -> Vec<Told> {
     arguments.extend(asked.exclude.iter().map(|pattern| format!("--glob=!{pattern}")));
     arguments.extend(asked.types.iter().map(|name| format!("--type={name}")));
     arguments.extend(["-e".into(), options.pattern.clone(), "./".into()]);
-    // ripgrep's --glob brings back what is ignored; ours only narrows.
+    // ripgrep's --glob includes ignored files; ours only narrows.
     let seen: BTreeSet<PathBuf> = rg(root, &["--files".into(), "--null".into()]).split('\0').map(PathBuf::from).collect();
-    let mut told = Vec::new();
+    let mut items = Vec::new();
     for line in rg(root, &arguments).lines() {
         let message: Value = serde_json::from_str(line).unwrap();
         if message["type"] != "match" && message["type"] != "context" {
@@ -76,7 +76,7 @@ fn by_ripgrep(root: &AbsPath, asked: &Asked) -> Vec<Told> {
             )
         });
         let matches = matches.collect();
-        told.push((
+        items.push((
             path,
             data["line_number"].as_u64().unwrap(),
             message["type"] == "match",
@@ -84,8 +84,8 @@ fn by_ripgrep(root: &AbsPath, asked: &Asked) -> Vec<Told> {
             matches,
         ));
     }
-    told.sort();
-    told
+    items.sort();
+    items
 }
 
 fn bytes(text: &Value) -> Vec<u8> {
@@ -96,11 +96,11 @@ fn bytes(text: &Value) -> Vec<u8> {
     }
 }
 
-fn by_us(tree: &Tree, asked: &Asked) -> Vec<Told> {
+fn by_us(tree: &Tree, asked: &Asked) -> Vec<Item> {
     let filter = Filter::new(&tree.root, &asked.include, &asked.exclude, &asked.types).unwrap();
     let (items, summary) = tree.find(&asked.options, &filter, 1_000_000);
     assert_eq!((summary.truncated, summary.unreadable), (false, 0));
-    let mut told: Vec<Told> = items
+    let mut items: Vec<Item> = items
         .iter()
         .map(|item| match item {
             TextItem::Match(found) => {
@@ -114,26 +114,26 @@ fn by_us(tree: &Tree, asked: &Asked) -> Vec<Told> {
             other => panic!("{other:?}"),
         })
         .collect();
-    told.sort();
-    told
+    items.sort();
+    items
 }
 
-/// Both, without what older versions of ripgrep tell differently, which is matches of nothing, and without what is
-/// cut on purpose: of long lines only the places are compared.
+/// Compares both results, without empty matches, which older versions of ripgrep report differently, and without
+/// truncated text: for long lines only the ranges are compared.
 fn compare(tree: &Tree, asked: &Asked) -> Result<(), TestCaseError> {
-    let something = |mut told: Vec<Told>| {
-        for (_, _, _, text, places) in &mut told {
+    let something = |mut items: Vec<Item>| {
+        for (_, _, _, text, places) in &mut items {
             places.retain(|(_, what)| !what.is_empty());
-            if text.len() > SHOWN_BYTES - 4 {
+            if text.len() > MAX_EXCERPT_BYTES - 4 {
                 text.clear();
                 places.clear();
             }
-            // Version 13 forgets within a line what stands before, and so where words begin.
+            // Version 13 ignores the text before a match within a line, and so word boundaries.
             if asked.options.pattern.contains("\\b") && !text.is_ascii() {
                 places.clear();
             }
         }
-        told
+        items
     };
     prop_assert_eq!(something(by_us(tree, asked)), something(by_ripgrep(&tree.root, asked)), "{:?}", asked);
     Ok(())
@@ -185,7 +185,7 @@ const RULES: &[&str] = &[
 
 const WORDS: &[&str] = &["foo", "Foo", "bar", "foo_bar", "ß", "日本", "x.y(", "\t", " ", " ", "z", "Ö", "foobar", "9"];
 
-/// None of them is included by a pattern: ours then takes everything below, which ripgrep does not.
+/// No directory is included by a pattern: ours then includes its contents, ripgrep does not.
 const DIRECTORIES: &[&str] = &["a", "d", "sub", "node_modules", ".dot", "ig", "ü", "di r", "-"];
 
 fn path() -> impl Strategy<Value = String> {
@@ -207,7 +207,7 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
     let latin = lines().prop_map(|lines| lines.iter().flat_map(|line| [line.as_bytes(), b"caf\xE9 foo\n"].concat()).collect());
     let utf16 = lines().prop_map(|lines| format!("\u{FEFF}{}", lines.join("\n")).encode_utf16().flat_map(u16::to_le_bytes).collect());
     let marked = lines().prop_map(|lines| format!("\u{FEFF}{}", lines.join("\n")).into_bytes());
-    // The first three bytes are looked at by themselves.
+    // The first three bytes are a special case.
     let binary = lines().prop_map(|lines| format!("bin{}\0{}", lines.join("\n"), lines.join("\n")).into_bytes());
     let large = (lines(), 0..3usize).prop_map(|(lines, more)| {
         let filler = "nothing to see here\n".repeat(3300 + more);
@@ -223,7 +223,7 @@ fn rules() -> impl Strategy<Value = Vec<(Vec<&'static str>, &'static str, Vec<&'
     prop::collection::vec(file, 0..4)
 }
 
-/// Patterns, of which those after the bar go over lines.
+/// Patterns; those after the bar span lines.
 fn pattern() -> impl Strategy<Value = String> {
     let atom = prop::sample::select(
         &[
@@ -260,7 +260,7 @@ fn pattern() -> impl Strategy<Value = String> {
 
 fn options() -> impl Strategy<Value = Options> {
     let case = prop::sample::select(&[TextCase::Smart, TextCase::Sensitive, TextCase::Insensitive][..]);
-    // Older versions are wrong about words of other letters than these.
+    // Older versions handle words of other letters incorrectly.
     let of_words = |pattern: &str| pattern.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let regular = (pattern(), case.clone(), any::<bool>()).prop_map(move |(pattern, case, word)| {
         let word = word && of_words(&pattern);
@@ -277,7 +277,7 @@ fn options() -> impl Strategy<Value = Options> {
     let context = prop::sample::select(&[0, 0, 1, 2][..]);
     (prop_oneof![5 => regular, 2 => fixed, 1 => over], context, prop::option::weighted(0.2, 1..3u64)).prop_map(
         |(options, context, limit)| {
-            // With both, versions differ in whether a match beyond the limit may be context.
+            // With both, versions differ in whether a match beyond the limit may appear as context.
             let limit_per_file = limit.filter(|_| context == 0 && !options.multiline);
             Options { context, limit_per_file, ..options }
         },
@@ -290,14 +290,14 @@ fn asked() -> impl Strategy<Value = Asked> {
         prop_oneof![2 => Just(Vec::new()), 1 => globs(&["*.txt", "/sub/**", "**/d/*.txt", "*.{rs,md}", "/a/*.py", "ü.rs", "[bx]*.*"])];
     let exclude = prop_oneof![2 => Just(Vec::new()), 1 => globs(&["*.txt", "sub", "/a", "**/ig/**", "d/", ".dot", "\\[x\\].txt"])];
     let types = prop_oneof![4 => Just(Vec::new()), 1 => globs(&["rust", "py", "md", "txt", "make"])];
-    // Its patterns bring back what its types leave out; ours narrow.
+    // ripgrep's patterns include files that its types exclude; ours narrow.
     (options(), include, exclude, types).prop_map(|(options, include, exclude, types)| {
         let types = if include.is_empty() { types } else { Vec::new() };
         Asked { options, include, exclude, types }
     })
 }
 
-/// Writes a file unless something is in its way.
+/// Writes a file if the path is free.
 fn try_write(tree: &Tree, path: &Path, content: &[u8]) {
     let path = tree.root.join(path);
     if fs::create_dir_all(path.parent().unwrap()).is_ok() && !path.as_path().is_dir() {
@@ -331,7 +331,7 @@ proptest! {
 
 #[cfg(unix)]
 #[test]
-fn names_that_are_no_text() {
+fn names_that_are_not_utf8() {
     use std::os::unix::ffi::OsStringExt as _;
     let tree = Tree::new();
     tree.write(Path::new(&OsString::from_vec(b"caf\xE9.txt".to_vec())), b"foo\n");
@@ -353,9 +353,9 @@ fn the_sources_of_this_project() {
     for pattern in ["fn", "\\bpub (struct|enum) \\w+", "impl<.*> \\w+ for", "[A-Z]{3,}", "(?i)overlay", "\"[^\"]*\"$", "[^;]$"] {
         for context in [0, 3] {
             let asked = Asked { options: Options { context, ..plain(pattern) }, include: vec![], exclude: vec![], types: vec![] };
-            let told = by_us(&tree, &asked);
-            counts.insert((pattern, context), told.len());
-            assert!(told == by_ripgrep(&tree.root, &asked), "{pattern} with {context}");
+            let items = by_us(&tree, &asked);
+            counts.insert((pattern, context), items.len());
+            assert!(items == by_ripgrep(&tree.root, &asked), "{pattern} with {context}");
         }
     }
     assert!(counts.values().all(|count| *count > 2), "{counts:?}");

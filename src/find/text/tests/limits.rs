@@ -1,5 +1,4 @@
-//! Limits give the first results whatever the order in which files are met; streams give the same ones; both end when
-//! they are told to.
+//! Limits return the first results in any order of files; streams return the same ones; both can be cancelled.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +22,7 @@ use super::{
     *,
 };
 
-/// A tree with so many matches in each file, in directories.
+/// A tree with this many matches in each file.
 fn numbered(counts: &[usize]) -> Tree {
     let tree = Tree::new();
     for (number, count) in counts.iter().enumerate() {
@@ -37,7 +36,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn a_limit_gives_the_first_ones(counts in prop::collection::vec(0..6usize, 0..30), limit in 1..60u64, context in 0..2usize) {
+    fn a_limit_returns_the_first_matches(counts in prop::collection::vec(0..6usize, 0..30), limit in 1..60u64, context in 0..2usize) {
         let tree = numbered(&counts);
         let options = Options { context, ..plain("hit") };
         let (all, whole) = tree.find(&options, &Filter::default(), 1_000_000);
@@ -50,7 +49,7 @@ proptest! {
         prop_assert_eq!(summary.matches, whole.matches.min(limit));
         prop_assert_eq!(summary.truncated, whole.matches > limit);
         prop_assert_eq!(some.iter().filter_map(matched).count() as u64, summary.matches);
-        // A bound of bytes cuts the same way.
+        // A limit of bytes truncates the same way.
         let bytes = 100 * usize::try_from(limit).unwrap();
         let bounds = Bounds { matches: 1_000_000, bytes };
         let found = find_within(&tree.place(), &tree.targets(), &Query::new(&options).unwrap(), &tree.overlay, &Stop::default(), bounds);
@@ -61,7 +60,7 @@ proptest! {
     }
 
     #[test]
-    fn a_stream_gives_the_same(counts in prop::collection::vec(0..6usize, 0..30), limit in 1..60u64) {
+    fn a_stream_returns_the_same_matches(counts in prop::collection::vec(0..6usize, 0..30), limit in 1..60u64) {
         let tree = numbered(&counts);
         let (all, _) = tree.find(&plain("hit"), &Filter::default(), 1_000_000);
         let streamed = |limit| {
@@ -87,7 +86,7 @@ proptest! {
 }
 
 #[test]
-fn a_limit_of_its_own_for_each_file() {
+fn each_file_has_a_limit() {
     let tree = numbered(&[5, 1, 3]);
     let (items, summary) = tree.find(&Options { limit_per_file: Some(2), ..plain("hit") }, &Filter::default(), 100);
     assert_eq!((items.len(), summary.matches, summary.truncated), (5, 5, false));
@@ -122,13 +121,13 @@ fn a_dropped_search_ends_on_all_threads() {
     let guard = Mutex::new(Some(stop.on_drop()));
     let collect = StopAtFirst { stop: &guard, ended: AtomicUsize::new(0) };
     let summary = search(&tree.place(), &tree.targets(), &Query::new(&plain("hit")).unwrap(), &tree.overlay, &stop, &collect);
-    // Each thread leaves at most the file in which it is. It has returned, so none is left.
+    // Each thread finishes at most its current file. The call has returned, so all threads have ended.
     assert!(summary.files + summary.unreadable <= 16, "{summary:?}");
     assert_eq!(collect.ended.into_inner(), 0, "nobody wants what was found");
 }
 
 #[test]
-fn a_large_file_is_left_at_the_next_piece() {
+fn a_large_file_is_abandoned_at_the_next_chunk() {
     let tree = Tree::of(&[("large", &"nothing of interest\n".repeat(200_000))]);
     let file = fs::File::open(tree.root.join("large")).unwrap();
     let size = file.metadata().unwrap().len();
@@ -141,7 +140,7 @@ fn a_large_file_is_left_at_the_next_piece() {
 }
 
 #[test]
-fn who_wants_no_more_ends_a_stream() {
+fn a_consumer_can_end_a_stream() {
     let tree = numbered(&[3; 500]);
     let sent = AtomicUsize::new(0);
     let query = Query::new(&plain("hit")).unwrap();
@@ -153,7 +152,7 @@ fn who_wants_no_more_ends_a_stream() {
 }
 
 #[test]
-fn a_file_that_is_too_large_to_be_held_is_counted() {
+fn a_file_that_is_too_large_is_counted_as_unreadable() {
     let tree = Tree::of(&[("small", "hit\nend")]);
     let large = fs::File::create(tree.root.join("large")).unwrap();
     large.set_len(65 * 1024 * 1024).unwrap();

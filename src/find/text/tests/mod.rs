@@ -1,4 +1,4 @@
-//! Searching real files, and the same search by ripgrep.
+//! Tests with real files, and comparisons with ripgrep.
 
 mod as_ripgrep;
 mod limits;
@@ -17,7 +17,7 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// A directory that is a repository by its looks.
+/// A directory that looks like a repository.
 struct Tree {
     _keep: tempfile::TempDir,
     root: AbsPath,
@@ -79,7 +79,7 @@ fn plain(pattern: &str) -> Options {
     Options { pattern: pattern.to_owned(), ..Options::default() }
 }
 
-/// Items that have a comma behind each.
+/// Parses items that are followed by commas.
 fn items(found: &[u8]) -> Vec<TextItem> {
     let mut json = found.to_vec();
     if json.len() > 1 {
@@ -93,7 +93,7 @@ fn matched(item: &TextItem) -> Option<&TextMatch> {
     if let TextItem::Match(found) = item { Some(found) } else { None }
 }
 
-/// The order that results have.
+/// The sort key of results.
 fn place(item: &TextItem) -> (PathBuf, u64) {
     match item {
         TextItem::Match(TextMatch { path, line, .. }) | TextItem::Context(TextContext { path, line, .. }) => (path.into(), *line),
@@ -102,7 +102,7 @@ fn place(item: &TextItem) -> (PathBuf, u64) {
 }
 
 #[test]
-fn what_is_told_of_a_match() {
+fn the_fields_of_a_match() {
     let tree = Tree::of(&[("a/ü.txt", "one\r\n\tzwei Wörter: wort, Wort\r\n"), ("b", "x")]);
     let (items, summary) = tree.find(&Options { context: 1, ..plain("wort") }, &Filter::default(), 10);
     expect_test::expect![[r#"
@@ -154,7 +154,7 @@ fn a_part_of_the_directory_and_a_single_file() {
     assert_eq!(from("."), ["a/b/y", "a/x", "c"]);
     assert_eq!(from("a"), ["a/b/y", "a/x"]);
     assert_eq!((from("c"), from("gone/z")), (vec!["c".to_owned()], vec!["gone/z".to_owned()]));
-    // Patterns stay relative to the directory.
+    // Patterns are relative to the directory.
     let filter = Filter::new(&tree.root, &["a/*".to_owned()], &["a/b".to_owned()], &[]).unwrap();
     let place = Place { directory: tree.root.clone(), from: tree.root.join("a") };
     let (items, _) = tree.find_in(&place, &plain("hit"), &filter, 10);
@@ -203,7 +203,7 @@ fn files_of_every_kind() {
 
 #[cfg(unix)]
 #[test]
-fn links_and_pipes_are_left_alone() {
+fn links_and_pipes_are_skipped() {
     let tree = Tree::of(&[("a", "hit")]);
     std::os::unix::fs::symlink(tree.root.join("a"), tree.root.join("link")).unwrap();
     std::os::unix::fs::symlink(&tree.root, tree.root.join("circle")).unwrap();

@@ -1,14 +1,14 @@
-//! What editors hold is searched in place of what the disk holds.
+//! Unsaved text is searched in place of the file.
 
 use super::*;
 
 #[test]
-fn the_announced_text_counts() {
+fn unsaved_text_is_searched() {
     let tree = Tree::of(&[("a", "old hit"), ("b", "hit"), ("ignored", "hit"), (".gitignore", "ignored\nout/\n")]);
     tree.announce("a", "one\nnew hit");
     tree.announce("ignored", "hit in what is ignored");
     assert_eq!(tree.lines("hit"), ["a:2:new hit", "b:1:hit"]);
-    // Also files that do not exist yet, where a walk would see them.
+    // New unsaved files too, if they are not ignored.
     for path in ["new/deep/c", ".git/config", "out/d", "new/ignored"] {
         tree.announce(path, "hit before it is saved");
     }
@@ -18,7 +18,7 @@ fn the_announced_text_counts() {
 }
 
 #[test]
-fn patterns_and_places_are_about_unsaved_files_too() {
+fn patterns_and_directories_apply_to_unsaved_files() {
     let tree = Tree::of(&[("a/x.rs", "hit")]);
     tree.announce("a/new.rs", "hit");
     tree.announce("a/new.md", "hit");
@@ -47,7 +47,7 @@ fn a_long_unsaved_text_is_searched_like_a_file() {
 }
 
 #[test]
-fn a_text_that_was_not_told_is_not_searched_for_on_the_disk() {
+fn a_file_with_unknown_text_is_not_searched() {
     let tree = Tree::of(&[("a", "old hit"), ("b", "hit")]);
     let untold = tree.root.join("a");
     tree.overlay.open(1, &untold, &untold, 1, None).unwrap();

@@ -1,7 +1,7 @@
 //! The body of a Messages request. Pure.
 //!
-//! It is written here and not by genai, whose builder moves thinking before text (the service wants it where it
-//! was), reads effort levels into model names and knows neither failed results nor images in them.
+//! It does not use genai, whose builder moves thinking before text (the service wants it at its place), derives effort
+//! levels from model names, and supports neither failed results nor images in results.
 
 use polytree_protocol::provider::Model;
 use serde_json::{Map, Value, json};
@@ -15,9 +15,9 @@ use crate::provider::{
     },
 };
 
-const FIXED: [&str; 5] = ["model", "messages", "stream", "tools", "system"];
+const FIXED_FIELDS: [&str; 5] = ["model", "messages", "stream", "tools", "system"];
 
-/// What is asked for where neither the model nor the request names a limit: the protocol demands one.
+/// The output limit if neither the model nor the request has one: the protocol requires it.
 const DEFAULT_MAX_TOKENS: u64 = 32_000;
 
 /// The body, all but `stream`.
@@ -30,23 +30,23 @@ pub(crate) fn body(request: &ModelRequest) -> Map<String, Value> {
     if !request.tools.is_empty() {
         let tool = |tool: &ToolSpec| json!({"name": tool.name, "description": tool.description, "input_schema": tool.parameters});
         let mut tools: Vec<_> = request.tools.iter().map(tool).collect();
-        // They stay in the cache when the system texts change, as they do with the day.
+        // Tools stay cached when the system texts change, as they do daily.
         if let Some(last) = tools.last_mut() {
             last["cache_control"] = cache_marker();
         }
         body.insert("tools".to_owned(), Value::Array(tools));
     }
     body.insert("messages".to_owned(), messages(request));
-    // With thinking the service refuses sampling parameters.
+    // With thinking the service rejects sampling parameters.
     if request.info.temperature && !thinks {
         body.extend(request.temperature.map(|value| ("temperature".to_owned(), json!(value))));
         body.extend(request.top_p.map(|value| ("top_p".to_owned(), json!(value))));
     }
-    merge_options(&mut body, &request.options, &FIXED);
+    merge_options(&mut body, &request.options, &FIXED_FIELDS);
     body
 }
 
-/// Whether the options ask for thinking, and the output limit: a thinking budget comes on top of the answer.
+/// Whether thinking is enabled, and the output limit including the thinking budget.
 fn limits(request: &ModelRequest) -> (bool, u64) {
     let asked = if request.max_output_tokens == 0 { DEFAULT_MAX_TOKENS } else { request.max_output_tokens };
     let Some(thinking) = request.options.get("thinking") else { return (false, asked) };
@@ -65,7 +65,7 @@ fn cache_marker() -> Value {
     json!({"type": "ephemeral"})
 }
 
-/// The last block is marked: everything before it stays in the prompt cache.
+/// The last block has a cache marker: everything up to it is cached.
 fn system(texts: &[String]) -> Option<Value> {
     let mut blocks: Vec<_> =
         texts.iter().filter(|text| !text.trim().is_empty()).map(|text| json!({"type": "text", "text": text})).collect();
@@ -86,9 +86,9 @@ fn messages(request: &ModelRequest) -> Value {
             messages.push((role, blocks));
         }
     }
-    // The last message marks the whole history; the one before keeps the previous call's mark findable.
+    // The last message marks the whole history; the one before keeps the previous request's cache entry in use.
     for (_, blocks) in messages.iter_mut().rev().take(2) {
-        // Thinking cannot be marked.
+        // Thinking cannot have a cache marker.
         let last = blocks.last_mut().filter(|block| !matches!(block["type"].as_str(), Some("thinking" | "redacted_thinking")));
         if let Some(last) = last {
             last["cache_control"] = cache_marker();
@@ -108,7 +108,7 @@ fn assistant_block(content: &AssistantContent) -> Option<Value> {
     match content {
         AssistantContent::Text(text) => (!text.trim().is_empty()).then(|| json!({"type": "text", "text": text})),
         AssistantContent::Reasoning { text, signature } => {
-            // Unsigned thinking came from elsewhere and would be refused.
+            // Unsigned thinking is from another service and would be rejected.
             let signature = signature.as_deref().filter(|signature| !signature.is_empty())?;
             Some(match signature.strip_prefix(REDACTED) {
                 Some(data) => json!({"type": "redacted_thinking", "data": data}),
@@ -135,8 +135,8 @@ fn tool_result(result: &ToolResult, info: &Model) -> Value {
     block
 }
 
-/// The service allows letters, digits, `_` and `-` in ids. Others, as from another provider, are replaced, and a
-/// digest keeps ids apart that differ only in what was replaced.
+/// Replaces characters that the service does not allow in ids (only letters, digits, `_` and `-`), as in ids of another
+/// provider. A digest keeps different ids distinct.
 fn allowed_id(id: &str) -> String {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if !id.is_empty() && id.chars().all(is_allowed) {
@@ -147,7 +147,7 @@ fn allowed_id(id: &str) -> String {
     format!("{replaced}_{}", &digest[..8])
 }
 
-/// An image or a document of that media type; `None` where the protocol does not take it.
+/// The block for an image or document; `None` if the protocol does not support its media type.
 pub(crate) fn media_block(media: &Media, mime: &str) -> Option<Value> {
     let source = || json!({"type": "base64", "media_type": mime, "data": media.base64});
     match mime {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn thinking_goes_back_where_it_was() {
+    fn thinking_keeps_its_position() {
         let call =
             AssistantContent::ToolCall { call_id: "a.b".to_owned(), name: "read".to_owned(), input: json!("broken"), metadata: None };
         let unsigned = AssistantContent::Reasoning { text: "foreign".to_owned(), signature: None };
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn results_carry_errors_and_images() {
+    fn results_contain_errors_and_images() {
         let image = Media { mime: "image/png".to_owned(), filename: None, base64: "AAAA".to_owned() };
         let result =
             ToolResult { call_id: "c".to_owned(), name: "read".to_owned(), output: "text".to_owned(), is_error: true, media: vec![image] };
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn thinking_excludes_sampling_and_its_budget_comes_on_top() {
+    fn thinking_excludes_sampling_and_adds_its_budget() {
         let mut request = request(vec![user("one")]);
         request.info.temperature = true;
         assert_eq!(body(&request)["temperature"], 0.5);
@@ -281,7 +281,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ids_are_allowed_and_stay_apart(one in ".{0,20}", other in ".{0,20}") {
+        fn replaced_ids_are_allowed_and_distinct(one in ".{0,20}", other in ".{0,20}") {
             let (first, second) = (allowed_id(&one), allowed_id(&other));
             prop_assert!(!first.is_empty() && first.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-'));
             prop_assert_eq!(first == second, one == other);

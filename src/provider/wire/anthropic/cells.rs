@@ -221,7 +221,7 @@ data: {"type": "error", "error": {"type": "overloaded_error", "message": "Overlo
 
 "#;
 
-/// A recorded stream for every ability.
+/// A recorded stream for each ability.
 pub(crate) fn cells() -> Vec<Cell> {
     vec![
         Cell {
@@ -242,7 +242,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                   {"role":"user","content":[{"type":"text","text":"hello","cache_control":{"type":"ephemeral"}}]}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hello"
                 text "!"
                 finish stop: input 25, cached 0, written 0, output 15, reasoning 0
@@ -266,7 +266,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                   {"role":"user","content":[{"type":"text","text":"hello","cache_control":{"type":"ephemeral"}}]}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Okay"
                 text ", let"
                 start toolu_01T1x1fJ34qAmk2tNTrN7Up6 read
@@ -294,7 +294,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                   {"role":"user","content":[{"type":"tool_result","tool_use_id":"one","content":"text of a"},{"type":"tool_result","tool_use_id":"two","content":"no such file","is_error":true,"cache_control":{"type":"ephemeral"}}]}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 start toolu_01 read
                 start toolu_02 read
                 done toolu_01 read {"filePath": "a"}
@@ -322,7 +322,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                   {"role":"user","content":[{"type":"tool_result","tool_use_id":"one","content":[{"type":"text","text":"an image"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}],"cache_control":{"type":"ephemeral"}}]}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hello"
                 text "!"
                 finish stop: input 25, cached 0, written 0, output 15, reasoning 0
@@ -346,7 +346,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                   {"role":"user","content":[{"type":"text","text":"what does it say?"},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"AAAA"},"title":"a.pdf","cache_control":{"type":"ephemeral"}}]}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hello"
                 text "!"
                 finish stop: input 25, cached 0, written 0, output 15, reasoning 0
@@ -372,7 +372,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                   {"role":"user","content":[{"type":"tool_result","tool_use_id":"one","content":"text of a","cache_control":{"type":"ephemeral"}}]}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 think "The user "
                 think "asks."
                 sign EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pkiMOYds
@@ -401,7 +401,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                   {"role":"user","content":[{"type":"text","text":"And now?","cache_control":{"type":"ephemeral"}}]}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hello"
                 text "!"
                 finish stop: input 25, cached 0, written 0, output 15, reasoning 0
@@ -412,7 +412,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "Anthropic docs, Prompt caching, Tracking cache performance; Streaming messages, cumulative usage",
             stream: USAGE,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hi"
                 finish stop: input 7, cached 1800, written 248, output 103, reasoning 400
             "#]],
@@ -422,7 +422,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "Anthropic docs, Handling stop reasons, max_tokens within a tool_use block",
             stream: LENGTH,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 start toolu_01 read
                 done toolu_01 read {"filePath": "unfin
                 finish length: input 25, cached 0, written 0, output 15, reasoning 0
@@ -433,7 +433,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "Anthropic docs, Handling stop reasons, refusal",
             stream: REFUSAL,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Here is"
                 finish content-filter: input 25, cached 0, written 0, output 15, reasoning 0
             "#]],
@@ -443,7 +443,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "Anthropic docs, Streaming messages, Error events",
             stream: ERROR,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Once"
                 error Stream { message: "Overloaded", retryable: true }
             "#]],

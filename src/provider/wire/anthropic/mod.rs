@@ -64,7 +64,7 @@ impl Wire for Messages {
         if model.temperature {
             return budgets(model, |budget| json!({ "thinking": { "type": "enabled", "budget_tokens": budget } }));
         }
-        // Models without a temperature decide themselves how much they think, and are told how hard to try.
+        // Models without a temperature choose the amount of thinking themselves, and have effort levels.
         let adaptive = |effort: &str| json!({ "thinking": { "type": "adaptive" }, "output_config": { "effort": effort } });
         named(&["low", "medium", "high", "max"], adaptive)
     }

@@ -1,11 +1,11 @@
-//! How the protocol writes what the tests of all protocols need; its recorded streams are in `cells`.
+//! The test data of the protocol; its recorded streams are in `cells`.
 
 use crate::provider::wire::{
     anthropic::{body::media_block, cells::cells},
     tests::Column,
 };
 
-/// What the tests of all protocols know of this one.
+/// The test data of this protocol.
 pub(crate) fn column() -> Column {
     Column {
         cells: cells(),
@@ -26,7 +26,7 @@ pub(crate) fn column() -> Column {
             r#"{"type":"message_stop"}"#,
         ],
         unstreamed: r#"{"type":"message","content":[{"type":"text","text":"?","text":"a\ud83d"},null],"stop_reason":"end_turn","usage":{"input_tokens":3.0,"output_tokens":"2"}}"#,
-        odd: &[
+        unusual: &[
             r#"{"type":"content_block_start","index":0,"content_block":{"text":""}}"#,
             r#"{"type":"content_block_start","index":0,"content_block":"text"}"#,
             r#"{"type":"message_start","message":"text"}"#,

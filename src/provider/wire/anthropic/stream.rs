@@ -1,31 +1,30 @@
-//! Reads the stream of Messages. Pure.
+//! Decodes the stream of Messages. Pure.
 //!
-//! Not read by genai, which gives all arguments of a call again with each of their pieces, so that a long call in small
-//! pieces costs quadratic time; see `decode::frames` for the lines.
+//! It does not use genai, which repeats all arguments of a call with each fragment, so that a long call in small
+//! fragments costs quadratic time; see also `decode::frames`.
 
 use crate::provider::wire::decode::{
     Decode, Fault,
     answer::{Answer, reason},
     calls::Fragment,
-    frames::{Frame, Wanted},
+    frames::{Flow, Frame},
     json::Json,
 };
 
-/// Marks a signature that stands for a block of thinking which the service keeps secret. Signatures are base64, so
-/// no real one begins like this.
+/// The prefix of a signature for a block of redacted thinking. Signatures are base64, so no real one begins like this.
 pub(crate) const REDACTED: &str = "redacted:";
 
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// The signature of the block that is being streamed.
+    /// The signature of the current block.
     signature: String,
-    /// The places of the calls: other blocks too are written in pieces of JSON, which are no calls of ours.
+    /// The indexes of calls: other blocks have JSON fragments too.
     calls: Vec<Option<u64>>,
 }
 
 impl Decode for Decoder {
-    fn read(&mut self, json: Json<'_>, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
-        // A message that came without streaming has its content and its reason itself.
+    fn read(&mut self, json: Json<'_>, frame: Frame<'_>, answer: &mut Answer) -> Result<Flow, Fault> {
+        // A message without streaming contains content and finish reason.
         let [kind, index, delta, block, message, usage, content, stop_reason, error] =
             json.fields(["type", "index", "delta", "content_block", "message", "usage", "content", "stop_reason", "error"]);
         let kind = kind.name();
@@ -38,25 +37,25 @@ impl Decode for Decoder {
                 count(usage, answer);
                 let word = delta.field("stop_reason").name();
                 if !word.is_empty() {
-                    answer.ends(reason(&word));
+                    answer.set_reason(reason(&word));
                 }
             }
-            "message_stop" => return Ok(Wanted::Enough),
+            "message_stop" => return Ok(Flow::Stop),
             "message" => {
                 for (index, block) in (0..).zip(content.objects()) {
                     self.block(Some(index), block, answer);
                     self.sign(answer);
                 }
                 count(usage, answer);
-                answer.ends(reason(&stop_reason.name()));
-                return Ok(Wanted::Enough);
+                answer.set_reason(reason(&stop_reason.name()));
+                return Ok(Flow::Stop);
             }
             "error" => return Err(Fault::Said(json.value())),
-            "" if error.is_something() => return Err(Fault::Said(json.value())),
-            // Pings, and whatever will be invented.
+            "" if error.is_truthy() => return Err(Fault::Said(json.value())),
+            // Pings, and unknown events.
             _ => {}
         }
-        Ok(Wanted::More)
+        Ok(Flow::Continue)
     }
 
     fn knows(&self, event: &str) -> bool {
@@ -109,7 +108,7 @@ impl Decoder {
     }
 }
 
-/// Counts are cumulative: a later one replaces an earlier one, and what is not repeated stays.
+/// Counts are cumulative: a later one replaces an earlier one; missing ones stay.
 fn count(usage: Json<'_>, answer: &mut Answer) {
     let [input, output, read, written, details] =
         usage.fields(["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens_details"]);

@@ -1,5 +1,5 @@
-//! What the decoders of all protocols write into: deltas in the model's order, with calls put together, the usage so
-//! far, and why the answer ended. Pure.
+//! The answer that decoders of all protocols build: deltas in the model's order, assembled calls, the usage, and the
+//! finish reason. Pure.
 
 use std::collections::VecDeque;
 
@@ -14,31 +14,30 @@ use crate::provider::{
     },
 };
 
-/// An answer in the making.
+/// An answer that is being decoded.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     ready: VecDeque<Delta>,
-    /// The kind of text that came last, and what it may go on with.
+    /// The kind of the last text, and the state to continue it.
     channel: Channel,
     joiner: Joiner,
     calls: Calls,
-    /// How much decoders keep, in bytes.
+    /// The bytes that decoders keep.
     kept: usize,
     choice: Option<u64>,
     reason: Option<FinishReason>,
-    /// Content has come together with the reason or after it.
+    /// Content came together with the finish reason or after it.
     doubtful: bool,
     refused: bool,
     has_content: bool,
-    /// How often something has come that belongs to the answer.
+    /// Counts the pieces of the answer.
     progress: u64,
-    /// What is an error if nothing follows it.
+    /// JSON that is an error if nothing follows it.
     suspect: Option<Value>,
     /// The usage so far.
     pub(crate) tokens: Tokens,
 }
 
-/// Kinds of text.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 enum Channel {
     #[default]
@@ -64,7 +63,7 @@ impl Answer {
         self.push_text(Channel::Reasoning, text);
     }
 
-    /// The signature of the thinking so far.
+    /// Ends the current block of thinking with its signature.
     pub(crate) fn signature(&mut self, signature: String) {
         if !signature.is_empty() {
             self.end_text();
@@ -74,13 +73,13 @@ impl Answer {
         }
     }
 
-    /// More of what the model says instead of an answer: text, and the reason for the end.
+    /// Adds a refusal: text, and the finish reason.
     pub(crate) fn refusal(&mut self, text: Text) {
         self.refused |= !text.is_empty();
         self.text(text);
     }
 
-    /// A piece of a call.
+    /// Adds a fragment of a call.
     pub(crate) fn fragment(&mut self, fragment: Fragment) {
         self.end_text();
         self.has_content = true;
@@ -88,7 +87,7 @@ impl Answer {
         self.ready.extend(self.calls.add(fragment));
     }
 
-    /// A call that came as a whole.
+    /// Adds a complete call.
     pub(crate) fn call(&mut self, id: Option<String>, name: String, arguments: String, metadata: Option<Value>) {
         self.end_text();
         self.has_content = true;
@@ -96,64 +95,64 @@ impl Answer {
         self.ready.push_back(self.calls.add_whole(id, name, arguments, metadata));
     }
 
-    /// The text so far is complete: half a character at its end becomes U+FFFD.
+    /// Ends the current text: half a character at its end becomes U+FFFD.
     pub(crate) fn end_text(&mut self) {
         self.ready.extend(self.joiner.rest().map(|half| self.channel.delta(half.to_string())));
     }
 
-    /// Counts bytes that a decoder keeps until the answer's end at the latest.
+    /// Counts bytes that a decoder keeps.
     pub(crate) fn keep(&mut self, bytes: usize) {
         self.kept += bytes;
     }
 
-    /// Whether what is kept is longer than an answer may be. Text is handed on and not kept.
+    /// Whether the kept data exceeds the limit of an answer. Text is passed on and not kept.
     pub(crate) fn is_too_long(&self) -> bool {
         self.kept + self.calls.length() > MAX_ANSWER
     }
 
-    /// Whether a choice of this number is the one that is read: only one is ever asked for, and the first to come is taken.
-    pub(crate) fn is_the_choice(&mut self, choice: Option<u64>) -> bool {
+    /// Whether a choice with this index is read: only one is requested, and the first one to arrive is used.
+    pub(crate) fn is_selected_choice(&mut self, choice: Option<u64>) -> bool {
         choice.is_none_or(|choice| *self.choice.get_or_insert(choice) == choice)
     }
 
-    /// The service has said why the answer ends.
-    pub(crate) fn ends(&mut self, reason: FinishReason) {
+    /// Sets the finish reason.
+    pub(crate) fn set_reason(&mut self, reason: FinishReason) {
         self.progress += u64::from(self.reason.is_none());
         self.reason = Some(reason);
     }
 
-    /// Whether the service has said why the answer ends: then nothing is missing but perhaps the usage.
+    /// Whether there is a finish reason; then only the usage may be missing.
     pub(crate) fn is_complete(&self) -> bool {
         self.reason.is_some()
     }
 
-    /// Content has come together with the reason for the end or after it: there may be more, as some services name a
-    /// reason in every chunk.
-    pub(crate) fn doubt_the_end(&mut self) {
+    /// Records that content came with the finish reason or after it: there may be more, as some services send a reason
+    /// in every chunk.
+    pub(crate) fn mark_end_uncertain(&mut self) {
         self.doubtful = true;
     }
 
-    /// Whether more may come after the reason for the end.
-    pub(crate) fn is_end_doubtful(&self) -> bool {
+    /// Whether more content may follow the finish reason.
+    pub(crate) fn is_end_uncertain(&self) -> bool {
         self.doubtful
     }
 
-    /// Whether the model has said anything.
+    /// Whether there is any text or call.
     pub(crate) fn has_content(&self) -> bool {
         self.has_content
     }
 
-    /// Something has come that is an error if nothing follows it.
-    pub(crate) fn suspect(&mut self, value: Value) {
+    /// Stores JSON that is an error if nothing follows it.
+    pub(crate) fn set_suspect(&mut self, value: Value) {
         self.suspect = Some(value);
     }
 
-    /// The error of an answer that has not begun.
-    pub(crate) fn suspected(&mut self) -> Option<Value> {
+    /// The suspected error of an answer without content.
+    pub(crate) fn take_suspect(&mut self) -> Option<Value> {
         self.suspect.take().filter(|_| !self.has_content)
     }
 
-    /// A number that grows with all that belongs to the answer; pings and empty deltas leave it as it is.
+    /// Grows with each piece of the answer; pings and empty deltas do not count.
     pub(crate) fn progress(&self) -> u64 {
         self.progress + self.kept as u64
     }
@@ -162,13 +161,13 @@ impl Answer {
         self.ready.pop_front()
     }
 
-    /// The answer has ended well.
+    /// Completes the answer.
     pub(crate) fn finish(&mut self) {
         self.end_text();
         let calls = self.calls.finish();
         let has_calls = !calls.is_empty();
         self.ready.extend(calls);
-        // Some services say `stop` after calls, and some announce calls that never came.
+        // Some services send `stop` after calls, and some announce calls that never arrive.
         let reason = match self.reason.unwrap_or(FinishReason::Other) {
             FinishReason::Stop | FinishReason::Other if has_calls => FinishReason::ToolCalls,
             FinishReason::Stop | FinishReason::Other if self.refused => FinishReason::ContentFilter,
@@ -195,7 +194,7 @@ impl Answer {
     }
 }
 
-/// The meaning of a service's word for the end of an answer, in any protocol and spelling.
+/// Parses the finish reason of any protocol.
 pub(crate) fn reason(word: &str) -> FinishReason {
     match word.to_ascii_lowercase().as_str() {
         "stop" | "end_turn" | "stop_sequence" | "completed" | "complete" | "eos" | "eos_token" => FinishReason::Stop,
@@ -246,7 +245,7 @@ mod tests {
             if has_calls {
                 answer.call(None, "read".to_owned(), "{}".to_owned(), None);
             }
-            answer.ends(reason(word));
+            answer.set_reason(reason(word));
             answer.finish();
             let last = std::iter::from_fn(|| answer.pop()).last();
             assert!(matches!(last, Some(Delta::Finish { reason, .. }) if reason.word() == expected), "{word}: {last:?}");
@@ -257,7 +256,7 @@ mod tests {
     fn a_refusal_is_text_and_a_reason() {
         let mut answer = Answer::default();
         answer.refusal("I cannot".to_owned().into());
-        answer.ends(FinishReason::Stop);
+        answer.set_reason(FinishReason::Stop);
         answer.finish();
         assert_eq!(answer.pop(), Some(Delta::Text("I cannot".to_owned())));
         assert_eq!(answer.pop(), Some(Delta::Finish { reason: FinishReason::ContentFilter, tokens: Tokens::default() }));

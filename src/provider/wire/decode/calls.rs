@@ -1,7 +1,7 @@
-//! Puts tool calls together from the fragments in which services stream them. Pure.
+//! Assembles tool calls from streamed fragments. Pure.
 //!
-//! Guarantees: calls come out in the order in which they began, each with an id that is not empty and unique in the
-//! answer, and with its arguments exactly as they were written, but for halves of characters, which become U+FFFD.
+//! Guarantees: calls are returned in the order in which they began, each with a non-empty id that is unique in the
+//! answer, and with its exact arguments, except that halves of characters become U+FFFD.
 
 use std::borrow::Cow;
 
@@ -16,24 +16,23 @@ use crate::provider::{
     },
 };
 
-/// A piece of a call as it came over the wire; everything may be missing.
+/// A fragment of a call on the wire; every field may be missing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Fragment {
-    /// The place of the call in the answer.
+    /// The index of the call in the answer.
     pub(crate) index: Option<u64>,
     /// The service's id of the call.
     pub(crate) id: Option<String>,
     pub(crate) name: Option<String>,
-    /// More of the arguments.
     pub(crate) arguments: Text,
-    /// The arguments as a whole, for services that send them with the call's start; fragments win over them.
+    /// Complete arguments, for services that send them with the start of the call; fragments override them.
     pub(crate) whole: Option<String>,
     /// What the service wants back with the call.
     pub(crate) metadata: Option<Value>,
 }
 
 impl Fragment {
-    /// Takes arguments as services write them: pieces of a text, or at once as an object.
+    /// Sets arguments that are either a piece of a string or a complete object.
     pub(crate) fn set_arguments(&mut self, arguments: Json<'_>) {
         if arguments.is_object() {
             self.whole = arguments.arguments();
@@ -51,7 +50,7 @@ impl Fragment {
 struct Call {
     index: Option<u64>,
     given_id: String,
-    /// Set once the call has been announced.
+    /// Set when the call is announced.
     id: Option<String>,
     name: String,
     arguments: String,
@@ -61,7 +60,7 @@ struct Call {
 }
 
 impl Call {
-    /// What is kept of it, in bytes, but for the metadata.
+    /// The kept bytes, without the metadata.
     fn length(&self) -> usize {
         self.given_id.len() + self.name.len() + self.arguments.len() + self.whole.as_ref().map_or(0, String::len)
     }
@@ -75,9 +74,9 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// Takes a fragment; gives the start of the call as soon as its name is known.
+    /// Adds a fragment; returns the start of the call as soon as its name is known.
     pub(crate) fn add(&mut self, fragment: Fragment) -> Option<Delta> {
-        let place = self.place_of(&fragment).unwrap_or_else(|| {
+        let place = self.position_of(&fragment).unwrap_or_else(|| {
             self.length += CALL_LENGTH;
             self.calls.push(Call { index: fragment.index, ..Call::default() });
             self.calls.len() - 1
@@ -102,7 +101,7 @@ impl Calls {
         Some(Delta::ToolCallStart { call_id, name })
     }
 
-    /// Takes a call that came as a whole, whatever its id; gives its start.
+    /// Adds a complete call; returns its start.
     pub(crate) fn add_whole(&mut self, given_id: Option<String>, name: String, arguments: String, metadata: Option<Value>) -> Delta {
         let given_id = given_id.unwrap_or_default();
         let call = Call { given_id, name: name.clone(), arguments, metadata, ..Call::default() };
@@ -112,12 +111,11 @@ impl Calls {
         Delta::ToolCallStart { call_id, name }
     }
 
-    /// How long the calls are by now, as an answer's length is counted.
+    /// The length of all calls, as counted against the limit of an answer.
     pub(crate) fn length(&self) -> usize {
         self.length
     }
 
-    /// All calls, complete.
     pub(crate) fn finish(&mut self) -> Vec<Delta> {
         for place in 0..self.calls.len() {
             if self.calls[place].id.is_none() {
@@ -126,11 +124,11 @@ impl Calls {
         }
         std::mem::take(&mut self.calls)
             .into_iter()
-            // An announcement alone is not a call.
+            // A start without content is not a call.
             .filter(|call| !call.name.is_empty() || !call.arguments.is_empty() || call.whole.is_some())
             .map(|mut call| {
                 call.arguments.extend(call.joiner.rest());
-                // A call without arguments is often written as nothing at all.
+                // Calls without arguments often have no arguments at all on the wire.
                 let written = Some(call.arguments).filter(|arguments| !matches!(arguments.trim(), "" | "null"));
                 let arguments = written.or(call.whole).unwrap_or_else(|| "{}".to_owned());
                 let arguments = match replace_lone_surrogates(&arguments) {
@@ -142,8 +140,8 @@ impl Calls {
             .collect()
     }
 
-    /// The call that a fragment continues.
-    fn place_of(&self, fragment: &Fragment) -> Option<usize> {
+    /// The index of the call that a fragment continues.
+    fn position_of(&self, fragment: &Fragment) -> Option<usize> {
         let id = fragment.id.as_deref().filter(|id| !id.is_empty());
         let name = fragment.name.as_deref().filter(|name| !name.is_empty());
         let Some(index) = fragment.index else {
@@ -155,8 +153,8 @@ impl Calls {
         };
         let place = self.calls.iter().rposition(|call| call.index == Some(index))?;
         let call = &self.calls[place];
-        // Some services count every call as number 0: a new call shows in its other id, or, without ids, in that it
-        // has a name and arguments while the last one is already complete.
+        // Some services send index 0 for every call: a new call is detected by another id, or, without ids, by a name
+        // and arguments after the last call is complete.
         let is_another = match id {
             Some(id) => name.is_some() && !call.given_id.is_empty() && call.given_id != id,
             None => {
@@ -169,7 +167,7 @@ impl Calls {
         (!is_another).then_some(place)
     }
 
-    /// Gives the call its final id: the service's own unless that is missing or taken.
+    /// Assigns the final id: the service's, unless that is missing or taken.
     fn identify(&mut self, place: usize) -> String {
         let given = &self.calls[place].given_id;
         let taken = given.is_empty() || self.calls.iter().any(|call| call.id.as_ref() == Some(given));
@@ -212,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn interleaved_by_index() {
+    fn fragments_interleaved_by_index() {
         let (starts, done) = run([
             fragment(0, "a", "read", ""),
             fragment(1, "b", "glob", "{\"pat"),
@@ -225,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn every_call_counted_as_number_0() {
+    fn every_call_with_index_0() {
         let (_, done) = run([fragment(0, "a", "read", "{\"n\":1}"), fragment(0, "b", "read", "{\"n\":2}")]);
         assert_eq!(done, [call("a", "read", "{\"n\":1}"), call("b", "read", "{\"n\":2}")]);
         let (starts, done) = run([fragment(0, "", "read", "{\"n\":1}"), fragment(0, "", "read", "{\"n\":2}")]);
@@ -267,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_calls_are_never_continued() {
+    fn complete_calls_are_never_continued() {
         let mut calls = Calls::default();
         for _ in 0..2 {
             calls.add_whole(Some("same".to_owned()), "read".to_owned(), "{}".to_owned(), None);

@@ -1,33 +1,30 @@
-//! Bytes of an answer become frames: events of an event stream, or lines of JSON. Pure.
+//! Splits the bytes of an answer into frames: server-sent events, or lines of JSON. Pure.
 //!
-//! Guarantees: the same bytes give the same frames however they are split; what is held between two pushes never grows
-//! beyond [`MAX_FRAME`] and the length of the frames before it, at most [`MAX_ANSWER`]; a byte is looked at a bounded
-//! number of times, so that a long line costs linear time.
-//! Being our own is what makes this possible: the readers of genai and of the event-stream crates hold a line without
-//! an end in memory for as long as it goes on, and genai copies it again with each piece that arrives.
+//! Guarantees: frames do not depend on how the bytes are split; buffered data never exceeds [`MAX_FRAME_BYTES`] plus the
+//! length of the frames before it, at most [`MAX_ANSWER`]; each byte is processed a bounded number of times, so that a
+//! long line costs linear time. The readers of genai and of the event-stream crates do not guarantee this: they buffer
+//! a line without an end without limit, and genai copies it again with each chunk.
 //!
-//! Liberal in what it takes, because services are careless: lines end with LF, CR LF or CR; the blank after `data:` may
-//! be missing; comments and unknown fields are skipped; bytes that are no UTF-8 become U+FFFD; JSON may stand on a line
-//! without `data:`, or be the whole body where a service answers without streaming; the last frame needs no empty line
-//! behind it.
+//! The parser is lenient, because services deviate from the standard: lines end with LF, CR LF or CR; the space after
+//! `data:` may be missing; comments and unknown fields are skipped; invalid UTF-8 becomes U+FFFD; JSON may be on a line
+//! without `data:`, or be the whole body of an answer without streaming; the last frame needs no empty line after it.
 
 use crate::provider::definition::MAX_ANSWER;
 
-/// The longest frame that carries something new, in bytes. The Responses protocol repeats at its end what came before, so
-/// a frame may be longer by the length of the frames before it.
-pub(crate) const MAX_FRAME: usize = 8 * 1024 * 1024;
+/// The size limit of a frame with new content: larger than any call that a model can write within its output limit. The
+/// Responses protocol repeats earlier content at its end, so a frame may be longer by the length of the frames before it.
+pub(crate) const MAX_FRAME_BYTES: usize = 8 * 1024 * 1024;
 
-/// How frames are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// Events, each ended by an empty line.
+    /// Server-sent events, each terminated by an empty line.
     Events,
-    /// A JSON value on each line.
+    /// One JSON value per line.
     Lines,
 }
 
 impl Framing {
-    /// The media type of an answer that is divided so.
+    /// The media type of answers with this framing.
     pub(crate) fn media_type(self) -> &'static str {
         match self {
             Self::Events => "text/event-stream",
@@ -38,36 +35,35 @@ impl Framing {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Frame<'a> {
-    /// The event's name, where it has one.
+    /// The event's name.
     pub(crate) event: Option<&'a str>,
-    /// What it carries.
     pub(crate) data: &'a str,
 }
 
-/// Why there are no more frames.
+/// Why decoding has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Broken {
-    /// A frame is longer than [`MAX_FRAME`] and all frames before it.
+pub(crate) enum FrameError {
+    /// A frame is longer than [`MAX_FRAME_BYTES`] and all frames before it.
     TooLong,
 }
 
-/// Whether a frame was the last one that is wanted.
+/// Whether to continue after a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    More,
-    /// The rest is not looked at.
-    Enough,
+pub(crate) enum Flow {
+    Continue,
+    /// Ignore the rest.
+    Stop,
 }
 
-/// Takes bytes, gives frames.
+/// An incremental decoder.
 #[derive(Debug)]
 pub(crate) struct Frames {
     framing: Framing,
-    /// Nothing but white space has come.
+    /// Only white space so far.
     fresh: bool,
     /// The whole body is one JSON value.
     whole: bool,
-    /// The last byte was a CR: an LF after it belongs to it.
+    /// The last byte was a CR, so a following LF belongs to the same line end.
     after_cr: bool,
     /// The line so far.
     line: Vec<u8>,
@@ -93,17 +89,17 @@ impl Frames {
         }
     }
 
-    /// Takes the next bytes, and hands each frame that they complete to `each`.
-    pub(crate) fn push<E: From<Broken>>(
+    /// Adds bytes, and passes each completed frame to `each`.
+    pub(crate) fn push<E: From<FrameError>>(
         &mut self,
         mut bytes: &[u8],
-        each: &mut impl FnMut(Frame<'_>) -> Result<Wanted, E>,
-    ) -> Result<Wanted, E> {
+        each: &mut impl FnMut(Frame<'_>) -> Result<Flow, E>,
+    ) -> Result<Flow, E> {
         if self.fresh {
             bytes = self.begin(bytes);
         }
         if self.whole {
-            return self.hold(bytes).map(|()| Wanted::More).map_err(E::from);
+            return self.buffer_bytes(bytes).map(|()| Flow::Continue).map_err(E::from);
         }
         loop {
             if self.after_cr && !bytes.is_empty() {
@@ -111,29 +107,29 @@ impl Frames {
                 bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
             }
             let Some(end) = memchr::memchr2(b'\n', b'\r', bytes) else {
-                return self.hold(bytes).map(|()| Wanted::More).map_err(E::from);
+                return self.buffer_bytes(bytes).map(|()| Flow::Continue).map_err(E::from);
             };
-            self.hold(&bytes[..end]).map_err(E::from)?;
+            self.buffer_bytes(&bytes[..end]).map_err(E::from)?;
             self.after_cr = bytes[end] == b'\r';
             bytes = &bytes[end + 1..];
-            if self.end_line(each)? == Wanted::Enough {
-                return Ok(Wanted::Enough);
+            if self.end_line(each)? == Flow::Stop {
+                return Ok(Flow::Stop);
             }
         }
     }
 
-    /// The body has ended: hands over what is complete but for its end.
-    pub(crate) fn end<E: From<Broken>>(&mut self, each: &mut impl FnMut(Frame<'_>) -> Result<Wanted, E>) -> Result<Wanted, E> {
+    /// Called at the end of the body: passes a frame that lacks only its terminator.
+    pub(crate) fn end<E: From<FrameError>>(&mut self, each: &mut impl FnMut(Frame<'_>) -> Result<Flow, E>) -> Result<Flow, E> {
         if self.whole {
             self.data = std::mem::take(&mut self.line);
             self.has_data = true;
-        } else if !self.line.is_empty() && self.end_line(each)? == Wanted::Enough {
-            return Ok(Wanted::Enough);
+        } else if !self.line.is_empty() && self.end_line(each)? == Flow::Stop {
+            return Ok(Flow::Stop);
         }
         self.dispatch(each)
     }
 
-    /// Skips what may stand before the first frame, and sees whether there will be frames at all.
+    /// Skips white space and a byte order mark, and detects a body that is one JSON value.
     fn begin<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let is_blank = |byte: &u8| byte.is_ascii_whitespace() || [0xef, 0xbb, 0xbf].contains(byte);
         let start = bytes.iter().position(|byte| !is_blank(byte)).unwrap_or(bytes.len());
@@ -145,15 +141,15 @@ impl Frames {
         bytes
     }
 
-    fn hold(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    fn buffer_bytes(&mut self, bytes: &[u8]) -> Result<(), FrameError> {
         self.line.extend_from_slice(bytes);
-        let limit = MAX_FRAME + self.framed.min(MAX_ANSWER);
-        if self.line.len() + self.data.len() > limit { Err(Broken::TooLong) } else { Ok(()) }
+        let limit = MAX_FRAME_BYTES + self.framed.min(MAX_ANSWER);
+        if self.line.len() + self.data.len() > limit { Err(FrameError::TooLong) } else { Ok(()) }
     }
 
-    fn end_line<E: From<Broken>>(&mut self, each: &mut impl FnMut(Frame<'_>) -> Result<Wanted, E>) -> Result<Wanted, E> {
+    fn end_line<E: From<FrameError>>(&mut self, each: &mut impl FnMut(Frame<'_>) -> Result<Flow, E>) -> Result<Flow, E> {
         match (self.framing, self.line.first()) {
-            (Framing::Lines, None) => return Ok(Wanted::More),
+            (Framing::Lines, None) => return Ok(Flow::Continue),
             (Framing::Lines, Some(_)) | (_, Some(b'{' | b'[')) => {
                 std::mem::swap(&mut self.data, &mut self.line);
                 self.has_data = true;
@@ -162,14 +158,14 @@ impl Frames {
             (_, Some(_)) => {
                 self.field();
                 self.line.clear();
-                return Ok(Wanted::More);
+                return Ok(Flow::Continue);
             }
         }
         self.line.clear();
         self.dispatch(each)
     }
 
-    /// Takes a line of an event.
+    /// Processes a line of an event.
     fn field(&mut self) {
         let colon = memchr::memchr(b':', &self.line).unwrap_or(self.line.len());
         let value = self.line.get(colon + 1..).unwrap_or_default();
@@ -190,20 +186,20 @@ impl Frames {
         }
     }
 
-    fn dispatch<E: From<Broken>>(&mut self, each: &mut impl FnMut(Frame<'_>) -> Result<Wanted, E>) -> Result<Wanted, E> {
+    fn dispatch<E: From<FrameError>>(&mut self, each: &mut impl FnMut(Frame<'_>) -> Result<Flow, E>) -> Result<Flow, E> {
         if !self.has_data {
             self.event.clear();
-            return Ok(Wanted::More);
+            return Ok(Flow::Continue);
         }
         self.framed += self.data.len();
         let data = String::from_utf8_lossy(&self.data);
         let event = Some(self.event.as_str()).filter(|event| !event.is_empty());
-        let wanted = each(Frame { event, data: &data })?;
+        let flow = each(Frame { event, data: &data })?;
         drop(data);
         self.event.clear();
         self.data.clear();
         self.has_data = false;
-        Ok(wanted)
+        Ok(flow)
     }
 }
 
@@ -213,12 +209,12 @@ mod tests {
 
     use super::*;
 
-    fn frames(framing: Framing, pieces: &[&[u8]]) -> Result<Vec<(Option<String>, String)>, Broken> {
+    fn frames(framing: Framing, pieces: &[&[u8]]) -> Result<Vec<(Option<String>, String)>, FrameError> {
         let mut frames = Frames::new(framing);
         let mut seen = Vec::new();
         let mut each = |frame: Frame<'_>| {
             seen.push((frame.event.map(str::to_owned), frame.data.to_owned()));
-            Ok::<_, Broken>(Wanted::More)
+            Ok::<_, FrameError>(Flow::Continue)
         };
         for piece in pieces {
             frames.push(piece, &mut each)?;
@@ -232,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn events_as_services_write_them() {
+    fn events_in_all_forms() {
         assert_eq!(data("data: a\n\ndata:b\n\n: PROCESSING\n\nid: 3\ndata:  c\n\n"), ["a", "b", " c"]);
         assert_eq!(data("data: a\r\n\r\ndata: b\r\rdata: c"), ["a", "b", "c"]);
         assert_eq!(data("data: a\ndata: b\n\nevent: ping\n\ndata\n\n"), ["a\nb", ""]);
@@ -250,17 +246,18 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_an_end_is_given_up() {
+    fn a_line_without_an_end_fails() {
         let piece = vec![b'x'; 1 << 20];
         for framing in [Framing::Events, Framing::Lines] {
             let mut given_up = Frames::new(framing);
-            let pushed = (0..=MAX_FRAME >> 20).try_for_each(|_| given_up.push(&piece, &mut |_| Ok::<_, Broken>(Wanted::More)).map(|_| ()));
-            assert_eq!(pushed, Err(Broken::TooLong), "{framing:?}");
+            let pushed = (0..=MAX_FRAME_BYTES >> 20)
+                .try_for_each(|_| given_up.push(&piece, &mut |_| Ok::<_, FrameError>(Flow::Continue)).map(|_| ()));
+            assert_eq!(pushed, Err(FrameError::TooLong), "{framing:?}");
         }
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_replaced() {
+    fn invalid_utf8_is_replaced() {
         let seen = frames(Framing::Events, &[b"event: \xffx\ndata: a\xf0\x9f", b"b\xc3\n\n"]).unwrap();
         assert_eq!(seen, [(Some("\u{fffd}x".to_owned()), "a\u{fffd}b\u{fffd}".to_owned())]);
     }

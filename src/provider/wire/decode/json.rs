@@ -1,12 +1,11 @@
-//! JSON as model services write it, read field by field where it stands. Pure.
+//! A lenient, lazy JSON reader for the messages of model services. Pure.
 //!
-//! A field that is not valid or not of the expected type is an absent field; the rest of the message stays readable.
-//! Where a key occurs twice, the last one counts, as in other JSON readers. Half a surrogate pair at the end of a string
-//! is kept, because the other half may begin the next one (`decode::text`). Nothing is allocated but the strings that are
-//! asked for, so the memory for a message does not depend on what is in it.
+//! A field that is invalid or of an unexpected type counts as absent; the rest of the message stays readable. If a key
+//! occurs twice, the last one counts, as in other JSON readers. Half a surrogate pair at the end of a string is kept,
+//! because the next string may begin with the other half (`decode::text`). Only requested strings are allocated, so the
+//! memory for a message does not depend on its content.
 //!
-//! `serde_json` cannot be used for this: it refuses the whole message for a lone surrogate, a repeated field, `NaN`, or
-//! a field of another type.
+//! `serde_json` rejects the whole message for a lone surrogate, a repeated field, `NaN`, or a field of another type.
 
 use std::borrow::Cow;
 
@@ -14,19 +13,19 @@ use serde_json::{Map, Value};
 
 use crate::provider::wire::decode::text::{Text, unescape};
 
-/// Values below this depth are read as null when a value that is not valid is taken as a whole: each level is read again
-/// for each one above it.
+/// When an invalid value is converted as a whole, values below this depth become null: each level is parsed again for
+/// each one above it.
 const MAX_DEPTH: usize = 32;
-/// Counts above this are not counts of tokens; sums of counts below it do not overflow.
+/// The limit of token counts; sums of counts below it do not overflow.
 const MAX_COUNT: u64 = 1 << 53;
 
-/// A value: the text of it. The text of a value that is missing is empty.
+/// A value, as its text. Empty for an absent value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Json<'a>(&'a str);
 
 impl<'a> Json<'a> {
-    /// The object or the list at the beginning of a text, and the text after it. `None` when it has no end, or when the
-    /// object is not a list of keys with values.
+    /// The object or list at the beginning of a text, and the rest of the text. `None` if it is incomplete, or if the
+    /// object is malformed.
     pub(crate) fn parse(text: &'a str) -> Option<(Self, &'a str)> {
         let text = text.trim_ascii_start();
         let end = match text.as_bytes().first()? {
@@ -41,7 +40,7 @@ impl<'a> Json<'a> {
         Some((Self(&text[..end]), &text[end..]))
     }
 
-    /// The fields of these names; all are missing where this is not an object.
+    /// The fields of these names; all are absent if this is not an object.
     pub(crate) fn fields<const COUNT: usize>(self, names: [&str; COUNT]) -> [Self; COUNT] {
         let mut fields = [Self(""); COUNT];
         for (key, value) in self.entries() {
@@ -53,13 +52,12 @@ impl<'a> Json<'a> {
         fields
     }
 
-    /// The field of this name.
     pub(crate) fn field(self, name: &str) -> Self {
         let [field] = self.fields([name]);
         field
     }
 
-    /// The elements of a list; none where this is not a list.
+    /// The elements of a list; none if this is not a list.
     pub(crate) fn elements(self) -> impl Iterator<Item = Self> {
         let mut rest = if self.0.starts_with('[') { &self.0[1..] } else { "" };
         std::iter::from_fn(move || take_value(&mut rest))
@@ -70,12 +68,10 @@ impl<'a> Json<'a> {
         self.elements().filter(|element| element.is_object())
     }
 
-    /// Whether this is an object.
     pub(crate) fn is_object(self) -> bool {
         self.0.starts_with('{')
     }
 
-    /// Whether this is a list.
     pub(crate) fn is_list(self) -> bool {
         self.0.starts_with('[')
     }
@@ -84,8 +80,8 @@ impl<'a> Json<'a> {
         self.0.starts_with('"')
     }
 
-    /// Whether this says something: it is not missing, null, false, zero or empty.
-    pub(crate) fn is_something(self) -> bool {
+    /// Whether this is not absent, null, false, zero or empty.
+    pub(crate) fn is_truthy(self) -> bool {
         match self.0.as_bytes().first() {
             None => false,
             Some(b'{') => self.entries().next().is_some(),
@@ -105,12 +101,12 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The same where it is not empty, for short texts that come whole.
+    /// A non-empty, complete string.
     pub(crate) fn word(self) -> Option<String> {
         Some(self.text().whole()).filter(|word| !word.is_empty())
     }
 
-    /// A string for comparing; empty where this is not a string.
+    /// A string for comparing; empty if this is not a string.
     pub(crate) fn name(self) -> Cow<'a, str> {
         match self.is_string() {
             true if self.0.contains('\\') => Cow::Owned(self.text().whole()),
@@ -119,7 +115,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// A number of tokens or a place: also as a fraction, or in a string.
+    /// A count or an index; also accepts a fraction, or a number in a string.
     pub(crate) fn count(self) -> Option<u64> {
         let number = if self.is_string() { Self(self.inner().trim_ascii()) } else { self };
         let count = number.0.parse().ok().or_else(|| {
@@ -129,21 +125,21 @@ impl<'a> Json<'a> {
         count.filter(|count| *count <= MAX_COUNT)
     }
 
-    /// Whether this is true, also as a string.
+    /// Whether this is `true` or `"true"`.
     pub(crate) fn is_true(self) -> bool {
         matches!(self.0, "true" | "\"true\"")
     }
 
-    /// The arguments of a call, written as an object or as the text of one; `None` where there are none yet.
+    /// The arguments of a call, as an object or its text in a string; `None` if there are none.
     pub(crate) fn arguments(self) -> Option<String> {
         if self.is_string() {
             self.word().filter(|text| text.trim() != "null")
         } else {
-            (self.is_object() && self.is_something()).then(|| self.value().to_string())
+            (self.is_object() && self.is_truthy()).then(|| self.value().to_string())
         }
     }
 
-    /// The value as a whole; what is not valid in it is null.
+    /// Converts the whole value; invalid parts become null.
     pub(crate) fn value(self) -> Value {
         serde_json::from_str(self.0).unwrap_or_else(|_| self.value_to(MAX_DEPTH))
     }
@@ -160,7 +156,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// How long it is, in bytes.
+    /// The length in bytes.
     pub(crate) fn len(self) -> usize {
         self.0.len()
     }
@@ -169,19 +165,19 @@ impl<'a> Json<'a> {
         Entries { rest: if self.is_object() { &self.0[1..] } else { "" } }
     }
 
-    /// What is between the quotes of a string.
+    /// The text between the quotes of a string.
     fn inner(self) -> &'a str {
         self.0.get(1..self.0.len() - 1).unwrap_or_default()
     }
 
     fn number(self) -> Option<f64> {
-        // Words like `nan` and `infinity` would be numbers to `parse`.
+        // `parse` would accept words such as `nan` and `infinity`.
         let begins = self.0.starts_with(|first: char| first == '-' || first.is_ascii_digit());
         self.0.parse().ok().filter(|number: &f64| begins && number.is_finite())
     }
 }
 
-/// The keys of an object with their values. It ends before the object's end, or before what is not a key with a value.
+/// Iterates over the keys and values of an object. Stops at the end of the object, or at a malformed entry.
 struct Entries<'a> {
     rest: &'a str,
 }
@@ -202,7 +198,7 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// Takes a value, and the comma after it.
+/// Splits off a value and the comma after it.
 fn take_value<'a>(rest: &mut &'a str) -> Option<Json<'a>> {
     let text = rest.trim_ascii_start();
     let (value, after) = text.split_at(length(text)?);
@@ -211,7 +207,7 @@ fn take_value<'a>(rest: &mut &'a str) -> Option<Json<'a>> {
     Some(Json(value))
 }
 
-/// The length of the value at the beginning of a text; `None` when there is none, or when it has no end.
+/// The length of the value at the beginning of a text; `None` if there is none, or if it is incomplete.
 fn length(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     match bytes.first()? {
@@ -264,23 +260,23 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_another_type_is_missing() {
+    fn a_field_of_another_type_is_absent() {
         let json = parse(r#"{"a": null, "b": [1, "x", {"c": true}], "d": {"e": "f"}, "g": -Infinity, "h": "\ud83d", "i": undefined}"#);
         let [a, b, d, g, h, i, missing] = json.fields(["a", "b", "d", "g", "h", "i", "missing"]);
-        for (value, is_something) in [(a, false), (b, true), (d, true), (g, true), (h, true), (missing, false)] {
-            assert_eq!(value.is_something(), is_something, "{value:?}");
+        for (value, is_truthy) in [(a, false), (b, true), (d, true), (g, true), (h, true), (missing, false)] {
+            assert_eq!(value.is_truthy(), is_truthy, "{value:?}");
         }
         assert_eq!(b.elements().count(), 3);
         assert!(b.objects().next().unwrap().field("c").is_true());
         assert_eq!(d.field("e").name(), "f");
-        for odd in [a, b, d, g, i, missing] {
-            assert_eq!((odd.word(), odd.name().as_ref(), odd.count(), odd.is_true()), (None, "", None, false), "{odd:?}");
+        for value in [a, b, d, g, i, missing] {
+            assert_eq!((value.word(), value.name().as_ref(), value.count(), value.is_true()), (None, "", None, false), "{value:?}");
         }
-        for odd in [a, d, g, h, i, missing] {
-            assert_eq!(odd.elements().count(), 0);
+        for value in [a, d, g, h, i, missing] {
+            assert_eq!(value.elements().count(), 0);
         }
-        for odd in [a, b, g, h, i, missing] {
-            assert_eq!(odd.field("e"), missing);
+        for value in [a, b, g, h, i, missing] {
+            assert_eq!(value.field("e"), missing);
         }
     }
 
@@ -317,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_valid_in_a_whole_value_is_null() {
+    fn invalid_parts_of_a_value_are_null() {
         let json = parse(r#"{"a": NaN, "b": [1, -Infinity, "x\ud83dy"], "c": {"d": undefined, "e": 1.5}, "f": "\x\'"}"#);
         assert_eq!(json.value(), json!({"a": null, "b": [1, null, "x\u{fffd}y"], "c": {"d": null, "e": 1.5}, "f": "x'"}));
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
@@ -325,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_is_no_value() {
+    fn incomplete_values_are_rejected() {
         let whole = r#"{"a": "x\"}", "b": [{}, "]"], "c": 1}"#;
         assert_eq!(Json::parse(&format!(" {whole} \n{{")), Some((Json(whole), " \n{")));
         for end in 0..whole.len() {
@@ -372,7 +368,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_breaks_it(text in "[{\\[\\]}\":,\\\\ aun0-9ä\u{1}]{0,60}") {
+        fn arbitrary_text_does_not_panic(text in "[{\\[\\]}\":,\\\\ aun0-9ä\u{1}]{0,60}") {
             if let Some((json, _)) = Json::parse(&text) {
                 json.value_to(MAX_DEPTH);
                 for field in json.fields(["a", "u"]) {

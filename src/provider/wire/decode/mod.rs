@@ -1,9 +1,10 @@
-//! From the bytes of an answer to deltas: frames, the protocol's decoder, and the rules that all protocols share. Pure.
+//! Decodes an answer from bytes to deltas: frames, the protocol's decoder, and the rules that all protocols share.
+//! Pure.
 //!
-//! An answer ends with `Finish` or with an error: one that simply stops is a broken connection, never a success. A frame
-//! that is not JSON is a keep-alive message and skipped, unless its event is named `error`. A frame that begins as JSON and
-//! is invalid is an error, unless the protocol does not know its event's name. An invalid field within JSON costs that
-//! field, never the answer (`decode::json`).
+//! An answer ends with `Finish` or with an error: one that just stops is a broken connection, never a success. A frame
+//! that is not JSON is a keep-alive message and skipped, unless its event is named `error`. A frame that begins as JSON
+//! and is invalid is an error, unless its event is unknown to the protocol. An invalid field is ignored and never fails
+//! the answer (`decode::json`).
 
 pub(crate) mod answer;
 pub(crate) mod calls;
@@ -18,58 +19,55 @@ use crate::provider::{
     wire::{
         decode::{
             answer::Answer,
-            frames::{Broken, Frame, Frames, Framing, MAX_FRAME, Wanted},
+            frames::{Flow, Frame, FrameError, Frames, Framing, MAX_FRAME_BYTES},
             json::Json,
         },
         error::shapes::{self, Shape},
     },
 };
 
-/// How an answer breaks.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Fault {
-    /// The service says so; the body of its error.
+    /// An error from the service, with its body.
     Said(Value),
-    /// What came is not the protocol.
+    /// The data violates the protocol.
     Malformed(String),
-    /// The model wrote something that the service could not read; asking again may help.
+    /// The model wrote something that the service could not parse; a retry may help.
     Garbled(String),
-    /// More is kept of it than an answer may be long.
+    /// The kept data exceeds the limit of an answer.
     TooLong,
-    /// It stopped in the middle.
+    /// The stream ended too early.
     Cut,
 }
 
-impl From<Broken> for Fault {
-    fn from(broken: Broken) -> Self {
+impl From<FrameError> for Fault {
+    fn from(broken: FrameError) -> Self {
         match broken {
-            Broken::TooLong => Self::Malformed(format!("a piece of more than {} MiB", MAX_FRAME >> 20)),
+            FrameError::TooLong => Self::Malformed(format!("a piece of more than {} MiB", MAX_FRAME_BYTES >> 20)),
         }
     }
 }
 
-/// A protocol's way of saying things.
+/// The decoder of a protocol.
 pub(crate) trait Decode: Send {
-    /// Reads an object that a frame carries. `Enough` is the protocol's mark for the end of an answer.
-    fn read(&mut self, json: Json<'_>, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault>;
+    /// Decodes the object of a frame. Returns `Stop` at the protocol's end marker.
+    fn read(&mut self, json: Json<'_>, frame: Frame<'_>, answer: &mut Answer) -> Result<Flow, Fault>;
 
-    /// Whether an event of this name is one that is read.
+    /// Whether the protocol has an event of this name.
     fn knows(&self, event: &str) -> bool {
         event == "error"
     }
 
-    /// Whether the frame `[DONE]` ends an answer. Where the protocol has a mark of its own, a proxy may add this one.
+    /// Whether the frame `[DONE]` ends an answer. For a protocol with another end marker, a proxy may add this one.
     fn ends_with_done(&self) -> bool {
         false
     }
 }
 
-/// One answer.
 pub(crate) struct Decoding {
     frames: Frames,
     decoder: Box<dyn Decode>,
     answer: Answer,
-    /// A frame has come.
     framed: bool,
     ended: bool,
 }
@@ -79,62 +77,62 @@ impl Decoding {
         Self { frames: Frames::new(framing), decoder, answer: Answer::default(), framed: false, ended: false }
     }
 
-    /// Takes the next bytes. After an error, or once it [has ended](Self::has_ended), nothing more is taken.
+    /// Adds bytes. Ignored after an error, and once it [has ended](Self::has_ended).
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let Self { frames, decoder, answer, framed, .. } = self;
-        let wanted = frames.push(bytes, &mut |frame| {
+        let flow = frames.push(bytes, &mut |frame| {
             *framed |= frame.data.trim_start().starts_with(['{', '[']);
             read(frame, decoder.as_mut(), answer)
         })?;
-        if wanted == Wanted::Enough {
+        if flow == Flow::Stop {
             self.finish();
         }
         Ok(())
     }
 
-    /// The body has ended, or the connection has.
+    /// Called at the end of the body or the connection.
     pub(crate) fn end(&mut self) -> Result<(), Fault> {
         let Self { frames, decoder, answer, .. } = self;
-        let wanted = match frames.end(&mut |frame| read(frame, decoder.as_mut(), answer)) {
-            Ok(wanted) => wanted,
-            // Half a frame is what a cut connection leaves behind.
-            Err(Fault::Malformed(_)) => Wanted::More,
+        let flow = match frames.end(&mut |frame| read(frame, decoder.as_mut(), answer)) {
+            Ok(flow) => flow,
+            // An incomplete frame means a broken connection.
+            Err(Fault::Malformed(_)) => Flow::Continue,
             Err(fault) => return Err(fault),
         };
-        // The last marker may be missing, or the connection may break after all has been said.
-        if wanted == Wanted::Enough || answer.is_complete() {
+        // The end marker may be missing, or the connection may break after a complete answer.
+        if flow == Flow::Stop || answer.is_complete() {
             self.finish();
             return Ok(());
         }
         answer.end_text();
-        Err(answer.suspected().map_or(Fault::Cut, Fault::Said))
+        Err(answer.take_suspect().map_or(Fault::Cut, Fault::Said))
     }
 
     pub(crate) fn pop(&mut self) -> Option<Delta> {
         self.answer.pop()
     }
 
-    /// Whether anything has come that looks like a frame of the protocol.
+    /// Whether a frame of the protocol was received.
     pub(crate) fn has_framed(&self) -> bool {
         self.framed
     }
 
-    /// Whether the service has said why the answer ends.
+    /// Whether there is a finish reason.
     pub(crate) fn is_complete(&self) -> bool {
         self.answer.is_complete()
     }
 
-    /// Whether nothing is missing but the usage: a reason for the end has come, and no content with it or after it.
-    pub(crate) fn has_surely_ended(&self) -> bool {
-        self.answer.is_complete() && !self.answer.is_end_doubtful()
+    /// Whether only the usage is missing: there is a finish reason, and no content with it or after it.
+    pub(crate) fn has_certainly_ended(&self) -> bool {
+        self.answer.is_complete() && !self.answer.is_end_uncertain()
     }
 
-    /// Grows with all that belongs to the answer.
+    /// Grows with each piece of the answer.
     pub(crate) fn progress(&self) -> u64 {
         self.answer.progress()
     }
 
-    /// Whether `Finish` has been made.
+    /// Whether `Finish` was produced.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
@@ -145,25 +143,25 @@ impl Decoding {
     }
 }
 
-fn read(frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer) -> Result<Wanted, Fault> {
+fn read(frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer) -> Result<Flow, Fault> {
     let mut data = frame.data.trim_ascii();
     if data == "[DONE]" {
-        return Ok(if decoder.ends_with_done() || answer.is_complete() { Wanted::Enough } else { Wanted::More });
+        return Ok(if decoder.ends_with_done() || answer.is_complete() { Flow::Stop } else { Flow::Continue });
     }
     if frame.event == Some("error") && !data.is_empty() && !data.starts_with(['{', '[']) {
         let text = serde_json::from_str::<String>(data).unwrap_or_else(|_| data.to_owned());
         return Err(Fault::Said(Value::String(text)));
     }
-    // Usually one value; several where the empty line between two events is missing.
+    // Usually one value; several if the empty line between two events is missing.
     while data.starts_with(['{', '[']) {
         let Some((json, rest)) = Json::parse(data) else {
             let is_unknown = frame.event.is_some_and(|event| !decoder.knows(event));
-            return if is_unknown { Ok(Wanted::More) } else { Err(Fault::Malformed(what_is_wrong(data))) };
+            return if is_unknown { Ok(Flow::Continue) } else { Err(Fault::Malformed(json_error(data))) };
         };
         let elements = json.is_list().then(|| json.objects()).into_iter().flatten();
         for object in json.is_object().then_some(json).into_iter().chain(elements) {
-            if read_object(object, frame, decoder, answer)? == Wanted::Enough {
-                return Ok(Wanted::Enough);
+            if read_object(object, frame, decoder, answer)? == Flow::Stop {
+                return Ok(Flow::Stop);
             }
             if answer.is_too_long() {
                 return Err(Fault::TooLong);
@@ -171,31 +169,31 @@ fn read(frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer) -> Resu
         }
         data = rest.trim_ascii_start();
     }
-    Ok(Wanted::More)
+    Ok(Flow::Continue)
 }
 
-fn read_object(object: Json<'_>, frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer) -> Result<Wanted, Fault> {
+fn read_object(object: Json<'_>, frame: Frame<'_>, decoder: &mut dyn Decode, answer: &mut Answer) -> Result<Flow, Fault> {
     let (before, was_complete) = (answer.progress(), answer.is_complete());
-    let wanted = decoder.read(object, frame, answer);
-    // The first reason is progress by itself.
+    let flow = decoder.read(object, frame, answer);
+    // The first finish reason counts as progress.
     let of_the_reason = u64::from(!was_complete && answer.is_complete());
     if answer.is_complete() && answer.progress() > before + of_the_reason {
-        answer.doubt_the_end();
+        answer.mark_end_uncertain();
     }
-    // What adds nothing to the answer, or is not understood, may be an error in a shape that the protocol does not have.
-    if matches!(wanted, Ok(Wanted::More) | Err(Fault::Malformed(_))) && answer.progress() == before {
+    // JSON that adds nothing to the answer, or is not understood, may be an error in another shape.
+    if matches!(flow, Ok(Flow::Continue) | Err(Fault::Malformed(_))) && answer.progress() == before {
         let value = object.value();
         match shapes::shape(&value) {
             Shape::Error => return Err(Fault::Said(value)),
-            Shape::Message => answer.suspect(value),
+            Shape::Message => answer.set_suspect(value),
             Shape::Piece => {}
         }
     }
-    wanted
+    flow
 }
 
-/// Why a text is no JSON.
-fn what_is_wrong(text: &str) -> String {
+/// Why a text is not valid JSON.
+fn json_error(text: &str) -> String {
     serde_json::from_str::<serde::de::IgnoredAny>(text).err().map_or_else(|| "broken JSON".to_owned(), |error| error.to_string())
 }
 
@@ -222,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_with_content_is_no_sure_end() {
+    fn a_reason_with_content_is_an_uncertain_end() {
         let gemini = |text: &str, reason: Value| json!({"candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": reason}]});
         let chat = |text: &str, reason: Value| json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": reason}]});
         for (wire, pieces, surely) in [
@@ -238,7 +236,7 @@ mod tests {
                 decoding.push(format!("data: {piece}\n\n").as_bytes()).unwrap();
             }
             assert!(decoding.is_complete() && !decoding.has_ended());
-            assert_eq!(decoding.has_surely_ended(), surely, "{wire:?} {pieces:?}");
+            assert_eq!(decoding.has_certainly_ended(), surely, "{wire:?} {pieces:?}");
         }
     }
 }

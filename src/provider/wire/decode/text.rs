@@ -1,14 +1,13 @@
-//! Texts that come in pieces which may end within a character: services that count in UTF-16 cut an emoji into two
-//! escapes, `\ud83d` at the end of one message and `\ude00` at the beginning of the next. Pure.
+//! Joins texts whose pieces may end within a character: services that count in UTF-16 split an emoji into two escapes,
+//! `\ud83d` at the end of one message and `\ude00` at the beginning of the next. Pure.
 //!
-//! Halves that follow each other become the character again; one that stays alone becomes U+FFFD.
+//! Adjacent halves are joined; a lone half becomes U+FFFD.
 
 use std::borrow::Cow;
 
-/// Stands for half a character.
+/// Replaces half a character.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// A piece of text.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Text {
     /// It begins with the second half of a surrogate pair.
@@ -25,12 +24,10 @@ impl From<String> for Text {
 }
 
 impl Text {
-    /// Whether there is nothing in it.
     pub(crate) fn is_empty(&self) -> bool {
         self.before.is_none() && self.text.is_empty() && self.after.is_none()
     }
 
-    /// The text by itself.
     pub(crate) fn whole(self) -> String {
         let mut joiner = Joiner::default();
         let mut text = joiner.join(self);
@@ -53,7 +50,7 @@ pub(crate) struct Joiner {
 }
 
 impl Joiner {
-    /// The next piece. Half a character at its end is kept until more comes.
+    /// Adds a piece; returns the text so far. Half a character at its end is kept for the next piece.
     pub(crate) fn join(&mut self, piece: Text) -> String {
         if piece.is_empty() || piece.before.is_none() && self.half.is_none() {
             self.half = self.half.or(piece.after);
@@ -66,13 +63,13 @@ impl Joiner {
         text
     }
 
-    /// What stands for the half to which nothing more has come.
+    /// The replacement for a half that was not completed.
     pub(crate) fn rest(&mut self) -> Option<char> {
         self.half.take().map(|_| REPLACEMENT)
     }
 }
 
-/// Reads what stands between the quotes of a JSON string. What is no escape after a backslash stands for itself.
+/// Decodes the text between the quotes of a JSON string. Invalid escapes are kept literally.
 pub(crate) fn unescape(raw: &str) -> Text {
     let mut piece = Text::default();
     let mut rest = raw;
@@ -135,13 +132,13 @@ impl Text {
         }
     }
 
-    /// Nothing can complete the half at the end any more.
+    /// Replaces a half at the end that cannot be completed any more.
     fn close(&mut self) {
         self.text.extend(self.after.take().map(|_| REPLACEMENT));
     }
 }
 
-/// JSON in which the escapes of lone halves are replaced, so that every reader takes it.
+/// Replaces escapes of lone halves in JSON, so that every reader accepts it.
 pub(crate) fn replace_lone_surrogates(json: &str) -> Cow<'_, str> {
     let mut mended = String::new();
     let (mut place, mut copied) = (0, 0);
@@ -156,7 +153,7 @@ pub(crate) fn replace_lone_surrogates(json: &str) -> Cow<'_, str> {
                 place += 6;
                 copied = place;
             }
-            // Another escape: what it escapes is ASCII, or there is no escape.
+            // Another escape, of an ASCII character, or an invalid one.
             _ => place = json.ceil_char_boundary(place + 2),
         }
     }
@@ -209,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_mended() {
+    fn json_is_repaired() {
         for (json, expected) in [
             (r#"{"a":"x\ud83d y"}"#, r#"{"a":"x\ufffd y"}"#),
             (r#"{"a":"\ude00\ud83d\ude00\ud83d"}"#, r#"{"a":"\ufffd\ud83d\ude00\ufffd"}"#),
@@ -223,7 +220,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_cut_between_any_units_is_joined(
+        fn any_split_between_code_units_is_joined(
             units in proptest::collection::vec(prop_oneof![0xd83c_u16..0xd83f, 0xdffe_u16..0xe001, 0x60_u16..0x64], 0..12),
             cuts in proptest::collection::vec(0_usize..12, 0..5),
         ) {
@@ -246,7 +243,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_breaks_it(text in "(\\\\|u|d83d|de00|ä|x|\"){0,20}") {
+        fn arbitrary_text_does_not_panic(text in "(\\\\|u|d83d|de00|ä|x|\"){0,20}") {
             unescape(&text);
             replace_lone_surrogates(&text);
         }

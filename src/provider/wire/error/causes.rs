@@ -1,9 +1,9 @@
-//! What the error of a service means, by its codes and words: each service has its own, and few have a status for it.
-//! A cause is only recognised by words that no other error has. Pure.
+//! Classifies errors of services by codes and phrases: each service has its own, and few use a specific status. A cause
+//! is only recognised by phrases that no other error has. Pure.
 //!
-//! `code` is in lower case, several codes with blanks between them; a message may be in any case.
+//! `code` is in lower case, with several codes separated by spaces; messages are case-insensitive.
 
-/// Texts that tell of a prompt which is too long for the model: all words of one line stand in the message.
+/// Phrases of messages about a prompt that is too long for the model: all parts of one line must occur.
 const OVERFLOW: &[&[&str]] = &[
     // Anthropic, Fireworks
     &["prompt is too long"],
@@ -63,8 +63,8 @@ const OVERFLOW: &[&[&str]] = &[
     &["too large for the context window"],
 ];
 
-/// Texts that services also use for a parameter that is too large: they count only beside a word for the prompt.
-const LOOSE_OVERFLOW: &[&[&str]] = &[
+/// Phrases that services also use for parameters: they count only together with a word for the prompt.
+const AMBIGUOUS_OVERFLOW: &[&[&str]] = &[
     &["input tokens", "exceed", "limit"],
     &["exceed", "the context window"],
     &["exceed", "model context window"],
@@ -73,10 +73,8 @@ const LOOSE_OVERFLOW: &[&[&str]] = &[
     &["input length exceeds"],
 ];
 
-/// Words for the prompt.
-const PROMPT: [&str; 5] = ["prompt", "input", "message", "request", "conversation"];
+const PROMPT_WORDS: [&str; 5] = ["prompt", "input", "message", "request", "conversation"];
 
-/// Codes of the same.
 const OVERFLOW_CODES: &[&str] = &[
     "context_length_exceeded",
     "exceed_context_size",
@@ -85,7 +83,7 @@ const OVERFLOW_CODES: &[&str] = &[
     "context_window_exceeded",
 ];
 
-/// Codes of an account that is empty, overdue or over its limit: waiting some minutes does not help.
+/// Codes of an account without credit or over its limit: waiting some minutes does not help.
 const QUOTA_CODES: &[&str] = &[
     "insufficient_quota",
     "insufficient_balance",
@@ -113,10 +111,9 @@ const QUOTA_CODES: &[&str] = &[
     "spend_limit_reached",
 ];
 
-/// The same as numbers: Z.AI, and MiniMax in its `base_resp`.
+/// Numeric codes of Z.AI, and of MiniMax in `base_resp`.
 const QUOTA_NUMBERS: &[&str] = &["1113", "1308", "1309", "1310", "base_resp:1008", "base_resp:2056"];
 
-/// Words of the same.
 const QUOTA: &[&[&str]] = &[
     &["credit balance is too low"],
     &["insufficient credit"],
@@ -157,48 +154,48 @@ const QUOTA: &[&[&str]] = &[
     &["欠费"],
 ];
 
-/// Whether the prompt is longer than the model's context.
+/// Whether the prompt exceeds the model's context.
 pub(crate) fn is_overflow(code: &str, message: &str) -> bool {
     let is_coded = OVERFLOW_CODES.iter().any(|known| code.contains(known)) || has_number(code, &["base_resp:1039"]);
-    if is_coded || is_about_the_rate(code, message) {
+    if is_coded || is_rate_limit(code, message) {
         return is_coded && !is_coded_rate(code);
     }
     let message = message.to_lowercase();
     let names = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    // The answer is too long, not the prompt.
+    // The output limit is too large, not the prompt.
     if names(&["max_tokens", "max_completion_tokens", "max_output_tokens"]) && !names(&["prompt", "input", "messages"]) {
         return false;
     }
     let is_a_tool = names(&["tools[", "`tools`", "'tools'"])
         || message.split("tools.").skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    // A field of a message can be too long as well: its text is part of the prompt, a name or an id is not.
+    // A field of a message may be too long: its text is part of the prompt, a name or an id is not.
     let is_a_long_text = code.contains("string_above_max_length")
         && names(&["messages", "input", "content"])
         && !names(&["tool_call", "call_id", ".id'", ".name'"]);
     let is_an_image = names(&["image"]) && !names(&["context"]);
-    let is_loose = names(&PROMPT) && says_one_of(&message, LOOSE_OVERFLOW) || is_a_long_text;
-    says_one_of(&message, OVERFLOW) || is_loose && !is_a_tool && !is_an_image
+    let is_loose = names(&PROMPT_WORDS) && has_phrase(&message, AMBIGUOUS_OVERFLOW) || is_a_long_text;
+    has_phrase(&message, OVERFLOW) || is_loose && !is_a_tool && !is_an_image
 }
 
-/// Whether too much was asked for within some time. The limit may be in tokens, but a shorter prompt is not the cure.
-pub(crate) fn is_about_the_rate(code: &str, message: &str) -> bool {
+/// Whether this is a rate limit. It may be in tokens, but a shorter prompt does not help.
+pub(crate) fn is_rate_limit(code: &str, message: &str) -> bool {
     let phrases: &[&[&str]] =
         &[&["rate limit"], &["rate-limit"], &["ratelimit"], &["per second"], &["per minute"], &["per hour"], &["per day"]];
-    is_coded_rate(code) || says_one_of(message, phrases)
+    is_coded_rate(code) || has_phrase(message, phrases)
 }
 
 fn is_coded_rate(code: &str) -> bool {
     ["rate_limit", "ratelimit"].iter().any(|word| code.contains(word))
 }
 
-/// Whether the account is empty or over its limit.
-pub(crate) fn is_about_the_quota(code: &str, message: &str) -> bool {
+/// Whether the account has no credit or is over its limit.
+pub(crate) fn is_quota(code: &str, message: &str) -> bool {
     let is_coded = QUOTA_CODES.iter().any(|known| code.contains(known)) || has_number(code, QUOTA_NUMBERS);
-    is_coded || says_one_of(message, QUOTA)
+    is_coded || has_phrase(message, QUOTA)
 }
 
-/// Whether the key is refused.
-pub(crate) fn is_about_the_key(code: &str, message: &str) -> bool {
+/// Whether the key is invalid.
+pub(crate) fn is_invalid_key(code: &str, message: &str) -> bool {
     let phrases: &[&[&str]] = &[
         &["invalid api key"],
         &["incorrect api key"],
@@ -210,21 +207,21 @@ pub(crate) fn is_about_the_key(code: &str, message: &str) -> bool {
         &["unauthorized"],
     ];
     let is_coded = ["invalid_api_key", "invalidapikey"].iter().any(|known| code.contains(known));
-    is_coded || has_number(code, &["base_resp:1004", "base_resp:2049"]) || says_one_of(message, phrases)
+    is_coded || has_number(code, &["base_resp:1004", "base_resp:2049"]) || has_phrase(message, phrases)
 }
 
-/// Whether the content is refused.
+/// Whether the content was rejected.
 pub(crate) fn is_filtered(code: &str) -> bool {
     let codes =
         ["content_filter", "content_policy_violation", "moderation_blocked", "responsibleaipolicyviolation", "datainspectionfailed"];
     codes.iter().any(|word| code.contains(word)) || has_number(code, &["1301", "base_resp:1026", "base_resp:1027"])
 }
 
-/// Whether the service does not have the model, or not for this account.
-pub(crate) fn is_about_the_model(code: &str, message: &str) -> bool {
+/// Whether the model does not exist, or is not available for this account.
+pub(crate) fn is_unknown_model(code: &str, message: &str) -> bool {
     let message = message.to_lowercase();
     let phrases = ["not found", "does not exist", "not a valid model", "unknown model"];
-    // What else can be missing in a request that names its model.
+    // Other things that may be missing.
     let others = ["tool_", "tool ", "tools.", "conversation", "previous response"];
     code.contains("model_not_found")
         || message.starts_with("model: ")
@@ -233,8 +230,8 @@ pub(crate) fn is_about_the_model(code: &str, message: &str) -> bool {
             && phrases.iter().any(|phrase| message.contains(phrase))
 }
 
-/// Whether an error without a status goes away by itself.
-pub(crate) fn is_passing(code: &str, message: &str) -> bool {
+/// Whether an error without a status is temporary.
+pub(crate) fn is_temporary(code: &str, message: &str) -> bool {
     let named = ["overloaded", "api_error", "server_error", "internal", "rate_limit", "timeout", "unavailable", "throttling"];
     let phrases: &[&[&str]] = &[
         &["overloaded"],
@@ -254,15 +251,15 @@ pub(crate) fn is_passing(code: &str, message: &str) -> bool {
             &["1302", "1303", "1305", "base_resp:1000", "base_resp:1001", "base_resp:1002", "base_resp:1024", "base_resp:1033"],
         )
         || code.split(' ').any(|word| matches!(word.parse(), Ok(408 | 409 | 429 | 500..=599)))
-        || is_about_the_rate(code, message)
-        || says_one_of(message, phrases)
+        || is_rate_limit(code, message)
+        || has_phrase(message, phrases)
 }
 
 fn has_number(code: &str, numbers: &[&str]) -> bool {
     code.split(' ').any(|word| numbers.contains(&word))
 }
 
-fn says_one_of(message: &str, phrases: &[&[&str]]) -> bool {
+fn has_phrase(message: &str, phrases: &[&[&str]]) -> bool {
     let message = message.to_lowercase();
     phrases.iter().any(|words| words.iter().all(|word| message.contains(word)))
 }
@@ -272,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prompt_that_is_too_long_is_known_in_the_words_of_each_service() {
+    fn overflow_is_recognised_for_each_service() {
         for message in [
             "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
             "Invalid request: Your request exceeded model token limit: 262144 (requested: 300000)",
@@ -297,7 +294,7 @@ mod tests {
             "too many tokens: size limit exceeded by 700 tokens.",
         ] {
             assert!(is_overflow("", message), "{message}");
-            assert!(!is_about_the_quota("", message), "{message}");
+            assert!(!is_quota("", message), "{message}");
         }
         for message in [
             "unknown parameter: context window size",
@@ -312,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_limit_in_tokens_is_no_prompt_that_is_too_long() {
+    fn a_rate_limit_in_tokens_is_not_an_overflow() {
         for (code, message) in [
             ("rate_limit_error", "This request would exceed your organization's rate limit of 30,000 input tokens per minute"),
             ("", "input tokens exceed the limit of 1000000 per day"),
@@ -320,13 +317,13 @@ mod tests {
             ("429", "The request exceeds the context window rate-limit"),
         ] {
             assert!(!is_overflow(code, message), "{code} {message}");
-            assert!(is_about_the_rate(code, message) && is_passing(code, message), "{code} {message}");
+            assert!(is_rate_limit(code, message) && is_temporary(code, message), "{code} {message}");
         }
         assert!(is_overflow("context_length_exceeded", "see the rate limits"));
     }
 
     #[test]
-    fn a_parameter_that_is_too_large_is_no_prompt_that_is_too_long() {
+    fn a_parameter_that_is_too_large_is_not_an_overflow() {
         for (code, message) in [
             ("string_above_max_length", "Invalid 'prompt_cache_key': string too long. Expected a string with maximum length 64."),
             ("string_above_max_length", "Invalid 'input[3].call_id': string too long. Expected a string with maximum length 64."),
@@ -353,14 +350,14 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_not_found_is_no_missing_model() {
-        assert!(!is_about_the_model("", "tool_call_id call_1 not found in the conversation for model m"));
-        assert!(is_about_the_model("", "model \"m\" not found, try pulling it first"));
-        assert!(is_about_the_model("", "Not found the model m or permission denied"));
+    fn a_missing_call_is_not_a_missing_model() {
+        assert!(!is_unknown_model("", "tool_call_id call_1 not found in the conversation for model m"));
+        assert!(is_unknown_model("", "model \"m\" not found, try pulling it first"));
+        assert!(is_unknown_model("", "Not found the model m or permission denied"));
     }
 
     #[test]
-    fn an_empty_account_and_a_usage_limit_are_known_in_the_words_of_each_service() {
+    fn quota_errors_are_recognised_for_each_service() {
         for (code, message) in [
             ("insufficient_quota", "You exceeded your current quota"),
             ("", "Your credit balance is too low to access the Anthropic API."),
@@ -381,7 +378,7 @@ mod tests {
             ("", "Budget has been exceeded! Current cost: 10.1, Max budget: 10.0"),
             ("", "you have reached your weekly usage limit, please upgrade"),
         ] {
-            assert!(is_about_the_quota(code, message), "{code} {message}");
+            assert!(is_quota(code, message), "{code} {message}");
             assert!(!is_overflow(code, message), "{code} {message}");
         }
         for (code, message) in [
@@ -390,12 +387,12 @@ mod tests {
             ("1302", "Rate limit reached for requests"),
             ("11130", "x"),
         ] {
-            assert!(!is_about_the_quota(code, message), "{code} {message}");
+            assert!(!is_quota(code, message), "{code} {message}");
         }
     }
 
     #[test]
-    fn what_passes_by_itself() {
+    fn temporary_errors() {
         for (code, message) in [
             ("502", ""),
             ("base_resp:1002", "rate limit"),
@@ -403,8 +400,8 @@ mod tests {
             ("", "upstream connect error or disconnect/reset before headers"),
             ("", "The engine is currently overloaded"),
         ] {
-            assert!(is_passing(code, message), "{code} {message}");
+            assert!(is_temporary(code, message), "{code} {message}");
         }
-        assert!(!is_passing("400", "bad") && !is_passing("", "no such tool"));
+        assert!(!is_temporary("400", "bad") && !is_temporary("", "no such tool"));
     }
 }

@@ -1,5 +1,4 @@
-//! What went wrong at a model service, in our terms: status codes, error bodies, retry times, broken connections.
-//! Pure.
+//! Converts failures of model services: status codes, error bodies, retry delays, broken connections. Pure.
 
 mod causes;
 pub(crate) mod shapes;
@@ -13,16 +12,16 @@ use crate::{
     provider::{
         definition::Error,
         wire::error::{
-            causes::{is_about_the_key, is_about_the_model, is_about_the_quota, is_about_the_rate, is_filtered, is_overflow, is_passing},
+            causes::{is_filtered, is_invalid_key, is_overflow, is_quota, is_rate_limit, is_temporary, is_unknown_model},
             shapes::{code_of, message_of},
         },
     },
     stdx::{text::ellipsis, time::now_ms},
 };
 
-const MAX_MESSAGE: usize = 2000;
+const MAX_MESSAGE_CHARS: usize = 2000;
 
-/// Makes the message fit for people: without keys first, cut after that, so that no half of a key survives.
+/// Redacts and truncates the message. In this order, so that no part of a key remains.
 pub(crate) fn presentable(mut error: Error, redact: impl FnOnce(String) -> String) -> Error {
     let (Error::Credentials { message }
     | Error::Quota { message }
@@ -36,59 +35,59 @@ pub(crate) fn presentable(mut error: Error, redact: impl FnOnce(String) -> Strin
     | Error::ContextOverflow { message }
     | Error::Stream { message, .. }
     | Error::Request { message }) = &mut error;
-    *message = ellipsis(&redact(std::mem::take(message)), MAX_MESSAGE);
+    *message = ellipsis(&redact(std::mem::take(message)), MAX_MESSAGE_CHARS);
     error
 }
 
-/// The stream ended before the answer did.
+/// The error of a stream that ended too early.
 pub(crate) fn cut(service: &str) -> Error {
     Error::Connection { message: format!("the connection to {service} ended before the answer was complete") }
 }
 
-/// The service sent what it should not.
+/// The error of a response that violates the protocol.
 pub(crate) fn no_protocol(service: &str, detail: &str) -> Error {
     let message = format!("{service} sent something that is not its protocol: {detail}");
     Error::Stream { message, retryable: false }
 }
 
-/// The service is given up.
+/// The error of a timeout.
 pub(crate) fn silent(service: &str, what: &str) -> Error {
     Error::Connection { message: format!("{service} {what}") }
 }
 
-/// An HTTP answer that is not a success.
+/// Converts an HTTP error response.
 pub(crate) fn from_status(status: u16, body: &str, headers: &HeaderMap) -> Error {
     let body = serde_json::from_str::<Value>(body).unwrap_or_else(|_| Value::String(body.to_owned()));
-    // Google answers a streaming call with a list of one.
+    // Google responds to a streaming request with a list of one element.
     let body = match body {
         Value::Array(mut list) if list.len() == 1 => list.remove(0),
         body => body,
     };
-    let said = message_of(&body);
+    let reported = message_of(&body);
     let code = code_of(&body);
-    let message = said.clone().unwrap_or_else(|| match (status, location(headers)) {
+    let message = reported.clone().unwrap_or_else(|| match (status, location(headers)) {
         (300..400, Some(target)) => format!("the service answered with status {status} and points to {target}: set that as the base URL"),
         _ => format!("the service answered with status {status}"),
     });
-    let said = said.unwrap_or_default();
+    let reported = reported.unwrap_or_default();
     match status {
         402 => Error::Quota { message },
-        400..=499 if is_about_the_quota(&code, &said) => Error::Quota { message },
-        // It passes, though the status does not say so.
-        400 | 422 if is_about_the_rate(&code, &said) && !is_overflow(&code, &said) => Error::Stream { message, retryable: true },
-        // Before what it may be besides: a service that is short of something says so of the model too.
-        400 | 422 | 500 | 502 | 503 if is_overflow(&code, &said) => Error::ContextOverflow { message },
+        400..=499 if is_quota(&code, &reported) => Error::Quota { message },
+        // Temporary, although the status is not.
+        400 | 422 if is_rate_limit(&code, &reported) && !is_overflow(&code, &reported) => Error::Stream { message, retryable: true },
+        // Checked early: other causes have similar messages.
+        400 | 422 | 500 | 502 | 503 if is_overflow(&code, &reported) => Error::ContextOverflow { message },
         400 | 403 if is_filtered(&code) => Error::ContentFilter { message },
         401 | 403 => Error::Credentials { message },
-        400 | 429 if is_about_the_key(&code, &said) => Error::Credentials { message },
-        400 | 404 if is_about_the_model(&code, &said) => Error::ModelNotFound { message },
-        // Too many bytes is cured like too many tokens: by a shorter history.
+        400 | 429 if is_invalid_key(&code, &reported) => Error::Credentials { message },
+        400 | 404 if is_unknown_model(&code, &reported) => Error::ModelNotFound { message },
+        // A shorter history helps, as with too many tokens.
         413 => Error::ContextOverflow { message },
         _ => Error::Status { status, message, retry_after: retry_after(headers, now_ms()).or_else(|| retry_delay(&body)) },
     }
 }
 
-/// The time to wait that Google's services name in the body, such as `17s`.
+/// The retry delay in the body of Google's services, such as `17s`.
 fn retry_delay(body: &Value) -> Option<u64> {
     let details = body.pointer("/error/details")?.as_array()?;
     let delay = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str()?.strip_suffix('s'))?;
@@ -99,7 +98,7 @@ fn location(headers: &HeaderMap) -> Option<&str> {
     headers.get("location")?.to_str().ok()
 }
 
-/// An error that came as an event of the stream, or as its only content.
+/// Converts an error that is an event of the stream, or its only content.
 pub(crate) fn from_event(body: &Value) -> Error {
     let message = message_of(body).unwrap_or_else(|| format!("the service reported an error: {body}"));
     let code = code_of(body);
@@ -107,22 +106,22 @@ pub(crate) fn from_event(body: &Value) -> Error {
         return Error::ContextOverflow { message };
     }
     let refused = code.split(' ').any(|word| matches!(word, "authentication_error" | "permission_error" | "unauthorized" | "401" | "403"));
-    if is_about_the_quota(&code, &message) {
+    if is_quota(&code, &message) {
         return Error::Quota { message };
     }
-    if refused || is_about_the_key(&code, &message) {
+    if refused || is_invalid_key(&code, &message) {
         return Error::Credentials { message };
     }
     if is_filtered(&code) {
         return Error::ContentFilter { message };
     }
-    if is_about_the_model(&code, &message) {
+    if is_unknown_model(&code, &message) {
         return Error::ModelNotFound { message };
     }
-    Error::Stream { retryable: is_passing(&code, &message), message }
+    Error::Stream { retryable: is_temporary(&code, &message), message }
 }
 
-/// What stands in the place of an answer, where it is no protocol at all: a web page, or a text.
+/// The error for a response that is not of the protocol at all: a web page, or a text.
 pub(crate) fn from_text(service: &str, text: &str) -> Error {
     let text = text.trim();
     if !text.starts_with('<') {
@@ -144,7 +143,7 @@ fn title_of(page: &str) -> Option<String> {
     (!title.is_empty()).then(|| ellipsis(&title, 100))
 }
 
-/// When the service wants to be asked again, in milliseconds after `now` (milliseconds since 1970).
+/// The retry delay in the headers, in milliseconds; `now` in milliseconds since 1970.
 pub(crate) fn retry_after(headers: &HeaderMap, now: i64) -> Option<u64> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     if let Some(wait) = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()).and_then(milliseconds) {
@@ -158,7 +157,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: i64) -> Option<u64> {
     u64::try_from(at.saturating_sub(u128::try_from(now).unwrap_or(0))).ok()
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only finite values that are not negative get here")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is finite and not negative")]
 fn milliseconds(value: f64) -> Option<u64> {
     (value.is_finite() && value >= 0.0).then_some(value as u64)
 }
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_is_found_in_every_usual_place() {
+    fn the_message_is_found_in_all_known_shapes() {
         for body in [
             json!({"error": {"message": "bad", "type": "invalid_request_error"}}),
             json!({"type": "error", "error": {"type": "invalid_request_error", "message": "bad"}}),
@@ -198,11 +197,11 @@ mod tests {
     }
 
     #[test]
-    fn keys_go_before_the_cut() {
+    fn keys_are_redacted_before_truncation() {
         let key = "sk-0123456789";
-        let body = format!("{}{key}{}", "x".repeat(MAX_MESSAGE - 7), "y".repeat(50));
+        let body = format!("{}{key}{}", "x".repeat(MAX_MESSAGE_CHARS - 7), "y".repeat(50));
         let error = presentable(from_status(500, &body, &HeaderMap::new()), |text| text.replace(key, "***"));
-        assert_eq!(error.to_string().chars().count(), MAX_MESSAGE);
+        assert_eq!(error.to_string().chars().count(), MAX_MESSAGE_CHARS);
         assert!(!error.to_string().contains("sk-"), "{error}");
     }
 
@@ -241,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_accounts_are_credentials() {
+    fn credentials_and_quota() {
         assert!(matches!(status(401, &json!({"error": {"message": "no key"}})), Error::Credentials { .. }));
         assert!(matches!(status(403, &json!({"error": {"message": "no"}})), Error::Credentials { .. }));
         let quota =
@@ -250,7 +249,7 @@ mod tests {
         assert!(matches!(from_event(&quota), Error::Quota { .. }));
         assert!(matches!(status(400, &json!({"error": {"message": "Your credit balance is too low"}})), Error::Quota { .. }));
         assert!(matches!(status(402, &json!({"error": {"message": "pay"}})), Error::Quota { .. }));
-        // A quota for a minute is a rate limit: it passes.
+        // A quota per minute is a rate limit.
         let limited = json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota exceeded for requests per minute",
             "details": [{"@type": "x"}, {"retryDelay": "17.5s"}]}});
         assert!(matches!(status(429, &limited), Error::Status { status: 429, retry_after: Some(17_500), .. }));
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn models_and_contents_that_are_refused() {
+    fn unknown_models_and_filtered_contents() {
         for body in [
             json!({"error": {"message": "The model `x` does not exist or you do not have access to it.", "code": "model_not_found"}}),
             json!({"type": "error", "error": {"type": "not_found_error", "message": "model: claude-x"}}),
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn events_say_whether_they_pass() {
+    fn errors_in_events_are_temporary_or_not() {
         let retryable = |body: Value| match from_event(&body) {
             Error::Stream { retryable, .. } => retryable,
             other => panic!("{other:?}"),
@@ -290,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_to_retry() {
+    fn retry_delays() {
         let now = 784_111_000_000;
         assert_eq!(retry_after(&headers(&[("retry-after", "7")]), now), Some(7000));
         assert_eq!(retry_after(&headers(&[("retry-after", "0.5")]), now), Some(500));
@@ -304,10 +303,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_breaks_the_translation(code in 100_u16..600, body in ".{0,300}") {
+        fn arbitrary_responses_do_not_panic(code in 100_u16..600, body in ".{0,300}") {
             let error = presentable(from_status(code, &body, &HeaderMap::new()), |text| text);
             prop_assert!(!error.to_string().is_empty());
-            prop_assert!(error.to_string().chars().count() <= MAX_MESSAGE);
+            prop_assert!(error.to_string().chars().count() <= MAX_MESSAGE_CHARS);
         }
     }
 }

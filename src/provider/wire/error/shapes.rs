@@ -1,12 +1,12 @@
-//! The shapes in which services put their errors, in error bodies and in the place of an answer: where the message stands,
-//! where the code, and whether a piece of JSON is an error at all. Pure.
+//! The shapes of errors in error bodies and in streams: finds the message and the codes, and detects whether JSON is an
+//! error. Pure.
 
 use serde_json::Value;
 
-/// How deep an error may be wrapped into texts of others.
+/// How deeply an error may be nested as JSON in strings.
 const MAX_DEPTH: usize = 4;
 
-/// What the body says for people, wherever services put it.
+/// The message in a body of any shape.
 pub(crate) fn message_of(body: &Value) -> Option<String> {
     message_in(body, MAX_DEPTH)
 }
@@ -39,7 +39,7 @@ fn message_in(body: &Value, depth: usize) -> Option<String> {
     let text = |value: &Value| value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
     let found = places.iter().find_map(|place| body.pointer(place).and_then(text));
     let outer = found.or_else(|| text(body).filter(|text| !text.starts_with('<')));
-    // Go-betweens put the answer of the service behind them into a field, or into the message itself.
+    // Gateways put the response of the actual service into a field, or into the message.
     let raw = ["/error/metadata/raw", "/metadata/raw"].iter().find_map(|place| body.pointer(place)).filter(|_| depth > 0);
     let inner = raw.and_then(|raw| unwrapped(raw, depth).or_else(|| text(raw).filter(|text| !text.starts_with('<'))));
     match (outer, inner) {
@@ -50,7 +50,7 @@ fn message_in(body: &Value, depth: usize) -> Option<String> {
     }
 }
 
-/// The message of an error that stands as JSON in a text.
+/// The message of an error that is JSON in a string.
 fn unwrapped(value: &Value, depth: usize) -> Option<String> {
     let inner = parsed(value).filter(|_| depth > 0)?;
     message_in(&inner, depth - 1)
@@ -64,7 +64,7 @@ fn parsed(value: &Value) -> Option<Value> {
     }
 }
 
-/// Types and codes of an error body, in one text.
+/// All types and codes of an error body, separated by spaces.
 pub(crate) fn code_of(body: &Value) -> String {
     let mut words = Vec::new();
     codes_in(body, MAX_DEPTH, &mut words);
@@ -79,7 +79,7 @@ fn codes_in(body: &Value, depth: usize, words: &mut Vec<String>) {
         words.extend(place.get(field).and_then(code).filter(|word| !words.contains(word)));
     }
     words.extend(error.pointer("/metadata/error_type").and_then(code));
-    // Its numbers are not those of others.
+    // Prefixed, because its numbers have other meanings elsewhere.
     words.extend(body.pointer("/base_resp/status_code").and_then(code).map(|number| format!("base_resp:{number}")));
     if depth == 0 {
         return;
@@ -100,19 +100,17 @@ fn code(value: &Value) -> Option<String> {
     }
 }
 
-/// What JSON is that stands where a piece of an answer should.
+/// The kind of JSON in a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// A piece of an answer, or something that is not known.
+    /// A piece of an answer, or unknown.
     Piece,
-    /// A message and nothing else: an error if nothing follows.
+    /// Only a message: an error if nothing follows.
     Message,
-    /// An error.
     Error,
 }
 
-/// Whether JSON that stands where a piece of an answer should is an error, in any shape. What names something of a
-/// protocol is left to that protocol.
+/// Detects errors of any shape. JSON with fields of a protocol is left to that protocol.
 pub(crate) fn shape(value: &Value) -> Shape {
     let Value::Object(object) = value else { return Shape::Piece };
     if value.pointer("/base_resp/status_code").and_then(Value::as_i64).is_some_and(|code| code != 0) {
@@ -151,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_message_is_found_wherever_it_is_wrapped() {
+    fn nested_messages_are_found() {
         for (body, expected) in [
             (json!({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}), "insufficient balance"),
             (json!({"code": 500, "msg": "busy", "success": false}), "busy"),
@@ -179,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_gathered_from_all_layers() {
+    fn codes_are_collected_from_all_levels() {
         let wrapped =
             json!({"error": {"code": 400, "metadata": {"raw": "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}"}}});
         assert_eq!(code_of(&wrapped), "400 overloaded_error");
@@ -188,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_an_error_and_what_is_a_piece_of_an_answer() {
+    fn errors_are_distinguished_from_pieces_of_an_answer() {
         for body in [
             json!({"detail": "Not authenticated"}),
             json!({"detail": [{"msg": "field required"}]}),

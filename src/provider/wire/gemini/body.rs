@@ -1,8 +1,7 @@
 //! The body of a Gemini `generateContent` request. Pure.
 //!
-//! Signatures of thinking go back on the parts on which they came. Caching is the service's own affair: it recognises a
-//! prefix that it has seen. Written here and not by genai, whose builder moves thinking and reads effort levels into
-//! model names.
+//! Signatures of thinking are sent back on their original parts. Caching is automatic by prefix. It does not use genai,
+//! whose builder moves thinking and derives effort levels from model names.
 
 use std::collections::HashSet;
 
@@ -16,13 +15,12 @@ use crate::provider::{
     },
 };
 
-const FIXED: [&str; 3] = ["contents", "systemInstruction", "tools"];
+const FIXED_FIELDS: [&str; 3] = ["contents", "systemInstruction", "tools"];
 
-/// What the service documents for calls of other models, whose signature cannot be there: from Gemini 3 on a call
-/// without any is refused.
-const NO_SIGNATURE: &str = "skip_thought_signature_validator";
+/// The documented placeholder for calls of other models, which have no signature: from Gemini 3 on a call without one
+/// is rejected.
+const PLACEHOLDER_SIGNATURE: &str = "skip_thought_signature_validator";
 
-/// The body.
 pub(crate) fn body(request: &ModelRequest) -> Map<String, Value> {
     let mut body = Map::new();
     body.extend(joined(&request.system).map(|text| ("systemInstruction".to_owned(), json!({"parts": [{"text": text}]}))));
@@ -45,7 +43,7 @@ pub(crate) fn body(request: &ModelRequest) -> Map<String, Value> {
     if !generation.is_empty() {
         body.insert("generationConfig".to_owned(), Value::Object(generation));
     }
-    merge_options(&mut body, &request.options, &FIXED);
+    merge_options(&mut body, &request.options, &FIXED_FIELDS);
     body
 }
 
@@ -84,8 +82,8 @@ fn assistant<'a>(content: &'a [AssistantContent], needs_signatures: bool, given_
     for piece in content {
         match piece {
             AssistantContent::Text(text) if !text.is_empty() => parts.push(json!({ "text": text })),
-            // The words of thinking are a summary for people; only the signature means something to the service. It came
-            // on the last part of a text, or on one of its own.
+            // The text of thinking is a summary for users; the service only uses the signature, which is on the last
+            // part of a text, or on a part of its own.
             AssistantContent::Reasoning { signature: Some(signature), .. } if !signature.is_empty() => match parts.last_mut() {
                 Some(last) if last.get("text").is_some() && last.get("thoughtSignature").is_none() => {
                     last["thoughtSignature"] = json!(signature);
@@ -101,8 +99,8 @@ fn assistant<'a>(content: &'a [AssistantContent], needs_signatures: bool, given_
                     given_ids.insert(call_id);
                 }
                 let mut part = json!({ "functionCall": call });
-                // Of parallel calls only the first is signed.
-                let missing = (needs_signatures && !has_signed_call).then_some(NO_SIGNATURE);
+                // Only the first of parallel calls is signed.
+                let missing = (needs_signatures && !has_signed_call).then_some(PLACEHOLDER_SIGNATURE);
                 if let Some(signature) = kept("thoughtSignature").or(missing) {
                     part["thoughtSignature"] = json!(signature);
                     has_signed_call = true;
@@ -114,7 +112,7 @@ fn assistant<'a>(content: &'a [AssistantContent], needs_signatures: bool, given_
     parts
 }
 
-/// The results of all calls in one message, then what is attached to them.
+/// The results of all calls in one message, followed by their media.
 fn tool_results(results: &[ToolResult], request: &ModelRequest, given_ids: &HashSet<&str>) -> Vec<Value> {
     let mut parts = Vec::new();
     let mut attached = Vec::new();
@@ -134,7 +132,7 @@ fn tool_results(results: &[ToolResult], request: &ModelRequest, given_ids: &Hash
     parts
 }
 
-/// An image or a document of that media type; `None` where the protocol does not take it.
+/// The block for an image or document; `None` if the protocol does not support its media type.
 pub(crate) fn media_block(media: &Media, mime: &str) -> Option<Value> {
     let is_taken = matches!(mime, "application/pdf" | "image/png" | "image/jpeg" | "image/webp" | "image/heic" | "image/heif")
         || mime.starts_with("audio/")
@@ -152,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_go_back_where_they_came() {
+    fn signatures_keep_their_parts() {
         let content = [
             AssistantContent::Reasoning { text: "hm".to_owned(), signature: None },
             AssistantContent::Text("I read.".to_owned()),
@@ -173,10 +171,10 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_other_models_are_marked_where_a_signature_must_be() {
+    fn calls_of_other_models_get_a_placeholder_signature() {
         let content = [call("a", None), call("b", None)];
         let parts = assistant(&content, true, &mut HashSet::new());
-        assert_eq!(parts[0]["thoughtSignature"], NO_SIGNATURE);
+        assert_eq!(parts[0]["thoughtSignature"], PLACEHOLDER_SIGNATURE);
         assert!(parts[1].get("thoughtSignature").is_none());
         for (model, expected) in
             [("gemini-2.5-pro", false), ("gemini-3-pro-preview", true), ("models/gemini-3.1-flash", true), ("gemma-3", false)]
@@ -186,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn options_reach_into_the_generation() {
+    fn options_are_merged_into_the_generation_config() {
         let mut request = request("gemini-3-pro");
         request.info.reasoning = true;
         let options = json!({"generationConfig": {"thinkingConfig": {"thinkingLevel": "low"}}, "contents": [], "cachedContent": "c"});

@@ -56,7 +56,7 @@ data: {"error": {"code": 503,"message": "The model is overloaded. Please try aga
 
 "#;
 
-/// A recorded stream for every ability.
+/// A recorded stream for each ability.
 pub(crate) fn cells() -> Vec<Cell> {
     vec![
         Cell {
@@ -74,7 +74,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 tools: [{"functionDeclarations":[{"name":"read","description":"reads","parametersJsonSchema":{"type":"object","properties":{}}}]}]
                 generationConfig: {"maxOutputTokens":500}
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hello"
                 text " there"
                 text "!"
@@ -96,7 +96,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 tools: [{"functionDeclarations":[{"name":"read","description":"reads","parametersJsonSchema":{"type":"object","properties":{}}}]}]
                 generationConfig: {"maxOutputTokens":500}
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 start call_* read
                 done call_* read {"filePath":"a.rs"} {"thoughtSignature":"Y2FsbGVk"}
                 finish tool-calls: input 11, cached 0, written 0, output 73, reasoning 0
@@ -119,7 +119,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 tools: [{"functionDeclarations":[{"name":"read","description":"reads","parametersJsonSchema":{"type":"object","properties":{}}}]}]
                 generationConfig: {"maxOutputTokens":500}
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 start 8f2b1a3c read
                 start 8f2b1a3d read
                 done 8f2b1a3c read {"filePath":"a"} {"thoughtSignature":"Y2FsbGVk","id":"8f2b1a3c"}
@@ -144,7 +144,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 tools: [{"functionDeclarations":[{"name":"read","description":"reads","parametersJsonSchema":{"type":"object","properties":{}}}]}]
                 generationConfig: {"maxOutputTokens":500}
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hello"
                 text " there"
                 text "!"
@@ -166,7 +166,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 tools: [{"functionDeclarations":[{"name":"read","description":"reads","parametersJsonSchema":{"type":"object","properties":{}}}]}]
                 generationConfig: {"maxOutputTokens":500}
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hello"
                 text " there"
                 text "!"
@@ -190,7 +190,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 tools: [{"functionDeclarations":[{"name":"read","description":"reads","parametersJsonSchema":{"type":"object","properties":{}}}]}]
                 generationConfig: {"maxOutputTokens":500,"thinkingConfig":{"includeThoughts":true}}
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 think "**Reading** the "
                 think "file."
                 text " Then"
@@ -216,7 +216,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 tools: [{"functionDeclarations":[{"name":"read","description":"reads","parametersJsonSchema":{"type":"object","properties":{}}}]}]
                 generationConfig: {"maxOutputTokens":500}
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hello"
                 text " there"
                 text "!"
@@ -228,7 +228,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "Gemini API reference, UsageMetadata",
             stream: USAGE,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hi"
                 text "!"
                 finish stop: input 86, cached 1920, written 0, output 108, reasoning 192
@@ -239,7 +239,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "Gemini API reference, FinishReason MAX_TOKENS",
             stream: LENGTH,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Once upon"
                 text " a"
                 finish length: input 11, cached 0, written 0, output 73, reasoning 0
@@ -250,7 +250,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "Gemini API reference, PromptFeedback, blockReason",
             stream: REFUSAL,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 finish content-filter: input 14, cached 0, written 0, output 0, reasoning 0
             "#]],
         },
@@ -259,7 +259,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "Gemini API, Troubleshooting, 503 UNAVAILABLE, as an element of the stream",
             stream: ERROR,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Once"
                 error Stream { message: "The model is overloaded. Please try again later.", retryable: true }
             "#]],

@@ -36,12 +36,12 @@ impl Wire for GenerateContent {
     }
 
     fn path(&self, model: &str) -> Cow<'static, str> {
-        // Tuned models have a collection of their own.
+        // Tuned models have a separate collection.
         let collection = if model.contains('/') { "" } else { "models/" };
         format!("{collection}{model}:streamGenerateContent").into()
     }
 
-    /// Without it the answer is one array.
+    /// Without it the answer is a single array.
     fn query(&self) -> Option<&'static str> {
         Some("alt=sse")
     }

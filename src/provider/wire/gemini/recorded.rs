@@ -1,4 +1,4 @@
-//! How the protocol writes what the tests of all protocols need; its recorded streams are in `cells`.
+//! The test data of the protocol; its recorded streams are in `cells`.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::provider::wire::{
     tests::Column,
 };
 
-/// What the tests of all protocols know of this one.
+/// The test data of this protocol.
 pub(crate) fn column() -> Column {
     Column {
         cells: cells(),
@@ -21,7 +21,7 @@ pub(crate) fn column() -> Column {
         whole_call: r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"a","args":$X}}]}}]}"#,
         end: &[r#"{"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2}}"#],
         unstreamed: r#"[{"candidates":[{"content":{"parts":[{"text":"?","text":"a\ud83d"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3.0,"candidatesTokenCount":"2"}}]"#,
-        odd: &[r#"{"candidates":[{"content":{"parts":[{"text":"","thought":null},null,"x"]}}]}"#],
+        unusual: &[r#"{"candidates":[{"content":{"parts":[{"text":"","thought":null},null,"x"]}}]}"#],
         endless: &[
             ("{}", r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"a","args":{"a":"$X"}}}]}}]}"#),
             ("{}", r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"a"},"thoughtSignature":"$X"}]}}]}"#),

@@ -1,8 +1,8 @@
-//! Reads the stream of Gemini's `generateContent`. Pure.
+//! Decodes the stream of Gemini's `generateContent`. Pure.
 //!
-//! Not read by genai, whose decoder keeps only the last piece of thinking in a frame, gives the signatures of a frame
-//! before the parts that they belong to, and knows no prompt that was blocked. The protocol has no mark for the end of
-//! an answer: it ends with the body, after a reason has been named.
+//! It does not use genai, whose decoder keeps only the last piece of thinking in a frame, returns signatures before
+//! their parts, and does not support blocked prompts. The protocol has no end marker: an answer ends with the body,
+//! after a finish reason.
 
 use polytree_protocol::message::{CacheTokens, Tokens};
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use crate::provider::{
     wire::decode::{
         Decode, Fault,
         answer::{Answer, reason},
-        frames::{Frame, Wanted},
+        frames::{Flow, Frame},
         json::Json,
     },
 };
@@ -21,15 +21,15 @@ use crate::provider::{
 pub(crate) struct Decoder;
 
 impl Decode for Decoder {
-    fn read(&mut self, json: Json<'_>, _: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
+    fn read(&mut self, json: Json<'_>, _: Frame<'_>, answer: &mut Answer) -> Result<Flow, Fault> {
         let [candidates, feedback, usage, error] = json.fields(["candidates", "promptFeedback", "usageMetadata", "error"]);
-        if error.is_something() {
+        if error.is_truthy() {
             return Err(Fault::Said(json.value()));
         }
         if usage.is_object() {
             answer.tokens = tokens(usage);
         }
-        if let Some(candidate) = candidates.objects().find(|candidate| answer.is_the_choice(candidate.field("index").count())) {
+        if let Some(candidate) = candidates.objects().find(|candidate| answer.is_selected_choice(candidate.field("index").count())) {
             let [content, finish_reason, message] = candidate.fields(["content", "finishReason", "finishMessage"]);
             content.field("parts").objects().for_each(|part| read_part(part, answer));
             match finish_reason.name().as_ref() {
@@ -38,13 +38,13 @@ impl Decode for Decoder {
                     let detail = message.word().unwrap_or_else(|| "the model wrote a call that cannot be read".to_owned());
                     return Err(Fault::Garbled(format!("{detail} ({word})")));
                 }
-                word => answer.ends(reason(word)),
+                word => answer.set_reason(reason(word)),
             }
         }
         if !feedback.field("blockReason").name().is_empty() {
-            answer.ends(FinishReason::ContentFilter);
+            answer.set_reason(FinishReason::ContentFilter);
         }
-        Ok(Wanted::More)
+        Ok(Flow::Continue)
     }
 }
 
@@ -56,7 +56,7 @@ fn read_part(part: Json<'_>, answer: &mut Answer) {
         let arguments = arguments.arguments().unwrap_or_else(|| "{}".to_owned());
         let id = id.word();
         answer.keep(signature.len());
-        // Both go back with the call; an id that the service did not give is not shown to it.
+        // Both are sent back with the call; an id that was generated here is not sent.
         let signature = Some(signature).filter(|signature| !signature.is_empty());
         let fields = [("thoughtSignature", signature), ("id", id.clone())];
         let metadata: Map<_, _> = fields.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::String(text?)))).collect();

@@ -1,7 +1,7 @@
 //! The body of a request to Ollama's own `/api/chat`. Pure.
 //!
-//! The service cuts the beginning off a history that is longer than its context, silently, and its context is small
-//! unless it is asked for more. So the context that the settings name for the model is asked for.
+//! The service silently truncates the beginning of a history that exceeds its context, which is small by default. So
+//! the request contains the context size of the settings.
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ use crate::provider::{
     },
 };
 
-const FIXED: [&str; 4] = ["model", "messages", "tools", "stream"];
+const FIXED_FIELDS: [&str; 4] = ["model", "messages", "tools", "stream"];
 
 /// The body, all but `stream`.
 pub(crate) fn body(request: &ModelRequest) -> Map<String, Value> {
@@ -23,11 +23,11 @@ pub(crate) fn body(request: &ModelRequest) -> Map<String, Value> {
     if !request.tools.is_empty() {
         body.insert("tools".to_owned(), function_tools(&request.tools));
     }
-    // A model that cannot think refuses the field.
+    // Models without thinking reject the field.
     if request.info.reasoning {
         body.insert("think".to_owned(), json!(true));
     }
-    // Rather an error, or an answer that ends, than a history without its beginning.
+    // Rather an error, or a truncated answer, than a truncated history.
     body.insert("truncate".to_owned(), json!(false));
     body.insert("shift".to_owned(), json!(false));
     let mut options = Map::new();
@@ -44,14 +44,14 @@ pub(crate) fn body(request: &ModelRequest) -> Map<String, Value> {
     if !options.is_empty() {
         body.insert("options".to_owned(), Value::Object(options));
     }
-    merge_options(&mut body, &request.options, &FIXED);
+    merge_options(&mut body, &request.options, &FIXED_FIELDS);
     body
 }
 
 fn messages(request: &ModelRequest) -> Value {
     let mut messages = Vec::new();
     messages.extend(joined(&request.system).map(|text| json!({"role": "system", "content": text})));
-    // Thinking goes back only within the turn that it belongs to, as the templates of local models want it.
+    // Thinking is sent back only within its turn, as the templates of local models expect.
     let turn = request.messages.iter().rposition(|message| matches!(message, ModelMessage::User(_))).unwrap_or(0);
     for (place, message) in request.messages.iter().enumerate() {
         match message {
@@ -66,7 +66,7 @@ fn messages(request: &ModelRequest) -> Value {
     Value::Array(messages)
 }
 
-/// Images stand beside the text, not in it.
+/// Images are in a separate field.
 fn user(pieces: Vec<Piece>) -> Value {
     let (mut texts, mut images) = (Vec::new(), Vec::new());
     for piece in pieces {
@@ -107,7 +107,7 @@ fn assistant(content: &[AssistantContent], with_thinking: bool) -> Option<Value>
     Some(message)
 }
 
-/// Older servers know results by tool and order, newer ones by id; images in them are taken only from the user.
+/// Older servers match results by tool and order, newer ones by id; images are only supported in user messages.
 fn tool_results(results: &[ToolResult], request: &ModelRequest, messages: &mut Vec<Value>) {
     let mut attached = Vec::new();
     for result in results {
@@ -122,7 +122,7 @@ fn tool_results(results: &[ToolResult], request: &ModelRequest, messages: &mut V
     }
 }
 
-/// An image or a document of that media type; `None` where the protocol does not take it.
+/// The block for an image or document; `None` if the protocol does not support its media type.
 pub(crate) fn media_block(media: &Media, mime: &str) -> Option<Value> {
     matches!(mime, "image/png" | "image/jpeg" | "image/webp").then(|| json!(media.base64))
 }
@@ -133,7 +133,7 @@ mod tests {
     use crate::provider::testing::request;
 
     #[test]
-    fn the_context_of_the_settings_is_asked_for() {
+    fn the_context_size_is_that_of_the_settings() {
         let mut request = request("m");
         assert_eq!(body(&request)["options"], json!({"num_predict": 500}));
         request.info.limit.context = 32_768;

@@ -40,7 +40,7 @@ const ERROR: &str = r#"{"model":"m","created_at":"2025-07-07T20:22:19.184789Z","
 {"error":"an error was encountered while running the model"}
 "#;
 
-/// A recorded stream for every ability.
+/// A recorded stream for each ability.
 pub(crate) fn cells() -> Vec<Cell> {
     vec![
         Cell {
@@ -62,7 +62,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 options: {"num_predict":500}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "The"
                 text " sky"
                 finish stop: input 26, cached 0, written 0, output 282, reasoning 0
@@ -87,7 +87,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 options: {"num_predict":500}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 start call_* read
                 done call_* read {"filePath":"a.rs"}
                 finish tool-calls: input 26, cached 0, written 0, output 282, reasoning 0
@@ -115,7 +115,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 options: {"num_predict":500}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 start call_x1 read
                 start call_x2 read
                 done call_x1 read {"filePath":"a"}
@@ -145,7 +145,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 options: {"num_predict":500}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "The"
                 text " sky"
                 finish stop: input 26, cached 0, written 0, output 282, reasoning 0
@@ -170,7 +170,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 options: {"num_predict":500}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "The"
                 text " sky"
                 finish stop: input 26, cached 0, written 0, output 282, reasoning 0
@@ -198,7 +198,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 options: {"num_predict":500}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 think "The user "
                 think "asks."
                 text "Yes."
@@ -226,7 +226,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 options: {"num_predict":500}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "The"
                 text " sky"
                 finish stop: input 26, cached 0, written 0, output 282, reasoning 0
@@ -237,7 +237,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "Ollama docs, Usage, prompt_eval_count and what of it was cached",
             stream: USAGE,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hi"
                 finish stop: input 86, cached 1920, written 0, output 108, reasoning 0
             "#]],
@@ -247,7 +247,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "Ollama docs, API, done_reason",
             stream: LENGTH,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Once upon"
                 finish length: input 26, cached 0, written 0, output 282, reasoning 0
             "#]],
@@ -257,7 +257,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "Ollama docs, API: no field of its own, a refusal is text",
             stream: REFUSAL,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "I cannot help with that."
                 finish stop: input 26, cached 0, written 0, output 282, reasoning 0
             "#]],
@@ -267,7 +267,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "Ollama docs, Errors, Errors that occur while streaming",
             stream: ERROR,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Once"
                 error Stream { message: "an error was encountered while running the model", retryable: false }
             "#]],

@@ -1,11 +1,11 @@
-//! How the protocol writes what the tests of all protocols need; its recorded streams are in `cells`.
+//! The test data of the protocol; its recorded streams are in `cells`.
 
 use crate::provider::wire::{
     ollama::{body::media_block, cells::cells},
     tests::Column,
 };
 
-/// What the tests of all protocols know of this one.
+/// The test data of this protocol.
 pub(crate) fn column() -> Column {
     Column {
         cells: cells(),
@@ -19,7 +19,7 @@ pub(crate) fn column() -> Column {
         whole_call: r#"{"message":{"tool_calls":[{"function":{"name":"a","arguments":$X}}]}}"#,
         end: &[r#"{"message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":2}"#],
         unstreamed: r#"{"message":{"content":"?","content":"a\ud83d"},"done":true,"prompt_eval_count":3.0,"eval_count":"2"}"#,
-        odd: &[r#"{"message":"loading"}"#],
+        unusual: &[r#"{"message":"loading"}"#],
         endless: &[("{}", r#"{"message":{"tool_calls":[{"function":{"name":"a","arguments":"$X"}}]}}"#)],
         media: media_block,
     }

@@ -1,13 +1,14 @@
-//! Reads the lines of Ollama's own `/api/chat`. Pure.
+//! Decodes the lines of Ollama's own `/api/chat`. Pure.
 //!
-//! Not read by genai, whose decoder takes an error in mid-stream for nothing and a broken connection for a good end.
+//! It does not use genai, whose decoder ignores an error within the stream and takes a broken connection for a complete
+//! answer.
 
 use polytree_protocol::message::{CacheTokens, Tokens};
 
 use crate::provider::wire::decode::{
     Decode, Fault,
     answer::{Answer, reason},
-    frames::{Frame, Wanted},
+    frames::{Flow, Frame},
     json::Json,
 };
 
@@ -15,10 +16,10 @@ use crate::provider::wire::decode::{
 pub(crate) struct Decoder;
 
 impl Decode for Decoder {
-    fn read(&mut self, json: Json<'_>, _: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
+    fn read(&mut self, json: Json<'_>, _: Frame<'_>, answer: &mut Answer) -> Result<Flow, Fault> {
         let [message, done, done_reason, prompt, cached, output, error] =
             json.fields(["message", "done", "done_reason", "prompt_eval_count", "prompt_eval_cached_count", "eval_count", "error"]);
-        if error.is_something() {
+        if error.is_truthy() {
             return Err(Fault::Said(json.value()));
         }
         let [content, thinking, calls] = message.fields(["content", "thinking", "tool_calls"]);
@@ -31,11 +32,11 @@ impl Decode for Decoder {
             answer.call(id.word(), name.word().unwrap_or_default(), arguments, None);
         }
         if !done.is_true() {
-            return Ok(Wanted::More);
+            return Ok(Flow::Continue);
         }
         let [prompt, read, output] = [prompt, cached, output].map(|count| count.count().unwrap_or(0));
         answer.tokens = Tokens { input: prompt.saturating_sub(read), output, reasoning: 0, cache: CacheTokens { read, write: 0 } };
-        answer.ends(reason(done_reason.word().as_deref().unwrap_or("stop")));
-        Ok(Wanted::Enough)
+        answer.set_reason(reason(done_reason.word().as_deref().unwrap_or("stop")));
+        Ok(Flow::Stop)
     }
 }

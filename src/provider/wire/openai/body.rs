@@ -1,7 +1,7 @@
 //! The body of a Chat Completions request. Pure.
 //!
-//! It is written here and not by genai, whose builder reads effort levels and namespaces into model names, knows no
-//! media in tool results and drops what a service wants back with a call.
+//! It does not use genai, whose builder derives effort levels and namespaces from model names, does not support media
+//! in tool results, and drops what a service wants back with a call.
 
 use polytree_protocol::provider::Model;
 use serde_json::{Map, Value, json};
@@ -16,12 +16,12 @@ use crate::provider::{
     },
 };
 
-/// Fields that the options of a model cannot replace.
-const FIXED: [&str; 4] = ["model", "messages", "stream", "tools"];
+/// Fields that options cannot replace.
+const FIXED_FIELDS: [&str; 4] = ["model", "messages", "stream", "tools"];
 
 /// The body, all but `stream`.
 pub(crate) fn body(request: &ModelRequest, address: &Address) -> Map<String, Value> {
-    // Compatible services often refuse fields that they do not know.
+    // Compatible services often reject unknown fields.
     let is_original = address.is_at("api.openai.com") || address.is_at("openai.azure.com");
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(request.model.model_id));
@@ -32,7 +32,7 @@ pub(crate) fn body(request: &ModelRequest, address: &Address) -> Map<String, Val
             body.insert("reasoning_effort".to_owned(), json!("none"));
         }
     }
-    // Mistral always tells the usage, and refuses to be asked for it.
+    // Mistral always reports the usage, and rejects the option.
     if !address.is_at("api.mistral.ai") {
         body.insert("stream_options".to_owned(), json!({"include_usage": true}));
     }
@@ -47,11 +47,11 @@ pub(crate) fn body(request: &ModelRequest, address: &Address) -> Map<String, Val
     if is_original && !request.cache_key.is_empty() {
         body.insert("prompt_cache_key".to_owned(), json!(request.cache_key));
     }
-    merge_options(&mut body, &request.options, &FIXED);
+    merge_options(&mut body, &request.options, &FIXED_FIELDS);
     body
 }
 
-/// From GPT-5.4 on, this protocol allows tools only without thinking; thinking with tools needs the Responses API.
+/// From GPT-5.4 on, this protocol allows tools only without thinking; both together need the Responses API.
 fn wants_effort_none(model: &str) -> bool {
     let Some(version) = model.strip_prefix("gpt-") else { return false };
     let number: String = version.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
@@ -61,10 +61,10 @@ fn wants_effort_none(model: &str) -> bool {
 
 fn messages(request: &ModelRequest, is_original: bool) -> Value {
     let mut messages = Vec::new();
-    // One message: the templates of many local models accept a system message only as the first.
+    // One message: the templates of many local models accept a system message only at the beginning.
     messages.extend(joined(&request.system).map(|text| json!({"role": "system", "content": text})));
-    // Thinking goes back only within the turn that it belongs to: services that want it want it there, and
-    // earlier thinking would only cost tokens.
+    // Thinking is sent back only within its turn: services that use it need it there, and earlier thinking would only
+    // cost tokens.
     let turn = request.messages.iter().rposition(|message| matches!(message, ModelMessage::User(_))).unwrap_or(0);
     for (place, message) in request.messages.iter().enumerate() {
         match message {
@@ -145,13 +145,13 @@ fn tool_results(results: &[ToolResult], info: &Model, messages: &mut Vec<Value>)
             attached.extend(result.media.iter().map(|media| media_piece(media, media_block, info)));
         }
     }
-    // Results are text only in this protocol; all of them must come before the next message.
+    // Results are text only in this protocol, and must all come before the next message.
     if !attached.is_empty() {
         messages.push(json!({"role": "user", "content": content_of(attached)}));
     }
 }
 
-/// An image or a document of that media type; `None` where the protocol does not take it.
+/// The block for an image or document; `None` if the protocol does not support its media type.
 pub(crate) fn media_block(media: &Media, mime: &str) -> Option<Value> {
     let data = &media.base64;
     match mime {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_only_the_original_service_knows() {
+    fn fields_only_for_the_original_service() {
         let mut request = ModelRequest { max_output_tokens: 100, ..request(vec![user_text("hi")]) };
         request.model.model_id = "gpt-6-sol".to_owned();
         request.tools.push(ToolSpec { name: "read".to_owned(), description: "d".to_owned(), parameters: json!({"type": "object"}) });
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_merged_but_never_replace_the_essential() {
+    fn options_cannot_replace_fixed_fields() {
         let options = json!({"reasoning_effort": "high", "model": "other", "messages": [], "stream": false, "temperature": 0.1});
         let mut request =
             ModelRequest { options: options.as_object().unwrap().clone(), temperature: Some(0.9), ..request(vec![user_text("hi")]) };

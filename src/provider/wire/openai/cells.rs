@@ -126,7 +126,7 @@ data: {"id":"cmpl-abc123","object":"chat.completion.chunk","created":1234567890,
 
 "#;
 
-/// A recorded stream for every ability.
+/// A recorded stream for each ability.
 pub(crate) fn cells() -> Vec<Cell> {
     vec![
         Cell {
@@ -147,7 +147,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 max_tokens: 500
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hello"
                 text "!"
                 finish stop: input 19, cached 0, written 0, output 10, reasoning 0
@@ -171,7 +171,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 max_tokens: 500
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 start call_DdmO9pD3xa9XTPNJ32zg2hcA read
                 done call_DdmO9pD3xa9XTPNJ32zg2hcA read {"filePath":"a.rs"}
                 finish tool-calls: input 0, cached 0, written 0, output 0, reasoning 0
@@ -198,7 +198,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 max_tokens: 500
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 start call_a read
                 start call_b read
                 done call_a read {"filePath":"a"}
@@ -227,7 +227,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 max_tokens: 500
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "A square."
                 finish stop: input 19, cached 0, written 0, output 10, reasoning 0
             "#]],
@@ -250,7 +250,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 max_tokens: 500
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "A square."
                 finish stop: input 19, cached 0, written 0, output 10, reasoning 0
             "#]],
@@ -275,7 +275,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 max_tokens: 500
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 think "The user "
                 think "asks."
                 sign reasoning_details:[{"type":"reasoning.text","text":"The user asks.","format":"anthropic-claude-v1","index":0,"signature":"c2lnbmVk"}]
@@ -303,7 +303,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 max_tokens: 500
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hello"
                 text "!"
                 finish stop: input 19, cached 0, written 0, output 10, reasoning 0
@@ -314,7 +314,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "OpenAI guide Prompt caching, usage; API reference, completion_tokens_details",
             stream: USAGE,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hi"
                 finish stop: input 86, cached 1920, written 0, output 108, reasoning 192
             "#]],
@@ -324,7 +324,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "OpenAI API reference, finish_reason length",
             stream: LENGTH,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Once upon"
                 text " a"
                 finish length: input 0, cached 0, written 0, output 0, reasoning 0
@@ -335,7 +335,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "OpenAI guide Structured outputs, Refusals, streaming",
             stream: REFUSAL,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "I'm sorry, "
                 text "I cannot assist with that request."
                 finish content-filter: input 0, cached 0, written 0, output 0, reasoning 0
@@ -346,7 +346,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "OpenRouter API reference, Errors, Mid-stream errors",
             stream: ERROR,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Once"
                 error Stream { message: "Provider disconnected unexpectedly", retryable: true }
             "#]],

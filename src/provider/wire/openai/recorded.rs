@@ -1,16 +1,16 @@
-//! How the protocol writes what the tests of all protocols need; its recorded streams are in `cells`.
+//! The test data of the protocol; its recorded streams are in `cells`.
 
 use crate::provider::wire::{
     openai::{body::media_block, cells::cells},
     tests::Column,
 };
 
-/// What the tests of all protocols know of this one.
+/// The test data of this protocol.
 pub(crate) fn column() -> Column {
     Column {
         cells: cells(),
         model: "m",
-        // Only some compatible services sign, and then with what they want back.
+        // Only some compatible services have signatures: the details that they want back.
         signature: Some(r#"reasoning_details:[{"type":"reasoning.encrypted","data":"c2ln"}]"#),
         metadata: None,
         spine: &["choices", "delta", "content", "refusal", "finish_reason"],
@@ -23,7 +23,7 @@ pub(crate) fn column() -> Column {
         whole_call: r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"a","arguments":$X}}]}}]}"#,
         end: &[r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#],
         unstreamed: r#"{"choices":[{"message":{"content":"?","content":"a\ud83d"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3.0,"completion_tokens":"2"}}"#,
-        odd: &[
+        unusual: &[
             r#"{"choices":[{"index":0,"delta":{"content":"","tool_calls":[null]},"logprobs":{"content":[{"logprob":-Infinity}]}}]}"#,
             r#"{"choices":[{"index":0,"delta":{"content":null,"refusal":"","function_call":null}}],"usage":{"cost":NaN}}"#,
         ],

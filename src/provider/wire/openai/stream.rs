@@ -1,7 +1,7 @@
-//! Reads the stream of Chat Completions, of its maker and of everybody who is compatible in his own way. Pure.
+//! Decodes the stream of Chat Completions, of OpenAI and of compatible services with their deviations. Pure.
 //!
-//! Not read by genai, whose decoder takes only calls with an index and arguments that are a string, ends at the first
-//! frame that is no JSON, and copies all arguments again with each piece; see `decode::frames` for the lines.
+//! It does not use genai, whose decoder supports only calls with an index and string arguments, stops at the first
+//! frame that is not JSON, and copies all arguments again with each fragment; see also `decode::frames`.
 
 use polytree_protocol::message::{CacheTokens, Tokens};
 use serde_json::{Value, json};
@@ -12,24 +12,24 @@ use crate::provider::{
         Decode, Fault,
         answer::{Answer, reason},
         calls::Fragment,
-        frames::{Frame, Wanted},
+        frames::{Flow, Frame},
         json::Json,
     },
 };
 
-/// Marks a signature that is a list of OpenRouter's `reasoning_details`. Other signatures are base64.
+/// The prefix of a signature that is a list of OpenRouter's `reasoning_details`. Other signatures are base64.
 pub(crate) const DETAILS: &str = "reasoning_details:";
 
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// Thinking as OpenRouter wants it back, in pieces as they came.
+    /// Thinking in the form that OpenRouter wants back, in pieces.
     details: Vec<Value>,
 }
 
 impl Decode for Decoder {
-    fn read(&mut self, json: Json<'_>, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
+    fn read(&mut self, json: Json<'_>, frame: Frame<'_>, answer: &mut Answer) -> Result<Flow, Fault> {
         let [choices, usage, error, groq, object] = json.fields(["choices", "usage", "error", "x_groq", "object"]);
-        if frame.event == Some("error") || object.name() == "error" || error.is_something() {
+        if frame.event == Some("error") || object.name() == "error" || error.is_truthy() {
             return Err(Fault::Said(json.value()));
         }
         let mut is_tail = true;
@@ -38,21 +38,21 @@ impl Decode for Decoder {
             is_tail = false;
             let [index, delta, message, finish_reason, usage, error] =
                 choice.fields(["index", "delta", "message", "finish_reason", "usage", "error"]);
-            if ours.is_none() && answer.is_the_choice(index.count()) {
-                // There is a message instead of a delta in an answer that was not streamed.
+            if ours.is_none() && answer.is_selected_choice(index.count()) {
+                // An answer without streaming has a message instead of a delta.
                 ours = Some((if delta.is_object() { delta } else { message }, finish_reason, usage, error));
             }
         }
         let own = ours.map(|(_, _, usage, _)| usage);
         if let Some(usage) = [usage, groq.field("usage")].into_iter().chain(own).find(|usage| usage.is_object()) {
             answer.tokens = tokens(usage);
-            // A chunk with nothing but the usage is the last one, also of services that give no reason.
+            // A chunk with only the usage is the last one, even if there was no finish reason.
             if is_tail && answer.has_content() && !answer.is_complete() {
-                answer.ends(FinishReason::Other);
+                answer.set_reason(FinishReason::Other);
             }
         }
-        let Some((piece, finish_reason, _, error)) = ours else { return Ok(Wanted::More) };
-        if error.is_something() {
+        let Some((piece, finish_reason, _, error)) = ours else { return Ok(Flow::Continue) };
+        if error.is_truthy() {
             return Err(Fault::Said(json!({ "error": error.value() })));
         }
         self.piece(piece, answer);
@@ -65,10 +65,10 @@ impl Decode for Decoder {
             }
             word => {
                 self.sign(answer);
-                answer.ends(reason(word));
+                answer.set_reason(reason(word));
             }
         }
-        Ok(Wanted::More)
+        Ok(Flow::Continue)
     }
 
     fn ends_with_done(&self) -> bool {
@@ -80,7 +80,7 @@ impl Decoder {
     fn piece(&mut self, piece: Json<'_>, answer: &mut Answer) {
         let [content, reasoning_content, reasoning, details, refusal, calls, old_call] =
             piece.fields(["content", "reasoning_content", "reasoning", "reasoning_details", "refusal", "tool_calls", "function_call"]);
-        // Some services have both, one of them empty.
+        // Some services send both, one of them empty.
         if let Some(thinking) = [reasoning_content, reasoning].into_iter().map(Json::text).find(|text| !text.is_empty()) {
             answer.reasoning(thinking);
         }
@@ -103,7 +103,7 @@ impl Decoder {
         for call in calls.objects() {
             self.sign(answer);
             let [index, id, called, extra] = call.fields(["index", "id", "function", "extra_content"]);
-            let metadata = extra.is_something().then(|| json!({ "extra_content": extra.value() }));
+            let metadata = extra.is_truthy().then(|| json!({ "extra_content": extra.value() }));
             answer.keep(extra.len());
             let mut fragment = Fragment { index: index.count(), id: id.word(), metadata, ..Fragment::default() };
             function(called, &mut fragment);
@@ -111,7 +111,7 @@ impl Decoder {
         }
     }
 
-    /// The content, or a part of one that is a list, as Mistral sends it.
+    /// The content, or an element of a content list, as Mistral sends it.
     fn part(&mut self, part: Json<'_>, answer: &mut Answer) {
         let text = if part.is_object() {
             let [kind, text, thinking] = part.fields(["type", "text", "thinking"]);
@@ -130,10 +130,10 @@ impl Decoder {
         }
     }
 
-    /// What has to go back with the thinking so far.
+    /// Ends the thinking with the details to send back.
     fn sign(&mut self, answer: &mut Answer) {
         let details = joined(std::mem::take(&mut self.details));
-        // Without a signature or secret thinking there is nothing to verify, and nothing to send.
+        // Without a signature or encrypted thinking there is nothing to send back.
         let is_signed =
             |detail: &Value| ["signature", "data"].iter().any(|field| detail[field].as_str().is_some_and(|text| !text.is_empty()));
         if details.iter().any(is_signed) {
@@ -142,7 +142,7 @@ impl Decoder {
     }
 }
 
-/// Pieces of one detail follow each other with the same type and place.
+/// Joins adjacent pieces of one detail, which have the same type and index.
 fn joined(pieces: Vec<Value>) -> Vec<Value> {
     let mut details: Vec<Value> = Vec::new();
     for piece in pieces {
@@ -169,7 +169,7 @@ fn function(function: Json<'_>, fragment: &mut Fragment) {
     fragment.set_arguments(arguments);
 }
 
-/// The counts of a usage object, whatever else is in it.
+/// The counts of a usage object.
 fn tokens(usage: Json<'_>) -> Tokens {
     let [prompt, completion, total, hit, cached, prompt_details, completion_details] = usage.fields([
         "prompt_tokens",
@@ -186,7 +186,7 @@ fn tokens(usage: Json<'_>) -> Tokens {
     let prompt = prompt.count().unwrap_or(0);
     let completion = completion.count().unwrap_or(0);
     let reasoning = completion_details.field("reasoning_tokens").count().unwrap_or(0);
-    // Most services count thinking as part of the completion, some beside it; the total tells which.
+    // Most services include thinking in the completion tokens, some do not; the total tells which.
     let is_beside = reasoning > completion || reasoning > 0 && total.count() == Some(prompt + completion + reasoning);
     let output = if is_beside { completion } else { completion - reasoning };
     Tokens { input: prompt.saturating_sub(read + write), output, reasoning, cache: CacheTokens { read, write } }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_is_taken_apart() {
+    fn usage_is_parsed() {
         let tokens = |usage: Value| tokens(Json::parse(&usage.to_string()).unwrap().0);
         assert_eq!(tokens(json!({"prompt_tokens": 10, "completion_tokens": 5})), of(10, 5, 0, 0, 0));
         let details = json!({"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,

@@ -1,7 +1,7 @@
 //! The body of a Responses request. Pure.
 //!
-//! Nothing is stored at the service: the whole history goes with each call, thinking in the encrypted form in which it
-//! came. Written here and not by genai, whose builder reads effort levels into model names and knows no media in results.
+//! Nothing is stored at the service: each request has the whole history, with thinking in its encrypted form. It does
+//! not use genai, whose builder derives effort levels from model names and does not support media in results.
 
 use serde_json::{Map, Value, json};
 
@@ -14,10 +14,10 @@ use crate::provider::{
     },
 };
 
-const FIXED: [&str; 5] = ["model", "input", "instructions", "tools", "stream"];
+const FIXED_FIELDS: [&str; 5] = ["model", "input", "instructions", "tools", "stream"];
 
-/// The longest id that the service takes.
-const MAX_ID: usize = 64;
+/// The service's length limit of ids.
+const MAX_ID_BYTES: usize = 64;
 
 /// The body, all but `stream`.
 pub(crate) fn body(request: &ModelRequest, address: &Address) -> Map<String, Value> {
@@ -41,11 +41,11 @@ pub(crate) fn body(request: &ModelRequest, address: &Address) -> Map<String, Val
         body.insert("include".to_owned(), json!(["reasoning.encrypted_content"]));
         body.insert("reasoning".to_owned(), json!({"summary": "auto"}));
     }
-    // Compatible services often refuse fields that they do not know.
+    // Compatible services often reject unknown fields.
     if (address.is_at("api.openai.com") || address.is_at("openai.azure.com")) && !request.cache_key.is_empty() {
         body.insert("prompt_cache_key".to_owned(), json!(request.cache_key));
     }
-    merge_options(&mut body, &request.options, &FIXED);
+    merge_options(&mut body, &request.options, &FIXED_FIELDS);
     body
 }
 
@@ -81,7 +81,7 @@ fn assistant(content: &AssistantContent, thinks: bool) -> Option<Value> {
             (!text.is_empty()).then(|| json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}))
         }
         AssistantContent::Reasoning { text, signature } => {
-            // Without its encrypted form the service does not take its thinking back.
+            // The service accepts thinking only in its encrypted form.
             let encrypted = signature.as_deref().filter(|signature| thinks && !signature.is_empty())?;
             let summary = if text.is_empty() { json!([]) } else { json!([{"type": "summary_text", "text": text}]) };
             Some(json!({"type": "reasoning", "summary": summary, "encrypted_content": encrypted}))
@@ -104,12 +104,12 @@ fn tool_result(result: &ToolResult, request: &ModelRequest) -> Value {
     json!({"type": "function_call_output", "call_id": short_id(&result.call_id), "output": output})
 }
 
-/// Ids of other services may be longer than this one takes; a digest keeps them apart.
+/// Shortens ids of other services; a digest keeps them distinct.
 fn short_id(id: &str) -> String {
-    if (1..=MAX_ID).contains(&id.len()) { id.to_owned() } else { format!("call_{}", &blake3::hash(id.as_bytes()).to_hex()[..32]) }
+    if (1..=MAX_ID_BYTES).contains(&id.len()) { id.to_owned() } else { format!("call_{}", &blake3::hash(id.as_bytes()).to_hex()[..32]) }
 }
 
-/// An image or a document of that media type; `None` where the protocol does not take it.
+/// The block for an image or document; `None` if the protocol does not support its media type.
 pub(crate) fn media_block(media: &Media, mime: &str) -> Option<Value> {
     let data = &media.base64;
     match mime {
@@ -130,7 +130,7 @@ mod tests {
     use crate::provider::testing::request;
 
     #[test]
-    fn fields_that_only_the_original_service_knows() {
+    fn fields_only_for_the_original_service() {
         let original = Address::parse("https://api.openai.com/v1").unwrap();
         let other = Address::parse("http://127.0.0.1:1/v1").unwrap();
         assert_eq!(body(&request("m"), &original)["prompt_cache_key"], "ses_1");
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn thinking_is_asked_for_where_the_model_thinks_and_options_change_how() {
+    fn thinking_is_requested_for_thinking_models() {
         let address = Address::parse("http://127.0.0.1:1/v1").unwrap();
         let mut request = request("m");
         assert!(!body(&request, &address).contains_key("include"));
@@ -151,11 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn long_ids_are_shortened_alike_in_call_and_result() {
+    fn long_ids_are_shortened_in_the_same_way_in_call_and_result() {
         let long = "x".repeat(65);
         assert_eq!(short_id("call_1"), "call_1");
         assert_eq!(short_id(&long), short_id(&long));
         assert_ne!(short_id(&long), short_id(&"x".repeat(66)));
-        assert!(short_id(&long).len() <= MAX_ID && !short_id("").is_empty());
+        assert!(short_id(&long).len() <= MAX_ID_BYTES && !short_id("").is_empty());
     }
 }

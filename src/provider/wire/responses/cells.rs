@@ -242,7 +242,7 @@ data: {"type":"response.failed","sequence_number":9,"response":{"id":"resp_67c9f
 
 "#;
 
-/// A recorded stream for every ability.
+/// A recorded stream for each ability.
 pub(crate) fn cells() -> Vec<Cell> {
     vec![
         Cell {
@@ -263,7 +263,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 max_output_tokens: 500
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hi"
                 text " there!"
                 finish stop: input 37, cached 0, written 0, output 11, reasoning 0
@@ -287,7 +287,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 max_output_tokens: 500
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 start call_4XAdUrGz read
                 done call_4XAdUrGz read {"filePath":"a.rs"}
                 finish tool-calls: input 37, cached 0, written 0, output 11, reasoning 0
@@ -315,7 +315,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 max_output_tokens: 500
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 start call_a read
                 start call_b read
                 done call_a read {"filePath":"a"}
@@ -344,7 +344,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 max_output_tokens: 500
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hi"
                 text " there!"
                 finish stop: input 37, cached 0, written 0, output 11, reasoning 0
@@ -368,7 +368,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 max_output_tokens: 500
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hi"
                 text " there!"
                 finish stop: input 37, cached 0, written 0, output 11, reasoning 0
@@ -398,7 +398,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 reasoning: {"summary":"auto"}
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 think "**Reading** the "
                 think "file."
                 think "\n\nSecond."
@@ -427,7 +427,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 max_output_tokens: 500
                 stream: true
             "#]]),
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hi"
                 text " there!"
                 finish stop: input 37, cached 0, written 0, output 11, reasoning 0
@@ -438,7 +438,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "OpenAI API reference, Responses, usage",
             stream: USAGE,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Hi"
                 finish stop: input 86, cached 1920, written 0, output 108, reasoning 192
             "#]],
@@ -448,7 +448,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "OpenAI API reference, Responses, Streaming events: response.incomplete",
             stream: LENGTH,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Once upon a"
                 finish length: input 37, cached 0, written 0, output 11, reasoning 0
             "#]],
@@ -458,7 +458,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "OpenAI API reference, Responses, Streaming events: response.refusal.delta",
             stream: REFUSAL,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "I'm sorry, "
                 text "I cannot."
                 finish content-filter: input 37, cached 0, written 0, output 11, reasoning 0
@@ -469,7 +469,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             source: "OpenAI API reference, Responses, Streaming events: response.failed",
             stream: ERROR,
             sent: None,
-            heard: expect![[r#"
+            decoded: expect![[r#"
                 text "Once"
                 error Stream { message: "The model failed to generate a response.", retryable: true }
             "#]],

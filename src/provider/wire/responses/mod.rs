@@ -48,7 +48,7 @@ impl Wire for Responses {
         streamed(body::body(request, address))
     }
 
-    /// Summaries of thinking are for verified organisations only; the answer without them is the same.
+    /// Summaries of thinking need a verified organisation; without them the answer is the same.
     fn amend(&self, body: &mut Map<String, Value>, message: &str) -> bool {
         let message = message.to_lowercase();
         if !message.contains("reasoning summaries") && !message.contains("reasoning.summary") {

@@ -1,11 +1,11 @@
-//! How the protocol writes what the tests of all protocols need; its recorded streams are in `cells`.
+//! The test data of the protocol; its recorded streams are in `cells`.
 
 use crate::provider::wire::{
     responses::{body::media_block, cells::cells},
     tests::Column,
 };
 
-/// What the tests of all protocols know of this one.
+/// The test data of this protocol.
 pub(crate) fn column() -> Column {
     Column {
         cells: cells(),
@@ -26,7 +26,7 @@ pub(crate) fn column() -> Column {
         ],
         unstreamed: r#"{"object":"response","status":"completed","error":{},"output":[null,{"type":"message","content":[{"type":"output_text","text":"?","text":"a\ud83d"}]}],
             "usage":{"input_tokens":3.0,"output_tokens":"2"}}"#,
-        odd: &[
+        unusual: &[
             r#"{"type":"response.output_item.added","output_index":0,"item":{"type":"tool_search_call","arguments":{"q":"x"}}}"#,
             r#"{"type":"response.output_item.done","output_index":0,"item":{"type":"vendor_note","content":"abc"}}"#,
         ],

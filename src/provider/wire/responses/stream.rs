@@ -1,7 +1,7 @@
-//! Reads the stream of the Responses protocol. Pure.
+//! Decodes the stream of the Responses protocol. Pure.
 //!
-//! Not read by genai, whose decoder copies all arguments of a call again with each piece, drops refusals, the code of a
-//! failure and the reason of an answer that stays incomplete, and gives signatures only after everything else.
+//! It does not use genai, whose decoder copies all arguments of a call again with each fragment, drops refusals, error
+//! codes and the reason of an incomplete answer, and returns signatures only after everything else.
 
 use std::borrow::Cow;
 
@@ -14,25 +14,25 @@ use crate::provider::{
         Decode, Fault,
         answer::{Answer, reason},
         calls::Fragment,
-        frames::{Frame, Wanted},
+        frames::{Flow, Frame},
         json::Json,
     },
 };
 
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// The part of a summary that is being written: parts are paragraphs.
+    /// The current part of a summary: parts are paragraphs.
     part: Option<(u64, u64)>,
-    /// Text has come in pieces: the events that repeat it whole are ignored.
+    /// Text was streamed, so events that repeat it as a whole are ignored.
     has_text: bool,
 }
 
 impl Decode for Decoder {
-    fn read(&mut self, json: Json<'_>, frame: Frame<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
-        // Repetitions of what has come in pieces; long, and nothing in them is new.
+    fn read(&mut self, json: Json<'_>, frame: Frame<'_>, answer: &mut Answer) -> Result<Flow, Fault> {
+        // Repetitions of streamed content.
         if matches!(frame.event, Some("response.output_text.done" | "response.content_part.done" | "response.reasoning_summary_text.done"))
         {
-            return Ok(Wanted::More);
+            return Ok(Flow::Continue);
         }
         let [kind, delta, output_index, summary_index, item, response, object, error] =
             json.fields(["type", "delta", "output_index", "summary_index", "item", "response", "object", "error"]);
@@ -66,10 +66,10 @@ impl Decode for Decoder {
             }
             "" if is_response => return self.end("", json, answer),
             "error" => return Err(Fault::Said(json.value())),
-            "" if error.is_something() => return Err(Fault::Said(json.value())),
+            "" if error.is_truthy() => return Err(Fault::Said(json.value())),
             _ => {}
         }
-        Ok(Wanted::More)
+        Ok(Flow::Continue)
     }
 
     fn knows(&self, event: &str) -> bool {
@@ -78,7 +78,7 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    /// A call's beginning, or the call as a whole, of which its pieces win over the repetition.
+    /// The start of a call, or the complete call; streamed fragments override the repetition.
     fn call(index: u64, item: Json<'_>, done: bool, answer: &mut Answer) {
         let [id, name, arguments] = item.fields(["call_id", "name", "arguments"]);
         let mut fragment = Fragment { index: Some(index), id: id.word(), name: name.word(), ..Fragment::default() };
@@ -90,7 +90,6 @@ impl Decoder {
         answer.fragment(fragment);
     }
 
-    /// A complete item.
     fn item(&mut self, index: u64, item: Json<'_>, answer: &mut Answer) {
         let [kind, signature, content] = item.fields(["type", "encrypted_content", "content"]);
         match kind.name().as_ref() {
@@ -111,8 +110,8 @@ impl Decoder {
         }
     }
 
-    /// The last event of that kind. What is missing in the response is taken from the kind.
-    fn end(&mut self, kind: &str, response: Json<'_>, answer: &mut Answer) -> Result<Wanted, Fault> {
+    /// The final event. Missing fields of the response are derived from the event's type.
+    fn end(&mut self, kind: &str, response: Json<'_>, answer: &mut Answer) -> Result<Flow, Fault> {
         let [status, error, details, output, usage] = response.fields(["status", "error", "incomplete_details", "output", "usage"]);
         if usage.is_object() {
             answer.tokens = tokens(usage);
@@ -121,11 +120,11 @@ impl Decoder {
             status if status.is_empty() => Cow::Borrowed(kind.trim_start_matches("response.")),
             status => status,
         };
-        if status == "failed" || error.is_something() {
+        if status == "failed" || error.is_truthy() {
             let missing = || json!({"code": "server_error", "message": "the service gave the answer up"});
-            return Err(Fault::Said(json!({ "error": if error.is_something() { error.value() } else { missing() } })));
+            return Err(Fault::Said(json!({ "error": if error.is_truthy() { error.value() } else { missing() } })));
         }
-        // Some services send only the end, or a whole response.
+        // Some services send only the final event, or a response without streaming.
         if !answer.has_content() {
             for (index, item) in (0..).zip(output.objects()) {
                 self.has_text = false;
@@ -133,14 +132,14 @@ impl Decoder {
             }
         }
         let word = if details.is_object() { details.field("reason").name() } else { details.name() };
-        answer.ends(match (status.as_ref(), word.as_ref()) {
-            // The limit is the usual reason, and the only one that an answer can be continued after.
+        answer.set_reason(match (status.as_ref(), word.as_ref()) {
+            // The output limit is the usual reason, and the only one after which an answer can be continued.
             ("incomplete", "") => FinishReason::Length,
             ("incomplete", word) => reason(word),
             ("cancelled", _) => FinishReason::Other,
             _ => FinishReason::Stop,
         });
-        Ok(Wanted::Enough)
+        Ok(Flow::Stop)
     }
 }
 

@@ -58,7 +58,7 @@ async fn text_and_the_request_on_the_wire() {
 }
 
 #[tokio::test]
-async fn thinking_with_its_signature_comes_and_goes_back() {
+async fn thinking_with_its_signature_is_received_and_sent_back() {
     let server = ModelServer::start().await;
     let redacted = vec![anthropic::block(1, &json!({"type": "redacted_thinking", "data": "secret"})), anthropic::stop(1)];
     let blocks = [
@@ -131,7 +131,7 @@ async fn parallel_calls_and_calls_without_arguments() {
 }
 
 #[tokio::test]
-async fn a_call_cut_at_the_limit_is_passed_on_as_far_as_it_got() {
+async fn a_call_truncated_by_the_limit_is_passed_on() {
     let mut block = anthropic::call(0, "a", "read", &["{\"x\": \"unfinis"]);
     block.pop();
     let deltas = played(message([block], "max_tokens")).await;
@@ -139,7 +139,7 @@ async fn a_call_cut_at_the_limit_is_passed_on_as_far_as_it_got() {
 }
 
 #[tokio::test]
-async fn bytes_may_come_one_by_one() {
+async fn single_bytes_are_decoded() {
     let text = "grüße, 世界 🦀";
     for size in [1, 2, 5] {
         let deltas = played(message([anthropic::text(0, &[text])], "end_turn").trickle(size)).await;
@@ -149,7 +149,7 @@ async fn bytes_may_come_one_by_one() {
 }
 
 #[tokio::test]
-async fn thinking_tokens_are_counted_apart() {
+async fn thinking_tokens_are_counted_separately() {
     let start = anthropic::start(&json!({"input_tokens": 5, "output_tokens": 1}));
     let end =
         anthropic::end("end_turn", &json!({"input_tokens": 5, "output_tokens": 50, "output_tokens_details": {"thinking_tokens": 30}}));

@@ -1,4 +1,4 @@
-//! Services that are compatible with Chat Completions, each in its own way: what is odd in their streams costs nothing.
+//! Services that are compatible with Chat Completions, and their deviations.
 
 use expect_test::{Expect, expect};
 
@@ -22,7 +22,7 @@ fn choice(delta: &str) -> String {
 const STOP: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 
 #[tokio::test]
-async fn signs_of_life_and_empty_chunks() {
+async fn keep_alive_messages_and_empty_chunks() {
     let body = [
         "\u{feff}: OPENROUTER PROCESSING\r\n\r\n",
         "data: keep-alive\n\ndata:\n\nevent: ping\n\n",
@@ -65,7 +65,7 @@ async fn thinking_in_all_its_fields() {
 }
 
 #[tokio::test]
-async fn calls_without_places_ids_or_strings() {
+async fn calls_without_indexes_ids_or_strings() {
     let body = [
         &choice("{\"tool_calls\":[{\"function\":{\"name\":\"read\",\"arguments\":{\"filePath\":\"a\"}}},{\"id\":7,\"function\":{\"name\":\"read\",\"arguments\":\"{\\\"filePath\\\"\"}}]}"),
         &choice("{\"tool_calls\":[{\"function\":{\"arguments\":\":1}\"}}]}"),
@@ -106,7 +106,7 @@ async fn ends_without_a_reason() {
 }
 
 #[tokio::test]
-async fn errors_in_all_their_places() {
+async fn errors_in_all_known_places() {
     for error in [
         "data: {\"error\":{\"message\":\"died\",\"code\":502}}\n\n",
         "data: {\"choices\":[{\"delta\":{\"content\":\"\"},\"finish_reason\":\"error\",\"error\":{\"message\":\"died\",\"code\":502}}]}\n\n",
@@ -120,7 +120,7 @@ async fn errors_in_all_their_places() {
         "#]];
         check(&format!("{}{error}", choice("{\"content\":\"a\"}")), expected).await;
     }
-    // The whole body of a status 200, over several lines.
+    // The whole body of a response with status 200, over several lines.
     let expected = expect![[r#"
         error ContextOverflow { message: "This model's maximum context length is 10 tokens" }
     "#]];
@@ -150,7 +150,7 @@ async fn a_line_without_an_end() {
 }
 
 #[tokio::test]
-async fn a_call_in_very_many_pieces_costs_linear_time() {
+async fn a_call_in_very_many_fragments_costs_linear_time() {
     let piece = choice("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"xxxxx\"}}]}");
     let first = choice("{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{\"name\":\"write\",\"arguments\":\"\"}}]}");
     let server = ModelServer::start().await;
@@ -160,7 +160,7 @@ async fn a_call_in_very_many_pieces_costs_linear_time() {
 }
 
 #[tokio::test]
-async fn thinking_beside_an_empty_field_of_thinking() {
+async fn thinking_beside_an_empty_field() {
     let body = [
         choice("{\"reasoning_content\":\"\",\"reasoning\":\"a\"}"),
         choice("{\"reasoning\":\"\",\"reasoning_content\":\"b\",\"content\":\"\"}"),
@@ -179,7 +179,7 @@ async fn thinking_beside_an_empty_field_of_thinking() {
 }
 
 #[tokio::test]
-async fn of_several_choices_one_is_read() {
+async fn only_one_of_several_choices_is_read() {
     let other = "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"},\"finish_reason\":\"length\"}]}\n\n";
     let both = "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"}},{\"index\":0,\"delta\":{\"content\":\"b\"}}]}\n\n";
     let body = [&choice("{\"content\":\"a\"}"), other, both, other, STOP, other].map(ToString::to_string).concat();
@@ -192,7 +192,7 @@ async fn of_several_choices_one_is_read() {
 }
 
 #[tokio::test]
-async fn arguments_as_an_object_before_their_pieces() {
+async fn arguments_as_an_object_before_fragments() {
     let body = [
         &choice("{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"read\",\"arguments\":{}}}]}"),
         &choice("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\\\":1}\"}},null,{}]}"),

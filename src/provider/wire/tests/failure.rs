@@ -1,4 +1,4 @@
-//! How remote models fail, over real HTTP on loopback: never silently, never with a key in the text.
+//! Failures of remote models, over real HTTP on loopback: never silent, and without a key in the message.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -36,9 +36,9 @@ async fn a_cut_stream_is_a_broken_connection() {
     let messages = || Answer::sse([start.as_str()].into_iter().chain(block.iter().map(String::as_str)));
     for (wire, answer) in [
         (OPENAI, Answer::sse([openai::text("a")]).cut()),
-        // The body ends well, the answer does not.
+        // The body is complete, the answer is not.
         (OPENAI, Answer::sse([openai::text("a")])),
-        // In the middle of a frame, of a character, of a call.
+        // Within a frame, a character, a call.
         (OPENAI, Answer::sse([openai::text("a").as_str(), "data: {\"choices\":[{\"del"])),
         (OPENAI, Answer::sse([openai::text("a")]).bytes(b"data: {\"choices\":[{\"delta\":{\"content\":\"\xc3")),
         (ANTHROPIC, messages()),
@@ -55,7 +55,7 @@ async fn a_cut_stream_is_a_broken_connection() {
 }
 
 #[tokio::test]
-async fn errors_in_mid_stream() {
+async fn errors_within_the_stream() {
     let overloaded = Answer::sse([anthropic::start(&json!({"input_tokens": 1})), anthropic::error("overloaded_error", "Overloaded")]);
     let (_, error) = failed(ANTHROPIC, overloaded).await;
     assert_eq!(error, Error::Stream { message: "Overloaded".to_owned(), retryable: true });
@@ -98,7 +98,7 @@ async fn statuses() {
 }
 
 #[tokio::test]
-async fn keys_never_show() {
+async fn keys_never_appear() {
     let answers = [
         Answer::json(401, &json!({"error": {"message": "Incorrect API key provided: sk-secret-key."}})),
         Answer::body(500, "text/plain", "debug: authorization: Bearer sk-secret-key"),
@@ -119,7 +119,7 @@ async fn keys_never_show() {
 }
 
 #[tokio::test]
-async fn a_silent_service_is_given_up() {
+async fn a_silent_service_times_out() {
     let server = ModelServer::start().await;
     let impatient = || RemoteSettings { timeout_ms: 1000, ..settings(&server, OPENAI) };
     server.push(Answer::sse([openai::text("a")]).hang());
@@ -127,7 +127,7 @@ async fn a_silent_service_is_given_up() {
     assert_eq!(deltas, [text("a")]);
     assert!(matches!(&error, Error::Connection { message } if message.contains("sent nothing for too long")), "{error:?}");
 
-    // Signs of life keep it: together the pauses are longer than its patience.
+    // Keep-alive messages extend the timeout: the pauses together are longer than it.
     let alive = || ": alive\n\n".to_owned();
     let frames = [openai::text("a"), alive(), alive(), alive(), openai::text("b"), openai::finish("stop")];
     server.push(Answer::sse(frames).pace(Duration::from_millis(300)));
@@ -146,7 +146,7 @@ async fn a_service_that_accepts_but_never_answers() {
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn connection_refused() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -162,7 +162,7 @@ async fn nobody_listens() {
 }
 
 #[tokio::test]
-async fn wrong_addresses_and_headers_are_requests_that_cannot_be_made() {
+async fn invalid_addresses_and_headers_are_request_errors() {
     let server = ModelServer::start().await;
     let wrong = RemoteSettings { base_url: Some("localhost:1".to_owned()), ..settings(&server, OPENAI) };
     let (_, error) = failure(&remote(wrong), request("m")).await;
@@ -174,7 +174,7 @@ async fn wrong_addresses_and_headers_are_requests_that_cannot_be_made() {
 }
 
 #[tokio::test]
-async fn dropping_the_stream_ends_the_call() {
+async fn dropping_the_stream_cancels_the_request() {
     let server = ModelServer::start().await;
     server.push(Answer::sse([openai::text("a")]).hang());
     let remote = remote(settings(&server, OPENAI));
@@ -185,7 +185,7 @@ async fn dropping_the_stream_ends_the_call() {
 }
 
 #[tokio::test]
-async fn what_is_no_stream_at_all() {
+async fn responses_that_are_no_stream() {
     for &wire in ALL {
         let page = Answer::body(200, "text/html", "<!doctype html>\n<html><title>Log\n in</title>data: x</html>");
         let (_, error) = failed(wire, page.hang()).await;
@@ -199,14 +199,14 @@ async fn what_is_no_stream_at_all() {
         assert!(matches!(error, Error::ContextOverflow { .. }), "{wire:?}: {error:?}");
         let (_, error) = failed(wire, Answer::json(200, &Value::Null)).await;
         assert_eq!(error, Error::Stream { message: "null".to_owned(), retryable: false }, "{wire:?}");
-        // Nothing at all is a broken connection.
+        // An empty response is a broken connection.
         let (_, error) = failed(wire, Answer::body(200, "text/event-stream", "")).await;
         assert!(matches!(error, Error::Connection { .. }), "{wire:?}: {error:?}");
     }
 }
 
 #[tokio::test]
-async fn errors_in_every_shape_in_the_place_of_an_answer() {
+async fn errors_of_every_shape_in_place_of_an_answer() {
     let raw = json!({"error": {"message": "insufficient credits"}}).to_string();
     let shapes = [
         json!({"detail": "credit balance is too low"}),
@@ -249,7 +249,7 @@ async fn a_message_alone_is_an_error_if_nothing_follows() {
 #[tokio::test]
 async fn a_finished_answer_ends_although_the_connection_stays_open() {
     let anthropic = |frames: &[Value]| Answer::sse(frames.iter().map(openai::frame));
-    let said = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}});
+    let text_event = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}});
     let stop = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}});
     let piece = json!({"candidates": [{"content": {"parts": [{"text": "a"}]}}]});
     let gemini = json!({"candidates": [{"content": {"parts": []}, "finishReason": "STOP"}], "usageMetadata": {"candidatesTokenCount": 7}});
@@ -259,7 +259,7 @@ async fn a_finished_answer_ends_although_the_connection_stays_open() {
     for (wire, answer) in [
         (OPENAI, Answer::sse([openai::text("a"), openai::finish("stop"), openai::usage(1, 7)]).hang()),
         (OPENAI, pinging.pace(Duration::from_millis(100))),
-        (ANTHROPIC, anthropic(&[said, stop]).hang()),
+        (ANTHROPIC, anthropic(&[text_event, stop]).hang()),
         (GEMINI, anthropic(&[piece, gemini]).hang()),
         (GEMINI, anthropic(&[with_the_last_word]).hang()),
     ] {
@@ -274,7 +274,7 @@ async fn a_finished_answer_ends_although_the_connection_stays_open() {
 }
 
 #[tokio::test]
-async fn a_reason_in_every_chunk_ends_nothing() {
+async fn a_reason_in_every_chunk_does_not_end_the_answer() {
     let gemini = |text: &str| openai::frame(&json!({"candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": "STOP"}]}));
     let server = ModelServer::start().await;
     server.push(Answer::sse([gemini("a"), gemini("b")]).pace(Duration::from_millis(3_300)));
@@ -283,7 +283,7 @@ async fn a_reason_in_every_chunk_ends_nothing() {
 }
 
 #[tokio::test]
-async fn signs_of_life_alone_are_no_progress() {
+async fn keep_alive_messages_are_not_progress() {
     let empty = || openai::frame(&json!({"choices": [{"index": 0, "delta": {"content": ""}}]}));
     let call =
         || openai::frame(&json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": ""}}]}}]}));
@@ -298,14 +298,14 @@ async fn signs_of_life_alone_are_no_progress() {
         assert!(matches!(&error, Error::Connection { message } if message.contains("signs of life")), "{error:?}");
         assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
     }
-    // Whatever adds to the answer is.
+    // Any piece of the answer is progress.
     let slow = (0..20).map(|_| openai::call(0, "a", "read", "1")).chain([openai::finish("tool_calls")]);
     server.push(Answer::sse(slow).pace(Duration::from_millis(100)));
     assert_eq!(crate::provider::testing::deltas(&remote(impatient()), request("m")).await.len(), 3);
 }
 
 #[tokio::test]
-async fn what_does_not_fit_and_keys_are_known_in_every_protocol() {
+async fn overflow_and_invalid_keys_are_recognised_in_every_protocol() {
     let openai =
         |code: &str, message: &str| json!({"error": {"message": message, "type": "invalid_request_error", "param": null, "code": code}});
     let anthropic = |kind: &str, message: &str| json!({"type": "error", "error": {"type": kind, "message": message}});
@@ -337,7 +337,7 @@ async fn what_does_not_fit_and_keys_are_known_in_every_protocol() {
         let (_, error) = failed(wire, Answer::json(status, &body)).await;
         assert!(matches!(error, Error::Credentials { .. }), "{wire:?}: {error:?}");
     }
-    // In the stream, as Responses does it.
+    // In the stream, as with Responses.
     let frame = format!(
         "data: {}\n\n",
         json!({"type": "response.failed", "response": {"status": "failed", "error": {"code": "context_length_exceeded", "message": long}}})
@@ -363,14 +363,14 @@ async fn an_organisation_that_is_not_verified_gets_its_answer_without_summaries(
 }
 
 #[tokio::test]
-async fn calls_that_the_service_cannot_read_are_asked_for_again() {
+async fn calls_that_the_service_cannot_parse_are_retried() {
     let chunk = json!({"candidates": [{"content": {}, "finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "Malformed function call: read("}]});
     let (_, error) = failed(GEMINI, Answer::sse([openai::frame(&chunk)])).await;
     assert_eq!(error, Error::Stream { message: "Malformed function call: read( (MALFORMED_FUNCTION_CALL)".to_owned(), retryable: true });
 }
 
 #[tokio::test]
-async fn a_protocol_without_a_key_shows_none() {
+async fn a_protocol_without_a_key_sends_none() {
     for &wire in ALL {
         let server = ModelServer::start().await;
         server.push(Answer::json(404, &json!({"error": "model 'm' not found"})));

@@ -1,4 +1,4 @@
-//! A key goes out once, in one header, however the settings repeat it.
+//! A key is sent once, in one header, even if the settings repeat it.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::provider::{
 
 const KEY: &str = "sk-secret-key";
 
-/// What is sent with these headers of the settings, to the address with these changes.
+/// The request with these headers from the settings, to the modified address.
 async fn sent(wire: &'static dyn Wire, headers: &[(&str, &str)], address: impl FnOnce(String) -> String) -> Recorded {
     let server = ModelServer::start().await;
     server.push(Answer::body(400, "text/plain", "no"));
@@ -21,7 +21,7 @@ async fn sent(wire: &'static dyn Wire, headers: &[(&str, &str)], address: impl F
     server.request()
 }
 
-/// The headers that show the key. It is nowhere else.
+/// The headers with the key, which is nowhere else.
 fn shown(sent: &Recorded) -> Vec<(&str, &str)> {
     assert!(!sent.path.contains(KEY) && !sent.body.to_string().contains(KEY), "{sent:?}");
     let headers = sent.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -54,7 +54,7 @@ async fn in_a_header_of_the_settings() {
             let sent = sent(wire, &[header], |url| format!("{url}?key={KEY}")).await;
             assert_eq!(shown(&sent), [(expected[0].0.as_str(), expected[0].1)], "{wire:?}");
         }
-        // Another secret, for a proxy before the service, goes out beside the key.
+        // Another secret, for a proxy before the service, is sent beside the key.
         let beside = sent(wire, &[("x-proxy-token", "other")], |url| url).await;
         assert_eq!((shown(&beside).len(), beside.header("x-proxy-token")), (1, Some("other")), "{wire:?}");
     }
@@ -67,7 +67,7 @@ async fn a_user_in_the_address_makes_no_second_authorization() {
         let authorizations = sent.headers.iter().filter(|(name, _)| name == "authorization");
         assert_eq!(authorizations.map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["Custom token"], "{wire:?}");
     }
-    // Where the key has a header of its own, the user goes out as one.
+    // If the key has another header, the user is sent as `authorization`.
     let both = sent(ANTHROPIC, &[], |url| url.replace("http://", "http://me:pass@")).await;
     assert_eq!((both.header("authorization"), both.header("x-api-key")), (Some("Basic bWU6cGFzcw=="), Some(KEY)));
 }

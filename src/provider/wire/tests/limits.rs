@@ -1,4 +1,4 @@
-//! What is kept of an answer has the limit that its text has, whatever it is that never ends.
+//! Kept data is limited like text, whatever part of an answer never ends.
 
 use crate::provider::{
     definition::{Delta, Error, MAX_ANSWER},
@@ -7,20 +7,20 @@ use crate::provider::{
     wire::{
         ALL,
         decode::Fault,
-        tests::{Ability, OPENAI, RESPONSES, decoding, event, items, odd::end, requests, splits::decode},
+        tests::{Ability, OPENAI, RESPONSES, decoding, event, items, requests, splits::decode, unexpected::end},
     },
 };
 
 /// The length of the long text.
-const PIECE: usize = 8000;
+const PIECE_BYTES: usize = 8000;
 
 #[test]
-fn what_never_ends_is_ended() {
+fn endless_answers_are_ended() {
     for &wire in ALL {
         let endless = wire.column().endless;
         assert!(!endless.is_empty(), "{wire:?}");
         for (first, again) in endless {
-            let text = "x".repeat(PIECE);
+            let text = "x".repeat(PIECE_BYTES);
             let mut decoding = decoding(wire);
             decoding.push(event(wire, first).as_bytes()).unwrap();
             let mut came = 0;
@@ -38,16 +38,16 @@ fn what_never_ends_is_ended() {
 }
 
 #[test]
-fn a_long_call_within_the_limit_is_taken() {
+fn a_long_call_within_the_limit_is_accepted() {
     for &wire in ALL.iter().filter(|wire| wire.column().call.len() > 1) {
         let (first, again) = wire.column().endless[0];
-        let again = event(wire, &again.replace("$X", &"x".repeat(PIECE)));
-        let count = MAX_ANSWER / PIECE - 10;
+        let again = event(wire, &again.replace("$X", &"x".repeat(PIECE_BYTES)));
+        let count = MAX_ANSWER / PIECE_BYTES - 10;
         let (first, end) = (event(wire, first), end(wire));
         let pieces = std::iter::once(first.as_bytes()).chain(std::iter::repeat_n(again.as_bytes(), count)).chain([end.as_bytes()]);
         let (deltas, fault) = decode(wire, pieces);
         assert_eq!(fault, None, "{wire:?}");
-        assert!(matches!(&deltas[1], Delta::ToolCallDone { arguments, .. } if arguments.len() == count * PIECE), "{wire:?}");
+        assert!(matches!(&deltas[1], Delta::ToolCallDone { arguments, .. } if arguments.len() == count * PIECE_BYTES), "{wire:?}");
     }
 }
 
@@ -70,7 +70,7 @@ fn the_end_of_a_responses_stream_repeats_a_long_text() {
 }
 
 #[tokio::test]
-async fn it_is_told_and_not_tried_again() {
+async fn the_error_is_not_retried() {
     let server = ModelServer::start().await;
     let wire = OPENAI;
     let (first, again) = wire.column().endless[0];

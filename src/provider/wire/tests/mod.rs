@@ -1,6 +1,6 @@
-//! What each protocol can, as a table of cells: a request in neutral terms, the request that goes out, a recorded
-//! stream, and the deltas that it means. Every protocol has a cell for every ability; a cell says what happens also
-//! where the protocol cannot. The streams are written after the services' own documentation, which each cell names.
+//! A table of protocols and abilities. Each cell has a neutral request, the request on the wire, a recorded stream and
+//! its deltas. Every protocol has a cell for every ability, even if it does not support it. The streams follow the
+//! services' documentation, which each cell names.
 
 mod anthropic;
 mod compatible;
@@ -9,10 +9,10 @@ mod key;
 mod limits;
 mod mutations;
 mod network;
-mod odd;
 mod openai;
 mod requests;
 mod splits;
+mod unexpected;
 
 use expect_test::Expect;
 use futures::{StreamExt as _, future::join_all};
@@ -37,30 +37,28 @@ pub(crate) const ANTHROPIC: &dyn Wire = wire::anthropic::WIRE;
 pub(crate) const GEMINI: &dyn Wire = wire::gemini::WIRE;
 pub(crate) const OLLAMA: &dyn Wire = wire::ollama::WIRE;
 
-/// What is asked of every protocol.
+/// The abilities of every protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ability {
-    /// A text in pieces.
+    /// Streamed text.
     Text,
-    /// A call in pieces.
+    /// A streamed call.
     Tool,
-    /// Two calls at once; before them two others with their results.
+    /// Two parallel calls, after two others with their results.
     ParallelCalls,
-    /// An image from the user and one in a result.
+    /// An image from the user, and one in a result.
     Image,
-    /// A PDF document.
     Document,
-    /// Thinking that comes, and thinking that goes back.
+    /// Thinking that is received, and thinking that is sent back.
     Thinking,
-    /// A prompt that is cached.
+    /// Prompt caching.
     Caching,
-    /// All counts that the service gives.
+    /// All counts of the usage.
     Usage,
-    /// The output limit.
     Length,
-    /// The model or the service refuses.
+    /// A refusal by the model or the service.
     Refusal,
-    /// An error after the answer has begun.
+    /// An error within the stream.
     ErrorInStream,
 }
 
@@ -80,53 +78,49 @@ impl Ability {
     ];
 }
 
-/// One protocol and one ability.
+/// A cell of the table.
 pub(crate) struct Cell {
     pub(crate) ability: Ability,
-    /// The documentation after which the stream is written.
+    /// The documentation of the stream.
     pub(crate) source: &'static str,
     pub(crate) stream: &'static str,
-    /// What goes out, where it is not the same as for a text.
+    /// The request on the wire, if it differs from that for a text.
     pub(crate) sent: Option<Expect>,
-    /// What comes out.
-    pub(crate) heard: Expect,
+    pub(crate) decoded: Expect,
 }
 
-/// What the tests of all protocols know of one of them. In JSON that stands here, `$X` is a text as it stands between the
-/// quotes of a JSON string; each piece of JSON is a frame.
+/// The test data of one protocol. In its JSON, `$X` is a placeholder for text between the quotes of a JSON string; each
+/// piece of JSON is a frame.
 pub(crate) struct Column {
-    /// A recorded stream for every ability.
+    /// A recorded stream for each ability.
     pub(crate) cells: Vec<Cell>,
-    /// The model that is asked.
     pub(crate) model: &'static str,
-    /// What the protocol has given with thinking, and wants back with it.
+    /// The signature of thinking that is sent back.
     pub(crate) signature: Option<&'static str>,
-    /// What the protocol has given with a call, and wants back with it.
+    /// The metadata of a call that is sent back.
     pub(crate) metadata: Option<Value>,
-    /// The fields that carry the text, that say what an event is, and why the answer ends.
+    /// The fields with the text, the event type, and the finish reason.
     pub(crate) spine: &'static [&'static str],
-    /// Text.
     pub(crate) text: &'static str,
-    /// Thinking.
     pub(crate) thinking: &'static str,
-    /// A call of the tool `write` with the id `c`, whose arguments are `$1` and `$2`: several frames where the protocol
+    /// A call of the tool `write` with the id `c` and the arguments `$1` and `$2`, in several frames if the protocol
     /// streams arguments.
     pub(crate) call: &'static [&'static str],
-    /// A call in one frame, whose arguments are the JSON value `$X`.
+    /// A call in one frame, with the JSON value `$X` as arguments.
     pub(crate) whole_call: &'static str,
     /// The end of an answer, with a usage of 3 and 2.
     pub(crate) end: &'static [&'static str],
-    /// The same answer, `a` and half a character, without streaming.
+    /// The answer of `a` and half a character, without streaming.
     pub(crate) unstreamed: &'static str,
-    /// Odd frames that say nothing.
-    pub(crate) odd: &'static [&'static str],
-    /// The beginning of an answer, and what comes again and again after it: `$X` is a long text, `$N` a number.
+    /// Unusual frames without content.
+    pub(crate) unusual: &'static [&'static str],
+    /// The beginning of an answer, and frames that are repeated: `$X` is a long text, `$N` a number.
     pub(crate) endless: &'static [(&'static str, &'static str)],
-    /// How images and documents are written.
+    /// The conversion of images and documents.
     pub(crate) media: Block,
 }
 
-/// A piece of JSON as a frame.
+/// Wraps JSON in a frame.
 pub(crate) fn event(wire: &dyn Wire, json: &str) -> String {
     if wire.framing() == Framing::Lines { format!("{json}\n") } else { format!("data: {json}\n\n") }
 }
@@ -163,7 +157,7 @@ fn every_protocol_has_a_cell_for_every_ability() {
     }
 }
 
-/// Each cell over real HTTP: whole, then a byte at a time, then with an end in the middle.
+/// Plays each cell over real HTTP: as a whole, byte by byte, and truncated.
 async fn play(wire: &'static dyn Wire) {
     let server = ModelServer::start().await;
     let mime = wire.framing().media_type();
@@ -177,7 +171,7 @@ async fn play(wire: &'static dyn Wire) {
         if let Some(expected) = &cell.sent {
             expected.assert_eq(&shown_request(&sent, wire));
         }
-        cell.heard.assert_eq(&shown(&whole));
+        cell.decoded.assert_eq(&shown(&whole));
 
         server.push(answer.trickle(1));
         assert_eq!(shown(&items(&service, request()).await), shown(&whole), "{wire:?} {:?} in single bytes", cell.ability);
@@ -198,7 +192,7 @@ async fn every_cell_over_http() {
     join_all(ALL.iter().map(|wire| play(*wire))).await;
 }
 
-/// Path, the headers that count, and each field of the body on a line.
+/// The path, the relevant headers, and each field of the body on a line.
 fn shown_request(sent: &Recorded, wire: &dyn Wire) -> String {
     let mut shown = format!("POST {}\n", sent.path.strip_prefix("/v1").unwrap_or(&sent.path));
     for name in ["accept", "content-type", "authorization", "x-api-key", "x-goog-api-key", "anthropic-version"] {
@@ -219,7 +213,7 @@ fn shown_request(sent: &Recorded, wire: &dyn Wire) -> String {
     shown
 }
 
-/// One line for each delta; ids that were made up here are stars.
+/// One line per delta; generated ids are replaced by `*`.
 pub(crate) fn shown(items: &[Result<Delta, Error>]) -> String {
     let known = |id: &str| if id.len() == 31 && id.starts_with("call_") { "call_*".to_owned() } else { id.to_owned() };
     let line = |item: &Result<Delta, Error>| match item {

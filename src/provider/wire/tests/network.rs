@@ -1,4 +1,4 @@
-//! The ways to a service, over real sockets on loopback: proxies, authorities, and what is said where there is none.
+//! Proxies, authorities, and failed connections, over real sockets on loopback.
 
 use std::collections::BTreeMap;
 
@@ -49,8 +49,8 @@ fn by(proxy: &Proxy) -> NetworkSettings {
     NetworkSettings { proxy: Secret::new(&format!("http://{}", proxy.address)), ..NetworkSettings::default() }
 }
 
-/// A misled way: what is wrong, and what to do. Such a call is not tried again.
-fn misled(result: Result<String, Error>) -> (String, String) {
+/// The message and hint of a network error, which is not retried.
+fn misconfigured(result: Result<String, Error>) -> (String, String) {
     let error = result.unwrap_err();
     assert!(!is_retryable(&error), "{error:?}");
     let Error::Network { message, hint } = error else { panic!("{error:?}") };
@@ -67,52 +67,52 @@ async fn a_service_behind_a_proxy_and_a_private_authority() {
     assert_eq!(place.ask("https://models.test/v1", trusting, &[]).await.unwrap(), "hello");
     assert_eq!(proxy.seen(), ["CONNECT models.test:443 HTTP/1.1"]);
 
-    // The same from the client's variables.
+    // The same from the client's environment.
     let url = format!("http://{}", proxy.address);
     for authority in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
         let variables = [("HTTPS_PROXY", url.as_str()), (authority, ca.as_path().to_str().unwrap())];
-        let said = place.ask("https://models.test/v1", NetworkSettings::default(), &variables).await;
-        assert_eq!(said.unwrap(), "hello", "{authority}");
+        let result = place.ask("https://models.test/v1", NetworkSettings::default(), &variables).await;
+        assert_eq!(result.unwrap(), "hello", "{authority}");
     }
     assert_eq!(proxy.seen().len(), 3);
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_says_why_and_what_to_do() {
+async fn an_untrusted_certificate_is_explained() {
     let place = Place::new().await;
     let tls = Tls::start(address(&place.server.url()), "models.test").await;
     let direct = format!("https://{}/v1", tls.address);
-    let (message, hint) = misled(place.ask(&direct, NetworkSettings::default(), &[]).await);
+    let (message, hint) = misconfigured(place.ask(&direct, NetworkSettings::default(), &[]).await);
     assert!(message.contains("unknown issuer") && message.contains(&tls.address.to_string()), "{message}");
     assert!(hint.contains("options.ca") && hint.contains("SSL_CERT_FILE"), "{hint}");
 
     let trusting = NetworkSettings { ca: Some(place.file("ca.pem", &tls.authority)), ..NetworkSettings::default() };
-    let (message, hint) = misled(place.ask(&direct, trusting, &[]).await);
+    let (message, hint) = misconfigured(place.ask(&direct, trusting, &[]).await);
     assert!(message.contains("for another name"), "{message}");
     assert!(hint.contains("base URL"), "{hint}");
 
-    // A server without TLS takes the greeting for a bad request.
+    // A server without TLS rejects the handshake as a bad request.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let plain = format!("https://{}/v1", listener.local_addr().unwrap());
     let answer = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").await.unwrap();
-        // Until the client leaves.
+        // Until the client disconnects.
         while stream.read(&mut [0; 512]).await.is_ok_and(|length| length > 0) {}
     };
-    let (said, ()) = tokio::join!(place.ask(&plain, NetworkSettings::default(), &[]), answer);
-    let (message, hint) = misled(said);
+    let (result, ()) = tokio::join!(place.ask(&plain, NetworkSettings::default(), &[]), answer);
+    let (message, hint) = misconfigured(result);
     assert!(message.contains("does not speak TLS") && hint.contains("http://"), "{message}; {hint}");
 
-    // A file for other programs that is not there is no reason not to try; one that is to replace the system's is.
-    let (message, _) = misled(place.ask(&direct, NetworkSettings::default(), &[("NODE_EXTRA_CA_CERTS", "/nowhere/at/all")]).await);
+    // A missing file for additional authorities is ignored; one that replaces the system's is an error.
+    let (message, _) = misconfigured(place.ask(&direct, NetworkSettings::default(), &[("NODE_EXTRA_CA_CERTS", "/nowhere/at/all")]).await);
     assert!(message.contains("unknown issuer"), "{message}");
     let error = place.ask(&direct, NetworkSettings::default(), &[("SSL_CERT_FILE", "/nowhere/at/all")]).await.unwrap_err();
     assert!(matches!(&error, Error::Request { message } if message.contains("SSL_CERT_FILE")), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_proxy_that_wants_a_password() {
+async fn a_proxy_that_requires_a_password() {
     let place = Place::new().await;
     let tls = Tls::start(address(&place.server.url()), "models.test").await;
     let ca = place.file("ca.pem", &tls.authority);
@@ -124,7 +124,7 @@ async fn a_proxy_that_wants_a_password() {
         };
         assert_eq!(ask("me:hunter22@").await.unwrap(), "hello");
         for login in ["", "me:wrong-password@"] {
-            let (message, hint) = misled(ask(login).await);
+            let (message, hint) = misconfigured(ask(login).await);
             assert!(message.contains("asks for a user and a password") && hint.contains("user:password@"), "{message}; {hint}");
             assert!(!message.contains("wrong-password"), "{message}");
         }
@@ -136,7 +136,7 @@ async fn a_proxy_that_wants_a_password() {
 }
 
 #[tokio::test]
-async fn what_is_reached_directly() {
+async fn direct_connections() {
     let place = Place::new().await;
     let proxy = Proxy::start(address(&place.server.url()), None).await;
     let url = format!("http://{}", proxy.address);
@@ -145,7 +145,7 @@ async fn what_is_reached_directly() {
         let place = &place;
         async move { place.ask(&base_url, NetworkSettings::default(), &[("http_proxy", &url), ("NO_PROXY", exceptions)]).await.unwrap() }
     };
-    // Loopback, always, in whatever form.
+    // Loopback is always direct, in any form.
     ask(place.server.url(), "").await;
     ask(format!("http://[::ffff:127.0.0.1]:{}/v1", address(&place.server.url()).port()), "").await;
     assert!(proxy.seen().is_empty());
@@ -154,7 +154,7 @@ async fn what_is_reached_directly() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_there_is_named() {
+async fn an_unreachable_proxy_is_named() {
     let place = Place::new().await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -47,12 +47,12 @@ async fn text_in_pieces_and_the_request_on_the_wire() {
         "messages": [{"role": "system", "content": "You are a test."}, {"role": "user", "content": "hello"}],
         "tools": [{"type": "function", "function": {"name": "read", "description": "reads", "parameters": {"type": "object", "properties": {}}}}],
     });
-    // Equality of objects does not look at the order of keys.
+    // Comparing objects ignores the order of keys.
     assert_eq!(sent.body, expected);
 }
 
 #[tokio::test]
-async fn model_names_go_out_as_they_are() {
+async fn model_names_are_sent_unchanged() {
     let server = ModelServer::start().await;
     let remote = remote(settings(&server, OPENAI));
     let names = ["foo-high", "gpt-5-low", "x-zero", "vendor::x", "a/b", "gpt-4o", "claude-3", "o3-mini-max", "open_router::a/b:free", "ü"];
@@ -63,7 +63,7 @@ async fn model_names_go_out_as_they_are() {
     let sent = server.requests();
     assert_eq!(sent.iter().map(|sent| sent.body["model"].as_str().unwrap()).collect::<Vec<_>>(), names);
     assert!(sent.iter().all(|sent| sent.path == "/v1/chat/completions" && sent.body.get("reasoning_effort").is_none()));
-    // A second one may be opened before the first has found its way back.
+    // A second connection may be opened before the first is back in the pool.
     assert!(server.connections() <= 2, "connections are used again, but there were {}", server.connections());
 }
 
@@ -143,7 +143,7 @@ async fn two_calls_interleaved_by_index() {
 }
 
 #[tokio::test]
-async fn broken_arguments_and_bad_ids_are_kept_usable() {
+async fn invalid_arguments_and_ids_are_made_usable() {
     let deltas = played(Answer::sse([
         openai::call(0, "", "read", "{\"x\": nope"),
         openai::call(1, "same", "read", "{}"),
@@ -200,7 +200,7 @@ async fn reasoning_usage_and_limits() {
 }
 
 #[tokio::test]
-async fn bytes_may_come_one_by_one() {
+async fn single_bytes_are_decoded() {
     let text = "grüße, 世界 🦀 — \u{1F468}\u{200D}\u{1F469}";
     let frames = [
         ": a comment\n\n".to_owned(),
@@ -225,14 +225,14 @@ async fn line_ends_of_all_kinds() {
 }
 
 #[tokio::test]
-async fn a_stream_without_its_last_marker_is_good_once_it_has_finished() {
+async fn a_stream_without_its_end_marker_is_complete_after_a_reason() {
     let expected = [Delta::Text("a".to_owned()), finish(FinishReason::Stop, 3, 4)];
     assert_eq!(played(Answer::sse([openai::text("a"), openai::finish("stop"), openai::usage(3, 4)])).await, expected);
     assert_eq!(played(Answer::sse([openai::text("a"), openai::finish("stop"), openai::usage(3, 4)]).cut()).await, expected);
 }
 
 #[tokio::test]
-async fn a_great_answer_costs_little() {
+async fn a_large_answer_is_cheap() {
     let pieces = 20_000;
     let frames = (0..pieces).map(|_| openai::text("word ")).chain([openai::finish("stop"), openai::DONE.to_owned()]);
     let deltas = played(Answer::sse(frames)).await;

@@ -1,4 +1,4 @@
-//! The request of each ability, the same for all protocols but for what a protocol has given before.
+//! The request of each ability, the same for all protocols except for signatures and metadata.
 
 use serde_json::{Value, json};
 

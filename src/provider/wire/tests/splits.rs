@@ -1,5 +1,5 @@
-//! Any way in which the bytes of a recorded stream may be split means the same, and no way of ending it early is taken
-//! for a good end.
+//! The result does not depend on how the bytes of a recorded stream are split, and a truncated stream is never taken
+//! for a complete one.
 
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::provider::{
     },
 };
 
-/// The deltas of a stream in these pieces, and the fault that ended it.
+/// The deltas of a stream in these pieces, and its error.
 pub(crate) fn decode<'a>(wire: &dyn Wire, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Delta>, Option<Fault>) {
     let mut decoding = decoding(wire);
     let mut fault = None;
@@ -29,7 +29,7 @@ pub(crate) fn decode<'a>(wire: &dyn Wire, pieces: impl IntoIterator<Item = &'a [
     (std::iter::from_fn(|| decoding.pop()).collect(), fault)
 }
 
-/// With ids that were made up here as stars.
+/// With generated ids replaced by `*`.
 fn text(deltas: Vec<Delta>) -> Vec<String> {
     deltas.into_iter().map(|delta| shown(&[Ok::<_, Error>(delta)])).collect()
 }
@@ -57,7 +57,7 @@ proptest! {
     }
 
     #[test]
-    fn an_early_end_gives_a_beginning_and_a_fault(wire in 0..ALL.len(), place in 0.0..1.0_f64) {
+    fn a_truncated_stream_gives_a_prefix_and_a_fault(wire in 0..ALL.len(), place in 0.0..1.0_f64) {
         let wire = ALL[wire];
         for cell in cells(wire) {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a short text")]
@@ -70,19 +70,19 @@ proptest! {
                     prop_assert!(fault == Fault::Cut || Some(&fault) == whole_fault.as_ref(), "{:?}", fault);
                     prop_assert!(whole.starts_with(&early), "{:?} {:?}", whole, early);
                 }
-                // All has been said but perhaps the usage.
+                // Only the usage may be missing.
                 None => prop_assert_eq!(&whole[..whole.len() - 1], &early[..early.len() - 1]),
             }
         }
     }
 
     #[test]
-    fn no_bytes_break_a_decoder(wire in 0..ALL.len(), bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_do_not_panic(wire in 0..ALL.len(), bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         decode(ALL[wire], [bytes.as_slice()]);
     }
 
     #[test]
-    fn no_change_of_a_stream_breaks_a_decoder(wire in 0..ALL.len(), from in ".{1,3}", to in ".{0,3}", word in "(null|\"text\"|\\{|\\[|0|-1|\"\")") {
+    fn modified_streams_do_not_panic(wire in 0..ALL.len(), from in ".{1,3}", to in ".{0,3}", word in "(null|\"text\"|\\{|\\[|0|-1|\"\")") {
         let wire = ALL[wire];
         for cell in cells(wire) {
             decode(wire, [cell.stream.replace(&from, &to).as_bytes()]);

@@ -1,4 +1,4 @@
-//! Stores as accidents leave them, and those that are only foreign, newer or in use.
+//! Damaged stores, and those that are only foreign, newer or in use.
 
 use super::*;
 use crate::store::{
@@ -15,7 +15,7 @@ struct Place {
 }
 
 impl Place {
-    /// A store with enough in it that most of its pages are full, closed well.
+    /// A properly closed store with enough rows that most of its pages are full.
     async fn new(rows: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
@@ -36,8 +36,8 @@ impl Place {
         names
     }
 
-    /// Writes over pages of the store's file, which begin with 1.
-    fn spoil(&self, first: usize, count: usize) {
+    /// Overwrites pages of the store's file; the first page is 1.
+    fn overwrite(&self, first: usize, count: usize) {
         let mut bytes = fs::read(&self.path).unwrap();
         bytes[(first - 1) * 4096..(first - 1 + count) * 4096].fill(0xa5);
         fs::write(&self.path, bytes).unwrap();
@@ -64,7 +64,7 @@ async fn rows(database: &Database) -> Result<u64, Error> {
 }
 
 #[tokio::test]
-async fn a_damaged_store_is_set_aside_whole_and_a_new_one_serves() {
+async fn a_damaged_store_is_set_aside_and_replaced_by_a_new_one() {
     const TEXT: &[u8] = b"this is not a database, but a text of some length. ";
     let cases: [(&str, &Accident); 6] = [
         ("a text", &|place| fs::write(&place.path, TEXT.repeat(400)).unwrap()),
@@ -78,8 +78,8 @@ async fn a_damaged_store_is_set_aside_whole_and_a_new_one_serves() {
             bytes[..100].fill(0x5a);
             fs::write(&place.path, bytes).unwrap();
         }),
-        ("one page", &|place| place.spoil(2, 1)),
-        ("its middle", &|place| place.spoil(40, 2)),
+        ("one page", &|place| place.overwrite(2, 1)),
+        ("its middle", &|place| place.overwrite(40, 2)),
     ];
     for (name, accident) in cases {
         let place = Place::new(300).await;
@@ -98,11 +98,11 @@ async fn a_damaged_store_is_set_aside_whole_and_a_new_one_serves() {
 }
 
 #[tokio::test]
-async fn a_log_goes_with_its_store_and_a_store_that_only_died_is_whole() {
+async fn a_log_is_set_aside_with_its_store_and_a_crash_is_not_damage() {
     let place = Place::new(10).await;
     let database = place.open().unwrap();
     fill_more(&database).await;
-    // As a crash leaves them.
+    // As after a crash.
     let copy = place.directory.path().join("copy.db");
     for suffix in ["", "-wal"] {
         fs::copy(beside(&place.path, suffix), beside(&copy, suffix)).unwrap();
@@ -112,7 +112,7 @@ async fn a_log_goes_with_its_store_and_a_store_that_only_died_is_whole() {
     let died = copied.open().unwrap();
     assert_eq!((died.set_aside(), rows(&died).await.unwrap()), (None, 11));
     drop(died);
-    // Emptied by an accident: SQLite alone would throw the log away.
+    // The file was truncated: SQLite would delete the log.
     fs::write(&copied.path, "").unwrap();
     fs::write(beside(&copied.path, "-wal"), &log).unwrap();
     let fresh = copied.open().unwrap();
@@ -128,7 +128,7 @@ async fn fill_more(database: &Database) {
 }
 
 #[tokio::test]
-async fn what_is_foreign_newer_or_locked_is_told_and_left_alone() {
+async fn a_foreign_newer_or_locked_store_is_reported_and_left_alone() {
     let change = |sql: &'static str| {
         move |place: &Place| Connection::open(&place.path).unwrap().execute_batch(&format!("PRAGMA journal_mode = DELETE; {sql}")).unwrap()
     };
@@ -163,17 +163,17 @@ async fn what_is_foreign_newer_or_locked_is_told_and_left_alone() {
 }
 
 #[tokio::test]
-async fn from_the_first_sign_of_damage_nothing_is_written_and_the_next_start_begins_anew() {
-    // Too large to be looked through when it is opened.
+async fn after_damage_nothing_is_written_and_the_next_start_sets_the_store_aside() {
+    // Too large to be checked when it is opened.
     let place = Place::new(6000).await;
-    assert!(fs::metadata(&place.path).unwrap().len() > SMALL);
-    place.spoil(700, 300);
+    assert!(fs::metadata(&place.path).unwrap().len() > SMALL_STORE_BYTES);
+    place.overwrite(700, 300);
     let database = place.open().unwrap();
     assert_eq!(database.set_aside(), None);
     database.write(|write| Ok(write.connection.execute_batch("INSERT INTO session_deleted VALUES ('s')")?)).await.unwrap();
     let error = rows(&database).await.unwrap_err();
     assert!(error.is_damage() && error.is_unavailable(), "{error}");
-    database.is_damaged().await;
+    database.wait_for_damage().await;
     for _ in 0..2 {
         let refused = fill(&database, 1).await.unwrap_err();
         assert!(matches!(refused, Error::Damaged { .. }), "{refused}");
@@ -182,27 +182,27 @@ async fn from_the_first_sign_of_damage_nothing_is_written_and_the_next_start_beg
     database.close();
     let again = place.open().unwrap();
     assert!(again.set_aside().is_some() && rows(&again).await.unwrap() == 0);
-    assert!(!note(&place.path).exists());
+    assert!(!suspect_file(&place.path).exists());
 }
 
 #[tokio::test]
-async fn looking_through_a_store_in_use_finds_damage_that_nothing_has_met_yet() {
+async fn checking_a_store_in_use_finds_damage_before_a_read_does() {
     let place = Place::new(6000).await;
     let whole = place.open().unwrap();
-    whole.look_through().await.unwrap();
+    whole.check_integrity().await.unwrap();
     assert_eq!(whole.damage(), None);
     whole.close();
-    place.spoil(700, 300);
+    place.overwrite(700, 300);
     let database = place.open().unwrap();
-    database.look_through().await.unwrap_err();
+    database.check_integrity().await.unwrap_err();
     assert!(fill(&database, 1).await.unwrap_err().is_damage());
 }
 
 #[tokio::test]
-async fn a_suspected_store_that_is_whole_is_kept() {
+async fn a_suspected_store_that_is_intact_is_kept() {
     let place = Place::new(5).await;
-    fs::write(note(&place.path), "a page could not be read").unwrap();
+    fs::write(suspect_file(&place.path), "a page could not be read").unwrap();
     let database = place.open().unwrap();
     assert_eq!((database.set_aside(), rows(&database).await.unwrap()), (None, 5));
-    assert!(!note(&place.path).exists(), "it is looked at once");
+    assert!(!suspect_file(&place.path).exists(), "it is looked at once");
 }

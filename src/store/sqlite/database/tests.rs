@@ -1,4 +1,4 @@
-//! What is promised of writing, of reading, and of a store that fails.
+//! The guarantees of writing and reading, and of a store that fails.
 
 use rusqlite::Connection;
 
@@ -21,7 +21,7 @@ fn insert(write: &SqliteRows<'_>, key: &str) -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_failing_job_takes_only_its_own_changes_back() {
+async fn a_failing_job_rolls_back_only_its_own_changes() {
     let (_directory, database) = store();
     let (announced, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let jobs = (0..20).map(|number| {
@@ -48,7 +48,7 @@ async fn a_failing_job_takes_only_its_own_changes_back() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_alone_in_its_batch_takes_its_changes_back_too() {
+async fn the_only_job_of_a_batch_rolls_back_its_changes_too() {
     let (_directory, database) = store();
     let announced = Arc::new(std::sync::atomic::AtomicU32::new(0));
     for number in 0..9 {
@@ -71,17 +71,17 @@ async fn a_job_that_is_alone_in_its_batch_takes_its_changes_back_too() {
     assert_eq!(database.state().0.failure, None, "the store has not failed");
 }
 
-/// A store in which deltas wait for company longer than any test runs.
-fn patient_store() -> (tempfile::TempDir, Database) {
+/// A store that delays deltas for longer than any test runs.
+fn store_with_long_delay() -> (tempfile::TempDir, Database) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
-    let database = Database::open_paced(&path, Durability::Process, Arc::new(|_| {}), Duration::from_secs(3600)).unwrap();
+    let database = Database::open_with_delay(&path, Durability::Process, Arc::new(|_| {}), Duration::from_secs(3600)).unwrap();
     (directory, database)
 }
 
 #[tokio::test]
-async fn what_is_urgent_waits_for_no_pause_and_takes_the_deltas_before_it_along() {
-    let (_directory, database) = patient_store();
+async fn an_urgent_job_commits_the_deltas_before_it_without_delay() {
+    let (_directory, database) = store_with_long_delay();
     for number in 0..3 {
         let mut delta = Box::pin(database.write_delta(move |w| insert(w, &format!("testdelta{number}"))));
         assert!(futures::poll!(&mut delta).is_pending());
@@ -92,8 +92,8 @@ async fn what_is_urgent_waits_for_no_pause_and_takes_the_deltas_before_it_along(
 }
 
 #[tokio::test]
-async fn many_deltas_wait_for_no_pause_and_a_close_waits_for_none_either() {
-    let (_directory, database) = patient_store();
+async fn a_full_batch_and_a_close_commit_without_delay() {
+    let (_directory, database) = store_with_long_delay();
     let mut deltas = Box::pin(futures::future::join_all((0..300).map(|n| database.write_delta(move |w| insert(w, &format!("test{n}"))))));
     assert!(futures::poll!(&mut deltas).is_pending());
     until(|| database.state().0 == WriterState { waiting: 44, ..WriterState::default() }).await;
@@ -103,9 +103,9 @@ async fn many_deltas_wait_for_no_pause_and_a_close_waits_for_none_either() {
 }
 
 #[tokio::test]
-async fn no_delta_is_forgotten_however_the_writer_waits() {
+async fn every_delta_is_committed_with_and_without_a_timer() {
     let (_directory, database) = store();
-    // One after the other: each arrives while the writer waits, with a timer or without.
+    // In sequence: each arrives while the writer waits, with a timer or without.
     for number in 0..60 {
         database.write_delta(move |w| insert(w, &format!("test{number}"))).await.unwrap();
         if number % 20 == 0 {
@@ -128,7 +128,7 @@ async fn deltas_are_committed_and_a_close_flushes() {
 }
 
 #[tokio::test]
-async fn it_tells_what_it_is_doing_even_while_everything_hangs() {
+async fn the_state_is_readable_while_all_jobs_hang() {
     let (_directory, database) = store();
     let gate = Arc::new(std::sync::Barrier::new(4));
     let reads: Vec<_> = (0..3)
@@ -148,7 +148,7 @@ async fn it_tells_what_it_is_doing_even_while_everything_hangs() {
         Ok(())
     });
     let mut work = Box::pin(async { futures::join!(futures::future::join_all(reads), write) });
-    // The jobs are queued at the first poll; then the threads take theirs.
+    // The first poll queues the jobs; then the threads take them.
     assert!(futures::poll!(&mut work).is_pending());
     until(|| database.state().0.busy.is_some()).await;
     let mut late = Box::pin(database.write(|write| insert(write, "test")));
@@ -165,14 +165,14 @@ async fn it_tells_what_it_is_doing_even_while_everything_hangs() {
 async fn until(is_so: impl Fn() -> bool) {
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while !is_so() {
-        assert!(std::time::Instant::now() < deadline, "it never came");
+        assert!(std::time::Instant::now() < deadline, "timed out");
         tokio::task::yield_now().await;
     }
 }
 #[tokio::test]
-async fn a_failed_commit_is_remembered_until_one_holds() {
+async fn a_failed_commit_is_reported_until_the_next_success() {
     let (_directory, database) = store();
-    // Ends the transaction under the writer, so that the commit finds none.
+    // Ends the transaction behind the writer's back, so that the commit finds none.
     let _ = database.write(|write| Ok(write.connection.execute_batch("ROLLBACK")?)).await;
     until(|| database.state().0.failure.is_some_and(|failure| !failure.is_empty())).await;
     database.write(|write| insert(write, "test")).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_failed_commit_is_remembered_until_one_holds() {
 }
 
 #[tokio::test]
-async fn a_disk_that_fills_up_fails_jobs_and_never_lies_about_them() {
+async fn a_full_disk_fails_jobs_and_no_lost_job_is_confirmed() {
     let (_directory, database) = store();
     let limit: i64 = database
         .write(|write| {
@@ -190,7 +190,7 @@ async fn a_disk_that_fills_up_fails_jobs_and_never_lies_about_them() {
         .await
         .unwrap();
     let (announced, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    // The writer is held until everything is queued, so that all of it is one batch.
+    // The writer is blocked until everything is queued, so that it is one batch.
     let (release, held) = std::sync::mpsc::channel::<()>();
     let hold = database.write(move |_| {
         let _ = held.recv();
@@ -212,7 +212,7 @@ async fn a_disk_that_fills_up_fails_jobs_and_never_lies_about_them() {
     let jobs = futures::future::join_all(jobs);
     let (_, results) = tokio::join!(hold, async {
         let jobs = std::pin::pin!(jobs);
-        // Polled once, every job is queued.
+        // One poll queues each job.
         let (first, jobs) = match futures::future::select(jobs, std::future::ready(())).await {
             futures::future::Either::Left((results, _)) => (Some(results), None),
             futures::future::Either::Right(((), jobs)) => (None, Some(jobs)),
@@ -251,7 +251,7 @@ fn a_newer_store_is_refused_and_left_untouched() {
 
 #[cfg(unix)]
 #[test]
-fn nobody_else_may_read_it() {
+fn other_users_cannot_read_the_store() {
     use std::os::unix::fs::PermissionsExt as _;
     let (directory, _database) = store();
     for entry in std::fs::read_dir(directory.path()).unwrap() {

@@ -1,6 +1,7 @@
 //! What is decided about whole command lines, by the tool itself but for running them.
 
 mod lines;
+mod plan;
 mod properties;
 #[cfg(unix)]
 mod witness;

@@ -1,0 +1,167 @@
+//! What the tasks of all sessions share, and how they read a session.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use polytree_protocol::{id::SessionId, session::Session};
+use tokio::sync::mpsc;
+
+use super::{Error, Workspaces, activity::Activity, mailbox::Command, progress::AllProgress, status::Statuses};
+use crate::{
+    permission::Broker,
+    stdx::{disk, idle::IdlePool, tasks::Tasks},
+    store::Store,
+    tool::file_times::FileTimes,
+};
+
+/// For so many sessions it is known which files they have read.
+const MAX_FILE_TIMES: usize = 512;
+/// How long a list of sessions waits for a file system. Directories on one that does not answer count as missing.
+const LIST_TIMEOUT: Duration = Duration::from_secs(1);
+/// The same for one session.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) struct Shared {
+    pub store: Arc<Store>,
+    pub broker: Arc<Broker>,
+    pub workspaces: Arc<dyn Workspaces>,
+    pub tasks: Tasks,
+    pub statuses: Statuses,
+    pub progress: AllProgress,
+    pub activity: Arc<Activity>,
+    /// Turns that wait for a person are suspended now, and resumed by the next daemon.
+    pub shutting_down: AtomicBool,
+    // Held for a look-up or an insert, never across an await.
+    live: Mutex<HashMap<SessionId, mpsc::UnboundedSender<Command>>>,
+    /// Sessions whose open answer or queue waits for the user's next command.
+    deferred: Mutex<HashSet<SessionId>>,
+    /// A session that is evicted only has to read its files again.
+    file_times: IdlePool<SessionId, FileTimes>,
+}
+
+impl Shared {
+    pub fn new(store: Arc<Store>, broker: Arc<Broker>, workspaces: Arc<dyn Workspaces>, tasks: Tasks) -> Self {
+        let statuses = Statuses::default();
+        Self {
+            store,
+            broker,
+            workspaces,
+            tasks,
+            progress: AllProgress::default(),
+            activity: Activity::new(statuses.changed().clone()),
+            statuses,
+            shutting_down: AtomicBool::new(false),
+            live: Mutex::default(),
+            deferred: Mutex::default(),
+            file_times: IdlePool::new(MAX_FILE_TIMES),
+        }
+    }
+
+    /// The mailboxes of the sessions that have a task.
+    pub fn live(&self) -> MutexGuard<'_, HashMap<SessionId, mpsc::UnboundedSender<Command>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn deferred(&self) -> MutexGuard<'_, HashSet<SessionId>> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn is_shutting_down(&self) -> bool {
+        self.shutting_down.load(Ordering::Relaxed)
+    }
+
+    /// When the session last read each file.
+    pub fn file_times(&self, id: &SessionId) -> Arc<FileTimes> {
+        self.file_times.get_or_insert(id, |_| true, |_| Arc::default())
+    }
+
+    /// For how many sessions it is known which files they have read.
+    pub fn readers(&self) -> usize {
+        self.file_times.count()
+    }
+
+    /// The session's open answer or queue waits for the user's next command.
+    pub fn defer(&self, id: &SessionId) {
+        self.deferred().insert(id.clone());
+    }
+
+    /// Whether anything was deferred; the caller takes care of it now.
+    pub fn take_deferred(&self, id: &SessionId) -> bool {
+        self.deferred().remove(id)
+    }
+
+    pub fn is_deferred(&self, id: &SessionId) -> bool {
+        self.deferred().contains(id)
+    }
+
+    pub fn forget(&self, id: &SessionId) {
+        self.statuses.clear(id);
+        self.take_deferred(id);
+        self.file_times.remove(id);
+    }
+
+    /// A session as it is stored. Whether its directory is missing has not been checked.
+    pub async fn stored(&self, id: &SessionId) -> Result<Session, Error> {
+        self.store.session(id.clone()).await?.0.ok_or_else(|| Error::UnknownSession(id.clone()))
+    }
+
+    /// A session; whether its directory is missing has been checked.
+    pub async fn session(&self, id: &SessionId) -> Result<Session, Error> {
+        let (mut session, checkouts) = self.store.session(id.clone()).await?;
+        if self.has_moved(checkouts, LOOK_TIMEOUT).await {
+            session = self.store.session(id.clone()).await?.0;
+        }
+        let mut session = session.ok_or_else(|| Error::UnknownSession(id.clone()))?;
+        let directory = PathBuf::from(&session.directory);
+        let is_there = disk::run(session.directory.clone(), move || directory.is_dir());
+        session.missing = !tokio::time::timeout(LOOK_TIMEOUT, is_there).await.unwrap_or_default();
+        Ok(session)
+    }
+
+    /// Finds worktrees that git has moved; returns whether any has. On failure they stay missing.
+    async fn has_moved(&self, checkouts: Vec<i64>, timeout: Duration) -> bool {
+        if checkouts.is_empty() {
+            return false;
+        }
+        self.workspaces.follow(checkouts, timeout).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "moved worktrees could not be located");
+            false
+        })
+    }
+
+    /// Reads sessions, and again if a missing directory was found elsewhere.
+    pub async fn all<F: Future<Output = Result<Vec<Session>, Error>>>(&self, read: impl Fn() -> F) -> Result<Vec<Session>, Error> {
+        let mut sessions = read().await?;
+        let missing = look(&mut sessions).await;
+        if missing.is_empty() {
+            return Ok(sessions);
+        }
+        let checkouts = self.store.linked_checkouts(missing).await?;
+        if self.has_moved(checkouts, LIST_TIMEOUT).await {
+            sessions = read().await?;
+            look(&mut sessions).await;
+        }
+        Ok(sessions)
+    }
+}
+
+/// Checks the directories of sessions. Returns the sessions whose directory is missing.
+async fn look(sessions: &mut [Session]) -> Vec<SessionId> {
+    let directories = sessions.iter().map(|session| session.directory.clone().into()).collect();
+    let found = disk::are_directories(directories, LIST_TIMEOUT).await;
+    let mut missing = Vec::new();
+    for (session, is_there) in sessions.iter_mut().zip(found) {
+        session.missing = !is_there;
+        if session.missing {
+            missing.push(session.id.clone());
+        }
+    }
+    missing
+}

@@ -1,0 +1,355 @@
+//! What a running tool call may do to its session: ask for leave, tell how far it is, change the task list. Owns the
+//! call's part, so that whoever closes it first wins and nothing is written after.
+
+use std::sync::{
+    Arc, PoisonError,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use polytree_protocol::{
+    events::{EventPayload, FilePath, PartDelta},
+    id::PermissionId,
+    part::{Part, Span, ToolCompleted, ToolFailed, ToolPart, ToolRunning, ToolState},
+    permission::{Action, Permission, PermissionTime, Rule},
+    sandbox::{Mode, SandboxReport},
+    todo::Todo,
+};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
+
+use super::batch::Batch;
+use crate::{
+    permission::{
+        Answer, Question, grant_rule,
+        mode::{self, Authority, Request},
+        rules::{Decision, Rules, stricter},
+    },
+    session::{Error, turn::state::Turn},
+    stdx::{ids, paths::AbsPath, time::now_ms, visible},
+    store,
+    tool::{
+        context::{Approval, Ask, Host, ToolContext},
+        definition::{ToolError, ToolOutput},
+    },
+};
+
+/// The session's side of one tool call.
+pub(super) struct CallHost {
+    turn: Arc<Turn>,
+    // Taken when the call is closed. A tokio mutex: held while the part is written, so that writes keep their order.
+    part: Mutex<Option<ToolPart>>,
+    waiting: AtomicUsize,
+    /// A person has said yes.
+    answered: AtomicBool,
+    batch: Arc<Batch>,
+    // The permit to work, given back while a person is waited for. A plain mutex: held to put it there or take it out.
+    slot: std::sync::Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl CallHost {
+    pub fn new(turn: &Arc<Turn>, part: ToolPart, batch: &Arc<Batch>) -> Arc<Self> {
+        Arc::new(Self {
+            turn: Arc::clone(turn),
+            part: Mutex::new(Some(part)),
+            waiting: AtomicUsize::new(0),
+            answered: AtomicBool::new(false),
+            batch: Arc::clone(batch),
+            slot: std::sync::Mutex::default(),
+        })
+    }
+
+    /// What the calls of the answer share.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Waits until the call may work; false when the turn was aborted before.
+    pub async fn begin(&self) -> bool {
+        let slot = self.batch.slot().await;
+        let begun = slot.is_some();
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = slot;
+        begun
+    }
+
+    /// Lets another call work.
+    pub fn rest(&self) {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Whether a question of this call is open.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Stores the call's end, unless it is closed already.
+    pub async fn close(&self, result: Result<ToolOutput, ToolError>) -> Result<(), Error> {
+        let mut slot = self.part.lock().await;
+        let Some(mut part) = slot.take() else { return Ok(()) };
+        let ToolState::Running(running) = &part.state else { return Ok(()) };
+        part.state = closed(running, result);
+        self.write(part).await?;
+        self.rest();
+        Ok(())
+    }
+
+    async fn write(&self, part: ToolPart) -> Result<(), store::Error> {
+        self.turn.shared.store.commit(self.turn.unit().part(Part::Tool(part))).await
+    }
+
+    /// Of what nothing has to allow, only what a rule asks for or denies is asked for.
+    fn complete(&self, ask: &mut Ask) {
+        let rules = self.turn.rules(&[]);
+        let quiet = std::mem::take(&mut ask.quiet).into_iter();
+        ask.patterns.extend(quiet.filter(|pattern| rules.evaluate_quiet(ask.kind, pattern) != Action::Allow));
+        ask.patterns.dedup();
+        if ask.force && ask.kind == "bash" {
+            // Nobody but a person may say yes to what could be one of these.
+            let denies: Vec<&str> = rules.denied(ask.kind).collect();
+            if !denies.is_empty() {
+                ask.metadata["denies"] = denies.into();
+            }
+        }
+    }
+
+    /// What the mode says of something that would be asked for.
+    async fn by_mode(&self, ask: &Ask, decisions: &[Decision]) -> Result<Option<mode::Answer>, ToolError> {
+        let rules = self.turn.rules(&[]);
+        // No mode makes an agent that only looks do more.
+        if rules.denies_all("edit") {
+            return Ok(None);
+        }
+        let request = Request { kind: ask.kind, patterns: &ask.patterns, decisions, force: ask.force, denies: rules.denies_a_command() };
+        Ok(request.answered_by(self.turn.mode().await?))
+    }
+
+    /// What the rules say, then the grants.
+    async fn decide(&self, ask: &Ask) -> Result<Decided, ToolError> {
+        let by = |rules: &Rules| {
+            let decisions: Vec<Decision> = ask.patterns.iter().map(|pattern| rules.decide(ask.kind, pattern)).collect();
+            let start = if ask.force { Action::Ask } else { Action::Allow };
+            let action = decisions.iter().map(|decision| decision.action).fold(start, stricter);
+            Decided { action, decisions }
+        };
+        let rules = self.turn.rules(&[]);
+        let decided = by(&rules);
+        // What was granted to an agent that works is not granted to one that only looks.
+        if decided.action != Action::Ask || ask.force || rules.denies_all("edit") {
+            return Ok(decided);
+        }
+        let grants = self
+            .turn
+            .shared
+            .broker
+            .grants(self.turn.session.project_id.clone())
+            .await
+            .map_err(|error| ToolError::failed(error.to_string()))?;
+        if grants.is_empty() {
+            return Ok(decided);
+        }
+        let grants: Vec<Rule> = grants.iter().map(grant_rule).collect();
+        Ok(by(&self.turn.rules(&grants)))
+    }
+
+    async fn wait_for_answer(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError> {
+        let failed = |error: &dyn std::fmt::Display| ToolError::failed(format!("leave could not be asked for: {error}"));
+        let created = now_ms();
+        // A grant given elsewhere answers no question of an agent that only looks.
+        let rules = self.turn.rules(&[]);
+        let forced = ask.force || rules.denies_all("edit");
+        let permission = Permission {
+            id: PermissionId::from_ulid(ids::next()),
+            session_id: context.session_id.clone(),
+            message_id: context.message_id.clone(),
+            call_id: context.call_id.clone(),
+            kind: ask.kind.to_owned(),
+            patterns: ask.patterns,
+            always: ask.always,
+            title: visible::exact(&ask.title),
+            metadata: ask.metadata,
+            time: PermissionTime { created },
+        };
+        let session = &self.turn.session;
+        let question = Question { permission, project_id: session.project_id.clone(), directory: session.directory.clone(), forced };
+        let (id, mut answer) = self.turn.shared.broker.ask(question, rules).await.map_err(|error| failed(&error))?;
+        if let Ok(answer) = answer.try_recv() {
+            return self.take(answer);
+        }
+        let (shared, scope) = (&self.turn.shared, &self.turn.scope);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.rest();
+        // The question is stored, and that is what counts.
+        if let Err(error) = shared.statuses.open_question(&shared.store, scope, id.clone(), created).await {
+            tracing::warn!(%error, "a status could not be told");
+        }
+        let answer = tokio::select! {
+            () = context.cancel.cancelled() => None,
+            answer = &mut answer => Some(answer.unwrap_or(Answer::Withdrawn)),
+        };
+        match answer {
+            Some(answer) => {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                shared.statuses.close_question(&shared.store, scope, &id).await.map_err(|error| failed(&error))?;
+                self.take(answer)?;
+                if self.begin().await { Ok(()) } else { Err(ToolError::Aborted) }
+            }
+            // Still counted as waiting: whether the question outlives the turn is for the turn to decide.
+            None => Err(ToolError::Aborted),
+        }
+    }
+
+    fn take(&self, answer: Answer) -> Result<(), ToolError> {
+        self.answered.fetch_or(answer == Answer::Allowed, Ordering::Relaxed);
+        as_result(answer)
+    }
+}
+
+/// The closed state of a call.
+pub(super) fn closed(running: &ToolRunning, result: Result<ToolOutput, ToolError>) -> ToolState {
+    let time = Span { start: running.time.start, end: Some(now_ms()) };
+    match result {
+        Ok(output) => ToolState::Completed(ToolCompleted {
+            input: running.input.clone(),
+            output: output.output,
+            title: output.title,
+            metadata: if output.metadata.is_null() { json!({}) } else { output.metadata },
+            time,
+            attachments: output.attachments,
+        }),
+        Err(error) => {
+            let mut metadata = running.metadata.clone();
+            if error == ToolError::Aborted {
+                let fields = metadata.get_or_insert_with(|| json!({}));
+                fields["aborted"] = Value::Bool(true);
+            }
+            ToolState::Error(ToolFailed { input: running.input.clone(), error: error.to_string(), metadata, time })
+        }
+    }
+}
+
+/// What the rules say of something that is asked for.
+struct Decided {
+    /// Of all of it.
+    action: Action,
+    /// Of each pattern.
+    decisions: Vec<Decision>,
+}
+
+fn denied(ask: &Ask) -> ToolError {
+    ToolError::Denied(format!(
+        "a permission rule of the user denies `{}` for {}; do not try to reach the same end by another way",
+        ask.kind,
+        ask.patterns.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ")
+    ))
+}
+
+fn as_result(answer: Answer) -> Result<(), ToolError> {
+    match answer {
+        Answer::Allowed => Ok(()),
+        Answer::Rejected(message) => Err(ToolError::Rejected { message }),
+        Answer::Withdrawn => Err(ToolError::Aborted),
+    }
+}
+
+#[async_trait]
+impl Host for CallHost {
+    async fn ask(&self, context: &ToolContext, mut ask: Ask) -> Result<(), ToolError> {
+        self.complete(&mut ask);
+        let decided = self.decide(&ask).await?;
+        match decided.action {
+            Action::Allow => Ok(()),
+            Action::Deny => Err(denied(&ask)),
+            Action::Ask if self.by_mode(&ask, &decided.decisions).await? == Some(mode::Answer::Yes) => Ok(()),
+            Action::Ask => self.wait_for_answer(context, ask).await,
+        }
+    }
+
+    fn was_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    fn rules(&self) -> Rules {
+        self.turn.rules(&[])
+    }
+
+    async fn ask_command(&self, context: &ToolContext, mut ask: Ask, can_confine: bool) -> Result<Approval, ToolError> {
+        self.complete(&mut ask);
+        let Decided { action, decisions } = self.decide(&ask).await?;
+        match action {
+            Action::Deny => return Err(denied(&ask)),
+            Action::Ask => {
+                return match self.by_mode(&ask, &decisions).await? {
+                    Some(mode::Answer::Yes) => Ok(Approval::User),
+                    Some(mode::Answer::Confined) if can_confine => Ok(Approval::Sandboxed),
+                    // What a person allows runs without the sandbox, and the question says so.
+                    _ => {
+                        ask.metadata["sandbox"] = json!(SandboxReport::default());
+                        self.wait_for_answer(context, ask).await.map(|()| Approval::User)
+                    }
+                };
+            }
+            Action::Allow => {}
+        }
+        if self.turn.rules(&[]).denies_all("edit") {
+            return Ok(Approval::ReadRules);
+        }
+        let own = self.turn.workspace.agent_rules.get(&self.turn.agent.name).map_or(&[][..], Vec::as_slice);
+        Ok(match (mode::authority(&decisions, own), self.turn.mode().await?) {
+            (_, Mode::All) | (Authority::User, _) => Approval::User,
+            (Authority::BuiltIn, _) => Approval::ReadRules,
+            (Authority::Project, Mode::Edits) if can_confine => Approval::Sandboxed,
+            (Authority::Project, _) => Approval::User,
+        })
+    }
+
+    async fn progress(&self, context: &ToolContext, title: Option<String>, mut metadata: Value) {
+        self.turn.progress.touch();
+        context.guard.secrets.clean_value(&mut metadata);
+        let title = title.map(|title| context.guard.secrets.redact(&title).into_owned());
+        let mut slot = self.part.lock().await;
+        let Some(part) = slot.as_mut() else { return };
+        if let ToolState::Running(running) = &mut part.state {
+            running.title = title;
+            running.metadata = Some(metadata);
+        }
+        if let Err(error) = self.write(part.clone()).await {
+            tracing::warn!(%error, "progress of a tool could not be stored");
+            self.batch.fail(error.into());
+        }
+    }
+
+    async fn output(&self, context: &ToolContext, text: String) {
+        self.turn.progress.touch();
+        let slot = self.part.lock().await;
+        let Some(part) = slot.as_ref() else { return };
+        let delta = PartDelta {
+            session_id: context.session_id.clone(),
+            message_id: context.message_id.clone(),
+            part_id: part.id.clone(),
+            field: "output".into(),
+            delta: text,
+        };
+        if let Err(error) = self.turn.shared.store.commit_delta(self.turn.unit().delta(delta)).await {
+            tracing::warn!(%error, "output of a tool could not be stored");
+            self.batch.fail(error.into());
+        }
+    }
+
+    async fn file_edited(&self, _context: &ToolContext, path: &AbsPath) {
+        let edited = EventPayload::FileEdited(FilePath { path: path.to_string() });
+        if let Err(error) = self.turn.shared.store.commit(self.turn.unit().event(edited)).await {
+            tracing::warn!(%error, "an edit could not be announced");
+            self.batch.fail(error.into());
+        }
+    }
+
+    async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
+        let todos = self.turn.shared.store.todos(self.turn.session.id.clone()).await;
+        todos.map_err(|error| ToolError::failed(error.to_string()))
+    }
+
+    async fn set_todos(&self, todos: Vec<Todo>) -> Result<(), ToolError> {
+        let stored = self.turn.shared.store.commit(self.turn.unit().todos(todos)).await;
+        stored.map_err(|error| ToolError::failed(error.to_string()))
+    }
+}

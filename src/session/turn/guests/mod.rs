@@ -1,0 +1,14 @@
+//! What takes part in a turn beside its loop. A new guest is a file here and a line in [`join`].
+
+mod plan;
+mod schema;
+pub mod structured;
+
+use super::state::{Guest, Turn};
+use crate::session::Error;
+
+/// The guests of a turn, in the order in which they are asked.
+pub(super) fn join(turn: &Turn) -> Result<Vec<Box<dyn Guest>>, Error> {
+    let guests = [plan::join(turn), structured::join(turn)?];
+    Ok(guests.into_iter().flatten().collect())
+}

@@ -1,0 +1,175 @@
+//! A turn: one prompt until the model stops, model calls and their tool calls in turn. Also resumes a turn that an
+//! earlier daemon left waiting for a person.
+
+use std::sync::Arc;
+
+use polytree_protocol::{
+    id::MessageId,
+    message::{Message, MessageError, MessageWithParts, UserMessage},
+    part::{Part, TextPart},
+};
+
+use super::{
+    answer::abort_error,
+    failure::start_error,
+    guests,
+    next::{End, LoopState, Next, StepEnd, next},
+    state::{Fresh, Open, Outcome, Start, Step, Turn},
+    step, title,
+};
+use crate::{
+    session::{Error, ids, progress::Progress, shared::Shared},
+    stdx::{paths::AbsPath, tasks::Tasks},
+    store::Scope,
+};
+
+pub(in crate::session) async fn run(shared: Arc<Shared>, mut start: Start, tasks: Tasks) -> Outcome {
+    let (open, fresh) = (start.open.take(), start.fresh.take());
+    let mut last = open.as_ref().map(|open| open.answer.id.clone());
+    let present = shared.progress.begin(&start.session_id, &start.message_id);
+    let prepared = tokio::select! {
+        // Opening a directory may take long, and an abort does not wait for it.
+        biased;
+        () = tasks.token().cancelled() => None,
+        prepared = prepare(&shared, &start, fresh, &tasks, &present.progress) => Some(prepared),
+    };
+    let result = match prepared {
+        Some(Ok(turn)) => Arc::new(turn).run(open, &mut last).await,
+        Some(Err(Error::Storage(error))) => Err(error.into()),
+        Some(Err(error)) => end_before_start(&shared, &start, start_error(&error), &mut last).await.map(|()| End::Done),
+        // The question of a turn that was just resumed stays open for the next daemon.
+        None if shared.is_shutting_down() && last.is_some() => Ok(End::Suspended),
+        None => end_before_start(&shared, &start, abort_error(&shared), &mut last).await.map(|()| End::Aborted),
+    };
+    match result {
+        Ok(end) => Outcome { last, aborted: end == End::Aborted, suspended: end == End::Suspended, unstored: None },
+        Err(error) => {
+            tracing::error!(%error, session = %start.session_id, "a turn could not be stored");
+            Outcome { last, aborted: tasks.token().is_cancelled(), suspended: false, unstored: Some(error.to_string()) }
+        }
+    }
+}
+
+async fn prepare(
+    shared: &Arc<Shared>,
+    start: &Start,
+    fresh: Option<Fresh>,
+    tasks: &Tasks,
+    progress: &Arc<Progress>,
+) -> Result<Turn, Error> {
+    let Fresh { session, user, workspace } = match fresh {
+        Some(fresh) => fresh,
+        None => read(shared, start, progress).await?,
+    };
+    progress.set_directory(&session.directory);
+    let agent = workspace.agent(Some(&user.agent))?.clone();
+    workspace.models.prepare(&user.model).await;
+    let model = workspace.models.resolve(&user.model)?;
+    let (scope, shared, progress) = (Scope::of(&session), Arc::clone(shared), Arc::clone(progress));
+    let mut turn = Turn { shared, scope, session, workspace, user, agent, model, guests: Vec::new(), tasks: tasks.clone(), progress };
+    turn.guests = guests::join(&turn)?;
+    Ok(turn)
+}
+
+async fn read(shared: &Shared, start: &Start, progress: &Progress) -> Result<Fresh, Error> {
+    let session = shared.session(&start.session_id).await?;
+    progress.set_directory(&session.directory);
+    let stored = shared.store.message(session.id.clone(), start.message_id.clone()).await?;
+    let Some(MessageWithParts { info: Message::User(user), .. }) = stored else {
+        return Err(Error::UnknownMessage(start.message_id.clone()));
+    };
+    let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
+        return Err(Error::DirectoryGone(session.directory));
+    };
+    let workspace = shared.workspaces.open(&directory, &start.environment).await?;
+    Ok(Fresh { session, user, workspace })
+}
+
+/// The turn ends before the model is asked: because the settings changed while the prompt waited, or by an abort. Its
+/// answer says so; one that was to be resumed is closed with everything in it.
+async fn end_before_start(shared: &Shared, start: &Start, error: MessageError, last: &mut Option<MessageId>) -> Result<(), Error> {
+    *last = shared.store.end_before_start(start.session_id.clone(), start.message_id.clone(), last.clone(), error).await?;
+    Ok(())
+}
+
+impl Turn {
+    async fn run(self: Arc<Self>, mut open: Option<Open>, last: &mut Option<MessageId>) -> Result<End, Error> {
+        let (mut state, mut history) = (LoopState::default(), self.history().await?);
+        if open.is_none() {
+            title::start(&self, &history);
+        }
+        loop {
+            let (mut step, ended) = match open.take() {
+                Some(open) => step::resume(&self, open, &mut history).await?,
+                None => step::run(&self, &mut state, &mut history, last).await?,
+            };
+            let wish = self.wish(&mut step, &ended).await?;
+            let next = next(&state, ended, wish);
+            let id = step.answer.id.clone();
+            self.close(step, &next).await?;
+            match next {
+                Next::Step => {
+                    state.steps += 1;
+                    history.extend(self.read_back(&id).await?);
+                }
+                Next::Remind { text, error } => {
+                    state.steps += u32::from(error.is_none());
+                    history.extend(self.read_back(&id).await?);
+                    history.push(self.reminder(text));
+                }
+                // What was said stays stored; the next attempt is a message of its own.
+                Next::Retry(_) => {}
+                Next::End(end) => return Ok(end),
+            }
+        }
+    }
+
+    /// What the guests want to follow: the first wish counts, and every guest is asked.
+    async fn wish(&self, step: &mut Step, ended: &StepEnd) -> Result<Option<Next>, Error> {
+        let mut wish = None;
+        for guest in &self.guests {
+            let own = guest.after_step(self, step, ended).await?;
+            wish = wish.or(own);
+        }
+        Ok(wish)
+    }
+
+    /// An answer as the model reads it in the next step. One that was refused is shown to it all the same.
+    async fn read_back(&self, id: &MessageId) -> Result<Option<MessageWithParts>, Error> {
+        let mut message = self.stored(id).await?;
+        if let Some(MessageWithParts { info: Message::Assistant(answer), .. }) = &mut message {
+            answer.error = None;
+        }
+        Ok(message)
+    }
+
+    /// A text for the model that is not stored.
+    fn reminder(&self, text: String) -> MessageWithParts {
+        let (id, session_id) = (ids::message_id(), self.session.id.clone());
+        let part = TextPart { id: ids::part_id(), session_id, message_id: id.clone(), text, synthetic: true, time: None, metadata: None };
+        MessageWithParts { info: Message::User(UserMessage { id, ..self.user.clone() }), parts: vec![Part::Text(part)], cursor: 0 }
+    }
+
+    /// The conversation before this turn's next answer: every prompt with its answers, in the order of the prompts,
+    /// without the prompts that wait in the queue.
+    async fn history(&self) -> Result<Vec<MessageWithParts>, Error> {
+        let (messages, waiting) = self.shared.store.conversation(self.session.id.clone()).await?;
+        let mut prompts: Vec<(MessageId, Vec<MessageWithParts>)> = Vec::new();
+        for message in messages {
+            match &message.info {
+                Message::User(info) if waiting.contains(&info.id) => {}
+                Message::User(info) => prompts.push((info.id.clone(), vec![message])),
+                Message::Assistant(info) => {
+                    let parent = info.parent_id.clone();
+                    if let Some((_, said)) = prompts.iter_mut().rev().find(|(id, _)| *id == parent) {
+                        said.push(message);
+                    }
+                }
+            }
+        }
+        if let Some(end) = prompts.iter().position(|(id, _)| *id == self.user.id) {
+            prompts.truncate(end + 1);
+        }
+        Ok(prompts.into_iter().flat_map(|(_, said)| said).collect())
+    }
+}

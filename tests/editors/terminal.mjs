@@ -1,0 +1,93 @@
+// The Neovim plugin as a person sees and uses it, in a terminal: node terminal.mjs NVIM PLUGIN OUT
+//
+// OUT is a folder for pictures. It ends with "N passed, N failed".
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import { call, say } from './model_server.mjs'
+import { Screen } from './screen.mjs'
+import { launchChromium, place } from './workbench.mjs'
+
+const [nvim, plugin, out] = process.argv.slice(2).map((name) => path.resolve(name))
+fs.mkdirSync(out, { recursive: true })
+const browser = await launchChromium()
+let passed = 0
+let failed = 0
+
+async function open(background, keep = {}) {
+  const where = keep.where ?? (await place())
+  where.write('project/src/main.rs', 'fn main() {\n    println!("Hello");\n}\n')
+  const xdg = Object.fromEntries(['CONFIG', 'DATA', 'STATE', 'CACHE'].map((name) => [`XDG_${name}_HOME`, path.join(where.root, name)]))
+  const setup = `lua require("polytree").setup({ command = { "${where.executable}", "stdio" } })`
+  const command = `${nvim} --clean --cmd 'set rtp^=${plugin} termguicolors background=${background}' -c '${setup}' src/main.rs`
+  const screen = new Screen(command, { cwd: where.project, env: { ...where.env, ...where.daemon, ...xdg } })
+  await screen.shows('println')
+  return { where, screen }
+}
+
+async function close({ where, screen }) {
+  screen.close()
+  spawnSync(where.executable, ['stop', '--now'], { env: { ...where.env, ...where.daemon } })
+  where.model.close()
+  fs.rmSync(where.root, { recursive: true, force: true })
+}
+
+async function test(name, background, run) {
+  const started = Date.now()
+  const opened = await open(background)
+  try {
+    await run(opened)
+    passed += 1
+    console.log(`ok      ${name} (${Date.now() - started} ms)`)
+  } catch (error) {
+    failed += 1
+    console.log(`FAILED  ${name}\n${error.stack}`)
+  }
+  await close(opened)
+}
+
+const ANSWER = `The greeting is in \`src/main.rs\`. I change it so that it names the **whole world**:
+
+\`\`\`rust
+fn main() {
+    println!("Hello, world");
+}
+\`\`\`
+
+| file | lines |
+|---|---|
+| src/main.rs | 1 |
+`
+
+for (const background of ['dark', 'light']) {
+  await test(`a prompt, an answer and a question on a ${background} screen; the cursor stays where it is`, background, async ({ where, screen }) => {
+    where.model.script(
+      (reply) => {
+        reply.text(ANSWER)
+        reply.call('read', { filePath: 'src/main.rs' })
+        reply.finish()
+      },
+      call('edit', { filePath: 'src/main.rs', oldString: '"Hello"', newString: '"Hello, world"' }),
+      say('Done.'),
+    )
+    screen.type(':Polytree prompt Greet the whole world')
+    screen.keys('Enter')
+    await screen.shows(/edit: may it do this\?[^]*\+ +println!\("Hello, world"\);[^]*ga allow/)
+    await screen.picture(browser, path.join(out, `neovim-${background}.png`), background)
+    // The person goes on typing in the file.
+    screen.type('Go// typed')
+    screen.keys('Escape')
+    await screen.shows('// typed')
+    screen.type('u:Polytree allow')
+    screen.keys('Enter')
+    await screen.shows('Done.')
+    await screen.shows('println!("Hello, world")')
+    assert.match(fs.readFileSync(path.join(where.project, 'src/main.rs'), 'utf8'), /Hello, world/)
+    await screen.picture(browser, path.join(out, `neovim-answered-${background}.png`), background)
+  })
+}
+
+await browser.close()
+console.log(`Neovim's screen: ${passed} passed, ${failed} failed`)
+process.exit(failed ? 1 : 0)
