@@ -42,6 +42,7 @@ pub mod permission;
 pub mod permission_config;
 pub mod project;
 pub mod provider;
+pub mod queue;
 pub mod sandbox;
 pub mod session;
 pub mod symbol;

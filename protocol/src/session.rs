@@ -387,7 +387,7 @@ pub struct AgentInput {
     pub source: Option<Value>,
 }
 
-fn parts_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PartInput>, D::Error> {
+pub(crate) fn parts_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PartInput>, D::Error> {
     struct Visitor;
     impl<'de> serde::de::Visitor<'de> for Visitor {
         type Value = Vec<PartInput>;
@@ -405,7 +405,7 @@ fn parts_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PartI
 }
 
 /// The one place where two shapes are accepted: a plain text is the commonest prompt by far.
-fn parts_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(crate) fn parts_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let parts = generator.subschema_for::<Vec<PartInput>>();
     schemars::json_schema!({ "description": "What is asked: parts, or a plain text.", "oneOf": [{ "type": "string" }, parts] })
 }

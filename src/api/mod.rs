@@ -18,6 +18,7 @@ pub mod find;
 pub mod listen;
 pub mod permission;
 pub mod project;
+pub mod queue;
 pub mod session;
 pub mod symbol;
 pub mod text;

@@ -9,6 +9,7 @@ mod ids;
 mod input;
 mod mailbox;
 mod progress;
+mod queue;
 mod recover;
 mod sampling;
 mod sessions;

@@ -101,6 +101,8 @@ pub trait Messages {
     fn put_part(&mut self, part: &Part) -> Result<()>;
     /// Inserts a part.
     fn insert_part(&mut self, part: &Part) -> Result<()>;
+    /// Deletes a part.
+    fn delete_part(&mut self, id: &PartId) -> Result<()>;
     /// Updates a part and keeps the text that was appended to it.
     fn end_part(&mut self, part: &Part) -> Result<()>;
     /// Appends to a field of a part without rewriting the part.

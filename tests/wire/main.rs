@@ -37,6 +37,7 @@ mod network;
 mod permissions;
 mod projects;
 mod prompt_state;
+mod queue;
 mod reach;
 mod relay;
 mod resources;

@@ -66,7 +66,8 @@ async fn prepare(
     workspace.models.prepare(&user.model).await;
     let model = workspace.models.resolve(&user.model)?;
     let (scope, shared, progress) = (Scope::of(&session), Arc::clone(shared), Arc::clone(progress));
-    let mut turn = Turn { shared, scope, session, workspace, user, agent, model, guests: Vec::new(), tasks: tasks.clone(), progress };
+    let (guests, steering, tasks) = (Vec::new(), Arc::clone(&start.steering), tasks.clone());
+    let mut turn = Turn { shared, scope, session, workspace, user, agent, model, steering, guests, tasks, progress };
     turn.guests = guests::join(&turn)?;
     Ok(turn)
 }
@@ -150,26 +151,42 @@ impl Turn {
         MessageWithParts { info: Message::User(UserMessage { id, ..self.user.clone() }), parts: vec![Part::Text(part)], cursor: 0 }
     }
 
-    /// The conversation before this turn's next answer: every prompt with its answers, in the order of the prompts,
-    /// without the prompts that wait in the queue.
+    /// The conversation before this turn's next answer: every prompt with its answers, without the prompts that wait in the
+    /// queue.
     async fn history(&self) -> Result<Vec<MessageWithParts>, Error> {
         let (messages, waiting) = self.shared.store.conversation(self.session.id.clone()).await?;
-        let mut prompts: Vec<(MessageId, Vec<MessageWithParts>)> = Vec::new();
-        for message in messages {
-            match &message.info {
-                Message::User(info) if waiting.contains(&info.id) => {}
-                Message::User(info) => prompts.push((info.id.clone(), vec![message])),
-                Message::Assistant(info) => {
-                    let parent = info.parent_id.clone();
-                    if let Some((_, said)) = prompts.iter_mut().rev().find(|(id, _)| *id == parent) {
-                        said.push(message);
-                    }
+        Ok(in_order(messages, &waiting, &self.user.id))
+    }
+}
+
+/// The prompts with their answers up to `last`, the prompt of the turn that runs. Prompts that were answered are in the
+/// order of their first answers: a prompt that waited in the queue is stored before others that were answered first.
+fn in_order(messages: Vec<MessageWithParts>, waiting: &[MessageId], last: &MessageId) -> Vec<MessageWithParts> {
+    let mut prompts: Vec<(Option<usize>, Vec<MessageWithParts>)> = Vec::new();
+    for (index, message) in messages.into_iter().enumerate() {
+        match &message.info {
+            Message::User(info) if waiting.contains(&info.id) => {}
+            Message::User(_) => prompts.push((None, vec![message])),
+            Message::Assistant(info) => {
+                let parent = info.parent_id.clone();
+                if let Some((first, said)) = prompts.iter_mut().rev().find(|(_, said)| *said[0].info.id() == parent) {
+                    first.get_or_insert(index);
+                    said.push(message);
                 }
             }
         }
-        if let Some(end) = prompts.iter().position(|(id, _)| *id == self.user.id) {
-            prompts.truncate(end + 1);
-        }
-        Ok(prompts.into_iter().flat_map(|(_, said)| said).collect())
     }
+    if let Some(current) = prompts.iter_mut().find(|(_, said)| said[0].info.id() == last) {
+        current.0.get_or_insert(usize::MAX);
+    }
+    // A prompt without an answer was cancelled: it stays behind the one before it.
+    let mut before = 0;
+    for (first, _) in &mut prompts {
+        before = *first.get_or_insert(before);
+    }
+    prompts.sort_by_key(|(first, _)| *first);
+    if let Some(end) = prompts.iter().position(|(_, said)| said[0].info.id() == last) {
+        prompts.truncate(end + 1);
+    }
+    prompts.into_iter().flat_map(|(_, said)| said).collect()
 }

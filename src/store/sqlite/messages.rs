@@ -137,6 +137,11 @@ impl Messages for SqliteRows<'_> {
         Ok(())
     }
 
+    fn delete_part(&mut self, id: &PartId) -> Result<()> {
+        self.connection.prepare_cached("DELETE FROM part WHERE id = ?1")?.execute([id.as_str()])?;
+        Ok(())
+    }
+
     fn end_part(&mut self, part: &Part) -> Result<()> {
         let data = serde_json::to_string(part)?;
         self.connection.prepare_cached("UPDATE part SET data = ?2 WHERE id = ?1")?.execute(params![part.id().as_str(), data])?;
