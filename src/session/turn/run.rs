@@ -18,7 +18,7 @@ use super::{
     step, title,
 };
 use crate::{
-    session::{Error, ids, progress::Progress, shared::Shared},
+    session::{Error, ids, order::in_order, progress::Progress, shared::Shared},
     stdx::{paths::AbsPath, tasks::Tasks},
     store::Scope,
 };
@@ -155,38 +155,15 @@ impl Turn {
     /// queue.
     async fn history(&self) -> Result<Vec<MessageWithParts>, Error> {
         let (messages, waiting) = self.shared.store.conversation(self.session.id.clone()).await?;
-        Ok(in_order(messages, &waiting, &self.user.id))
+        let mut messages = in_order(messages);
+        messages.retain(|message| !waiting.contains(message.info.id()));
+        // A prompt that was cancelled after this one was stored is not part of what it answers.
+        let own = |message: &MessageWithParts| match &message.info {
+            Message::User(user) => user.id == self.user.id,
+            Message::Assistant(answer) => answer.parent_id == self.user.id,
+        };
+        let end = messages.iter().rposition(own).map_or(messages.len(), |last| last + 1);
+        messages.truncate(end);
+        Ok(messages)
     }
-}
-
-/// The prompts with their answers up to `last`, the prompt of the turn that runs. Prompts that were answered are in the
-/// order of their first answers: a prompt that waited in the queue is stored before others that were answered first.
-fn in_order(messages: Vec<MessageWithParts>, waiting: &[MessageId], last: &MessageId) -> Vec<MessageWithParts> {
-    let mut prompts: Vec<(Option<usize>, Vec<MessageWithParts>)> = Vec::new();
-    for (index, message) in messages.into_iter().enumerate() {
-        match &message.info {
-            Message::User(info) if waiting.contains(&info.id) => {}
-            Message::User(_) => prompts.push((None, vec![message])),
-            Message::Assistant(info) => {
-                let parent = info.parent_id.clone();
-                if let Some((first, said)) = prompts.iter_mut().rev().find(|(_, said)| *said[0].info.id() == parent) {
-                    first.get_or_insert(index);
-                    said.push(message);
-                }
-            }
-        }
-    }
-    if let Some(current) = prompts.iter_mut().find(|(_, said)| said[0].info.id() == last) {
-        current.0.get_or_insert(usize::MAX);
-    }
-    // A prompt without an answer was cancelled: it stays behind the one before it.
-    let mut before = 0;
-    for (first, _) in &mut prompts {
-        before = *first.get_or_insert(before);
-    }
-    prompts.sort_by_key(|(first, _)| *first);
-    if let Some(end) = prompts.iter().position(|(_, said)| said[0].info.id() == last) {
-        prompts.truncate(end + 1);
-    }
-    prompts.into_iter().flat_map(|(_, said)| said).collect()
 }
