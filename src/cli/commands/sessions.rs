@@ -19,6 +19,7 @@ use crate::{
         },
         screen::Screen,
     },
+    session::in_order,
     stdx::{paths::AbsPath, text::ellipsis, time::now_ms},
 };
 
@@ -106,7 +107,7 @@ async fn show(args: SessionsShowArgs, daemon: &Daemon, screen: &mut Screen) -> R
     let directory =
         AbsPath::new(&session.directory).ok_or_else(|| Failure::Failed("the session has no absolute directory".to_owned(), None))?;
     let styled = screen.out.colour;
-    for message in &transcript::in_order(messages) {
+    for message in &in_order(messages) {
         screen.styled(&transcript::message(message, &directory, styled, screen.width))?;
     }
     Ok(Exit::Done)

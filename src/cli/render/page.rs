@@ -7,7 +7,8 @@ use polytree_protocol::{
 };
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html as writer};
 
-use super::{sanitize, transcript::in_order};
+use super::sanitize;
+use crate::session::in_order;
 
 /// Nothing may be loaded or run: texts of models and files are hostile.
 const HEAD: &str = r#"<meta charset="utf-8">
