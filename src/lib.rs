@@ -35,20 +35,20 @@
 pub mod stdx;
 
 pub mod config;
-pub mod jsonrpc;
+mod jsonrpc;
 pub mod sandbox;
 pub mod store;
 
-pub mod event;
-pub mod git;
-pub mod overlay;
+mod event;
+mod git;
+mod overlay;
 
 pub mod agent;
-pub mod file;
+mod file;
 pub mod permission;
 pub mod provider;
 
-pub mod find;
+mod find;
 
 pub mod tool;
 

@@ -216,7 +216,7 @@ impl From<git::Error> for Error {
                 Error::too_large(&text, limit).hint("ask for a directory further down, or have git ignore what is generated")
             }
             E::NotAFile(_) => Error::invalid_state(text),
-            E::Unreadable { .. } | E::Init { .. } => Error::invalid_state(text).caused_by(error),
+            E::Init { .. } => Error::invalid_state(text).caused_by(error),
         }
     }
 }

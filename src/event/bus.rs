@@ -105,7 +105,7 @@ impl Bus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Scope;
+    use crate::store::Scope;
 
     #[test]
     fn a_read_returns_the_records_after_any_cursor() {

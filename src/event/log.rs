@@ -49,7 +49,6 @@ impl Events {
     }
 
     /// Opens the log of a store; from now on committed events reach followers.
-    #[must_use]
     pub fn open(store: Arc<Store>) -> Arc<Self> {
         let bus = Arc::new(Bus::new(store.newest_cursor()));
         let live = Arc::clone(&bus);
@@ -58,13 +57,11 @@ impl Events {
     }
 
     /// The newest committed cursor.
-    #[must_use]
     pub fn newest(&self) -> u64 {
         self.bus.newest()
     }
 
     /// The number of events in the ring, and roughly their bytes.
-    #[must_use]
     pub fn in_memory(&self) -> (usize, usize) {
         self.bus.size()
     }
@@ -93,9 +90,6 @@ impl Events {
 
     /// Removes the oldest events until the log is within both limits. Called at intervals: the age of events grows by
     /// the monotonic time between two calls, so a clock that jumps removes nothing.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn trim(&self, max_age: i64, max_bytes: u64) -> Result<(), store::Error> {
         let now = Moment::now();
         let last = self.last_trim.lock().unwrap_or_else(PoisonError::into_inner).replace(now);

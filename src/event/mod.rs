@@ -9,4 +9,4 @@ mod subscription;
 pub use log::{Error, Events};
 pub use subscription::Subscription;
 
-pub use crate::store::{Filter, Page, Record, Scope};
+pub(crate) use crate::store::{Filter, Page, Record};

@@ -17,9 +17,6 @@ pub struct Subscription {
 
 impl Events {
     /// Follows the log after `since`, or from now on.
-    ///
-    /// # Errors
-    /// As [`Events::list`].
     pub async fn follow(self: &Arc<Self>, since: Option<u64>, filter: Filter) -> Result<Subscription, Error> {
         let (wakeups, position, filter) = self.begin(since, filter).await?;
         Ok(Subscription { events: Arc::clone(self), wakeups, position, filter })
@@ -28,7 +25,6 @@ impl Events {
 
 impl Subscription {
     /// Every matching event up to here has been returned.
-    #[must_use]
     pub fn position(&self) -> u64 {
         self.position
     }

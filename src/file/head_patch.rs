@@ -19,9 +19,6 @@ const MAX_BYTES: u64 = 64 << 20;
 
 /// The patch from the last commit to the file, or to the given text in its place; `None` if both are equal, or if
 /// neither the last commit nor the index contains the file. `file` is a real path.
-///
-/// # Errors
-/// When git cannot read the repository.
 pub(super) async fn against_head(file: &AbsPath, given: Option<&str>) -> Result<Option<String>, Error> {
     let (Some(parent), Some(name)) = (file.parent(), file.as_path().file_name()) else { return Ok(None) };
     if !parent.as_path().is_dir() {
@@ -61,9 +58,6 @@ pub(super) async fn against_head(file: &AbsPath, given: Option<&str>) -> Result<
 }
 
 /// The numbers of lines added and removed, from a blob to the file.
-///
-/// # Errors
-/// When git cannot read the repository.
 pub(super) async fn lines_between(git: &Git, old_id: &[u8], file: &AbsPath) -> Result<(u64, u64), Error> {
     let (old, file) = (git.blob(old_id).await?, file.clone());
     let count = move || patch::line_counts(&old, &content(&file)?);

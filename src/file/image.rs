@@ -28,9 +28,6 @@ pub enum ImageError {
 }
 
 /// The media type of an image that services accept.
-///
-/// # Errors
-/// When a service would reject it.
 pub fn check(bytes: &[u8]) -> Result<&'static str, ImageError> {
     let mime = media_type::of_head(bytes).filter(|mime| mime.starts_with("image/")).ok_or(ImageError::Unknown)?;
     let size = imagesize::blob_size(bytes).map_err(|_| ImageError::Damaged)?;

@@ -1,7 +1,6 @@
 //! Detects media types by the first bytes of a file.
 
 /// The media type by the first bytes; `None` if it is not one of those that models and pages can show.
-#[must_use]
 pub fn of_head(head: &[u8]) -> Option<&'static str> {
     match head {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', ..] => Some("image/png"),

@@ -64,17 +64,11 @@ pub struct Directory(PathBuf);
 #[cfg(not(target_os = "linux"))]
 impl Directory {
     /// A directory at a real path.
-    ///
-    /// # Errors
-    /// Never; reading the names fails instead.
     pub fn open(path: &AbsPath) -> io::Result<Self> {
         Ok(Self(path.as_path().to_owned()))
     }
 
     /// A subdirectory by its name.
-    ///
-    /// # Errors
-    /// Never; reading the names fails instead.
     pub fn child(&self, name: &[u8]) -> io::Result<Self> {
         Ok(Self(self.0.join(as_path(name))))
     }
@@ -82,9 +76,6 @@ impl Directory {
 
 impl Names {
     /// Reads a directory, replacing the previous names. Returns its state before reading.
-    ///
-    /// # Errors
-    /// When it cannot be read, or is not a directory.
     pub fn read(&mut self, directory: &Directory) -> io::Result<State> {
         self.bytes.clear();
         self.entries.clear();
@@ -161,9 +152,6 @@ fn kind(kind: rustix::fs::FileType) -> Kind {
 }
 
 /// The state of a directory.
-///
-/// # Errors
-/// When it is not a directory or does not exist.
 pub fn state(directory: &Path) -> io::Result<State> {
     let metadata = directory.symlink_metadata()?;
     if !metadata.is_dir() {
@@ -184,14 +172,12 @@ fn nanoseconds(seconds: i64, rest: impl Into<i128>) -> i64 {
 
 /// Converts a name, or several separated by `/`, to a path.
 #[cfg(unix)]
-#[must_use]
 pub fn as_path(name: &[u8]) -> &Path {
     Path::new(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name))
 }
 
 /// Converts a name, or several separated by `/`, to a path.
 #[cfg(not(unix))]
-#[must_use]
 pub fn as_path(name: &[u8]) -> std::borrow::Cow<'_, Path> {
     match String::from_utf8_lossy(name) {
         std::borrow::Cow::Borrowed(text) => std::borrow::Cow::Borrowed(Path::new(text)),

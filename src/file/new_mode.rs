@@ -7,10 +7,10 @@ use rustix::{
     io,
 };
 
-/// The mode of a new entry in the directory, with at most the bits `most`. `None` if the umask of this process or the
+/// The mode of a new entry in the directory, with at most the bits `max_mode`. `None` if the umask of this process or the
 /// default access list of the directory decides.
-pub fn wanted(directory: impl AsFd, most: u32, mask: Option<u32>) -> Option<Mode> {
-    mask.filter(|_| !has_default_acl(directory)).map(|mask| mode(most & !mask))
+pub fn wanted(directory: impl AsFd, max_mode: u32, mask: Option<u32>) -> Option<Mode> {
+    mask.filter(|_| !has_default_acl(directory)).map(|mask| mode(max_mode & !mask))
 }
 
 /// The mode with the nine permission bits.
@@ -19,9 +19,6 @@ pub fn mode(bits: u32) -> Mode {
 }
 
 /// Sets the mode of a new entry: the umask of this process may have removed more bits.
-///
-/// # Errors
-/// When the operating system refuses.
 pub fn give(new: impl AsFd, wanted: Mode) -> io::Result<()> {
     let had = Mode::from_raw_mode(fstat(&new)?.st_mode);
     let all = Mode::RWXU | Mode::RWXG | Mode::RWXO;

@@ -17,7 +17,6 @@ pub struct Unified {
 
 impl Unified {
     /// Removes carriage returns before line feeds.
-    #[must_use]
     pub fn new(original: &str) -> Self {
         let mut text = String::with_capacity(original.len());
         let mut dropped = Vec::new();
@@ -35,14 +34,12 @@ impl Unified {
     }
 
     /// The range in the original for a range in `text`.
-    #[must_use]
     pub fn original(&self, range: &Range<usize>) -> Range<usize> {
         let map = |offset: usize| offset + self.dropped.partition_point(|dropped| *dropped < offset);
         map(range.start)..map(range.end)
     }
 
     /// Converts line endings to those that prevail in a range, or in the whole text if the range has none.
-    #[must_use]
     pub fn with_endings_of(&self, range: &Range<usize>, text: &str) -> String {
         let unified = text.replace("\r\n", "\n");
         let within = self.prevailing(range.clone()).or(self.overall);

@@ -25,7 +25,6 @@ pub struct ChangeBatch {
 }
 
 impl ChangeBatch {
-    #[must_use]
     pub fn new(now: Instant) -> Self {
         Self { changes: BTreeMap::new(), tokens: MAX_BURST, refilled: now }
     }
@@ -47,7 +46,6 @@ impl ChangeBatch {
     }
 
     /// Whether there are no changes.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
@@ -72,7 +70,6 @@ impl ChangeBatch {
     }
 
     /// How long to wait before the next report.
-    #[must_use]
     pub fn delay(&self) -> Duration {
         if self.tokens > MAX_BURST / 10 { Duration::from_millis(50) } else { Duration::from_secs(1) }
     }

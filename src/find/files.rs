@@ -29,16 +29,12 @@ pub struct Files {
 
 impl Files {
     /// The files of a tree with this root in a directory; `None` if the tree does not contain the directory.
-    #[must_use]
     pub fn of_tree(root: AbsPath, tree: Arc<Tree>, directory: Vec<u8>) -> Option<Self> {
         tree.position(&directory)?;
         Some(Self { root, tree, directory })
     }
 
     /// Walks a directory. Ends early, with the files found so far, when `is_over` returns true.
-    ///
-    /// # Errors
-    /// When the directory itself cannot be read.
     pub fn walk(root: &AbsPath, bounds: Bounds, is_over: &(dyn Fn() -> bool + Sync)) -> io::Result<Self> {
         let walked = walk::walk(root, b"", Rules::above(root), bounds, &NoWatches, is_over)?;
         let tree = remove_closed(Tree::new(walked.nodes, walked.cut), &walked.closed);
@@ -46,13 +42,11 @@ impl Files {
     }
 
     /// Whether the list was truncated by a limit.
-    #[must_use]
     pub fn is_cut(&self) -> bool {
         self.tree.cut.is_some()
     }
 
     /// The number of directories that could not be read.
-    #[must_use]
     pub fn unreadable(&self) -> usize {
         self.tree.nodes()[self.tree.below(&self.directory)].iter().filter(|node| node.is_unreadable()).count()
     }
@@ -75,7 +69,6 @@ impl Files {
     }
 
     /// The absolute path of a file.
-    #[must_use]
     pub fn path(&self, FileNumber { node, name }: FileNumber) -> PathBuf {
         let listing = &self.tree.nodes()[node as usize].listing;
         let mut path = self.root.as_path().to_owned();
@@ -137,7 +130,6 @@ pub struct Dated {
 
 impl Dated {
     /// Reads the modification time of a file; symbolic links are not followed.
-    #[must_use]
     pub fn now(path: &Path) -> Self {
         let modified = path.symlink_metadata().and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
         Self { path: path.to_owned(), modified }

@@ -25,7 +25,6 @@ pub struct Index {
 
 impl Index {
     /// Starts reading. `siblings` are indexes of the same project, with which equal directories are shared.
-    #[must_use]
     pub fn start(checkout: Checkout, siblings: &[Arc<Self>], notifier: Notifier, budget: Arc<WatchBudget>, tasks: &Tasks) -> Arc<Self> {
         let (requests, received) = mpsc::unbounded_channel();
         let snapshot = Arc::<Mutex<Snapshot>>::default();
@@ -37,16 +36,12 @@ impl Index {
     }
 
     /// The tree, which includes every change that was completed before `since`.
-    ///
-    /// # Errors
-    /// When the root cannot be read.
     pub async fn tree(&self, since: Instant) -> TreeResult {
         let (sender, answer) = oneshot::channel();
         let _ = self.requests.send(TreeRequest { since, answer: sender });
         answer.await.unwrap_or_else(|_| Err(Unreadable("the index was closed".into())))
     }
 
-    #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

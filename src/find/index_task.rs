@@ -469,8 +469,8 @@ fn mark_dirty(dirty: &mut Dirty, listing: &listing::Listing) {
 
 /// Whether a directory has no watch, or its parent has none, so that a replacement would go unnoticed.
 fn is_unwatched(tree: &Tree, node: &Node) -> bool {
-    let is_unwatched = |node: &Node| node.watch == NO_WATCH;
-    is_unwatched(node) || listing::split(node.listing.directory()).is_some_and(|(parent, _)| tree.get(parent).is_none_or(is_unwatched))
+    let has_no_watch = |node: &Node| node.watch == NO_WATCH;
+    has_no_watch(node) || listing::split(node.listing.directory()).is_some_and(|(parent, _)| tree.get(parent).is_none_or(has_no_watch))
 }
 
 async fn at(time: Option<Instant>) {

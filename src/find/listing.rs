@@ -20,7 +20,6 @@ const DIRECTORY_FLAG: u32 = 1 << 31;
 pub const ALL: Characters = !DIRECTORY_FLAG;
 
 /// The characters of a text.
-#[must_use]
 pub fn characters(text: &[u8]) -> Characters {
     text.iter().fold(0, |set, byte| set | SETS[usize::from(*byte)])
 }
@@ -59,7 +58,6 @@ pub struct Listing(Arc<[u8]>);
 impl Listing {
     /// The names of a directory, given by its path relative to the index's root; the root's own path is empty. Names
     /// beyond four gigabytes are dropped.
-    #[must_use]
     pub fn new(directory: &[u8], mut found: Vec<(&[u8], EntryKind)>) -> Self {
         found.sort_unstable();
         let mut end: usize = 0;
@@ -103,38 +101,32 @@ impl Listing {
     }
 
     /// The path of the directory, relative to the index's root.
-    #[must_use]
     pub fn directory(&self) -> &[u8] {
         let end = self.start();
         &self.0[end - self.length()..end]
     }
 
     /// The characters of the directory's path.
-    #[must_use]
     pub fn directory_characters(&self) -> Characters {
         self.number(8)
     }
 
     /// The characters of all names together.
-    #[must_use]
     pub fn all_characters(&self) -> Characters {
         self.number(12)
     }
 
     /// The number of names.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.number(0) as usize
     }
 
     /// Whether both are the same allocation.
-    #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The name with this index.
-    #[must_use]
     pub fn get(&self, index: usize) -> (&[u8], EntryKind) {
         let entry = HEADER_BYTES + ENTRY_BYTES * index;
         let start = if index == 0 { 0 } else { self.number(entry - ENTRY_BYTES) };
@@ -160,7 +152,6 @@ impl Listing {
     }
 
     /// The index of a name.
-    #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<(usize, EntryKind)> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
@@ -176,19 +167,16 @@ impl Listing {
     }
 
     /// A copy without one name.
-    #[must_use]
     pub fn without(&self, name: &[u8]) -> Self {
         Self::new(self.directory(), self.iter().filter(|(other, _)| *other != name).collect())
     }
 
     /// The path of a name, relative to the index's root.
-    #[must_use]
     pub fn path(&self, name: &[u8]) -> Vec<u8> {
         child(self.directory(), name)
     }
 
     /// The memory use in bytes, including the reference counts.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         2 * size_of::<usize>() + self.0.len()
     }
@@ -199,20 +187,17 @@ fn what(set: u32) -> EntryKind {
 }
 
 /// The path of a name in a directory, both relative to the index's root.
-#[must_use]
 pub fn child(directory: &[u8], name: &[u8]) -> Vec<u8> {
     if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
 }
 
 /// Converts a relative path to the index's form: names separated by `/`.
-#[must_use]
 pub fn path_bytes(path: &Path) -> Vec<u8> {
     let names: Vec<&[u8]> = path.components().map(|name| name.as_os_str().as_encoded_bytes()).collect();
     names.join(&b'/')
 }
 
 /// Splits a path into directory and name; `None` for the root.
-#[must_use]
 pub fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     if path.is_empty() {
         return None;
@@ -224,13 +209,11 @@ pub fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Whether a path is the directory or is inside of it.
-#[must_use]
 pub fn is_within(path: &[u8], directory: &[u8]) -> bool {
     directory.is_empty() || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
 /// An order in which a directory comes directly before its contents.
-#[must_use]
 pub fn order(one: &[u8], other: &[u8]) -> Ordering {
     let rank = |byte: u8| if byte == b'/' { 0 } else { byte };
     // Most paths have a long common prefix.

@@ -102,7 +102,6 @@ pub struct Finder {
 }
 
 impl Finder {
-    #[must_use]
     pub fn new(store: Arc<Store>, tasks: Tasks) -> Self {
         Self::limited(store, tasks, WatchBudget::from_system())
     }
@@ -145,13 +144,11 @@ impl Finder {
     }
 
     /// Follows the changes in a checkout until the returned value is dropped.
-    #[must_use]
     pub fn follow(&self, checkout: &Checkout) -> Follower {
         Follower(self.index(&checkout.top()))
     }
 
     /// The recently used files of a project.
-    #[must_use]
     pub fn recent(&self, project: &ProjectId) -> Arc<Recent> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(recent.entry(project.clone()).or_default())
@@ -163,7 +160,6 @@ impl Finder {
     }
 
     /// The state of all indexes, sorted by path.
-    #[must_use]
     pub fn state(&self) -> Vec<IndexState> {
         let state = |Pooled { value: index, used }: Pooled<Index>| {
             let snapshot = index.snapshot();

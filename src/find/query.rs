@@ -89,9 +89,6 @@ pub struct Query {
 
 impl Query {
     /// Parses a query.
-    ///
-    /// # Errors
-    /// When it is too long.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let characters = text.chars().count();
         if characters > MAX_CHARACTERS {
@@ -135,19 +132,16 @@ impl Query {
     }
 
     /// Whether it has no words.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }
 
     /// The characters that every matching path contains.
-    #[must_use]
     pub fn required(&self) -> Characters {
         self.required
     }
 
     /// An upper bound of the score of a path by the length of its name in bytes; `plain`: the name is ASCII.
-    #[must_use]
     pub fn max_score(&self, name: usize, plain: bool) -> u32 {
         let is_whole = !plain || name >= 64 || self.lengths & (1 << name) != 0;
         self.max_score + if is_whole { WHOLE_NAME_BONUS * u32::try_from(self.groups.len()).unwrap_or(u32::MAX) } else { 0 }
@@ -175,7 +169,6 @@ impl Query {
 
     /// A tighter upper bound than [`Query::max_score`]; `None` if the path does not match. `states` are those after its
     /// folders. The path must be ASCII.
-    #[must_use]
     pub fn max_score_for(&self, states: &[MatchState], name: &[u8], is_directory: bool) -> Option<u32> {
         let mut all = self.max_score(name.len(), true) - self.max_score;
         let mut states = states.iter();
@@ -187,7 +180,6 @@ impl Query {
     }
 
     /// Whether a path with this upper bound is likely to be among the best.
-    #[must_use]
     pub fn is_promising(&self, max_score: u32) -> bool {
         max_score >= self.max_score
     }

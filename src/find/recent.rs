@@ -36,7 +36,6 @@ impl Recent {
     }
 
     /// The paths relative to the root of a worktree, most recent first.
-    #[must_use]
     pub fn list(&self) -> Vec<Vec<u8>> {
         self.paths.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }

@@ -29,12 +29,10 @@ pub struct Dirty {
 }
 
 impl Dirty {
-    #[must_use]
     pub fn everything() -> Self {
         Self { names: BTreeSet::new(), all: BTreeSet::from([Vec::new()]) }
     }
 
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.names.is_empty() && self.all.is_empty()
     }
@@ -73,9 +71,6 @@ struct Refresh<'a> {
 }
 
 /// Builds the next tree.
-///
-/// # Errors
-/// When the root itself cannot be read.
 pub fn refresh(
     root: &AbsPath,
     old: &Tree,
@@ -145,8 +140,9 @@ impl Refresh<'_> {
         };
         let path = self.root.join(names::as_path(directory));
         let held = self.tree.nodes()[place].listing.len();
-        let room = (self.bounds.entries + held).saturating_sub(self.entries);
-        let read = Directory::open(&path).and_then(|opened| walk::read(&opened, self.root, directory, &above, &mut Names::default(), room));
+        let remaining = (self.bounds.entries + held).saturating_sub(self.entries);
+        let read =
+            Directory::open(&path).and_then(|opened| walk::read(&opened, self.root, directory, &above, &mut Names::default(), remaining));
         let read = match read {
             Ok(read) if read.rules.is_some() => read,
             Err(error) if directory.is_empty() => return Err(error),
@@ -248,7 +244,6 @@ impl Refresh<'_> {
 }
 
 /// Removes directories that cannot be entered from the listings of their parents.
-#[must_use]
 pub fn remove_closed(mut tree: Tree, closed: &[Vec<u8>]) -> Tree {
     for directory in closed {
         let Some((parent, name)) = listing::split(directory) else { continue };

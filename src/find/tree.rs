@@ -23,7 +23,6 @@ pub struct Node {
 
 impl Node {
     /// Whether there is no read permission.
-    #[must_use]
     pub fn is_unreadable(&self) -> bool {
         self.stamp == UNREADABLE
     }
@@ -50,7 +49,6 @@ pub struct Tree {
 
 impl Tree {
     /// The tree of these directories, in any order.
-    #[must_use]
     pub fn new(mut nodes: Vec<Node>, cut: Option<Cut>) -> Self {
         // A stable sort is fast for nearly sorted input.
         nodes.sort_by(|one, other| listing::order(one.listing.directory(), other.listing.directory()));
@@ -59,7 +57,6 @@ impl Tree {
     }
 
     /// The directories in order.
-    #[must_use]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -70,25 +67,21 @@ impl Tree {
     }
 
     /// Takes the directories, to build another tree.
-    #[must_use]
     pub fn into_nodes(self) -> Vec<Node> {
         self.nodes
     }
 
     /// The index of a directory.
-    #[must_use]
     pub fn position(&self, directory: &[u8]) -> Option<usize> {
         self.nodes.binary_search_by(|node| listing::order(node.listing.directory(), directory)).ok()
     }
 
     /// The directory with this path.
-    #[must_use]
     pub fn get(&self, directory: &[u8]) -> Option<&Node> {
         self.position(directory).map(|place| &self.nodes[place])
     }
 
     /// The range of a directory and its contents.
-    #[must_use]
     pub fn below(&self, directory: &[u8]) -> Range<usize> {
         let Some(start) = self.position(directory) else { return 0..0 };
         let length = self.nodes[start..].partition_point(|node| listing::is_within(node.listing.directory(), directory));
@@ -96,26 +89,22 @@ impl Tree {
     }
 
     /// The type of the entry at a path.
-    #[must_use]
     pub fn what(&self, path: &[u8]) -> Option<EntryKind> {
         let (directory, name) = listing::split(path)?;
         self.get(directory)?.listing.find(name).map(|(_, what)| what)
     }
 
     /// The number of names, files and directories.
-    #[must_use]
     pub fn entries(&self) -> usize {
         self.nodes.iter().map(|node| node.listing.len()).sum()
     }
 
     /// The number of directories without a watch.
-    #[must_use]
     pub fn unwatched(&self) -> usize {
         self.nodes.iter().filter(|node| node.watch == NO_WATCH).count()
     }
 
     /// The memory use in bytes, including shared memory.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         let shared: usize = self.nodes.iter().map(|node| node.listing.bytes()).sum();
         shared + self.nodes.capacity() * size_of::<Node>()
@@ -213,10 +202,10 @@ mod tests {
         #[test]
         fn differences_and_ranges(one in paths(), other in paths()) {
             let (before, after) = (tree(&one), tree(&other));
-            let mut told = BTreeSet::new();
-            before.difference(&after, |path, is_later| assert!(told.insert((String::from_utf8(path).unwrap(), is_later))));
+            let mut reported = BTreeSet::new();
+            before.difference(&after, |path, is_later| assert!(reported.insert((String::from_utf8(path).unwrap(), is_later))));
             let expected = one.difference(&other).map(|path| (path.clone(), false)).chain(other.difference(&one).map(|path| (path.clone(), true)));
-            prop_assert_eq!(told, expected.collect());
+            prop_assert_eq!(reported, expected.collect());
             for path in &one {
                 prop_assert_eq!(before.what(path.as_bytes()), Some(EntryKind::File));
                 let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);

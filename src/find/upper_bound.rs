@@ -40,7 +40,6 @@ impl MatchState {
 
 impl Needle {
     /// `None` if the word is longer than 32 bytes.
-    #[must_use]
     pub fn new(word: &str) -> Option<Self> {
         let length = u32::try_from(word.len()).ok().filter(|length| (1..=32).contains(length))?;
         let mut positions = Box::new([0; 256]);
@@ -54,7 +53,6 @@ impl Needle {
     }
 
     /// Continues with ASCII text.
-    #[must_use]
     pub fn follow(&self, mut state: MatchState, text: &[u8]) -> MatchState {
         for byte in text {
             self.step(&mut state, *byte);
@@ -64,7 +62,6 @@ impl Needle {
 
     /// The states after a name by itself, and after the name with its folders, which end with a slash or are empty.
     /// Only for words without a slash: consecutive matches cannot span a slash.
-    #[must_use]
     pub fn follow_name(&self, folders: &MatchState, name: &[u8]) -> (MatchState, MatchState) {
         let (mut own, mut next) = (MatchState::NONE, folders.next);
         for byte in name {
@@ -87,7 +84,6 @@ impl Needle {
     }
 
     /// The upper bound of the score; `None` if the word does not match. `is_substring`: gaps are not allowed.
-    #[must_use]
     pub fn upper_bound(&self, state: &MatchState, is_substring: bool) -> Option<u32> {
         let is_whole = state.runs >> (self.length - 1) & 1 != 0;
         if !is_whole && (is_substring || state.next >> self.length == 0) {

@@ -58,7 +58,6 @@ impl Bounds {
     /// For a search that walks by itself.
     pub const SEARCH: Self = Self { entries: 200_000, depth: 256, time: Duration::from_secs(30) };
 
-    #[must_use]
     pub fn of(checkout: &Checkout) -> Self {
         if checkout.git.is_some() { Self::REPOSITORY } else { Self::OUTSIDE_GIT }
     }
@@ -118,9 +117,6 @@ struct Queue {
 }
 
 /// Reads a directory recursively. `rules` are those of its parent.
-///
-/// # Errors
-/// When the directory itself cannot be read.
 pub fn walk(
     root: &AbsPath,
     directory: &[u8],
@@ -276,12 +272,12 @@ impl Worker {
     fn read(&mut self, walk: &Walk<'_>, job: Job, above: Option<&Directory>) -> io::Result<()> {
         let Job { directory, rules, depth } = job;
         let watch = walk.watches.add_watch(walk.root, &directory);
-        let room = walk.bounds.entries.saturating_sub(walk.entries.load(Ordering::Relaxed));
+        let remaining = walk.bounds.entries.saturating_sub(walk.entries.load(Ordering::Relaxed));
         let opened = match (above, listing::split(&directory)) {
             (Some(above), Some((_, name))) => above.child(name),
             _ => Directory::open(&walk.root.below(names::as_path(&directory).as_ref())),
         };
-        let read = opened.and_then(|opened| Ok((read(&opened, walk.root, &directory, &rules, &mut self.names, room)?, Some(opened))));
+        let read = opened.and_then(|opened| Ok((read(&opened, walk.root, &directory, &rules, &mut self.names, remaining)?, Some(opened))));
         let (read, opened) = match read {
             Err(error) if !directory.is_empty() && !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 // The directory exists, but there is no permission, or the operating system is out of a resource.
@@ -336,11 +332,15 @@ pub struct Read {
     pub cut: bool,
 }
 
-/// Reads up to `room` names of a directory that are not ignored.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn read(opened: &Directory, root: &AbsPath, directory: &[u8], above: &Arc<Rules>, names: &mut Names, room: usize) -> io::Result<Read> {
+/// Reads up to `remaining` names of a directory that are not ignored.
+pub fn read(
+    opened: &Directory,
+    root: &AbsPath,
+    directory: &[u8],
+    above: &Arc<Rules>,
+    names: &mut Names,
+    remaining: usize,
+) -> io::Result<Read> {
     let state = names.read(opened)?;
     let mut found = Found::default();
     names.iter().for_each(|(name, _)| found.note(name));
@@ -376,9 +376,9 @@ pub fn read(opened: &Directory, root: &AbsPath, directory: &[u8], above: &Arc<Ru
         }
         Some((name, what))
     });
-    let mut entries: Vec<(&[u8], EntryKind)> = entries.take(room.saturating_add(1)).collect();
-    let cut = entries.len() > room;
-    entries.truncate(room);
+    let mut entries: Vec<(&[u8], EntryKind)> = entries.take(remaining.saturating_add(1)).collect();
+    let cut = entries.len() > remaining;
+    entries.truncate(remaining);
     Ok(Read { listing: Listing::new(directory, entries), rules: Some(rules), stamp, cut })
 }
 
@@ -397,7 +397,6 @@ fn stamp_of(state: State) -> i64 {
 }
 
 /// Whether a directory has changed since it was read.
-#[must_use]
 pub fn is_changed(root: &AbsPath, node: &Node) -> bool {
     let path = root.join(names::as_path(node.listing.directory()));
     let mut found = Found::default();

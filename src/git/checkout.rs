@@ -30,27 +30,23 @@ pub struct GitDirs {
 
 impl Checkout {
     /// The checkout of a located directory.
-    #[must_use]
     pub fn new(project: ProjectId, directory: AbsPath, location: &Location) -> Self {
         let git = location.git().map(|layout| GitDirs { own: layout.git_dir.clone(), common: layout.common_dir.clone() });
         Self { project, directory, worktree: location.worktree().clone(), git }
     }
 
     /// The whole checkout: the root as the directory.
-    #[must_use]
     pub fn top(&self) -> Self {
         Self { directory: self.worktree.clone(), ..self.clone() }
     }
 
     /// The directory as a checkout of its own, outside git.
-    #[must_use]
     pub fn alone(&self) -> Self {
         Self { project: self.project.clone(), directory: self.directory.clone(), worktree: self.directory.clone(), git: None }
     }
 
     /// The directory relative to the root, with `/` between names; empty at the root. Does not change when the checkout
     /// is moved.
-    #[must_use]
     pub fn below_top(&self) -> String {
         let below = self.directory.as_path().strip_prefix(&self.worktree).unwrap_or(self.directory.as_path());
         below.to_string_lossy().replace(MAIN_SEPARATOR, "/")

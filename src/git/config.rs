@@ -9,8 +9,6 @@ pub struct LayoutConfig {
     pub worktree: Option<String>,
     /// `extensions.worktreeConfig`: the main checkout has a second config file.
     pub worktree_config: bool,
-    /// `extensions.refStorage` is not `files`.
-    pub foreign_refs: bool,
 }
 
 impl LayoutConfig {
@@ -41,7 +39,6 @@ impl LayoutConfig {
             ("core", "bare") => self.bare = Some(is_true(value.as_deref())),
             ("core", "worktree") => self.worktree = value,
             ("extensions", "worktreeconfig") => self.worktree_config = is_true(value.as_deref()),
-            ("extensions", "refstorage") => self.foreign_refs = !value.unwrap_or_default().eq_ignore_ascii_case("files"),
             _ => {}
         }
     }
@@ -138,7 +135,6 @@ mod tests {
             bare: get("core.bare", "--bool").map(|text| text == "true"),
             worktree: get("core.worktree", ""),
             worktree_config: get("extensions.worktreeConfig", "--bool").is_some_and(|text| text == "true"),
-            foreign_refs: get("extensions.refStorage", "").is_some_and(|text| text != "files"),
         }
     }
 
@@ -154,8 +150,7 @@ mod tests {
             "[core]\nworktree = one \\\n two\nbare = 1\n",
             "; bare = true\n[remote \"a]b\"]\n bare = true\n[core]\n worktree = /x \t \n",
             "[core]\nworktree = /a\n[user]\nworktree = /b\n[core]\nworktree = /c\n",
-            "[extensions]\nworktreeConfig = true\nrefStorage = reftable\n",
-            "[extensions]\n\trefstorage = files\n",
+            "[extensions]\nworktreeConfig = true\n",
             "[core]\r\n\tbare = true\r\n\tworktree = /x\r\n",
         ] {
             let mut config = LayoutConfig::default();

@@ -25,8 +25,6 @@ pub enum Error {
     /// A file that git would read is a pipe, a socket or a device.
     #[error("{0} is a pipe, socket or device and not a regular file")]
     NotAFile(AbsPath),
-    #[error("cannot read the repository in {git_dir}")]
-    Unreadable { git_dir: AbsPath, source: io::Error },
     #[error("cannot initialise a git repository in {directory}")]
     Init {
         directory: AbsPath,

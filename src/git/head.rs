@@ -16,7 +16,6 @@ pub enum Head {
 impl Head {
     /// Reads `HEAD` in a git directory; `None` if the file is incomplete, as while it is being written, or if the
     /// repository does not store references as files.
-    #[must_use]
     pub fn read(git_dir: &Path) -> Option<Self> {
         text(git_dir).as_deref().and_then(Self::parse)
     }
@@ -31,7 +30,6 @@ impl Head {
     }
 
     /// The short name of the branch.
-    #[must_use]
     pub fn branch(&self) -> Option<&str> {
         match self {
             Self::Reference(name) => name.strip_prefix("refs/heads/"),

@@ -30,7 +30,6 @@ const MAX_NESTED_BRACES: usize = 32;
 pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Whether a pattern nests braces too deeply for the parser of the `ignore` crate, which would overflow its stack.
-#[must_use]
 pub fn is_too_nested(patterns: &[u8]) -> bool {
     let mut depth = 0usize;
     patterns.iter().any(|byte| {
@@ -57,7 +56,6 @@ impl Found {
     /// The directory was not read; all of them may exist.
     pub const UNKNOWN: Self = Self { ignore: true, git_ignore: true, git: true, jj: true };
 
-    #[must_use]
     pub fn is_any(self) -> bool {
         self != Self::default()
     }
@@ -75,7 +73,6 @@ impl Found {
 }
 
 /// Whether a change of a file with this name can change what is ignored in its directory.
-#[must_use]
 pub fn is_rule_file(name: &[u8]) -> bool {
     matches!(name, b".ignore" | b".gitignore" | b".git" | b".jj")
 }
@@ -107,7 +104,6 @@ struct Base {
 impl Rules {
     /// The rules that apply to `root` before its own are read. Inside a repository the files above it apply, elsewhere
     /// they do not.
-    #[must_use]
     pub fn above(root: &AbsPath) -> Arc<Self> {
         let in_repository = root.ancestors().any(|directory| directory.join(".git").as_path().exists());
         let (global, _) = GitignoreBuilder::new(root).build_global();
@@ -124,7 +120,6 @@ impl Rules {
     }
 
     /// No rules at all, for a root whose ignore files cannot be read safely.
-    #[must_use]
     pub fn without_rules(&self) -> Arc<Self> {
         Self::first(Base { global: Gitignore::empty(), in_repository: self.base.in_repository, disabled: true })
     }
@@ -147,7 +142,6 @@ impl Rules {
 
     /// The rules of a subdirectory; `None` if an ignore file there cannot be read safely, in which case the directory
     /// must be skipped.
-    #[must_use]
     pub fn enter(self: &Arc<Self>, directory: &Path, found: Found) -> Option<Arc<Self>> {
         if !found.is_any() {
             return Some(Arc::clone(self));
@@ -182,13 +176,11 @@ impl Rules {
         }))
     }
 
-    #[must_use]
     pub fn has_rules(&self) -> bool {
         !self.base.disabled && self.suffixes().any(|suffixes| !suffixes.is_empty())
     }
 
     /// Whether a rule may match this name. If false, it is certainly not ignored.
-    #[must_use]
     pub fn may_match(&self, name: &[u8]) -> bool {
         self.suffixes().any(|suffixes| suffixes.may_match(name))
     }
@@ -204,7 +196,6 @@ impl Rules {
     }
 
     /// Whether a path in this directory is ignored.
-    #[must_use]
     pub fn is_ignored(&self, path: &Path, is_directory: bool) -> bool {
         if self.base.disabled {
             return false;
@@ -229,7 +220,6 @@ impl Rules {
 }
 
 /// Whether a walk of `root` would find a file at this path if it existed.
-#[must_use]
 pub fn is_visible(root: &AbsPath, path: &AbsPath) -> bool {
     let Ok(relative) = path.as_path().strip_prefix(root) else { return false };
     let above = Rules::above(root);
@@ -270,7 +260,6 @@ impl Verdict {
 }
 
 /// The ignore files outside `root` that apply to it, each with a value that changes when the file does.
-#[must_use]
 pub fn outer_rule_files(root: &AbsPath) -> Vec<(PathBuf, u64)> {
     let mut files: Vec<PathBuf> = root
         .ancestors()
@@ -290,7 +279,6 @@ pub fn outer_rule_files(root: &AbsPath) -> Vec<(PathBuf, u64)> {
 }
 
 /// A value that changes when the file is written; 0 if it does not exist.
-#[must_use]
 pub fn change_mark(path: &Path) -> u64 {
     let Ok(metadata) = std::fs::metadata(path) else { return 0 };
     let time = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
@@ -314,9 +302,6 @@ fn exclude_file(top: &Path, is_file: bool) -> Option<PathBuf> {
 }
 
 /// The text of an ignore file; `None` if it does not exist.
-///
-/// # Errors
-/// When it cannot be read safely.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match small_file::read(path, MAX_BYTES, Links::Follow) {
         Ok(text) if is_too_nested(&text) => Err(io::ErrorKind::InvalidData.into()),

@@ -66,13 +66,11 @@ pub enum CheckoutKind {
 impl GitLayout {
     /// Whether the directory only claims to belong to the repository: its `.git` points there, but nothing points back.
     /// Such a file may come from an archive that was unpacked beside the repository.
-    #[must_use]
     pub fn is_foreign(&self) -> bool {
         self.checkout == CheckoutKind::Other && !self.worktree.is_within(&self.common_dir)
     }
 
     /// Whether the repository names this main checkout. A git directory outside of it may not.
-    #[must_use]
     pub fn main_leads_back(&self) -> bool {
         self.bare || self.common_dir == self.worktree.join(".git") || main_checkout(&self.common_dir).top.as_ref() == Some(&self.worktree)
     }
@@ -80,7 +78,6 @@ impl GitLayout {
 
 impl Location {
     /// The root of the checkout, or the directory itself outside git.
-    #[must_use]
     pub fn worktree(&self) -> &AbsPath {
         match self {
             Location::Git(layout) => &layout.worktree,
@@ -89,7 +86,6 @@ impl Location {
     }
 
     /// The main checkout, or the directory itself outside git.
-    #[must_use]
     pub fn main_worktree(&self) -> &AbsPath {
         match self {
             Location::Git(layout) => &layout.main_worktree,
@@ -97,12 +93,10 @@ impl Location {
         }
     }
 
-    #[must_use]
     pub fn is_git(&self) -> bool {
         matches!(self, Location::Git(_))
     }
 
-    #[must_use]
     pub fn git(&self) -> Option<&GitLayout> {
         match self {
             Location::Git(layout) => Some(layout),
@@ -138,13 +132,11 @@ fn look_up(directory: &AbsPath) -> io::Result<Location> {
 }
 
 /// Whether the `.git` in `top` points to the repository with this common directory.
-#[must_use]
 pub fn leads_to(top: &AbsPath, common_dir: &AbsPath) -> bool {
     matches!(read_dot_git(top), DotGit::PointsTo(git_dir) if common_directory(&git_dir) == *common_dir)
 }
 
 /// The current path of the linked worktree of this name by the repository's record; `None` if that is stale.
-#[must_use]
 pub fn linked_worktree(common_dir: &AbsPath, name: &str) -> Option<AbsPath> {
     let git_dir = common_dir.join("worktrees").join(name);
     let dot_git = back_link(&git_dir)?;
@@ -153,8 +145,7 @@ pub fn linked_worktree(common_dir: &AbsPath, name: &str) -> Option<AbsPath> {
 }
 
 /// The settings that decide the layout of a repository.
-#[must_use]
-pub fn layout_config(common_dir: &AbsPath) -> LayoutConfig {
+fn layout_config(common_dir: &AbsPath) -> LayoutConfig {
     let read = |name: &str| small_file::read(common_dir.join(name).as_path(), MAX_CONFIG_BYTES, Links::Follow).unwrap_or_default();
     let mut config = LayoutConfig::default();
     config.read(&String::from_utf8_lossy(&read("config")));

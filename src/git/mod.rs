@@ -5,11 +5,11 @@ pub mod checkout;
 pub mod error;
 pub mod head;
 pub mod ignore;
+pub mod init;
 pub mod layout;
 pub mod patch;
 pub mod path;
 pub mod program;
-pub mod refs;
 pub mod settings;
 pub mod small_file;
 

@@ -8,7 +8,6 @@ use super::path::os_string;
 pub const ALL_LINES: u32 = 1_000_000_000;
 
 /// The patch between two contents, with every line as context; `None` if they are equal or binary.
-#[must_use]
 pub fn between(old_path: &[u8], old: &[u8], new_path: &[u8], new: &[u8]) -> Option<String> {
     let mut options = git2::DiffOptions::new();
     options.context_lines(ALL_LINES);
@@ -22,7 +21,6 @@ pub fn between(old_path: &[u8], old: &[u8], new_path: &[u8], new: &[u8]) -> Opti
 }
 
 /// The numbers of added and removed lines; `None` if they cannot be counted.
-#[must_use]
 pub fn line_counts(old: &[u8], new: &[u8]) -> Option<(u64, u64)> {
     let patch = git2::Patch::from_buffers(old, None, new, None, None).ok()?;
     let (_, added, removed) = patch.line_stats().ok()?;

@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 
 /// Converts a path in git's output.
 #[cfg(unix)]
-#[must_use]
 pub fn os_string(bytes: &[u8]) -> OsString {
     use std::os::unix::ffi::OsStrExt as _;
     OsStr::from_bytes(bytes).to_owned()
@@ -12,14 +11,12 @@ pub fn os_string(bytes: &[u8]) -> OsString {
 
 /// Converts a path in git's output.
 #[cfg(not(unix))]
-#[must_use]
 pub fn os_string(bytes: &[u8]) -> OsString {
     String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 /// Converts a path for git's input.
 #[cfg(unix)]
-#[must_use]
 pub fn git_bytes(path: &OsStr) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt as _;
     path.as_bytes().to_owned()
@@ -27,7 +24,6 @@ pub fn git_bytes(path: &OsStr) -> Vec<u8> {
 
 /// Converts a path for git's input.
 #[cfg(not(unix))]
-#[must_use]
 pub fn git_bytes(path: &OsStr) -> Vec<u8> {
     path.to_string_lossy().replace('\\', "/").into_bytes()
 }

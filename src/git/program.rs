@@ -73,7 +73,6 @@ pub fn setting_variables<K: AsRef<OsStr>, V: AsRef<OsStr>>(
 }
 
 /// The settings that disable a filter.
-#[must_use]
 pub fn filter_settings(name: &OsStr) -> [(OsString, &'static str); 4] {
     [("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")].map(|(variable, value)| {
         let mut key = OsString::from("filter.");
@@ -85,7 +84,6 @@ pub fn filter_settings(name: &OsStr) -> [(OsString, &'static str); 4] {
 }
 
 /// A hardened git command in a directory. Filters are not disabled: see [`filter_settings`].
-#[must_use]
 pub fn command(program: impl AsRef<OsStr>, directory: &AbsPath) -> Command {
     let mut command = process::command(program, directory);
     for (name, _) in std::env::vars_os() {
@@ -104,7 +102,6 @@ pub fn command(program: impl AsRef<OsStr>, directory: &AbsPath) -> Command {
 #[derive(Debug, Clone)]
 pub struct Git {
     directory: AbsPath,
-    git_dir: Option<AbsPath>,
     filters: Vec<OsString>,
     tree: Option<WorkTree>,
     index: Option<PathBuf>,
@@ -141,9 +138,6 @@ pub enum Answer {
 
 impl Answer {
     /// The standard output; empty for status 1.
-    ///
-    /// # Errors
-    /// When it failed.
     pub fn text(self) -> Result<Vec<u8>, Error> {
         match self {
             Self::Yes(text) => Ok(text),
@@ -155,15 +149,8 @@ impl Answer {
 
 impl Git {
     /// Git in any directory, for commands that read no file of a work tree: filters are not disabled.
-    #[must_use]
     pub fn new(directory: &AbsPath) -> Self {
-        Self { directory: directory.clone(), git_dir: None, filters: Vec::new(), tree: None, index: None }
-    }
-
-    /// The same for the repository with this git directory.
-    #[must_use]
-    pub fn of_repository(directory: &AbsPath, git_dir: &AbsPath) -> Self {
-        Self { git_dir: Some(git_dir.clone()), ..Self::new(directory) }
+        Self { directory: directory.clone(), filters: Vec::new(), tree: None, index: None }
     }
 
     /// Git in a directory of a work tree; `None` elsewhere. Finds all configured filters and disables them.
@@ -203,13 +190,11 @@ impl Git {
     }
 
     /// The paths of the checkout, if its index can be parsed here.
-    #[must_use]
     pub fn tree(&self) -> Option<&WorkTree> {
         self.tree.as_ref()
     }
 
     /// The same git with another index file, and without preloading.
-    #[must_use]
     pub fn with_index(&self, index: &Path) -> Self {
         Self { index: Some(index.to_owned()), ..self.clone() }
     }
@@ -223,17 +208,11 @@ impl Git {
     }
 
     /// Runs a command that reads a few small files.
-    ///
-    /// # Errors
-    /// As [`Git::ask`].
     pub async fn ask_briefly(&self, args: &[impl AsRef<OsStr>]) -> Result<Answer, Error> {
         self.ask_within(BRIEF_TIMEOUT, args, Vec::new()).await
     }
 
     /// Runs a command that reads ignore files, with `input` on standard input.
-    ///
-    /// # Errors
-    /// As [`Git::ask`].
     pub async fn ask_ignore(&self, args: &[impl AsRef<OsStr>], input: Vec<u8>) -> Result<Answer, Error> {
         self.ask_within(IGNORE_TIMEOUT, args, input).await
     }
@@ -259,9 +238,6 @@ impl Git {
 
     fn command(&self) -> Command {
         let mut command = command("git", &self.directory);
-        if let Some(git_dir) = &self.git_dir {
-            command.env("GIT_DIR", git_dir.as_path());
-        }
         if let Some(index) = &self.index {
             command.env("GIT_INDEX_FILE", index);
         }
@@ -279,7 +255,6 @@ fn is_no_work_tree(message: &str) -> bool {
 }
 
 /// Whether the message means that an object is missing in a partial clone and would have to be fetched.
-#[must_use]
 pub fn is_missing_object(message: &str) -> bool {
     message.contains("promisor")
 }

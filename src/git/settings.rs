@@ -74,7 +74,6 @@ fn entries(list: &[u8]) -> Vec<(&[u8], &[u8], &[u8])> {
 
 /// The section, subsection and variable of a key: for `filter.a.b.clean` these are `filter`, `a.b` and `clean`. Section
 /// and variable are converted to lower case.
-#[must_use]
 pub fn parts(key: &OsStr) -> Option<(String, Vec<u8>, String)> {
     let key = git_bytes(key);
     let first = key.iter().position(|byte| *byte == b'.')?;

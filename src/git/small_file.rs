@@ -39,7 +39,6 @@ pub fn with_descriptor_check<T>(check: impl FnOnce() -> io::Result<T>) -> io::Re
 const MAX_LINE_BYTES: u64 = 4 << 10;
 
 /// The line of a one-line file; `None` if it cannot be read or has other content.
-#[must_use]
 pub fn one_line(path: &Path) -> Option<String> {
     let text = String::from_utf8(read(path, MAX_LINE_BYTES, Links::Follow).ok()?).ok()?;
     let line = text.trim_end_matches(['\n', '\r']);
@@ -55,9 +54,6 @@ pub fn read(path: &Path, limit: u64, links: Links) -> io::Result<Vec<u8>> {
 }
 
 /// As [`read`], with the metadata of the file before reading.
-///
-/// # Errors
-/// As [`read`].
 pub fn read_with_metadata(path: &Path, limit: u64, links: Links) -> io::Result<(Vec<u8>, Metadata)> {
     let file = open(path, links).inspect_err(|error| EXHAUSTED.set(EXHAUSTED.get() || descriptors::is_exhaustion(error)))?;
     // The metadata of the open file, not of the path, so that the file cannot be exchanged in between.

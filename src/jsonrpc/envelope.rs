@@ -26,7 +26,6 @@ impl fmt::Display for Id {
 
 impl Id {
     /// Reads an id from JSON; `None` if it is not a valid one.
-    #[must_use]
     pub fn parse(json: &str) -> Option<Self> {
         if json.starts_with('"') {
             return string(json).map(|text| Id::Text(text.into()));
@@ -63,7 +62,6 @@ pub enum Message<'a> {
     NotJson(String),
 }
 
-#[must_use]
 pub fn parse(text: &str) -> Message<'_> {
     let text = text.trim_ascii();
     if text.starts_with('[') {

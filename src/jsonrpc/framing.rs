@@ -122,7 +122,6 @@ impl Default for Decoder {
 
 impl Decoder {
     /// A decoder for messages of at most `limit` bytes.
-    #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit, buffer: Vec::new(), start: 0, scanned: 0, state: State::Undecided, finder: IdFinder::default() }
     }
@@ -161,13 +160,11 @@ impl Decoder {
     }
 
     /// The number of buffered bytes.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.buffer.len() - self.start
     }
 
     /// Whether no bytes are buffered.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.start == self.buffer.len()
     }

@@ -66,7 +66,6 @@ impl IdFinder {
     }
 
     /// The id, once it was read completely.
-    #[must_use]
     pub fn id(&self) -> Option<&Id> {
         self.id.as_ref()
     }

@@ -44,19 +44,16 @@ pub struct ErrorObject {
 
 impl ErrorObject {
     /// The stable error kind, if there is one.
-    #[must_use]
     pub fn kind(&self) -> Option<&str> {
         self.data.as_ref()?.get("kind")?.as_str()
     }
 
     /// After how many milliseconds to retry, if the other side says so.
-    #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         self.data.as_ref()?.get("retryAfter")?.as_u64()
     }
 
     /// What to do next, if the other side says so.
-    #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.data.as_ref()?.get("hint")?.as_str()
     }
@@ -149,7 +146,6 @@ impl Drop for Cancel<'_> {
 impl Peer {
     /// Starts reading and writing as tasks below `tasks`. The receiver must be read, or dropped: its channel is
     /// unbounded.
-    #[must_use]
     pub fn start(
         input: impl AsyncRead + Unpin + Send + 'static,
         output: impl AsyncWrite + Unpin + Send + 'static,
@@ -182,9 +178,6 @@ impl Peer {
     }
 
     /// PendingCalls a method and waits for its result.
-    ///
-    /// # Errors
-    /// The error of the other side, or the end of the connection.
     pub async fn call(&self, method: &str, params: impl Serialize) -> Result<Value, Error> {
         let (id, answer) = self.pending.add()?;
         let _cancel = Cancel { peer: self, id };
@@ -201,9 +194,6 @@ impl Peer {
     }
 
     /// Sends a notification.
-    ///
-    /// # Errors
-    /// When the connection has ended.
     pub fn notify(&self, method: &str, params: impl Serialize) -> Result<(), Error> {
         self.send(None, method, params)
     }

@@ -17,7 +17,7 @@ use crate::{
     daemon::life::Making,
     serve::local::{self, Address, Greeted, Hello, NotGreeted, Welcome},
     stdx::{paths::AbsPath, time::now_ms, version},
-    store::{Kind, Look, Owner, Ownership, Room},
+    store::{Kind, LockState, Owner, Ownership, Room},
 };
 
 /// How long a daemon may take to answer, or to start.
@@ -58,8 +58,8 @@ pub async fn dial(context: &LaunchContext, start: Start) -> Result<Dialed, Error
     let mut refused = None;
     let mut pause = Pause::default();
     loop {
-        let look = Ownership::look(data.as_path());
-        if let Look::Owned(owner) = &look
+        let lock = Ownership::lock_state(data.as_path());
+        if let LockState::Owned(owner) = &lock
             && let Some(address) = address(&context.places, owner.as_ref())
         {
             match timeout_at(deadline, greet(context, &address)).await {
@@ -76,10 +76,10 @@ pub async fn dial(context: &LaunchContext, start: Start) -> Result<Dialed, Error
             if let Some(error) = refused {
                 return Err(Error::Refused(error));
             }
-            let owner = if let Look::Owned(owner) = look { owner } else { None };
+            let owner = if let LockState::Owned(owner) = lock { owner } else { None };
             return Err(Error::Silent { data: data.clone(), owner, waited: DAEMON_TIMEOUT });
         }
-        if let Look::Free(room) = look {
+        if let LockState::Free(room) = lock {
             if start == Start::UnlessStopped && Ownership::was_stopped(data.as_path()) {
                 return Err(Error::Stopped { data: data.clone() });
             }
@@ -105,7 +105,7 @@ pub async fn dial(context: &LaunchContext, start: Start) -> Result<Dialed, Error
 /// # Errors
 /// When it does not serve this version.
 pub async fn find(context: &LaunchContext) -> Result<Option<Dialed>, Error> {
-    let Look::Owned(owner) = Ownership::look(context.places.data.as_path()) else { return Ok(None) };
+    let LockState::Owned(owner) = Ownership::lock_state(context.places.data.as_path()) else { return Ok(None) };
     let Some(address) = address(&context.places, owner.as_ref()) else { return Ok(None) };
     match timeout_at(Instant::now() + DAEMON_TIMEOUT, greet(context, &address)).await {
         Ok(Ok(Greeted { welcome: Welcome { room: Some(Making::Now), .. }, .. })) => Ok(None),

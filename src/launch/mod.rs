@@ -29,7 +29,7 @@ use crate::{
     rpc::connection::{Connection, Door},
     serve::{engine::End, stdio},
     stdx::tasks::Tasks,
-    store::{Kind, Look, Ownership},
+    store::{Kind, LockState, Ownership},
 };
 
 /// Runs the whole daemon for the client on standard input and output; ends with its input, or by a signal.
@@ -133,12 +133,12 @@ pub async fn running(context: &LaunchContext) -> cli::Running {
             let (peer, notifications) = Peer::start(input, output, &Tasks::new());
             cli::Running::Daemon(cli::Daemon { peer, notifications })
         }
-        found => match Ownership::look(context.places.data.as_path()) {
-            Look::Owned(owner) => {
+        found => match Ownership::lock_state(context.places.data.as_path()) {
+            LockState::Owned(owner) => {
                 let problem = found.err().map_or_else(|| "it does not answer on its socket".to_owned(), |error| error.told());
                 cli::Running::Silent(owner, problem)
             }
-            Look::Free(_) => cli::Running::Nobody,
+            LockState::Free(_) => cli::Running::Nobody,
         },
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     jsonrpc::peer::{self, Peer},
     serve::local::{self, Address, Greeted, Hello, NotGreeted, Welcome},
     stdx::tasks::Tasks,
-    store::{Kind, Look, Owner, Ownership},
+    store::{Kind, LockState, Owner, Ownership},
 };
 
 /// How long a daemon may take to end that waits for nothing.
@@ -41,7 +41,7 @@ pub async fn stop(context: &LaunchContext, mode: StopMode, tell: impl Fn(&str)) 
     // One that waits for turns takes as long as they take.
     let deadline = (mode == StopMode::Now || running == 0).then(|| Instant::now() + ENDING);
     let mut pause = Pause::default();
-    while let Look::Owned(owner) = Ownership::look(data.as_path()) {
+    while let LockState::Owned(owner) = Ownership::lock_state(data.as_path()) {
         match owner {
             // Somebody needed the next one already.
             Some(owner) if owner.pid != pid => break,
@@ -64,14 +64,14 @@ async fn ask(context: &LaunchContext, mode: StopMode) -> Result<Option<(u32, usi
     let deadline = Instant::now() + DAEMON_TIMEOUT;
     let mut pause = Pause::default();
     loop {
-        let look = Ownership::look(data.as_path());
-        let addresses = match &look {
-            Look::Owned(Some(owner @ Owner { kind: Kind::Standalone, .. })) => {
+        let lock = Ownership::lock_state(data.as_path());
+        let addresses = match &lock {
+            LockState::Owned(Some(owner @ Owner { kind: Kind::Standalone, .. })) => {
                 return Err(Error::Embedded { data: data.clone(), pid: owner.pid });
             }
-            Look::Owned(owner) => address(&context.places, owner.as_ref()).into_iter().collect(),
+            LockState::Owned(owner) => address(&context.places, owner.as_ref()).into_iter().collect(),
             // A daemon whose data directory was removed may still listen.
-            Look::Free(_) => Address::candidates(&context.places.runtime, data),
+            LockState::Free(_) => Address::candidates(&context.places.runtime, data),
         };
         let mut is_silent = true;
         for address in &addresses {
@@ -81,7 +81,7 @@ async fn ask(context: &LaunchContext, mode: StopMode) -> Result<Option<(u32, usi
                     let tasks = Tasks::new();
                     let (peer, _) = Peer::start(input, output, &tasks);
                     let answer = peer.request::<ServerStop>(&ServerStopParams { mode: Some(mode), ..ServerStopParams::default() }).await;
-                    if answer.is_ok() && matches!(look, Look::Free(_)) {
+                    if answer.is_ok() && matches!(lock, LockState::Free(_)) {
                         // No lock tells when it has gone.
                         let _ = timeout_at(deadline, peer.closed()).await;
                     }
@@ -108,9 +108,9 @@ async fn ask(context: &LaunchContext, mode: StopMode) -> Result<Option<(u32, usi
                 Err(_) => is_silent = false,
             }
         }
-        match look {
-            Look::Free(_) if is_silent || Instant::now() >= deadline => return Ok(None),
-            Look::Owned(owner) if Instant::now() >= deadline => {
+        match lock {
+            LockState::Free(_) if is_silent || Instant::now() >= deadline => return Ok(None),
+            LockState::Owned(owner) if Instant::now() >= deadline => {
                 return Err(Error::Silent { data: data.clone(), owner, waited: DAEMON_TIMEOUT });
             }
             _ => pause.take(deadline).await,

@@ -12,7 +12,6 @@ const DIFF_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The edits that turn `old` into `new`, from the last position to the first: applied in sequence or all at once, the
 /// result is the same.
-#[must_use]
 pub fn difference(old: &str, new: &str) -> Vec<TextChange> {
     let (before, after) = (lines(old), lines(new));
     let mut edits: Vec<(std::ops::Range<usize>, std::ops::Range<usize>)> = Vec::new();

@@ -21,7 +21,7 @@ use polytree_protocol::{
 use tokio::sync::watch;
 
 pub use self::{
-    apply::{InvalidChange, apply},
+    apply::apply,
     difference::difference,
     document::{CONNECTION_LIMIT, Document, Error, TEXT_LIMIT},
     edits::{Applied, Delivery, Editor, NotApplied, Reply},
@@ -81,7 +81,6 @@ pub struct Overlay {
 impl Overlay {
     /// The newest text that any client has announced for the file. `None` if it is not open or the text is not known;
     /// [`Overlay::state`] distinguishes these.
-    #[must_use]
     pub fn get(&self, path: &AbsPath) -> Option<Arc<Document>> {
         match self.state(path) {
             BufferState::Text(document) => Some(document),
@@ -90,7 +89,6 @@ impl Overlay {
     }
 
     /// Whether the file is open, and with which text.
-    #[must_use]
     pub fn state(&self, path: &AbsPath) -> BufferState {
         match self.read().newest(path) {
             None => BufferState::NotOpen,
@@ -128,19 +126,16 @@ impl Overlay {
     }
 
     /// The text that this connection has announced for the file.
-    #[must_use]
     pub fn of(&self, connection: u64, path: &AbsPath) -> Option<Arc<Document>> {
         self.read().of(connection, path)?.newest().cloned()
     }
 
     /// The newest text of each open file at or below `root`, ordered by path.
-    #[must_use]
     pub fn below(&self, root: &AbsPath) -> Vec<Arc<Document>> {
         self.read().below(root).filter_map(|(_, buffer)| buffer.newest()).cloned().collect()
     }
 
     /// The open files at or below `root` whose text is not known; their contents on disk are outdated.
-    #[must_use]
     pub fn unknown_below(&self, root: &AbsPath) -> Vec<AbsPath> {
         self.read().below(root).filter(|(_, buffer)| buffer.newest().is_none()).map(|(path, _)| path.clone()).collect()
     }
@@ -208,7 +203,6 @@ impl Overlay {
     }
 
     /// The real path of the file that the connection has opened under this name.
-    #[must_use]
     pub fn named(&self, connection: u64, named: &AbsPath) -> Option<AbsPath> {
         self.read().named(connection, named)
     }
@@ -227,9 +221,6 @@ impl Overlay {
 
     /// Asks the client that owns the document to apply the edits, which turn its text into `text`. Dropping the future
     /// cancels the edit.
-    ///
-    /// # Errors
-    /// When the client did not apply them.
     pub async fn edit(
         &self,
         document: &Arc<Document>,

@@ -8,7 +8,7 @@ use polytree_protocol::{
     id::SessionId,
 };
 
-use super::*;
+use super::{apply::InvalidChange, *};
 
 fn path(text: &str) -> AbsPath {
     AbsPath::new(text).unwrap()

@@ -12,7 +12,7 @@ use polytree_protocol::{
 };
 use tokio::sync::oneshot;
 
-use super::rules::{Origin, Rules};
+use super::rules::{Origin, Rules, granted_as};
 use crate::{
     stdx::paths,
     store::{self, Answered, Asked, Question, Replied, Reply, Store},
@@ -160,8 +160,10 @@ fn is_allowed(waiters: &Waiters, grants: &[Grant], permission: &Permission) -> b
     let waiting = waiters.lock().unwrap_or_else(PoisonError::into_inner);
     let known = waiting.get(&permission.id).map(|waiting| waiting.rules.clone());
     let rules = known.unwrap_or_else(|| Rules::none(paths::home().map(|home| home.to_string()).as_deref())).with(Origin::Grants, &grants);
-    let patterns = permission.patterns.iter().map(String::as_str);
-    !permission.patterns.is_empty() && rules.evaluate_all(&permission.kind, patterns, false) == Action::Allow
+    let is_allowed = |pattern: &String| {
+        rules.decide_bound(&permission.kind, pattern, &granted_as(&permission.metadata, pattern)).action == Action::Allow
+    };
+    !permission.patterns.is_empty() && permission.patterns.iter().all(is_allowed)
 }
 
 fn answer(outcome: PermissionOutcome, message: Option<String>) -> Answer {

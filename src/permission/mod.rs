@@ -7,5 +7,6 @@ pub(crate) mod rules;
 
 pub use broker::{Answer, Broker, Error, grant_rule};
 pub use pattern::Pattern;
+pub use rules::granted_as;
 
-pub use crate::store::{Answered, Question};
+pub(crate) use crate::store::Question;

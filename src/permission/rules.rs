@@ -82,11 +82,24 @@ impl Rules {
     /// denies also looks at the command without the directories before its name, so `/bin/rm x` does not get round `rm *`.
     #[must_use]
     pub fn decide(&self, kind: &str, pattern: &str) -> Decision {
+        self.decide_as(kind, pattern, pattern)
+    }
+
+    /// The same for something that grants know by other names, each of which has to be granted; see [`granted_as`].
+    #[must_use]
+    pub fn decide_bound(&self, kind: &str, pattern: &str, names: &[String]) -> Decision {
+        let decisions = names.iter().map(|name| self.decide_as(kind, pattern, name));
+        let strictest = decisions.reduce(|one, other| if stricter(one.action, other.action) == one.action { one } else { other });
+        strictest.unwrap_or_else(|| self.decide(kind, pattern))
+    }
+
+    fn decide_as(&self, kind: &str, pattern: &str, granted: &str) -> Decision {
         let bare = if kind == "bash" { without_directory(pattern) } else { None };
         let matches = |compiled: &&Compiled| {
-            let Compiled { pattern: compiled_pattern, rule, .. } = compiled;
+            let Compiled { pattern: compiled_pattern, rule, origin } = compiled;
+            let text = if *origin == Origin::Grants { granted } else { pattern };
             (rule.permission == "*" || rule.permission == kind)
-                && (compiled_pattern.matches(pattern)
+                && (compiled_pattern.matches(text)
                     || (rule.action != Action::Allow && bare.is_some_and(|bare| compiled_pattern.matches(bare))))
         };
         let last_of = |origin| self.rules.iter().rev().filter(move |compiled| compiled.origin == origin).find(matches);
@@ -120,31 +133,19 @@ impl Rules {
         self.rules.iter().any(|compiled| compiled.rule.action == Action::Deny && KINDS.contains(&compiled.rule.permission.as_str()))
     }
 
-    /// Whether the rules deny one thing that an allowed command does, or ask about it: a rule for everything that asks
-    /// (`*`) is answered by the rule that allows the command.
-    #[must_use]
-    pub fn has_own_word(&self, kind: &str, pattern: &str) -> bool {
-        let decision = self.decide(kind, pattern);
-        let is_for_all = |rule: &Rule| rule.action == Action::Ask && rule.pattern == "*";
-        match (decision.action, decision.rule) {
-            (Action::Allow, _) => false,
-            (Action::Ask, Some((_, rule))) if is_for_all(&rule) => {
-                let narrow = self.rules.iter().filter(|compiled| !is_for_all(&compiled.rule)).cloned().collect();
-                Self { home: None, rules: narrow }.decide(kind, pattern).rule.is_some_and(|(_, rule)| rule.action != Action::Allow)
-            }
-            (_, rule) => rule.is_some(),
-        }
-    }
-
-    /// What the rules say about something that nothing has to allow, as it does nothing by itself: a deny holds, and so does
-    /// a rule that asks for it and not for everything.
+    /// What the rules say about something that nothing has to allow: what an allowed command does, or what does nothing by
+    /// itself. A deny holds, and so does a rule that asks for it; one that asks for everything (`*`) does not count.
     #[must_use]
     pub fn evaluate_quiet(&self, kind: &str, pattern: &str) -> Action {
         let decision = self.decide(kind, pattern);
-        match (decision.action, decision.rule) {
-            (Action::Deny, _) => Action::Deny,
-            (Action::Ask, Some((_, rule))) if rule.pattern != "*" => Action::Ask,
-            _ => Action::Allow,
+        let is_for_all = |rule: &Rule| rule.action == Action::Ask && rule.pattern == "*";
+        match decision.rule {
+            Some((_, rule)) if is_for_all(&rule) => {
+                let narrow = self.rules.iter().filter(|compiled| !is_for_all(&compiled.rule)).cloned().collect();
+                let decision = Self { home: None, rules: narrow }.decide(kind, pattern);
+                decision.rule.map_or(Action::Allow, |(_, rule)| rule.action)
+            }
+            rule => rule.map_or(Action::Allow, |(_, rule)| rule.action),
         }
     }
 
@@ -173,6 +174,13 @@ pub fn stricter(one: Action, other: Action) -> Action {
         (Action::Ask, _) | (_, Action::Ask) => Action::Ask,
         (Action::Allow, Action::Allow) => Action::Allow,
     }
+}
+
+/// The names by which grants know something that is asked for: of what is granted for one place only, the place is a part.
+#[must_use]
+pub fn granted_as(metadata: &serde_json::Value, pattern: &str) -> Vec<String> {
+    let names = metadata.get("bound").and_then(|bound| bound.get(pattern)).and_then(serde_json::Value::as_array);
+    names.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 /// `rm x` for `/bin/rm x`; `None` when the command's name has no directory.
@@ -309,6 +317,21 @@ mod tests {
         assert_eq!(rules.denied("bash").collect::<Vec<_>>(), ["exit *"]);
         let rules = Rules::new(None).with(Origin::User, &[bash("*", Action::Deny)]);
         assert_eq!(rules.evaluate_quiet("bash", "set -e"), Action::Deny);
+    }
+
+    #[test]
+    fn what_is_bound_to_a_place_is_granted_there_only() {
+        let rules = Rules::new(None).with(Origin::Grants, &[bash("[in /w] make x", Action::Allow), bash("make y", Action::Allow)]);
+        let metadata = serde_json::json!({ "bound": { "make x": ["[in /w] make x"], "make y": ["[in /w] make y"] } });
+        let of =
+            |pattern: &str, metadata: &serde_json::Value| rules.decide_bound("bash", pattern, &super::granted_as(metadata, pattern)).action;
+        assert_eq!(of("make x", &metadata), Action::Allow);
+        assert_eq!(of("make y", &metadata), Action::Ask, "a grant without a place");
+        let two = serde_json::json!({ "bound": { "make x": ["[in /w] make x", "[in /w/sub] make x"] } });
+        assert_eq!(of("make x", &two), Action::Ask);
+        assert_eq!(of("make y", &serde_json::Value::Null), Action::Allow);
+        let rules = rules.with(Origin::User, &[bash("make *", Action::Allow)]);
+        assert_eq!(rules.decide_bound("bash", "make x", &["[in /v] make x".to_owned()]).action, Action::Allow);
     }
 
     #[test]

@@ -23,13 +23,13 @@ use crate::{
         trust::{self, TrustedFile},
     },
     find::Finder,
-    git::{layout, refs},
+    git::{init, layout},
     overlay::Overlay,
     provider::{Keys, Network, NetworkSettings, PUBLISHED_AT, Recordings, URL_VARIABLE},
     sandbox::Sandbox,
     session::{self, Workspace, Workspaces},
     stdx::{disk, idle::IdlePool, paths::AbsPath, tasks::Tasks, time::now_ms},
-    store::{CheckoutId, Known, KnownProject, ProjectChange, Seen, SeenFiles, Store, Told},
+    store::{CheckoutId, Known, KnownProject, ProjectChange, ProjectFacts, Seen, SeenFiles, Store},
     tool::context::Environment,
 };
 
@@ -111,8 +111,8 @@ impl Projects {
 
     async fn remember(&self, directory: &AbsPath, sight: &mut Sight, purpose: Use) -> Result<Seen, Error> {
         let (worktree, main) = (sight.location.worktree().clone(), sight.main_worktree().clone());
-        let told = told(directory, &main, [(worktree, directory.clone())]).await;
-        sight.remember(&self.store, purpose == Use::Begin, now_ms(), told).await
+        let facts = facts(directory, &main, [(worktree, directory.clone())]).await;
+        sight.remember(&self.store, purpose == Use::Begin, now_ms(), facts).await
     }
 
     /// Closes directories that nobody has used since the given time (milliseconds since 1970).
@@ -158,7 +158,7 @@ impl Projects {
     pub async fn describe(&self, instance: &Arc<Instance>) -> Result<Project, Error> {
         let project = self.get(&instance.project.id).await?;
         let (main, directory) = (project.worktree.clone(), instance.directory().clone());
-        let Told { files, missing, .. } = told(&directory, &main, [(instance.worktree().clone(), directory.clone())]).await;
+        let ProjectFacts { files, missing, .. } = facts(&directory, &main, [(instance.worktree().clone(), directory.clone())]).await;
         let files: Vec<TrustedFile> = files.into_iter().map(|(path, digest)| TrustedFile { path, digest }).collect();
         Ok(project.to_wire(trust::pending(&files, &instance.trusted), missing))
     }
@@ -172,7 +172,7 @@ impl Projects {
         let location = disk::run(directory, move || layout::locate(&path)).await;
         let location = location.map_err(|error| Error::Directory(format!("{directory}: {error}")))?;
         if !location.is_git() {
-            refs::init(directory).await?;
+            init::init(directory).await?;
         }
         Ok(())
     }
@@ -203,8 +203,8 @@ impl Projects {
     async fn change(&self, instance: &Instance, change: ProjectChange) -> Result<(), Error> {
         let (id, main) = (instance.project.id.clone(), instance.project.worktree.clone());
         let places = self.places_of(&instance.project, Some((instance.worktree().clone(), instance.directory().clone())));
-        let told = told(instance.directory(), &main, places).await;
-        let is_known = self.store.change_project(id.clone(), change, now_ms(), told).await?;
+        let facts = facts(instance.directory(), &main, places).await;
+        let is_known = self.store.change_project(id.clone(), change, now_ms(), facts).await?;
         if is_known { Ok(()) } else { Err(Error::UnknownProject(id)) }
     }
 
@@ -369,8 +369,8 @@ async fn is_missing(main: &AbsPath) -> bool {
     !disk::run_within(main, LIST_TIMEOUT, move || path.as_path().is_dir()).await.unwrap_or_default()
 }
 
-/// What is told of a project with this main checkout: the files of these checkouts and directories, and whether it is there.
-async fn told(directory: &AbsPath, main: &AbsPath, places: impl Into<Vec<(AbsPath, AbsPath)>>) -> Told {
+/// The facts about a project with this main checkout: the files of these checkouts and directories, and whether it is there.
+async fn facts(directory: &AbsPath, main: &AbsPath, places: impl Into<Vec<(AbsPath, AbsPath)>>) -> ProjectFacts {
     let (files, missing) = tokio::join!(files_in(places.into()), is_missing(main));
-    Told { directory: directory.to_string(), files: as_pairs(files), missing }
+    ProjectFacts { directory: directory.to_string(), files: as_pairs(files), missing }
 }

@@ -14,7 +14,7 @@ use super::{Error, id_file};
 use crate::{
     git::layout::{self, CheckoutKind, GitLayout, Location, leads_to},
     stdx::{disk, paths::AbsPath},
-    store::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, PlaceKind, Seen, Sighting, Stamp, Store, Told},
+    store::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, PlaceKind, ProjectFacts, Seen, Sighting, Stamp, Store},
 };
 
 /// How often an id that another process writes at the same time is followed.
@@ -110,21 +110,21 @@ impl Sight {
         loop {
             match store.find_project(self.evidence.clone()).await? {
                 Answer::Is(known) => return Ok(known),
-                Answer::Look(ask) => self.look_at(ask).await,
+                Answer::Needs(ask) => self.look_at(ask).await,
             }
         }
     }
 
     /// Remembers what was seen. `begins`: something begins there, and the id is written into the repository. Where that
     /// cannot be written, what is remembered here serves.
-    pub async fn remember(&mut self, store: &Store, begins: bool, now: i64, told: Told) -> Result<Seen, Error> {
+    pub async fn remember(&mut self, store: &Store, begins: bool, now: i64, facts: ProjectFacts) -> Result<Seen, Error> {
         if begins {
             self.write_id(store).await?;
         }
         loop {
-            match store.remember_project(self.evidence.clone(), begins, now, told.clone()).await? {
+            match store.remember_project(self.evidence.clone(), begins, now, facts.clone()).await? {
                 Answer::Is(seen) => return Ok(*seen),
-                Answer::Look(ask) => self.look_at(ask).await,
+                Answer::Needs(ask) => self.look_at(ask).await,
             }
         }
     }

@@ -160,7 +160,6 @@ pub enum FinishReason {
 
 impl FinishReason {
     /// The name on the wire.
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Stop => "stop",
@@ -226,7 +225,6 @@ pub enum Error {
 
 impl Error {
     /// The answer is longer than [`MAX_ANSWER`].
-    #[must_use]
     pub fn answer_too_long() -> Self {
         Self::Stream { message: format!("the answer is longer than {} MiB", MAX_ANSWER >> 20), retryable: false }
     }
@@ -240,7 +238,6 @@ pub trait Provider: Send + Sync {
 }
 
 /// A model of which only the id is known: it is assumed to support tools, and its limits are unknown.
-#[must_use]
 pub fn unknown_model(id: &str) -> Model {
     Model {
         id: id.to_owned(),

@@ -17,7 +17,6 @@ pub struct KnownKeys {
 }
 
 /// The keys of all providers, including disabled ones.
-#[must_use]
 pub fn known_keys(pool: &Pool, settings: &CatalogSettings, environment: &BTreeMap<String, String>) -> KnownKeys {
     let known = built_in().providers.iter().flat_map(|row| &row.env);
     // Only the built-in catalogue: a fetched one names variables, such as tokens of git hosts, that other programs

@@ -5,35 +5,37 @@
 //! The rest of the daemon uses only what is exported here.
 
 mod catalog;
-pub mod definition;
+pub(crate) mod definition;
 mod http;
 mod known_keys;
 mod offline;
 mod recording;
 mod refused;
-pub mod retry;
+pub(crate) mod retry;
 mod scripted;
 mod secret;
 mod wire;
 
-pub use catalog::{
-    Catalog, CatalogSettings, Error as CatalogError, ModelSettings, Pool, ProviderSettings, Resolved, built_in,
+pub(crate) use catalog::{
+    Catalog, CatalogSettings, Error as CatalogError, ModelSettings, Pool, ProviderSettings, Resolved,
     choice::{Candidates, choose},
     fetched::{Error as FetchError, PUBLISHED_AT, URL_VARIABLE},
-    file::{CatalogFile, ProviderRow, WireRow},
-    key_store::{Error as KeyStoreError, KeyStore, Keys},
+    key_store::{Error as KeyStoreError, Keys},
     local_servers::{Kind as LocalKind, Probe, addresses as local_addresses},
 };
-pub use http::network::{Network, NetworkSettings};
-pub use known_keys::{KnownKeys, known_keys};
-pub use offline::Offline;
-pub use recording::{RECORD, REPLAY, REPLAY_TIMED, Recording, Recordings, format::Sanitizer, record::Recorded, replay::Replayed};
-pub use refused::Refused;
-pub use secret::Secret;
-pub use wire::{
+pub use catalog::{built_in, file::ProviderRow};
+pub(crate) use http::network::{Network, NetworkSettings};
+pub(crate) use known_keys::{KnownKeys, known_keys};
+pub(crate) use recording::{RECORD, REPLAY, REPLAY_TIMED, Recording, Recordings, format::Sanitizer, record::Recorded, replay::Replayed};
+pub(crate) use refused::Refused;
+pub(crate) use secret::Secret;
+pub(crate) use wire::{
     forced_call,
     variants::{Variants, merge},
 };
+
+#[cfg(test)]
+pub(crate) use {catalog::key_store::KeyStore, offline::Offline};
 
 #[cfg(test)]
 #[path = "../../tests/support/model_server.rs"]

@@ -38,7 +38,6 @@ pub struct Failures {
 }
 
 impl Failures {
-    #[must_use]
     pub fn count(&self) -> u32 {
         self.all
     }
@@ -63,7 +62,6 @@ impl Failures {
 }
 
 /// Whether a retry may help.
-#[must_use]
 pub fn is_retryable(error: &Error) -> bool {
     match error {
         Error::Status { status, .. } => matches!(status, 408 | 409 | 429 | 500..),
@@ -83,7 +81,6 @@ pub fn is_retryable(error: &Error) -> bool {
 ///
 /// `attempt` is the number of failures so far, from 1. `jitter` from 0 to 1 shortens the backoff by up to a tenth, so
 /// that many sessions do not retry at the same time; a delay that the service asks for is never shortened.
-#[must_use]
 pub(crate) fn decide(policy: RetryPolicy, error: &Error, attempt: u32, jitter: f64) -> Option<u64> {
     if attempt > policy.attempts || !is_retryable(error) {
         return None;

@@ -112,7 +112,6 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    #[must_use]
     pub(crate) fn new(script: Script) -> Self {
         let state = State { calls: script.calls.into(), others: script.others.into() };
         Self { state: Mutex::new(state) }

@@ -8,20 +8,17 @@ pub struct Secret(String);
 
 impl Secret {
     /// `None` if the text is empty or only white space.
-    #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         (!text.is_empty()).then(|| Self(text.to_owned()))
     }
 
-    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
     /// Replaces every occurrence of the key in a text. Keys of fewer than 4 characters are placeholders, such as `x`
     /// for local servers, and are not replaced.
-    #[must_use]
     pub fn redact(&self, text: String) -> String {
         if self.0.len() >= 4 && text.contains(&self.0) { text.replace(&self.0, "***") } else { text }
     }
@@ -41,7 +38,6 @@ impl fmt::Display for Secret {
 
 /// The key of a provider: from the settings, otherwise from the first of the named variables in the client's
 /// environment. The daemon's own environment is not used.
-#[must_use]
 pub(crate) fn find(setting: Option<&Secret>, names: &[String], environment: &BTreeMap<String, String>) -> Option<Secret> {
     setting.cloned().or_else(|| names.iter().find_map(|name| environment.get(name).and_then(|value| Secret::new(value))))
 }

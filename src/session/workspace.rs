@@ -144,7 +144,7 @@ impl Workspace {
 pub trait Workspaces: Send + Sync {
     /// The workspace of a directory as it is now, for a client with the given variables.
     async fn open(&self, directory: &AbsPath, environment: &Environment) -> Result<Arc<Workspace>, Error>;
-    /// Looks where these checkouts (rows of the project registry) are now, and remembers it; tells whether any has moved. A
-    /// file system that does not answer in time is not looked at.
+    /// Finds where these checkouts (rows of the project registry) are now, and stores it; returns whether any has moved. File
+    /// systems that do not answer in time are skipped.
     async fn follow(&self, checkouts: Vec<i64>, timeout: Duration) -> Result<bool, Error>;
 }

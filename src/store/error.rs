@@ -54,7 +54,6 @@ pub enum Fault {
 
 impl Error {
     /// Whether the cause is outside the program: the disk is full, or the store is locked, damaged or foreign.
-    #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Engine { fault, .. } => *fault != Fault::Other,
@@ -65,7 +64,6 @@ impl Error {
         }
     }
 
-    #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Engine { fault, .. } | Self::Migration { fault, .. } => *fault == Fault::Damage,
@@ -75,7 +73,6 @@ impl Error {
     }
 
     /// What the user can do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         let locked = |of: &str| format!("end the program that has {of} open, or wait until it is done; nothing was changed");
         Some(match self {

@@ -35,15 +35,11 @@ fn resolve(rows: &dyn Rows, filter: &mut Filter) -> Result<(), Error> {
 
 impl Store {
     /// The newest cursor that may have been assigned.
-    #[must_use]
     pub fn newest_cursor(&self) -> u64 {
         self.database().newest_cursor()
     }
 
     /// Reads the next events after `since` that match the filter, at most `limit`.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn events(&self, since: u64, newest: u64, limit: usize, mut filter: Filter) -> Result<After<Page>, Error> {
         self.read(move |rows| {
             if let Some(oldest) = is_expired(rows, since, newest)? {
@@ -56,9 +52,6 @@ impl Store {
     }
 
     /// Resolves a filter for following from a cursor on.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn begin_to_follow(&self, since: u64, newest: u64, mut filter: Filter) -> Result<After<Filter>, Error> {
         self.read(move |rows| {
             if let Some(oldest) = is_expired(rows, since, newest)? {
@@ -71,9 +64,6 @@ impl Store {
     }
 
     /// The next events for a follower, and its updated filter.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn next_events(&self, since: u64, newest: u64, mut filter: Filter) -> Result<After<(Page, Filter)>, Error> {
         self.read(move |rows| {
             if let Some(oldest) = is_expired(rows, since, newest)? {
@@ -86,9 +76,6 @@ impl Store {
     }
 
     /// Emits events about a project's directories that change no stored state.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn announce(&self, project: ProjectId, payloads: Vec<(String, EventPayload)>) -> Result<(), Error> {
         self.write(move |transaction| {
             for (directory, payload) in payloads {
@@ -101,9 +88,6 @@ impl Store {
     }
 
     /// Removes the oldest events until the log is within both limits. `last` is the previous call of this process.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn trim_events(&self, last: Option<Moment>, now: Moment, max_age: i64, max_bytes: u64) -> Result<(), Error> {
         let old = self.write(move |transaction| transaction.rows.age_events(last, now, max_age)).await?;
         // In small transactions, so that other writes do not wait long.

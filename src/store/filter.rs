@@ -18,7 +18,6 @@ pub struct Filter {
 }
 
 impl Filter {
-    #[must_use]
     pub fn new(
         directory: Option<String>,
         project_id: Option<ProjectId>,

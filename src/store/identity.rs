@@ -32,7 +32,6 @@ impl Sighting {
     ///
     /// With a creation time, inode and creation time identify the directory, and either the device or the path may have
     /// changed. Without one the inode may have been reused, so everything must agree.
-    #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         let (one, two) = (self.stamp, other.stamp);
         let same_path = self.path == other.path;
@@ -76,7 +75,6 @@ pub enum Decision {
     Mint,
 }
 
-#[must_use]
 pub fn decide(evidence: Evidence) -> Decision {
     let Evidence { file, here, file_is_taken, plain } = evidence;
     match (file, here) {

@@ -52,7 +52,7 @@ pub struct Room {
 
 /// The state of the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
+pub enum LockState {
     /// The directory has no owner. The last owner may have made room for a newer version.
     Free(Option<Room>),
     /// The directory has an owner; `None` until the owner has written its description.
@@ -209,11 +209,11 @@ impl Ownership {
 
     /// The current state of the lock.
     #[must_use]
-    pub fn look(directory: &Path) -> Look {
-        let Ok(file) = File::options().read(true).open(path(directory)) else { return Look::Free(None) };
+    pub fn lock_state(directory: &Path) -> LockState {
+        let Ok(file) = File::options().read(true).open(path(directory)) else { return LockState::Free(None) };
         match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => Look::Owned(read(&file).map(|content| content.owner)),
-            _ => Look::Free(read(&file).and_then(|content| content.room)),
+            Err(TryLockError::WouldBlock) => LockState::Owned(read(&file).map(|content| content.owner)),
+            _ => LockState::Free(read(&file).and_then(|content| content.room)),
         }
     }
 }
@@ -276,12 +276,12 @@ mod tests {
     #[test]
     fn the_second_learns_the_owner_and_a_drop_releases_the_lock() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(Ownership::look(directory.path()), Look::Free(None));
+        assert_eq!(Ownership::lock_state(directory.path()), LockState::Free(None));
         let first = Ownership::take(directory.path(), &process(1)).unwrap().unwrap();
         assert_eq!(Ownership::take(directory.path(), &process(2)).unwrap().unwrap_err(), Some(process(1)));
-        assert_eq!(Ownership::look(directory.path()), Look::Owned(Some(process(1))));
+        assert_eq!(Ownership::lock_state(directory.path()), LockState::Owned(Some(process(1))));
         drop(first);
-        assert_eq!(Ownership::look(directory.path()), Look::Free(None));
+        assert_eq!(Ownership::lock_state(directory.path()), LockState::Free(None));
         assert!(Ownership::take(directory.path(), &process(3)).unwrap().is_ok());
     }
 
@@ -290,7 +290,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let first = Ownership::take(directory.path(), &process(1)).unwrap().unwrap();
         first.listen_at(Path::new("/run/y")).unwrap();
-        assert_eq!(Ownership::look(directory.path()), Look::Owned(Some(Owner { socket: "/run/y".into(), ..process(1) })));
+        assert_eq!(Ownership::lock_state(directory.path()), LockState::Owned(Some(Owner { socket: "/run/y".into(), ..process(1) })));
     }
 
     #[test]
@@ -339,11 +339,11 @@ mod tests {
         let first = Ownership::take(directory.path(), &process(1)).unwrap().unwrap();
         let room = Room { version: "2".into(), until: 5 };
         first.make_room(room.clone()).unwrap();
-        assert_eq!(Ownership::look(directory.path()), Look::Owned(Some(process(1))));
+        assert_eq!(Ownership::lock_state(directory.path()), LockState::Owned(Some(process(1))));
         drop(first);
-        assert_eq!(Ownership::look(directory.path()), Look::Free(Some(room)));
+        assert_eq!(Ownership::lock_state(directory.path()), LockState::Free(Some(room)));
         drop(Ownership::take(directory.path(), &process(2)).unwrap().unwrap());
-        assert_eq!(Ownership::look(directory.path()), Look::Free(None));
+        assert_eq!(Ownership::lock_state(directory.path()), LockState::Free(None));
     }
 
     #[test]
@@ -351,7 +351,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let held = Ownership::take(directory.path(), &process(1)).unwrap().unwrap();
         std::fs::write(path(directory.path()), r#"{"pid":7,"version":"0.0.9","socket":"/s"}"#).unwrap();
-        let Look::Owned(Some(owner)) = Ownership::look(directory.path()) else { panic!() };
+        let LockState::Owned(Some(owner)) = Ownership::lock_state(directory.path()) else { panic!() };
         assert_eq!((owner.pid, owner.kind), (7, Kind::Foreground));
         drop(held);
     }
@@ -364,7 +364,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..500 {
-                        let _ = Ownership::look(directory.path());
+                        let _ = Ownership::lock_state(directory.path());
                     }
                 });
             }

@@ -74,13 +74,13 @@ impl From<Error> for Interrupted {
 pub enum Answer<T> {
     Is(T),
     /// Check this, add the result to the evidence, and call again.
-    Look(Ask),
+    Needs(Ask),
 }
 
 fn answer<T>(result: Result<T, Interrupted>) -> Result<Answer<T>, Error> {
     match result {
         Ok(found) => Ok(Answer::Is(found)),
-        Err(Interrupted::Ask(ask)) => Ok(Answer::Look(ask)),
+        Err(Interrupted::Ask(ask)) => Ok(Answer::Needs(ask)),
         Err(Interrupted::Failed(error)) => Err(error),
     }
 }
@@ -107,7 +107,7 @@ pub enum Known {
 
 /// What the event about a changed project contains beside stored data.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct ProjectFacts {
     /// The directory in which it was changed.
     pub directory: String,
     /// The files that need trust, each with a digest.
@@ -143,7 +143,6 @@ pub const LINKED: &str = "linked:";
 impl KnownProject {
     /// The project in its wire form. `pending` are the files that wait for trust; `missing`: its main checkout does not
     /// exist.
-    #[must_use]
     pub fn to_wire(&self, pending: Vec<String>, missing: bool) -> Project {
         Project {
             id: self.id.clone(),
@@ -165,26 +164,26 @@ impl KnownProject {
 
 impl Store {
     /// The project of a directory.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn find_project(&self, evidence: Evidence) -> Result<Answer<Known>, Error> {
         self.read(move |rows| answer(find(rows, &evidence))).await
     }
 
     /// Stores what was found. `claimed`: sessions may refer to the project from now on.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub async fn remember_project(&self, evidence: Evidence, claimed: bool, now: i64, told: Told) -> Result<Answer<Box<Seen>>, Error> {
+    pub async fn remember_project(
+        &self,
+        evidence: Evidence,
+        claimed: bool,
+        now: i64,
+        facts: ProjectFacts,
+    ) -> Result<Answer<Box<Seen>>, Error> {
         self.write(move |transaction| {
             // A rule that requests a check has changed nothing so far.
             let seen = match answer(remember(transaction.rows, &evidence, claimed, now))? {
                 Answer::Is(seen) => seen,
-                Answer::Look(ask) => return Ok(Answer::Look(ask)),
+                Answer::Needs(ask) => return Ok(Answer::Needs(ask)),
             };
             if seen.changed {
-                transaction.emit_project(&seen.project, told)?;
+                transaction.emit_project(&seen.project, facts)?;
             }
             Ok(Answer::Is(Box::new(seen)))
         })
@@ -192,10 +191,7 @@ impl Store {
     }
 
     /// Changes a project; false if there is no such project.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub async fn change_project(&self, id: ProjectId, change: ProjectChange, now: i64, told: Told) -> Result<bool, Error> {
+    pub async fn change_project(&self, id: ProjectId, change: ProjectChange, now: i64, facts: ProjectFacts) -> Result<bool, Error> {
         self.write(move |transaction| {
             if transaction.rows.project(&id)?.is_none() {
                 return Ok(false);
@@ -209,32 +205,23 @@ impl Store {
                 ProjectChange::Distrust => transaction.rows.distrust_project(&id)?,
             }
             let Some(project) = transaction.rows.project(&id)? else { return Ok(false) };
-            transaction.emit_project(&project, told)?;
+            transaction.emit_project(&project, facts)?;
             Ok(true)
         })
         .await
     }
 
     /// Updates the time of last use.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn touch_project(&self, id: ProjectId, now: i64) -> Result<(), Error> {
         self.write(move |transaction| transaction.rows.touch_project(&id, now)).await
     }
 
     /// All projects, most recently used first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn projects(&self) -> Result<Vec<KnownProject>, Error> {
         self.read(|rows| rows.projects()).await
     }
 
     /// All projects with their trusted files.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn projects_with_trust(&self) -> Result<Vec<(KnownProject, SeenFiles)>, Error> {
         self.read(|rows| {
             let with_trust =
@@ -245,17 +232,11 @@ impl Store {
     }
 
     /// A project.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn project(&self, id: ProjectId) -> Result<Option<KnownProject>, Error> {
         self.read(move |rows| rows.project(&id)).await
     }
 
     /// The checkouts that are linked worktrees of a repository whose git directory is known.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn linked_worktrees(&self, checkouts: Vec<CheckoutId>) -> Result<Vec<LinkedCheckout>, Error> {
         self.read(move |rows| {
             let mut found = Vec::new();
@@ -271,17 +252,14 @@ impl Store {
     }
 
     /// Stores the new paths of checkouts that git has moved.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn move_checkouts(&self, moved: Vec<(CheckoutId, AbsPath)>) -> Result<(), Error> {
         self.write(move |transaction| moved.iter().try_for_each(|(id, path)| transaction.rows.move_checkout(*id, path, None))).await
     }
 }
 
 impl Transaction<'_> {
-    fn emit_project(&mut self, project: &KnownProject, told: Told) -> Result<(), Error> {
-        let Told { directory, files, missing } = told;
+    fn emit_project(&mut self, project: &KnownProject, facts: ProjectFacts) -> Result<(), Error> {
+        let ProjectFacts { directory, files, missing } = facts;
         let trusted = self.rows.trusted_files(&project.id)?;
         let pending = files.into_iter().filter(|file| !trusted.contains(file)).map(|(path, _)| path).collect();
         let scope = Scope { directory: Some(directory), project_id: Some(project.id.clone()), session_id: None };
@@ -401,9 +379,9 @@ fn assign_place(rows: &mut dyn Rows, kind: PlaceKind, place: &ProjectPlace) -> R
     if kind == PlaceKind::Git {
         previous.push(rows.same_place(&place.sighting)?);
     }
-    for place in previous.into_iter().flatten().filter(|place| place.project != place.project) {
-        rows.remove_place(&place.project)?;
-        rows.forget_project(&place.project)?;
+    for other in previous.into_iter().flatten().filter(|other| other.project != place.project) {
+        rows.remove_place(&other.project)?;
+        rows.forget_project(&other.project)?;
     }
     rows.put_place(kind, place)
 }

@@ -50,17 +50,11 @@ pub enum Origin {
 
 impl Store {
     /// Stores a prompt with its parts, and queues it or begins its turn.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn admit_prompt(&self, id: SessionId, prompt: NewPrompt) -> Result<Admitted, Error> {
         self.write(move |transaction| admit(transaction, &id, prompt)).await
     }
 
     /// Removes a prompt from the queue and begins its turn; false if there is no such session.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn begin_turn(&self, id: SessionId, prompt: MessageId, status: Option<SessionStatus>) -> Result<bool, Error> {
         self.write(move |transaction| {
             let Some(session) = transaction.rows.session(&id)? else { return Ok(false) };
@@ -77,9 +71,6 @@ impl Store {
     /// Ends the turn of a prompt and begins the next one in the same transaction; without a next one the session
     /// becomes idle. Open questions of the session are withdrawn: the tool calls that asked them have ended. Does
     /// nothing if the session does not exist.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn end_turn(
         &self,
         id: SessionId,
@@ -114,9 +105,6 @@ impl Store {
     }
 
     /// Whether a prompt exists already, and whether it was the same call.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn origin(&self, message: MessageId, digest: String) -> Result<Option<Origin>, Error> {
         self.read(move |rows| {
             Ok(rows.message_origin(&message)?.map(|(session, params)| match SessionId::parse(&session) {
@@ -128,17 +116,11 @@ impl Store {
     }
 
     /// The last answer to a prompt.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn last_answer(&self, prompt: MessageId) -> Result<Option<MessageId>, Error> {
         self.read(move |rows| rows.last_answer(&prompt)).await
     }
 
     /// The first unfinished answer of a session, and the queued prompts.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn unfinished(&self, id: SessionId) -> Result<(Option<MessageWithParts>, Vec<MessageId>), Error> {
         self.read(move |rows| {
             let open = rows.open_answers(&id)?.into_iter().next();

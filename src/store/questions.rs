@@ -49,9 +49,6 @@ pub struct Reply {
 impl Store {
     /// Stores a question, unless the same was asked before for the same tool call. `asked` is called inside the
     /// transaction, so that no answer can come first.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn ask(&self, question: Question, asked: impl FnOnce(&Asked) + Send + 'static) -> Result<PermissionId, Error> {
         self.write(move |transaction| {
             let found = match transaction.rows.same_question(&question)? {
@@ -76,9 +73,6 @@ impl Store {
 
     /// Answers a question. `allows` tells whether the project's grants answer another question, `is_awaited` whether
     /// something in this process waits for the answer.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn reply(
         &self,
         reply: Reply,
@@ -136,25 +130,16 @@ impl Store {
     }
 
     /// A question, answered or not.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn question(&self, id: PermissionId) -> Result<Option<Permission>, Error> {
         self.read(move |rows| Ok(rows.question(&id)?.map(|stored| stored.question.permission))).await
     }
 
     /// All open questions, oldest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn open_questions(&self) -> Result<Vec<Question>, Error> {
         self.read(|rows| Ok(rows.open_questions(Asker::Any)?.into_iter().map(|stored| stored.question).collect())).await
     }
 
     /// The questions of a message's tool calls, answered or not, oldest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn asked_in(&self, session: SessionId, message: MessageId) -> Result<Vec<Permission>, Error> {
         self.read(move |rows| {
             let asked = rows.questions(&session)?.into_iter();
@@ -164,17 +149,11 @@ impl Store {
     }
 
     /// The grants that "always" has stored for a project.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn grants(&self, project: ProjectId) -> Result<Vec<Grant>, Error> {
         self.read(move |rows| rows.grants(&project)).await
     }
 
     /// Deletes a grant of the project; false if there is none.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn revoke(&self, project: ProjectId, id: GrantId) -> Result<bool, Error> {
         self.write(move |transaction| transaction.rows.delete_grant(&project, &id)).await
     }

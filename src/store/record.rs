@@ -32,7 +32,6 @@ impl Record {
     ///
     /// # Panics
     /// Never: the parts are JSON.
-    #[must_use]
     pub fn to_json(&self) -> Box<RawValue> {
         use std::fmt::Write as _;
         let mut text = String::with_capacity(self.properties.len() + 200);
@@ -78,7 +77,6 @@ pub struct Extent {
 
 impl Scope {
     /// The scope of a session.
-    #[must_use]
     pub fn of(session: &Session) -> Self {
         Self {
             directory: Some(session.directory.clone()),

@@ -51,9 +51,6 @@ pub(super) fn created_before(rows: &dyn Rows, id: &SessionId, digest: &str) -> R
 impl Store {
     /// Stores a new session. `chosen`: the client chose its id, and a repeated call with the same digest returns the
     /// existing session.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn create_session(&self, session: Session, place: Place, digest: String, chosen: bool) -> Result<Created, Error> {
         self.write(move |transaction| {
             if chosen && let Some(created) = created_before(transaction.rows, &session.id, &digest)? {
@@ -72,18 +69,12 @@ impl Store {
     }
 
     /// Changes a session; `None` if there is no such session.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn change_session(&self, scope: Scope, change: SessionChange) -> Result<Option<Session>, Error> {
         self.write(move |transaction| transaction.change_session(&scope, change)).await
     }
 
     /// Deletes a session and its data; `None` if there is no such session, false if it has children. `missing`: its
     /// directory does not exist.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn delete_session(&self, id: SessionId, missing: bool) -> Result<Option<bool>, Error> {
         self.write(move |transaction| {
             if !transaction.rows.children(&id)?.is_empty() {
@@ -100,17 +91,11 @@ impl Store {
     }
 
     /// A session and its linked worktrees.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn session(&self, id: SessionId) -> Result<(Option<Session>, Vec<i64>), Error> {
         self.read(move |rows| Ok((rows.session(&id)?, rows.linked_checkouts(&[id])?))).await
     }
 
     /// The mode of the root of this session's tree, if one was set.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn root_mode(&self, id: SessionId) -> Result<Option<Mode>, Error> {
         self.read(move |rows| {
             let mut current = id;
@@ -126,17 +111,11 @@ impl Store {
     }
 
     /// The linked worktrees of these sessions.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn linked_checkouts(&self, ids: Vec<SessionId>) -> Result<Vec<i64>, Error> {
         self.read(move |rows| rows.linked_checkouts(&ids)).await
     }
 
     /// Sessions, the most recently updated first; `None` if the `before` session does not exist.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn sessions(&self, query: SessionQuery) -> Result<Option<Vec<Session>>, Error> {
         self.read(move |rows| {
             if let Some(before) = &query.before
@@ -150,25 +129,16 @@ impl Store {
     }
 
     /// The direct children of a session, oldest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn children(&self, id: SessionId) -> Result<Vec<Session>, Error> {
         self.read(move |rows| rows.children(&id)).await
     }
 
     /// A session and all its descendants, parents before their children.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn family(&self, id: SessionId) -> Result<Vec<SessionId>, Error> {
         self.read(move |rows| rows.family(&id)).await
     }
 
     /// The last `limit` messages before `before`, oldest first, if they are at most `max_bytes` together.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn messages(&self, id: SessionId, limit: Option<u32>, before: Option<MessageId>, max_bytes: u64) -> Result<Messages, Error> {
         self.read(move |rows| {
             if rows.session(&id)?.is_none() {
@@ -189,18 +159,12 @@ impl Store {
     }
 
     /// A message with its parts.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn message(&self, session: SessionId, id: MessageId) -> Result<Option<MessageWithParts>, Error> {
         self.read(move |rows| rows.message(&session, &id)).await
     }
 
     /// The part of a session that a model may need: the messages from the prompt of the last summary on, oldest first,
     /// and the queued prompts.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn conversation(&self, id: SessionId) -> Result<(Vec<MessageWithParts>, Vec<MessageId>), Error> {
         self.read(move |rows| {
             let messages = match rows.last_summarised(&id)? {
@@ -213,9 +177,6 @@ impl Store {
     }
 
     /// The task list of a session.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn todos(&self, id: SessionId) -> Result<Vec<Todo>, Error> {
         self.read(move |rows| rows.todos(&id)).await
     }

@@ -54,7 +54,6 @@ impl Cause {
 }
 
 /// A new, empty answer.
-#[must_use]
 pub fn new_answer(user: &UserMessage, cwd: &str, root: &str) -> AssistantMessage {
     AssistantMessage {
         id: MessageId::from_ulid(ids::next()),
@@ -78,27 +77,18 @@ pub fn new_answer(user: &UserMessage, cwd: &str, root: &str) -> AssistantMessage
 
 impl Store {
     /// The sessions with a turn, and those with queued prompts.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn left_over(&self) -> Result<(Vec<SessionId>, Vec<SessionId>), Error> {
         self.read(|rows| Ok((rows.sessions_in_a_turn()?, rows.sessions_with_a_queue()?))).await
     }
 
     /// Closes what is open in a session; no task may be working in it. `may_repeat` tells whether a tool changes
     /// nothing, so that its calls may run again when a turn with an open question is resumed.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn settle(&self, id: SessionId, cause: Cause, may_repeat: fn(&str) -> bool) -> Result<Settled, Error> {
         self.write(move |transaction| settle(transaction, &id, &cause, may_repeat)).await
     }
 
     /// Ends a turn with this error before the request to the model. An answer that was to be resumed is closed with its
     /// parts; otherwise a new one is created. Returns the last answer.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn end_before_start(
         &self,
         id: SessionId,

@@ -76,17 +76,11 @@ impl Store {
     }
 
     /// Commits a unit.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn commit(&self, unit: Unit) -> Result<(), Error> {
         self.write(|transaction| transaction.apply(unit)).await
     }
 
     /// Commits deltas of a stream; the commit may be delayed by up to 5 ms to group it with others.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub async fn commit_delta(&self, unit: Unit) -> Result<(), Error> {
         let hooks = Arc::clone(&self.hooks);
         self.database.write_delta(move |rows| Transaction { rows, hooks: &hooks }.apply(unit)).await
@@ -127,13 +121,11 @@ impl Store {
     }
 
     /// The damaged store that was set aside when this one was opened.
-    #[must_use]
     pub fn set_aside(&self) -> Option<&SetAside> {
         self.database.set_aside()
     }
 
     /// The damage that was found while the store was in use, if any. From then on every write fails.
-    #[must_use]
     pub fn damage(&self) -> Option<String> {
         self.database.damage()
     }
@@ -157,20 +149,15 @@ impl Store {
     }
 
     /// The numbers of rows and bytes.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn counts(&self) -> Result<Counts, Error> {
         self.database.counts().await
     }
 
-    #[must_use]
     pub fn path(&self) -> &Path {
         self.database.path()
     }
 
     /// What the writer and the readers are doing. Does not block.
-    #[must_use]
     pub fn state(&self) -> (WriterState, ReadersState) {
         self.database.state()
     }

@@ -14,6 +14,7 @@ use polytree_protocol::{
 use super::Scope;
 
 /// A list of state changes and events that are committed atomically, all in one scope.
+#[must_use]
 #[derive(Debug, Clone)]
 pub struct Unit {
     pub(super) scope: Scope,
@@ -54,7 +55,6 @@ pub struct SessionChange {
 
 impl Unit {
     /// An empty unit.
-    #[must_use]
     pub fn new(scope: &Scope) -> Self {
         Self { scope: scope.clone(), changes: Vec::new() }
     }
@@ -65,61 +65,51 @@ impl Unit {
     }
 
     /// Inserts or updates a message that is not a prompt.
-    #[must_use]
     pub fn message(self, message: Message) -> Self {
         self.with(Change::Message(message))
     }
 
-    #[must_use]
     pub fn part(self, part: Part) -> Self {
         self.with(Change::Part(part))
     }
 
     /// Updates a part and keeps its appended text, which has this many bytes.
-    #[must_use]
     pub fn ended_part(self, part: Part, bytes: usize) -> Self {
         self.with(Change::EndedPart(part, bytes))
     }
 
-    #[must_use]
     pub fn delta(self, delta: PartDelta) -> Self {
         self.with(Change::Delta(delta))
     }
 
     /// Changes the session of the scope.
-    #[must_use]
     pub fn session(self, change: SessionChange) -> Self {
         self.with(Change::Session(change))
     }
 
     /// Replaces the session's task list.
-    #[must_use]
     pub fn todos(self, todos: Vec<Todo>) -> Self {
         self.with(Change::Todos(todos))
     }
 
     /// Withdraws the session's open questions.
-    #[must_use]
     pub fn withdraw(self, outcome: PermissionOutcome) -> Self {
         self.with(Change::Withdraw(outcome))
     }
 
     /// Emits the session's status.
-    #[must_use]
     pub fn status(self, status: SessionStatus) -> Self {
         let session_id = self.scope.session();
         self.event(EventPayload::SessionStatusChanged(SessionStatusInfo { session_id, status }))
     }
 
     /// Emits an error of the session.
-    #[must_use]
     pub fn error(self, error: MessageError) -> Self {
         let session_id = self.scope.session();
         self.event(EventPayload::SessionError(SessionErrorInfo { session_id, error }))
     }
 
     /// Emits an event that changes no stored state.
-    #[must_use]
     pub fn event(self, payload: EventPayload) -> Self {
         self.with(Change::Event(payload))
     }

@@ -62,6 +62,15 @@ impl Checked {
         self.patterns.clone()
     }
 
+    /// Makes sure that the path still leads where it did when the question about it was asked.
+    ///
+    /// # Errors
+    /// When it leads elsewhere.
+    pub async fn unmoved(&self) -> Result<(), ToolError> {
+        let (named, real) = (self.named.clone(), self.real.clone());
+        blocking(move || unmoved(&named, &real)).await
+    }
+
     /// What the model must know: another name was taken than the one it wrote.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
@@ -356,6 +365,35 @@ mod tests {
         symlink("a", place.worktree.join("b")).unwrap();
         for text in ["", " ", "a\0b", "a", "a/x"] {
             assert!(matches!(check(&place.context, text, Purpose::Read).await, Err(ToolError::Failed(_))), "{text:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_path_that_leads_elsewhere_after_the_answer_is_not_used() {
+        use serde_json::json;
+        for (kind, tool, mut input) in [
+            ("read", "read", json!({ "filePath": "way/a" })),
+            ("edit", "write", json!({ "filePath": "way/new", "content": "x" })),
+            ("list", "list", json!({ "path": "way" })),
+            ("glob", "glob", json!({ "pattern": "*", "path": "way" })),
+            ("grep", "grep", json!({ "pattern": "x", "path": "way" })),
+        ] {
+            let place = Place::new();
+            place.write("one/a", "x");
+            place.write("two/a", "x");
+            symlink("one", place.worktree.join("way")).unwrap();
+            let way = place.worktree.join("way");
+            place.host.answer(
+                kind,
+                Answer::After(Arc::new(move || {
+                    fs::remove_file(&way).unwrap();
+                    symlink("two", &way).unwrap();
+                })),
+            );
+            let tool = crate::tool::builtin().into_iter().find(|known| known.name() == tool).unwrap();
+            let error = tool.call(&place.context, input.take()).await.unwrap_err().to_string();
+            assert!(error.contains("no longer leads to"), "{kind}: {error}");
+            assert!(!place.worktree.join("one/new").as_path().exists() && !place.worktree.join("two/new").as_path().exists());
         }
     }
 

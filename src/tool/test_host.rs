@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -39,6 +42,7 @@ pub enum Answer {
 pub struct TestHost {
     asks: Mutex<Vec<Ask>>,
     answers: Mutex<HashMap<&'static str, Answer>>,
+    answered: AtomicBool,
     edited: Mutex<Vec<AbsPath>>,
     todos: Mutex<Vec<Todo>>,
 }
@@ -84,11 +88,16 @@ impl Host for TestHost {
             Some(Answer::DenyContaining(text)) => patterns.iter().any(|pattern| pattern.contains(text)),
             Some(Answer::After(event)) => {
                 event();
+                self.answered.store(true, Ordering::Relaxed);
                 false
             }
             None => false,
         };
         if forbidden { Err(ToolError::Denied("a rule forbids it".to_owned())) } else { Ok(()) }
+    }
+
+    fn was_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     async fn progress(&self, _: &ToolContext, _: Option<String>, _: Value) {}

@@ -40,6 +40,11 @@ export class Screen {
     })
   }
 
+  /** Waits until the program has ended. */
+  async ended() {
+    await until('the end of the program', () => spawnSync('tmux', ['-L', this.socket, 'has-session'], { env: this.env }).status !== 0, 20_000)
+  }
+
   async picture(browser, file, background) {
     const page = await browser.newPage({ viewport: { width: 1000, height: 700 } })
     await page.setContent(html(this.tmux('capture-pane', '-p', '-e'), background))

@@ -88,6 +88,29 @@ for (const background of ['dark', 'light']) {
   })
 }
 
+await test('a draft outlives Neovim, and goes when it is sent', 'dark', async (opened) => {
+  opened.screen.type(':Polytree prompt')
+  opened.screen.keys('Enter')
+  await opened.screen.shows('prompt to a new session')
+  opened.screen.type('a long thought')
+  opened.screen.keys('Escape')
+  opened.screen.type(':qa!')
+  opened.screen.keys('Enter')
+  await opened.screen.ended()
+  opened.screen = (await open('dark', opened)).screen
+  opened.where.model.script(say('Thought through.'))
+  opened.screen.type(':Polytree prompt')
+  opened.screen.keys('Enter')
+  await opened.screen.shows('a long thought')
+  opened.screen.keys('C-s')
+  await opened.screen.shows('Thought through.')
+  opened.screen.type(':qa!')
+  opened.screen.keys('Enter')
+  await opened.screen.ended()
+  const state = path.join(opened.where.root, 'STATE/nvim/polytree')
+  assert.deepEqual(fs.readdirSync(state), [], 'a draft that was sent is kept')
+})
+
 await browser.close()
 console.log(`Neovim's screen: ${passed} passed, ${failed} failed`)
 process.exit(failed ? 1 : 0)

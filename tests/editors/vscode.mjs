@@ -17,6 +17,18 @@ const where = await place()
 const { project, model, daemon, env, executable } = where
 const { page, chat, said, picture, pick, command, ask, answer, openFile, close, useTheme } = await workbench(where, { codeServer, vsix, out })
 
+/** The processes `polytree stdio` of this place. */
+function connections() {
+  return fs.readdirSync('/proc').map(Number).filter((pid) => {
+    try {
+      const read = (name) => fs.readFileSync(`/proc/${pid}/${name}`, 'utf8')
+      return pid > 0 && read('cmdline').startsWith(`${executable}\0stdio`) && read('environ').includes(daemon.POLYTREE_RUNTIME_DIR)
+    } catch {
+      return false
+    }
+  })
+}
+
 // ---- the tests: one user's first quarter of an hour, in order
 
 let passed = 0
@@ -192,6 +204,26 @@ await test('a daemon that is killed in mid-stream is found again, and nothing is
   await ask('go on')
   await said('after the restart').waitFor()
   assert.equal(await chat().locator('article.assistant', { hasText: 'before the end' }).count(), 1)
+})
+
+await test('a connection that is killed in mid-stream is opened again, and nothing is missing or doubled', async () => {
+  let reply
+  model.script((started) => {
+    reply = started
+    reply.text('first ')
+  })
+  await ask('count')
+  await said('first').waitFor()
+  const [own, ...others] = connections()
+  assert.equal(others.length, 0)
+  process.kill(own, 'SIGKILL')
+  // Said while nobody listens.
+  reply.text('second ')
+  await until('the next connection', () => connections().some((pid) => pid !== own))
+  reply.text('third')
+  reply.finish()
+  await said('first second third').waitFor()
+  assert.equal(await chat().locator('article.assistant', { hasText: 'first second third' }).count(), 1)
 })
 
 await test('2,000 deltas arrive whole', async () => {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polytree::store::{Kind, Look, Owner, Ownership, Room};
+use polytree::store::{Kind, LockState, Owner, Ownership, Room};
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::io::AsyncBufReadExt as _;
@@ -19,9 +19,9 @@ use super::support::{
 
 /// The daemon of the fixture's home.
 fn owner(fixture: &Fixture) -> Option<Owner> {
-    match Ownership::look(&fixture.path("data")) {
-        Look::Owned(owner) => Some(owner.expect("it has said who it is")),
-        Look::Free(_) => None,
+    match Ownership::lock_state(&fixture.path("data")) {
+        LockState::Owned(owner) => Some(owner.expect("it has said who it is")),
+        LockState::Free(_) => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polytree::store::{Look, Ownership};
+use polytree::store::{LockState, Ownership};
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::process::Command;
@@ -18,9 +18,9 @@ use super::support::{
 
 /// The daemon's process, as the lock file of the fixture's data directory says.
 fn pid(fixture: &Fixture) -> Option<u32> {
-    match Ownership::look(&fixture.path("data")) {
-        Look::Owned(owner) => owner.map(|owner| owner.pid),
-        Look::Free(_) => None,
+    match Ownership::lock_state(&fixture.path("data")) {
+        LockState::Owned(owner) => owner.map(|owner| owner.pid),
+        LockState::Free(_) => None,
     }
 }
 

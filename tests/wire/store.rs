@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
 
-use polytree::store::{Look, Ownership};
+use polytree::store::{LockState, Ownership};
 
 use super::support::{
     client::{Client, text},
@@ -140,7 +140,7 @@ async fn damage_that_is_met_later_ends_the_daemon_and_the_next_begins_anew() {
     bytes[4 << 20..5 << 20].fill(0xa5);
     std::fs::write(&store, bytes).unwrap();
     assert_eq!(polytree(&fixture, &["sessions", "list"]).await.0, 0);
-    while !matches!(Ownership::look(&fixture.path("data")), Look::Free(_)) {
+    while !matches!(Ownership::lock_state(&fixture.path("data")), LockState::Free(_)) {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     assert!(set_aside(&fixture).is_empty(), "it is not renamed while it is in use");

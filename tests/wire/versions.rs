@@ -2,7 +2,7 @@
 
 use polytree::{
     serve::local::{Hello, NotGreeted},
-    store::{Look, Owner, Ownership},
+    store::{LockState, Owner, Ownership},
 };
 use serde_json::json;
 use tokio::{io::AsyncBufReadExt as _, process::Command};
@@ -37,7 +37,7 @@ fn hello(fixture: &Fixture, version: &str) -> Hello {
 }
 
 fn owner(fixture: &Fixture) -> Owner {
-    let Look::Owned(Some(owner)) = Ownership::look(&fixture.path("data")) else { panic!("nobody owns it") };
+    let LockState::Owned(Some(owner)) = Ownership::lock_state(&fixture.path("data")) else { panic!("nobody owns it") };
     owner
 }
 
@@ -79,7 +79,7 @@ async fn a_busy_one_serves_until_its_turns_have_ended() {
     assert_eq!(second.result().await["parts"][1]["text"], "second");
     client.ended().await;
     fixture.free().await;
-    let Look::Free(Some(room)) = Ownership::look(&fixture.path("data")) else { panic!() };
+    let LockState::Free(Some(room)) = Ownership::lock_state(&fixture.path("data")) else { panic!() };
     assert_eq!(room.version, version());
     assert_eq!(polytree(&fixture, &["sessions", "list"]).await.0, 0);
     assert_eq!(owner(&fixture).version, version());
@@ -135,6 +135,6 @@ async fn room_is_made_for_one_that_is_not_understood() {
     assert!(error.retry_after().is_some(), "{error:?}");
     client.ended().await;
     fixture.free().await;
-    let Look::Free(Some(room)) = Ownership::look(&fixture.path("data")) else { panic!() };
+    let LockState::Free(Some(room)) = Ownership::lock_state(&fixture.path("data")) else { panic!() };
     assert_eq!(room.version, "9.0.0");
 }

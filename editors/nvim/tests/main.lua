@@ -8,7 +8,8 @@ for _, name in ipairs({ "harness", "model_server" }) do
   end
 end
 local harness = require("polytree_test.harness")
-local files = #arg > 0 and arg or { "pure", "annotations", "pack", "replay", "permissions", "conversation" }
+local files = #arg > 0 and arg
+  or { "pure", "annotations", "pack", "replay", "permissions", "connection", "conversation" }
 for _, name in ipairs(files) do
   dofile(here .. "/" .. name .. ".lua")
 end

@@ -128,6 +128,22 @@ test("a command is refused by the sandbox, and asks to leave it", function()
   server:stop()
 end)
 
+test("a status line that fails does not stop what is drawn", function()
+  local server = model.start()
+  server:script(model.say("It is there."))
+  harness.enter(harness.place(server.port))
+  vim.o.statusline = "%{%v:lua.no_such_function()%}"
+  vim.cmd("Polytree prompt say it")
+  wait("the answer", function()
+    return harness.conversation():find("It is there.", 1, true)
+  end)
+  wait("the title", function()
+    return harness.conversation():find("# A title", 1, true)
+  end)
+  vim.o.statusline = ""
+  server:stop()
+end)
+
 test("a mode is chosen for a session, shown, and changed while it goes on", function()
   local server = model.start()
   local edit = function(old, new)
@@ -150,8 +166,9 @@ test("a mode is chosen for a session, shown, and changed while it goes on", func
   wait("the mode in the status line", function()
     return require("polytree").statusline():find("mode edits", 1, true)
   end)
-  vim.g.statusline_winid = require("polytree.view").window()
-  contains(require("polytree").view_statusline(), "mode edits")
+  vim.api.nvim_win_call(assert(require("polytree.view").window()), function()
+    contains(require("polytree").view_statusline(), "mode edits")
+  end)
 
   local offered
   vim.ui.select = function(items, options, done)

@@ -18,7 +18,7 @@ use crate::{
     config::Places,
     daemon::diagnose::{advice, offline},
     stdx::{paths::AbsPath, version::version},
-    store::{Look, Owner, Ownership},
+    store::{LockState, Owner, Ownership},
     tool::context::Environment,
 };
 
@@ -66,10 +66,10 @@ async fn examine(running: Running, context: &DoctorContext<'_>) -> Diagnosis {
         Running::Silent(owner, problem) => Some(holder(owner, problem)),
         Running::Daemon(daemon) => match ask(&daemon, context.directory).await {
             Ok(report) => return report,
-            Err(problem) => match Ownership::look(context.places.data.as_path()) {
-                Look::Owned(owner) => Some(holder(owner, problem)),
+            Err(problem) => match Ownership::lock_state(context.places.data.as_path()) {
+                LockState::Owned(owner) => Some(holder(owner, problem)),
                 // It has gone meanwhile.
-                Look::Free(_) => None,
+                LockState::Free(_) => None,
             },
         },
     };

@@ -10,8 +10,8 @@ use serde_json::Value;
 use ulid::Ulid;
 
 use crate::{
-    event::{Error, Events, Filter, Scope},
-    store::{Durability, Store, Unit},
+    event::{Error, Events, Filter},
+    store::{Durability, Scope, Store, Unit},
 };
 
 fn store(directory: &tempfile::TempDir) -> Arc<Store> {

@@ -102,8 +102,8 @@ fn another_work_tree_is_not_shown() {
     let (root, elsewhere) = (sandbox.repository("r"), sandbox.make_directory("elsewhere"));
     fs::write(elsewhere.join("secret"), "s\n").unwrap();
     git(&root, &["config", "core.worktree", &elsewhere.to_string()]);
-    let told = wait(all_changes(&root)).map(|changes| changes.len());
-    assert!(matches!(told, Ok(0)), "{told:?}");
+    let count = wait(all_changes(&root)).map(|changes| changes.len());
+    assert!(matches!(count, Ok(0)), "{count:?}");
 }
 
 #[test]

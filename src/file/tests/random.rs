@@ -232,8 +232,8 @@ fn ignored_is_what_git_ignores(root: &AbsPath) {
         assert_eq!(entries.len(), names);
         for entry in entries {
             let path = git_bytes(entry.path.as_path().as_os_str());
-            let told = ask_os(root, &[b"check-ignore".to_vec(), b"--".to_vec(), path]);
-            assert_eq!(entry.is_ignored, !told.is_empty(), "{entry:?}");
+            let by_git = ask_os(root, &[b"check-ignore".to_vec(), b"--".to_vec(), path]);
+            assert_eq!(entry.is_ignored, !by_git.is_empty(), "{entry:?}");
         }
     }
 }

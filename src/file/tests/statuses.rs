@@ -140,9 +140,9 @@ fn every_kind_of_index_gives_the_same_status() {
     let same = |what: &str| {
         let shown = [root.clone(), root.join("a"), root.join("t")].map(|directory| status(&directory));
         git(&root, &["update-index", "--split-index"]);
-        let told = [root.clone(), root.join("a"), root.join("t")].map(|directory| status(&directory));
+        let statuses = [root.clone(), root.join("a"), root.join("t")].map(|directory| status(&directory));
         git(&root, &["update-index", "--no-split-index"]);
-        assert_eq!(shown, told, "{what}");
+        assert_eq!(shown, statuses, "{what}");
         shown[0].clone()
     };
     assert_eq!(same("nothing"), [""; 0]);

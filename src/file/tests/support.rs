@@ -81,8 +81,8 @@ type DiskEntry = (u32, Vec<u8>);
 pub fn expected(root: &AbsPath) -> Vec<String> {
     let head = head(root);
     let staged: BTreeSet<Vec<u8>> = fields(&ask(root, &["ls-files", "-z"])).into_iter().collect();
-    let told = fields(&ask(root, &["status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames"]));
-    let of = |mark: &[u8]| told.iter().filter_map(|entry| entry.strip_prefix(mark).map(<[u8]>::to_vec)).collect::<BTreeSet<_>>();
+    let by_git = fields(&ask(root, &["status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames"]));
+    let of = |mark: &[u8]| by_git.iter().filter_map(|entry| entry.strip_prefix(mark).map(<[u8]>::to_vec)).collect::<BTreeSet<_>>();
     let untracked = of(b"? ");
     let conflicts: BTreeSet<Vec<u8>> =
         of(b"u ").iter().map(|entry| entry.splitn(10, |byte| *byte == b' ').last().unwrap().to_vec()).collect();

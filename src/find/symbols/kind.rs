@@ -36,7 +36,6 @@ impl SymbolKind {
     pub const HIGHEST: u8 = 26;
 
     /// The number in the Language Server Protocol.
-    #[must_use]
     pub const fn number(self) -> u8 {
         self as u8
     }

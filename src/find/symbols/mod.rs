@@ -83,7 +83,6 @@ pub struct Symbols {
 
 impl Symbols {
     /// Reading stops when the token of `tasks` is cancelled.
-    #[must_use]
     pub fn new(overlay: Arc<Overlay>, tasks: Tasks) -> Self {
         Self {
             overlay,
@@ -99,9 +98,6 @@ impl Symbols {
     /// Unsaved text of editors replaces the files. While the index is being built, a query waits for at most three
     /// seconds and then returns partial results. Changes on disk are visible at once after [`Symbols::changed`],
     /// otherwise after the next check, which happens once a second while there are queries.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn find(&self, request: Request) -> Result<Vec<Hit>, Error> {
         let token = self.tasks.token().child_token();
         let _guard = token.clone().drop_guard();
@@ -148,7 +144,6 @@ impl Symbols {
     }
 
     /// The state of all indexes, sorted by path.
-    #[must_use]
     pub fn state(&self) -> Vec<SymbolsState> {
         let mut states: Vec<_> = self.projects.list().into_iter().map(|project| project.value.describe(project.used)).collect();
         states.sort_by(|one, other| one.root.cmp(&other.root));

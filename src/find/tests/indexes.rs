@@ -39,20 +39,20 @@ async fn after_an_overflow_everything_is_read_again() {
     place.write("quiet/first", "");
     place.names().await;
     place.settled().await;
-    let most: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
+    let max_events: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
     // With a single thread the index processes nothing before the next await.
-    for number in 0..=most {
+    for number in 0..=max_events {
         fs::write(place.root.join(format!("many/{number}")), "").unwrap();
     }
     place.write("quiet/late", "");
     assert_eq!(place.names().await, walked(&place.root));
     // Thousands of files, reported in a few events.
-    place.until(async || !place.told().await.is_empty()).await;
+    place.until(async || !place.reported().await.is_empty()).await;
     place.write("quiet/later", "");
-    place.until(async || place.told().await.iter().any(|told| told == "add quiet/later")).await;
-    let told = place.told().await;
-    assert!(told.len() <= 500, "{} events", told.len());
-    assert!(told.contains(&"change many".to_owned()) || told.contains(&"change .".to_owned()), "{told:?}");
+    place.until(async || place.reported().await.iter().any(|reported| reported == "add quiet/later")).await;
+    let reported = place.reported().await;
+    assert!(reported.len() <= 500, "{} events", reported.len());
+    assert!(reported.contains(&"change many".to_owned()) || reported.contains(&"change .".to_owned()), "{reported:?}");
 }
 
 #[tokio::test]
@@ -78,10 +78,10 @@ async fn clients_get_events_about_files() {
     place.names().await;
     place.settled().await;
     let expect = async |events: &[&str]| {
-        place.until(async || place.told().await.len() >= events.len()).await;
-        let mut told = place.told().await;
-        told.sort();
-        assert_eq!(told, events);
+        place.until(async || place.reported().await.len() >= events.len()).await;
+        let mut reported = place.reported().await;
+        reported.sort();
+        assert_eq!(reported, events);
     };
     place.write("src/old.rs", "2");
     place.write("src/noise.log", "");

@@ -97,7 +97,7 @@ impl Place {
     }
 
     /// All events about files and branches so far, as `add path` or `branch name`.
-    pub async fn told(&self) -> Vec<String> {
+    pub async fn reported(&self) -> Vec<String> {
         let page = self.events.list(0, 10_000, Filter::default()).await.unwrap();
         let text = |record: &crate::event::Record| {
             let properties: serde_json::Value = serde_json::from_str(&record.properties).unwrap();

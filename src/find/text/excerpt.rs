@@ -63,7 +63,6 @@ pub fn column(line: &[u8], place: usize) -> u64 {
 
 /// The part of a line to show, at most `limit` bytes: the whole line, its beginning, or the part around the first
 /// match.
-#[must_use]
 pub fn window(line: &[u8], first: Option<&Range<usize>>, limit: usize) -> Range<usize> {
     if line.len() <= limit {
         return 0..line.len();

@@ -56,16 +56,12 @@ pub struct FileSearcher {
 }
 
 impl FileSearcher {
-    #[must_use]
     pub fn new(query: &Query) -> Self {
         let (matcher, searcher) = (query.matcher(), query.searcher());
         Self { matcher, searcher, multiline: query.is_multiline(), buffer: Vec::new(), matches: Vec::new() }
     }
 
     /// Passes every found line to `each`, until that breaks or `is_over` returns true.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or a line is too long.
     pub fn search(
         &mut self,
         source: &Source<'_>,
@@ -116,10 +112,10 @@ fn fill(buffer: &mut Vec<u8>, source: &mut impl Read, size: usize, limit: usize)
     buffer.clear();
     // One byte more than the size, so that a short read, which happens only at the end of a regular file, detects the
     // end.
-    let mut room = size.min(limit) + 1;
+    let mut space = size.min(limit) + 1;
     loop {
         let begin = buffer.len();
-        buffer.resize(begin + room, 0);
+        buffer.resize(begin + space, 0);
         let read = loop {
             match source.read(&mut buffer[begin..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -127,14 +123,14 @@ fn fill(buffer: &mut Vec<u8>, source: &mut impl Read, size: usize, limit: usize)
             }
         };
         buffer.truncate(begin + read);
-        if read < room {
+        if read < space {
             return Ok(true);
         }
         if buffer.len() > limit {
             return Ok(false);
         }
         // The file has grown.
-        room = (limit + 1 - buffer.len()).min(CHUNK_BYTES);
+        space = (limit + 1 - buffer.len()).min(CHUNK_BYTES);
     }
 }
 

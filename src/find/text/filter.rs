@@ -22,9 +22,6 @@ pub struct Filter {
 
 impl Filter {
     /// Parses patterns, which are relative to the root, and names of file types.
-    ///
-    /// # Errors
-    /// When one of them is malformed or unknown.
     pub fn new(root: &AbsPath, include: &[String], exclude: &[String], types: &[String]) -> Result<Self, Error> {
         Ok(Self {
             include: parse_patterns(root, "include", include)?,
@@ -34,13 +31,11 @@ impl Filter {
     }
 
     /// Whether a walk enters the directory.
-    #[must_use]
     pub fn enters(&self, directory: &Path) -> bool {
         !self.exclude.as_ref().is_some_and(|exclude| exclude.matched(directory, true).is_ignore())
     }
 
     /// Whether a file in an entered directory is searched.
-    #[must_use]
     pub fn takes(&self, file: &Path) -> bool {
         !self.exclude.as_ref().is_some_and(|exclude| exclude.matched(file, false).is_ignore())
             && self.include.as_ref().is_none_or(|include| include.matched_path_or_any_parents(file, false).is_ignore())
@@ -48,7 +43,6 @@ impl Filter {
     }
 
     /// Whether a file is searched, with a check of all its parents.
-    #[must_use]
     pub fn takes_at_any_depth(&self, file: &Path) -> bool {
         !self.exclude.as_ref().is_some_and(|exclude| exclude.matched_path_or_any_parents(file, false).is_ignore()) && self.takes(file)
     }

@@ -31,7 +31,6 @@ pub struct Found {
 
 /// Finds the first `limit` matches by path (compared by components) and line. The result is incomplete if the search
 /// was stopped.
-#[must_use]
 pub fn find(place: &Place, targets: &Targets, query: &Query, overlay: &Overlay, stop: &Stop, limit: u64) -> Found {
     find_within(place, targets, query, overlay, stop, Bounds { matches: limit, bytes: MAX_BYTES })
 }
@@ -141,10 +140,10 @@ impl Part {
         if summary.truncated {
             return;
         }
-        let room = bounds.bytes.saturating_sub(items.len());
+        let remaining = bounds.bytes.saturating_sub(items.len());
         let mut end = 0;
         for (next, is_match) in self.ends {
-            if next > room || (is_match && summary.matches == bounds.matches) {
+            if next > remaining || (is_match && summary.matches == bounds.matches) {
                 summary.truncated = true;
                 break;
             }

@@ -16,9 +16,6 @@ pub struct PathPattern {
 
 impl PathPattern {
     /// Parses a pattern with `*`, `**`, `?`, `[a-z]` and `{a,b}`; brackets also match literally.
-    ///
-    /// # Errors
-    /// When it is malformed.
     pub fn new(pattern: &str) -> Result<Self, Error> {
         let wrong = |reason: String| Error::Glob { field: "pattern", pattern: pattern.to_owned(), reason };
         if is_too_nested(pattern.as_bytes()) {
@@ -33,7 +30,6 @@ impl PathPattern {
     }
 
     /// Whether a path below the root matches.
-    #[must_use]
     pub fn is_match(&self, root: &Path, path: &Path) -> bool {
         let subject = if self.matches_name_only { path.file_name().map(Path::new) } else { path.strip_prefix(root).ok() };
         subject.is_some_and(|subject| self.matcher.is_match(subject))

@@ -43,9 +43,6 @@ pub struct Query {
 
 impl Query {
     /// Validates and compiles the pattern.
-    ///
-    /// # Errors
-    /// When the pattern is invalid.
     pub fn new(options: &Options) -> Result<Self, Error> {
         let pattern = options.pattern.as_str();
         if pattern.is_empty() {

@@ -52,13 +52,11 @@ pub struct Stop {
 
 impl Stop {
     /// Cancels the search at a deadline.
-    #[must_use]
     pub fn at(deadline: Instant) -> Self {
         Self { is_dropped: Arc::default(), deadline: Some(deadline) }
     }
 
     /// Whether the search is cancelled.
-    #[must_use]
     pub fn is_set(&self) -> bool {
         self.is_dropped() || self.is_late()
     }
@@ -69,13 +67,11 @@ impl Stop {
     }
 
     /// Whether the deadline has passed.
-    #[must_use]
     pub fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() > deadline)
     }
 
     /// Cancels the search when the returned value is dropped.
-    #[must_use]
     pub fn on_drop(&self) -> StopOnDrop {
         StopOnDrop(Arc::clone(&self.is_dropped))
     }
@@ -134,13 +130,11 @@ pub struct Targets {
 }
 
 impl Targets {
-    #[must_use]
     pub fn of_paths(paths: Vec<PathBuf>, is_cut: bool) -> Self {
         Self { paths, is_cut, ..Self::default() }
     }
 
     /// The files that a filter accepts, with unsaved new files. `known` are the files of an index.
-    #[must_use]
     pub fn select(place: &Place, filter: &Filter, overlay: &Overlay, known: Option<Files>, stop: &Stop) -> Self {
         let from = &place.from;
         if !from.as_path().is_dir() {

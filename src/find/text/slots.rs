@@ -46,9 +46,6 @@ impl SearchSlots {
     }
 
     /// A slot for a stream of a client.
-    ///
-    /// # Errors
-    /// The limit that is reached.
     pub fn stream(self: &Arc<Self>, client: u64) -> Result<StreamSlot, usize> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         if streams.values().sum::<usize>() >= MAX_STREAMS {

@@ -34,7 +34,6 @@ impl Chunk {
 }
 
 /// Searches, and passes each chunk to `send`, which may block, and returns whether to continue.
-#[must_use]
 pub fn stream(
     place: &Place,
     targets: &Targets,

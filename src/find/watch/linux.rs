@@ -46,9 +46,6 @@ impl Watcher {
     }
 
     /// Watches a directory; returns the watch descriptor, which is the same for any path to the same directory.
-    ///
-    /// # Errors
-    /// See [`WatchError`].
     pub fn add(&self, directory: &Path) -> Result<i32, WatchError> {
         inotify::add_watch(self.descriptor.as_fd(), directory, FLAGS).map_err(|error| match error {
             Errno::NOSPC | Errno::NOMEM => WatchError::Full,
@@ -96,7 +93,6 @@ impl Watcher {
     }
 
     /// The user's limit of watches.
-    #[must_use]
     pub fn user_limit() -> usize {
         let text = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches").unwrap_or_default();
         text.trim().parse().unwrap_or(8192)

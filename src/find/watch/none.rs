@@ -9,17 +9,11 @@ pub enum Watcher {}
 
 impl Watcher {
     /// Fails.
-    ///
-    /// # Errors
-    /// Always.
     pub fn new() -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Watches a directory.
-    ///
-    /// # Errors
-    /// Never called.
     pub fn add(&self, _: &Path) -> Result<i32, WatchError> {
         match *self {}
     }
@@ -40,7 +34,6 @@ impl Watcher {
     }
 
     /// The user's limit of watches.
-    #[must_use]
     pub fn user_limit() -> usize {
         0
     }

@@ -23,13 +23,11 @@ pub struct WatchBudget {
 }
 
 impl WatchBudget {
-    #[must_use]
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, taken: AtomicUsize::new(0) })
     }
 
     /// Half of the user's limit: editors and build tools watch files too.
-    #[must_use]
     pub fn from_system() -> Arc<Self> {
         Self::new(Watcher::user_limit() / 2)
     }
@@ -72,7 +70,6 @@ struct Inner {
 
 impl WatchTable {
     /// An empty table. If watches are not supported, every request fails.
-    #[must_use]
     pub fn new(budget: Arc<WatchBudget>) -> Self {
         let watcher = Watcher::new().inspect_err(|error| tracing::info!(%error, "file changes cannot be watched; polling instead")).ok();
         Self { watcher, budget, inner: Mutex::default() }
@@ -84,9 +81,6 @@ impl WatchTable {
     }
 
     /// Watches a directory.
-    ///
-    /// # Errors
-    /// When it cannot be watched.
     pub fn add(&self, path: &AbsPath, purpose: Purpose) -> Result<i32, WatchError> {
         let Some(watcher) = &self.watcher else { return Err(WatchError::Full) };
         let mut inner = self.inner();
@@ -118,19 +112,16 @@ impl WatchTable {
     }
 
     /// Whether no more directories can be watched.
-    #[must_use]
     pub fn is_full(&self) -> bool {
         self.watcher.is_none() || self.inner().is_full
     }
 
     /// The number of watches.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.inner().purposes.len()
     }
 
     /// The purpose of a watch; `None` if it was removed.
-    #[must_use]
     pub fn purpose(&self, watch: i32) -> Option<Purpose> {
         self.inner().purposes.get(&watch).cloned()
     }
@@ -156,7 +147,6 @@ impl WatchTable {
     }
 
     /// Takes all pending notices.
-    #[must_use]
     pub fn drain(&self) -> Vec<Notice> {
         let mut notices = Vec::new();
         if let Some(watcher) = &self.watcher {

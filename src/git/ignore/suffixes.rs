@@ -11,13 +11,11 @@ pub struct Suffixes {
 }
 
 impl Suffixes {
-    #[must_use]
     pub fn any() -> Self {
         Self { suffixes: Vec::new(), is_any: true }
     }
 
     /// Whether no name can match.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.is_any && self.suffixes.is_empty()
     }
@@ -69,7 +67,6 @@ impl Suffixes {
         }
     }
 
-    #[must_use]
     pub fn may_match(&self, name: &[u8]) -> bool {
         let Some(last) = name.last() else { return true };
         let from = self.suffixes.partition_point(|(other, _)| other < last);

@@ -1,7 +1,7 @@
 //! Tests with repositories created by the git program.
 
 mod hostile;
+mod init;
 mod layouts;
-mod refs;
 
 pub(crate) mod support;

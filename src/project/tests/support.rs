@@ -7,7 +7,7 @@ use polytree_protocol::id::ProjectId;
 use crate::{
     project::{directory, recognise},
     stdx::paths::AbsPath,
-    store::{CheckoutId, Durability, Known, KnownProject, ProjectChange, Seen, Store, Told},
+    store::{CheckoutId, Durability, Known, KnownProject, ProjectChange, ProjectFacts, Seen, Store},
 };
 
 pub use crate::git::tests::support::{Sandbox, again, command, commit, git, layout, location};
@@ -30,11 +30,11 @@ impl Registry {
     fn look(&mut self, path: &AbsPath, begins: bool) -> Seen {
         self.now += 1;
         let directory = directory::resolve(&path.to_string()).unwrap();
-        let told = Told { directory: directory.to_string(), files: Vec::new(), missing: false };
+        let facts = ProjectFacts { directory: directory.to_string(), files: Vec::new(), missing: false };
         wait(async {
             let mut sight = recognise::see(&directory).await.unwrap();
             let found = sight.find(&self.store).await.unwrap();
-            let seen = sight.remember(&self.store, begins, self.now, told).await.unwrap();
+            let seen = sight.remember(&self.store, begins, self.now, facts).await.unwrap();
             if let Known::Exactly(found) = found {
                 assert_eq!((&found.project.id, found.checkout), (&seen.project.id, seen.checkout), "a read alone tells the same");
                 assert!(!seen.changed);
@@ -76,8 +76,8 @@ impl Registry {
     }
 
     pub fn change(&self, id: &ProjectId, change: ProjectChange) {
-        let told = Told { directory: String::new(), files: Vec::new(), missing: false };
-        assert!(wait(self.store.change_project(id.clone(), change, 2000, told)).unwrap());
+        let facts = ProjectFacts { directory: String::new(), files: Vec::new(), missing: false };
+        assert!(wait(self.store.change_project(id.clone(), change, 2000, facts)).unwrap());
     }
 
     /// Where git has moved a linked worktree.

@@ -8,7 +8,7 @@ use std::{
 
 use super::support::{Registry, Sandbox, again, command, git, id_file, layout, location, names_below};
 use crate::{
-    git::{layout::Location, refs::head_branch},
+    git::{head::Head, layout::Location},
     provider::{KeyStore, KeyStoreError},
     stdx::paths::AbsPath,
 };
@@ -150,6 +150,6 @@ fn a_repository_of_another_owner() {
     let mut registry = Registry::new();
     let id = registry.claim_id(&repo);
     assert_eq!(id_file(&repo), Some(format!("{id}\n")));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    assert_eq!(runtime.block_on(head_branch(&layout(&repo))).unwrap().as_deref(), Some("main"));
+    let head = Head::read(layout(&repo).git_dir.as_path()).unwrap();
+    assert_eq!(head.branch(), Some("main"));
 }

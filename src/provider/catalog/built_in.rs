@@ -7,7 +7,6 @@ use std::sync::OnceLock;
 use crate::provider::catalog::file::CatalogFile;
 
 /// The built-in catalogue.
-#[must_use]
 pub fn built_in() -> &'static CatalogFile {
     static FILE: OnceLock<CatalogFile> = OnceLock::new();
     // A test checks that it parses completely; without it models from the settings would still work.

@@ -17,7 +17,6 @@ pub struct Candidates<'a> {
 /// The first named model. A name is never skipped because the model cannot be used: that is an error, and not a reason
 /// to send the prompt to another service. Without a name it is the default of the first usable provider, or the offline
 /// model.
-#[must_use]
 pub fn choose(candidates: Candidates<'_>) -> ModelRef {
     let Candidates { request, agent, session, config, connected } = candidates;
     let named = request.or(agent).or(session).or(config).or(connected.first());

@@ -62,12 +62,10 @@ pub struct Current {
 }
 
 impl Current {
-    #[must_use]
     pub fn file(&self) -> &CatalogFile {
         self.fetched.as_deref().unwrap_or(built_in())
     }
 
-    #[must_use]
     pub fn info(&self) -> CatalogInfo {
         let file = self.file();
         let source = if self.fetched.is_some() { CatalogSource::Fetched } else { CatalogSource::BuiltIn };
@@ -85,13 +83,11 @@ pub struct CatalogCache {
 
 impl CatalogCache {
     /// The cache of this data directory; the file need not exist. The default cache has no file.
-    #[must_use]
     pub fn new(data: &AbsPath) -> Self {
         Self { path: Some(data.join("models.json")), known: Mutex::default() }
     }
 
     /// The catalogue in use. Reads only the metadata of an unchanged file.
-    #[must_use]
     pub fn current(&self) -> Current {
         let Some(path) = &self.path else { return Current::default() };
         let begun = SystemTime::now();

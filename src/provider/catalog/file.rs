@@ -177,9 +177,6 @@ struct Offer {
 
 impl CatalogFile {
     /// Wraps published JSON in an envelope with its date and URL.
-    ///
-    /// # Errors
-    /// When it is not valid JSON.
     pub fn envelope(published: &[u8], day: &str, url: &str) -> Result<String, Error> {
         let services = serde_json::from_slice(published).map_err(shape)?;
         serde_json::to_string(&Envelope { as_of: day.to_owned(), url: Some(url.to_owned()), services }).map_err(shape)
@@ -187,9 +184,6 @@ impl CatalogFile {
 
     /// Parses a file; returns the number of skipped entries too. For a fetched file `own` is the built-in catalogue:
     /// addresses, variables and order of its services are never taken from a fetched file, because keys are sent there.
-    ///
-    /// # Errors
-    /// See [`Error`].
     pub fn parse(bytes: &[u8], own: Option<&Self>) -> Result<(Self, u64), Error> {
         let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(shape)?;
         if !is_day(&envelope.as_of) {
@@ -241,13 +235,11 @@ impl CatalogFile {
         Ok((Self { as_of: envelope.as_of, url: envelope.url, providers }, skipped))
     }
 
-    #[must_use]
     pub fn provider(&self, id: &str) -> Option<&ProviderRow> {
         self.providers.iter().find(|provider| provider.id == id)
     }
 
     /// The number of models.
-    #[must_use]
     pub fn models(&self) -> u64 {
         self.providers.iter().map(|provider| provider.models.len() as u64).sum()
     }

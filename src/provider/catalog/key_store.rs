@@ -52,15 +52,11 @@ pub struct KeyStore {
 
 impl KeyStore {
     /// The store of this data directory; the file need not exist. The default store is empty.
-    #[must_use]
     pub fn new(data: &AbsPath) -> Self {
         Self { path: Some(data.join("auth.json")), known: Mutex::default() }
     }
 
     /// The current keys. Reads only the metadata of an unchanged file.
-    ///
-    /// # Errors
-    /// When the file exists but cannot be used.
     pub fn keys(&self) -> Result<Arc<Keys>, Error> {
         let Some(path) = &self.path else { return Ok(Arc::default()) };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

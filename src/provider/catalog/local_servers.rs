@@ -51,7 +51,6 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Self; 4] = [Self::Ollama, Self::LlamaCpp, Self::LmStudio, Self::Vllm];
 
-    #[must_use]
     pub fn id(self) -> &'static str {
         match self {
             Self::Ollama => "ollama",
@@ -61,12 +60,10 @@ impl Kind {
         }
     }
 
-    #[must_use]
     pub fn parse(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.id() == id)
     }
 
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Ollama => "Ollama",
@@ -76,7 +73,6 @@ impl Kind {
         }
     }
 
-    #[must_use]
     pub fn default_address(self) -> &'static str {
         match self {
             Self::Ollama => "http://127.0.0.1:11434",
@@ -96,7 +92,6 @@ impl Kind {
     }
 
     /// The wire protocol for its models, and the base URL.
-    #[must_use]
     pub fn wire(self, address: &str) -> (String, String) {
         // Only Ollama's own protocol can set the context size.
         let own = (self == Self::Ollama).then(|| wire::by_name("ollama")).flatten();
@@ -121,7 +116,6 @@ pub type Addresses = BTreeMap<Kind, String>;
 
 /// The addresses to probe, from the settings and the client's environment, and messages about rejected ones, such as
 /// addresses that are not on loopback.
-#[must_use]
 pub fn addresses(settings: &BTreeMap<String, String>, environment: &BTreeMap<String, String>) -> (Addresses, Vec<String>) {
     let mut problems = Vec::new();
     let mut addresses = Addresses::new();

@@ -84,7 +84,6 @@ pub struct Catalog {
 
 impl Catalog {
     /// Combines the known services with the settings.
-    #[must_use]
     pub fn new(pool: Arc<Pool>, settings: &CatalogSettings) -> Self {
         let current = pool.cache.current();
         let mut problems: Vec<String> = current.problem.iter().cloned().collect();
@@ -133,13 +132,11 @@ impl Catalog {
     }
 
     /// Whether the provider is in the settings or built in.
-    #[must_use]
     pub fn knows(&self, id: &str) -> bool {
         self.entries.iter().any(|entry| entry.info.id == id)
     }
 
     /// All providers, their default models, and which of them can be used. Contains no secrets.
-    #[must_use]
     pub fn list(&self, environment: &BTreeMap<String, String>) -> ProviderListResult {
         let default = |entry: &Entry| Some((entry.info.id.clone(), entry.default_model.clone()?));
         ProviderListResult {
@@ -153,9 +150,6 @@ impl Catalog {
     }
 
     /// The sources of keys, of all providers with a key and of those that are only in the store.
-    ///
-    /// # Errors
-    /// When the key store cannot be used.
     pub fn keys(&self, environment: &BTreeMap<String, String>) -> Result<Vec<AuthEntry>, key_store::Error> {
         let stored = self.pool.keys.keys()?;
         let known = self.entries.iter().map(|entry| AuthEntry {
@@ -172,28 +166,18 @@ impl Catalog {
     }
 
     /// The ids of the usable providers, in order of preference.
-    #[must_use]
     pub fn connected(&self, environment: &BTreeMap<String, String>) -> Vec<String> {
         self.entries.iter().filter(|entry| entry.is_connected(environment)).map(|entry| entry.info.id.clone()).collect()
     }
 
     /// The default models of the usable providers, in order of preference.
-    #[must_use]
     pub fn connected_defaults(&self, environment: &BTreeMap<String, String>) -> Vec<ModelRef> {
         let connected = self.entries.iter().filter(|entry| !entry.is_found && entry.is_connected(environment));
         connected.filter_map(|entry| Some(reference(&entry.info.id, entry.default_model.as_deref()?))).collect()
     }
 
-    /// The default model of a provider.
-    #[must_use]
-    pub fn default_model(&self, provider: &str) -> Option<ModelRef> {
-        let entry = self.entries.iter().find(|entry| entry.info.id == provider)?;
-        Some(reference(provider, entry.default_model.as_deref()?))
-    }
-
     /// The model for small jobs beside `main`: from the settings, otherwise of the same provider by the catalogue,
     /// otherwise its cheapest model with a name for a small one, otherwise `main` itself.
-    #[must_use]
     pub fn small_model(&self, configured: Option<&ModelRef>, main: &ModelRef) -> ModelRef {
         if let Some(configured) = configured {
             return configured.clone();
@@ -209,14 +193,6 @@ impl Catalog {
         cheapest.map_or_else(|| main.clone(), |model| reference(&main.provider_id, &model.id))
     }
 
-    /// The description of a model.
-    ///
-    /// # Errors
-    /// When there is no such provider or model.
-    pub fn model(&self, model: &ModelRef) -> Result<&Model, Error> {
-        self.find(model).map(|(_, model)| model)
-    }
-
     /// Resolves a model with the keys of the client's environment.
     ///
     /// # Errors
@@ -230,9 +206,6 @@ impl Catalog {
     }
 
     /// Resolves a model with another provider in its place, such as a recording; needs no key.
-    ///
-    /// # Errors
-    /// When there is no such provider or model.
     pub fn resolve_for(&self, model: &ModelRef, provider: Arc<dyn Provider>) -> Result<Resolved, Error> {
         let (entry, info) = self.find(model)?;
         let mut options = entry.settings.options.clone();
@@ -245,7 +218,6 @@ impl Catalog {
     }
 
     /// The secrets of a provider, which recordings must not contain: its key and header values.
-    #[must_use]
     pub fn secrets(&self, provider: &str, environment: &BTreeMap<String, String>) -> Vec<Secret> {
         let entry = self.entries.iter().find(|entry| entry.info.id == provider);
         let secrets = |entry: &Entry| entry.key(environment).into_iter().chain(entry.settings.headers.values().cloned()).collect();

@@ -40,7 +40,6 @@ const CACHE_CAPACITY: usize = 64;
 
 impl Pool {
     /// A pool with the keys and the fetched catalogue of a data directory; the default pool has neither.
-    #[must_use]
     pub fn new(data: &AbsPath) -> Self {
         Self { keys: KeyStore::new(data), cache: CatalogCache::new(data), ..Self::default() }
     }

@@ -62,7 +62,6 @@ pub struct CatalogSettings {
 
 impl CatalogSettings {
     /// Whether the provider is enabled.
-    #[must_use]
     pub fn allows(&self, id: &str) -> bool {
         !self.disabled.iter().any(|disabled| disabled == id)
             && self.enabled.as_ref().is_none_or(|enabled| enabled.iter().any(|enabled| enabled == id))

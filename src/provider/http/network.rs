@@ -64,7 +64,6 @@ impl Default for Network {
 
 impl Network {
     /// Combines the settings and the client's variables; the settings take precedence.
-    #[must_use]
     pub fn new(settings: &NetworkSettings, environment: &BTreeMap<String, String>) -> Self {
         let (https_proxy, http_proxy, exceptions) = match &settings.proxy {
             Some(proxy) if proxy.expose() == NO_PROXY => (None, None, String::new()),

@@ -28,12 +28,10 @@ pub(crate) const PROVIDER: &str = "offline";
 
 pub(crate) const MODEL: &str = "guide";
 
-#[must_use]
 pub(crate) fn reference() -> ModelRef {
     ModelRef { provider_id: PROVIDER.to_owned(), model_id: MODEL.to_owned() }
 }
 
-#[must_use]
 pub(crate) fn model() -> Model {
     Model { name: "Offline guide".to_owned(), ..unknown_model(MODEL) }
 }

@@ -53,16 +53,12 @@ pub enum Recording {
 
 impl Recordings {
     /// `environment` are the daemon's own variables.
-    #[must_use]
     pub fn new(environment: &BTreeMap<String, String>) -> Self {
         let own = environment.iter().filter(|(name, _)| [RECORD, REPLAY, REPLAY_TIMED].contains(&name.as_str()));
         Self { own: own.map(|(name, value)| (name.clone(), value.clone())).collect(), ..Self::default() }
     }
 
     /// The recording for a client with these variables and settings, if any.
-    ///
-    /// # Errors
-    /// When the recording cannot be used.
     pub fn choose(
         &self,
         environment: &BTreeMap<String, String>,

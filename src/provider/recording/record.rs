@@ -45,7 +45,6 @@ struct LastRequest {
 
 impl Recorder {
     /// The file is opened at the first request and appended to.
-    #[must_use]
     pub fn new(path: AbsPath) -> Self {
         Self { path, state: Mutex::default() }
     }

@@ -75,14 +75,12 @@ impl Replay {
     }
 
     /// The model of the first request with or without tools: the default for sessions that name none.
-    #[must_use]
     pub fn first_model(&self, has_tools: bool) -> Option<ModelRef> {
         let mut exchanges = self.sessions.iter().flat_map(|session| &session.exchanges);
         exchanges.find(|exchange| exchange.has_tools == has_tools).map(|exchange| exchange.model.clone())
     }
 
     /// The recorded description of a model.
-    #[must_use]
     pub fn model(&self, model: &ModelRef) -> Option<Model> {
         let mut exchanges = self.sessions.iter().flat_map(|session| &session.exchanges);
         exchanges.find(|exchange| exchange.model == *model).map(|exchange| exchange.info.clone())

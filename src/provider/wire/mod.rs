@@ -50,7 +50,6 @@ pub(crate) fn variants_of(api: &str, model: &Model) -> Variants {
 
 /// The fields of a request's body that force a tool call; empty if that is not supported. The caller must still expect
 /// an answer without a call: not every service obeys.
-#[must_use]
 pub fn forced_call(api: &str, options: &Map<String, Value>, model: &Model) -> Map<String, Value> {
     by_name(api).map(|wire| wire.forced_call(options, model)).unwrap_or_default()
 }

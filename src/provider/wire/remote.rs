@@ -48,7 +48,6 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    #[must_use]
     pub(crate) fn new(settings: RemoteSettings, clients: Arc<Clients>) -> Self {
         Self { settings: Arc::new(settings), clients }
     }
@@ -63,7 +62,7 @@ impl Remote {
         drop(request);
         let client = self.client(address).await?;
         let headers = self.headers();
-        let url = address::without_what_headers_show(url, settings.api_key.as_ref(), headers.contains_key("authorization"));
+        let url = address::without_duplicate_credentials(url, settings.api_key.as_ref(), headers.contains_key("authorization"));
         let timeout = Duration::from_millis(settings.timeout_ms);
         let send = |body: String| {
             let call = headers.iter().fold(client.post(url.clone()), |call, (name, value)| call.header(name, value));

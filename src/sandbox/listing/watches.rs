@@ -57,8 +57,8 @@ impl Watches {
     /// No watches yet, for a worktree with about so many directories; `None` where they could not be relied on or are too many.
     pub fn new(worktree: &Path, directories: usize) -> Option<Self> {
         let kind = rustix::fs::statfs(worktree).ok()?.f_type;
-        // Editors and builds watch files too.
-        let is_affordable = directories <= most() / 4;
+        // The index of files takes up to a half, and editors and builds watch files too.
+        let is_affordable = directories <= most() / 3;
         if !is_affordable || !LOCAL.contains(&u64::try_from(kind).ok()?) {
             return None;
         }

@@ -74,7 +74,7 @@ impl Turn {
         Ok(self.shared.store.commit(unit).await?)
     }
 
-    /// Ends an answer that was cut off: by the user, or because the daemon ends.
+    /// Ends an answer that was interrupted by the user or by a shutdown.
     async fn abort(&self, mut answer: AssistantMessage) -> Result<(), Error> {
         let error = abort_error(&self.shared);
         answer.time.completed = Some(now_ms());
@@ -84,7 +84,7 @@ impl Turn {
     }
 }
 
-/// What is written on an answer that was cut off.
+/// The error of an answer that was interrupted.
 pub(super) fn abort_error(shared: &Shared) -> MessageError {
     let (name, message) = if shared.is_shutting_down() {
         (MessageErrorName::MessageInterruptedError, "the daemon was stopped while this answer was written")

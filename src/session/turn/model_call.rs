@@ -49,7 +49,7 @@ pub(super) async fn run(
     failures: &mut Failures,
 ) -> Result<ModelEnd, Error> {
     let mut request = request(turn, history, is_final);
-    // Told when the service has refused the request and is asked again without attachments.
+    // Stored when the service has refused the request, and it is sent again without attachments.
     let mut bare: Option<RetryPart> = None;
     loop {
         let mut fold = Fold::new(turn.session.id.clone(), answer.clone(), ids::part_id);
@@ -109,7 +109,7 @@ fn is_empty(fold: &Fold, reason: FinishReason) -> bool {
 const WITHOUT_ATTACHMENTS: &str =
     "the request is sent again without the attached images and documents; attach what is still needed in another size or format";
 
-/// Whether the service has refused what the request holds, and not who asks or how often.
+/// Whether the service has refused the content of the request, and not the key or the rate.
 fn is_about_the_request(error: &ModelError) -> bool {
     match error {
         // A service that is busy or broken says nothing about the request; some answer 500 to what they cannot read.

@@ -119,9 +119,14 @@ impl KnownSecrets {
         let from = text.ceil_char_boundary(after.max((text.len() + 1).saturating_sub(self.longest())));
         let starts = (from..text.len()).filter(|at| self.beginnings.contains(&text.as_bytes()[*at]) && text.is_char_boundary(*at));
         let mut starts = last.map(|secret| secret.start()).into_iter().chain(starts);
-        starts
-            .find(|at| self.secrets.iter().any(|secret| secret.len() > text.len() - at && secret.starts_with(&text[*at..])))
-            .unwrap_or(text.len())
+        starts.find(|at| self.is_begun(&text[*at..])).unwrap_or(text.len())
+    }
+
+    /// Whether a secret begins with the text and goes on.
+    fn is_begun(&self, text: &str) -> bool {
+        // They are sorted, so that one that goes on comes right behind.
+        let behind = self.secrets.partition_point(|secret| secret.as_str() <= text);
+        self.secrets.get(behind).is_some_and(|secret| secret.starts_with(text))
     }
 }
 

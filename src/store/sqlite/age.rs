@@ -36,9 +36,6 @@ fn elapsed(last: Option<Moment>, stored: Option<i64>, now: Moment) -> i64 {
 
 /// Adds the time since `last`, the previous call of this process. Returns the newest cursor of the events older than
 /// `max_age` milliseconds.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn advance(connection: &Connection, last: Option<Moment>, now: Moment, max_age: i64) -> Result<u64, Error> {
     let count = meta(connection, COUNT_KEY)?.unwrap_or(0) + elapsed(last, meta(connection, WALL_KEY)?, now);
     set_meta(connection, COUNT_KEY, count)?;

@@ -31,7 +31,6 @@ impl std::fmt::Display for SetAside {
 }
 
 /// The message about a damaged store that is now at `path`.
-#[must_use]
 pub fn notice(path: &Path, problem: Option<&str>) -> String {
     let problem = problem.map_or_else(String::new, |problem| format!(" ({problem})"));
     format!("the store was damaged{problem} and is now {}; a new, empty one was started", path.display())
@@ -45,9 +44,6 @@ pub(super) fn beside(store: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Renames the store to `NAME.damaged-TIME`, and its side files likewise, so that it can be opened there.
-///
-/// # Errors
-/// When a file cannot be renamed.
 pub(super) fn set_aside(store: &Path, problem: &str) -> Result<SetAside, Error> {
     let target = free_name(store);
     for suffix in SIDE_FILE_SUFFIXES.into_iter().chain([""]) {
@@ -71,7 +67,6 @@ fn free_name(store: &Path) -> PathBuf {
 }
 
 /// The damaged stores that were set aside beside this one, the oldest first.
-#[must_use]
 pub fn all(store: &Path) -> Vec<PathBuf> {
     let (Some(directory), Some(name)) = (store.parent(), store.file_name()) else { return Vec::new() };
     let prefix = format!("{}{INFIX}", name.to_string_lossy());

@@ -143,9 +143,6 @@ impl Damage {
     }
 
     /// Fails if damage was found.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`].
     pub fn check(&self) -> Result<(), Error> {
         match &*self.found.borrow() {
             None => Ok(()),

@@ -112,13 +112,11 @@ impl Database {
     }
 
     /// The damaged store that was set aside when this one was opened.
-    #[must_use]
     pub fn set_aside(&self) -> Option<&SetAside> {
         self.aside.as_ref()
     }
 
     /// The damage that was found while the store was in use, if any. From then on every write fails.
-    #[must_use]
     pub fn damage(&self) -> Option<String> {
         self.damage.found()
     }
@@ -158,9 +156,6 @@ impl Database {
 
     /// Like [`Database::write`], for deltas of a stream: the commit may be delayed by up to 5 ms to group it with
     /// others.
-    ///
-    /// # Errors
-    /// As [`Database::write`].
     pub async fn write_delta<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut SqliteRows<'_>) -> Result<T, Error> + Send + 'static,
@@ -214,15 +209,11 @@ impl Database {
     }
 
     /// The numbers of rows and bytes.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub async fn counts(&self) -> Result<Counts, Error> {
         self.read(|rows| size::counts(rows.connection)).await
     }
 
     /// The newest cursor that may have been assigned.
-    #[must_use]
     pub fn newest_cursor(&self) -> u64 {
         self.log.newest()
     }
@@ -241,13 +232,11 @@ impl Database {
         self.write(move |rows| Ok(rows.connection.execute_batch(&statements)?)).await
     }
 
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// What the writer and the readers are doing. Does not block.
-    #[must_use]
     pub fn state(&self) -> (WriterState, ReadersState) {
         (self.writer.state(), self.readers.state())
     }

@@ -25,9 +25,6 @@ pub struct Counts {
 }
 
 /// Counts the rows.
-///
-/// # Errors
-/// When the store cannot be read.
 pub(super) fn counts(connection: &Connection) -> Result<Counts, Error> {
     let mut rows = Counts { sessions: number(connection, "SELECT count(*) FROM session")?, ..Counts::default() };
     // Parts and events are large: their tables are scanned only where a small index or few rows suffice.
@@ -65,7 +62,6 @@ fn counted(connection: &Connection, table: &str, column: &str) -> rusqlite::Resu
 }
 
 /// SQLite's memory use in bytes: caches, statements, schemas.
-#[must_use]
 #[expect(unsafe_code, reason = "the library has no other way to ask")]
 pub fn memory() -> u64 {
     // SAFETY: it takes nothing, gives a number, and may be called from any thread at any time.

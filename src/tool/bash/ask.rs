@@ -4,13 +4,15 @@
 use polytree_protocol::permission::Action;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    commands::Analysis,
+    bounds::{self, Bounds},
+    commands::{Analysis, Anchor, PathUse},
     directories::{identity, outside, places},
     files::{Files, files},
     git_guard,
+    hidden::may_reach_private,
     places::Surroundings,
     sandbox::{self, Execution},
 };
@@ -81,7 +83,11 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
             "The command line has too many commands in it to be checked. Please write it to a script file and run that, or split it.",
         ));
     }
-    let directories = outside(context, home(context), directory, &analysis.paths);
+    // What lies in the temporary directory is only outside where the command is not confined: there it has one of its own.
+    let is_temporary = |usage: &&PathUse| context.sandbox.is_some() && usage.anchor == Anchor::Variable("TMPDIR".to_owned());
+    let paths: Vec<PathUse> = analysis.paths.iter().filter(|usage| !is_temporary(usage)).cloned().collect();
+    let directories = outside(context, home(context), directory, &paths);
+    let everywhere = outside(context, home(context), directory, &analysis.paths);
     let title = title(context, args);
     let mut metadata = json!({ "command": args.command, "description": args.description, "workdir": directory.to_string() });
     let visible = exact(&args.command);
@@ -95,30 +101,15 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
         metadata["understood"] = json!(false);
     }
     let place = identity(directory);
-    if !directories.is_empty() {
-        let folder = |pattern: &str| AbsPath::new(pattern.trim_end_matches("/*"));
-        let is_private = |pattern: &str| folder(pattern).is_some_and(|folder| context.guard.private.touches(&folder));
-        // Only a place that is known can be granted for good.
-        let broad = |pattern: &str| {
-            folder(pattern).is_none_or(|folder| {
-                folder.parent().is_none()
-                    || context.guard.private.touches(&folder)
-                    || context.worktree.is_within(&folder)
-                    || path::is_git_internal(&folder, &context.worktree)
-                    || path::is_wild(&folder.to_string())
-            })
-        };
-        let always = directories.iter().filter(|pattern| pattern.starts_with('/') && !broad(pattern)).cloned().collect();
-        let force = directories.iter().any(|pattern| is_private(pattern));
-        let (kind, patterns, metadata) = ("external_directory", directories.clone(), metadata.clone());
-        context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force, title: title.clone(), metadata }).await?;
-    }
+    let bounds = bound(context, directory, analysis).await?;
+    ask_for_places(context, &directories, &title, &metadata).await?;
     let rules = context.host.rules();
     // What a program that is not known may run: a person decides where a rule denies it.
     let is_denied = |command: &String| rules.decide("bash", command).action == Action::Deny;
     let mut force = analysis.needs_a_person() || analysis.possible.iter().any(is_denied);
     let named = named_files(context, directory, analysis, rules).await?;
-    force |= named.is_unclear;
+    force |= named.is_unclear || may_reach_private(&args.command, analysis, home(context).as_ref(), &context.guard.private);
+    let files = named.clone();
     let granted = sandbox::Granted { directories: directories.clone(), read: named.read.clone(), edit: named.edit.clone() };
     for (kind, patterns) in [("read", named.read), ("edit", named.edit)] {
         if !patterns.is_empty() {
@@ -127,13 +118,34 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
             context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force: false, title, metadata }).await?;
         }
     }
-    let always = if force { Vec::new() } else { analysis.always() };
-    let ask = Ask { kind: "bash", patterns, always, quiet: analysis.quiet(), force, title, metadata };
+    let always = if force { Vec::new() } else { bounds::always(analysis, &bounds) };
+    if !bounds.is_empty() {
+        metadata["bound"] = json!(bounds::names(&bounds));
+    }
+    let ask = Ask { kind: "bash", patterns, always, quiet: analysis.quiet(), force, title: title.clone(), metadata: metadata.clone() };
     let how = sandbox::authorize(context, ask, args.outside.as_deref(), granted).await?;
+    if !matches!(how, Execution::Confined(_)) {
+        let temporary: Vec<String> = everywhere.iter().filter(|place| !directories.contains(place)).cloned().collect();
+        ask_for_places(context, &temporary, &title, &metadata).await?;
+    }
     // Between the answer and the act: what a person saw must still be what the line does.
     let now = working_directory(context, args.workdir.as_deref())?;
     let is_same = now == *directory && identity(directory) == place;
-    if is_same && outside(context, home(context), directory, &analysis.paths).iter().all(|pattern| directories.contains(pattern)) {
+    let is_same = is_same && outside(context, home(context), directory, &analysis.paths).iter().all(|pattern| everywhere.contains(pattern));
+    if let Some(changed) = bounds::changed(&bounds, &bound(context, directory, analysis).await?).filter(|_| is_same) {
+        return Err(ToolError::failed(format!(
+            "The script that `{changed}` runs, or its directory, was changed while the question was open. The command was not run; look at it again, and call the tool again if it is still needed."
+        )));
+    }
+    if context.host.was_answered() {
+        let now = named_files(context, directory, analysis, context.host.rules()).await?;
+        if now.read.iter().any(|file| !files.read.contains(file)) || now.edit.iter().any(|file| !files.edit.contains(file)) {
+            return Err(ToolError::failed(
+                "A file that the command names leads elsewhere than it did when leave was asked for. The command was not run; call the tool again if it is still needed.",
+            ));
+        }
+    }
+    if is_same {
         return Ok(how);
     }
     Err(ToolError::failed(format!(
@@ -141,10 +153,47 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
     )))
 }
 
+/// Asks for the places outside of the worktree, and the private ones, that a line works in.
+async fn ask_for_places(context: &ToolContext, places: &[String], title: &str, metadata: &Value) -> Result<(), ToolError> {
+    if places.is_empty() {
+        return Ok(());
+    }
+    let folder = |pattern: &str| AbsPath::new(pattern.trim_end_matches("/*"));
+    let is_private = |pattern: &str| folder(pattern).is_some_and(|folder| context.guard.private.touches(&folder));
+    // Only a place that is known can be granted for good.
+    let broad = |pattern: &str| {
+        folder(pattern).is_none_or(|folder| {
+            folder.parent().is_none()
+                || context.guard.private.touches(&folder)
+                || context.worktree.is_within(&folder)
+                || path::is_git_internal(&folder, &context.worktree)
+                || path::is_wild(&folder.to_string())
+        })
+    };
+    let always = places.iter().filter(|pattern| pattern.starts_with('/') && !broad(pattern)).cloned().collect();
+    let force = places.iter().any(|pattern| is_private(pattern));
+    let (kind, patterns, title, metadata) = ("external_directory", places.to_vec(), title.to_owned(), metadata.clone());
+    context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force, title, metadata }).await
+}
+
+/// Where each command of the line runs, and what the scripts hold that it runs.
+async fn bound(context: &ToolContext, directory: &AbsPath, analysis: &Analysis) -> Result<Bounds, ToolError> {
+    let inside = [context.worktree.clone()];
+    let (directory, home, analysis, guard) = (directory.clone(), home(context), analysis.clone(), context.guard.clone());
+    let environment = context.environment.clone();
+    path::blocking(move || {
+        let inside: Vec<&AbsPath> = inside.iter().collect();
+        let surroundings = Surroundings { directory: &directory, inside: &inside, home, private: &guard.private, variables: &environment };
+        Ok(bounds::bounds(&analysis, &surroundings))
+    })
+    .await
+}
+
 /// What the git of the line is told.
 pub(super) async fn git_settings(context: &ToolContext, directory: &AbsPath, analysis: &Analysis) -> Vec<git_guard::Setting> {
     let inside = [&context.worktree];
-    let surroundings = Surroundings { directory, inside: &inside, home: home(context), private: &context.guard.private };
+    let surroundings =
+        Surroundings { directory, inside: &inside, home: home(context), private: &context.guard.private, variables: &context.environment };
     let directories = [directory.clone()].into_iter().chain(places(&analysis.paths, &surroundings)).collect();
     let is_free = context.guard.trusted || context.host.was_answered();
     git_guard::settings(git_guard::uses_git(analysis), directories, &context.worktree, is_free).await
@@ -154,9 +203,10 @@ pub(super) async fn git_settings(context: &ToolContext, directory: &AbsPath, ana
 async fn named_files(context: &ToolContext, directory: &AbsPath, analysis: &Analysis, rules: Rules) -> Result<Files, ToolError> {
     let inside = [context.worktree.clone(), context.directory.clone(), context.output_directory.clone()];
     let (directory, home, analysis, guard) = (directory.clone(), home(context), analysis.clone(), context.guard.clone());
+    let environment = context.environment.clone();
     path::blocking(move || {
         let inside: Vec<&AbsPath> = inside.iter().collect();
-        let surroundings = Surroundings { directory: &directory, inside: &inside, home, private: &guard.private };
+        let surroundings = Surroundings { directory: &directory, inside: &inside, home, private: &guard.private, variables: &environment };
         Ok(files(&analysis, &surroundings, inside[0], &rules))
     })
     .await

@@ -24,7 +24,7 @@ pub(super) fn identity(directory: &AbsPath) -> Option<(u64, u64)> {
 /// The places outside of the worktree, and the private ones, that the line works in.
 pub(super) fn outside(context: &ToolContext, home: Option<AbsPath>, directory: &AbsPath, uses: &[PathUse]) -> Vec<String> {
     let inside = [&context.worktree, &context.directory, &context.output_directory];
-    let surroundings = Surroundings { directory, inside: &inside, home, private: &context.guard.private };
+    let surroundings = Surroundings { directory, inside: &inside, home, private: &context.guard.private, variables: &context.environment };
     let mut directories: Vec<String> = external_directory(directory, &surroundings).into_iter().collect();
     for pattern in external_patterns(uses, &surroundings) {
         if !directories.contains(&pattern) {
@@ -147,7 +147,10 @@ mod tests {
         std::os::unix::fs::symlink(top.join("other/not-yet"), top.join("work/dangling")).unwrap();
         let work = top.join("work");
         let private = PrivatePlaces::new([], top.join("none"), &[("HOME".to_owned(), top.join("home").to_string())].into());
-        let surroundings = Surroundings { directory: &work, inside: &[&work], home: Some(top.join("home")), private: &private };
+        let variables =
+            [("CACHE_DIR", top.join("other")), ("BUILD_DIR", work.join("sub"))].map(|(name, at)| (name.to_owned(), at.to_string())).into();
+        let surroundings =
+            Surroundings { directory: &work, inside: &[&work], home: Some(top.join("home")), private: &private, variables: &variables };
         let patterns = external_patterns(&analyse(line, Dialect::Bash).paths, &surroundings);
         expected.assert_eq(&patterns.join(" ").replace(&top.to_string(), "TOP"));
     }
@@ -191,6 +194,27 @@ mod tests {
     }
 
     #[test]
+    fn values_of_the_line_are_followed() {
+        check("f=../other/x; cat $f", &expect!["TOP/other/*"]);
+        check("f=sub/x; cat $f \"$f\"; for f in a b; do cat \"$f\"; done", &expect![""]);
+        check("for f in *.txt sub/*; do head \"$f\"; cat < $f > \"$f.bak\"; done", &expect![""]);
+        check("for f in ../other/*; do cat $f; done", &expect!["TOP/other/*"]);
+        check("f=~/.netrc; cat $f", &expect!["TOP/home/.netrc"]);
+        check("for f in ~/.n*; do cat \"$f\"; done; for f in ~/.ssh/*; do cat <$f; done", &expect!["TOP/home/* TOP/home/.ssh/*"]);
+        check("a=~; b=$a/.netrc; cat $b", &expect!["TOP/home/.netrc"]);
+        check("d=..; cat sub/../$d/other/x", &expect!["TOP/other/*"]);
+        check("l='a ../other/x'; cat $l", &expect!["TOP/other/*"]);
+        check("f=a; f+=b; cat $f", &expect!["$f/*"]);
+        check("f=a; read f; cat $f", &expect!["$f/*"]);
+        check("f() { cat \"$1\"; }; f a; f ../other/x", &expect!["TOP/other/*"]);
+        check("f() { cat \"$1\"; }; f a; set -- ../other/x; f \"$1\"", &expect!["$1/*"]);
+        check("arr=(a b); for f in \"${arr[@]}\"; do cat \"$f\"; done; cat \"${arr[0]}\"", &expect![""]);
+        check("DIR=sub; cd \"$DIR\" && cat x", &expect![""]);
+        check("false && d=sub; cd \"$d\"; cat x", &expect!["x/*"]);
+        check("d=sub; cat \"$d\"/$e", &expect![""]);
+    }
+
+    #[test]
     fn symlinks_are_followed() {
         check("rm link/x", &expect!["TOP/other/*"]);
         check("cat link/../x", &expect!["TOP/*"]);
@@ -217,6 +241,9 @@ mod tests {
         check("ls $x; test -f $x", &expect![""]);
         check("rm -rf $x", &expect!["$x/*"]);
         check("rm -rf \"${build}/out\"", &expect!["${build}/out/*"]);
+        check("cat $CACHE_DIR/x ${BUILD_DIR}/y $BUILD_DIR", &expect!["TOP/other/*"]);
+        check("cat ${BUILD_DIR}x $NOT_SET/y", &expect!["${BUILD_DIR}x/* $NOT_SET/y/*"]);
+        check("BUILD_DIR=$(x); cat $BUILD_DIR/y", &expect!["$BUILD_DIR/y/*"]);
         check("rm -rf sub/$x", &expect![""]);
         check("rm -rf ../other/$x ../*", &expect!["TOP/other/* TOP/* TOP/home/*"]);
     }

@@ -17,7 +17,7 @@ use crate::{permission::rules::Rules, stdx::paths::AbsPath};
 const ENTRIES: usize = 20_000;
 
 /// What a line needs leave for besides its commands.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Files {
     /// Files whose reading has to be asked for.
     pub read: Vec<String>,
@@ -81,7 +81,7 @@ impl Look<'_> {
                 self.below(&target, true);
             }
             Access::Write | Access::Destroy => {
-                if self.rules.has_own_word("edit", &usage.text) {
+                if self.rules.evaluate_quiet("edit", &usage.text) != Action::Allow {
                     self.files.edit.push(usage.text.clone());
                 }
             }
@@ -101,7 +101,7 @@ impl Look<'_> {
             return;
         }
         for name in self.names(target) {
-            if !self.files.read.contains(&name) && self.rules.has_own_word("read", &name) {
+            if !self.files.read.contains(&name) && self.rules.evaluate_quiet("read", &name) != Action::Allow {
                 self.files.read.push(name);
             }
         }
@@ -113,7 +113,7 @@ impl Look<'_> {
             names = names.iter().map(|name| Path::new(name).join(rest(usage)).to_string_lossy().into_owned()).collect();
         }
         for name in names {
-            if !self.files.edit.contains(&name) && self.rules.has_own_word("edit", &name) {
+            if !self.files.edit.contains(&name) && self.rules.evaluate_quiet("edit", &name) != Action::Allow {
                 self.files.edit.push(name);
             }
         }

@@ -1,11 +1,13 @@
 //! Runs a command line, streams what it prints, and ends everything that it started.
 
 mod ask;
+mod bounds;
 pub mod commands;
 mod directories;
 mod environment;
 mod files;
 mod git_guard;
+mod hidden;
 mod output;
 mod places;
 mod programs;

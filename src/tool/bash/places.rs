@@ -1,6 +1,9 @@
 //! Where the paths that a command line names lead on this disk: `cd` as bash does it, file name patterns, symlinks.
 
-use std::path::{Component, Path};
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path},
+};
 
 use super::commands::{Anchor, PathUse, Rest};
 use crate::{stdx::paths::AbsPath, tool::private::PrivatePlaces};
@@ -19,6 +22,8 @@ pub(super) struct Surroundings<'a> {
     pub home: Option<AbsPath>,
     /// What is asked about wherever it lies.
     pub private: &'a PrivatePlaces,
+    /// The environment of the user who runs it.
+    pub variables: &'a BTreeMap<String, String>,
 }
 
 /// A place that a path may name.
@@ -37,8 +42,16 @@ pub(super) fn bases(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<Abs
     match &usage.anchor {
         Anchor::Directory(moves) => after_moves(moves, surroundings),
         Anchor::Home => surroundings.home.iter().cloned().collect(),
+        Anchor::Variable(name) => {
+            surroundings.variables.get(name).filter(|value| is_plain(value)).and_then(AbsPath::new).into_iter().collect()
+        }
         Anchor::Unknown => Vec::new(),
     }
+}
+
+/// Whether a shell takes a value for one word, also without quotes.
+fn is_plain(value: &str) -> bool {
+    !value.contains(|c: char| c.is_whitespace() || matches!(c, '*' | '?' | '[' | '\\'))
 }
 
 /// Every place that the path may name, as far as that is known.

@@ -127,6 +127,7 @@ pub async fn change(
             },
         )
         .await?;
+    file.unmoved().await?;
     let guard = lock(context, file).await?;
     let document = announced::text(context, file).await?;
     let (of, at, again) = (context.clone(), file.clone(), planner.clone());

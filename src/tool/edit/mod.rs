@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     file::text_file::{Encoding, TextFile, Unified},
-    stdx::{encoding::stray_byte, secrets::known::KnownSecrets, lookalike, text::ellipsis},
+    stdx::{encoding::stray_byte, lookalike, secrets::known::KnownSecrets, text::ellipsis},
 };
 use budget::{Budget, Stop};
 use lines::MAX_PLACES;

@@ -94,6 +94,7 @@ impl Tool for Read {
                 },
             )
             .await?;
+        file.unmoved().await?;
         let window = Window { first: args.offset.unwrap_or(1).max(1), limit: args.limit.unwrap_or(DEFAULT_LIMIT).max(1) };
         let document = announced::text(context, &file).await?;
         let (context, note) = (context.clone(), file.note().map(str::to_owned));

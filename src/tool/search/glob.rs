@@ -69,6 +69,7 @@ impl Tool for Glob {
                 },
             )
             .await?;
+        place.unmoved().await?;
         let (root, cancel, at) = (place.real().clone(), context.cancel.clone(), context.clone());
         let (mut files, is_cut, note) = path::blocking(move || {
             path::unmoved(&root, &root)?;

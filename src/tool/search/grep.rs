@@ -93,6 +93,7 @@ impl Tool for Grep {
                 },
             )
             .await?;
+        place.unmoved().await?;
         let (root, at) = (place.clone(), context.clone());
         let stop = Stop::at(Instant::now() + TIMEOUT);
         let until = stop.clone();

@@ -94,6 +94,7 @@ impl Tool for List {
                 },
             )
             .await?;
+        place.unmoved().await?;
         let cancel = context.cancel.clone();
         let (from, at) = (root.clone(), context.clone());
         let (entries, is_cut, note) = path::blocking(move || {

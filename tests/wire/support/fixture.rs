@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use polytree::store::{Kind, Look, Owner, Ownership};
+use polytree::store::{Kind, LockState, Owner, Ownership};
 use serde_json::{Value, json};
 
 use super::model_server::ModelServer;
@@ -85,7 +85,7 @@ impl Drop for Fixture {
     fn drop(&mut self) {
         let data = self.path("data");
         let begun = std::time::Instant::now();
-        while let Look::Owned(owner) = Ownership::look(&data) {
+        while let LockState::Owned(owner) = Ownership::lock_state(&data) {
             match owner {
                 Some(Owner { kind: Kind::Detached, pid, .. }) => {
                     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();

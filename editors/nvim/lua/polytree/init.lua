@@ -148,7 +148,8 @@ end
 --- The status line of a conversation's window.
 ---@return string
 function M.view_statusline()
-  local buf = vim.api.nvim_win_get_buf(vim.g.statusline_winid or 0)
+  local win = vim.g.statusline_winid
+  local buf = vim.api.nvim_win_get_buf(win and vim.api.nvim_win_is_valid(win) and win or 0)
   local view = require("polytree.view").of_buffer(buf)
   if not view then
     return "%f"

@@ -115,6 +115,32 @@ function M.submit()
   })
 end
 
+--- Where the draft of a directory is kept when Neovim ends.
+---@return string
+local function draft_path()
+  return ("%s/polytree/draft-%s.md"):format(vim.fn.stdpath("state"), vim.fn.sha256(client.directory()):sub(1, 16))
+end
+
+--- Reads the draft that the last Neovim left here, and keeps the one of this Neovim when it ends.
+---@param buf integer
+local function keep_draft(buf)
+  local path = draft_path()
+  if vim.fn.filereadable(path) == 1 then
+    api.nvim_buf_set_lines(buf, 0, -1, false, vim.fn.readfile(path))
+    vim.fn.delete(path)
+  end
+  api.nvim_create_autocmd("VimLeavePre", {
+    group = api.nvim_create_augroup("polytree.prompt", {}),
+    callback = function()
+      local lines = api.nvim_buf_is_valid(buf) and api.nvim_buf_get_lines(buf, 0, -1, false) or {}
+      if vim.trim(table.concat(lines, "\n")) ~= "" then
+        vim.fn.mkdir(vim.fs.dirname(path), "p", "0700")
+        vim.fn.writefile(lines, path)
+      end
+    end,
+  })
+end
+
 ---@return integer
 local function draft_buffer()
   if buffer and api.nvim_buf_is_valid(buffer) then
@@ -125,6 +151,7 @@ local function draft_buffer()
   vim.bo[buffer].bufhidden = "hide"
   vim.bo[buffer].swapfile = false
   vim.bo[buffer].filetype = "polytree_prompt"
+  keep_draft(buffer)
   local keys = config.values.keys
   if keys.submit then
     vim.keymap.set(

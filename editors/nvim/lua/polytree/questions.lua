@@ -112,8 +112,13 @@ local function show(question)
     rows = rows + math.max(1, math.ceil(vim.fn.strdisplaywidth(line) / width))
   end
   local height = math.min(rows, math.floor(vim.o.lines * 0.6))
-  local hint = rows > height and (" · %d more lines: :Polytree question"):format(rows - height) or ""
   local count = #workspace.questions
+  local title = (" polytree asks%s"):format(count > 1 and (" (1 of %d)"):format(count) or "")
+  if rows > height then
+    title = ("%s · %d more lines"):format(title, rows - height)
+    local way = ", :Polytree question shows them"
+    title = vim.fn.strdisplaywidth(title .. way) < width and title .. way or title
+  end
   local win = api.nvim_open_win(buf, false, {
     relative = "editor",
     anchor = "SE",
@@ -124,7 +129,7 @@ local function show(question)
     border = "rounded",
     style = "minimal",
     -- That there is more stands above, where nobody overlooks it.
-    title = (" polytree asks%s%s "):format(count > 1 and (" (1 of %d)"):format(count) or "", hint),
+    title = title .. " ",
     footer = keys,
     zindex = 60,
     noautocmd = true,

@@ -208,15 +208,19 @@ local function append(view, part, text)
   if not block or not block.tail or text:find("[%z\r]") then
     return false
   end
+  -- Only what is new is inserted: Neovim parses what is replaced again.
   local stop = first_line(view, index) + block.lines
-  local replaced = block.tail == "" and 1 or 2
-  local lines = vim.split(block.tail .. text, "\n", { plain = true })
-  block.tail = lines[#lines]
-  if block.tail ~= "" then
+  local was_open = block.tail ~= ""
+  local row, column = stop - (was_open and 2 or 1), #block.tail
+  local lines = vim.split(text, "\n", { plain = true })
+  block.tail = #lines == 1 and block.tail .. text or lines[#lines]
+  if was_open and block.tail == "" then
+    lines[#lines] = nil
+  elseif not was_open and block.tail ~= "" then
     lines[#lines + 1] = ""
   end
-  api.nvim_buf_set_lines(view.buf, stop - replaced, stop, false, lines)
-  block.lines = block.lines - replaced + #lines
+  api.nvim_buf_set_text(view.buf, row, column, row, column, lines)
+  block.lines = block.lines + #lines - 1
   return true
 end
 
@@ -288,7 +292,6 @@ on_event = function(view, event)
     local pieces = view.appended[change.part] or { message = change.message }
     pieces[#pieces + 1] = change.text
     view.appended[change.part] = pieces
-    -- The status line shows nothing of a text.
     return schedule(view)
   elseif change.kind == "message" or change.kind == "part" or change.kind == "removed" then
     view.dirty[change.message] = true
@@ -305,7 +308,7 @@ on_event = function(view, event)
     local data = view.state.error.data or {}
     log.warn("session %s: %s: %s", view.session_id, view.state.error.name, data.message or "")
   end
-  vim.cmd.redrawstatus()
+  window.redraw_status()
 end
 
 --- Reads one message anew, for texts that travel as references.

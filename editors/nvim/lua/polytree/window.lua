@@ -74,4 +74,17 @@ function M.fold_text()
   return ("  … %d line%s"):format(count, count == 1 and "" or "s")
 end
 
+local is_redrawing = false
+--- Soon, and by itself: an error of somebody's 'statusline' must not stop what is being handled.
+function M.redraw_status()
+  if is_redrawing then
+    return
+  end
+  is_redrawing = true
+  vim.schedule(function()
+    is_redrawing = false
+    pcall(vim.cmd.redrawstatus)
+  end)
+end
+
 return M

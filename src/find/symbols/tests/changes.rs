@@ -107,7 +107,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn after_any_edits_it_equals_a_new_index(steps in steps(), told in proptest::bool::ANY) {
+    fn after_any_edits_it_equals_a_new_index(steps in steps(), is_reported in proptest::bool::ANY) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(async {
             let place = Place::new(&[("a.rs", "fn first() {}")]);
@@ -117,11 +117,11 @@ proptest! {
                 if matches!(step, Step::Ask) {
                     place.find("f").await;
                 }
-                if told {
+                if is_reported {
                     place.symbols.changed(&PATHS.map(|path| place.root.join(path)));
                 }
             }
-            if !told {
+            if !is_reported {
                 place.symbols.invalidate(&place.root);
             }
             let listed = place.find("").await;

@@ -65,7 +65,7 @@ proptest! {
         let (all, _) = tree.find(&plain("hit"), &Filter::default(), 1_000_000);
         let streamed = |limit| {
             let items = Mutex::new(Vec::new());
-            let send = |chunk: super::super::Chunk| {
+            let send = |chunk: super::super::stream::Chunk| {
                 items.lock().unwrap().extend(chunk.items().map(|item| serde_json::from_str::<TextItem>(item.get()).unwrap()));
                 true
             };
@@ -94,7 +94,7 @@ fn each_file_has_a_limit() {
 
 /// Stops the search at the first line.
 struct StopAtFirst<'a> {
-    stop: &'a Mutex<Option<super::super::StopOnDrop>>,
+    stop: &'a Mutex<Option<super::super::search::StopOnDrop>>,
     ended: AtomicUsize,
 }
 
@@ -136,7 +136,7 @@ fn a_large_file_is_abandoned_at_the_next_chunk() {
     let mut searcher = FileSearcher::new(&Query::new(&plain("hit")).unwrap());
     let searched = searcher.search(&Source::File(&file, size), &is_over, &mut |_| ControlFlow::Continue(()));
     assert!(searched.is_err());
-    assert_eq!(asked.into_inner(), 4, "it goes on after it was told to end");
+    assert_eq!(asked.into_inner(), 4, "the search continues after it was stopped");
 }
 
 #[test]

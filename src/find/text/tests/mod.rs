@@ -11,7 +11,7 @@ use std::{
 
 use polytree_protocol::text::{TextContext, TextItem, TextMatch};
 
-use super::{Filter, Options, Place, Query, Stop, Summary, Targets, find};
+use super::{Filter, Options, Place, Query, Stop, Targets, find, search::Summary};
 use crate::{
     overlay::{Document, Overlay},
     stdx::paths::AbsPath,
@@ -180,14 +180,14 @@ fn files_of_every_kind() {
     tree.write(Path::new("large"), format!("{}hit\n", "nothing\n".repeat(100_000)).as_bytes());
     tree.write(Path::new("empty"), b"");
     let (items, summary) = tree.find(&plain("hit"), &Filter::default(), 100);
-    let told: Vec<_> = items
+    let lines: Vec<_> = items
         .iter()
         .filter_map(matched)
         .map(|found| (found.path.as_str(), found.line, found.column, found.text.len(), found.before, found.lossy))
         .collect();
     let cut = 3_000_003 - (256 + 3);
     assert_eq!(
-        told,
+        lines,
         [
             ("big", 1, 3, 6, None, None),
             ("large", 100_001, 1, 3, None, None),

@@ -1,5 +1,5 @@
-//! What a running tool call may do to its session: ask for leave, tell how far it is, change the task list. Owns the
-//! call's part, so that whoever closes it first wins and nothing is written after.
+//! What a running tool call may do to its session: ask for permission, report progress, change the task list. Owns the
+//! part of the call: the first to close it wins, and nothing is written afterwards.
 
 use std::sync::{
     Arc, PoisonError,
@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use super::batch::Batch;
 use crate::{
     permission::{
-        Answer, Question, grant_rule,
+        Answer, Question, grant_rule, granted_as,
         mode::{self, Authority, Request},
         rules::{Decision, Rules, stricter},
     },
@@ -43,7 +43,7 @@ pub(super) struct CallHost {
     /// A person has said yes.
     answered: AtomicBool,
     batch: Arc<Batch>,
-    // The permit to work, given back while a person is waited for. A plain mutex: held to put it there or take it out.
+    // Released while the call waits for a person. A plain mutex: held to set it or to take it.
     slot: std::sync::Mutex<Option<OwnedSemaphorePermit>>,
 }
 
@@ -64,7 +64,7 @@ impl CallHost {
         &self.batch
     }
 
-    /// Waits until the call may work; false when the turn was aborted before.
+    /// Waits for a slot; false when the turn was aborted meanwhile.
     pub async fn begin(&self) -> bool {
         let slot = self.batch.slot().await;
         let begun = slot.is_some();
@@ -72,7 +72,7 @@ impl CallHost {
         begun
     }
 
-    /// Lets another call work.
+    /// Releases the slot.
     pub fn rest(&self) {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -126,7 +126,8 @@ impl CallHost {
     /// What the rules say, then the grants.
     async fn decide(&self, ask: &Ask) -> Result<Decided, ToolError> {
         let by = |rules: &Rules| {
-            let decisions: Vec<Decision> = ask.patterns.iter().map(|pattern| rules.decide(ask.kind, pattern)).collect();
+            let decisions: Vec<Decision> =
+                ask.patterns.iter().map(|pattern| rules.decide_bound(ask.kind, pattern, &granted_as(&ask.metadata, pattern))).collect();
             let start = if ask.force { Action::Ask } else { Action::Allow };
             let action = decisions.iter().map(|decision| decision.action).fold(start, stricter);
             Decided { action, decisions }
@@ -152,7 +153,7 @@ impl CallHost {
     }
 
     async fn wait_for_answer(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError> {
-        let failed = |error: &dyn std::fmt::Display| ToolError::failed(format!("leave could not be asked for: {error}"));
+        let failed = |error: &dyn std::fmt::Display| ToolError::failed(format!("the permission could not be asked for: {error}"));
         let created = now_ms();
         // A grant given elsewhere answers no question of an agent that only looks.
         let rules = self.turn.rules(&[]);

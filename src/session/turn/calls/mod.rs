@@ -104,8 +104,8 @@ pub(super) async fn resume(turn: &Arc<Turn>, message: &MessageId, parts: Vec<Par
     execute(turn, prepared, Vec::new()).await
 }
 
-/// What the session had read before the restart, as far as the questions tell: a change is resumed only if the file is
-/// still what the question was about.
+/// Restores which files the session had read before the restart, from the questions: a change is resumed only if the file
+/// is still the one that the question was about.
 async fn remember_files(turn: &Turn, message: &MessageId) -> Result<(), Error> {
     let asked = turn.shared.store.asked_in(turn.session.id.clone(), message.clone()).await?;
     let file_times = turn.shared.file_times(&turn.session.id);

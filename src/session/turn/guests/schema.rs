@@ -21,13 +21,13 @@ const MAX_MISTAKE_CHARS: usize = 300;
 
 /// The drafts of JSON Schema that are known.
 const DRAFTS: [&str; 5] = ["draft/2020-12/schema", "draft/2019-09/schema", "draft-07/schema", "draft-06/schema", "draft-04/schema"];
-/// What gives parts of a schema names by which they are found from elsewhere; pointers do without.
+/// Keywords that name parts of a schema, to be referenced from elsewhere. Pointers need no names.
 const REFUSED: [&str; 7] = ["$id", "id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor"];
 /// Keywords whose value is data, not a schema.
 const DATA: [&str; 5] = ["const", "enum", "default", "examples", "required"];
 /// Keywords whose value is a map from names to schemas.
 const MAPS: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
-/// Keywords whose schemas are held against the same place as the schema that they stand in.
+/// Keywords whose schemas apply to the same place in the value as the schema that contains them.
 const IN_PLACE: [&str; 8] = ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"];
 
 /// Makes a validator of a schema.
@@ -68,7 +68,7 @@ pub(super) fn compile(schema: &Value) -> Result<Validator, String> {
         .map_err(|error| at(&error.instance_path().to_string(), &ellipsis(&error.to_string(), MAX_MISTAKE_CHARS)))
 }
 
-/// What does not fit, in sentences that a model can act on.
+/// The mistakes, as sentences that a model can act on.
 pub(super) fn mistakes(validator: &Validator, value: &Value) -> Option<String> {
     let told: Vec<String> = validator
         .iter_errors(value)
@@ -82,7 +82,7 @@ fn at(pointer: &str, message: &str) -> String {
     if pointer.is_empty() { message.to_owned() } else { format!("at {pointer}: {message}") }
 }
 
-/// Notes where schemas stand, and refuses what leads elsewhere.
+/// Records where schemas are, and refuses references out of the schema.
 fn walk<'a>(schema: &'a Value, pointer: String, depth: usize, places: &mut HashMap<String, &'a Value>) -> Result<(), String> {
     if depth > MAX_DEPTH {
         return Err(at(&pointer, &format!("it is nested more than {MAX_DEPTH} levels deep")));
@@ -123,7 +123,7 @@ fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-/// How many schemas a value is held against where this one is, itself included.
+/// How many schemas are checked at the place of this one, itself included.
 fn weigh<'a>(
     root: &'a Value,
     pointer: &str,
@@ -289,7 +289,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is taken is held against any value in finite time and stack.
+        /// An accepted schema checks any value in finite time and stack.
         #[test]
         fn whatever_is_taken_ends(root in some_schema(), a in some_schema(), b in some_schema()) {
             let mut schema = root;

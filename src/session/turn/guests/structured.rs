@@ -36,7 +36,6 @@ use crate::{
 const TOOL: &str = "StructuredOutput";
 /// How often a model may try again where the prompt does not say.
 const DEFAULT_RETRIES: u32 = 2;
-/// Beyond that it is not the model that is at fault.
 const MAX_RETRIES: u32 = 10;
 /// The longest name of an answer.
 const MAX_NAME_CHARS: usize = 64;
@@ -174,7 +173,7 @@ impl Form {
         )
     }
 
-    /// Whether the call failed because the service does not know how to force one: then the next one does without.
+    /// Whether the request failed because the service cannot force a tool call. Later requests do not force one.
     fn stops_forcing(&self, error: &ModelError) -> bool {
         let knows_not = matches!(error, ModelError::Status { status: 400 | 404 | 422 | 501, message, .. }
             if ["tool_choice", "tool choice", "toolconfig", "function_calling_config"].iter().any(|word| message.to_lowercase().contains(word)));
@@ -198,7 +197,7 @@ impl Form {
         schema::mistakes(&self.validator, value).map_or(Ok(()), Err)
     }
 
-    /// Counts an attempt that failed; tells how that is written down, and whether the model may try again.
+    /// Counts a failed attempt; returns its error, and whether the model may try again.
     fn failed(&self, why: Option<&str>) -> (MessageError, bool) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         let mistake = self.mistake.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -214,14 +213,14 @@ impl Form {
         (MessageError { name: MessageErrorName::StructuredOutputError, data }, again)
     }
 
-    /// What the model reads after an answer in words that does not fit.
+    /// What the model reads after a text that does not satisfy the schema.
     fn reminder(why: &str, calls_tools: bool) -> String {
         let what = if calls_tools { format!("call the tool `{TOOL}`") } else { "write nothing but the JSON".to_owned() };
         format!("<system-reminder>\nThat is not an answer in the form that the user wants: {why}. Now {what}.\n</system-reminder>")
     }
 }
 
-/// References from the root lead to where the schema stands in the arguments.
+/// Rewrites references from the root to the place of the schema in the arguments.
 fn move_references(value: &mut Value) {
     match value {
         Value::Object(object) => {
@@ -237,7 +236,7 @@ fn move_references(value: &mut Value) {
     }
 }
 
-/// Where JSON may stand in what a model writes: alone, in a block of code, among words.
+/// Where JSON may be in a text of a model: alone, in a code block, inside prose.
 fn candidates(text: &str) -> impl Iterator<Item = &str> {
     let block = text.split("```").nth(1).map(|block| block.strip_prefix("json").unwrap_or(block).trim());
     let among = text.find(['{', '[']).zip(text.rfind(['}', ']'])).filter(|(from, to)| from < to).map(|(from, to)| &text[from..=to]);
@@ -273,7 +272,7 @@ impl AnyTool for Form {
     async fn call(&self, _: &ToolContext, input: Value) -> Result<ToolOutput, ToolError> {
         self.check(&input).map_err(ToolError::Failed)?;
         let answer = if self.is_wrapped { input[FIELD].clone() } else { input };
-        // The first counts: a model that gives two has no better reason for the other.
+        // If a model gives two answers, the first counts.
         self.given.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(answer);
         let output = "The answer was given.".to_owned();
         Ok(ToolOutput {

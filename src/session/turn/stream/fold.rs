@@ -165,7 +165,7 @@ impl Fold {
         } else {
             held.push_str(&text);
         }
-        // Deltas that came together go out together.
+        // Deltas that arrived together are sent together.
         if let Some(Change::Append { id: last, text: so_far }) = out.last_mut()
             && *last == id
         {

@@ -86,8 +86,8 @@ impl<'a> Unwritten<'a> {
         Self { store, scope, message, shared }
     }
 
-    /// Adds what `change` pushes, and tells whether so much waits now that no more should be added. Deltas alone may wait
-    /// for company; all else is committed at once, and what came before it with it. Fails where an earlier write has.
+    /// Adds what `change` pushes; returns whether the buffer is full. Deltas alone may wait for further ones; all else is
+    /// committed at once, with everything before it. Fails if an earlier write has failed.
     pub fn add(&self, change: impl FnOnce(&mut Vec<Change>)) -> Result<bool, Error> {
         let mut gathered = self.shared.gathered();
         if let Some(error) = gathered.failure.take() {

@@ -17,6 +17,8 @@ pub(super) enum Change {
     Integer(String),
     /// The variable is an array.
     Array { name: String, associative: bool },
+    /// Something is added to its value.
+    Extends(String),
 }
 
 const UNKNOWN: Change = Change::Evaluates(Evaluated::Unknown);
@@ -273,6 +275,9 @@ fn declare(builtin: &str, operand: &Argument, is_direct: bool, is_array: bool, e
         return;
     }
     let target = operand.text[..named_until].trim_end_matches('+');
+    if target.len() < named_until {
+        changes.push(Change::Extends(target.to_owned()));
+    }
     let (name, subscript) = target.split_once('[').map_or((target, None), |(name, key)| (name, Some(key.trim_end_matches(']'))));
     if !is_name(name) {
         if !(builtin == "local" && name == "-") {
@@ -298,7 +303,13 @@ fn declare(builtin: &str, operand: &Argument, is_direct: bool, is_array: bool, e
     if is_split {
         changes.push(Change::Evaluates(Evaluated::Arithmetic(value.clone())));
     }
-    changes.push(Change::Sets { name: name.to_owned(), value: Value::Text(value), exported });
+    if sign.is_none() && matches!(builtin, "export" | "readonly") {
+        // It keeps what it has.
+        changes.push(Change::Extends(name.to_owned()));
+    }
+    // Without a value it is empty.
+    let value = if sign.is_some() { Value::Text(value) } else { Value::Number };
+    changes.push(Change::Sets { name: name.to_owned(), value, exported });
 }
 
 #[cfg(test)]

@@ -4,49 +4,57 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
     analysis::{Analysis, SimpleCommand},
-    builtins::{Change, changes, is_harmless_shopt},
+    builtins::changes,
     expand::{Argument, arguments, single},
     names,
     numbers::Variables,
     parser::parse,
-    quiet::{is_quiet, is_stream},
+    quiet::is_stream,
     second_opinion,
-    syntax::{Assignment, Command, Compound, Evaluated, Joined, Parsed, Redirect, Scope, Script, Simple, Value, Word},
+    syntax::{Assignment, Command, Compound, Evaluated, Joined, Parsed, Part, Redirect, Scope, Script, Simple, Value, Word},
+    values::{Values, variable},
 };
-use crate::tool::bash::programs::{Access, Dialect, Effects, Given, Inner, PathUse, Place, effects, program_name, redirection};
+use crate::tool::bash::programs::{Access, Anchor, Dialect, Given, Inner, PathUse, Place, Rest, program_name, redirection};
 
 /// How deep scripts and wrappers may be nested.
-const DEPTH: usize = 12;
+pub(super) const DEPTH: usize = 12;
 /// No line has more commands than this.
-const COMMANDS: usize = 2_000;
+pub(super) const COMMANDS: usize = 2_000;
 /// After more changes of directory than this nobody knows where a line is.
 const MOVES: usize = 64;
 
 /// What was gathered so far.
 #[derive(Debug, Default)]
 pub(super) struct Collector {
-    commands: Vec<SimpleCommand>,
-    paths: Vec<PathUse>,
-    writes: Vec<String>,
-    possible: Vec<String>,
-    option_globs: Vec<PathUse>,
+    pub(super) commands: Vec<SimpleCommand>,
+    pub(super) paths: Vec<PathUse>,
+    pub(super) writes: Vec<String>,
+    pub(super) possible: Vec<String>,
+    pub(super) option_globs: Vec<PathUse>,
     /// Something was not understood.
-    is_doubtful: bool,
-    variables: Variables,
+    pub(super) is_doubtful: bool,
+    pub(super) variables: Variables,
     /// Every function that the line defines, and whether it changes the directory.
-    functions: HashMap<String, bool>,
+    pub(super) functions: HashMap<String, bool>,
     /// How many commands there were after each that calls one of them for certain, unless functions are taken away again.
-    calls: HashSet<usize>,
-    unsets: bool,
-    moves: usize,
+    pub(super) calls: HashSet<usize>,
+    pub(super) unsets: bool,
+    pub(super) moves: usize,
+    /// What variables hold, once that is known.
+    pub(super) values: Values,
+    /// So many commands were looked at with the values of their variables.
+    pub(super) followed: usize,
+    /// Variables that certainly have one of their values by now.
+    pub(super) set: HashSet<String>,
+    pub(super) behind_variables: Vec<String>,
 }
 
 /// What holds at some point of a script.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Flow {
-    place: Place,
+pub(super) struct Flow {
+    pub(super) place: Place,
     /// Functions that are there by now in any case.
-    functions: BTreeSet<String>,
+    pub(super) functions: BTreeSet<String>,
 }
 
 impl Flow {
@@ -69,6 +77,18 @@ struct Surroundings<'a> {
 }
 
 impl Collector {
+    /// One that knows what variables hold.
+    pub(super) fn with(values: Values) -> Self {
+        Self { values, ..Self::default() }
+    }
+
+    /// What the variables hold, where that tells more about the line.
+    pub(super) fn values(&self) -> Values {
+        let is_open =
+            |usage: &PathUse| matches!(usage.anchor, Anchor::Unknown | Anchor::Variable(_)) || matches!(usage.rest, Some(Rest::Unknown(_)));
+        if self.unsets || !self.paths.iter().any(is_open) { Values::default() } else { Values::of(&self.variables) }
+    }
+
     /// Everything in the text of a line.
     pub(super) fn line(&mut self, text: &str, dialect: Dialect) {
         self.script(text, dialect, &mut Flow::default(), 0);
@@ -117,11 +137,28 @@ impl Collector {
                 Some(same) => {
                     same.resolvable &= command.resolvable;
                     same.quiet &= command.quiet;
+                    let more = command.bounds.into_iter().filter(|bound| !same.bounds.contains(bound)).collect::<Vec<_>>();
+                    same.bounds.extend(more);
                 }
                 None => commands.push(command),
             }
         }
-        Analysis { commands, paths: self.paths, writes: self.writes, possible: self.possible, option_globs: self.option_globs, understood }
+        let mut paths = self.paths;
+        for usage in &mut paths {
+            // It holds what the line says, which only running would tell.
+            if matches!(&usage.anchor, Anchor::Variable(name) if self.variables.is_set(name)) {
+                (usage.anchor, usage.path, usage.rest) = (Anchor::Unknown, String::new(), Some(Rest::Unknown(String::new())));
+            }
+        }
+        Analysis {
+            commands,
+            paths,
+            writes: self.writes,
+            possible: self.possible,
+            option_globs: self.option_globs,
+            behind_variables: self.behind_variables,
+            understood,
+        }
     }
 
     fn walk(&mut self, parsed: &Parsed, script: &Script, flow: &mut Flow, depth: usize) {
@@ -133,6 +170,7 @@ impl Collector {
             }
             let apart = item.commands.len() > 1 || item.background;
             let before = flow.clone();
+            let sets = |command: &Command| matches!(command, Command::Simple(simple) if simple.words.is_empty());
             for command in &item.commands {
                 let mut inside = before.clone();
                 let current = if apart { &mut inside } else { &mut *flow };
@@ -140,6 +178,13 @@ impl Collector {
                     Command::Simple(simple) => self.simple(parsed, simple, current, depth),
                     Command::Compound(compound) => self.compound(parsed, compound, current, depth),
                 }
+            }
+            if depth == 0 && item.joined == Joined::Next && !apart && item.commands.iter().all(sets) {
+                let simple = item.commands.iter().filter_map(|command| match command {
+                    Command::Simple(simple) if std::ptr::eq(script, &raw const parsed.script) => Some(simple),
+                    _ => None,
+                });
+                self.set.extend(simple.flat_map(|simple| &simple.assignments).map(|assignment| assignment.name.clone()));
             }
             if item.joined != Joined::Next {
                 flow.functions.clone_from(&before.functions);
@@ -163,6 +208,9 @@ impl Collector {
         }
         self.redirects(parsed, &compound.redirects, flow, depth);
         if let Some(name) = &compound.defines {
+            if name == "command_not_found_handle" {
+                self.variables.assign("@", Value::Unknown);
+            }
             *self.functions.entry(name.clone()).or_default() |= inside.place != flow.place;
             flow.functions.insert(name.clone());
             return;
@@ -188,12 +236,17 @@ impl Collector {
         let mut input = None;
         for redirect in redirects {
             self.words(parsed, std::slice::from_ref(&redirect.target), flow, depth);
+            if redirect.is_input {
+                input = None;
+            }
             if let Some(body) = redirect.body.and_then(|body| parsed.bodies.get(body)) {
                 self.words(parsed, std::slice::from_ref(body), flow, depth);
-                input = body.literal();
+                if redirect.is_input {
+                    input = body.literal();
+                }
             }
             let target = single(&redirect.target);
-            if redirect.operator == "<<<" {
+            if redirect.operator == "<<<" && redirect.is_input {
                 input = target.literal().map(str::to_owned);
             }
             if matches!(redirect.operator.as_str(), ">&" | "<&") {
@@ -205,13 +258,16 @@ impl Collector {
                     self.writes.push(text);
                 }
             }
-            self.touch(redirection(&redirect.operator, &target, &flow.place));
+            self.note_empty(std::slice::from_ref(&target));
+            for target in self.values.targets(&target) {
+                self.touch(redirection(&redirect.operator, &target, &flow.place));
+            }
         }
         input
     }
 
     /// Notes paths, but for those behind which there is no file: they lead to where the output goes anyway.
-    fn touch(&mut self, uses: impl IntoIterator<Item = PathUse>) {
+    pub(super) fn touch(&mut self, uses: impl IntoIterator<Item = PathUse>) {
         self.paths
             .extend(uses.into_iter().filter(|usage| !(usage.rest.is_none() && usage.access != Access::Destroy && is_stream(&usage.path))));
     }
@@ -246,15 +302,18 @@ impl Collector {
     }
 
     fn assignment(&mut self, assignment: &Assignment, exported: bool, flow: &Flow, depth: usize) {
-        let Assignment { name, subscript, value } = assignment;
+        let Assignment { name, subscript, value, extends } = assignment;
         if let Some(key) = subscript {
             self.evaluate(Evaluated::Subscript { array: name.clone(), key: key.parts() });
+        }
+        if *extends {
+            self.variables.extend(name);
         }
         self.variable(name, &single(value), exported, flow, depth);
     }
 
     /// A variable that gets a value which some program may run.
-    fn variable(&mut self, name: &str, value: &Argument, exported: bool, flow: &Flow, depth: usize) {
+    pub(super) fn variable(&mut self, name: &str, value: &Argument, exported: bool, flow: &Flow, depth: usize) {
         if names::COMMANDS.contains(&name)
             && let Some(script) = value.literal()
         {
@@ -267,7 +326,7 @@ impl Collector {
     }
 
     /// A variable that gets a value. One that may decide what runs is asked about like a command.
-    fn set(&mut self, name: &str, value: Value, exported: bool) {
+    pub(super) fn set(&mut self, name: &str, value: Value, exported: bool) {
         if !names::is_harmless(name, exported) {
             let text: String = match &value {
                 Value::Text(parts) => Argument::of(parts).text,
@@ -279,7 +338,7 @@ impl Collector {
         self.variables.assign(name, value);
     }
 
-    fn evaluate(&mut self, evaluated: Evaluated) {
+    pub(super) fn evaluate(&mut self, evaluated: Evaluated) {
         for name in self.variables.evaluate(evaluated) {
             self.set(&name, Value::Number, false);
         }
@@ -291,7 +350,15 @@ impl Collector {
         let name = program_name(&first.text).to_owned();
         let found = self.effects(arguments, Given { input, more, place: &flow.place }, depth);
         if is_direct {
-            self.call(&first.text, flow);
+            self.call(arguments, flow);
+        }
+        match name.as_str() {
+            // Arguments of its own.
+            "set" => self.give_arguments(&arguments[1..]),
+            _ if found.inner.iter().any(|inner| matches!(inner, Inner::Script { .. })) && !matches!(name.as_str(), "eval" | "trap") => {
+                self.variables.assign("@", Value::Unknown);
+            }
+            _ => {}
         }
         for change in changes(&name, arguments, is_direct) {
             self.change(change, flow, depth);
@@ -299,7 +366,14 @@ impl Collector {
         self.environment(&name, arguments, &found.inner, flow, depth);
         match name.as_str() {
             "cd" | "pushd" => {
-                flow.place.follow(arguments);
+                let are_set = |argument: &Argument| {
+                    argument.parts().iter().all(|part| match part {
+                        Part::Hole(raw) => variable(raw, false).is_none_or(|name| self.set.contains(name)),
+                        Part::Text(_) => true,
+                    })
+                };
+                let known = self.values.command(arguments).filter(|_| arguments.iter().all(are_set));
+                flow.place.follow(known.as_deref().unwrap_or(arguments));
                 self.moves = self.moves.saturating_add(1);
                 if self.moves > MOVES {
                     flow.place.lose();
@@ -326,133 +400,6 @@ impl Collector {
                 // It happens at any time from now on.
                 self.moves = MOVES;
                 flow.place.lose();
-            }
-        }
-    }
-
-    /// Notes all that a command does but what it runs.
-    fn effects(&mut self, arguments: &[Argument], given: Given<'_>, depth: usize) -> Effects {
-        let mut found = effects(arguments, given);
-        if is_harmless_shopt(arguments) {
-            found.inner.clear();
-            found.is_unclear = false;
-        }
-        if depth > DEPTH {
-            found.is_unclear = true;
-            found.inner.clear();
-        }
-        let mut seen = found.inner.clone();
-        seen.extend(found.also.clone().map(|words| Inner::Words { words, more: false }));
-        let is_quiet = !found.is_unclear && (is_quiet(arguments, &seen) || found.is_plain);
-        self.push_arguments(arguments, !found.is_unclear, is_quiet, found.always.take());
-        if let Some(also) = &found.also {
-            // Where the options matter, the command without them is only there to be denied.
-            let always = if is_quiet { effects(also, given).always } else { None };
-            self.push_arguments(also, !found.is_unclear, !is_quiet, always);
-        }
-        for write in found.writes.drain(..) {
-            if !self.writes.contains(&write) {
-                self.writes.push(write);
-            }
-        }
-        self.touch(std::mem::take(&mut found.paths));
-        self.option_globs.append(&mut found.option_globs);
-        let text = |words: &Vec<Argument>| words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
-        if self.possible.len() < COMMANDS {
-            self.possible.extend(found.possible.iter().map(text));
-        }
-        found
-    }
-
-    /// The command that was pushed last may call a function of this line, and what that does is judged where it is defined.
-    fn call(&mut self, name: &str, flow: &mut Flow) {
-        if !self.functions.contains_key(name) {
-            return;
-        }
-        // One may call the other.
-        if self.functions.values().any(|moves| *moves) {
-            flow.place.lose();
-        }
-        if flow.functions.contains(name) {
-            self.calls.insert(self.commands.len());
-        }
-    }
-
-    fn change(&mut self, change: Change, flow: &Flow, depth: usize) {
-        match change {
-            Change::Evaluates(evaluated) => self.evaluate(evaluated),
-            Change::Sets { name, value: Value::Text(parts), exported } if names::COMMANDS.contains(&name.as_str()) => {
-                self.variable(&name, &Argument::of(&parts), exported, flow, depth);
-            }
-            Change::Sets { name, value, exported } => self.set(&name, value, exported),
-            Change::Integer(name) => self.variables.make_integer(&name),
-            Change::Array { name, associative } => self.variables.make_array(&name, associative),
-        }
-    }
-
-    /// The assignments in the arguments of a wrapper, which come before the command that it runs.
-    fn environment(&mut self, name: &str, arguments: &[Argument], inner: &[Inner], flow: &Flow, depth: usize) {
-        let end = match inner {
-            [Inner::Words { words, .. }] => arguments.len().saturating_sub(words.len()),
-            _ => arguments.len(),
-        };
-        for (at, argument) in arguments.iter().enumerate().skip(1) {
-            if let Some(rest) = argument.text.strip_prefix("--process-slot-var") {
-                // xargs puts a number into it.
-                let next = arguments.get(at + 1).map_or("", |next| next.text.as_str());
-                self.set(rest.strip_prefix('=').unwrap_or(next), Value::Number, true);
-            }
-            let sign = argument.text.find('=');
-            if matches!(name, "env" | "sudo" | "doas")
-                && at < end
-                && let Some(sign) = sign
-            {
-                let value = Argument::of(&argument.parts_from(sign + 1));
-                self.is_doubtful |= argument.holes.first().is_some_and(|hole| hole.start < sign);
-                if !argument.text.starts_with('-') {
-                    self.variable(&argument.text[..sign], &value, true, flow, depth);
-                }
-            } else if names::is_dangerous_argument(&argument.text)
-                && !matches!(name, "export" | "declare" | "typeset" | "local" | "readonly")
-            {
-                self.is_doubtful = true;
-            }
-        }
-    }
-
-    fn push_arguments(&mut self, arguments: &[Argument], resolvable: bool, quiet: bool, always: Option<String>) {
-        if self.is_full() {
-            return;
-        }
-        let words: Vec<String> = arguments.iter().map(|argument| argument.text.clone()).collect();
-        self.push(words.join(" "), words, resolvable, always);
-        if let Some(last) = self.commands.last_mut() {
-            last.quiet = quiet;
-        }
-    }
-
-    /// Whether there are so many commands that the line is not understood whatever else is in it.
-    fn is_full(&self) -> bool {
-        self.commands.len() >= COMMANDS
-    }
-
-    fn push(&mut self, text: String, words: Vec<String>, resolvable: bool, always: Option<String>) {
-        if !self.is_full() {
-            self.commands.push(SimpleCommand { text, words, resolvable, always, quiet: false });
-        }
-    }
-
-    /// Every run of words in a text that is not understood, quotes and operators taken away.
-    fn runs(&mut self, text: &str) {
-        let plain: String = text.replace("\\\n", "").chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
-        self.push(text.trim().to_owned(), vec![text.trim().to_owned()], false, None);
-        if self.is_full() {
-            return;
-        }
-        for segment in plain.split([';', '&', '|', '(', ')', '<', '>', '\n', '`', '{', '}', '$', ',']) {
-            let words: Vec<String> = segment.split_whitespace().take(64).map(str::to_owned).collect();
-            for from in 0..words.len() {
-                self.push(words[from..].join(" "), words[from..].to_vec(), false, None);
             }
         }
     }

@@ -209,7 +209,7 @@ impl Parser<'_> {
                 self.findings.assigned.push((name.clone(), Value::Unknown));
             }
             // Also where there is nothing to go through.
-            self.findings.assigned.push((name, Value::Text(Vec::new())));
+            self.findings.assigned.push((name, Value::Number));
         }
         self.skip_blanks();
         if self.look(0) == Some(';') {
@@ -321,9 +321,15 @@ impl Parser<'_> {
 
     fn simple(&mut self) -> Reading<Command> {
         let mut simple = Simple::default();
+        let mut has_descriptor = false;
         loop {
             self.skip_blanks();
             if self.redirection(&mut simple.redirects)? {
+                if std::mem::take(&mut has_descriptor)
+                    && let Some(redirect) = simple.redirects.last_mut()
+                {
+                    redirect.is_input = false;
+                }
                 continue;
             }
             let position = if simple.words.is_empty() { Position::Front } else { Position::Argument };
@@ -335,6 +341,7 @@ impl Parser<'_> {
                 // A name with a subscript is evaluated.
                 self.findings.doubtful |= !is_name(&name);
                 self.findings.assigned.push((name, Value::Number));
+                has_descriptor = true;
                 continue;
             }
             if simple.words.is_empty()
@@ -386,8 +393,10 @@ impl Parser<'_> {
         if !is_redirection {
             return Ok(false);
         }
+        let has_zero_only = (0..digits).all(|ahead| self.look(ahead) == Some('0'));
         self.take_several(digits);
         let operator = REDIRECTIONS.iter().find(|operator| self.accept(operator)).ok_or(Fault)?;
+        let is_input = has_zero_only && (digits > 0 || operator.starts_with('<'));
         self.findings.beyond_posix |= operator.starts_with('&') || *operator == "<<<";
         let (target, body) = match *operator {
             "<<" | "<<-" => self.here_document(*operator == "<<-").map(|(word, body)| (word, Some(body)))?,
@@ -396,7 +405,7 @@ impl Parser<'_> {
                 (self.word(Position::Argument)?.ok_or(Fault)?, None)
             }
         };
-        redirects.push(Redirect { operator: (*operator).to_owned(), target, body });
+        redirects.push(Redirect { operator: (*operator).to_owned(), target, body, is_input });
         Ok(true)
     }
 
@@ -457,5 +466,5 @@ fn assignment(word: &Word) -> Option<Assignment> {
         rest = after;
     }
     let sign = ["+=", "="].into_iter().find(|sign| rest.front().starts_with(sign))?;
-    Some(Assignment { name, subscript, value: rest.without(sign) })
+    Some(Assignment { name, subscript, value: rest.without(sign), extends: sign == "+=" })
 }

@@ -8,6 +8,7 @@ mod analysis;
 mod builtins;
 mod collect;
 mod condition;
+mod effects;
 mod expand;
 mod grammar;
 mod names;
@@ -17,12 +18,13 @@ mod parser;
 mod quiet;
 mod second_opinion;
 mod syntax;
+mod values;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
-pub use super::programs::{Access, Anchor, Dialect, PathUse, Rest};
+pub use super::programs::{Access, Anchor, Bound, Dialect, PathUse, Rest};
 pub use analysis::{Analysis, SimpleCommand};
 
 /// Takes a command line apart.
@@ -30,5 +32,10 @@ pub use analysis::{Analysis, SimpleCommand};
 pub fn analyse(line: &str, dialect: Dialect) -> Analysis {
     let mut collector = collect::Collector::default();
     collector.line(line, dialect);
+    let values = collector.values();
+    if !values.is_empty() {
+        collector = collect::Collector::with(values);
+        collector.line(line, dialect);
+    }
     collector.finish(line)
 }

@@ -23,6 +23,8 @@ pub(super) struct Variables {
     integers: HashSet<String>,
     arrays: HashSet<String>,
     associative: HashSet<String>,
+    /// Something is added to what they hold.
+    extended: HashSet<String>,
     evaluated: Vec<Evaluated>,
 }
 
@@ -34,6 +36,20 @@ impl Variables {
             self.arrays.insert(name.to_owned());
         }
         self.assigned.entry(name.to_owned()).or_default().push(value);
+    }
+
+    pub(super) fn extend(&mut self, name: &str) {
+        self.extended.insert(name.to_owned());
+    }
+
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.assigned.contains_key(name)
+    }
+
+    /// Those that hold just what they are set to.
+    pub(super) fn fixed(&self) -> impl Iterator<Item = (&str, &[Value])> {
+        let fixed = self.assigned.iter().filter(|(name, _)| !self.extended.contains(*name) && !self.integers.contains(*name));
+        fixed.map(|(name, values)| (name.as_str(), values.as_slice()))
     }
 
     pub(super) fn make_integer(&mut self, name: &str) {
@@ -106,6 +122,8 @@ impl Known<'_> {
     }
 
     fn variable(&self, name: &str) -> bool {
+        // Any of the arguments of a function.
+        let name = if !name.is_empty() && name != "0" && name.bytes().all(|byte| byte.is_ascii_digit()) { "@" } else { name };
         match self.variables.assigned.contains_key(name) {
             true => self.numbers.contains(name),
             false => DYNAMIC.contains(&name),

@@ -59,6 +59,8 @@ pub(super) struct Assignment {
     pub subscript: Option<Word>,
     /// The value; for an array one hole with all its elements.
     pub value: Word,
+    /// It is added to what is there.
+    pub extends: bool,
 }
 
 /// Everything with keywords or brackets, functions included.
@@ -92,6 +94,8 @@ pub(super) struct Redirect {
     pub target: Word,
     /// Index into [`Parsed::bodies`].
     pub body: Option<usize>,
+    /// It is one of the standard input.
+    pub is_input: bool,
 }
 
 /// One word before expansion.

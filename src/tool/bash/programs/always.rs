@@ -1,8 +1,12 @@
-//! What "always" grants for a command: what was shown, and nothing that does more.
+//! What "always" grants for a command: what was shown, and nothing that does more. Commands that only look are granted with
+//! any arguments and everywhere; whatever else there is, as it stands and in its directory, and a script with its content.
+
+use std::{collections::HashMap, sync::LazyLock};
 
 use super::{
     effects::{Given, program_name},
     identity::Identity,
+    place::{Access, Bound, path_uses},
     shells,
     walk::Notes,
     word::Argument,
@@ -13,12 +17,60 @@ use crate::permission::Pattern;
 const NEVER: &[&str] =
     &["export", "declare", "typeset", "local", "readonly", "alias", "source", ".", "enable", "shopt", "set", "unset", "trap", "eval"];
 
-/// The pattern that grants the command from now on; nothing where no pattern would be right.
-pub(super) fn always(words: &[Argument], identity: &Identity, notes: &Notes, given: Given<'_>) -> Option<String> {
-    let name = program_name(&words.first()?.text);
-    if NEVER.contains(&name) || notes.is_never {
-        return None;
+/// Directories of programs that only the administrator changes.
+const SYSTEM: &[&str] = &["/bin/", "/usr/bin/", "/usr/local/bin/", "/sbin/", "/usr/sbin/", "/usr/local/sbin/", "/opt/homebrew/bin/"];
+
+/// What a grant of a command may cover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// All of its arguments, everywhere.
+    Looks,
+    /// All of its arguments in the directory.
+    Builds,
+    /// Only what was shown.
+    Shown,
+}
+
+/// The commands of `tables/grants.txt`, their words joined by blanks.
+static REACH: LazyLock<HashMap<String, Reach>> = LazyLock::new(|| {
+    let mut reach = HashMap::new();
+    for line in include_str!("tables/grants.txt").lines() {
+        let Some((word, names)) = line.split_once(':').filter(|_| !line.starts_with('#')) else { continue };
+        let kind = if word == "looks" { Reach::Looks } else { Reach::Builds };
+        reach.extend(names.split_whitespace().map(|name| (name.replace('@', " "), kind)));
     }
+    reach
+});
+
+/// A grant.
+#[derive(Debug, Default)]
+pub(super) struct Grant {
+    /// The pattern that grants the command from now on; nothing where no pattern would be right.
+    pub pattern: Option<String>,
+    /// Where it holds; everywhere without it.
+    pub bound: Option<Bound>,
+}
+
+/// What "always" grants.
+pub(super) fn always(words: &[Argument], identity: &Identity, notes: &Notes, given: Given<'_>) -> Grant {
+    let Some(first) = words.first() else { return Grant::default() };
+    let name = program_name(&first.text);
+    let is_own_file =
+        first.text.contains('/') && (first.text.contains("/../") || !SYSTEM.iter().any(|place| first.text.starts_with(place)));
+    let program = match (is_own_file, script(name, words, notes)) {
+        (_, Some(script)) => Some(script),
+        (true, None) => Some(first),
+        (false, None) => None,
+    };
+    let reach = if program.is_some() { Reach::Shown } else { reach(name, words, identity) };
+    let bound = (reach != Reach::Looks)
+        .then(|| Bound::new(given.place, program.and_then(|program| path_uses(program, given.place, Access::Read).pop())));
+    let is_never = NEVER.contains(&name) || notes.is_never;
+    let pattern = if is_never { None } else { pattern(words, identity, notes, given, reach) };
+    Grant { pattern, bound }
+}
+
+fn pattern(words: &[Argument], identity: &Identity, notes: &Notes, given: Given<'_>, reach: Reach) -> Option<String> {
     let is_special = |word: &Argument| {
         !word.is_literal() || word.text.is_empty() || word.text.contains(['*', '?']) || word.text.contains(char::is_whitespace)
     };
@@ -26,28 +78,32 @@ pub(super) fn always(words: &[Argument], identity: &Identity, notes: &Notes, giv
         let words = words.get(..end).filter(|words| !words.iter().any(is_special))?;
         Some(format!("{} *", text(words)))
     };
-    let exact = || Some(Pattern::literal(&text(words)));
-    if shells::shell(name).is_some() {
-        // `sh x.sh` and what is given to it; a text that it reads is judged by itself.
-        let is_script = words.get(1).is_some_and(|word| !word.text.starts_with(['-', '+']));
-        return if is_script { prefix(2) } else { exact() };
-    }
-    if let Some(at) = notes.script_at {
-        return prefix(at + 1).or_else(exact);
-    }
-    if notes.is_exact {
-        // Words that are added when it runs were not shown.
-        return if given.more { None } else { exact() };
-    }
-    if let Some(at) = notes.command_at {
-        return prefix(at).or_else(exact);
-    }
+    // Words that are added when it runs were not shown.
+    let exact = || (!given.more).then(|| Pattern::literal(&text(words)));
     let is_module = words.get(1).is_some_and(|word| word.text == "-m");
     let has_option = !is_module && words[1..=identity.last()].iter().any(|word| word.text.starts_with('-'));
-    if identity.is_short() || (has_option && !identity.knows_options()) {
-        return exact();
+    let is_known = !(notes.is_exact || identity.is_short() || (has_option && !identity.knows_options()));
+    if is_known && reach != Reach::Shown { prefix(identity.last() + 1).or_else(exact) } else { exact() }
+}
+
+/// The file that a shell or an interpreter runs.
+fn script<'a>(name: &str, words: &'a [Argument], notes: &Notes) -> Option<&'a Argument> {
+    if let Some(at) = notes.script_at {
+        return words.get(at);
     }
-    prefix(identity.last() + 1).or_else(exact)
+    shells::shell(name)?;
+    let has_code = words[1..].iter().any(|word| word.text.starts_with(['-', '+']) && word.text.contains('c'));
+    words[1..].iter().find(|word| !word.text.starts_with(['-', '+'])).filter(|_| !has_code)
+}
+
+fn reach(name: &str, words: &[Argument], identity: &Identity) -> Reach {
+    let named = identity.words(words);
+    let of = |length: usize| {
+        let rest = named.get(1..length)?;
+        REACH.get(&[&[name], rest].concat().join(" ")).copied()
+    };
+    let is_tests = matches!(name, "python" | "python3") && named.get(1..) == Some(&["-m", "pytest"]);
+    if is_tests { Reach::Builds } else { (1..=named.len().min(3)).rev().find_map(of).unwrap_or(Reach::Shown) }
 }
 
 fn text(words: &[Argument]) -> String {

@@ -43,6 +43,7 @@ pub(in crate::tool) fn effects(words: &[Argument], given: Given<'_>) -> Effects 
         let words = [&words[..1], words.get(at + 2..).unwrap_or_default()].concat();
         effects.inner.push(Inner::Guess(words));
     }
-    effects.always = always::always(words, &identity, &notes, given);
+    let grant = always::always(words, &identity, &notes, given);
+    (effects.always, effects.bound) = (grant.pattern, grant.bound);
     effects
 }

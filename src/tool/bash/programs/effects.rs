@@ -1,7 +1,7 @@
 //! What is known about a command, and what it was found to do.
 
 use super::{
-    place::{PathUse, Place},
+    place::{Bound, PathUse, Place},
     word::Argument,
 };
 
@@ -81,6 +81,8 @@ pub(in crate::tool) struct Effects {
     pub possible: Vec<Vec<Argument>>,
     /// The pattern that grants it from now on.
     pub always: Option<String>,
+    /// Where that holds; everywhere without it.
+    pub bound: Option<Bound>,
 }
 
 /// The last component of a program's path.

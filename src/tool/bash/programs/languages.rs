@@ -21,9 +21,10 @@ pub(super) fn unsure(word: &Argument, place: &Place, paths: &mut Vec<PathUse>) {
         _ => word.clone(),
     };
     let value = if value.text.starts_with('@') { value.behind(1) } else { value };
-    let is_file = !value.text.is_empty() && !value.text.contains("://") && !value.text.contains(char::is_whitespace);
-    // What only running would tell may be anything; a pattern that names no directory is no path to worry about.
-    if is_file && !value.holes.iter().any(|hole| hole.start == 0 && !matches!(&value.text[hole.clone()], "$HOME" | "${HOME}" | "$PWD")) {
+    let ends = value.holes.iter().map(|hole| hole.end).max().unwrap_or_default();
+    let is_word = !value.known().contains(char::is_whitespace) && !value.text[ends..].contains(char::is_whitespace);
+    let is_file = !value.text.is_empty() && !value.text.contains("://") && is_word;
+    if is_file {
         paths.extend(path_uses(&value, place, Access::Unsure));
     }
 }

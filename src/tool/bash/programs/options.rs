@@ -2,9 +2,10 @@
 
 use super::{
     code::snippet,
-    effects::{Effects, Given, Inner},
+    effects::{Effects, Given, Inner, program_name},
     identity::Identity,
     inner::shell_text,
+    input::is_input,
     languages,
     place::{Access, Place, here, path_uses, unknown},
     special,
@@ -290,6 +291,7 @@ impl Walk<'_, '_> {
             Kind::Mount => languages::mount(word, &self.place, &mut self.effects.paths),
             Kind::Shell => self.effects.inner.extend(shell_text(std::slice::from_ref(word), false, &mut self.effects.is_unclear)),
             Kind::Unseen => self.effects.is_unclear = true,
+            Kind::Code if is_input(word) => self.runs_input(),
             Kind::Code => {
                 self.notes.is_exact = true;
                 self.has_code = true;
@@ -299,10 +301,13 @@ impl Walk<'_, '_> {
                 self.notes.is_exact = true;
                 languages::code(kind, word, self);
             }
+            Kind::ScriptFile if is_input(word) => self.runs_input(),
             Kind::ScriptFile => {
                 self.notes.script_at = Some(at);
                 self.file(word, Access::Read);
             }
+            Kind::Recipe => self.recipe(word),
+            Kind::Statements => self.statements(word),
             Kind::Goal => languages::goal(word, self.effects),
             Kind::GitSetting | Kind::SshSetting | Kind::CmakeSetting | Kind::RustcSetting => {
                 self.effects.is_unclear |= !languages::is_harmless_setting(kind, word);
@@ -340,7 +345,11 @@ impl Walk<'_, '_> {
         }
         let rest = &operands[fixed..];
         if self.takes_command(rest) {
+            self.look_for_input(operands.len());
             return;
+        }
+        if let Some((at, _)) = rest.first().filter(|_| self.program.is(Trait::Remote)) {
+            self.remote(&self.words[*at..]);
         }
         let last = if rest.len() > 1 && !self.has_into { self.program.last } else { None };
         for (index, (at, place)) in rest.iter().enumerate() {
@@ -371,11 +380,7 @@ impl Walk<'_, '_> {
         } else if count <= fixed && self.has(Mode::Recursive) && self.program.rest == Some(Kind::Read) && self.program.last.is_none() {
             self.effects.paths.push(here(&self.place, Access::Deep { hidden: true }));
         }
-        let is_interpreter = self.program.first.first() == Some(&Kind::ScriptFile);
-        let is_asked = self.words.iter().any(|word| matches!(word.text.as_str(), "--version" | "-V" | "-v" | "--help" | "-h"));
-        if is_interpreter && count == 0 && !self.has_code && !is_asked {
-            self.notes.is_never = true;
-        }
+        self.look_for_input(count);
     }
 
     fn operand(&mut self, kind: Kind, at: usize, place: &Place) {
@@ -384,6 +389,10 @@ impl Walk<'_, '_> {
             self.effects.is_unclear = true;
             return;
         }
+        // It opens `x|` and `>x` as a shell would.
+        let is_opened = program_name(&self.words[0].text) == "perl" && at > 0;
+        let text = word.text.trim();
+        self.effects.is_unclear |= is_opened && (text.starts_with(['|', '>', '+']) || text.ends_with('|'));
         let own = std::mem::replace(&mut self.place, place.clone());
         match kind {
             Kind::Code if self.name_is_sed() => self.word(Kind::Sed, word, at),
@@ -419,7 +428,6 @@ impl Walk<'_, '_> {
         } else {
             return false;
         }
-        self.notes.command_at = at;
         true
     }
 }

@@ -33,8 +33,25 @@ pub enum Anchor {
     Directory(Vec<String>),
     /// The user's home.
     Home,
+    /// The value of a variable that the line does not set.
+    Variable(String),
     /// Only running would tell.
     Unknown,
+}
+
+/// Where a grant of a command holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// The directory in which the command runs.
+    pub directory: PathUse,
+    /// The file that it runs; the grant holds as long as that stays the same.
+    pub program: Option<PathUse>,
+}
+
+impl Bound {
+    pub(super) fn new(place: &Place, program: Option<PathUse>) -> Self {
+        Self { directory: here(place, Access::List), program }
+    }
 }
 
 /// What is done at a path.
@@ -123,6 +140,19 @@ impl Place {
             self.anchor = Anchor::Directory(vec![target.text.clone()]);
             return;
         }
+        if let [hole] = target.holes.as_slice()
+            && hole.start == 0
+            && target.glob.is_none()
+        {
+            let (raw, rest) = target.text.split_at(hole.end);
+            let is_below = rest.is_empty() || rest.starts_with('/');
+            match (raw, &mut self.anchor, environment_variable(raw)) {
+                ("$HOME" | "${HOME}", anchor, _) if is_below => return *anchor = Anchor::Directory(vec![format!("~{rest}")]),
+                ("$PWD" | "${PWD}" | "$(pwd)", Anchor::Directory(moves), _) if is_below => return moves.push(format!(".{rest}")),
+                (_, anchor, Some(name)) if rest.is_empty() && !target.splits => return *anchor = Anchor::Variable(name.to_owned()),
+                _ => {}
+            }
+        }
         match (target.literal(), &mut self.anchor) {
             (Some(path), _) if path == "-" || path.starts_with('+') || path.is_empty() => self.lose(),
             (Some(path), Anchor::Directory(moves)) if path.starts_with('~') => moves.push(format!("./{path}")),
@@ -135,6 +165,11 @@ impl Place {
 
 /// The paths that an argument may be.
 pub(in crate::tool) fn path_uses(argument: &Argument, place: &Place, access: Access) -> Vec<PathUse> {
+    let whole = argument.holes.first().filter(|hole| **hole == (0..argument.text.len()));
+    if whole.is_some() && argument.text.starts_with(['<', '>']) {
+        // `<(x)` is a pipe from a command, which is judged by itself.
+        return Vec::new();
+    }
     let is_found = argument.holes.first().is_some_and(|hole| hole.start == 0 && &argument.text[hole.clone()] == "{}");
     if !is_found || place.found.is_empty() {
         return vec![path_use(argument, place, access)];
@@ -148,6 +183,13 @@ fn path_use(argument: &Argument, place: &Place, access: Access) -> PathUse {
     let (anchor, from) = match first_hole.map(|hole| (&text[hole.clone()], hole.end)) {
         Some(("$HOME" | "${HOME}", end)) => (Anchor::Home, end),
         Some(("$PWD" | "${PWD}" | "$(pwd)", end)) => (place.anchor.clone(), end),
+        Some(("$(mktemp)" | "$(mktemp -d)", end)) if end == text.len() || text[end..].starts_with('/') => {
+            (Anchor::Variable("TMPDIR".to_owned()), end)
+        }
+        Some((raw, end)) if end == text.len() || text[end..].starts_with('/') => match environment_variable(raw) {
+            Some(name) => (Anchor::Variable(name.to_owned()), end),
+            None => (Anchor::Unknown, 0),
+        },
         Some(_) => (Anchor::Unknown, 0),
         None if argument.tilde && (text == "~" || text.starts_with("~/")) => (Anchor::Home, 1),
         None if argument.tilde && text.starts_with("~+/") => (place.anchor.clone(), 2),
@@ -167,6 +209,16 @@ fn path_use(argument: &Argument, place: &Place, access: Access) -> PathUse {
     };
     let path = if from > 0 { path.trim_start_matches('/') } else { path };
     PathUse { anchor, path: path.to_owned(), rest, access, text: text.to_owned() }
+}
+
+/// The name of the variable, if it is written like those of the environment.
+pub(in crate::tool) fn environment_variable(raw: &str) -> Option<&str> {
+    let name = raw.strip_prefix('$')?;
+    let name = name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or(name);
+    // These change while the line runs.
+    let is_own = matches!(name, "PWD" | "OLDPWD" | "DIRSTACK" | "OPTARG" | "HOME" | "PIPESTATUS") || name.starts_with("BASH");
+    let is_one = !is_own && name.len() > 1 && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte.is_ascii_digit());
+    (is_one && !name.starts_with(|c: char| c.is_ascii_digit())).then_some(name)
 }
 
 /// The place itself.

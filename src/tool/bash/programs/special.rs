@@ -26,12 +26,16 @@ pub(super) fn apply(name: &str, walk: &mut Walk<'_, '_>) {
         "setarch" => {
             let skip = operands.first().is_some_and(|at| ARCHITECTURES.contains(&text(*at)));
             command(walk, operands.get(usize::from(skip)).copied());
+            if operands.len() <= usize::from(skip) && !walk.has(super::table::Mode::Query) {
+                walk.starts_shell();
+            }
         }
         "runcon" => {
             let skip = operands.first().is_some_and(|at| text(*at).contains(':'));
             command(walk, operands.get(usize::from(skip)).copied());
         }
         // `sg group command`, `sg group -c 'command'`; the command is one word for a shell.
+        "sg" if walk.words.len() <= 2 => walk.starts_shell(),
         "sg" => script_behind(walk, 2, &["-c"]),
         "capsh" => match walk.words.iter().position(|word| matches!(word.text.as_str(), "--" | "==" | "-+" | "=+")) {
             Some(at) => {
@@ -51,10 +55,15 @@ pub(super) fn apply(name: &str, walk: &mut Walk<'_, '_>) {
                 command(walk, operands.get(1).copied());
             }
         }
-        "typescript" => match operands.first() {
-            Some(at) => walk.write(&walk.words[*at].clone()),
-            None => walk.write(&Argument::plain("typescript")),
-        },
+        "typescript" => {
+            match operands.first() {
+                Some(at) => walk.write(&walk.words[*at].clone()),
+                None => walk.write(&Argument::plain("typescript")),
+            }
+            if walk.effects.inner.is_empty() && !walk.effects.is_unclear {
+                walk.starts_shell();
+            }
+        }
         "debugger" => {
             if walk.words.iter().any(|word| matches!(word.text.as_str(), "--args" | "-args" | "exec" | "record" | "--")) {
                 walk.notes.is_exact = true;
@@ -83,7 +92,6 @@ pub(super) fn command(walk: &mut Walk<'_, '_>, at: Option<usize>) {
         words = words.into_iter().map(|word| word.with_hole_at(&mark)).collect();
         more = walk.given.more;
     }
-    walk.notes.command_at = Some(at);
     walk.effects.inner.push(Inner::Words { words, more });
 }
 
@@ -130,16 +138,16 @@ fn sqlite(walk: &mut Walk<'_, '_>, operands: &[usize]) {
     if let Some(database) = operands.first() {
         walk.file(&words[*database], Access::Unsure);
     }
-    let mut texts = words.iter().enumerate().skip(1).filter(|(at, _)| Some(at) != operands.first());
-    let has_command = texts.any(|(_, word)| {
-        let text = word.text.to_ascii_lowercase();
-        !word.is_literal()
-            || text.split(['\n', ';']).any(|line| line.trim_start().starts_with('.'))
-            || ["load_extension", "writefile", "edit("].iter().any(|name| text.contains(name))
-    });
-    walk.effects.is_unclear |= has_command;
-    // What stands in its input is not in the line.
-    walk.notes.is_never |= operands.len() < 2;
+    for at in operands.iter().skip(1) {
+        walk.statements(&words[*at]);
+    }
+    if operands.len() < 2 {
+        let input = walk.given.input.map(Argument::plain);
+        walk.runs_input();
+        if let Some(input) = input {
+            walk.statements(&input);
+        }
+    }
 }
 
 /// Settings of a repository or of the user: by some of them git runs a program.

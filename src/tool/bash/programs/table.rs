@@ -53,6 +53,10 @@ pub(super) enum Kind {
     Awk,
     /// The file with the program that is run.
     ScriptFile,
+    /// A file with what is run, such as a makefile.
+    Recipe,
+    /// Statements for a database.
+    Statements,
     /// The name of a module that is run.
     Module,
     /// `NAME=value` of make.
@@ -122,6 +126,12 @@ pub(super) enum Trait {
     Here,
     /// Runs what cannot be seen.
     Unseen,
+    /// Runs what its standard input says where its words name nothing to run.
+    Input,
+    /// Starts a shell there.
+    StartsShell,
+    /// Its operands are a command for another machine or a container.
+    Remote,
     /// An operand that begins with `+` is a command of the program.
     Plus,
     /// Runs what the worktree holds: a word that is not known makes that no worse.
@@ -166,6 +176,7 @@ impl Kind {
             | Self::Unseen
             | Self::Rest
             | Self::Code
+            | Self::Statements
             | Self::Sed
             | Self::Awk
             | Self::GitSetting
@@ -331,6 +342,9 @@ fn trait_of(word: &'static str) -> Option<Trait> {
         "exact" => Trait::Exact,
         "here" => Trait::Here,
         "unseen" => Trait::Unseen,
+        "input" => Trait::Input,
+        "starts-shell" => Trait::StartsShell,
+        "remote" => Trait::Remote,
         "plus" => Trait::Plus,
         "builds" => Trait::Builds,
         _ => Trait::Special(word.strip_prefix('%')?),
@@ -362,6 +376,8 @@ fn kind(word: &str) -> Kind {
         "sed" => Kind::Sed,
         "awk" => Kind::Awk,
         "script" => Kind::ScriptFile,
+        "recipe" => Kind::Recipe,
+        "statements" => Kind::Statements,
         "module" => Kind::Module,
         "goal" => Kind::Goal,
         "git-setting" => Kind::GitSetting,

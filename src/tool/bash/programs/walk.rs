@@ -15,8 +15,6 @@ pub(super) struct Notes {
     pub is_exact: bool,
     /// Nothing can be granted: what it runs is not in the line.
     pub is_never: bool,
-    /// Where the command begins that it runs.
-    pub command_at: Option<usize>,
     /// The file with the program that an interpreter runs.
     pub script_at: Option<usize>,
 }

@@ -224,15 +224,17 @@ fn always_grants_what_identifies_the_command() {
     for (line, expected) in [
         ("git status -s", &["git status *"][..]),
         ("git", &["git"]),
-        ("npm run build -- -w", &["npm run build *"]),
+        ("npm run build -- -w", &["npm run build -- -w"]),
         ("ls && cargo test a", &["ls *", "cargo test *"]),
         ("git -C sub status", &["git status *"]),
         ("set -e; cd sub && git status", &["git status *"]),
-        ("sudo rm x", &["sudo *", "rm x"]),
+        ("sudo rm x", &["sudo rm x", "rm x"]),
         ("ls *", &["ls *"]),
         ("$A x", &[]),
         ("ls; echo \"", &[]),
     ] {
-        assert_eq!(analyse(line, Dialect::Bash).always(), expected, "{line}");
+        let analysis = analyse(line, Dialect::Bash);
+        let patterns: Vec<String> = analysis.always().into_iter().map(|(pattern, _)| pattern).collect();
+        assert_eq!(patterns, expected, "{line}");
     }
 }

@@ -28,6 +28,8 @@ use crate::{
         context::{Ask, Host, ToolContext},
         definition::{Tool as _, ToolError},
         file_times::FileTimes,
+        guard::Guard,
+        private::PrivatePlaces,
     },
 };
 
@@ -86,10 +88,23 @@ pub(super) struct Verdict {
 impl Place {
     pub(super) fn new() -> Self {
         let top = tempfile::tempdir().unwrap();
-        for directory in ["work/sub/deep", "work/.git", "work/secret", "other", "home", "output", "unfinished"] {
+        for directory in ["work/sub/deep", "work/.git", "work/secret", "other", "home/.ssh", "output", "unfinished"] {
             std::fs::create_dir_all(top.path().join(directory)).unwrap();
         }
-        for file in ["work/a.txt", "work/.env", "work/sub/b.txt", "work/Cargo.lock", "work/secret/key", "other/s"] {
+        for file in [
+            "work/a.txt",
+            "work/a.py",
+            "work/x.sh",
+            "work/build.sh",
+            "work/.env",
+            "work/sub/b.txt",
+            "work/Cargo.lock",
+            "work/secret/key",
+            "other/s",
+            "home/.npmrc",
+            "home/.ssh/id",
+            "home/notes",
+        ] {
             std::fs::write(top.path().join(file), "x\n").unwrap();
         }
         #[cfg(unix)]
@@ -109,8 +124,12 @@ impl Place {
         let rules = Rules::new(None).with(Origin::User, rules);
         let host = Arc::new(Judge { rules, asked: Mutex::default() });
         let worktree = self.path("work");
-        let environment =
-            BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned()), ("HOME".to_owned(), self.path("home").to_string())]);
+        let environment = BTreeMap::from([
+            ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
+            ("HOME".to_owned(), self.path("home").to_string()),
+            ("CHECKOUT".to_owned(), worktree.to_string()),
+            ("OUTSIDE".to_owned(), self.path("other").to_string()),
+        ]);
         let context = ToolContext {
             session_id: SessionId::from_ulid(ulid::Ulid::nil()),
             message_id: MessageId::from_ulid(ulid::Ulid::nil()),
@@ -123,8 +142,8 @@ impl Place {
             device: None,
             output_limits: crate::tool::context::OutputLimits::default(),
             cancel: CancellationToken::new(),
+            guard: Arc::new(Guard { private: PrivatePlaces::new([], self.path("output"), &environment), ..Guard::default() }),
             environment: Arc::new(environment),
-            guard: Arc::default(),
             file_times: Arc::new(FileTimes::default()),
             overlay: Arc::default(),
             buffers: crate::overlay::Policy::default(),

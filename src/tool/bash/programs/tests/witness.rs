@@ -58,6 +58,53 @@ const RUN: &[(&str, &str)] = &[
     ("zip", "zip -q x.zip a.txt -T -TT zap"),
     ("node", "node -e 'require(\"child_process\").spawnSync(\"zap\")'"),
     ("npx", "npx -c 'zap x'"),
+    ("script", "script -q /dev/null <<< 'zap x'"),
+    ("script", "echo 'zap x' | script -q out.log"),
+    ("setarch", "setarch -R <<< '../bin/zap x'"),
+    ("linux64", "echo ../bin/zap x | linux64"),
+    ("make", "make -f - <<< 'a:;zap x'"),
+    ("make", "make --makef=/dev/stdin <<< 'a:;zap x'"),
+    ("sqlite3", "sqlite3 x.db <<< '.shell zap x'"),
+    ("sqlite3", "echo '.system zap x' | sqlite3"),
+    ("python3", "python3 <<< 'import os; os.system(\"zap x\")'"),
+    ("python3", "echo 'import os; os.system(\"zap x\")' | python3 -"),
+    ("python3", "python3 <(echo 'import os; os.system(\"zap x\")')"),
+    ("python3", "echo 'import os; os.system(\"zap x\")' | python3 3<<< 'print(1)'"),
+    ("perl", "echo 'system(\"zap x\")' | perl"),
+    ("perl", "perl -ne 1 'zap x|'"),
+    ("node", "echo 'require(\"child_process\").execSync(\"zap x\")' | node -"),
+    ("tclsh", "tclsh <<< 'exec zap x'"),
+    ("m4", "m4 <<< 'syscmd(zap x)'"),
+    ("ed", "echo '!zap x' | ed -s a.txt"),
+    ("gdb", "gdb -batch -x /dev/stdin <<< 'shell zap x'"),
+];
+
+/// Lines that print what the home directory keeps.
+const READ: &[&str] = &[
+    "cat ~/.npmrc",
+    "cat ~/.np?rc",
+    "f=~/.npmrc; cat $f",
+    "f=../home; cat \"$f\"/.npmrc",
+    "for f in ~/.n*; do cat \"$f\"; done",
+    "for f in a.txt ../home/.n*; do cat < $f; done",
+    "show() { cat \"$1\"; }; show ~/.npmrc",
+    "arr=(a.txt ../home/.npmrc); cat \"${arr[1]}\"",
+    "f=~; f+=/.npmrc; cat $f",
+    "read -r f <<< ~/.npmrc; cat \"$f\"",
+    "printf -v f %s ~/.npmrc; cat \"$f\"",
+    "cat \"$(echo ~/.npmrc)\"",
+    "cat ${HOME%x}/.npmrc",
+    "set -- ~/.npmrc; cat \"$@\"",
+    "f() { cat \"${@:1}\"; }; f ~/.npmrc",
+    "ls -d ~/.n* | while read -r f; do cat \"$f\"; done",
+    "cd; cat \"$(ls -a | grep npm)\"",
+    "cd $HOME; cat .npmrc",
+    "d=~; cd \"$d\" && cat .npmrc",
+    "d=a; false && d=..; cd $d 2>/dev/null || cd; cat .npmrc",
+    "for f in ~/.{npmrc,netrc}; do cat \"$f\"; done",
+    "cat $x$HOME/.npmrc; x=a",
+    "bash -c 'cat \"$1\"' _ ~/.npmrc",
+    "grep -rh K ~",
 ];
 
 /// Lines that write `out`.
@@ -103,7 +150,7 @@ fn prepare(place: &Place) -> AbsPath {
     place.path("work")
 }
 
-async fn run(top: &Path, work: &AbsPath, line: &str) {
+async fn run(top: &Path, work: &AbsPath, line: &str) -> String {
     let mut command = command("bash", work);
     command.arg("-c").arg(line).env_clear();
     for (name, value) in [("GIT_AUTHOR_NAME", "a"), ("GIT_AUTHOR_EMAIL", "a"), ("GIT_COMMITTER_NAME", "a"), ("GIT_COMMITTER_EMAIL", "a")] {
@@ -112,12 +159,20 @@ async fn run(top: &Path, work: &AbsPath, line: &str) {
     command.env("PATH", format!("{}/bin:/usr/local/bin:/usr/bin:/bin", top.display())).env("HOME", top.join("home"));
     let mut output = SharedOutput::of(&mut command).unwrap();
     let mut group = Group::spawn(command).unwrap();
+    let mut printed = Vec::new();
     let all = async {
-        while output.read(&mut [0; 4096]).await.unwrap() > 0 {}
+        let mut buffer = [0; 4096];
+        loop {
+            match output.read(&mut buffer).await.unwrap() {
+                0 => break,
+                count => printed.extend_from_slice(&buffer[..count]),
+            }
+        }
         group.wait().await
     };
     let _ = tokio::time::timeout(Duration::from_secs(20), all).await;
     group.kill();
+    String::from_utf8_lossy(&printed).into_owned()
 }
 
 fn is_installed(program: &str) -> bool {
@@ -155,5 +210,19 @@ async fn what_an_option_writes_is_seen() {
         assert!(wrote, "{program} did not write it: {line}");
         let verdict = place.judge(&denied, line).await;
         assert_ne!(verdict.action, Action::Allow, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_reads_keys_is_asked_about() {
+    let everything = rules(r#"[["*","*","allow"]]"#);
+    for line in READ {
+        let place = Place::new();
+        let (top, work) = (place.top.path().to_owned(), prepare(&place));
+        std::fs::write(top.join("home/.npmrc"), "KEY\n").unwrap();
+        let printed = run(&top, &work, line).await;
+        assert!(printed.contains("KEY"), "{line} printed {printed}");
+        let verdict = place.judge(&everything, line).await;
+        assert_eq!(verdict.action, Action::Ask, "{line}");
     }
 }
