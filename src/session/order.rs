@@ -71,7 +71,7 @@ mod tests {
                 _ => "answered",
             };
             let info = if kind == "a" {
-                json!({ "role": "assistant", "id": polytree_protocol::id::MessageId::from_ulid(crate::stdx::ids::next()), "sessionID": ses,
+                json!({ "role": "assistant", "id": MessageId::from_ulid(crate::stdx::ids::next()), "sessionID": ses,
                     "parentID": id(number), "time": { "created": 1 }, "agent": word, "mode": "m", "providerID": "p", "modelID": "m",
                     "path": { "cwd": "/", "root": "/" }, "cost": 0.0, "tokens": tokens })
             } else {
