@@ -211,8 +211,8 @@ macro_rules! define {
 }
 
 use crate::{
-    agent, auth, buffer, config, daemon, diagnose, event, export, file, find, listen, message, permission, project, provider, queue, session,
-    symbol, text, todo, tool,
+    agent, auth, buffer, config, daemon, diagnose, event, export, file, find, listen, message, permission, project, provider, queue,
+    session, symbol, text, todo, tool,
 };
 
 for_each_method!(define);

@@ -84,8 +84,7 @@ impl Store {
                     for part in &old {
                         transaction.rows.delete_part(part.id())?;
                         let (session_id, message_id, part_id) = (id.clone(), prompt.clone(), part.id().clone());
-                        transaction
-                            .emit(&scope, &EventPayload::MessagePartRemoved(PartRemovedInfo { session_id, message_id, part_id }))?;
+                        transaction.emit(&scope, &EventPayload::MessagePartRemoved(PartRemovedInfo { session_id, message_id, part_id }))?;
                     }
                     for part in parts {
                         transaction.emit_part(&scope, part)?;

@@ -156,7 +156,10 @@ async fn a_steering_prompt_makes_a_turn_that_was_about_to_end_go_on_and_a_late_o
     fixture.models.push(Answer::openai_text("third"));
     client.call("session.steer", json!({ "sessionID": session, "parts": "alone" })).await;
     idle(&client).await;
-    assert_eq!(texts(&client.call("session.messages", json!({ "sessionID": session })).await), ["first", "half", "and this", "second", "alone", "third"]);
+    assert_eq!(
+        texts(&client.call("session.messages", json!({ "sessionID": session })).await),
+        ["first", "half", "and this", "second", "alone", "third"]
+    );
 }
 
 #[tokio::test]

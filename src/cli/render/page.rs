@@ -145,7 +145,8 @@ mod tests {
 
     fn export(prompt: &str, answer: &str) -> SessionExport {
         let (ses, one, two) = ("ses_01ARZ3NDEKTSV4RRFFQ69G5FAV", "msg_01ARZ3NDEKTSV4RRFFQ69G5FAV", "msg_01ARZ3NDEKTSV4RRFFQ69G5FAW");
-        let part = |id: &str, message: &str, text: &str| json!({ "type": "text", "id": id, "sessionID": ses, "messageID": message, "text": text });
+        let part =
+            |id: &str, message: &str, text: &str| json!({ "type": "text", "id": id, "sessionID": ses, "messageID": message, "text": text });
         let tokens = json!({ "input": 0, "output": 0, "reasoning": 0, "cache": { "read": 0, "write": 0 } });
         serde_json::from_value(json!({
             "format": 1,
@@ -198,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_page_loads_and_runs_nothing() {
-        let hostile = "<script>x</script> ![i](https://e.example/i.png) [go](javascript:x) [ok](https://e.example)\n\n<img src=x onerror=x>";
+        let hostile =
+            "<script>x</script> ![i](https://e.example/i.png) [go](javascript:x) [ok](https://e.example)\n\n<img src=x onerror=x>";
         let page = html(&export("<b>p</b>", hostile));
         let body = page.split_once("<body>").unwrap().1;
         for part in ["<script", "<img", "<b>", "javascript:"] {
