@@ -204,7 +204,7 @@ impl Look<'_> {
 
     fn changes(&mut self, target: &Target) {
         for name in self.names(target) {
-            if !self.files.edit.contains(&name) && self.rules.has_own_word("edit", &name) {
+            if !self.files.edit.contains(&name) && self.rules.evaluate_quiet("edit", &name) != Action::Allow {
                 self.files.edit.push(name);
             }
         }
