@@ -18,6 +18,7 @@
 //! | 3 | [`agent`] | personas |
 //! | 3 | [`provider`] | the models: a neutral request, a stream of deltas, and who serves them |
 //! | 4 | [`find`] | search: files by their names, followed as they change; text in them; symbols |
+//! | 5 | [`snapshot`] | undo of what a session did to files: images from before, and the way back |
 //! | 5 | [`tool`] | what the model may do, one file a tool |
 //! | 6 | [`session`] | one conversation: prompts, queue, turns, recovery |
 //! | 7 | [`project`] | which project a directory belongs to, and what a turn works with in it |
@@ -50,6 +51,7 @@ pub mod provider;
 
 mod find;
 
+pub mod snapshot;
 pub mod tool;
 
 pub mod session;

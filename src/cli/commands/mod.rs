@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod doctor;
+pub mod export;
 pub mod models;
 pub mod sessions;
 pub mod trust;

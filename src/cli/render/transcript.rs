@@ -1,9 +1,6 @@
 //! A stored conversation as text: the same look as a running turn, on one stream. Pure.
 
-use std::collections::HashMap;
-
 use polytree_protocol::{
-    id::MessageId,
     message::{Message, MessageWithParts, PromptState},
     part::{Part, ToolState},
     session::Session,
@@ -17,24 +14,6 @@ use super::{
     style::{FAINT, STRONG, THOUGHT, WARNING, error_lines, paint},
     table, tool_line,
 };
-
-/// The messages as they belong together: below each prompt its answers. They are stored as they came, and a prompt may
-/// come while the one before it is being answered.
-#[must_use]
-pub fn in_order(mut messages: Vec<MessageWithParts>) -> Vec<MessageWithParts> {
-    let prompts: HashMap<MessageId, usize> =
-        messages.iter().enumerate().map(|(index, message)| (message.info.id().clone(), index)).collect();
-    let mut places: HashMap<MessageId, usize> = prompts.clone();
-    for message in &messages {
-        if let Message::Assistant(answer) = &message.info
-            && let Some(prompt) = prompts.get(&answer.parent_id)
-        {
-            places.insert(answer.id.clone(), *prompt);
-        }
-    }
-    messages.sort_by_key(|message| places.get(message.info.id()).copied());
-    messages
-}
 
 /// The lines above a conversation.
 #[must_use]

@@ -1396,6 +1396,15 @@
 --- A question of the model to the user.
 ---@alias polytree.protocol.QuestionId string
 
+--- Result of `session.steer` and `session.queue.replace`.
+---@class polytree.protocol.QueuedMessage
+---@field messageID polytree.protocol.MessageId The user message.
+
+--- A prompt that waits.
+---@class polytree.protocol.QueuedPrompt
+---@field messageID polytree.protocol.MessageId The user message.
+---@field parts polytree.protocol.Part[] Its parts.
+
 --- What the model thought.
 ---@class polytree.protocol.ReasoningPart
 ---@field id polytree.protocol.PartId The part's id.
@@ -1568,6 +1577,27 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field error polytree.protocol.MessageError How.
 
+--- A whole conversation. `polytree sessions export` writes the same to a file.
+---@class polytree.protocol.SessionExport
+---@field format integer The version of this form: 1.
+---@field session polytree.protocol.Session The session.
+---@field messages polytree.protocol.MessageWithParts[] Its messages, oldest first.
+---@field todos? polytree.protocol.Todo[] Its task list.
+
+--- Params of `session.export`.
+---@class polytree.protocol.SessionExportParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.fork`.
+---@class polytree.protocol.SessionForkParams
+---@field sessionID polytree.protocol.SessionId The session to copy.
+---@field messageID? polytree.protocol.MessageId|nil Copies only the messages before this one; default: all messages of turns that have ended.
+---@field id? polytree.protocol.SessionId|nil The id of the new session: the same id with the same params again returns that session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- Params of `session.get`.
 ---@class polytree.protocol.SessionGetParams
 ---@field sessionID polytree.protocol.SessionId The session.
@@ -1576,6 +1606,13 @@
 
 --- A session.
 ---@alias polytree.protocol.SessionId string
+
+--- Params of `session.import`. The session is created in the directory, with new ids for everything. Its `mode`, `parentID`, `share` and `revert` are dropped: a file cannot grant anything.
+---@class polytree.protocol.SessionImportParams
+---@field session polytree.protocol.SessionExport What `session.export` returned, in this daemon or another.
+---@field id? polytree.protocol.SessionId|nil The id of the new session: the same id with the same params again returns that session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
 --- A session.
 ---@class polytree.protocol.SessionInfo
@@ -1630,6 +1667,35 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field queue polytree.protocol.MessageId[] The user messages that wait, in order.
 
+--- Params of `session.queue.move`.
+---@class polytree.protocol.SessionQueueMoveParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The prompt to move.
+---@field before? polytree.protocol.MessageId|nil The prompt that it is to come before; default: it comes last.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.queue`.
+---@class polytree.protocol.SessionQueueParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.queue.remove`.
+---@class polytree.protocol.SessionQueueRemoveParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The prompt. It stays a message, with the state `cancelled`.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.queue.replace`.
+---@class polytree.protocol.SessionQueueReplaceParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The prompt to change. Its place in the queue, agent and model stay.
+---@field parts string|polytree.protocol.PartInput[] What is asked instead: parts, or a plain text.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- An undo that can still be taken back.
 ---@class polytree.protocol.SessionRevert
 ---@field messageID polytree.protocol.MessageId The first message that is undone.
@@ -1666,6 +1732,14 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
+--- Params of `session.steer`.
+---@class polytree.protocol.SessionSteerParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field parts string|polytree.protocol.PartInput[] What the model is told: parts, or a plain text.
+---@field messageID? polytree.protocol.MessageId|nil The id that the user message shall have: the same id with the same params again changes nothing.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- Params of `session.submit`.
 ---@class polytree.protocol.SessionSubmitParams
 ---@field sessionID? polytree.protocol.SessionId|nil The session; without it one is created in the directory.
@@ -1693,6 +1767,12 @@
 ---@field created integer When it was created.
 ---@field updated integer When it last changed.
 ---@field archived? integer|nil When it was archived.
+
+--- Params of `session.todo`.
+---@class polytree.protocol.SessionTodoParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
 --- Params of `session.update`.
 ---@class polytree.protocol.SessionUpdateParams
@@ -2043,6 +2123,15 @@
 ---| "session.prompt"
 ---| "session.submit"
 ---| "session.abort"
+---| "session.queue"
+---| "session.queue.remove"
+---| "session.queue.move"
+---| "session.queue.replace"
+---| "session.steer"
+---| "session.fork"
+---| "session.export"
+---| "session.import"
+---| "session.todo"
 ---| "session.status"
 ---| "file.list"
 ---| "file.read"
