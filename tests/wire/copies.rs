@@ -1,5 +1,7 @@
 //! Copies of conversations: forks, exports, imports.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::support::{
@@ -97,27 +99,27 @@ async fn a_turn_that_runs_and_prompts_that_wait_are_not_copied() {
 
 /// A copy without what is new in every copy.
 fn comparable(mut export: Value) -> Value {
-    let mut ids = std::collections::BTreeMap::new();
-    fn visit(value: &mut Value, ids: &mut std::collections::BTreeMap<String, String>) {
-        match value {
-            Value::String(text) if ["ses_", "msg_", "prt_"].iter().any(|prefix| text.starts_with(prefix)) => {
-                let count = ids.len();
-                *text = ids.entry(text.clone()).or_insert_with(|| format!("id {count}")).clone();
-            }
-            Value::Array(items) => items.iter_mut().for_each(|item| visit(item, ids)),
-            Value::Object(fields) => fields.values_mut().for_each(|field| visit(field, ids)),
-            _ => {}
-        }
-    }
-    visit(&mut export, &mut ids);
-    for message in export["messages"].as_array_mut().unwrap() {
-        message["cursor"] = Value::Null;
-    }
+    number_ids(&mut export, &mut BTreeMap::new());
+    export["messages"] = without_cursors(export["messages"].take());
     for field in ["projectID", "directory"] {
         export["session"][field] = Value::Null;
     }
     export["session"]["time"]["updated"] = Value::Null;
     export
+}
+
+/// Replaces each id by its number in the order of appearance.
+fn number_ids(value: &mut Value, ids: &mut BTreeMap<String, usize>) {
+    match value {
+        Value::String(text) if ["ses_", "msg_", "prt_"].iter().any(|prefix| text.starts_with(prefix)) => {
+            let count = ids.len();
+            let number = *ids.entry(text.clone()).or_insert(count);
+            *value = json!(number);
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| number_ids(item, ids)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| number_ids(field, ids)),
+        _ => {}
+    }
 }
 
 #[tokio::test]
