@@ -47,9 +47,8 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Whether a rule names the command with these words, rather than allowing it among others; or it is not allowed.
-    #[must_use]
-    pub fn names(&self, words: &[String]) -> bool {
+    /// Whether a rule with these words allows it, or it is not allowed.
+    fn names(&self, words: &[String]) -> bool {
         let is_named = |pattern: &str| {
             let has = |word: &String| pattern.split_whitespace().any(|part| part.trim_end_matches(['*', '?']) == word);
             !words.is_empty() && words.iter().all(has)
@@ -98,6 +97,14 @@ impl Rules {
         let decisions = names.iter().map(|name| self.decide_as(kind, pattern, name));
         let strictest = decisions.reduce(|one, other| if stricter(one.action, other.action) == one.action { one } else { other });
         strictest.unwrap_or_else(|| self.decide(kind, pattern))
+    }
+
+    /// Whether a rule names the command with these words, rather than allowing it among others, wherever the command runs;
+    /// or it is not allowed. `granted` are its names for grants; see [`granted_as`].
+    #[must_use]
+    pub fn name_command(&self, command: &str, granted: &[String], words: &[String]) -> bool {
+        let is_named = |name: &str| self.decide_as("bash", command, name).names(words);
+        if granted.is_empty() { is_named(command) } else { granted.iter().all(|name| is_named(name)) }
     }
 
     fn decide_as(&self, kind: &str, pattern: &str, granted: &str) -> Decision {
@@ -302,7 +309,7 @@ mod tests {
         ] {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
             let rules = Rules::new(None).with(Origin::User, &[bash(pattern, Action::Allow)]);
-            assert_eq!(rules.decide("bash", command).names(&words), expected, "{pattern} {command}");
+            assert_eq!(rules.name_command(command, &[], &words), expected, "{pattern} {command}");
         }
         assert!(Rules::new(None).with(Origin::User, &[rule("edit", "*.lock", Action::Deny)]).has_narrow("edit"));
         assert!(!Rules::new(None).with(Origin::User, &[rule("edit", "*", Action::Deny)]).has_narrow("edit"));
@@ -319,6 +326,11 @@ mod tests {
         let two = serde_json::json!({ "bound": { "make x": ["[in /w] make x", "[in /w/sub] make x"] } });
         assert_eq!(of("make x", &two), Action::Ask);
         assert_eq!(of("make y", &serde_json::Value::Null), Action::Allow);
+        let names = |places: &[&str]| {
+            let rules = rules.clone().with(Origin::User, &[bash("*", Action::Allow)]);
+            rules.name_command("make x", &places.iter().map(|place| format!("{place} make x")).collect::<Vec<_>>(), &["x".to_owned()])
+        };
+        assert!(names(&["[in /w]"]) && !names(&["[in /v]"]) && !names(&["[in /w]", "[in /v]"]));
         let rules = rules.with(Origin::User, &[bash("make *", Action::Allow)]);
         assert_eq!(rules.decide_bound("bash", "make x", &["[in /v] make x".to_owned()]).action, Action::Allow);
     }

@@ -130,7 +130,7 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
         }
     }
     let git = Git::of(context, directory, analysis).await;
-    let question = if context.guard.trusted { git_guard::Question::default() } else { git.question(context, analysis).await };
+    let question = if context.guard.trusted { git_guard::Question::default() } else { git.question(context, analysis, &bounds).await };
     let mut title = title;
     if !question.reasons.is_empty() {
         title = format!("{title} ({})", question.reasons.join("; "));
@@ -235,10 +235,11 @@ impl Git {
     }
 
     /// What has to be asked in a repository that nobody trusts.
-    async fn question(&self, context: &ToolContext, analysis: &Analysis) -> git_guard::Question {
-        let mut named = Vec::new();
+    async fn question(&self, context: &ToolContext, analysis: &Analysis, bounds: &Bounds) -> git_guard::Question {
+        let (bounds, mut named) = (bounds::names(bounds), Vec::new());
         for command in self.commands.iter().filter(|command| command.kind != Kind::Looks) {
-            named.push((&command.text, context.host.is_named(&command.text, &command.words).await));
+            let granted = bounds.get(&command.text).map_or(&[][..], Vec::as_slice);
+            named.push((&command.text, context.host.is_named(&command.text, granted, &command.words).await));
         }
         let is_named = |command: &GitCommand| named.iter().any(|(text, is_named)| *text == &command.text && *is_named);
         let is_known = self.commands.is_empty() || !analysis.paths.iter().any(PathUse::is_unknown_place);

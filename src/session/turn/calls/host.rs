@@ -284,8 +284,8 @@ impl Host for CallHost {
         self.turn.rules(&[])
     }
 
-    async fn is_named(&self, command: &str, words: &[String]) -> bool {
-        let by = |grants: &[Rule]| self.turn.rules(grants).decide("bash", command).names(words);
+    async fn is_named(&self, command: &str, granted: &[String], words: &[String]) -> bool {
+        let by = |grants: &[Rule]| self.turn.rules(grants).name_command(command, granted, words);
         // A grant that names it counts, but for an agent that only looks.
         by(&[]) || (!self.turn.rules(&[]).denies_all("edit") && self.granted().await.is_ok_and(|grants| by(&grants)))
     }
