@@ -1,4 +1,4 @@
-//! What a turn's tools are kept from: keys in the environment and in results, places that hold keys, and polytree's own.
+//! Protects secrets from a turn's tools: keys in the environment and in results, key stores, and polytree's own files.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::{
     tool::{context::Environment, guard::Guard, private::PrivatePlaces},
 };
 
-/// The guard of a turn that keeps long outputs in `output`.
+/// The guard of a turn with its directory for long outputs.
 pub(super) fn guard(places: &Places, instance: &Instance, output: &AbsPath, keys: &KnownKeys, environment: &Environment) -> Arc<Guard> {
     let worktree = instance.worktree();
-    // Sockets may be kept in a place that is everybody's, such as one for temporary files.
+    // The directory of sockets may be shared, such as one for temporary files.
     let runtime = Some(&places.runtime).filter(|runtime| worktree == *runtime || !worktree.is_within(runtime));
     let own = [&places.config, &places.data].into_iter().chain(runtime).cloned();
     Arc::new(Guard {
@@ -29,7 +29,7 @@ pub(super) fn guard(places: &Places, instance: &Instance, output: &AbsPath, keys
     })
 }
 
-/// Whether the rules allow reading a file of the project without a question, by its name and by its real path.
+/// Whether the rules allow reading a file of the project without a question, by its path and its real path.
 pub(super) fn may_read(settings: &Settings, worktree: &AbsPath, guard: &Arc<Guard>) -> impl Fn(&AbsPath, &AbsPath) -> bool + use<> {
     let home = paths::home().map(|home| home.to_string());
     let rules = Rules::new(home.as_deref()).with(Origin::User, &settings.user_rules).with(Origin::Project, &settings.project_rules);
@@ -40,9 +40,9 @@ pub(super) fn may_read(settings: &Settings, worktree: &AbsPath, guard: &Arc<Guar
     }
 }
 
-/// The client's variables without those that hold keys, but for the `kept` ones.
+/// The client's variables without those with keys, except `kept` ones.
 pub(super) fn without_keys(environment: &Environment, keys: &KnownKeys, secrets: &KnownSecrets, kept: &[String]) -> Environment {
-    // A key may come to the settings out of a variable of any name.
+    // A key in the settings may come from a variable with any name.
     let holds_key = |name: &String, value: &String| !kept.contains(name) && (keys.variables.contains(name) || secrets.is_in(value));
     if !environment.iter().any(|(name, value)| holds_key(name, value)) {
         return Arc::clone(environment);

@@ -22,7 +22,6 @@ mod workspace;
 pub(crate) use activity::Load;
 pub(crate) use error::{Error, MAX_QUEUED};
 pub(crate) use mailbox::TurnEnd;
-pub(crate) use progress::Working;
 pub(crate) use sessions::{NewSession, Sessions};
 pub(crate) use submit::{Prompt, Submitted};
 pub(crate) use workspace::{Models, ResolvedModel, Workspace, Workspaces};

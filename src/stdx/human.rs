@@ -1,4 +1,4 @@
-//! Sizes and durations as people read them.
+//! Formats sizes and durations for users.
 
 /// A size in bytes: `812 B`, `1.5 KiB`, `23 MiB`.
 #[must_use]
@@ -36,7 +36,7 @@ pub fn between(then: i64, now: i64) -> String {
     duration(u64::try_from(now - then).unwrap_or(0))
 }
 
-/// A count with its noun, which gets an `s` unless there is one.
+/// A number with its noun, in the plural unless the number is 1.
 #[must_use]
 pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })

@@ -1,5 +1,5 @@
-//! A pool of values that are dropped when nobody has used them for some time, or when there are too many. A value that
-//! somebody holds is in use.
+//! A pool of values that are dropped when they are idle for some time, or when there are too many. A value is in use while a
+//! reference to it exists.
 
 use std::{
     borrow::Borrow,
@@ -14,7 +14,7 @@ use super::time::now_ms;
 #[derive(Debug)]
 pub struct IdlePool<K, V> {
     capacity: usize,
-    // Held for a look-up, an insert, or a look at all entries; never across an await.
+    // Locked for a lookup, an insert, or a pass over all entries; never across an await.
     entries: Mutex<HashMap<K, Entry<V>>>,
 }
 
@@ -25,7 +25,7 @@ struct Entry<V> {
 }
 
 impl<V> Entry<V> {
-    /// Whether somebody outside the pool holds the value.
+    /// Whether a reference outside the pool exists.
     fn is_held(&self) -> bool {
         Arc::strong_count(&self.value) > 1
     }
@@ -40,23 +40,22 @@ impl<V> Entry<V> {
     }
 }
 
-/// A value of a pool, as a list shows it.
+/// A listed value of a pool.
 #[derive(Debug, Clone)]
 pub struct Pooled<V> {
-    /// The value.
     pub value: Arc<V>,
-    /// When it was last used, in milliseconds since 1970; now while somebody holds it.
+    /// When it was last used, in milliseconds since 1970; now while it is in use.
     pub used: i64,
 }
 
 impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
-    /// An empty pool. Beyond `capacity` the value that was not used for longest is dropped.
+    /// An empty pool. Beyond `capacity` the least recently used value is dropped.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self { capacity, entries: Mutex::default() }
     }
 
-    /// The value of a key, which counts as used now.
+    /// The value of a key; counts as a use.
     pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<Arc<V>>
     where
         K: Borrow<Q>,
@@ -64,7 +63,7 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
         self.lock().get_mut(key).map(Entry::touch)
     }
 
-    /// The value of a key, which does not count as used by this.
+    /// The value of a key; does not count as a use.
     pub fn peek<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<Arc<V>>
     where
         K: Borrow<Q>,
@@ -72,7 +71,7 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
         self.lock().get(key).map(|entry| Arc::clone(&entry.value))
     }
 
-    /// The value of a key. It is made, from the other values, where there is none or the one that is there does not fit.
+    /// The value of a key. It is created, with access to the other values, if there is none or it does not fit.
     pub fn get_or_insert(&self, key: &K, fits: impl FnOnce(&V) -> bool, make: impl FnOnce(&[Arc<V>]) -> Arc<V>) -> Arc<V> {
         let mut entries = self.lock();
         if let Some(entry) = entries.get_mut(key).filter(|entry| fits(&entry.value)) {
@@ -83,12 +82,12 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
         let value = make(&others);
         let before = entries.insert(key.clone(), Entry { value: Arc::clone(&value), used: now_ms() });
         drop(entries);
-        // Without the lock: to drop a value may take its time.
+        // Outside the lock: dropping a value may be slow.
         drop((dropped, before));
         value
     }
 
-    /// Puts a value in place of the one that the key had.
+    /// Replaces the value of a key.
     pub fn insert(&self, key: K, value: Arc<V>) {
         self.get_or_insert(&key, |_| false, |_| value);
     }
@@ -108,16 +107,16 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
         self.lock().values().map(|entry| Pooled { used: entry.used(), value: Arc::clone(&entry.value) }).collect()
     }
 
-    /// How many values there are.
+    /// The number of values.
     #[must_use]
     pub fn count(&self) -> usize {
         self.lock().len()
     }
 
-    /// Drops the values that nobody has used since this time, in milliseconds since 1970; gives how many these are.
+    /// Drops the values that were not used since this time, in milliseconds since 1970; returns their number.
     pub fn drop_idle(&self, since: i64) -> usize {
         let mut entries = self.lock();
-        // What is held now is known to have been used until now.
+        // Values in use were last used now.
         entries.values_mut().for_each(|entry| entry.used = entry.used());
         let idle: Vec<K> = entries.iter().filter(|(_, entry)| entry.used < since && !entry.is_held()).map(|(key, _)| key.clone()).collect();
         let dropped: Vec<_> = idle.iter().filter_map(|key| entries.remove(key)).collect();
@@ -125,8 +124,7 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
         dropped.len()
     }
 
-    /// Drops values, those first that were not used for longest, until all weigh at most `limit` together. Values that
-    /// somebody holds stay.
+    /// Drops the least recently used values until the total weight is at most `limit`. Keeps values in use.
     pub fn shrink_to(&self, limit: usize, weight: impl Fn(&V) -> usize) {
         let mut entries = self.lock();
         let mut total: usize = entries.values().map(|entry| weight(&entry.value)).sum();
@@ -146,12 +144,12 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
         if entries.len() < self.capacity || entries.contains_key(key) {
             return None;
         }
-        // What somebody holds goes last: it lives on with whoever holds it, but the next to ask would get another.
+        // Values in use go last: they would stay in memory, and the next `get` would create another.
         let key = oldest(entries.iter())?;
         entries.remove(&key)
     }
 
-    // Every change is a single step, so a panic elsewhere leaves the map sound.
+    // Each change is a single operation, so a panic elsewhere leaves the map valid.
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,7 +167,7 @@ mod tests {
         let pool = IdlePool::new(capacity);
         for (age, value) in values.iter().enumerate() {
             pool.insert(*value, Arc::new(*value));
-            // The first ones are the oldest, whatever the clock says.
+            // The first ones are the oldest, independent of the clock.
             pool.lock().get_mut(value).unwrap().used = i64::try_from(age).unwrap();
         }
         pool

@@ -1,4 +1,4 @@
-//! Time as the wire has it, and a clock that shows when somebody moves it.
+//! Times on the wire, and changes of the wall clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ pub fn now_ms() -> i64 {
 /// The day in UTC, as `YYYY-MM-DD`, of a time in milliseconds since 1970.
 #[must_use]
 pub fn day(ms: i64) -> String {
-    // Years begin in March here, so that the leap day is the last of a year; 400 of them are an era of 146,097 days.
+    // Years begin in March here, so that the leap day is the last day of a year; an era of 400 years has 146,097 days.
     let days = ms.div_euclid(24 * 3600 * 1000) + 719_468;
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
@@ -22,13 +22,13 @@ pub fn day(ms: i64) -> String {
     format!("{:04}-{month:02}-{day:02}", year + era * 400)
 }
 
-/// A duration in whole milliseconds, as the wire has it.
+/// A duration in whole milliseconds.
 #[must_use]
 pub fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A moment on the wall clock and on the one that nobody can move, which counts the time asleep too.
+/// A moment on the wall clock and on the monotonic clock, which includes the time asleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     wall: i64,
@@ -42,14 +42,14 @@ impl Moment {
         Self { wall: now_ms(), steady: steady_ms() }
     }
 
-    /// A moment that tests choose.
+    /// A moment for tests.
     #[cfg(test)]
     #[must_use]
     pub fn at(wall: i64, steady: Option<i64>) -> Self {
         Self { wall, steady }
     }
 
-    /// The clock that nobody can move.
+    /// The monotonic clock.
     #[cfg(test)]
     #[must_use]
     pub fn steady_ms(self) -> Option<i64> {
@@ -62,8 +62,7 @@ impl Moment {
         self.wall
     }
 
-    /// By how many milliseconds the wall clock was moved from this moment to that one; forward is positive. `None` where
-    /// the system does not tell.
+    /// By how many milliseconds the wall clock was changed between the moments; forward is positive. `None` if it is unknown.
     #[must_use]
     pub fn moved_until(self, then: Self) -> Option<i64> {
         Some((then.wall - self.wall) - (then.steady? - self.steady?))

@@ -1,8 +1,8 @@
-//! Addresses of files.
+//! `file://` URIs.
 
 use super::paths::AbsPath;
 
-/// Everything but letters, digits, `-`, `_`, `.`, `~` and `/` as its bytes in hexadecimal.
+/// Percent-encodes everything but letters, digits, `-`, `_`, `.`, `~` and `/`.
 #[must_use]
 pub fn percent_encode(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
@@ -10,14 +10,14 @@ pub fn percent_encode(bytes: &[u8]) -> String {
     for &byte in bytes {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
-            // Writing into a string does not fail.
+            // Writing into a string cannot fail.
             _ => drop(write!(encoded, "%{byte:02X}")),
         }
     }
     encoded
 }
 
-/// The `file://` address of a path. Names that are not text keep their bytes.
+/// The `file://` URI of a path. Names that are not UTF-8 keep their bytes.
 #[must_use]
 pub fn file_uri(path: &AbsPath) -> String {
     #[cfg(unix)]

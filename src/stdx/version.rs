@@ -1,10 +1,10 @@
-//! Which version this program is, in one place, so that tests can let it pretend to be another one.
+//! The version of this program, which tests can override.
 
 use std::sync::OnceLock;
 
 use semver::Version;
 
-/// In debug builds: the version to pretend.
+/// In debug builds: overrides the version.
 pub const PRETENDED: &str = "POLYTREE_PRETEND_VERSION";
 
 /// The version of this program.
@@ -17,11 +17,11 @@ pub fn version() -> &'static str {
     })
 }
 
-/// Whether `one` is newer than `other`. What is no version is newer than nothing, and nothing is newer than it.
+/// Whether `one` is newer than `other`; false if either is not a version.
 #[must_use]
 pub fn is_newer(one: &str, other: &str) -> bool {
     match (Version::parse(one), Version::parse(other)) {
-        // What was built differently from the same source is not newer.
+        // Other builds of the same version are not newer.
         (Ok(one), Ok(other)) => one.cmp_precedence(&other).is_gt(),
         _ => false,
     }

@@ -33,7 +33,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("git2", &["src/git/"]),
     ("hyper", &["src/serve/web/"]),
     ("jsonrpsee", &["src/serve/"]),
-    ("landlock", &["src/sandbox/", "src/cli/commands/doctor_page.rs"]),
+    ("landlock", &["src/sandbox/"]),
     ("nix", &["src/sandbox/"]),
     ("process_wrap", &["src/stdx/process/"]),
     ("rusqlite", &["src/store/sqlite/"]),

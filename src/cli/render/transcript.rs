@@ -1,4 +1,4 @@
-//! A stored conversation as text: the same look as a running turn, on one stream. Pure.
+//! Renders a stored conversation like a running turn, on one stream. Pure.
 
 use std::collections::HashMap;
 
@@ -19,8 +19,8 @@ use super::{
 };
 use crate::stdx::paths::AbsPath;
 
-/// The messages as they belong together: below each prompt its answers. They are stored as they came, and a prompt may
-/// come while the one before it is being answered.
+/// The messages, with the answers below their prompts. They are stored in order of arrival, and a prompt may arrive while
+/// the previous one is answered.
 #[must_use]
 pub fn in_order(mut messages: Vec<MessageWithParts>) -> Vec<MessageWithParts> {
     let prompts: HashMap<MessageId, usize> =
@@ -64,14 +64,14 @@ pub fn heading(session: &Session, now: i64, width: usize) -> String {
     lines.join("\n") + "\n"
 }
 
-/// A message on lines of at most `width` columns; Markdown is rendered where there are styles to render it with.
+/// A message on lines of at most `width` columns; Markdown is rendered if styles are supported.
 #[must_use]
 pub fn message(message: &MessageWithParts, directory: &AbsPath, styled: bool, width: usize) -> String {
     let mut blocks: Vec<String> = Vec::new();
     let is_user = matches!(message.info, Message::User(_));
     for part in &message.parts {
         match part {
-            // What the daemon added for the model is of no interest to a person.
+            // Without the parts that the daemon added for the model.
             Part::Text(part) if is_user && part.synthetic => {}
             Part::Text(part) if is_user => {
                 let text = sanitize::text(&part.text);

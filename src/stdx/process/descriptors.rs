@@ -1,34 +1,34 @@
-//! How many descriptors the process may have open. A daemon serves many clients, so it takes as many as it may have; the
-//! programs that it starts get the limit that it was started with, since some cannot handle more.
+//! The limit of open file descriptors. The daemon raises it to the maximum, for many clients; its subprocesses get the
+//! original limit, since some cannot handle more.
 
 use std::{error::Error as StdError, io};
 
-/// No more than this are asked for: some systems allow a billion, and nobody needs them.
+/// The maximum to request: some systems allow a billion, and it is not needed.
 #[cfg(unix)]
-const MOST: u64 = 65_536;
+const MAX_DESCRIPTORS: u64 = 65_536;
 
-/// The limit with which the process was started, if it was raised.
+/// The original limit, if it was raised.
 #[cfg(unix)]
 static ORIGINAL: std::sync::OnceLock<rustix::process::Rlimit> = std::sync::OnceLock::new();
 
-/// Raises the limit to what the system allows.
+/// Raises the limit to the maximum.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the operating system refuses.
 #[cfg(unix)]
 pub fn raise() -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.unwrap_or(MOST).min(MOST);
+    let wanted = limit.maximum.unwrap_or(MAX_DESCRIPTORS).min(MAX_DESCRIPTORS);
     if limit.current.is_some_and(|current| current < wanted) {
         setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum })?;
-        // The first is the one that counts, where it is called again.
+        // Keeps the first value if it is called again.
         let _ = ORIGINAL.set(limit);
     }
     Ok(())
 }
 
-/// There is no such limit.
+/// There is no such limit on this platform.
 ///
 /// # Errors
 /// Never.
@@ -37,31 +37,31 @@ pub fn raise() -> io::Result<()> {
     Ok(())
 }
 
-/// So many are kept for the clients that are here, their programs and the store; of a low limit only a quarter.
+/// Descriptors that are reserved for connected clients, subprocesses and the store; at most a quarter of a low limit.
 #[cfg(unix)]
 const RESERVE: u64 = 64;
 
-/// Whether so few descriptors are left that newcomers must not take them.
+/// Whether only reserved descriptors are left, so that new clients must be refused.
 #[cfg(unix)]
 #[must_use]
 pub fn are_short() -> bool {
     use std::os::fd::AsRawFd as _;
     let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else { return false };
-    // The system gives the lowest number that is free.
+    // The operating system assigns the lowest free number.
     std::fs::File::open("/dev/null").map_or(true, |file| {
         let lowest = u64::try_from(file.as_raw_fd()).unwrap_or(0);
         lowest + RESERVE.min(limit / 4) >= limit
     })
 }
 
-/// There is no such limit.
+/// There is no such limit on this platform.
 #[cfg(not(unix))]
 #[must_use]
 pub fn are_short() -> bool {
     false
 }
 
-/// Has the program start with the limit that this process was started with.
+/// Starts the program with the original limit.
 #[cfg(unix)]
 #[expect(unsafe_code, reason = "the limit is set between fork and exec")]
 pub fn restore(command: &mut tokio::process::Command) {
@@ -72,11 +72,11 @@ pub fn restore(command: &mut tokio::process::Command) {
     }
 }
 
-/// There is no such limit.
+/// There is no such limit on this platform.
 #[cfg(not(unix))]
 pub fn restore(_: &mut tokio::process::Command) {}
 
-/// Whether an error, or what caused it, is that no more descriptors can be opened.
+/// Whether an error, or one of its causes, is the limit of open descriptors.
 #[must_use]
 pub fn are_exhausted(error: &(dyn StdError + 'static)) -> bool {
     let mut next = Some(error);
@@ -89,7 +89,7 @@ pub fn are_exhausted(error: &(dyn StdError + 'static)) -> bool {
     false
 }
 
-/// Whether the error is that no more descriptors can be opened, by the process or the whole system.
+/// Whether the error is the limit of open descriptors, of the process or the system.
 #[must_use]
 pub fn is_exhaustion(error: &io::Error) -> bool {
     #[cfg(unix)]

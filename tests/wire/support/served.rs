@@ -21,7 +21,7 @@ use tokio_tungstenite::{
 use super::fixture::Fixture;
 
 /// Longer than anything here takes on the slowest machine; only a hang reaches it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The executable in the fixture's repository, with nothing but the fixture's variables.
 #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
@@ -34,7 +34,7 @@ pub fn command(fixture: &Fixture, arguments: &[&str]) -> Command {
 
 /// Runs a command to its end: exit code and standard error.
 pub async fn run(fixture: &Fixture, arguments: &[&str]) -> (i32, String) {
-    let Output { status, stderr, .. } = timeout(PATIENCE, command(fixture, arguments).output()).await.expect("an end").unwrap();
+    let Output { status, stderr, .. } = timeout(TIMEOUT, command(fixture, arguments).output()).await.expect("an end").unwrap();
     (status.code().unwrap(), String::from_utf8(stderr).unwrap())
 }
 
@@ -64,7 +64,7 @@ impl Served {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
         while told(&said, "token: ").is_empty() {
-            let line = timeout(PATIENCE, lines.next_line()).await.expect("a word in time").unwrap();
+            let line = timeout(TIMEOUT, lines.next_line()).await.expect("a word in time").unwrap();
             said.push_str(&line.unwrap_or_else(|| panic!("it has ended: {said}")));
             said.push('\n');
         }
@@ -95,7 +95,7 @@ impl Served {
     /// Asks it to end and waits for that.
     pub async fn terminate(&mut self) {
         rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
-        assert!(timeout(PATIENCE, self.child.wait()).await.expect("an end").unwrap().success());
+        assert!(timeout(TIMEOUT, self.child.wait()).await.expect("an end").unwrap().success());
     }
 }
 
@@ -109,7 +109,7 @@ pub fn http_client() -> reqwest::ClientBuilder {
 /// Posts a body; gives status and answer.
 pub async fn post(url: &str, body: &str) -> (u16, String) {
     let request = http_client().build().unwrap().post(url).header("content-type", "application/json").body(body.to_owned());
-    let answer = timeout(PATIENCE, request.send()).await.expect("an answer").unwrap();
+    let answer = timeout(TIMEOUT, request.send()).await.expect("an answer").unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
@@ -128,7 +128,7 @@ impl Socket {
         for (name, value) in headers {
             request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
         }
-        match timeout(PATIENCE, connect_async(request)).await.expect("an answer") {
+        match timeout(TIMEOUT, connect_async(request)).await.expect("an answer") {
             Ok((stream, _)) => Ok(Self { stream, next: 0, events: Vec::new() }),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("{error}"),
@@ -142,7 +142,7 @@ impl Socket {
     /// The next text message.
     pub async fn line(&mut self) -> String {
         loop {
-            match timeout(PATIENCE, self.stream.next()).await.expect("a message in time") {
+            match timeout(TIMEOUT, self.stream.next()).await.expect("a message in time") {
                 Some(Ok(Message::Text(text))) => return text.to_string(),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => panic!("no message: {other:?}"),
@@ -191,9 +191,9 @@ impl Socket {
     }
 
     /// The code and the words with which the other side ends it.
-    pub async fn farewell(&mut self) -> Option<(u16, String)> {
+    pub async fn close_reason(&mut self) -> Option<(u16, String)> {
         loop {
-            match timeout(PATIENCE, self.stream.next()).await.expect("an end in time") {
+            match timeout(TIMEOUT, self.stream.next()).await.expect("an end in time") {
                 Some(Ok(Message::Close(frame))) => return frame.map(|frame| (frame.code.into(), frame.reason.to_string())),
                 Some(Ok(_)) => {}
                 _ => return None,
