@@ -2375,6 +2375,39 @@ export type SessionErrorInfo = {
   /** How. */
   error: MessageError
 }
+/** A whole conversation. `polytree sessions export` writes the same to a file. */
+export type SessionExport = {
+  /** The version of this form: 1. */
+  format: number
+  /** The session. */
+  session: Session
+  /** Its messages, oldest first. */
+  messages: Array<MessageWithParts>
+  /** Its task list. */
+  todos?: Array<Todo>
+}
+/** Params of `session.export`. */
+export type SessionExportParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.fork`. */
+export type SessionForkParams = {
+  /** The session to copy. */
+  sessionID: SessionId
+  /** Copies only the messages before this one; default: all messages of turns that have ended. */
+  messageID?: MessageId | null
+  /** The id of the new session: the same id with the same params again returns that session. */
+  id?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** Params of `session.get`. */
 export type SessionGetParams = {
   /** The session. */
@@ -2386,6 +2419,17 @@ export type SessionGetParams = {
 }
 /** A session. */
 export type SessionId = string
+/** Params of `session.import`. The session is created in the directory, with new ids for everything. Its `mode`, `parentID`, `share` and `revert` are dropped: a file cannot grant anything. */
+export type SessionImportParams = {
+  /** What `session.export` returned, in this daemon or another. */
+  session: SessionExport
+  /** The id of the new session: the same id with the same params again returns that session. */
+  id?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** A session. */
 export type SessionInfo = {
   /** The session. */
@@ -2561,6 +2605,15 @@ export type SessionTime = {
   updated: number
   /** When it was archived. */
   archived?: number | null
+}
+/** Params of `session.todo`. */
+export type SessionTodoParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
 }
 /** Params of `session.update`. */
 export type SessionUpdateParams = {
@@ -3099,6 +3152,14 @@ export interface Methods {
   "session.submit": { params: SessionSubmitParams; result: SessionSubmitResult }
   /** Ends the running turn and cancels the queue; returns whether anything was running. */
   "session.abort": { params: SessionAbortParams; result: boolean }
+  /** Copies the conversation, up to a message, into a new session in the same directory. */
+  "session.fork": { params: SessionForkParams; result: Session }
+  /** Returns the whole conversation, to be kept or imported elsewhere. */
+  "session.export": { params: SessionExportParams; result: SessionExport }
+  /** Creates a session in the directory from an exported conversation. */
+  "session.import": { params: SessionImportParams; result: Session }
+  /** Returns the task list of a session. */
+  "session.todo": { params: SessionTodoParams; result: Array<Todo> }
   /** Returns the status of every session that is not idle. */
   "session.status": { params: SessionStatusParams; result: { [key: string]: SessionStatus } }
   /** Lists one directory: directories first, then as people sort names. */

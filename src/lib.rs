@@ -18,6 +18,7 @@
 //! | 3 | [`agent`] | agents: prompts, models and permissions |
 //! | 3 | [`provider`] | models: a neutral request, a stream of deltas, and the services behind them |
 //! | 4 | [`find`] | search: file names, text and symbols, kept up to date |
+//! | 5 | [`snapshot`] | undo of a session's changes to files: images from before, and how they are restored |
 //! | 5 | [`tool`] | the tools of the model, one file per tool |
 //! | 6 | [`session`] | one conversation: prompts, queue, turns, recovery |
 //! | 7 | [`project`] | the project of a directory, and the workspace of its turns |
@@ -50,6 +51,7 @@ pub mod provider;
 
 mod find;
 
+pub mod snapshot;
 pub mod tool;
 
 pub mod session;

@@ -63,6 +63,24 @@ macro_rules! for_each_method {
             call SessionSubmit = "session.submit" (session::SessionSubmitParams) -> session::SessionSubmitResult, - "", retry keyed;
             /// Ends the running turn and cancels the queue; returns whether anything was running.
             call SessionAbort = "session.abort" (session::SessionAbortParams) -> bool, POST "/project/:projectID/session/:sessionID/abort", retry never;
+            /// Lists the prompts that wait for the running turn, in order.
+            call SessionQueue = "session.queue" (queue::SessionQueueParams) -> Vec<queue::QueuedPrompt>, - "", retry read;
+            /// Takes a prompt out of the queue; returns whether it waited.
+            call SessionQueueRemove = "session.queue.remove" (queue::SessionQueueRemoveParams) -> bool, - "", retry read;
+            /// Moves a prompt within the queue; returns whether it waited.
+            call SessionQueueMove = "session.queue.move" (queue::SessionQueueMoveParams) -> bool, - "", retry read;
+            /// Replaces the parts of a prompt that waits.
+            call SessionQueueReplace = "session.queue.replace" (queue::SessionQueueReplaceParams) -> queue::QueuedMessage, - "", retry read;
+            /// Tells the running turn something at its next step; without a running turn it is a prompt.
+            call SessionSteer = "session.steer" (queue::SessionSteerParams) -> queue::QueuedMessage, - "", retry keyed;
+            /// Copies the conversation, up to a message, into a new session in the same directory.
+            call SessionFork = "session.fork" (export::SessionForkParams) -> session::Session, - "", retry keyed;
+            /// Returns the whole conversation, to be kept or imported elsewhere.
+            call SessionExportGet = "session.export" (export::SessionExportParams) -> export::SessionExport, - "", retry read;
+            /// Creates a session in the directory from an exported conversation.
+            call SessionImport = "session.import" (export::SessionImportParams) -> session::Session, - "", retry keyed;
+            /// Returns the task list of a session.
+            call SessionTodo = "session.todo" (export::SessionTodoParams) -> Vec<todo::Todo>, - "", retry read;
             /// Returns the status of every session that is not idle.
             call SessionStatusGet = "session.status" (session::SessionStatusParams) -> std::collections::BTreeMap<String, session::SessionStatus>, - "", retry read;
 
@@ -193,8 +211,8 @@ macro_rules! define {
 }
 
 use crate::{
-    agent, auth, buffer, config, daemon, diagnose, event, file, find, listen, message, permission, project, provider, session, symbol,
-    text, tool,
+    agent, auth, buffer, config, daemon, diagnose, event, export, file, find, listen, message, permission, project, provider, queue,
+    session, symbol, text, todo, tool,
 };
 
 for_each_method!(define);

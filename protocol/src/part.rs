@@ -57,6 +57,19 @@ macro_rules! parts {
             pub fn session_id(&self) -> &SessionId {
                 match self { $(Part::$variant(part) => &part.session_id),* }
             }
+
+            /// The same part with an id of its own in another message.
+            #[must_use]
+            pub fn moved(mut self, id: PartId, message: &MessageId, session: &SessionId) -> Self {
+                match &mut self {
+                    $(Part::$variant(part) => {
+                        part.id = id;
+                        part.message_id = message.clone();
+                        part.session_id = session.clone();
+                    }),*
+                }
+                self
+            }
         }
     };
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// One conversation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Session {
     /// The session's id.
     pub id: SessionId,
@@ -81,7 +81,7 @@ pub struct SessionRevert {
 }
 
 /// Times of a session, in milliseconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SessionTime {
     /// When it was created.
     pub created: i64,
@@ -387,7 +387,7 @@ pub struct AgentInput {
     pub source: Option<Value>,
 }
 
-fn parts_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PartInput>, D::Error> {
+pub(crate) fn parts_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PartInput>, D::Error> {
     struct Visitor;
     impl<'de> serde::de::Visitor<'de> for Visitor {
         type Value = Vec<PartInput>;
@@ -405,7 +405,7 @@ fn parts_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PartI
 }
 
 /// The one place where two shapes are accepted: a plain text is the commonest prompt by far.
-fn parts_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(crate) fn parts_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let parts = generator.subschema_for::<Vec<PartInput>>();
     schemars::json_schema!({ "description": "What is asked: parts, or a plain text.", "oneOf": [{ "type": "string" }, parts] })
 }

@@ -186,7 +186,7 @@ async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submit
             }
         },
     };
-    let prompt = Prompt { params, environment: context.connection.environment(), digest };
+    let prompt = Prompt { params, environment: context.connection.environment(), digest, steers: false };
     let directory = session.directory.clone();
     let submitted =
         if is_new { submit_first(context, session, prompt).await } else { context.daemon.sessions.submit(session, prompt).await };

@@ -21,6 +21,7 @@ use self::{
 use crate::{
     config::{Loader, Places},
     event::{self, Events},
+    file::save::unfinished,
     find::{Finder, symbols::Symbols, text::SearchSlots},
     overlay::Overlay,
     permission::Broker,
@@ -35,7 +36,7 @@ use crate::{
         version::version,
     },
     store::{self, Durability, Owner, OwnerKind, Ownership, Room, Store, aside::SetAside},
-    tool::{change::unfinished, context::Environment, output},
+    tool::{context::Environment, output},
 };
 
 /// The interval of closing idle directories and removing old events.

@@ -6,6 +6,7 @@ pub mod error;
 
 pub mod list;
 pub mod read;
+pub mod save;
 pub mod status;
 
 mod client_path;

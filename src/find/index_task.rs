@@ -25,6 +25,7 @@ use super::{
     notifier::Notifier,
     refresh::{self, Dirty, refresh},
     snapshot::{Snapshot, TreeRequest, Unreadable},
+    touched::Gatherers,
     tree::{NO_WATCH, Node, Tree},
     walk::{self, Bounds, NoWatches},
     watch::{
@@ -52,6 +53,7 @@ pub struct IndexTask {
     siblings: Vec<Weak<Mutex<Snapshot>>>,
     snapshot: Arc<Mutex<Snapshot>>,
     notifier: Notifier,
+    gatherers: Arc<Gatherers>,
     table: Arc<WatchTable>,
     cancel: Arc<AtomicBool>,
     tree: Arc<Tree>,
@@ -81,6 +83,7 @@ impl IndexTask {
         siblings: Vec<Weak<Mutex<Snapshot>>>,
         snapshot: Arc<Mutex<Snapshot>>,
         notifier: Notifier,
+        gatherers: Arc<Gatherers>,
         budget: Arc<WatchBudget>,
     ) -> Self {
         let now = Instant::now();
@@ -89,6 +92,7 @@ impl IndexTask {
             siblings,
             snapshot,
             notifier,
+            gatherers,
             table: Arc::new(WatchTable::new(budget)),
             cancel: Arc::default(),
             tree: Arc::default(),
@@ -198,6 +202,7 @@ impl IndexTask {
 
     fn set_failure(&mut self, error: &io::Error) {
         self.failure = Some(Unreadable(error.to_string()));
+        self.gatherers.lost();
         self.tree = Arc::default();
         self.unwatched = 0;
         self.publish();
@@ -266,13 +271,17 @@ impl IndexTask {
                 Notice::Overflow => self.on_overflow(),
                 Notice::Ended(watch) => {
                     if let Some(Purpose::Directory(directory)) = self.table.ended(watch) {
+                        self.gatherers.touched(&directory);
                         self.dirty.all.insert(directory);
                     }
                 }
                 Notice::Name { watch, name, event, is_directory } => match self.table.purpose(watch) {
                     Some(Purpose::Directory(directory)) => self.on_name(&directory, &name, event, is_directory),
                     Some(Purpose::Head) => self.is_head_changed |= name == b"HEAD",
-                    Some(Purpose::Rules) if name == b"exclude" => self.dirty = Dirty::everything(),
+                    Some(Purpose::Rules) if name == b"exclude" => {
+                        self.dirty = Dirty::everything();
+                        self.gatherers.lost();
+                    }
                     Some(Purpose::Rules) | None => {}
                 },
             }
@@ -286,18 +295,22 @@ impl IndexTask {
     fn on_overflow(&mut self) {
         tracing::info!(root = %self.checkout.worktree, "too many files changed at once; reading all of them again");
         self.dirty = Dirty::everything();
+        self.gatherers.lost();
         self.is_head_changed = true;
     }
 
     fn on_name(&mut self, directory: &[u8], name: &[u8], event: Event, is_directory: bool) {
         if ignore::is_rule_file(name) {
             self.dirty.all.insert(directory.to_vec());
+            self.gatherers.touched(directory);
             if name == b".git" {
                 return;
             }
         }
         let path = listing::child(directory, name);
+        self.gatherers.touched(&path);
         match event {
+            Event::Attributes => {}
             Event::Modified => drop(self.modified.insert(path)),
             Event::Appeared | Event::Disappeared => {
                 self.dirty.names.insert(directory.to_vec());
@@ -354,6 +367,7 @@ impl IndexTask {
         {
             self.outer_rules = outer_rules;
             self.dirty = Dirty::everything();
+            self.gatherers.lost();
         }
         self.is_head_changed |= self.table.is_full();
         (self.polled, self.poll_duration, self.current_until) = (Instant::now(), started.elapsed(), started);
@@ -401,6 +415,7 @@ impl IndexTask {
                 // A directory whose watch has moved elsewhere must be read again.
                 let moved = self.table.moved();
                 if !moved.is_empty() {
+                    moved.iter().for_each(|directory| self.gatherers.touched(directory));
                     self.dirty.all.extend(moved.into_iter().filter(|directory| tree.position(directory).is_some()));
                     self.refresh_at.get_or_insert(Instant::now());
                 }

@@ -18,6 +18,7 @@ mod recent;
 mod refresh;
 mod search;
 mod snapshot;
+mod touched;
 mod tree;
 mod upper_bound;
 pub mod walk;
@@ -31,10 +32,7 @@ use std::{
 
 use polytree_protocol::{diagnose::DiagnosisIndex, id::ProjectId};
 
-use self::{
-    files::Files, index::Index, listing::path_bytes, notifier::Notifier, query::Query, search::Request, snapshot::Unreadable,
-    watch::table::WatchBudget,
-};
+use self::{files::Files, index::Index, listing::path_bytes, notifier::Notifier, query::Query, search::Request, watch::table::WatchBudget};
 use crate::{
     git::Checkout,
     stdx::{
@@ -45,9 +43,12 @@ use crate::{
     store::Store,
 };
 
-pub use index::Follower;
+pub use index::{Changes, Follower};
 pub use listing::EntryKind;
 pub use recent::Recent;
+pub use snapshot::Unreadable;
+pub use touched::Touched;
+pub use tree::Tree;
 
 /// The limit of indexes; beyond it the least recently used one is dropped.
 const MAX_INDEXES: usize = 32;
@@ -127,6 +128,12 @@ impl Finder {
     /// Follows the changes in a checkout until the returned value is dropped.
     pub fn follow(&self, checkout: &Checkout) -> Follower {
         Follower(self.index(&checkout.top()))
+    }
+
+    /// Collects the changes of a checkout until the value is dropped.
+    #[must_use]
+    pub fn changes(&self, checkout: &Checkout) -> Changes {
+        Changes::new(self.index(&checkout.top()))
     }
 
     /// The recently used files of a project.

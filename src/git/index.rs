@@ -49,6 +49,38 @@ pub struct Stamp {
     pub size: u32,
 }
 
+#[cfg(not(unix))]
+impl Stamp {
+    /// Always `None`: git compares by itself.
+    pub fn of(_: &std::fs::Metadata) -> Option<Self> {
+        None
+    }
+}
+
+#[cfg(unix)]
+impl Stamp {
+    /// The stat data that git would cache for a file; `None` unless it is a regular file or a symlink.
+    pub fn of(metadata: &std::fs::Metadata) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        // git truncates each number; 32 bits always fit.
+        let low = |number: i128| u32::try_from(number & 0xffff_ffff).unwrap_or(u32::MAX);
+        let mode = match metadata.mode() & 0o170_000 {
+            0o120_000 => 0o120_000,
+            0o100_000 if metadata.mode() & 0o100 == 0 => 0o100_644,
+            0o100_000 => 0o100_755,
+            _ => return None,
+        };
+        Some(Self {
+            changed: (low(metadata.ctime().into()), low(metadata.ctime_nsec().into())),
+            modified: (low(metadata.mtime().into()), low(metadata.mtime_nsec().into())),
+            inode: low(metadata.ino().into()),
+            mode,
+            owner: (metadata.uid(), metadata.gid()),
+            size: low(metadata.len().into()),
+        })
+    }
+}
+
 impl Index {
     /// Parses an index; `None` if it is of a kind that is left to git.
     pub fn parse(bytes: Vec<u8>) -> Option<Self> {
@@ -132,6 +164,18 @@ impl Index {
             size: field(9)?,
         };
         is_plain.then_some(stamp)
+    }
+
+    /// The object id of a file's content.
+    pub fn id(&self, file: usize) -> Option<[u8; ID_BYTES]> {
+        let at = self.entries[file].at + 40;
+        self.bytes.get(at..at + ID_BYTES)?.try_into().ok()
+    }
+
+    /// The fixed-size part of an entry.
+    pub fn raw(&self, file: usize) -> &[u8] {
+        let Entry { at, .. } = self.entries[file];
+        &self.bytes[at..at + NAME_OFFSET]
     }
 
     /// The id of the tree of a commit of this index, in hexadecimal digits, if git has cached it.

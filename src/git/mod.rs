@@ -7,6 +7,8 @@ pub mod head;
 pub mod ignore;
 pub mod init;
 pub mod layout;
+pub mod merge;
+pub mod objects;
 pub mod patch;
 pub mod path;
 pub mod program;
@@ -17,7 +19,7 @@ pub(crate) mod scan;
 pub(crate) mod status_output;
 
 mod config;
-mod index;
+pub(crate) mod index;
 pub(crate) mod tracked;
 
 pub use checkout::Checkout;

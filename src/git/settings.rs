@@ -1,5 +1,5 @@
-//! The git settings of repositories, compared with those of the user and the system: a repository from an archive may
-//! name programs there. Uses `git config`, which runs none of them.
+//! What repositories set for git, beside what the user and the system set: a repository that came in an archive may name
+//! programs there. Asks git, which runs none of them for it.
 
 use std::{
     collections::BTreeMap,
@@ -7,60 +7,136 @@ use std::{
 };
 
 use super::{
+    Error,
     path::{git_bytes, os_string},
     program::{Answer, Git},
 };
 use crate::stdx::paths::AbsPath;
 
-/// The limit of repositories that are read, including submodules.
+/// The limit of repositories that are looked at, submodules included.
 const MAX_REPOSITORIES: usize = 32;
 
-/// The values of a key that a repository sets.
+/// A key that a repository sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RepositorySetting {
-    /// The values in the repositories; the last one takes effect.
+    /// What the repositories say; the last one counts.
     pub values: Vec<OsString>,
-    /// The values in the settings of the system and the user, in ascending precedence.
+    /// What the user and the system say, weakest first.
     pub own: Vec<OsString>,
 }
 
-/// The settings of the repositories of these directories and of their submodules, by key in git's spelling. A directory
-/// without a repository, or in which git fails, has none.
-pub async fn settings_of_repositories(directories: Vec<AbsPath>) -> BTreeMap<OsString, RepositorySetting> {
+/// The settings of some repositories.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RepositorySettings {
+    /// By key as git spells it.
+    pub keys: BTreeMap<OsString, RepositorySetting>,
+    /// The names of the hooks that git would run, but for those in a directory that `core.hooksPath` names.
+    pub hooks: Vec<String>,
+    /// Why these may not be all settings that count, or why git would work elsewhere.
+    pub doubts: Vec<String>,
+}
+
+/// The settings of the repositories that the directories are in, and of their submodules. Where there is no repository,
+/// there are none.
+pub async fn settings_of_repositories(directories: Vec<AbsPath>) -> RepositorySettings {
     let (mut queue, mut seen) = (directories, Vec::new());
-    let mut settings: BTreeMap<OsString, RepositorySetting> = BTreeMap::new();
+    let mut found = RepositorySettings::default();
     let mut own: BTreeMap<OsString, Vec<OsString>> = BTreeMap::new();
     while let Some(directory) = queue.pop() {
-        if seen.contains(&directory) || seen.len() == MAX_REPOSITORIES {
+        if seen.contains(&directory) {
             continue;
         }
+        if seen.len() == MAX_REPOSITORIES {
+            found.doubts.push(format!("there are more than {MAX_REPOSITORIES} repositories to look at"));
+            break;
+        }
         let git = Git::new(&directory);
-        let list = git.ask(&["config", "--list", "--show-scope", "-z"]);
-        // Submodules, in which git runs itself; the pathspec selects the whole checkout.
+        // Settings are listed for bare repositories too: listing runs nothing.
+        let list = git.ask_briefly(&["-c", "safe.bareRepository=all", "config", "--list", "--show-scope", "-z"]);
+        // Links to submodules, in which git runs itself; a pathspec for all of the checkout.
         let links = git.ask(&["ls-files", "--stage", "-z", "--", ":/"]);
-        let (list, links) = futures::future::join(list, links).await;
-        let text = |answer: Result<Answer, super::Error>| answer.and_then(Answer::text).unwrap_or_default();
+        let places = git.ask_briefly(&["-c", "safe.bareRepository=all", "rev-parse", "--git-common-dir"]);
+        let (list, links, places) = futures::future::join3(list, links, places).await;
+        let list = match list {
+            Ok(Answer::Failed(message)) => {
+                found.doubts.push(format!("the settings in {directory} cannot be read: {message}"));
+                Vec::new()
+            }
+            // Without git nothing of it runs.
+            Err(Error::NoProgram(_)) => Vec::new(),
+            Err(error) => {
+                found.doubts.push(format!("the settings in {directory} cannot be read: {error}"));
+                Vec::new()
+            }
+            Ok(answer) => answer.text().unwrap_or_default(),
+        };
+        let text = |answer: Result<Answer, Error>| answer.and_then(Answer::text).unwrap_or_default();
         let links = text(links);
         let links = links.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"160000 "));
         let links = links.filter_map(|entry| entry.splitn(2, |byte| *byte == b'\t').nth(1));
         queue.extend(links.map(|path| directory.join(os_string(path))).filter(|path| path.as_path().is_dir()));
-        for (scope, key, value) in entries(&text(list)) {
+        let mut moves_tree = false;
+        for (scope, key, value) in entries(&list) {
             match scope {
-                b"local" | b"worktree" => settings.entry(os_string(key)).or_default().values.push(os_string(value)),
-                // These are the same for every directory.
+                b"local" | b"worktree" => {
+                    moves_tree |= key == b"core.worktree";
+                    found.keys.entry(os_string(key)).or_default().values.push(os_string(value));
+                }
+                // Of every directory they are the same.
                 b"global" | b"system" if seen.is_empty() => own.entry(os_string(key)).or_default().push(os_string(value)),
                 _ => {}
             }
         }
+        if moves_tree && is_tree_elsewhere(&git, &directory).await {
+            found.doubts.push(format!("core.worktree leads out of {directory}"));
+        }
+        let git_dir = text(places);
+        if !git_dir.is_empty() && !own.contains_key(OsStr::new("core.hookspath")) {
+            add_hooks(&directory.join(os_string(git_dir.trim_ascii_end())), &mut found.hooks);
+        }
         seen.push(directory);
     }
-    for (key, setting) in &mut settings {
+    for (key, setting) in &mut found.keys {
         setting.own = own.remove(key).unwrap_or_default();
     }
-    settings
+    found
 }
 
-/// The entries of a list: scope, key and value. A key without a value means true.
+/// Whether the top of the work tree is another directory than the one that holds `.git`.
+async fn is_tree_elsewhere(git: &Git, directory: &AbsPath) -> bool {
+    let top = git.ask_briefly(&["rev-parse", "--show-toplevel"]).await.and_then(Answer::text).unwrap_or_default();
+    let top = AbsPath::new(os_string(top.trim_ascii_end())).map(|top| top.real_or_nearest());
+    let mut holder = Some(directory.real_or_nearest());
+    while let Some(place) = holder.take_if(|place| !place.join(".git").as_path().exists()) {
+        holder = place.parent();
+    }
+    // Inside of a git directory there is no work tree, and git says so when it needs one.
+    top.is_some() && top != holder
+}
+
+/// Hooks of a git directory that git would run.
+fn add_hooks(git_dir: &AbsPath, hooks: &mut Vec<String>) {
+    let Ok(entries) = std::fs::read_dir(git_dir.join("hooks")) else { return };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter(|entry| entry.path().extension().is_none() && is_executable(&entry.path()))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !hooks.contains(name))
+        .collect();
+    names.sort_unstable();
+    hooks.append(&mut names);
+}
+
+fn is_executable(path: &std::path::Path) -> bool {
+    let Ok(metadata) = std::fs::metadata(path) else { return false };
+    #[cfg(unix)]
+    let is_executable = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0;
+    #[cfg(not(unix))]
+    let is_executable = true;
+    metadata.is_file() && is_executable
+}
+
+/// The entries of a list: scope, key and value. A key without a value is a switch that is on.
 fn entries(list: &[u8]) -> Vec<(&[u8], &[u8], &[u8])> {
     let mut fields = list.split(|byte| *byte == 0);
     let mut entries = Vec::new();
@@ -87,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_are_parsed() {
+    fn lists_are_read() {
         assert_eq!(entries(b"local\0a.b\nc\nd\0global\0x.y\0"), [(&b"local"[..], &b"a.b"[..], &b"c\nd"[..]), (b"global", b"x.y", b"true")]);
         assert_eq!(parts(OsStr::new("filter.a.b.Clean")), Some(("filter".to_owned(), b"a.b".to_vec(), "clean".to_owned())));
         assert_eq!(parts(OsStr::new("core.pager")), Some(("core".to_owned(), Vec::new(), "pager".to_owned())));

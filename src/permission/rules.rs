@@ -46,6 +46,18 @@ pub struct Decision {
     pub rule: Option<(Origin, Rule)>,
 }
 
+impl Decision {
+    /// Whether a rule names the command with these words, rather than allowing it among others; or it is not allowed.
+    #[must_use]
+    pub fn names(&self, words: &[String]) -> bool {
+        let is_named = |pattern: &str| {
+            let has = |word: &String| pattern.split_whitespace().any(|part| part.trim_end_matches(['*', '?']) == word);
+            !words.is_empty() && words.iter().all(has)
+        };
+        self.action != Action::Allow || self.rule.as_ref().is_some_and(|(_, rule)| is_named(&rule.pattern))
+    }
+}
+
 impl Rules {
     /// The built-in rules alone. `home` is what a leading `~/` or `$HOME/` in a pattern stands for.
     #[must_use]
@@ -154,6 +166,15 @@ impl Rules {
         let rules = self.rules.iter().map(|compiled| &compiled.rule);
         let denies = rules.filter(move |rule| rule.action == Action::Deny && (rule.permission == "*" || rule.permission == kind));
         denies.map(|rule| rule.pattern.as_str())
+    }
+
+    /// Whether rules ask for or deny some things of this kind and not others.
+    #[must_use]
+    pub fn has_narrow(&self, kind: &str) -> bool {
+        self.rules.iter().any(|compiled| {
+            let rule = &compiled.rule;
+            rule.permission == kind && rule.action != Action::Allow && rule.pattern != "*"
+        })
     }
 
     /// Whether everything of this kind is denied, so that a tool needs not even be offered.
@@ -317,6 +338,29 @@ mod tests {
         assert_eq!(rules.denied("bash").collect::<Vec<_>>(), ["exit *"]);
         let rules = Rules::new(None).with(Origin::User, &[bash("*", Action::Deny)]);
         assert_eq!(rules.evaluate_quiet("bash", "set -e"), Action::Deny);
+    }
+
+    #[test]
+    fn a_rule_names_a_command_by_its_words() {
+        for (pattern, command, words, expected) in [
+            ("*", "git push", &["push"][..], false),
+            ("git *", "git push", &["push"], false),
+            ("git p*", "git push", &["push"], false),
+            ("git push*", "git push", &["push"], true),
+            ("git push *", "git push origin", &["push"], true),
+            ("git * push *", "git -C x push", &["push"], true),
+            ("git push origin main", "git push origin main", &["push"], true),
+            ("git remote *", "git remote update", &["remote", "update"], false),
+            ("git remote update", "git remote update", &["remote", "update"], true),
+            ("git *", "git", &[], false),
+            ("ls *", "git push", &["push"], true),
+        ] {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            let rules = Rules::new(None).with(Origin::User, &[bash(pattern, Action::Allow)]);
+            assert_eq!(rules.decide("bash", command).names(&words), expected, "{pattern} {command}");
+        }
+        assert!(Rules::new(None).with(Origin::User, &[rule("edit", "*.lock", Action::Deny)]).has_narrow("edit"));
+        assert!(!Rules::new(None).with(Origin::User, &[rule("edit", "*", Action::Deny)]).has_narrow("edit"));
     }
 
     #[test]

@@ -22,14 +22,17 @@ pub struct SpecSender(Infallible);
 
 impl SpecSender {
     /// Never happens.
-    pub async fn send(self) -> Infallible {
+    pub fn send(self) -> std::future::Ready<Infallible> {
         match self.0 {}
     }
 }
 
 /// The sandbox of a daemon.
 #[derive(Debug)]
-pub struct Sandbox;
+pub struct Sandbox {
+    /// None.
+    abilities: Abilities,
+}
 
 /// There is no helper.
 #[must_use]
@@ -41,15 +44,17 @@ impl Sandbox {
     /// Nothing is kept.
     #[must_use]
     pub fn new(_: &AbsPath, _: &[&AbsPath]) -> Self {
-        Self
+        Self { abilities: Abilities::default() }
     }
 
     /// Nothing is kept.
-    pub const fn sweep(&self) {}
+    pub fn sweep(&self) {
+        debug_assert!(!self.abilities.can_confine());
+    }
 
     /// Nothing can be enforced.
     pub async fn abilities(&self) -> Abilities {
-        std::future::ready(Abilities::default()).await
+        std::future::ready(self.abilities).await
     }
 
     /// Says that it cannot be done.
@@ -57,6 +62,7 @@ impl Sandbox {
     /// # Errors
     /// Always.
     pub fn confine(&self, _: Abilities, _: &Place<'_>) -> Result<Confined, Unconfined> {
+        debug_assert!(!self.abilities.can_confine());
         Err(Unconfined::Impossible)
     }
 }

@@ -47,7 +47,7 @@ fn close(path: &Path) -> io::Result<()> {
         chown(path, Some(NOBODY), Some(NOBODY))?;
     }
     if found.mode() & 0o7777 != 0 {
-        fs::set_permissions(path, Permissions::from_mode(0))?;
+        fs::set_permissions(path, Permissions::from_mode(0o000))?;
     }
     Ok(())
 }

@@ -28,7 +28,6 @@ pub const THIS: &str = "/proc/self/exe";
 
 /// By these arguments bubblewrap makes the namespaces that it does not make by itself: one for processes, and for root one for
 /// users, without which nothing could be hidden from root.
-#[must_use]
 pub fn namespaces() -> impl Iterator<Item = &'static str> {
     let users = rustix::process::geteuid().is_root().then_some("--unshare-user");
     ["--unshare-pid", "--proc", "/proc"].into_iter().chain(users)

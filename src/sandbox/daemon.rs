@@ -137,7 +137,7 @@ impl Sandbox {
         }
         let before = is_workspace.then(|| Before { worktree: worktree.as_path().to_owned(), listing, repositories });
         let snapshot = Snapshot::take(std::mem::take(&mut prepared.compare)).map_err(Unconfined::Io)?;
-        let home = place.home.map(|home| home.real_or_nearest());
+        let home = place.home.map(AbsPath::real_or_nearest);
         let home = home.as_ref().map(AbsPath::as_path);
         let caches = if is_workspace { disk::cache_variables(&cache, home, &settings.write) } else { Vec::new() };
         let (program, report) = (self.program.clone(), abilities.report(policy, settings.wants()));

@@ -194,7 +194,7 @@ mod tests {
         fs::write(path.join("a/b/c"), "").unwrap();
         std::os::unix::fs::symlink(&other, path.join("a/link")).unwrap();
         for name in ["a/b", "a"] {
-            fs::set_permissions(path.join(name), Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(path.join(name), Permissions::from_mode(0o000)).unwrap();
         }
         unlock(&path);
         assert_eq!(fs::metadata(path.join("a/b")).unwrap().permissions().mode() & 0o777, 0o700);

@@ -139,7 +139,7 @@ mod tests {
         make_git(&apart);
         write(&tree.join(".git"), &format!("gitdir: {}\n", apart.display()));
         assert_eq!(Repository::of(&tree, &[home.join("other/.git"), home.clone()]), None);
-        assert_eq!(Repository::of(&tree, &[apart.clone()]), Some(Repository { own: apart.clone(), common: apart.clone() }));
+        assert_eq!(Repository::of(&tree, std::slice::from_ref(&apart)), Some(Repository { own: apart.clone(), common: apart.clone() }));
         write(&apart.join("commondir"), &format!("{}\n", home.join("other/.git").display()));
         assert_eq!(Repository::of(&tree, &[apart]), None);
 

@@ -6,7 +6,10 @@ use polytree_protocol::id::MessageId;
 use tokio::sync::oneshot;
 
 use super::{Error, Workspace};
-use crate::{store::NewPrompt, tool::context::Environment};
+use crate::{
+    store::{NewPrompt, QueueChange, QueueChanged},
+    tool::context::Environment,
+};
 
 /// How a prompt's turn ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub(super) type Accepted = Result<(bool, oneshot::Receiver<TurnEnd>), Error>;
 
 pub(super) struct Prepared {
     pub prompt: NewPrompt,
+    /// It is for the running turn, if there is one.
+    pub steers: bool,
     pub environment: Environment,
     pub workspace: Arc<Workspace>,
 }
@@ -38,6 +43,12 @@ pub(super) enum Command {
         message_id: MessageId,
         environment: Environment,
         reply: oneshot::Sender<Accepted>,
+    },
+    /// Change a prompt that waits.
+    ChangeQueue {
+        message_id: MessageId,
+        change: QueueChange,
+        reply: oneshot::Sender<Result<QueueChanged, Error>>,
     },
     Abort {
         reply: oneshot::Sender<Result<bool, Error>>,

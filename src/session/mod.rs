@@ -3,11 +3,14 @@
 //! clients see is stored before it is sent.
 
 mod activity;
+mod copy;
 mod error;
 mod ids;
 mod input;
 mod mailbox;
+mod order;
 mod progress;
+mod queue;
 mod recover;
 mod sampling;
 mod sessions;
@@ -20,8 +23,10 @@ mod turn;
 mod workspace;
 
 pub(crate) use activity::Load;
+pub(crate) use copy::NewCopy;
 pub(crate) use error::{Error, MAX_QUEUED};
 pub(crate) use mailbox::TurnEnd;
+pub(crate) use order::in_order;
 pub(crate) use sessions::{NewSession, Sessions};
 pub(crate) use submit::{Prompt, Submitted};
 pub(crate) use workspace::{Models, ResolvedModel, Workspace, Workspaces};

@@ -71,7 +71,7 @@ impl Sessions {
         if new.mode.is_some() && new.parent_id.is_some() {
             return Err(Error::Params { field: "mode", message: "a child has the mode of its root; leave it out".to_owned() });
         }
-        let chosen = new.id.clone();
+        let chosen = new.id.is_some();
         let now = now_ms();
         let session = Session {
             id: new.id.unwrap_or_else(|| SessionId::from_ulid(ids::next())),
@@ -92,14 +92,19 @@ impl Sessions {
             time: SessionTime { created: now, updated: now, archived: None },
         };
         let (id, parent) = (session.id.clone(), session.parent_id.clone());
-        let made = match self.shared.store.create_session(session, new.place, new.digest, chosen.is_some()).await? {
-            Created::Session(session) => *session,
-            Created::Taken => return Err(Error::Conflict(format!("the session {id} already exists and was created with other params"))),
-            Created::Deleted => return Err(Error::Conflict(format!("the session {id} was deleted; its id stays taken"))),
-            Created::NoParent => return Err(Error::UnknownSession(parent.unwrap_or(id))),
-        };
-        // The directory of one that an earlier call has created may be gone by now.
-        if chosen.is_some() { self.get(&made.id).await } else { Ok(made) }
+        let created = self.shared.store.create_session(session, new.place, new.digest, chosen).await?;
+        self.created(created, id, parent).await
+    }
+
+    /// The session that a call has created, now or before.
+    pub(super) async fn created(&self, created: Created, id: SessionId, parent: Option<SessionId>) -> Result<Session, Error> {
+        match created {
+            // One that the same call has created before may have lost its directory since.
+            Created::Session(session) => self.get(&session.id).await,
+            Created::Taken => Err(Error::Conflict(format!("the session {id} already exists and was created with other params"))),
+            Created::Deleted => Err(Error::Conflict(format!("the session {id} was deleted; its id stays taken"))),
+            Created::NoParent => Err(Error::UnknownSession(parent.unwrap_or(id))),
+        }
     }
 
     pub async fn get(&self, id: &SessionId) -> Result<Session, Error> {

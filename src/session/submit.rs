@@ -27,6 +27,8 @@ pub struct Prompt {
     pub environment: Environment,
     /// Recognises a repeated call.
     pub digest: String,
+    /// It enters the running turn at its next step, if there is one.
+    pub steers: bool,
 }
 
 pub struct Submitted {
@@ -53,7 +55,7 @@ impl Sessions {
     pub async fn submit(&self, session: Session, prompt: Prompt) -> Result<Submitted, Error> {
         // The caller has asked by `enter` whether a turn may start.
         let _busy = self.shared.activity.begin();
-        let Prompt { params, environment, digest } = prompt;
+        let Prompt { params, environment, digest, steers } = prompt;
         if let Some(id) = &params.message_id
             && let Some(found) = self.find_prompt(id, &digest).await?
         {
@@ -92,7 +94,7 @@ impl Sessions {
         };
         let (reply, answer) = oneshot::channel();
         let prompt = NewPrompt { message, chosen, parts, digest, queued: false, status: None };
-        let prompt = Prepared { prompt, environment, workspace };
+        let prompt = Prepared { prompt, steers, environment, workspace };
         task::send(&self.shared, &session.id, Command::Prompt { prompt: Box::new(prompt), reply })?;
         let (queued, end) = answer.await.map_err(|_| Error::Closing)??;
         Ok(Submitted { session_id: session.id, message_id, queued, end })

@@ -27,11 +27,11 @@ use super::{
     error::MAX_QUEUED,
     mailbox::{Accepted, Command, Prepared, TurnEnd},
     shared::Shared,
-    turn::{self, Fresh, Open, Outcome, Start},
+    turn::{self, Fresh, Open, Outcome, Start, Steering},
 };
 use crate::{
     stdx::tasks::Tasks,
-    store::{Admitted, Cause, Scope, Unit},
+    store::{Admitted, Cause, QueueChange, QueueChanged, Scope, Unit},
     tool::context::Environment,
 };
 
@@ -44,6 +44,8 @@ struct Current {
     message_id: MessageId,
     tasks: Tasks,
     handle: JoinHandle<Outcome>,
+    /// The prompts that enter it.
+    steering: Arc<Steering>,
     aborts: Vec<oneshot::Sender<Result<bool, Error>>>,
 }
 
@@ -130,6 +132,10 @@ impl SessionTask {
                 let result = self.join(message_id, environment).await;
                 let _ = reply.send(result);
             }
+            Command::ChangeQueue { message_id, change, reply } => {
+                let result = self.change_queue(message_id, change).await;
+                let _ = reply.send(result);
+            }
             Command::Abort { reply } => self.abort(reply).await,
             Command::Resume { environment } => {
                 if let Err(error) = self.make_ready(&environment).await {
@@ -179,7 +185,7 @@ impl SessionTask {
     }
 
     async fn prompt(&mut self, prompt: Prepared) -> Accepted {
-        let Prepared { prompt: mut new, environment, workspace } = prompt;
+        let Prepared { prompt: mut new, steers, environment, workspace } = prompt;
         self.make_ready(&environment).await?;
         if self.queue.len() >= MAX_QUEUED {
             // After a restart nothing else starts a full queue: every prompt would be refused.
@@ -210,6 +216,9 @@ impl SessionTask {
         let (sender, receiver) = oneshot::channel();
         self.waiters.entry(message_id.clone()).or_default().push(sender);
         if queued {
+            if let Some(current) = self.current.as_ref().filter(|_| steers) {
+                current.steering.offer(message_id.clone());
+            }
             self.queue.push_back((message_id, environment));
             self.start_next().await;
         } else {
@@ -234,11 +243,33 @@ impl SessionTask {
         Ok((false, receiver))
     }
 
+    async fn change_queue(&mut self, prompt: MessageId, change: QueueChange) -> Result<QueueChanged, Error> {
+        let (place, removes) = match &change {
+            QueueChange::Remove => (None, true),
+            QueueChange::Move(before) => (Some(before.clone()), false),
+            QueueChange::Replace(_) => (None, false),
+        };
+        let changed = self.shared.store.change_queue(self.id.clone(), prompt.clone(), change).await?;
+        // The queue of an earlier daemon is only in the store.
+        let index = self.queue.iter().position(|(id, _)| *id == prompt).filter(|_| changed == QueueChanged::Done);
+        let Some(index) = index.filter(|_| removes || place.is_some()) else { return Ok(changed) };
+        let queued = self.queue.remove(index);
+        if let Some(before) = place {
+            let place = before.and_then(|before| self.queue.iter().position(|(id, _)| *id == before));
+            self.queue.insert(place.unwrap_or(self.queue.len()), queued.expect("found above"));
+        } else {
+            self.answer(&prompt, &TurnEnd::Message(prompt.clone()));
+        }
+        Ok(changed)
+    }
+
     fn start_turn(&mut self, message_id: MessageId, environment: Environment, fresh: Option<Fresh>, open: Option<Open>) {
         let tasks = self.shared.tasks.child();
-        let start = Start { session_id: self.id.clone(), message_id: message_id.clone(), environment, fresh, open };
+        let (session_id, prompt) = (self.id.clone(), message_id.clone());
+        let start = Start { session_id, message_id: prompt, environment, fresh, open, steering: Arc::default() };
+        let steering = Arc::clone(&start.steering);
         let handle = tasks.spawn("turn", turn::run(Arc::clone(&self.shared), start, tasks.clone()));
-        self.current = Some(Current { message_id, handle, tasks, aborts: Vec::new() });
+        self.current = Some(Current { message_id, handle, tasks, steering, aborts: Vec::new() });
     }
 
     /// Starts the turn of the first prompt that waits, unless one runs or the daemon is about to stop.
@@ -293,6 +324,8 @@ impl SessionTask {
             // The next daemon resumes it: nothing has ended, so nothing is announced.
             return;
         }
+        let entered = current.steering.taken();
+        self.queue.retain(|(id, _)| !entered.contains(id));
         let shutting_down = self.shared.is_shutting_down();
         let aborted = outcome.aborted || current.tasks.token().is_cancelled();
         // Nothing of it may go on, even if it could not end by itself.
@@ -319,7 +352,7 @@ impl SessionTask {
                 self.give_up(&error);
             }
         }
-        for id in std::iter::once(&current.message_id).chain(&cancelled) {
+        for id in std::iter::once(&current.message_id).chain(&entered).chain(&cancelled) {
             self.answer(id, &end);
         }
         for abort in current.aborts {

@@ -6,6 +6,7 @@
 
 mod apply;
 mod blob;
+mod copies;
 mod error;
 mod events;
 mod filter;
@@ -14,6 +15,7 @@ pub(crate) mod owner;
 mod projects;
 mod prompts;
 mod questions;
+mod queue;
 mod record;
 mod rows;
 mod sessions;
@@ -23,6 +25,7 @@ mod transaction;
 mod unit;
 pub(crate) mod usage;
 
+pub(crate) use copies::{Conversation, Copied};
 pub(crate) use error::{Error, Fault};
 pub(crate) use events::After;
 pub(crate) use filter::Filter;
@@ -31,10 +34,11 @@ pub use owner::{LockState, Owner, OwnerKind, Ownership, Room};
 pub(crate) use projects::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, ProjectChange, ProjectFacts, Seen};
 pub(crate) use prompts::{Admitted, NewPrompt, Origin};
 pub(crate) use questions::{Answered, Asked, Replied, Reply};
+pub(crate) use queue::{QueueChange, QueueChanged};
 pub(crate) use record::{Extent, Page, Record, Scope};
 pub(crate) use rows::{CheckoutId, KnownProject, Place, PlaceKind, ProjectPlace, Question, SeenFiles, SessionQuery, StoredCheckout};
 pub(crate) use sessions::{Created, Messages};
-pub(crate) use settle::{Cause, Settled, new_answer};
+pub(crate) use settle::{Cause, Settled, end_part, new_answer};
 pub(crate) use sqlite::{Durability, ReadersState, aside, check, size};
 pub(crate) use transaction::Store;
 pub(crate) use unit::{SessionChange, Unit};

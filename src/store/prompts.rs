@@ -86,8 +86,12 @@ impl Store {
             if cancels_queue {
                 transaction.cancel_queue(&scope, &id)?;
             }
+            // Another one than that which began the turn, where a later prompt entered it.
+            let answered = transaction.rows.turn(&id)?.filter(|answered| *answered != ended);
             transaction.rows.clear_turn(&id)?;
-            transaction.emit_prompt(&scope, &ended)?;
+            for prompt in std::iter::once(ended).chain(answered) {
+                transaction.emit_prompt(&scope, &prompt)?;
+            }
             if let Some(status) = status {
                 transaction.emit_status(&scope, status)?;
             }

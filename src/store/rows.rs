@@ -55,6 +55,8 @@ pub struct SessionQuery {
 /// Sessions. `missing` is not stored: callers check whether the directory exists.
 pub trait Sessions {
     fn session(&self, id: &SessionId) -> Result<Option<Session>>;
+    /// The checkout and path of a session.
+    fn place(&self, id: &SessionId) -> Result<Option<Place>>;
     /// The digest of the params that created a session; `Some(None)` for a deleted session.
     fn created_with(&self, id: &SessionId) -> Result<Option<Option<String>>>;
     /// The linked worktrees of these sessions, as rows of the project registry: git may have moved them.
@@ -97,6 +99,10 @@ pub trait Messages {
     fn put_message(&mut self, message: &Message, params: Option<&str>) -> Result<()>;
     /// Inserts or replaces a part.
     fn put_part(&mut self, part: &Part) -> Result<()>;
+    /// Inserts a part.
+    fn insert_part(&mut self, part: &Part) -> Result<()>;
+    /// Deletes a part.
+    fn delete_part(&mut self, id: &PartId) -> Result<()>;
     /// Updates a part and keeps the text that was appended to it.
     fn end_part(&mut self, part: &Part) -> Result<()>;
     /// Appends to a field of a part without rewriting the part.

@@ -10,7 +10,7 @@ use polytree_protocol::{
     todo::Todo,
 };
 
-use super::{Error, Place, Scope, SessionChange, SessionQuery, Store};
+use super::{Error, Place, Rows, Scope, SessionChange, SessionQuery, Store};
 
 /// The result of creating a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,17 +38,23 @@ pub enum Messages {
     NoMessage,
 }
 
+/// What became of an earlier call that chose the same id; `None` if there was none.
+pub(super) fn created_before(rows: &dyn Rows, id: &SessionId, digest: &str) -> Result<Option<Created>, Error> {
+    let Some(made_with) = rows.created_with(id)? else { return Ok(None) };
+    Ok(Some(match rows.session(id)? {
+        Some(session) if made_with.as_deref() == Some(digest) => Created::Session(Box::new(session)),
+        Some(_) => Created::Taken,
+        None => Created::Deleted,
+    }))
+}
+
 impl Store {
     /// Stores a new session. `chosen`: the client chose its id, and a repeated call with the same digest returns the
     /// existing session.
     pub async fn create_session(&self, session: Session, place: Place, digest: String, chosen: bool) -> Result<Created, Error> {
         self.write(move |transaction| {
-            if chosen && let Some(made_with) = transaction.rows.created_with(&session.id)? {
-                return Ok(match transaction.rows.session(&session.id)? {
-                    Some(session) if made_with.as_ref() == Some(&digest) => Created::Session(Box::new(session)),
-                    Some(_) => Created::Taken,
-                    None => Created::Deleted,
-                });
+            if chosen && let Some(created) = created_before(transaction.rows, &session.id, &digest)? {
+                return Ok(created);
             }
             if let Some(parent) = &session.parent_id
                 && transaction.rows.session(parent)?.is_none()

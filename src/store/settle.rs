@@ -224,28 +224,33 @@ fn close_parts(
 ) -> Result<(), Error> {
     let now = now_ms();
     for mut part in parts {
-        let changed = match &mut part {
-            Part::Text(text) => text.time.as_mut().is_some_and(|time| end_time(time, now)),
-            Part::Reasoning(reasoning) => end_time(&mut reasoning.time, now),
-            Part::Tool(tool) if chosen(tool) => match &tool.state {
-                ToolState::Pending(pending) => {
-                    tool.state = failed(json!(pending.input), None, Span { start: now, end: Some(now) }, cause);
-                    true
-                }
-                ToolState::Running(running) => {
-                    let time = Span { start: running.time.start, end: Some(now) };
-                    tool.state = failed(running.input.clone(), running.metadata.clone(), time, cause);
-                    true
-                }
-                _ => false,
-            },
-            _ => false,
-        };
-        if changed {
+        let is_chosen = if let Part::Tool(tool) = &part { chosen(tool) } else { true };
+        if is_chosen && end_part(&mut part, cause, now) {
             transaction.emit_part(scope, part)?;
         }
     }
     Ok(())
+}
+
+/// Ends a part that is still open; returns whether it was.
+pub fn end_part(part: &mut Part, cause: &Cause, now: i64) -> bool {
+    match part {
+        Part::Text(text) => text.time.as_mut().is_some_and(|time| end_time(time, now)),
+        Part::Reasoning(reasoning) => end_time(&mut reasoning.time, now),
+        Part::Tool(tool) => match &tool.state {
+            ToolState::Pending(pending) => {
+                tool.state = failed(json!(pending.input), None, Span { start: now, end: Some(now) }, cause);
+                true
+            }
+            ToolState::Running(running) => {
+                let time = Span { start: running.time.start, end: Some(now) };
+                tool.state = failed(running.input.clone(), running.metadata.clone(), time, cause);
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 fn end_time(time: &mut Span, now: i64) -> bool {

@@ -137,6 +137,11 @@ pub trait Host: Send + Sync {
     fn was_answered(&self) -> bool {
         false
     }
+    /// Whether the user knows of this very command: a rule or a remembered answer that has all these words allows it, or it
+    /// is not allowed anyway.
+    async fn is_named(&self, command: &str, words: &[String]) -> bool {
+        self.rules().decide("bash", command).names(words)
+    }
     /// The same for a command; `can_confine` when it could run in the sandbox with the policy `workspace`.
     async fn ask_command(&self, context: &ToolContext, ask: Ask, _can_confine: bool) -> Result<Approval, ToolError> {
         self.ask(context, ask).await.map(|()| Approval::User)

@@ -15,7 +15,7 @@ const RANKS: &[(u8, &[&str])] = &[
     (2, &["event", "git", "overlay"]),
     (3, &["file", "permission", "agent", "provider", "sandbox"]),
     (4, &["find"]),
-    (5, &["tool"]),
+    (5, &["snapshot", "tool"]),
     (6, &["session"]),
     (7, &["project"]),
     (8, &["daemon", "shutdown"]),

@@ -238,6 +238,40 @@ async fn always_answers_what_the_rules_and_the_grant_allow_together() {
     assert_eq!(open.as_array().unwrap().iter().map(|question| &question["id"]).collect::<Vec<_>>(), [&questions[2]["id"]]);
 }
 
+/// A rule for everything does not let git reach a remote, nor run what the repository names; "always" grants the command.
+#[tokio::test]
+async fn git_is_asked_about_remotes_and_programs_of_the_repository_until_it_is_named() {
+    let fixture = Fixture::new().await;
+    fixture.settings(&json!({ "permission": { "bash": "allow" } }));
+    fixture.git("repo", &["config", "filter.evil.clean", "touch zapped; cat"]);
+    std::fs::write(fixture.path("repo/.gitattributes"), "* filter=evil\n").unwrap();
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    client.subscribe(json!({ "sessionID": session })).await;
+    for (line, reason) in [("git fetch nowhere", "talks to a remote"), ("git add .gitattributes", "filter.evil.clean")] {
+        fixture.models.push(bash(json!({ "command": line })));
+        fixture.models.push(Answer::openai_text("done"));
+        let turn = client.send("session.prompt", json!({ "sessionID": session, "parts": line })).await;
+        let question = asked(&client).await;
+        assert!(question["metadata"]["git"].to_string().contains(reason), "{question}");
+        assert!(question["title"].as_str().unwrap().contains(reason), "{question}");
+        assert_eq!(question["always"].as_array().unwrap().len(), 1, "{question}");
+        client.call("permission.reply", json!({ "sessionID": session, "permissionID": question["id"], "response": "always" })).await;
+        turn.result().await;
+        // Granted by its name, it is no question any more.
+        fixture.models.push(bash(json!({ "command": line })));
+        fixture.models.push(Answer::openai_text("done"));
+        client.prompt(&session, line).await;
+    }
+    // Looking was never one, and runs nothing of the repository.
+    std::fs::remove_file(fixture.path("repo/zapped")).unwrap();
+    std::fs::write(fixture.path("repo/.gitattributes"), "*  filter=evil\n").unwrap();
+    fixture.models.push(bash(json!({ "command": "git status --short && git diff" })));
+    fixture.models.push(Answer::openai_text("done"));
+    client.prompt(&session, "look").await;
+    assert!(!fixture.path("repo/zapped").exists());
+}
+
 #[tokio::test]
 async fn a_line_that_is_not_understood_needs_a_person_while_a_deny_exists() {
     let fixture = Fixture::new().await;

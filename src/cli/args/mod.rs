@@ -12,7 +12,11 @@ use clap::{
     CommandFactory as _, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use polytree_protocol::{id::SessionId, provider::ModelRef, sandbox::Mode};
+use polytree_protocol::{
+    id::{MessageId, SessionId},
+    provider::ModelRef,
+    sandbox::Mode,
+};
 
 pub use self::{
     recording::RecordingArgs,
@@ -249,6 +253,12 @@ pub enum SessionsCommand {
     List(SessionsListArgs),
     /// Show a session's conversation
     Show(SessionsShowArgs),
+    /// Copy a session's conversation into a new session
+    Fork(SessionsForkArgs),
+    /// Write a session's conversation to a file, as JSON, Markdown or HTML
+    Export(SessionsExportArgs),
+    /// Create a session from a conversation that was exported as JSON
+    Import(SessionsImportArgs),
     /// Delete sessions with everything in them
     Delete(SessionsDeleteArgs),
 }
@@ -279,6 +289,53 @@ pub struct SessionsShowArgs {
     /// Write the session and then each message as a line of JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `sessions fork`.
+#[derive(Debug, clap::Args)]
+pub struct SessionsForkArgs {
+    /// The session
+    #[arg(value_name = "ID", value_parser = SessionId::parse)]
+    pub session: SessionId,
+    /// Copy only the messages before this one
+    #[arg(long, value_name = "MESSAGE", value_parser = MessageId::parse)]
+    pub before: Option<MessageId>,
+}
+
+/// Arguments of `sessions export`.
+#[derive(Debug, clap::Args)]
+pub struct SessionsExportArgs {
+    /// The session
+    #[arg(value_name = "ID", value_parser = SessionId::parse)]
+    pub session: SessionId,
+    /// The format; default: as the name of the output file says, else JSON, which can be imported
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<ExportFormat>,
+    /// Write to this file instead of the standard output; only you can read it
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long, requires = "output")]
+    pub force: bool,
+}
+
+/// How a conversation is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// Everything, for `sessions import`
+    Json,
+    /// For people and other programs
+    Markdown,
+    /// A page that needs nothing else
+    Html,
+}
+
+/// Arguments of `sessions import`.
+#[derive(Debug, clap::Args)]
+pub struct SessionsImportArgs {
+    /// The file; `-` reads the standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// Arguments of `sessions delete`.

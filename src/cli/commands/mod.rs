@@ -2,8 +2,11 @@
 
 pub mod auth;
 pub mod doctor;
+pub mod export;
 pub mod models;
 pub mod sessions;
 pub mod trust;
 
 pub(crate) mod doctor_page;
+
+mod created;

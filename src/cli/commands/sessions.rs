@@ -1,13 +1,15 @@
-//! `polytree sessions`: list, show, delete.
+//! `polytree sessions`: list, show, fork, delete.
 
 use polytree_protocol::{
-    methods::{SessionDelete, SessionGet, SessionList, SessionMessages},
+    export::SessionForkParams,
+    methods::{SessionDelete, SessionFork, SessionGet, SessionList, SessionMessages},
     session::{Session, SessionDeleteParams, SessionGetParams, SessionListParams, SessionMessagesParams, SessionScope},
 };
 
+use super::{created::created, export};
 use crate::{
     cli::{
-        args::{SessionsCommand, SessionsDeleteArgs, SessionsListArgs, SessionsShowArgs},
+        args::{SessionsCommand, SessionsDeleteArgs, SessionsForkArgs, SessionsListArgs, SessionsShowArgs},
         client::{Daemon, Exit, Failure},
         input::Input,
         render::{
@@ -17,6 +19,7 @@ use crate::{
         },
         screen::Screen,
     },
+    session::in_order,
     stdx::{paths::AbsPath, text::ellipsis, time::now_ms},
 };
 
@@ -34,6 +37,9 @@ pub async fn run(
     match command {
         SessionsCommand::List(args) => list(args, daemon, screen, directory).await,
         SessionsCommand::Show(args) => show(args, daemon, screen).await,
+        SessionsCommand::Fork(args) => fork(args, daemon, screen).await,
+        SessionsCommand::Export(args) => export::export(args, daemon, screen).await,
+        SessionsCommand::Import(args) => export::import(args, daemon, screen, directory).await,
         SessionsCommand::Delete(args) => delete(args, daemon, screen, input).await,
     }
 }
@@ -101,10 +107,15 @@ async fn show(args: SessionsShowArgs, daemon: &Daemon, screen: &mut Screen) -> R
     let directory =
         AbsPath::new(&session.directory).ok_or_else(|| Failure::Failed("the session has no absolute directory".to_owned(), None))?;
     let styled = screen.out.colour;
-    for message in &transcript::in_order(messages) {
+    for message in &in_order(messages) {
         screen.styled(&transcript::message(message, &directory, styled, screen.width))?;
     }
     Ok(Exit::Done)
+}
+
+async fn fork(args: SessionsForkArgs, daemon: &Daemon, screen: &mut Screen) -> Result<Exit, Failure> {
+    let params = SessionForkParams { session_id: args.session, message_id: args.before, ..SessionForkParams::default() };
+    created(&daemon.request::<SessionFork>(&params).await?, screen)
 }
 
 async fn delete(args: SessionsDeleteArgs, daemon: &Daemon, screen: &mut Screen, input: &mut Input) -> Result<Exit, Failure> {

@@ -3,6 +3,7 @@
 pub mod excerpt;
 pub mod follow;
 pub mod markdown;
+pub mod page;
 pub mod sanitize;
 pub mod style;
 pub mod table;

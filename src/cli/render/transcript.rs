@@ -1,9 +1,6 @@
 //! Renders a stored conversation like a running turn, on one stream. Pure.
 
-use std::collections::HashMap;
-
 use polytree_protocol::{
-    id::MessageId,
     message::{Message, MessageWithParts, PromptState},
     part::{Part, ToolState},
     session::Session,
@@ -18,24 +15,6 @@ use super::{
     table, tool_line,
 };
 use crate::stdx::paths::AbsPath;
-
-/// The messages, with the answers below their prompts. They are stored in order of arrival, and a prompt may arrive while
-/// the previous one is answered.
-#[must_use]
-pub fn in_order(mut messages: Vec<MessageWithParts>) -> Vec<MessageWithParts> {
-    let prompts: HashMap<MessageId, usize> =
-        messages.iter().enumerate().map(|(index, message)| (message.info.id().clone(), index)).collect();
-    let mut places: HashMap<MessageId, usize> = prompts.clone();
-    for message in &messages {
-        if let Message::Assistant(answer) = &message.info
-            && let Some(prompt) = prompts.get(&answer.parent_id)
-        {
-            places.insert(answer.id.clone(), *prompt);
-        }
-    }
-    messages.sort_by_key(|message| places.get(message.info.id()).copied());
-    messages
-}
 
 /// The lines above a conversation.
 #[must_use]

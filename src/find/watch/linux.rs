@@ -23,6 +23,7 @@ const FLAGS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MOVED_FROM)
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::MODIFY)
+    .union(WatchFlags::ATTRIB)
     .union(WatchFlags::ONLYDIR)
     .union(WatchFlags::DONT_FOLLOW)
     .union(WatchFlags::EXCL_UNLINK);
@@ -83,6 +84,8 @@ impl Watcher {
                     Event::Appeared
                 } else if flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
                     Event::Disappeared
+                } else if flags.contains(ReadFlags::ATTRIB) {
+                    Event::Attributes
                 } else {
                     Event::Modified
                 };

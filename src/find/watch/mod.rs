@@ -34,6 +34,8 @@ pub enum Event {
     /// Deleted or moved away.
     Disappeared,
     Modified,
+    /// Its mode, owner or times were changed.
+    Attributes,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

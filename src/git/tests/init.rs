@@ -21,6 +21,7 @@ async fn creates_a_repository() {
     assert!(!location(&path).is_git());
     init(&path).await.unwrap();
     assert!(location(&path).is_git());
+    std::fs::write(path.join("file"), "").unwrap();
     assert!(init(&path.join("file")).await.is_err());
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    ANY, Judge, Kept,
+    judge::{ANY, Judge, Kept},
     watches::{Full, Watches},
 };
 use crate::sandbox::{error::Unconfined, place::Verdict};

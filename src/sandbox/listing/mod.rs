@@ -3,6 +3,7 @@
 //! Directories that tools make by the thousand are looked at too, since a secret may lie in any of them.
 
 mod directory;
+mod judge;
 mod watches;
 
 use std::{
@@ -11,35 +12,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use self::judge::{Judge, Kept};
 use self::{
     directory::{Directory, Look},
+    judge::ANY,
     watches::Watches,
 };
-use super::{error::Unconfined, place::Verdict};
+use super::error::Unconfined;
 
 /// The most directories that are looked through.
 const MAX_DIRECTORIES: usize = 200_000;
 /// Looking at the times of fewer directories than this takes no millisecond, and no watch.
 const WATCHED_FROM: usize = 500;
-/// Stands for any name: whether a rule is about everything in a directory.
-const ANY: &str = "\u{fffd}";
-
-/// A file or directory that something is said of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// Where it is.
-    pub path: PathBuf,
-    /// What is said.
-    pub verdict: Verdict,
-}
-
-/// What decides: the rules, and the places that are private whatever they say.
-pub struct Judge<'a> {
-    /// What the rules say of a path relative to the worktree, with `/` between its names.
-    pub rules: &'a (dyn Fn(&str) -> Verdict + Sync),
-    /// Files and directories that are hidden and fixed.
-    pub private: &'a HashSet<PathBuf>,
-}
 
 /// The directories of a worktree as they were read.
 #[derive(Debug)]
@@ -199,6 +183,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sandbox::place::Verdict;
 
     fn rules(path: &str) -> Verdict {
         let name = path.rsplit('/').next().unwrap();

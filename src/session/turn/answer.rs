@@ -22,12 +22,13 @@ impl Turn {
     /// Asks the guests to prepare a step, and stores its empty answer.
     pub(super) async fn begin(&self, history: &mut Vec<MessageWithParts>) -> Result<AssistantMessage, Error> {
         let checkout = &self.workspace.checkout;
-        let answer = new_answer(&self.user, &checkout.directory.to_string(), &checkout.worktree.to_string());
+        let mut answer = new_answer(&self.user, &checkout.directory.to_string(), &checkout.worktree.to_string());
         let (id, session_id, message_id) = (ids::part_id(), self.session.id.clone(), answer.id.clone());
         let mut start = StepStartPart { id, session_id, message_id, snapshot: None };
         for guest in &self.guests {
             guest.before_step(self, history, &mut start).await?;
         }
+        answer.parent_id = self.steering.taken().pop().unwrap_or(answer.parent_id);
         self.shared.store.commit(self.unit().message(Message::Assistant(answer.clone())).part(Part::StepStart(start))).await?;
         Ok(answer)
     }

@@ -18,7 +18,7 @@ use super::{
     step, title,
 };
 use crate::{
-    session::{Error, ids, progress::Progress, shared::Shared},
+    session::{Error, ids, order::in_order, progress::Progress, shared::Shared},
     stdx::{paths::AbsPath, tasks::Tasks},
     store::Scope,
 };
@@ -66,7 +66,8 @@ async fn prepare(
     workspace.models.prepare(&user.model).await;
     let model = workspace.models.resolve(&user.model)?;
     let (scope, shared, progress) = (Scope::of(&session), Arc::clone(shared), Arc::clone(progress));
-    let mut turn = Turn { shared, scope, session, workspace, user, agent, model, guests: Vec::new(), tasks: tasks.clone(), progress };
+    let (guests, steering, tasks) = (Vec::new(), Arc::clone(&start.steering), tasks.clone());
+    let mut turn = Turn { shared, scope, session, workspace, user, agent, model, steering, guests, tasks, progress };
     turn.guests = guests::join(&turn)?;
     Ok(turn)
 }
@@ -150,26 +151,19 @@ impl Turn {
         MessageWithParts { info: Message::User(UserMessage { id, ..self.user.clone() }), parts: vec![Part::Text(part)], cursor: 0 }
     }
 
-    /// The conversation before this turn's next answer: every prompt with its answers, in the order of the prompts,
-    /// without the prompts that wait in the queue.
+    /// The conversation before this turn's next answer: every prompt with its answers, without the prompts that wait in the
+    /// queue.
     async fn history(&self) -> Result<Vec<MessageWithParts>, Error> {
         let (messages, waiting) = self.shared.store.conversation(self.session.id.clone()).await?;
-        let mut prompts: Vec<(MessageId, Vec<MessageWithParts>)> = Vec::new();
-        for message in messages {
-            match &message.info {
-                Message::User(info) if waiting.contains(&info.id) => {}
-                Message::User(info) => prompts.push((info.id.clone(), vec![message])),
-                Message::Assistant(info) => {
-                    let parent = info.parent_id.clone();
-                    if let Some((_, said)) = prompts.iter_mut().rev().find(|(id, _)| *id == parent) {
-                        said.push(message);
-                    }
-                }
-            }
-        }
-        if let Some(end) = prompts.iter().position(|(id, _)| *id == self.user.id) {
-            prompts.truncate(end + 1);
-        }
-        Ok(prompts.into_iter().flat_map(|(_, said)| said).collect())
+        let mut messages = in_order(messages);
+        messages.retain(|message| !waiting.contains(message.info.id()));
+        // A prompt that was cancelled after this one was stored is not part of what it answers.
+        let own = |message: &MessageWithParts| match &message.info {
+            Message::User(user) => user.id == self.user.id,
+            Message::Assistant(answer) => answer.parent_id == self.user.id,
+        };
+        let end = messages.iter().rposition(own).map_or(messages.len(), |last| last + 1);
+        messages.truncate(end);
+        Ok(messages)
     }
 }

@@ -13,7 +13,10 @@ use polytree_protocol::{
     session::Session,
 };
 
-use super::next::{Next, StepEnd};
+use super::{
+    next::{Next, StepEnd},
+    steering::Steering,
+};
 use crate::{
     permission::rules::{Origin, Rules},
     provider::definition::{Error as ModelError, FinishReason, ModelRequest},
@@ -47,6 +50,8 @@ pub(in crate::session) struct Start {
     pub fresh: Option<Fresh>,
     /// The unfinished answer of a turn that is resumed.
     pub open: Option<Open>,
+    /// The prompts that enter the turn.
+    pub steering: Arc<Steering>,
 }
 
 pub(in crate::session) struct Fresh {
@@ -69,6 +74,7 @@ pub(in crate::session) struct Turn {
     pub user: UserMessage,
     pub agent: Agent,
     pub model: ResolvedModel,
+    pub steering: Arc<Steering>,
     /// Asked in this order.
     pub guests: Vec<Box<dyn Guest>>,
     pub tasks: Tasks,

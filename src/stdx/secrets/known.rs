@@ -80,8 +80,9 @@ impl KnownSecrets {
         let Some(finder) = &self.finder else { return range };
         let cut = |at: usize| {
             let around = at.saturating_sub(self.longest())..text.len().min(at + self.longest());
-            let found = finder.find_iter(&text[around.clone()]).map(|secret| around.start + secret.start()..around.start + secret.end());
-            found.into_iter().find(|secret| secret.start < at && at < secret.end)
+            let mut found =
+                finder.find_iter(&text[around.clone()]).map(|secret| around.start + secret.start()..around.start + secret.end());
+            found.find(|secret| secret.start < at && at < secret.end)
         };
         let start = cut(range.start).map_or(range.start, |secret| secret.start);
         start..cut(range.end).map_or(range.end, |secret| secret.end)

@@ -120,15 +120,25 @@ impl Messages for SqliteRows<'_> {
         let data = serde_json::to_string(part)?;
         let id = part.id().as_str();
         if self.connection.prepare_cached("UPDATE part SET data = ?2 WHERE id = ?1")?.execute([id, &data])? == 0 {
-            self.connection.prepare_cached("INSERT INTO part (id, message_id, session_id, data) VALUES (?1, ?2, ?3, ?4)")?.execute([
-                id,
-                part.message_id().as_str(),
-                part.session_id().as_str(),
-                &data,
-            ])?;
+            self.insert_part(part)?;
         } else {
             self.connection.prepare_cached("DELETE FROM part_tail WHERE part_id = ?1")?.execute([id])?;
         }
+        Ok(())
+    }
+
+    fn insert_part(&mut self, part: &Part) -> Result<()> {
+        self.connection.prepare_cached("INSERT INTO part (id, message_id, session_id, data) VALUES (?1, ?2, ?3, ?4)")?.execute([
+            part.id().as_str(),
+            part.message_id().as_str(),
+            part.session_id().as_str(),
+            &serde_json::to_string(part)?,
+        ])?;
+        Ok(())
+    }
+
+    fn delete_part(&mut self, id: &PartId) -> Result<()> {
+        self.connection.prepare_cached("DELETE FROM part WHERE id = ?1")?.execute([id.as_str()])?;
         Ok(())
     }
 

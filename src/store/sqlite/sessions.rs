@@ -34,6 +34,12 @@ impl Sessions for SqliteRows<'_> {
         rows.next()?.map(from_row).transpose()
     }
 
+    fn place(&self, id: &SessionId) -> Result<Option<Place>> {
+        let mut statement = self.connection.prepare_cached("SELECT checkout_id, path FROM session WHERE id = ?1")?;
+        let place = statement.query_row([id.as_str()], |row| Ok(Place { checkout_id: row.get(0)?, path: row.get(1)? }));
+        Ok(place.optional()?)
+    }
+
     fn created_with(&self, id: &SessionId) -> Result<Option<Option<String>>> {
         let kept = self
             .connection

@@ -12,11 +12,13 @@ use super::{
     directories::{identity, outside, places},
     files::{Files, files},
     git_guard,
+    git_uses::{self, GitCommand, Kind, Use},
     hidden::may_reach_private,
     places::Surroundings,
     sandbox::{self, Execution},
 };
 use crate::{
+    git::settings::RepositorySettings,
     permission::{Pattern, rules::Rules},
     stdx::{paths::AbsPath, text::ellipsis, visible::exact},
     tool::{
@@ -75,8 +77,17 @@ fn home(context: &ToolContext) -> Option<AbsPath> {
     context.environment.get("HOME").and_then(AbsPath::new)
 }
 
+/// What may be run now.
+#[derive(Debug)]
+pub(super) struct Allowed {
+    /// How it runs.
+    pub how: Execution,
+    /// What the git of the line is told.
+    pub git: Vec<git_guard::Setting>,
+}
+
 /// Asks for the directories outside first, then for the commands.
-pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analysis: &Analysis) -> Result<Execution, ToolError> {
+pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsPath, analysis: &Analysis) -> Result<Allowed, ToolError> {
     let patterns = analysis.patterns();
     if patterns.len() > MAX_PATTERNS {
         return Err(ToolError::failed(
@@ -118,10 +129,19 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
             context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force: false, title, metadata }).await?;
         }
     }
-    let always = if force { Vec::new() } else { bounds::always(analysis, &bounds) };
+    let git = Git::of(context, directory, analysis).await;
+    let question = if context.guard.trusted { git_guard::Question::default() } else { git.question(context, analysis).await };
+    let mut title = title;
+    if !question.reasons.is_empty() {
+        title = format!("{title} ({})", question.reasons.join("; "));
+        metadata["git"] = json!(question.reasons);
+    }
+    // What the rules allow without naming it can be granted; what nobody knows cannot.
+    let always = if force || question.is_unclear { Vec::new() } else { bounds::always(analysis, &bounds) };
     if !bounds.is_empty() {
         metadata["bound"] = json!(bounds::names(&bounds));
     }
+    force |= !question.reasons.is_empty();
     let ask = Ask { kind: "bash", patterns, always, quiet: analysis.quiet(), force, title: title.clone(), metadata: metadata.clone() };
     let how = sandbox::authorize(context, ask, args.outside.as_deref(), granted).await?;
     if !matches!(how, Execution::Confined(_)) {
@@ -146,7 +166,7 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
         }
     }
     if is_same {
-        return Ok(how);
+        return Ok(Allowed { git: git.settings(context), how });
     }
     Err(ToolError::failed(format!(
         "The directory {directory}, or a link on the way to it, was replaced while the question was open. The command was not run; call the tool again if it is still needed."
@@ -189,14 +209,45 @@ async fn bound(context: &ToolContext, directory: &AbsPath, analysis: &Analysis) 
     .await
 }
 
-/// What the git of the line is told.
-pub(super) async fn git_settings(context: &ToolContext, directory: &AbsPath, analysis: &Analysis) -> Vec<git_guard::Setting> {
-    let inside = [&context.worktree];
-    let surroundings =
-        Surroundings { directory, inside: &inside, home: home(context), private: &context.guard.private, variables: &context.environment };
-    let directories = [directory.clone()].into_iter().chain(places(&analysis.paths, &surroundings)).collect();
-    let is_free = context.guard.trusted || context.host.was_answered();
-    git_guard::settings(git_guard::uses_git(analysis), directories, &context.worktree, is_free).await
+/// How a line uses git, and in which repositories.
+struct Git {
+    commands: Vec<GitCommand>,
+    usage: Use,
+    repository: RepositorySettings,
+}
+
+impl Git {
+    async fn of(context: &ToolContext, directory: &AbsPath, analysis: &Analysis) -> Self {
+        let commands = git_uses::commands(analysis);
+        let usage = git_uses::usage(analysis, &commands);
+        let inside = [&context.worktree];
+        let surroundings = Surroundings {
+            directory,
+            inside: &inside,
+            home: home(context),
+            private: &context.guard.private,
+            variables: &context.environment,
+        };
+        let directories = [directory.clone()].into_iter().chain(places(&analysis.paths, &surroundings)).collect();
+        let usage_here = if context.guard.trusted { Use::None } else { usage };
+        Self { repository: git_guard::repositories(usage_here, directories).await, commands, usage }
+    }
+
+    /// What has to be asked in a repository that nobody trusts.
+    async fn question(&self, context: &ToolContext, analysis: &Analysis) -> git_guard::Question {
+        let mut named = Vec::new();
+        for command in self.commands.iter().filter(|command| command.kind != Kind::Looks) {
+            named.push((&command.text, context.host.is_named(&command.text, &command.words).await));
+        }
+        let is_named = |command: &GitCommand| named.iter().any(|(text, is_named)| *text == &command.text && *is_named);
+        let is_known = self.commands.is_empty() || !analysis.paths.iter().any(PathUse::is_unknown_place);
+        git_guard::question(&self.commands, &self.repository, is_known, is_named)
+    }
+
+    fn settings(&self, context: &ToolContext) -> Vec<git_guard::Setting> {
+        let is_free = context.guard.trusted || context.host.was_answered();
+        git_guard::settings(if is_free { Use::None } else { self.usage }, &self.repository, &context.worktree)
+    }
 }
 
 /// The files that the line reads and writes, as far as rules have something to say about them.

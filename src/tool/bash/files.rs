@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, path::Path};
 use polytree_protocol::permission::Action;
 
 use super::{
-    commands::{Access, Analysis, PathUse, Rest},
+    commands::{Access, Analysis, Found, PathUse, Rest},
     directories::is_harmless_device,
     places::{Surroundings, Target, bases, targets},
 };
@@ -52,6 +52,10 @@ impl Look<'_> {
         if found.is_empty() {
             self.unknown(usage);
         }
+        if let Some(Rest::Found(what)) = &usage.rest {
+            found.iter().for_each(|target| self.found(target, what, usage.access));
+            return;
+        }
         for target in &found {
             if is_harmless_device(&target.real) {
                 continue;
@@ -84,6 +88,7 @@ impl Look<'_> {
                 if self.rules.evaluate_quiet("edit", &usage.text) != Action::Allow {
                     self.files.edit.push(usage.text.clone());
                 }
+                self.may_write_any();
             }
             Access::List | Access::Unsure => {}
         }
@@ -109,14 +114,29 @@ impl Look<'_> {
 
     fn writes(&mut self, target: &Target, usage: &PathUse) {
         let mut names = self.names(target);
-        if target.is_below {
-            names = names.iter().map(|name| Path::new(name).join(rest(usage)).to_string_lossy().into_owned()).collect();
+        if usage.access == Access::Destroy && !target.is_below && target.real.as_path().is_dir() {
+            if self.rules.has_narrow("edit") {
+                self.found(target, &Found { name: None, hidden: true, ignored: true }, Access::Write);
+            }
+        } else if target.is_below || (usage.rest.is_none() && usage.path.is_empty()) {
+            // The names of what is written there are not known.
+            self.may_write_any();
+        }
+        if let Some(Rest::Into(put)) = usage.rest.as_ref().filter(|_| target.real.as_path().is_dir()) {
+            names = names.iter().flat_map(|name| put.iter().map(move |put| joined(name, put))).collect();
+        } else if target.is_below {
+            names = names.iter().map(|name| joined(name, rest(usage))).collect();
         }
         for name in names {
             if !self.files.edit.contains(&name) && self.rules.evaluate_quiet("edit", &name) != Action::Allow {
                 self.files.edit.push(name);
             }
         }
+    }
+
+    /// What is written is not known: where a rule speaks of some files, a person has to look at it.
+    fn may_write_any(&mut self) {
+        self.files.is_unclear |= self.rules.has_narrow("edit");
     }
 
     fn unsure(&mut self, target: &Target) {
@@ -150,23 +170,61 @@ impl Look<'_> {
     fn below(&mut self, target: &Target, hidden: bool) {
         if !target.real.as_path().is_dir() {
             self.reads(target);
+        } else if self.seen.insert(format!("{hidden} {}", target.real)) {
+            for file in self.walk(target, hidden, hidden) {
+                self.reads(&file);
+            }
+        }
+    }
+
+    /// What was found below, or is the target itself.
+    fn found(&mut self, target: &Target, what: &Found, access: Access) {
+        if matches!(access, Access::List | Access::Unsure) || !self.seen.insert(format!("{what:?} {access:?} {}", target.real)) {
             return;
         }
-        if !self.seen.insert(format!("{hidden} {}", target.real)) {
-            return;
+        let pattern = what.name.as_deref().and_then(|name| globset::GlobBuilder::new(name).case_insensitive(true).build().ok());
+        let pattern = pattern.map(|glob| glob.compile_matcher());
+        let is_file = !target.real.as_path().is_dir();
+        let files = if is_file { vec![Target { is_below: false, ..target.clone() }] } else { self.walk(target, what.hidden, what.ignored) };
+        for file in files {
+            // The directories on the way count too: what is done with one is done with what is in it.
+            let below = file.named.relative_to(&target.real);
+            if !is_file && pattern.as_ref().is_some_and(|pattern| !Path::new(&below).iter().any(|part| pattern.is_match(part))) {
+                continue;
+            }
+            if access.changes() {
+                self.changes(&file);
+            }
+            // What is moved away can be read under another name.
+            if access != Access::Write {
+                self.reads(&file);
+            }
         }
+    }
+
+    fn changes(&mut self, target: &Target) {
+        for name in self.names(target) {
+            if !self.files.edit.contains(&name) && self.rules.evaluate_quiet("edit", &name) != Action::Allow {
+                self.files.edit.push(name);
+            }
+        }
+    }
+
+    /// The files below a directory.
+    fn walk(&mut self, target: &Target, hidden: bool, ignored: bool) -> Vec<Target> {
         let mut walk = ignore::WalkBuilder::new(&target.real);
         walk.hidden(!hidden)
-            .ignore(!hidden)
-            .git_ignore(!hidden)
-            .git_exclude(!hidden)
+            .ignore(!ignored)
+            .git_ignore(!ignored)
+            .git_exclude(!ignored)
             .git_global(false)
-            .parents(!hidden)
+            .parents(!ignored)
             .follow_links(false);
         walk.filter_entry(|entry| entry.file_name() != ".git");
+        let mut files = Vec::new();
         for entry in walk.build().flatten() {
             if self.left == 0 {
-                return;
+                break;
             }
             self.left -= 1;
             if entry.file_type().is_some_and(|kind| kind.is_dir()) {
@@ -178,9 +236,10 @@ impl Look<'_> {
                     continue;
                 }
                 let real = if is_link { named.real_or_nearest() } else { named.clone() };
-                self.reads(&Target { named, real, is_below: false });
+                files.push(Target { named, real, is_below: false });
             }
         }
+        files
     }
 
     /// Whether a file there has a name that a program takes for an option.
@@ -196,9 +255,13 @@ impl Look<'_> {
     }
 }
 
+fn joined(directory: &str, name: &str) -> String {
+    if directory == "." { name.to_owned() } else { Path::new(directory).join(name).to_string_lossy().into_owned() }
+}
+
 fn rest(usage: &PathUse) -> &str {
     match &usage.rest {
-        Some(Rest::Pattern(_) | Rest::Unknown(_)) => usage.text.rsplit('/').next().unwrap_or_default(),
-        None => "",
+        Some(Rest::Pattern(_) | Rest::Unknown(_) | Rest::Found(_)) => usage.text.rsplit('/').next().unwrap_or_default(),
+        Some(Rest::Into(_)) | None => "",
     }
 }

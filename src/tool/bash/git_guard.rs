@@ -6,100 +6,83 @@ use std::{
     ffi::{OsStr, OsString},
 };
 
-use super::commands::Analysis;
+use super::{
+    git_keys::{harmless, programs},
+    git_uses::{GitCommand, Kind, Use},
+};
 use crate::{
     git::program::setting_variables,
-    git::settings::{RepositorySetting, parts, settings_of_repositories},
+    git::settings::{RepositorySetting, RepositorySettings, parts, settings_of_repositories},
     stdx::paths::AbsPath,
 };
 
 /// A setting for git: the key and what it is.
 pub(super) type Setting = (OsString, OsString);
 
-/// Shows a difference as git itself would, in the place of a program that is to show it.
-const PLAIN_DIFF: &str = r#"f() { git --no-pager diff --no-index --no-ext-diff --no-textconv -- "$2" "$5"; :; }; f"#;
+/// So many programs of a repository are named in a question.
+const MAX_NAMED: usize = 8;
 
-/// Commands of git that change nothing. Of others the repository's hooks, filters and helpers are a part: a commit without
-/// them is another one, and a rule of the user's own has allowed it with them.
-const READING: &[&str] = &[
-    "blame",
-    "branch",
-    "cat-file",
-    "check-ignore",
-    "describe",
-    "diff",
-    "for-each-ref",
-    "grep",
-    "log",
-    "ls-files",
-    "ls-tree",
-    "merge-base",
-    "name-rev",
-    "reflog",
-    "remote",
-    "rev-list",
-    "rev-parse",
-    "shortlog",
-    "show",
-    "show-ref",
-    "status",
-    "tag",
-    "version",
-    "whatchanged",
-];
-
-/// How the commands of a line use git.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
-    /// Not by its name.
-    None,
-    /// Only to look.
-    Reads,
-    /// Also to change something.
-    Writes,
+/// What has to be asked about the git of a line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Question {
+    /// What stands in the question, each a sentence.
+    pub reasons: Vec<String>,
+    /// No rule can answer it.
+    pub is_unclear: bool,
 }
 
-/// How a line uses git.
-pub(super) fn uses_git(analysis: &Analysis) -> Use {
-    let mut found = if analysis.understood { Use::None } else { Use::Writes };
-    for command in &analysis.commands {
-        let name = command.words.first().and_then(|word| word.rsplit('/').next());
-        if name != Some("git") {
+/// What a person has to know before git runs in an untrusted repository. `is_known`: it is certain where git runs;
+/// `is_named`: whether a rule that names the command allows it, or it is asked anyway.
+pub(super) fn question(
+    commands: &[GitCommand],
+    repository: &RepositorySettings,
+    is_known: bool,
+    is_named: impl Fn(&GitCommand) -> bool,
+) -> Question {
+    let mut reasons = repository.doubts.clone();
+    reasons.extend((!is_known).then(|| "only running tells in which directory git works".to_owned()));
+    let is_unclear = !reasons.is_empty();
+    let programs = programs(repository);
+    for command in commands.iter().filter(|command| command.kind != Kind::Looks) {
+        if is_named(command) {
             continue;
         }
-        let reads = subcommand(&command.words[1..]).is_some_and(|word| READING.contains(&word));
-        found = if reads && found != Use::Writes { Use::Reads } else { Use::Writes };
-    }
-    found
-}
-
-/// The word of git's that says what it does, behind options with and without a value of their own.
-fn subcommand(words: &[String]) -> Option<&str> {
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "-C" | "-c" | "--git-dir" | "--work-tree" | "--namespace" | "--config-env" | "--exec-path" => drop(words.next()),
-            option if option.starts_with('-') => {}
-            name => return Some(name),
+        if command.kind == Kind::Remote {
+            reasons.push(format!("{} talks to a remote and no rule names it", command.name()));
+        } else if !programs.is_empty() {
+            let more = programs.len().saturating_sub(MAX_NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let named = programs.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
+            reasons.push(format!("the repository names programs for {} to run: {named}{more}", command.name()));
         }
     }
-    None
+    reasons.dedup();
+    Question { reasons, is_unclear }
 }
 
-/// What git is told for a line that uses it in these directories.
-pub(super) async fn settings(usage: Use, directories: Vec<AbsPath>, worktree: &AbsPath, is_free: bool) -> Vec<Setting> {
+/// The settings of the repositories that a line with git works in.
+pub(super) async fn repositories(usage: Use, directories: Vec<AbsPath>) -> RepositorySettings {
+    if usage == Use::None { RepositorySettings::default() } else { settings_of_repositories(directories).await }
+}
+
+/// What git is told for a line that uses it in these repositories.
+pub(super) fn settings(usage: Use, repository: &RepositorySettings, worktree: &AbsPath) -> Vec<Setting> {
     let mut told: Vec<Setting> = vec![("core.fsmonitor".into(), "false".into())];
-    if usage == Use::None || is_free {
+    if usage == Use::None {
         return told;
     }
     // A directory that looks like a bare repository may be a part of what was cloned.
     if !is_bare(worktree) {
         told.push(("safe.bareRepository".into(), "explicit".into()));
     }
-    let repository = settings_of_repositories(directories).await;
-    told.extend(overrides(&repository, usage));
-    if usage == Use::Reads && !repository.contains_key(OsStr::new("core.hookspath")) {
+    told.extend(overrides(&repository.keys, usage));
+    if usage == Use::Looks && !repository.keys.contains_key(OsStr::new("core.hookspath")) {
         told.push(("core.hooksPath".into(), "/dev/null".into()));
+    }
+    let is_partial = |key: &OsString| key == "extensions.partialclone" || key.to_string_lossy().ends_with(".promisor");
+    if usage == Use::Looks && repository.keys.keys().any(is_partial) {
+        // An object that is missing would be fetched. A git before 2.45 does not know GIT_NO_LAZY_FETCH.
+        told.push(("protocol.allow".into(), "never".into()));
     }
     told
 }
@@ -116,45 +99,11 @@ fn overrides(repository: &BTreeMap<OsString, RepositorySetting>, usage: Use) -> 
     for (key, setting) in repository {
         let Some((section, name, variable)) = parts(key) else { continue };
         let last = setting.values.last().map(|value| value.to_string_lossy().into_owned()).unwrap_or_default();
-        let Some(harmless) = harmless(&section, &name, &variable, &last, usage) else { continue };
+        let Some(harmless) = harmless(&section, &name, &variable, &last, usage == Use::Looks) else { continue };
         told.push((key.clone(), harmless.into()));
         told.extend(setting.own.iter().map(|own| (key.clone(), own.clone())));
     }
     told
-}
-
-/// What stands in the place of a program, for keys that name one.
-fn harmless(section: &str, name: &[u8], variable: &str, value: &str, usage: Use) -> Option<&'static str> {
-    let reads = usage == Use::Reads;
-    Some(match (section, variable) {
-        ("core", "fsmonitor") => "false",
-        ("core", "hookspath") if reads => "/dev/null",
-        ("core", "pager") | ("interactive", "difffilter") | ("diff", "textconv") => "cat",
-        ("core" | "sequence", "editor") => "false",
-        ("core", "askpass") => "",
-        ("core", "alternaterefscommand") | ("gc", "recentobjectshook") => "true",
-        ("diff", "external") if name.is_empty() => PLAIN_DIFF,
-        ("diff", "command") => PLAIN_DIFF,
-        ("pager", _) | ("difftool" | "mergetool" | "browser" | "man" | "guitool", "cmd" | "path") => "false",
-        // An alias cannot hide a command of git's own, and this one is not run.
-        ("alias", _) if value.trim_start().starts_with('!') => "",
-        ("submodule", "update") if value.trim_start().starts_with('!') => "checkout",
-        ("protocol", "allow") if name == b"ext" || name.is_empty() => "never",
-        ("trailer", "command" | "cmd") => "",
-        ("core", "sshcommand") if reads => "ssh",
-        ("core", "gitproxy") if reads => "none",
-        ("filter", "clean" | "smudge" | "process") | ("credential", "helper") if reads => "",
-        ("filter", "required") if reads => "false",
-        ("merge", "driver") if reads => "false",
-        ("gpg", "program") if reads => match name {
-            b"ssh" => "ssh-keygen",
-            b"x509" => "gpgsm",
-            _ => "gpg",
-        },
-        ("remote", "uploadpack") if reads => "git-upload-pack",
-        ("remote", "receivepack") if reads => "git-receive-pack",
-        _ => return None,
-    })
 }
 
 /// The variables that tell git all this, behind what the client's own say.

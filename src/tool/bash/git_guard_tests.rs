@@ -10,9 +10,15 @@ use std::{
 
 use super::*;
 use crate::tool::{
-    bash::commands::{Dialect, analyse},
+    bash::{
+        commands::{Dialect, analyse},
+        git_uses,
+    },
     test_host::Place,
 };
+
+#[path = "git_hostile_tests.rs"]
+mod hostile;
 
 /// The versions of git on this machine.
 fn versions() -> Vec<PathBuf> {
@@ -36,6 +42,10 @@ fn git(program: &Path, directory: &AbsPath, args: &[&str], variables: &[(OsStrin
     }
     let output = command.envs(variables.iter().map(|(name, value)| (name, value))).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn line(args: &[&str]) -> String {
+    format!("git '{}'", args.join("' '"))
 }
 
 /// A checkout with a commit, and a program in it that leaves a witness.
@@ -66,13 +76,23 @@ impl Repository {
 
     /// What a line with this command of git prints, told what the tool tells it.
     async fn guarded(&self, args: &[&str], client: &[(&str, &str)]) -> String {
-        let line = format!("git {}", args.join(" "));
-        let usage = uses_git(&analyse(&line, Dialect::Bash));
-        let told = settings(usage, vec![self.place.worktree.clone()], &self.place.worktree, false).await;
+        let analysis = analyse(&line(args), Dialect::Bash);
+        let usage = git_uses::usage(&analysis, &git_uses::commands(&analysis));
+        let told = settings(usage, &self.repositories().await, &self.place.worktree);
         let client: BTreeMap<String, String> = client.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut variables: Vec<(OsString, OsString)> = client.iter().map(|(name, value)| (name.into(), value.into())).collect();
         variables.extend(super::variables(&client, &told));
         git(&self.program, &self.place.worktree, args, &variables)
+    }
+
+    async fn repositories(&self) -> RepositorySettings {
+        settings_of_repositories(vec![self.place.worktree.clone()]).await
+    }
+
+    /// What has to be asked about a line that only rules for everything allow.
+    async fn question(&self, line: &str) -> Question {
+        let commands = git_uses::commands(&analyse(line, Dialect::Bash));
+        question(&commands, &self.repositories().await, true, |_| false)
     }
 
     fn witness(&self) -> bool {
@@ -114,6 +134,62 @@ async fn reading_runs_no_program_of_the_repository() {
             }
             repository.git(&["config", "--unset", key]);
         }
+    }
+}
+
+#[tokio::test]
+async fn where_git_works_and_which_settings_count_has_to_be_certain() {
+    let program = versions().remove(0);
+    let repository = Repository::new(&program);
+    let commands = git_uses::commands(&analyse("git status", Dialect::Bash));
+    let settings = repository.repositories().await;
+    assert_eq!(question(&commands, &settings, true, |_| true), Question::default());
+    assert!(question(&commands, &settings, false, |_| true).is_unclear);
+    // The work tree lies elsewhere: a difference would show files of another directory.
+    repository.git(&["config", "core.worktree", repository.place.outside.to_string().as_str()]);
+    assert!(repository.question("git diff").await.is_unclear);
+    repository.git(&["config", "core.worktree", ".."]);
+    assert_eq!(repository.question("git diff").await, Question::default());
+    // More submodules than are looked at.
+    for number in 0..40 {
+        let sub = repository.place.worktree.join(format!("s{number}"));
+        fs::create_dir(&sub).unwrap();
+        git(&program, &sub, &["init", "-q"], &[]);
+        git(&program, &sub, &["commit", "-q", "--allow-empty", "-m", "x"], &[]);
+        repository.git(&["add", &format!("s{number}")]);
+    }
+    assert!(repository.question("git status").await.is_unclear);
+}
+
+#[tokio::test]
+async fn what_is_missing_is_not_fetched() {
+    for program in versions() {
+        let repository = Repository::new(&program);
+        repository.place.write("zap-and-end", "#!/bin/sh\n./zap < /dev/null\n");
+        let ends = repository.place.worktree.join("zap-and-end");
+        fs::set_permissions(ends, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let blob = repository.git(&["rev-parse", "HEAD:a.txt"]);
+        fs::remove_file(repository.place.worktree.join(format!(".git/objects/{}/{}", &blob[..2], blob[2..].trim()))).unwrap();
+        for (key, value) in [
+            ("core.repositoryFormatVersion", "1"),
+            ("extensions.partialClone", "o"),
+            ("remote.o.promisor", "true"),
+            ("remote.o.url", "ext::./zap-and-end"),
+            ("protocol.ext.allow", "always"),
+        ] {
+            repository.git(&["config", key, value]);
+        }
+        for args in ["show HEAD", "show HEAD:a.txt", "log -p", "diff", "cat-file -p HEAD:a.txt", "grep alpha HEAD", "blame a.txt"] {
+            let args: Vec<&str> = args.split(' ').collect();
+            repository.guarded(&args, &[]).await;
+            assert!(!repository.witness(), "{program:?} {args:?}");
+            // For a git that does not know GIT_NO_LAZY_FETCH.
+            let told = settings(Use::Looks, &repository.repositories().await, &repository.place.worktree);
+            git(&program, &repository.place.worktree, &args, &setting_variables(0, told.iter().map(|(key, value)| (key, value))));
+            assert!(!repository.witness(), "{program:?} {args:?}");
+        }
+        repository.git(&["show", "HEAD"]);
+        assert!(repository.witness(), "{program:?}");
     }
 }
 
@@ -169,23 +245,6 @@ async fn what_the_user_sets_and_what_changes_something_goes_on() {
             .unwrap();
         repository.guarded(&["commit", "-qam", "second"], &[]).await;
         assert!(repository.witness() && repository.git(&["log", "--oneline"]).contains("second"), "{program:?}");
-    }
-}
-
-#[test]
-fn commands_of_git_are_told_apart() {
-    for (line, expected) in [
-        ("ls", Use::None),
-        ("cargo build", Use::None),
-        ("git status", Use::Reads),
-        ("cd x && /usr/bin/git -C y --no-pager -c a=b log -1 | cat", Use::Reads),
-        ("git status && git commit -m x", Use::Writes),
-        ("env git push", Use::Writes),
-        ("git unknown", Use::Writes),
-        ("git", Use::Writes),
-        ("'", Use::Writes),
-    ] {
-        assert_eq!(uses_git(&analyse(line, Dialect::Bash)), expected, "{line}");
     }
 }
 

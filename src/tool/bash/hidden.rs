@@ -13,7 +13,7 @@ pub(super) fn may_reach_private(line: &str, analysis: &Analysis, home: Option<&A
     let starts_at_home = |anchor: &Anchor| match anchor {
         Anchor::Home => true,
         Anchor::Directory(moves) => moves.iter().any(|step| step.starts_with('~')),
-        Anchor::Variable(_) | Anchor::Unknown => false,
+        Anchor::Top | Anchor::Variable(_) | Anchor::Unknown => false,
     };
     analysis.hides_paths()
         && (analysis.paths.iter().any(|usage| starts_at_home(&usage.anchor)) || names_home(line) || names_place(line, home, private))

@@ -7,6 +7,8 @@ mod directories;
 mod environment;
 mod files;
 mod git_guard;
+mod git_keys;
+mod git_uses;
 mod hidden;
 mod output;
 mod places;
@@ -37,7 +39,7 @@ use crate::stdx::{
     tasks::Tasks,
     text::{ellipsis, suffix},
 };
-use ask::{BashArgs, ask, git_settings, title, working_directory};
+use ask::{Allowed, BashArgs, ask, title, working_directory};
 use commands::{Dialect, analyse};
 use output::{Decoder, Keeper, Kept, Limits};
 use sandbox::Execution;
@@ -94,7 +96,7 @@ impl Tool for Bash {
         let line = args.command.clone();
         // Reading a long line takes its time, which must not be that of other sessions.
         let analysis = super::path::blocking(move || Ok(analyse(&line, dialect))).await?;
-        let how = ask(context, &args, &directory, &analysis).await?;
+        let Allowed { how, git } = ask(context, &args, &directory, &analysis).await?;
 
         let title = title(context, &args);
         let mut metadata = json!({ "command": args.command, "description": args.description });
@@ -104,7 +106,6 @@ impl Tool for Bash {
         context.host.progress(context, Some(title.clone()), metadata).await;
         let limit = args.timeout.filter(|limit| *limit > 0).unwrap_or(DEFAULT_TIMEOUT).min(MAX_TIMEOUT);
         let report = how.report().cloned();
-        let git = git_settings(context, &directory, &analysis).await;
         let finished = execute(context, &how, shell.as_os_str(), &args.command, &directory, &git, Duration::from_millis(limit)).await;
         // However it has ended.
         let restored = sandbox::restore(how).await;

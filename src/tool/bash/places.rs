@@ -42,6 +42,7 @@ pub(super) fn bases(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<Abs
     match &usage.anchor {
         Anchor::Directory(moves) => after_moves(moves, surroundings),
         Anchor::Home => surroundings.home.iter().cloned().collect(),
+        Anchor::Top => surroundings.inside.first().map(|top| (*top).clone()).into_iter().collect(),
         Anchor::Variable(name) => {
             surroundings.variables.get(name).filter(|value| is_plain(value)).and_then(AbsPath::new).into_iter().collect()
         }
@@ -60,8 +61,8 @@ pub(super) fn targets(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<T
     for base in bases(usage, surroundings) {
         let (named, real) = (base.join(&usage.path), resolve(&base, &usage.path, 0));
         match &usage.rest {
-            None => targets.push(Target { named, real, is_below: false }),
-            Some(Rest::Unknown(_)) => targets.push(Target { named, real, is_below: true }),
+            None | Some(Rest::Into(_)) => targets.push(Target { named, real, is_below: false }),
+            Some(Rest::Unknown(_) | Rest::Found(_)) => targets.push(Target { named, real, is_below: true }),
             Some(Rest::Pattern(pattern)) => {
                 let found = matches(&named, pattern);
                 if found.is_empty() || found.len() >= MATCHES {

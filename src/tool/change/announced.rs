@@ -5,9 +5,8 @@ use std::{io::Read as _, sync::Arc};
 
 use polytree_protocol::config::Unanswered;
 
-use super::save::MAX_BYTES;
 use crate::{
-    file::{open, text_file::TextFile},
+    file::{open, save::MAX_BYTES, text_file::TextFile},
     overlay::{self, Document, NotApplied},
     tool::{
         context::ToolContext,

@@ -3,13 +3,6 @@
 //! holds the file, its text is the file, and the editor is asked to change it.
 
 pub(super) mod announced;
-mod file_lock;
-mod save;
-#[cfg(any(target_os = "linux", target_os = "android"))]
-mod save_attributes;
-pub mod unfinished;
-
-pub(super) use save::MAX_BYTES;
 
 use std::{fs::Metadata, io::Read as _, sync::Arc};
 
@@ -23,7 +16,13 @@ use super::{
     umask,
 };
 use crate::{
-    file::open,
+    file::{
+        open,
+        save::{
+            self, Ground, MAX_BYTES, Over,
+            lock::{self, FileGuard},
+        },
+    },
     overlay::Document,
     stdx::{
         paths::{self, AbsPath},
@@ -31,8 +30,6 @@ use crate::{
     },
 };
 use announced::{Edited, Failure, UNSAVED};
-use file_lock::FileGuard;
-use save::{Ground, Over};
 
 /// A file as it is now.
 pub struct Current {
@@ -157,7 +154,7 @@ fn metadata(file: &Checked, draft: &Draft) -> serde_json::Value {
 
 async fn lock(context: &ToolContext, file: &Checked) -> Result<FileGuard, ToolError> {
     let guard = tokio::select! {
-        guard = file_lock::lock(file.real()) => guard,
+        guard = lock::lock(file.real()) => guard,
         () = context.cancel.cancelled() => return Err(ToolError::Aborted),
     };
     if context.cancel.is_cancelled() { Err(ToolError::Aborted) } else { Ok(guard) }

@@ -20,7 +20,10 @@ use super::{
     path::{self, Purpose},
 };
 use crate::{
-    file::text_file::{Encoding, TextFile, Unified},
+    file::{
+        save,
+        text_file::{Encoding, TextFile, Unified},
+    },
     stdx::{encoding::stray_byte, lookalike, secrets::known::KnownSecrets, text::ellipsis},
 };
 use budget::{Budget, Stop};
@@ -132,8 +135,8 @@ fn edited(
         return Err(ToolError::failed(text));
     }
     let scope = if args.replace_all { Scope::All } else { Scope::One };
-    let too_long = || ToolError::failed(format!("{shown} would have more than {} bytes, too many for this tool.", change::MAX_BYTES));
-    let limit = usize::try_from(change::MAX_BYTES).unwrap_or(usize::MAX);
+    let too_long = || ToolError::failed(format!("{shown} would have more than {} bytes, too many for this tool.", save::MAX_BYTES));
+    let limit = usize::try_from(save::MAX_BYTES).unwrap_or(usize::MAX);
     let found = matches::find(&unified.text, &old, &new, scope, limit, budget).map_err(|error| match error {
         matches::Error::Stopped(Stop::Aborted) => ToolError::Aborted,
         matches::Error::TooLong => too_long(),
@@ -145,7 +148,7 @@ fn edited(
     // Counted before it is made: replacing a letter everywhere by a page would take more memory than there is.
     let removed: usize = found.places.iter().map(|(range, _)| range.len()).sum();
     let added = found.places.iter().fold(0_u64, |sum, (_, new)| sum.saturating_add(new.len() as u64));
-    if ((original.len() - removed) as u64).saturating_add(added) > change::MAX_BYTES {
+    if ((original.len() - removed) as u64).saturating_add(added) > save::MAX_BYTES {
         return Err(too_long());
     }
     let mut text = String::new();

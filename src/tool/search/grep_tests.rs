@@ -222,7 +222,7 @@ async fn a_search_ends_at_its_deadline() {
     let checked = walk::place(&place.context, None).await.unwrap();
     let found = |deadline| {
         let (context, stop) = (&place.context, Stop::at(deadline));
-        let (hits, _) = find(&context, &checked, None, &Hidden::default(), &query("needle").unwrap(), &stop).unwrap();
+        let (hits, _) = find(context, &checked, None, &Hidden::default(), &query("needle").unwrap(), &stop).unwrap();
         (stop.is_late(), hits.len())
     };
     let now = Instant::now();

@@ -1567,6 +1567,27 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field error polytree.protocol.MessageError How.
 
+--- A whole conversation. `polytree sessions export` writes the same to a file.
+---@class polytree.protocol.SessionExport
+---@field format integer The version of this form: 1.
+---@field session polytree.protocol.Session The session.
+---@field messages polytree.protocol.MessageWithParts[] Its messages, oldest first.
+---@field todos? polytree.protocol.Todo[] Its task list.
+
+--- Params of `session.export`.
+---@class polytree.protocol.SessionExportParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.fork`.
+---@class polytree.protocol.SessionForkParams
+---@field sessionID polytree.protocol.SessionId The session to copy.
+---@field messageID? polytree.protocol.MessageId|nil Copies only the messages before this one; default: all messages of turns that have ended.
+---@field id? polytree.protocol.SessionId|nil The id of the new session: the same id with the same params again returns that session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- Params of `session.get`.
 ---@class polytree.protocol.SessionGetParams
 ---@field sessionID polytree.protocol.SessionId The session.
@@ -1575,6 +1596,13 @@
 
 --- A session.
 ---@alias polytree.protocol.SessionId string
+
+--- Params of `session.import`. The session is created in the directory, with new ids for everything. Its `mode`, `parentID`, `share` and `revert` are dropped: a file cannot grant anything.
+---@class polytree.protocol.SessionImportParams
+---@field session polytree.protocol.SessionExport What `session.export` returned, in this daemon or another.
+---@field id? polytree.protocol.SessionId|nil The id of the new session: the same id with the same params again returns that session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
 --- A session.
 ---@class polytree.protocol.SessionInfo
@@ -1692,6 +1720,12 @@
 ---@field created integer When it was created.
 ---@field updated integer When it last changed.
 ---@field archived? integer|nil When it was archived.
+
+--- Params of `session.todo`.
+---@class polytree.protocol.SessionTodoParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
 --- Params of `session.update`.
 ---@class polytree.protocol.SessionUpdateParams
@@ -2041,6 +2075,10 @@
 ---| "session.prompt"
 ---| "session.submit"
 ---| "session.abort"
+---| "session.fork"
+---| "session.export"
+---| "session.import"
+---| "session.todo"
 ---| "session.status"
 ---| "file.list"
 ---| "file.read"

@@ -103,7 +103,7 @@ impl CallHost {
         let quiet = std::mem::take(&mut ask.quiet).into_iter();
         ask.patterns.extend(quiet.filter(|pattern| rules.evaluate_quiet(ask.kind, pattern) != Action::Allow));
         ask.patterns.dedup();
-        if ask.force && ask.kind == "bash" {
+        if is_not_understood(ask) && ask.kind == "bash" {
             // Nobody but a person may say yes to what could be one of these.
             let denies: Vec<&str> = rules.denied(ask.kind).collect();
             if !denies.is_empty() {
@@ -119,7 +119,8 @@ impl CallHost {
         if rules.denies_all("edit") {
             return Ok(None);
         }
-        let request = Request { kind: ask.kind, patterns: &ask.patterns, decisions, force: ask.force, denies: rules.denies_a_command() };
+        let request =
+            Request { kind: ask.kind, patterns: &ask.patterns, decisions, force: is_not_understood(ask), denies: rules.denies_a_command() };
         Ok(request.answered_by(self.turn.mode().await?))
     }
 
@@ -138,18 +139,17 @@ impl CallHost {
         if decided.action != Action::Ask || ask.force || rules.denies_all("edit") {
             return Ok(decided);
         }
-        let grants = self
-            .turn
-            .shared
-            .broker
-            .grants(self.turn.session.project_id.clone())
-            .await
-            .map_err(|error| ToolError::failed(error.to_string()))?;
+        let grants = self.granted().await?;
         if grants.is_empty() {
             return Ok(decided);
         }
-        let grants: Vec<Rule> = grants.iter().map(grant_rule).collect();
         Ok(by(&self.turn.rules(&grants)))
+    }
+
+    /// What was answered with "always".
+    async fn granted(&self) -> Result<Vec<Rule>, ToolError> {
+        let grants = self.turn.shared.broker.grants(self.turn.session.project_id.clone()).await;
+        Ok(grants.map_err(|error| ToolError::failed(error.to_string()))?.iter().map(grant_rule).collect())
     }
 
     async fn wait_for_answer(&self, context: &ToolContext, ask: Ask) -> Result<(), ToolError> {
@@ -236,6 +236,12 @@ struct Decided {
     decisions: Vec<Decision>,
 }
 
+/// Whether nothing can be granted of what is asked whatever the rules say: nobody knows what a command does, or whose a
+/// place is.
+fn is_not_understood(ask: &Ask) -> bool {
+    ask.force && (ask.kind != "bash" || ask.always.is_empty())
+}
+
 fn denied(ask: &Ask) -> ToolError {
     ToolError::Denied(format!(
         "a permission rule of the user denies `{}` for {}; do not try to reach the same end by another way",
@@ -271,6 +277,12 @@ impl Host for CallHost {
 
     fn rules(&self) -> Rules {
         self.turn.rules(&[])
+    }
+
+    async fn is_named(&self, command: &str, words: &[String]) -> bool {
+        let by = |grants: &[Rule]| self.turn.rules(grants).decide("bash", command).names(words);
+        // A grant that names it counts, but for an agent that only looks.
+        by(&[]) || (!self.turn.rules(&[]).denies_all("edit") && self.granted().await.is_ok_and(|grants| by(&grants)))
     }
 
     async fn ask_command(&self, context: &ToolContext, mut ask: Ask, can_confine: bool) -> Result<Approval, ToolError> {

@@ -2,6 +2,7 @@
 
 mod plan;
 mod schema;
+mod steer;
 pub mod structured;
 
 use super::state::{Guest, Turn};
@@ -9,6 +10,6 @@ use crate::session::Error;
 
 /// The guests of a turn, in the order in which they are asked.
 pub(super) fn join(turn: &Turn) -> Result<Vec<Box<dyn Guest>>, Error> {
-    let guests = [plan::join(turn), structured::join(turn)?];
+    let guests = [plan::join(turn), structured::join(turn)?, Some(steer::join(turn))];
     Ok(guests.into_iter().flatten().collect())
 }

@@ -14,7 +14,7 @@ use super::{
     syntax::{Assignment, Command, Compound, Evaluated, Joined, Parsed, Part, Redirect, Scope, Script, Simple, Value, Word},
     values::{Values, variable},
 };
-use crate::tool::bash::programs::{Access, Anchor, Dialect, Given, Inner, PathUse, Place, Rest, program_name, redirection};
+use crate::tool::bash::programs::{Access, Anchor, Dialect, Given, Inner, PathUse, Place, Rest, printed_names, program_name, redirection};
 
 /// How deep scripts and wrappers may be nested.
 pub(super) const DEPTH: usize = 12;
@@ -171,8 +171,21 @@ impl Collector {
             let apart = item.commands.len() > 1 || item.background;
             let before = flow.clone();
             let sets = |command: &Command| matches!(command, Command::Simple(simple) if simple.words.is_empty());
-            for command in &item.commands {
+            let mut names = Vec::new();
+            for (index, command) in item.commands.iter().enumerate() {
                 let mut inside = before.clone();
+                // What is read from a file is not what the pipeline gives.
+                let reads_file =
+                    matches!(command, Command::Simple(simple) if simple.redirects.iter().any(|redirect| redirect.operator.contains('<')));
+                if reads_file {
+                    names.clear();
+                }
+                if index > 0 {
+                    inside.place = inside.place.with_found(std::mem::take(&mut names));
+                }
+                if apart && let Command::Simple(simple) = command {
+                    names = printed(simple, &inside.place);
+                }
                 let current = if apart { &mut inside } else { &mut *flow };
                 match command {
                     Command::Simple(simple) => self.simple(parsed, simple, current, depth),
@@ -403,6 +416,14 @@ impl Collector {
             }
         }
     }
+}
+
+/// The file names that a command of a pipeline gives to the next one, as far as they are known.
+fn printed(simple: &Simple, place: &Place) -> Vec<Argument> {
+    let arguments: Vec<Argument> = simple.words.iter().flat_map(arguments).collect();
+    // What is read from elsewhere is not known.
+    let is_plain = simple.redirects.iter().all(|redirect| redirect.operator.contains('>'));
+    if is_plain { printed_names(&arguments, place.found()) } else { Vec::new() }
 }
 
 /// Whether a redirection changes a file: not one that reads, that copies a descriptor, or that throws away.

@@ -24,7 +24,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use super::programs::{Access, Anchor, Bound, Dialect, PathUse, Rest};
+pub use super::programs::{Access, Anchor, Bound, Dialect, Found, PathUse, Rest};
 pub use analysis::{Analysis, SimpleCommand};
 
 /// Takes a command line apart.

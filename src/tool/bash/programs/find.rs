@@ -4,7 +4,7 @@ use super::{
     effects::{Effects, Given, Inner},
     inner::guesses,
     place::{Access, path_uses},
-    word::Argument,
+    word::{Argument, Found},
 };
 
 /// Tests and options that take a word, none of which is a file that matters.
@@ -47,6 +47,7 @@ const VALUED: &[&str] = &[
 const REFERENCES: &[&str] = &["-newer", "-anewer", "-cnewer", "-samefile"];
 
 pub(super) fn find(words: &[Argument], given: Given<'_>, effects: &mut Effects) {
+    effects.place = given.place.with_mark("{}");
     let begins_expression = |word: &Argument| word.text.starts_with(['-', '(', ')', '!', ',']);
     // Options of the program come before the places.
     let mut at = 1;
@@ -79,7 +80,9 @@ pub(super) fn find(words: &[Argument], given: Given<'_>, effects: &mut Effects) 
     for start in &starts {
         effects.paths.extend(path_uses(start, given.place, Access::List));
     }
-    let found = |mark: &str| -> Vec<Argument> { starts.iter().map(|start| below(start, mark)).collect() };
+    let what = Found { name: name_of_found(words), hidden: true, ignored: true };
+    let found = || -> Vec<Argument> { starts.iter().map(|start| start.below(what.clone())).collect() };
+    let follows_links = words.iter().any(|word| matches!(word.text.as_str(), "-L" | "-follow"));
     while let Some(word) = words.get(at) {
         at += 1;
         match word.text.as_str() {
@@ -92,13 +95,15 @@ pub(super) fn find(words: &[Argument], given: Given<'_>, effects: &mut Effects) 
                 effects.inner.push(Inner::Words { words, more: false });
                 if command.iter().any(|word| word.text.contains("{}")) {
                     // Whatever the command does with a file is done below these places.
-                    effects.found_in.extend(found("{}"));
+                    effects.found_in.extend(found());
                 }
+                // What a link to a directory leads to may be anywhere.
+                effects.is_unclear |= follows_links;
             }
             "-delete" => {
                 let words = [Argument::plain("rm"), Argument::plain("{}").with_hole_at("{}")].to_vec();
                 effects.inner.push(Inner::Words { words, more: false });
-                effects.found_in.extend(found("{}"));
+                effects.found_in.extend(found());
             }
             "-fprint" | "-fprint0" | "-fls" | "-fprintf" => {
                 // A search that writes is looked at each time.
@@ -125,14 +130,28 @@ pub(super) fn find(words: &[Argument], given: Given<'_>, effects: &mut Effects) 
     }
 }
 
-/// Something below a place, whose name is known only when it is found.
-fn below(start: &Argument, mark: &str) -> Argument {
-    let mut file = start.clone();
-    if !file.text.ends_with('/') {
-        file.text.push('/');
+/// What `find` with these words prints, if that is names: places and what is below them.
+pub(super) fn printed(words: &[Argument]) -> Option<Vec<Argument>> {
+    const OTHER: &[&str] = &["-L", "-follow", "-exec", "-execdir", "-ok", "-okdir", "-printf", "-ls", "-files0-from"];
+    if words.iter().any(|word| OTHER.contains(&word.text.as_str()) || word.may_bring_words()) {
+        return None;
     }
-    let at = file.text.len();
-    file.text.push_str(mark);
-    file.holes.push(at..file.text.len());
-    file
+    let options = words[1..].iter().take_while(|word| matches!(word.text.as_str(), "-H" | "-P") || word.text.starts_with("-O"));
+    let from = 1 + options.count();
+    let is_start = |word: &&Argument| !word.text.starts_with(['-', '(', ')', '!', ',']);
+    let mut starts: Vec<Argument> = words[from..].iter().take_while(is_start).cloned().collect();
+    if starts.is_empty() {
+        starts.push(Argument::plain("."));
+    }
+    let what = Found { name: name_of_found(words), hidden: true, ignored: true };
+    Some(starts.iter().map(|start| start.below(what.clone())).collect())
+}
+
+/// The pattern that all that is found has in its name, if there is one for certain.
+fn name_of_found(words: &[Argument]) -> Option<String> {
+    let has_choice = words.iter().any(|word| matches!(word.text.as_str(), "-o" | "-or" | "," | "("));
+    let mut names = words
+        .windows(3)
+        .filter(|trio| matches!(trio[1].text.as_str(), "-name" | "-iname") && !matches!(trio[0].text.as_str(), "!" | "-not"));
+    names.find_map(|trio| trio[2].literal()).map(str::to_lowercase).filter(|_| !has_choice)
 }

@@ -4,7 +4,7 @@ use super::{
     code::{awk, sed},
     effects::Effects,
     inner::shell_text,
-    place::{Access, PathUse, Place, path_uses},
+    place::{Access, PathUse, Place, from_top, path_uses},
     table::Kind,
     walk::Walk,
     word::Argument,
@@ -31,14 +31,32 @@ pub(super) fn unsure(word: &Argument, place: &Place, paths: &mut Vec<PathUse>) {
 
 /// A revision of git, or a file.
 pub(super) fn revision(word: &Argument, place: &Place, paths: &mut Vec<PathUse>) {
-    // `HEAD:.env` shows what a file held.
+    // `HEAD:.env` shows what a file held, `:.env` and `:0:.env` what the index holds, from the top of the checkout.
     let file = match word.known().find(':') {
-        Some(at) if at + 1 < word.text.len() && !word.text.starts_with(':') => word.behind(at + 1),
-        _ => word.clone(),
+        Some(0) if word.text.get(2..3) == Some(":") => Some(word.behind(3)),
+        Some(at) if at + 1 < word.text.len() => Some(word.behind(at + 1)),
+        _ => None,
     };
+    if let Some(file) = &file {
+        paths.extend(path_uses(file, place, Access::Read).into_iter().map(from_top));
+    }
+    let file = file.unwrap_or_else(|| word.clone());
     if !file.text.is_empty() {
         paths.extend(path_uses(&file, place, Access::Read));
     }
+}
+
+/// Whether a program of jq or yq reads other files than those that it is given.
+pub(super) fn loads_files(text: &str) -> bool {
+    let begins = text.lines().map(str::trim_start).any(|line| {
+        ["import", "include", "module"]
+            .iter()
+            .any(|word| line.strip_prefix(word).is_some_and(|rest| rest.starts_with([' ', '"', '\t', '{'])))
+    });
+    let calls = text
+        .match_indices("load")
+        .any(|(at, _)| text[at + 4..].trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').trim_start().starts_with('('));
+    begins || calls || text.contains(';') && (text.contains("import \"") || text.contains("include \""))
 }
 
 /// A web address, or the path of something on this machine.

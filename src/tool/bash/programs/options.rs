@@ -7,12 +7,11 @@ use super::{
     inner::shell_text,
     input::is_input,
     languages,
-    place::{Access, Place, here, path_uses, unknown},
-    special,
+    place::{Access, here, path_uses, unknown},
     table::{self, Kind, Mode, Opt, Program, Takes, Trait},
     unknown as unknown_program,
     walk::{Notes, Walk},
-    word::Argument,
+    word::{Argument, Found},
 };
 
 /// Adds what a command does to `effects`.
@@ -35,6 +34,7 @@ pub(super) fn apply(name: &str, words: &[Argument], identity: &Identity, given: 
         skips_first: false,
         has_into: false,
         has_code: false,
+        config: None,
     };
     // The options before the name of a command, such as `git -C x status`.
     for (option, value) in identity.options(at) {
@@ -67,8 +67,17 @@ impl Walk<'_, '_> {
         let is_risky = self.is_risky();
         self.effects.is_unclear |= self.given.more && is_risky && !self.program.runs_words();
         self.effects.place = self.place.clone();
+        if self.is_git() {
+            // Its settings may name programs, so it matters where it works.
+            self.effects.paths.push(here(&self.place, Access::List));
+        }
         self.effects.is_plain |= self.program.is(Trait::Plain);
         self.use_operands();
+    }
+
+    fn is_git(&self) -> bool {
+        let name = self.words.first().map_or("", |name| program_name(&name.text));
+        matches!(name, "git" | "git.exe" | "hub") || name.starts_with("git-")
     }
 
     fn known(&self, name: &str) -> Option<Opt> {
@@ -167,6 +176,11 @@ impl Walk<'_, '_> {
             }
             return None;
         }
+        // Two letters may be one option, as in `zip -TTprogram`.
+        let two = text.char_indices().nth(3).and_then(|(end, _)| Some((self.known(&text[..end])?, end)));
+        if let Some((option, end)) = two.filter(|(option, _)| option.takes != Takes::Nothing) {
+            return Some(self.take(option, at, Some(end)));
+        }
         let mut is_known = true;
         for (offset, letter) in text.char_indices().skip(1) {
             let end = offset + letter.len_utf8();
@@ -229,7 +243,11 @@ impl Walk<'_, '_> {
         self.skips_first |= option.stands_in;
         self.has_code |= option.stands_in || matches!(option.kind, Kind::Code | Kind::Module);
         match option.kind {
-            Kind::Mode(mode) => self.modes.push(mode),
+            Kind::Mode(mode) => {
+                self.modes.push(mode);
+                // The old text is kept under a name that is made of this one, perhaps in another directory.
+                self.effects.is_unclear |= mode == Mode::Edit && (value.text.contains(['/', '*']) || !value.is_literal());
+            }
             Kind::Rest => {
                 self.modes.push(Mode::Runs);
                 let first = Some(value).filter(|value| !value.text.is_empty());
@@ -248,6 +266,7 @@ impl Walk<'_, '_> {
         self.has_into = true;
         if !value.text.is_empty() {
             self.file(value, Access::Write);
+            self.file(&Argument { found: None, ..value.below(Found::default()) }, Access::Write);
         }
     }
 
@@ -260,6 +279,13 @@ impl Walk<'_, '_> {
                 let access = self.reading(kind);
                 self.file(word, access);
             }
+            Kind::Tracked => {
+                let what = Found { name: None, hidden: true, ignored: self.has(Mode::Hidden) };
+                self.file(&word.below(what), Access::Read);
+            }
+            // A symbolic link means a place relative to itself.
+            Kind::Linked if self.has(Mode::Symbolic) && !self.has_into && !word.text.starts_with('/') => self.linked(word),
+            Kind::Linked => self.file(word, Access::Deep { hidden: true }),
             Kind::Named => self.file(word, Access::Read),
             Kind::List => self.file(word, Access::List),
             Kind::Write => self.write(word),
@@ -282,11 +308,33 @@ impl Walk<'_, '_> {
             Kind::At => {
                 if let Some(from) = word.text.find('@').or_else(|| word.text.find("=<").map(|at| at + 1)) {
                     let mut file = word.behind(from + 1);
+                    for more in file.text.split(',').skip(1).filter(|_| file.is_literal()) {
+                        self.effects.paths.extend(path_uses(&Argument::plain(more), &self.place, Access::Read));
+                    }
                     if let Some(end) = file.text.find(';').filter(|_| file.is_literal()) {
                         file.text.truncate(end);
                     }
                     self.file(&file, Access::Read);
                 }
+            }
+            Kind::Listing => {
+                self.file(word, Access::Read);
+                self.effects.paths.push(unknown("...", Access::Read));
+                self.effects.is_unclear = true;
+            }
+            Kind::Cookie if !word.text.contains('=') => self.file(word, Access::Read),
+            Kind::Cookie => {}
+            Kind::Lines => {
+                if let Some(colon) = word.text.rfind(':') {
+                    self.file(&word.behind(colon + 1), Access::Read);
+                }
+            }
+            Kind::Config => {
+                self.file(word, Access::Read);
+                self.config = Some(word.clone());
+            }
+            Kind::Filter => {
+                self.effects.is_unclear |= languages::loads_files(&word.text);
             }
             Kind::Mount => languages::mount(word, &self.place, &mut self.effects.paths),
             Kind::Shell => self.effects.inner.extend(shell_text(std::slice::from_ref(word), false, &mut self.effects.is_unclear)),
@@ -315,7 +363,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn reading(&self, kind: Kind) -> Access {
+    pub(super) fn reading(&self, kind: Kind) -> Access {
         match kind {
             _ if self.has(Mode::Names) => Access::List,
             Kind::Deep => Access::Deep { hidden: true },
@@ -323,112 +371,6 @@ impl Walk<'_, '_> {
             _ if self.has(Mode::Recursive) => Access::Deep { hidden: true },
             _ => Access::Read,
         }
-    }
-
-    fn use_operands(&mut self) {
-        if self.has(Mode::Query) || self.has(Mode::Runs) {
-            return;
-        }
-        let special = self.program.traits.iter().find_map(|special| match special {
-            Trait::Special(name) => Some(*name),
-            _ => None,
-        });
-        if let Some(special) = special {
-            special::apply(special, self);
-            return;
-        }
-        let operands = std::mem::take(&mut self.operands);
-        let first: &[Kind] = if self.skips_first { self.program.first.get(1..).unwrap_or_default() } else { &self.program.first };
-        let fixed = first.len().min(operands.len());
-        for ((at, place), kind) in operands[..fixed].iter().zip(first) {
-            self.operand(*kind, *at, place);
-        }
-        let rest = &operands[fixed..];
-        if self.takes_command(rest) {
-            self.look_for_input(operands.len());
-            return;
-        }
-        if let Some((at, _)) = rest.first().filter(|_| self.program.is(Trait::Remote)) {
-            self.remote(&self.words[*at..]);
-        }
-        let last = if rest.len() > 1 && !self.has_into { self.program.last } else { None };
-        for (index, (at, place)) in rest.iter().enumerate() {
-            let kind = if index + 1 == rest.len() { last.or(self.program.rest) } else { self.program.rest };
-            self.operand(kind.unwrap_or(Kind::Text), *at, place);
-        }
-        self.without_operands(operands.len());
-        if self.program.is(Trait::Here) && !self.has(Mode::Stdout) || self.has(Mode::Here) {
-            self.effects.paths.push(here(&self.place, Access::Write));
-        }
-        self.effects.is_unclear |= self.program.is(Trait::Unseen);
-        if self.given.more && self.changes_operands() {
-            self.effects.paths.push(unknown("...", Access::Destroy));
-        }
-    }
-
-    fn changes_operands(&self) -> bool {
-        let changing = |kind: Option<Kind>| matches!(kind, Some(Kind::Destroy | Kind::Target)) && !self.has(Mode::Stdout);
-        changing(self.program.rest) || changing(self.program.last) || self.has(Mode::Edit)
-    }
-
-    /// Programs that look at the directory that they stand in, and interpreters that read their program.
-    fn without_operands(&mut self, count: usize) {
-        let fixed = self.program.first.len() - usize::from(self.skips_first && !self.program.first.is_empty());
-        if count <= fixed && matches!(self.program.rest, Some(Kind::Tree | Kind::Deep)) && !self.has(Mode::Names) {
-            let access = self.reading(self.program.rest.unwrap_or(Kind::Tree));
-            self.effects.paths.push(here(&self.place, access));
-        } else if count <= fixed && self.has(Mode::Recursive) && self.program.rest == Some(Kind::Read) && self.program.last.is_none() {
-            self.effects.paths.push(here(&self.place, Access::Deep { hidden: true }));
-        }
-        self.look_for_input(count);
-    }
-
-    fn operand(&mut self, kind: Kind, at: usize, place: &Place) {
-        let word = &self.words[at];
-        if self.program.is(Trait::Plus) && word.text.starts_with('+') {
-            self.effects.is_unclear = true;
-            return;
-        }
-        // It opens `x|` and `>x` as a shell would.
-        let is_opened = program_name(&self.words[0].text) == "perl" && at > 0;
-        let text = word.text.trim();
-        self.effects.is_unclear |= is_opened && (text.starts_with(['|', '>', '+']) || text.ends_with('|'));
-        let own = std::mem::replace(&mut self.place, place.clone());
-        match kind {
-            Kind::Code if self.name_is_sed() => self.word(Kind::Sed, word, at),
-            Kind::Code if self.program.exact("--source").is_some() => self.word(Kind::Awk, word, at),
-            _ if self.has(Mode::Edit) && matches!(kind, Kind::Read | Kind::Unsure) => self.write(word),
-            _ => self.word(kind, word, at),
-        }
-        self.place = own;
-    }
-
-    fn name_is_sed(&self) -> bool {
-        self.program.exact("--regexp-extended").is_some()
-    }
-
-    /// The command among the operands, if the program runs one.
-    fn takes_command(&mut self, rest: &[(usize, Place)]) -> bool {
-        let at = rest.first().map(|(at, _)| *at);
-        let words = at.map_or(&[][..], |at| &self.words[at..]);
-        let more = self.given.more;
-        if self.program.is(Trait::Guess) {
-            self.guess(1);
-        } else if self.program.is(Trait::ShellText) {
-            self.effects.inner.extend(shell_text(words, more, &mut self.effects.is_unclear));
-        } else if self.program.is(Trait::ShellTexts) {
-            for word in words {
-                self.effects.inner.extend(shell_text(std::slice::from_ref(word), more, &mut self.effects.is_unclear));
-            }
-        } else if self.program.is(Trait::Command) || self.program.is(Trait::CommandAndMore) {
-            special::command(self, at);
-        } else if self.program.is(Trait::Runner) {
-            let after = self.words.iter().position(|word| word.text == "--").map(|at| at + 1);
-            special::command(self, after.or(at));
-        } else {
-            return false;
-        }
-        true
     }
 }
 

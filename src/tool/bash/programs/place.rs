@@ -1,6 +1,6 @@
 //! Which paths a command names, as written: resolving them needs the file system and is done elsewhere.
 
-use super::word::Argument;
+use super::word::{Argument, Found};
 
 /// A path that a command or a redirection names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,14 @@ pub struct PathUse {
     pub text: String,
 }
 
+impl PathUse {
+    /// Whether it is the directory of a command, and only running would tell which that is.
+    #[must_use]
+    pub fn is_unknown_place(&self) -> bool {
+        self.anchor == Anchor::Unknown && self.access == Access::List && self.text == "." && self.rest.is_none()
+    }
+}
+
 /// What of a path is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rest {
@@ -24,6 +32,10 @@ pub enum Rest {
     Pattern(String),
     /// Begins like this.
     Unknown(String),
+    /// Everything that was found there, at any depth.
+    Found(Found),
+    /// The path is a file, or a directory in which files of these names are written.
+    Into(Vec<String>),
 }
 
 /// What a path is relative to.
@@ -33,6 +45,8 @@ pub enum Anchor {
     Directory(Vec<String>),
     /// The user's home.
     Home,
+    /// The top of the worktree.
+    Top,
     /// The value of a variable that the line does not set.
     Variable(String),
     /// Only running would tell.
@@ -88,13 +102,15 @@ pub(in crate::tool) struct Place {
     anchor: Anchor,
     /// What `pushd` has put aside.
     aside: Vec<Anchor>,
-    /// What `{}` stands for in what `find` runs.
+    /// What `{}` stands for in what `find` runs, and what a pipeline gives to `xargs`; nothing where that is not known.
     found: Vec<Argument>,
+    /// The text that stands for it.
+    mark: String,
 }
 
 impl Default for Place {
     fn default() -> Self {
-        Self { anchor: Anchor::Directory(Vec::new()), aside: Vec::new(), found: Vec::new() }
+        Self { anchor: Anchor::Directory(Vec::new()), aside: Vec::new(), found: Vec::new(), mark: "{}".to_owned() }
     }
 }
 
@@ -107,6 +123,21 @@ impl Place {
     /// The same place, in which `{}` stands for one of these.
     pub(in crate::tool) fn with_found(&self, found: Vec<Argument>) -> Self {
         Self { found, ..self.clone() }
+    }
+
+    /// The same place, in which this text stands for what was found.
+    pub(super) fn with_mark(&self, mark: &str) -> Self {
+        Self { mark: mark.to_owned(), ..self.clone() }
+    }
+
+    /// The text that stands for what was found.
+    pub(super) fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// What `{}` stands for.
+    pub(in crate::tool) fn found(&self) -> &[Argument] {
+        &self.found
     }
 
     /// After `cd` or `pushd` with these arguments.
@@ -170,11 +201,17 @@ pub(in crate::tool) fn path_uses(argument: &Argument, place: &Place, access: Acc
         // `<(x)` is a pipe from a command, which is judged by itself.
         return Vec::new();
     }
-    let is_found = argument.holes.first().is_some_and(|hole| hole.start == 0 && &argument.text[hole.clone()] == "{}");
-    if !is_found || place.found.is_empty() {
-        return vec![path_use(argument, place, access)];
+    let found = argument.holes.first().filter(|hole| hole.start == 0 && argument.text[(*hole).clone()] == place.mark);
+    let Some(hole) = found else { return vec![path_use(argument, place, access)] };
+    if place.found.is_empty() {
+        return vec![unknown("...", access)];
     }
-    place.found.iter().map(|found| path_use(found, place, access)).collect()
+    let rest = &argument.text[hole.end..];
+    let with_rest = |found: &Argument| match found.literal() {
+        Some(text) if argument.holes.len() == 1 => path_use(&Argument::plain(&format!("{text}{rest}")), place, access),
+        _ => path_use(found, place, access),
+    };
+    place.found.iter().map(with_rest).collect()
 }
 
 fn path_use(argument: &Argument, place: &Place, access: Access) -> PathUse {
@@ -205,10 +242,21 @@ fn path_use(argument: &Argument, place: &Place, access: Access) -> PathUse {
     let (path, rest) = match (unknown, hole) {
         (None, _) => (known, None),
         (Some(_), None) => (&known[..directory], Some(Rest::Pattern(text[from + directory..].to_owned()))),
-        (Some(_), Some(_)) => (&known[..directory], Some(Rest::Unknown(known[directory..].to_owned()))),
+        (Some(_), Some(_)) => {
+            let unknown = || Rest::Unknown(known[directory..].to_owned());
+            (&known[..directory], Some(argument.found.clone().map_or_else(unknown, Rest::Found)))
+        }
     };
     let path = if from > 0 { path.trim_start_matches('/') } else { path };
     PathUse { anchor, path: path.to_owned(), rest, access, text: text.to_owned() }
+}
+
+/// The same path from the top of the worktree, as git counts it in `HEAD:path`.
+pub(super) fn from_top(usage: PathUse) -> PathUse {
+    match usage.anchor {
+        Anchor::Directory(_) => PathUse { anchor: Anchor::Top, ..usage },
+        _ => usage,
+    }
 }
 
 /// The name of the variable, if it is written like those of the environment.

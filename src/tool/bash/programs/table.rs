@@ -20,6 +20,10 @@ pub(super) enum Kind {
     Read,
     Deep,
     Tree,
+    /// With everything below it that git tracks.
+    Tracked,
+    /// What a link leads to.
+    Linked,
     /// Names and sizes are seen.
     List,
     /// Counts as `> file`.
@@ -39,6 +43,14 @@ pub(super) enum Kind {
     Address,
     /// `text`, `@file`, `name=@file`.
     At,
+    /// A file, or the input, that names files which are read.
+    Listing,
+    /// Text, or without `=` a file.
+    Cookie,
+    /// `1,2:file`.
+    Lines,
+    /// A file of settings that is read, or changed.
+    Config,
     /// `source:target` of a container.
     Mount,
     /// A text that a shell reads, or the name of a program.
@@ -51,6 +63,8 @@ pub(super) enum Kind {
     Code,
     Sed,
     Awk,
+    /// A program of jq or yq.
+    Filter,
     /// The file with the program that is run.
     ScriptFile,
     /// A file with what is run, such as a makefile.
@@ -95,6 +109,8 @@ pub(super) enum Mode {
     Here,
     /// The last operand is run with all that follows.
     Runs,
+    /// A link that is relative to itself.
+    Symbolic,
 }
 
 /// What is special about a program.
@@ -134,6 +150,10 @@ pub(super) enum Trait {
     Remote,
     /// An operand that begins with `+` is a command of the program.
     Plus,
+    /// An operand that begins with `@` names a file with more words.
+    Lists,
+    /// Without a path all that git tracks here is read.
+    Tracked,
     /// Runs what the worktree holds: a word that is not known makes that no worse.
     Builds,
     /// Read by code of its own.
@@ -183,6 +203,7 @@ impl Kind {
             | Self::SshSetting
             | Self::CmakeSetting
             | Self::RustcSetting
+            | Self::Config
             | Self::Destroy => true,
             Self::Mode(mode) => matches!(mode, Mode::Edit | Mode::Destroys | Mode::Runs),
             _ => false,
@@ -346,6 +367,8 @@ fn trait_of(word: &'static str) -> Option<Trait> {
         "starts-shell" => Trait::StartsShell,
         "remote" => Trait::Remote,
         "plus" => Trait::Plus,
+        "lists" => Trait::Lists,
+        "tracks" => Trait::Tracked,
         "builds" => Trait::Builds,
         _ => Trait::Special(word.strip_prefix('%')?),
     })
@@ -359,6 +382,13 @@ fn kind(word: &str) -> Kind {
         "read" => Kind::Read,
         "deep" => Kind::Deep,
         "tree" => Kind::Tree,
+        "tracked" => Kind::Tracked,
+        "linked" => Kind::Linked,
+        "listing" => Kind::Listing,
+        "cookie" => Kind::Cookie,
+        "lines" => Kind::Lines,
+        "config" => Kind::Config,
+        "filter" => Kind::Filter,
         "list" => Kind::List,
         "write" => Kind::Write,
         "target" => Kind::Target,
@@ -395,6 +425,7 @@ fn kind(word: &str) -> Kind {
         "destroys" => Kind::Mode(Mode::Destroys),
         "here" => Kind::Mode(Mode::Here),
         "runs" => Kind::Mode(Mode::Runs),
+        "symbolic" => Kind::Mode(Mode::Symbolic),
         "unsure" => Kind::Unsure,
         _ => Kind::Text,
     }

@@ -33,6 +33,8 @@ pub(super) struct Walk<'a, 'b> {
     pub skips_first: bool,
     pub has_into: bool,
     pub has_code: bool,
+    /// The file of settings that an option names.
+    pub config: Option<Argument>,
 }
 
 impl Walk<'_, '_> {

@@ -17,6 +17,19 @@ pub(in crate::tool) struct Argument {
     pub tilde: bool,
     /// Came out of braces.
     pub braced: bool,
+    /// Ends in a hole that stands for whatever was found below a directory.
+    pub found: Option<Found>,
+}
+
+/// What of a directory was found, by `find` and the like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// A pattern for the name of what was found, or of a directory on the way to it; `None` for everything.
+    pub name: Option<String>,
+    /// Also names that begin with a dot.
+    pub hidden: bool,
+    /// Also what git ignores.
+    pub ignored: bool,
 }
 
 /// Expansions whose value never begins with `-` and is never more than one word.
@@ -49,6 +62,19 @@ impl Argument {
         self
     }
 
+    /// Something below this directory, whose name is known only when it is found.
+    pub(in crate::tool) fn below(&self, found: Found) -> Self {
+        let mut file = self.clone();
+        if !file.text.ends_with('/') {
+            file.text.push('/');
+        }
+        let at = file.text.len();
+        file.text.push_str("{}");
+        file.holes.push(at..file.text.len());
+        file.found = Some(found);
+        file
+    }
+
     /// What stands behind the first `from` bytes.
     pub(super) fn behind(&self, from: usize) -> Self {
         let holes = self.holes.iter().filter(|hole| hole.start >= from).map(|hole| hole.start - from..hole.end - from);
@@ -59,6 +85,7 @@ impl Argument {
             glob: self.glob.filter(|at| *at >= from).map(|at| at - from),
             tilde: from == 0 && self.tilde,
             braced: self.braced,
+            found: self.found.clone(),
         }
     }
 

@@ -79,13 +79,13 @@ pub(in super::super) fn read(text: &str) -> Option<Found> {
                         found.runs.push(literal_behind(&characters, open + 1).filter(|_| characters[open] == '(')?);
                     }
                     "getline" => {
-                        let next = characters[at..].iter().position(|next| matches!(next, '<' | ';' | '}' | ')' | '\n'));
-                        if let Some(next) = next.filter(|next| characters[at + next] == '<') {
-                            found.reads.push(literal_behind(&characters, at + next + 1)?);
+                        let next = behind_variable(&characters, at)?;
+                        if characters.get(next) == Some(&'<') {
+                            found.reads.push(literal_behind(&characters, next + 1)?);
                         }
                     }
                     // It names the files that are read, and may be set.
-                    "ARGV" | "ARGC" => return None,
+                    "ARGV" | "ARGC" | "SYMTAB" | "FUNCTAB" => return None,
                     "close" | "fflush" => {}
                     _ => {}
                 }
@@ -114,6 +114,24 @@ fn end_of(characters: &[char], from: usize, mark: char) -> Option<usize> {
             _ => at += 1,
         }
     }
+}
+
+/// What stands behind the variable that `getline` may have; nothing where it is more than a name with a simple subscript.
+fn behind_variable(characters: &[char], from: usize) -> Option<usize> {
+    let skip = |at: usize, wanted: fn(char) -> bool| at + characters[at..].iter().take_while(|next| wanted(**next)).count();
+    let mut at = skip(from, char::is_whitespace);
+    at = skip(at, |next| next == '$');
+    at = skip(at, |next| next.is_alphanumeric() || next == '_');
+    if characters.get(at) == Some(&'[') {
+        at = skip(at + 1, |next| next.is_alphanumeric() || matches!(next, '_' | '+' | '$' | ' '));
+        if characters.get(at) != Some(&']') {
+            return None;
+        }
+        at += 1;
+    }
+    let at = skip(at, |next| next == ' ' || next == '\t');
+    let is_plain = characters.get(at).is_none_or(|next| matches!(next, '<' | '>' | '=' | '!' | ';' | '}' | ')' | '\n' | '&' | '|' | '?'));
+    is_plain.then_some(at)
 }
 
 /// The text that stands here in quotes, if nothing is joined to it.
@@ -182,7 +200,10 @@ mod tests {
         assert_eq!(read("{ print | \"sort -n\" }"), Some(found(&[], &[], &["sort -n"])));
         assert_eq!(read("BEGIN { system(\"rm x\") }"), Some(found(&[], &[], &["rm x"])));
         assert_eq!(read("BEGIN { \"date\" | getline d }"), Some(found(&[], &[], &["date"])));
-        assert_eq!(read("BEGIN { while ((getline l < \"in\") > 0) print l }"), Some(found(&[], &["in"], &[])));
+        for variable in ["l", "", "$1", "a[n++]", "$NF"] {
+            let program = format!("BEGIN {{ while ((getline {variable} < \"in\") > 0) print l }}");
+            assert_eq!(read(&program), Some(found(&[], &["in"], &[])), "{program}");
+        }
     }
 
     #[test]
@@ -192,6 +213,9 @@ mod tests {
             "{ system($1) }",
             "{ print | $1 }",
             "{ print > \"a\" $1 }",
+            "BEGIN { while ((getline a[\")\"] < \"x\") > 0) print }",
+            "BEGIN { getline < f }",
+            "BEGIN { SYMTAB[\"NF\"] = 1 }",
             "{ system(\"rm \" $1) }",
             "@load \"x\"",
             "{ print \"a",

@@ -76,7 +76,6 @@ const RUN: &[(&str, &str)] = &[
     ("tclsh", "tclsh <<< 'exec zap x'"),
     ("m4", "m4 <<< 'syscmd(zap x)'"),
     ("ed", "echo '!zap x' | ed -s a.txt"),
-    ("gdb", "gdb -batch -x /dev/stdin <<< 'shell zap x'"),
 ];
 
 /// Lines that print what the home directory keeps.

@@ -1,6 +1,6 @@
 //! `tar`: its letters may stand without a dash, and what a file is for depends on what is done.
 
-use super::{
+use super::super::{
     inner::shell_text,
     place::{Access, Place, here, path_uses},
     walk::Walk,

@@ -1,10 +1,12 @@
 //! Programs whose words no line of a table can describe.
 
+mod tar;
+
 use super::{
     effects::Inner,
     inner::shell_text,
+    listing::names_in,
     place::{Access, path_uses},
-    tar,
     walk::Walk,
     word::Argument,
 };
@@ -73,6 +75,7 @@ pub(super) fn apply(name: &str, walk: &mut Walk<'_, '_>) {
             // What it is told by its input is not in the line.
             walk.guess(1);
         }
+        "ip" => ip(walk, &operands),
         "parallel" => parallel(walk, &operands),
         _ => walk.guess(1),
     }
@@ -88,11 +91,28 @@ pub(super) fn command(walk: &mut Walk<'_, '_>, at: Option<usize>) {
     };
     let at = at + usize::from(walk.words[at].text == "--");
     let mut words = walk.words.get(at..).unwrap_or_default().to_vec();
+    if adds {
+        walk.effects.found_in = given_names(walk, at);
+        walk.effects.place = walk.effects.place.with_mark("{}");
+    }
     if adds && let Some(mark) = replacement(&walk.words[..at]) {
         words = words.into_iter().map(|word| word.with_hole_at(&mark)).collect();
+        walk.effects.place = walk.effects.place.with_mark(&mark);
         more = walk.given.more;
     }
     walk.effects.inner.push(Inner::Words { words, more });
+}
+
+/// The names that `xargs` is given, if they are known.
+fn given_names(walk: &Walk<'_, '_>, at: usize) -> Vec<Argument> {
+    let has = |options: &[&str]| walk.words[..at].iter().any(|word| options.iter().any(|option| word.text.starts_with(option)));
+    if has(&["-a", "--arg-file", "-d", "--delim"]) {
+        return Vec::new();
+    }
+    match walk.given.input {
+        Some(text) => names_in(text),
+        None => walk.given.place.found().to_vec(),
+    }
 }
 
 /// What `xargs` replaces by a line, if it does.
@@ -158,12 +178,32 @@ fn git_config(walk: &mut Walk<'_, '_>, operands: &[usize]) {
         Some("set" | "unset" | "rename-section" | "remove-section" | "edit") => &words[1..],
         _ => words.as_slice(),
     };
+    let removes = walk.words.iter().any(|word| word.text.starts_with("--unset") || word.text.starts_with("--re"));
+    let changes = words.len() > 1 || words.len() < operands.len() || removes;
+    if let Some(file) = walk.config.clone().filter(|_| changes && !is_query) {
+        walk.write(&file);
+    }
     // One word is a question.
     if is_query || words.len() < 2 {
         return;
     }
     let kind = super::table::Kind::GitSetting;
     walk.effects.is_unclear |= !super::languages::is_harmless_setting(kind, words[0]) || words[1].text.starts_with('!');
+}
+
+/// `ip netns exec NAME COMMAND`, and what is short for it; everything else of it names no program and no file.
+fn ip(walk: &mut Walk<'_, '_>, operands: &[usize]) {
+    let begins = |index: usize, name: &str| {
+        let word = operands.get(index).map(|at| walk.words[*at].text.as_str());
+        word.is_some_and(|word| !word.is_empty() && name.starts_with(word))
+    };
+    if begins(0, "netns") || begins(0, "vrf") {
+        walk.effects.is_unclear |= walk.given.more || walk.words.iter().any(|word| !word.is_literal());
+        if begins(1, "exec") {
+            walk.notes.is_exact = true;
+            command(walk, operands.get(3).copied());
+        }
+    }
 }
 
 /// The words before `:::` are a shell's text, if nothing in them is replaced.
@@ -178,5 +218,25 @@ fn parallel(walk: &mut Walk<'_, '_>, operands: &[usize]) {
     for file in walk.words.iter().filter(|word| word.text.starts_with('/')) {
         walk.effects.paths.extend(path_uses(file, &walk.place, Access::Unsure));
     }
-    walk.effects.inner.extend(shell_text(&words, walk.given.more, &mut walk.effects.is_unclear));
+    let is_word = |word: &Argument| {
+        word.is_literal() && !word.text.is_empty() && word.text.chars().all(|c| c.is_alphanumeric() || "_-./=,+:@%{}".contains(c))
+    };
+    if !words.iter().all(is_word) {
+        walk.effects.inner.extend(shell_text(&words, walk.given.more, &mut walk.effects.is_unclear));
+        return;
+    }
+    // Each of what stands behind `:::`, or of the lines that it reads, is added or replaces `{}`.
+    let behind = &walk.words[from + words.len()..];
+    walk.effects.found_in = match behind.first() {
+        None if !walk.words[..from].iter().any(|word| word.text.starts_with("-a") || word.text.starts_with("--arg")) => {
+            walk.given.place.found().to_vec()
+        }
+        Some(_) if behind.iter().all(|word| !word.text.starts_with("::::")) => {
+            behind.iter().filter(|word| !word.text.starts_with(":::")).cloned().collect()
+        }
+        _ => Vec::new(),
+    };
+    let more = walk.given.more || !words.iter().any(|word| word.text.contains("{}"));
+    let words = words.into_iter().map(|word| word.with_hole_at("{}")).collect();
+    walk.effects.inner.push(Inner::Words { words, more });
 }

@@ -253,5 +253,5 @@ fn a_file_of_somebody_else_keeps_its_owner_and_its_group() {
         std::os::unix::fs::chown(keep.path().join("file"), Some(1), Some(54321)).unwrap();
         command.uid(65534).gid(65534).env(PLACE, keep.path());
     };
-    crate::project::tests::support::again("tool::save::tests::a_file_of_somebody_else_keeps_its_owner_and_its_group", prepare, body);
+    crate::project::tests::support::again("file::save::tests::a_file_of_somebody_else_keeps_its_owner_and_its_group", prepare, body);
 }

@@ -19,18 +19,21 @@ use rustix::{
 };
 
 #[cfg(unix)]
-use super::unfinished::{self, Note};
+use self::unfinished::Note;
 #[cfg(unix)]
+use crate::file::new_mode;
 use crate::{
-    file::{
-        new_mode,
-        open::{Error, system},
-    },
+    file::open::{Error, system},
     stdx::paths::AbsPath,
 };
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod attributes;
+pub mod lock;
+pub mod unfinished;
+
 /// Larger files are not changed by tools: they are read into memory as a whole.
-pub(crate) const MAX_BYTES: u64 = 32 * 1024 * 1024;
+pub const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What stands at the path before.
 #[derive(Debug, Clone, Copy)]
@@ -176,7 +179,7 @@ impl Target<'_> {
             }
             // Before the mode: the bits of the group are the mask of an access list.
             #[cfg(any(target_os = "linux", target_os = "android"))]
-            system::open_file(self.real).and_then(|old| super::save_attributes::copy(&old, &file)).map_err(|_| Failure::Attributes)?;
+            system::open_file(self.real).and_then(|old| attributes::copy(&old, &file)).map_err(|_| Failure::Attributes)?;
             fchmod(&file, Mode::from_raw_mode(old.permissions().mode() & 0o7777))?;
         } else if let Some(wanted) = new_mode::wanted(self.directory, 0o666, self.ground.mask) {
             new_mode::give(&file, wanted)?;
@@ -304,5 +307,4 @@ fn reserve(_: &File, _: usize) -> io::Result<()> {
 }
 
 #[cfg(all(test, unix))]
-#[path = "save_tests.rs"]
 mod tests;

@@ -1,0 +1,7 @@
+//! Changes by tools, commands, editors and people, taken back and made again, in directories of every kind.
+
+mod commands;
+mod editors;
+mod random;
+mod reverts;
+mod support;

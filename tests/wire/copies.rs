@@ -1,0 +1,177 @@
+//! Copies of conversations: forks, exports, imports.
+
+use serde_json::{Value, json};
+
+use super::support::{
+    client::{Client, text},
+    fixture::Fixture,
+    model_server::{Answer, openai},
+};
+
+const ID: &str = "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+
+fn texts(list: &Value) -> Vec<String> {
+    list.as_array().unwrap().iter().map(text).collect()
+}
+
+/// The messages as they are in any snapshot.
+fn without_cursors(mut messages: Value) -> Value {
+    for message in messages.as_array_mut().unwrap() {
+        message["cursor"] = Value::Null;
+    }
+    messages
+}
+
+/// Two answered prompts; the second one has a tool call.
+async fn conversation(fixture: &Fixture, client: &mut Client) -> String {
+    let session = client.session().await;
+    fixture.models.push(Answer::openai_text("first answer"));
+    client.prompt(&session, "first").await;
+    fixture.models.push(Answer::openai_calls(&[("call_1", "read", json!({ "filePath": "a.txt" }))]));
+    fixture.models.push(Answer::openai_text("second answer"));
+    client.prompt(&session, "second").await;
+    session
+}
+
+#[tokio::test]
+async fn a_fork_goes_on_by_itself() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = conversation(&fixture, &mut client).await;
+    client.call("session.update", json!({ "sessionID": session, "title": "Parser" })).await;
+    let original = client.call("session.messages", json!({ "sessionID": session })).await;
+
+    let params = json!({ "sessionID": session, "id": ID });
+    let fork = client.call("session.fork", params.clone()).await;
+    assert_eq!((&fork["id"], &fork["title"], &fork["cost"]), (&json!(ID), &json!("Parser (fork #1)"), &json!(0.0)));
+    assert_eq!(client.call("session.fork", params).await, fork, "the same call again");
+    assert_eq!(
+        client.refused("session.fork", json!({ "sessionID": session, "id": ID, "messageID": original[2]["info"]["id"] })).await["data"]["kind"],
+        "conflict"
+    );
+    let copied = client.call("session.messages", json!({ "sessionID": ID })).await;
+    assert_eq!(texts(&copied), texts(&original));
+    for (one, other) in copied.as_array().unwrap().iter().zip(original.as_array().unwrap()) {
+        assert_ne!(one["info"]["id"], other["info"]["id"]);
+        assert!(one["parts"].as_array().unwrap().iter().all(|part| part["sessionID"] == ID && part["messageID"] == one["info"]["id"]));
+    }
+    assert_eq!(copied[1]["info"]["parentID"], copied[0]["info"]["id"]);
+    assert_eq!(copied[0]["info"]["state"], "answered");
+
+    // The model is told the copied conversation, with the call and its result.
+    fixture.models.push(Answer::openai_text("third answer"));
+    client.prompt(ID, "third").await;
+    let request = fixture.models.requests().pop().unwrap().body;
+    let roles: Vec<&str> = request["messages"].as_array().unwrap().iter().map(|message| message["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["system", "user", "assistant", "user", "assistant", "tool", "assistant", "user"]);
+    let after = client.call("session.messages", json!({ "sessionID": session })).await;
+    assert_eq!(without_cursors(after), without_cursors(original.clone()), "the original stays as it was");
+
+    let early = client.call("session.fork", json!({ "sessionID": session, "messageID": original[2]["info"]["id"] })).await;
+    let kept = client.call("session.messages", json!({ "sessionID": early["id"] })).await;
+    assert_eq!(texts(&kept), ["first", "first answer"]);
+    let unknown = json!({ "sessionID": session, "messageID": "msg_01ARZ3NDEKTSV4RRFFQ69G5FAV" });
+    assert_eq!(client.refused("session.fork", unknown).await["data"]["kind"], "not_found");
+}
+
+#[tokio::test]
+async fn a_turn_that_runs_and_prompts_that_wait_are_not_copied() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = conversation(&fixture, &mut client).await;
+    fixture.models.push(Answer::sse([openai::text("half")]).hang());
+    client.subscribe(json!({ "types": ["message.part.delta"] })).await;
+    client.call("session.submit", json!({ "sessionID": session, "parts": "third" })).await;
+    client.event_of("message.part.delta").await;
+    client.call("session.submit", json!({ "sessionID": session, "parts": "fourth" })).await;
+    let fork = client.call("session.fork", json!({ "sessionID": session })).await;
+    let copied = client.call("session.messages", json!({ "sessionID": fork["id"] })).await;
+    assert_eq!(texts(&copied).first().unwrap(), "first");
+    assert_eq!(texts(&copied).last().unwrap(), "second answer");
+    assert_eq!(
+        client.call("session.export", json!({ "sessionID": session })).await["messages"].as_array().unwrap().len(),
+        copied.as_array().unwrap().len()
+    );
+    client.call("session.abort", json!({ "sessionID": session })).await;
+}
+
+/// A copy without what is new in every copy.
+fn comparable(mut export: Value) -> Value {
+    let mut ids = std::collections::BTreeMap::new();
+    fn visit(value: &mut Value, ids: &mut std::collections::BTreeMap<String, String>) {
+        match value {
+            Value::String(text) if ["ses_", "msg_", "prt_"].iter().any(|prefix| text.starts_with(prefix)) => {
+                let count = ids.len();
+                *text = ids.entry(text.clone()).or_insert_with(|| format!("id {count}")).clone();
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| visit(item, ids)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| visit(field, ids)),
+            _ => {}
+        }
+    }
+    visit(&mut export, &mut ids);
+    for message in export["messages"].as_array_mut().unwrap() {
+        message["cursor"] = Value::Null;
+    }
+    for field in ["projectID", "directory"] {
+        export["session"][field] = Value::Null;
+    }
+    export["session"]["time"]["updated"] = Value::Null;
+    export
+}
+
+#[tokio::test]
+async fn an_export_comes_back_as_it_was() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = conversation(&fixture, &mut client).await;
+    let todos = json!({ "todos": [{ "content": "x", "status": "pending", "priority": "low" }] });
+    fixture.models.push(Answer::openai_calls(&[("call_2", "todowrite", todos)]));
+    fixture.models.push(Answer::openai_text("noted"));
+    client.prompt(&session, "third").await;
+    let export = client.call("session.export", json!({ "sessionID": session })).await;
+    assert_eq!((&export["format"], export["todos"].as_array().unwrap().len()), (&json!(1), 1));
+    std::fs::create_dir(fixture.path("plain")).unwrap();
+    let imported = client.call("session.import", json!({ "directory": fixture.path("plain"), "session": export })).await;
+    assert_eq!(imported["directory"], fixture.path("plain").to_str().unwrap());
+    let again = client.call("session.export", json!({ "sessionID": imported["id"] })).await;
+    assert_eq!(comparable(again), comparable(export));
+    assert_eq!(client.call("session.todo", json!({ "sessionID": imported["id"] })).await[0]["content"], "x");
+}
+
+#[tokio::test]
+async fn an_imported_file_grants_nothing_and_must_be_whole() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = conversation(&fixture, &mut client).await;
+    let export = client.call("session.export", json!({ "sessionID": session })).await;
+    let changed = |pointer: &str, value: Value| {
+        let mut export = export.clone();
+        *export.pointer_mut(pointer).unwrap() = value;
+        export
+    };
+    for (pointer, value, fault) in [
+        ("/format", json!(2), "format 2"),
+        ("/messages/1/info/parentID", json!("msg_01ARZ3NDEKTSV4RRFFQ69G5FAV"), "messages[1]"),
+        ("/messages/2/info/id", export["messages"][0]["info"]["id"].clone(), "messages[2]"),
+        ("/messages/1/info/cost", json!(-1.0), "messages[1]"),
+    ] {
+        let error = client.refused("session.import", json!({ "session": changed(pointer, value) })).await;
+        assert_eq!(error["code"], -32602, "{error}");
+        assert!(error["message"].as_str().unwrap().contains(fault), "{error}");
+    }
+    let mut hostile = export.clone();
+    hostile["session"]["mode"] = json!("all");
+    hostile["session"]["parentID"] = json!(session);
+    hostile["session"]["title"] = json!("a\nb\u{1b}[31m");
+    hostile["messages"][3]["info"]["time"] = json!({ "created": 1 });
+    let call = hostile["messages"][3]["parts"].as_array().unwrap().iter().position(|part| part["type"] == "tool").unwrap();
+    hostile["messages"][3]["parts"][call]["state"] = json!({ "status": "running", "input": {}, "time": { "start": 1 } });
+    let imported = client.call("session.import", json!({ "session": hostile })).await;
+    assert!(imported.get("mode").is_none() && imported.get("parentID").is_none(), "{imported}");
+    assert!(!imported["title"].as_str().unwrap().contains(['\n', '\u{1b}']), "{imported}");
+    let messages = client.call("session.messages", json!({ "sessionID": imported["id"] })).await;
+    assert!(messages[3]["info"]["time"]["completed"].is_number());
+    assert_eq!(messages[3]["parts"][call]["state"]["status"], "error");
+    assert_eq!(client.call("session.status", json!({})).await, json!({}));
+}

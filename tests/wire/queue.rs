@@ -1,0 +1,175 @@
+//! Prompts that wait: listed, moved, changed, removed; and prompts that enter the running turn.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::support::{
+    client::{Client, text},
+    fixture::Fixture,
+    model_server::{Answer, openai},
+};
+
+fn texts(list: &Value) -> Vec<String> {
+    list.as_array().unwrap().iter().map(text).collect()
+}
+
+/// A session in a turn whose first answer ends when the gate opens.
+async fn busy(fixture: &Fixture, client: &mut Client) -> (String, Arc<Notify>) {
+    let gate = Arc::new(Notify::new());
+    let frames = [openai::text("half"), openai::finish("stop"), openai::DONE.to_owned()];
+    fixture.models.push(Answer::sse(frames).gate(1, &gate));
+    let session = client.session().await;
+    client.subscribe(json!({ "sessionID": session })).await;
+    client.call("session.submit", json!({ "sessionID": session, "parts": "first" })).await;
+    client.event_of("message.part.delta").await;
+    (session, gate)
+}
+
+async fn idle(client: &Client) {
+    client.event(|event| event["type"] == "session.status" && event["properties"]["status"]["type"] == "idle").await;
+}
+
+/// The texts of the prompts that wait.
+async fn queue(client: &mut Client, session: &str) -> Vec<String> {
+    let queue = client.call("session.queue", json!({ "sessionID": session })).await;
+    queue.as_array().unwrap().iter().map(|prompt| prompt["parts"][0]["text"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn state(client: &mut Client, session: &str, id: &Value) -> Value {
+    client.call("session.message", json!({ "sessionID": session, "messageID": id })).await["info"]["state"].clone()
+}
+
+async fn submit(client: &mut Client, session: &str, prompt: &str) -> Value {
+    let submitted = client.call("session.submit", json!({ "sessionID": session, "parts": prompt })).await;
+    assert_eq!(submitted["queued"], true);
+    submitted["messageID"].clone()
+}
+
+/// What the model was asked last, as role and text.
+fn asked(fixture: &Fixture) -> Vec<(String, String)> {
+    let messages = fixture.models.requests().into_iter().rfind(|request| request.body["model"] == "main").unwrap().body["messages"].clone();
+    let text = |message: &Value| message["content"].as_str().map_or_else(|| message["content"].to_string(), str::to_owned);
+    let message = |message: &Value| (message["role"].as_str().unwrap().to_owned(), text(message));
+    messages.as_array().unwrap().iter().skip(1).map(message).collect()
+}
+
+#[tokio::test]
+async fn the_queue_can_be_listed_moved_changed_and_emptied() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let (session, gate) = busy(&fixture, &mut client).await;
+    let mut ids = Vec::new();
+    for prompt in ["a", "b", "c"] {
+        ids.push(submit(&mut client, &session, prompt).await);
+    }
+    assert_eq!(queue(&mut client, &session).await, ["a", "b", "c"]);
+    let moved = json!({ "sessionID": session, "messageID": ids[2], "before": ids[0] });
+    assert_eq!(client.call("session.queue.move", moved).await, true);
+    assert_eq!(client.call("session.queue.move", json!({ "sessionID": session, "messageID": ids[0] })).await, true);
+    assert_eq!(queue(&mut client, &session).await, ["c", "b", "a"]);
+    let replaced = json!({ "sessionID": session, "messageID": ids[1], "parts": [{ "type": "text", "text": "B" }, { "type": "text", "text": "more" }] });
+    assert_eq!(client.call("session.queue.replace", replaced).await["messageID"], ids[1]);
+    assert_eq!(client.call("session.queue.remove", json!({ "sessionID": session, "messageID": ids[2] })).await, true);
+    assert_eq!(client.call("session.queue.remove", json!({ "sessionID": session, "messageID": ids[2] })).await, false);
+    assert_eq!(state(&mut client, &session, &ids[2]).await, "cancelled");
+    let late = json!({ "sessionID": session, "messageID": ids[2], "parts": "x" });
+    assert_eq!(client.refused("session.queue.replace", late).await["data"]["kind"], "conflict");
+    let nowhere = json!({ "sessionID": session, "messageID": ids[0], "before": ids[2] });
+    assert_eq!(client.refused("session.queue.move", nowhere).await["data"]["kind"], "conflict");
+
+    fixture.models.push(Answer::openai_text("to B"));
+    fixture.models.push(Answer::openai_text("to a"));
+    gate.notify_one();
+    idle(&client).await;
+    let said: Vec<String> = asked(&fixture).into_iter().map(|(_, text)| text).collect();
+    assert_eq!(said.len(), 5, "{said:?}");
+    assert!(said[2].contains('B') && said[2].contains("more") && said[4].contains('a'), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_queue_of_an_earlier_daemon_can_be_changed_before_it_starts() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let (session, _) = busy(&fixture, &mut client).await;
+    let one = submit(&mut client, &session, "one").await;
+    let two = submit(&mut client, &session, "two").await;
+    client.kill().await;
+    let mut client = Client::start(&fixture);
+    assert_eq!(client.call("session.queue.remove", json!({ "sessionID": session, "messageID": one })).await, true);
+    let queue = client.call("session.queue", json!({ "sessionID": session })).await;
+    assert_eq!((queue.as_array().unwrap().len(), &queue[0]["messageID"]), (1, &two));
+    fixture.models.push(Answer::openai_text("to two"));
+    fixture.models.push(Answer::openai_text("to three"));
+    client.prompt(&session, "three").await;
+    let messages = client.call("session.messages", json!({ "sessionID": session })).await;
+    assert!(texts(&messages).contains(&"to two".to_owned()) && texts(&messages).contains(&"to three".to_owned()), "{messages}");
+}
+
+#[tokio::test]
+async fn a_steering_prompt_is_read_before_the_next_step_of_the_turn() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    client.subscribe(json!({ "sessionID": session })).await;
+    let wait = json!({ "command": "while [ ! -e go ]; do sleep 0.01; done; echo went" });
+    fixture.models.push(Answer::openai_calls(&[("call_1", "bash", wait)]));
+    fixture.models.push(Answer::openai_text("steered"));
+    fixture.models.push(Answer::openai_text("queued"));
+    client.call("session.update", json!({ "sessionID": session, "mode": "all" })).await;
+    let turn = client.send("session.prompt", json!({ "sessionID": session, "parts": "first" })).await;
+    client.event(|event| event["properties"]["part"]["state"]["status"] == "running").await;
+    let later = submit(&mut client, &session, "later").await;
+    let steer = json!({ "sessionID": session, "parts": "use tabs", "messageID": "msg_01ARZ3NDEKTSV4RRFFQ69G5FAV" });
+    let entered = client.call("session.steer", steer.clone()).await["messageID"].clone();
+    assert_eq!(state(&mut client, &session, &entered).await, "queued");
+    std::fs::write(fixture.path("repo/go"), "").unwrap();
+    assert_eq!(text(&turn.answer().await["result"]), "steered");
+    idle(&client).await;
+
+    let request = fixture.models.requests().into_iter().filter(|request| request.body["model"] == "main").nth(1).unwrap();
+    let roles: Vec<&str> = request.body["messages"].as_array().unwrap().iter().map(|message| message["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["system", "user", "assistant", "tool", "user"]);
+    assert_eq!(request.body["messages"][4]["content"], "use tabs");
+    // In the next turn the conversation stands as it was held, with the prompt that waited at its end.
+    let said: Vec<String> = asked(&fixture).into_iter().map(|(role, text)| format!("{role}: {text}")).collect();
+    assert_eq!(said.len(), 6, "{said:?}");
+    assert_eq!((&*said[3], &*said[4], &*said[5]), ("user: use tabs", "assistant: steered", "user: later"));
+    assert_eq!(state(&mut client, &session, &entered).await, "answered");
+    assert_eq!(state(&mut client, &session, &later).await, "answered");
+    assert_eq!(client.call("session.steer", steer).await["messageID"], entered, "the same call changes nothing");
+    assert_eq!(client.call("session.queue", json!({ "sessionID": session })).await, json!([]));
+}
+
+#[tokio::test]
+async fn a_steering_prompt_makes_a_turn_that_was_about_to_end_go_on_and_a_late_one_is_a_prompt() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let (session, gate) = busy(&fixture, &mut client).await;
+    fixture.models.push(Answer::openai_text("second"));
+    client.call("session.steer", json!({ "sessionID": session, "parts": "and this" })).await;
+    gate.notify_one();
+    idle(&client).await;
+    let said = asked(&fixture);
+    assert_eq!(said.last().unwrap(), &("user".to_owned(), "and this".to_owned()));
+    fixture.models.push(Answer::openai_text("third"));
+    client.call("session.steer", json!({ "sessionID": session, "parts": "alone" })).await;
+    idle(&client).await;
+    assert_eq!(
+        texts(&client.call("session.messages", json!({ "sessionID": session })).await),
+        ["first", "half", "and this", "second", "alone", "third"]
+    );
+}
+
+#[tokio::test]
+async fn an_abort_cancels_a_steering_prompt_that_was_not_read() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let (session, _) = busy(&fixture, &mut client).await;
+    let entered = client.call("session.steer", json!({ "sessionID": session, "parts": "never" })).await["messageID"].clone();
+    client.call("session.abort", json!({ "sessionID": session })).await;
+    idle(&client).await;
+    assert_eq!(state(&mut client, &session, &entered).await, "cancelled");
+    assert_eq!(client.call("session.queue", json!({ "sessionID": session })).await, json!([]));
+}
