@@ -74,14 +74,14 @@ impl Fixture {
             ("POLYTREE_CONFIG_DIR", self.path("config")),
             ("POLYTREE_DATA_DIR", self.path("data")),
             ("POLYTREE_RUNTIME_DIR", self.path("run")),
-            // What runs on this machine is no part of a test.
+            // Model servers on this machine must not affect tests.
             ("POLYTREE_LOCAL_SERVERS", "off".into()),
         ]
     }
 }
 
 impl Drop for Fixture {
-    /// Ends the detached daemon that commands have started in this home, if there is one.
+    /// Stops the detached daemon in this home, if there is one.
     fn drop(&mut self) {
         let data = self.path("data");
         let begun = std::time::Instant::now();
@@ -89,10 +89,10 @@ impl Drop for Fixture {
             match owner {
                 Some(Owner { kind: OwnerKind::Detached, pid, .. }) => {
                     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-                    // It may just have gone by itself.
+                    // It may have exited by itself.
                     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
                 }
-                // A test's own child, which ends with its value.
+                // A child of the test, which is killed when its value is dropped.
                 Some(_) => return,
                 None => {}
             }
@@ -105,7 +105,7 @@ impl Drop for Fixture {
     }
 }
 
-/// Runs git; fails with what it says.
+/// Runs git; panics with its output if it fails.
 #[expect(clippy::disallowed_methods, reason = "tests run the real git")]
 pub fn git(directory: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
