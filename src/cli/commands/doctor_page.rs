@@ -108,7 +108,8 @@ fn daemon(report: &Diagnosis) -> Vec<Row> {
     let (memory, calls) = (&report.memory, &report.calls);
     let shares = memory.accounted.iter().filter(|share| share.bytes > 0).take(3);
     let shares: Vec<_> = shares.map(|share| format!("{} {}", text(&share.owner), size(share.bytes))).collect();
-    rows.push(row(["memory", &memory.resident.map_or_else(String::new, size), &faint(&shares.join(", "))]));
+    let memory = memory.resident.map_or_else(String::new, size);
+    rows.push(row(["memory", &format!("{memory} {}", faint(&format!("({})", shares.join(", "))))]));
     rows.push(row(["calls", &format!("{}, {} failed", calls.total, calls.failed.values().sum::<u64>())]));
     let (errors, warnings) = (count(report.log.errors, "error"), count(report.log.warnings, "warning"));
     rows.push(row(["log", &format!("level {}; {errors}, {warnings}", text(&report.log.level))]));

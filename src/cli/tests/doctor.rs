@@ -71,7 +71,7 @@ fn a_busy_daemon_in_all_its_parts() {
           data     /home/ann/data
           listens  /run/d.sock
           listens  ws://127.0.0.1:8080/
-          memory   19 MiB              events 1.0 MiB
+          memory   19 MiB (events 1.0 MiB)
           calls    12, 3 failed
           log      level debug; 1 error, 2 warnings
 
@@ -80,7 +80,7 @@ fn a_busy_daemon_in_all_its_parts() {
           12  websocket  unnamed     5 s   0 subscriptions, 0 requests, 68 KiB waiting for 30 s
 
         Sessions at work
-          ses_01ARZ3NDEKTSV4RRFFQ69G5FAA  busy for 2 min                bash for 3 s, grep for 0 ms, 2 queued  /w
+          ses_01ARZ3NDEKTSV4RRFFQ69G5FAA  busy for 2 min                       bash for 3 s, grep for 0 ms, 2 queued  /w
           ses_01ARZ3NDEKTSV4RRFFQ69G5FAB  failed 2 times, next attempt in 4 s
 
         Programs

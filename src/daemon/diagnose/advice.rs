@@ -11,7 +11,7 @@ use polytree_protocol::{
     session::SessionStatus,
 };
 
-use super::TIMED_OUT;
+use super::requester::TIMED_OUT;
 use crate::stdx::{
     human::{between, size},
     version::is_newer,
@@ -37,13 +37,15 @@ type Rule = (Severity, &'static str, fn(&Diagnosis) -> Vec<String>, &'static str
 #[rustfmt::skip]
 const RULES: &[Rule] = &[
     (Error, "daemon.silent", silent_daemon, "look at its log; `kill PID` ends it, and the next command starts a new one"),
-    (Error, "settings.invalid", invalid_settings, "correct the file; until then prompts are refused, everything else works"),
+    (Error, "settings.invalid", |report| error(report.settings.error.as_ref(), false, "the settings are invalid"), "correct the file; until then prompts are refused, everything else works"),
     (Warning, "settings.variable", |report| report.settings.unset.clone(),
         "set it in the environment that the command or the editor is started in, or remove it from the settings"),
-    (Error, "model.unusable", unusable_model, "`polytree models --all` shows what each provider needs"),
+    (Error, "model.unusable",
+        |report| report.settings.model_error.iter().map(|error| format!("the default model cannot be used: {error}")).collect(),
+        "`polytree models --all` shows what each provider needs"),
     (Info, "model.offline", no_provider, "set a key such as ANTHROPIC_API_KEY or OPENAI_API_KEY, or add a provider to the settings"),
-    (Warning, "store.silent", |report| store_error(report, true), "check the disk and the data directory"),
-    (Error, "store.unreadable", |report| store_error(report, false), "check the disk and the data directory"),
+    (Warning, "store.silent", |report| error(report.store.error.as_ref(), true, "the store does not answer"), "check the disk and the data directory"),
+    (Error, "store.unreadable", |report| error(report.store.error.as_ref(), false, "the store cannot be read"), "check the disk and the data directory"),
     (Error, "store.broken", damaged_store,
         "the next start of the daemon renames it to polytree.db.damaged-TIME and creates a new one; `sqlite3 FILE .recover` may save its contents"),
     (Warning, "store.set_aside",
@@ -67,8 +69,6 @@ const RULES: &[Rule] = &[
         "install bash"),
     (Warning, "turn.silent", |report| report.sessions.iter().filter_map(|session| silent_turn(report, session)).collect(),
         "session.abort, or Ctrl-C in `polytree run`, ends the turn"),
-    (Info, "index.partial", partial_indexes,
-        "search in a subdirectory, or exclude files that nobody searches in .gitignore or .ignore"),
     (Info, "index.unwatched", unwatched, "on Linux, raise fs.inotify.max_user_watches and fs.inotify.max_user_instances"),
 ];
 
@@ -103,16 +103,6 @@ fn silent_daemon(report: &Diagnosis) -> Vec<String> {
     text.collect()
 }
 
-fn invalid_settings(report: &Diagnosis) -> Vec<String> {
-    let error = report.settings.error.iter().filter(|error| !error.starts_with(TIMED_OUT));
-    error.map(|error| format!("the settings are invalid: {error}")).collect()
-}
-
-fn unusable_model(report: &Diagnosis) -> Vec<String> {
-    let (model, error) = (report.settings.model.iter(), report.settings.model_error.iter());
-    model.zip(error).map(|(model, error)| format!("the model {model} cannot be used: {error}")).collect()
-}
-
 fn no_provider(report: &Diagnosis) -> Vec<String> {
     let settings = &report.settings;
     let has_provider = settings.providers.iter().any(|provider| provider.connected && provider.id != "offline");
@@ -120,10 +110,9 @@ fn no_provider(report: &Diagnosis) -> Vec<String> {
     is_offline.then(|| "no model service is set up; only the built-in offline model answers".to_owned()).into_iter().collect()
 }
 
-fn store_error(report: &Diagnosis, timed_out: bool) -> Vec<String> {
-    let error = report.store.error.iter().filter(|error| error.starts_with(TIMED_OUT) == timed_out);
-    let problem = if timed_out { "does not answer" } else { "cannot be read" };
-    error.map(|error| format!("the store {problem}: {error}")).collect()
+/// An error of a part, if it is a timeout or not.
+fn error(error: Option<&String>, timed_out: bool, problem: &str) -> Vec<String> {
+    error.filter(|error| error.starts_with(TIMED_OUT) == timed_out).map(|error| format!("{problem}: {error}")).into_iter().collect()
 }
 
 fn damaged_store(report: &Diagnosis) -> Vec<String> {
@@ -172,17 +161,6 @@ fn silent_turn(report: &Diagnosis, session: &DiagnosisSession) -> Option<String>
         (None, None) => "its turn".to_owned(),
     };
     Some(format!("session {}: no sign of life from {source} for {}", session.id, between(sign, report.time)))
-}
-
-fn partial_indexes(report: &Diagnosis) -> Vec<String> {
-    let text = |index: &polytree_protocol::diagnose::DiagnosisIndex| {
-        let limit = index.partial.as_ref()?;
-        Some(format!(
-            "file.find knows only {} names of {}: it reached the limit of {limit}, and misses the deepest",
-            index.entries, index.directory
-        ))
-    };
-    report.projects.indexes.iter().filter_map(text).collect()
 }
 
 fn unwatched(report: &Diagnosis) -> Vec<String> {

@@ -115,7 +115,7 @@ fn settings_and_models() {
     "#]]
     .assert_eq(&after(|report| report.settings.unset = vec!["the variable KEY, which model in the settings names, is not set".into()]));
     expect![[r#"
-        Error model.unusable: the model test/main cannot be used: the provider test has no key: set TEST_KEY
+        Error model.unusable: the default model cannot be used: the provider test has no key: set TEST_KEY
             `polytree models --all` shows what each provider needs
     "#]]
     .assert_eq(&after(|report| report.settings.model_error = Some("the provider test has no key: set TEST_KEY".into())));
@@ -229,21 +229,13 @@ fn turns() {
 
 #[test]
 fn file_indexes() {
-    let index = |partial: Option<&str>, unwatched| DiagnosisIndex {
-        directory: "/home/ann".into(),
-        entries: 300_000,
-        unwatched,
-        partial: partial.map(str::to_owned),
-        ..DiagnosisIndex::default()
-    };
+    let index = |unwatched| DiagnosisIndex { directory: "/home/ann".into(), unwatched, ..DiagnosisIndex::default() };
     expect![[r#"
-        Info index.partial: file.find knows only 300000 names of /home/ann: it reached the limit of entries, and misses the deepest
-            search in a subdirectory, or exclude files that nobody searches in .gitignore or .ignore
         Info index.unwatched: 100 of 100 directories are not watched, so changes in them are found late
             on Linux, raise fs.inotify.max_user_watches and fs.inotify.max_user_instances
     "#]]
-    .assert_eq(&after(|report| report.projects.indexes = vec![index(None, 40), index(Some("entries"), 60)]));
-    assert_eq!(after(|report| report.projects.indexes = vec![index(None, 99)]), "");
+    .assert_eq(&after(|report| report.projects.indexes = vec![index(40), index(60)]));
+    assert_eq!(after(|report| report.projects.indexes = vec![index(99)]), "");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use polytree_protocol::{
     diagnose_machine::{DiagnosisDisk, DiagnosisMachine, DiagnosisPlace, DiagnosisProgram},
 };
 
-use super::PART_TIMEOUT;
+use super::requester::PART_TIMEOUT;
 use crate::{
     config::{Places, places},
     git::program,

@@ -6,8 +6,11 @@ pub mod offline;
 
 mod machine;
 mod parts;
+mod requester;
 
-use std::{convert::Infallible, fmt::Display, future::Future, sync::Arc, time::Duration};
+pub use requester::Requester;
+
+use std::{convert::Infallible, fmt::Display, future::Future, sync::Arc};
 
 use polytree_protocol::{
     PROTOCOL_VERSION,
@@ -16,49 +19,22 @@ use polytree_protocol::{
     session::SessionStatus,
 };
 
+use self::requester::{PART_TIMEOUT, TIMED_OUT};
 use super::Daemon;
 use crate::{
-    provider::{Keys, Secret},
     sandbox,
     stdx::{
         memory,
-        paths::AbsPath,
         process::children,
-        secrets::redact::{is_secret_name, redact},
         tasks::Tasks,
         time::{Moment, ms, now_ms},
         version::version,
     },
     store::{KnownProject, ReadersState},
-    tool::context::Environment,
 };
 
-/// The timeout of each part.
-const PART_TIMEOUT: Duration = Duration::from_millis(400);
-/// How the error of a part begins that timed out.
-const TIMED_OUT: &str = "no answer";
 /// While the store's readers hang, no further reads are started once this many are queued.
 const MAX_WAITING_READS: usize = 16;
-
-/// The client that asks.
-#[derive(Clone, Default)]
-pub struct Requester {
-    pub connection: Option<u64>,
-    /// The directory whose settings are checked; a real path.
-    pub directory: Option<AbsPath>,
-    /// The client's variables: which keys it has.
-    pub environment: Environment,
-    /// The stored keys, which never appear in a report.
-    pub stored: Arc<Keys>,
-}
-
-impl Requester {
-    /// The text without secrets.
-    fn clean(&self, text: &str) -> String {
-        let variables = self.environment.iter().filter(|(name, _)| is_secret_name(name)).map(|(_, value)| value.as_str());
-        redact(text, variables.chain(self.stored.values().map(Secret::expose)))
-    }
-}
 
 /// The state of a running daemon.
 pub async fn diagnose(daemon: &Arc<Daemon>, requester: &Requester) -> Diagnosis {
@@ -190,7 +166,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{config::Places, daemon::Ending, store::OwnerKind};
+    use crate::{config::Places, daemon::Ending, stdx::paths::AbsPath, store::OwnerKind, tool::context::Environment};
 
     #[tokio::test]
     async fn it_answers_while_the_readers_of_the_store_hang() {

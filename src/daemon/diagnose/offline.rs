@@ -8,7 +8,7 @@ use polytree_protocol::{
     diagnose_machine::{DiagnosisMachine, DiagnosisStore},
 };
 
-use super::{Requester, advice, machine, parts};
+use super::{advice, machine, parts, requester::Requester};
 use crate::{
     config::Places,
     project::overview,

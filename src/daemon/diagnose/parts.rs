@@ -7,7 +7,7 @@ use polytree_protocol::{
     diagnose_machine::{DiagnosisFiles, DiagnosisMemory, DiagnosisSetAside, DiagnosisSettings, DiagnosisShare, DiagnosisStore},
 };
 
-use super::Requester;
+use super::requester::Requester;
 use crate::{
     daemon::Daemon,
     permission::Question,

@@ -177,7 +177,7 @@ async fn who_breaks_the_protocol_is_told_and_closed() {
     let mut socket = web.connect().await;
     // Not masked.
     socket.0.get_mut().write_all(&[0x81, 1, b'x']).await.unwrap();
-    assert_eq!(socket.close_reason().await, Some((1002, "a client masks its frames".to_owned())));
+    assert_eq!(socket.close_reason().await, Some((1002, "frames of a client must be masked".to_owned())));
     for (lines, expected) in [
         (&["Sec-WebSocket-Version: 13"][..], 400),
         (&["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: short"], 400),
