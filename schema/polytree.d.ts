@@ -1250,6 +1250,8 @@ export type EventToolPart = {
   callID: string
   /** The tool's name. */
   tool: string
+  /** What the call is about, in one line: the command, the file, the pattern. Absent while the model still writes the call, and where only the arguments tell. */
+  subject?: string | null
   /** How far it is. */
   state: EventToolState
   /** What the provider attached to the call, to be sent back with it. */
@@ -2104,6 +2106,18 @@ export type ProviderOptions = {
 }
 /** A question of the model to the user. */
 export type QuestionId = string
+/** Result of `session.steer` and `session.queue.replace`. */
+export type QueuedMessage = {
+  /** The user message. */
+  messageID: MessageId
+}
+/** A prompt that waits. */
+export type QueuedPrompt = {
+  /** The user message. */
+  messageID: MessageId
+  /** Its parts. */
+  parts: Array<Part>
+}
 /** What the model thought. */
 export type ReasoningPart = {
   /** The part's id. */
@@ -2515,6 +2529,52 @@ export type SessionQueueInfo = {
   /** The user messages that wait, in order. */
   queue: Array<MessageId>
 }
+/** Params of `session.queue.move`. */
+export type SessionQueueMoveParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The prompt to move. */
+  messageID: MessageId
+  /** The prompt that it is to come before; default: it comes last. */
+  before?: MessageId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.queue`. */
+export type SessionQueueParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.queue.remove`. */
+export type SessionQueueRemoveParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The prompt. It stays a message, with the state `cancelled`. */
+  messageID: MessageId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.queue.replace`. */
+export type SessionQueueReplaceParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The prompt to change. Its place in the queue, agent and model stay. */
+  messageID: MessageId
+  /** What is asked instead: parts, or a plain text. */
+  parts: string | Array<PartInput>
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** An undo that can still be taken back. */
 export type SessionRevert = {
   /** The first message that is undone. */
@@ -2554,6 +2614,19 @@ export type SessionStatusInfo = {
 export type SessionStatusParams = {
   /** Only this session and its descendants. */
   sessionID?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.steer`. */
+export type SessionSteerParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** What the model is told: parts, or a plain text. */
+  parts: string | Array<PartInput>
+  /** The id that the user message shall have: the same id with the same params again changes nothing. */
+  messageID?: MessageId | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
@@ -3016,6 +3089,8 @@ export type ToolPart = {
   callID: string
   /** The tool's name. */
   tool: string
+  /** What the call is about, in one line: the command, the file, the pattern. Absent while the model still writes the call, and where only the arguments tell. */
+  subject?: string | null
   /** How far it is. */
   state: ToolState
   /** What the provider attached to the call, to be sent back with it. */
@@ -3152,6 +3227,16 @@ export interface Methods {
   "session.submit": { params: SessionSubmitParams; result: SessionSubmitResult }
   /** Ends the running turn and cancels the queue; returns whether anything was running. */
   "session.abort": { params: SessionAbortParams; result: boolean }
+  /** Lists the prompts that wait for the running turn, in order. */
+  "session.queue": { params: SessionQueueParams; result: Array<QueuedPrompt> }
+  /** Takes a prompt out of the queue; returns whether it waited. */
+  "session.queue.remove": { params: SessionQueueRemoveParams; result: boolean }
+  /** Moves a prompt within the queue; returns whether it waited. */
+  "session.queue.move": { params: SessionQueueMoveParams; result: boolean }
+  /** Replaces the parts of a prompt that waits. */
+  "session.queue.replace": { params: SessionQueueReplaceParams; result: QueuedMessage }
+  /** Tells the running turn something at its next step; without a running turn it is a prompt. */
+  "session.steer": { params: SessionSteerParams; result: QueuedMessage }
   /** Copies the conversation, up to a message, into a new session in the same directory. */
   "session.fork": { params: SessionForkParams; result: Session }
   /** Returns the whole conversation, to be kept or imported elsewhere. */

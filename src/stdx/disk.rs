@@ -1,5 +1,5 @@
-//! Runs work on files that may hang, such as those of a network mount, on the pool of blocking threads, with a limit per
-//! file system, so that a hanging one never blocks all threads.
+//! Work on files that may hang, such as those of a network mount: on the pool for blocking work, with a limit for each file
+//! system, so that one that hangs takes a few threads and never all of them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,19 +17,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::tasks::Tasks;
 
-/// The limit of threads per file system.
-const FILE_SYSTEM_LIMIT: usize = 16;
-/// The limit of threads per path: its files may lead to another file system, as those of a linked worktree do.
+/// How many threads work on the files of one file system at most.
+const LIMIT: usize = 16;
+/// How many of them for the same path: its files may lead to another file system, as those of a linked worktree do.
 const PATH_LIMIT: usize = 2;
-/// Above this number, paths without work are removed.
+/// Above this many paths the idle ones are forgotten.
 const MAX_PATHS: usize = 1024;
 
-/// Limits work, and detects whether it hangs.
+/// A limit for work, and whether that work hangs.
 #[derive(Clone)]
 struct Gate {
     slots: Arc<Semaphore>,
     limit: usize,
-    /// Some work timed out, and none has ended since.
+    /// It did not end in time, and nothing that was begun here has ended since.
     hangs: Arc<AtomicBool>,
 }
 
@@ -38,7 +38,7 @@ impl Gate {
         Self { slots: Arc::new(Semaphore::new(limit)), limit, hangs: Arc::default() }
     }
 
-    /// Whether it hangs, with at least this number of threads.
+    /// Whether it hangs, with at least so many threads in it.
     fn hangs_with(&self, busy: usize) -> bool {
         self.hangs.load(Ordering::Relaxed) && self.limit - self.slots.available_permits() >= busy
     }
@@ -54,19 +54,19 @@ impl Gate {
 
 #[derive(Default)]
 struct Gates {
-    /// The mount points, the deepest first.
+    /// Where file systems are mounted, the deepest first.
     mounts: Vec<PathBuf>,
-    /// The kernel's list of mounts, which reports changes.
+    /// The kernel's list of them, which tells when it has changed.
     list: Option<File>,
     file_systems: HashMap<PathBuf, Gate>,
     paths: HashMap<PathBuf, Gate>,
 }
 
-/// One for the process, like the pool of threads. Locked for a lookup, or to read the kernel's list of mounts; never across
-/// an await or while a file is read.
+/// One set for the process, as there is one pool of threads. Held for a look-up, or to read the list of mounts from the
+/// kernel; never across an await or while a file is looked at.
 static GATES: LazyLock<Mutex<Gates>> = LazyLock::new(Mutex::default);
 
-/// The gates of a path and of its file system, by the path alone.
+/// The gates of a path and of the file system that it is on, going by the path alone.
 fn gates(path: &Path) -> (Gate, Gate) {
     let mut all = GATES.lock().unwrap_or_else(PoisonError::into_inner);
     if all.list.as_ref().is_none_or(has_changed) {
@@ -79,7 +79,7 @@ fn gates(path: &Path) -> (Gate, Gate) {
         all.paths.retain(|_, gate| gate.slots.available_permits() < gate.limit);
     }
     let mount = all.mounts.iter().find(|mount| path.starts_with(mount)).cloned().unwrap_or_default();
-    let file_system = all.file_systems.entry(mount).or_insert_with(|| Gate::new(FILE_SYSTEM_LIMIT)).clone();
+    let file_system = all.file_systems.entry(mount).or_insert_with(|| Gate::new(LIMIT)).clone();
     let path = all.paths.entry(path.to_owned()).or_insert_with(|| Gate::new(PATH_LIMIT)).clone();
     (path, file_system)
 }
@@ -97,26 +97,26 @@ async fn through<T: Send + 'static>((path, file_system): (Gate, Gate), work: imp
     match done.await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The process exits: the result is not needed.
+        // The process ends: the result will not be read.
         Err(_) => std::future::pending().await,
     }
 }
 
-/// Runs work on files at `path`, without a timeout.
+/// Does work on files at `path`, for as long as it takes.
 pub async fn run<T: Send + 'static>(path: impl AsRef<Path>, work: impl FnOnce() -> T + Send + 'static) -> T {
     let gates = gates(path.as_ref());
     through(gates, work).await
 }
 
-/// Like [`run`], with a timeout. After a timeout, further work there fails immediately until some work there has ended.
-/// Work that timed out goes on in the background.
+/// The same, for `timeout` at most. What has not ended in time is not waited for again until something that was begun there
+/// has ended. What is not waited for any more goes on.
 pub async fn run_within<T: Send + 'static>(
     path: impl AsRef<Path>,
     timeout: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let (path, file_system) = gates(path.as_ref());
-    if path.hangs_with(1) || file_system.hangs_with(FILE_SYSTEM_LIMIT) {
+    if path.hangs_with(1) || file_system.hangs_with(LIMIT) {
         return None;
     }
     let result = tokio::time::timeout(timeout, through((path.clone(), file_system.clone()), work)).await.ok();
@@ -128,7 +128,7 @@ pub async fn run_within<T: Send + 'static>(
     result
 }
 
-/// Which of these are directories; false after a timeout.
+/// Which of these are directories; one that does not answer in time counts as none.
 pub async fn are_directories(paths: Vec<PathBuf>, timeout: Duration) -> Vec<bool> {
     let distinct: HashSet<&PathBuf> = paths.iter().collect();
     let looks = distinct.into_iter().map(|path| async move {
@@ -139,7 +139,7 @@ pub async fn are_directories(paths: Vec<PathBuf>, timeout: Duration) -> Vec<bool
     paths.iter().map(|path| found.contains(path)).collect()
 }
 
-/// Whether the list of mounts has changed.
+/// Whether a file system was mounted or unmounted since the list was opened.
 #[cfg(target_os = "linux")]
 fn has_changed(list: &File) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -148,13 +148,13 @@ fn has_changed(list: &File) -> bool {
     poll(&mut asked, Some(&at_once)).is_ok_and(|changed| changed > 0)
 }
 
-/// On other platforms all files count as one file system.
+/// Elsewhere all files count as those of one file system.
 #[cfg(not(target_os = "linux"))]
 fn has_changed(_: &File) -> bool {
     false
 }
 
-/// The kernel's list of mounts and the mount points, the deepest first. Does not access the file systems.
+/// The kernel's list of mounted file systems, and where they are, the deepest first. It looks at none of them.
 fn mounts() -> (Option<File>, Vec<PathBuf>) {
     let Ok(mut list) = File::open("/proc/self/mountinfo") else { return (None, Vec::new()) };
     let mut text = Vec::new();
@@ -164,7 +164,7 @@ fn mounts() -> (Option<File>, Vec<PathBuf>) {
     (Some(list), mounts)
 }
 
-/// The fifth field of each line, with octal escapes.
+/// The fifth field of each line, in which blanks and the like are octal.
 fn parse(text: &[u8]) -> Vec<PathBuf> {
     let path = |line: &[u8]| {
         let field = line.split(|byte| *byte == b' ').nth(4)?;
@@ -200,7 +200,7 @@ mod tests {
         let (release, held) = std::sync::mpsc::channel::<()>();
         let look = move || held.recv().is_err();
         assert_eq!(run_within(&hung, Duration::from_millis(20), look).await, None);
-        // Immediately, without waiting for the timeout; other paths still work, also on the same file system.
+        // At once, whatever the timeout; and others are looked at, on the same file system too.
         assert_eq!(run_within(&hung, long, || true).await, None);
         let paths = ["/proc/self", "/", "/proc", "/none", "/"].map(PathBuf::from).to_vec();
         assert_eq!(are_directories(paths, long).await, [false, true, true, false, true]);
@@ -224,7 +224,7 @@ mod tests {
         }
         let (path, file_system) = gates(&hung);
         assert_eq!(path.slots.available_permits(), 0);
-        assert!(file_system.slots.available_permits() >= FILE_SYSTEM_LIMIT - 2 * PATH_LIMIT);
+        assert!(file_system.slots.available_permits() >= LIMIT - 2 * PATH_LIMIT);
         drop(release);
         assert!(futures::future::join_all(works).await.into_iter().all(|is_over| is_over));
     }

@@ -1,69 +1,66 @@
-//! Encodings of files. A file is UTF-8 or UTF-16 if it has a byte order mark or is valid, UTF-8 with stray bytes if nearly
-//! all of it is valid, and else has the most likely legacy encoding, which is reported as a guess. Decoded text can be
-//! encoded to the same bytes, or reports that it cannot.
+//! How files store text. A file is UTF-8 or UTF-16 where it says or proves so, UTF-8 with stray bytes where nearly all
+//! of it is UTF-8, and else in the legacy encoding that its bytes look most like: a guess, which is told as one.
+//! Whatever was decoded can be encoded to the same bytes, or says that it cannot.
 
 use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// The first of 256 private-use characters that stand for bytes that are not UTF-8, so that edits keep them.
+/// Bytes that are no UTF-8 become characters from here on (private use), so that they survive a change.
 const STRAY: u32 = 0x0010_FF00;
-/// The size of the sample to guess a legacy encoding, from the first byte that is not ASCII.
+/// So many bytes, from the first that is not ASCII, are looked at to guess a legacy encoding.
 const SAMPLE_BYTES: usize = 256 * 1024;
-/// With fewer bytes, single-byte encodings cannot be distinguished.
+/// Fewer bytes than this tell no single-byte encoding from another.
 const FEW_BYTES: usize = 6;
-/// Runs of stray bytes are examined in chunks of this size.
+/// Runs of stray bytes are judged in pieces of this length.
 const RUN_BYTES: usize = 4096;
 
-/// The encoding of a file.
+/// How a file's characters are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// UTF-8 without a byte order mark.
     Utf8,
-    /// UTF-8 with a byte order mark.
+    /// UTF-8 after a byte order mark.
     Utf8Mark,
-    /// UTF-16, little-endian, with a byte order mark.
+    /// UTF-16, little end first, after a mark.
     Utf16Le,
-    /// UTF-16, big-endian, with a byte order mark.
+    /// UTF-16, big end first, after a mark.
     Utf16Be,
-    /// A legacy encoding, guessed from the bytes.
+    /// An older encoding, guessed from the bytes.
     Legacy(&'static encoding_rs::Encoding),
 }
 
 /// Why text cannot be decoded or encoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A binary file.
+    /// Not text at all.
     #[error("it is a binary file")]
     Binary,
-    /// Edits would not keep its bytes.
+    /// Its bytes would not survive a change.
     #[error("it is not valid {0}, so its characters would not survive a change")]
     Malformed(&'static str),
-    /// A character that the file's encoding does not have.
+    /// A character that the file's encoding lacks.
     #[error("the file seems to be stored as {0}, which has no character {1:?}")]
     Unencodable(&'static str, char),
-    /// A character that stands for a stray byte.
+    /// A character that stands for a byte of a file that is not all UTF-8.
     #[error("the character {0:?} stands for a byte that is not UTF-8 and cannot be written")]
     Reserved(char),
 }
 
-/// The byte order marks.
+/// The marks by which a file tells its encoding.
 const MARKS: [(Encoding, &[u8]); 3] =
     [(Encoding::Utf8Mark, b"\xEF\xBB\xBF"), (Encoding::Utf16Le, b"\xFF\xFE"), (Encoding::Utf16Be, b"\xFE\xFF")];
 
 impl Encoding {
-    /// The encoding by the byte order mark; UTF-8 without one.
-    #[must_use]
+    /// What the bytes are by their mark; UTF-8 without one if they have none.
     pub fn by_mark(bytes: &[u8]) -> Self {
         MARKS.iter().find(|(_, mark)| bytes.starts_with(mark)).map_or(Self::Utf8, |(encoding, _)| *encoding)
     }
 
-    /// The byte order mark.
-    #[must_use]
+    /// The bytes that a file of this encoding begins with.
     pub fn mark(self) -> &'static [u8] {
         MARKS.iter().find(|(encoding, _)| *encoding == self).map_or(b"", |(_, mark)| mark)
     }
 
-    /// Its name in the Encoding Standard.
-    #[must_use]
+    /// Its name, as the Encoding Standard has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Utf8 | Self::Utf8Mark => UTF_8.name(),
@@ -76,7 +73,7 @@ impl Encoding {
     /// The bytes of a file with this text.
     ///
     /// # Errors
-    /// If the encoding does not have a character.
+    /// When the encoding lacks a character.
     pub fn encode(self, text: &str) -> Result<Vec<u8>, Error> {
         let mut bytes = self.mark().to_vec();
         match self {
@@ -97,16 +94,15 @@ impl Encoding {
     }
 }
 
-/// A decoded file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextFile {
-    /// Its encoding.
+    /// How it is stored.
     pub encoding: Encoding,
-    /// Its text with its line endings, without the mark. Each stray byte is one private-use character.
+    /// Its text with the line endings that it has, without the mark. Each stray byte is one private character.
     pub text: String,
-    /// The number of stray bytes in a UTF-8 file.
+    /// How many bytes of a UTF-8 file are not UTF-8.
     pub strays: usize,
-    /// Decoding lost information: the text cannot be encoded again.
+    /// The text has lost something: it cannot be encoded again.
     is_lossy: bool,
 }
 
@@ -114,7 +110,7 @@ impl TextFile {
     /// Decodes a whole file.
     ///
     /// # Errors
-    /// If it is not text.
+    /// When it is not text.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         if is_binary(bytes) {
             return Err(Error::Binary);
@@ -143,7 +139,7 @@ impl TextFile {
             (Encoding::Legacy(guess), _) => {
                 let text = guess.decode_without_bom_handling(bytes).0.into_owned();
                 let encoding = Encoding::Legacy(guess);
-                // Some bytes have no character, and some characters several byte sequences.
+                // Some bytes have no character, and some characters several encodings.
                 let is_lossy = encoding.encode(&text).as_deref() != Ok(bytes);
                 Self { encoding, text, strays: 0, is_lossy }
             }
@@ -163,7 +159,7 @@ impl TextFile {
     /// The bytes of this file with another text.
     ///
     /// # Errors
-    /// If the file's encoding does not have a character, or unchanged parts would be lost.
+    /// When the file's encoding lacks a character, or what stays the same in it would be lost.
     pub fn encode(&self, text: &str) -> Result<Vec<u8>, Error> {
         if self.is_lossy {
             return Err(Error::Malformed(self.encoding.name()));
@@ -184,26 +180,23 @@ impl TextFile {
     /// Refuses characters that would be written as stray bytes.
     ///
     /// # Errors
-    /// If the text has such a character.
+    /// When the text has such a character.
     pub fn check_new(&self, text: &str) -> Result<(), Error> {
         let reserved = (self.strays > 0).then(|| text.chars().find(|character| is_stray(*character))).flatten();
         reserved.map_or(Ok(()), |character| Err(Error::Reserved(character)))
     }
 
-    /// A text of this file for display: stray bytes are U+FFFD.
-    #[must_use]
+    /// A text of this file for people and models: stray bytes are U+FFFD.
     pub fn shown(&self, text: &str) -> String {
         if self.strays == 0 { text.to_owned() } else { text.replace(is_stray, "\u{fffd}") }
     }
 
-    /// Whether the text cannot be encoded to the original bytes.
-    #[must_use]
+    /// Whether the text cannot be encoded to the bytes that it came from.
     pub fn is_lossy(&self) -> bool {
         self.is_lossy
     }
 
-    /// A note on how the file was decoded; `None` if nothing was guessed or replaced.
-    #[must_use]
+    /// What a reader must know about how the file was decoded; `None` where nothing was guessed or replaced.
     pub fn note(&self) -> Option<String> {
         note(self.encoding, self.strays).or_else(|| {
             let name = self.encoding.name();
@@ -213,8 +206,7 @@ impl TextFile {
     }
 }
 
-/// A note on a file with this encoding.
-#[must_use]
+/// What a reader must know of a file that is stored so.
 pub fn note(encoding: Encoding, strays: usize) -> Option<String> {
     match (encoding, strays) {
         (Encoding::Legacy(encoding), _) => Some(format!(
@@ -229,8 +221,7 @@ pub fn note(encoding: Encoding, strays: usize) -> Option<String> {
     }
 }
 
-/// The stray byte that a character stands for.
-#[must_use]
+/// The byte that a character of a decoded file stands for.
 pub fn stray_byte(character: char) -> Option<u8> {
     u32::from(character).checked_sub(STRAY).and_then(|byte| u8::try_from(byte).ok()).filter(|byte| *byte >= 0x80)
 }
@@ -239,9 +230,8 @@ fn is_stray(character: char) -> bool {
     stray_byte(character).is_some()
 }
 
-/// Whether the first bytes of a file look binary: a NUL, also in UTF-16 (UTF-32 after its mark begins with one), or more
-/// than 30 % control characters.
-#[must_use]
+/// Whether the first bytes of a file look like no text: a NUL, also in UTF-16 (which UTF-32 after its mark has at once),
+/// or more than three in ten are control characters.
 pub fn is_binary(bytes: &[u8]) -> bool {
     let sample = &bytes[..bytes.len().min(4096)];
     if matches!(Encoding::by_mark(bytes), Encoding::Utf16Le | Encoding::Utf16Be) {
@@ -251,35 +241,34 @@ pub fn is_binary(bytes: &[u8]) -> bool {
     sample.contains(&0) || control * 10 > sample.len() * 3
 }
 
-/// Distinguishes UTF-8 from legacy encodings, incrementally. The result does not depend on the chunks.
+/// Tells UTF-8 from older encodings, from bytes as they come. The result does not depend on how they are cut.
 #[derive(Debug, Default)]
 pub struct Detector {
-    /// An incomplete character at the end of a chunk.
+    /// An unfinished character at the end.
     carry: Vec<u8>,
-    /// The current run of stray bytes.
+    /// Stray bytes in a row.
     run: Vec<u8>,
     /// From the first byte that is not ASCII.
     sample: Vec<u8>,
     is_sample_cut: bool,
-    /// The number of multi-byte characters, and of sequences that only programs write that intend UTF-8.
+    /// Characters of several bytes, and sequences that only programs which meant UTF-8 write.
     whole: usize,
-    /// Those of them that rarely occur in other encodings.
+    /// Those of them that are rare as accidents of other encodings.
     certain: usize,
-    /// Unexplained stray bytes.
+    /// Stray bytes that nothing explains.
     unexplained: usize,
     strays: usize,
-    /// It has a byte order mark of UTF-8.
+    /// A byte order mark has said that it is UTF-8.
     is_marked: bool,
 }
 
 impl Detector {
-    /// For the bytes after a byte order mark of UTF-8.
-    #[must_use]
+    /// For the bytes after the mark of UTF-8.
     pub fn after_mark() -> Self {
         Self { is_marked: true, ..Self::default() }
     }
 
-    /// Processes the next bytes.
+    /// Takes the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.keep_sample(bytes);
         let joined;
@@ -309,11 +298,10 @@ impl Detector {
     }
 
     /// The encoding (UTF-8 or a guess), and for UTF-8 the number of stray bytes.
-    #[must_use]
     pub fn finish(mut self) -> (Encoding, usize) {
         self.end_run();
         self.strays += self.carry.len();
-        // A truncated character at the end of the file.
+        // A character that was cut at the end of the file.
         self.whole += usize::from(self.carry.len() > 1);
         let is_even = self.whole > 0 && self.whole == self.unexplained && self.whole == self.certain;
         if self.is_marked || self.strays == 0 || self.whole > self.unexplained || is_even {
@@ -325,7 +313,7 @@ impl Detector {
         (Encoding::Legacy(if self.is_too_little_for(guess) { WINDOWS_1252 } else { guess }), 0)
     }
 
-    /// Whether there are too few bytes for a guess, and windows-1252, by far the most common encoding, has all of them.
+    /// Whether there are too few bytes for the guess, and windows-1252, by far the most common, explains them all.
     fn is_too_little_for(&self, guess: &'static encoding_rs::Encoding) -> bool {
         if self.sample.iter().any(|byte| matches!(byte, 0x81 | 0x8D | 0x8F | 0x90 | 0x9D)) {
             return false;
@@ -333,7 +321,7 @@ impl Detector {
         if guess.is_single_byte() {
             let letters = self.sample.iter().filter(|byte| !byte.is_ascii()).count();
             let longest = self.sample.split(u8::is_ascii).map(<[u8]>::len).max().unwrap_or(0);
-            // Words that are mostly not ASCII are in other scripts.
+            // Words that are mostly not ASCII are those of other scripts.
             letters < FEW_BYTES && longest < 3
         } else {
             let characters = guess.decode_without_bom_handling(&self.sample).0.chars().count();
@@ -362,7 +350,7 @@ impl Detector {
         self.strays += self.run.len();
         let mut rest = self.run.as_slice();
         while !rest.is_empty() {
-            // An unpaired surrogate, or Java's encoding of NUL.
+            // Half a surrogate pair, or NUL as Java writes it, each encoded by itself.
             let length = match rest {
                 [0xED, 0xA0..=0xBF, 0x80..=0xBF, ..] => 3,
                 [0xC0, 0x80, ..] => 2,

@@ -1,5 +1,5 @@
-//! A pool of values that are dropped when they are idle for some time, or when there are too many. A value is in use while a
-//! reference to it exists.
+//! A pool of values that are dropped when they were not used for some time, or when there are too many. A value that is
+//! held outside the pool is in use.
 
 use std::{
     borrow::Borrow,
@@ -14,7 +14,7 @@ use super::time::now_ms;
 #[derive(Debug)]
 pub struct IdlePool<K, V> {
     capacity: usize,
-    // Locked for a lookup, an insert, or a pass over all entries; never across an await.
+    // Held for a look-up, an insert, or a look at all entries; never across an await.
     entries: Mutex<HashMap<K, Entry<V>>>,
 }
 
@@ -25,7 +25,7 @@ struct Entry<V> {
 }
 
 impl<V> Entry<V> {
-    /// Whether a reference outside the pool exists.
+    /// Whether the value is held outside the pool.
     fn is_held(&self) -> bool {
         Arc::strong_count(&self.value) > 1
     }
@@ -40,22 +40,21 @@ impl<V> Entry<V> {
     }
 }
 
-/// A listed value of a pool.
+/// A value of a pool, as a list shows it.
 #[derive(Debug, Clone)]
 pub struct Pooled<V> {
     pub value: Arc<V>,
-    /// When it was last used, in milliseconds since 1970; now while it is in use.
+    /// When it was last used, in milliseconds since 1970; now while it is held.
     pub used: i64,
 }
 
 impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
-    /// An empty pool. Beyond `capacity` the least recently used value is dropped.
-    #[must_use]
+    /// An empty pool. Beyond `capacity` the value that was not used for longest is dropped.
     pub fn new(capacity: usize) -> Self {
         Self { capacity, entries: Mutex::default() }
     }
 
-    /// The value of a key; counts as a use.
+    /// The value of a key, which counts as used now.
     pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<Arc<V>>
     where
         K: Borrow<Q>,
@@ -63,7 +62,7 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
         self.lock().get_mut(key).map(Entry::touch)
     }
 
-    /// The value of a key; does not count as a use.
+    /// The value of a key, which does not count as used by this.
     pub fn peek<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<Arc<V>>
     where
         K: Borrow<Q>,
@@ -71,7 +70,7 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
         self.lock().get(key).map(|entry| Arc::clone(&entry.value))
     }
 
-    /// The value of a key. It is created, with access to the other values, if there is none or it does not fit.
+    /// The value of a key. It is made, from the other values, where there is none or the one that is there does not fit.
     pub fn get_or_insert(&self, key: &K, fits: impl FnOnce(&V) -> bool, make: impl FnOnce(&[Arc<V>]) -> Arc<V>) -> Arc<V> {
         let mut entries = self.lock();
         if let Some(entry) = entries.get_mut(key).filter(|entry| fits(&entry.value)) {
@@ -82,12 +81,12 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
         let value = make(&others);
         let before = entries.insert(key.clone(), Entry { value: Arc::clone(&value), used: now_ms() });
         drop(entries);
-        // Outside the lock: dropping a value may be slow.
+        // Without the lock: to drop a value may take its time.
         drop((dropped, before));
         value
     }
 
-    /// Replaces the value of a key.
+    /// Puts a value in place of the one that the key had.
     pub fn insert(&self, key: K, value: Arc<V>) {
         self.get_or_insert(&key, |_| false, |_| value);
     }
@@ -102,21 +101,19 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
     }
 
     /// All values, in no order.
-    #[must_use]
     pub fn list(&self) -> Vec<Pooled<V>> {
         self.lock().values().map(|entry| Pooled { used: entry.used(), value: Arc::clone(&entry.value) }).collect()
     }
 
-    /// The number of values.
-    #[must_use]
+    /// How many values there are.
     pub fn count(&self) -> usize {
         self.lock().len()
     }
 
-    /// Drops the values that were not used since this time, in milliseconds since 1970; returns their number.
+    /// Drops the values that were not used since this time, in milliseconds since 1970; gives how many these are.
     pub fn drop_idle(&self, since: i64) -> usize {
         let mut entries = self.lock();
-        // Values in use were last used now.
+        // What is held now is known to have been used until now.
         entries.values_mut().for_each(|entry| entry.used = entry.used());
         let idle: Vec<K> = entries.iter().filter(|(_, entry)| entry.used < since && !entry.is_held()).map(|(key, _)| key.clone()).collect();
         let dropped: Vec<_> = idle.iter().filter_map(|key| entries.remove(key)).collect();
@@ -124,7 +121,8 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
         dropped.len()
     }
 
-    /// Drops the least recently used values until the total weight is at most `limit`. Keeps values in use.
+    /// Drops values, those first that were not used for longest, until all weigh at most `limit` together. Values that
+    /// are held stay.
     pub fn shrink_to(&self, limit: usize, weight: impl Fn(&V) -> usize) {
         let mut entries = self.lock();
         let mut total: usize = entries.values().map(|entry| weight(&entry.value)).sum();
@@ -144,12 +142,12 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
         if entries.len() < self.capacity || entries.contains_key(key) {
             return None;
         }
-        // Values in use go last: they would stay in memory, and the next `get` would create another.
+        // What is held goes last: it lives on with its holder, but the next to ask would get another.
         let key = oldest(entries.iter())?;
         entries.remove(&key)
     }
 
-    // Each change is a single operation, so a panic elsewhere leaves the map valid.
+    // Every change is a single step, so a panic elsewhere leaves the map sound.
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,7 +165,7 @@ mod tests {
         let pool = IdlePool::new(capacity);
         for (age, value) in values.iter().enumerate() {
             pool.insert(*value, Arc::new(*value));
-            // The first ones are the oldest, independent of the clock.
+            // The first ones are the oldest, whatever the clock says.
             pool.lock().get_mut(value).unwrap().used = i64::try_from(age).unwrap();
         }
         pool

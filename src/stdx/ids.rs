@@ -6,8 +6,6 @@ use ulid::{Generator, Ulid};
 
 static GENERATOR: Mutex<Generator> = Mutex::new(Generator::new());
 
-/// The next ULID.
-#[must_use]
 pub fn next() -> Ulid {
     let mut generator = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     // Fails only after 2^80 in one millisecond; then a random one is used.

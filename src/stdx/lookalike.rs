@@ -1,8 +1,7 @@
-//! Compares text by its look: composed and decomposed letters, kinds of spaces, dashes and quotes, and zero-width
-//! characters.
+//! Text that looks the same and is not: composed and decomposed letters, spaces of all kinds, dashes, quotes, and
+//! characters of no width.
 
-/// The text normalized by its look: composed letters, ASCII spaces, dashes and quotes, no zero-width characters.
-#[must_use]
+/// The text as it looks: letters composed, spaces, dashes and quotes plain, what has no width left out.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_owned();
@@ -17,8 +16,7 @@ pub fn fold(text: &str) -> String {
     icu_normalizer::ComposingNormalizerBorrowed::new_nfc().normalize(&plain).into_owned()
 }
 
-/// The ASCII text that looks like the character; empty for a zero-width one, `None` for others.
-#[must_use]
+/// The plain text that a character is easily taken for; empty for one of no width, `None` for all others.
 pub fn stand_in(character: char) -> Option<&'static str> {
     Some(match character {
         '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => " ",
@@ -38,8 +36,7 @@ pub fn stand_in(character: char) -> Option<&'static str> {
     })
 }
 
-/// The character's number, and its name if it is easily overlooked.
-#[must_use]
+/// The character by its number, and by its name where it is one that is easily overlooked.
 pub fn describe(character: char) -> String {
     let name = match character {
         ' ' => "space",
@@ -73,9 +70,8 @@ pub fn describe(character: char) -> String {
     format!("U+{:04X} ({name})", u32::from(character))
 }
 
-/// The first difference of two texts that look alike: the column from 1, and the characters of each. `None` if they are
-/// equal, or the difference is visible.
-#[must_use]
+/// Where two texts that look alike differ first, for people: the column from 1, and what each has there.
+/// `None` where they are equal, or differ there in something that can be seen.
 pub fn difference(one: &str, other: &str) -> Option<(usize, String, String)> {
     let (ones, others): (Vec<_>, Vec<_>) = (one.chars().collect(), other.chars().collect());
     let at = ones.iter().zip(&others).take_while(|(one, other)| one == other).count();
@@ -91,7 +87,7 @@ pub fn difference(one: &str, other: &str) -> Option<(usize, String, String)> {
     Some((at + 1, tell(left), tell(right)))
 }
 
-/// A character with its combining characters.
+/// A character with what combines with it.
 fn cluster(text: &[char]) -> &[char] {
     let marks = text.iter().skip(1).take_while(|character| is_combining(**character)).count();
     &text[..text.len().min(1 + marks)]
@@ -101,7 +97,7 @@ fn fold_of(text: &[char]) -> String {
     fold(&text.iter().collect::<String>())
 }
 
-/// Whether it combines with the letter before it: accents, sound marks of kana, vowels and finals of Hangul.
+/// Whether it is written as a part of the letter before it: accents, sound marks of kana, vowels and ends of Hangul.
 fn is_combining(character: char) -> bool {
     matches!(character, '\u{300}'..='\u{36f}' | '\u{3099}' | '\u{309a}' | '\u{1160}'..='\u{11ff}')
 }

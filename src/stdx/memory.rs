@@ -29,13 +29,11 @@ pub fn own() -> DiagnosisMemory {
 
 /// The anonymous memory of this process in bytes: what it does not share with other processes. Faster than [`own`].
 #[cfg(target_os = "linux")]
-#[must_use]
 pub fn anonymous() -> Option<u64> {
     kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
 }
 
 #[cfg(not(target_os = "linux"))]
-#[must_use]
 pub fn anonymous() -> Option<u64> {
     None
 }
@@ -102,7 +100,6 @@ pub fn give_back() {}
 
 /// The number of processes in the tree below a process, with itself, and their memory together in bytes.
 #[cfg(target_os = "linux")]
-#[must_use]
 pub fn of_tree(pid: u32) -> Option<(u64, u64)> {
     let mut next = vec![pid];
     let (mut processes, mut bytes) = (0, 0);
@@ -122,7 +119,6 @@ pub fn of_tree(pid: u32) -> Option<(u64, u64)> {
 }
 
 #[cfg(not(target_os = "linux"))]
-#[must_use]
 pub fn of_tree(_: u32) -> Option<(u64, u64)> {
     None
 }

@@ -1,10 +1,9 @@
-//! Suggests names for a mistyped one.
+//! The names that may be meant by a mistyped one.
 
-/// The minimum similarity, from 0 to 1.
-const MIN_SIMILARITY: f64 = 0.9;
+/// Two words are alike from here on, of at most 1, whatever their length.
+const ALIKE: f64 = 0.9;
 
-/// The names similar to the given one, the nearest first. Ignores case and separators.
-#[must_use]
+/// The names that resemble the given one, the nearest first; none where nothing does. Case and separators do not count.
 pub fn all<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let given = fold(given);
     if given.is_empty() {
@@ -16,22 +15,20 @@ pub fn all<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a
         .filter_map(|name| {
             let folded = fold(name);
             let distance = strsim::damerau_levenshtein(&given, &folded);
-            // One word of a name, or a prefix, is an abbreviation.
+            // One word of a name, or its beginning, is the name that was cut short.
             let is_word = name.split(['.', '/', '-', '_', ':']).any(|word| fold(word) == given);
             let begins = given.chars().count() >= 3 && folded.starts_with(&given);
-            let alike =
-                distance <= slips.min(folded.chars().count().saturating_sub(1)) || strsim::jaro_winkler(&given, &folded) >= MIN_SIMILARITY;
+            let alike = distance <= slips.min(folded.chars().count().saturating_sub(1)) || strsim::jaro_winkler(&given, &folded) >= ALIKE;
             let longer = folded.chars().count().abs_diff(given.chars().count());
             (is_word || begins || alike).then_some((if is_word { 0 } else { distance }, longer, name))
         })
         .collect();
-    // With the same similarity, transposed letters are likelier than missing ones; then alphabetical.
+    // Of names at the same distance, letters in the wrong order are likelier than a missing one; then the alphabet decides.
     found.sort_unstable();
     found.into_iter().map(|(_, _, name)| name).collect()
 }
 
-/// The most similar name, if there is one.
-#[must_use]
+/// The name that resembles the given one most; `None` where none does.
 pub fn one<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     all(given, names).into_iter().next()
 }

@@ -1,5 +1,5 @@
-//! Private files, such as keys: read without following links and only if they belong to the user, and replaced
-//! atomically.
+//! Files that are for their user alone, such as keys: read without following links or believing what others have put
+//! there, and replaced so that at their place there is always a whole one, whatever ends the process.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -9,10 +9,10 @@ use std::{
 
 use super::paths::AbsPath;
 
-/// Reads the file; `None` if it does not exist. Restricts its mode first if others may read it.
+/// Reads the file; `None` where there is none. One that others may read is closed to them first.
 ///
 /// # Errors
-/// If it is a link or not a regular file, belongs to another user, is larger than `most` bytes, or cannot be read.
+/// When it is a link or no regular file, belongs to another user, holds more than `most` bytes, or cannot be read.
 pub fn read(path: &AbsPath, most: u64) -> io::Result<Option<Vec<u8>>> {
     let file = match open(path.as_path()) {
         Ok(file) => file,
@@ -28,11 +28,11 @@ pub fn read(path: &AbsPath, most: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Writes the file: writes a temporary file beside it, syncs it, and renames it. Removes temporary files of earlier
-/// processes. There must be only one caller at a time.
+/// Puts a file with these bytes in the place of the one that is there, if one is: written beside it, flushed to the disk,
+/// renamed. What an earlier process has left half-written is removed. There must be only one caller at a time.
 ///
 /// # Errors
-/// If the path is a link or not a regular file, or the file cannot be written; then the old one is unchanged.
+/// When the place is a link or no regular file, or the file cannot be written; then the old one is as it was.
 pub fn replace(path: &AbsPath, bytes: &[u8]) -> io::Result<()> {
     let (Some(directory), Some(name)) = (path.as_path().parent(), path.as_path().file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -45,18 +45,18 @@ pub fn replace(path: &AbsPath, bytes: &[u8]) -> io::Result<()> {
     }
     let prefix = beginning(name);
     sweep(directory, &prefix);
-    // Created with mode 0600 and a unique name.
+    // Such files have mode 0600 from the beginning, and their names are unique.
     let mut file = tempfile::Builder::new().prefix(&prefix).tempfile_in(directory)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
-    // Syncing the directory makes the name durable; the file exists even if this fails.
+    // The name is on the disk when the directory is. Where that cannot be asked for, the file is there all the same.
     #[cfg(unix)]
     let _ = std::fs::File::open(directory).and_then(|directory| directory.sync_all());
     Ok(())
 }
 
-/// The prefix of temporary files.
+/// How the names of half-written ones begin.
 fn beginning(name: &OsStr) -> OsString {
     let mut prefix = OsString::from(".");
     prefix.push(name);
@@ -79,7 +79,7 @@ fn odd() -> io::Error {
 #[cfg(unix)]
 fn open(path: &Path) -> io::Result<std::fs::File> {
     use rustix::{fs::OFlags, io::Errno};
-    // Opening a pipe must not block.
+    // A pipe in its place must not make anybody wait.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     match rustix::fs::open(path, flags, rustix::fs::Mode::empty()) {
         Ok(file) => Ok(file.into()),
@@ -93,7 +93,7 @@ fn open(path: &Path) -> io::Result<std::fs::File> {
     if std::fs::symlink_metadata(path)?.is_file() { std::fs::File::open(path) } else { Err(odd()) }
 }
 
-/// Checks that the open file belongs to the user, and restricts its mode.
+/// What was opened must be the user's own, and for the user alone.
 fn check(file: &std::fs::File) -> io::Result<()> {
     let metadata = file.metadata()?;
     if !metadata.is_file() {

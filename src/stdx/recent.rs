@@ -21,7 +21,6 @@ use super::{text::ellipsis, time::now_ms};
 const MAX_LINES: usize = 50;
 const MAX_CHARACTERS: usize = 600;
 
-/// The last lines.
 #[derive(Debug)]
 pub struct Recent {
     // Locked for a push or a copy.

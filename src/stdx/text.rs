@@ -1,19 +1,16 @@
-//! Truncates and compares text.
+//! Cutting and comparing text.
 
-/// The longest prefix of at most `bytes` bytes that ends at a character boundary.
-#[must_use]
+/// The longest prefix of at most `bytes` bytes that ends at a character.
 pub fn prefix(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
-/// The longest suffix of at most `bytes` bytes that begins at a character boundary.
-#[must_use]
+/// The longest suffix of at most `bytes` bytes that begins at a character.
 pub fn suffix(text: &str, bytes: usize) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(bytes))..]
 }
 
-/// The text, or its first characters and `...` if it has more than `max` characters.
-#[must_use]
+/// The text, or its first characters and `...` when it has more than `max` characters.
 pub fn ellipsis(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {
         None => text.to_owned(),
@@ -21,12 +18,11 @@ pub fn ellipsis(text: &str, max: usize) -> String {
     }
 }
 
-/// The text as one line of at most `max` characters: white space and control characters become single spaces; characters
-/// that reorder or hide text (directions, invisible ones) are removed.
-#[must_use]
+/// The text as one line of at most `max` characters: white space and control characters become single spaces, and the
+/// characters that make a terminal or a page show other text than there is (directions, invisible ones) go.
 pub fn one_line(text: &str, max: usize) -> String {
     let mut line = String::new();
-    // Reads only as much as is shown.
+    // No more is looked at than can be shown, however long the text is.
     let mut left = max + 1;
     for character in text.chars() {
         if character.is_whitespace() || character.is_control() {
@@ -45,15 +41,14 @@ pub fn one_line(text: &str, max: usize) -> String {
     ellipsis(line.trim_end(), max)
 }
 
-/// Invisible characters that reorder or hide others. Not joiners, which emoji and many scripts need.
+/// Characters without a shape of their own that reorder or hide others. Joiners stay: emoji and many scripts need them.
 fn is_deceptive(character: char) -> bool {
     matches!(character, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A unified diff of two texts with three lines of context, and the path as both names.
-#[must_use]
+/// A unified diff of two texts with three lines of context, headed by the path on both sides.
 pub fn unified_diff(path: &str, old: &str, new: &str) -> String {
-    // Long texts with little in common would take minutes; after the timeout the diff is correct, but not minimal.
+    // Texts of many lines that have little in common would take minutes; past the timeout the diff is right, but not the shortest.
     similar::TextDiff::configure()
         .timeout(std::time::Duration::from_secs(1))
         .diff_lines(old, new)

@@ -1,14 +1,13 @@
-//! The version of this program, which tests can override.
+//! Which version this program is, in one place, so that tests can let it pretend to be another one.
 
 use std::sync::OnceLock;
 
 use semver::Version;
 
-/// In debug builds: overrides the version.
+/// In debug builds: the version to pretend.
 pub const PRETENDED: &str = "POLYTREE_PRETEND_VERSION";
 
 /// The version of this program.
-#[must_use]
 pub fn version() -> &'static str {
     static VERSION: OnceLock<String> = OnceLock::new();
     VERSION.get_or_init(|| {
@@ -17,11 +16,10 @@ pub fn version() -> &'static str {
     })
 }
 
-/// Whether `one` is newer than `other`; false if either is not a version.
-#[must_use]
+/// Whether `one` is newer than `other`. What is no version is newer than nothing, and nothing is newer than it.
 pub fn is_newer(one: &str, other: &str) -> bool {
     match (Version::parse(one), Version::parse(other)) {
-        // Other builds of the same version are not newer.
+        // What was built differently from the same source is not newer.
         (Ok(one), Ok(other)) => one.cmp_precedence(&other).is_gt(),
         _ => false,
     }

@@ -1,6 +1,6 @@
-//! Text with escapes for invisible characters: what a user is asked to allow must be what is executed.
+//! A text as it is, with everything that cannot be seen spelled out: what a person is asked to allow must be what is done.
 
-/// Letters, marks and symbols that look blank.
+/// Characters that are letters, marks or symbols and look like nothing.
 const BLANK: [std::ops::RangeInclusive<char>; 10] = [
     '\u{34f}'..='\u{34f}',
     '\u{115f}'..='\u{1160}',
@@ -14,9 +14,7 @@ const BLANK: [std::ops::RangeInclusive<char>; 10] = [
     '\u{e0100}'..='\u{e01ef}',
 ];
 
-/// The text with invisible characters, and those that change the direction of writing, as `\u{202e}`. Keeps newlines and
-/// tabs.
-#[must_use]
+/// The text with what cannot be seen, and what turns the direction of writing, as `\u{202e}`. Newlines and tabs stay.
 pub fn exact(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -24,7 +22,7 @@ pub fn exact(text: &str) -> String {
             shown.push(character);
             continue;
         }
-        // After a letter, so that a combining mark is visible.
+        // Behind a letter, so that a combining mark counts as visible.
         let escaped: String = format!("a{character}").escape_debug().skip(1).collect();
         if escaped.starts_with("\\u{") || matches!(character, '\r' | '\0') {
             shown.push_str(&escaped);

@@ -104,11 +104,9 @@ async fn show(args: SessionsShowArgs, daemon: &Daemon, screen: &mut Screen) -> R
         return Ok(Exit::Done);
     }
     screen.styled(&transcript::heading(&session, now_ms(), screen.width))?;
-    let directory =
-        AbsPath::new(&session.directory).ok_or_else(|| Failure::Failed("the session has no absolute directory".to_owned(), None))?;
     let styled = screen.out.colour;
     for message in &in_order(messages) {
-        screen.styled(&transcript::message(message, &directory, styled, screen.width))?;
+        screen.styled(&transcript::message(message, styled, screen.width))?;
     }
     Ok(Exit::Done)
 }

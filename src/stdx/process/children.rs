@@ -36,7 +36,6 @@ pub fn list() -> Vec<DiagnosisChild> {
 }
 
 /// The name of the program that a command starts.
-#[must_use]
 pub fn program(command: &Command) -> String {
     let program = Path::new(command.as_std().get_program());
     program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()

@@ -1,4 +1,5 @@
-//! Detached processes: with a session of their own, without inherited descriptors, and with a pipe to report their start.
+//! A detached process: it has a session of its own, inherits no descriptor of its parent, and has one pipe to say whether
+//! it came up.
 
 use std::{
     io::{self, Write as _},
@@ -8,13 +9,13 @@ use std::{
 
 use tokio::process::{Child, Command};
 
-/// Starts a program that outlives this one: in the root directory, with only these variables. Its standard output is a
-/// pipe; the other streams are null. It must call [`detach`] first, and close the pipe with [`report`]. The runtime reaps
-/// the child, also after the value is dropped.
+/// Starts a program that outlives this one: in the root directory, with these variables and no others. Its standard
+/// output is a pipe, the other streams lead nowhere. It must begin with [`detach`] and end the pipe with [`report`].
+/// The child is reaped by the runtime, also after the value is dropped.
 ///
 /// # Errors
 /// When the program cannot be started.
-#[expect(clippy::disallowed_methods, reason = "this child has its own group: it outlives this process")]
+#[expect(clippy::disallowed_methods, reason = "this child is in no group of ours: it stays when we go")]
 pub fn spawn<'a>(program: &Path, arguments: &[&str], environment: impl Iterator<Item = (&'a str, &'a str)>) -> io::Result<Child> {
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(environment);
@@ -29,20 +30,20 @@ pub fn spawn<'a>(program: &Path, arguments: &[&str], environment: impl Iterator<
     command.spawn()
 }
 
-/// Starts a new session, and closes all descriptors but the standard ones. Must be called first in `main`, before this
-/// process has any thread or descriptor.
+/// Leaves the session of the parent, and closes every descriptor but the standard ones. Must be
+/// called first in `main`, before any thread or descriptor of this process exists.
 ///
 /// # Errors
-/// If the process is a group leader, such as one that a shell has started: it cannot start a session.
+/// When the process leads a group, as one that a shell has started does: such a one cannot leave.
 pub fn detach() -> io::Result<()> {
     #[cfg(unix)]
     {
-        // Does not read the present session: in a PID namespace without one, as in some containers, its id is 0, on which
-        // rustix panics.
+        // Without a look at the session before: in a process namespace whose first process has not made one, as in some
+        // containers, its id is 0, which rustix takes for impossible.
         rustix::process::setsid()?;
         close_inherited();
     }
-    // On other platforms descriptors are not inherited by default, and a process is detached when it is started.
+    // Elsewhere nothing is inherited that is not meant to be, and a process is detached when it is started.
     Ok(())
 }
 
@@ -56,9 +57,9 @@ fn close_inherited() {
         (0..i32::try_from(most).unwrap_or(1024)).collect()
     });
     for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
-        #[expect(unsafe_code, reason = "inherited descriptors can only be closed by number")]
-        // SAFETY: there are no other threads, and this process has opened nothing yet, so no value owns this descriptor.
-        // The list contains the descriptor of the directory that was read, which is closed by now and fails the check.
+        #[expect(unsafe_code, reason = "what is inherited by number can only be closed by number")]
+        // SAFETY: no thread runs and this process has opened nothing yet, so no value in it owns this descriptor. That
+        // of the directory that was read is in the list too and closed by now: a closed one is only looked at.
         unsafe {
             if rustix::io::fcntl_getfd(std::os::fd::BorrowedFd::borrow_raw(descriptor)).is_ok() {
                 rustix::io::close(descriptor);
@@ -67,7 +68,7 @@ fn close_inherited() {
     }
 }
 
-/// Writes a line to the pipe and closes it. The starting process may have exited.
+/// Writes a line to the parent, which may no longer listen, and closes the pipe.
 pub fn report(line: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

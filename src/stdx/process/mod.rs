@@ -1,9 +1,9 @@
 //! Subprocesses: each with an explicit directory, and in a process group that can be killed as a whole.
 
-pub mod children;
-pub mod descriptors;
+pub(crate) mod children;
+pub(crate) mod descriptors;
 pub mod detach;
-pub mod table;
+pub(crate) mod table;
 
 use std::{
     ffi::OsStr,
@@ -200,7 +200,7 @@ impl Group {
         return false;
     }
 
-    /// Waits until no process of the group runs, by polling.
+    /// Waits until nothing in the group runs any more, by polling: there is no event for it.
     pub async fn ended(&self) {
         while self.is_alive() {
             tokio::time::sleep(Duration::from_millis(1)).await;

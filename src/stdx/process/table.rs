@@ -1,28 +1,26 @@
-//! The process table, from `/proc`: the processes of a group, and those that have left it. Unknown without `/proc`.
+//! What runs on this machine, as far as the system tells: who is left of a group of processes, and who has left it.
+//! Nothing is known where there is no `/proc`.
 
 use std::{ffi::OsStr, path::Path, time::Duration};
 
-/// A running process; zombies do not count.
+/// A process that runs; a zombie is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its process id.
     pub pid: u32,
     /// Its program and arguments in one line, else its name.
     pub command: String,
 }
 
-/// Whether a process of the group runs; `None` if it is unknown.
-#[must_use]
+/// Whether a process of the group runs; `None` where the system does not tell.
 pub fn is_group_alive(group: u32) -> Option<bool> {
     let mut processes = since(group)?.peekable();
-    // There is at least this process.
+    // There is always one, if only this process.
     processes.peek()?;
     Some(processes.any(|pid| stat(pid).is_some_and(|(state, of)| of == group && is_running(state))))
 }
 
-/// The processes with this environment variable in other groups: the group's leader has started them, directly or not,
-/// and they have left the group.
-#[must_use]
+/// The processes that have this variable with this value and are in another group: they were started, directly or not,
+/// by the group's leader, and have left the group.
 pub fn escaped(group: u32, variable: &str, value: &str) -> Vec<Process> {
     let entry = format!("{variable}={value}");
     let mut found: Vec<Process> = since(group)
@@ -36,13 +34,12 @@ pub fn escaped(group: u32, variable: &str, value: &str) -> Vec<Process> {
     found
 }
 
-/// Kills the same processes; returns those that cannot be killed. Blocks.
-#[must_use]
+/// The same, but they are ended first; gives those that cannot be ended. Blocks.
 pub fn end_escaped(group: u32, variable: &str, value: &str) -> Vec<Process> {
-    /// The limit of attempts: a process may start others meanwhile.
-    const MAX_ROUNDS: usize = 100;
+    /// One that starts others may be quicker than this for a while.
+    const ROUNDS: usize = 100;
     let mut found = escaped(group, variable, value);
-    for _ in 0..MAX_ROUNDS {
+    for _ in 0..ROUNDS {
         if found.is_empty() {
             break;
         }
@@ -63,7 +60,8 @@ fn kill(pid: u32) {
 #[cfg(not(unix))]
 fn kill(_: u32) {}
 
-/// The processes that may have been started after this one: those with a greater id, unless the ids have wrapped around.
+/// The processes that may have been started after this one: all that have a greater number, unless the numbers have
+/// begun again since.
 fn since(first: u32) -> Option<impl Iterator<Item = u32>> {
     let last = std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().last()?.parse::<u32>().ok()?;
     let entries = std::fs::read_dir("/proc").ok()?;
@@ -74,7 +72,7 @@ fn since(first: u32) -> Option<impl Iterator<Item = u32>> {
 /// State and process group.
 fn stat(pid: u32) -> Option<(u8, u32)> {
     let text = read(pid, "stat")?;
-    // The name in parentheses may contain any character.
+    // The name in parentheses may hold anything.
     let end = text.iter().rposition(|byte| *byte == b')')?;
     let rest = String::from_utf8_lossy(text.get(end + 1..)?).into_owned();
     let mut fields = rest.split_whitespace();
@@ -105,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    #[expect(clippy::disallowed_methods, reason = "a child that is not waited for")]
+    #[expect(clippy::disallowed_methods, reason = "a child that nobody waits for")]
     fn leader(program: &str, argument: &str) -> std::process::Child {
         let mut command = std::process::Command::new(program);
         command.arg(argument).env("TEST_CALL", "a b").process_group(0);
@@ -129,7 +127,7 @@ mod tests {
     fn what_has_left_a_group_is_found_by_its_variable() {
         let (mut first, mut other) = (leader("sleep", "1000"), leader("sleep", "1001"));
         assert_eq!(is_group_alive(first.id()), Some(true));
-        // Before exec, the process has the variables of this one.
+        // Before the program is started, its variables are not yet those of the process.
         while command(other.id()) != "sleep 1001" {
             std::thread::yield_now();
         }

@@ -1,4 +1,4 @@
 //! Finds and redacts keys and passwords in text.
 
 pub mod known;
-pub mod redact;
+pub(crate) mod redact;

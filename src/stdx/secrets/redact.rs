@@ -1,41 +1,40 @@
-//! Redacts possible secrets in texts for users, as the last line of defence. Prefers false positives.
+//! Takes what may be a secret out of texts for people: the last net behind places that should not let one through.
+//! It would rather hide too much than too little.
 
-/// The replacement of a secret.
+/// What stands in a secret's place.
 pub const MASK: &str = "***";
 
-/// Shorter secrets are ordinary words.
-const MIN_LENGTH: usize = 6;
+/// Secrets shorter than this are words that occur everywhere.
+const SHORTEST: usize = 6;
 
-/// Words of this length after `Bearer` are not English.
-const MIN_BEARER_LENGTH: usize = 16;
+/// Words of this length after `Bearer` are no English.
+const LONG: usize = 16;
 
-/// The prefixes of keys of well-known services.
+/// How keys of well-known services begin.
 const PREFIXES: &[&str] =
     &["sk-", "sk_", "pk-", "rk_", "ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "AIza", "hf_"];
 
-/// The suffixes of names of secrets.
+/// How names of secrets end.
 const NAMES: &[&str] = &["key", "token", "secret", "password", "passwd", "passphrase", "authorization", "credential", "cookie"];
 
-/// Whether a variable or field with this name may contain a secret.
-#[must_use]
+/// Whether a variable or field of this name may hold a secret.
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_ascii_lowercase();
     NAMES.iter().any(|ending| name.ends_with(ending) || name.ends_with(&format!("{ending}s")) && *ending != "token")
 }
 
-/// Redacts users and passwords in addresses, values with names of secrets, words that look like keys, and the given
-/// `secrets`.
-#[must_use]
+/// The text without users and passwords in addresses, without what is called a key or token, without what looks like
+/// one, and without the given `secrets`.
 pub fn redact<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
-    let mut known: Vec<&str> = secrets.into_iter().filter(|secret| secret.len() >= MIN_LENGTH).collect();
-    // The longest first: one may be a prefix of another.
+    let mut known: Vec<&str> = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST).collect();
+    // The longest first: one may be the beginning of another.
     known.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
     let text =
         known.into_iter().fold(text.to_owned(), |text, secret| if text.contains(secret) { text.replace(secret, MASK) } else { text });
     words(&without_users(&text))
 }
 
-/// Redacts `user:password` before hosts.
+/// The text with `***` in the place of every `user:password` before a host.
 fn without_users(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
@@ -44,7 +43,7 @@ fn without_users(text: &str) -> String {
         clean.push_str(before);
         let end =
             after.find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '`')).unwrap_or(after.len());
-        // With a slash in the password the host seems to end too early; then the text after the colon is not a port.
+        // A password with a slash in it ends the host too early; what follows the colon is then no port.
         let port = after[..end].rsplit_once(':').map_or("", |(_, port)| port);
         let is_host = !after[..end].contains(':') || !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         let far = after.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`')).unwrap_or(after.len());
@@ -59,11 +58,11 @@ fn without_users(text: &str) -> String {
     clean + rest
 }
 
-/// Redacts the values of `name=value`, `name: value` and `Bearer value`, and words with prefixes of keys.
+/// Masks the values of `name=value`, `name: value` and `Bearer value`, and words that begin as keys do.
 fn words(text: &str) -> String {
     let is_word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '/' | '~' | '%' | '*');
     let mut clean = String::with_capacity(text.len());
-    // Whether the next word is a secret value, and whether the last one named an authentication scheme.
+    // Whether the next word is a value that must not be shown, and whether the one before named a way to log in.
     let (mut hides, mut logs_in) = (false, false);
     let mut rest = text;
     while !rest.is_empty() {
@@ -75,7 +74,7 @@ fn words(text: &str) -> String {
         let (word, after) = rest.split_at(length);
         let (gap, next) = after.split_at(after.find(is_word).unwrap_or(after.len()));
         let is_scheme = quote.is_none() && (word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic"));
-        if looks_like_key(word) || !is_scheme && !word.is_empty() && (hides || logs_in && word.len() >= MIN_BEARER_LENGTH) {
+        if looks_like_key(word) || !is_scheme && !word.is_empty() && (hides || logs_in && word.len() >= LONG) {
             clean.push_str(MASK);
             (hides, logs_in) = (false, false);
         } else {

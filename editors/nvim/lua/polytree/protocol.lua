@@ -796,6 +796,7 @@
 ---@field messageID polytree.protocol.MessageId The message.
 ---@field callID string The provider's id of the call.
 ---@field tool string The tool's name.
+---@field subject? string|nil What the call is about, in one line: the command, the file, the pattern. Absent while the model still writes the call, and where only the arguments tell.
 ---@field state polytree.protocol.EventToolState How far it is.
 ---@field metadata? any What the provider attached to the call, to be sent back with it.
 
@@ -1395,6 +1396,15 @@
 --- A question of the model to the user.
 ---@alias polytree.protocol.QuestionId string
 
+--- Result of `session.steer` and `session.queue.replace`.
+---@class polytree.protocol.QueuedMessage
+---@field messageID polytree.protocol.MessageId The user message.
+
+--- A prompt that waits.
+---@class polytree.protocol.QueuedPrompt
+---@field messageID polytree.protocol.MessageId The user message.
+---@field parts polytree.protocol.Part[] Its parts.
+
 --- What the model thought.
 ---@class polytree.protocol.ReasoningPart
 ---@field id polytree.protocol.PartId The part's id.
@@ -1657,6 +1667,35 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field queue polytree.protocol.MessageId[] The user messages that wait, in order.
 
+--- Params of `session.queue.move`.
+---@class polytree.protocol.SessionQueueMoveParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The prompt to move.
+---@field before? polytree.protocol.MessageId|nil The prompt that it is to come before; default: it comes last.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.queue`.
+---@class polytree.protocol.SessionQueueParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.queue.remove`.
+---@class polytree.protocol.SessionQueueRemoveParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The prompt. It stays a message, with the state `cancelled`.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.queue.replace`.
+---@class polytree.protocol.SessionQueueReplaceParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The prompt to change. Its place in the queue, agent and model stay.
+---@field parts string|polytree.protocol.PartInput[] What is asked instead: parts, or a plain text.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- An undo that can still be taken back.
 ---@class polytree.protocol.SessionRevert
 ---@field messageID polytree.protocol.MessageId The first message that is undone.
@@ -1690,6 +1729,14 @@
 --- Params of `session.status`.
 ---@class polytree.protocol.SessionStatusParams
 ---@field sessionID? polytree.protocol.SessionId|nil Only this session and its descendants.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.steer`.
+---@class polytree.protocol.SessionSteerParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field parts string|polytree.protocol.PartInput[] What the model is told: parts, or a plain text.
+---@field messageID? polytree.protocol.MessageId|nil The id that the user message shall have: the same id with the same params again changes nothing.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1990,6 +2037,7 @@
 ---@field messageID polytree.protocol.MessageId The message.
 ---@field callID string The provider's id of the call.
 ---@field tool string The tool's name.
+---@field subject? string|nil What the call is about, in one line: the command, the file, the pattern. Absent while the model still writes the call, and where only the arguments tell.
 ---@field state polytree.protocol.ToolState How far it is.
 ---@field metadata? any What the provider attached to the call, to be sent back with it.
 
@@ -2075,6 +2123,11 @@
 ---| "session.prompt"
 ---| "session.submit"
 ---| "session.abort"
+---| "session.queue"
+---| "session.queue.remove"
+---| "session.queue.move"
+---| "session.queue.replace"
+---| "session.steer"
 ---| "session.fork"
 ---| "session.export"
 ---| "session.import"
