@@ -28,7 +28,7 @@ fn owner(fixture: &Fixture) -> Option<Owner> {
 /// How often a daemon was started in the fixture's home.
 fn starts(fixture: &Fixture) -> usize {
     let logs = std::fs::read_dir(fixture.path("data/log")).unwrap();
-    logs.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap().matches("the daemon serves").count()).sum()
+    logs.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap().matches("the daemon accepts clients").count()).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -336,7 +336,7 @@ async fn an_older_client_leaves_the_place_to_the_newer_one_for_a_while() {
     lock(polytree::stdx::time::now_ms() + 5000);
     let mut older = command(&fixture, &["--log-level", "debug", "sessions", "list"]).spawn().unwrap();
     let mut lines = tokio::io::BufReader::new(older.stderr.take().unwrap()).lines();
-    while !lines.next_line().await.unwrap().unwrap().contains("the place is left to a newer version") {}
+    while !lines.next_line().await.unwrap().unwrap().contains("waiting for a newer version to start") {}
     let newer = command(&fixture, &["sessions", "list"]).env("POLYTREE_PRETEND_VERSION", "9.0.0").output().await.unwrap();
     assert!(newer.status.success());
     while let Some(line) = lines.next_line().await.unwrap() {
