@@ -152,7 +152,14 @@ fn summaries_are_one_sentence_and_routes_are_unique() {
 // ---- the shapes
 
 /// The types that accept two shapes. Users write them by hand, mostly in the short form.
-const TWO_SHAPES: &[&str] = &["SessionPromptParams.parts", "SessionSubmitParams.parts", "PermissionConfig", "PermissionSetting"];
+const TWO_SHAPES: &[&str] = &[
+    "SessionPromptParams.parts",
+    "SessionSubmitParams.parts",
+    "SessionQueueReplaceParams.parts",
+    "SessionSteerParams.parts",
+    "PermissionConfig",
+    "PermissionSetting",
+];
 
 #[test]
 fn type_names_are_unique() {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use polytree_protocol::{
     PROTOCOL_VERSION,
     diagnose::{Diagnosis, DiagnosisHolder, DiagnosisLog, DiagnosisOwner},
-    diagnose_machine::{DiagnosisMachine, DiagnosisStore},
+    diagnose_machine::{DiagnosisMachine, DiagnosisSettings, DiagnosisStore},
 };
 
 use super::{advice, machine, parts, requester::Requester};
@@ -33,9 +33,9 @@ pub async fn look(places: &Places, environment: &Environment, holder: Option<Dia
         let store = if has_holder { store } else { checked(&here, store) };
         (store, parts::settings(overview::user_settings(&here, &requester.environment), &requester))
     };
-    let (store, settings) = Tasks::spawn_blocking(files)
-        .await
-        .unwrap_or_else(|error| (DiagnosisStore { error: Some(error.to_string()), ..DiagnosisStore::default() }, Default::default()));
+    let (store, settings) = Tasks::spawn_blocking(files).await.unwrap_or_else(|error| {
+        (DiagnosisStore { error: Some(error.to_string()), ..DiagnosisStore::default() }, DiagnosisSettings::default())
+    });
     let mut report = Diagnosis {
         time: now_ms(),
         version: version().to_owned(),
