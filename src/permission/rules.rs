@@ -166,12 +166,12 @@ impl Rules {
         denies.map(|rule| rule.pattern.as_str())
     }
 
-    /// Whether rules ask for or deny some things of this kind and not others.
+    /// Whether rules, besides the built-in ones, ask for or deny some things of this kind and not others.
     #[must_use]
     pub fn has_narrow(&self, kind: &str) -> bool {
         self.rules.iter().any(|compiled| {
             let rule = &compiled.rule;
-            rule.permission == kind && rule.action != Action::Allow && rule.pattern != "*"
+            compiled.origin != Origin::BuiltIn && rule.permission == kind && rule.action != Action::Allow && rule.pattern != "*"
         })
     }
 

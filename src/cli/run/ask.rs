@@ -241,7 +241,11 @@ pub fn may_be_denied(question: &Permission) -> bool {
 /// Settings that would avoid the question; `None` if no rule can allow it.
 #[must_use]
 pub fn rule(question: &Permission) -> Option<String> {
-    let rules: Map<String, Value> = question.always.iter().map(|pattern| (pattern.clone(), json!("allow"))).collect();
+    // Settings know a command without the place for which it could be granted.
+    let plain = |pattern: &str| {
+        pattern.strip_prefix("[in ").and_then(|rest| rest.split_once("] ")).map_or(pattern, |(_, command)| command).to_owned()
+    };
+    let rules: Map<String, Value> = question.always.iter().map(|pattern| (plain(pattern), json!("allow"))).collect();
     (!rules.is_empty()).then(|| sanitize::exact(&json!({ "permission": { &question.kind: rules } }).to_string()))
 }
 
@@ -323,6 +327,8 @@ mod tests {
         }
         assert_eq!(parse("a", &without), Typed::Unclear);
         assert!(help(&with).contains("from now on: make *") && !help(&without).contains("from now on"));
+        let bound = permission(&json!({ "always": ["[in /work, /work/s.sh = 1f0c] ./s.sh a", "ls *"] }));
+        assert_eq!(rule(&bound).unwrap(), r#"{"permission":{"bash":{"./s.sh a":"allow","ls *":"allow"}}}"#);
     }
 
     #[test]

@@ -231,7 +231,11 @@ impl Git {
         };
         let directories = [directory.clone()].into_iter().chain(places(&analysis.paths, &surroundings)).collect();
         let usage_here = if context.guard.trusted { Use::None } else { usage };
-        Self { repository: git_guard::repositories(usage_here, directories).await, commands, usage }
+        let mut repository = git_guard::repositories(usage_here, directories).await;
+        if !commands.is_empty() && git_uses::unpacks(analysis) {
+            repository.doubts.push("the line also unpacks files, of which git may use some".to_owned());
+        }
+        Self { repository, commands, usage }
     }
 
     /// What has to be asked in a repository that nobody trusts.

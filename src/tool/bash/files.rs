@@ -115,8 +115,11 @@ impl Look<'_> {
     fn writes(&mut self, target: &Target, usage: &PathUse) {
         let mut names = self.names(target);
         if usage.access == Access::Destroy && !target.is_below && target.real.as_path().is_dir() {
-            if self.rules.has_narrow("edit") {
-                self.found(target, &Found { name: None, hidden: true, ignored: true }, Access::Write);
+            // Of what the built-in rules ask for, the name tells it in any directory.
+            let (is_read, is_changed) = (self.rules.has_narrow("read"), self.rules.has_narrow("edit"));
+            if is_read || is_changed {
+                let access = if is_read { Access::Destroy } else { Access::Write };
+                self.found(target, &Found { name: None, hidden: true, ignored: true }, access);
             }
         } else if target.is_below || (usage.rest.is_none() && usage.path.is_empty()) {
             // The names of what is written there are not known.

@@ -165,6 +165,21 @@ pub(super) fn commands(analysis: &Analysis) -> Vec<GitCommand> {
     commands.collect()
 }
 
+/// Whether the line unpacks files: what git finds may be among them.
+pub(super) fn unpacks(analysis: &Analysis) -> bool {
+    analysis.commands.iter().any(|command| {
+        let Some((name, words)) = command.words.split_first() else { return false };
+        let is_extract = |word: &String| {
+            matches!(word.as_str(), "--extract" | "--get") || (!word.starts_with("--") && word.starts_with('-') && word.contains('x'))
+        };
+        match name.rsplit('/').next().unwrap_or(name) {
+            "tar" | "bsdtar" | "gtar" => words.iter().any(is_extract) || words.first().is_some_and(|word| word.contains('x')),
+            "unzip" | "7z" | "7za" | "7zz" | "7zr" | "unar" | "unrar" | "cpio" | "bsdcpio" | "pax" | "rsync" => true,
+            _ => false,
+        }
+    })
+}
+
 /// How a line uses git.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
@@ -202,7 +217,7 @@ fn arguments(words: &[String]) -> &[String] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Use, commands, usage};
+    use super::{Kind, Use, commands, unpacks, usage};
     use crate::tool::bash::commands::{Dialect, analyse};
 
     #[test]
@@ -238,6 +253,13 @@ mod tests {
         ] {
             let found = commands(&analyse(line, Dialect::Bash));
             assert_eq!(found.iter().map(|command| command.kind).collect::<Vec<_>>(), [expected], "{line}");
+        }
+    }
+
+    #[test]
+    fn what_unpacks_files_is_known() {
+        for (line, expected) in [("tar xf a && git diff", true), ("tar -C x -xf a", true), ("unzip a", true), ("tar -czf a src", false)] {
+            assert_eq!(unpacks(&analyse(line, Dialect::Bash)), expected, "{line}");
         }
     }
 

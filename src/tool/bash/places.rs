@@ -80,7 +80,9 @@ fn matches(directory: &AbsPath, pattern: &str) -> Vec<AbsPath> {
     let mut found = vec![directory.clone()];
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
         let glob = globset::GlobBuilder::new(part).literal_separator(true).backslash_escape(true).build();
-        let matcher = glob.ok().map(|glob| glob.compile_matcher());
+        // Classes such as `[[:alpha:]]` are not known here, and braces mean nothing to bash.
+        let is_other = ["[:", "[=", "[.", "{"].iter().any(|mark| part.contains(mark));
+        let matcher = glob.ok().filter(|_| !is_other).map(|glob| glob.compile_matcher());
         let takes_hidden = part.starts_with('.');
         let mut next = Vec::new();
         for place in &found {

@@ -247,7 +247,8 @@ fn declaration(builtin: &str, arguments: &[Argument], is_direct: bool) -> Vec<Ch
         // Functions are exported or shown.
         return at_option_places(operands);
     }
-    if letters.contains('n') && builtin != "export" {
+    // Another name for a variable, or other letters in its value.
+    if letters.contains(['n', 'l', 'u', 'c']) && builtin != "export" {
         return vec![UNKNOWN];
     }
     let is_array = letters.contains(['a', 'A']);

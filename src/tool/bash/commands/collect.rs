@@ -104,6 +104,7 @@ impl Collector {
             return;
         };
         let findings = std::mem::take(&mut parsed.findings);
+        parsed.findings.has_functions = findings.has_functions;
         let is_strange = match dialect {
             Dialect::Bash => findings.doubtful,
             Dialect::Posix => findings.doubtful || findings.beyond_posix,
@@ -187,7 +188,9 @@ impl Collector {
                     inside.place = inside.place.with_found(std::mem::take(&mut names));
                 }
                 if apart && let Command::Simple(simple) = command {
-                    names = printed(simple, &inside.place);
+                    // A function may have the name of any program.
+                    let has_functions = !self.functions.is_empty() || parsed.findings.has_functions;
+                    names = if has_functions { Vec::new() } else { printed(simple, &inside.place) };
                 }
                 let current = if apart { &mut inside } else { &mut *flow };
                 match command {
@@ -424,8 +427,8 @@ impl Collector {
 /// The file names that a command of a pipeline gives to the next one, as far as they are known.
 fn printed(simple: &Simple, place: &Place) -> Vec<Argument> {
     let arguments: Vec<Argument> = simple.words.iter().flat_map(arguments).collect();
-    // What is read from elsewhere is not known.
-    let is_plain = simple.redirects.iter().all(|redirect| redirect.operator.contains('>'));
+    // What is read from elsewhere is not known, nor what is in messages.
+    let is_plain = simple.redirects.iter().all(|redirect| redirect.operator.contains('>') && !redirect.operator.contains('&'));
     if is_plain { printed_names(&arguments, place.found()) } else { Vec::new() }
 }
 

@@ -78,6 +78,9 @@ impl Parser<'_> {
             self.take();
             if self.accept("&") {
                 self.findings.beyond_posix = true;
+                if let Some(Command::Simple(simple)) = commands.last_mut() {
+                    simple.redirects.push(Redirect::of_errors());
+                }
             }
             self.skip_newlines()?;
         }
@@ -297,6 +300,7 @@ impl Parser<'_> {
             Command::Compound(mut body) => {
                 body.scope = Scope::Subshell;
                 body.defines = Some(name.literal().ok_or(Fault)?);
+                self.findings.has_functions = true;
                 Ok(body)
             }
             Command::Simple(_) => Err(Fault),

@@ -1,8 +1,9 @@
-//! Commands that do nothing by themselves: builtins that change only their own shell, and wrappers that only run what
-//! stands in their arguments, which is judged for itself. No rule has to allow them; one that denies them holds.
+//! Commands that do nothing by themselves: builtins that change only their own shell, filters that print what they are
+//! given, and wrappers that only run what stands in their arguments, which is judged for itself. No rule has to allow
+//! them; one that denies them holds.
 
 use super::{builtins::is_harmless_shopt, expand::Argument};
-use crate::tool::bash::programs::Inner;
+use crate::tool::bash::programs::{Inner, is_filter};
 
 /// What they print, set and wait for concerns this shell alone.
 const BUILTINS: &[&str] = &[
@@ -74,6 +75,7 @@ pub(super) fn is_quiet(arguments: &[Argument], inner: &[Inner]) -> bool {
         }
         "git" => is_seen_through && has_quiet_options(arguments, inner),
         "trap" | "eval" => inner.is_empty() || is_seen_through,
+        _ if is_filter(name, &arguments[1..]) => true,
         _ => BUILTINS.contains(&name) && inner.is_empty(),
     }
 }

@@ -98,6 +98,14 @@ pub(super) struct Redirect {
     pub is_input: bool,
 }
 
+impl Redirect {
+    /// `2>&1`, for which `|&` is short.
+    pub(super) fn of_errors() -> Self {
+        let target = Word { start: 0, pieces: vec![Piece::Text { text: "1".to_owned(), quoted: false }] };
+        Self { operator: ">&".to_owned(), target, body: None, is_input: false }
+    }
+}
+
 /// One word before expansion.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Word {
@@ -158,6 +166,8 @@ pub(super) struct Findings {
     pub doubtful: bool,
     /// Something that a plain POSIX shell reads differently.
     pub beyond_posix: bool,
+    /// A function is defined.
+    pub has_functions: bool,
     /// What is evaluated once more after it was expanded, which can run commands.
     pub evaluated: Vec<Evaluated>,
     /// Variables that get a value elsewhere than in an assignment before a command: in `for`, `${x:=y}`, `{fd}>`.

@@ -46,6 +46,39 @@ const VALUED: &[&str] = &[
 /// Those whose word is a file that is looked at.
 const REFERENCES: &[&str] = &["-newer", "-anewer", "-cnewer", "-samefile"];
 
+/// What they do with the file that was found is the same in any directory.
+const ANYWHERE: &[&str] = &[
+    "basename",
+    "cat",
+    "chmod",
+    "chown",
+    "cp",
+    "du",
+    "echo",
+    "file",
+    "head",
+    "ls",
+    "md5sum",
+    "mv",
+    "rm",
+    "sha256sum",
+    "stat",
+    "tail",
+    "touch",
+    "wc",
+];
+
+/// Whether the command of `-execdir` depends on nothing in the directory but the file.
+fn is_same_anywhere(command: &[Argument]) -> bool {
+    let Some(name) = command.first().and_then(Argument::literal) else { return false };
+    let takes_mode = matches!(name, "chmod" | "chown");
+    let is_known = |(at, word): (usize, &Argument)| {
+        word.text.contains("{}")
+            || word.literal().is_some_and(|text| text.starts_with('-') || text.parse::<u32>().is_ok() || takes_mode && at == 0)
+    };
+    ANYWHERE.contains(&name) && command[1..].iter().enumerate().all(is_known)
+}
+
 pub(super) fn find(words: &[Argument], given: Given<'_>, effects: &mut Effects) {
     effects.place = given.place.with_mark("{}");
     let begins_expression = |word: &Argument| word.text.starts_with(['-', '(', ')', '!', ',']);
@@ -98,7 +131,7 @@ pub(super) fn find(words: &[Argument], given: Given<'_>, effects: &mut Effects) 
                     effects.found_in.extend(found());
                 }
                 // What a link to a directory leads to may be anywhere.
-                effects.is_unclear |= follows_links;
+                effects.is_unclear |= follows_links || (word.text.ends_with("dir") && !is_same_anywhere(command));
             }
             "-delete" => {
                 let words = [Argument::plain("rm"), Argument::plain("{}").with_hole_at("{}")].to_vec();
@@ -153,5 +186,7 @@ fn name_of_found(words: &[Argument]) -> Option<String> {
     let mut names = words
         .windows(3)
         .filter(|trio| matches!(trio[1].text.as_str(), "-name" | "-iname") && !matches!(trio[0].text.as_str(), "!" | "-not"));
-    names.find_map(|trio| trio[2].literal()).map(str::to_lowercase).filter(|_| !has_choice)
+    // Sets and braces mean other things to other programs.
+    let name = names.find_map(|trio| trio[2].literal().filter(|name| !name.contains(['[', '{', '\\'])));
+    name.map(str::to_lowercase).filter(|_| !has_choice)
 }

@@ -18,8 +18,8 @@ pub(in crate::tool) fn printed_names(words: &[Argument], before: &[Argument]) ->
         "fd" | "fdfind" => search(rest, &[""]).map(|is_all| vec![here(is_all, is_all)]),
         "grep" => grep(rest, before),
         "ls" => list(rest),
-        "echo" | "printf" => texts(rest),
-        "sort" | "uniq" | "head" | "tail" | "tac" | "cat" if !has_operands(rest) => Some(before.to_vec()),
+        printer @ ("echo" | "printf") => texts(printer, rest),
+        filter @ ("sort" | "uniq" | "head" | "tail" | "tac" | "cat") if keeps_lines(filter, rest) => Some(before.to_vec()),
         "tr" if is_line_ends(rest) => Some(before.to_vec()),
         _ => None,
     };
@@ -41,18 +41,46 @@ fn options(words: &[Argument]) -> impl Iterator<Item = &str> {
     words.iter().map(|word| word.text.as_str()).take_while(|text| *text != "--").filter(|text| text.starts_with('-'))
 }
 
-fn has_operands(words: &[Argument]) -> bool {
-    let mut words = words.iter().peekable();
+/// Whether an option is one of these letters, or several of them.
+fn is_cluster(option: &str, letters: &str) -> bool {
+    option.strip_prefix('-').is_some_and(|cluster| !cluster.is_empty() && cluster.chars().all(|letter| letters.contains(letter)))
+}
+
+/// Whether the command only prints what is in its standard input, or some of it: no file is among its words.
+pub(in crate::tool) fn is_filter(name: &str, words: &[Argument]) -> bool {
+    let is_option = |word: &&Argument| word.text.starts_with('-');
+    let has_only = |letters: &str| words.iter().filter(is_option).all(|word| is_cluster(&word.text, letters));
+    match name {
+        "cat" | "head" | "tail" | "sort" | "uniq" => keeps_lines(name, words),
+        "wc" => words.iter().all(|word| word.is_literal() && is_cluster(&word.text, "clLmw")),
+        "grep" | "egrep" | "fgrep" => {
+            words.iter().all(Argument::is_literal)
+                && words.iter().filter(|word| !is_option(word)).count() == 1
+                && has_only("aEFGhiPsUvwxynoc")
+        }
+        _ => false,
+    }
+}
+
+/// Whether the filter prints whole lines of its input as they are.
+fn keeps_lines(name: &str, words: &[Argument]) -> bool {
+    let is_count = |text: &str| text.trim_start_matches(['+', '-']).parse::<u32>().is_ok();
+    let mut words = words.iter();
     while let Some(word) = words.next() {
-        let text = word.text.as_str();
-        // The number behind `head -n`, the key behind `sort -k`.
-        if matches!(text, "-n" | "-c" | "-k" | "-t") {
-            words.next();
-        } else if !text.starts_with('-') || !word.is_literal() {
-            return true;
+        let Some(text) = word.literal() else { return false };
+        let is_known = match (name, text) {
+            ("head" | "tail", "-n") => words.next().and_then(Argument::literal).is_some_and(is_count),
+            ("head" | "tail", _) => ["-n", "--lines=", "-"].iter().any(|option| text.strip_prefix(option).is_some_and(is_count)),
+            ("sort", "-k" | "-t") => words.next().is_some(),
+            ("sort", _) => text.starts_with("-k") || text.starts_with("-t") || is_cluster(text, "bdfghinRruVz"),
+            ("uniq", _) => is_cluster(text, "diuz"),
+            _ => false,
+        };
+        if !is_known {
+            return false;
         }
     }
-    false
+    true
 }
 
 /// Whether the path may lead out of the current directory, or is not known.
@@ -62,14 +90,38 @@ fn may_leave(word: &Argument) -> bool {
 
 /// Names of what git tracks, below the current directory.
 fn git(words: &[Argument]) -> Option<Vec<Argument>> {
+    const LETTERS: &str = "ceiEFGIlmoPrwz";
+    const OPTIONS: &[&str] = &[
+        "--cached",
+        "--deleted",
+        "--exclude-standard",
+        "--files-with-matches",
+        "--modified",
+        "--name-only",
+        "--no-commit-id",
+        "--no-renames",
+        "--others",
+        "--staged",
+        "--untracked",
+    ];
     let has = |option: &str| words.iter().any(|word| word.text == option);
     let lists = match words.first()?.literal()? {
         "ls-files" => true,
-        "diff" | "show" | "log" | "diff-tree" => has("--name-only"),
+        "diff" => has("--name-only"),
+        // They print more than names.
+        "show" | "log" => has("--name-only") && (has("--format=") || has("--pretty=") || has("--pretty=format:")),
+        "diff-tree" => has("--name-only") && has("--no-commit-id"),
         "grep" => has("-l") || has("--name-only") || has("--files-with-matches"),
         _ => false,
     };
-    let leaves = words.iter().any(may_leave) || has("--no-index");
+    let is_known = |option: &str| {
+        OPTIONS.contains(&option)
+            || matches!(option, "--format=" | "--pretty=" | "--pretty=format:")
+            || option.starts_with("--diff-filter=")
+            || is_cluster(option, LETTERS)
+            || option[1..].parse::<u32>().is_ok()
+    };
+    let leaves = words.iter().any(may_leave) || !options(words).all(is_known);
     // Names that begin with a dot are left out: those that git tracks are seldom secret, and which it tracks is not known here.
     let is_other = has("-o") || has("--others");
     let mut found = here(is_other, is_other);
@@ -84,10 +136,39 @@ fn git(words: &[Argument]) -> Option<Vec<Argument>> {
 /// For programs that search what git does not ignore, when one of the options makes them print names; whether they are told
 /// to search everything.
 fn search(words: &[Argument], wanted: &[&str]) -> Option<bool> {
-    const OTHER: &[&str] = &["-L", "--follow", "-x", "-X", "--exec", "--exec-batch", "--base-directory", "--search-path", "--format"];
+    const LETTERS: &str = "0.aFHIilpPsSUuvw";
+    const VALUED: &[&str] = &["-d", "-e", "-E", "-g", "-t", "-T"];
+    const OPTIONS: &[&str] = &[
+        "--exclude",
+        "--extension",
+        "--files",
+        "--files-with-matches",
+        "--fixed-strings",
+        "--glob",
+        "--hidden",
+        "--iglob",
+        "--ignore-case",
+        "--max-depth",
+        "--no-ignore",
+        "--null",
+        "--print0",
+        "--smart-case",
+        "--sort",
+        "--type",
+        "--type-not",
+        "--unrestricted",
+        "--word-regexp",
+    ];
     let lists = wanted.contains(&"")
         || options(words).any(|option| wanted.contains(&option) || (!option.starts_with("--") && option.contains('l')));
-    let is_other = options(words).any(|option| OTHER.contains(&option)) || words.iter().any(may_leave);
+    let is_known = |option: &str| {
+        is_cluster(option, LETTERS)
+            || VALUED.iter().any(|valued| option.starts_with(valued))
+            || OPTIONS.contains(&option.split('=').next().unwrap_or_default())
+    };
+    // The long form of the list that `fd` prints has other words in it.
+    let is_long = wanted.contains(&"") && options(words).any(|option| option.contains('l') && !option.starts_with("--"));
+    let is_other = is_long || !options(words).all(is_known) || words.iter().any(may_leave);
     let is_ignored = options(words).any(|option| {
         ["--no-ignore", "--hidden", "--unrestricted"].contains(&option)
             || (!option.starts_with("--") && option.contains(['u', 'I', 'H', '.']))
@@ -97,14 +178,20 @@ fn search(words: &[Argument], wanted: &[&str]) -> Option<bool> {
 
 /// With `-l` names of files; of what it is given without files of its own, lines as they are.
 fn grep(words: &[Argument], before: &[Argument]) -> Option<Vec<Argument>> {
+    const LETTERS: &str = "aEFGhiPsUvwxy";
     let cluster = |letters: &[char]| options(words).any(|option| !option.starts_with("--") && option.contains(letters));
     let operands: Vec<&Argument> = words.iter().filter(|word| !word.text.starts_with('-')).collect();
     if cluster(&['l', 'L']) || options(words).any(|option| option.starts_with("--files-with")) {
-        let leaves = words.iter().any(may_leave) || cluster(&['R', 'f']);
+        let is_known = |option: &str| {
+            is_cluster(option, "aEeFGHhIiLlPrsUvwxyZz")
+                || ["--color", "--exclude", "--exclude-dir", "--files-with-matches", "--files-without-match", "--include", "--null"]
+                    .contains(&option.split('=').next().unwrap_or_default())
+        };
+        let leaves = words.iter().any(may_leave) || !options(words).all(is_known);
         return (!leaves).then(|| vec![here(true, true)]);
     }
-    let changes = cluster(&['o', 'n', 'c', 'b', 'H', 'r', 'R', 'f']) || options(words).any(|option| option.starts_with("--"));
-    let mut names = (operands.len() <= 1 && !changes).then(|| before.to_vec())?;
+    let keeps = words.iter().filter(|word| word.text.starts_with('-')).all(|word| is_cluster(&word.text, LETTERS));
+    let mut names = (operands.len() <= 1 && keeps).then(|| before.to_vec())?;
     // `\.rs$` leaves names that end so.
     let end = operands.first().and_then(|pattern| pattern.literal()).and_then(|pattern| pattern.strip_prefix("\\.")?.strip_suffix('$'));
     let end = end.filter(|end| options(words).next().is_none() && end.chars().all(char::is_alphanumeric));
@@ -121,18 +208,24 @@ fn list(words: &[Argument]) -> Option<Vec<Argument>> {
     }
     let mut names: Vec<Argument> = words.iter().filter(|word| !word.text.starts_with('-')).cloned().collect();
     names.push(if options(words).any(|option| option.contains(['a', 'A', 'f'])) {
-        Argument::plain("./{}").with_hole_at("{}")
+        here(true, true)
     } else {
         Argument { text: "*".to_owned(), glob: Some(0), ..Argument::default() }
     });
     Some(names)
 }
 
-/// Words that are printed as they are.
-fn texts(words: &[Argument]) -> Option<Vec<Argument>> {
-    let is_format = |word: &&Argument| !matches!(word.text.as_str(), "-n" | "%s\\n" | "%s\\0" | "%s ");
+/// Words that `echo` or `printf` prints as they are, each apart from the others.
+fn texts(name: &str, words: &[Argument]) -> Option<Vec<Argument>> {
+    let words = match words.first().map(|word| word.text.as_str()) {
+        Some("-n") if name == "echo" => &words[1..],
+        Some("%s\\n" | "%s\\0" | "%s ") if name == "printf" => &words[1..],
+        // A format puts together what stands behind it.
+        Some(format) if name == "printf" && format.contains('%') => return None,
+        _ => words,
+    };
     let mut names = Vec::new();
-    for word in words.iter().filter(is_format) {
+    for word in words {
         let known = if word.glob.is_some() && word.holes.is_empty() { vec![word.clone()] } else { names_in(word.literal()?) };
         if known.is_empty() {
             return None;
@@ -186,6 +279,11 @@ mod tests {
             ("git ls-files -o", "./{}::hidden+ignored"),
             ("git ls-files ../x", ""),
             ("git status --porcelain", ""),
+            ("git ls-files --format=/etc/x", ""),
+            ("git show --name-only", ""),
+            ("git log --name-only --format=/etc/x", ""),
+            ("git log -3 --name-only --format=", "./{}::"),
+            ("git diff --name-only --line-prefix=/etc/", ""),
             ("git diff --name-only main | grep \\.rs$ | head -n 3 | sort -u", "./{}:*.rs:"),
             ("git diff --name-only main | grep -v \\.rs$", "./{}::"),
             ("rg -l foo", "./{}::"),
@@ -197,13 +295,32 @@ mod tests {
             ("fd x /etc", ""),
             ("ls", "*"),
             ("ls -1 sub", "sub *"),
-            ("ls -a", "./{}"),
+            ("ls -a", "./{}::hidden+ignored"),
             ("ls -l", ""),
             ("echo a /etc/x", "a /etc/x"),
             ("echo 'a'", ""),
             ("echo a | sed s/a/b/", ""),
             ("cat list", ""),
             ("find . | cat list", ""),
+            ("echo a | head -n 3 | sort -rn -k 2 | uniq | tail -1 | tac", "a"),
+            ("echo .envelope | head -c 4", ""),
+            ("echo a | sort -n list", ""),
+            ("echo a | sort --files0-from=list", ""),
+            ("echo a | uniq -c list", ""),
+            ("echo a | cat -n list", ""),
+            ("echo a | grep -vi x", "a"),
+            ("echo a | grep -e. list", ""),
+            ("echo a | grep -- x list", ""),
+            ("grep -l --label=/etc/x y", ""),
+            ("rg -lL foo", ""),
+            ("rg -l -tjs foo", "./{}::"),
+            ("fd --search-path=/etc x", ""),
+            ("fd -Hl x", ""),
+            ("printf .e%s nv", ""),
+            ("printf %s .e nv", ""),
+            ("printf %s\\n a b", "a b"),
+            ("echo -n a", "a"),
+            ("find . -name .e[[:alpha:]]v", "./{}::hidden+ignored"),
         ] {
             assert_eq!(printed(line), expected, "{line}");
         }

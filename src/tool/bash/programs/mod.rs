@@ -28,7 +28,7 @@ mod tests;
 pub(in crate::tool) use command::effects;
 pub use effects::Dialect;
 pub(in crate::tool) use effects::{Effects, Given, Inner, program_name};
-pub(in crate::tool) use listing::printed_names;
+pub(in crate::tool) use listing::{is_filter, printed_names};
 pub use place::{Access, Anchor, Bound, PathUse, Rest};
 pub(in crate::tool) use place::{Place, environment_variable, redirection};
 pub(in crate::tool) use word::Argument;

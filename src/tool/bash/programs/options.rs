@@ -7,7 +7,7 @@ use super::{
     inner::shell_text,
     input::is_input,
     languages,
-    place::{Access, here, path_uses, unknown},
+    place::{Access, PathUse, Rest, here, path_uses, unknown},
     table::{self, Kind, Mode, Opt, Program, Takes, Trait},
     unknown as unknown_program,
     walk::{Notes, Walk},
@@ -266,7 +266,8 @@ impl Walk<'_, '_> {
         self.has_into = true;
         if !value.text.is_empty() {
             self.file(value, Access::Write);
-            self.file(&Argument { found: None, ..value.below(Found::default()) }, Access::Write);
+            let below = path_uses(value, &self.place, Access::Write).into_iter().filter(|usage| usage.rest.is_none());
+            self.effects.paths.extend(below.map(|usage| PathUse { rest: Some(Rest::Unknown(String::new())), ..usage }));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which paths a command names, as written: resolving them needs the file system and is done elsewhere.
 
-use super::word::{Argument, Found};
+use super::word::{Argument, Found, is_tame};
 
 /// A path that a command or a redirection names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,8 +207,17 @@ pub(in crate::tool) fn path_uses(argument: &Argument, place: &Place, access: Acc
         return vec![unknown("...", access)];
     }
     let rest = &argument.text[hole.end..];
-    let with_rest = |found: &Argument| match found.literal() {
-        Some(text) if argument.holes.len() == 1 => path_use(&Argument::plain(&format!("{text}{rest}")), place, access),
+    // A path may lead out of what was found.
+    let may_leave = argument.holes.len() > 1 || argument.glob.is_some() || rest.split('/').any(|part| part == "..");
+    let with_rest = |found: &Argument| match (found.literal(), &found.found) {
+        (Some(text), _) if argument.holes.len() == 1 => path_use(&Argument::plain(&format!("{text}{rest}")), place, access),
+        _ if may_leave => unknown("...", access),
+        // With something behind it, a name is another one.
+        (_, Some(what)) if !rest.is_empty() && !rest.starts_with('/') => {
+            let end = rest.split('/').next().unwrap_or_default().to_lowercase();
+            let name = what.name.as_ref().map(|name| format!("{name}{end}")).filter(|_| !end.contains(['*', '?', '[', '{', '\\']));
+            path_use(&Argument { found: Some(Found { name, ..what.clone() }), ..found.clone() }, place, access)
+        }
         _ => path_use(found, place, access),
     };
     place.found.iter().map(with_rest).collect()
@@ -248,6 +257,12 @@ fn path_use(argument: &Argument, place: &Place, access: Access) -> PathUse {
         }
     };
     let path = if from > 0 { path.trim_start_matches('/') } else { path };
+    // What is not known may lead out of the directory before it.
+    let may_leave = |hole: &std::ops::Range<usize>| hole.start >= from && !is_tame(&text[hole.clone()]);
+    let is_used = !matches!(access, Access::List | Access::Unsure);
+    if is_used && argument.found.is_none() && argument.holes.iter().any(may_leave) && (from > 0 || !known.is_empty()) {
+        return self::unknown(text, access);
+    }
     PathUse { anchor, path: path.to_owned(), rest, access, text: text.to_owned() }
 }
 

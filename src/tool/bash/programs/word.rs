@@ -38,6 +38,11 @@ const TAME: &[&str] = &[
     "$(nproc)", "`nproc`", "`pwd`",
 ];
 
+/// Whether the value of the expansion is one word without surprises.
+pub(super) fn is_tame(raw: &str) -> bool {
+    TAME.contains(&raw) || (raw.starts_with("$((") && raw.ends_with("))"))
+}
+
 impl Argument {
     /// An argument with nothing special about it.
     pub(in crate::tool) fn plain(text: &str) -> Self {
@@ -97,10 +102,7 @@ impl Argument {
 
     /// Whether all that is unknown is one word that cannot be taken for an option.
     fn is_tame(&self) -> bool {
-        self.holes.iter().all(|hole| {
-            let raw = &self.text[hole.clone()];
-            TAME.contains(&raw) || (raw.starts_with("$((") && raw.ends_with("))"))
-        })
+        self.holes.iter().all(|hole| is_tame(&self.text[hole.clone()]))
     }
 
     /// Whether it may bring words of its own, each of which may be an option.

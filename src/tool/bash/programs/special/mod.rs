@@ -105,8 +105,7 @@ pub(super) fn command(walk: &mut Walk<'_, '_>, at: Option<usize>) {
 
 /// The names that `xargs` is given, if they are known.
 fn given_names(walk: &Walk<'_, '_>, at: usize) -> Vec<Argument> {
-    let has = |options: &[&str]| walk.words[..at].iter().any(|word| options.iter().any(|option| word.text.starts_with(option)));
-    if has(&["-a", "--arg-file", "-d", "--delim"]) {
+    if !takes_names(&walk.words[1..at]) {
         return Vec::new();
     }
     match walk.given.input {
@@ -115,16 +114,40 @@ fn given_names(walk: &Walk<'_, '_>, at: usize) -> Vec<Argument> {
     }
 }
 
+/// Whether the names are those of the standard input, apart as usual.
+fn takes_names(options: &[Argument]) -> bool {
+    const OPTIONS: &[&str] = &["--", "--exit", "--max-args", "--max-lines", "--max-procs", "--no-run-if-empty", "--null", "--verbose"];
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        let Some(text) = option.literal() else { return false };
+        let letters = text.trim_end_matches(|c: char| c.is_ascii_digit()).trim_start_matches('-');
+        match mark(text) {
+            Some("") => drop(options.next()),
+            Some(_) => {}
+            None if OPTIONS.contains(&text.split('=').next().unwrap_or_default()) => {}
+            None if !text.starts_with("--") && letters.chars().all(|letter| "0rtxnPL".contains(letter)) => {}
+            None => return false,
+        }
+    }
+    true
+}
+
+/// What an option of `xargs` says is to be replaced by a line; empty where that is the next word.
+fn mark(option: &str) -> Option<&str> {
+    let (name, value) = option.split_once('=').unwrap_or((option, "{}"));
+    if name.len() > 2 && "--replace".starts_with(name) {
+        return Some(value);
+    }
+    let letters = option.strip_prefix('-')?.trim_start_matches(['0', 'o', 'p', 'r', 't', 'x']);
+    let is_given = letters.strip_prefix(['I', 'J']);
+    is_given.or_else(|| letters.strip_prefix('i').map(|given| if given.is_empty() { "{}" } else { given }))
+}
+
 /// What `xargs` replaces by a line, if it does.
 fn replacement(options: &[Argument]) -> Option<String> {
-    options.iter().enumerate().find_map(|(at, option)| {
-        let text = option.text.as_str();
-        match text.strip_prefix("-I").or_else(|| text.strip_prefix("-J")) {
-            Some("") => options.get(at + 1).map(|next| next.text.clone()),
-            Some(mark) => Some(mark.to_owned()),
-            None if matches!(text, "--replace" | "-i") => Some("{}".to_owned()),
-            None => text.strip_prefix("--replace=").or_else(|| text.strip_prefix("-i")).map(str::to_owned),
-        }
+    options.iter().enumerate().find_map(|(at, option)| match mark(&option.text)? {
+        "" => options.get(at + 1).map(|next| next.text.clone()),
+        mark => Some(mark.to_owned()),
     })
 }
 

@@ -25,10 +25,11 @@ async fn commands_that_look_run_and_their_options_that_do_more_are_asked_or_deni
         "echo a.environment",
         "stat a.txt; du -sh sub; df .",
     ] {
-        let allowed = place.judge(&rules, line).await.action == Action::Allow;
-        assert_eq!(allowed, !line.contains("sort"), "{line}");
+        assert_eq!(place.judge(&rules, line).await.action, Action::Allow, "{line}");
     }
     for line in [
+        "sort a.txt",
+        "wc -l a.txt | sort --compress-program=./run",
         "find . -delete",
         "find . -name x -exec rm {} +",
         "find . -execdir cat {} ';'",
