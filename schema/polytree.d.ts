@@ -878,6 +878,8 @@ export type ErrorData = {
   line?: number | null
   /** The column in that line, from 1. */
   column?: number | null
+  /** The files in conflict. */
+  files?: Array<RevertedFile> | null
   /** The process that owns the data directory. */
   pid?: number | null
 }
@@ -1787,7 +1789,7 @@ export type PartRemovedInfo = {
   /** The part. */
   partID: PartId
 }
-/** The files that a step changed. */
+/** The files that a tool call changed. */
 export type PatchPart = {
   /** The part's id. */
   id: PartId
@@ -1795,10 +1797,14 @@ export type PatchPart = {
   sessionID: SessionId
   /** The message. */
   messageID: MessageId
-  /** The state before. */
+  /** The id of the stored change set. Empty in a copy of a session, which cannot undo what the original changed. */
   hash: string
   /** Absolute paths. */
   files: Array<string>
+  /** Files and directories that may have changed and cannot be restored, because no image was stored. */
+  uncovered?: Array<string>
+  /** The tool call that changed them. */
+  callID?: string | null
 }
 /** Params of `path.get`. */
 export type PathGetParams = {
@@ -2104,6 +2110,18 @@ export type ProviderOptions = {
 }
 /** A question of the model to the user. */
 export type QuestionId = string
+/** Result of `session.steer` and `session.queue.replace`. */
+export type QueuedMessage = {
+  /** The user message. */
+  messageID: MessageId
+}
+/** A prompt that waits. */
+export type QueuedPrompt = {
+  /** The user message. */
+  messageID: MessageId
+  /** Its parts. */
+  parts: Array<Part>
+}
 /** What the model thought. */
 export type ReasoningPart = {
   /** The part's id. */
@@ -2135,6 +2153,17 @@ export type RetryPart = {
   withoutAttachments?: boolean
   /** When. */
   time: Created
+}
+/** What happens to a file. */
+export type RevertAction = "restore" | "create" | "delete" | "merge" | "skip" | "conflict"
+/** What happens to one file. */
+export type RevertedFile = {
+  /** The absolute path. */
+  path: string
+  /** What happens to it. */
+  action: RevertAction
+  /** Why nothing happens. */
+  reason?: string | null
 }
 /** A permission rule. The last matching rule wins. */
 export type Rule = {
@@ -2515,16 +2544,83 @@ export type SessionQueueInfo = {
   /** The user messages that wait, in order. */
   queue: Array<MessageId>
 }
+/** Params of `session.queue.move`. */
+export type SessionQueueMoveParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The prompt to move. */
+  messageID: MessageId
+  /** The prompt that it is to come before; default: it comes last. */
+  before?: MessageId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.queue`. */
+export type SessionQueueParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.queue.remove`. */
+export type SessionQueueRemoveParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The prompt. It stays a message, with the state `cancelled`. */
+  messageID: MessageId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.queue.replace`. */
+export type SessionQueueReplaceParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The prompt to change. Its place in the queue, agent and model stay. */
+  messageID: MessageId
+  /** What is asked instead: parts, or a plain text. */
+  parts: string | Array<PartInput>
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** An undo that can still be taken back. */
 export type SessionRevert = {
   /** The first message that is undone. */
   messageID: MessageId
   /** The first part that is undone. */
   partID?: PartId | null
-  /** The state of the work tree before the undo. */
+  /** What happened to each file. */
+  files?: Array<RevertedFile>
+  /** Files and directories that the session may have changed and that stay as they are, because no image was stored. */
+  uncovered?: Array<string>
+  /** This is only what would happen. */
+  preview?: boolean
+  /** The stored change set with which it is taken back; absent if no file changed. */
   snapshot?: string | null
-  /** What the undo changed. */
-  diff?: string | null
+}
+/** Params of `session.revert`. */
+export type SessionRevertParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The first message to undo. An answer is undone with its prompt. */
+  messageID: MessageId
+  /** The first part to undo: the earlier parts of the message stay. Without a text or tool call before it, the whole message is undone. */
+  partID?: PartId | null
+  /** Returns what would happen, and changes nothing. */
+  preview?: boolean
+  /** Leaves files in conflict as they are and undoes the rest. */
+  partial?: boolean
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
 }
 /** Which sessions a list holds. */
 export type SessionScope = "directory" | "project" | "all"
@@ -2554,6 +2650,19 @@ export type SessionStatusInfo = {
 export type SessionStatusParams = {
   /** Only this session and its descendants. */
   sessionID?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.steer`. */
+export type SessionSteerParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** What the model is told: parts, or a plain text. */
+  parts: string | Array<PartInput>
+  /** The id that the user message shall have: the same id with the same params again changes nothing. */
+  messageID?: MessageId | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
@@ -2610,6 +2719,19 @@ export type SessionTime = {
 export type SessionTodoParams = {
   /** The session. */
   sessionID: SessionId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.unrevert`. */
+export type SessionUnrevertParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** Returns what would happen, and changes nothing. */
+  preview?: boolean
+  /** Leaves files in conflict as they are and restores the rest. */
+  partial?: boolean
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
@@ -3152,12 +3274,26 @@ export interface Methods {
   "session.submit": { params: SessionSubmitParams; result: SessionSubmitResult }
   /** Ends the running turn and cancels the queue; returns whether anything was running. */
   "session.abort": { params: SessionAbortParams; result: boolean }
+  /** Lists the prompts that wait for the running turn, in order. */
+  "session.queue": { params: SessionQueueParams; result: Array<QueuedPrompt> }
+  /** Takes a prompt out of the queue; returns whether it waited. */
+  "session.queue.remove": { params: SessionQueueRemoveParams; result: boolean }
+  /** Moves a prompt within the queue; returns whether it waited. */
+  "session.queue.move": { params: SessionQueueMoveParams; result: boolean }
+  /** Replaces the parts of a prompt that waits. */
+  "session.queue.replace": { params: SessionQueueReplaceParams; result: QueuedMessage }
+  /** Tells the running turn something at its next step; without a running turn it is a prompt. */
+  "session.steer": { params: SessionSteerParams; result: QueuedMessage }
   /** Copies the conversation, up to a message, into a new session in the same directory. */
   "session.fork": { params: SessionForkParams; result: Session }
   /** Returns the whole conversation, to be kept or imported elsewhere. */
   "session.export": { params: SessionExportParams; result: SessionExport }
   /** Creates a session in the directory from an exported conversation. */
   "session.import": { params: SessionImportParams; result: Session }
+  /** Undoes the conversation from a message on, with the files that the session changed since. */
+  "session.revert": { params: SessionRevertParams; result: Session }
+  /** Takes back an undo; possible until the next prompt. */
+  "session.unrevert": { params: SessionUnrevertParams; result: Session }
   /** Returns the task list of a session. */
   "session.todo": { params: SessionTodoParams; result: Array<Todo> }
   /** Returns the status of every session that is not idle. */

@@ -27,6 +27,7 @@ use crate::{
     permission::Broker,
     project::Projects,
     session::{self, Load, Sessions},
+    snapshot::Snapshots,
     stdx::{
         memory,
         paths::AbsPath,
@@ -90,6 +91,9 @@ pub enum Error {
     /// The event log cannot be used.
     #[error(transparent)]
     Event(#[from] event::Error),
+    /// The images of files for undo cannot be used.
+    #[error("the images of files in the data directory cannot be used: {0}")]
+    Snapshots(std::io::Error),
     /// The sessions cannot be read.
     #[error(transparent)]
     Session(#[from] session::Error),
@@ -142,6 +146,8 @@ pub struct Daemon {
     pub symbols: Arc<Symbols>,
     /// The names of files in the worktrees in use.
     pub finder: Arc<Finder>,
+    /// What sessions changed in files.
+    pub snapshots: Arc<Snapshots>,
     /// The searches that run.
     pub searches: Arc<SearchSlots>,
     /// When it started, in milliseconds since 1970.
@@ -201,13 +207,17 @@ impl Daemon {
         let tasks = Tasks::new();
         let symbols = Arc::new(Symbols::new(Arc::clone(&overlay), tasks.child()));
         let finder = Arc::new(Finder::new(Arc::clone(&store), tasks.child()));
+        let (notes, below) = (places.data.join("unfinished"), tasks.child());
+        let snapshots = Snapshots::open(&places.data, notes, Arc::clone(&finder), Arc::clone(&overlay), below).map_err(Error::Snapshots)?;
+        let snapshots = Arc::new(snapshots);
         let mut projects = Projects::new(Arc::clone(&store), places.clone(), Arc::clone(&overlay), Arc::clone(&finder));
         // One that was started in passing serves many, and keeps nothing of whoever was first.
         if ownership.kind() == Kind::Foreground {
             projects = projects.with_recordings(environment);
         }
         let projects = Arc::new(projects);
-        let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child()).await?;
+        let workspaces = Arc::clone(&projects) as _;
+        let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&broker), workspaces, Arc::clone(&snapshots), tasks.child()).await?;
         let (clients, listeners) = (Arc::<Clients>::default(), Arc::<Listeners>::default());
         let work = Arc::new(sessions.clone());
         let life = Life::new(ownership.kind(), keeping.idle, work, clients.count(), listeners.count());
@@ -221,6 +231,7 @@ impl Daemon {
             overlay,
             symbols,
             finder,
+            snapshots,
             searches: Arc::default(),
             started: now_ms(),
             socket: Mutex::new(socket),
@@ -312,6 +323,7 @@ impl Daemon {
             if let Err(error) = self.events.trim(keeping.log_ms, keeping.log_bytes).await {
                 tracing::warn!(%error, "old events could not be removed");
             }
+            self.snapshots.prune().await;
             let (outputs, sandbox) = (self.places.data.join("output"), Arc::clone(self.projects.sandbox()));
             let _ = Tasks::spawn_blocking(move || {
                 sandbox.sweep();

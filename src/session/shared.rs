@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::{Error, Workspaces, activity::Activity, mailbox::Command, progress::AllProgress, status::Statuses};
 use crate::{
     permission::Broker,
+    snapshot::Snapshots,
     stdx::{disk, idle::IdlePool, tasks::Tasks},
     store::Store,
     tool::file_times::FileTimes,
@@ -32,6 +33,8 @@ pub(super) struct Shared {
     pub store: Arc<Store>,
     pub broker: Arc<Broker>,
     pub workspaces: Arc<dyn Workspaces>,
+    /// What sessions changed in files, to undo it.
+    pub snapshots: Arc<Snapshots>,
     pub tasks: Tasks,
     pub statuses: Statuses,
     pub progress: AllProgress,
@@ -47,12 +50,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub fn new(store: Arc<Store>, broker: Arc<Broker>, workspaces: Arc<dyn Workspaces>, tasks: Tasks) -> Self {
+    pub fn new(store: Arc<Store>, broker: Arc<Broker>, workspaces: Arc<dyn Workspaces>, snapshots: Arc<Snapshots>, tasks: Tasks) -> Self {
         let statuses = Statuses::default();
         Self {
             store,
             broker,
             workspaces,
+            snapshots,
             tasks,
             progress: AllProgress::default(),
             activity: Activity::new(statuses.changed().clone()),

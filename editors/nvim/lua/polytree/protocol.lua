@@ -551,6 +551,7 @@
 ---@field file? string|nil The settings file at fault.
 ---@field line? integer|nil The line in that file, from 1.
 ---@field column? integer|nil The column in that line, from 1.
+---@field files? polytree.protocol.RevertedFile[]|nil The files in conflict.
 ---@field pid? integer|nil The process that owns the data directory.
 
 --- The stable word of an error: `data.kind` on the wire.
@@ -1184,13 +1185,15 @@
 ---@field messageID polytree.protocol.MessageId The message.
 ---@field partID polytree.protocol.PartId The part.
 
---- The files that a step changed.
+--- The files that a tool call changed.
 ---@class polytree.protocol.PatchPart
 ---@field id polytree.protocol.PartId The part's id.
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field messageID polytree.protocol.MessageId The message.
----@field hash string The state before.
+---@field hash string The id of the stored change set. Empty in a copy of a session, which cannot undo what the original changed.
 ---@field files string[] Absolute paths.
+---@field uncovered? string[] Files and directories that may have changed and cannot be restored, because no image was stored.
+---@field callID? string|nil The tool call that changed them.
 
 --- Params of `path.get`.
 ---@class polytree.protocol.PathGetParams
@@ -1395,6 +1398,15 @@
 --- A question of the model to the user.
 ---@alias polytree.protocol.QuestionId string
 
+--- Result of `session.steer` and `session.queue.replace`.
+---@class polytree.protocol.QueuedMessage
+---@field messageID polytree.protocol.MessageId The user message.
+
+--- A prompt that waits.
+---@class polytree.protocol.QueuedPrompt
+---@field messageID polytree.protocol.MessageId The user message.
+---@field parts polytree.protocol.Part[] Its parts.
+
 --- What the model thought.
 ---@class polytree.protocol.ReasoningPart
 ---@field id polytree.protocol.PartId The part's id.
@@ -1413,6 +1425,15 @@
 ---@field error polytree.protocol.MessageError How it failed.
 ---@field withoutAttachments? boolean The service refused the request, and it is sent again without the images and documents of the conversation. This model is not sent those again.
 ---@field time polytree.protocol.Created When.
+
+--- What happens to a file.
+---@alias polytree.protocol.RevertAction "restore"|"create"|"delete"|"merge"|"skip"|"conflict"
+
+--- What happens to one file.
+---@class polytree.protocol.RevertedFile
+---@field path string The absolute path.
+---@field action polytree.protocol.RevertAction What happens to it.
+---@field reason? string|nil Why nothing happens.
 
 --- A permission rule. The last matching rule wins.
 ---@class polytree.protocol.Rule
@@ -1657,12 +1678,53 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field queue polytree.protocol.MessageId[] The user messages that wait, in order.
 
+--- Params of `session.queue.move`.
+---@class polytree.protocol.SessionQueueMoveParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The prompt to move.
+---@field before? polytree.protocol.MessageId|nil The prompt that it is to come before; default: it comes last.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.queue`.
+---@class polytree.protocol.SessionQueueParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.queue.remove`.
+---@class polytree.protocol.SessionQueueRemoveParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The prompt. It stays a message, with the state `cancelled`.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.queue.replace`.
+---@class polytree.protocol.SessionQueueReplaceParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The prompt to change. Its place in the queue, agent and model stay.
+---@field parts string|polytree.protocol.PartInput[] What is asked instead: parts, or a plain text.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- An undo that can still be taken back.
 ---@class polytree.protocol.SessionRevert
 ---@field messageID polytree.protocol.MessageId The first message that is undone.
 ---@field partID? polytree.protocol.PartId|nil The first part that is undone.
----@field snapshot? string|nil The state of the work tree before the undo.
----@field diff? string|nil What the undo changed.
+---@field files? polytree.protocol.RevertedFile[] What happened to each file.
+---@field uncovered? string[] Files and directories that the session may have changed and that stay as they are, because no image was stored.
+---@field preview? boolean This is only what would happen.
+---@field snapshot? string|nil The stored change set with which it is taken back; absent if no file changed.
+
+--- Params of `session.revert`.
+---@class polytree.protocol.SessionRevertParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The first message to undo. An answer is undone with its prompt.
+---@field partID? polytree.protocol.PartId|nil The first part to undo: the earlier parts of the message stay. Without a text or tool call before it, the whole message is undone.
+---@field preview? boolean Returns what would happen, and changes nothing.
+---@field partial? boolean Leaves files in conflict as they are and undoes the rest.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
 --- Which sessions a list holds.
 ---@alias polytree.protocol.SessionScope "directory"|"project"|"all"
@@ -1690,6 +1752,14 @@
 --- Params of `session.status`.
 ---@class polytree.protocol.SessionStatusParams
 ---@field sessionID? polytree.protocol.SessionId|nil Only this session and its descendants.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.steer`.
+---@class polytree.protocol.SessionSteerParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field parts string|polytree.protocol.PartInput[] What the model is told: parts, or a plain text.
+---@field messageID? polytree.protocol.MessageId|nil The id that the user message shall have: the same id with the same params again changes nothing.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1724,6 +1794,14 @@
 --- Params of `session.todo`.
 ---@class polytree.protocol.SessionTodoParams
 ---@field sessionID polytree.protocol.SessionId The session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.unrevert`.
+---@class polytree.protocol.SessionUnrevertParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field preview? boolean Returns what would happen, and changes nothing.
+---@field partial? boolean Leaves files in conflict as they are and restores the rest.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -2075,9 +2153,16 @@
 ---| "session.prompt"
 ---| "session.submit"
 ---| "session.abort"
+---| "session.queue"
+---| "session.queue.remove"
+---| "session.queue.move"
+---| "session.queue.replace"
+---| "session.steer"
 ---| "session.fork"
 ---| "session.export"
 ---| "session.import"
+---| "session.revert"
+---| "session.unrevert"
 ---| "session.todo"
 ---| "session.status"
 ---| "file.list"

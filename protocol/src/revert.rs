@@ -1,0 +1,73 @@
+//! Undo of a part of a conversation, with the files that it changed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{MessageId, PartId, SessionId};
+
+/// What happens to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RevertAction {
+    /// It gets its earlier content or mode.
+    Restore,
+    /// It is created again.
+    Create,
+    /// It is deleted.
+    Delete,
+    /// The session's changes are removed, those of others stay.
+    Merge,
+    /// Nothing: it already is as it should be, or cannot be written.
+    Skip,
+    /// Nothing: somebody else has changed it, and a merge is not clean.
+    Conflict,
+}
+
+/// What happens to one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RevertedFile {
+    /// The absolute path.
+    pub path: String,
+    /// What happens to it.
+    pub action: RevertAction,
+    /// Why nothing happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+params! {
+    /// Params of `session.revert`.
+    SessionRevertParams {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The first message to undo. An answer is undone with its prompt.
+        #[serde(rename = "messageID")]
+        message_id: MessageId,
+        /// The first part to undo: the earlier parts of the message stay. Without a text or tool call before it, the whole
+        /// message is undone.
+        #[serde(default, rename = "partID", skip_serializing_if = "Option::is_none")]
+        part_id: Option<PartId>,
+        /// Returns what would happen, and changes nothing.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        preview: bool,
+        /// Leaves files in conflict as they are and undoes the rest.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        partial: bool,
+    }
+}
+
+params! {
+    /// Params of `session.unrevert`.
+    SessionUnrevertParams {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// Returns what would happen, and changes nothing.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        preview: bool,
+        /// Leaves files in conflict as they are and restores the rest.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        partial: bool,
+    }
+}

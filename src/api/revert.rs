@@ -1,0 +1,29 @@
+//! The handlers of `session.revert` and `session.unrevert`.
+
+use polytree_protocol::{
+    methods::{SessionRevert, SessionUnrevert},
+    session::Session,
+};
+
+use super::select;
+use crate::rpc::{
+    error::Error,
+    handler::{Context, Handler},
+};
+
+impl Handler for SessionRevert {
+    async fn handle(context: Context, params: Self::Params) -> Result<Session, Error> {
+        let session = select::session(&context, &params, &params.session_id).await?;
+        let environment = context.connection.environment();
+        let to = Some((params.message_id, params.part_id));
+        Ok(context.daemon.sessions.undo(&session, to, params.preview, params.partial, &environment).await?)
+    }
+}
+
+impl Handler for SessionUnrevert {
+    async fn handle(context: Context, params: Self::Params) -> Result<Session, Error> {
+        let session = select::session(&context, &params, &params.session_id).await?;
+        let environment = context.connection.environment();
+        Ok(context.daemon.sessions.undo(&session, None, params.preview, params.partial, &environment).await?)
+    }
+}
