@@ -319,6 +319,7 @@ impl Daemon {
             }
             self.projects.close_idle(now_ms() - IDLE_DIRECTORY_MS);
             self.symbols.close_idle(now_ms() - IDLE_DIRECTORY_MS);
+            self.sessions.close_idle(now_ms() - IDLE_DIRECTORY_MS);
             self.finder.close_idle(now_ms() - IDLE_DIRECTORY_MS);
             if let Err(error) = self.events.trim(keeping.log_ms, keeping.log_bytes).await {
                 tracing::warn!(%error, "old events could not be removed");

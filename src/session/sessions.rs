@@ -181,6 +181,11 @@ impl Sessions {
         Err(Error::UnknownMessage(message.clone()))
     }
 
+    /// Stops following changes in directories in which nothing has run since then (milliseconds since 1970).
+    pub fn close_idle(&self, since: i64) {
+        self.shared.close_idle(since);
+    }
+
     /// What is under way in all sessions.
     pub fn load(&self) -> Load {
         self.shared.activity.load(|| self.running())

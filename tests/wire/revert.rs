@@ -319,3 +319,71 @@ async fn a_copy_does_not_undo_what_the_original_changed() {
     assert_eq!((&revert["files"], &revert["uncovered"]), (&json!([]), &json!([world.path("a.txt")])));
     assert_eq!(world.read("a.txt"), "one\n2\nthree\n");
 }
+
+#[tokio::test]
+async fn what_commands_changed_is_undone_too() {
+    for directory in ["repo", "plain"] {
+        let fixture = Fixture::new().await;
+        fs::create_dir(fixture.path("plain")).unwrap();
+        for (name, content) in [("a.txt", OLD), ("gone.txt", "gone\n"), ("untracked.txt", "u\n"), ("other.txt", "other\n")] {
+            fs::write(fixture.path(directory).join(name), content).unwrap();
+        }
+        let client = Client::start(&fixture);
+        let mut world = World::in_session(fixture, client, directory).await;
+        let before = repository(&world.fixture);
+        let line = "echo four >> a.txt; rm gone.txt; mkdir sub; echo s > sub/s; mv untracked.txt moved.txt; chmod +x other.txt; ln -s a.txt link";
+        world.turn("command", &[("bash", json!({ "command": line }))]).await;
+        let messages = world.messages().await;
+        let patch = messages.iter().flat_map(|message| message["parts"].as_array().unwrap()).find(|part| part["type"] == "patch").unwrap();
+        assert_eq!(patch.get("uncovered"), None, "{patch}");
+        let prompts = world.prompts().await;
+        let revert = world.revert(&prompts[0]).await;
+        let mut expected = [
+            action("a.txt", "restore"),
+            action("gone.txt", "create"),
+            action("link", "delete"),
+            action("moved.txt", "delete"),
+            action("other.txt", "restore"),
+            action("sub/s", "delete"),
+            action("untracked.txt", "create"),
+        ];
+        expected.sort();
+        assert_eq!(world.actions(&revert), expected, "{directory}");
+        assert_eq!((world.read("a.txt").as_str(), world.read("gone.txt").as_str(), world.read("untracked.txt").as_str()), (OLD, "gone\n", "u\n"));
+        assert!(!world.path("sub").exists() && !world.path("moved.txt").exists() && world.path("link").symlink_metadata().is_err());
+        world.unrevert().await;
+        assert_eq!((world.read("a.txt"), world.read("moved.txt")), (format!("{OLD}four\n"), "u\n".to_owned()));
+        assert_eq!(repository(&world.fixture), before);
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_is_aborted_is_undone() {
+    let mut world = World::new().await;
+    let session = world.session.clone();
+    world.client.subscribe(json!({ "sessionID": session })).await;
+    let line = "echo changed > a.txt; echo started; trap 'echo late > late.txt; exit 1' TERM; sleep 60 & wait";
+    world.fixture.models.push(Answer::openai_calls(&[("c", "bash", json!({ "command": line }))]));
+    world.client.call("session.submit", json!({ "sessionID": session, "parts": "run" })).await;
+    world.client.event(|event| event["type"] == "message.part.delta").await;
+    world.client.call("session.abort", json!({ "sessionID": session })).await;
+    world.client.event(|event| event["type"] == "session.status" && event["properties"]["status"]["type"] == "idle").await;
+    assert_eq!(world.read("late.txt"), "late\n");
+    let prompts = world.prompts().await;
+    let revert = world.revert(&prompts[0]).await;
+    assert_eq!((world.actions(&revert), &revert["uncovered"]), (vec![action("a.txt", "restore"), action("late.txt", "delete")], &json!([])));
+    assert_eq!(world.read("a.txt"), OLD);
+}
+
+#[tokio::test]
+async fn what_a_command_may_have_changed_elsewhere_is_named() {
+    let mut world = World::new().await;
+    let elsewhere = world.fixture.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let call = json!({ "command": "echo x > x", "workdir": elsewhere });
+    world.turn("command", &[("bash", call)]).await;
+    assert!(elsewhere.join("x").exists());
+    let prompts = world.prompts().await;
+    let revert = world.revert(&prompts[0]).await;
+    assert_eq!((&revert["files"], &revert["uncovered"]), (&json!([]), &json!([elsewhere])));
+}

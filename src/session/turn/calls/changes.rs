@@ -3,22 +3,32 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use polytree_protocol::part::{PatchPart, ToolPart};
+use polytree_protocol::{
+    id::SessionId,
+    part::{PatchPart, ToolPart},
+};
+use tokio::sync::watch;
 
 use crate::{
     file::save::lock,
     session::ids,
-    snapshot::{ChangeSet, Edit, Snapshots, State, Uncovered},
+    snapshot::{ChangeSet, Edit, Following, Running, Snapshots, State, Uncovered},
     stdx::paths::AbsPath,
     tool::definition::ToolError,
 };
+
+/// How long the end of an aborted call waits for its command to end.
+const COMMAND_END: Duration = Duration::from_millis(500);
 
 pub(super) struct CallChanges {
     snapshots: Arc<Snapshots>,
     // A plain mutex: held for single operations.
     found: Mutex<Found>,
+    /// Whether a command runs.
+    runs: watch::Sender<bool>,
 }
 
 struct Found {
@@ -26,12 +36,14 @@ struct Found {
     set: Option<ChangeSet>,
     /// Edits whose outcome the tool has not told.
     pending: HashMap<AbsPath, Edit>,
+    /// The command that runs.
+    command: Option<Running>,
 }
 
 impl CallChanges {
     pub fn new(snapshots: &Arc<Snapshots>, root: &AbsPath) -> Self {
-        let found = Found { set: Some(ChangeSet::new(root.clone())), pending: HashMap::new() };
-        Self { snapshots: Arc::clone(snapshots), found: Mutex::new(found) }
+        let found = Found { set: Some(ChangeSet::new(root.clone())), pending: HashMap::new(), command: None };
+        Self { snapshots: Arc::clone(snapshots), found: Mutex::new(found), runs: watch::Sender::new(false) }
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
@@ -61,13 +73,43 @@ impl CallChanges {
         self.found().set.iter_mut().for_each(|set| set.changes.extend(change.clone()));
     }
 
+    /// Notes the state of the files before a command runs in this directory; an error if the call is closed.
+    pub async fn before_command(&self, following: &Arc<Following>, session: &SessionId, directory: &AbsPath) -> Result<(), ToolError> {
+        let running = following.begin(session.clone()).await;
+        let mut found = self.found();
+        let Some(set) = &mut found.set else { return Err(ToolError::Aborted) };
+        if !directory.is_within(following.root()) {
+            set.uncovered.push(Uncovered { path: directory.clone(), reason: "a command ran there, outside of the project".into() });
+        }
+        found.command = Some(running);
+        self.runs.send_replace(true);
+        Ok(())
+    }
+
+    /// The command has ended.
+    pub async fn after_command(&self) {
+        let command = self.found().command.take();
+        if let Some(command) = command {
+            let made = command.end().await;
+            self.found().set.iter_mut().for_each(|set| add(set, &made));
+        }
+        self.runs.send_replace(false);
+    }
+
     /// Closes the call. Returns the part that names what it has changed, if anything.
     pub async fn close(&self, call: &ToolPart) -> Option<PatchPart> {
-        let (set, pending) = {
+        // After an abort the command has a moment to end.
+        let _ = tokio::time::timeout(COMMAND_END, self.runs.subscribe().wait_for(|runs| !*runs)).await;
+        let (set, pending, command) = {
             let mut found = self.found();
-            (found.set.take(), std::mem::take(&mut found.pending))
+            (found.set.take(), std::mem::take(&mut found.pending), found.command.take())
         };
         let mut set = set?;
+        if let Some(command) = command {
+            add(&mut set, &command.end().await);
+            let reason = "a command had not ended when its call was closed".into();
+            set.uncovered.push(Uncovered { path: set.root.clone(), reason });
+        }
         for (path, edit) in pending {
             // The tool was cut off or has failed: what it has begun to write is written when the lock is free.
             let _guard = lock::lock(&path).await;
@@ -105,4 +147,9 @@ impl CallChanges {
             call_id: Some(call.call_id.clone()),
         })
     }
+}
+
+fn add(set: &mut ChangeSet, made: &ChangeSet) {
+    set.changes.extend_from_slice(&made.changes);
+    set.uncovered.extend_from_slice(&made.uncovered);
 }

@@ -368,6 +368,15 @@ impl Host for CallHost {
         self.changes.after_edit(path, content).await;
     }
 
+    async fn before_command(&self, directory: &AbsPath) -> Result<(), ToolError> {
+        let following = self.turn.shared.follow(&self.turn.workspace.checkout);
+        self.changes.before_command(&following, &self.turn.session.id, directory).await
+    }
+
+    async fn after_command(&self) {
+        self.changes.after_command().await;
+    }
+
     async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
         let todos = self.turn.shared.store.todos(self.turn.session.id.clone()).await;
         todos.map_err(|error| ToolError::failed(error.to_string()))
