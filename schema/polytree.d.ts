@@ -1252,6 +1252,8 @@ export type EventToolPart = {
   callID: string
   /** The tool's name. */
   tool: string
+  /** What the call is about, in one line: the command, the file, the pattern. Absent while the model still writes the call, and where only the arguments tell. */
+  subject?: string | null
   /** How far it is. */
   state: EventToolState
   /** What the provider attached to the call, to be sent back with it. */
@@ -3138,6 +3140,8 @@ export type ToolPart = {
   callID: string
   /** The tool's name. */
   tool: string
+  /** What the call is about, in one line: the command, the file, the pattern. Absent while the model still writes the call, and where only the arguments tell. */
+  subject?: string | null
   /** How far it is. */
   state: ToolState
   /** What the provider attached to the call, to be sent back with it. */

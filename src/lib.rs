@@ -46,7 +46,7 @@ mod overlay;
 
 pub mod agent;
 mod file;
-pub mod permission;
+pub(crate) mod permission;
 pub mod provider;
 
 mod find;

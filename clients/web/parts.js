@@ -144,8 +144,9 @@ function metadataOf(state) {
 }
 
 /** @param {ToolPart} part */
-function titleOf({ tool, state }) {
+function titleOf({ tool, subject, state }) {
   if ('title' in state && state.title) return state.title
+  if (typeof subject === 'string') return subject
   const input = /** @type {Record<string, unknown>} */ (state.input ?? {})
   const telling = input.description ?? input.command ?? input.filePath ?? input.path ?? input.pattern ?? input.url
   return typeof telling === 'string' && telling !== tool ? telling : ''

@@ -125,6 +125,10 @@ parts! {
         call_id: String,
         /// The tool's name.
         tool: String,
+        /// What the call is about, in one line: the command, the file, the pattern. Absent while the model still writes
+        /// the call, and where only the arguments tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
         /// How far it is.
         state: ToolState,
         /// What the provider attached to the call, to be sent back with it.

@@ -72,7 +72,6 @@ impl Handler for ToolList {
         Ok(workspace
             .tools
             .iter()
-            .filter(|tool| tool.name() != "invalid")
             .map(|tool| ToolInfo { id: tool.name().to_owned(), description: tool.description().to_owned(), parameters: tool.parameters() })
             .collect())
     }

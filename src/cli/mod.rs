@@ -70,4 +70,4 @@ pub fn listening(urls: &[String], token: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -164,3 +164,6 @@ pub async fn inside(context: &LaunchContext) -> Result<(cli::Daemon, Backing), E
     let (peer, notifications) = Peer::start(near_input, near_output, &tasks);
     Ok((cli::Daemon { peer, notifications }, Backing { running: Some(running), tasks }))
 }
+
+#[cfg(test)]
+mod tool_tests;

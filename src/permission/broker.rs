@@ -1,5 +1,5 @@
 //! Questions that wait for an answer. A question is a row of the store before anybody is asked, so it survives a
-//! restart; whoever asks the same again for the same tool call gets the answer that was given, or waits with it.
+//! restart; the same question asked again for the same tool call gets the answer that was given, or waits with it.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,6 @@ use crate::{
     store::{self, Answered, Asked, Question, Replied, Reply, Store},
 };
 
-/// How answering fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No such question in that session.
@@ -27,7 +26,6 @@ pub enum Error {
     /// The first answer wins.
     #[error("the permission question {0} has already been answered")]
     Answered(PermissionId),
-    /// The store failed.
     #[error(transparent)]
     Storage(#[from] store::Error),
 }
@@ -61,7 +59,6 @@ pub struct Broker {
 
 impl Broker {
     /// The questions kept in the store. From now on its answers are told to those who wait.
-    #[must_use]
     pub fn new(store: Arc<Store>) -> Self {
         let waiters = Arc::<Waiters>::default();
         let waiting = Arc::clone(&waiters);
@@ -148,12 +145,11 @@ impl Broker {
 }
 
 /// A grant as a rule.
-#[must_use]
 pub fn grant_rule(grant: &Grant) -> Rule {
     Rule { permission: grant.kind.clone(), pattern: grant.pattern.clone(), action: Action::Allow }
 }
 
-/// Whether the rules of the one who asked, together with the grants, allow it; where nobody waits for it in this process,
+/// Whether the rules of the asker, together with the grants, allow it; where nothing waits for it in this process,
 /// whether the grants alone do.
 fn is_allowed(waiters: &Waiters, grants: &[Grant], permission: &Permission) -> bool {
     let grants: Vec<Rule> = grants.iter().map(grant_rule).collect();

@@ -19,7 +19,6 @@ pub enum Authority {
 }
 
 /// Whose rules allow all of it; `own` are the user's own rules for the agent in charge.
-#[must_use]
 pub fn authority(decisions: &[Decision], own: &[Rule]) -> Authority {
     let is_users = |decision: &Decision| match &decision.rule {
         Some((Origin::User | Origin::UserAgent | Origin::Grants, _)) => true,
@@ -70,7 +69,6 @@ fn is_own(path: &str) -> bool {
 
 impl Request<'_> {
     /// What the mode says of something that would be asked for; `None`: the user is asked.
-    #[must_use]
     pub fn answered_by(self, mode: Mode) -> Option<Answer> {
         let asks_on_purpose = |decision: &Decision| {
             decision.action == Action::Ask

@@ -17,7 +17,6 @@ enum Token {
 
 impl Pattern {
     /// Reads a pattern. A leading `~` or `$HOME`, alone or before a slash, stands for `home`, whose characters are literal.
-    #[must_use]
     pub fn new(text: &str, home: Option<&str>) -> Self {
         let after_home =
             ["~", "$HOME"].iter().find_map(|prefix| text.strip_prefix(prefix)).filter(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -47,7 +46,6 @@ impl Pattern {
     }
 
     /// The pattern that matches this text alone.
-    #[must_use]
     pub fn literal(text: &str) -> String {
         text.chars().fold(String::with_capacity(text.len()), |mut pattern, character| {
             match character {
@@ -59,7 +57,6 @@ impl Pattern {
     }
 
     /// Whether the whole text matches. A pattern that ends in ` *` also matches without that end: `git *` matches `git`.
-    #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         let bare = match self.tokens.as_slice() {
             [start @ .., Token::Literal(' '), Token::Any] => whole(start, text),

@@ -47,9 +47,8 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Whether a rule names the command with these words, rather than allowing it among others; or it is not allowed.
-    #[must_use]
-    pub fn names(&self, words: &[String]) -> bool {
+    /// Whether a rule with these words allows it, or it is not allowed.
+    fn names(&self, words: &[String]) -> bool {
         let is_named = |pattern: &str| {
             let has = |word: &String| pattern.split_whitespace().any(|part| part.trim_end_matches(['*', '?']) == word);
             !words.is_empty() && words.iter().all(has)
@@ -59,16 +58,14 @@ impl Decision {
 }
 
 impl Rules {
-    /// The built-in rules alone. `home` is what a leading `~/` or `$HOME/` in a pattern stands for.
-    #[must_use]
+    /// The rule that asks about everything; tools add theirs with [`Origin::BuiltIn`]. `home` is what a leading `~/` or
+    /// `$HOME/` in a pattern stands for.
     pub fn new(home: Option<&str>) -> Self {
-        let mut rules = Self::none(home);
-        rules.add(Origin::BuiltIn, &built_in());
-        rules
+        let any = "*".to_owned();
+        Self::none(home).with(Origin::BuiltIn, &[Rule { permission: any.clone(), pattern: any, action: Action::Ask }])
     }
 
-    /// No rules at all, not even the built-in ones.
-    #[must_use]
+    /// No rules at all.
     pub fn none(home: Option<&str>) -> Self {
         Self { home: home.map(str::to_owned), rules: Vec::new() }
     }
@@ -82,7 +79,6 @@ impl Rules {
     }
 
     /// Like [`Rules::add`], for building in one expression.
-    #[must_use]
     pub fn with(mut self, origin: Origin, rules: &[Rule]) -> Self {
         self.add(origin, rules);
         self
@@ -92,17 +88,23 @@ impl Rules {
     ///
     /// `kind` is the permission's type (`bash`, `edit`, ...), `pattern` what is asked for. For `bash` a rule that asks or
     /// denies also looks at the command without the directories before its name, so `/bin/rm x` does not get round `rm *`.
-    #[must_use]
     pub fn decide(&self, kind: &str, pattern: &str) -> Decision {
         self.decide_as(kind, pattern, pattern)
     }
 
     /// The same for something that grants know by other names, each of which has to be granted; see [`granted_as`].
-    #[must_use]
     pub fn decide_bound(&self, kind: &str, pattern: &str, names: &[String]) -> Decision {
         let decisions = names.iter().map(|name| self.decide_as(kind, pattern, name));
         let strictest = decisions.reduce(|one, other| if stricter(one.action, other.action) == one.action { one } else { other });
         strictest.unwrap_or_else(|| self.decide(kind, pattern))
+    }
+
+    /// Whether a rule names the command with these words, rather than allowing it among others, wherever the command runs;
+    /// or it is not allowed. `granted` are its names for grants; see [`granted_as`].
+    #[must_use]
+    pub fn name_command(&self, command: &str, granted: &[String], words: &[String]) -> bool {
+        let is_named = |name: &str| self.decide_as("bash", command, name).names(words);
+        if granted.is_empty() { is_named(command) } else { granted.iter().all(|name| is_named(name)) }
     }
 
     fn decide_as(&self, kind: &str, pattern: &str, granted: &str) -> Decision {
@@ -125,21 +127,18 @@ impl Rules {
     }
 
     /// What the rules say about one request.
-    #[must_use]
     pub fn evaluate(&self, kind: &str, pattern: &str) -> Action {
         self.decide(kind, pattern).action
     }
 
     /// What the rules say about several patterns of one request: one deny refuses all, else one ask asks for all.
     /// `force` turns allow into ask.
-    #[must_use]
     pub fn evaluate_all<'a>(&self, kind: &str, patterns: impl IntoIterator<Item = &'a str>, force: bool) -> Action {
         let start = if force { Action::Ask } else { Action::Allow };
         patterns.into_iter().map(|pattern| self.evaluate(kind, pattern)).fold(start, stricter)
     }
 
     /// Whether a rule denies anything that a command could do.
-    #[must_use]
     pub fn denies_a_command(&self) -> bool {
         const KINDS: [&str; 7] = ["*", "bash", "edit", "read", "external_directory", "webfetch", "sandbox"];
         self.rules.iter().any(|compiled| compiled.rule.action == Action::Deny && KINDS.contains(&compiled.rule.permission.as_str()))
@@ -147,7 +146,6 @@ impl Rules {
 
     /// What the rules say about something that nothing has to allow: what an allowed command does, or what does nothing by
     /// itself. A deny holds, and so does a rule that asks for it; one that asks for everything (`*`) does not count.
-    #[must_use]
     pub fn evaluate_quiet(&self, kind: &str, pattern: &str) -> Action {
         let decision = self.decide(kind, pattern);
         let is_for_all = |rule: &Rule| rule.action == Action::Ask && rule.pattern == "*";
@@ -178,7 +176,6 @@ impl Rules {
     }
 
     /// Whether everything of this kind is denied, so that a tool needs not even be offered.
-    #[must_use]
     pub fn denies_all(&self, kind: &str) -> bool {
         let of_kind = |compiled: &&Compiled| compiled.rule.permission == "*" || compiled.rule.permission == kind;
         let denies = |compiled: &Compiled| compiled.rule.action == Action::Deny && compiled.rule.pattern == "*";
@@ -188,7 +185,6 @@ impl Rules {
 }
 
 /// The stricter of two actions.
-#[must_use]
 pub fn stricter(one: Action, other: Action) -> Action {
     match (one, other) {
         (Action::Deny, _) | (_, Action::Deny) => Action::Deny,
@@ -198,7 +194,6 @@ pub fn stricter(one: Action, other: Action) -> Action {
 }
 
 /// The names by which grants know something that is asked for: of what is granted for one place only, the place is a part.
-#[must_use]
 pub fn granted_as(metadata: &serde_json::Value, pattern: &str) -> Vec<String> {
     let names = metadata.get("bound").and_then(|bound| bound.get(pattern)).and_then(serde_json::Value::as_array);
     names.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
@@ -211,31 +206,12 @@ fn without_directory(command: &str) -> Option<&str> {
     Some(&command[slash + 1..])
 }
 
-/// The rules that are there before any settings.
-#[must_use]
-pub fn built_in() -> Vec<Rule> {
-    let rule = |permission: &str, pattern: &str, action| Rule { permission: permission.to_owned(), pattern: pattern.to_owned(), action };
-    let mut rules = vec![rule("*", "*", Action::Ask)];
-    rules.extend(["read", "grep", "glob", "list", "todo", "question", "skill", "task"].map(|kind| rule(kind, "*", Action::Allow)));
-    for (name, action) in [
-        (".env", Action::Ask),
-        (".env.*", Action::Ask),
-        (".env.example", Action::Allow),
-        (".env.sample", Action::Allow),
-        (".env.template", Action::Allow),
-    ] {
-        rules.push(rule("read", name, action));
-        rules.push(rule("read", &format!("*/{name}"), action));
-    }
-    rules
-}
-
 #[cfg(test)]
 mod tests {
     use polytree_protocol::permission::{Action, Rule};
     use proptest::prelude::*;
 
-    use super::{Origin, Rules, built_in};
+    use super::{Origin, Rules};
 
     fn rule(permission: &str, pattern: &str, action: Action) -> Rule {
         Rule { permission: permission.to_owned(), pattern: pattern.to_owned(), action }
@@ -243,30 +219,6 @@ mod tests {
 
     fn bash(pattern: &str, action: Action) -> Rule {
         rule("bash", pattern, action)
-    }
-
-    #[test]
-    fn built_in_defaults() {
-        let rules = Rules::new(None);
-        for (kind, pattern, expected) in [
-            ("read", "src/main.rs", Action::Allow),
-            ("grep", "fn main", Action::Allow),
-            ("task", "explore", Action::Allow),
-            ("bash", "ls", Action::Ask),
-            ("edit", "a", Action::Ask),
-            ("external_directory", "/etc/*", Action::Ask),
-            ("unheard_of", "x", Action::Ask),
-            ("read", ".env", Action::Ask),
-            ("read", "/a/b/.env", Action::Ask),
-            ("read", "deploy/.env.production", Action::Ask),
-            ("read", "deploy/.env.example", Action::Allow),
-            ("read", ".env.sample", Action::Allow),
-            ("read", "/x/.env.template", Action::Allow),
-            ("read", "src/environment.rs", Action::Allow),
-            ("read", "x.env", Action::Allow),
-        ] {
-            assert_eq!(rules.evaluate(kind, pattern), expected, "{kind} {pattern}");
-        }
     }
 
     #[test]
@@ -357,7 +309,7 @@ mod tests {
         ] {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
             let rules = Rules::new(None).with(Origin::User, &[bash(pattern, Action::Allow)]);
-            assert_eq!(rules.decide("bash", command).names(&words), expected, "{pattern} {command}");
+            assert_eq!(rules.name_command(command, &[], &words), expected, "{pattern} {command}");
         }
         assert!(Rules::new(None).with(Origin::User, &[rule("edit", "*.lock", Action::Deny)]).has_narrow("edit"));
         assert!(!Rules::new(None).with(Origin::User, &[rule("edit", "*", Action::Deny)]).has_narrow("edit"));
@@ -374,6 +326,11 @@ mod tests {
         let two = serde_json::json!({ "bound": { "make x": ["[in /w] make x", "[in /w/sub] make x"] } });
         assert_eq!(of("make x", &two), Action::Ask);
         assert_eq!(of("make y", &serde_json::Value::Null), Action::Allow);
+        let names = |places: &[&str]| {
+            let rules = rules.clone().with(Origin::User, &[bash("*", Action::Allow)]);
+            rules.name_command("make x", &places.iter().map(|place| format!("{place} make x")).collect::<Vec<_>>(), &["x".to_owned()])
+        };
+        assert!(names(&["[in /w]"]) && !names(&["[in /v]"]) && !names(&["[in /w]", "[in /v]"]));
         let rules = rules.with(Origin::User, &[bash("make *", Action::Allow)]);
         assert_eq!(rules.decide_bound("bash", "make x", &["[in /v] make x".to_owned()]).action, Action::Allow);
     }
@@ -398,7 +355,7 @@ mod tests {
         #[test]
         fn agrees_with_a_naive_reading(user in rules_strategy(), project in rules_strategy(), grants in rules_strategy(), text in "[ab ]{0,4}") {
             let hit = |rule: &&Rule| (rule.permission == "*" || rule.permission == "bash") && super::Pattern::new(&rule.pattern, None).matches(&text);
-            let all: Vec<Rule> = [built_in(), user.clone(), project.clone(), grants.clone()].concat();
+            let all: Vec<Rule> = [vec![rule("*", "*", Action::Ask)], user.clone(), project.clone(), grants.clone()].concat();
             let last = all.iter().rfind(hit).map_or(Action::Ask, |rule| rule.action);
             let users = user.iter().rfind(hit).map(|rule| rule.action);
             let expected = if users == Some(Action::Deny) { Action::Deny } else { last };

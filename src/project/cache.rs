@@ -62,6 +62,12 @@ impl Projects {
         &self.loading.sandbox
     }
 
+    /// Adds a tool that is known only at run time.
+    #[cfg(test)]
+    pub(crate) fn add_tool(&self, tool: Arc<dyn crate::tool::definition::AnyTool>) {
+        self.loading.tools.lock().unwrap().push(tool);
+    }
+
     /// Records or replays the calls of clients that say nothing about it as these variables do.
     #[must_use]
     pub fn with_recordings(mut self, environment: &Environment) -> Self {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use polytree_protocol::permission::Action;
+use polytree_protocol::permission::{Action, Rule};
 
 use super::Instance;
 use crate::{
@@ -30,9 +30,17 @@ pub(super) fn guard(places: &Places, instance: &Instance, output: &AbsPath, keys
 }
 
 /// Whether the rules allow reading a file of the project without a question, by its name and by its real path.
-pub(super) fn may_read(settings: &Settings, worktree: &AbsPath, guard: &Arc<Guard>) -> impl Fn(&AbsPath, &AbsPath) -> bool + use<> {
+pub(super) fn may_read(
+    settings: &Settings,
+    defaults: &[Rule],
+    worktree: &AbsPath,
+    guard: &Arc<Guard>,
+) -> impl Fn(&AbsPath, &AbsPath) -> bool + use<> {
     let home = paths::home().map(|home| home.to_string());
-    let rules = Rules::new(home.as_deref()).with(Origin::User, &settings.user_rules).with(Origin::Project, &settings.project_rules);
+    let rules = Rules::new(home.as_deref())
+        .with(Origin::BuiltIn, defaults)
+        .with(Origin::User, &settings.user_rules)
+        .with(Origin::Project, &settings.project_rules);
     let (worktree, guard) = (worktree.clone(), Arc::clone(guard));
     move |named, real| {
         let patterns = [named, real].map(|path| path.relative_to(&worktree));

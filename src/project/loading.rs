@@ -1,7 +1,7 @@
 //! Reads what counts in a directory: settings, agents, instructions, and the workspace of a turn that follows from them.
 //! Everything here reads files, so it runs where it may wait for a disk.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Error, Instance, guard, models::DirectoryModels};
 use crate::{
@@ -26,7 +26,8 @@ pub(super) struct Loading {
     pub loader: Loader,
     pub models: Arc<Pool>,
     pub recordings: Recordings,
-    tools: Vec<Arc<dyn AnyTool>>,
+    // Held for a copy or an insert.
+    pub tools: Mutex<Vec<Arc<dyn AnyTool>>>,
     overlay: Arc<Overlay>,
     finder: Arc<Finder>,
     pub sandbox: Arc<Sandbox>,
@@ -36,7 +37,16 @@ impl Loading {
     pub fn new(places: Places, overlay: Arc<Overlay>, finder: Arc<Finder>) -> Self {
         let models = Arc::new(Pool::new(&places.data));
         let sandbox = Arc::new(Sandbox::new(&places.data, &[&places.config, &places.runtime]));
-        Self { loader: Loader::new(), models, places, recordings: Recordings::default(), tools: tool::builtin(), overlay, finder, sandbox }
+        Self {
+            loader: Loader::new(),
+            models,
+            places,
+            recordings: Recordings::default(),
+            tools: Mutex::new(tool::builtin()),
+            overlay,
+            finder,
+            sandbox,
+        }
     }
 
     /// The settings of the directory as they are now, for a client with the given variables.
@@ -72,7 +82,9 @@ impl Loading {
         let output_directory = self.places.data.join("output").join(instance.project.id.as_str());
         let keys = models.known_keys();
         let guard = guard::guard(&self.places, instance, &output_directory, &keys, environment);
-        let may_read = guard::may_read(&settings, worktree, &guard);
+        let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let default_rules = tool::default_rules(&tools);
+        let may_read = guard::may_read(&settings, &default_rules, worktree, &guard);
         let texts = instructions::discover(&self.places, worktree, directory, &settings, environment, &may_read);
         Ok(Arc::new(Workspace {
             checkout: instance.checkout.clone(),
@@ -82,7 +94,8 @@ impl Loading {
             user_rules: settings.user_rules.clone(),
             project_rules: settings.project_rules.clone(),
             tool_switches: config.tools.clone().into_iter().collect(),
-            tools: self.tools.clone(),
+            default_rules,
+            tools,
             instructions: texts.into_iter().map(|instruction| instruction.text).collect(),
             models: Arc::new(models),
             overlay: Arc::clone(&self.overlay),

@@ -23,7 +23,8 @@ use crate::{
     stdx::{paths::AbsPath, tasks::Tasks},
     tool::{
         context::{Ask, Host, ToolContext},
-        definition::ToolError,
+        definition::{Tool as _, ToolError},
+        read::Read,
     },
 };
 
@@ -175,7 +176,7 @@ impl Expander<'_> {
                 .workspace
                 .tools
                 .iter()
-                .find(|tool| tool.name() == "read")
+                .find(|tool| tool.name() == Read::NAME)
                 .ok_or_else(|| Error::Input("this daemon has no read tool".into()))?;
             let output = in_time(&path, read.call(&self.context, arguments.clone())).await?;
             let output = output.map_err(|error| Error::Input(format!("{path}: {error}")))?;

@@ -4,10 +4,10 @@
 use polytree_protocol::id::SessionId;
 
 use super::{Error, shared::Shared};
-use crate::store::{Cause, Settled};
-
-/// Tools that change nothing may run again beside a question that is taken up.
-const ONLY_READING: [&str; 5] = ["read", "grep", "glob", "list", "todoread"];
+use crate::{
+    store::{Cause, Settled},
+    tool,
+};
 
 /// At the start of a daemon. Returns the sessions that could not be closed because the store cannot be written now.
 pub(super) async fn recover(shared: &Shared) -> Result<Vec<SessionId>, Error> {
@@ -41,7 +41,8 @@ pub(super) async fn recover(shared: &Shared) -> Result<Vec<SessionId>, Error> {
 
 /// Closes what is open in a session that has no running turn.
 pub(super) async fn settle(shared: &Shared, id: &SessionId, cause: Cause) -> Result<Settled, Error> {
-    let settled = shared.store.settle(id.clone(), cause, |tool| ONLY_READING.contains(&tool)).await?;
+    // What changes nothing may run again beside a question that is taken up.
+    let settled = shared.store.settle(id.clone(), cause, tool::reads_only).await?;
     if settled.left {
         shared.defer(id);
     }

@@ -72,6 +72,8 @@ pub struct Workspace {
     /// Tools switched on or off by the settings.
     pub tool_switches: BTreeMap<String, bool>,
     pub tools: Vec<Arc<dyn AnyTool>>,
+    /// The rules of the tools.
+    pub default_rules: Vec<Rule>,
     /// The rules of AGENTS.md and its like, one text for each file.
     pub instructions: Vec<String>,
     pub models: Arc<dyn Models>,

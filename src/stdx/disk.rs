@@ -21,7 +21,7 @@ use super::tasks::Tasks;
 const LIMIT: usize = 16;
 /// How many of them for the same path: its files may lead to another file system, as those of a linked worktree do.
 const PATH_LIMIT: usize = 2;
-/// Above this many paths those that nobody works at are forgotten.
+/// Above this many paths the idle ones are forgotten.
 const MAX_PATHS: usize = 1024;
 
 /// A limit for work, and whether that work hangs.
@@ -97,7 +97,7 @@ async fn through<T: Send + 'static>((path, file_system): (Gate, Gate), work: imp
     match done.await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The process ends: nobody will read the result.
+        // The process ends: the result will not be read.
         Err(_) => std::future::pending().await,
     }
 }

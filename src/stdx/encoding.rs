@@ -51,19 +51,16 @@ const MARKS: [(Encoding, &[u8]); 3] =
 
 impl Encoding {
     /// What the bytes are by their mark; UTF-8 without one if they have none.
-    #[must_use]
     pub fn by_mark(bytes: &[u8]) -> Self {
         MARKS.iter().find(|(_, mark)| bytes.starts_with(mark)).map_or(Self::Utf8, |(encoding, _)| *encoding)
     }
 
     /// The bytes that a file of this encoding begins with.
-    #[must_use]
     pub fn mark(self) -> &'static [u8] {
         MARKS.iter().find(|(encoding, _)| *encoding == self).map_or(b"", |(_, mark)| mark)
     }
 
     /// Its name, as the Encoding Standard has it.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Utf8 | Self::Utf8Mark => UTF_8.name(),
@@ -97,7 +94,6 @@ impl Encoding {
     }
 }
 
-/// A decoded file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextFile {
     /// How it is stored.
@@ -191,19 +187,16 @@ impl TextFile {
     }
 
     /// A text of this file for people and models: stray bytes are U+FFFD.
-    #[must_use]
     pub fn shown(&self, text: &str) -> String {
         if self.strays == 0 { text.to_owned() } else { text.replace(is_stray, "\u{fffd}") }
     }
 
     /// Whether the text cannot be encoded to the bytes that it came from.
-    #[must_use]
     pub fn is_lossy(&self) -> bool {
         self.is_lossy
     }
 
     /// What a reader must know about how the file was decoded; `None` where nothing was guessed or replaced.
-    #[must_use]
     pub fn note(&self) -> Option<String> {
         note(self.encoding, self.strays).or_else(|| {
             let name = self.encoding.name();
@@ -214,7 +207,6 @@ impl TextFile {
 }
 
 /// What a reader must know of a file that is stored so.
-#[must_use]
 pub fn note(encoding: Encoding, strays: usize) -> Option<String> {
     match (encoding, strays) {
         (Encoding::Legacy(encoding), _) => Some(format!(
@@ -230,7 +222,6 @@ pub fn note(encoding: Encoding, strays: usize) -> Option<String> {
 }
 
 /// The byte that a character of a decoded file stands for.
-#[must_use]
 pub fn stray_byte(character: char) -> Option<u8> {
     u32::from(character).checked_sub(STRAY).and_then(|byte| u8::try_from(byte).ok()).filter(|byte| *byte >= 0x80)
 }
@@ -241,7 +232,6 @@ fn is_stray(character: char) -> bool {
 
 /// Whether the first bytes of a file look like no text: a NUL, also in UTF-16 (which UTF-32 after its mark has at once),
 /// or more than three in ten are control characters.
-#[must_use]
 pub fn is_binary(bytes: &[u8]) -> bool {
     let sample = &bytes[..bytes.len().min(4096)];
     if matches!(Encoding::by_mark(bytes), Encoding::Utf16Le | Encoding::Utf16Be) {
@@ -274,7 +264,6 @@ pub struct Detector {
 
 impl Detector {
     /// For the bytes after the mark of UTF-8.
-    #[must_use]
     pub fn after_mark() -> Self {
         Self { is_marked: true, ..Self::default() }
     }
@@ -309,7 +298,6 @@ impl Detector {
     }
 
     /// The encoding (UTF-8 or a guess), and for UTF-8 the number of stray bytes.
-    #[must_use]
     pub fn finish(mut self) -> (Encoding, usize) {
         self.end_run();
         self.strays += self.carry.len();

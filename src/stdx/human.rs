@@ -1,7 +1,6 @@
 //! Sizes and durations as people read them.
 
 /// A size in bytes: `812 B`, `1.5 KiB`, `23 MiB`.
-#[must_use]
 pub fn size(bytes: u64) -> String {
     let (mut unit, mut names) = (1u64, ["KiB", "MiB", "GiB", "TiB"].into_iter());
     let mut name = "B";
@@ -18,7 +17,6 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// A duration in milliseconds: `12 ms`, `3 s`, `5 min`, `2 h`, `4 days`.
-#[must_use]
 pub fn duration(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     match seconds {
@@ -31,13 +29,11 @@ pub fn duration(milliseconds: u64) -> String {
 }
 
 /// A duration between two times in milliseconds since 1970; never negative.
-#[must_use]
 pub fn between(then: i64, now: i64) -> String {
     duration(u64::try_from(now - then).unwrap_or(0))
 }
 
 /// A count with its noun, which gets an `s` unless there is one.
-#[must_use]
 pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

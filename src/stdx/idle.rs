@@ -1,5 +1,5 @@
-//! A pool of values that are dropped when nobody has used them for some time, or when there are too many. A value that
-//! somebody holds is in use.
+//! A pool of values that are dropped when they were not used for some time, or when there are too many. A value that is
+//! held outside the pool is in use.
 
 use std::{
     borrow::Borrow,
@@ -25,7 +25,7 @@ struct Entry<V> {
 }
 
 impl<V> Entry<V> {
-    /// Whether somebody outside the pool holds the value.
+    /// Whether the value is held outside the pool.
     fn is_held(&self) -> bool {
         Arc::strong_count(&self.value) > 1
     }
@@ -43,15 +43,13 @@ impl<V> Entry<V> {
 /// A value of a pool, as a list shows it.
 #[derive(Debug, Clone)]
 pub struct Pooled<V> {
-    /// The value.
     pub value: Arc<V>,
-    /// When it was last used, in milliseconds since 1970; now while somebody holds it.
+    /// When it was last used, in milliseconds since 1970; now while it is held.
     pub used: i64,
 }
 
 impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
     /// An empty pool. Beyond `capacity` the value that was not used for longest is dropped.
-    #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self { capacity, entries: Mutex::default() }
     }
@@ -103,18 +101,16 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
     }
 
     /// All values, in no order.
-    #[must_use]
     pub fn list(&self) -> Vec<Pooled<V>> {
         self.lock().values().map(|entry| Pooled { used: entry.used(), value: Arc::clone(&entry.value) }).collect()
     }
 
     /// How many values there are.
-    #[must_use]
     pub fn count(&self) -> usize {
         self.lock().len()
     }
 
-    /// Drops the values that nobody has used since this time, in milliseconds since 1970; gives how many these are.
+    /// Drops the values that were not used since this time, in milliseconds since 1970; gives how many these are.
     pub fn drop_idle(&self, since: i64) -> usize {
         let mut entries = self.lock();
         // What is held now is known to have been used until now.
@@ -126,7 +122,7 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
     }
 
     /// Drops values, those first that were not used for longest, until all weigh at most `limit` together. Values that
-    /// somebody holds stay.
+    /// are held stay.
     pub fn shrink_to(&self, limit: usize, weight: impl Fn(&V) -> usize) {
         let mut entries = self.lock();
         let mut total: usize = entries.values().map(|entry| weight(&entry.value)).sum();
@@ -146,7 +142,7 @@ impl<K: Eq + Hash + Clone, V> IdlePool<K, V> {
         if entries.len() < self.capacity || entries.contains_key(key) {
             return None;
         }
-        // What somebody holds goes last: it lives on with whoever holds it, but the next to ask would get another.
+        // What is held goes last: it lives on with its holder, but the next to ask would get another.
         let key = oldest(entries.iter())?;
         entries.remove(&key)
     }

@@ -6,8 +6,6 @@ use ulid::{Generator, Ulid};
 
 static GENERATOR: Mutex<Generator> = Mutex::new(Generator::new());
 
-/// The next ULID.
-#[must_use]
 pub fn next() -> Ulid {
     let mut generator = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     // Only fails after 2^80 of them in one millisecond; a random one is as good then.

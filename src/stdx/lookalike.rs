@@ -2,7 +2,6 @@
 //! characters of no width.
 
 /// The text as it looks: letters composed, spaces, dashes and quotes plain, what has no width left out.
-#[must_use]
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_owned();
@@ -18,7 +17,6 @@ pub fn fold(text: &str) -> String {
 }
 
 /// The plain text that a character is easily taken for; empty for one of no width, `None` for all others.
-#[must_use]
 pub fn stand_in(character: char) -> Option<&'static str> {
     Some(match character {
         '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => " ",
@@ -39,7 +37,6 @@ pub fn stand_in(character: char) -> Option<&'static str> {
 }
 
 /// The character by its number, and by its name where it is one that is easily overlooked.
-#[must_use]
 pub fn describe(character: char) -> String {
     let name = match character {
         ' ' => "space",
@@ -75,7 +72,6 @@ pub fn describe(character: char) -> String {
 
 /// Where two texts that look alike differ first, for people: the column from 1, and what each has there.
 /// `None` where they are equal, or differ there in something that can be seen.
-#[must_use]
 pub fn difference(one: &str, other: &str) -> Option<(usize, String, String)> {
     let (ones, others): (Vec<_>, Vec<_>) = (one.chars().collect(), other.chars().collect());
     let at = ones.iter().zip(&others).take_while(|(one, other)| one == other).count();

@@ -15,11 +15,10 @@ pub struct Memory {
 
 /// More processes than this of one program are not looked at.
 #[cfg(target_os = "linux")]
-const MOST_PROCESSES: usize = 128;
+const MAX_PROCESSES: usize = 128;
 
 /// The memory of this process. Reads files of the system: a millisecond or two.
 #[cfg(target_os = "linux")]
-#[must_use]
 pub fn own() -> Memory {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
@@ -33,21 +32,18 @@ pub fn own() -> Memory {
 
 /// The memory of this process.
 #[cfg(not(target_os = "linux"))]
-#[must_use]
 pub fn own() -> Memory {
     Memory::default()
 }
 
 /// The memory that this process has for itself alone, in bytes, where the system tells. Quicker than [`own`].
 #[cfg(target_os = "linux")]
-#[must_use]
 pub fn anonymous() -> Option<u64> {
     kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
 }
 
 /// The memory that this process has for itself alone.
 #[cfg(not(target_os = "linux"))]
-#[must_use]
 pub fn anonymous() -> Option<u64> {
     None
 }
@@ -118,12 +114,11 @@ pub fn give_back() {}
 
 /// How many processes a process and all that it has started are, and what they have together in bytes.
 #[cfg(target_os = "linux")]
-#[must_use]
 pub fn of_tree(pid: u32) -> Option<(u64, u64)> {
     let (mut next, mut seen) = (vec![pid], 0);
     let (mut processes, mut bytes) = (0, 0);
     while let Some(pid) = next.pop()
-        && seen < MOST_PROCESSES
+        && seen < MAX_PROCESSES
     {
         seen += 1;
         // One that has ended meanwhile is no longer worth counting.
@@ -140,7 +135,6 @@ pub fn of_tree(pid: u32) -> Option<(u64, u64)> {
 
 /// How many processes a process and all that it has started are, and what they have together in bytes.
 #[cfg(not(target_os = "linux"))]
-#[must_use]
 pub fn of_tree(_: u32) -> Option<(u64, u64)> {
     None
 }

@@ -1,21 +1,21 @@
 //! What the standard library lacks. Knows no word of ours: anything here could stand in another program.
 
-pub mod disk;
-pub mod encoding;
-pub mod human;
-pub mod idle;
-pub mod ids;
-pub mod lookalike;
-pub mod memory;
-pub mod nearest;
+pub(crate) mod disk;
+pub(crate) mod encoding;
+pub(crate) mod human;
+pub(crate) mod idle;
+pub(crate) mod ids;
+pub(crate) mod lookalike;
+pub(crate) mod memory;
+pub(crate) mod nearest;
 pub mod paths;
-pub mod private_file;
+pub(crate) mod private_file;
 pub mod process;
-pub mod recent;
+pub(crate) mod recent;
 pub mod secrets;
-pub mod tasks;
-pub mod text;
+pub(crate) mod tasks;
+pub(crate) mod text;
 pub mod time;
-pub mod uri;
-pub mod version;
-pub mod visible;
+pub(crate) mod uri;
+pub(crate) mod version;
+pub(crate) mod visible;

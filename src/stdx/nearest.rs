@@ -1,10 +1,9 @@
-//! The names that somebody may have meant who typed another one.
+//! The names that may be meant by a mistyped one.
 
 /// Two words are alike from here on, of at most 1, whatever their length.
 const ALIKE: f64 = 0.9;
 
 /// The names that resemble the given one, the nearest first; none where nothing does. Case and separators do not count.
-#[must_use]
 pub fn all<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let given = fold(given);
     if given.is_empty() {
@@ -30,7 +29,6 @@ pub fn all<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a
 }
 
 /// The name that resembles the given one most; `None` where none does.
-#[must_use]
 pub fn one<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     all(given, names).into_iter().next()
 }

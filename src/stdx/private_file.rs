@@ -29,7 +29,7 @@ pub fn read(path: &AbsPath, most: u64) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Puts a file with these bytes in the place of the one that is there, if one is: written beside it, flushed to the disk,
-/// renamed. What an earlier process has left half-written is removed. Whoever calls this is the only one who does.
+/// renamed. What an earlier process has left half-written is removed. There must be only one caller at a time.
 ///
 /// # Errors
 /// When the place is a link or no regular file, or the file cannot be written; then the old one is as it was.
@@ -45,7 +45,7 @@ pub fn replace(path: &AbsPath, bytes: &[u8]) -> io::Result<()> {
     }
     let prefix = beginning(name);
     sweep(directory, &prefix);
-    // Such files have mode 0600 from the beginning, and their names are nobody else's.
+    // Such files have mode 0600 from the beginning, and their names are unique.
     let mut file = tempfile::Builder::new().prefix(&prefix).tempfile_in(directory)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;

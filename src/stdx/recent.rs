@@ -36,7 +36,6 @@ pub struct Line {
     pub message: String,
 }
 
-/// The last lines.
 #[derive(Debug)]
 pub struct Recent {
     // Held for a push or a copy.
@@ -54,13 +53,11 @@ impl Recent {
     }
 
     /// The lines, oldest first.
-    #[must_use]
     pub fn lines(&self) -> Vec<Line> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// How many errors and how many warnings there have been.
-    #[must_use]
     pub fn counts(&self) -> (u64, u64) {
         (self.errors.load(Ordering::Relaxed), self.warnings.load(Ordering::Relaxed))
     }

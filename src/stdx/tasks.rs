@@ -1,4 +1,4 @@
-//! Tasks with a name, a place in the tree of cancellation, and somebody who waits for them.
+//! Tasks with a name and a place in the tree of cancellation, and a way to wait for their end.
 
 use std::{future::Future, io};
 
@@ -15,19 +15,16 @@ pub struct Tasks {
 
 impl Tasks {
     /// The root of a tree.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// A child node: cancelled with this one or alone; its tasks count as this one's too.
-    #[must_use]
     pub fn child(&self) -> Self {
         Self { token: self.token.child_token(), tracker: self.tracker.clone() }
     }
 
     /// The node's token.
-    #[must_use]
     pub fn token(&self) -> &CancellationToken {
         &self.token
     }

@@ -1,19 +1,16 @@
 //! Cutting and comparing text.
 
 /// The longest prefix of at most `bytes` bytes that ends at a character.
-#[must_use]
 pub fn prefix(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
 /// The longest suffix of at most `bytes` bytes that begins at a character.
-#[must_use]
 pub fn suffix(text: &str, bytes: usize) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(bytes))..]
 }
 
 /// The text, or its first characters and `...` when it has more than `max` characters.
-#[must_use]
 pub fn ellipsis(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {
         None => text.to_owned(),
@@ -23,7 +20,6 @@ pub fn ellipsis(text: &str, max: usize) -> String {
 
 /// The text as one line of at most `max` characters: white space and control characters become single spaces, and the
 /// characters that make a terminal or a page show other text than there is (directions, invisible ones) go.
-#[must_use]
 pub fn one_line(text: &str, max: usize) -> String {
     let mut line = String::new();
     // No more is looked at than can be shown, however long the text is.
@@ -51,7 +47,6 @@ fn is_deceptive(character: char) -> bool {
 }
 
 /// A unified diff of two texts with three lines of context, headed by the path on both sides.
-#[must_use]
 pub fn unified_diff(path: &str, old: &str, new: &str) -> String {
     // Texts of many lines that have little in common would take minutes; past the timeout the diff is right, but not the shortest.
     similar::TextDiff::configure()

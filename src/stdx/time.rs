@@ -1,4 +1,4 @@
-//! Time as the wire has it, and a clock that shows when somebody moves it.
+//! Time as the wire has it, and a clock that shows when the system clock is set.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,15 +11,7 @@ pub fn now_ms() -> i64 {
 /// The day in UTC, as `YYYY-MM-DD`, of a time in milliseconds since 1970.
 #[must_use]
 pub fn day(ms: i64) -> String {
-    // Years begin in March here, so that the leap day is the last of a year; 400 of them are an era of 146,097 days.
-    let days = ms.div_euclid(24 * 3600 * 1000) + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
-    format!("{:04}-{month:02}-{day:02}", year + era * 400)
+    ::time::OffsetDateTime::from_unix_timestamp(ms.div_euclid(1000)).map_or_else(|_| String::new(), |time| time.date().to_string())
 }
 
 /// A duration in whole milliseconds, as the wire has it.
@@ -28,7 +20,7 @@ pub fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A moment on the wall clock and on the one that nobody can move, which counts the time asleep too.
+/// A moment on the wall clock and on the monotonic one, which counts the time asleep too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     wall: i64,
@@ -49,7 +41,7 @@ impl Moment {
         Self { wall, steady }
     }
 
-    /// The clock that nobody can move.
+    /// The monotonic clock.
     #[cfg(test)]
     #[must_use]
     pub fn steady_ms(self) -> Option<i64> {

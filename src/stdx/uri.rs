@@ -1,24 +1,18 @@
 //! Addresses of files.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+
 use super::paths::AbsPath;
 
+/// All but letters, digits and `/-_.~`.
+const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// Everything but letters, digits, `-`, `_`, `.`, `~` and `/` as its bytes in hexadecimal.
-#[must_use]
 pub fn percent_encode(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut encoded = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
-            // Writing into a string does not fail.
-            _ => drop(write!(encoded, "%{byte:02X}")),
-        }
-    }
-    encoded
+    percent_encoding::percent_encode(bytes, &ENCODED).to_string()
 }
 
 /// The `file://` address of a path. Names that are not text keep their bytes.
-#[must_use]
 pub fn file_uri(path: &AbsPath) -> String {
     #[cfg(unix)]
     {

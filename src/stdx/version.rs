@@ -8,7 +8,6 @@ use semver::Version;
 pub const PRETENDED: &str = "POLYTREE_PRETEND_VERSION";
 
 /// The version of this program.
-#[must_use]
 pub fn version() -> &'static str {
     static VERSION: OnceLock<String> = OnceLock::new();
     VERSION.get_or_init(|| {
@@ -18,7 +17,6 @@ pub fn version() -> &'static str {
 }
 
 /// Whether `one` is newer than `other`. What is no version is newer than nothing, and nothing is newer than it.
-#[must_use]
 pub fn is_newer(one: &str, other: &str) -> bool {
     match (Version::parse(one), Version::parse(other)) {
         // What was built differently from the same source is not newer.

@@ -15,7 +15,6 @@ const BLANK: [std::ops::RangeInclusive<char>; 10] = [
 ];
 
 /// The text with what cannot be seen, and what turns the direction of writing, as `\u{202e}`. Newlines and tabs stay.
-#[must_use]
 pub fn exact(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,7 +1,7 @@
 //! What a tool is given: where it is, what it may ask, and a few hooks into the session that it runs for.
 //! The session implements [`Host`]; that is the one place where a lower module calls a higher one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use polytree_protocol::{
@@ -26,7 +26,6 @@ pub type Environment = Arc<BTreeMap<String, String>>;
 /// What a tool call is given.
 #[derive(Clone)]
 pub struct ToolContext {
-    /// The session.
     pub session_id: SessionId,
     /// The assistant message that holds the call.
     pub message_id: MessageId,
@@ -62,22 +61,28 @@ pub struct ToolContext {
     pub recent: Arc<Recent>,
     /// What commands are confined by, where anything is.
     pub sandbox: Option<Arc<Sandboxing>>,
-    /// The session.
     pub host: Arc<dyn Host>,
+}
+
+impl ToolContext {
+    /// Returns when the rules or the user allow it.
+    ///
+    /// # Errors
+    /// When a rule or the user refuses it, or the turn is aborted.
+    pub async fn ask(&self, ask: Ask) -> Result<(), ToolError> {
+        self.host.ask(self, ask).await
+    }
 }
 
 /// How much of an output the model gets; longer ones are kept in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputLimits {
-    /// The most lines.
     pub lines: usize,
-    /// The most bytes.
     pub bytes: usize,
 }
 
 impl OutputLimits {
     /// Limits from the settings; too small ones would leave nothing to read.
-    #[must_use]
     pub fn new(lines: u64, bytes: u64) -> Self {
         Self { lines: usize::try_from(lines).unwrap_or(usize::MAX).max(10), bytes: usize::try_from(bytes).unwrap_or(usize::MAX).max(1000) }
     }
@@ -98,11 +103,11 @@ pub struct Sandboxing {
     pub settings: Arc<Settings>,
 }
 
-/// A request for leave.
-#[derive(Debug, Clone, PartialEq)]
+/// A request for permission.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ask {
     /// The permission's type, such as `bash`, `edit`, `read`, `external_directory`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// What is asked for; each is judged by itself, one deny refuses all, one ask asks for all.
     pub patterns: Vec<String>,
     /// Judged too, but nothing has to allow it: only a rule that is about it, or a deny, counts.
@@ -138,9 +143,9 @@ pub trait Host: Send + Sync {
         false
     }
     /// Whether the user knows of this very command: a rule or a remembered answer that has all these words allows it, or it
-    /// is not allowed anyway.
-    async fn is_named(&self, command: &str, words: &[String]) -> bool {
-        self.rules().decide("bash", command).names(words)
+    /// is not allowed anyway. `granted` are the names by which grants know it.
+    async fn is_named(&self, command: &str, granted: &[String], words: &[String]) -> bool {
+        self.rules().name_command(command, granted, words)
     }
     /// The same for a command; `can_confine` when it could run in the sandbox with the policy `workspace`.
     async fn ask_command(&self, context: &ToolContext, ask: Ask, _can_confine: bool) -> Result<Approval, ToolError> {

@@ -4,7 +4,6 @@
 use serde_json::{Number, Value};
 
 /// The arguments with what is certain put right, by the JSON Schema of a tool.
-#[must_use]
 pub fn repaired(schema: &Value, input: &Value) -> Value {
     let mut input = input.clone();
     fit(schema, &mut input);

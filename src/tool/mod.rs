@@ -1,101 +1,127 @@
 //! What the model may do. Each tool is a file of its own with the text that the model reads beside it.
-//! Every path goes through `path.rs`: symlinks are resolved, and what lies outside the worktree needs leave.
+//! Every path goes through `path.rs`: symlinks are resolved, and what lies outside the worktree needs permission.
 //! A failing tool is a result for the model, never an error of the daemon.
 
-pub mod context;
-pub mod definition;
+pub(crate) mod context;
+pub(crate) mod definition;
 
-pub mod invalid;
+pub(crate) mod invalid;
 mod lenient;
 mod outcome;
-pub mod output;
-pub mod select;
+pub(crate) mod output;
+pub(crate) mod select;
 
-pub mod file_times;
-pub mod guard;
-pub mod path;
+pub(crate) mod file_times;
+pub(crate) mod guard;
+pub(crate) mod path;
 mod path_lookalike;
-pub mod private;
+pub(crate) mod private;
 pub mod umask;
 
 pub mod bash;
-pub mod change;
-pub mod edit;
-pub mod read;
-pub mod search;
-pub mod todo;
-pub mod write;
+pub(crate) mod change;
+pub(crate) mod edit;
+pub(crate) mod read;
+pub(crate) mod search;
+pub(crate) mod todo;
+pub(crate) mod write;
 
 #[cfg(test)]
 pub(crate) mod test_host;
 
 use std::sync::Arc;
 
-use definition::{AnyTool, Tool, erase};
+use polytree_protocol::permission::Rule;
 
-/// Names the tools that are built in. Two of one name do not compile.
-macro_rules! tools {
-    ($($($tool:ident)::+),* $(,)?) => {
-        /// All tools that are built in, also those that no model is offered; [`select::is_offered`] tells which are.
-        #[must_use]
-        pub fn builtin() -> Vec<Arc<dyn AnyTool>> {
-            vec![$(erase($($tool)::+)),*]
+use definition::{AnyTool, erase};
+
+/// The tools that are built in.
+#[must_use]
+pub fn builtin() -> Vec<Arc<dyn AnyTool>> {
+    vec![
+        erase(bash::Bash),
+        erase(edit::Edit),
+        erase(search::glob::Glob),
+        erase(search::grep::Grep),
+        erase(search::list::List),
+        erase(read::Read),
+        erase(write::Write),
+        erase(todo::TodoWrite),
+        erase(todo::TodoRead),
+    ]
+}
+
+/// The rules of these tools that hold before any settings.
+#[must_use]
+pub fn default_rules(tools: &[Arc<dyn AnyTool>]) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for rule in tools.iter().flat_map(|tool| tool.default_rules()) {
+        // Tools that share a permission say the same.
+        if !rules.contains(&rule) {
+            rules.push(rule);
         }
-
-        const _: () = assert!(are_different(&[$(<$($tool)::+ as Tool>::NAME),*]), "two tools have the same name");
-    };
-}
-
-tools! {
-    invalid::Invalid,
-    bash::Bash,
-    edit::Edit,
-    search::glob::Glob,
-    search::grep::Grep,
-    search::list::List,
-    read::Read,
-    write::Write,
-    todo::TodoWrite,
-    todo::TodoRead,
-}
-
-const fn are_different(names: &[&str]) -> bool {
-    let mut one = 0;
-    while one < names.len() {
-        let mut other = one + 1;
-        while other < names.len() {
-            if is_same(names[one].as_bytes(), names[other].as_bytes()) {
-                return false;
-            }
-            other += 1;
-        }
-        one += 1;
     }
-    true
+    rules
 }
 
-const fn is_same(one: &[u8], other: &[u8]) -> bool {
-    let mut at = 0;
-    while at < one.len() && at < other.len() && one[at] == other[at] {
-        at += 1;
-    }
-    at == one.len() && at == other.len()
+/// Whether calls of the tool of this name change nothing; of one that is not built in that is not known.
+#[must_use]
+pub fn reads_only(name: &str) -> bool {
+    builtin().iter().any(|tool| tool.name() == name && tool.reads_only())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use polytree_protocol::{permission::Action, permission_config::PERMISSION_TYPES};
     use serde_json::json;
 
     use super::*;
+    use crate::tool::test_host::shipped_rules;
 
     #[test]
-    fn names_are_compared_whole() {
-        assert!(are_different(&["read", "rea", "reads", ""]));
-        assert!(!are_different(&["a", "b", "a"]));
+    fn what_tools_may_do_before_any_settings() {
+        let rules = shipped_rules();
+        for (kind, pattern, expected) in [
+            ("read", "src/main.rs", Action::Allow),
+            ("grep", "fn main", Action::Allow),
+            ("todo", "*", Action::Allow),
+            ("bash", "ls", Action::Ask),
+            ("edit", "a", Action::Ask),
+            ("external_directory", "/etc/*", Action::Ask),
+            ("unheard_of", "x", Action::Ask),
+            ("read", ".env", Action::Ask),
+            ("read", "/a/b/.env", Action::Ask),
+            ("read", "deploy/.env.production", Action::Ask),
+            ("read", "deploy/.env.example", Action::Allow),
+            ("read", ".env.sample", Action::Allow),
+            ("read", "/x/.env.template", Action::Allow),
+            ("read", "src/environment.rs", Action::Allow),
+            ("read", "x.env", Action::Allow),
+        ] {
+            assert_eq!(rules.evaluate(kind, pattern), expected, "{kind} {pattern}");
+        }
+    }
+
+    #[test]
+    fn every_permission_can_be_named_by_a_rule_and_shared_ones_agree() {
+        let tools = builtin();
+        for tool in &tools {
+            assert!(PERMISSION_TYPES.contains(&tool.permission()), "{}", tool.name());
+            let others = tools.iter().filter(|other| other.permission() == tool.permission());
+            assert!(others.into_iter().all(|other| other.default_rules() == tool.default_rules()), "{}", tool.name());
+        }
+        let mut reading: Vec<&str> = tools.iter().map(|tool| tool.name()).filter(|name| reads_only(name)).collect();
+        reading.sort_unstable();
+        assert_eq!(reading, ["glob", "grep", "list", "read", "todoread"]);
+        assert!(!reads_only("mcp_thing"));
     }
 
     #[test]
     fn every_tool_says_what_it_is() {
+        let names: HashSet<String> = builtin().iter().map(|tool| tool.name().to_owned()).collect();
+        assert_eq!(names.len(), builtin().len(), "two tools have the same name");
         for tool in builtin() {
             let parameters = tool.parameters();
             assert!(!tool.description().trim().is_empty(), "{}", tool.name());

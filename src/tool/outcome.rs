@@ -16,6 +16,13 @@ pub struct ToolOutput {
     pub attachments: Vec<Attachment>,
 }
 
+impl ToolOutput {
+    /// A result without attachments.
+    pub fn new(title: impl Into<String>, output: impl Into<String>, metadata: Value) -> Self {
+        Self { title: title.into(), output: output.into(), metadata, attachments: Vec::new() }
+    }
+}
+
 /// How a call fails. Every kind becomes a result that the model reads; only `Rejected` without a message ends the turn.
 #[derive(Debug, Clone, thiserror::Error, PartialEq)]
 pub enum ToolError {

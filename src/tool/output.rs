@@ -26,12 +26,12 @@ pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 const HEAD_PERCENT: usize = 60;
 
 /// The output as the model gets it. Every tool's output goes through here.
-pub async fn cap(context: &ToolContext, tool_name: &str, output: ToolOutput) -> ToolOutput {
-    // A page of a file is limited already, and keeping it as a file would lead the model in a circle.
+pub async fn cap(context: &ToolContext, is_paged: bool, output: ToolOutput) -> ToolOutput {
+    // To keep a page of a file as a file would lead the model in a circle.
     let limits = context.output_limits;
     // What a tool has kept whole and shortened by itself is not kept again in that form.
     let is_kept = output.metadata.get("outputPath").is_some();
-    if tool_name == "read" || is_kept || !is_too_long(&output.output, limits) {
+    if is_paged || is_kept || !is_too_long(&output.output, limits) {
         return output;
     }
     let directory = context.output_directory.clone();
@@ -42,7 +42,7 @@ pub async fn cap(context: &ToolContext, tool_name: &str, output: ToolOutput) -> 
         (output, path, kept)
     };
     let Ok((mut output, path, kept)) = Tasks::spawn_blocking(work).await else {
-        // The runtime is ending: nobody will read this.
+        // The runtime is ending: this will not be read.
         return ToolOutput::default();
     };
     let hint = match &kept {
@@ -150,16 +150,16 @@ mod tests {
     use crate::tool::test_host::Place;
 
     fn output(text: &str) -> ToolOutput {
-        ToolOutput { title: "t".to_owned(), output: text.to_owned(), metadata: json!({ "exit": 0 }), attachments: Vec::new() }
+        ToolOutput::new("t", text, json!({ "exit": 0 }))
     }
 
     #[tokio::test]
     async fn short_outputs_and_pages_pass() {
         let place = Place::new();
         let short = output(&"x\n".repeat(LIMITS.lines));
-        assert_eq!(cap(&place.context, "bash", short.clone()).await, short);
+        assert_eq!(cap(&place.context, false, short.clone()).await, short);
         let page = output(&"x\n".repeat(LIMITS.lines + 10));
-        assert_eq!(cap(&place.context, "read", page.clone()).await, page);
+        assert_eq!(cap(&place.context, true, page.clone()).await, page);
         assert_eq!(fs::read_dir(&place.context.output_directory).unwrap().count(), 0);
     }
 
@@ -170,7 +170,7 @@ mod tests {
         place.context.call_id = "../../x y".to_owned();
         let lines: Vec<_> = (1..=3000).map(|number| format!("line {number}")).collect();
         let text = lines.join("\n");
-        let capped = cap(&place.context, "bash", output(&text)).await;
+        let capped = cap(&place.context, false, output(&text)).await;
         let path = AbsPath::new(capped.metadata["outputPath"].as_str().unwrap()).unwrap();
         assert!(path.is_within(&place.context.output_directory) && path.to_string().contains("/xy-"), "{path}");
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
@@ -191,7 +191,7 @@ mod tests {
         let mut place = Place::new();
         place.write("file", "");
         place.context.output_directory = place.worktree.join("file");
-        let capped = cap(&place.context, "bash", output(&"x\n".repeat(5000))).await;
+        let capped = cap(&place.context, false, output(&"x\n".repeat(5000))).await;
         assert!(capped.output.contains("could not be kept") && capped.output.len() < 10_000, "{}", capped.output);
         assert_eq!(capped.metadata.get("outputPath"), None);
     }

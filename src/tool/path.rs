@@ -1,4 +1,4 @@
-//! The one place that turns a path which the model wrote into a file. Symlinks are resolved, leave is asked for what
+//! The one place that turns a path which the model wrote into a file. Symlinks are resolved, permission is asked for what
 //! lies outside the worktree, and the result can only be opened as what was checked.
 
 use std::{ffi::OsString, io, path::Component, sync::Arc};
@@ -27,7 +27,7 @@ pub enum Purpose {
 /// What people are told of a private place.
 const PRIVATE: &str = "where keys or polytree's own files are kept";
 
-/// A path for which leave was given as far as its place goes; rules about its name are the tool's own question.
+/// A path whose place is permitted; rules about its name are the tool's own question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     named: AbsPath,
@@ -39,25 +39,21 @@ pub struct Checked {
 
 impl Checked {
     /// The absolute path as the model meant it; symlinks may be in it.
-    #[must_use]
     pub fn named(&self) -> &AbsPath {
         &self.named
     }
 
     /// The path without symlinks: the only one to open.
-    #[must_use]
     pub fn real(&self) -> &AbsPath {
         &self.real
     }
 
     /// For people: relative to the worktree, absolute outside of it.
-    #[must_use]
     pub fn shown(&self) -> &str {
         &self.shown
     }
 
     /// What rules are judged by: the real file, and the name that leads to it where that differs.
-    #[must_use]
     pub fn patterns(&self) -> Vec<String> {
         self.patterns.clone()
     }
@@ -72,16 +68,15 @@ impl Checked {
     }
 
     /// What the model must know: another name was taken than the one it wrote.
-    #[must_use]
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 }
 
-/// Resolves the path and asks for leave where it leads outside.
+/// Resolves the path and asks for permission where it leads outside.
 ///
 /// # Errors
-/// When the path cannot be resolved, or leave is refused.
+/// When the path cannot be resolved, or permission is refused.
 pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Result<Checked, ToolError> {
     let named = absolute(context, text)?;
     let last = text.rsplit(['/', std::path::MAIN_SEPARATOR]).next().unwrap_or_default();
@@ -124,19 +119,15 @@ pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Resul
         let broad =
             folder.parent().is_none() || context.worktree.is_within(&folder) || !folder.as_path().is_dir() || is_wild(&folder.to_string());
         context
-            .host
-            .ask(
-                context,
-                Ask {
-                    kind: "external_directory",
-                    patterns: vec![pattern.clone()],
-                    always: if protected || broad { Vec::new() } else { vec![pattern] },
-                    quiet: Vec::new(),
-                    force: protected,
-                    title: format!("{verb} {real}, {place}"),
-                    metadata: json!({ "filePath": real.to_string(), "directory": folder.to_string() }),
-                },
-            )
+            .ask(Ask {
+                kind: "external_directory".into(),
+                patterns: vec![pattern.clone()],
+                always: if protected || broad { Vec::new() } else { vec![pattern] },
+                force: protected,
+                title: format!("{verb} {real}, {place}"),
+                metadata: json!({ "filePath": real.to_string(), "directory": folder.to_string() }),
+                ..Ask::default()
+            })
             .await?;
         let (again, expected) = (named.clone(), real.clone());
         blocking(move || unmoved(&again, &expected)).await?;
@@ -153,7 +144,7 @@ pub async fn check(context: &ToolContext, text: &str, purpose: Purpose) -> Resul
     Ok(Checked { named, real, shown, patterns, note })
 }
 
-/// Makes sure that a path still leads where it led when leave was asked for: what was put in its place meanwhile was
+/// Makes sure that a path still leads where it led when permission was asked for: what was put in its place meanwhile was
 /// never shown.
 ///
 /// # Errors
@@ -163,7 +154,7 @@ pub fn unmoved(named: &AbsPath, real: &AbsPath) -> Result<(), ToolError> {
         return Ok(());
     }
     Err(ToolError::failed(format!(
-        "{named} no longer leads to {real}, as it did when leave was asked for. Nothing was done; call the tool again if it is still needed."
+        "{named} no longer leads to {real}, as it did when permission was asked for. Nothing was done; call the tool again if it is still needed."
     )))
 }
 
@@ -229,13 +220,18 @@ pub fn resolve(path: &AbsPath) -> io::Result<AbsPath> {
     Ok(real)
 }
 
+/// A path as a person reads it: relative to `directory` where it is absolute.
+pub(super) fn shortened(path: &str, directory: &AbsPath) -> String {
+    AbsPath::new(path).map_or_else(|| path.to_owned(), |path| path.relative_to(directory))
+}
+
 /// Whether a name would be a wildcard in a permission rule.
 pub(super) fn is_wild(text: &str) -> bool {
     text.contains(['*', '?'])
 }
 
 /// Whether the path is the worktree's `.git` or below it, or below the git directory that a `.git` file names:
-/// whoever writes there can make git run any program.
+/// files there can make git run any program.
 pub(super) fn is_git_internal(real: &AbsPath, worktree: &AbsPath) -> bool {
     let below = real.as_path().strip_prefix(worktree).ok();
     let named_git = below.is_some_and(|rest| rest.components().any(|name| name.as_os_str().eq_ignore_ascii_case(".git")));

@@ -6,12 +6,11 @@ use std::ffi::{OsStr, OsString};
 use crate::stdx::{lookalike, paths::AbsPath};
 
 /// So many names of a directory are looked through. In larger ones nothing is found.
-const MOST_NAMES: usize = 20_000;
+const MAX_NAMES: usize = 20_000;
 
 /// A path with the names that are on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The path.
     pub path: AbsPath,
     /// What to tell about names that were taken for others; empty where there are none.
     pub notes: Vec<String>,
@@ -68,7 +67,7 @@ fn siblings(directory: &AbsPath, name: &OsStr) -> Vec<OsString> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let mut alike = Vec::new();
     for (number, entry) in entries.flatten().enumerate() {
-        if number == MOST_NAMES {
+        if number == MAX_NAMES {
             return Vec::new();
         }
         let other = entry.file_name();

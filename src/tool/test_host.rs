@@ -18,11 +18,16 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    builtin,
     context::{Ask, Host, ToolContext},
+    default_rules,
     definition::{AnyTool, ToolError, ToolOutput},
     file_times::FileTimes,
 };
-use crate::stdx::paths::{self, AbsPath};
+use crate::{
+    permission::rules::{Origin, Rules},
+    stdx::paths::{self, AbsPath},
+};
 
 /// What the test host answers to a kind of question.
 #[derive(Clone)]
@@ -54,8 +59,8 @@ impl TestHost {
     }
 
     /// The kinds that were asked for, in order.
-    pub fn kinds(&self) -> Vec<&'static str> {
-        self.asks().iter().map(|ask| ask.kind).collect()
+    pub fn kinds(&self) -> Vec<String> {
+        self.asks().into_iter().map(|ask| ask.kind.into_owned()).collect()
     }
 
     /// Forgets what was asked.
@@ -77,7 +82,7 @@ impl TestHost {
 #[async_trait]
 impl Host for TestHost {
     async fn ask(&self, _: &ToolContext, ask: Ask) -> Result<(), ToolError> {
-        let answer = self.answers.lock().unwrap().get(ask.kind).cloned();
+        let answer = self.answers.lock().unwrap().get(&*ask.kind).cloned();
         let patterns = ask.patterns.clone();
         self.asks.lock().unwrap().push(ask);
         // Waiting for a user lets others run.
@@ -94,6 +99,10 @@ impl Host for TestHost {
             None => false,
         };
         if forbidden { Err(ToolError::Denied("a rule forbids it".to_owned())) } else { Ok(()) }
+    }
+
+    fn rules(&self) -> Rules {
+        shipped_rules()
     }
 
     fn was_answered(&self) -> bool {
@@ -182,4 +191,14 @@ impl Place {
     pub fn neutral(&self, text: &str) -> String {
         text.replace(self.worktree.as_path().to_str().unwrap(), "TREE").replace(self.outside.as_path().to_str().unwrap(), "OUT")
     }
+}
+
+/// The rules that hold before any settings.
+pub fn shipped_rules() -> Rules {
+    Rules::new(None).with(Origin::BuiltIn, &default_rules(&builtin()))
+}
+
+/// What a call of a built-in tool is about, in a session of the directory.
+pub fn subject(name: &str, input: &Value, directory: &str) -> Option<String> {
+    builtin().iter().find(|tool| tool.name() == name)?.subject(input, &AbsPath::new(directory)?)
 }

@@ -8,16 +8,14 @@ use serde_json::json;
 
 use super::{
     context::{Ask, ToolContext},
-    definition::{Tool, ToolError, ToolOutput},
+    definition::{ALLOWED, Defaults, Tool, ToolError, ToolOutput},
 };
+use crate::stdx::paths::AbsPath;
 
-/// Replaces the task list.
 pub struct TodoWrite;
 
-/// Gives the task list.
 pub struct TodoRead;
 
-/// The new list.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TodoWriteArgs {
@@ -25,13 +23,12 @@ pub struct TodoWriteArgs {
     todos: Vec<Item>,
 }
 
-/// Nothing.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TodoReadArgs {}
 
 /// One task.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Item {
     /// What is to be done, in a few words.
@@ -59,35 +56,24 @@ enum Priority {
     Low,
 }
 
-impl From<Item> for Todo {
-    fn from(item: Item) -> Self {
-        let status = match item.status {
-            Status::Pending => "pending",
-            Status::InProgress => "in_progress",
-            Status::Completed => "completed",
-            Status::Cancelled => "cancelled",
-        };
-        let priority = match item.priority {
-            Priority::High => "high",
-            Priority::Medium => "medium",
-            Priority::Low => "low",
-        };
-        Self { content: item.content, status: status.to_owned(), priority: priority.to_owned() }
-    }
-}
-
 #[async_trait]
 impl Tool for TodoWrite {
     const NAME: &'static str = "todowrite";
     const DESCRIPTION: &'static str = include_str!("todowrite.md");
+    const PERMISSION: &'static str = "todo";
+    const DEFAULTS: Defaults = ALLOWED;
     type Args = TodoWriteArgs;
+
+    fn subject(args: &TodoWriteArgs, _: &AbsPath) -> String {
+        format!("{} tasks", args.todos.len())
+    }
 
     async fn run(&self, context: &ToolContext, args: TodoWriteArgs) -> Result<ToolOutput, ToolError> {
         if args.todos.iter().any(|item| item.content.trim().is_empty()) {
             return Err(ToolError::failed("a task has no content"));
         }
         ask(context, "Change the task list").await?;
-        let todos: Vec<Todo> = args.todos.into_iter().map(Todo::from).collect();
+        let todos: Vec<Todo> = serde_json::from_value(json!(args.todos)).map_err(|error| ToolError::failed(error.to_string()))?;
         context.host.set_todos(todos.clone()).await?;
         Ok(render(&todos))
     }
@@ -97,7 +83,14 @@ impl Tool for TodoWrite {
 impl Tool for TodoRead {
     const NAME: &'static str = "todoread";
     const DESCRIPTION: &'static str = include_str!("todoread.md");
+    const PERMISSION: &'static str = "todo";
+    const DEFAULTS: Defaults = ALLOWED;
+    const READS_ONLY: bool = true;
     type Args = TodoReadArgs;
+
+    fn subject(_: &TodoReadArgs, _: &AbsPath) -> String {
+        String::new()
+    }
 
     async fn run(&self, context: &ToolContext, _: TodoReadArgs) -> Result<ToolOutput, ToolError> {
         ask(context, "Read the task list").await?;
@@ -107,26 +100,14 @@ impl Tool for TodoRead {
 
 async fn ask(context: &ToolContext, title: &str) -> Result<(), ToolError> {
     let any = vec!["*".to_owned()];
-    let ask = Ask {
-        kind: "todo",
-        patterns: any.clone(),
-        always: any,
-        quiet: Vec::new(),
-        force: false,
-        title: title.to_owned(),
-        metadata: json!({}),
-    };
-    context.host.ask(context, ask).await
+    let kind = TodoWrite::PERMISSION.into();
+    let ask = Ask { kind, patterns: any.clone(), always: any, title: title.to_owned(), metadata: json!({}), ..Ask::default() };
+    context.ask(ask).await
 }
 
 fn render(todos: &[Todo]) -> ToolOutput {
     let open = todos.iter().filter(|todo| !matches!(todo.status.as_str(), "completed" | "cancelled")).count();
-    ToolOutput {
-        title: format!("{open} todos"),
-        output: serde_json::to_string_pretty(todos).unwrap_or_default(),
-        metadata: json!({ "todos": todos }),
-        attachments: Vec::new(),
-    }
+    ToolOutput::new(format!("{open} todos"), serde_json::to_string_pretty(todos).unwrap_or_default(), json!({ "todos": todos }))
 }
 
 #[cfg(test)]

@@ -13,9 +13,11 @@ use super::{
     definition::{Tool, ToolError, ToolOutput},
     path::{self, Purpose},
 };
-use crate::file::text_file::{Encoding, TextFile};
+use crate::{
+    file::text_file::{Encoding, TextFile},
+    stdx::paths::AbsPath,
+};
 
-/// Writes a whole file.
 pub struct Write;
 
 /// What to write where.
@@ -32,25 +34,29 @@ pub struct WriteArgs {
 impl Tool for Write {
     const NAME: &'static str = "write";
     const DESCRIPTION: &'static str = include_str!("write.md");
+    const PERMISSION: &'static str = "edit";
     type Args = WriteArgs;
+
+    fn subject(args: &WriteArgs, directory: &AbsPath) -> String {
+        path::shortened(&args.file_path, directory)
+    }
 
     async fn run(&self, context: &ToolContext, args: WriteArgs) -> Result<ToolOutput, ToolError> {
         let file = path::check(context, &args.file_path, Purpose::Write).await?;
         let shown = file.shown().to_owned();
         let planner = move |current: Option<&Current>| plan(&shown, current, &args.content);
         let changed = change::change(context, &file, OnOwnChange::Refuse, Arc::new(planner)).await?;
-        Ok(ToolOutput {
-            title: file.shown().to_owned(),
-            output: changed.report,
-            metadata: json!({
+        Ok(ToolOutput::new(
+            file.shown(),
+            changed.report,
+            json!({
                 "filePath": file.real().to_string(),
                 "exists": !changed.created,
                 "diff": changed.diff,
                 "additions": changed.additions,
                 "deletions": changed.deletions,
             }),
-            attachments: Vec::new(),
-        })
+        ))
     }
 }
 

@@ -242,6 +242,56 @@ fn no_file_is_forgotten() {
     assert_none(&problems, "every file is used");
 }
 
+/// Where the name of a tool stands beside its own file, and what it means there.
+const NAMED_TOOLS: &[(&str, &[&str], &str)] = &[
+    ("src/agent/builtin.rs", &["bash", "edit", "todoread", "todowrite"], "rules and switches of the agents"),
+    ("src/cli/args/mod.rs", &["list"], "an option"),
+    ("src/cli/commands/doctor_page.rs", &["read"], "a word"),
+    ("src/cli/render/tool_line.rs", &["invalid"], "a call that could not be made"),
+    ("src/cli/run/ask.rs", &["bash"], "the permission"),
+    ("src/permission/rules.rs", &["bash", "edit", "read"], "permissions"),
+    ("src/permission/mode.rs", &["bash", "edit"], "permissions"),
+    ("src/project/guard.rs", &["read"], "the permission"),
+    ("src/session/", &["bash", "edit"], "permissions"),
+    ("src/tool/bash/", &["bash", "edit", "glob", "grep", "list", "read", "write"], "permissions; programs and options"),
+    ("src/tool/context.rs", &["bash"], "the permission"),
+    ("src/tool/change/mod.rs", &["edit"], "the permission of all tools that change files"),
+    ("src/tool/search/grep.rs", &["read"], "the permission for what it shows"),
+    ("src/tool/write.rs", &["edit"], "its permission"),
+];
+
+#[test]
+fn a_tool_is_named_in_its_own_file() {
+    let is_asked = |path: &str| {
+        ["agent", "api", "cli", "permission", "project", "session", "tool"].iter().any(|folder| path.starts_with(&format!("src/{folder}/")))
+    };
+    let literal = |token: &&Token| token.kind == Kind::Literal && token.text.starts_with('"');
+    let sources = sources();
+    let mut homes: BTreeMap<&str, &str> = BTreeMap::new();
+    for source in sources.values().filter(|source| source.path.starts_with("src/tool/")) {
+        let tokens: Vec<&Token> = source.product_tokens().collect();
+        for at in (0..tokens.len()).filter(|at| tokens[*at].text == "NAME") {
+            // `const NAME: &'static str = "read";`
+            if let Some(name) = tokens[at..].iter().take(8).copied().find(|token| literal(token)) {
+                homes.insert(name.text.trim_matches('"'), &source.path);
+            }
+        }
+    }
+    assert!(homes.len() >= 9, "{homes:?}");
+    let mut problems = Vec::new();
+    for source in sources.values().filter(|source| is_asked(&source.path) && !source.test) {
+        for token in source.product_tokens().filter(literal) {
+            let Some((name, _)) = homes.get_key_value(token.text.trim_matches('"')).filter(|(_, home)| **home != source.path) else {
+                continue;
+            };
+            if !NAMED_TOOLS.iter().any(|(path, names, _)| source.path.starts_with(path) && names.contains(name)) {
+                problems.push(format!("{}:{}: {}", source.path, token.line, source.line(token.line).trim()));
+            }
+        }
+    }
+    assert_none(&problems, "what is true of one tool stands in its own file (`Tool` in src/tool/definition.rs)");
+}
+
 #[test]
 fn files_say_what_they_are_for() {
     let silent = |source: &&Source| !source.text.starts_with("//! ");

@@ -13,7 +13,7 @@ use polytree_protocol::{
     session::{SessionGetParams, SessionMessagesParams},
 };
 
-use super::sessions::created;
+use super::created::created;
 use crate::{
     cli::{
         args::{ExportFormat, SessionsExportArgs, SessionsImportArgs},

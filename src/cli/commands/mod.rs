@@ -8,3 +8,5 @@ pub mod sessions;
 pub mod trust;
 
 pub(crate) mod doctor_page;
+
+mod created;

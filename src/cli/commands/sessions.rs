@@ -6,7 +6,7 @@ use polytree_protocol::{
     session::{Session, SessionDeleteParams, SessionGetParams, SessionListParams, SessionMessagesParams, SessionScope},
 };
 
-use super::export;
+use super::{created::created, export};
 use crate::{
     cli::{
         args::{SessionsCommand, SessionsDeleteArgs, SessionsForkArgs, SessionsListArgs, SessionsShowArgs},
@@ -104,11 +104,9 @@ async fn show(args: SessionsShowArgs, daemon: &Daemon, screen: &mut Screen) -> R
         return Ok(Exit::Done);
     }
     screen.styled(&transcript::heading(&session, now_ms(), screen.width))?;
-    let directory =
-        AbsPath::new(&session.directory).ok_or_else(|| Failure::Failed("the session has no absolute directory".to_owned(), None))?;
     let styled = screen.out.colour;
     for message in &in_order(messages) {
-        screen.styled(&transcript::message(message, &directory, styled, screen.width))?;
+        screen.styled(&transcript::message(message, styled, screen.width))?;
     }
     Ok(Exit::Done)
 }
@@ -116,13 +114,6 @@ async fn show(args: SessionsShowArgs, daemon: &Daemon, screen: &mut Screen) -> R
 async fn fork(args: SessionsForkArgs, daemon: &Daemon, screen: &mut Screen) -> Result<Exit, Failure> {
     let params = SessionForkParams { session_id: args.session, message_id: args.before, ..SessionForkParams::default() };
     created(&daemon.request::<SessionFork>(&params).await?, screen)
-}
-
-/// Prints a session that was created, and how to go on with it.
-pub(super) fn created(session: &Session, screen: &mut Screen) -> Result<Exit, Failure> {
-    screen.styled(&format!("{}  {}\n", session.id, sanitize::line(&session.title)))?;
-    screen.status(&paint(FAINT, &format!("go on: polytree run -s {} \"…\"", session.id)));
-    Ok(Exit::Done)
 }
 
 async fn delete(args: SessionsDeleteArgs, daemon: &Daemon, screen: &mut Screen, input: &mut Input) -> Result<Exit, Failure> {

@@ -9,7 +9,7 @@ use super::{
     sanitize,
     style::{BAD, CODE, FAINT, STRONG, WARNING, diff, paint},
 };
-use crate::stdx::{paths::AbsPath, text::ellipsis};
+use crate::stdx::text::ellipsis;
 
 /// The most lines of a diff.
 const MAX_DIFF_LINES: usize = 60;
@@ -24,8 +24,8 @@ pub fn has_started(state: &ToolState) -> bool {
 
 /// `● read src/main.rs`, in at most `width` columns; of a call that could not be made, which and why.
 #[must_use]
-pub fn start(part: &ToolPart, directory: &AbsPath, width: usize) -> String {
-    let (name, about) = bad_call(part).unwrap_or_else(|| (part.tool.clone(), about(part, directory)));
+pub fn start(part: &ToolPart, width: usize) -> String {
+    let (name, about) = bad_call(part).unwrap_or_else(|| (part.tool.clone(), about(part)));
     let room = width.saturating_sub(name.chars().count() + 4).max(16);
     let name = sanitize::line(&name);
     let about = ellipsis(&sanitize::line(&about), room);
@@ -34,8 +34,8 @@ pub fn start(part: &ToolPart, directory: &AbsPath, width: usize) -> String {
 
 /// The call's name and subject, for a result that does not stand below its start.
 #[must_use]
-pub fn label(part: &ToolPart, directory: &AbsPath) -> String {
-    let (name, about) = bad_call(part).unwrap_or_else(|| (part.tool.clone(), about(part, directory)));
+pub fn label(part: &ToolPart) -> String {
+    let (name, about) = bad_call(part).unwrap_or_else(|| (part.tool.clone(), about(part)));
     let about = ellipsis(&sanitize::line(&about), 40);
     format!("{} {about}", sanitize::line(&name)).trim_end().to_owned()
 }
@@ -54,32 +54,11 @@ fn bad_call(part: &ToolPart) -> Option<(String, String)> {
     Some((format!("{tool} (bad call):"), reason.strip_suffix('.').unwrap_or(reason).to_owned()))
 }
 
-fn about(part: &ToolPart, directory: &AbsPath) -> String {
-    let input = input(&part.state);
-    let text = |name: &str| input.get(name).and_then(Value::as_str);
-    let path = |name: &str| text(name).map(|path| shorten(path, directory));
-    let found = match part.tool.as_str() {
-        "read" => path("filePath").map(|path| match (number(&input, "offset"), number(&input, "limit")) {
-            (Some(offset), Some(limit)) => format!("{path}:{offset}-{}", offset + limit.max(1) - 1),
-            (Some(offset), None) => format!("{path}:{offset}-"),
-            _ => path,
-        }),
-        "write" | "edit" => path("filePath"),
-        "list" => Some(path("path").unwrap_or_else(|| ".".to_owned())),
-        "bash" => text("command").map(str::to_owned),
-        "grep" | "glob" => text("pattern").map(|pattern| match path("path") {
-            Some(path) if path != "." => format!("{pattern} in {path}"),
-            _ => pattern.to_owned(),
-        }),
-        "webfetch" => text("url").map(str::to_owned),
-        "task" => text("description").map(str::to_owned),
-        "todowrite" => input.get("todos").and_then(Value::as_array).map(|todos| format!("{} tasks", todos.len())),
-        "todoread" => Some(String::new()),
-        _ => None,
-    };
-    found.unwrap_or_else(|| match &input {
-        Value::Object(fields) if fields.is_empty() => String::new(),
+/// What the tool says; else the arguments.
+fn about(part: &ToolPart) -> String {
+    part.subject.clone().unwrap_or_else(|| match input(&part.state) {
         Value::Null => String::new(),
+        Value::Object(fields) if fields.is_empty() => String::new(),
         other => other.to_string(),
     })
 }
@@ -95,10 +74,6 @@ fn input(state: &ToolState) -> Value {
 
 fn number(value: &Value, name: &str) -> Option<u64> {
     value.get(name).and_then(Value::as_u64)
-}
-
-fn shorten(path: &str, directory: &AbsPath) -> String {
-    AbsPath::new(path).map_or_else(|| path.to_owned(), |path| path.relative_to(directory))
 }
 
 /// What came of a call that has ended: lines without indentation; none where there is nothing to say.
@@ -160,9 +135,7 @@ pub fn change(state: &ToolState, indent: &str) -> Option<String> {
 #[must_use]
 pub fn output(part: &ToolPart) -> Option<&str> {
     match &part.state {
-        ToolState::Completed(completed) if part.tool == "bash" => {
-            Some(completed.metadata.get("output").and_then(Value::as_str).unwrap_or(&completed.output)).filter(|text| !text.is_empty())
-        }
+        ToolState::Completed(completed) => completed.metadata.get("output").and_then(Value::as_str).filter(|text| !text.is_empty()),
         _ => None,
     }
 }
@@ -188,6 +161,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::tool::test_host::subject;
 
     fn part(tool: &str, state: Value) -> ToolPart {
         let ulid = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
@@ -198,29 +172,35 @@ mod tests {
     }
 
     fn completed(tool: &str, input: Value, metadata: Value) -> String {
-        let part = part(
+        let subject = subject(tool, &input, "/work/app");
+        let mut part = part(
             tool,
             json!({ "status": "completed", "input": input, "output": "out\n", "title": "", "metadata": metadata, "time": { "start": 1 } }),
         );
-        let directory = AbsPath::new("/work/app").unwrap();
-        let lines: Vec<String> = std::iter::once(start(&part, &directory, 60)).chain(result(&part.state)).collect();
+        part.subject = subject;
+        let lines: Vec<String> = std::iter::once(start(&part, 60)).chain(result(&part.state)).collect();
         anstream::adapter::strip_str(&lines.join(" -> ")).to_string() + "\n"
     }
 
     #[test]
     fn each_tool_says_what_it_is_about() {
+        let task = &json!({ "content": "a", "status": "pending", "priority": "low" });
         let lines = [
             completed("read", json!({ "filePath": "/work/app/src/a.rs" }), json!({ "lines": 1 })),
             completed("read", json!({ "filePath": "/etc/b", "offset": 5, "limit": 6 }), json!({ "lines": 1200 })),
-            completed("edit", json!({ "filePath": "src/a.rs" }), json!({ "additions": 3, "deletions": 1, "diff": "" })),
-            completed("write", json!({ "filePath": "a" }), json!({ "additions": 3, "deletions": 0, "exists": false })),
+            completed(
+                "edit",
+                json!({ "filePath": "src/a.rs", "oldString": "", "newString": "x" }),
+                json!({ "additions": 3, "deletions": 1, "diff": "" }),
+            ),
+            completed("write", json!({ "filePath": "a", "content": "" }), json!({ "additions": 3, "deletions": 0, "exists": false })),
             completed("bash", json!({ "command": "ls\n\u{1b}[2J -l" }), json!({ "exit": 2 })),
             completed("bash", json!({ "command": "true" }), json!({ "exit": 0 })),
             completed("bash", json!({ "command": "sleep 99" }), json!({ "exit": null })),
             completed("grep", json!({ "pattern": "fn", "path": "/work/app/src" }), json!({ "matches": 100, "truncated": true })),
             completed("glob", json!({ "pattern": "*.rs", "path": "/work/app" }), json!({ "count": 1 })),
             completed("list", json!({}), json!({ "count": 0 })),
-            completed("todowrite", json!({ "todos": [1, 2] }), json!({})),
+            completed("todowrite", json!({ "todos": [task, task] }), json!({})),
             completed("mcp_thing", json!({ "query": "a very long question that does not fit on a line" }), json!({})),
             completed("mcp_thing", json!({}), json!({})),
             completed(

@@ -14,7 +14,6 @@ use super::{
     style::{FAINT, STRONG, THOUGHT, WARNING, error_lines, paint},
     table, tool_line,
 };
-use crate::stdx::paths::AbsPath;
 
 /// The lines above a conversation.
 #[must_use]
@@ -45,7 +44,7 @@ pub fn heading(session: &Session, now: i64, width: usize) -> String {
 
 /// A message on lines of at most `width` columns; Markdown is rendered where there are styles to render it with.
 #[must_use]
-pub fn message(message: &MessageWithParts, directory: &AbsPath, styled: bool, width: usize) -> String {
+pub fn message(message: &MessageWithParts, styled: bool, width: usize) -> String {
     let mut blocks: Vec<String> = Vec::new();
     let is_user = matches!(message.info, Message::User(_));
     for part in &message.parts {
@@ -72,7 +71,7 @@ pub fn message(message: &MessageWithParts, directory: &AbsPath, styled: bool, wi
                 blocks.push(format!("thinking: {lines}").lines().map(|line| paint(THOUGHT, line)).collect::<Vec<_>>().join("\n"));
             }
             Part::Tool(part) => {
-                let mut lines = vec![tool_line::start(part, directory, width)];
+                let mut lines = vec![tool_line::start(part, width)];
                 if let Some(output) = tool_line::output(part) {
                     let mut excerpt = Excerpt::default();
                     lines.extend(excerpt.push(output));

@@ -21,10 +21,7 @@ use super::{
     style::{FAINT, THOUGHT, WARNING, paint},
     tool_line,
 };
-use crate::{
-    cli::screen::Screen,
-    stdx::{paths::AbsPath, time::now_ms},
-};
+use crate::{cli::screen::Screen, stdx::time::now_ms};
 
 /// What was shown last; a blank line stands between two kinds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +35,6 @@ enum Block {
 
 /// Shows one turn.
 pub struct View {
-    directory: AbsPath,
     root: SessionId,
     last: Block,
     /// Parts of text and thought: how many bytes of each were shown.
@@ -61,11 +57,10 @@ struct Call {
 }
 
 impl View {
-    /// Shows a turn of the session, which works in the directory, on a screen of so many columns.
+    /// Shows a turn of the session on a screen of so many columns.
     #[must_use]
-    pub fn new(root: SessionId, directory: AbsPath, width: usize) -> Self {
+    pub fn new(root: SessionId, width: usize) -> Self {
         Self {
-            directory,
             root,
             last: Block::Nothing,
             shown: HashMap::new(),
@@ -239,8 +234,8 @@ impl View {
         }
         if !self.calls.contains_key(&part.id) {
             self.begin(Block::Tool, screen)?;
-            screen.status(&tool_line::start(part, &self.directory, screen.width));
-            self.calls.insert(part.id.clone(), Call { label: tool_line::label(part, &self.directory), ..Call::default() });
+            screen.status(&tool_line::start(part, screen.width));
+            self.calls.insert(part.id.clone(), Call { label: tool_line::label(part), ..Call::default() });
             self.last_call = Some(part.id.clone());
         }
         if matches!(part.state, ToolState::Running(_)) || self.calls.get(&part.id).is_some_and(|call| call.ended) {
@@ -257,14 +252,14 @@ impl View {
         // What ends a call that ran beside others says whose it is.
         let is_last = self.last_call.as_ref() == Some(&part.id);
         if !lines.is_empty() && !is_last {
-            lines.insert(0, paint(FAINT, &format!("  {}:", tool_line::label(part, &self.directory))));
+            lines.insert(0, paint(FAINT, &format!("  {}:", tool_line::label(part))));
             self.last_call = Some(part.id.clone());
         }
         let mut results = tool_line::result(&part.state);
         if let Some(first) = results.first_mut()
             && self.last_call.as_ref() != Some(&part.id)
         {
-            *first = format!("{} {first}", paint(FAINT, &format!("{}:", tool_line::label(part, &self.directory))));
+            *first = format!("{} {first}", paint(FAINT, &format!("{}:", tool_line::label(part))));
             self.last_call = Some(part.id.clone());
         }
         lines.extend(results.iter().map(|line| format!("  {line}")));
@@ -280,7 +275,7 @@ impl View {
     fn child_tool(&mut self, part: &ToolPart, screen: &mut Screen) -> io::Result<()> {
         if tool_line::has_started(&part.state) && !self.calls.contains_key(&part.id) {
             self.begin(Block::Tool, screen)?;
-            screen.status(&format!("  {}", tool_line::start(part, &self.directory, screen.width.saturating_sub(2))));
+            screen.status(&format!("  {}", tool_line::start(part, screen.width.saturating_sub(2))));
             self.calls.insert(part.id.clone(), Call { ended: true, ..Call::default() });
             self.last_call = Some(part.id.clone());
         }

@@ -100,9 +100,8 @@ async fn go(
     let prompt = MessageId::from_ulid(ids::next());
     let (begun, interrupted) = begin_or_interrupt(begin(args, &daemon, screen, directory, &prompt, parts, report), input).await?;
     let SubmittedPrompt { session, questions, queued, media } = begun;
-    let place = AbsPath::new(&session.directory).unwrap_or_else(|| directory.clone());
     let follow = Follow::new(session.id.clone(), prompt);
-    let mut watch = Watch::new(args, daemon, screen, input, follow, place);
+    let mut watch = Watch::new(args, daemon, screen, input, follow);
     watch.media = media;
     let watched = if !interrupted {
         watch.until_the_end(questions).await

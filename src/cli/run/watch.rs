@@ -31,7 +31,6 @@ use crate::{
         screen::Screen,
     },
     jsonrpc::peer::ErrorObject,
-    stdx::paths::AbsPath,
 };
 
 /// How long an aborted turn may take to end before it is left alone.
@@ -83,8 +82,8 @@ pub struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Watches the turn of a prompt in a session that works in the directory.
-    pub fn new(args: &RunArgs, daemon: Daemon, screen: &'a mut Screen, input: &'a mut Input, follow: Follow, directory: AbsPath) -> Self {
+    /// Watches the turn of a prompt.
+    pub fn new(args: &RunArgs, daemon: Daemon, screen: &'a mut Screen, input: &'a mut Input, follow: Follow) -> Self {
         let who = match &input.typed {
             _ if args.yes => Who::Yes,
             Some(_) if screen.can_ask() => Who::Person,
@@ -92,7 +91,7 @@ impl<'a> Watch<'a> {
         };
         Self {
             daemon,
-            view: View::new(follow.session.clone(), directory, screen.width),
+            view: View::new(follow.session.clone(), screen.width),
             follow,
             refused: false,
             interrupted: false,

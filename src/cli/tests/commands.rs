@@ -46,7 +46,7 @@ async fn sessions_are_listed() {
 async fn a_conversation_is_shown() {
     let prompt = json!(id("msg", "PA"));
     let failed = json!({ "name": "APIError", "data": { "message": "busy", "hint": "wait" } });
-    let make = json!({ "status": "completed", "input": { "command": "make" }, "output": "built\n", "title": "", "metadata": { "exit": 1 }, "time": { "start": 1 } });
+    let make = json!({ "status": "completed", "input": { "command": "make" }, "output": "built\n", "title": "", "metadata": { "exit": 1, "output": "built\n" }, "time": { "start": 1 } });
     let messages = json!([
         { "info": user(&prompt), "cursor": 1, "parts": [
             part("text", "CA", "PA", json!({ "text": "make it\nnow\n" })),
@@ -56,7 +56,7 @@ async fn a_conversation_is_shown() {
         { "info": assistant("BA", &prompt, Some(2), failed), "cursor": 1, "parts": [
             part("reasoning", "CD", "BA", json!({ "text": "hm\n", "time": { "start": 1 } })),
             part("text", "CE", "BA", json!({ "text": "I **make** it.\u{1b}[2J\n" })),
-            part("tool", "CF", "BA", json!({ "callID": "c", "tool": "bash", "state": make })),
+            part("tool", "CF", "BA", json!({ "callID": "c", "tool": "bash", "subject": "make", "state": make })),
         ] },
     ]);
     let answers = || vec![("session.get", session("AA", "A title")), ("session.messages", messages.clone())];

@@ -15,6 +15,7 @@ use crate::{
     cli::{Args, Command, Daemon, Exit, Input, Interrupts, Output, Piped, Screen, Typed, run_client},
     jsonrpc::peer::Peer,
     stdx::{paths::AbsPath, tasks::Tasks},
+    tool::test_host::subject,
 };
 
 const ULID: &str = "01ARZ3NDEKTSV4RRFFQ69G5F";
@@ -121,6 +122,18 @@ pub async fn play(line: &[&str], person: Person, script: impl Script) -> Seen {
     let (input, output) = tokio::io::split(near);
     let (peer, notifications) = Peer::start(input, output, &tasks);
 
+    let mut seen = perform(line, person, Daemon { peer, notifications }, &AbsPath::new("/work/app").unwrap()).await;
+    tasks.cancel();
+    seen.calls.clone_from(&calls.lock().unwrap());
+    if let Some(prompt) = seen.params("session.submit").first().and_then(|params| params["messageID"].as_str()).map(str::to_owned) {
+        seen.out = seen.out.replace(&prompt, "msg_PROMPT");
+        seen.err = seen.err.replace(&prompt, "msg_PROMPT");
+    }
+    seen
+}
+
+/// Runs a command line in a directory against a daemon.
+pub async fn perform(line: &[&str], person: Person, daemon: Daemon, directory: &AbsPath) -> Seen {
     let (interrupt, interrupts) = mpsc::unbounded_channel();
     let (typist, typed) = mpsc::unbounded_channel();
     for line in &person.types {
@@ -138,19 +151,11 @@ pub async fn play(line: &[&str], person: Person, script: impl Script) -> Seen {
 
     let args = <Args as clap::Parser>::try_parse_from(std::iter::once(&"polytree").chain(line)).unwrap();
     let Command::Client(command) = args.command else { panic!("{line:?} needs no daemon") };
-    let directory = AbsPath::new("/work/app").unwrap();
-    let exit = run_client(command, Daemon { peer, notifications }, screen, input, &directory).await;
+    let exit = run_client(command, daemon, screen, input, directory).await;
     drop(typist);
-    tasks.cancel();
-    let calls: Vec<(String, Value)> = calls.lock().unwrap().clone();
-    let prompt =
-        calls.iter().find(|(name, _)| name == "session.submit").and_then(|(_, params)| params["messageID"].as_str().map(str::to_owned));
-    let readable = |writer: &Writer| {
-        let text = anstream::adapter::strip_str(&writer.text.lock().unwrap()).to_string();
-        prompt.iter().fold(text, |text, prompt| text.replace(prompt, "msg_PROMPT"))
-    };
+    let readable = |writer: &Writer| anstream::adapter::strip_str(&writer.text.lock().unwrap()).to_string();
     let (out_text, err_text) = (readable(&out), if person.terminal { String::new() } else { readable(&err) });
-    Seen { exit, out: out_text, err: err_text, calls }
+    Seen { exit, out: out_text, err: err_text, calls: Vec::new() }
 }
 
 async fn serve(stream: tokio::io::DuplexStream, mut script: impl Script, calls: Arc<Mutex<Vec<(String, Value)>>>) {
@@ -271,10 +276,11 @@ pub fn tool(letters: &str, message: &str, tool: &str, status: &str, more: Value)
         state["title"] = json!("");
         state["metadata"] = json!({});
     }
-    for (name, value) in more.as_object().unwrap() {
+    for (name, value) in more.as_object().unwrap().iter().filter(|(name, _)| *name != "subject") {
         state[name] = value.clone();
     }
-    told_part(part("tool", letters, message, json!({ "callID": "c", "tool": tool, "state": state })))
+    let subject = more["subject"].as_str().map(str::to_owned).or_else(|| subject(tool, &state["input"], "/work/app"));
+    told_part(part("tool", letters, message, json!({ "callID": "c", "tool": tool, "subject": subject, "state": state })))
 }
 
 /// The event that ends a turn.

@@ -4,5 +4,5 @@ mod ask;
 mod begin;
 mod commands;
 mod doctor;
-mod fake;
+pub(crate) mod fake;
 mod run;

@@ -28,7 +28,13 @@ fn rich(prompt: &Value) -> Vec<Value> {
     events.push(delta("CD", "BA", "output", &output.concat()));
     events.push(tool("CD", "BA", "bash", "completed", json!({ "input": make, "output": "…", "metadata": { "exit": 2, "output": "…" } })));
     let change = json!({ "diff": "--- a\n+++ a\n@@ -1 +1 @@\n-old\n+new\n", "additions": 1, "deletions": 1 });
-    events.push(tool("CE", "BA", "edit", "completed", json!({ "input": { "filePath": "src/a.rs" }, "metadata": change })));
+    events.push(tool(
+        "CE",
+        "BA",
+        "edit",
+        "completed",
+        json!({ "input": { "filePath": "src/a.rs", "oldString": "old", "newString": "new" }, "metadata": change }),
+    ));
     let retry = json!({ "type": "retry", "attempt": 1, "message": "the service is busy", "next": 0 });
     events.push(event("session.status", json!({ "sessionID": ses(), "status": retry })));
     events.push(told(assistant("BB", prompt, None, Value::Null)));
@@ -316,7 +322,7 @@ async fn a_child_works_and_asks() {
         call["properties"]["part"]["sessionID"] = json!(child);
         let mut asked = question("DA", "make");
         asked["sessionID"] = json!(child);
-        let task = json!({ "input": { "description": "look around" } });
+        let task = json!({ "input": { "description": "look around" }, "subject": "look around" });
         let mut events = vec![tool("CA", "BA", "task", "running", task.clone()), event("session.created", json!({ "info": info })), call];
         events.extend([event("permission.asked", asked), replied("DA", "once"), tool("CA", "BA", "task", "completed", task)]);
         events.push(event("session.idle", json!({ "sessionID": child })));

@@ -12,7 +12,7 @@ use rustix::{
 };
 
 /// The longest list of names, and the longest value, that Linux has.
-const MOST_BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 /// The access list; a new file may have got one from its directory.
 const ACCESS_LIST: &[u8] = b"system.posix_acl_access";
 
@@ -22,7 +22,7 @@ const ACCESS_LIST: &[u8] = b"system.posix_acl_access";
 /// When one that its owner can set cannot be set: the new file would be open to others, or lack something.
 pub fn copy(old: &File, new: &File) -> io::Result<()> {
     let names = names(old)?;
-    let mut value = vec![0; MOST_BYTES];
+    let mut value = vec![0; MAX_BYTES];
     for name in &names {
         let length = match fgetxattr(old, name.as_slice(), value.as_mut_slice()) {
             // It went in the meantime, or is none that we may see.
@@ -44,7 +44,7 @@ pub fn copy(old: &File, new: &File) -> io::Result<()> {
 
 /// The names of a file's attributes; none where the file system has no attributes.
 fn names(file: &File) -> io::Result<Vec<Vec<u8>>> {
-    let mut names = vec![0; MOST_BYTES];
+    let mut names = vec![0; MAX_BYTES];
     match flistxattr(file, names.as_mut_slice()) {
         Ok(length) => {
             let names = names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());

@@ -1,4 +1,4 @@
-//! One writer per file in the whole daemon: whoever changes a file holds its lock from reading it to having written it,
+//! One writer per file in the whole daemon: a change holds the lock of its file from reading it to having written it,
 //! so two edits at once, by parallel calls or by other sessions, never lose one another.
 
 use std::{

@@ -57,7 +57,6 @@ pub struct Ground<'a> {
 
 /// Whether the file is not meant to be written: nobody's write bit is set, or not ours.
 #[cfg(unix)]
-#[must_use]
 pub fn is_read_only(real: &AbsPath, metadata: &Metadata) -> bool {
     use rustix::fs::{Access, accessat};
     metadata.permissions().readonly() || accessat(CWD, real.as_path(), Access::WRITE_OK, AtFlags::EACCESS) == Err(Errno::ACCESS)
@@ -65,7 +64,6 @@ pub fn is_read_only(real: &AbsPath, metadata: &Metadata) -> bool {
 
 /// Whether the file is not meant to be written.
 #[cfg(not(unix))]
-#[must_use]
 pub fn is_read_only(_: &AbsPath, metadata: &Metadata) -> bool {
     metadata.permissions().readonly()
 }

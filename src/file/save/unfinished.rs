@@ -8,12 +8,11 @@ use ulid::Ulid;
 use crate::stdx::paths::AbsPath;
 
 /// More notes are not looked at in one start.
-const MOST: usize = 10_000;
+const MAX_NOTES: usize = 10_000;
 /// No path is longer.
 const PATH_BYTES: u64 = 64 * 1024;
 
 /// The name of a temporary file.
-#[must_use]
 pub fn name(id: Ulid) -> String {
     format!(".polytree-{id}.tmp")
 }
@@ -25,7 +24,6 @@ pub struct Note(Option<AbsPath>);
 impl Note {
     /// Notes the temporary file that is about to be made in a directory. Without a note it would merely stay after a kill,
     /// so that is all that happens where the note cannot be written.
-    #[must_use]
     pub fn new(notes: &AbsPath, directory: &AbsPath, id: Ulid) -> Self {
         let at = notes.join(id.to_string());
         let write = || {
@@ -53,9 +51,8 @@ impl Note {
 }
 
 /// The notes that processes before this one have left. To be asked for before anything is written.
-#[must_use]
 pub fn left(notes: &AbsPath) -> Vec<AbsPath> {
-    let entries = fs::read_dir(notes).into_iter().flatten().flatten().take(MOST);
+    let entries = fs::read_dir(notes).into_iter().flatten().flatten().take(MAX_NOTES);
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())).filter_map(|entry| AbsPath::new(entry.path())).collect()
 }
 

@@ -144,6 +144,7 @@ impl Turn {
         let home = paths::home().map(|home| home.to_string());
         let own = self.workspace.agent_rules.get(&self.agent.name).map_or(&[][..], Vec::as_slice);
         Rules::new(home.as_deref())
+            .with(Origin::BuiltIn, &self.workspace.default_rules)
             .with(Origin::User, &self.workspace.user_rules)
             .with(Origin::UserAgent, own)
             .with(Origin::Project, &self.workspace.project_rules)

@@ -24,6 +24,6 @@ pub(super) fn available(turn: &Turn) -> Vec<Arc<dyn AnyTool>> {
     let prompt = turn.user.tools.clone().unwrap_or_default();
     let switches = [&turn.workspace.tool_switches, &turn.agent.tools, &prompt];
     let is_available =
-        |tool: &&Arc<dyn AnyTool>| tool.name() != "invalid" && select::is_offered(tool.name(), &switches, |kind| rules.denies_all(kind));
+        |tool: &&Arc<dyn AnyTool>| select::switch(tool.name(), &switches) != Some(false) && !rules.denies_all(tool.permission());
     turn.workspace.tools.iter().filter(is_available).cloned().chain(turn.guest_tools()).collect()
 }

@@ -16,10 +16,9 @@ use crate::stdx::time::now_ms;
 /// What a program runs for: names and values that its starter gives.
 pub type Labels = Vec<(&'static str, String)>;
 
-/// A running program. Its arguments are nobody's business: they may hold secrets.
+/// A running program. Its arguments are not kept: they may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Child {
-    /// The process.
     pub pid: u32,
     /// The program's name, without directory and arguments.
     pub program: String,
@@ -31,7 +30,6 @@ pub struct Child {
 
 impl Child {
     /// The value of a label.
-    #[must_use]
     pub fn label(&self, name: &str) -> Option<&str> {
         self.labels.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
@@ -45,13 +43,11 @@ fn running() -> MutexGuard<'static, BTreeMap<u64, Child>> {
 }
 
 /// The programs that run, in the order in which they were started.
-#[must_use]
 pub fn list() -> Vec<Child> {
     running().values().cloned().collect()
 }
 
 /// The name of the program that a command starts.
-#[must_use]
 pub fn program(command: &Command) -> String {
     let program = Path::new(command.as_std().get_program());
     program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()

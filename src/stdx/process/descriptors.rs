@@ -3,9 +3,9 @@
 
 use std::{error::Error as StdError, io};
 
-/// No more than this are asked for: some systems allow a billion, and nobody needs them.
+/// The most that is asked for: some systems allow a billion.
 #[cfg(unix)]
-const MOST: u64 = 65_536;
+const MAX_DESCRIPTORS: u64 = 65_536;
 
 /// The limit with which the process was started, if it was raised.
 #[cfg(unix)]
@@ -19,7 +19,7 @@ static ORIGINAL: std::sync::OnceLock<rustix::process::Rlimit> = std::sync::OnceL
 pub fn raise() -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.unwrap_or(MOST).min(MOST);
+    let wanted = limit.maximum.unwrap_or(MAX_DESCRIPTORS).min(MAX_DESCRIPTORS);
     if limit.current.is_some_and(|current| current < wanted) {
         setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum })?;
         // The first is the one that counts, where it is called again.
@@ -43,7 +43,6 @@ const RESERVE: u64 = 64;
 
 /// Whether so few descriptors are left that newcomers must not take them.
 #[cfg(unix)]
-#[must_use]
 pub fn are_short() -> bool {
     use std::os::fd::AsRawFd as _;
     let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else { return false };
@@ -56,7 +55,6 @@ pub fn are_short() -> bool {
 
 /// There is no such limit.
 #[cfg(not(unix))]
-#[must_use]
 pub fn are_short() -> bool {
     false
 }
@@ -77,7 +75,6 @@ pub fn restore(command: &mut tokio::process::Command) {
 pub fn restore(_: &mut tokio::process::Command) {}
 
 /// Whether an error, or what caused it, is that no more descriptors can be opened.
-#[must_use]
 pub fn are_exhausted(error: &(dyn StdError + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -90,7 +87,6 @@ pub fn are_exhausted(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// Whether the error is that no more descriptors can be opened, by the process or the whole system.
-#[must_use]
 pub fn is_exhaustion(error: &io::Error) -> bool {
     #[cfg(unix)]
     return matches!(rustix::io::Errno::from_io_error(error), Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE));

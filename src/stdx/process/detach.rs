@@ -1,5 +1,5 @@
-//! Standing alone: a process that whoever started it can forget. It has a session of its own, holds nothing that was
-//! open in the one who started it, and has one pipe to say whether it came up.
+//! A detached process: it has a session of its own, inherits no descriptor of its parent, and has one pipe to say whether
+//! it came up.
 
 use std::{
     io::{self, Write as _},
@@ -30,7 +30,7 @@ pub fn spawn<'a>(program: &Path, arguments: &[&str], environment: impl Iterator<
     command.spawn()
 }
 
-/// Leaves the session of whoever started this process, and closes every descriptor but the standard ones. Must be
+/// Leaves the session of the parent, and closes every descriptor but the standard ones. Must be
 /// called first in `main`, before any thread or descriptor of this process exists.
 ///
 /// # Errors
@@ -68,7 +68,7 @@ fn close_inherited() {
     }
 }
 
-/// Says a line to whoever started this process and lets go of the pipe. Nobody may be listening any more.
+/// Writes a line to the parent, which may no longer listen, and closes the pipe.
 pub fn say_last(line: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

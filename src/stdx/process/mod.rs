@@ -1,9 +1,9 @@
 //! Child processes: always with a directory of their own, always in a group that can be ended as a whole.
 
-pub mod children;
-pub mod descriptors;
+pub(crate) mod children;
+pub(crate) mod descriptors;
 pub mod detach;
-pub mod table;
+pub(crate) mod table;
 
 use std::{
     ffi::OsStr,
@@ -208,7 +208,7 @@ impl Group {
         return false;
     }
 
-    /// Waits until nothing in the group runs any more; nobody tells when that is.
+    /// Waits until nothing in the group runs any more, by polling: there is no event for it.
     pub async fn ended(&self) {
         while self.is_alive() {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -6,24 +6,21 @@ use std::{ffi::OsStr, path::Path, time::Duration};
 /// A process that runs; a zombie is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its number.
     pub pid: u32,
     /// Its program and arguments in one line, else its name.
     pub command: String,
 }
 
 /// Whether a process of the group runs; `None` where the system does not tell.
-#[must_use]
 pub fn is_group_alive(group: u32) -> Option<bool> {
     let mut processes = since(group)?.peekable();
-    // There is always somebody, if only this process.
+    // There is always one, if only this process.
     processes.peek()?;
     Some(processes.any(|pid| stat(pid).is_some_and(|(state, of)| of == group && is_running(state))))
 }
 
 /// The processes that have this variable with this value and are in another group: they were started, directly or not,
 /// by the group's leader, and have left the group.
-#[must_use]
 pub fn escaped(group: u32, variable: &str, value: &str) -> Vec<Process> {
     let entry = format!("{variable}={value}");
     let mut found: Vec<Process> = since(group)
@@ -38,7 +35,6 @@ pub fn escaped(group: u32, variable: &str, value: &str) -> Vec<Process> {
 }
 
 /// The same, but they are ended first; gives those that cannot be ended. Blocks.
-#[must_use]
 pub fn end_escaped(group: u32, variable: &str, value: &str) -> Vec<Process> {
     /// One that starts others may be quicker than this for a while.
     const ROUNDS: usize = 100;

@@ -1,4 +1,4 @@
 //! Keys and passwords: how they are recognised in text, and how they are taken out of it.
 
 pub mod known;
-pub mod redact;
+pub(crate) mod redact;

@@ -18,7 +18,6 @@ const PREFIXES: &[&str] =
 const NAMES: &[&str] = &["key", "token", "secret", "password", "passwd", "passphrase", "authorization", "credential", "cookie"];
 
 /// Whether a variable or field of this name may hold a secret.
-#[must_use]
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_ascii_lowercase();
     NAMES.iter().any(|ending| name.ends_with(ending) || name.ends_with(&format!("{ending}s")) && *ending != "token")
@@ -26,7 +25,6 @@ pub fn is_secret_name(name: &str) -> bool {
 
 /// The text without users and passwords in addresses, without what is called a key or token, without what looks like
 /// one, and without the given `secrets`.
-#[must_use]
 pub fn redact<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
     let mut known: Vec<&str> = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST).collect();
     // The longest first: one may be the beginning of another.

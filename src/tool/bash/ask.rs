@@ -126,11 +126,11 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
         if !patterns.is_empty() {
             let always = patterns.iter().map(|pattern| Pattern::literal(pattern)).collect();
             let (title, metadata) = (title.clone(), metadata.clone());
-            context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force: false, title, metadata }).await?;
+            context.ask(Ask { kind: kind.into(), patterns, always, title, metadata, ..Ask::default() }).await?;
         }
     }
     let git = Git::of(context, directory, analysis).await;
-    let question = if context.guard.trusted { git_guard::Question::default() } else { git.question(context, analysis).await };
+    let question = if context.guard.trusted { git_guard::Question::default() } else { git.question(context, analysis, &bounds).await };
     let mut title = title;
     if !question.reasons.is_empty() {
         title = format!("{title} ({})", question.reasons.join("; "));
@@ -142,7 +142,8 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
         metadata["bound"] = json!(bounds::names(&bounds));
     }
     force |= !question.reasons.is_empty();
-    let ask = Ask { kind: "bash", patterns, always, quiet: analysis.quiet(), force, title: title.clone(), metadata: metadata.clone() };
+    let ask =
+        Ask { kind: "bash".into(), patterns, always, quiet: analysis.quiet(), force, title: title.clone(), metadata: metadata.clone() };
     let how = sandbox::authorize(context, ask, args.outside.as_deref(), granted).await?;
     if !matches!(how, Execution::Confined(_)) {
         let temporary: Vec<String> = everywhere.iter().filter(|place| !directories.contains(place)).cloned().collect();
@@ -192,8 +193,8 @@ async fn ask_for_places(context: &ToolContext, places: &[String], title: &str, m
     };
     let always = places.iter().filter(|pattern| pattern.starts_with('/') && !broad(pattern)).cloned().collect();
     let force = places.iter().any(|pattern| is_private(pattern));
-    let (kind, patterns, title, metadata) = ("external_directory", places.to_vec(), title.to_owned(), metadata.clone());
-    context.host.ask(context, Ask { kind, patterns, always, quiet: Vec::new(), force, title, metadata }).await
+    let (kind, patterns, title, metadata) = ("external_directory".into(), places.to_vec(), title.to_owned(), metadata.clone());
+    context.ask(Ask { kind, patterns, always, force, title, metadata, ..Ask::default() }).await
 }
 
 /// Where each command of the line runs, and what the scripts hold that it runs.
@@ -234,10 +235,11 @@ impl Git {
     }
 
     /// What has to be asked in a repository that nobody trusts.
-    async fn question(&self, context: &ToolContext, analysis: &Analysis) -> git_guard::Question {
-        let mut named = Vec::new();
+    async fn question(&self, context: &ToolContext, analysis: &Analysis, bounds: &Bounds) -> git_guard::Question {
+        let (bounds, mut named) = (bounds::names(bounds), Vec::new());
         for command in self.commands.iter().filter(|command| command.kind != Kind::Looks) {
-            named.push((&command.text, context.host.is_named(&command.text, &command.words).await));
+            let granted = bounds.get(&command.text).map_or(&[][..], Vec::as_slice);
+            named.push((&command.text, context.host.is_named(&command.text, granted, &command.words).await));
         }
         let is_named = |command: &GitCommand| named.iter().any(|(text, is_named)| *text == &command.text && *is_named);
         let is_known = self.commands.is_empty() || !analysis.paths.iter().any(PathUse::is_unknown_place);

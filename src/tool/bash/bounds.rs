@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io::Read as _};
 
 use super::{
-    commands::{Analysis, Bound, PathUse},
+    commands::{Access, Analysis, Bound, PathUse, Rest},
     places::{Surroundings, targets},
 };
 use crate::{permission::Pattern, stdx::paths::AbsPath};
@@ -16,10 +16,14 @@ pub(super) type Bounds = BTreeMap<String, Vec<Option<String>>>;
 
 /// The places of all commands.
 pub(super) fn bounds(analysis: &Analysis, surroundings: &Surroundings<'_>) -> Bounds {
-    let mut contents = Contents::new();
     let mut bounds = Bounds::new();
-    for command in analysis.commands.iter().filter(|command| !command.bounds.is_empty()) {
-        let places = command.bounds.iter().map(|bound| place(bound, surroundings, &mut contents)).collect();
+    let mut bound = analysis.commands.iter().filter(|command| !command.bounds.is_empty()).peekable();
+    if bound.peek().is_none() {
+        return bounds;
+    }
+    let mut programs = Programs { contents: BTreeMap::new(), changes: changes(analysis, surroundings) };
+    for command in bound {
+        let places = command.bounds.iter().map(|bound| place(bound, surroundings, &mut programs)).collect();
         bounds.insert(command.text.clone(), places);
     }
     bounds
@@ -48,21 +52,52 @@ pub(super) fn changed<'a>(before: &'a Bounds, now: &Bounds) -> Option<&'a str> {
     before.iter().find(|(command, places)| now.get(*command) != Some(*places)).map(|(command, _)| command.as_str())
 }
 
-/// The names of what files hold.
-type Contents = BTreeMap<AbsPath, Option<String>>;
+/// The files that commands of a line run.
+struct Programs {
+    /// The names of what they hold.
+    contents: BTreeMap<AbsPath, Option<String>>,
+    /// The places that the line itself changes; `None` where only running would tell.
+    changes: Option<Vec<AbsPath>>,
+}
 
-fn place(bound: &Bound, surroundings: &Surroundings<'_>, contents: &mut Contents) -> Option<String> {
+impl Programs {
+    /// A short name for what the file holds, if it holds that when it runs.
+    fn content(&mut self, file: &AbsPath) -> Option<&String> {
+        let changes = self.changes.as_ref()?;
+        if changes.iter().any(|place| file.is_within(place)) {
+            return None;
+        }
+        self.contents.entry(file.clone()).or_insert_with(|| content(file)).as_ref()
+    }
+}
+
+fn changes(analysis: &Analysis, surroundings: &Surroundings<'_>) -> Option<Vec<AbsPath>> {
+    let mut changes = Vec::new();
+    for usage in analysis.paths.iter().filter(|usage| usage.access.changes()) {
+        let found = targets(usage, surroundings);
+        if found.is_empty() {
+            return None;
+        }
+        // A pattern that matches nothing removes nothing.
+        let is_nothing = |is_below: bool| is_below && usage.access == Access::Destroy && matches!(usage.rest, Some(Rest::Pattern(_)));
+        changes.extend(found.into_iter().filter(|target| !is_nothing(target.is_below)).map(|target| target.real));
+    }
+    Some(changes)
+}
+
+fn place(bound: &Bound, surroundings: &Surroundings<'_>, programs: &mut Programs) -> Option<String> {
     let directory = only(&bound.directory, surroundings)?;
     let Some(program) = &bound.program else { return Some(format!("[in {directory}]")) };
     let file = only(program, surroundings)?;
-    let content = contents.entry(file.clone()).or_insert_with(|| content(&file)).as_ref()?;
+    let content = programs.content(&file)?;
     Some(format!("[in {directory}, {file} = {content}]"))
 }
 
-/// The one path that this certainly is.
+/// The one path that this certainly is; none that could be mistaken for more of a grant than a path.
 fn only(usage: &PathUse, surroundings: &Surroundings<'_>) -> Option<AbsPath> {
     let mut found = targets(usage, surroundings);
-    found.pop().filter(|target| found.is_empty() && !target.is_below).map(|target| target.real)
+    let target = found.pop().filter(|target| found.is_empty() && !target.is_below)?;
+    Some(target.real).filter(|path| !path.to_string().contains([']', ',']))
 }
 
 /// A short name for what the file holds.
@@ -125,6 +160,37 @@ mod tests {
         );
         let error = run(&place, "cat way").await.unwrap_err().to_string();
         assert!(error.contains("leads elsewhere"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_the_line_changes_is_not_granted_by_what_it_was() {
+        let place = Place::new();
+        place.write("sub/s.sh", "#!/bin/sh\n");
+        for (line, is_bound) in [
+            ("sh sub/s.sh > out", true),
+            ("rm -f *.o; mkdir -p other; sh sub/s.sh", true),
+            ("cp x sub/s.sh; sh sub/s.sh", false),
+            ("mv sub old; mv other sub; sh sub/s.sh", false),
+            ("cp x sub/; sh sub/s.sh", false),
+            ("git checkout main -- .; sh sub/s.sh", false),
+            ("f=sub/s.sh; cp x $f; sh sub/s.sh", false),
+            ("cp x \"$(echo sub)/s.sh\"; sh sub/s.sh", false),
+        ] {
+            let _ = run(&place, line).await;
+            let ask = place.host.asks().into_iter().rfind(|ask| ask.kind == "bash").unwrap();
+            let bound = ask.metadata["bound"]["sh sub/s.sh"][0].as_str().unwrap().to_owned();
+            assert_eq!(bound != "[in ?] sh sub/s.sh", is_bound, "{line}: {bound}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_directory_is_called_like_a_grant_for_another() {
+        let place = Place::new();
+        place.write("sub/x", "");
+        place.write("sub] make --version x/y", "");
+        run(&place, "cd 'sub] make --version x' && touch z").await.unwrap();
+        let ask = place.host.asks().pop().unwrap();
+        assert_eq!((&ask.metadata["bound"]["touch z"], ask.always), (&json!(["[in ?] touch z"]), Vec::new()));
     }
 
     #[tokio::test]

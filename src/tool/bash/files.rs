@@ -16,14 +16,14 @@ use crate::{permission::rules::Rules, stdx::paths::AbsPath};
 /// A tree with more entries than this is not looked through for files that rules ask about.
 const ENTRIES: usize = 20_000;
 
-/// What a line needs leave for besides its commands.
+/// What a line needs permission for besides its commands.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Files {
     /// Files whose reading has to be asked for.
     pub read: Vec<String>,
     /// Files whose changing has to be asked for.
     pub edit: Vec<String>,
-    /// It may write what may not be written, or have options that nobody sees: a person has to look at it.
+    /// It may write what may not be written, or have options that are not seen: a person has to look at it.
     pub is_unclear: bool,
 }
 

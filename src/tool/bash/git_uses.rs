@@ -138,7 +138,7 @@ impl GitCommand {
         let names_second = REMOTE_INSIDE.iter().any(|(name, _)| *name == sub);
         let kind = if fetches || sub.starts_with("remote-") || REMOTE.contains(&sub) || inside(REMOTE_INSIDE) {
             Kind::Remote
-        } else if (LOOKING.contains(&sub) || inside(LOOKING_INSIDE)) && !(has("--submodule") && !has("--submodule=log")) {
+        } else if (LOOKING.contains(&sub) || inside(LOOKING_INSIDE)) && (!has("--submodule") || has("--submodule=log")) {
             Kind::Looks
         } else {
             Kind::Other

@@ -54,16 +54,15 @@ const GRACE_AFTER_ABORT: Duration = Duration::from_millis(200);
 /// How long what the shell leaves behind may still write.
 const AFTER_EXIT: Duration = Duration::from_millis(100);
 /// A longer output is not kept whole.
-const MOST_KEPT: u64 = 64 * 1024 * 1024;
+const MAX_KEPT_BYTES: u64 = 64 * 1024 * 1024;
 /// Clients are not sent more than this while it runs; the result holds the end.
 const STREAMED: usize = 1024 * 1024;
 const PREVIEW: usize = 8_000;
 /// A variable by which what a call has started is known again.
 const CALL: &str = "POLYTREE_CALL";
 /// So many processes that go on are named.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
-/// The tool.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Bash;
 
@@ -71,7 +70,12 @@ pub struct Bash;
 impl Tool for Bash {
     const NAME: &'static str = "bash";
     const DESCRIPTION: &'static str = include_str!("bash.md");
+    const PERMISSION: &'static str = "bash";
     type Args = BashArgs;
+
+    fn subject(args: &BashArgs, _: &AbsPath) -> String {
+        args.command.clone()
+    }
 
     async fn run(&self, context: &ToolContext, args: BashArgs) -> Result<ToolOutput, ToolError> {
         if args.command.trim().is_empty() {
@@ -199,7 +203,7 @@ async fn execute(
         screen: Screen::default(),
         kept_back: Redactor::default(),
         streamed_back: Redactor::default(),
-        keeper: Keeper::new(context.output_directory.clone(), Limits::new(context.output_limits, MOST_KEPT)),
+        keeper: Keeper::new(context.output_directory.clone(), Limits::new(context.output_limits, MAX_KEPT_BYTES)),
         streamed: 0,
         status: None,
     };
@@ -264,7 +268,7 @@ impl Run<'_> {
         };
         self.group.terminate();
         if natural == End::Aborted {
-            // Nobody wants to read what it still prints; a flood that is not read stands still.
+            // What it still prints is not read; back-pressure stops a flood.
             let _ = timeout(grace, self.group.wait()).await;
             self.group.kill();
             return natural;
@@ -293,7 +297,7 @@ impl Run<'_> {
                 // Who has left the group may hold the pipe, and is not ended.
                 return if self.group.is_alive() { End::LeftBehind } else { End::Exited };
             }
-            // Nobody tells when the last process of a group ends.
+            // There is no event for the end of the last process of a group.
             let event = timeout(Duration::from_millis(5), self.next()).await;
             if let Ok(event) = event {
                 self.handle(event, true).await;
@@ -384,7 +388,7 @@ fn result(args: &BashArgs, title: String, limit: u64, finished: Finished) -> Too
     }
     let mut output = kept.text;
     notes.iter().for_each(|note| append(&mut output, note));
-    ToolOutput { title, output, metadata, attachments: Vec::new() }
+    ToolOutput::new(title, output, metadata)
 }
 
 /// Adds a line of its own.
@@ -402,8 +406,8 @@ fn shortened(process: &Process) -> String {
 
 /// What goes on after the call, because it has made itself independent of it.
 fn note_of(gone_on: &[Process]) -> Option<String> {
-    let named: Vec<String> = gone_on.iter().take(MOST_NAMED).map(|process| format!("{} ({})", process.pid, shortened(process))).collect();
-    let more = match gone_on.len().saturating_sub(MOST_NAMED) {
+    let named: Vec<String> = gone_on.iter().take(MAX_NAMED).map(|process| format!("{} ({})", process.pid, shortened(process))).collect();
+    let more = match gone_on.len().saturating_sub(MAX_NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };

@@ -149,7 +149,7 @@ async fn ask_outside(context: &ToolContext, ask: Ask, report: &SandboxReport, re
     metadata["sandbox"] = json!(report);
     metadata["reason"] = json!(reason);
     let title = format!("Outside the sandbox ({}): {}", word(report.policy), ask.title);
-    let ask = Ask { kind: "sandbox", force: force || ask.force, title, metadata, ..ask };
+    let ask = Ask { kind: "sandbox".into(), force: force || ask.force, title, metadata, ..ask };
     context.host.ask(context, ask).await.map(|()| Execution::Free)
 }
 
@@ -261,6 +261,7 @@ mod tests {
     use polytree_protocol::permission::Rule;
 
     use super::*;
+    use crate::tool::test_host::shipped_rules;
 
     #[test]
     fn what_the_rules_say_of_files_holds_for_commands() {
@@ -272,7 +273,7 @@ mod tests {
             rule("edit", "vendor/*", Action::Deny),
             rule("edit", "docs/*", Action::Ask),
         ];
-        let rules = Rules::new(None).with(Origin::User, &user);
+        let rules = shipped_rules().with(Origin::User, &user);
         for (path, hidden, fixed) in [
             ("src/a", false, false),
             (".env", true, false),

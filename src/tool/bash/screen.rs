@@ -4,7 +4,7 @@
 /// Finished lines are held back up to so many bytes, in case the cursor goes up again.
 const HELD: usize = 16 * 1024;
 /// A line of more characters is passed on in pieces and not drawn again.
-const LONGEST: usize = 64 * 1024;
+const MAX_LINE_BYTES: usize = 64 * 1024;
 /// No cursor goes further to the right or further up or down at once.
 const FARTHEST: usize = 100;
 
@@ -94,7 +94,7 @@ impl Screen {
         let at = match self.above[..from].rfind('\n') {
             Some(at) => at + 1,
             // A line without an end.
-            None if self.above.len() > 4 * LONGEST => from,
+            None if self.above.len() > 4 * MAX_LINE_BYTES => from,
             None => return String::new(),
         };
         let held = self.above.split_off(at);
@@ -171,7 +171,7 @@ impl Screen {
             self.line.push(character);
         }
         self.column += 1;
-        if self.line.len() >= LONGEST && self.column == self.line.len() && self.below.is_empty() {
+        if self.line.len() >= MAX_LINE_BYTES && self.column == self.line.len() && self.below.is_empty() {
             self.above.extend(self.line.drain(..));
             self.column = 0;
         }
@@ -210,9 +210,9 @@ impl Screen {
                 (0..times.min(self.below.len())).for_each(|_| self.down());
                 self.column = if last == 'E' { 0 } else { column };
             }
-            'C' => self.column = (column + times).min(LONGEST.max(column)),
+            'C' => self.column = (column + times).min(MAX_LINE_BYTES.max(column)),
             'D' => self.column = column.saturating_sub(times),
-            'G' | '`' => self.column = number.clamp(1, LONGEST) - 1,
+            'G' | '`' => self.column = number.clamp(1, MAX_LINE_BYTES) - 1,
             'K' => self.erase(number),
             'J' if number == 0 => {
                 self.erase(0);
@@ -297,11 +297,11 @@ mod tests {
     #[test]
     fn hostile_sequences_are_bounded() {
         let printed = format!("\u{1b}[{}C\u{1b}[99999999Ax\u{1b}[{}", "9".repeat(500), "1;".repeat(10_000));
-        assert!(shown(&[&printed]).len() < 2 * LONGEST);
-        let long = "x".repeat(3 * LONGEST);
+        assert!(shown(&[&printed]).len() < 2 * MAX_LINE_BYTES);
+        let long = "x".repeat(3 * MAX_LINE_BYTES);
         assert_eq!(shown(&[&long, "\n"]), format!("{long}\n"));
         let begun = std::time::Instant::now();
-        assert!(shown(&[&"x".repeat(LONGEST / 2), &"\u{8}y".repeat(200_000)]).len() == LONGEST / 2);
+        assert!(shown(&[&"x".repeat(MAX_LINE_BYTES / 2), &"\u{8}y".repeat(200_000)]).len() == MAX_LINE_BYTES / 2);
         shown(&[&"\u{1b}[1000A\u{1b}[1000B".repeat(5_000)]);
         assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
     }

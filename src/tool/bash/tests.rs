@@ -38,8 +38,8 @@ struct Recorder {
 #[async_trait]
 impl Host for Recorder {
     async fn ask(&self, _: &ToolContext, ask: Ask) -> Result<(), ToolError> {
-        let action = self.rules.evaluate_all(ask.kind, ask.patterns.iter().map(String::as_str), ask.force);
-        let action = ask.quiet.iter().map(|quiet| self.rules.evaluate_quiet(ask.kind, quiet)).fold(action, stricter);
+        let action = self.rules.evaluate_all(&ask.kind, ask.patterns.iter().map(String::as_str), ask.force);
+        let action = ask.quiet.iter().map(|quiet| self.rules.evaluate_quiet(&ask.kind, quiet)).fold(action, stricter);
         self.asked.lock().unwrap().push(ask);
         match action {
             Action::Allow => Ok(()),
@@ -100,7 +100,7 @@ impl Fixture {
         };
         let rules: Vec<Rule> = rules.iter().map(rule).collect();
         let host = Arc::new(Recorder {
-            rules: Rules::new(None).with(Origin::User, &rules),
+            rules: crate::tool::test_host::shipped_rules().with(Origin::User, &rules),
             asked: Mutex::default(),
             output: Mutex::default(),
             cancel_at: cancel_at.map(|mark| (mark, cancel.clone())),
@@ -188,7 +188,7 @@ async fn each_command_is_asked_about_and_directories_outside_come_first() {
     fixture.run("git status && rm ../output/x; ls | wc -l").await.unwrap();
     let asked = std::mem::take(&mut *fixture.host.asked.lock().unwrap());
     // What lies in the output directory is free.
-    assert_eq!(asked.iter().map(|ask| ask.kind).collect::<Vec<_>>(), ["bash"]);
+    assert_eq!(asked.iter().map(|ask| &*ask.kind).collect::<Vec<_>>(), ["bash"]);
     assert_eq!(asked[0].patterns, ["git status", "rm ../output/x", "ls", "wc -l"]);
     let bound = format!("[in {}] rm ../output/x", fixture.context.directory);
     assert_eq!(asked[0].always, ["git status *", bound.as_str(), "ls *", "wc *"]);
@@ -200,7 +200,7 @@ async fn each_command_is_asked_about_and_directories_outside_come_first() {
     let asked = fixture.host.asked.lock().unwrap();
     let own = fixture.top.path().canonicalize().unwrap().display().to_string();
     assert_eq!(asked.len(), 1);
-    assert_eq!((asked[0].kind, &asked[0].patterns), ("external_directory", &vec![format!("{own}/*"), "/usr/lib/*".to_owned()]));
+    assert_eq!((&*asked[0].kind, &asked[0].patterns), ("external_directory", &vec![format!("{own}/*"), "/usr/lib/*".to_owned()]));
 }
 
 #[tokio::test]
@@ -267,7 +267,7 @@ async fn a_flood_is_bounded_in_memory_and_kept_on_disk() {
     let fixture = Fixture::new();
     let output = fixture.run("yes | head -c 3000000; echo; echo the end").await.unwrap();
     assert!(output.output.len() < fixture.context.output_limits.bytes);
-    assert_eq!(crate::tool::output::cap(&fixture.context, "bash", output.clone()).await, output, "it is not kept twice");
+    assert_eq!(crate::tool::output::cap(&fixture.context, false, output.clone()).await, output, "it is not kept twice");
     assert!(output.output.starts_with("y\ny\n") && output.output.ends_with("\nthe end\n"));
     assert!(output.output.contains("All 3000009 bytes are in "));
     assert_eq!(output.metadata["truncated"], true);
@@ -302,7 +302,7 @@ async fn the_first_long_output_of_a_project_is_kept_and_named() {
     assert!(output.output.contains(&format!("All 168894 bytes are in {path}.")), "{}", output.output);
     assert!(output.output.starts_with("1\n2\n") && output.output.ends_with("\n30000\n[exit code 3]\n"));
     assert!(output.output.lines().count() <= fixture.context.output_limits.lines);
-    assert_eq!(crate::tool::output::cap(&fixture.context, "bash", output.clone()).await, output);
+    assert_eq!(crate::tool::output::cap(&fixture.context, false, output.clone()).await, output);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{
     context::{Ask, ToolContext},
     definition::ToolError,
-    file_times::{Stale, Stamp},
+    file_times::Stale,
     path::{Checked, blocking},
     umask,
 };
@@ -33,9 +33,8 @@ use announced::{Edited, Failure, UNSAVED};
 
 /// A file as it is now.
 pub struct Current {
-    /// Its bytes.
     pub bytes: Vec<u8>,
-    stamp: Stamp,
+    hash: blake3::Hash,
     place: Place,
 }
 
@@ -50,7 +49,6 @@ enum Place {
 /// What a file shall be.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// Its bytes.
     pub bytes: Vec<u8>,
     /// What it was and will be as text, for the diff.
     pub texts: (String, String),
@@ -94,7 +92,7 @@ struct Draft {
 /// Changes the file as planned.
 ///
 /// # Errors
-/// When the file is not known to the session, cannot be read or written, the plan fails, or leave is refused.
+/// When the file is not known to the session, cannot be read or written, the plan fails, or permission is refused.
 pub async fn change(
     context: &ToolContext,
     file: &Checked,
@@ -110,19 +108,14 @@ pub async fn change(
         with_lock(guard, move || draft(&of, &at, document, &*planner)).await?.0
     };
     context
-        .host
-        .ask(
-            context,
-            Ask {
-                kind: "edit",
-                patterns: file.patterns(),
-                always: vec!["*".to_owned()],
-                quiet: Vec::new(),
-                force: false,
-                title: format!("{} {}", if first.current.is_some() { "Edit" } else { "Create" }, file.shown()),
-                metadata: metadata(file, &first),
-            },
-        )
+        .ask(Ask {
+            kind: "edit".into(),
+            patterns: file.patterns(),
+            always: vec!["*".to_owned()],
+            title: format!("{} {}", if first.current.is_some() { "Edit" } else { "Create" }, file.shown()),
+            metadata: metadata(file, &first),
+            ..Ask::default()
+        })
         .await?;
     file.unmoved().await?;
     let guard = lock(context, file).await?;
@@ -152,7 +145,7 @@ pub async fn change(
 fn metadata(file: &Checked, draft: &Draft) -> serde_json::Value {
     let mut metadata = json!({ "filePath": file.real().to_string(), "diff": draft.diff });
     if let Some(current) = &draft.current {
-        metadata["version"] = json!(current.stamp.hash.to_hex().as_str());
+        metadata["version"] = json!(current.hash.to_hex().as_str());
     }
     metadata
 }
@@ -177,7 +170,7 @@ fn draft(context: &ToolContext, file: &Checked, document: Option<Arc<Document>>,
     let current = load(file, document)?;
     check_project(context, file)?;
     if let Some(current) = &current {
-        context.file_times.check(file.real(), &current.stamp).map_err(|stale| stale_error(file, stale))?;
+        context.file_times.check(file.real(), &current.hash).map_err(|stale| stale_error(file, stale))?;
         check_writable(file, &current.place)?;
     }
     Draft::new(file, current, planner)
@@ -221,7 +214,7 @@ fn finish(
     let now = load(file, document.clone())?;
     let same = match (&first.current, &now) {
         (None, None) => true,
-        (Some(then), Some(now)) => then.stamp.hash == now.stamp.hash,
+        (Some(then), Some(now)) => then.hash == now.hash,
         _ => false,
     };
     let mut draft = if same {
@@ -239,14 +232,14 @@ fn finish(
         let document = Arc::clone(document);
         return Ok(Step::Editor(Box::new(draft), document));
     }
-    let stamp = write(context, file, &draft)?;
-    context.file_times.record(file.real(), stamp);
+    let hash = write(context, file, &draft)?;
+    context.file_times.record(file.real(), hash);
     let bytes = std::mem::take(&mut draft.planned.bytes);
     Ok(Step::Written(changed(draft, None), bytes))
 }
 
 /// Puts the planned bytes on the disk.
-fn write(context: &ToolContext, file: &Checked, draft: &Draft) -> Result<Stamp, ToolError> {
+fn write(context: &ToolContext, file: &Checked, draft: &Draft) -> Result<blake3::Hash, ToolError> {
     check_project(context, file)?;
     let over = match &draft.current {
         Some(Current { place: Place::Disk(metadata), .. }) => Over::File(metadata),
@@ -255,8 +248,7 @@ fn write(context: &ToolContext, file: &Checked, draft: &Draft) -> Result<Stamp, 
     let failed = |error: open::Error| ToolError::failed(format!("{} cannot be written: {error}", file.shown()));
     let ground = Ground { root: project_root(context, file), notes: &context.unfinished, mask: umask::of(&context.environment) };
     save::save(file.real(), &draft.planned.bytes, over, ground).map_err(failed)?;
-    let metadata = std::fs::symlink_metadata(file.real()).map_err(|error| failed(error.into()))?;
-    Ok(Stamp::new(&draft.planned.bytes, &metadata))
+    Ok(blake3::hash(&draft.planned.bytes))
 }
 
 /// The directory of the project that the file is in: it must be there, and is never made.
@@ -310,7 +302,7 @@ async fn in_editor(
             let left = if as_planned { Some(text.clone()) } else { context.overlay.get(file.real()).map(|now| now.text.to_string()) };
             context.host.after_edit(file.real(), left.map(String::into_bytes)).await;
             if as_planned {
-                context.file_times.record(file.real(), Stamp::of_text(&text));
+                context.file_times.record(file.real(), blake3::hash(text.as_bytes()));
             } else {
                 notes.push("The editor changed more than that: read the file again before you change it further.".to_owned());
             }
@@ -340,18 +332,18 @@ fn on_disk(context: &ToolContext, file: &Checked, why: &str, on_own_change: OnOw
     let current = load(file, None)?;
     if let Some(current) = &current {
         if on_own_change == OnOwnChange::Refuse {
-            context.file_times.check(file.real(), &current.stamp).map_err(|stale| refused(stale_error(file, stale)))?;
+            context.file_times.check(file.real(), &current.hash).map_err(|stale| refused(stale_error(file, stale)))?;
         }
         check_writable(file, &current.place).map_err(refused)?;
     }
     let draft = Draft::new(file, current, planner).map_err(refused)?;
-    let stamp = write(context, file, &draft)?;
+    let hash = write(context, file, &draft)?;
     let mut note = format!("It was changed on the disk alone, because {why}.");
     if context.overlay.get(file.real()).is_some() {
         // What the session knows is still the editor's text, which is what it reads.
         note.push_str(" Until the editor loads the file again, you read the editor's text, without the change.");
     } else {
-        context.file_times.record(file.real(), stamp);
+        context.file_times.record(file.real(), hash);
     }
     Ok(changed(draft, Some(&note)))
 }
@@ -360,7 +352,7 @@ fn load(file: &Checked, document: Option<Arc<Document>>) -> Result<Option<Curren
     if let Some(document) = document {
         return Ok(Some(Current {
             bytes: document.text.as_bytes().to_vec(),
-            stamp: Stamp::of_text(&document.text),
+            hash: blake3::hash(document.text.as_bytes()),
             place: Place::Editor(document),
         }));
     }
@@ -379,7 +371,7 @@ fn load(file: &Checked, document: Option<Arc<Document>>) -> Result<Option<Curren
     if bytes.len() as u64 > MAX_BYTES {
         return Err(ToolError::failed(format!("{} grows while it is read and cannot be changed by this tool.", file.shown())));
     }
-    Ok(Some(Current { stamp: Stamp::new(&bytes, &metadata), bytes, place: Place::Disk(metadata) }))
+    Ok(Some(Current { hash: blake3::hash(&bytes), bytes, place: Place::Disk(metadata) }))
 }
 
 fn stale_error(file: &Checked, stale: Stale) -> ToolError {

@@ -24,7 +24,6 @@ pub fn indentation(line: &str) -> &str {
 
 /// A text by lines, without their line feeds. A text that ends with a line feed has no empty line after it.
 pub struct Lines<'a> {
-    /// The whole.
     pub text: &'a str,
     each: Vec<&'a str>,
     starts: Vec<usize>,
@@ -47,7 +46,6 @@ impl<'a> Lines<'a> {
         self.each.len()
     }
 
-    /// The lines.
     pub fn lines(&self) -> &[&'a str] {
         &self.each
     }

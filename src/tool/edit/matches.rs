@@ -32,7 +32,6 @@ pub enum Strategy {
 
 impl Strategy {
     /// What was overlooked, for the model; `None` where nothing was.
-    #[must_use]
     pub fn tolerance(self) -> Option<&'static str> {
         match self {
             Self::Exact => None,

@@ -24,7 +24,7 @@ use crate::{
         save,
         text_file::{Encoding, TextFile, Unified},
     },
-    stdx::{encoding::stray_byte, lookalike, secrets::known::KnownSecrets, text::ellipsis},
+    stdx::{encoding::stray_byte, lookalike, paths::AbsPath, secrets::known::KnownSecrets, text::ellipsis},
 };
 use budget::{Budget, Stop};
 use lines::MAX_PLACES;
@@ -37,7 +37,6 @@ const NAMED: usize = 5;
 /// How long the search for the place may take, in steps of about a nanosecond.
 const STEPS: u64 = 500_000_000;
 
-/// Replaces text in a file.
 pub struct Edit;
 
 /// What to replace.
@@ -59,7 +58,12 @@ pub struct EditArgs {
 impl Tool for Edit {
     const NAME: &'static str = "edit";
     const DESCRIPTION: &'static str = include_str!("edit.md");
+    const PERMISSION: &'static str = "edit";
     type Args = EditArgs;
+
+    fn subject(args: &EditArgs, directory: &AbsPath) -> String {
+        path::shortened(&args.file_path, directory)
+    }
 
     async fn run(&self, context: &ToolContext, args: EditArgs) -> Result<ToolOutput, ToolError> {
         if args.old_string == args.new_string {
@@ -70,17 +74,16 @@ impl Tool for Edit {
         let (cancel, guard) = (context.cancel.clone(), Arc::clone(&context.guard));
         let planner = move |current: Option<&Current>| plan(&shown, current, &args, &mut Budget::new(STEPS, &cancel), &guard.secrets);
         let changed = change::change(context, &file, OnOwnChange::PlanAgain, Arc::new(planner)).await?;
-        Ok(ToolOutput {
-            title: file.shown().to_owned(),
-            output: changed.report,
-            metadata: json!({
+        Ok(ToolOutput::new(
+            file.shown(),
+            changed.report,
+            json!({
                 "filePath": file.real().to_string(),
                 "diff": changed.diff,
                 "additions": changed.additions,
                 "deletions": changed.deletions,
             }),
-            attachments: Vec::new(),
-        })
+        ))
     }
 }
 

@@ -35,7 +35,7 @@ async fn an_edit_and_what_it_tells() {
     assert_eq!(place.read("src/a.rs"), b"fn a() {\n    two();\n}\n");
     assert_eq!((output.title.as_str(), output.output.as_str()), ("src/a.rs", "Edited src/a.rs at line 2."));
     let ask = place.host.asks().pop().unwrap();
-    assert_eq!((ask.kind, ask.patterns), ("edit", vec!["src/a.rs".to_owned()]));
+    assert_eq!((&*ask.kind, ask.patterns), ("edit", vec!["src/a.rs".to_owned()]));
     assert_eq!(ask.metadata["diff"], output.metadata["diff"]);
     expect![[r"
         --- src/a.rs
@@ -87,7 +87,7 @@ async fn errors_help_the_model() {
     "]]
     .assert_eq(&told);
     assert!(place.host.edited().is_empty());
-    assert!(!place.host.kinds().contains(&"edit"), "nobody is asked about what cannot be done");
+    assert!(!place.host.kinds().contains(&"edit".to_owned()), "nobody is asked about what cannot be done");
 }
 
 #[tokio::test]

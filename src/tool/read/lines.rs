@@ -43,7 +43,6 @@ pub struct Page {
 impl<'a> Reader<'a> {
     /// For `limit` lines from line `first`, from 1. The bytes must be of an encoding in which a line feed is one byte, without a mark.
     /// `secrets` are taken out before a line is cut.
-    #[must_use]
     pub fn new(first: usize, limit: usize, secrets: &'a KnownSecrets) -> Self {
         Self {
             secrets,
@@ -60,7 +59,6 @@ impl<'a> Reader<'a> {
     }
 
     /// The same for a file that begins with the mark of UTF-8.
-    #[must_use]
     pub fn after_mark(self) -> Self {
         Self { detector: Detector::after_mark(), ..self }
     }
@@ -78,13 +76,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether the page holds all it can: what follows is only counted.
-    #[must_use]
     pub fn is_done(&self) -> bool {
         self.number >= self.last || self.full
     }
 
     /// Ends the file. A last line without a line feed counts.
-    #[must_use]
     pub fn finish(mut self) -> Page {
         if !self.line_is_empty {
             self.end_line();
@@ -93,8 +89,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Ends the reading before the file ends; of the total it is only known that there is more.
-    #[must_use]
-    pub fn leave(mut self) -> Page {
+    pub fn finish_early(mut self) -> Page {
         self.number += 1;
         self.page()
     }

@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use base64::Engine as _;
-use polytree_protocol::part::Attachment;
+use polytree_protocol::{part::Attachment, permission::Action};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,8 +19,7 @@ use serde_json::{Value, json};
 use super::{
     change::announced::{self, UNSAVED},
     context::{Ask, ToolContext},
-    definition::{Tool, ToolError, ToolOutput},
-    file_times::Stamp,
+    definition::{Defaults, Tool, ToolError, ToolOutput},
     path::{self, Checked, Purpose, blocking},
 };
 use crate::{
@@ -31,6 +30,7 @@ use crate::{
         text_file::{Encoding, TextFile, is_binary},
     },
     overlay::BufferState,
+    stdx::paths::AbsPath,
 };
 use lines::{LINE_CHARACTERS, PAGE_BYTES, Page, Reader};
 
@@ -44,13 +44,12 @@ const UTF16_BYTES: u64 = 32 * 1024 * 1024;
 /// Of larger files, which no tool changes, nothing is read after the page that was asked for.
 const WHOLE_BYTES: u64 = 32 * 1024 * 1024;
 /// The longest that a page is looked for in one file.
-const PATIENCE: Duration = Duration::from_secs(20);
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// Of a directory with more entries only so many are listed.
 const MAX_ENTRIES: usize = 100_000;
 /// So many neighbours are looked through for what may have been meant.
 const MAX_NEIGHBOURS: usize = 5_000;
 
-/// Reads a file or lists a directory.
 pub struct Read;
 
 /// What to read.
@@ -71,7 +70,33 @@ pub struct ReadArgs {
 impl Tool for Read {
     const NAME: &'static str = "read";
     const DESCRIPTION: &'static str = include_str!("read.md");
+    const PERMISSION: &'static str = "read";
+    const DEFAULTS: Defaults = &[
+        ("*", Action::Allow),
+        // Variables with keys.
+        (".env", Action::Ask),
+        ("*/.env", Action::Ask),
+        (".env.*", Action::Ask),
+        ("*/.env.*", Action::Ask),
+        (".env.example", Action::Allow),
+        ("*/.env.example", Action::Allow),
+        (".env.sample", Action::Allow),
+        ("*/.env.sample", Action::Allow),
+        (".env.template", Action::Allow),
+        ("*/.env.template", Action::Allow),
+    ];
+    const READS_ONLY: bool = true;
+    const IS_PAGED: bool = true;
     type Args = ReadArgs;
+
+    fn subject(args: &ReadArgs, directory: &AbsPath) -> String {
+        let path = path::shortened(&args.file_path, directory);
+        match (args.offset, args.limit) {
+            (None, _) => path,
+            (Some(offset), None) => format!("{path}:{offset}-"),
+            (Some(offset), Some(limit)) => format!("{path}:{offset}-{}", offset.saturating_add(limit.max(1) - 1)),
+        }
+    }
 
     async fn run(&self, context: &ToolContext, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let file = path::check(context, &args.file_path, Purpose::Read).await?;
@@ -80,19 +105,14 @@ impl Tool for Read {
             blocking(move || missing(&found)).await?;
         }
         context
-            .host
-            .ask(
-                context,
-                Ask {
-                    kind: "read",
-                    patterns: file.patterns(),
-                    always: file.patterns().into_iter().filter(|pattern| !path::is_wild(pattern)).collect(),
-                    quiet: Vec::new(),
-                    force: false,
-                    title: format!("Read {}", file.shown()),
-                    metadata: json!({ "filePath": file.real().to_string() }),
-                },
-            )
+            .ask(Ask {
+                kind: Self::PERMISSION.into(),
+                patterns: file.patterns(),
+                always: file.patterns().into_iter().filter(|pattern| !path::is_wild(pattern)).collect(),
+                title: format!("Read {}", file.shown()),
+                metadata: json!({ "filePath": file.real().to_string() }),
+                ..Ask::default()
+            })
             .await?;
         file.unmoved().await?;
         let window = Window { first: args.offset.unwrap_or(1).max(1), limit: args.limit.unwrap_or(DEFAULT_LIMIT).max(1) };
@@ -121,7 +141,7 @@ fn read_announced(context: &ToolContext, file: &Checked, window: Window, text: &
     let mut reader = Reader::new(window.first, window.limit, &context.guard.secrets);
     reader.push(text.as_bytes());
     let page = reader.finish();
-    context.file_times.record(file.real(), Stamp::of_text(text));
+    context.file_times.record(file.real(), blake3::hash(text.as_bytes()));
     check_window(file, window, &page)?;
     let mut output = render(file, window, &page, Extent::Whole);
     if !announced::is_on_disk(file, text) {
@@ -188,11 +208,11 @@ impl Source<'_> {
         if self.context.cancel.is_cancelled() {
             return Err(ToolError::Aborted);
         }
-        if self.began.elapsed() > PATIENCE {
+        if self.began.elapsed() > READ_TIMEOUT {
             return Err(ToolError::failed(format!(
                 "{} is too large: the part that was asked for was not reached in {} seconds. Use a command such as tail, sed or dd for it.",
                 self.file.shown(),
-                PATIENCE.as_secs()
+                READ_TIMEOUT.as_secs()
             )));
         }
         let count = self.handle.read(buffer).map_err(|error| failed(self.file, error.into()))?;
@@ -217,7 +237,7 @@ impl Source<'_> {
     /// The session knows the file now. Only after all of it went through the hasher.
     fn seen(&self) {
         self.context.recent.note(&self.context.worktree, self.file.real());
-        self.context.file_times.record(self.file.real(), Stamp::from_hash(self.hasher.finalize(), &self.metadata));
+        self.context.file_times.record(self.file.real(), self.hasher.finalize());
     }
 }
 
@@ -242,7 +262,7 @@ fn page(source: &mut Source<'_>, head: Vec<u8>, window: Window) -> Result<(Page,
     let is_large = source.metadata.len() > WHOLE_BYTES;
     loop {
         if is_large && reader.is_done() {
-            return Ok((reader.leave(), Extent::Part));
+            return Ok((reader.finish_early(), Extent::Part));
         }
         match source.next(&mut buffer)? {
             [] => break,
@@ -274,12 +294,7 @@ fn render(file: &Checked, window: Window, page: &Page, extent: Extent) -> ToolOu
     }
     output.push_str("\n</content>");
     let preview = page.lines.iter().take(PREVIEW_LINES).map(String::as_str).collect::<Vec<_>>().join("\n");
-    ToolOutput {
-        title: file.shown().to_owned(),
-        output,
-        metadata: json!({ "preview": preview, "truncated": more || !page.cut.is_empty(), "lines": page.total }),
-        attachments: Vec::new(),
-    }
+    ToolOutput::new(file.shown(), output, json!({ "preview": preview, "truncated": more || !page.cut.is_empty(), "lines": page.total }))
 }
 
 /// Says which lines go on beyond what is given of them, and how to see the rest.
@@ -350,15 +365,14 @@ fn list(file: &Checked, window: Window) -> Result<ToolOutput, ToolError> {
         () if next <= names.len() => format!("(Entries {} to {} of {}. Go on with offset {next}.)", window.first, next - 1, names.len()),
         () => format!("({} entries in total.)", names.len()),
     };
-    Ok(ToolOutput {
-        title: file.shown().to_owned(),
-        output: format!("<path>{}</path>\n<type>directory</type>\n<entries>\n{}\n\n{note}\n</entries>", file.named(), page.join("\n")),
-        metadata: json!({
+    Ok(ToolOutput::new(
+        file.shown(),
+        format!("<path>{}</path>\n<type>directory</type>\n<entries>\n{}\n\n{note}\n</entries>", file.named(), page.join("\n")),
+        json!({
             "preview": page.iter().take(PREVIEW_LINES).copied().collect::<Vec<_>>().join("\n"),
             "truncated": next <= names.len(),
         }),
-        attachments: Vec::new(),
-    })
+    ))
 }
 
 /// Says what may have been meant where the path names nothing.

@@ -14,10 +14,10 @@ use crate::{
         files::{Dated, newest_first},
         text::PathPattern,
     },
-    stdx::lookalike,
+    stdx::{lookalike, paths::AbsPath},
     tool::{
         context::{Ask, ToolContext},
-        definition::{Tool, ToolError, ToolOutput},
+        definition::{ALLOWED, Defaults, Tool, ToolError, ToolOutput},
         path,
     },
 };
@@ -25,7 +25,6 @@ use crate::{
 /// More paths are not given at once.
 const MAX_FILES: usize = 100;
 
-/// Finds files by pattern.
 pub struct Glob;
 
 /// What to find where.
@@ -43,7 +42,14 @@ pub struct GlobArgs {
 impl Tool for Glob {
     const NAME: &'static str = "glob";
     const DESCRIPTION: &'static str = include_str!("glob.md");
+    const PERMISSION: &'static str = "glob";
+    const DEFAULTS: Defaults = ALLOWED;
+    const READS_ONLY: bool = true;
     type Args = GlobArgs;
+
+    fn subject(args: &GlobArgs, directory: &AbsPath) -> String {
+        walk::subject(&args.pattern, args.path.as_deref(), directory)
+    }
 
     async fn run(&self, context: &ToolContext, args: GlobArgs) -> Result<ToolOutput, ToolError> {
         let (base, rest) = split_absolute(&args.pattern);
@@ -55,19 +61,14 @@ impl Tool for Glob {
             return Err(ToolError::failed(format!("{} is not a directory.", place.named())));
         }
         context
-            .host
-            .ask(
-                context,
-                Ask {
-                    kind: "glob",
-                    patterns: vec![args.pattern.clone()],
-                    always: vec!["*".to_owned()],
-                    quiet: Vec::new(),
-                    force: false,
-                    title: format!("Find {} in {}", args.pattern, place.shown()),
-                    metadata: json!({ "pattern": args.pattern, "path": place.real().to_string() }),
-                },
-            )
+            .ask(Ask {
+                kind: Self::PERMISSION.into(),
+                patterns: vec![args.pattern.clone()],
+                always: vec!["*".to_owned()],
+                title: format!("Find {} in {}", args.pattern, place.shown()),
+                metadata: json!({ "pattern": args.pattern, "path": place.real().to_string() }),
+                ..Ask::default()
+            })
             .await?;
         place.unmoved().await?;
         let (root, cancel, at) = (place.real().clone(), context.cancel.clone(), context.clone());
@@ -116,12 +117,7 @@ fn render(pattern: &str, files: &[Dated], is_cut: bool) -> ToolOutput {
     if is_cut {
         lines.push(format!("\n{CUT_NOTE}"));
     }
-    ToolOutput {
-        title: pattern.to_owned(),
-        output: lines.join("\n"),
-        metadata: json!({ "count": shown, "truncated": files.len() > shown || is_cut }),
-        attachments: Vec::new(),
-    }
+    ToolOutput::new(pattern, lines.join("\n"), json!({ "count": shown, "truncated": files.len() > shown || is_cut }))
 }
 
 /// Parts an absolute pattern into the directory before its first wildcard and the rest.

@@ -31,7 +31,7 @@ use crate::{
     stdx::{paths::AbsPath, secrets::known::KnownSecrets},
     tool::{
         context::{Ask, ToolContext},
-        definition::{Tool, ToolError, ToolOutput},
+        definition::{ALLOWED, Defaults, Tool, ToolError, ToolOutput},
         path::{self, Checked},
     },
 };
@@ -44,7 +44,6 @@ const LINE_BYTES: usize = 2000;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LATE_NOTE: &str = "(The search was ended because it took too long, so there may be more. Give a narrower path or include.)";
 
-/// Searches contents.
 pub struct Grep;
 
 /// What to search where.
@@ -72,26 +71,28 @@ struct Hit {
 impl Tool for Grep {
     const NAME: &'static str = "grep";
     const DESCRIPTION: &'static str = include_str!("grep.md");
+    const PERMISSION: &'static str = "grep";
+    const DEFAULTS: Defaults = ALLOWED;
+    const READS_ONLY: bool = true;
     type Args = GrepArgs;
+
+    fn subject(args: &GrepArgs, directory: &AbsPath) -> String {
+        walk::subject(&args.pattern, args.path.as_deref(), directory)
+    }
 
     async fn run(&self, context: &ToolContext, args: GrepArgs) -> Result<ToolOutput, ToolError> {
         let query = query(&args.pattern)?;
         let include = args.include.as_deref().filter(|include| !include.trim().is_empty()).map(PathPattern::new).transpose()?;
         let place = walk::place(context, args.path.as_deref()).await?;
         context
-            .host
-            .ask(
-                context,
-                Ask {
-                    kind: "grep",
-                    patterns: vec![args.pattern.clone()],
-                    always: vec!["*".to_owned()],
-                    quiet: Vec::new(),
-                    force: false,
-                    title: format!("Search {} in {}", args.pattern, place.shown()),
-                    metadata: json!({ "pattern": args.pattern, "path": place.real().to_string(), "include": args.include }),
-                },
-            )
+            .ask(Ask {
+                kind: Self::PERMISSION.into(),
+                patterns: vec![args.pattern.clone()],
+                always: vec!["*".to_owned()],
+                title: format!("Search {} in {}", args.pattern, place.shown()),
+                metadata: json!({ "pattern": args.pattern, "path": place.real().to_string(), "include": args.include }),
+                ..Ask::default()
+            })
             .await?;
         place.unmoved().await?;
         let (root, at) = (place.clone(), context.clone());
@@ -140,15 +141,14 @@ async fn readable(context: &ToolContext, hits: Vec<Hit>) -> Result<(Vec<Hit>, us
     }
     let name = |hit: &Hit| AbsPath::new(&hit.path).map_or_else(String::new, |path| path.relative_to(&context.worktree));
     let ask = |patterns: Vec<String>| Ask {
-        kind: "read",
+        kind: "read".into(),
         title: if let [one] = patterns.as_slice() { format!("Search in {one}") } else { format!("Search in {} files", patterns.len()) },
         always: patterns.iter().filter(|pattern| !path::is_wild(pattern)).cloned().collect(),
-        quiet: Vec::new(),
-        force: false,
         metadata: json!({ "files": patterns }),
         patterns,
+        ..Ask::default()
     };
-    match context.host.ask(context, ask(hits.iter().map(name).collect())).await {
+    match context.ask(ask(hits.iter().map(name).collect())).await {
         Ok(()) => return Ok((hits, 0)),
         Err(ToolError::Denied(_)) => {}
         Err(error) => return Err(error),
@@ -156,7 +156,7 @@ async fn readable(context: &ToolContext, hits: Vec<Hit>) -> Result<(Vec<Hit>, us
     // One of them is forbidden: the others are still worth asking for.
     let (mut allowed, total) = (Vec::new(), hits.len());
     for hit in hits {
-        match context.host.ask(context, ask(vec![name(&hit)])).await {
+        match context.ask(ask(vec![name(&hit)])).await {
             Ok(()) => allowed.push(hit),
             Err(ToolError::Denied(_)) => {}
             Err(error) => return Err(error),
@@ -297,12 +297,11 @@ fn render(pattern: &str, hits: &[Hit], note: &str) -> ToolOutput {
         output.push_str("\n(Use a narrower pattern, path or include to see others.)\n");
     }
     output.push_str(note);
-    ToolOutput {
-        title: pattern.to_owned(),
-        output: output.trim_end().to_owned(),
-        metadata: json!({ "matches": shown, "truncated": total > shown || note.contains(CUT_NOTE) || note.contains(LATE_NOTE) }),
-        attachments: Vec::new(),
-    }
+    ToolOutput::new(
+        pattern,
+        output.trim_end(),
+        json!({ "matches": shown, "truncated": total > shown || note.contains(CUT_NOTE) || note.contains(LATE_NOTE) }),
+    )
 }
 
 #[cfg(test)]

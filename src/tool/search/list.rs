@@ -18,7 +18,7 @@ use crate::{
     stdx::paths::AbsPath,
     tool::{
         context::{Ask, ToolContext},
-        definition::{Tool, ToolError, ToolOutput},
+        definition::{ALLOWED, Defaults, Tool, ToolError, ToolOutput},
         path,
     },
 };
@@ -26,7 +26,7 @@ use crate::{
 /// More files are not shown at once.
 const MAX_FILES: usize = 100;
 
-/// Directories of tools and products of builds: nobody looks for source there.
+/// Directories of tools and products of builds: they hold no source.
 const JUNK: [&str; 21] = [
     "node_modules",
     "__pycache__",
@@ -51,7 +51,6 @@ const JUNK: [&str; 21] = [
     ".git",
 ];
 
-/// Lists a directory.
 pub struct List;
 
 /// What to list.
@@ -70,7 +69,14 @@ pub struct ListArgs {
 impl Tool for List {
     const NAME: &'static str = "list";
     const DESCRIPTION: &'static str = include_str!("list.md");
+    const PERMISSION: &'static str = "list";
+    const DEFAULTS: Defaults = ALLOWED;
+    const READS_ONLY: bool = true;
     type Args = ListArgs;
+
+    fn subject(args: &ListArgs, directory: &AbsPath) -> String {
+        args.path.as_deref().map_or_else(|| ".".to_owned(), |path| path::shortened(path, directory))
+    }
 
     async fn run(&self, context: &ToolContext, args: ListArgs) -> Result<ToolOutput, ToolError> {
         let place = walk::place(context, args.path.as_deref()).await?;
@@ -80,19 +86,14 @@ impl Tool for List {
         let root = place.real().clone();
         let ignore = ignored(&root, &args.ignore.unwrap_or_default())?;
         context
-            .host
-            .ask(
-                context,
-                Ask {
-                    kind: "list",
-                    patterns: place.patterns(),
-                    always: vec!["*".to_owned()],
-                    quiet: Vec::new(),
-                    force: false,
-                    title: format!("List {}", place.shown()),
-                    metadata: json!({ "path": root.to_string() }),
-                },
-            )
+            .ask(Ask {
+                kind: Self::PERMISSION.into(),
+                patterns: place.patterns(),
+                always: vec!["*".to_owned()],
+                title: format!("List {}", place.shown()),
+                metadata: json!({ "path": root.to_string() }),
+                ..Ask::default()
+            })
             .await?;
         place.unmoved().await?;
         let cancel = context.cancel.clone();
@@ -196,12 +197,7 @@ fn render(named: &AbsPath, shown: &str, mut entries: Vec<Entry>, is_cut: bool) -
         output.push_str(CUT_NOTE);
     }
     let count = entries.iter().filter(|entry| !entry.is_directory).count();
-    ToolOutput {
-        title: shown.to_owned(),
-        output,
-        metadata: json!({ "count": count, "truncated": total > entries.len() || is_cut }),
-        attachments: Vec::new(),
-    }
+    ToolOutput::new(shown, output, json!({ "count": count, "truncated": total > entries.len() || is_cut }))
 }
 
 #[cfg(test)]

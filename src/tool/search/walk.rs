@@ -23,7 +23,7 @@ pub const CUT_NOTE: &str = "(The directory is so large that only a part of it wa
 /// The directory or file to search, by default the session's directory. A file may be one that only an editor has yet.
 ///
 /// # Errors
-/// When it does not exist, or leave is refused.
+/// When it does not exist, or permission is refused.
 pub async fn place(context: &ToolContext, given: Option<&str>) -> Result<Checked, ToolError> {
     let checked = path::check(context, given.filter(|text| !text.trim().is_empty()).unwrap_or("."), Purpose::Read).await?;
     if !checked.real().as_path().exists() && context.overlay.get(checked.real()).is_none() {
@@ -40,16 +40,15 @@ pub struct Hidden {
     pub note: String,
 }
 
-/// So many places are named.
-const MOST_NAMED: usize = 10;
+/// How many places are named.
+const MAX_NAMED: usize = 10;
 
 impl Hidden {
     /// What is left out below a directory, a real path. Looks at the disk.
-    #[must_use]
     pub fn below(context: &ToolContext, root: &AbsPath) -> Self {
         let hidden: Vec<&AbsPath> = context.guard.private.below(root).collect();
-        let named: Vec<String> = hidden.iter().take(MOST_NAMED).map(|path| path.relative_to(&context.worktree)).collect();
-        let more = if hidden.len() > MOST_NAMED { ", ..." } else { "" };
+        let named: Vec<String> = hidden.iter().take(MAX_NAMED).map(|path| path.relative_to(&context.worktree)).collect();
+        let more = if hidden.len() > MAX_NAMED { ", ..." } else { "" };
         let note = if named.is_empty() {
             String::new()
         } else {
@@ -62,13 +61,11 @@ impl Hidden {
     }
 
     /// Whether an entry of the walk is left out.
-    #[must_use]
     pub fn is(&self, path: &Path) -> bool {
         !self.paths.is_empty() && self.paths.contains(path)
     }
 
     /// The same for a file at any depth.
-    #[must_use]
     pub fn holds(&self, path: &Path) -> bool {
         path.ancestors().any(|path| self.is(path))
     }
@@ -89,5 +86,13 @@ pub fn files(root: &AbsPath, cancel: &CancellationToken) -> Result<Files, ToolEr
 impl From<text::Error> for ToolError {
     fn from(error: text::Error) -> Self {
         Self::failed(error.to_string())
+    }
+}
+
+/// What a search is about: the pattern, and where, if that is not the session's directory.
+pub(super) fn subject(pattern: &str, place: Option<&str>, directory: &AbsPath) -> String {
+    match place.map(|place| path::shortened(place, directory)) {
+        Some(place) if place != "." => format!("{pattern} in {place}"),
+        _ => pattern.to_owned(),
     }
 }

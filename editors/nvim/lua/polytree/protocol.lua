@@ -797,6 +797,7 @@
 ---@field messageID polytree.protocol.MessageId The message.
 ---@field callID string The provider's id of the call.
 ---@field tool string The tool's name.
+---@field subject? string|nil What the call is about, in one line: the command, the file, the pattern. Absent while the model still writes the call, and where only the arguments tell.
 ---@field state polytree.protocol.EventToolState How far it is.
 ---@field metadata? any What the provider attached to the call, to be sent back with it.
 
@@ -2068,6 +2069,7 @@
 ---@field messageID polytree.protocol.MessageId The message.
 ---@field callID string The provider's id of the call.
 ---@field tool string The tool's name.
+---@field subject? string|nil What the call is about, in one line: the command, the file, the pattern. Absent while the model still writes the call, and where only the arguments tell.
 ---@field state polytree.protocol.ToolState How far it is.
 ---@field metadata? any What the provider attached to the call, to be sent back with it.
 

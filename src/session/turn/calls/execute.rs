@@ -136,7 +136,7 @@ async fn one(turn: Arc<Turn>, call: Prepared, context: ToolContext, host: Arc<Ca
     // Before a long result is written to a file.
     let result = redacted(&context.guard.secrets, result);
     let result = match result {
-        Ok(output) => Ok(output::cap(&context, call.tool.name(), output).await),
+        Ok(output) => Ok(output::cap(&context, call.tool.is_paged(), output).await),
         Err(error) => Err(error),
     };
     host.close(result).await?;
@@ -162,15 +162,14 @@ async fn ask_repeated(call: &Prepared, context: &ToolContext) -> Result<(), Tool
     }
     let name = call.tool.name().to_owned();
     let ask = Ask {
-        kind: "repeat",
+        kind: "repeat".into(),
         patterns: vec![name.clone()],
         always: vec![name.clone()],
-        quiet: Vec::new(),
-        force: false,
         title: format!("The model called {name} with the same arguments {} times", repeats::REPEATS),
         metadata: json!({ "tool": name, "input": call.input }),
+        ..Ask::default()
     };
-    context.host.ask(context, ask).await
+    context.ask(ask).await
 }
 
 fn context(turn: &Arc<Turn>, part: &ToolPart, host: &Arc<CallHost>) -> ToolContext {

@@ -105,11 +105,11 @@ impl CallHost {
     fn complete(&self, ask: &mut Ask) {
         let rules = self.turn.rules(&[]);
         let quiet = std::mem::take(&mut ask.quiet).into_iter();
-        ask.patterns.extend(quiet.filter(|pattern| rules.evaluate_quiet(ask.kind, pattern) != Action::Allow));
+        ask.patterns.extend(quiet.filter(|pattern| rules.evaluate_quiet(&ask.kind, pattern) != Action::Allow));
         ask.patterns.dedup();
         if is_not_understood(ask) && ask.kind == "bash" {
             // Nobody but a person may say yes to what could be one of these.
-            let denies: Vec<&str> = rules.denied(ask.kind).collect();
+            let denies: Vec<&str> = rules.denied(&ask.kind).collect();
             if !denies.is_empty() {
                 ask.metadata["denies"] = denies.into();
             }
@@ -123,8 +123,13 @@ impl CallHost {
         if rules.denies_all("edit") {
             return Ok(None);
         }
-        let request =
-            Request { kind: ask.kind, patterns: &ask.patterns, decisions, force: is_not_understood(ask), denies: rules.denies_a_command() };
+        let request = Request {
+            kind: &ask.kind,
+            patterns: &ask.patterns,
+            decisions,
+            force: is_not_understood(ask),
+            denies: rules.denies_a_command(),
+        };
         Ok(request.answered_by(self.turn.mode().await?))
     }
 
@@ -132,7 +137,7 @@ impl CallHost {
     async fn decide(&self, ask: &Ask) -> Result<Decided, ToolError> {
         let by = |rules: &Rules| {
             let decisions: Vec<Decision> =
-                ask.patterns.iter().map(|pattern| rules.decide_bound(ask.kind, pattern, &granted_as(&ask.metadata, pattern))).collect();
+                ask.patterns.iter().map(|pattern| rules.decide_bound(&ask.kind, pattern, &granted_as(&ask.metadata, pattern))).collect();
             let start = if ask.force { Action::Ask } else { Action::Allow };
             let action = decisions.iter().map(|decision| decision.action).fold(start, stricter);
             Decided { action, decisions }
@@ -167,7 +172,7 @@ impl CallHost {
             session_id: context.session_id.clone(),
             message_id: context.message_id.clone(),
             call_id: context.call_id.clone(),
-            kind: ask.kind.to_owned(),
+            kind: ask.kind.into_owned(),
             patterns: ask.patterns,
             always: ask.always,
             title: visible::exact(&ask.title),
@@ -283,8 +288,8 @@ impl Host for CallHost {
         self.turn.rules(&[])
     }
 
-    async fn is_named(&self, command: &str, words: &[String]) -> bool {
-        let by = |grants: &[Rule]| self.turn.rules(grants).decide("bash", command).names(words);
+    async fn is_named(&self, command: &str, granted: &[String], words: &[String]) -> bool {
+        let by = |grants: &[Rule]| self.turn.rules(grants).name_command(command, granted, words);
         // A grant that names it counts, but for an agent that only looks.
         by(&[]) || (!self.turn.rules(&[]).denies_all("edit") && self.granted().await.is_ok_and(|grants| by(&grants)))
     }

@@ -30,7 +30,6 @@ use crate::{
     stdx::{paths::AbsPath, time::now_ms},
     tool::{
         definition::{AnyTool, Tool as _, ToolError, erase},
-        file_times::Stamp,
         invalid::Invalid,
     },
 };
@@ -56,7 +55,7 @@ pub(super) async fn run(
         let repaired = repair(&tools, &call.name, &call.arguments);
         let cut = may_be_cut && (repaired.is_err() || is_unwritten(&call.arguments));
         let repaired = if cut { Err(cut_call(turn)) } else { repaired };
-        let (tool, input) = repaired.unwrap_or_else(|problem| invalid(turn, &call.name, &problem));
+        let (tool, input) = repaired.unwrap_or_else(|problem| invalid(&call.name, &problem));
         was_cut |= cut;
         usable |= tool.name() != Invalid::NAME;
         let running = ToolRunning { input: input.clone(), title: None, metadata: None, time: Span { start: now_ms(), end: None } };
@@ -66,6 +65,7 @@ pub(super) async fn run(
             message_id: message.clone(),
             call_id: call.call_id,
             tool: tool.name().to_owned(),
+            subject: tool.subject(&input, &turn.workspace.checkout.directory),
             state: ToolState::Running(running.clone()),
             metadata: call.metadata,
         };
@@ -95,9 +95,10 @@ pub(super) async fn resume(turn: &Arc<Turn>, message: &MessageId, parts: Vec<Par
         let Part::Tool(mut part) = part else { continue };
         let ToolState::Running(running) = &mut part.state else { continue };
         let input = running.input.clone();
-        let (tool, input) = match turn.workspace.tools.iter().find(|tool| tool.name() == part.tool) {
-            Some(tool) => (Arc::clone(tool), input),
-            None => repair(&tools, &part.tool, &input.to_string()).unwrap_or_else(|problem| invalid(turn, &part.tool, &problem)),
+        let known = turn.workspace.tools.iter().find(|tool| tool.name() == part.tool).cloned();
+        let (tool, input) = match known.or_else(|| (part.tool == Invalid::NAME).then(|| erase(Invalid))) {
+            Some(tool) => (tool, input),
+            None => repair(&tools, &part.tool, &input.to_string()).unwrap_or_else(|problem| invalid(&part.tool, &problem)),
         };
         running.metadata = None;
         prepared.push(Prepared { part, tool, input, repeated: false });
@@ -116,16 +117,15 @@ async fn remember_files(turn: &Turn, message: &MessageId) -> Result<(), Error> {
             && let Some(hash) = text("version").and_then(|version| blake3::Hash::from_hex(version).ok())
             && file_times.last(&path).is_none()
         {
-            file_times.record(&path, Stamp { hash, length: 0, modified: None });
+            file_times.record(&path, hash);
         }
     }
     Ok(())
 }
 
 /// The tool that tells the model what was wrong with a call.
-fn invalid(turn: &Turn, name: &str, problem: &str) -> (Arc<dyn AnyTool>, Value) {
-    let invalid = turn.workspace.tools.iter().find(|tool| tool.name() == Invalid::NAME);
-    (invalid.cloned().unwrap_or_else(|| erase(Invalid)), json!({ "tool": name, "error": problem }))
+fn invalid(name: &str, problem: &str) -> (Arc<dyn AnyTool>, Value) {
+    (erase(Invalid), json!({ "tool": name, "error": problem }))
 }
 
 /// What the model is told of a call that the output limit has cut off.

@@ -253,6 +253,11 @@ impl AnyTool for Form {
         DESCRIPTION
     }
 
+    // It asks for nothing.
+    fn permission(&self) -> &str {
+        TOOL
+    }
+
     fn parameters(&self) -> Value {
         self.parameters.clone()
     }
@@ -275,12 +280,7 @@ impl AnyTool for Form {
         // If a model gives two answers, the first counts.
         self.given.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(answer);
         let output = "The answer was given.".to_owned();
-        Ok(ToolOutput {
-            title: self.name.clone().unwrap_or_else(|| "Answer".to_owned()),
-            output,
-            metadata: json!({}),
-            attachments: Vec::new(),
-        })
+        Ok(ToolOutput::new(self.name.clone().unwrap_or_else(|| "Answer".to_owned()), output, json!({})))
     }
 }
 

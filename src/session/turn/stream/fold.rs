@@ -189,6 +189,7 @@ impl Fold {
             message_id: self.message_id.clone(),
             call_id: call_id.to_owned(),
             tool: name.to_owned(),
+            subject: None,
             state: ToolState::Pending(ToolPending { input, raw }),
             metadata,
         })));

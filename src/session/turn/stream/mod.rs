@@ -90,6 +90,7 @@ fn give_up_calls(turn: &Turn, message: &MessageId, fold: &Fold, now: i64, aborte
                 message_id: message.clone(),
                 call_id: call_id.to_owned(),
                 tool: name.to_owned(),
+                subject: None,
                 state: ToolState::Error(ToolFailed {
                     input: parse_input(input).unwrap_or_else(|_| json!({})),
                     error: error.to_owned(),

@@ -42,6 +42,8 @@ pub(super) struct Collector {
     pub(super) moves: usize,
     /// What variables hold, once that is known.
     pub(super) values: Values,
+    /// The line was read before without the values, and both readers agreed about it.
+    is_second: bool,
     /// So many commands were looked at with the values of their variables.
     pub(super) followed: usize,
     /// Variables that certainly have one of their values by now.
@@ -79,14 +81,14 @@ struct Surroundings<'a> {
 impl Collector {
     /// One that knows what variables hold.
     pub(super) fn with(values: Values) -> Self {
-        Self { values, ..Self::default() }
+        Self { values, is_second: true, ..Self::default() }
     }
 
     /// What the variables hold, where that tells more about the line.
     pub(super) fn values(&self) -> Values {
         let is_open =
             |usage: &PathUse| matches!(usage.anchor, Anchor::Unknown | Anchor::Variable(_)) || matches!(usage.rest, Some(Rest::Unknown(_)));
-        if self.unsets || !self.paths.iter().any(is_open) { Values::default() } else { Values::of(&self.variables) }
+        if self.unsets || self.is_doubtful || !self.paths.iter().any(is_open) { Values::default() } else { Values::of(&self.variables) }
     }
 
     /// Everything in the text of a line.
@@ -114,7 +116,8 @@ impl Collector {
             self.set(&name, value, false);
         }
         self.walk(&parsed, &parsed.script, flow, depth);
-        if is_strange || self.is_full() || second_opinion::disagrees(text, &parsed, &findings.starts) {
+        let is_agreed = self.is_second && depth == 0;
+        if is_strange || self.is_full() || (!is_agreed && second_opinion::disagrees(text, &parsed, &findings.starts)) {
             self.is_doubtful = true;
             self.runs(text);
         }

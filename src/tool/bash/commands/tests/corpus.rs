@@ -15,7 +15,7 @@ fn rule(pattern: &str, action: Action) -> Rule {
 
 fn narrow() -> Rules {
     let rules: Vec<Rule> = [rule("*", Action::Ask)].into_iter().chain(NARROW.lines().map(|pattern| rule(pattern, Action::Allow))).collect();
-    Rules::new(None).with(Origin::User, &rules)
+    crate::tool::test_host::shipped_rules().with(Origin::User, &rules)
 }
 
 /// The lines of a list with ⏎ as newlines.
@@ -35,7 +35,7 @@ pub(super) struct Attack {
 }
 
 pub(super) fn attacks() -> Vec<Attack> {
-    let mut rules = Rules::new(None);
+    let mut rules = crate::tool::test_host::shipped_rules();
     let mut attacks = Vec::new();
     for line in lines(include_str!("attacks.txt")) {
         if let Some(list) = line.strip_prefix("rules: ") {
@@ -43,7 +43,7 @@ pub(super) fn attacks() -> Vec<Attack> {
                 let (action, pattern) = entry.split_once(' ').unwrap();
                 rule(pattern, action_of(action))
             });
-            rules = Rules::new(None).with(Origin::User, &parsed.collect::<Vec<_>>());
+            rules = crate::tool::test_host::shipped_rules().with(Origin::User, &parsed.collect::<Vec<_>>());
         } else {
             let (expected, line) = line.split_once(" | ").unwrap_or_else(|| panic!("{line}"));
             attacks.push(Attack { rules: rules.clone(), expected: action_of(expected.trim()), line: line.to_owned() });

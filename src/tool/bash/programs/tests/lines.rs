@@ -51,7 +51,7 @@ const NARROW: &str = include_str!("narrow.txt");
 async fn everyday_lines_ask_about_nothing_but_what_matters() {
     let place = Place::new();
     let allowed = NARROW.lines().map(|pattern| serde_json::json!(["bash", pattern, "allow"]));
-    let held = rules(&serde_json::Value::from_iter([serde_json::json!(["bash", "*", "ask"])].into_iter().chain(allowed)).to_string());
+    let held = rules(&[serde_json::json!(["bash", "*", "ask"])].into_iter().chain(allowed).collect::<serde_json::Value>().to_string());
     let mut wrong = Vec::new();
     for entry in include_str!("everyday.txt").lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
         let (expected, line) = entry.split_once(" | ").unwrap_or_else(|| panic!("{entry}"));

@@ -42,8 +42,8 @@ struct Judge {
 #[async_trait]
 impl Host for Judge {
     async fn ask(&self, _: &ToolContext, ask: Ask) -> Result<(), ToolError> {
-        let action = self.rules.evaluate_all(ask.kind, ask.patterns.iter().map(String::as_str), ask.force);
-        let quiet = ask.quiet.iter().map(|quiet| self.rules.evaluate_quiet(ask.kind, quiet));
+        let action = self.rules.evaluate_all(&ask.kind, ask.patterns.iter().map(String::as_str), ask.force);
+        let quiet = ask.quiet.iter().map(|quiet| self.rules.evaluate_quiet(&ask.kind, quiet));
         let action = quiet.fold(action, crate::permission::rules::stricter);
         let is_command = ask.kind == "bash";
         self.asked.lock().unwrap().push((action, ask));
@@ -80,7 +80,7 @@ pub(super) struct Place {
 pub(super) struct Verdict {
     action: Action,
     /// The kinds of what was asked or denied.
-    kinds: Vec<&'static str>,
+    kinds: Vec<String>,
     /// What "always" would grant, of all questions.
     always: Vec<String>,
 }
@@ -121,7 +121,7 @@ impl Place {
 
     /// What the tool decides; `rules` in the order in which the last one counts.
     pub(super) async fn judge(&self, rules: &[Rule], line: &str) -> Verdict {
-        let rules = Rules::new(None).with(Origin::User, rules);
+        let rules = crate::tool::test_host::shipped_rules().with(Origin::User, rules);
         let host = Arc::new(Judge { rules, asked: Mutex::default() });
         let worktree = self.path("work");
         let environment = BTreeMap::from([
@@ -157,7 +157,7 @@ impl Place {
         let action = asked.iter().map(|(action, _)| *action).fold(Action::Allow, crate::permission::rules::stricter);
         let open = || asked.iter().filter(|(action, _)| *action != Action::Allow);
         let always = open().flat_map(|(_, ask)| ask.always.clone()).collect();
-        Verdict { action, kinds: open().map(|(_, ask)| ask.kind).collect(), always }
+        Verdict { action, kinds: open().map(|(_, ask)| ask.kind.to_string()).collect(), always }
     }
 }
 
