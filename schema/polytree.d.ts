@@ -1364,6 +1364,19 @@ export type FileContent = {
 }
 /** What the content of a file is given as. */
 export type FileContentType = "raw" | "patch"
+/** What a session has changed in one file, from before its first change to after its last one. */
+export type FileDiff = {
+  /** The absolute path. */
+  path: string
+  /** A unified diff. Empty for a file that is not text, that is too large, or whose image is not stored any more. */
+  patch: string
+  /** Lines that were added. */
+  added: number
+  /** Lines that were removed. */
+  removed: number
+  /** How it was changed. */
+  status: FileStatus
+}
 /** How content that is no text is encoded. */
 export type FileEncoding = "base64"
 /** What happened to a file. */
@@ -2399,6 +2412,17 @@ export type SessionDeleteParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** Params of `session.diff`. */
+export type SessionDiffParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** Only the changes of this message; of a prompt, those of all its answers. */
+  messageID?: MessageId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** How a turn failed. */
 export type SessionErrorInfo = {
   /** The session. */
@@ -3298,6 +3322,8 @@ export interface Methods {
   "session.revert": { params: SessionRevertParams; result: Session }
   /** Takes back an undo; possible until the next prompt. */
   "session.unrevert": { params: SessionUnrevertParams; result: Session }
+  /** Returns what the session, or one message with its answers, has changed in files. */
+  "session.diff": { params: SessionDiffParams; result: Array<FileDiff> }
   /** Returns the task list of a session. */
   "session.todo": { params: SessionTodoParams; result: Array<Todo> }
   /** Returns the status of every session that is not idle. */

@@ -83,6 +83,8 @@ macro_rules! for_each_method {
             call SessionRevert = "session.revert" (revert::SessionRevertParams) -> session::Session, POST "/project/:projectID/session/:sessionID/revert", retry never;
             /// Takes back an undo; possible until the next prompt.
             call SessionUnrevert = "session.unrevert" (revert::SessionUnrevertParams) -> session::Session, POST "/project/:projectID/session/:sessionID/unrevert", retry never;
+            /// Returns what the session, or one message with its answers, has changed in files.
+            call SessionDiff = "session.diff" (revert::SessionDiffParams) -> Vec<revert::FileDiff>, - "", retry read;
             /// Returns the task list of a session.
             call SessionTodo = "session.todo" (export::SessionTodoParams) -> Vec<todo::Todo>, - "", retry read;
             /// Returns the status of every session that is not idle.

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{MessageId, PartId, SessionId};
+use crate::{
+    file::FileStatus,
+    id::{MessageId, PartId, SessionId},
+};
 
 /// What happens to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,4 +73,32 @@ params! {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         partial: bool,
     }
+}
+
+params! {
+    /// Params of `session.diff`.
+    SessionDiffParams {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// Only the changes of this message; of a prompt, those of all its answers.
+        #[serde(default, rename = "messageID", skip_serializing_if = "Option::is_none")]
+        message_id: Option<MessageId>,
+    }
+}
+
+/// What a session has changed in one file, from before its first change to after its last one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileDiff {
+    /// The absolute path.
+    pub path: String,
+    /// A unified diff. Empty for a file that is not text, that is too large, or whose image is not stored any more.
+    #[schemars(extend("x-long" = true))]
+    pub patch: String,
+    /// Lines that were added.
+    pub added: u64,
+    /// Lines that were removed.
+    pub removed: u64,
+    /// How it was changed.
+    pub status: FileStatus,
 }

@@ -1,7 +1,8 @@
-//! The handlers of `session.revert` and `session.unrevert`.
+//! The handlers of `session.revert`, `session.unrevert` and `session.diff`.
 
 use polytree_protocol::{
-    methods::{SessionRevert, SessionUnrevert},
+    methods::{SessionDiff, SessionRevert, SessionUnrevert},
+    revert::FileDiff,
     session::Session,
 };
 
@@ -25,5 +26,12 @@ impl Handler for SessionUnrevert {
         let session = select::session(&context, &params, &params.session_id).await?;
         let environment = context.connection.environment();
         Ok(context.daemon.sessions.undo(&session, None, params.preview, params.partial, &environment).await?)
+    }
+}
+
+impl Handler for SessionDiff {
+    async fn handle(context: Context, params: Self::Params) -> Result<Vec<FileDiff>, Error> {
+        let session = select::session(&context, &params, &params.session_id).await?;
+        Ok(context.daemon.sessions.diff(&session, params.message_id).await?)
     }
 }

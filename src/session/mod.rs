@@ -4,6 +4,7 @@
 
 mod activity;
 mod copy;
+mod diff;
 mod error;
 mod ids;
 mod input;

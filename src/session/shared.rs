@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 
 use super::{Error, Workspaces, activity::Activity, mailbox::Command, progress::AllProgress, status::Statuses};
 use crate::{
-    permission::Broker,
     git::Checkout,
+    permission::Broker,
     snapshot::{Following, Snapshots},
     stdx::{disk, idle::IdlePool, paths::AbsPath, tasks::Tasks},
     store::Store,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{
     client::{Client, text},
+    command::polytree,
     fixture::Fixture,
     model_server::Answer,
 };
@@ -331,7 +332,8 @@ async fn what_commands_changed_is_undone_too() {
         let client = Client::start(&fixture);
         let mut world = World::in_session(fixture, client, directory).await;
         let before = repository(&world.fixture);
-        let line = "echo four >> a.txt; rm gone.txt; mkdir sub; echo s > sub/s; mv untracked.txt moved.txt; chmod +x other.txt; ln -s a.txt link";
+        let line =
+            "echo four >> a.txt; rm gone.txt; mkdir sub; echo s > sub/s; mv untracked.txt moved.txt; chmod +x other.txt; ln -s a.txt link";
         world.turn("command", &[("bash", json!({ "command": line }))]).await;
         let messages = world.messages().await;
         let patch = messages.iter().flat_map(|message| message["parts"].as_array().unwrap()).find(|part| part["type"] == "patch").unwrap();
@@ -349,7 +351,10 @@ async fn what_commands_changed_is_undone_too() {
         ];
         expected.sort();
         assert_eq!(world.actions(&revert), expected, "{directory}");
-        assert_eq!((world.read("a.txt").as_str(), world.read("gone.txt").as_str(), world.read("untracked.txt").as_str()), (OLD, "gone\n", "u\n"));
+        assert_eq!(
+            (world.read("a.txt").as_str(), world.read("gone.txt").as_str(), world.read("untracked.txt").as_str()),
+            (OLD, "gone\n", "u\n")
+        );
         assert!(!world.path("sub").exists() && !world.path("moved.txt").exists() && world.path("link").symlink_metadata().is_err());
         world.unrevert().await;
         assert_eq!((world.read("a.txt"), world.read("moved.txt")), (format!("{OLD}four\n"), "u\n".to_owned()));
@@ -371,7 +376,10 @@ async fn a_command_that_is_aborted_is_undone() {
     assert_eq!(world.read("late.txt"), "late\n");
     let prompts = world.prompts().await;
     let revert = world.revert(&prompts[0]).await;
-    assert_eq!((world.actions(&revert), &revert["uncovered"]), (vec![action("a.txt", "restore"), action("late.txt", "delete")], &json!([])));
+    assert_eq!(
+        (world.actions(&revert), &revert["uncovered"]),
+        (vec![action("a.txt", "restore"), action("late.txt", "delete")], &json!([]))
+    );
     assert_eq!(world.read("a.txt"), OLD);
 }
 
@@ -386,4 +394,53 @@ async fn what_a_command_may_have_changed_elsewhere_is_named() {
     let prompts = world.prompts().await;
     let revert = world.revert(&prompts[0]).await;
     assert_eq!((&revert["files"], &revert["uncovered"]), (&json!([]), &json!([elsewhere])));
+}
+
+#[tokio::test]
+async fn diffs_are_of_the_session_or_of_one_message() {
+    let mut world = World::new().await;
+    world.edit("two", "2").await;
+    world.turn("more", &[("bash", json!({ "command": "echo four >> a.txt; echo b > b.txt" }))]).await;
+    let prompts = world.prompts().await;
+    let session = world.session.clone();
+    let all = world.client.call("session.diff", json!({ "sessionID": session })).await;
+    assert_eq!((all[0]["path"].as_str(), &all[0]["status"]), (world.path("a.txt").to_str(), &json!("modified")));
+    assert_eq!(
+        (&all[0]["added"], &all[0]["removed"], &all[1]["status"], &all[1]["added"]),
+        (&json!(2), &json!(1), &json!("added"), &json!(1))
+    );
+    assert!(all[0]["patch"].as_str().unwrap().ends_with("@@ -1,3 +1,4 @@\n one\n-two\n+2\n three\n+four\n"), "{all}");
+    let one = world.params(&prompts[0], &json!({}));
+    let one = world.client.call("session.diff", one).await;
+    assert_eq!((one.as_array().unwrap().len(), &one[0]["added"]), (1, &json!(1)));
+    let unknown = world.params(&json!("msg_01ARZ3NDEKTSV4RRFFQ69G5FAV"), &json!({}));
+    assert_eq!(world.client.refused("session.diff", unknown).await["data"]["kind"], "not_found");
+    world.revert(&prompts[1]).await;
+    assert_eq!(world.client.call("session.diff", json!({ "sessionID": session })).await, one, "what is undone does not count");
+}
+
+#[tokio::test]
+async fn a_session_is_undone_from_the_command_line() {
+    let fixture = Fixture::new().await;
+    let file = fixture.path("repo/b.txt");
+    fixture.models.push(Answer::openai_calls(&[("call_1", "write", json!({ "filePath": "b.txt", "content": "b\n" }))]));
+    fixture.models.push(Answer::openai_text("done"));
+    let (code, _, err) = polytree(&fixture, &["run", "--yes", "write it"]).await;
+    assert_eq!(code, 0, "{err}");
+    let (_, list, _) = polytree(&fixture, &["sessions", "list", "--json"]).await;
+    let session: Value = serde_json::from_str(list.lines().next().unwrap()).unwrap();
+    let id = session["id"].as_str().unwrap();
+    let expected = format!("delete       {}\n", file.display());
+    let (code, out, err) = polytree(&fixture, &["sessions", "revert", id, "--preview"]).await;
+    assert_eq!((code, out.as_str(), file.exists()), (0, expected.as_str(), true), "{err}");
+    fs::write(&file, "mine\n").unwrap();
+    let (code, out, err) = polytree(&fixture, &["sessions", "revert", id]).await;
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains("conflict") && err.contains("b.txt") && err.contains("partial"), "{err}");
+    fs::write(&file, "b\n").unwrap();
+    let (code, out, err) = polytree(&fixture, &["sessions", "revert", id]).await;
+    assert_eq!((code, out.as_str(), file.exists()), (0, expected.as_str(), false), "{err}");
+    let (code, _, err) = polytree(&fixture, &["sessions", "unrevert", id]).await;
+    assert_eq!((code, file.exists()), (0, true), "{err}");
+    assert_eq!(polytree(&fixture, &["sessions", "unrevert", id]).await.0, 1);
 }

@@ -255,6 +255,10 @@ pub enum SessionsCommand {
     Show(SessionsShowArgs),
     /// Copy a session's conversation into a new session
     Fork(SessionsForkArgs),
+    /// Undo a session from a prompt on, with the files that it changed
+    Revert(SessionsRevertArgs),
+    /// Take back an undo, until the next prompt
+    Unrevert(SessionsUnrevertArgs),
     /// Write a session's conversation to a file, as JSON, Markdown or HTML
     Export(SessionsExportArgs),
     /// Create a session from a conversation that was exported as JSON
@@ -300,6 +304,37 @@ pub struct SessionsForkArgs {
     /// Copy only the messages before this one
     #[arg(long, value_name = "MESSAGE", value_parser = MessageId::parse)]
     pub before: Option<MessageId>,
+}
+
+/// Arguments of `sessions revert`.
+#[derive(Debug, clap::Args)]
+pub struct SessionsRevertArgs {
+    /// The session
+    #[arg(value_name = "ID", value_parser = SessionId::parse)]
+    pub session: SessionId,
+    /// Undo everything from this message on; by default the last prompt
+    #[arg(long, value_name = "MESSAGE", value_parser = MessageId::parse)]
+    pub to: Option<MessageId>,
+    /// Only show what would happen
+    #[arg(long)]
+    pub preview: bool,
+    /// Leave files in conflict as they are and undo the rest
+    #[arg(long)]
+    pub partial: bool,
+}
+
+/// Arguments of `sessions unrevert`.
+#[derive(Debug, clap::Args)]
+pub struct SessionsUnrevertArgs {
+    /// The session
+    #[arg(value_name = "ID", value_parser = SessionId::parse)]
+    pub session: SessionId,
+    /// Only show what would happen
+    #[arg(long)]
+    pub preview: bool,
+    /// Leave files in conflict as they are and restore the rest
+    #[arg(long)]
+    pub partial: bool,
 }
 
 /// Arguments of `sessions export`.

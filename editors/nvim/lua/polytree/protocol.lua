@@ -872,6 +872,14 @@
 --- What the content of a file is given as.
 ---@alias polytree.protocol.FileContentType "raw"|"patch"
 
+--- What a session has changed in one file, from before its first change to after its last one.
+---@class polytree.protocol.FileDiff
+---@field path string The absolute path.
+---@field patch string A unified diff. Empty for a file that is not text, that is too large, or whose image is not stored any more.
+---@field added integer Lines that were added.
+---@field removed integer Lines that were removed.
+---@field status polytree.protocol.FileStatus How it was changed.
+
 --- How content that is no text is encoded.
 ---@alias polytree.protocol.FileEncoding "base64"
 
@@ -1584,6 +1592,13 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
+--- Params of `session.diff`.
+---@class polytree.protocol.SessionDiffParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID? polytree.protocol.MessageId|nil Only the changes of this message; of a prompt, those of all its answers.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- How a turn failed.
 ---@class polytree.protocol.SessionErrorInfo
 ---@field sessionID polytree.protocol.SessionId The session.
@@ -2165,6 +2180,7 @@
 ---| "session.import"
 ---| "session.revert"
 ---| "session.unrevert"
+---| "session.diff"
 ---| "session.todo"
 ---| "session.status"
 ---| "file.list"
