@@ -153,7 +153,14 @@ fn summaries_are_one_sentence_and_routes_are_unique() {
 
 /// The types that accept two shapes. Each is a thing that people write by hand, where the short form is by far
 /// the commonest.
-const TWO_SHAPES: &[&str] = &["SessionPromptParams.parts", "SessionSubmitParams.parts", "PermissionConfig", "PermissionSetting"];
+const TWO_SHAPES: &[&str] = &[
+    "SessionPromptParams.parts",
+    "SessionSubmitParams.parts",
+    "SessionQueueReplaceParams.parts",
+    "SessionSteerParams.parts",
+    "PermissionConfig",
+    "PermissionSetting",
+];
 
 #[test]
 fn type_names_are_unique() {

@@ -19,7 +19,6 @@ pub mod listen;
 pub mod permission;
 pub mod project;
 pub mod queue;
-pub mod revert;
 pub mod session;
 pub mod symbol;
 pub mod text;

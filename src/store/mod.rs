@@ -11,7 +11,6 @@ mod error;
 mod events;
 mod filter;
 pub(crate) mod identity;
-mod order;
 pub(crate) mod owner;
 mod projects;
 mod prompts;
@@ -31,10 +30,12 @@ pub(crate) use error::{Error, Fault};
 pub(crate) use events::After;
 pub(crate) use filter::Filter;
 pub(crate) use identity::{Sighting, Stamp};
-pub(crate) use order::{Undone, in_order, undone};
 pub use owner::{Kind, LockState, Owner, Ownership, Room};
 pub(crate) use projects::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, ProjectChange, ProjectFacts, Seen};
-pub(crate) use prompts::{Admitted, NewPrompt, Origin};
+pub(crate) use prompts::{
+    Admitted, NewPrompt, Origin,
+    order::{Undone, in_order, undone},
+};
 pub(crate) use questions::{Answered, Asked, Replied, Reply};
 pub(crate) use queue::{QueueChange, QueueChanged};
 pub(crate) use record::{Extent, Page, Record, Scope};

@@ -1,5 +1,7 @@
 //! Prompts: admission, the queue, and turns.
 
+pub(super) mod order;
+
 use polytree_protocol::{
     events::{EventPayload, MessageRemovedInfo, PartRemovedInfo},
     id::{MessageId, PartId, SessionId},
@@ -9,7 +11,8 @@ use polytree_protocol::{
     session::{Session, SessionRevert, SessionStatus},
 };
 
-use super::{Error, Revert, Scope, SessionChange, Store, Transaction, undone};
+use super::{Error, Revert, Scope, SessionChange, Store, Transaction};
+use order::undone;
 
 /// A prompt that is ready to be stored.
 #[derive(Debug, Clone)]

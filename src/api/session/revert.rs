@@ -6,10 +6,12 @@ use polytree_protocol::{
     session::Session,
 };
 
-use super::select;
-use crate::rpc::{
-    error::Error,
-    handler::{Context, Handler},
+use crate::{
+    api::select,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
 };
 
 impl Handler for SessionRevert {
